@@ -1,0 +1,84 @@
+# `make` alone lists the targets. Each one sets up $(VENV) first, if it has to; nothing outside this folder is touched.
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+
+# The first interpreter that is new enough and can make a virtual environment. Choose another with `make PYTHON=...`.
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
+PYTHON ?= $(shell for each in $(CANDIDATES); do \
+  "$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$each" && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types coverage integration format lock build clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+
+demo: $(VENV)/.demo ## a LangChain chain whose provider is dead, and which answers
+	@$(BIN)/python examples/survive.py
+
+test: $(VENV)/.test ## the tests: no network, no server
+	@$(BIN)/python -m pytest -q
+
+check: lint types coverage ## everything that a change must pass
+
+lint: $(VENV)/.dev ## ruff: style and format
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet .; echo "make format would mend this"; exit 1; }
+
+types: $(VENV)/.dev ## mypy and pyright, both strict
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+coverage: $(VENV)/.dev ## the tests again, at least 95 % of lines and branches
+	@$(BIN)/python -m pytest -q --cov --cov-report=term
+
+integration: $(VENV)/.dev ## the client against real servers on this machine
+	@$(BIN)/python -m pytest -q --force-enable-socket integration_tests
+
+format: $(VENV)/.dev ## rewrite the code in the house format
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+build: $(VENV)/.dev ## the wheel and the source archive, in dist/
+	@$(BIN)/python -m hatchling build
+
+# The sets nest: demo in test in dev, at the same versions. uv writes no index addresses unless it is asked to.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+  --extra langchain --extra mlx pyproject.toml
+lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
+	@$(PIP) install uv
+	@$(COMPILE) --group dev --upgrade --output-file requirements/dev.txt
+	@$(COMPILE) --group build --group test --constraint requirements/dev.txt --upgrade --output-file requirements/test.txt
+	@$(COMPILE) --group build --constraint requirements/dev.txt --upgrade --output-file requirements/demo.txt
+
+clean: ## remove the environment and everything that was built
+	@rm -rf $(VENV) .venv-* .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip rather than uv: it is there already, and it obeys the machine's own settings for indexes and certificates.
+# --no-compile: bytecode is made for what is imported, not for thousands of modules that never are.
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "unified-llm needs Python 3.11 or newer with venv, and none is on PATH."; \
+	  echo "Name one with: make PYTHON=/path/to/python3.11   (on Debian and Ubuntu, venv is: apt-get install python3-venv)"; exit 1; } >&2
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+# $(1): a set of requirements, and what says that it is installed.
+define install
+  echo "Installing requirements/$(1).txt into $(VENV) (once)" && \
+  $(PIP) install --no-compile -r requirements/$(1).txt && \
+  $(PIP) install --no-compile --no-deps --no-build-isolation -e .
+endef
+
+$(VENV)/.demo: requirements/demo.txt pyproject.toml | $(VENV)/bin/python
+	@$(call install,demo)
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt pyproject.toml | $(VENV)/bin/python
+	@$(call install,test)
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	@$(call install,dev)
+	@touch $@ $(VENV)/.test $(VENV)/.demo
