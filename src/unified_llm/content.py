@@ -1,0 +1,171 @@
+"""The parts of a message: text, images, audio, files.
+
+``parse_content`` reads content parts in OpenAI's shape, ``image_part`` what people have at hand (a path, a URL,
+bytes). Codecs turn parts into each provider's own form.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from unified_llm.exceptions import ValidationError
+
+# The first bytes of the image types that vision models accept (RFC 2083, JFIF, GIF89a, RIFF/WebP).
+_IMAGE_SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Text."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """An image, by URL or as bytes (then with its media type); ``detail`` is OpenAI's ``low``/``high``/``auto``."""
+
+    url: str | None = field(default=None, repr=False)
+    data: bytes | None = field(default=None, repr=False)
+    media_type: str = "image/png"
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioPart:
+    """A sound; ``format`` is ``wav`` or ``mp3`` with most providers."""
+
+    data: bytes = field(repr=False)
+    format: str = "wav"
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A document, as bytes, by URL, or by the identifier of an earlier upload."""
+
+    data: bytes | None = field(default=None, repr=False)
+    media_type: str = "application/pdf"
+    filename: str | None = field(default=None, repr=False)
+    url: str | None = field(default=None, repr=False)
+    file_id: str | None = None
+
+
+Part: TypeAlias = TextPart | ImagePart | AudioPart | FilePart
+
+
+def parse_content(content: str | Sequence[Any]) -> str | tuple[Part, ...]:
+    """Read a message's content: a string, or a list of strings and content parts.
+
+    Raises:
+        ValidationError: A part has no known type or lacks its data.
+    """
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Mapping) or not isinstance(content, Sequence):
+        raise ValidationError("A message's content is a string or a list of content parts.")
+    return tuple(TextPart(part) if isinstance(part, str) else _parse_part(part) for part in content)
+
+
+def _parse_part(part: Any) -> Part:
+    if isinstance(part, (TextPart, ImagePart, AudioPart, FilePart)):
+        return part
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    try:
+        match kind:
+            case "text":
+                return TextPart(str(part["text"]))
+            case "image_url":
+                image = part["image_url"]
+                url, detail = (image, None) if isinstance(image, str) else (image["url"], image.get("detail"))
+                return image_from_url(url, detail)
+            case "input_audio":
+                audio = part["input_audio"]
+                return AudioPart(decode_base64(audio["data"]), audio.get("format") or "wav")
+            case "file":
+                return _parse_file(part["file"])
+            case _:
+                pass
+    except (KeyError, TypeError, AttributeError):
+        raise ValidationError(f"A content part of type {kind!r} lacks its data.") from None
+    raise ValidationError("A content part needs a type: text, image_url, input_audio or file.")
+
+
+def _parse_file(file: Mapping[str, Any]) -> FilePart:
+    if file.get("file_id"):
+        return FilePart(file_id=str(file["file_id"]), filename=file.get("filename"))
+    data, media_type = split_data_url(file["file_data"])
+    return FilePart(data, media_type or "application/pdf", file.get("filename"))
+
+
+def image_from_url(url: str, detail: str | None = None) -> ImagePart:
+    """An image from an ``http(s)`` or ``data:`` URL; data URLs are decoded, so that every format can carry them."""
+    if not url.startswith("data:"):
+        return ImagePart(url=url, detail=detail)
+    data, media_type = split_data_url(url)
+    return ImagePart(data=data, media_type=media_type or "image/png", detail=detail)
+
+
+def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
+    """An image from a path, a URL or bytes.
+
+    Raises:
+        ValidationError: The file cannot be read, or the type of the image cannot be told.
+    """
+    if isinstance(image, str) and image.startswith(("http://", "https://", "data:")):
+        return image_from_url(image)
+    if isinstance(image, bytes):
+        return ImagePart(data=image, media_type=_media_type_of(image))
+    path = Path(image)
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise ValidationError(f"The image {path.name!r} cannot be read: {problem.strerror}.") from None
+    guessed = mimetypes.guess_type(path.name)[0]
+    return ImagePart(
+        data=data, media_type=guessed if guessed and guessed.startswith("image/") else _media_type_of(data)
+    )
+
+
+def _media_type_of(data: bytes) -> str:
+    for signature, media_type in _IMAGE_SIGNATURES:
+        if data.startswith(signature):
+            return media_type
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    raise ValidationError("The image is neither PNG, JPEG, GIF nor WebP.")
+
+
+def split_data_url(url: str) -> tuple[bytes, str | None]:
+    """The bytes and media type of a ``data:`` URL (RFC 2397), or of bare base64.
+
+    Raises:
+        ValidationError: It is not valid base64.
+    """
+    if not url.startswith("data:"):
+        return decode_base64(url), None
+    header, _, payload = url[5:].partition(",")
+    return decode_base64(payload), header.split(";")[0] or None
+
+
+def decode_base64(text: str) -> bytes:
+    """Bytes from base64.
+
+    Raises:
+        ValidationError: It is not valid base64.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValidationError("The data of a content part is not valid base64.") from None
+
+
+def data_url(data: bytes, media_type: str) -> str:
+    """A ``data:`` URL that holds these bytes."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,76 @@
+"""What an attempt can come to, as values.
+
+Nothing below the client raises for what a network or a provider does: an exchange returns chunks, then ``Done`` or a
+``Failure``. Codecs and the transport name the kind of a failure; the policy decides what follows from the kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+FailureKind: TypeAlias = Literal[
+    # Nothing reached the provider.
+    "connect",  # name not found, refused, or no connection in time
+    "tls",  # the certificate or the handshake was refused
+    "pool",  # every connection of ours was busy
+    "unsendable",  # the request cannot be put on the wire (a bug or bad input, ours to find)
+    # Something was sent; the provider may have begun to work.
+    "connection",  # the connection broke
+    "timeout",  # the deadline of an open or a read passed; the policy knows which
+    # The provider answered that it will not.
+    "auth",  # 401
+    "permission",  # 403
+    "quota",  # 402, or a billing code
+    "rate_limit",  # 429
+    "model_not_found",  # 404 for a model
+    "not_found",  # 404 for a path: a wrong base URL
+    "redirect",  # 3xx, never followed
+    "bad_request",  # 400, 405, 415, 422 ...
+    "unsupported",  # 400 for a parameter or feature that this target does not know
+    "context",  # the prompt is too long
+    "too_large",  # 413
+    "filter",  # a content filter blocked the prompt
+    # The provider failed.
+    "conflict",  # 409, 425
+    "request_timeout",  # 408
+    "server",  # 5xx, 529
+    # It answered, but that is no answer.
+    "malformed",  # HTML, not JSON, or JSON of the wrong shape
+    "empty",  # no text, no tool call
+    "truncated",  # it ended before the terminal event
+    "oversized",  # a body or an event beyond the bound
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt came to nothing.
+
+    Attributes:
+        kind: What happened.
+        status: The HTTP status, if one came.
+        code: The provider's own code, if it gave one.
+        detail: The provider's own words; never logged, since they may quote the prompt.
+        request_id: The provider's identifier of this exchange.
+        headers: The response headers that carry hints (Retry-After, rate limits), names in lower case.
+        retry_after: Seconds, where the body said so rather than a header.
+    """
+
+    kind: FailureKind
+    status: int | None = None
+    code: str | None = None
+    detail: str | None = field(default=None, repr=False)
+    request_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The terminal event was seen: ``value`` is the whole answer, or the last chunk of a stream."""
+
+    value: Any
+    request_id: str | None = None

@@ -1,0 +1,83 @@
+"""Keys: checked when they are given, hidden wherever they might be printed.
+
+A malformed key must be found here: HTTP clients echo it in full when they refuse the header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final, NoReturn
+
+from unified_llm.exceptions import ConfigurationError
+
+_LONGEST: Final = 8192
+
+
+class Secret:
+    """A key that shows itself only to ``reveal()``. It is never pickled.
+
+    Args:
+        value: The key.
+        source: Where it came from, for messages: ``api_key=``, or the name of an environment variable.
+
+    Raises:
+        ConfigurationError: It is empty, or holds a character that no HTTP header can carry. The message names the
+            source and the kind of mistake, never the value.
+    """
+
+    __slots__ = ("_value", "fingerprint", "source")
+
+    def __init__(self, value: object, source: str) -> None:
+        """Check and keep a key."""
+        problem = _problem_with(value)
+        if problem:
+            raise ConfigurationError(f"The key from {source} {problem}.")
+        assert isinstance(value, str)  # noqa: S101 - _problem_with has looked
+        self._value = value
+        self.source = source
+        # Tells two keys apart in the shared health registry without keeping either there.
+        self.fingerprint = hashlib.sha256(value.encode()).hexdigest()[:12]
+
+    def reveal(self) -> str:
+        """The key itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Nothing that could be a key."""
+        return "Secret('***')"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when the keys are equal."""
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        """By the key."""
+        return hash(self._value)
+
+    def __copy__(self) -> Secret:
+        """A secret is immutable: a copy is itself."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        """A secret is immutable: a copy is itself."""
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled."""
+        raise TypeError("A key is never pickled; the copy finds it in the environment again.")
+
+
+def _problem_with(value: object) -> str | None:
+    if not isinstance(value, str):
+        return f"must be a string, not {type(value).__name__}"
+    if not value.strip():
+        return "is empty"
+    if value != value.strip():
+        return "has white space (perhaps a line break) before or after it: remove that"
+    if not value.isascii():
+        return "has a character outside ASCII (perhaps a curly quote from a document): copy it again"
+    if not value.isprintable() or " " in value:
+        return "has a space or a control character in it: copy it again"
+    if len(value) > _LONGEST:
+        return f"is longer than {_LONGEST} characters, so it is no key"
+    return None

@@ -1,0 +1,132 @@
+"""Base URLs: what is accepted, what counts as this machine or this network, and where a key may go.
+
+Nothing is resolved: a name is judged as it is written, so that no look-up can change the answer between check and use.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from unified_llm.exceptions import ConfigurationError
+
+_VERSION: Final = re.compile(r"v\d+\w*")
+_HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
+_ENDPOINTS: Final = ("/chat/completions", "/completions", "/embeddings", "/models", "/messages")
+# Names that are only ever given to machines of one's own network (RFC 6762, RFC 8375, Kubernetes, cloud VPCs).
+_PRIVATE_SUFFIXES: Final = (".local", ".internal", ".svc", ".lan", ".home.arpa", ".localdomain", ".cluster.local")
+
+
+def normalise(text: str, *, source: str, version: str = "") -> str:
+    """A base URL ready to have a path appended.
+
+    Args:
+        text: What the user wrote.
+        source: Where, for messages: ``base_url=`` or the name of an environment variable.
+        version: The API's version path (``/v1``), appended where the URL has none of its own.
+
+    Raises:
+        ConfigurationError: It is no plain ``http(s)://host[:port][/path]``. The message does not repeat the URL, since
+            it could hold a password.
+    """
+    parts = _split(text, source)
+    path = parts.path.rstrip("/")
+    for endpoint in _ENDPOINTS:
+        if path.endswith(endpoint):
+            raise ConfigurationError(f"The URL from {source} ends in {endpoint}: leave that off.")
+    if not any(_VERSION.fullmatch(segment) for segment in path.split("/")):
+        path += version
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+
+
+def _split(text: str, source: str) -> SplitResult:
+    problem = None
+    try:
+        parts = urlsplit(text)
+        port_is_fine = parts.port != 0
+    except ValueError:
+        raise ConfigurationError(f"The URL from {source} is malformed: write https://host[:port][/path].") from None
+    if text != text.strip() or not text.isascii() or not text.isprintable():
+        problem = "has white space or a character outside ASCII in it"
+    elif parts.scheme not in {"http", "https"}:
+        problem = "must begin with https:// (or http:// for this machine)"
+    elif "@" in parts.netloc:
+        problem = "holds a user name or password: pass the key as api_key="
+    elif parts.query or parts.fragment or "?" in text or "#" in text:
+        problem = "has a query or a fragment: leave it off, and pass such fields as extra_body= or default_headers="
+    elif not port_is_fine or not _is_host(parts.hostname or ""):
+        problem = "has no valid host name"
+    elif _is_link_local(parts.hostname or ""):
+        problem = "is a link-local address, where clouds serve credentials: that is never a model server"
+    elif ".." in parts.path.split("/"):
+        problem = 'has ".." in its path'
+    if problem:
+        raise ConfigurationError(f"The URL from {source} {problem}.")
+    return parts
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_host(host: str) -> bool:
+    if _address(host):
+        return True
+    # ``2130706433`` and ``0x7f.1`` are addresses to some resolvers: a name has a letter in its last label.
+    last = host.rstrip(".").rpartition(".")[2]
+    return bool(_HOST.fullmatch(host)) and ".." not in host and not last.isdigit() and not last.startswith("0x")
+
+
+def _is_link_local(host: str) -> bool:
+    address = _address(host)
+    return address is not None and (address.is_link_local or address.is_unspecified or address.is_multicast)
+
+
+def host_of(url: str) -> str:
+    """The host, in lower case, without brackets or port."""
+    return urlsplit(url).hostname or ""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL leads to this machine."""
+    host = host_of(url)
+    address = _address(host)
+    return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
+
+
+def is_private(url: str) -> bool:
+    """Whether the URL leads to this machine or this network: ``http://ollama:11434`` in a compose file does."""
+    if is_loopback(url):
+        return True
+    host = host_of(url).rstrip(".")
+    address = _address(host)
+    return address.is_private if address else "." not in host or host.endswith(_PRIVATE_SUFFIXES)
+
+
+def matches(url: str, patterns: Iterable[str]) -> bool:
+    """Whether the host is one of these: exact names, or ``*.example.com`` for every name below."""
+    host = host_of(url).rstrip(".")
+    return any(fnmatchcase(host, pattern) for pattern in patterns)
+
+
+def check_plaintext(url: str, *, key_travels: bool, allow_http: bool, source: str) -> None:
+    """Refuse plain HTTP where someone else could read along.
+
+    Raises:
+        ConfigurationError: Plain HTTP to a public host, or to a private one with a key.
+    """
+    if not url.startswith("http://") or allow_http or is_loopback(url):
+        return
+    if is_private(url) and not key_travels:
+        return
+    raise ConfigurationError(
+        f"The URL from {source} is plain http, so {'the key' if key_travels else 'every prompt'} could be read on the "
+        "way: use https, or say allow_http=True if you know the network."
+    )
