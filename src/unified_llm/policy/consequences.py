@@ -1,0 +1,98 @@
+"""What follows from a failure: for the target, for others that share its key or its limits, and for this call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Final
+
+from unified_llm.outcome import Failure
+from unified_llm.policy import backoff, hints
+from unified_llm.policy.classify import CREDENTIALS_HOLD, VERDICTS, Verdict
+from unified_llm.policy.effects import Effect, Sleep
+from unified_llm.policy.standing import Call, Standing
+from unified_llm.target import Target
+
+# At most this many attempts a call, or one for each target where there are more targets.
+MOST_ATTEMPTS: Final = 6
+# A longer Retry-After is never waited for, whatever the deadline.
+LONGEST_WAIT: Final = 60.0
+# Retries of the policy's own: while another target is ready, and on the last.
+_RETRIES: Final = 1
+_RETRIES_ALONE: Final = 2
+
+
+def draw_consequences(call: Call, standing: Standing, failure: Failure) -> Generator[Effect, Any, bool]:
+    """Draw the consequences of a failure: holds, and whether and when the same target is asked again.
+
+    Returns False when the failure ends the call, whatever targets remain.
+    """
+    verdict, said = VERDICTS[failure.kind], hints.read(failure)
+    _hold(call, standing, failure, said)
+    if not _may_retry(call, standing, verdict, said):
+        standing.over = True
+        return verdict.failover
+    pause = backoff.delay(
+        standing.target.retry,
+        standing.asked - 1,
+        call.random(),
+        throttled=verdict.throttled,
+        hint=said.retry_after,
+    )
+    standing.resume = call.now() + pause
+    patient = verdict.throttled or said.retry_after is not None
+    if patient and not call.alone(standing):
+        return True  # others are ready: come back to this one only when they have failed
+    if standing.resume >= call.deadline or pause > LONGEST_WAIT:
+        standing.over = True
+    else:
+        yield from rest(call, standing.resume)
+    return True
+
+
+def _may_retry(call: Call, standing: Standing, verdict: Verdict, said: hints.Hints) -> bool:
+    retry = verdict.retry if said.should_retry is None else said.should_retry
+    if not retry:
+        return False
+    alone = call.alone(standing)
+    if verdict.only_if_alone and not alone:
+        return False
+    limit = standing.target.retry.limit
+    allowed = limit if limit is not None else _RETRIES_ALONE if alone and not verdict.only_if_alone else _RETRIES
+    unasked = sum(not each.asked and not each.over for each in call.standings)
+    if standing.asked > allowed or call.trace.asked + unasked >= max(MOST_ATTEMPTS, len(call.standings)):
+        return False
+    return verdict.free or call.health.spend_retry(standing.target)
+
+
+def _hold(call: Call, standing: Standing, failure: Failure, said: hints.Hints) -> None:
+    """Remember what this failure says of other calls, and of the other targets of this one."""
+    target, verdict, now = standing.target, VERDICTS[failure.kind], call.now()
+    if verdict.hold == "credentials":
+        call.health.hold(
+            target.credentials_key, now + CREDENTIALS_HOLD, f"its key was refused ({failure.kind})", wait=False
+        )
+        _give_up(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused")
+    elif verdict.hold == "limit":
+        pause = said.retry_after if said.retry_after is not None else target.retry.delay
+        call.health.hold(target.limit_key, now + pause, "rate limited", wait=True)
+    elif said.retry_after is not None and verdict.weight:
+        call.health.hold(target.health_key, now + said.retry_after, "asked to be left alone", wait=True)
+    if verdict.larger_window:
+        window = target.context_window or 0
+        _give_up(
+            call, lambda other: (other.context_window or 0) <= window, "its context window is not known to be larger"
+        )
+
+
+def _give_up(call: Call, which: Callable[[Target], bool], reason: str) -> None:
+    for other in call.standings:
+        if not other.over and which(other.target):
+            other.over = True
+            if not other.asked:
+                call.trace.skipped(other.target, reason)
+
+
+def rest(call: Call, until: float) -> Generator[Effect, Any, None]:
+    """Sleep until an instant, and keep account of it."""
+    call.waited += max(0.0, until - call.now())
+    yield Sleep(until)

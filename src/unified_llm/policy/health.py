@@ -1,0 +1,195 @@
+"""What this process knows of every target: one registry, shared by all clients and surfaces.
+
+A LangChain agent and a LlamaIndex query engine learn of an outage once. The registry holds a circuit and a retry budget
+for each target, and holds: instants before which a key, a rate limit or a target must not be asked again.
+
+One lock guards it, held for a few operations and never across I/O or a callback. ``settle`` takes no lock at all: it
+may run in a generator's ``finally`` inside the garbage collector of the very thread that holds the lock, so it only
+appends to a queue that the next caller drains.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from unified_llm.policy.breaker import Circuit, Permit, State
+from unified_llm.policy.budget import RetryBudget
+from unified_llm.target import BreakerConfig, Target
+
+# Models named per call could make the registry grow without end; the least recently seen go first.
+_MOST_TARGETS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The target should not be asked now.
+
+    Attributes:
+        until: When it may be, as far as is known.
+        reason: For people.
+        wait: Whether waiting until then makes sense (a rate limit), or asking anyway does (an open breaker).
+    """
+
+    until: float
+    reason: str
+    wait: bool
+
+
+@dataclass(slots=True)
+class _Known:
+    name: str
+    circuit: Circuit = field(default_factory=Circuit)
+    budget: RetryBudget = field(default_factory=RetryBudget)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    key: Hashable
+    permit: Permit
+    ok: bool | None
+    weight: int
+    first_try: bool
+    now: float
+    settings: BreakerConfig
+    draw: float
+
+
+class Health:
+    """The registry.
+
+    Args:
+        on_change: Called without the lock when a target's state changes: name, old state, new state.
+    """
+
+    def __init__(self, on_change: Callable[[str, State, State], None] | None = None) -> None:
+        """An empty registry."""
+        self._lock = threading.Lock()
+        self._known: dict[Hashable, _Known] = {}
+        self._holds: dict[Hashable, tuple[float, str, bool]] = {}
+        self._settled: deque[_Settled] = deque()
+        self._on_change = on_change
+
+    def renew_lock(self) -> None:
+        """After a fork: the lock may have been held by a thread that does not exist here."""
+        self._lock = threading.Lock()
+
+    def admit(self, target: Target, now: float) -> Permit | Refusal:
+        """Ask for leave to ask."""
+        changes: list[tuple[str, State, State]] = []
+        with self._lock:
+            self._drain(changes)
+            circuit = self._entry(target).circuit
+            answer = self._held(target, now) or circuit.admit(now)
+            if answer is None:
+                answer = Refusal(max(now, circuit.open_until or now), "breaker open", wait=False)
+        self._tell(changes)
+        return answer
+
+    def force(self, target: Target, now: float) -> Permit:
+        """Leave to ask in any state: a call must not fail while a target has not been asked."""
+        changes: list[tuple[str, State, State]] = []
+        with self._lock:
+            self._drain(changes)
+            permit = self._entry(target).circuit.force(now)
+        self._tell(changes)
+        return permit
+
+    def ready(self, target: Target, now: float) -> bool:
+        """Whether ``admit`` would give leave; takes nothing."""
+        changes: list[tuple[str, State, State]] = []
+        with self._lock:
+            self._drain(changes)
+            answer = self._held(target, now) is None and self._entry(target).circuit.would_admit(now)
+        self._tell(changes)
+        return answer
+
+    def settle(
+        self, target: Target, permit: Permit, *, ok: bool | None, weight: int, first_try: bool, now: float, draw: float
+    ) -> None:
+        """Give a permit back with its outcome (see ``Circuit.settle``). Takes no lock, so it may run anywhere."""
+        self._settled.append(
+            _Settled(target.health_key, permit, ok, weight, first_try, now, target.breaker, draw),
+        )
+
+    def spend_retry(self, target: Target) -> bool:
+        """Take one retry from the target's budget; False when it is empty."""
+        with self._lock:
+            return self._entry(target).budget.spend()
+
+    def hold(self, key: Hashable, until: float, reason: str, *, wait: bool) -> None:
+        """Leave everything with this key alone until an instant; an earlier, longer hold stays."""
+        with self._lock:
+            known = self._holds.get(key)
+            if known is None or known[0] < until:
+                self._holds[key] = (until, reason, wait)
+
+    def snapshot(self, now: float) -> list[dict[str, Any]]:
+        """One plain dict for each known target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``."""
+        changes: list[tuple[str, State, State]] = []
+        with self._lock:
+            self._drain(changes)
+            rows = [
+                {
+                    "target": known.name,
+                    "state": known.circuit.state(now),
+                    "failures": known.circuit.failures_in_a_row,
+                    "retry_budget": round(known.budget.tokens, 1),
+                    "retry_in": max(0.0, round((known.circuit.open_until or now) - now, 3)),
+                }
+                for known in self._known.values()
+            ]
+        self._tell(changes)
+        return rows
+
+    def reset(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._settled.clear()
+            self._known.clear()
+            self._holds.clear()
+
+    def _entry(self, target: Target) -> _Known:
+        key = target.health_key
+        known = self._known.pop(key, None) or _Known(target.name)
+        self._known[key] = known
+        if len(self._known) > _MOST_TARGETS:
+            del self._known[next(iter(self._known))]
+        return known
+
+    def _held(self, target: Target, now: float) -> Refusal | None:
+        if not self._holds:
+            return None
+        for key in (target.credentials_key, target.limit_key, target.health_key):
+            held = self._holds.get(key)
+            if held is None:
+                continue
+            until, reason, wait = held
+            if until > now:
+                return Refusal(until, reason, wait)
+            del self._holds[key]
+        return None
+
+    def _drain(self, changes: list[tuple[str, State, State]]) -> None:
+        while self._settled:
+            each = self._settled.popleft()
+            known = self._known.get(each.key)
+            if known is None:
+                continue
+            before = known.circuit.state(each.now)
+            known.circuit.settle(
+                each.permit, ok=each.ok, weight=each.weight, now=each.now, settings=each.settings, draw=each.draw
+            )
+            if each.ok and each.first_try:
+                known.budget.earn()
+            after = known.circuit.state(each.now)
+            if before != after:
+                changes.append((known.name, before, after))
+
+    def _tell(self, changes: list[tuple[str, State, State]]) -> None:
+        if self._on_change:
+            for change in changes:
+                self._on_change(*change)

@@ -1,0 +1,93 @@
+"""How a call stands: its targets, what has been asked of each, and how it can end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from unified_llm.outcome import Failure
+from unified_llm.policy.health import Health, Refusal
+from unified_llm.policy.trace import Trace
+from unified_llm.target import Target
+
+
+@dataclass(slots=True)
+class Standing:
+    """How one target stands in this call."""
+
+    target: Target
+    asked: int = 0
+    over: bool = False
+    resume: float = 0.0
+    failure: Failure | None = None
+    left_alone: bool = False
+
+    def passed_over(self, trace: Trace, refusal: Refusal) -> None:
+        """Say in the trace that it was left alone; once a call, and only where no failure of this call says why."""
+        if not self.asked and not self.left_alone:
+            self.left_alone = True
+            trace.skipped(self.target, refusal.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Defeat:
+    """The call was not answered.
+
+    Attributes:
+        failures: Each target that was asked, with its last failure, in the order of the chain.
+        final: The failure that ended the call at once (a bad request ...), whatever targets remained.
+        expired: The deadline passed.
+        committed: Chunks had been handed out.
+    """
+
+    failures: tuple[tuple[Target, Failure], ...]
+    final: tuple[Target, Failure] | None = None
+    expired: bool = False
+    committed: bool = False
+
+
+@dataclass(slots=True)
+class Call:
+    """One call, and all that the policy may look at.
+
+    Attributes:
+        targets: The chain, in order, without those that cannot serve the request.
+        streaming: Whether the answer comes in chunks.
+        deadline: The instant at which the call must have ended.
+        health: The registry.
+        now: The clock.
+        random: Uniform draws from 0 to 1.
+        trace: Where attempts are recorded.
+    """
+
+    targets: Sequence[Target]
+    streaming: bool
+    deadline: float
+    health: Health
+    now: Callable[[], float]
+    random: Callable[[], float]
+    trace: Trace
+    standings: list[Standing] = field(init=False)
+    committed: bool = field(default=False, init=False)
+    waited: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing has been asked yet."""
+        self.standings = [Standing(target) for target in self.targets]
+
+    def alone(self, standing: Standing) -> bool:
+        """Whether no other target of the call could be asked now."""
+        now = self.now()
+        return not any(
+            other is not standing and not other.over and other.resume <= now and self.health.ready(other.target, now)
+            for other in self.standings
+        )
+
+    def defeat(self, final: Standing | None = None, *, expired: bool = False) -> Defeat:
+        """The end without an answer."""
+        return Defeat(
+            tuple((each.target, each.failure) for each in self.standings if each.failure),
+            (final.target, final.failure) if final and final.failure else None,
+            expired=expired,
+            committed=self.committed,
+        )

@@ -1,0 +1,70 @@
+"""What happened in one call, attempt by attempt, for metadata, errors and callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from unified_llm.outcome import Done, Failure
+from unified_llm.policy.classify import MAYBE_BILLED
+from unified_llm.target import Target
+from unified_llm.types import Attempt
+
+
+@dataclass(slots=True)
+class Trace:
+    """The attempts of one call.
+
+    Attributes:
+        attempts: In order.
+        observe: Told of each attempt as it is recorded. It must not raise.
+        served: The target that answered.
+    """
+
+    observe: Callable[[Attempt], None] | None = None
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    served: Target | None = None
+
+    @property
+    def asked(self) -> int:
+        """How many exchanges were begun."""
+        return sum(each.outcome != "skipped" for each in self.attempts)
+
+    def skipped(self, target: Target, reason: str) -> None:
+        """A target was passed over."""
+        self._add(Attempt(target.name, "skipped", reason=reason))
+
+    def ended(self, clocked: Clocked, outcome: Done | Failure | None, now: float) -> None:
+        """An attempt ended: answered, failed, or (None) was cancelled."""
+        failure = outcome if isinstance(outcome, Failure) else None
+        if isinstance(outcome, Done):
+            self.served = clocked.target
+        self._add(
+            Attempt(
+                clocked.target.name,
+                "ok" if isinstance(outcome, Done) else failure.kind if failure else "cancelled",
+                status=failure.status if failure else None,
+                seconds=now - clocked.started,
+                waited=clocked.waited,
+                first_token=clocked.first_token,
+                request_id=outcome.request_id if outcome else None,
+                reason=failure.code if failure else None,
+                maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED),
+            )
+        )
+
+    def _add(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+        if self.observe:
+            self.observe(attempt)
+
+
+@dataclass(slots=True)
+class Clocked:
+    """An attempt under way, with its times in seconds."""
+
+    target: Target
+    started: float
+    limit: float
+    waited: float = 0.0
+    first_token: float | None = None
