@@ -1,0 +1,117 @@
+"""Model lists, kept for a while: one request however many ask, from threads and tasks alike."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+
+from unified_llm.types import ModelInfo
+
+Models = tuple[ModelInfo, ...]
+
+
+class _AbandonedError(Exception):
+    """Whoever was asking gave up (cancelled, interrupted): one of those who waited must ask instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    models: Models
+    until: float
+
+
+class Catalogue:
+    """A cache of model lists with a time to live, in seconds of the clock that is passed in.
+
+    Whoever comes first for a key asks; the others wait for that answer. Failures are not kept.
+    """
+
+    def __init__(self) -> None:
+        """An empty catalogue."""
+        self._lock = threading.Lock()
+        self._kept: dict[Hashable, _Kept] = {}
+        self._asking: dict[Hashable, Future[Models]] = {}
+
+    def get(self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Models]) -> Models:
+        """The models of ``key``, asked for through ``fetch`` unless a fresh list is at hand."""
+        while True:
+            found, leads = self._look(key, now())
+            if isinstance(found, tuple):
+                return found
+            if not leads:
+                if _in_event_loop():
+                    return fetch()  # waiting here could block the very loop that the answer needs
+                with suppress(_AbandonedError):
+                    return found.result()
+                continue
+            try:
+                models = fetch()
+            except BaseException as problem:
+                self._fail(key, found, problem)
+                raise
+            self._keep(key, found, models, now() + ttl)
+            return models
+
+    async def aget(
+        self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Awaitable[Models]]
+    ) -> Models:
+        """As ``get``."""
+        while True:
+            found, leads = self._look(key, now())
+            if isinstance(found, tuple):
+                return found
+            if not leads:
+                with suppress(_AbandonedError):
+                    return await asyncio.wrap_future(found)
+                continue
+            try:
+                models = await fetch()
+            except BaseException as problem:
+                self._fail(key, found, problem)
+                raise
+            self._keep(key, found, models, now() + ttl)
+            return models
+
+    def forget(self, key: Hashable | None = None) -> None:
+        """Drop one list, or all."""
+        with self._lock:
+            if key is None:
+                self._kept.clear()
+            else:
+                self._kept.pop(key, None)
+
+    def _look(self, key: Hashable, now: float) -> tuple[Models | Future[Models], bool]:
+        """What is at hand: a fresh list, or an answer to wait for, or (True) one that the caller must bring about."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept and kept.until > now:
+                return kept.models, False
+            asking = self._asking.get(key)
+            if asking:
+                return asking, False
+            asking = self._asking[key] = Future()
+            asking.set_running_or_notify_cancel()  # so that a waiting task that is cancelled cannot cancel it for all
+            return asking, True
+
+    def _keep(self, key: Hashable, asking: Future[Models], models: Models, until: float) -> None:
+        with self._lock:
+            self._kept[key] = _Kept(models, until)
+            del self._asking[key]
+        asking.set_result(models)
+
+    def _fail(self, key: Hashable, asking: Future[Models], problem: BaseException) -> None:
+        with self._lock:
+            del self._asking[key]
+        asking.set_exception(problem if isinstance(problem, Exception) else _AbandonedError())
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

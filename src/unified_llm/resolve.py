@@ -1,0 +1,234 @@
+"""From what a user wrote to targets: model strings, the provider table, keys and URLs from the environment.
+
+All of it happens when a client is made, before any request, so that a mistake is found where it was made.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from unified_llm import settings, url
+from unified_llm.config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
+from unified_llm.exceptions import ConfigurationError
+from unified_llm.exchange import ForeignModel
+from unified_llm.providers import table
+from unified_llm.providers.table import Row
+from unified_llm.secret import Secret
+from unified_llm.target import Retry, Target, Timing
+
+Link: TypeAlias = LLMConfig | ForeignModel
+"""One link of a chain: a target to resolve, or a framework's own model."""
+
+# Hosts such as a laptop's Ollama may have to load a model first.
+_LOCAL: Final = 300.0
+_REASONING: Final = 180.0
+_WHOLE: Final = 60.0
+_WHOLE_SLOW: Final = 300.0
+
+_log = logging.getLogger("unified_llm")
+
+
+class UnconfiguredError(ConfigurationError):
+    """A key or an extra is missing; with ``skip_unconfigured=True`` the target is passed over."""
+
+
+class ImpossibleError(ConfigurationError):
+    """This platform cannot have the target at all; a chain goes on without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A target, with the configuration that it came from (None for a framework's own model)."""
+
+    target: Target
+    config: LLMConfig | None
+
+
+def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool) -> tuple[Resolved, ...]:
+    """The targets of a client, in the user's order.
+
+    Raises:
+        ConfigurationError: A link is wrong, or none is left.
+    """
+    links: list[Link] = [first, *(_link(first, each) for each in (*first.fallbacks, *fallbacks))]
+    resolved: list[Resolved] = []
+    problem: ConfigurationError | None = None
+    for link in links:
+        try:
+            resolved.append(_resolve(link))
+        except (UnconfiguredError, ImpossibleError) as missing:
+            if isinstance(missing, UnconfiguredError) and not skip_unconfigured:
+                raise
+            problem = missing
+            _log.warning("A target is left out: %s", missing)
+    if not resolved and problem:
+        raise ConfigurationError(f"No target is left. {problem}")
+    return tuple(resolved)
+
+
+def _link(first: LLMConfig, fallback: Any) -> Link:
+    if isinstance(fallback, str):
+        fallback = LLMConfig(model=fallback)
+    elif isinstance(fallback, Mapping):
+        fallback = LLMConfig(**fallback)
+    if isinstance(fallback, LLMConfig):
+        return inherit(first, fallback)
+    if hasattr(fallback, "exchange") and hasattr(fallback, "aexchange"):
+        return fallback  # type: ignore[no-any-return] # what the protocol asks for is there
+    raise ConfigurationError(
+        f"A fallback is a model string, a mapping or an LLMConfig, not {type(fallback).__name__}. "
+        "A framework's own model goes into that framework's adapter."
+    )
+
+
+def inherit(first: LLMConfig, fallback: LLMConfig) -> LLMConfig:
+    """What a fallback takes over from the primary.
+
+    One that names no model and no provider is the same deployment elsewhere and inherits everything. One that names its
+    own inherits what belongs to the call, never a key, URL, headers or body.
+    """
+    elsewhere = fallback.model is None and fallback.provider is None
+    names = tuple(set(LLMConfig.model_fields) - {"fallbacks"}) if elsewhere else CALL_FIELDS
+    return LLMConfig(**{**first.given(names), **fallback.given(tuple(LLMConfig.model_fields))})
+
+
+def with_model(resolved: Resolved, model: str) -> Resolved:
+    """The target that a call names in place of the primary.
+
+    A gateway's models contain slashes, so there ``model`` is taken literally; ``provider:model`` always names the
+    provider. A change of provider carries neither key nor URL along.
+    """
+    config = resolved.config
+    if config is None:
+        raise ConfigurationError("The first target is a framework's own model, so a call cannot name another model.")
+    row = table.row(resolved.target.provider)
+    if (config.provider or row.literal_models) and not table.named(model, ":"):
+        return _resolve(config.model_copy(update={"provider": row.name, "model": model}))
+    named = table.named(model)
+    if named is None or named[0] == row.name:
+        return _resolve(config.model_copy(update={"provider": row.name, "model": named[1] if named else model}))
+    return _resolve(LLMConfig(model=model, **config.given(CALL_FIELDS)))
+
+
+def _resolve(link: Link) -> Resolved:
+    if not isinstance(link, LLMConfig):
+        target = Target(
+            link.provider,
+            link.model,
+            "foreign",
+            features=link.features,
+            context_window=link.context_window,
+            foreign=link,
+        )
+        return Resolved(target, None)
+    row, model = _place(link)
+    facts = table.facts(row, model)
+    base_url, own_host = _base_url(link, row)
+    key = _key(link, row, own_host=own_host, base_url=base_url)
+    if base_url:
+        url.check_plaintext(base_url, key_travels=key is not None, allow_http=link.allow_http, source="base_url=")
+    if row.wire == "mlx":
+        _check_mlx(model)
+    target = Target(
+        provider=row.name,
+        model=model,
+        wire=row.wire,
+        base_url=base_url,
+        key=key,
+        headers={**row.headers, **link.default_headers},
+        extra_body=link.extra_body,
+        features=facts.features,
+        quirks=facts.quirks,
+        context_window=facts.context_window,
+        timing=_timing(link, row, reasoning=facts.reasoning),
+        retry=_retry(link),
+        breaker=link.breaker,
+        last_resort=link.last_resort if link.last_resort is not None else (row.name, model) == ("mlx", "demo"),
+        verify=link.verify_ssl,
+        defaults={name: value for name in DEFAULT_FIELDS if (value := getattr(link, name)) not in (None, ())},
+        space=link.space,
+    )
+    return Resolved(target, link)
+
+
+def _place(config: LLMConfig) -> tuple[Row, str]:
+    """The provider and the model, as the provider names it."""
+    model = config.model
+    if model is not None and (not model.strip() or not model.isprintable()):
+        raise ConfigurationError(
+            'model= is empty or not printable: write "provider/model", such as "openai/gpt-5-mini".'
+        )
+    if config.provider is not None:
+        return table.row(config.provider), model or ""
+    if model is None:
+        raise ConfigurationError('A target needs a model: write "provider/model", such as "openai/gpt-5-mini".')
+    named = table.named(model)
+    if named is None:
+        raise ConfigurationError(f"{table.unknown_model(model)}")
+    return table.row(named[0]), named[1]
+
+
+def _base_url(config: LLMConfig, row: Row) -> tuple[str, bool]:
+    """The URL, and whether a key from the environment may go there."""
+    if config.base_url is not None:
+        base = url.normalise(config.base_url, source="base_url=", version=row.version)
+        return base, url.matches(base, row.hosts)
+    for variable in row.base_url_env:
+        if text := os.environ.get(variable):
+            text = text if "://" in text or not row.local else f"http://{text}"
+            return url.normalise(text, source=variable, version=row.version), True
+    if not row.base_url and row.wire != "mlx":
+        names = f" or set {row.base_url_env[0]}" if row.base_url_env else ""
+        raise UnconfiguredError(f"{row.title} needs an address: pass base_url={names}.")
+    return row.base_url, True
+
+
+def _key(config: LLMConfig, row: Row, *, own_host: bool, base_url: str) -> Secret | None:
+    if config.api_key is not None:
+        return config.api_key
+    found = next(((name, value) for name in row.key_env if (value := os.environ.get(name))), None)
+    if found and own_host:
+        return Secret(found[1], f"the environment variable {found[0]}")
+    if not row.key_required or url.is_private(base_url):
+        return None
+    if found:
+        raise UnconfiguredError(
+            f"The key in {found[0]} is only sent to {row.title}'s own host: pass api_key= for another base_url."
+        )
+    variable = f"set {row.key_env[0]} or " if row.key_env else ""
+    raise UnconfiguredError(f"{row.title} needs a key: {variable}pass api_key=.")
+
+
+def _timing(config: LLMConfig, row: Row, *, reasoning: bool) -> Timing:
+    timeout = config.timeout if config.timeout is not None else settings.default("timeout")
+    if timeout is not None:
+        return Timing(first_token=timeout, whole=timeout, fixed=True)
+    if row.local:
+        return Timing(first_token=_LOCAL, whole=_WHOLE_SLOW)
+    if reasoning:
+        return Timing(first_token=_REASONING, whole=_WHOLE_SLOW)
+    return Timing(first_token=row.first_token, whole=_WHOLE)
+
+
+def _retry(config: LLMConfig) -> Retry:
+    limit = config.max_retries if config.max_retries is not None else settings.default("max_retries")
+    delay = config.retry_delay if "retry_delay" in config.model_fields_set else settings.default("retry_delay")
+    return Retry(
+        limit=limit,
+        delay=config.retry_delay if delay is None else delay,
+        delay_max=config.retry_max_delay,
+        factor=config.retry_exponential_base,
+    )
+
+
+def _check_mlx(model: str) -> None:
+    from unified_llm import mlx
+    from unified_llm.mlx.chat import folder_of
+
+    if reason := mlx.available():
+        raise UnconfiguredError(reason) if mlx.runnable() else ImpossibleError(reason)
+    folder_of(model)
