@@ -22,14 +22,17 @@ CHAT: frozenset[Feature] = frozenset({"streaming", "models"})
 class Quirks(TypedDict, total=False):
     """Where an OpenAI-compatible provider differs. The set is closed: what needs a condition is a format of its own.
 
-    rename: Request fields under another name (``{"max_tokens": "max_completion_tokens"}``).
-    drop: Request fields that it refuses.
+    rename: Request fields under another name (``{"max_tokens": "max_completion_tokens"}``); ``messages.reasoning`` names
+        the field in which it wants the reasoning of earlier tool turns back.
+    drop: Request fields that it refuses; ``messages.name`` leaves out speakers' names, ``tool_choice.function`` turns the
+        choice of one tool into ``required`` with that tool alone.
     key_header: The header that carries the key, in place of ``Authorization: Bearer``.
     quota_codes: Error codes that mean an empty purse rather than a rate limit.
     context_status: The HTTP status that means a context overflow, where it is not 400 (Together: 403).
     filter_status: The HTTP status that means moderation (OpenRouter: 403).
     reasoning_apart: Reasoning tokens are not included in its completion tokens (xAI).
-    tool_id_length: The exact length of a tool call's identifier (Mistral: 9 letters and digits).
+    tool_id_length: The exact length of a tool call's identifier (Mistral: 9 letters and digits); 0 leaves them as they
+        are, where others would be shortened to OpenAI's limit of 40.
     usage_always: It refuses ``stream_options`` and sends usage without being asked.
     models_path: The path of its model list, where it is not ``/models``; empty where it has none.
     """
@@ -57,7 +60,7 @@ class BreakerConfig:
         cooldown_max: The longest cooldown, in seconds.
 
     Raises:
-        ConfigurationError: A value is not positive, or ``cooldown_max`` is smaller than ``cooldown``.
+        ConfigurationError: A value is no positive number, or ``cooldown_max`` is smaller than ``cooldown``.
     """
 
     failures: int = 5
@@ -68,8 +71,9 @@ class BreakerConfig:
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
         for name in ("failures", "window", "cooldown", "cooldown_max"):
-            if not getattr(self, name) > 0:
-                raise ConfigurationError(f"BreakerConfig.{name} must be greater than 0.")
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+                raise ConfigurationError(f"BreakerConfig.{name} must be a number greater than 0.")
         if self.cooldown_max < self.cooldown:
             raise ConfigurationError("BreakerConfig.cooldown_max must not be smaller than cooldown.")
 

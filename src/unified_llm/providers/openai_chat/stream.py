@@ -1,0 +1,175 @@
+"""Streamed answers: events in, chunks out, and the end only when the provider has said so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unified_llm.jsonx import JSONError, parse
+from unified_llm.messages import ToolCallChunk
+from unified_llm.outcome import Done, Failure
+from unified_llm.providers.openai_chat.decode import (
+    arguments_text,
+    broken_off,
+    finish_reason,
+    read_content,
+    read_usage,
+)
+from unified_llm.providers.openai_chat.errors import read_error
+from unified_llm.providers.shapes import is_list, is_object, text_or_none
+from unified_llm.sse import ServerSentEvent
+from unified_llm.target import Target
+from unified_llm.types import LLMChunk, LLMRequest
+
+
+class ChatStream:
+    """The decoder of one stream. What belongs to the last chunk is held until ``[DONE]``, or the end of the bytes."""
+
+    __slots__ = ("_calls", "_ended", "_finish", "_id", "_model", "_spoke", "_target", "_usage", "_with_raw")
+
+    def __init__(self, ask: LLMRequest, target: Target) -> None:
+        """Nothing has been read yet."""
+        self._target = target
+        self._with_raw = bool(ask.logprobs or ask.top_logprobs)
+        self._calls = ToolCalls()
+        self._finish: str | None = None
+        self._usage: Mapping[str, Any] = {}
+        self._id: str | None = None
+        self._model: str | None = None
+        self._spoke = False
+        self._ended = False
+
+    def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
+        """Chunks of this event; ``Done`` at ``[DONE]``; nothing after that or after a failure."""
+        data = event.data
+        if self._ended or not data:
+            return ()
+        if len(data) < 16 and (not (short := data.strip()) or short == "[DONE]"):
+            return (self._end(),) if short else ()
+        try:
+            chunk = parse(data)
+        except JSONError:
+            return self._fail(Failure("malformed"))
+        if not is_object(chunk):
+            return self._fail(Failure("malformed"))
+        if event.event == "error" or chunk.get("error") or chunk.get("object") == "error":
+            return self._fail(read_error(chunk, self._target))
+        return self._read(chunk)
+
+    def finish(self) -> Done | Failure:
+        """Some servers close the connection after the finish reason and send no ``[DONE]``."""
+        return Failure("truncated") if self._finish is None else self._end()
+
+    def _read(self, chunk: dict[str, Any]) -> Sequence[LLMChunk | Done | Failure]:
+        if self._id is None:
+            self._id = text_or_none(chunk.get("id"))
+        if self._model is None:
+            self._model = text_or_none(chunk.get("model"))
+        # With the last choice, in a chunk of its own after it, or (Groq) in a field of its own.
+        if chunk.get("usage"):
+            self._usage = chunk
+        elif "x_groq" in chunk:
+            groq = chunk["x_groq"]
+            if is_object(groq) and groq.get("error"):
+                return self._fail(read_error(groq, self._target))
+            if is_object(groq) and groq.get("usage"):
+                self._usage = groq
+        choices = chunk.get("choices")
+        choice = choices[0] if is_list(choices) and choices else None
+        if not is_object(choice) or choice.get("index"):
+            return ()
+        chunks = self._read_delta(choice, chunk)
+        broken = broken_off(choice, self._target)
+        if broken is not None:
+            return [*chunks, *self._fail(broken)]
+        self._finish = text_or_none(choice.get("finish_reason")) or self._finish
+        return chunks
+
+    def _read_delta(self, choice: dict[str, Any], chunk: dict[str, Any]) -> list[LLMChunk | Done | Failure]:
+        delta = choice.get("delta")
+        if not is_object(delta):
+            return []
+        chunks: list[LLMChunk | Done | Failure] = []
+        content, reasoning = read_content(delta)
+        refusal = text_or_none(delta.get("refusal")) or ""
+        if content or reasoning or refusal:
+            raw = chunk if self._with_raw else None
+            chunks.append(LLMChunk(content=content, reasoning=reasoning, refusal=refusal, raw=raw))
+        fragments = delta.get("tool_calls")
+        if is_list(fragments):
+            calls = tuple(call for each in fragments if (call := self._calls.read(each)) is not None)
+            if calls:
+                chunks.append(LLMChunk(tool_calls=calls))
+        if chunks:
+            self._spoke = True
+        return chunks
+
+    def _fail(self, failure: Failure) -> Sequence[Failure]:
+        self._ended = True
+        return (failure,)
+
+    def _end(self) -> Done | Failure:
+        self._ended = True
+        reason = finish_reason(self._finish, self._target, has_calls=self._calls.any)
+        if not self._spoke and reason in {"stop", "tool_calls"}:
+            return Failure("empty")
+        last = LLMChunk(
+            finish_reason=reason,
+            usage=read_usage(self._usage, self._target.quirks),
+            response_id=self._id,
+            model=self._model or self._target.model,
+            provider=self._target.provider,
+        )
+        return Done(last)
+
+
+class ToolCalls:
+    """Numbers the calls of one stream, whatever a server makes of ``index`` and ``id``.
+
+    OpenAI keys fragments by ``index`` and sends ``id`` and ``name`` once. Elsewhere every parallel call has index 0 and
+    an ``id`` of its own, there is no ``index``, there is no ``id``, or each fragment of one call has another ``id``;
+    so a call begins where an unknown index is, or where a name comes with another ``id``.
+    """
+
+    __slots__ = ("_ids", "_latest", "_named")
+
+    def __init__(self) -> None:
+        """No call has begun."""
+        self._latest: dict[int | None, int] = {}  # the server's index → the number of its latest call
+        self._ids: list[str | None] = []  # what the server called them
+        self._named: list[bool] = []
+
+    @property
+    def any(self) -> bool:
+        """Whether a call has begun."""
+        return bool(self._ids)
+
+    def read(self, fragment: object) -> ToolCallChunk | None:
+        """A fragment in our form, or None if it says nothing new."""
+        if not is_object(fragment) or not is_object(function := fragment.get("function")):
+            return None
+        index = fragment.get("index") if isinstance(fragment.get("index"), int) else None
+        identifier = text_or_none(fragment.get("id"))
+        name = text_or_none(function.get("name"))
+        arguments = arguments_text(function)
+        number = self._latest.get(index)
+        if number is None or self._is_another(number, index, identifier, name):
+            return self._begin(index, identifier, name, arguments)
+        late_name = name if not self._named[number] else None
+        if late_name:
+            self._named[number] = True
+        return ToolCallChunk(number, name=late_name, arguments=arguments) if arguments or late_name else None
+
+    def _is_another(self, number: int, index: int | None, identifier: str | None, name: str | None) -> bool:
+        if name is None or not self._named[number]:
+            return False
+        if identifier is None:
+            return index is None
+        return identifier != self._ids[number]
+
+    def _begin(self, index: int | None, identifier: str | None, name: str | None, arguments: str) -> ToolCallChunk:
+        number = len(self._ids)
+        self._latest[index] = number
+        self._ids.append(identifier)
+        self._named.append(name is not None)
+        return ToolCallChunk(number, id=identifier or f"call_{number}", name=name, arguments=arguments)

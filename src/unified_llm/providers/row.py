@@ -1,0 +1,72 @@
+"""What the provider table says of one provider, and the sets of features that its rows are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from unified_llm.target import CHAT, Feature, Quirks
+
+
+def having(*features: Feature) -> frozenset[Feature]:
+    """A set of features, checked by the type checker."""
+    return frozenset(features)
+
+
+TOOLS: Final[frozenset[Feature]] = having("tools", "tool_choice")
+JSON: Final[frozenset[Feature]] = having("json_object", "json_schema")
+EYES: Final[frozenset[Feature]] = having("images", "image_urls")
+EMBEDDINGS: Final[frozenset[Feature]] = having("embeddings")
+# For gateways and servers that may run anything: what the format can carry. The model behind may take less.
+EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("audio", "files")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One provider.
+
+    Attributes:
+        name: What stands before the slash of a model string.
+        title: What people call it.
+        base_url: Where requests go by default, with the version path; empty where there is no common address.
+        version: The version path, appended to a ``base_url`` of the user's that has none.
+        key_env: Environment variables that may hold the key; the first that is set wins.
+        base_url_env: The same for the address.
+        key_required: Whether it refuses requests without a key.
+        wire: Its format: the name of a codec, or ``mlx``.
+        features: What its models can do unless ``models.py`` knows better.
+        quirks: Where it differs from its format.
+        hosts: Hosts that may receive a key from the environment (``*.example.com`` for all below); the host of
+            ``base_url`` if empty.
+        local: It runs on this machine or network and may have to load a model first.
+        literal_models: Its models have slashes in their names, so a model named in a call is taken literally.
+        first_token: Seconds to the first token of a stream.
+        headers: Sent with every request.
+        docs: The page that the row was written from.
+        note: What users should know, for the documentation.
+    """
+
+    name: str
+    title: str
+    base_url: str = ""
+    version: str = "/v1"
+    key_env: tuple[str, ...] = ()
+    base_url_env: tuple[str, ...] = ()
+    key_required: bool = True
+    wire: str = "openai_chat"
+    features: frozenset[Feature] = CHAT
+    quirks: Quirks = field(default_factory=Quirks)
+    hosts: tuple[str, ...] = ()
+    local: bool = False
+    literal_models: bool = False
+    first_token: float = 30.0
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    docs: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """A provider's own host is the one of its base URL, unless the row says otherwise."""
+        if not self.hosts and self.base_url:
+            object.__setattr__(self, "hosts", (urlsplit(self.base_url).hostname or "",))

@@ -1,0 +1,30 @@
+"""Asking what shape a piece of parsed JSON has, in a way that type checkers understand."""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Whether it is a JSON array."""
+    return isinstance(value, list)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a JSON number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def object_or_empty(value: object) -> dict[str, Any]:
+    """The value if it is a JSON object, else an empty one."""
+    return value if is_object(value) else {}
+
+
+def text_or_none(value: object) -> str | None:
+    """The value if it is a text that says something."""
+    return value if isinstance(value, str) and value else None
