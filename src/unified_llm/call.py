@@ -139,7 +139,7 @@ def finish(question: Question, value: Any, defeat: Defeat | None) -> Any:
     trace = question.policy.trace
     if defeat is not None:
         raise errors.from_defeat(defeat, trace.attempts, question.deadline)
-    registry.log_failover(trace.attempts)
+    registry.log_failover(trace)
     attempts = tuple(trace.attempts)
     answer = value.value if isinstance(value, Done) else value
     if isinstance(answer, LLMResponse):
@@ -171,7 +171,10 @@ def _finish_embedding(
     ask, served = question.ask, question.policy.trace.served
     if isinstance(ask, EmbeddingRequest) and len(answer.vectors) != len(ask.texts):
         raise GenerationError(
-            f"{len(answer.vectors)} vectors came for {len(ask.texts)} texts; none is returned.", attempts=attempts
+            f"{len(answer.vectors)} vectors came for {len(ask.texts)} texts; none is returned.",
+            provider=served.provider if served else None,
+            model=served.model if served else None,
+            attempts=attempts,
         )
     return replace(
         answer,

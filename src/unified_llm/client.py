@@ -8,9 +8,9 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from unified_llm import call, request, resolve, runtime
+from unified_llm import call, request, resolve, runtime, secret
 from unified_llm.call import Question
-from unified_llm.config import LLMConfig
+from unified_llm.config import LLMConfig, read_fallbacks
 from unified_llm.discovery import Catalogue, Models
 from unified_llm.drive import AsyncDrive, Drive
 from unified_llm.exceptions import LLMError
@@ -60,8 +60,9 @@ class LLMClient:
         **fields: Any,
     ) -> None:
         """Resolve every target."""
+        secret.hide(fields)
         self._config = LLMConfig.read(config, fields)
-        self._fallbacks = tuple(fallbacks)
+        self._fallbacks = read_fallbacks(fallbacks)
         self._deadline = call.checked_deadline(deadline)
         self._skip_unconfigured = skip_unconfigured
         self._on_attempt = on_attempt

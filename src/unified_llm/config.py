@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from ssl import SSLContext
@@ -10,7 +11,7 @@ from typing import Annotated, Any, Final
 import pydantic
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr
 
-from unified_llm import url
+from unified_llm import secret, url
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.secret import Secret
 from unified_llm.target import BreakerConfig
@@ -22,8 +23,12 @@ CALL_FIELDS: Final = (
 )  # fmt: skip
 # Request fields that a configuration may set once for every call.
 DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
-# Headers that say how a message is framed or who sends it: a user who could set them by accident would break both.
-_OWN_HEADERS: Final = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection"})
+# Headers that say how a message is framed and encoded: a user who set one by accident would break the connection.
+_OWN_HEADERS: Final = frozenset({
+    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+    "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
+})  # fmt: skip
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110, section 5.6.2
 
 _ADVICE: Final = {
     "missing": "is needed",
@@ -46,6 +51,15 @@ def _secret(value: object) -> object:
     return Secret(value.get_secret_value() if isinstance(value, SecretStr) else value, "api_key=")
 
 
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("True and False are no numbers")  # noqa: TRY004 - which Pydantic turns into an error of the field
+    return value
+
+
+_NUMBER: Final = BeforeValidator(_number)
+
+
 def _stop(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -56,8 +70,12 @@ def _url(value: object) -> object:
     return value
 
 
-def _fallbacks(value: object) -> object:
-    """Mappings become configurations at once, so that a key inside is checked and hidden like any other."""
+def read_fallbacks(value: object) -> tuple[Any, ...]:
+    """The fallbacks of a chain; mappings become configurations, so that a key inside is checked and hidden at once.
+
+    Raises:
+        ConfigurationError: It is no list, or a mapping in it is wrong.
+    """
     if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
         raise ConfigurationError("fallbacks is a list of model strings, mappings or LLMConfig.")
     return tuple(LLMConfig(**each) if isinstance(each, Mapping) else each for each in value)
@@ -66,8 +84,12 @@ def _fallbacks(value: object) -> object:
 def _headers(value: object) -> object:
     if isinstance(value, Mapping):
         for name, text in value.items():
-            if str(name).lower() in _OWN_HEADERS:
-                raise ConfigurationError(f"default_headers must not set {name}: pass the key as api_key=.")
+            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+                raise ConfigurationError("default_headers has a name that is no header name.")
+            if name.lower() == "authorization":
+                raise ConfigurationError("default_headers must not set Authorization: pass the key as api_key=.")
+            if name.lower() in _OWN_HEADERS:
+                raise ConfigurationError(f"default_headers must not set {name}: the connection sets it.")
             if not isinstance(text, str) or not text.isascii() or not text.isprintable() or text != text.strip():
                 raise ConfigurationError(f"The value of the header {name} in default_headers is no plain ASCII text.")
     return value
@@ -115,27 +137,27 @@ class LLMConfig(pydantic.BaseModel):
     base_url: Annotated[str | None, BeforeValidator(_url)] = None
     api_key: Annotated[Secret | None, BeforeValidator(_secret)] = Field(default=None, repr=False)
     api_version: str | None = None
-    timeout: float | None = Field(
+    timeout: Annotated[float | None, _NUMBER] = Field(
         default=None, gt=0, allow_inf_nan=False, validation_alias=AliasChoices("timeout", "request_timeout")
     )
     verify_ssl: bool | str | SSLContext = Field(default=True, repr=False)
-    max_retries: int | None = Field(default=None, ge=0)
-    retry_delay: float = Field(default=1.0, ge=0, allow_inf_nan=False)
-    retry_max_delay: float = Field(default=10.0, ge=0, allow_inf_nan=False)
-    retry_exponential_base: float = Field(default=2.0, ge=1, allow_inf_nan=False)
-    cache_ttl: float = Field(default=300.0, ge=0)
+    max_retries: Annotated[int | None, _NUMBER] = Field(default=None, ge=0)
+    retry_delay: Annotated[float, _NUMBER] = Field(default=1.0, ge=0, allow_inf_nan=False)
+    retry_max_delay: Annotated[float, _NUMBER] = Field(default=10.0, ge=0, allow_inf_nan=False)
+    retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
+    cache_ttl: Annotated[float, _NUMBER] = Field(default=300.0, ge=0)
     default_headers: Annotated[Mapping[str, str], BeforeValidator(_headers)] = Field(default_factory=dict, repr=False)
     extra_body: Mapping[str, Any] = Field(default_factory=dict, repr=False)
-    temperature: float | None = Field(default=None, allow_inf_nan=False)
-    max_tokens: int | None = Field(default=None, gt=0)
-    top_p: float | None = Field(default=None, allow_inf_nan=False)
+    temperature: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
+    max_tokens: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
+    top_p: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     stop: Annotated[tuple[str, ...], BeforeValidator(_stop)] = ()
-    seed: int | None = None
-    frequency_penalty: float | None = Field(default=None, allow_inf_nan=False)
-    presence_penalty: float | None = Field(default=None, allow_inf_nan=False)
+    seed: Annotated[int | None, _NUMBER] = None
+    frequency_penalty: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
+    presence_penalty: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     reasoning_effort: str | None = None
     breaker: BreakerConfig = BreakerConfig()
-    fallbacks: Annotated[tuple[Any, ...], BeforeValidator(_fallbacks)] = Field(
+    fallbacks: Annotated[tuple[Any, ...], BeforeValidator(read_fallbacks)] = Field(
         default=(), validation_alias=AliasChoices("fallbacks", "fallback_configs")
     )
     last_resort: bool | None = None
@@ -144,11 +166,15 @@ class LLMConfig(pydantic.BaseModel):
 
     def __init__(self, **fields: Any) -> None:
         """Check everything, and say what is wrong without repeating a value that could be a key."""
+        secret.hide(fields)
         refuse_unknown(fields, (*type(self).model_fields, "request_timeout", "fallback_configs"), "LLMConfig")
+        problem = None
         try:
             super().__init__(**fields)
-        except pydantic.ValidationError as problem:
-            raise ConfigurationError(_say(problem)) from None
+        except pydantic.ValidationError as invalid:
+            problem = _say(invalid)
+        if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
+            raise ConfigurationError(problem)
 
     @classmethod
     def read(cls, config: str | LLMConfig | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> LLMConfig:
@@ -178,6 +204,10 @@ class LLMConfig(pydantic.BaseModel):
             state["__dict__"]["verify_ssl"] = True
         return state
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> LLMConfig:
+        """A configuration is immutable: a copy shares what it holds."""
+        return self.model_copy()
+
     def given(self, names: Sequence[str]) -> dict[str, Any]:
         """Those of the named fields that were set explicitly."""
         return {name: getattr(self, name) for name in names if name in self.model_fields_set}
@@ -193,13 +223,13 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
-            raise ConfigurationError(f"{where} has no field {name!r}: {hint}")
+            raise ConfigurationError(f"{where} has no field {secret.quoted(name)}: {hint}")
 
 
 def _say(problem: pydantic.ValidationError) -> str:
     said: dict[str, str] = {}
     for error in problem.errors(include_url=False, include_context=True, include_input=False):
-        field = str(error["loc"][0]) if error["loc"] else "the configuration"
+        field = ".".join(str(part) for part in error["loc"] if part != "tagged-union") or "the configuration"
         said.setdefault(field, _ADVICE.get(error["type"]) or _bound(error) or "has a wrong value or type")
     return "; ".join(f"{field} {advice}" for field, advice in said.items()) + "."
 

@@ -80,7 +80,7 @@ def _parse_part(part: Any) -> Part:
     try:
         match kind:
             case "text":
-                return TextPart(str(part["text"]))
+                return TextPart(_text(part["text"]))
             case "image_url":
                 image = part["image_url"]
                 url, detail = (image, None) if isinstance(image, str) else (image["url"], image.get("detail"))
@@ -95,6 +95,12 @@ def _parse_part(part: Any) -> Part:
     except (KeyError, TypeError, AttributeError):
         raise ValidationError(f"A content part of type {kind!r} lacks its data.") from None
     raise ValidationError("A content part needs a type: text, image_url, input_audio or file.")
+
+
+def _text(text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError
+    return text
 
 
 def _parse_file(file: Mapping[str, Any]) -> FilePart:
@@ -122,23 +128,26 @@ def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
         return image_from_url(image)
     if isinstance(image, bytes):
         return ImagePart(data=image, media_type=_media_type_of(image))
-    path = Path(image)
     try:
-        data = path.read_bytes()
-    except OSError as problem:
-        raise ValidationError(f"The image {path.name!r} cannot be read: {problem.strerror}.") from None
-    guessed = mimetypes.guess_type(path.name)[0]
-    return ImagePart(
-        data=data, media_type=guessed if guessed and guessed.startswith("image/") else _media_type_of(data)
-    )
+        data = Path(image).read_bytes()
+    except (OSError, TypeError, ValueError) as problem:
+        # The path is not repeated: who passes base64 as it is has put the image itself there.
+        reason = getattr(problem, "strerror", None) or "that is no path"
+        raise ValidationError(
+            f"An image cannot be read ({reason}): pass a path, bytes, or an http(s):// or data: URL."
+        ) from None
+    return ImagePart(data=data, media_type=_media_type_of(data, mimetypes.guess_type(image)[0]))
 
 
-def _media_type_of(data: bytes) -> str:
+def _media_type_of(data: bytes, guess: str | None = None) -> str:
+    """By the first bytes, which do not lie; else what a file's name says."""
     for signature, media_type in _IMAGE_SIGNATURES:
         if data.startswith(signature):
             return media_type
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
+    if guess and guess.startswith("image/"):
+        return guess
     raise ValidationError("The image is neither PNG, JPEG, GIF nor WebP.")
 
 

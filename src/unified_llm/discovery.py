@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
@@ -32,8 +33,12 @@ class Catalogue:
 
     def __init__(self) -> None:
         """An empty catalogue."""
-        self._lock = threading.Lock()
         self._kept: dict[Hashable, _Kept] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
         self._asking: dict[Hashable, Future[Models]] = {}
 
     def get(self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Models]) -> Models:
@@ -86,6 +91,10 @@ class Catalogue:
 
     def _look(self, key: Hashable, now: float) -> tuple[Models | Future[Models], bool]:
         """What is at hand: a fresh list, or an answer to wait for, or (True) one that the caller must bring about."""
+        if (
+            self._process != os.getpid()
+        ):  # forked: whoever was asking is a thread of the parent, and will not answer here
+            self._begin()
         with self._lock:
             kept = self._kept.get(key)
             if kept and kept.until > now:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from unified_llm import exceptions as exc
 from unified_llm.outcome import Failure, FailureKind
@@ -114,11 +114,7 @@ def interrupted(
     defeat: Defeat, attempts: Sequence[Attempt], partial: str, usage: Usage | None
 ) -> exc.StreamInterruptedError:
     """The exception for a stream that broke after its first chunk was handed out."""
-    known: dict[str, Any] = {"attempts": attempts, "partial": partial, "usage": usage}
-    if defeat.final is None:
-        return exc.StreamInterruptedError("The stream was cut off by the deadline; see .partial.", **known)
-    target, failure = defeat.final
-    cause = from_failure(target, failure)
+    target, failure = defeat.final or defeat.failures[-1]
     error = exc.StreamInterruptedError(
         f"{target.name}: the stream broke after it had begun ({_SAY[failure.kind][1]}); what had arrived is in "
         ".partial, and nothing was asked twice.",
@@ -128,7 +124,9 @@ def interrupted(
         request_id=failure.request_id,
         code=failure.code,
         detail=failure.detail,
-        **known,
+        attempts=attempts,
+        partial=partial,
+        usage=usage,
     )
-    error.__cause__ = cause
+    error.__cause__ = from_failure(target, failure)
     return error

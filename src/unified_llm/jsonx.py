@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-__all__ = ["JSONError", "dump", "parse", "parse_object", "parse_partial"]
+__all__ = ["JSONError", "dump", "finite", "parse", "parse_object", "parse_partial"]
 
 
 class JSONError(ValueError):
@@ -23,6 +23,8 @@ class JSONError(ValueError):
 def parse(text: str | bytes) -> Any:
     """Parse any JSON value; a byte order mark is skipped.
 
+    A number beyond what a float can hold (``1e999``) becomes infinity, as with every parser here: see ``finite``.
+
     Raises:
         JSONError: It is not JSON.
     """
@@ -30,6 +32,8 @@ def parse(text: str | bytes) -> Any:
         text = text.removeprefix(b"\xef\xbb\xbf")
     try:
         return from_json(text, allow_inf_nan=False)
+    except TypeError:
+        raise JSONError("the text holds a lone surrogate, which UTF-8 cannot carry") from None
     except ValueError as problem:
         # The parser's message names the place and what it expected, never the text itself.
         raise JSONError(str(problem)) from None
@@ -50,8 +54,8 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 def parse_partial(text: str) -> Any:
     """Parse the beginning of a JSON value, as far as it goes; None where nothing can be told yet."""
     try:
-        return from_json(text, allow_partial="trailing-strings")
-    except ValueError:
+        return from_json(text, allow_partial="trailing-strings", allow_inf_nan=False)
+    except (TypeError, ValueError):
         return None
 
 
@@ -82,4 +86,8 @@ def finite(value: Any) -> float | None:
     """The value as a finite float, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None

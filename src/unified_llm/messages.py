@@ -49,14 +49,26 @@ class ToolCall:
 
     @classmethod
     def from_dict(cls, call: Mapping[str, Any]) -> ToolCall:
-        """Read a call in OpenAI's shape: ``{"id", "type": "function", "function": {"name", "arguments"}}``."""
-        function = call.get("function")
-        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-            raise ValidationError('A tool call needs {"function": {"name": ..., "arguments": ...}}.')
-        arguments = function.get("arguments")
-        if isinstance(arguments, Mapping):
-            return cls(str(call.get("id") or ""), function["name"], arguments, dump(arguments))
-        return cls.from_text(str(call.get("id") or ""), function["name"], arguments or "")
+        """Read a call in OpenAI's shape: ``{"id", "type": "function", "function": {"name", "arguments"}}``.
+
+        Raises:
+            ValidationError: There is no name, or the arguments are neither text nor a mapping of JSON values.
+        """
+        match call:
+            case {"function": {"name": str(name), **function}}:
+                identifier, arguments = str(call.get("id") or ""), function.get("arguments")
+            case _:
+                raise ValidationError('A tool call needs {"function": {"name": ..., "arguments": ...}}.')
+        match arguments:
+            case None | str():
+                return cls.from_text(identifier, name, arguments or "")
+            case Mapping():
+                try:
+                    return cls(identifier, name, arguments, dump(arguments))
+                except JSONError as problem:
+                    raise ValidationError(f"The arguments of the tool call {name!r}: {problem}.") from None
+            case _:
+                raise ValidationError(f"The arguments of the tool call {name!r} are neither text nor a mapping.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +104,20 @@ class Tool:
 
     @classmethod
     def from_dict(cls, tool: Mapping[str, Any]) -> Tool:
-        """Read a tool in OpenAI's shape; one of another type than ``function`` is the provider's own."""
+        """Read a tool in OpenAI's shape; one of another type than ``function`` is the provider's own.
+
+        Raises:
+            ValidationError: It has no name, or its parameters are no JSON schema.
+        """
         function = tool.get("function")
         if tool.get("type") != "function" or not isinstance(function, Mapping):
             return cls(str(tool.get("name") or tool.get("type") or "tool"), builtin=dict(tool))
         if not isinstance(function.get("name"), str) or not function["name"]:
             raise ValidationError("A function tool needs a name.")
-        return cls(
-            name=function["name"],
-            description=function.get("description") or "",
-            parameters=function.get("parameters") or {"type": "object", "properties": {}},
-            strict=function.get("strict"),
-        )
+        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        if not isinstance(parameters, Mapping):
+            raise ValidationError(f"The parameters of the tool {function['name']!r} are a JSON schema, as a mapping.")
+        return cls(function["name"], function.get("description") or "", parameters, function.get("strict"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +208,7 @@ class Message:
         """Read a message in the shape of OpenAI's chat API (string content or content parts).
 
         Raises:
-            ValidationError: The role is missing or unknown, or a content part has no known type.
+            ValidationError: The role is missing or unknown, a content part has no known type, or a field is no text.
         """
         role = message.get("role")
         role = _ALIASES.get(role, role) if isinstance(role, str) else ""
@@ -204,8 +218,21 @@ class Message:
         return cls(
             role=cast("Role", role),
             content="" if content is None else parse_content(content),
-            name=message.get("name"),
-            tool_calls=tuple(ToolCall.from_dict(call) for call in message.get("tool_calls") or ()),
-            tool_call_id=message.get("tool_call_id"),
-            reasoning=message.get("reasoning_content"),
+            name=_optional_text(message, "name"),
+            tool_calls=_tool_calls(message.get("tool_calls") or ()),
+            tool_call_id=_optional_text(message, "tool_call_id"),
+            reasoning=_optional_text(message, "reasoning_content"),
         )
+
+
+def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
+    if isinstance(calls, (str, Mapping)) or not isinstance(calls, Sequence):
+        raise ValidationError("The tool_calls of a message are a list.")
+    return tuple(call if isinstance(call, ToolCall) else ToolCall.from_dict(call) for call in calls)
+
+
+def _optional_text(message: Mapping[str, Any], name: str) -> str | None:
+    value = message.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValidationError(f"The {name} of a message is a string.")
+    return value

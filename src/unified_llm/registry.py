@@ -9,6 +9,7 @@ from typing import Any, Final
 from unified_llm import runtime
 from unified_llm.policy.breaker import State
 from unified_llm.policy.health import Health
+from unified_llm.policy.trace import Trace
 from unified_llm.types import Attempt
 
 _log = logging.getLogger("unified_llm")
@@ -39,22 +40,18 @@ def reset_health() -> None:
 
 
 def log_attempt(attempt: Attempt) -> None:
-    """One DEBUG line for each attempt; nothing in it could be a key, a prompt or an answer."""
-    if _log.isEnabledFor(logging.DEBUG):
-        _log.debug(
-            "%s: %s after %.3f s",
-            attempt.target,
-            attempt.outcome,
-            attempt.seconds,
-            extra={"target": attempt.target, "outcome": attempt.outcome, "status": attempt.status},
-        )
+    """One line for each attempt, INFO where it failed, else DEBUG; nothing in it could be a key or a prompt."""
+    level = logging.DEBUG if attempt.outcome in {"ok", "skipped", "cancelled"} else logging.INFO
+    if _log.isEnabledFor(level):
+        facts = {name: getattr(attempt, name) for name in ("target", "outcome", "status", "request_id", "seconds")}
+        _log.log(level, "%s: %s after %.3f s", attempt.target, attempt.outcome, attempt.seconds, extra=facts)
 
 
-def log_failover(attempts: list[Attempt]) -> None:
+def log_failover(trace: Trace) -> None:
     """One WARNING when another target answered than one that was asked before it: a dead primary must be visible."""
-    served = attempts[-1].target
-    failed = [
-        f"{each.target} ({each.outcome})" for each in attempts if each.target != served and each.outcome != "skipped"
-    ]
-    if failed:
-        _log.warning("%s answered in place of %s", served, ", ".join(failed), extra={"target": served})
+    served = trace.served
+    # By identity: the same model in another region has the same name.
+    failed = {target.name: kind for target, kind in trace.failed if target is not served}
+    if served and failed:
+        told = ", ".join(f"{target} ({kind})" for target, kind in failed.items())
+        _log.warning("%s answered in place of %s", served.name, told, extra={"target": served.name})

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from unified_llm import settings, url
 from unified_llm.config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
@@ -28,6 +29,7 @@ _LOCAL: Final = 300.0
 _REASONING: Final = 180.0
 _WHOLE: Final = 60.0
 _WHOLE_SLOW: Final = 300.0
+_LONGEST_MODEL: Final = 256
 
 _log = logging.getLogger("unified_llm")
 
@@ -54,7 +56,7 @@ def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool
     Raises:
         ConfigurationError: A link is wrong, or none is left.
     """
-    links: list[Link] = [first, *(_link(first, each) for each in (*first.fallbacks, *fallbacks))]
+    links: list[Link] = [first, *(_link(first, each) for each in (*_flat(first.fallbacks), *_flat(fallbacks)))]
     resolved: list[Resolved] = []
     problem: ConfigurationError | None = None
     for link in links:
@@ -70,11 +72,17 @@ def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool
     return tuple(resolved)
 
 
+def _flat(fallbacks: Sequence[Any]) -> Iterator[Any]:
+    """Fallbacks of a fallback come after it."""
+    for each in fallbacks:
+        yield each
+        if isinstance(each, LLMConfig):
+            yield from _flat(each.fallbacks)
+
+
 def _link(first: LLMConfig, fallback: Any) -> Link:
     if isinstance(fallback, str):
         fallback = LLMConfig(model=fallback)
-    elif isinstance(fallback, Mapping):
-        fallback = LLMConfig(**fallback)
     if isinstance(fallback, LLMConfig):
         return inherit(first, fallback)
     if hasattr(fallback, "exchange") and hasattr(fallback, "aexchange"):
@@ -127,17 +135,19 @@ def _resolve(link: Link) -> Resolved:
         return Resolved(target, None)
     row, model = _place(link)
     facts = table.facts(row, model)
-    base_url, own_host = _base_url(link, row)
-    key = _key(link, row, own_host=own_host, base_url=base_url)
-    if base_url:
-        url.check_plaintext(base_url, key_travels=key is not None, allow_http=link.allow_http, source="base_url=")
+    place = _address(link, row)
+    key = _key(link, row, place)
+    if place.base_url:
+        url.check_plaintext(
+            place.base_url, key_travels=key is not None, allow_http=link.allow_http, source=place.source
+        )
     if row.wire == "mlx":
         _check_mlx(model)
     target = Target(
         provider=row.name,
         model=model,
         wire=row.wire,
-        base_url=base_url,
+        base_url=place.base_url,
         key=key,
         headers={**row.headers, **link.default_headers},
         extra_body=link.extra_body,
@@ -172,35 +182,57 @@ def _place(config: LLMConfig) -> tuple[Row, str]:
     return table.row(named[0]), named[1]
 
 
-def _base_url(config: LLMConfig, row: Row) -> tuple[str, bool]:
-    """The URL, and whether a key from the environment may go there."""
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """A base URL, where it was found, and whether the provider's own key may go there."""
+
+    base_url: str
+    source: str
+    own_host: bool
+
+
+def _address(config: LLMConfig, row: Row) -> _Address:
     if config.base_url is not None:
         base = url.normalise(config.base_url, source="base_url=", version=row.version)
-        return base, url.matches(base, row.hosts)
+        return _Address(base, "base_url=", url.matches(base, row.hosts))
     for variable in row.base_url_env:
-        if text := os.environ.get(variable):
-            text = text if "://" in text or not row.local else f"http://{text}"
-            return url.normalise(text, source=variable, version=row.version), True
+        if text := os.environ.get(variable, "").strip():
+            text = _with_scheme(text, row)
+            return _Address(url.normalise(text, source=variable, version=row.version), variable, own_host=True)
     if not row.base_url and row.wire != "mlx":
         names = f" or set {row.base_url_env[0]}" if row.base_url_env else ""
         raise UnconfiguredError(f"{row.title} needs an address: pass base_url={names}.")
-    return row.base_url, True
+    return _Address(row.base_url, "the provider table", own_host=True)
 
 
-def _key(config: LLMConfig, row: Row, *, own_host: bool, base_url: str) -> Secret | None:
+def _with_scheme(text: str, row: Row) -> str:
+    """An address as Ollama takes it: ``0.0.0.0``, ``localhost``, ``:11434``, without a scheme and with its own port."""
+    if "://" in text or not row.local:
+        return text
+    host, _, path = text.strip("'\"").partition("/")
+    name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    if not colon:
+        name, port = host, ""
+    port = port or str(urlsplit(row.base_url).port or "")
+    return f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{f'/{path}' if path else ''}"
+
+
+def _key(config: LLMConfig, row: Row, place: _Address) -> Secret | None:
     if config.api_key is not None:
         return config.api_key
-    found = next(((name, value) for name in row.key_env if (value := os.environ.get(name))), None)
-    if found and own_host:
-        return Secret(found[1], f"the environment variable {found[0]}")
-    if not row.key_required or url.is_private(base_url):
+    variable = next((name for name in row.key_env if os.environ.get(name)), None)
+    if variable and place.own_host:
+        return Secret(os.environ[variable], f"the environment variable {variable}")
+    if url.is_private(place.base_url):
         return None
-    if found:
+    if variable:
         raise UnconfiguredError(
-            f"The key in {found[0]} is only sent to {row.title}'s own host: pass api_key= for another base_url."
+            f"The key in {variable} is only sent to {row.title}'s own host: pass api_key= for another base_url."
         )
-    variable = f"set {row.key_env[0]} or " if row.key_env else ""
-    raise UnconfiguredError(f"{row.title} needs a key: {variable}pass api_key=.")
+    if not row.key_required:
+        return None
+    known = f"set {row.key_env[0]} or " if row.key_env else ""
+    raise UnconfiguredError(f"{row.title} needs a key: {known}pass api_key=.")
 
 
 def _timing(config: LLMConfig, row: Row, *, reasoning: bool) -> Timing:

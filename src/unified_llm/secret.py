@@ -6,11 +6,16 @@ A malformed key must be found here: HTTP clients echo it in full when they refus
 from __future__ import annotations
 
 import hashlib
-from typing import Final, NoReturn
+import re
+from typing import Any, Final, NoReturn
 
 from unified_llm.exceptions import ConfigurationError
 
 _LONGEST: Final = 8192
+# How providers' keys begin, and from what length on a single word with digits is more likely a key than a name.
+_KEY_PREFIX: Final = re.compile(r"(sk|pk|rk|gsk|csk|hf|xai|nvapi|pplx|r8|AIza|AKIA|ghp|key|tgp|fw)[-_]?[\w-]{12,}|AIza")
+_KEY_LENGTH: Final = 28
+_LONGEST_NAME: Final = 80
 
 
 class Secret:
@@ -31,6 +36,7 @@ class Secret:
         """Check and keep a key."""
         problem = _problem_with(value)
         if problem:
+            del value  # whoever prints this traceback with its variables must not print the key
             raise ConfigurationError(f"The key from {source} {problem}.")
         assert isinstance(value, str)  # noqa: S101 - _problem_with has looked
         self._value = value
@@ -65,6 +71,32 @@ class Secret:
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled."""
         raise TypeError("A key is never pickled; the copy finds it in the environment again.")
+
+
+def hide(fields: dict[str, Any]) -> None:
+    """Put a ``Secret`` in place of ``api_key`` among keyword arguments.
+
+    In place, since the variables of every call that is under way may be printed with a traceback.
+
+    Raises:
+        ConfigurationError: The key is malformed. It is then no longer among the arguments.
+    """
+    if not isinstance(fields.get("api_key"), (Secret, type(None))):
+        fields["api_key"] = Secret(_plain(fields.pop("api_key")), "api_key=")
+
+
+def quoted(text: str) -> str:
+    """A name for a message, unless it could be a key that stands in the wrong place."""
+    start = text.replace(":", "/").partition("/")[0]
+    looks_like_a_key = _KEY_PREFIX.match(text) or (len(start) >= _KEY_LENGTH and any(map(str.isdigit, start)))
+    if looks_like_a_key or len(text) > _LONGEST_NAME or not text.isprintable():
+        return "that name"
+    return repr(text)
+
+
+def _plain(value: Any) -> Any:
+    """Pydantic's ``SecretStr`` has the same purpose, and is opened in the same way everywhere."""
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
 
 
 def _problem_with(value: object) -> str | None:

@@ -61,7 +61,8 @@ def default(name: str) -> Any:
     try:
         value = read(text)
     except ValueError:
-        raise ConfigurationError(f"The environment variable {variable} must hold a number.") from None
+        kind = "whole number" if read is int else "number"
+        raise ConfigurationError(f"The environment variable {variable} must hold a {kind}.") from None
     _check(name, value, f"the environment variable {variable}")
     return value
 
@@ -69,5 +70,7 @@ def default(name: str) -> Any:
 def _check(name: str, value: Any, source: str) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise ConfigurationError(f"The value from {source} must be a number, 0 or greater.")
+    if name == "max_retries" and not isinstance(value, int):
+        raise ConfigurationError(f"The value from {source} must be a whole number.")
     if name == "timeout" and value == 0:
         raise ConfigurationError(f"The value from {source} must be greater than 0 seconds.")

@@ -44,10 +44,11 @@ class _Streaming:
         chunk: LLMChunk = value.value if type(value) is Done else value
         if chunk.content:
             self._texts.append(chunk.content)
+        if chunk.usage:
+            self._usage = chunk.usage
         if type(value) is not Done:
             return chunk
-        self._usage = chunk.usage
-        registry.log_failover(self._trace.attempts)
+        registry.log_failover(self._trace)
         served = self._trace.served
         return replace(
             chunk,

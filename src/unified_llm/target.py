@@ -24,8 +24,8 @@ class Quirks(TypedDict, total=False):
 
     rename: Request fields under another name (``{"max_tokens": "max_completion_tokens"}``); ``messages.reasoning`` names
         the field in which it wants the reasoning of earlier tool turns back.
-    drop: Request fields that it refuses; ``messages.name`` leaves out speakers' names, ``tool_choice.function`` turns the
-        choice of one tool into ``required`` with that tool alone.
+    drop: Request fields that it refuses; ``messages.name`` leaves out speakers' names, ``tool_choice.function`` turns
+        the choice of one tool into ``required`` with that tool alone.
     key_header: The header that carries the key, in place of ``Authorization: Bearer``.
     quota_codes: Error codes that mean an empty purse rather than a rate limit.
     context_status: The HTTP status that means a context overflow, where it is not 400 (Together: 403).

@@ -10,13 +10,17 @@ import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from unified_llm.exceptions import ConfigurationError
 
 _VERSION: Final = re.compile(r"v\d+\w*")
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
 _ENDPOINTS: Final = ("/chat/completions", "/completions", "/embeddings", "/models", "/messages")
+# Where clouds hand credentials to whoever asks, beside the link-local addresses (AWS over IPv6, Google, Alibaba).
+_METADATA: Final = frozenset(
+    {"fd00:ec2::254", "metadata", "metadata.google.internal", "metadata.goog", "100.100.100.200"}
+)
 # Names that are only ever given to machines of one's own network (RFC 6762, RFC 8375, Kubernetes, cloud VPCs).
 _PRIVATE_SUFFIXES: Final = (".local", ".internal", ".svc", ".lan", ".home.arpa", ".localdomain", ".cluster.local")
 
@@ -40,18 +44,36 @@ def normalise(text: str, *, source: str, version: str = "") -> str:
             raise ConfigurationError(f"The URL from {source} ends in {endpoint}: leave that off.")
     if not any(_VERSION.fullmatch(segment) for segment in path.split("/")):
         path += version
-    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+    return f"{parts.scheme}://{_host_and_port(parts)}{path}"
+
+
+def _host_and_port(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    address = _address(host)
+    if address and address.is_unspecified:
+        # What servers are told to listen on (``OLLAMA_HOST=0.0.0.0``); to those who call them it means this machine.
+        host = "127.0.0.1" if address.version == 4 else "::1"
+    host = f"[{host}]" if ":" in host else host
+    return host if parts.port is None else f"{host}:{parts.port}"
 
 
 def _split(text: str, source: str) -> SplitResult:
+    parts, problem = _read(text)
+    if parts is None or problem:
+        raise ConfigurationError(f"The URL from {source} {problem}.")
+    return parts
+
+
+def _read(text: str) -> tuple[SplitResult | None, str | None]:
+    """The parts of a URL, and what is wrong with it."""
     problem = None
     try:
         parts = urlsplit(text)
         port_is_fine = parts.port != 0
-    except ValueError:
-        raise ConfigurationError(f"The URL from {source} is malformed: write https://host[:port][/path].") from None
-    if text != text.strip() or not text.isascii() or not text.isprintable():
-        problem = "has white space or a character outside ASCII in it"
+    except ValueError:  # its words repeat what stands in the place of the port
+        return None, "is malformed: write https://host[:port][/path]"
+    if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
+        problem = "has white space, a backslash or a character outside ASCII in it"
     elif parts.scheme not in {"http", "https"}:
         problem = "must begin with https:// (or http:// for this machine)"
     elif "@" in parts.netloc:
@@ -59,34 +81,37 @@ def _split(text: str, source: str) -> SplitResult:
     elif parts.query or parts.fragment or "?" in text or "#" in text:
         problem = "has a query or a fragment: leave it off, and pass such fields as extra_body= or default_headers="
     elif not port_is_fine or not _is_host(parts.hostname or ""):
-        problem = "has no valid host name"
-    elif _is_link_local(parts.hostname or ""):
-        problem = "is a link-local address, where clouds serve credentials: that is never a model server"
-    elif ".." in parts.path.split("/"):
-        problem = 'has ".." in its path'
-    if problem:
-        raise ConfigurationError(f"The URL from {source} {problem}.")
-    return parts
+        problem = "has no valid host name or port"
+    elif _serves_no_model(parts.hostname or ""):
+        problem = "is an address where clouds serve credentials, or that many machines share: no model server is there"
+    elif not {".", ".."}.isdisjoint(unquote(parts.path).split("/")):
+        problem = 'has "." or ".." in its path'
+    return parts, problem
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host)
+        address = ipaddress.ip_address(host)
     except ValueError:
         return None
+    # ``::ffff:169.254.169.254`` leads where ``169.254.169.254`` does.
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 
 
 def _is_host(host: str) -> bool:
     if _address(host):
         return True
     # ``2130706433`` and ``0x7f.1`` are addresses to some resolvers: a name has a letter in its last label.
-    last = host.rstrip(".").rpartition(".")[2]
-    return bool(_HOST.fullmatch(host)) and ".." not in host and not last.isdigit() and not last.startswith("0x")
+    labels = host.removesuffix(".").split(".")
+    numeric = labels[-1].isdigit() or labels[-1].startswith("0x")
+    return bool(_HOST.fullmatch(host)) and all(0 < len(label) < 64 for label in labels) and not numeric
 
 
-def _is_link_local(host: str) -> bool:
+def _serves_no_model(host: str) -> bool:
     address = _address(host)
-    return address is not None and (address.is_link_local or address.is_unspecified or address.is_multicast)
+    if address and (address.is_link_local or address.is_multicast):
+        return True
+    return (str(address) if address else host.rstrip(".")) in _METADATA
 
 
 def host_of(url: str) -> str:

@@ -32,4 +32,9 @@ def delay(retry: Retry, retries: int, draw: float, *, throttled: bool, hint: flo
     jittered = draw * min(retry.delay_max, base * retry.factor ** min(retries, _STEEPEST))
     if hint is None:
         return jittered
-    return max(hint, jittered) + draw * _SPREAD * hint
+    return max(hint, jittered) + spread(hint, draw)
+
+
+def spread(wait: float, draw: float) -> float:
+    """Seconds to add to a wait that others were told as well."""
+    return draw * _SPREAD * wait

@@ -60,7 +60,7 @@ class Circuit:
 
     def force(self, now: float) -> Permit:
         """A permit in any state; the probe's, where a probe is due."""
-        return self.admit(now) or Permit(self._generation)
+        return self.admit(now) or self.follow()
 
     def admit(self, now: float) -> Permit | None:
         """A permit, or None when the target is to be left alone."""
@@ -70,6 +70,10 @@ class Circuit:
             return None
         self._probing = True
         return Permit(self._generation, probe=True)
+
+    def follow(self) -> Permit:
+        """A permit for what may still follow a success that was reported; it is never a probe's."""
+        return Permit(self._generation)
 
     def would_admit(self, now: float) -> bool:
         """What ``admit`` would say, without taking a permit."""

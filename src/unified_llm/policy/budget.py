@@ -21,12 +21,14 @@ class RetryBudget:
         """A full budget."""
         self.tokens = CAPACITY
 
-    def spend(self) -> bool:
-        """Take a token for one retry; False when there is none."""
-        if self.tokens < 1.0:
-            return False
-        self.tokens -= 1.0
-        return True
+    @property
+    def enough(self) -> bool:
+        """Whether there is a token for one retry."""
+        return self.tokens >= 1.0
+
+    def spend(self) -> None:
+        """One retry is made."""
+        self.tokens = max(0.0, self.tokens - 1.0)
 
     def earn(self) -> None:
         """A request succeeded at the first try."""

@@ -12,8 +12,6 @@ from unified_llm.policy.effects import Effect, Sleep
 from unified_llm.policy.standing import Call, Standing
 from unified_llm.target import Target
 
-# At most this many attempts a call, or one for each target where there are more targets.
-MOST_ATTEMPTS: Final = 6
 # A longer Retry-After is never waited for, whatever the deadline.
 LONGEST_WAIT: Final = 60.0
 # Retries of the policy's own: while another target is ready, and on the last.
@@ -28,40 +26,47 @@ def draw_consequences(call: Call, standing: Standing, failure: Failure) -> Gener
     """
     verdict, said = VERDICTS[failure.kind], hints.read(failure)
     _hold(call, standing, failure, said)
-    if not _may_retry(call, standing, verdict, said):
+    resume = _resume(call, standing, verdict, said)
+    if resume is None:
         standing.over = True
         return verdict.failover
+    standing.resume, standing.costs = resume, not verdict.free
+    patient = verdict.failover and (verdict.throttled or bool(said.retry_after))
+    if patient and not call.alone(standing):
+        return True  # others are ready: come back to this one only when they have failed
+    now = call.now()
+    if resume > now:  # another that rests may be ready sooner
+        yield from rest(call, min(each.resume for each in call.standings if not each.over and each.resume > now))
+    return True
+
+
+def _resume(call: Call, standing: Standing, verdict: Verdict, said: hints.Hints) -> float | None:
+    """When to ask the same target again; None for not at all."""
+    target, now = standing.target, call.now()
+    if not _may_retry(call, standing, verdict, said):
+        return None
     pause = backoff.delay(
-        standing.target.retry,
+        target.retry,
         standing.asked - 1,
         call.random(),
         throttled=verdict.throttled,
         hint=said.retry_after,
     )
-    standing.resume = call.now() + pause
-    patient = verdict.throttled or said.retry_after is not None
-    if patient and not call.alone(standing):
-        return True  # others are ready: come back to this one only when they have failed
-    if standing.resume >= call.deadline or pause > LONGEST_WAIT:
-        standing.over = True
-    else:
-        yield from rest(call, standing.resume)
-    return True
+    if pause > LONGEST_WAIT or now + pause >= call.deadline:
+        return None
+    return now + pause if call.health.may_retry(target, now + pause, free=verdict.free) else None
 
 
 def _may_retry(call: Call, standing: Standing, verdict: Verdict, said: hints.Hints) -> bool:
     retry = verdict.retry if said.should_retry is None else said.should_retry
-    if not retry:
+    if not retry or standing.over or not call.room_for_retries():
         return False
     alone = call.alone(standing)
     if verdict.only_if_alone and not alone:
         return False
     limit = standing.target.retry.limit
     allowed = limit if limit is not None else _RETRIES_ALONE if alone and not verdict.only_if_alone else _RETRIES
-    unasked = sum(not each.asked and not each.over for each in call.standings)
-    if standing.asked > allowed or call.trace.asked + unasked >= max(MOST_ATTEMPTS, len(call.standings)):
-        return False
-    return verdict.free or call.health.spend_retry(standing.target)
+    return standing.asked <= allowed
 
 
 def _hold(call: Call, standing: Standing, failure: Failure, said: hints.Hints) -> None:

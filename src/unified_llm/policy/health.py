@@ -5,7 +5,8 @@ for each target, and holds: instants before which a key, a rate limit or a targe
 
 One lock guards it, held for a few operations and never across I/O or a callback. ``settle`` takes no lock at all: it
 may run in a generator's ``finally`` inside the garbage collector of the very thread that holds the lock, so it only
-appends to a queue that the next caller drains.
+appends to a queue that the next caller drains. The lock is re-entrant for the sake of that same moment: a user's
+callback, told there of an attempt's end, may ask for a snapshot.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -67,44 +69,42 @@ class Health:
 
     def __init__(self, on_change: Callable[[str, State, State], None] | None = None) -> None:
         """An empty registry."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._known: dict[Hashable, _Known] = {}
         self._holds: dict[Hashable, tuple[float, str, bool]] = {}
         self._settled: deque[_Settled] = deque()
+        self._changes: deque[tuple[str, State, State]] = deque()
         self._on_change = on_change
 
     def renew_lock(self) -> None:
         """After a fork: the lock may have been held by a thread that does not exist here."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def admit(self, target: Target, now: float) -> Permit | Refusal:
         """Ask for leave to ask."""
-        changes: list[tuple[str, State, State]] = []
         with self._lock:
-            self._drain(changes)
+            self._drain()
             circuit = self._entry(target).circuit
             answer = self._held(target, now) or circuit.admit(now)
             if answer is None:
                 answer = Refusal(max(now, circuit.open_until or now), "breaker open", wait=False)
-        self._tell(changes)
+        self._tell()
         return answer
 
     def force(self, target: Target, now: float) -> Permit:
         """Leave to ask in any state: a call must not fail while a target has not been asked."""
-        changes: list[tuple[str, State, State]] = []
         with self._lock:
-            self._drain(changes)
+            self._drain()
             permit = self._entry(target).circuit.force(now)
-        self._tell(changes)
+        self._tell()
         return permit
 
     def ready(self, target: Target, now: float) -> bool:
         """Whether ``admit`` would give leave; takes nothing."""
-        changes: list[tuple[str, State, State]] = []
         with self._lock:
-            self._drain(changes)
+            self._drain()
             answer = self._held(target, now) is None and self._entry(target).circuit.would_admit(now)
-        self._tell(changes)
+        self._tell()
         return answer
 
     def settle(
@@ -115,10 +115,27 @@ class Health:
             _Settled(target.health_key, permit, ok, weight, first_try, now, target.breaker, draw),
         )
 
-    def spend_retry(self, target: Target) -> bool:
-        """Take one retry from the target's budget; False when it is empty."""
+    def follow(self, target: Target) -> Permit:
+        """A permit for what may still follow a success that was reported: a stream can break after its first chunk."""
         with self._lock:
-            return self._entry(target).budget.spend()
+            self._drain()
+            permit = self._entry(target).circuit.follow()
+        self._tell()
+        return permit
+
+    def may_retry(self, target: Target, at: float, *, free: bool) -> bool:
+        """Whether the target may be asked again at an instant: its breaker is not open then, its budget not empty."""
+        with self._lock:
+            self._drain()
+            known = self._entry(target)
+            answer = known.circuit.would_admit(at) and (free or known.budget.enough)
+        self._tell()
+        return answer
+
+    def spend_retry(self, target: Target) -> None:
+        """A retry is made: take it from the target's budget."""
+        with self._lock:
+            self._entry(target).budget.spend()
 
     def hold(self, key: Hashable, until: float, reason: str, *, wait: bool) -> None:
         """Leave everything with this key alone until an instant; an earlier, longer hold stays."""
@@ -126,12 +143,13 @@ class Health:
             known = self._holds.get(key)
             if known is None or known[0] < until:
                 self._holds[key] = (until, reason, wait)
+            if len(self._holds) > _MOST_TARGETS:
+                del self._holds[next(iter(self._holds))]
 
     def snapshot(self, now: float) -> list[dict[str, Any]]:
         """One plain dict for each known target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``."""
-        changes: list[tuple[str, State, State]] = []
         with self._lock:
-            self._drain(changes)
+            self._drain()
             rows = [
                 {
                     "target": known.name,
@@ -140,15 +158,16 @@ class Health:
                     "retry_budget": round(known.budget.tokens, 1),
                     "retry_in": max(0.0, round((known.circuit.open_until or now) - now, 3)),
                 }
-                for known in self._known.values()
+                for known in list(self._known.values())
             ]
-        self._tell(changes)
+        self._tell()
         return rows
 
     def reset(self) -> None:
         """Forget everything."""
         with self._lock:
             self._settled.clear()
+            self._changes.clear()
             self._known.clear()
             self._holds.clear()
 
@@ -173,7 +192,7 @@ class Health:
             del self._holds[key]
         return None
 
-    def _drain(self, changes: list[tuple[str, State, State]]) -> None:
+    def _drain(self) -> None:
         while self._settled:
             each = self._settled.popleft()
             known = self._known.get(each.key)
@@ -187,9 +206,11 @@ class Health:
                 known.budget.earn()
             after = known.circuit.state(each.now)
             if before != after:
-                changes.append((known.name, before, after))
+                self._changes.append((known.name, before, after))
 
-    def _tell(self, changes: list[tuple[str, State, State]]) -> None:
-        if self._on_change:
-            for change in changes:
-                self._on_change(*change)
+    def _tell(self) -> None:
+        with suppress(IndexError):  # another thread may have told the last one
+            while self._changes:
+                change = self._changes.popleft()
+                if self._on_change:
+                    self._on_change(*change)

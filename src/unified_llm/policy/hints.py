@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -42,18 +43,19 @@ def read(failure: Failure) -> Hints:
     headers = failure.headers
     if not headers:
         return Hints(_sensible(failure.retry_after))
-    said = headers.get("x-should-retry")
+    said = headers.get("x-should-retry", "")
+    waits = (_retry_after(headers), _sensible(failure.retry_after), _reset(headers))
     return Hints(
-        retry_after=_retry_after(headers) or _sensible(failure.retry_after) or _reset(headers),
-        should_retry={"true": True, "false": False}.get(said.strip().lower()) if said else None,
+        retry_after=next((wait for wait in waits if wait is not None), None),
+        should_retry={"true": True, "false": False}.get(said.strip().lower()),
     )
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     for name in ("retry-after-ms", "x-ms-retry-after-ms"):
         milliseconds = _number(headers.get(name))
-        if milliseconds is not None:
-            return _sensible(milliseconds / 1000)
+        if milliseconds is not None and (wait := _sensible(milliseconds / 1000)) is not None:
+            return wait
     value = headers.get("retry-after")
     seconds = _number(value)
     if seconds is not None or value is None:
@@ -90,16 +92,11 @@ def _seconds_between(date: str | None, later: str) -> float | None:
 
 
 def _http_date(value: str | None) -> datetime | None:
-    if not value:
-        return None
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(value)  # RFC 3339, as Anthropic writes resets
-        except ValueError:
-            return None
-    return moment if moment.tzinfo else None
+    for read in (parsedate_to_datetime, datetime.fromisoformat):  # RFC 3339 is how Anthropic writes resets
+        with suppress(ValueError, OverflowError):  # a year of thirty digits overflows
+            moment = read(value or "")
+            return moment if moment.tzinfo else None
+    return None
 
 
 def _number(value: str | None) -> float | None:

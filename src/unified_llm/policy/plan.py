@@ -16,14 +16,16 @@ The rules, in the order in which they are applied:
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias
 
 from unified_llm.outcome import Done, Failure
+from unified_llm.policy import backoff
 from unified_llm.policy.breaker import Permit
 from unified_llm.policy.classify import VERDICTS
 from unified_llm.policy.consequences import LONGEST_WAIT, draw_consequences, rest
 from unified_llm.policy.effects import Abandon, Effect, Emit, Open, Wait
+from unified_llm.policy.health import Refusal
 from unified_llm.policy.standing import Call, Defeat, Standing
 from unified_llm.policy.trace import Clocked
 
@@ -53,44 +55,55 @@ def plan(call: Call) -> Flow:
 def _next(call: Call, now: float) -> tuple[Standing, Permit] | float | None:
     """Whom to ask now, or until when to wait, or None when nobody is left."""
     waits: list[float] = []
-    ailing: list[Standing] = []  # never asked in this call, and not expected to answer
-    limited: list[Standing] = []  # never asked in this call, and asked us to wait
+    refused: list[tuple[Standing, Refusal]] = []
+    room = call.room_for_retries()
     for standing in call.standings:
-        if standing.over:
+        if standing.over or (standing.asked and not room):
             continue
         if standing.resume > now:
             waits.append(standing.resume)
             continue
         leave = call.health.admit(standing.target, now)
         if isinstance(leave, Permit):
-            return standing, leave
-        standing.passed_over(call.trace, leave)
-        if leave.wait:
-            waits.append(leave.until)
-        if not standing.asked:
-            (limited if leave.wait else ailing).append(standing)
-    if ailing:
-        return ailing[0], call.health.force(ailing[0].target, now)
+            return _choose(call, standing, refused), leave
+        refused.append((standing, leave))
+        if leave.wait:  # all calls that wait for this must not come back in the same instant
+            waits.append(leave.until + backoff.spread(leave.until - now, call.random()))
+    unasked = [(standing, refusal) for standing, refusal in refused if not standing.asked]
+    ailing = next((standing for standing, refusal in unasked if not refusal.wait), None)
     soonest = min(waits, default=None)
-    if soonest is not None and soonest - now <= LONGEST_WAIT and soonest < call.deadline:
-        return float(max(soonest, now))
-    return (limited[0], call.health.force(limited[0].target, now)) if limited else None
+    if ailing is None and soonest is not None and soonest - now <= LONGEST_WAIT and soonest < call.deadline:
+        return soonest
+    forced = ailing or next((standing for standing, _ in unasked), None)
+    return (_choose(call, forced, refused), call.health.force(forced.target, now)) if forced else None
+
+
+def _choose(call: Call, chosen: Standing, refused: Sequence[tuple[Standing, Refusal]]) -> Standing:
+    """Say in the trace who was left alone for another, once a call, where no failure of this call says why."""
+    for standing, refusal in refused:
+        if standing is chosen:
+            break
+        if not standing.asked and not standing.passed_over:
+            standing.passed_over = True
+            call.trace.skipped(standing.target, refusal.reason)
+    return chosen
 
 
 def _attempt(call: Call, standing: Standing, permit: Permit) -> Generator[Effect, Any, Failure | None]:
     """One exchange, from open to its end. None when it answered."""
     target, number = standing.target, call.trace.asked + 1
-    clocked = Clocked(target, call.now(), _limit(call, standing), call.waited)
-    call.waited = 0.0
+    clocked = _clock(call, standing, permit)
+    if standing.costs:
+        call.health.spend_retry(target)
     standing.asked += 1
     outcome: Done | Failure | None = None
     try:
-        outcome = yield Open(number, target, min(call.deadline, clocked.started + clocked.limit))
+        outcome = yield Open(number, target, clocked.until)
         if outcome is None:
-            outcome = yield from _events(call, clocked, number, permit)
+            outcome = yield from _events(call, clocked, number)
     finally:
         # Also on cancellation, and when the caller closes the stream: then nothing is known of the target's health.
-        _settle(call, clocked, permit, outcome)
+        _settle(call, clocked, outcome)
     yield Abandon(number)
     if isinstance(outcome, Failure):
         standing.failure = outcome
@@ -99,16 +112,28 @@ def _attempt(call: Call, standing: Standing, permit: Permit) -> Generator[Effect
     return None
 
 
-def _events(call: Call, clocked: Clocked, number: int, permit: Permit) -> Generator[Effect, Any, Done | Failure]:
+def _clock(call: Call, standing: Standing, permit: Permit) -> Clocked:
+    """An attempt that begins now. The last target has all the time that is left, unless the user chose ``timeout``."""
+    started, timing = call.now(), standing.target.timing
+    limit = timing.first_token if call.streaming else timing.whole
+    unbounded = not call.streaming and not timing.fixed and call.alone(standing)
+    until = call.deadline if unbounded else min(call.deadline, started + limit)
+    clocked = Clocked(standing.target, permit, started, limit, until, call.waited, retry=standing.asked > 0)
+    call.waited = 0.0
+    return clocked
+
+
+def _events(call: Call, clocked: Clocked, number: int) -> Generator[Effect, Any, Done | Failure]:
     """Hand out chunks until the end of the stream, or wait for the whole answer."""
-    attempts, gap, now, deadline = (number,), clocked.target.timing.gap, call.now, call.deadline
-    until = min(deadline, clocked.started + clocked.limit)
+    attempts, gap, now, deadline, until = (number,), clocked.target.timing.gap, call.now, call.deadline, clocked.until
     while True:
         _, event = yield Wait(attempts, until)
         if clocked.first_token is None and call.streaming and not isinstance(event, Failure):
             clocked.first_token = now() - clocked.started
-            # A stream may last for minutes: a probe must not keep others waiting until its end.
-            _record(call, clocked, permit, ok=True, weight=0)
+            # A stream may last for minutes: a probe must not keep others waiting until its end. Its success is reported
+            # here; should it break later, that is an outcome of its own.
+            _record(call, clocked, ok=True)
+            clocked.permit = call.health.follow(clocked.target)
         if isinstance(event, (Done, Failure)):
             return event
         call.committed = True
@@ -116,35 +141,29 @@ def _events(call: Call, clocked: Clocked, number: int, permit: Permit) -> Genera
         until = min(deadline, now() + gap)
 
 
-def _settle(call: Call, clocked: Clocked, permit: Permit, outcome: Done | Failure | None) -> None:
-    if clocked.first_token is None:
-        ok = None if outcome is None else isinstance(outcome, Done)
-        _record(call, clocked, permit, ok=ok, weight=_weight(call, clocked, outcome))
-    elif isinstance(outcome, Failure):
-        # The success was reported at the first chunk; the break is an outcome of its own.
-        _record(call, clocked, call.health.force(clocked.target, call.now()), ok=False, weight=1)
+def _settle(call: Call, clocked: Clocked, outcome: Done | Failure | None) -> None:
+    if isinstance(outcome, Failure):
+        weight = 0 if _cut_short(call, clocked, outcome) else VERDICTS[outcome.kind].weight
+        _record(call, clocked, ok=False, weight=weight if clocked.first_token is None else min(1, weight))
+    elif clocked.first_token is None:
+        _record(call, clocked, ok=True if outcome else None)
     call.trace.ended(clocked, outcome, call.now())
 
 
-def _record(call: Call, clocked: Clocked, permit: Permit, *, ok: bool | None, weight: int) -> None:
-    first = all(each.target is not clocked.target or each.asked == 1 for each in call.standings)
+def _record(call: Call, clocked: Clocked, *, ok: bool | None, weight: int = 0) -> None:
     call.health.settle(
-        clocked.target, permit, ok=ok, weight=weight, first_try=first, now=call.now(), draw=call.random()
+        clocked.target,
+        clocked.permit,
+        ok=ok,
+        weight=weight,
+        first_try=not clocked.retry,
+        now=call.now(),
+        draw=call.random(),
     )
 
 
-def _limit(call: Call, standing: Standing) -> float:
-    """Seconds until the first chunk, or for the whole answer."""
-    timing = standing.target.timing
-    if call.streaming:
-        return timing.first_token
-    return timing.whole if timing.fixed or not call.alone(standing) else max(timing.whole, call.deadline - call.now())
-
-
-def _weight(call: Call, clocked: Clocked, outcome: Done | Failure | None) -> int:
-    """How many failures this counts for at the breaker."""
-    if not isinstance(outcome, Failure):
-        return 0
-    if outcome.kind == "timeout" and call.now() - clocked.started < clocked.limit:
-        return 0  # the caller's deadline was shorter than the target's own limit: that says nothing of the target
-    return VERDICTS[outcome.kind].weight
+def _cut_short(call: Call, clocked: Clocked, failure: Failure) -> bool:
+    """Whether the caller's deadline was shorter than the target's own limit: that says nothing of the target."""
+    if failure.kind != "timeout" or call.now() < call.deadline:
+        return False
+    return clocked.first_token is not None or call.deadline < clocked.started + clocked.limit

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from unified_llm.outcome import Failure
-from unified_llm.policy.health import Health, Refusal
+from unified_llm.policy.health import Health
 from unified_llm.policy.trace import Trace
 from unified_llm.target import Target
+
+# At most this many attempts a call, or one for each target where there are more targets.
+MOST_ATTEMPTS: Final = 6
 
 
 @dataclass(slots=True)
 class Standing:
-    """How one target stands in this call."""
+    """How one target stands in this call.
+
+    Attributes:
+        target: Which target.
+        asked: How often it was asked.
+        over: It is not asked (again) in this call.
+        resume: The instant before which it is not asked again.
+        costs: Asking it again takes a token of its retry budget.
+        failure: Its last failure.
+        passed_over: The trace says that it was left alone.
+    """
 
     target: Target
     asked: int = 0
     over: bool = False
     resume: float = 0.0
+    costs: bool = False
     failure: Failure | None = None
-    left_alone: bool = False
-
-    def passed_over(self, trace: Trace, refusal: Refusal) -> None:
-        """Say in the trace that it was left alone; once a call, and only where no failure of this call says why."""
-        if not self.asked and not self.left_alone:
-            self.left_alone = True
-            trace.skipped(self.target, refusal.reason)
+    passed_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,11 @@ class Call:
             other is not standing and not other.over and other.resume <= now and self.health.ready(other.target, now)
             for other in self.standings
         )
+
+    def room_for_retries(self) -> bool:
+        """Whether an attempt is left beyond one for each target that is still to be asked."""
+        unasked = sum(not each.asked and not each.over for each in self.standings)
+        return self.trace.asked + unasked < max(MOST_ATTEMPTS, len(self.standings))
 
     def defeat(self, final: Standing | None = None, *, expired: bool = False) -> Defeat:
         """The end without an answer."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from unified_llm.outcome import Done, Failure
+from unified_llm.outcome import Done, Failure, FailureKind
+from unified_llm.policy.breaker import Permit
 from unified_llm.policy.classify import MAYBE_BILLED
 from unified_llm.target import Target
 from unified_llm.types import Attempt
@@ -18,11 +19,13 @@ class Trace:
     Attributes:
         attempts: In order.
         observe: Told of each attempt as it is recorded. It must not raise.
+        failed: The target and the kind of every failure.
         served: The target that answered.
     """
 
     observe: Callable[[Attempt], None] | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
+    failed: list[tuple[Target, FailureKind]] = field(default_factory=list[tuple[Target, FailureKind]])
     served: Target | None = None
 
     @property
@@ -39,6 +42,8 @@ class Trace:
         failure = outcome if isinstance(outcome, Failure) else None
         if isinstance(outcome, Done):
             self.served = clocked.target
+        elif failure:
+            self.failed.append((clocked.target, failure.kind))
         self._add(
             Attempt(
                 clocked.target.name,
@@ -61,10 +66,24 @@ class Trace:
 
 @dataclass(slots=True)
 class Clocked:
-    """An attempt under way, with its times in seconds."""
+    """An attempt under way.
+
+    Attributes:
+        target: Who is asked.
+        permit: The leave to ask.
+        started: When it began.
+        limit: Seconds that the target may take to its first chunk, or for its whole answer.
+        until: When its time is over: by its limit, or by the deadline of the call.
+        waited: Seconds slept before it.
+        retry: The target was asked before in this call.
+        first_token: Seconds to its first chunk.
+    """
 
     target: Target
+    permit: Permit
     started: float
     limit: float
+    until: float
     waited: float = 0.0
+    retry: bool = False
     first_token: float | None = None

@@ -1,0 +1,47 @@
+"""What importing this package costs, beside what it builds on. Run: ``python benchmarks/imports.py``.
+
+Each statement runs in a fresh interpreter, in turn, so that a machine that is slow for a moment slows all of them; the
+figure is the median of the processor times, without that of an empty program.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from statistics import median
+
+ROUNDS = 15
+STATEMENTS = {
+    "nothing": "pass",
+    "httpx, pydantic": "import httpx, pydantic",
+    "unified_llm": "import unified_llm",
+    "unified_llm, LLMClient": "from unified_llm import LLMClient",
+    "langchain_core, BaseChatModel": "from langchain_core.language_models import BaseChatModel",
+    "unified_llm.langchain, ChatUnified": "from unified_llm.langchain import ChatUnified",
+}
+
+
+def seconds(statement: str) -> float:
+    """Processor time of an interpreter that runs the statement."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", statement], check=True)  # noqa: S603 - our own statements
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Print a table, in milliseconds."""
+    for statement in STATEMENTS.values():
+        seconds(statement)  # writes the bytecode
+    times: dict[str, list[float]] = {name: [] for name in STATEMENTS}
+    for _ in range(ROUNDS):
+        for name, statement in STATEMENTS.items():
+            times[name].append(seconds(statement))
+    empty = median(times["nothing"])
+    for name, each in times.items():
+        print(f"{name:<36}{(median(each) - empty) * 1000:8.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

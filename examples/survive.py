@@ -1,0 +1,39 @@
+"""A LangChain chain whose first provider may not run, whose second answers 503, and which answers all the same.
+
+Run it with ``make demo``. Where Ollama runs and has the model llama2, Ollama answers.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from broken_server import broken_server
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+from unified_llm import Attempt
+from unified_llm.langchain import ChatUnified
+
+
+def main() -> None:
+    """Ask one question, and show who was asked."""
+    logging.getLogger("unified_llm").setLevel(logging.ERROR)  # a warning says what the table below says better
+    attempts: list[Attempt] = []
+    with broken_server() as url:
+        model = ChatUnified(
+            model="ollama/llama2",
+            fallbacks=[{"model": "openai-compatible/gpt-oss-20b", "base_url": url}, "mlx/demo"],
+            on_attempt=attempts.append,
+        )
+        chain = ChatPromptTemplate.from_template("{question}") | model | StrOutputParser()
+        print("What is failover?\n")
+        for piece in chain.stream({"question": "What is failover?"}):
+            print(piece, end="", flush=True)
+
+    print(f"\n\n{'target':<32}{'outcome':<12}seconds")
+    for attempt in attempts:
+        print(f"{attempt.target:<32}{attempt.outcome:<12}{attempt.seconds:7.3f}")
+
+
+if __name__ == "__main__":
+    main()

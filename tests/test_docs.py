@@ -1,0 +1,41 @@
+"""Every Python example of the documentation runs, against scripted targets."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.scripts import World, say
+from unified_llm.providers.table import ROWS
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> list[tuple[str, str]]:
+    """Name and source of each example."""
+    found = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
+            line = page.read_text(encoding="utf-8")[: match.start()].count("\n") + 1
+            found.append((f"{page.name}:{line}", match[1]))
+    return found
+
+
+@pytest.mark.parametrize("source", [pytest.param(source, id=name) for name, source in blocks()])
+def test_the_example_runs(source: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for row in ROWS:
+        for variable in row.key_env[:1]:
+            monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
+    world = World(defaultdict(lambda: [say("Failover asks the next target.")]))
+    with world.running():
+        exec(compile(source, "example", "exec"), {"__name__": "__main__"})  # noqa: S102 - that is the test
+    assert world.open == 0
+    assert "CANARY" not in capsys.readouterr().out
+
+
+def test_there_are_examples_to_run() -> None:
+    assert len(blocks()) >= 10
