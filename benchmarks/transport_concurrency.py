@@ -15,7 +15,7 @@ import multiprocessing
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -43,8 +43,7 @@ class Server(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self.buffer = b""
 
     def data_received(self, data: bytes) -> None:
@@ -115,10 +114,11 @@ def ours(url: str, *, stream: bool) -> Callable[[], Awaitable[None]]:
         until = time.monotonic() + 60
         exchange = transport.aexchange(codec, ask, target)
         try:
-            assert await exchange.open(until) is None
-            while isinstance(event := await exchange.read(until), LLMChunk):
-                pass
-            assert isinstance(event, Done), event
+            refused = await exchange.open(until)
+            while refused is None and isinstance(event := await exchange.read(until), LLMChunk | Failure):
+                refused = event if isinstance(event, Failure) else None
+            if refused:
+                raise SystemExit(refused)
         finally:
             await exchange.close()
 

@@ -1,0 +1,282 @@
+"""A server on 127.0.0.1 that does wrong on purpose: bytes from a script over plain sockets, one thread a connection.
+
+    with FaultServer([Send(ok(b'{"text": "hi"}'))], [Reset()]) as server:
+        ...  # the first request is answered, every later one is reset
+        assert len(server.requests) == 2
+
+Each argument is the script for one request, in the order of their arrival over all connections; the last one holds for
+all further requests. A connection stays open after a script unless the script closes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send these bytes; ``every`` is the number of bytes at a time, with ``pause`` seconds after each."""
+
+    data: bytes
+    every: int = 0
+    pause: float = 0.0
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Send these bytes again and again until the client leaves (or so many times)."""
+
+    data: bytes
+    pause: float = 0.0
+    times: int | None = None
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Do nothing for a while."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Hang:
+    """Do nothing until the client leaves."""
+
+
+@dataclass(frozen=True)
+class Close:
+    """End the connection in order (FIN)."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Break the connection (RST)."""
+
+
+Step = Send | Repeat | Sleep | Hang | Close | Reset
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent; ``connection`` counts from 0 in the order of acceptance."""
+
+    method: str
+    path: str
+    headers: Headers = field(repr=False)
+    body: bytes = field(repr=False)
+    connection: int
+
+
+def ok(body: bytes, *headers: str, status: str = "200 OK", content_type: str = "application/json") -> bytes:
+    """A whole response with a Content-Length."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def head(*headers: str, status: str = "200 OK", content_type: str = "text/event-stream") -> bytes:
+    """A response up to its body. Without a header about length the body ends with the connection."""
+    return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Type: {content_type}", *headers]).encode() + b"\r\n\r\n"
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+class _GoneError(Exception):
+    """The client has left, or the script has ended the connection."""
+
+
+class FaultServer:
+    """Plays scripts; see the module.
+
+    Args:
+        scripts: Steps for the first request, the second, and so on.
+        on_accept: Steps for every connection before it reads a request.
+        tls: Speak TLS with this context.
+        backlog: How many connections may wait to be accepted.
+    """
+
+    def __init__(
+        self,
+        *scripts: Sequence[Step],
+        on_accept: Sequence[Step] = (),
+        tls: ssl.SSLContext | None = None,
+        backlog: int = 1024,
+    ) -> None:
+        self.scripts = list(scripts) or [[Send(ok(b'{"text": "hi"}'))]]
+        self.requests: list[Request] = []
+        self.accepted = 0
+        self._on_accept = on_accept
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        self._listener.settimeout(0.05)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        with self._lock:
+            sleeping = [self._listener, *self._open]
+        for sock in sleeping:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for it
+        for thread in self._threads:
+            thread.join(5)
+        self._listener.close()
+
+    @property
+    def open(self) -> int:
+        """How many connections are open, as far as this side knows."""
+        with self._lock:
+            return len(self._open)
+
+    def settles_at(self, count: int, *, within: float = 3.0) -> bool:
+        """Whether so many connections are open soon."""
+        return _soon(lambda: self.open == count, within)
+
+    def was_asked(self, count: int, *, within: float = 3.0) -> bool:
+        """Whether so many requests have come soon."""
+        return _soon(lambda: len(self.requests) >= count, within)
+
+    def _start(self, target: object, *arguments: object) -> None:
+        assert callable(target)
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            with contextlib.suppress(OSError):  # nobody came in time, or the server stops
+                sock, _ = self._listener.accept()
+                number, self.accepted = self.accepted, self.accepted + 1
+                with self._lock:
+                    self._open.add(sock)
+                self._start(self._serve, sock, number)
+
+    def _serve(self, sock: socket.socket, number: int) -> None:
+        plain = sock
+        try:
+            sock.settimeout(5)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for step in self._on_accept:
+                self._play(sock, step)
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True)
+            self._requests(sock, number)
+        except (_GoneError, OSError):
+            pass
+        finally:
+            sock.close()
+            with self._lock:
+                self._open.discard(plain)
+
+    def _requests(self, sock: socket.socket, number: int) -> None:
+        buffer = bytearray()
+        while True:
+            request = self._read(sock, buffer, number)
+            with self._lock:
+                script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
+                self.requests.append(request)
+            for step in script:
+                self._play(sock, step)
+
+    def _read(self, sock: socket.socket, buffer: bytearray, number: int) -> Request:
+        while (end := buffer.find(b"\r\n\r\n")) < 0:
+            buffer += self._receive(sock)
+        first, *lines = bytes(buffer[:end]).decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        length = int(headers.get("content-length", 0))
+        del buffer[: end + 4]
+        while len(buffer) < length:
+            buffer += self._receive(sock)
+        body = bytes(buffer[:length])
+        del buffer[:length]
+        method, path, _ = first.split(" ", 2)
+        return Request(method, path, headers, body, number)
+
+    def _receive(self, sock: socket.socket) -> bytes:
+        """Some bytes of the client's; looks up now and then whether the server is to stop."""
+        sock.settimeout(0.05)
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError, ssl.SSLWantReadError):
+                data = sock.recv(65536)
+                if not data:
+                    raise _GoneError
+                return data
+        raise _GoneError
+
+    def _play(self, sock: socket.socket, step: Step) -> None:
+        match step:
+            case Send(data, every, pause):
+                for piece in _pieces(data, every):
+                    self._send(sock, piece)
+                    self._pause(pause)
+            case Repeat(data, pause, times):
+                played = 0
+                while times is None or played < times:
+                    self._send(sock, data)
+                    self._pause(pause)
+                    played += 1
+            case Sleep(seconds):
+                self._pause(seconds)
+            case Hang():
+                while True:
+                    self._receive(sock)
+            case Close():
+                raise _GoneError
+            case Reset():
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                raise _GoneError
+
+    def _send(self, sock: socket.socket, data: bytes) -> None:
+        if self._stopping.is_set():
+            raise _GoneError
+        sock.settimeout(5)
+        sock.sendall(data)
+
+    def _pause(self, seconds: float) -> None:
+        if seconds and self._stopping.wait(seconds):
+            raise _GoneError
+
+
+def _soon(condition: Callable[[], bool], within: float) -> bool:
+    until = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def _pieces(data: bytes, every: int) -> Iterator[bytes]:
+    if not every:
+        yield data
+    else:
+        for start in range(0, len(data), every):
+            yield data[start : start + every]

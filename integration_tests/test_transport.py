@@ -1,0 +1,612 @@
+"""The transport against a server that does wrong on purpose, over real sockets, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import gzip
+import os
+import socket
+import ssl
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration_tests.faultserver import (
+    CHUNKED,
+    LAST_CHUNK,
+    Close,
+    FaultServer,
+    Hang,
+    Repeat,
+    Reset,
+    Send,
+    Sleep,
+    chunk,
+    head,
+    ok,
+)
+from tests.transport.colours import Caller, Colour, caller, run, words
+from tests.transport.echo import CANARY, DONE, EchoCodec, asking, target_at, text
+from unified_llm.exchange import Event
+from unified_llm.outcome import Done, Failure
+from unified_llm.target import Timing
+from unified_llm.transport import Transport
+
+CERTIFICATE = Path(__file__).parent.parent / "tests" / "transport" / "localhost.pem"
+HI = ok(b'{"text": "hi"}')
+BEGUN = head(CHUNKED) + chunk(text("a"))
+STREAM = BEGUN + chunk(text("b")) + chunk(DONE) + LAST_CHUNK
+
+
+@pytest.fixture(params=["sync", "async"])
+def colour(request: pytest.FixtureRequest) -> Colour:
+    found: Colour = request.param
+    return found
+
+
+@pytest.fixture
+def call(colour: Colour) -> Iterator[Caller]:
+    with caller(colour) as made:
+        yield made
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    made = Transport()
+    yield made
+    made.close()
+
+
+def asked(
+    call: Caller, transport: Transport, url: str, *, stream: bool = False, seconds: float = 5, **fields: Any
+) -> list[Event]:
+    exchange = call.exchange(transport, EchoCodec(), asking(stream=stream), target_at(url, **fields))
+    return run(exchange, lambda: time.monotonic() + seconds)
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+# No connection
+
+
+def test_a_refused_connection(call: Caller, transport: Transport) -> None:
+    (failure,) = asked(call, transport, f"http://127.0.0.1:{unused_port()}")
+    assert isinstance(failure, Failure)
+    assert failure.kind == "connect"
+    assert "refused" in (failure.detail or "")
+
+
+def test_a_name_that_does_not_exist(call: Caller, transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert words(asked(call, transport, "http://no-such-host.invalid")) == ["connect"]
+
+
+def test_a_connection_that_is_never_accepted_is_given_up_in_time(call: Caller, transport: Transport) -> None:
+    with socket.socket() as listener, contextlib.ExitStack() as held:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(8):  # with its queue full, the system drops the first packet of every further connection
+            waiting = held.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        begun = time.monotonic()
+        assert words(asked(call, transport, url, timing=Timing(connect=0.3))) == ["connect"]
+        assert words(asked(call, transport, url, seconds=0.3)) == ["connect"]
+        assert 0.5 < time.monotonic() - begun < 4
+
+
+def test_of_two_addresses_the_second_answers(
+    call: Caller, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer([Send(HI)]) as server:
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", unused_port())),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        assert words(asked(call, transport, "http://two.test")) == [("whole", "hi")]
+
+
+def test_a_server_that_closes_or_resets_before_it_reads(call: Caller, transport: Transport) -> None:
+    for step in (Close(), Reset()):
+        with FaultServer(on_accept=[Sleep(0.02), step]) as server:  # at once, it could be while we still connect
+            assert words(asked(call, transport, server.url)) == ["connection"]
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+def test_tls_with_a_bundle_of_ones_own(call: Caller, transport: Transport, tls: ssl.SSLContext) -> None:
+    with FaultServer([Send(HI)], [Send(STREAM)], [Send(HI)], tls=tls) as server:
+        for verify in (str(CERTIFICATE), ssl.create_default_context(cafile=str(CERTIFICATE))):
+            assert words(asked(call, transport, server.url, verify=verify))
+        assert words(asked(call, transport, server.url, verify=str(CERTIFICATE))) == [("whole", "hi")]
+        assert server.accepted == 2  # one for each way of trust
+
+
+def test_a_stream_over_tls(call: Caller, transport: Transport, tls: ssl.SSLContext) -> None:
+    big = chunk(text("x" * 100_000))
+    with FaultServer([Send(BEGUN + big + chunk(DONE)), Sleep(0.02), Send(LAST_CHUNK)], tls=tls) as server:
+        for _ in range(2):
+            said = words(asked(call, transport, server.url, stream=True, verify=False))
+            assert said == ["a", "x" * 100_000, "."]
+            time.sleep(0.2)  # the last bytes arrive when nobody waits for them
+        assert server.accepted == 1
+
+
+def test_a_certificate_that_nobody_signed_is_refused(call: Caller, transport: Transport, tls: ssl.SSLContext) -> None:
+    with FaultServer(tls=tls) as server:
+        (failure,) = asked(call, transport, server.url)
+        assert isinstance(failure, Failure)
+        assert failure.kind == "tls"
+        assert "self-signed" in (failure.detail or "")
+        assert server.requests == []
+        assert server.settles_at(0)
+
+
+def test_a_bundle_that_is_not_there(call: Caller, transport: Transport) -> None:
+    assert words(asked(call, transport, "https://127.0.0.1:1", verify="/nowhere/ca.pem")) == ["tls"]
+
+
+def test_a_certificate_for_another_name_is_refused(
+    call: Caller, transport: Transport, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultServer(tls=tls) as server:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        assert words(asked(call, transport, "https://other.internal", verify=str(CERTIFICATE))) == ["tls"]
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"), [(Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "tls"), (Hang(), "connect"), (Close(), "connect")]
+)
+def test_a_port_that_does_not_speak_tls(call: Caller, transport: Transport, step: Any, kind: str) -> None:
+    with FaultServer(on_accept=[step, Hang()] if isinstance(step, Send) else [step]) as server:
+        url = server.url.replace("http:", "https:")
+        begun = time.monotonic()
+        assert words(asked(call, transport, url, timing=Timing(connect=0.3))) == [kind]
+        assert time.monotonic() - begun < 4
+        assert server.settles_at(0)
+
+
+# Time
+
+
+def test_a_server_that_never_answers(call: Caller, transport: Transport) -> None:
+    with FaultServer([Hang()]) as server:
+        begun = time.monotonic()
+        assert words(asked(call, transport, server.url, seconds=0.2)) == ["timeout"]
+        assert time.monotonic() - begun < 3
+        assert server.settles_at(0)
+
+
+def test_a_stream_that_stalls(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(BEGUN), Hang()]) as server:
+        assert words(asked(call, transport, server.url, stream=True, seconds=0.2)) == ["a", "timeout"]
+        assert server.settles_at(0)
+
+
+@pytest.mark.parametrize("step", [Repeat(chunk(b": ping\n\n"), pause=0.02), Repeat(chunk(b"d"), pause=0.02)])
+def test_bytes_that_make_no_event_do_not_prolong_a_read(call: Caller, transport: Transport, step: Repeat) -> None:
+    with FaultServer([Send(BEGUN), step]) as server:
+        begun = time.monotonic()
+        assert words(asked(call, transport, server.url, stream=True, seconds=0.3)) == ["a", "timeout"]
+        assert time.monotonic() - begun < 4
+        assert server.settles_at(0)
+
+
+def test_an_upload_that_is_not_read_is_given_up_in_time(call: Caller, transport: Transport) -> None:
+    with FaultServer(on_accept=[Sleep(3)]) as server:
+        exchange = call.exchange(transport, EchoCodec(), asking("x" * 30_000_000), target_at(server.url))
+        begun = time.monotonic()
+        assert words(run(exchange, begun + 0.3)) == ["timeout"]
+        assert time.monotonic() - begun < 3
+
+
+def test_an_upload_that_is_reset_half_way(call: Caller, transport: Transport) -> None:
+    with FaultServer(on_accept=[Sleep(0.1), Reset()]) as server:
+        exchange = call.exchange(transport, EchoCodec(), asking("x" * 30_000_000), target_at(server.url))
+        assert words(run(exchange, time.monotonic() + 5)) == ["connection"]
+
+
+def test_a_large_upload_arrives(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(HI)]) as server:
+        exchange = call.exchange(transport, EchoCodec(), asking("x" * 5_000_000), target_at(server.url))
+        assert words(run(exchange, time.monotonic() + 10)) == [("whole", "hi")]
+        assert len(server.requests[0].body) > 5_000_000
+
+
+# Cuts
+
+
+CUTS = [(Close(), "connection"), (Reset(), "connection")]
+
+
+@pytest.mark.parametrize(("step", "kind"), CUTS)
+@pytest.mark.parametrize("framing", [CHUNKED, "Content-Length: 1000"])
+def test_a_stream_that_is_cut(call: Caller, transport: Transport, *, framing: str, step: Any, kind: str) -> None:
+    event = chunk(text("a")) if framing == CHUNKED else text("a")
+    with FaultServer([Send(head(framing) + event), Sleep(0.05), step]) as server:
+        assert words(asked(call, transport, server.url, stream=True)) == ["a", kind]
+
+
+def test_a_stream_that_ends_with_its_connection(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(head() + text("a")), Close()], [Send(head() + text("a") + DONE), Close()]) as server:
+        assert words(asked(call, transport, server.url, stream=True)) == ["a", "truncated"]
+        assert words(asked(call, transport, server.url, stream=True)) == ["a", "."]
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_a_response_in_tiny_pieces(call: Caller, transport: Transport, every: int) -> None:
+    with FaultServer([Send(STREAM, every=every)]) as server:
+        assert words(asked(call, transport, server.url, stream=True)) == ["a", "b", "."]
+
+
+# Sizes
+
+
+def test_a_gzip_bomb_costs_no_memory(call: Caller, transport: Transport) -> None:
+    packed = gzip.compress(b'{"text": "' + bytes(200_000_000), 9)
+    assert len(packed) < 300_000
+    with FaultServer([Send(ok(packed, "Content-Encoding: gzip"))]) as server:
+        asked(call, transport, server.url)
+        tracemalloc.start()
+        assert words(asked(call, transport, server.url)) == ["oversized"]
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 80_000_000
+
+
+def test_a_body_without_end(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(head() + b'{"text": "'), Repeat(b"x" * 1_000_000)]) as server:
+        assert words(asked(call, transport, server.url, seconds=20)) == ["oversized"]
+        assert server.settles_at(0)
+
+
+def test_a_line_without_end(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(BEGUN + chunk(b"data: ")), Repeat(chunk(b"x" * 10_000))]) as server:
+        assert words(asked(call, transport, server.url, stream=True)) == ["a", "oversized"]
+        assert server.settles_at(0)
+
+
+def test_a_slow_reader_slows_the_server_down(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(head(CHUNKED)), Repeat(chunk(text("x" * 10_000)))]) as server:
+        exchange = call.exchange(transport, EchoCodec(), asking(stream=True), target_at(server.url))
+        assert exchange.open(time.monotonic() + 5) is None
+        tracemalloc.start()
+        for _ in range(20):
+            exchange.read(time.monotonic() + 5)
+            time.sleep(0.01)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        exchange.close()
+        assert peak < 5_000_000
+        assert server.settles_at(0)
+
+
+def test_an_error_with_a_huge_body(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(head(CHUNKED, status="500 Oops")), Repeat(chunk(b"x" * 100_000))]) as server:
+        (failure,) = asked(call, transport, server.url)
+        assert isinstance(failure, Failure)
+        assert (failure.kind, failure.status) == ("server", 500)
+        assert server.settles_at(0)
+
+
+# Connections
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_host_takes_nothing_there(call: Caller, transport: Transport, status: int) -> None:
+    with FaultServer() as other:
+        moved = ok(b"", f"Location: {other.url}/", status=f"{status} Moved")
+        with FaultServer([Send(moved)]) as server:
+            assert words(asked(call, transport, server.url)) == ["redirect"]
+        assert other.accepted == 0
+
+
+def test_calls_in_turn_use_one_connection(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(HI)], [Send(STREAM)], [Send(ok(b"no", status="503 Busy"))], [Send(HI)]) as server:
+        for stream in (False, True, False, False):
+            asked(call, transport, server.url, stream=stream)
+        assert server.accepted == 1
+        assert server.open == 1
+        transport.close()
+        assert server.settles_at(0)
+
+
+@pytest.mark.parametrize("step", [Close(), Reset()])
+def test_a_connection_that_the_server_closed_between_calls(call: Caller, transport: Transport, step: Any) -> None:
+    with FaultServer([Send(HI), step], [Send(HI)]) as server:
+        for _ in range(2):
+            assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+            assert server.settles_at(len(server.requests) - 1)
+        assert server.accepted == 2
+
+
+@pytest.mark.parametrize("step", [Close(), Reset()])
+def test_a_connection_that_the_server_closes_upon_the_next_request(
+    call: Caller, transport: Transport, step: Any
+) -> None:
+    with FaultServer([Send(HI)], [step], [Send(HI)]) as server:
+        for _ in range(2):
+            assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+        assert [request.connection for request in server.requests] == [0, 0, 1]
+
+
+def test_a_stream_ends_although_the_server_keeps_its_connection_open(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(BEGUN + chunk(DONE)), Hang()], [Send(HI)]) as server:
+        begun = time.monotonic()
+        assert words(asked(call, transport, server.url, stream=True)) == ["a", "."]
+        assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+        assert time.monotonic() - begun < 3
+        assert server.settles_at(1)
+
+
+def test_a_stream_that_is_left_early(call: Caller, transport: Transport) -> None:
+    with FaultServer([Send(BEGUN), Repeat(chunk(text("more")), pause=0.01)]) as server:
+        exchange = call.exchange(transport, EchoCodec(), asking(stream=True), target_at(server.url))
+        assert exchange.open(time.monotonic() + 5) is None
+        assert words([exchange.read(time.monotonic() + 5)]) == ["a"]
+        exchange.close()
+        assert server.settles_at(0)
+
+
+def test_a_transport_that_is_forgotten_leaves_no_connection(call: Caller) -> None:
+    with FaultServer([Send(HI)]) as server:
+        forgotten = Transport()
+        asked(call, forgotten, server.url)
+        del forgotten
+        gc.collect()
+        assert server.settles_at(0)
+
+
+# Threads, loops, processes
+
+
+def test_threads_share_connections(transport: Transport) -> None:
+    with FaultServer([Send(HI)]) as server, caller("sync") as call:
+        said: list[Any] = []
+
+        def work() -> None:
+            for _ in range(25):
+                said.extend(words(asked(call, transport, server.url)))
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert said == [("whole", "hi")] * 200
+        assert server.accepted <= 8
+        transport.close()
+        assert server.settles_at(0)
+
+
+async def acall(transport: Transport, url: str, *, stream: bool = False, seconds: float = 5) -> list[Event]:
+    exchange = transport.aexchange(EchoCodec(), asking(stream=stream), target_at(url))
+    until = time.monotonic() + seconds
+    try:
+        refused = await exchange.open(until)
+        if refused is not None:
+            return [refused]
+        events = [await exchange.read(until)]
+        while not isinstance(events[-1], (Done, Failure)):
+            events.append(await exchange.read(until))
+        return events
+    finally:
+        await exchange.close()
+
+
+def test_a_hundred_calls_at_once_and_then_a_hundred_more(transport: Transport) -> None:
+    async def work(url: str) -> None:
+        for _ in range(2):
+            every = await asyncio.gather(*(acall(transport, url, stream=True) for _ in range(100)))
+            assert [words(events) for events in every] == [["a", "b", "."]] * 100
+
+    with FaultServer([Send(STREAM)]) as server:
+        asyncio.run(work(server.url))
+        assert server.accepted == 100
+        transport.close()
+        assert server.settles_at(0)
+
+
+def test_two_loops_one_after_the_other_do_not_share_connections(
+    transport: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
+    with FaultServer([Send(HI)], [Send(BEGUN + chunk(DONE))], [Send(HI)]) as server:
+        for stream in (False, True, False, False):
+            assert len(asyncio.run(acall(transport, server.url, stream=stream)))
+            # What a closed loop had is gone as soon as another one asks; a body that had not ended, with the loop.
+            assert server.settles_at(0 if stream else 1)
+        assert server.accepted == 4
+        transport.close()
+        assert server.settles_at(0)
+    assert [record for record in caplog.records if record.levelname not in {"DEBUG", "INFO"}] == []
+
+
+def test_loops_in_threads_do_not_share_connections(transport: Transport) -> None:
+    async def work(url: str) -> None:
+        for _ in range(10):
+            assert words(await acall(transport, url)) == [("whole", "hi")]
+
+    with FaultServer([Send(HI)]) as server:
+        threads = [threading.Thread(target=lambda: asyncio.run(work(server.url))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(server.requests) == 80
+        assert server.accepted == 8
+        transport.close()
+        assert server.settles_at(0)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_makes_connections_of_its_own_and_leaves_those_of_its_parent(
+    call: Caller, transport: Transport, colour: Colour
+) -> None:
+    with FaultServer([Send(HI)]) as server:
+        asked(call, transport, server.url)
+        child = os.fork()
+        if child == 0:
+            with caller(colour) as own:
+                said = words(asked(own, transport, server.url))
+            transport.close()
+            os._exit(said != [("whole", "hi")])
+        assert os.waitpid(child, 0)[1] == 0
+        assert server.settles_at(1)
+        assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+        assert [request.connection for request in server.requests] == [0, 1, 0]
+
+
+def test_a_loop_that_was_closed_with_an_open_stream_leaves_no_trace(
+    transport: Transport, recwarn: pytest.WarningsRecorder
+) -> None:
+    async def begin(url: str) -> object:
+        exchange = transport.aexchange(EchoCodec(), asking(stream=True), target_at(url))
+        assert await exchange.open(time.monotonic() + 5) is None
+        await exchange.read(time.monotonic() + 5)
+        return exchange
+
+    with FaultServer([Send(BEGUN), Hang()]) as server:
+        exchange = asyncio.run(begin(server.url))
+        del exchange
+        gc.collect()
+        assert server.settles_at(0)
+    assert list(recwarn) == []
+
+
+# Cancellation
+
+
+@pytest.mark.parametrize(
+    ("script", "accepts"),
+    [
+        pytest.param([Hang()], True, id="while it waits for the head"),
+        pytest.param([Send(BEGUN), Hang()], True, id="while it waits for a chunk"),
+        pytest.param([Send(head(status="500 Oops")), Hang()], True, id="while it reads an error"),
+        pytest.param([Send(BEGUN), Repeat(chunk(b":\n\n"))], True, id="while there is always something to read"),
+        pytest.param([], False, id="while it connects"),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cancelled_call_leaves_nothing(*, script: list[Any], accepts: bool, times: int) -> None:
+    async def work(url: str, server: FaultServer | None) -> None:
+        for number in range(3):  # with one permit: each must have come back
+            task = asyncio.create_task(acall(narrow, url, stream=True))
+            if server:
+                assert await asyncio.to_thread(server.was_asked, number + 1)
+            await asyncio.sleep(0.05)
+            for _ in range(times):
+                task.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    narrow = Transport(max_connections=1)
+    with contextlib.ExitStack() as stack:
+        if accepts:
+            server = stack.enter_context(FaultServer(script))
+            asyncio.run(work(server.url, server))
+            assert server.accepted == 3
+            assert server.settles_at(0)
+        else:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            for _ in range(8):
+                waiting = stack.enter_context(socket.socket())
+                waiting.settimeout(0)
+                waiting.connect_ex(listener.getsockname())
+            asyncio.run(work(f"http://127.0.0.1:{listener.getsockname()[1]}", None))
+
+
+def test_a_call_cancelled_while_it_waits_for_a_permit_takes_none() -> None:
+    async def work(url: str) -> None:
+        busy = asyncio.create_task(acall(narrow, url))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(acall(narrow, url))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert words(await busy) == [("whole", "hi")]
+        assert words(await acall(narrow, url)) == [("whole", "hi")]
+
+    narrow = Transport(max_connections=1)
+    with FaultServer([Sleep(0.2), Send(HI)]) as server:
+        asyncio.run(work(server.url))
+        assert len(server.requests) == 2
+
+
+def test_a_timeout_of_the_callers_own_works_around_a_call(transport: Transport) -> None:
+    async def work(url: str) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await acall(transport, url, stream=True)
+
+    with FaultServer([Send(BEGUN), Hang()]) as server:
+        asyncio.run(work(server.url))
+        assert server.settles_at(0)
+
+
+# Proxies
+
+
+def test_a_proxy_is_for_https_to_public_hosts_only(
+    call: Caller, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = ok(b"<html>who are you?</html>", status="407 Proxy Authentication Required")
+    with FaultServer([Send(refusal)]) as proxy, FaultServer([Send(HI)]) as server:
+        for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+        assert proxy.accepted == 0
+        (failure,) = asked(call, transport, "https://api.example.com/v1")
+        assert isinstance(failure, Failure)
+        assert failure.kind == "connect"
+        assert [(request.method, request.path) for request in proxy.requests] == [("CONNECT", "api.example.com:443")]
+        assert CANARY not in repr(proxy.requests[0].headers)
+        monkeypatch.setenv("NO_PROXY", "example.com")
+        monkeypatch.setenv("no_proxy", "example.com")
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
+        assert words(asked(call, transport, "https://api.example.com/v1")) == ["connect"]
+        assert len(proxy.requests) == 1
+
+
+def test_recorders_of_httpx_traffic_see_ours(call: Caller, transport: Transport, tmp_path: Path) -> None:
+    vcr = pytest.importorskip("vcr")
+    cassette = tmp_path / "cassette.yaml"
+    with FaultServer([Send(HI)], [Send(STREAM)]) as server:
+        url = server.url
+        with vcr.use_cassette(str(cassette)):
+            assert words(asked(call, transport, url)) == [("whole", "hi")]
+            assert words(asked(call, transport, url, stream=True)) == ["a", "b", "."]
+    with vcr.use_cassette(str(cassette), record_mode="none"):
+        assert words(asked(call, transport, url)) == [("whole", "hi")]
+        assert words(asked(call, transport, url, stream=True)) == ["a", "b", "."]

@@ -1,0 +1,85 @@
+"""What goes out: a codec's request, checked and completed.
+
+Everything is checked before HTTP code sees it, since that code repeats a refused header in full, key and all, in the
+exception that it raises and in its debug log.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from unified_llm._version import __version__
+from unified_llm.outcome import Failure
+
+if TYPE_CHECKING:
+    from unified_llm.providers.codec import WireRequest
+
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE: Final = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
+
+# They say how this connection frames its messages and where it leads: a caller's value could only break it.
+_OURS: Final = frozenset(
+    ("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
+     "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
+)  # fmt: skip
+
+_USER_AGENT: Final = f"unified-llm/{__version__}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A parsed URL; ``origin`` is scheme, host and port."""
+
+    url: httpx.URL
+    origin: tuple[str, str, int]
+    host: bytes
+
+
+@lru_cache(maxsize=512)
+def place(url: str) -> Place | None:
+    """Where a URL leads, or None if it leads nowhere."""
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError, ValueError):
+        return None
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        return None
+    port = parsed.port or (443 if parsed.scheme == "https" else 80)
+    return Place(parsed, (parsed.scheme, parsed.raw_host.decode("ascii"), port), parsed.netloc)
+
+
+def prepare(wire: WireRequest, *, streams: bool) -> tuple[Place, httpx.Request] | Failure:
+    """The request as HTTP code takes it.
+
+    Args:
+        wire: What the codec made.
+        streams: The answer is wanted in chunks. It is then asked for uncompressed, since a compressor holds chunks
+            back until it has enough of them.
+    """
+    where = place(wire.url)
+    if where is None:
+        return Failure("unsendable", detail="The URL leads nowhere.")
+    headers: dict[bytes, bytes] = {
+        b"host": where.host,
+        b"accept": b"text/event-stream, application/json" if streams else b"application/json",
+        b"accept-encoding": b"identity" if streams else b"gzip",
+        b"user-agent": _USER_AGENT,
+    }
+    if wire.method == "POST":
+        headers[b"content-type"] = b"application/json"
+        headers[b"content-length"] = b"%d" % len(wire.body)
+    for name, value in wire.headers:
+        if not _NAME.fullmatch(name):
+            return Failure("unsendable", detail="A header has a name that HTTP cannot carry.")
+        if not _VALUE.fullmatch(value):
+            return Failure("unsendable", detail=f"The header {name} has a value that HTTP cannot carry.")
+        key = name.lower()
+        if key not in _OURS:
+            headers[key.encode()] = value.encode()
+    request = httpx.Request(wire.method, where.url, headers=list(headers.items()), stream=httpx.ByteStream(wire.body))
+    return where, request
