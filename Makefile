@@ -34,7 +34,8 @@ coverage: $(VENV)/.dev ## the tests again, at least 95 % of lines and branches
 	@$(BIN)/python -m pytest -q --cov --cov-report=term
 
 integration: $(VENV)/.dev ## the client against real servers on this machine
-	@$(BIN)/python -m pytest -q --force-enable-socket integration_tests
+	@$(BIN)/python -m pytest -q integration_tests
+	@$(BIN)/python integration_tests/count_standard.py
 
 format: $(VENV)/.dev ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet . || true

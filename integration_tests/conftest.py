@@ -1,0 +1,66 @@
+"""What every integration test stands on: loopback only, a fresh health registry, and the two scripted upstreams."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import unified_llm
+from integration_tests.upstream import Upstream
+
+_HERE = Path(__file__).parent
+# pydantic.v1 does not support Python 3.14, so this one standard test cannot run there.
+_IMPOSSIBLE_ON_3_14 = "test_structured_output_pydantic_2_v1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The standard tests import pydantic.v1 on any Python, and it warns where it does not work.
+    config.addinivalue_line("filterwarnings", "ignore:Core Pydantic V1 functionality:UserWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    loopback = pytest.mark.allow_hosts(["127.0.0.1", "::1"])
+    impossible = pytest.mark.skip(reason="pydantic.v1 does not support Python 3.14")
+    for item in items:
+        if not item.path.is_relative_to(_HERE):
+            continue
+        item.add_marker(loopback)
+        if sys.version_info >= (3, 14) and item.name.startswith(_IMPOSSIBLE_ON_3_14):
+            item.add_marker(impossible)
+
+
+@pytest.fixture(scope="session")
+def _upstreams() -> Iterator[tuple[Upstream, Upstream]]:
+    with Upstream() as first, Upstream() as second:
+        yield first, second
+
+
+@pytest.fixture
+def upstream(_upstreams: tuple[Upstream, Upstream]) -> Iterator[Upstream]:
+    """The primary; the test fails if it was sent anything malformed."""
+    yield from _checked(_upstreams[0])
+
+
+@pytest.fixture
+def second(_upstreams: tuple[Upstream, Upstream]) -> Iterator[Upstream]:
+    """Another one, to fail over to."""
+    yield from _checked(_upstreams[1])
+
+
+def _checked(server: Upstream) -> Iterator[Upstream]:
+    server.forget()
+    yield server
+    assert server.violations == []
+
+
+@pytest.fixture(autouse=True)
+def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No breaker is open from the test before, and nothing comes from this machine's own settings."""
+    for name in [*os.environ]:
+        if name.startswith(("OPENAI_", "UNIFIED_LLM_CONFIG", "UNIFIED_LLM_TIMEOUT", "LANGSMITH_", "LANGCHAIN_")):
+            monkeypatch.delenv(name)
+    unified_llm.reset_health()

@@ -1,0 +1,162 @@
+"""llama.cpp's own HTTP server on 127.0.0.1, over a random model of half a megabyte that is written on the spot.
+
+What it says means nothing, but its protocol, its errors, its JSON grammar and its deaths are real. It runs in a
+process of its own, so that a test can kill it: ``python llamacpp.py MODEL CONTEXT KEY`` is that process.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+KEY = "sk-llama-on-loopback"
+MODEL = "random-llama"
+
+# A turn is <|turn>role, a line break, text, <turn|>. The model calls functions by writing @[{...}, ...]@, which the
+# server recognises from the template and enforces by a grammar once the first @ is there.
+TEMPLATE = """\
+{%- if tools %}{{- '<|turn>system\\nFunctions: ' + (tools | tojson) + '<turn|>\\n' }}{%- endif %}
+{%- for message in messages %}
+{{- '<|turn>' + message.role + '\\n' }}
+{%- if message.content %}{{- message.content }}{%- endif %}
+{%- if message.tool_calls %}
+{{- '@[' }}
+{%- for call in message.tool_calls %}
+{{- '{"tool_name": "' + call.function.name + '", "parameters": ' + (call.function.arguments | tojson) + '}' }}
+{%- if not loop.last %}{{- ', ' }}{%- endif %}
+{%- endfor %}
+{{- ']@' }}
+{%- endif %}
+{{- '<turn|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|turn>assistant\\n' }}{%- endif %}
+"""
+_FIRST_BYTE = 3  # the token of byte 0
+
+
+def write_model(path: Path, *, width: int = 64, layers: int = 2, context: int = 16_384) -> None:
+    """Write a Llama of random weights over bytes, with the template above."""
+    import gguf
+    import numpy as np
+
+    random = np.random.default_rng(1)
+
+    def weights(*shape: int, scale: float = 0.3) -> np.ndarray:
+        return (random.standard_normal(shape) * scale).astype(np.float32)
+
+    tokens = [b"<unk>", b"<s>", b"</s>", *(b"<0x%02X>" % byte for byte in range(256)), b"<|turn>", b"<turn|>"]
+    control, byte = gguf.TokenType.CONTROL, gguf.TokenType.BYTE
+    kinds = [gguf.TokenType.UNKNOWN, control, control, *[byte] * 256, control, control]
+
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(context)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(2 * width)
+    writer.add_head_count(4)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(width // 4)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * len(tokens))
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(len(tokens) - 1)
+    writer.add_add_bos_token(value=False)
+    writer.add_add_space_prefix(value=False)
+    writer.add_chat_template(TEMPLATE)
+
+    embedding, output = weights(len(tokens), width, scale=1.0), weights(len(tokens), width, scale=0.6)
+    # One constant dimension, by which the model likes to write @: so it calls a function soon, where it must.
+    embedding[:, 0] = 3.0
+    output[_FIRST_BYTE + ord("@")] = np.eye(1, width, dtype=np.float32) * 8.0
+    writer.add_tensor("token_embd.weight", embedding)
+    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    writer.add_tensor("output.weight", output)
+    for layer in range(layers):
+        for name in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(width, np.float32))
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            writer.add_tensor(f"blk.{layer}.{name}.weight", weights(width, width))
+        for name in ("ffn_gate", "ffn_up"):
+            writer.add_tensor(f"blk.{layer}.{name}.weight", weights(2 * width, width))
+        writer.add_tensor(f"blk.{layer}.ffn_down.weight", weights(width, 2 * width))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@dataclass
+class LlamaServer:
+    """A running server; use as a context manager.
+
+    Attributes:
+        model: The file to serve.
+        context: Tokens for the prompt and the answer together.
+        embedding: Serve embeddings, in place of chat.
+    """
+
+    model: Path
+    context: int = 4096
+    embedding: bool = False
+    base_url: str = field(default="", init=False)
+
+    def __enter__(self) -> Self:
+        kind = "embedding" if self.embedding else "chat"
+        command = [sys.executable, __file__, str(self.model), str(self.context), kind]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        # Loading takes a fraction of a second; a process that hangs is killed, which ends the reading below.
+        with_patience = threading.Timer(60, self._process.kill)
+        with_patience.start()
+        try:
+            for line in self._process.stdout or ():
+                if line.startswith("listening on "):
+                    self.base_url = line.split()[-1] + "/v1"
+                    return self
+        finally:
+            with_patience.cancel()
+        raise RuntimeError("llama.cpp's server did not start.")
+
+    def kill(self) -> None:
+        """End it as a crash would: open connections are reset, new ones refused."""
+        self._process.kill()
+        self._process.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+def main(model: str, context: str, kind: str) -> None:
+    """Serve until killed."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = model
+    params.model_alias = {MODEL}
+    params.api_keys = [KEY]
+    params.n_ctx = int(context)
+    params.n_parallel = 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.port = 0
+    params.use_jinja = True
+    params.warmup = False
+    if kind == "embedding":
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    server = xllamacpp.Server(params)
+    sys.stdout.write(f"listening on {server.listening_address}\n")
+    sys.stdout.flush()
+    signal.pause()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,165 @@
+"""Against llama.cpp's own server: a real implementation of the protocol, written by others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration_tests import llamacpp
+from integration_tests.llamacpp import KEY, LlamaServer
+from integration_tests.needs import need
+from unified_llm import LLMClient, LLMConfig
+from unified_llm.exceptions import AuthenticationError, ContextOverflowError, StreamInterruptedError
+from unified_llm.langchain import ChatUnified
+from unified_llm.stream import Stream
+
+LAMP = {
+    "type": "object",
+    "properties": {"room": {"enum": ["kitchen", "hall"]}, "on": {"type": "boolean"}},
+    "required": ["room", "on"],
+}
+TOOL = {"type": "function", "function": {"name": "lamp", "description": "Switch a lamp.", "parameters": LAMP}}
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need("xllamacpp", "gguf", "numpy", install="pip install xllamacpp gguf numpy")
+    path = tmp_path_factory.mktemp("llamacpp") / "random.gguf"
+    llamacpp.write_model(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def running(model_file: Path) -> Iterator[LlamaServer]:
+    with LlamaServer(model_file) as server:
+        yield server
+
+
+@pytest.fixture
+def doomed(model_file: Path) -> Iterator[LlamaServer]:
+    """A server that the test may kill."""
+    with LlamaServer(model_file, context=16_384) as server:
+        yield server
+
+
+def target(server: LlamaServer, **fields: Any) -> LLMConfig:
+    fields = {"api_key": KEY, "max_tokens": 40} | fields
+    return LLMConfig(provider="llamacpp", model=llamacpp.MODEL, base_url=server.base_url, **fields)
+
+
+def test_it_answers(running: LlamaServer) -> None:
+    with LLMClient(target(running)) as client:
+        answer = client.generate("hello", seed=1)
+    assert answer.content
+    assert (answer.model, answer.provider) == (llamacpp.MODEL, "llamacpp")
+    assert answer.usage
+    assert answer.usage.prompt_tokens > 0
+    assert 0 < answer.usage.completion_tokens <= 40
+
+
+async def test_a_stream_says_the_same_as_the_whole_answer(running: LlamaServer) -> None:
+    async with LLMClient(target(running)) as client:
+        whole = await client.agenerate("hello", seed=3)
+        chunks = [chunk async for chunk in client.astream("hello", seed=3)]
+    # The model writes bytes, often half a character: the stream's chunks and the whole must still agree.
+    assert "".join(chunk.content for chunk in chunks) == whole.content
+    assert len(chunks) > 3
+    assert chunks[-1].usage
+    assert chunks[-1].finish_reason == whole.finish_reason
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_writes_json_of_a_schema(running: LlamaServer, seed: int) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "lamp", "schema": LAMP}}
+    with LLMClient(target(running, max_tokens=500)) as client:
+        answer = json.loads(client.generate("hello", response_format=wanted, seed=seed).content)
+    assert answer["room"] in {"kitchen", "hall"}
+    assert isinstance(answer["on"], bool)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_calls_tools(running: LlamaServer, seed: int) -> None:
+    question = {
+        "messages": [{"role": "user", "content": "hello"}],
+        "tools": [TOOL],
+        "tool_choice": "required",
+        "parallel_tool_calls": False,  # or a model that means nothing by it may call on and on
+    }
+    with LLMClient(target(running, max_tokens=2000)) as client:
+        answer = client.generate(question, seed=seed)
+        chunks = list(client.stream(question, seed=seed))
+    assert answer.finish_reason == "tool_calls"
+    for call in answer.tool_calls:
+        assert (call.name, call.error, set(call.arguments)) == ("lamp", None, {"room", "on"})
+    fragments: dict[int, str] = {}
+    for part in (part for chunk in chunks for part in chunk.tool_calls):
+        fragments[part.index] = fragments.get(part.index, "") + part.arguments
+    assert [json.loads(text) for text in fragments.values()] == [each.arguments for each in answer.tool_calls]
+
+
+def test_langchain_tools_reach_it(running: LlamaServer) -> None:
+    model = ChatUnified(model=f"llamacpp/{llamacpp.MODEL}", base_url=running.base_url, api_key=KEY, max_tokens=2000)
+    called = model.bind_tools([TOOL], tool_choice="any", parallel_tool_calls=False).invoke("hello", seed=1)
+    assert called.tool_calls[0]["name"] == "lamp"
+    assert called.response_metadata["unified_llm"]["served_by"] == f"llamacpp/{llamacpp.MODEL}"
+
+
+def test_it_embeds(model_file: Path) -> None:
+    with LlamaServer(model_file, embedding=True) as server, LLMClient(target(server, max_tokens=None)) as client:
+        first, other, again = client.embed(["one", "two", "one"]).vectors
+    assert len(first) == 64
+    assert list(first) == pytest.approx(list(again), abs=1e-4)
+    assert list(first) != pytest.approx(list(other), abs=1e-4)
+
+
+def test_it_lists_its_model(running: LlamaServer) -> None:
+    with LLMClient(target(running)) as client:
+        assert [each.id for each in client.list_models()] == [llamacpp.MODEL]
+
+
+def test_a_prompt_that_is_too_long_is_a_context_overflow(running: LlamaServer) -> None:
+    with LLMClient(target(running)) as client, pytest.raises(ContextOverflowError) as failure:
+        client.generate("word " * 5000)
+    assert len(failure.value.attempts) == 1
+
+
+def test_a_wrong_key_is_refused_then_left_alone_while_another_is_right(running: LlamaServer) -> None:
+    wrong = target(running, api_key="sk-of-somebody-else")
+    with LLMClient(wrong) as client, pytest.raises(AuthenticationError):
+        client.generate("hello")
+    with LLMClient(wrong, fallbacks=[target(running)]) as client:
+        told = [[each.outcome for each in client.generate("hello").attempts] for _ in range(2)]
+    assert told == [["skipped", "ok"], ["skipped", "ok"]]
+
+
+def test_a_server_killed_in_the_middle_of_a_stream_interrupts_it(doomed: LlamaServer) -> None:
+    client = LLMClient(target(doomed, max_tokens=15_000), fallbacks=["mlx/demo"])
+    # No end of turn, or the answer could be over before the kill.
+    stream = client.stream("hello", seed=1, extra_body={"ignore_eos": True})
+    text = "".join(next(stream).content for _ in range(5))
+    doomed.kill()
+    with pytest.raises(StreamInterruptedError) as failure:
+        text += _rest(stream)
+    assert text
+    assert failure.value.partial.startswith(text)
+    assert failure.value.partial == stream.partial
+    assert [each.outcome for each in failure.value.attempts] == ["connection"]
+    client.close()
+
+
+def _rest(stream: Stream) -> str:
+    return "".join(chunk.content for chunk in stream)
+
+
+def test_a_server_killed_before_is_replaced_by_the_embedded_model(doomed: LlamaServer) -> None:
+    need("mlx_lm", install="pip install 'unified-llm[mlx]'")
+    with LLMClient(target(doomed), fallbacks=["mlx/demo"]) as client:
+        client.generate("hello")
+        doomed.kill()
+        answer = client.generate("What is failover?")
+    assert (answer.used_fallback, answer.fallback_provider) == (True, "mlx")
+    assert "failover" in answer.content.lower()

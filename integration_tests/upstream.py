@@ -1,0 +1,217 @@
+"""A scripted server of OpenAI's API on 127.0.0.1, which checks what it is sent.
+
+It stands in for a provider in the integration tests: whatever breaks the format gets a 400 and is remembered in
+``violations``, which the tests assert to be empty. It listens under any path prefix (``/second/v1/...``).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar, Self
+
+from typing_extensions import override
+
+from integration_tests import upstream_answers as answers
+from integration_tests.upstream_schema import ChatBody, EmbeddingBody, RequestError, parse
+
+KEY = "sk-scripted-upstream"
+MODELS = ("scripted-large", "scripted-small", "scripted-embedding")
+_PATH = re.compile(r"(?P<prefix>(/[\w.-]+)*)/v1/(?P<route>chat/completions|embeddings|models)")
+_KINDS = {429: "rate_limit_error", 503: "service_unavailable_error"}
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class Upstream:
+    """A running server; use as a context manager.
+
+    Attributes:
+        status: Answer every request with this error status, after checking it; None to answer properly.
+        headers: Sent with every answer (``Retry-After`` ...).
+        delay: Seconds to wait before each answer.
+        models: What it serves; any other model is a 404.
+        requests: All that arrived and could be read, oldest first.
+        violations: What was wrong with requests, in words.
+    """
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    models: tuple[str, ...] = MODELS
+    requests: list[Received] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        handler = type("BoundHandler", (_Handler,), {"upstream": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
+        # A short poll, or stopping takes half a second.
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self.identifiers = (f"{number:06d}" for number in itertools.count(1))
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def count(self, route: str = "") -> int:
+        """How many requests arrived for paths that end in ``route``."""
+        return sum(each.path.endswith(route) for each in self.requests)
+
+    def forget(self) -> None:
+        """Back to the state after the start."""
+        self.status, self.headers, self.delay, self.models = None, {}, 0.0, MODELS
+        self.requests.clear()
+        self.violations.clear()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # a burst of connections must not wait for a retransmitted SYN
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up in the middle of an answer is no news."""
+
+
+class _AnswerError(Exception):
+    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+class _Handler(BaseHTTPRequestHandler):
+    upstream: ClassVar[Upstream]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 30  # seconds that an idle connection is kept
+
+    def do_GET(self) -> None:
+        self._serve({"models": self._models})
+
+    def do_POST(self) -> None:
+        self._serve({"chat/completions": self._chat, "embeddings": self._embeddings})
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _serve(self, routes: Mapping[str, Callable[[bytes], None]]) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._remember(raw)
+        try:
+            self._check_headers(raw)
+            self._route(routes)(raw)
+        except RequestError as problem:
+            self.upstream.violations.append(str(problem))
+            self._send_error(_AnswerError(400, str(problem)))
+        except _AnswerError as failure:
+            self._send_error(failure)
+
+    def _route(self, routes: Mapping[str, Callable[[bytes], None]]) -> Callable[[bytes], None]:
+        match = _PATH.fullmatch(self.path)
+        if not match or match["route"] not in routes:
+            raise RequestError(f"no such route: {self.command} {self.path}")
+        return routes[match["route"]]
+
+    def _remember(self, raw: bytes) -> None:
+        try:
+            body = json.loads(raw) if raw else {}
+        except ValueError:
+            body = {}
+        received = Received(self.command, self.path, dict(self.headers.items()), body)
+        self.upstream.requests.append(received)
+
+    def _check_headers(self, raw: bytes) -> None:
+        once = ("host", "authorization", "content-type", "content-length", "user-agent", "accept")
+        for name in once:
+            if len(self.headers.get_all(name, [])) > 1:
+                raise RequestError(f"{name} was sent twice")
+        if self.command == "POST" and self.headers.get("Content-Type") != "application/json":
+            raise RequestError(f"content-type is {self.headers.get('Content-Type')}, not application/json")
+        if self.command == "GET" and raw:
+            raise RequestError("a GET has no body")
+        if self.headers.get("Authorization") != f"Bearer {KEY}":
+            raise _AnswerError(401, "Incorrect API key provided.", "invalid_api_key")
+
+    def _proceed(self, model: str | None = None) -> None:
+        """What a real server does between reading a request and answering it: wait, or fail."""
+        time.sleep(self.upstream.delay)
+        if self.upstream.status is not None:
+            raise _AnswerError(self.upstream.status, "The engine is currently overloaded, please try again later.")
+        if model is not None and model not in self.upstream.models:
+            raise _AnswerError(404, f"The model `{model}` does not exist.", "model_not_found")
+
+    def _models(self, raw: bytes) -> None:
+        self._proceed()
+        common = {"object": "model", "created": 1_760_000_000, "owned_by": "tests"}
+        self._send_json(200, {"object": "list", "data": [{"id": each} | common for each in self.upstream.models]})
+
+    def _embeddings(self, raw: bytes) -> None:
+        body = parse(EmbeddingBody, raw)
+        self._proceed(body.model)
+        self._send_json(200, answers.embeddings(body))
+
+    def _chat(self, raw: bytes) -> None:
+        body = parse(ChatBody, raw)
+        self._proceed(body.model)
+        given, identifier = answers.answer(body), next(self.upstream.identifiers)
+        if body.stream:
+            self._send_events(answers.chunks(body, given, identifier))
+        else:
+            self._send_json(200, answers.completion(body, given, identifier))
+
+    def _send_error(self, failure: _AnswerError) -> None:
+        kind = _KINDS.get(failure.status, "invalid_request_error" if failure.status < 500 else "server_error")
+        error = {"message": str(failure), "type": kind, "param": None, "code": failure.code}
+        self._send_json(failure.status, {"error": error})
+
+    def _send_json(self, status: int, body: Mapping[str, Any]) -> None:
+        raw = json.dumps(body, ensure_ascii=False).encode()
+        self._start(status, "application/json", {"Content-Length": str(len(raw))})
+        self.wfile.write(raw)
+
+    def _send_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        self._start(200, "text/event-stream; charset=utf-8", {"Transfer-Encoding": "chunked"})
+        for event in events:
+            self._send_event(json.dumps(event, ensure_ascii=False))
+        self._send_event("[DONE]")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _send_event(self, data: str) -> None:
+        """In two pieces, the cut inside the first character of several bytes if there is one."""
+        raw = f"data: {data}\n\n".encode()
+        cut = next((index + 1 for index, byte in enumerate(raw) if byte >= 0xC0), len(raw) // 2)
+        for piece in (raw[:cut], raw[cut:]):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+
+    def _start(self, status: int, content_type: str, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("x-request-id", f"req_{len(self.upstream.requests)}")
+        for name, value in (*headers.items(), *self.upstream.headers.items()):
+            self.send_header(name, value)
+        self.end_headers()
