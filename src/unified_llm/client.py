@@ -49,6 +49,9 @@ class LLMClient:
         ConfigurationError: Anything about a target is wrong. Nothing is sent before that is known.
     """
 
+    # For the repr of a client whose configuration turns out to be wrong.
+    _chain: tuple[Resolved, ...] = ()
+
     def __init__(
         self,
         config: str | LLMConfig | Mapping[str, Any] | None = None,

@@ -13,7 +13,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr
 
 from unified_llm import secret, url
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.secret import Secret
+from unified_llm.secret import LeftOut, Secret
 from unified_llm.target import BreakerConfig
 
 # What belongs to a call rather than to a place: a fallback that names another model inherits these and nothing else.
@@ -46,7 +46,7 @@ _ADVICE: Final = {
 
 
 def _secret(value: object) -> object:
-    if value is None or isinstance(value, Secret):
+    if value is None or isinstance(value, (Secret, LeftOut)):
         return value
     return Secret(value.get_secret_value() if isinstance(value, SecretStr) else value, "api_key=")
 
@@ -135,7 +135,7 @@ class LLMConfig(pydantic.BaseModel):
     model: str | None = None
     provider: str | None = None
     base_url: Annotated[str | None, BeforeValidator(_url)] = None
-    api_key: Annotated[Secret | None, BeforeValidator(_secret)] = Field(default=None, repr=False)
+    api_key: Annotated[Secret | LeftOut | None, BeforeValidator(_secret)] = Field(default=None, repr=False)
     api_version: str | None = None
     timeout: Annotated[float | None, _NUMBER] = Field(
         default=None, gt=0, allow_inf_nan=False, validation_alias=AliasChoices("timeout", "request_timeout")
@@ -199,7 +199,8 @@ class LLMConfig(pydantic.BaseModel):
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle without the key and without an SSL context, which cannot travel."""
         state = super().__getstate__()
-        state["__dict__"] = {**state["__dict__"], "api_key": None}
+        key = LeftOut.KEY if self.api_key is not None else None
+        state["__dict__"] = {**state["__dict__"], "api_key": key}
         if isinstance(state["__dict__"]["verify_ssl"], SSLContext):
             state["__dict__"]["verify_ssl"] = True
         return state

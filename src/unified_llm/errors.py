@@ -61,8 +61,10 @@ _SAY: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
 def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] = ()) -> exc.LLMError:
     """The exception for one target's failure."""
     kind, happened, advice = _SAY[failure.kind]
-    if failure.kind == "unsendable" and failure.detail:
+    if failure.detail and failure.kind == "unsendable":
         happened = failure.detail.rstrip(".")  # our own words: a codec says which field, never what is in it
+    elif failure.detail and target.wire == "mlx":
+        happened, _, advice = failure.detail.rstrip(".").partition(": ")  # our own too: what happened, and what to do
     facts = ", ".join(
         fact
         for fact in (
@@ -73,7 +75,7 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
         if fact
     )
     error = kind(
-        f"{target.name}: {happened}{f' ({facts})' if facts else ''}; {advice}.",
+        f"{target.name}: {happened}{f' ({facts})' if facts else ''}{f'; {advice}' if advice else ''}.",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,
@@ -93,8 +95,8 @@ def from_defeat(defeat: Defeat, attempts: Sequence[Attempt], deadline: float | N
         return from_failure(*defeat.final, attempts)
     errors = tuple(from_failure(target, failure, attempts) for target, failure in defeat.failures)
     if not errors:
-        limit = f"{deadline:g} s " if deadline is not None else ""
-        return exc.TimeoutError(f"The deadline of {limit}passed before any target answered.", attempts=attempts)
+        limit = f" of {deadline:g} s" if deadline is not None else ""
+        return exc.TimeoutError(f"The deadline{limit} passed before any target answered.", attempts=attempts)
     if len(errors) == 1:
         return errors[0]
     last, told = errors[-1], "\n".join(f"  {error}" for error in errors)

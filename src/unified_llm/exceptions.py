@@ -184,7 +184,7 @@ class AllTargetsFailedError(LLMError):
     """Several targets were tried and none answered.
 
     Attributes:
-        errors: The last error of each target, in the order in which the targets were first tried.
+        errors: The last error of each target that was asked, in the order of the chain.
     """
 
     def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **fields: Any) -> None:

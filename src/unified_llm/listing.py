@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from unified_llm import settings
@@ -41,7 +41,8 @@ def places(chain: Sequence[Resolved]) -> list[Place]:
     """The model lists of a chain, in its order."""
     found: dict[Hashable, Place] = {}
     for resolved in chain:
-        place = Place(resolved.target, _ttl(resolved.config))
+        # Without a model: a list that is broken says nothing of the health of a model, nor the other way round.
+        place = Place(replace(resolved.target, model=""), _ttl(resolved.config))
         found.setdefault(place.key, place)
     return list(found.values())
 

@@ -60,7 +60,7 @@ def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> Embed
     request = replace(request, extra_body=_extra_body(request.extra_body))
     _check_text("model", request.model)
     _check_whole_number("dimensions", request.dimensions, 1)
-    if request.purpose not in {None, "query", "document"}:
+    if request.purpose not in (None, "query", "document"):
         raise ValidationError('purpose is "query" or "document".')
     return request
 
@@ -158,7 +158,9 @@ def _refuse_unknown(given: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
             close = get_close_matches(str(name), known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else "pass it in extra_body={...} to send it as it is."
+            hint = "fields that only some providers know go into extra_body={...}."
+            if close:
+                hint = f"did you mean {close[0]!r}? ({hint.capitalize()})"
             if name == "stream":
                 hint = "call stream() or astream() for an answer in chunks."
             raise ValidationError(f"A request has no field {name!r}: {hint}")

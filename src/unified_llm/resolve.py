@@ -18,7 +18,7 @@ from unified_llm.exceptions import ConfigurationError
 from unified_llm.exchange import ForeignModel
 from unified_llm.providers import table
 from unified_llm.providers.table import Row
-from unified_llm.secret import Secret
+from unified_llm.secret import LeftOut, Secret
 from unified_llm.target import Retry, Target, Timing
 
 Link: TypeAlias = LLMConfig | ForeignModel
@@ -172,6 +172,8 @@ def _place(config: LLMConfig) -> tuple[Row, str]:
         raise ConfigurationError(
             'model= is empty or not printable: write "provider/model", such as "openai/gpt-5-mini".'
         )
+    if model is not None and len(model) > _LONGEST_MODEL:
+        raise ConfigurationError(f"model= is longer than {_LONGEST_MODEL} characters, so it is no model's name.")
     if config.provider is not None:
         return table.row(config.provider), model or ""
     if model is None:
@@ -218,11 +220,14 @@ def _with_scheme(text: str, row: Row) -> str:
 
 
 def _key(config: LLMConfig, row: Row, place: _Address) -> Secret | None:
-    if config.api_key is not None:
+    if isinstance(config.api_key, Secret):
         return config.api_key
     variable = next((name for name in row.key_env if os.environ.get(name)), None)
     if variable and place.own_host:
         return Secret(os.environ[variable], f"the environment variable {variable}")
+    if config.api_key is LeftOut.KEY:
+        known = f"set {row.key_env[0]} in this process, or " if row.key_env and place.own_host else ""
+        raise UnconfiguredError(f"The key of {row.title} was left out of the pickle: {known}pass api_key= again.")
     if url.is_private(place.base_url):
         return None
     if variable:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from enum import Enum
 from typing import Any, Final, NoReturn
 
 from unified_llm.exceptions import ConfigurationError
@@ -73,6 +74,16 @@ class Secret:
         raise TypeError("A key is never pickled; the copy finds it in the environment again.")
 
 
+class LeftOut(Enum):
+    """Stands in a pickled configuration for a key that was given explicitly."""
+
+    KEY = "left out of the pickle"
+
+    def __repr__(self) -> str:
+        """Say so."""
+        return "<key left out of the pickle>"
+
+
 def hide(fields: dict[str, Any]) -> None:
     """Put a ``Secret`` in place of ``api_key`` among keyword arguments.
 
@@ -81,7 +92,7 @@ def hide(fields: dict[str, Any]) -> None:
     Raises:
         ConfigurationError: The key is malformed. It is then no longer among the arguments.
     """
-    if not isinstance(fields.get("api_key"), (Secret, type(None))):
+    if not isinstance(fields.get("api_key"), (Secret, LeftOut, type(None))):
         fields["api_key"] = Secret(_plain(fields.pop("api_key")), "api_key=")
 
 

@@ -22,8 +22,8 @@ CHAT: frozenset[Feature] = frozenset({"streaming", "models"})
 class Quirks(TypedDict, total=False):
     """Where an OpenAI-compatible provider differs. The set is closed: what needs a condition is a format of its own.
 
-    rename: Request fields under another name (``{"max_tokens": "max_completion_tokens"}``); ``messages.reasoning`` names
-        the field in which it wants the reasoning of earlier tool turns back.
+    rename: Request fields under another name (``{"max_tokens": "max_completion_tokens"}``); ``messages.reasoning``
+        names the field in which it wants the reasoning of earlier tool turns back.
     drop: Request fields that it refuses; ``messages.name`` leaves out speakers' names, ``tool_choice.function`` turns
         the choice of one tool into ``required`` with that tool alone.
     key_header: The header that carries the key, in place of ``Authorization: Bearer``.
@@ -55,7 +55,7 @@ class BreakerConfig:
 
     Attributes:
         failures: So many failures in a row open the breaker (a timeout counts twice).
-        window: Older outcomes than this many seconds are not looked at.
+        window: The share of failures is taken over this many seconds.
         cooldown: Seconds until a probe is let through; each failed probe doubles it.
         cooldown_max: The longest cooldown, in seconds.
 
