@@ -1,0 +1,306 @@
+"""``ChatUnified``: a chat model of LangChain's in every respect, over a chain of targets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
+
+from unified_llm._version import __version__
+from unified_llm.config import LLMConfig
+from unified_llm.exceptions import LLMError
+from unified_llm.langchain import answers
+from unified_llm.langchain.binding import EVERYTHING, ModelBinding, joinable
+from unified_llm.langchain.caching import PrimaryCaching
+from unified_llm.langchain.calls import REQUEST_FIELDS, Method, Schema, ToolLike, bind_options, read_call
+from unified_llm.langchain.chain import Chain
+from unified_llm.langchain.errors import translated
+from unified_llm.langchain.foreign import wrap
+from unified_llm.langchain.profile import chain_profile
+from unified_llm.types import LLMChunk, LLMRequest
+
+if TYPE_CHECKING:
+    from langchain_core.language_models.model_profile import ModelProfile
+    from langchain_core.runnables import RunnableWithFallbacks
+
+
+def _stop(stop: object) -> object:
+    return [stop] if isinstance(stop, str) else stop
+
+
+class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
+    """One chat model over many providers: retry, failover, circuit breaking.
+
+    It is a chat model in every respect: agents, structured output, streaming, callbacks and traces work with it as with
+    any other, whoever answers. ``response_metadata["unified_llm"]`` says who did, and what was tried.
+
+    Example:
+        .. code-block:: python
+
+            llm = ChatUnified(
+                model="openai/gpt-5-mini",
+                fallbacks=["anthropic/claude-haiku-4-5", "ollama/llama3.2"],
+            )
+            llm.invoke("What is failover?").content
+
+    Args:
+        fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig``, other chat models of LangChain's,
+            and chat models with bound tools.
+        temperature: Randomness, commonly 0 to 2.
+        max_tokens: The most tokens to generate (``max_completion_tokens``).
+        top_p: Nucleus sampling, 0 to 1.
+        stop: Texts at which to stop (``stop_sequences``); a call's own replace them.
+        seed: For repeatable sampling.
+        frequency_penalty: -2 to 2.
+        presence_penalty: -2 to 2.
+        reasoning_effort: ``low``, ``medium``, ``high`` ..., as the provider names it.
+        streaming: Answer ``invoke`` from a stream too.
+        stream_usage: Report the tokens spent at the end of a stream.
+        model_kwargs: Further fields of the request: those that any call may set, and others for the primary's body.
+
+    The other arguments are those of ``Chain`` and of LangChain's own chat models.
+
+    Raises:
+        ConfigurationError: A setting is wrong. Nothing has been sent.
+    """
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    stop: Annotated[list[str] | None, BeforeValidator(_stop)] = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    reasoning_effort: str | None = None
+    streaming: bool = False
+    stream_usage: bool = True
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    _own_profile: Any = PrivateAttr(default=None)
+
+    MADE_FROM: ClassVar[frozenset[str]] = Chain.MADE_FROM | {"model_kwargs"}
+
+    @model_validator(mode="after")
+    def _set_unified_llm_version(self) -> Self:
+        """Name our version in traces."""
+        with suppress(AttributeError):  # newer than the oldest langchain-core that we run with
+            self._add_version("unified-llm", __version__)
+        return self
+
+    # Calling
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - LangChain reports the whole answer itself
+        **kwargs: Any,
+    ) -> ChatResult:
+        with translated():
+            request, limits = self._request(messages, stop, kwargs)
+            response = self.client.generate(request, **limits)
+        return answers.read_response(response, logprobs=bool(request.logprobs))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> ChatResult:
+        with translated():
+            request, limits = self._request(messages, stop, kwargs)
+            response = await self.client.agenerate(request, **limits)
+        return answers.read_response(response, logprobs=bool(request.logprobs))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with translated():
+            request, limits = self._request(messages, stop, kwargs)
+            read = self._reader(request, kwargs)
+            with self.client.stream(request, **limits) as chunks:
+                for chunk in chunks:
+                    for piece in read(chunk):
+                        if run_manager:
+                            run_manager.on_llm_new_token(piece.text, chunk=piece)
+                        yield piece
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with translated():
+            request, limits = self._request(messages, stop, kwargs)
+            read = self._reader(request, kwargs)
+            async with self.client.astream(request, **limits) as chunks:
+                async for chunk in chunks:
+                    for piece in read(chunk):
+                        if run_manager:
+                            await run_manager.on_llm_new_token(piece.text, chunk=piece)
+                        yield piece
+
+    def _request(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+    ) -> tuple[LLMRequest, dict[str, Any]]:
+        known = {name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS}
+        return read_call(messages, stop, {**known, **options}, frozenset(type(self).model_fields))
+
+    def _reader(
+        self, request: LLMRequest, options: Mapping[str, Any]
+    ) -> Callable[[LLMChunk], Iterator[ChatGenerationChunk]]:
+
+        return partial(
+            answers.read_chunk,
+            usage=options.get("stream_usage", self.stream_usage),
+            logprobs=bool(request.logprobs),
+        )
+
+    def _config(self) -> LLMConfig:
+        """The primary's configuration, with what ``model_kwargs`` adds to its body."""
+        config = super()._config()
+        further = {name: value for name, value in self.model_kwargs.items() if name not in REQUEST_FIELDS}
+        return config.model_copy(update={"extra_body": {**config.extra_body, **further}}) if further else config
+
+    # Tools and structured output. The annotations are read at run time: RunnableWithFallbacks tells by them whether to
+    # apply a method to every model that it holds.
+
+    def bind(self, **kwargs: Any) -> ModelBinding:
+        """Bind arguments to every call."""
+        return ModelBinding(bound=self, kwargs=kwargs, config={})
+
+    def bind_tools(
+        self,
+        tools: Sequence[ToolLike],
+        *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: Schema | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools to the model, whichever of the chain it is.
+
+        Args:
+            tools: LangChain tools, functions, Pydantic classes, JSON schemas, or a provider's own tools.
+            tool_choice: ``auto``, ``none``, ``any`` (also ``required`` and True), or the name of a tool.
+            strict: Ask the provider to enforce the schemas.
+            parallel_tool_calls: Whether several calls may come in one answer.
+            response_format: A schema for the answer, where the model does not call a tool.
+            **kwargs: Further arguments to bind.
+
+        Raises:
+            ValidationError: Something is no tool, or ``tool_choice`` names none of them.
+        """
+        with translated():
+            options = bind_options(
+                tools, tool_choice, strict=strict, parallel=parallel_tool_calls, form=response_format
+            )
+        return self.bind(**options, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: Schema | None = None,
+        *,
+        method: Method | None = None,
+        include_raw: bool = False,
+        strict: bool | None = None,
+        tools: Sequence[ToolLike] = (),
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """Answer in the shape of a schema.
+
+        Args:
+            schema: A Pydantic class, a TypedDict, or a JSON schema (also in the form of a tool).
+            method: ``json_schema`` (the provider holds the answer to the schema), ``function_calling`` (the answer is
+                the arguments of a tool) or ``json_mode`` (any JSON; say in the prompt which). None: ``json_schema``
+                where the whole chain can, else ``function_calling``.
+            include_raw: Return a dict with ``raw``, ``parsed`` and ``parsing_error``.
+            strict: Ask the provider to enforce the schema.
+            tools: Tools to offer as well, with ``json_schema``.
+            **kwargs: Further arguments to bind.
+
+        Raises:
+            ValidationError: The method is unknown, or there is no schema.
+        """
+        from unified_llm.langchain.structured import structured_output, with_raw
+
+        chosen = method or ("json_schema" if (self.profile or {}).get("structured_output") else "function_calling")
+        with translated():
+            model, parser = structured_output(self, schema, chosen, strict=strict, tools=tools, options=kwargs)
+        return with_raw(model, parser) if include_raw else model | parser
+
+    def with_fallbacks(  # type: ignore[override] # stays a chat model
+        self,
+        fallbacks: Sequence[Runnable[LanguageModelInput, Any]],
+        *,
+        exceptions_to_handle: tuple[type[BaseException], ...] = EVERYTHING,
+        exception_key: str | None = None,
+    ) -> ChatUnified | RunnableWithFallbacks[LanguageModelInput, AIMessage]:
+        """Add fallbacks; the result is a ``ChatUnified`` again.
+
+        With other fallbacks than chat models (and chat models with bound tools), with ``exceptions_to_handle`` or with
+        ``exception_key`` it is LangChain's own ``RunnableWithFallbacks``.
+        """
+        if joinable(fallbacks, exceptions_to_handle, exception_key):
+            return self.model_copy(update={"fallbacks": [*self.fallbacks, *fallbacks]})
+        return super().with_fallbacks(fallbacks, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
+
+    # What LangChain wants to know
+
+    @property
+    def _llm_type(self) -> str:
+        return "unified-llm"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return self._identity()
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        """Name the chain, until it is known who answers: then LangSmith is told the real provider and model."""
+        params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
+        params["ls_provider"] = answers.PROVIDER
+        return params
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """The key of the cache: everything that the answer depends on, as it is now."""
+        foreign = [found.cache_key for link in self._links if (found := wrap(link))]
+        identity = {**self._identity(), "foreign": foreign, "stop": stop or self.stop, "_type": self._llm_type}
+        return str(sorted({**identity, **kwargs}.items()))
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        """What every model of the chain can do."""
+        profile = chain_profile(self.client.targets)
+        self._own_profile = profile
+        return profile
+
+    def _changed(self) -> None:
+        """Keep the profile true, unless the user gave one."""
+        if self.profile is None or self.profile == self._own_profile:
+            vars(self)["profile"] = None
+            with suppress(LLMError):  # another field may have to be set first; the next call says what is wrong
+                vars(self)["profile"] = self._resolve_model_profile()
+
+    def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        return answers.add_outputs(_llm_outputs)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:
+        """About how many tokens a conversation has, whoever will read it: no tokenizer is loaded for this."""
+        from langchain_core.messages.utils import count_tokens_approximately
+
+        return count_tokens_approximately(messages, tools=list(tools) if tools else None)  # type: ignore[arg-type]

@@ -1,0 +1,272 @@
+"""Copies, dumps, pickles and caches: what they share, what they keep, and what they must not hold."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import ssl
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.globals import set_llm_cache
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.load import dumpd, dumps, load
+from langchain_core.rate_limiters import InMemoryRateLimiter
+from langchain_core.runnables import ConfigurableField
+
+from tests.langchain.worlds import KEY
+from tests.scripts import World, say
+from unified_llm import BreakerConfig, LLMConfig
+from unified_llm.exceptions import ConfigurationError
+from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
+from unified_llm.langchain.caching import PrimaryAnswers
+from unified_llm.outcome import Failure
+from unified_llm.secret import Secret
+
+pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # load
+
+PRIMARY, SECOND = "openai/gpt-5-mini", "groq/llama-3.3-70b"
+
+
+def model(**fields: Any) -> ChatUnified:
+    fallbacks = [{"model": SECOND, "api_key": KEY}]
+    return ChatUnified(**{"model": PRIMARY, "api_key": KEY, "fallbacks": fallbacks} | fields)
+
+
+def targets(llm: ChatUnified) -> list[str]:
+    return [target.name for target in llm.client.targets]
+
+
+# Setting fields
+
+
+def test_a_field_that_is_set_takes_effect_with_the_next_call() -> None:
+    llm = model()
+    llm.model = "openai/gpt-5"
+    llm.temperature = 0.5
+    with World({"openai/gpt-5": [say("Hi")]}).running():
+        assert llm.invoke("Hi").response_metadata["model_name"] == "gpt-5"
+    assert llm.client.targets[0].defaults["temperature"] == 0.5
+    llm.model_name = "openai/gpt-5-nano"  # type: ignore[misc]
+    llm.fallbacks = ["ollama/llama2"]
+    assert targets(llm) == ["openai/gpt-5-nano", "ollama/llama2"]
+    llm.api_key = KEY + "x"  # type: ignore[assignment]
+    assert llm.client.targets[0].key == Secret(KEY + "x", "api_key=")
+
+
+def test_a_field_that_has_nothing_to_do_with_targets_leaves_the_client_alone() -> None:
+    llm = model()
+    client = llm.client
+    llm.tags = ["a"]
+    assert llm.client is client
+
+
+def test_the_profile_follows_the_model_and_a_half_set_chain_has_none() -> None:
+    llm = model(fallbacks=[])
+    assert llm.profile
+    assert llm.profile["image_inputs"] is True
+    llm.model = "nobody/nothing"
+    assert getattr(llm, "profile") is None  # noqa: B009 - or mypy believes it for ever
+    llm.model = "deepseek/deepseek-chat"
+    assert llm.profile
+    assert llm.profile["image_inputs"] is False
+
+
+# Copies
+
+
+@pytest.mark.parametrize(
+    "how", [copy.copy, copy.deepcopy, ChatUnified.model_copy, lambda llm: llm.model_copy(deep=True)]
+)
+def test_a_copy_has_the_same_key_the_same_connections_and_a_life_of_its_own(how: Any) -> None:
+    fake = FakeListChatModel(responses=["Hi"])
+    llm = model(fallbacks=[fake], rate_limiter=InMemoryRateLimiter(), verify_ssl=ssl.create_default_context())
+    copied = how(llm)
+    assert copied.client is llm.client
+    assert copied.fallbacks[0] is fake
+    copied.temperature = 0.5
+    assert (llm.temperature, llm.client.targets[0].defaults) == (None, {})
+    assert copied.client.targets[0].key == llm.client.targets[0].key
+
+
+def test_model_copy_takes_every_name_of_a_field_and_refuses_others() -> None:
+    llm = model()
+    copied = llm.model_copy(update={"model_name": "openai/gpt-5", "fallbacks": ["ollama/llama2"]})
+    assert targets(copied) == ["openai/gpt-5", "ollama/llama2"]
+    assert targets(llm) == [PRIMARY, SECOND]
+    assert copied.metadata is not llm.metadata
+    with pytest.raises(ConfigurationError, match="temperature"):
+        llm.model_copy(update={"temprature": 0})
+
+
+def test_a_field_can_be_left_to_the_configuration_of_a_run() -> None:
+    llm = model().configurable_fields(model=ConfigurableField(id="model"))
+    with World({PRIMARY: [say("mini")], "openai/gpt-5": [say("full")]}).running():
+        assert llm.invoke("Hi").content == "mini"
+        assert llm.with_config(configurable={"model": "openai/gpt-5"}).invoke("Hi").content == "full"
+
+
+# Dumps
+
+
+def test_a_dump_holds_no_key_and_loads_again_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = model(
+        fallbacks=[
+            {"model": SECOND, "api_key": KEY, "temperature": 0.5, "default_headers": {"x-other": KEY}},
+            "ollama/llama2",
+        ],
+        default_headers={"x-other": KEY},
+        breaker=BreakerConfig(failures=2),
+        verify_ssl=False,
+    )
+    dump = dumpd(llm)
+    assert KEY not in json.dumps(dump)
+    assert dump["kwargs"]["api_key"] == {"lc": 1, "type": "secret", "id": ["OPENAI_API_KEY"]}
+    assert dump["id"] == ["unified_llm", "langchain", "ChatUnified"]
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("GROQ_API_KEY", KEY)
+    loaded = load(dump, allowed_objects=[ChatUnified], valid_namespaces=["unified_llm"], secrets_from_env=True)
+    assert isinstance(loaded, ChatUnified)
+    assert targets(loaded) == [PRIMARY, SECOND, "ollama/llama2"]
+    assert loaded.breaker == BreakerConfig(failures=2)
+    assert loaded.client.targets[1].defaults == {"temperature": 0.5}
+    assert loaded.asdict() == llm.asdict()
+
+
+@pytest.mark.parametrize(
+    ("fields", "variable"),
+    [
+        ({"provider": "groq", "model": "llama"}, "GROQ_API_KEY"),
+        ({"model": "openai-compatible/x", "base_url": "http://localhost:1/v1"}, "UNIFIED_LLM_API_KEY"),
+    ],
+)
+def test_a_dump_names_the_variable_of_the_provider(fields: dict[str, Any], variable: str) -> None:
+    assert ChatUnified(api_key=KEY, **fields).lc_secrets["api_key"] in {variable, "OPENAI_COMPATIBLE_API_KEY"}
+
+
+def test_a_key_is_in_no_repr_trace_dump_pickle_or_cache_key() -> None:
+    llm = model(default_headers={"x-other-key": KEY}, fallbacks=[{"model": SECOND, "api_key": KEY}])
+    bound = llm.bind(temperature=0)
+    for text in (
+        repr(llm),
+        str(llm),
+        repr(bound),
+        dumps(llm),
+        dumps(bound),
+        repr(llm.asdict()),
+        repr(llm._get_invocation_params()),
+        llm._get_llm_string(),
+        repr(llm.model_dump()),
+        llm.model_dump_json(),
+        repr(llm.client),
+    ):
+        assert KEY not in text
+    assert KEY.encode() not in pickle.dumps(llm)
+
+
+# Pickles
+
+
+def test_a_pickled_copy_looks_for_its_key_in_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = model(
+        fallbacks=["ollama/llama2", FakeListChatModel(responses=["Hi"])],
+        temperature=0.5,
+        default_headers={"x-trace": "1", "x-api-key": KEY},
+        verify_ssl=ssl.create_default_context(),
+    )
+    data = pickle.dumps(llm)
+    without = pickle.loads(data)  # noqa: S301 - made above
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
+        without.invoke("Hi")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    loaded = pickle.loads(data)  # noqa: S301 - made above
+    assert (loaded.temperature, loaded.default_headers, loaded.verify_ssl) == (0.5, {"x-trace": "1"}, True)
+    with World({PRIMARY: [say("Hi")]}).running():
+        assert loaded.invoke("Hi").content == "Hi"
+
+
+# Cache
+
+
+@pytest.fixture
+def _cached() -> Any:
+    set_llm_cache(InMemoryCache())
+    yield
+    set_llm_cache(None)
+
+
+@pytest.mark.usefixtures("_cached")
+async def test_the_primarys_answer_is_kept_and_that_of_a_fallback_is_not() -> None:
+    down: list[Any] = [Failure("auth", 401), Failure("auth", 401), say("the primary's")]
+    with World({PRIMARY: down, SECOND: [say("a fallback's")]}).running() as world:
+        assert model().invoke("Hi").content == "a fallback's"
+        world.clock += 3600
+        assert (await model().ainvoke("Hi")).content == "a fallback's"
+        world.clock += 3600
+        assert model().invoke("Hi").content == "the primary's"
+        asked = len(world.asked)
+        assert model().invoke("Hi").content == "the primary's"
+        assert (await model().ainvoke("Hi")).content == "the primary's"
+        assert len(world.asked) == asked
+        assert model(cache=False).invoke("Hi").content == "the primary's"
+        assert len(world.asked) == asked + 1
+
+
+async def test_a_cache_of_ones_own_is_used_in_async_code_too() -> None:
+    cache = InMemoryCache()
+    with World({PRIMARY: [say("one"), say("two")]}).running() as world:
+        assert (await model(cache=cache).ainvoke("Hi")).content == "one"
+        assert (await model(cache=cache).ainvoke("Hi")).content == "one"
+        PrimaryAnswers(cache).clear()
+        assert (await model(cache=cache).ainvoke("Hi")).content == "two"
+    assert len(world.asked) == 2
+
+
+def test_the_cache_key_tells_every_difference_that_matters() -> None:
+    llm = model()
+    assigned = model()
+    assigned.temperature = 0.5
+    dumps(llm)  # LangChain keeps the dump of an object from here on
+    keys = [
+        llm._get_llm_string(),
+        llm.model_copy(update={"model": "openai/gpt-5"})._get_llm_string(),
+        llm.model_copy(update={"fallbacks": ["ollama/llama2"]})._get_llm_string(),
+        llm.model_copy(update={"fallbacks": [FakeListChatModel(responses=["a"])]})._get_llm_string(),
+        llm.model_copy(update={"fallbacks": [FakeListChatModel(responses=["a"]).bind(stop=["x"])]})._get_llm_string(),
+        llm.model_copy(update={"model_kwargs": {"seed": 1}})._get_llm_string(),
+        llm.model_copy(update={"extra_body": {"a": 1}})._get_llm_string(),
+        assigned._get_llm_string(),
+        llm._get_llm_string(stop=["x"]),
+        llm._get_llm_string(model="gpt-5"),
+        llm._get_llm_string(tools=[{"type": "function", "function": {"name": "add"}}]),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert model()._get_llm_string() == keys[0]
+
+
+def test_the_cache_key_does_not_depend_on_the_state_of_a_breaker() -> None:
+    llm = model()
+    before = llm._get_llm_string()
+    with World({PRIMARY: [Failure("server", 503)], SECOND: [say("Hi")]}).running():
+        for _ in range(10):
+            llm.invoke("Hi")
+    assert llm._get_llm_string() == before
+
+
+# The same for embeddings
+
+
+def test_embeddings_are_copied_dumped_and_pickled_in_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    embeddings = UnifiedEmbeddings(model="openai/text-embedding-3-small", api_key=KEY)
+    assert copy.deepcopy(embeddings).client is embeddings.client
+    assert embeddings.model_copy(update={"chunk_size": 7}).batch_size == 7
+    assert KEY not in repr(embeddings)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert pickle.loads(pickle.dumps(embeddings)).client.targets[0].name == "openai/text-embedding-3-small"  # noqa: S301 - made above
+
+
+def test_a_secret_or_a_configuration_is_taken_as_it_is() -> None:
+    llm = model(api_key=Secret(KEY, "a vault"), fallbacks=[LLMConfig(model=SECOND, api_key=KEY)])
+    assert llm.client.targets[0].key == Secret(KEY, "api_key=")

@@ -1,0 +1,160 @@
+"""``UnifiedEmbeddings`` and ``register``."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.chat_models import init_chat_model
+from langchain.embeddings import init_embeddings
+from langchain_core.embeddings import Embeddings
+from langchain_core.exceptions import ModelAuthenticationError
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import HumanMessage
+
+from tests.langchain.worlds import KEY
+from tests.scripts import World, say
+from unified_llm import EmbeddingResponse, langchain
+from unified_llm.exceptions import AuthenticationError, ConfigurationError, GenerationError
+from unified_llm.langchain import ChatUnified, UnifiedEmbeddings, register
+from unified_llm.outcome import Done, Failure
+
+SMALL = "openai/text-embedding-3-small"
+ELSEWHERE = {"base_url": "https://eu.example", "api_key": f"{KEY}-of-the-other-region"}
+
+
+def vectors(*rows: list[float]) -> list[Done]:
+    return [Done(EmbeddingResponse(list(rows)))]
+
+
+def embeddings(**fields: Any) -> UnifiedEmbeddings:
+    return UnifiedEmbeddings(**{"model": SMALL, "api_key": KEY} | fields)
+
+
+async def test_documents_and_questions_become_vectors_and_the_provider_is_told_which_is_which() -> None:
+    with World({SMALL: [vectors([1.0], [2.0]), vectors([3.0])] * 2}).running() as world:
+        model = embeddings(dimensions=1)
+        assert isinstance(model, Embeddings)
+        assert model.embed_documents(["a", "b"]) == [[1.0], [2.0]]
+        assert model.embed_query("c") == [3.0]
+        assert await model.aembed_documents(["a", "b"]) == [[1.0], [2.0]]
+        assert await model.aembed_query("c") == [3.0]
+    assert [(ask.purpose, ask.dimensions) for _, ask in world.asked] == [("document", 1), ("query", 1)] * 2
+
+
+def test_many_texts_go_in_batches_and_no_text_asks_nobody() -> None:
+    with World({SMALL: [vectors([1.0], [2.0]), vectors([3.0])]}).running() as world:
+        assert embeddings(chunk_size=2).embed_documents(["a", "b", "c"]) == [[1.0], [2.0], [3.0]]
+        assert embeddings().embed_documents([]) == []
+    assert [ask.texts for _, ask in world.asked] == [("a", "b"), ("c",)]
+
+
+def test_batches_of_different_lengths_are_never_mixed() -> None:
+    with (
+        World({SMALL: [vectors([1.0]), vectors([3.0, 4.0])]}).running(),
+        pytest.raises(GenerationError, match="lengths"),
+    ):
+        embeddings(batch_size=1).embed_documents(["a", "b"])
+
+
+def test_another_place_with_the_same_model_stands_in_and_another_model_never_does() -> None:
+    script: dict[str, Any] = {
+        SMALL: [Failure("auth", 401), vectors([1.0])],
+        "ollama/nomic-embed-text": [vectors([9.0])],
+    }
+    with World(script).running() as world:
+        assert embeddings(fallbacks=["ollama/nomic-embed-text", ELSEWHERE]).embed_query("a") == [1.0]
+    assert world.names == [SMALL, SMALL]
+
+
+def test_errors_are_langchains_too() -> None:
+    with World({SMALL: [Failure("auth", 401)]}).running(), pytest.raises(AuthenticationError) as caught:
+        embeddings().embed_query("a")
+    assert isinstance(caught.value, ModelAuthenticationError)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"fallbacks": [FakeListChatModel(responses=[])]}, "chat model"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"temperature": 0}, "temperature"),
+        ({"model": None}, "model"),
+    ],
+)
+def test_bad_settings_are_found_at_construction(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        embeddings(**fields)
+
+
+# register
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_once_registered_langchains_factories_make_our_models() -> None:
+    register()
+    register()
+    chat = init_chat_model("unified:openai/gpt-5-mini", api_key=KEY, fallbacks=["ollama/llama2"], temperature=0)
+    assert isinstance(chat, ChatUnified)
+    assert [target.name for target in chat.client.targets] == ["openai/gpt-5-mini", "ollama/llama2"]
+    assert isinstance(init_embeddings(f"unified:{SMALL}", api_key=KEY), UnifiedEmbeddings)
+    agent = create_agent("unified:ollama/llama2", tools=[])
+    with World({"ollama/llama2": [say("Hi")]}).running():
+        assert agent.invoke({"messages": [HumanMessage("Hi")]})["messages"][-1].content == "Hi"
+
+
+def test_without_langchain_register_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "langchain.chat_models.base", None)
+    with pytest.raises(ConfigurationError, match="pip install langchain"):
+        register()
+
+
+def test_a_langchain_without_a_table_is_not_broken_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("langchain.chat_models.base")
+    monkeypatch.delattr(module, "_BUILTIN_PROVIDERS")
+    with pytest.raises(ConfigurationError, match="ChatUnified"):
+        register()
+
+
+# Imports
+
+
+def test_without_langchain_core_the_first_name_asked_for_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def missing(name: str, package: str | None = None) -> Any:
+        if name.endswith(".embeddings"):
+            raise ModuleNotFoundError(name="langchain_core.embeddings")
+        if name.endswith(".registration"):
+            raise ModuleNotFoundError(name="something_else")
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", missing)
+    for name in ("UnifiedEmbeddings", "register"):
+        monkeypatch.delitem(vars(langchain), name, raising=False)
+    with pytest.raises(ConfigurationError, match="langchain"):
+        _ = langchain.UnifiedEmbeddings
+    with pytest.raises(ModuleNotFoundError):
+        _ = langchain.register
+
+
+def test_the_package_lists_its_names_and_has_no_others() -> None:
+    assert dir(langchain) == ["ChatUnified", "UnifiedEmbeddings", "register"]
+    assert hasattr(langchain, "ChatUnified")
+    with pytest.raises(AttributeError, match="ChatLiteLLM"):
+        _ = langchain.ChatLiteLLM
+
+
+def test_importing_the_chat_model_imports_neither_httpx_nor_the_rest_of_the_core() -> None:
+    code = (
+        "import sys\n"
+        "from unified_llm.langchain import ChatUnified\n"
+        "print([name for name in ('httpx', 'unified_llm.client', 'langchain', 'langchain_core.embeddings') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
