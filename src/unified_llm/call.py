@@ -44,6 +44,12 @@ class Question:
     started: float
     deadline: float | None
 
+    @property
+    def used_fallback(self) -> bool:
+        """Whether another target than the first of the chain answered."""
+        served = self.policy.trace.served
+        return served is not None and served is not self.chain[0]
+
 
 def begin(
     ask: Ask,
@@ -152,15 +158,14 @@ def finish(question: Question, value: Any, defeat: Defeat | None) -> Any:
 def _finish_chat(question: Question, answer: LLMResponse, attempts: tuple[Attempt, ...]) -> LLMResponse:
     trace = question.policy.trace
     served = trace.served
-    fell_back = served is not None and served is not question.chain[0]
     return replace(
         answer,
         provider=served.provider if served else answer.provider,
         model=answer.model or (served.model if served else ""),
         latency_ms=(question.policy.now() - question.started) * 1000,
         retry_count=trace.asked - 1,
-        used_fallback=fell_back,
-        fallback_provider=served.provider if served and fell_back else None,
+        used_fallback=question.used_fallback,
+        fallback_provider=served.provider if served and question.used_fallback else None,
         attempts=attempts,
     )
 

@@ -112,12 +112,12 @@ class LLMClient:
     def stream(self, prompt: request.Prompt, **overrides: Any) -> Stream:
         """Ask for an answer in chunks; arguments as for ``generate``. Nothing is sent before the first is read."""
         question = self._chat(prompt, overrides, stream=True)
-        return Stream(self._drive(question), question.policy.trace, question.deadline)
+        return Stream(self._drive(question), question)
 
     def astream(self, prompt: request.Prompt, **overrides: Any) -> AsyncStream:
         """As ``stream``; it is not awaited itself."""
         question = self._chat(prompt, overrides, stream=True)
-        return AsyncStream(self._adrive(question), question.policy.trace, question.deadline)
+        return AsyncStream(self._adrive(question), question)
 
     def complete(self, prompt: str, **overrides: Any) -> LLMResponse:
         """Answer a single prompt: ``generate`` for those who have no conversation."""

@@ -51,8 +51,12 @@ class AsyncExchange(Protocol):
 
 
 class ForeignModel(Protocol):
-    """A model object of a framework, wrapped so that it can stand in a chain of targets."""
+    """A model object of a framework, wrapped so that it can stand in a chain of targets.
 
+    ``number`` is given once a process, so that the health of one object is never taken for that of another.
+    """
+
+    number: int
     provider: str
     model: str
     features: frozenset[Feature]

@@ -9,20 +9,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from unified_llm import errors, registry
+from unified_llm.call import Question
 from unified_llm.drive import END, AsyncDrive, Drive
 from unified_llm.exceptions import LLMError
 from unified_llm.outcome import Done
 from unified_llm.policy.standing import Defeat
-from unified_llm.policy.trace import Trace
 from unified_llm.types import Attempt, LLMChunk, Usage
 
 
 class _Streaming:
     """What both kinds share: the text so far, and the way to the last chunk or the error."""
 
-    def __init__(self, trace: Trace, deadline: float | None) -> None:
-        self._trace = trace
-        self._deadline = deadline
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._trace = question.policy.trace
         self._texts: list[str] = []
         self._usage: Usage | None = None
 
@@ -55,20 +55,21 @@ class _Streaming:
             attempts=self.attempts,
             provider=chunk.provider or (served.provider if served else None),
             model=chunk.model or (served.model if served else None),
+            used_fallback=self._question.used_fallback,
         )
 
     def _error(self, defeat: Defeat) -> LLMError:
         if defeat.committed:
             return errors.interrupted(defeat, self.attempts, self.partial, self._usage)
-        return errors.from_defeat(defeat, self.attempts, self._deadline)
+        return errors.from_defeat(defeat, self.attempts, self._question.deadline)
 
 
 class Stream(_Streaming):
     """Chunks of an answer, for synchronous callers. Nothing is sent before the first chunk is asked for."""
 
-    def __init__(self, drive: Drive, trace: Trace, deadline: float | None) -> None:
+    def __init__(self, drive: Drive, question: Question) -> None:
         """Made by ``LLMClient.stream``."""
-        super().__init__(trace, deadline)
+        super().__init__(question)
         self._drive = drive
 
     def __iter__(self) -> Self:
@@ -111,9 +112,9 @@ class Stream(_Streaming):
 class AsyncStream(_Streaming):
     """Chunks of an answer, for asynchronous callers. Nothing is sent before the first chunk is asked for."""
 
-    def __init__(self, drive: AsyncDrive, trace: Trace, deadline: float | None) -> None:
+    def __init__(self, drive: AsyncDrive, question: Question) -> None:
         """Made by ``LLMClient.astream``."""
-        super().__init__(trace, deadline)
+        super().__init__(question)
         self._drive = drive
 
     def __aiter__(self) -> Self:

@@ -166,7 +166,7 @@ class Target:
     @property
     def health_key(self) -> Hashable:
         """What a breaker and a retry budget belong to."""
-        return (self.provider, self.base_url, self.model, id(self.foreign) if self.foreign is not None else None)
+        return (self.provider, self.base_url, self.model, self.foreign.number if self.foreign is not None else None)
 
     @property
     def credentials_key(self) -> Hashable:

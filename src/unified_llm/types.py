@@ -183,7 +183,8 @@ class LLMResponse:
 class LLMChunk:
     """A piece of an answer; ``content`` and ``reasoning`` are only what is new.
 
-    ``finish_reason``, ``usage``, ``response_id``, ``model``, ``provider`` and ``attempts`` come on the last chunk.
+    ``finish_reason``, ``usage``, ``response_id``, ``model``, ``provider``, ``used_fallback`` and ``attempts`` come on
+    the last chunk alone.
     """
 
     content: str = field(default="", repr=False)
@@ -195,6 +196,7 @@ class LLMChunk:
     response_id: str | None = None
     model: str | None = None
     provider: str | None = None
+    used_fallback: bool = False
     attempts: tuple[Attempt, ...] = ()
     raw: Any = field(default=None, repr=False)
 
