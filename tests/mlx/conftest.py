@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from tests.mlx.asking import Ask, Submit, collect, prompt
+from unified_llm.mlx import available, demo_folder
+from unified_llm.mlx.engine import Engine, engine_for
+from unified_llm.mlx.request import Output
+
+
+@pytest.fixture
+def demo() -> Engine:
+    if reason := available():
+        pytest.skip(reason)
+    return engine_for(demo_folder())
+
+
+@pytest.fixture
+def submit(demo: Engine) -> Submit:
+    """Hand a question in and return the queue that its outputs come through."""
+
+    def submit(question: str, **options: Any) -> SimpleQueue[Output]:
+        outputs: SimpleQueue[Output] = SimpleQueue()
+        demo.submit(prompt(question, **options), outputs.put)
+        return outputs
+
+    return submit
+
+
+@pytest.fixture
+def ask(submit: Submit) -> Ask:
+    return lambda question, **options: collect(submit(question, **options))

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from tests.mlx.asking import PATIENCE, Ask, Submit, collect, prompt
+from unified_llm.mlx import available, demo_folder
+from unified_llm.mlx.engine import Engine, close_engines, engine_for
+from unified_llm.mlx.request import EngineError, Output
+
+pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
+
+
+def failure_of(folder: Path) -> EngineError:
+    """Ask the model in a folder twice, before and after its loading has failed; both must hear why."""
+    engine = Engine(folder)
+    failures = []
+    for _ in range(2):
+        outputs: SimpleQueue[Output] = SimpleQueue()
+        engine.submit(prompt("What is RAG?"), outputs.put)
+        output = outputs.get(timeout=PATIENCE)
+        assert isinstance(output, EngineError)
+        failures.append(output)
+        engine.close()
+    assert failures[0] is failures[1] is engine.ended
+    return failures[0]
+
+
+def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
+    failure = failure_of(tmp_path / "nothing")
+    assert failure.kind == "model_not_found"
+    assert str(failure).startswith(f"There is no model in {tmp_path / 'nothing'}: give the path of a folder that holds")
+
+
+@pytest.mark.parametrize(
+    ("file", "entry"), [("config.json", {"model_file": "evil.py"}), ("tokenizer_config.json", {"auto_map": {}})]
+)
+def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path, file: str, entry: dict[str, Any]) -> None:
+    shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
+    path = tmp_path / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | entry))
+    failure = failure_of(tmp_path)
+    assert failure.kind == "unsupported"
+    assert "Python code of its own" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("config.json", "{", "cannot be read as JSON"),
+        ("config.json", "[]", "does not hold a JSON object"),
+        ("model.safetensors", "", "could not be loaded"),
+        ("tokenizer_config.json", "{}", "has no chat template"),
+    ],
+)
+def test_a_damaged_model_is_told_from_a_missing_one(tmp_path: Path, file: str, content: str, message: str) -> None:
+    shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
+    (tmp_path / file).write_text(content)
+    assert message in str(failure_of(tmp_path))
+
+
+def test_an_engine_that_cannot_start_says_so(demo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    module = importlib.import_module("mlx_lm.generate")  # the package has a function of that name
+    monkeypatch.setattr(module, "BatchGenerator", full)
+    assert "failed (MemoryError)" in str(failure_of(demo.folder))
+
+
+def test_a_model_needs_mlx(demo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unified_llm.mlx.loading.available", lambda: "MLX is not installed.")
+    failure = failure_of(demo.folder)
+    assert (failure.kind, str(failure)) == ("unsupported", "MLX is not installed.")
+
+
+def test_there_is_one_engine_for_a_folder_and_a_new_one_after_it_ended(tmp_path: Path) -> None:
+    engine = engine_for(tmp_path)
+    engine.close()
+    assert engine.ended is not None
+    assert engine_for(tmp_path) is not engine
+    assert engine_for(demo_folder()) is engine_for(demo_folder() / ".." / "demo")
+
+
+def test_all_engines_are_closed_at_once(tmp_path: Path) -> None:
+    engine = engine_for(tmp_path)
+    close_engines()
+    assert engine.ended is not None
+    assert engine_for(tmp_path) is not engine
+
+
+def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: Ask) -> None:
+    closed = threading.Event()
+
+    def put(_: Output) -> None:
+        demo.close()  # would wait for itself
+        closed.set()
+
+    demo.submit(prompt("What is RAG?"), put)
+    assert closed.wait(PATIENCE)
+    assert ask("What is a token?").text.startswith("A token")
+
+
+def test_closing_an_engine_ends_the_answers_that_it_was_writing() -> None:
+    engine = Engine(demo_folder())
+    outputs: SimpleQueue[Output] = SimpleQueue()
+    started, closing = threading.Event(), threading.Event()
+
+    def put(output: Output) -> None:
+        outputs.put(output)
+        started.set()
+        closing.wait(PATIENCE)
+
+    engine.submit(prompt("What is RAG?"), put)
+    assert started.wait(PATIENCE)
+    closer = threading.Thread(target=engine.close)
+    closer.start()
+    while engine._queue.empty():
+        time.sleep(0.001)
+    closing.set()
+    closer.join(PATIENCE)
+    with pytest.raises(EngineError, match="closed during the answer"):
+        collect(outputs)
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter of its own, where no other test has loaded anything."""
+    setup = "import os, queue, sys\nfrom unified_llm.mlx import available, demo_folder\n"
+    setup += "from unified_llm.mlx.engine import engine_for\nfrom unified_llm.mlx.request import Prompt\n"
+    setup += "outputs = queue.SimpleQueue()\nasked = Prompt(({'role': 'user', 'content': 'What is RAG?'},))\n"
+    command = [sys.executable, "-W", "error", "-c", setup + code]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "engine_for(demo_folder()).submit(asked, outputs.put)",  # while the model is being loaded
+        "engine_for(demo_folder()).submit(asked, outputs.put); outputs.get()",  # in the middle of a stream
+    ],
+)
+def test_the_interpreter_exits_cleanly(demo: Engine, code: str) -> None:
+    done = run(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_importing_the_package_imports_no_mlx() -> None:
+    done = run("print([name for name in sys.modules if name.split('.')[0] in ('mlx', 'mlx_lm', 'transformers')])")
+    assert done.stdout == "[]\n"
+
+
+def test_a_fork_is_noticed_by_the_process_id(
+    demo: Engine, submit: Submit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: here + 1)
+    with pytest.raises(EngineError, match="does not survive a fork") as failure:
+        engine_for(tmp_path)
+    assert failure.value.kind == "unsupported"
+    with pytest.raises(EngineError, match="does not survive a fork"):
+        collect(submit("What is RAG?"))
+    demo.close()
+    assert demo.ended is None
+
+
+def test_a_child_of_a_process_that_used_no_engine_may_use_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close_engines()
+    monkeypatch.setattr("unified_llm.mlx.engine._engines_pid", -1)
+    engine = engine_for(tmp_path)
+    close_engines()
+    assert engine.ended is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_child_is_told_that_mlx_does_not_survive_a_fork(tmp_path: Path) -> None:
+    done = run(
+        f"import pathlib; nowhere = pathlib.Path({str(tmp_path)!r}); engine = engine_for(nowhere); engine.close()\n"
+        "if child := os.fork():\n"
+        "    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "engine.submit(asked, outputs.put); print(outputs.get())\n"
+        "try: engine_for(nowhere)\n"
+        "except Exception as error: print(error)\n"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("MLX does not survive a fork") == 2

@@ -1,0 +1,1 @@
+"""Makes the embedded demo model; no part of the installed package."""

@@ -1,0 +1,54 @@
+"""Asks a demo model every question of the held-out list, through the engine that serves it, and counts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+
+from training.corpus import answers, held_out
+from unified_llm.mlx import demo_folder
+from unified_llm.mlx.engine import Engine
+from unified_llm.mlx.request import EngineError, Output, Piece, Prompt
+
+
+def say(engine: Engine, question: str) -> str:
+    """Return the model's whole answer."""
+    outputs: SimpleQueue[Output] = SimpleQueue()
+    engine.submit(Prompt(({"role": "user", "content": question},), max_tokens=64), outputs.put)
+    text = ""
+    while isinstance(output := outputs.get(), Piece):
+        text += output.text
+    if isinstance(output, EngineError):
+        raise output
+    return text
+
+
+def score(ask: Callable[[str], str]) -> tuple[float, list[str]]:
+    """Ask all the questions.
+
+    Returns:
+        The share of right answers, from 0 to 1, and a line for each answer that was not right.
+    """
+    known, faults = answers(), []
+    for question, expected in held_out():
+        said = ask(question)
+        if said != expected:
+            faults.append(f"{'WRONG' if said in known else 'GARBLED'} {question!r} -> {said!r}")
+    return 1 - len(faults) / len(held_out()), faults
+
+
+def evaluate(folder: Path) -> None:
+    """Print what a model got wrong, and its score."""
+    engine = Engine(folder)
+    share, faults = score(lambda question: say(engine, question))
+    engine.close()
+    print("\n".join(faults))
+    print(f"{share:.0%} of {len(held_out())} right, {sum(fault.startswith('G') for fault in faults)} garbled")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=demo_folder(), help="default: the one in the package")
+    evaluate(parser.parse_args().folder)

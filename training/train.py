@@ -1,0 +1,232 @@
+"""Trains the demo model: tokenizer, weights and the files around them, in the Hugging Face layout.
+
+Run it from the root of the repository; README.md beside this file has the command. It uses MLX alone, as the model
+will. The same seed gives the same conversations and the same first weights; the last digits of the result still
+depend on the BLAS library and the processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+import jinja2
+import mlx.core as mx
+import numpy as np
+from mlx import nn, optimizers
+from mlx.nn.utils import value_and_grad
+from mlx.utils import tree_flatten
+from mlx_lm.models import llama
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from training.corpus import Corpus
+from training.evaluate import evaluate
+from unified_llm.mlx import demo_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAD, SYSTEM, USER, ASSISTANT, END = SPECIAL = ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
+TEMPLATE = (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")
+VOCABULARY = 1024
+LONGEST = 192
+"""Conversations of more tokens are left out: they are rare, and attention over them is slow."""
+
+ARCHITECTURE: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 128,
+    "intermediate_size": 448,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "hidden_act": "silu",
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 1024,
+    "tie_word_embeddings": True,
+    "vocab_size": VOCABULARY,
+    "bos_token_id": None,
+    "eos_token_id": SPECIAL.index(END),
+    "pad_token_id": SPECIAL.index(PAD),
+    "torch_dtype": "float16",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long to train, and how fast."""
+
+    steps: int
+    batch: int = 32
+    """Conversations in one step."""
+    rate: float = 4e-3
+    """The highest learning rate, reached after the warm-up; it then falls along a cosine to a hundredth."""
+    warmup: int = 100
+
+
+class Text:
+    """Turns conversations into token ids, with the template that ships with the model."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._template = jinja2.Template(TEMPLATE)
+
+    def render(self, conversation: list[dict[str, str]]) -> str:
+        """Write a conversation as the one text that the model reads."""
+        return str(self._template.render(messages=conversation))
+
+    def encode(self, conversation: list[dict[str, str]]) -> list[int]:
+        """Return the tokens of a conversation."""
+        ids: list[int] = self._tokenizer.encode(self.render(conversation), add_special_tokens=False).ids
+        return ids
+
+
+def train_tokenizer(seed: int) -> Tokenizer:
+    """Make a byte-level BPE vocabulary from the corpus; digits stay apart, so that a number reads as its digits."""
+    tokenizer = Tokenizer(models.BPE())
+    text = Text(tokenizer)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    sample = islice(Corpus(seed).conversations(), 30_000)
+    pieces = (re.split("|".join(map(re.escape, SPECIAL)), text.render(conversation)) for conversation in sample)
+    tokenizer.train_from_iterator(pieces, trainer)
+    return tokenizer
+
+
+def answer_mask(ids: list[int]) -> list[bool]:
+    """Mark the tokens that the model must learn to write: those of the assistant, with the end of its turn."""
+    mask, speaking = [], False
+    for token in ids:
+        mask.append(speaking)
+        if token < len(SPECIAL):
+            speaking = SPECIAL[token] == ASSISTANT
+    return mask
+
+
+def batches(corpus: Corpus, text: Text, size: int, seed: int) -> Iterator[tuple[mx.array, mx.array]]:
+    """Yield padded tokens, and the places whose next token is an answer's, conversations of like length together."""
+    order = Random(seed)  # noqa: S311 - reproducible on purpose
+    supply = (text.encode(conversation) for conversation in corpus.conversations())
+    while True:
+        rows = sorted(islice((ids for ids in supply if len(ids) <= LONGEST), 64 * size), key=len)
+        chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+        order.shuffle(chunks)
+        for chunk in chunks:
+            width = -(-len(chunk[-1]) // 8) * 8
+            ids = np.zeros((size, width), np.int32)
+            mask = np.zeros((size, width), np.bool_)
+            for row, tokens in enumerate(chunk):
+                ids[row, : len(tokens)] = tokens
+                mask[row, : len(tokens)] = answer_mask(tokens)
+            yield mx.array(ids), mx.array(np.flatnonzero(mask[:, 1:]))
+
+
+def loss(model: llama.Model, ids: mx.array, places: mx.array) -> mx.array:
+    """Return the mean cross-entropy of the answers' tokens."""
+    # Only the answers count, so only they are projected onto the vocabulary, which saves a fifth of the time.
+    hidden = model.model(ids[:, :-1]).reshape(-1, ARCHITECTURE["hidden_size"])[places]
+    logits = model.model.embed_tokens.as_linear(hidden)
+    return nn.losses.cross_entropy(logits, ids[:, 1:].reshape(-1)[places], reduction="mean")
+
+
+def train(model: llama.Model, supply: Iterator[tuple[mx.array, mx.array]], schedule: Schedule, folder: Path) -> None:
+    """Run the schedule, saving the weights now and then."""
+    rate = optimizers.join_schedules(
+        [
+            optimizers.linear_schedule(0.0, schedule.rate, schedule.warmup),
+            optimizers.cosine_decay(schedule.rate, schedule.steps - schedule.warmup, schedule.rate / 100),
+        ],
+        [schedule.warmup],
+    )
+    optimizer = optimizers.AdamW(learning_rate=rate, betas=[0.9, 0.98], weight_decay=0.02)
+    loss_and_gradients = value_and_grad(model, loss)
+    started, tokens, mean = time.monotonic(), 0, 0.0
+    for step, (ids, places) in enumerate(islice(supply, schedule.steps), start=1):
+        value, gradients = loss_and_gradients(model, ids, places)
+        gradients, _ = optimizers.clip_grad_norm(gradients, 1.0)  # type: ignore[no-untyped-call]
+        optimizer.update(model, gradients)
+        mx.eval(model.parameters(), optimizer.state, value)
+        tokens += ids.size
+        mean = value.item() if step == 1 else 0.98 * mean + 0.02 * value.item()
+        if step % 100 == 0 or step == schedule.steps:
+            seconds = time.monotonic() - started
+            print(f"step {step}  loss {mean:.4f}  {tokens / seconds:.0f} tokens/s  {seconds:.0f} s", flush=True)
+        if step % 500 == 0 or step == schedule.steps:
+            save_weights(model, folder)
+
+
+def parameters(model: llama.Model) -> dict[str, mx.array]:
+    """Return the weights by their names."""
+    return cast("dict[str, mx.array]", tree_flatten(model.parameters(), destination={}))
+
+
+def save_weights(model: llama.Model, folder: Path) -> None:
+    """Write the weights in half precision, which halves their size and costs no right answer."""
+    weights = {name: value.astype(mx.float16) for name, value in parameters(model).items()}
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
+
+
+def save_description(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write everything but the weights."""
+    tokenizer_config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": END,
+        "pad_token": PAD,
+        "bos_token": None,
+        "model_max_length": ARCHITECTURE["max_position_embeddings"],
+        "clean_up_tokenization_spaces": False,
+        "chat_template": TEMPLATE,
+    }
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    for name, content in (("config.json", ARCHITECTURE), ("tokenizer_config.json", tokenizer_config)):
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Read the command line, train, and evaluate the result."""
+    parser = argparse.ArgumentParser(description="Train the demo model of unified-llm.")
+    parser.add_argument(
+        "--folder", type=Path, default=demo_folder(), help="where to write it (default: into the package)"
+    )
+    parser.add_argument("--steps", type=int, default=5400)
+    parser.add_argument("--seed", type=int, default=20)
+    options = parser.parse_args()
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+
+    tokenizer = train_tokenizer(options.seed)
+    save_description(tokenizer, folder)
+    mx.random.seed(options.seed)
+    model = llama.Model(llama.ModelArgs.from_dict(ARCHITECTURE))  # type: ignore[no-untyped-call]
+    # A tied embedding is also the last layer: the usual unit variance would make the first predictions wild.
+    model.model.embed_tokens.weight = mx.random.normal(model.model.embed_tokens.weight.shape) * 0.05
+    mx.eval(model.parameters())
+    print(f"{sum(value.size for value in parameters(model).values())} parameters")
+    schedule = Schedule(options.steps)
+    supply = batches(Corpus(options.seed + 1), Text(tokenizer), schedule.batch, options.seed)
+    train(model, supply, schedule, folder)
+    evaluate(folder)
+
+
+if __name__ == "__main__":
+    main()
