@@ -19,7 +19,7 @@ class Unavailable(BaseHTTPRequestHandler):
         self.send_header("content-length", "0")
         self.end_headers()
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the standard library chose
         """Print nothing: the example prints what matters."""
 
 

@@ -5,7 +5,8 @@
         ...
 
 Each entry of a target's list is one attempt: a ``Failure`` (refused when opened), or a list of events: strings and
-``LLMChunk`` (pieces of a stream), ``Done``, ``Failure``, and ``Pause(seconds)``. The last entry is repeated for ever.
+``LLMChunk`` (pieces of a stream), ``Done``, ``Failure``, ``Pause(seconds)``, and exceptions, which are raised. The last
+entry is repeated for ever.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from unified_llm.messages import ToolCall, ToolCallChunk
 from unified_llm.outcome import Done, Failure
 from unified_llm.runtime import Runtime, use
-from unified_llm.types import EmbeddingRequest, LLMChunk, LLMRequest, LLMResponse, ToolCall, ToolCallChunk, Usage
+from unified_llm.target import Target
+from unified_llm.types import EmbeddingRequest, LLMChunk, LLMRequest, LLMResponse, Usage
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Pause:
     seconds: float = float("inf")
 
 
-Step: TypeAlias = str | LLMChunk | LLMResponse | Done | Failure | Pause
+Step: TypeAlias = str | LLMChunk | LLMResponse | Done | Failure | Pause | BaseException
 Attempt: TypeAlias = Failure | Sequence[Step]
 
 USAGE = Usage(prompt_tokens=7, completion_tokens=3, total_tokens=10)
@@ -76,7 +79,7 @@ class World:
     """Targets that follow a script, and a clock that only they and the sleeps of the policy move.
 
     Attributes:
-        scripts: What each target (by name) does, attempt by attempt.
+        scripts: What each target (by name, or by base URL) does, attempt by attempt.
         asked: What was asked of whom, in order.
         open: Exchanges that have not been closed.
         clock: The fake time, in seconds.
@@ -105,8 +108,8 @@ class World:
             sleep=self.sleep,
             asleep=self.asleep,
             random=lambda: self.draw,
-            exchange=lambda ask, target: Played(self, ask, target.name),
-            aexchange=lambda ask, target: AsyncPlayed(self, ask, target.name),
+            exchange=lambda ask, target: Played(self, ask, self.key(target)),
+            aexchange=lambda ask, target: AsyncPlayed(self, ask, self.key(target)),
         )
         with use(runtime):
             yield self
@@ -118,6 +121,10 @@ class World:
     async def asleep(self, until: float) -> None:
         await asyncio.sleep(0)
         self.sleep(until)
+
+    def key(self, target: Target) -> str:
+        """Which script a target follows: that of its name, or of its address where two targets have the same name."""
+        return target.base_url if target.base_url in self.scripts else target.name
 
     def attempt(self, name: str) -> Attempt:
         script = self.scripts[name]
@@ -133,11 +140,14 @@ class Played:
         self.ask = ask
         self.name = name
         self.steps: list[Any] = []
+        self.opened = False
+        self.closed = False
 
     def open(self, until: float) -> Failure | None:
         attempt = self.world.attempt(self.name)
         self.world.asked.append((self.name, self.ask))
         self.world.open += 1
+        self.opened = True
         self.world.clock = min(until, self.world.clock + self.world.latency)
         if isinstance(attempt, Failure):
             return attempt
@@ -159,6 +169,8 @@ class Played:
                     return Done(self._named(step), "req-1")
                 case str():
                     return LLMChunk(content=step)
+                case BaseException():
+                    raise step
                 case _:
                     return step
 
@@ -167,7 +179,9 @@ class Played:
         return replace(answer, model=answer.model or model, provider=answer.provider or provider)
 
     def close(self) -> None:
-        self.world.open -= 1
+        assert not self.closed, "an exchange is closed once"
+        self.closed = True
+        self.world.open -= self.opened
 
 
 class AsyncPlayed:

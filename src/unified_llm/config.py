@@ -9,7 +9,7 @@ from ssl import SSLContext
 from typing import Annotated, Any, Final
 
 import pydantic
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from unified_llm import secret, url
 from unified_llm.exceptions import ConfigurationError
@@ -43,12 +43,6 @@ _ADVICE: Final = {
     "dict_type": "must be a mapping",
     "mapping_type": "must be a mapping",
 }
-
-
-def _secret(value: object) -> object:
-    if value is None or isinstance(value, (Secret, LeftOut)):
-        return value
-    return Secret(value.get_secret_value() if isinstance(value, SecretStr) else value, "api_key=")
 
 
 def _number(value: object) -> object:
@@ -135,7 +129,7 @@ class LLMConfig(pydantic.BaseModel):
     model: str | None = None
     provider: str | None = None
     base_url: Annotated[str | None, BeforeValidator(_url)] = None
-    api_key: Annotated[Secret | LeftOut | None, BeforeValidator(_secret)] = Field(default=None, repr=False)
+    api_key: Secret | LeftOut | None = Field(default=None, repr=False)
     api_version: str | None = None
     timeout: Annotated[float | None, _NUMBER] = Field(
         default=None, gt=0, allow_inf_nan=False, validation_alias=AliasChoices("timeout", "request_timeout")

@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
             raise
         from unified_llm.exceptions import ConfigurationError
 
-        raise ConfigurationError('LangChain is not installed: run pip install "unified-llm[langchain]".') from None
+        raise ConfigurationError("LangChain is not installed: run pip install 'unified-llm[langchain]'.") from None
     value = globals()[name] = getattr(module, name)
     return value
 

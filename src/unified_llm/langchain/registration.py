@@ -24,7 +24,8 @@ def register() -> None:
     Calling it again changes nothing.
 
     Raises:
-        ConfigurationError: ``langchain`` is not installed (the loader has been taught by then), or its tables are gone.
+        ConfigurationError: LangChain is not installed, or its tables are gone. Where only ``langchain`` itself is
+            missing, the loader has been taught by then.
     """
     _teach_loader()
     for module_name, class_name in zip(_FACTORIES, _CLASSES, strict=True):
@@ -39,7 +40,10 @@ def register() -> None:
 
 
 def _teach_loader() -> None:
-    module = importlib.import_module("langchain_core.load.load")
+    try:
+        module = importlib.import_module("langchain_core.load.load")
+    except ModuleNotFoundError:
+        raise ConfigurationError("LangChain is not installed: run pip install 'unified-llm[langchain]'.") from None
     table: Any = getattr(module, "ALL_SERIALIZABLE_MAPPINGS", {})
     computed: Any = getattr(module, "_default_class_paths_cache", {})
     for class_name in _CLASSES:

@@ -1,0 +1,56 @@
+"""What each kind of request needs of a target."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from unified_llm.content import AudioPart, FilePart, ImagePart, Part, TextPart
+from unified_llm.messages import Message, ResponseFormat, Tool
+from unified_llm.providers.capabilities import missing
+from unified_llm.target import Feature, Target
+from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
+
+EVERYTHING: frozenset[Feature] = frozenset(get_args(Feature))
+TOOL = Tool("look", "Look something up.", {"type": "object", "properties": {}})
+
+
+def chat(*parts: Part, **fields: Any) -> LLMRequest:
+    return LLMRequest((Message.user("Hello?"), Message("user", (TextPart("And?"), *parts))), **fields)
+
+
+NEEDS: dict[Feature, Any] = {
+    "streaming": chat(stream=True),
+    "tools": chat(tools=(TOOL,)),
+    "tool_choice": chat(tools=(TOOL,), tool_choice="look"),
+    "json_object": chat(response_format=ResponseFormat()),
+    "json_schema": chat(response_format=ResponseFormat(schema={"type": "object"})),
+    "images": chat(ImagePart(data=b"png", media_type="image/png")),
+    "image_urls": chat(ImagePart(url="https://example.com/a.png")),
+    "audio": chat(AudioPart(b"wav")),
+    "files": chat(FilePart(b"pdf")),
+    "embeddings": EmbeddingRequest(("Hello",)),
+    "models": ModelsRequest(),
+}
+
+
+def test_every_feature_has_a_request_that_needs_it() -> None:
+    assert set(NEEDS) == EVERYTHING
+
+
+@pytest.mark.parametrize("feature", NEEDS)
+def test_a_target_without_a_feature_is_told_apart_by_the_request_that_needs_it(feature: Feature) -> None:
+    ask = NEEDS[feature]
+    assert missing(ask, Target("a", "b", "c", features=EVERYTHING)) is None
+    told = missing(ask, Target("a", "b", "c", features=EVERYTHING - {feature}))
+    assert told
+    assert told.startswith("it cannot ")
+    others = EVERYTHING - {feature} - {"tools"}
+    assert missing(ask, Target("a", "b", "c", features=EVERYTHING - others)) in {None, "it cannot call tools"}
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+def test_leaving_the_choice_to_the_model_needs_no_more_than_tools(choice: str | None) -> None:
+    target = Target("a", "b", "c", features=frozenset({"tools"}))
+    assert missing(chat(tools=(TOOL,), tool_choice=choice), target) is None

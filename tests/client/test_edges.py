@@ -1,0 +1,123 @@
+"""Where the client leaves the policy: the transport, and models that are objects of a framework."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+import pytest
+
+from tests.client.asking import GPT, HAIKU, WAYS, Way, told
+from unified_llm import LLMClient, runtime
+from unified_llm.exceptions import ConfigurationError, ValidationError
+from unified_llm.exchange import Event
+from unified_llm.outcome import Done, Failure
+from unified_llm.target import CHAT, Feature
+from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
+
+
+class Chat:
+    """A framework's model: dead, or one that says hello."""
+
+    number = 1
+    provider = "framework"
+    model = "chat"
+    features: frozenset[Feature] = CHAT
+    context_window = None
+
+    def __init__(self, *, dead: bool = False) -> None:
+        self.dead = dead
+        self.asked = 0
+
+    def exchange(self, request: LLMRequest) -> ChatExchange:
+        return ChatExchange(self, request)
+
+    def aexchange(self, request: LLMRequest) -> AsyncChatExchange:
+        return AsyncChatExchange(self, request)
+
+
+class ChatExchange:
+    def __init__(self, chat: Chat, request: LLMRequest) -> None:
+        self.chat = chat
+        self.events: list[Event] = [Done(LLMResponse("Hello"))]
+        if request.stream:
+            self.events = [LLMChunk("Hello"), Done(LLMChunk(finish_reason="stop"))]
+
+    def open(self, until: float) -> Failure | None:
+        self.chat.asked += 1
+        return Failure("connection") if self.chat.dead else None
+
+    def read(self, until: float) -> Event:
+        return self.events.pop(0)
+
+    def close(self) -> None:
+        pass
+
+
+class AsyncChatExchange:
+    def __init__(self, chat: Chat, request: LLMRequest) -> None:
+        self.inner = ChatExchange(chat, request)
+
+    async def open(self, until: float) -> Failure | None:
+        await asyncio.sleep(0)
+        return self.inner.open(until)
+
+    async def read(self, until: float) -> Event:
+        await asyncio.sleep(0)
+        return self.inner.read(until)
+
+    async def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_request_that_cannot_be_written_is_the_callers_mistake_and_goes_to_nobody(way: Way) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise ValidationError("temperature= holds a value that JSON has no word for.")
+
+    with runtime.use(runtime.Runtime(exchange=refuse, aexchange=refuse)):
+        result = told(way, LLMClient(GPT, fallbacks=[HAIKU]))
+    assert result.error is ValidationError
+    assert [each[:2] for each in result.attempts] == [(GPT, "unsendable")]
+    assert result.message == f"{GPT}: temperature= holds a value that JSON has no word for; mend the request."
+
+
+def chain(*links: Any) -> LLMClient:
+    return LLMClient("ollama/llama2", fallbacks=links, max_retries=0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_of_a_framework_stands_in(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Chat(dead=True), Chat()
+    client = chain(first, second)
+    monkeypatch.setattr(client, "_chain", client._chain[1:])
+    result = told(way, client)
+    assert result.content == "Hello"
+    assert result.facts[-2:] == ("chat", "framework")
+    assert [each[:2] for each in result.attempts] == [("framework/chat", "connection")] * 2 + [("framework/chat", "ok")]
+    assert (first.asked, second.asked) == (2, 1)
+
+
+def test_a_call_cannot_name_another_model_where_a_frameworks_own_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = chain(Chat())
+    monkeypatch.setattr(client, "_chain", client._chain[1:])
+    with pytest.raises(ConfigurationError, match="framework's own model"):
+        client.generate("Hello?", model=GPT)
+
+
+def test_what_is_no_target_is_refused_as_a_fallback() -> None:
+    with pytest.raises(ConfigurationError, match="not int"):
+        chain(7)
+
+
+@pytest.mark.parametrize("wrong", [7, ["openai/gpt-4o"]])
+def test_what_is_no_configuration_is_refused(wrong: Any) -> None:
+    with pytest.raises(ConfigurationError, match="model string"):
+        LLMClient(wrong)
+
+
+async def test_closing_twice_or_before_any_call_is_no_mistake() -> None:
+    client = LLMClient(GPT)
+    client.close()
+    await client.aclose()
+    await client.aclose()

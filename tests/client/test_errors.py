@@ -1,0 +1,179 @@
+"""From failures to exceptions: the type, the facts, a sentence that helps, and nothing of the provider's words."""
+
+from __future__ import annotations
+
+import builtins
+import pickle
+from typing import get_args
+
+import pytest
+
+from tests.client.asking import CANARY, GPT, GROQ, HAIKU
+from tests.scripts import Attempt, World
+from unified_llm import LLMClient, errors
+from unified_llm import exceptions as exc
+from unified_llm.exceptions import AllTargetsFailedError, LLMError, RateLimitError
+from unified_llm.outcome import Failure, FailureKind
+from unified_llm.policy.standing import Defeat
+from unified_llm.target import Target
+
+KINDS: dict[FailureKind, type[LLMError]] = {
+    "connect": exc.ConnectionError,
+    "tls": exc.ConfigurationError,
+    "pool": exc.ConnectionError,
+    "unsendable": exc.ValidationError,
+    "connection": exc.ConnectionError,
+    "timeout": exc.TimeoutError,
+    "auth": exc.AuthenticationError,
+    "permission": exc.PermissionDeniedError,
+    "quota": exc.QuotaExceededError,
+    "rate_limit": exc.RateLimitError,
+    "model_not_found": exc.ModelNotFoundError,
+    "not_found": exc.ConfigurationError,
+    "redirect": exc.ConfigurationError,
+    "bad_request": exc.ValidationError,
+    "unsupported": exc.UnsupportedOperationError,
+    "context": exc.ContextOverflowError,
+    "too_large": exc.ContextOverflowError,
+    "filter": exc.ContentFilterError,
+    "conflict": exc.ServiceUnavailableError,
+    "request_timeout": exc.TimeoutError,
+    "server": exc.ServiceUnavailableError,
+    "malformed": exc.GenerationError,
+    "empty": exc.GenerationError,
+    "truncated": exc.GenerationError,
+    "oversized": exc.GenerationError,
+}
+
+
+def raised(chain: list[str], script: dict[str, list[Attempt]]) -> LLMError:
+    world = World(script)
+    with world.running(), pytest.raises(LLMError) as caught:
+        LLMClient(chain[0], fallbacks=chain[1:], max_retries=0).generate("Hello?")
+    assert world.open == 0
+    return caught.value
+
+
+def test_every_kind_of_failure_has_an_exception() -> None:
+    assert set(KINDS) == set(get_args(FailureKind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_failure_is_raised_as_its_own_exception_with_its_facts(kind: FailureKind) -> None:
+    failure = Failure(kind, 418, "some_code", None if kind == "unsendable" else CANARY, "req-9")
+    error = raised([GPT], {GPT: [failure]})
+    assert type(error) is KINDS[kind]
+    assert (error.provider, error.model, error.status_code) == ("openai", "gpt-4o", 418)
+    assert (error.request_id, error.code, error.detail) == ("req-9", "some_code", failure.detail)
+    assert [(each.target, each.outcome, each.status) for each in error.attempts] == [(GPT, kind, 418)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_message_says_where_what_and_what_to_do_but_not_the_providers_words(kind: FailureKind) -> None:
+    detail = "temperature is not a number." if kind == "unsendable" else CANARY
+    error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", detail, "req-9")]})
+    text = str(error)
+    assert text.startswith(f"{GPT}: ")
+    assert "(HTTP 418, some_code, request req-9); " in text
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert CANARY not in text
+    assert CANARY not in repr(error)
+    assert ("temperature is not a number" in text) == (kind == "unsendable")
+
+
+def test_a_message_without_facts_has_no_empty_brackets() -> None:
+    assert "(" not in str(raised([GPT], {GPT: [Failure("connect")]}))
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        ("The model wants Python code: use another.", "mlx/demo: The model wants Python code; use another."),
+        ("The model failed (KeyError).", "mlx/demo: The model failed (KeyError)."),
+        (None, "mlx/demo: it failed; try again later, or add a fallback at another provider."),
+    ],
+)
+def test_what_a_model_in_this_process_says_is_our_own_and_told(detail: str | None, told: str) -> None:
+    assert str(errors.from_failure(Target("mlx", "demo", "mlx"), Failure("server", detail=detail))) == told
+
+
+def test_connection_and_timeout_errors_are_the_builtin_ones_too() -> None:
+    assert isinstance(raised([GPT], {GPT: [Failure("connect")]}), builtins.ConnectionError)
+    assert isinstance(raised([GPT], {GPT: [Failure("request_timeout")]}), builtins.TimeoutError)
+
+
+@pytest.mark.parametrize("failure", [Failure("rate_limit", headers={"retry-after": "90"}), Failure("rate_limit")])
+def test_a_rate_limit_error_tells_when_to_come_back(failure: Failure) -> None:
+    error = raised([GPT], {GPT: [failure]})
+    assert isinstance(error, RateLimitError)
+    assert error.retry_after == (90.0 if failure.headers else None)
+
+
+def test_when_several_targets_failed_the_error_holds_the_last_of_each_in_the_order_of_the_chain() -> None:
+    script: dict[str, list[Attempt]] = {
+        GPT: [Failure("server", 503, detail=CANARY)],
+        HAIKU: [Failure("rate_limit", 429)],
+        GROQ: [Failure("auth", 401, request_id="req-3")],
+    }
+    error = raised([GPT, HAIKU, GROQ], script)
+    assert isinstance(error, AllTargetsFailedError)
+    assert not isinstance(error, BaseExceptionGroup)
+    assert [type(each).__name__ for each in error.errors] == [
+        "ServiceUnavailableError",
+        "RateLimitError",
+        "AuthenticationError",
+    ]
+    assert [each.provider for each in error.errors] == ["openai", "anthropic", "groq"]
+    assert (error.provider, error.model, error.status_code, error.request_id) == ("groq", "llama-3", 401, "req-3")
+    assert [each.outcome for each in error.attempts] == ["server", "rate_limit", "auth"]
+    assert all(each.attempts == error.attempts for each in error.errors)
+    lines = str(error).splitlines()
+    assert lines[0] == "None of 3 targets answered:"
+    assert [line.split(":")[0].strip() for line in lines[1:]] == [GPT, HAIKU, GROQ]
+    assert CANARY not in str(error)
+
+
+def test_a_failure_that_ends_the_call_is_raised_as_itself_although_others_failed_before() -> None:
+    error = raised([GPT, HAIKU], {GPT: [Failure("server", 503)], HAIKU: [Failure("bad_request", 400)]})
+    assert type(error) is exc.ValidationError
+    assert error.provider == "anthropic"
+    assert [each.outcome for each in error.attempts] == ["server", "bad_request"]
+
+
+def test_one_failed_target_beside_skipped_ones_is_raised_as_itself() -> None:
+    error = raised([GPT, "openai/gpt-4o-mini"], {GPT: [Failure("auth", 401)]})
+    assert type(error) is exc.AuthenticationError
+    assert [each.outcome for each in error.attempts] == ["auth", "skipped"]
+
+
+def test_a_deadline_that_ends_a_call_of_several_failures_is_mentioned() -> None:
+    where = Target("openai", "gpt-4o", "openai_chat")
+    defeat = Defeat(((where, Failure("server")), (where, Failure("timeout"))), expired=True)
+    assert str(errors.from_defeat(defeat, (), 5.0)).startswith("None of 2 targets answered before the deadline:")
+
+
+@pytest.mark.parametrize(("deadline", "told"), [(5.0, "The deadline of 5 s passed"), (None, "The deadline passed")])
+def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | None, told: str) -> None:
+    error = errors.from_defeat(Defeat((), expired=True), (), deadline)
+    assert type(error) is exc.TimeoutError
+    assert str(error).startswith(told)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_survive_pickling_without_the_providers_words(kind: FailureKind) -> None:
+    error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", CANARY, "req-9")]})
+    data = pickle.dumps(error)
+    copy = pickle.loads(data)  # noqa: S301 - our own
+    assert type(copy) is type(error)
+    assert (str(copy), copy.attempts, copy.status_code) == (str(error), error.attempts, 418)
+    assert copy.detail is None
+    assert kind == "unsendable" or CANARY.encode() not in data
+
+
+def test_an_error_of_several_targets_survives_pickling_with_all_of_them() -> None:
+    error = raised([GPT, HAIKU], {GPT: [Failure("server", 503, detail=CANARY)], HAIKU: [Failure("auth", 401)]})
+    data = pickle.dumps(error)
+    copy = pickle.loads(data)  # noqa: S301 - our own
+    assert [type(each) for each in copy.errors] == [exc.ServiceUnavailableError, exc.AuthenticationError]
+    assert CANARY.encode() not in data

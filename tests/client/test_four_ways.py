@@ -1,0 +1,87 @@
+"""Call or stream, synchronous or not: the same answers, the same errors, the same attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tests.client.asking import GPT, GROQ, HAIKU, WAYS, Told, Way, told
+from tests.scripts import Attempt, Pause, World, call_tool, say
+from unified_llm import LLMClient, reset_health
+from unified_llm.exceptions import (
+    AllTargetsFailedError,
+    AuthenticationError,
+    ContentFilterError,
+    ServiceUnavailableError,
+    ValidationError,
+)
+from unified_llm.outcome import Failure
+
+DEAD = Failure("server", 503, "overloaded", request_id="req-7")
+LIMITED = Failure("rate_limit", 429, headers={"retry-after": "2"})
+BOTH = [GPT, HAIKU]
+
+SCRIPTS: dict[str, tuple[list[str], Mapping[str, Sequence[Attempt]]]] = {
+    "the first answers": (BOTH, {GPT: [say("Hello to you")]}),
+    "reasoning comes along": (BOTH, {GPT: [say("Yes", reasoning="Hm, well")]}),
+    "a tool is called": (BOTH, {GPT: [call_tool("look", '{"at": "sea"}')]}),
+    "a blip": (BOTH, {GPT: [DEAD, say("Hello again")]}),
+    "a dead primary": (BOTH, {GPT: [DEAD], HAIKU: [say("Hello from the second")]}),
+    "two dead targets": ([GPT, HAIKU, GROQ], {GPT: [DEAD], HAIKU: [Failure("connect")], GROQ: [say("third")]}),
+    "silence": (BOTH, {GPT: [[Pause()]], HAIKU: [say("Hello")]}),
+    "throttled, then another": (BOTH, {GPT: [LIMITED], HAIKU: [say("Hello")]}),
+    "throttled, and alone": ([GPT], {GPT: [LIMITED, say("Hello")]}),
+    "a refused key": (BOTH, {GPT: [Failure("auth", 401)], HAIKU: [say("Hello")]}),
+    "a refused key, and alone": ([GPT], {GPT: [Failure("auth", 401, "invalid_api_key")]}),
+    "all dead": (BOTH, {GPT: [DEAD], HAIKU: [Failure("malformed", 200)]}),
+    "dead, and alone": ([GPT], {GPT: [DEAD]}),
+    "a bad request": (BOTH, {GPT: [Failure("bad_request", 400, "invalid")], HAIKU: [say("never")]}),
+    "a filter": (BOTH, {GPT: [DEAD, Failure("filter", 400)], HAIKU: [say("never")]}),
+    "too long": (BOTH, {GPT: [Failure("context", 400)], HAIKU: [Failure("context", 400)]}),
+    "empty": (BOTH, {GPT: [[Failure("empty", 200)]], HAIKU: [say("Hello")]}),
+    "cut short": (BOTH, {GPT: [[]], HAIKU: [say("Hello")]}),
+}
+ERRORS = {
+    "a refused key, and alone": AuthenticationError,
+    "all dead": AllTargetsFailedError,
+    "dead, and alone": ServiceUnavailableError,
+    "a bad request": ValidationError,
+    "a filter": ContentFilterError,
+    "too long": AllTargetsFailedError,
+}
+
+
+def tell(way: Way, name: str) -> tuple[Told, World]:
+    chain, script = SCRIPTS[name]
+    reset_health()
+    world = World(script)
+    with world.running():
+        result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
+    assert world.open == 0
+    return result, world
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_all_four_ways_tell_the_same(name: str) -> None:
+    first, world = tell("generate", name)
+    assert first.error is ERRORS.get(name)
+    assert first.content or first.calls or first.error
+    for way in WAYS[1:]:
+        other, its_world = tell(way, name)
+        assert other == first, way
+        assert its_world.names == world.names
+        assert its_world.slept == world.slept
+
+
+def test_the_scripts_come_to_what_they_say() -> None:
+    assert tell("generate", "a dead primary")[0].facts == (
+        "stop",
+        tell("stream", "the first answers")[0].facts[1],
+        "r-1",
+        "claude-haiku-4-5",
+        "anthropic",
+    )
+    assert tell("astream", "a tool is called")[0].calls == (("look", '{"at": "sea"}'),)
+    assert tell("stream", "reasoning comes along")[0].reasoning == "Hm, well"
+    assert tell("agenerate", "dead, and alone")[0].facts == ("openai", "gpt-4o", 503, "req-7", "overloaded")

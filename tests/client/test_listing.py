@@ -1,0 +1,343 @@
+"""Model lists: one request however many ask, kept for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.client.asking import GPT, HAIKU, SONAR
+from tests.scripts import Attempt, World, say
+from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot, runtime
+from unified_llm.discovery import Catalogue
+from unified_llm.exceptions import AuthenticationError, ServiceUnavailableError, UnsupportedOperationError
+from unified_llm.outcome import Done, Failure
+from unified_llm.types import ModelsRequest
+
+# A list belongs to no model: its target is the provider alone.
+OPENAI, ANTHROPIC = "openai", "anthropic"
+MODELS = (ModelInfo("gpt-4o", "openai"), ModelInfo("gpt-4o-mini", "openai"))
+OTHERS = (ModelInfo("claude-haiku-4-5", "anthropic"),)
+
+
+def page(*models: ModelInfo, cursor: str | None = None) -> Attempt:
+    return [Done((models, cursor))]
+
+
+@pytest.fixture(params=["sync", "async"])
+def listed(request: pytest.FixtureRequest) -> Any:
+    """Lists the models of a client, in both colours."""
+
+    def listed(client: LLMClient, **options: Any) -> list[ModelInfo]:
+        if request.param == "sync":
+            return client.list_models(**options)
+        return asyncio.run(client.alist_models(**options))
+
+    return listed
+
+
+@pytest.fixture(params=["sync", "async"])
+def healthy(request: pytest.FixtureRequest) -> Any:
+    def healthy(client: LLMClient) -> bool:
+        return client.health_check() if request.param == "sync" else asyncio.run(client.ahealth_check())
+
+    return healthy
+
+
+def test_a_list_is_kept_until_its_time_is_over(listed: Any) -> None:
+    world = World({OPENAI: [page(*MODELS)]})
+    with world.running():
+        client = LLMClient(GPT)
+        assert listed(client) == list(MODELS)
+        world.clock += 299.0
+        assert listed(client) == list(MODELS)
+        assert len(world.asked) == 1
+        world.clock += 2.0
+        assert listed(client) == list(MODELS)
+    assert len(world.asked) == 2
+    assert world.asked[0][1] == ModelsRequest()
+
+
+def test_the_time_is_the_users_to_choose(listed: Any) -> None:
+    world = World({OPENAI: [page(*MODELS)]})
+    configure(cache_ttl=5.0)
+    with world.running():
+        client, own = LLMClient(GPT), LLMClient(GPT, cache_ttl=0)
+        for _ in range(2):
+            listed(client)
+        assert len(world.asked) == 1
+        world.clock += 6.0
+        listed(client)
+        assert len(world.asked) == 2
+        for _ in range(2):
+            listed(own)
+    assert len(world.asked) == 4
+
+
+def test_a_list_can_be_asked_for_anew(listed: Any) -> None:
+    world = World({OPENAI: [page(*MODELS)]})
+    with world.running():
+        client = LLMClient(GPT)
+        listed(client)
+        listed(client, use_cache=False)
+        client.invalidate_cache()
+        listed(client)
+    assert len(world.asked) == 3
+
+
+def test_every_provider_of_the_chain_is_asked_once_in_its_order(listed: Any) -> None:
+    world = World({OPENAI: [page(*MODELS)], ANTHROPIC: [page(*OTHERS)]})
+    with world.running():
+        client = LLMClient(GPT, fallbacks=[HAIKU, "openai/gpt-4o-mini"])
+        assert listed(client) == [*MODELS, *OTHERS]
+    assert world.names == [OPENAI, ANTHROPIC]
+
+
+def test_a_list_of_several_pages_is_read_to_its_end_but_not_for_ever(listed: Any) -> None:
+    world = World(
+        {OPENAI: [page(MODELS[0], cursor="next"), page(MODELS[1])], ANTHROPIC: [page(*OTHERS, cursor="again")]}
+    )
+    with world.running():
+        assert listed(LLMClient(GPT)) == list(MODELS)
+        assert [ask.cursor for _, ask in world.asked] == [None, "next"]
+        assert listed(LLMClient(HAIKU)) == list(OTHERS) * 100
+
+
+def test_a_provider_that_does_not_answer_is_passed_over_while_another_does(listed: Any, healthy: Any) -> None:
+    world = World({OPENAI: [Failure("server", 503)], ANTHROPIC: [page(*OTHERS)]})
+    with world.running():
+        client = LLMClient(GPT, fallbacks=[SONAR, HAIKU])
+        assert listed(client) == list(OTHERS)
+        assert healthy(client)
+
+
+def test_when_no_provider_answers_the_first_real_failure_is_raised_and_not_kept(listed: Any, healthy: Any) -> None:
+    world = World({OPENAI: [Failure("auth", 401), Failure("auth", 401), page(*MODELS)]})
+    with world.running():
+        client = LLMClient(SONAR, fallbacks=[GPT])
+        with pytest.raises(AuthenticationError):
+            listed(client)
+        assert not healthy(client)
+        assert listed(client) == list(MODELS)
+
+
+def test_a_provider_without_a_list_says_so(listed: Any) -> None:
+    with World({}).running(), pytest.raises(UnsupportedOperationError, match="list its models"):
+        listed(LLMClient(SONAR))
+
+
+def test_a_list_that_is_broken_says_nothing_of_the_models(listed: Any) -> None:
+    world = World({"openai": [Failure("server", 503)], GPT: [say("Hello")]})
+    with world.running():
+        client = LLMClient(GPT)
+        for _ in range(3):
+            with pytest.raises(ServiceUnavailableError):
+                listed(client)
+        client.generate("Hello?")
+        assert {row["target"]: row["state"] for row in health_snapshot()} == {"openai": "open", GPT: "closed"}
+
+
+def test_a_client_without_a_model_can_list(listed: Any) -> None:
+    world = World({"openai": [page(*MODELS)]})
+    with world.running():
+        assert listed(LLMClient(LLMConfig(provider="openai"))) == list(MODELS)
+
+
+# Many at once
+
+
+class Slow:
+    """A provider that answers when it is told to, for both colours."""
+
+    def __init__(self, outcome: Any = None) -> None:
+        self.asked = 0
+        self.go = threading.Event()
+        self.begun = threading.Event()
+        self.outcome = outcome or Done((MODELS, None))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        made = replace(
+            runtime.Runtime(), exchange=lambda *_: SlowExchange(self), aexchange=lambda *_: SlowAsyncExchange(self)
+        )
+        with runtime.use(made):
+            yield
+
+
+class SlowExchange:
+    def __init__(self, slow: Slow) -> None:
+        self.slow = slow
+
+    def open(self, until: float) -> None:
+        self.slow.asked += 1
+        self.slow.begun.set()
+
+    def read(self, until: float) -> Any:
+        assert self.slow.go.wait(10)
+        return self.slow.outcome
+
+    def close(self) -> None:
+        pass
+
+
+class SlowAsyncExchange:
+    def __init__(self, slow: Slow) -> None:
+        self.inner = SlowExchange(slow)
+
+    async def open(self, until: float) -> None:
+        self.inner.open(until)
+
+    async def read(self, until: float) -> Any:
+        return await asyncio.to_thread(self.inner.read, until)
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("leader", ["thread", "task"])
+def test_fifty_threads_and_fifty_tasks_of_five_loops_make_one_request(leader: str) -> None:
+    slow = Slow()
+    with slow.running(), ThreadPoolExecutor(56) as pool:
+        client = LLMClient(GPT)
+
+        async def ten() -> list[list[ModelInfo]]:
+            return list(await asyncio.gather(*(client.alist_models() for _ in range(10))))
+
+        if leader == "task":
+            first: Any = pool.submit(asyncio.run, client.alist_models())
+        else:
+            first = pool.submit(client.list_models)
+        assert slow.begun.wait(10)
+        threads = [pool.submit(client.list_models) for _ in range(50)]
+        loops = [pool.submit(asyncio.run, ten()) for _ in range(5)]
+        time.sleep(0.05)
+        slow.go.set()
+        lists = [first.result(10), *(each.result(10) for each in threads)]
+        lists += [each for loop in loops for each in loop.result(10)]
+    assert lists == [list(MODELS)] * 101
+    assert slow.asked == 1
+
+
+async def test_when_the_one_who_asks_is_cancelled_another_asks() -> None:
+    slow = Slow()
+    with slow.running():
+        client = LLMClient(GPT)
+        leader = asyncio.create_task(client.alist_models())
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(client.alist_models()) for _ in range(3)]
+        thread = asyncio.get_running_loop().run_in_executor(None, client.list_models)
+        await asyncio.sleep(0.02)
+        assert slow.asked == 1
+        leader.cancel()
+        await asyncio.wait([leader])
+        await asyncio.sleep(0.02)
+        slow.go.set()
+        assert list(await asyncio.gather(*waiting, thread)) == [list(MODELS)] * 4
+    assert leader.cancelled()
+    assert slow.asked == 2
+
+
+async def test_one_of_those_who_wait_can_be_cancelled_without_harm_to_the_rest() -> None:
+    slow = Slow()
+    with slow.running():
+        client = LLMClient(GPT)
+        leader, one, other = (asyncio.create_task(client.alist_models()) for _ in range(3))
+        await asyncio.sleep(0.01)
+        one.cancel()
+        await asyncio.wait([one])
+        slow.go.set()
+        assert list(await asyncio.gather(leader, other)) == [list(MODELS)] * 2
+    assert one.cancelled()
+    assert slow.asked == 1
+
+
+def test_a_failure_is_told_to_all_who_wait_and_not_kept() -> None:
+    slow = Slow(Failure("server", 503))
+    with slow.running(), ThreadPoolExecutor(8) as pool:
+        client = LLMClient(GPT, max_retries=0)
+        calls = [pool.submit(client.list_models) for _ in range(8)]
+        assert slow.begun.wait(10)
+        time.sleep(0.02)
+        slow.go.set()
+        assert {type(each.exception(10)) for each in calls} == {ServiceUnavailableError}
+        slow.outcome = Done((MODELS, None))
+        assert client.list_models() == list(MODELS)
+
+
+async def test_a_synchronous_call_inside_a_loop_does_not_wait_for_a_task_of_that_loop() -> None:
+    slow = Slow()
+    with slow.running():
+        client = LLMClient(GPT)
+        leader = asyncio.create_task(client.alist_models())
+        await asyncio.sleep(0.01)
+        slow.go.set()
+        assert client.list_models() == list(MODELS)
+        assert await leader == list(MODELS)
+    assert slow.asked == 2
+
+
+def test_a_synchronous_leader_that_is_interrupted_leaves_the_asking_to_another() -> None:
+    catalogue, begun, go = Catalogue(), threading.Event(), threading.Event()
+
+    def interrupted() -> tuple[ModelInfo, ...]:
+        begun.set()
+        go.wait(10)
+        raise KeyboardInterrupt
+
+    def lead() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            catalogue.get("openai", 60.0, lambda: 0.0, interrupted)
+
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(lead)
+        assert begun.wait(10)
+        follower = pool.submit(catalogue.get, "openai", 60.0, lambda: 0.0, lambda: MODELS)
+        time.sleep(0.02)
+        go.set()
+        assert follower.result(10) == MODELS
+        leader.result(10)
+
+
+def test_one_list_can_be_forgotten_and_the_others_stay() -> None:
+    catalogue, fetched = Catalogue(), list[str]()
+
+    def fetch(key: str) -> tuple[ModelInfo, ...]:
+        fetched.append(key)
+        return MODELS
+
+    for key in ("a", "b", "a", "b"):
+        catalogue.get(key, 60.0, lambda: 0.0, partial(fetch, key))
+        if fetched == ["a", "b"]:
+            catalogue.forget("a")
+    assert fetched == ["a", "b", "a"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
+    slow = Slow()
+    with slow.running():
+        client = LLMClient(GPT)
+        thread = threading.Thread(target=client.list_models)
+        thread.start()
+        assert slow.begun.wait(10)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads: the very case
+            child = os.fork()
+        if child == 0:
+            signal.alarm(5)  # the child is killed, and the test fails, if it waits
+            slow.go.set()
+            os._exit(0 if client.list_models() == list(MODELS) else 1)
+        slow.go.set()
+        thread.join()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,0 +1,231 @@
+"""What a user may get wrong: one clear sentence that says what to do, before anything is sent, with no key in it."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import traceback
+from typing import Any
+
+import pytest
+
+from tests.scripts import World
+from unified_llm import LLMClient, LLMConfig, configure
+from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
+
+KEY = "sk-CANARY-0123456789abcdef"
+
+# What was given, and what the sentence must say.
+WRONG: list[tuple[dict[str, Any], str]] = [
+    # No model
+    ({}, 'write "provider/model", such as "openai/gpt-5-mini"'),
+    ({"config": ""}, 'write "provider/model"'),
+    ({"config": "  "}, 'write "provider/model"'),
+    ({"config": "openai/"}, 'openai is named without a model: write "openai/model"'),
+    ({"config": "openai:"}, "openai is named without a model"),
+    ({"config": "openai/ "}, "openai is named without a model"),
+    ({"config": "openai/a\nb"}, "not printable"),
+    ({"config": "openai/a\u202eb"}, "not printable"),
+    ({"config": "openai/a\ud800b"}, "not printable"),
+    ({"config": "openai/" + "a" * 10_000, "api_key": KEY}, "long"),
+    ({"config": 5}, "A client is made from a model string, an LLMConfig or a mapping"),
+    ({"config": {"model": 5}}, "model must be a string"),
+    ({"config": LLMConfig(model="mlx/demo"), "temperature": 1}, "Put temperature into the LLMConfig"),
+    # No such provider
+    ({"config": "gpt-5-mini"}, "did you mean openai/gpt-5-mini?"),
+    ({"config": "claude-haiku-4-5"}, "did you mean anthropic/claude-haiku-4-5?"),
+    ({"config": "opnai/gpt-5-mini"}, "did you mean 'openai/gpt-5-mini'?"),
+    ({"config": "olama:llama2"}, "did you mean 'ollama:llama2'?"),
+    ({"config": "foo/bar"}, "'foo/bar' names no known provider: write"),
+    ({"config": "x", "provider": "opnai"}, "'opnai' is no known provider: did you mean 'openai'?"),
+    ({"config": "x", "provider": "zzz"}, "known are openai, azure, anthropic"),
+    ({"config": "x", "provider": 5}, "provider must be a string"),
+    ({"config": "../.."}, "names no known provider"),
+    # A key in the wrong place
+    ({"config": KEY}, "names no known provider"),
+    ({"config": "x", "provider": KEY}, "is no known provider"),
+    ({"config": "0123456789CANARY0123456789abcdef"}, "names no known provider"),
+    ({"config": "mlx/demo", "fallbacks": [KEY]}, "names no known provider"),
+    ({"config": "openai/x", KEY: 1}, "LLMConfig has no field"),
+    # No key, or none that could be one
+    ({"config": "openai/x"}, "OpenAI needs a key: set OPENAI_API_KEY or pass api_key=."),
+    ({"config": "gemini/x"}, "Google Gemini needs a key: set GOOGLE_API_KEY or pass api_key=."),
+    ({"config": "openai/x", "api_key": ""}, "The key from api_key= is empty"),
+    ({"config": "openai/x", "api_key": KEY + "\n"}, "white space (perhaps a line break)"),
+    ({"config": "openai/x", "api_key": KEY + "\r\nX-Evil: 1"}, "a space or a control character"),
+    ({"config": "openai/x", "api_key": f"“{KEY}”"}, "curly quote"),
+    ({"config": "openai/x", "api_key": KEY.encode()}, "must be a string, not bytes"),
+    ({"config": "openai/x", "api_key": KEY * 500}, "longer than"),
+    ({"config": {"model": "openai/x", "api_key": KEY + " "}}, "white space"),
+    ({"config": "mlx/demo", "fallbacks": [{"model": "openai/x", "api_key": KEY + "\t"}]}, "white space"),
+    # No address, or none that could be one
+    ({"config": "openai-compatible/x"}, "needs an address: pass base_url= or set OPENAI_COMPATIBLE_BASE_URL"),
+    ({"config": "azure/x", "api_key": KEY}, "needs an address: pass base_url= or set AZURE_OPENAI_ENDPOINT"),
+    ({"config": "openai/x", "api_key": KEY, "base_url": "api.example.com"}, "must begin with https://"),
+    ({"config": "openai/x", "base_url": f"https://user:{KEY}@h.example"}, "pass the key as api_key="),
+    ({"config": "openai/x", "base_url": f"https://h.example?key={KEY}"}, "has a query"),
+    ({"config": "openai/x", "base_url": f"https://{KEY}:{KEY}"}, "malformed"),
+    ({"config": "openai/x", "base_url": "file:///etc/passwd"}, "must begin with https://"),
+    ({"config": "openai/x", "base_url": "http://169.254.169.254"}, "serve credentials"),
+    ({"config": "openai/x", "base_url": "http://2130706433"}, "no valid host name"),
+    ({"config": "openai/x", "api_key": KEY, "base_url": "http://h.example"}, "use https, or say allow_http=True"),
+    # Headers
+    ({"config": "mlx/demo", "default_headers": {"Authorization": f"Bearer {KEY}"}}, "pass the key as api_key="),
+    ({"config": "mlx/demo", "default_headers": {"x-key": KEY + "\r\nHost: evil"}}, "no plain ASCII text"),
+    ({"config": "mlx/demo", "default_headers": {f"x: {KEY}": "v"}}, "no header name"),
+    # Fallbacks
+    ({"config": "mlx/demo", "fallbacks": "mlx/demo"}, "fallbacks is a list"),
+    ({"config": "mlx/demo", "fallbacks": {"model": "mlx/demo"}}, "fallbacks is a list"),
+    ({"config": "mlx/demo", "fallbacks": None}, "fallbacks is a list"),
+    ({"config": "mlx/demo", "fallbacks": [5]}, "A fallback is a model string, a mapping or an LLMConfig, not int"),
+    ({"config": "mlx/demo", "fallbacks": [""]}, 'write "provider/model"'),
+    ({"config": "mlx/demo", "fallbacks": [{"modle": "x"}]}, "did you mean 'model'?"),
+    # Limits
+    ({"config": "mlx/demo", "deadline": 0}, "deadline must be greater than 0 seconds, or None"),
+    ({"config": "mlx/demo", "deadline": -1}, "deadline must be greater than 0 seconds"),
+    ({"config": "mlx/demo", "deadline": float("nan")}, "deadline must be greater than 0 seconds"),
+    ({"config": "mlx/demo", "deadline": "soon"}, "deadline must be greater than 0 seconds"),
+    ({"config": "mlx/demo", "max_retries": -1}, "max_retries must be at least 0"),
+    # A model that is not there
+    ({"config": "mlx/no-such-folder"}, "give the path of a model in the Hugging Face layout, or use mlx/demo"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG)
+def test_a_mistake_is_told_in_one_sentence_that_repeats_no_key(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        LLMClient(**given)
+    message = str(refused.value)
+    assert said in message
+    assert "\n" not in message
+    assert message[-1] in ".?"
+    problem: BaseException | None = refused.value
+    while problem:
+        assert "CANARY" not in str(problem)
+        problem = problem.__cause__ or problem.__context__
+
+
+def variables(problem: Exception) -> str:
+    """What an error tracker would collect of the package's own calls."""
+    told = traceback.TracebackException.from_exception(problem, capture_locals=True)
+    ours = [frame for frame in told.stack if "/unified_llm/" in frame.filename]
+    assert ours
+    return "".join(f"{frame.locals}" for frame in ours)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "said"),
+    [
+        ("OPENAI_API_KEY", KEY + "\n", "The key from the environment variable OPENAI_API_KEY has white space"),
+        ("OPENAI_API_KEY", f"“{KEY}”", "OPENAI_API_KEY has a character outside ASCII"),
+        ("OPENAI_API_KEY", " ", "OPENAI_API_KEY is empty"),
+        ("OPENAI_BASE_URL", f"https://u:{KEY}@h.example", "The URL from OPENAI_BASE_URL holds a user name or password"),
+        ("OPENAI_BASE_URL", KEY, "The URL from OPENAI_BASE_URL must begin with https://"),
+        ("UNIFIED_LLM_TIMEOUT", KEY, "UNIFIED_LLM_TIMEOUT must hold a number"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_told_by_the_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, said: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-fine")
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigurationError) as refused:
+        LLMClient("openai/gpt-5-mini")
+    assert said in str(refused.value)
+    assert "CANARY" not in str(refused.value)
+    if variable == "OPENAI_API_KEY":
+        assert "CANARY" not in variables(refused.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"config": "nobody/x", "api_key": KEY},
+        {"config": "openai/x", "api_key": KEY, "modle": "x"},
+        {"config": "openai/x", "api_key": KEY, "timeout": -1},
+        {"config": "openai/x", "api_key": KEY, "base_url": "http://h.example"},
+        {"config": "openai/x", "api_key": KEY + "\n"},
+        {"config": "openai/x", "api_key": KEY, "deadline": 0},
+        {"config": "openai/x", "api_key": KEY, "fallbacks": 5},
+    ],
+)
+def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        LLMClient(**given)
+    assert "CANARY" not in variables(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind", "said"),
+    [
+        ({"temprature": 1}, ValidationError, "did you mean 'temperature'"),
+        ({"max_tokens": 0}, ValidationError, "max_tokens must be"),
+        ({"timeout": 0}, ValidationError, "timeout must be greater than 0"),
+        ({"timeout": "CANARY"}, ValidationError, "timeout must be greater than 0"),
+        ({"timeout": float("nan")}, ValidationError, "timeout must be greater than 0"),
+        ({"deadline": 0}, LLMError, "deadline must be greater than 0"),
+        ({"deadline": -1}, LLMError, "deadline must be greater than 0"),
+        ({"model": ""}, LLMError, "model= is empty"),
+        ({"model": "x\ny"}, LLMError, "not printable"),
+        ({"model": "openai/gpt-5-mini"}, ConfigurationError, "OpenAI needs a key"),
+        ({"model": KEY}, ConfigurationError, "There is no such folder"),
+    ],
+)
+def test_a_mistake_in_a_call_is_told_before_anything_is_sent(
+    overrides: dict[str, Any], kind: type[LLMError], said: str
+) -> None:
+    world = World({})
+    with world.running():
+        client = LLMClient("mlx/demo")
+        for call in (client.generate, client.stream, client.astream):
+            with pytest.raises(kind, match=said) as refused:
+                call("CANARY", **overrides)
+            assert "CANARY" not in str(refused.value)
+        with pytest.raises(kind, match=said):
+            asyncio.run(client.agenerate("CANARY", **overrides))
+    assert world.asked == []
+
+
+def test_a_call_without_any_model_says_so() -> None:
+    world = World({})
+    with world.running(), pytest.raises(ValidationError, match=r"No target has a model: pass model="):
+        LLMClient(provider="ollama").generate("Hello")
+    assert world.asked == []
+
+
+@pytest.mark.parametrize("prompt", ["\ud800", [{"role": "user", "content": "CANARY\udfff"}]])
+def test_a_prompt_that_no_request_can_carry_is_told_before_anything_is_sent(prompt: Any) -> None:
+    """Sockets are forbidden here: a connection would fail with another error."""
+    client = LLMClient("openai/gpt-5-mini", api_key=KEY)
+    with pytest.raises(ValidationError, match="lone surrogate") as refused:
+        client.generate(prompt)
+    assert "CANARY" not in str(refused.value)
+    with pytest.raises(ValidationError, match="lone surrogate"):
+        asyncio.run(client.agenerate(prompt))
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"CANARY", object()])
+def test_neither_can_a_body_hold_what_is_no_json(value: Any) -> None:
+    client = LLMClient("openai/gpt-5-mini", api_key=KEY)
+    with pytest.raises(ValidationError, match="JSON") as refused:
+        client.generate("Hello", extra_body={"x": value})
+    assert "CANARY" not in str(refused.value)
+
+
+def test_keys_of_fallbacks_given_as_mappings_are_not_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = LLMClient("openai/x", api_key=KEY, fallbacks=[{"model": "anthropic/y", "api_key": KEY}])
+    assert "CANARY" not in repr(vars(client))
+    data = pickle.dumps(client)
+    assert b"CANARY" not in data
+    told = "The key of OpenAI was left out of the pickle: set OPENAI_API_KEY in this process, or pass api_key= again"
+    with pytest.raises(ConfigurationError, match=told):
+        pickle.loads(data)  # noqa: S301 - our own
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-2")
+    again = pickle.loads(data)  # noqa: S301
+    assert [target.key.reveal() for target in again.targets] == ["sk-1", "sk-2"]
+
+
+def test_a_process_wide_default_that_makes_no_sense_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="greater than 0 seconds"):
+        configure(timeout=0)

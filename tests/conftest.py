@@ -1,0 +1,33 @@
+"""What holds for every test: nothing learned before, and nothing from the environment of whoever runs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from unified_llm.providers.table import ROWS
+from unified_llm.registry import reset_health
+from unified_llm.settings import configure
+
+# The same examples at every run: a test that fails now and then is no test.
+settings.register_profile("steady", deadline=None, derandomize=True, database=None)
+settings.load_profile("steady")
+
+_VARIABLES = {name for row in ROWS for name in (*row.key_env, *row.base_url_env)} | {"MLX_MODEL_PATH"}
+
+
+@pytest.fixture(autouse=True)
+def _untouched_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in os.environ if each in _VARIABLES or each.startswith("UNIFIED_LLM_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _knowing_nothing() -> Iterator[None]:
+    reset_health()
+    yield
+    reset_health()
+    configure(timeout=None, max_retries=None, retry_delay=None, cache_ttl=None)

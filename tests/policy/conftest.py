@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import pytest
+
+from tests.policy.playing import Colour, Room
+from tests.scripts import Attempt
+
+Rooms: TypeAlias = Callable[[Mapping[str, Sequence[Attempt]]], Room]
+
+
+@pytest.fixture(params=["sync", "async"])
+def room(request: pytest.FixtureRequest) -> Rooms:
+    """Makes a room; every test that asks for it runs once with each driver."""
+    colour: Colour = request.param
+    return lambda scripts: Room(scripts, colour)

@@ -1,0 +1,130 @@
+"""The policy, driven over scripted targets in fake time, with a registry of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, TypeAlias
+
+from tests.scripts import Attempt, World
+from unified_llm import runtime
+from unified_llm.drive import END, AsyncDrive, Drive
+from unified_llm.messages import Message
+from unified_llm.outcome import Done
+from unified_llm.policy.health import Health
+from unified_llm.policy.plan import plan
+from unified_llm.policy.standing import Call, Defeat
+from unified_llm.policy.trace import Trace
+from unified_llm.secret import Secret
+from unified_llm.target import Target
+from unified_llm.types import LLMChunk, LLMRequest
+
+Colour: TypeAlias = Literal["sync", "async"]
+
+
+def target(name: str = "alpha/one", *, key: str | None = None, **fields: Any) -> Target:
+    """A target; without a key it shares its credentials with no other."""
+    provider, _, model = name.partition("/")
+    return Target(provider, model, "scripted", key=Secret(key, "api_key=") if key else None, **fields)
+
+
+@dataclass
+class Result:
+    """What one call came to."""
+
+    values: list[Any]
+    defeat: Defeat | None
+    trace: Trace
+    asked_before: list[int] = field(default_factory=list)
+    """How many attempts the world had seen when each value was handed out."""
+
+    @property
+    def outcomes(self) -> list[tuple[str, str]]:
+        return [(each.target, each.outcome) for each in self.trace.attempts]
+
+    @property
+    def text(self) -> str:
+        """What the caller was given."""
+        values = [each.value if isinstance(each, Done) else each for each in self.values]
+        return "".join(value.content for value in values)
+
+
+@dataclass
+class Room:
+    """Targets that follow scripts, and what is known of them."""
+
+    scripts: Mapping[str, Sequence[Attempt]]
+    colour: Colour = "sync"
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.world = World(self.scripts)
+        self.health = Health(lambda *change: self.changes.append(change))
+
+    def call(self, *targets: Target, streaming: bool = False, deadline: float = 600.0) -> Result:
+        """Make one call, to its end."""
+        others = self.world.open
+        with self.world.running():
+            call = self.prepare(*targets, streaming=streaming, deadline=deadline)
+            result = self._drain(call) if self.colour == "sync" else asyncio.run(self._adrain(call))
+        assert self.world.open == others
+        return result
+
+    def prepare(self, *targets: Target, streaming: bool = False, deadline: float = 600.0) -> Call:
+        return Call(
+            targets=targets,
+            streaming=streaming,
+            deadline=self.world.clock + deadline,
+            health=self.health,
+            now=lambda: self.world.clock,
+            random=lambda: self.world.draw,
+            trace=Trace(),
+        )
+
+    def drive(self, call: Call) -> Drive:
+        """A driver for synchronous callers; the world has to be running."""
+        make = runtime.current().exchange
+        assert make
+        return Drive(plan(call), partial(make, _request(call)), runtime.current())
+
+    def adrive(self, call: Call) -> AsyncDrive:
+        """The same for asynchronous callers."""
+        make = runtime.current().aexchange
+        assert make
+        return AsyncDrive(plan(call), partial(make, _request(call)), runtime.current())
+
+    def _drain(self, call: Call) -> Result:
+        drive, result = self.drive(call), Result([], None, call.trace)
+        while (value := drive.advance()) is not END:
+            result.values.append(value)
+            result.asked_before.append(len(self.world.asked))
+        drive.close()
+        result.defeat = drive.defeat
+        return result
+
+    async def _adrain(self, call: Call) -> Result:
+        drive, result = self.adrive(call), Result([], None, call.trace)
+        while (value := await drive.advance()) is not END:
+            result.values.append(value)
+            result.asked_before.append(len(self.world.asked))
+        await drive.close()
+        result.defeat = drive.defeat
+        return result
+
+    def wait(self, seconds: float) -> None:
+        self.world.clock += seconds
+
+    def known(self, name: str) -> dict[str, Any]:
+        """What the registry knows of a target."""
+        return next(row for row in self.health.snapshot(self.world.clock) if row["target"] == name)
+
+
+def _request(call: Call) -> LLMRequest:
+    return LLMRequest((Message.user("Hello?"),), stream=call.streaming)
+
+
+def texts(result: Result) -> list[str]:
+    """The text of each chunk that was handed out."""
+    return [each.content for each in result.values if isinstance(each, LLMChunk) and each.content]

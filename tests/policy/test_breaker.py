@@ -1,0 +1,356 @@
+"""The circuit breaker of one target."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+from unified_llm.exceptions import ConfigurationError
+from unified_llm.policy.breaker import Circuit, Permit
+from unified_llm.target import BreakerConfig
+
+SETTINGS = BreakerConfig()
+
+
+class Bench:
+    """A circuit and a clock."""
+
+    def __init__(self, settings: BreakerConfig = SETTINGS, draw: float = 0.5) -> None:
+        self.circuit, self.settings, self.draw, self.now = Circuit(), settings, draw, 0.0
+
+    @property
+    def state(self) -> str:
+        return self.circuit.state(self.now)
+
+    def ask(self) -> Permit:
+        permit = self.circuit.admit(self.now)
+        assert permit
+        return permit
+
+    def settle(self, permit: Permit, *, ok: bool | None, weight: int = 1) -> None:
+        self.circuit.settle(permit, ok=ok, weight=weight, now=self.now, settings=self.settings, draw=self.draw)
+
+    def one(self, *, ok: bool | None, weight: int = 1) -> None:
+        self.settle(self.ask(), ok=ok, weight=weight)
+
+    def trip(self) -> None:
+        for _ in range(self.settings.failures):
+            self.one(ok=False)
+        assert self.state == "open"
+
+    def pass_cooldown(self) -> None:
+        assert self.circuit.open_until is not None
+        self.now = self.circuit.open_until
+        assert self.state == "half_open"
+
+
+def test_five_failures_in_a_row_open_it_and_four_do_not() -> None:
+    bench = Bench()
+    for _ in range(4):
+        bench.one(ok=False)
+    assert (bench.state, bench.circuit.failures_in_a_row) == ("closed", 4)
+    bench.one(ok=False)
+    assert bench.state == "open"
+    assert bench.circuit.admit(bench.now) is None
+
+
+def test_a_success_breaks_the_row() -> None:
+    bench = Bench()
+    for ok in (False, False, False, False, True, False, False, False, False):
+        bench.one(ok=ok)
+    assert bench.state == "closed"
+
+
+def test_failures_in_a_row_count_however_seldom_a_target_is_asked() -> None:
+    bench = Bench()
+    for _ in range(5):
+        bench.one(ok=False)
+        bench.now += 600
+    assert bench.circuit.open_until is not None
+
+
+def test_a_failure_of_weight_two_counts_twice_and_one_of_none_not_at_all() -> None:
+    bench = Bench()
+    bench.one(ok=False, weight=2)
+    bench.one(ok=False, weight=0)
+    bench.one(ok=None)
+    assert bench.circuit.failures_in_a_row == 2
+    bench.one(ok=False, weight=2)
+    assert bench.state == "closed"
+    bench.one(ok=False, weight=2)
+    assert bench.state == "open"
+
+
+def test_it_opens_when_half_of_ten_recent_outcomes_failed() -> None:
+    bench = Bench()
+    for _ in range(4):
+        bench.one(ok=True)
+        bench.one(ok=False)
+    bench.one(ok=True)
+    assert bench.state == "closed"
+    bench.one(ok=False)
+    assert bench.state == "open"
+
+
+def test_it_stays_closed_when_less_than_half_failed() -> None:
+    bench = Bench()
+    for ok in (True, True, False, True, False) * 20:
+        bench.one(ok=ok)
+    assert bench.state == "closed"
+
+
+def test_only_outcomes_within_the_window_have_a_share() -> None:
+    bench = Bench()
+    for ok in (False, True) * 4 + (False,):
+        bench.one(ok=ok)
+    bench.now = 60.1
+    bench.one(ok=False)
+    assert bench.state == "closed"
+
+
+def test_at_most_twenty_outcomes_are_remembered() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.one(ok=False)
+        bench.one(ok=True)
+    for _ in range(20):
+        bench.one(ok=True)
+    for _ in range(4):
+        bench.one(ok=False)
+    assert bench.state == "closed"
+
+
+def test_the_thresholds_are_the_callers_and_the_history_is_shared() -> None:
+    bench = Bench()
+    bench.one(ok=False)
+    bench.one(ok=False)
+    bench.settings = BreakerConfig(failures=3)
+    bench.one(ok=False)
+    assert bench.state == "open"
+
+
+def test_more_failures_than_are_remembered_can_be_asked_for() -> None:
+    bench = Bench(BreakerConfig(failures=30, window=0.5))
+    for _ in range(29):
+        bench.one(ok=False)
+        bench.now += 1
+    assert bench.state == "closed"
+    bench.one(ok=False)
+    assert bench.state == "open"
+
+
+@pytest.mark.parametrize(("draw", "pause"), [(0.0, 24.0), (0.5, 30.0), (1.0, 36.0)])
+def test_the_cooldown_is_spread_by_a_fifth_either_way(draw: float, pause: float) -> None:
+    bench = Bench(draw=draw)
+    bench.trip()
+    assert bench.circuit.open_until == pytest.approx(pause)
+
+
+def test_each_failed_probe_doubles_the_cooldown_up_to_the_limit() -> None:
+    bench = Bench()
+    bench.trip()
+    pauses: list[float] = []
+    for _ in range(20):
+        bench.pass_cooldown()
+        bench.one(ok=False)
+        assert bench.circuit.open_until is not None
+        pauses.append(bench.circuit.open_until - bench.now)
+    assert pauses[:5] == pytest.approx([60.0, 120.0, 240.0, 300.0, 300.0])
+    assert pauses[-1] == pytest.approx(300.0)
+
+
+def test_a_successful_probe_closes_it_and_clears_the_past() -> None:
+    bench = Bench()
+    bench.trip()
+    bench.pass_cooldown()
+    bench.one(ok=True)
+    assert bench.state == "closed"
+    assert bench.circuit.open_until is None
+    for _ in range(4):
+        bench.one(ok=False)
+    assert bench.state == "closed"
+
+
+def test_the_next_trip_after_a_recovery_begins_with_the_short_cooldown() -> None:
+    bench = Bench()
+    bench.trip()
+    for ok in (False, False, True):
+        bench.pass_cooldown()
+        bench.one(ok=ok)
+    bench.trip()
+    assert bench.circuit.open_until == pytest.approx(bench.now + 30.0)
+
+
+def test_one_probe_is_let_through_at_a_time() -> None:
+    bench = Bench()
+    bench.trip()
+    bench.pass_cooldown()
+    assert bench.circuit.would_admit(bench.now)
+    probe = bench.ask()
+    assert probe.probe
+    assert not bench.circuit.would_admit(bench.now)
+    assert [bench.circuit.admit(bench.now) for _ in range(99)] == [None] * 99
+
+
+@pytest.mark.parametrize(("ok", "weight"), [(None, 0), (False, 0)])
+def test_a_probe_of_which_nothing_can_be_said_gives_way_to_the_next(ok: bool | None, weight: int) -> None:  # noqa: FBT001
+    bench = Bench()
+    bench.trip()
+    bench.pass_cooldown()
+    bench.one(ok=ok, weight=weight)
+    assert bench.state == "half_open"
+    assert bench.ask().probe
+
+
+def test_a_result_from_before_the_trip_moves_nothing() -> None:
+    bench = Bench()
+    early = [bench.ask() for _ in range(3)]
+    bench.trip()
+    bench.settle(early[0], ok=True)
+    assert bench.state == "open"
+    bench.pass_cooldown()
+    probe = bench.ask()
+    bench.settle(early[1], ok=True)
+    bench.settle(early[2], ok=False)
+    assert bench.state == "half_open"
+    assert bench.circuit.admit(bench.now) is None
+    bench.settle(probe, ok=True)
+    assert bench.state == "closed"
+
+
+def test_a_target_that_was_asked_anyway_closes_it_with_a_success_and_does_no_harm_with_a_failure() -> None:
+    bench = Bench()
+    bench.trip()
+    until = bench.circuit.open_until
+    forced = bench.circuit.force(bench.now)
+    assert not forced.probe
+    bench.settle(forced, ok=False)
+    assert bench.circuit.open_until == until
+    bench.settle(bench.circuit.force(bench.now), ok=True)
+    assert bench.state == "closed"
+
+
+def test_asking_anyway_is_the_probe_where_one_is_due() -> None:
+    bench = Bench()
+    bench.trip()
+    bench.pass_cooldown()
+    assert bench.circuit.force(bench.now).probe
+    assert not bench.circuit.force(bench.now).probe
+
+
+def test_what_follows_a_success_is_never_a_probe_and_belongs_to_the_present() -> None:
+    bench = Bench()
+    bench.trip()
+    bench.pass_cooldown()
+    follower = bench.circuit.follow()
+    assert not follower.probe
+    assert bench.ask().probe
+    bench.settle(follower, ok=False)
+    assert bench.state == "half_open"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"failures": 0}, {"window": -1.0}, {"cooldown": 0.0}, {"cooldown": float("nan")}, {"cooldown_max": 1.0}],
+)
+def test_thresholds_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match="BreakerConfig"):
+        BreakerConfig(**wrong)  # type: ignore[arg-type]
+
+
+class Reference:
+    """What a breaker should do, said as shortly as possible."""
+
+    def __init__(self, settings: BreakerConfig) -> None:
+        self.settings = settings
+        self.recent: deque[tuple[float, bool]] = deque(maxlen=20)
+        self.row = self.trips = self.era = 0
+        self.until: float | None = None
+        self.probe: object = None
+
+    def admits(self, now: float) -> bool:
+        return self.until is None or (now >= self.until and self.probe is None)
+
+    def settle(self, token: object, era: int, *, ok: bool | None, weight: int, now: float) -> None:
+        if era != self.era:
+            return
+        probing = token is self.probe
+        if probing:
+            self.probe = None
+        if ok is None or (not ok and not weight):
+            return
+        if self.until is not None:
+            if ok:
+                self.recent.clear()
+                self.until, self.row, self.era = None, 0, self.era + 1
+            elif probing:
+                self.open(now)
+            return
+        self.recent.extend([(now, ok)] * (1 if ok else weight))
+        self.row = 0 if ok else self.row + weight
+        share = [good for at, good in self.recent if now - at <= self.settings.window]
+        if not ok and (self.row >= self.settings.failures or (len(share) >= 10 and 2 * sum(share) <= len(share))):
+            self.trips = 0
+            self.open(now)
+
+    def open(self, now: float) -> None:
+        self.until = now + min(self.settings.cooldown_max, self.settings.cooldown * 2**self.trips)
+        self.trips, self.era, self.probe = self.trips + 1, self.era + 1, None
+
+
+class BreakerAgainstReference(RuleBasedStateMachine):
+    """Random histories of asking, settling (late, too) and waiting."""
+
+    permits: Bundle[tuple[Permit, object, int]] = Bundle("permits")
+
+    @initialize(failures=st.integers(1, 6), window=st.sampled_from([1.0, 60.0]))
+    def begin(self, failures: int, window: float) -> None:
+        self.bench = Bench(BreakerConfig(failures=failures, window=window))
+        self.reference = Reference(self.bench.settings)
+
+    @rule(target=permits, forced=st.booleans())
+    def ask(self, *, forced: bool) -> tuple[Permit, object, int]:
+        now, reference = self.bench.now, self.reference
+        due = reference.admits(now)
+        permit = self.bench.circuit.force(now) if forced else self.bench.circuit.admit(now)
+        assert bool(permit) == (forced or due)
+        token = object()
+        if due and reference.until is not None:
+            reference.probe = token
+        return (permit or Permit(-1), token, reference.era if permit else -1)
+
+    @rule(permit=consumes(permits), ok=st.sampled_from([True, False, False, None]), weight=st.integers(0, 2))
+    def settle(self, permit: tuple[Permit, object, int], *, ok: bool | None, weight: int) -> None:
+        self.bench.settle(permit[0], ok=ok, weight=weight)
+        self.reference.settle(permit[1], permit[2], ok=ok, weight=weight, now=self.bench.now)
+
+    @rule(count=st.integers(1, 12), ok=st.booleans())
+    def ask_and_settle_at_once(self, count: int, *, ok: bool) -> None:
+        for _ in range(count):
+            self.settle(self.ask(forced=False), ok=ok, weight=1)
+
+    @rule(seconds=st.sampled_from([0.5, 30.0, 61.0, 300.0]))
+    def wait(self, seconds: float) -> None:
+        self.bench.now += seconds
+
+    @rule()
+    def wait_for_the_cooldown(self) -> None:
+        if self.reference.until is not None:
+            self.bench.now = max(self.bench.now, self.reference.until)
+
+    @invariant()
+    def they_agree(self) -> None:
+        if not hasattr(self, "bench"):
+            return
+        circuit, reference, now = self.bench.circuit, self.reference, self.bench.now
+        assert circuit.open_until == (None if reference.until is None else pytest.approx(reference.until))
+        assert circuit.failures_in_a_row == reference.row
+        assert circuit.would_admit(now) == reference.admits(now)
+        expected = "closed" if reference.until is None else "open" if now < reference.until else "half_open"
+        assert circuit.state(now) == expected
+
+
+TestBreakerAgainstReference = BreakerAgainstReference.TestCase

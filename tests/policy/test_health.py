@@ -1,0 +1,244 @@
+"""The registry: what all clients of a process share."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+
+from tests.policy.playing import target
+from unified_llm import registry
+from unified_llm.policy.breaker import Permit
+from unified_llm.policy.health import Health, Refusal
+from unified_llm.target import BreakerConfig, Target
+
+A, B = target("alpha/one"), target("beta/two")
+
+
+def fail(health: Health, where: Target, times: int = 5, now: float = 0.0) -> None:
+    for _ in range(times):
+        health.settle(where, health.force(where, now), ok=False, weight=1, first_try=True, now=now, draw=0.5)
+
+
+def test_a_target_that_was_never_seen_may_be_asked() -> None:
+    health = Health()
+    assert health.ready(A, 0.0)
+    assert isinstance(health.admit(A, 0.0), Permit)
+
+
+def test_targets_with_the_same_place_and_model_share_their_health_and_others_do_not() -> None:
+    health = Health()
+    fail(health, target(key="sk-1"))
+    assert not health.ready(target(key="sk-2"), 1.0)
+    assert health.ready(target(base_url="https://west"), 1.0)
+    assert health.ready(target("alpha/two"), 1.0)
+
+
+def test_models_of_a_framework_have_their_health_by_object() -> None:
+    health, one, other = Health(), SimpleNamespace(number=1), SimpleNamespace(number=2)
+    fail(health, target(foreign=one))
+    assert not health.ready(target(foreign=one), 1.0)
+    assert health.ready(target(foreign=other), 1.0)
+
+
+def test_a_refusal_says_until_when_and_why() -> None:
+    health = Health()
+    fail(health, A)
+    assert health.admit(A, 1.0) == Refusal(30.0, "breaker open", wait=False)
+    health.admit(A, 31.0)
+    assert health.admit(A, 31.0) == Refusal(31.0, "breaker open", wait=False)
+
+
+def test_of_two_holds_the_longer_stays() -> None:
+    health = Health()
+    health.hold(A.health_key, 50.0, "long", wait=True)
+    health.hold(A.health_key, 20.0, "short", wait=False)
+    assert health.admit(A, 10.0) == Refusal(50.0, "long", wait=True)
+    health.hold(A.health_key, 60.0, "longer", wait=False)
+    assert health.admit(A, 10.0) == Refusal(60.0, "longer", wait=False)
+
+
+def test_a_hold_ends_at_its_instant() -> None:
+    health = Health()
+    health.hold(A.limit_key, 50.0, "rate limited", wait=True)
+    assert not health.ready(A, 49.9)
+    assert health.ready(A, 50.0)
+    assert health._holds == {}
+
+
+def test_a_hold_does_not_take_the_probe() -> None:
+    health = Health()
+    fail(health, A)
+    health.hold(A.limit_key, 50.0, "rate limited", wait=True)
+    assert isinstance(health.admit(A, 40.0), Refusal)
+    permit = health.admit(A, 51.0)
+    assert isinstance(permit, Permit)
+    assert permit.probe
+
+
+def test_a_snapshot_is_a_list_of_plain_dicts() -> None:
+    health = Health()
+    fail(health, A, times=2)
+    fail(health, B, times=5)
+    health.spend_retry(A)
+    open_one = {"target": "beta/two", "state": "open", "failures": 5, "retry_budget": 10.0, "retry_in": 20.0}
+    assert health.snapshot(10.0) == [
+        open_one,
+        {"target": "alpha/one", "state": "closed", "failures": 2, "retry_budget": 9.0, "retry_in": 0.0},
+    ]
+    assert health.snapshot(40.0)[0] == open_one | {"state": "half_open", "retry_in": 0.0}
+
+
+def test_a_retry_needs_a_token_unless_it_is_free_and_a_breaker_that_is_not_open_by_then() -> None:
+    health = Health()
+    for _ in range(10):
+        assert health.may_retry(A, 0.0, free=False)
+        health.spend_retry(A)
+    assert not health.may_retry(A, 0.0, free=False)
+    assert health.may_retry(A, 0.0, free=True)
+    health.spend_retry(A)
+    assert health.snapshot(0.0)[0]["retry_budget"] == 0.0
+    fail(health, A)
+    assert not health.may_retry(A, 29.0, free=True)
+    assert health.may_retry(A, 30.0, free=True)
+
+
+def test_the_budget_is_never_more_than_full() -> None:
+    health = Health()
+    for _ in range(50):
+        health.settle(A, health.force(A, 0.0), ok=True, weight=0, first_try=True, now=0.0, draw=0.5)
+    assert health.snapshot(0.0)[0]["retry_budget"] == 10.0
+
+
+def test_the_registry_is_bounded_and_forgets_the_least_recently_seen() -> None:
+    health = Health()
+    fail(health, A)
+    for number in range(4096):
+        health.ready(target(f"alpha/{number}"), 0.0)
+        health.hold(("alpha", number), 100.0, "rate limited", wait=True)
+        if number == 2000:
+            fail(health, B)
+    assert len(health.snapshot(0.0)) == 4096
+    assert health.ready(A, 1.0)
+    assert not health.ready(B, 1.0)
+    health.hold(("beta", 1), 100.0, "rate limited", wait=True)
+    assert len(health._holds) == 4096
+
+
+def test_an_outcome_of_a_target_that_was_forgotten_is_dropped() -> None:
+    health = Health()
+    permit = health.force(A, 0.0)
+    health.reset()
+    health.settle(A, permit, ok=False, weight=9, first_try=True, now=0.0, draw=0.5)
+    assert health.snapshot(0.0) == []
+
+
+def test_a_reset_forgets_outcomes_breakers_budgets_and_holds() -> None:
+    health = Health()
+    fail(health, A)
+    health.hold(B.limit_key, 50.0, "rate limited", wait=True)
+    health.reset()
+    assert health.snapshot(0.0) == []
+    assert health.ready(A, 1.0)
+    assert health.ready(B, 1.0)
+
+
+def test_changes_of_state_are_told_without_the_lock() -> None:
+    told: list[tuple[str, str, str]] = []
+
+    def on_change(*change: str) -> None:
+        with ThreadPoolExecutor(1) as pool:  # another thread gets the lock, or this never ends
+            pool.submit(health.snapshot, 0.0).result(5)
+        told.append((change[0], change[1], change[2]))
+
+    health = Health(on_change)
+    fail(health, A)
+    health.snapshot(1.0)
+    permit = health.admit(A, 31.0)
+    assert isinstance(permit, Permit)
+    health.settle(A, permit, ok=True, weight=0, first_try=True, now=32.0, draw=0.5)
+    assert health.ready(A, 33.0)
+    assert told == [("alpha/one", "closed", "open"), ("alpha/one", "half_open", "closed")]
+
+
+def test_a_callback_in_the_garbage_collector_of_the_thread_that_holds_the_lock_can_look_at_it() -> None:
+    health = Health()
+    with health._lock:
+        done = threading.Thread(target=lambda: None)
+        done.start()
+        assert health.snapshot(0.0) == []
+        done.join()
+
+
+def test_of_a_hundred_callers_at_once_one_probes() -> None:
+    health = Health()
+    fail(health, A)
+    gate = threading.Barrier(20)
+
+    def ask(_: int) -> int:
+        gate.wait()
+        return sum(isinstance(health.admit(A, 40.0), Permit) for _ in range(5))
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(ask, range(20))) == 1
+
+
+def test_many_threads_leave_the_registry_sound() -> None:
+    health = Health()
+    settings = BreakerConfig(failures=3, cooldown=0.001, cooldown_max=0.002)
+    shared = target(breaker=settings)
+
+    def work(seed: int) -> None:
+        for step in range(150):
+            permit = health.admit(shared, step * 0.001)
+            if isinstance(permit, Permit):
+                ok = (True, False, None)[(seed + step) % 3]
+                health.settle(shared, permit, ok=ok, weight=1, first_try=True, now=step * 0.001, draw=0.5)
+            health.spend_retry(shared)
+            health.snapshot(step * 0.001)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert 0.0 <= health.snapshot(1e6)[0]["retry_budget"] <= 10.0
+    assert health.ready(shared, 1e6)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_child_can_use_the_registry_although_a_thread_of_the_parent_held_its_lock() -> None:
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with registry.HEALTH._lock:
+            held.set()
+            release.wait(10)
+
+    fail(registry.HEALTH, A)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads: that is what is tried here
+        child = os.fork()
+    if child == 0:
+        os._exit(0 if [row["state"] for row in registry.health_snapshot()] == ["half_open"] else 1)
+    release.set()
+    thread.join()
+    assert ended(child) == 0
+
+
+def ended(child: int) -> int:
+    """The exit status of a child that may hang."""
+    for _ in range(500):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return -1

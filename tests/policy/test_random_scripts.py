@@ -1,0 +1,128 @@
+"""Whatever targets do: what always holds, and that both drivers make the same of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.policy.playing import Result, Room, target
+from tests.scripts import Attempt, Pause, say
+from unified_llm.outcome import Done, Failure, FailureKind
+from unified_llm.policy.standing import MOST_ATTEMPTS
+from unified_llm.target import BreakerConfig, Retry, Target, Timing
+from unified_llm.types import LLMChunk
+
+NAMES = ["alpha/one", "alpha/two", "beta/one", "beta/two", "gamma/one", "delta/one", "delta/two"]
+_HEADERS = st.one_of(
+    st.just({}),
+    st.builds(lambda word: {"x-should-retry": word}, st.sampled_from(["true", "false"])),
+    st.builds(lambda wait: {"retry-after": wait}, st.sampled_from(["0", "2", "45", "90", "nan"])),
+)
+FAILURES = st.builds(
+    Failure,
+    kind=st.sampled_from(sorted(get_args(FailureKind))),
+    headers=_HEADERS,
+    retry_after=st.sampled_from([None, None, 0.0, 3.0, 61.0]),
+)
+STEPS = st.one_of(st.just("word "), st.builds(Pause, st.sampled_from([0.5, 20.0, 70.0, float("inf")])), FAILURES)
+ATTEMPTS: st.SearchStrategy[Attempt] = st.one_of(
+    FAILURES,
+    st.just(say("Hello to you")),
+    st.builds(lambda steps: [*steps, Done(LLMChunk(finish_reason="stop"))], st.lists(STEPS, max_size=4)),
+)
+SCRIPTS = st.lists(st.lists(ATTEMPTS, min_size=1, max_size=4), min_size=1, max_size=len(NAMES))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One call, and how long after the one before it."""
+
+    streaming: bool
+    deadline: float
+    pause: float
+
+
+WISHES = st.lists(
+    st.builds(Wish, st.booleans(), st.sampled_from([1.0, 30.0, 600.0, 1e6]), st.sampled_from([0.0, 40.0, 400.0])),
+    min_size=1,
+    max_size=4,
+)
+TARGETS = st.tuples(
+    st.sampled_from([None, "sk-1", "sk-2"]),
+    st.sampled_from([None, 8_000, 32_000]),
+    st.sampled_from([Retry(), Retry(limit=0), Retry(limit=9), Retry(delay=0.0)]),
+    st.sampled_from([Timing(), Timing(first_token=3.0, whole=3.0, fixed=True)]),
+    st.sampled_from([BreakerConfig(), BreakerConfig(failures=1, cooldown=10.0)]),
+)
+
+
+@settings(max_examples=150)
+@given(
+    scripts=SCRIPTS,
+    parts=st.lists(TARGETS, min_size=len(NAMES), max_size=len(NAMES)),
+    wishes=WISHES,
+    draw=st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_every_call_keeps_the_promises_and_both_drivers_agree(
+    scripts: list[list[Attempt]],
+    parts: list[tuple[str | None, int | None, Retry, Timing, BreakerConfig]],
+    wishes: list[Wish],
+    draw: float,
+) -> None:
+    script = dict(zip(NAMES, scripts, strict=False))
+    chain = [
+        target(name, key=key, context_window=window, retry=retry, timing=timing, breaker=breaker)
+        for name, (key, window, retry, timing, breaker) in zip(script, parts, strict=False)
+    ]
+    rooms = Room(script, "sync"), Room(script, "async")
+    for wish in wishes:
+        results: list[Result] = []
+        for room in rooms:
+            room.world.draw = draw
+            room.wait(wish.pause)
+            began, asked, slept = room.world.clock, len(room.world.asked), len(room.world.slept)
+            result = room.call(*chain, streaming=wish.streaming, deadline=wish.deadline)
+            check(result, chain, room.world.names[asked:])
+            assert room.world.clock - began <= wish.deadline + 1e-6
+            assert all(wait <= 66.0 for wait in room.world.slept[slept:])
+            if result.defeat is None:
+                waited = sum(each.waited for each in result.trace.attempts)
+                assert sum(room.world.slept[slept:]) == pytest.approx(waited)
+            results.append(result)
+        one, other = results
+        assert one.values == other.values
+        assert one.trace.attempts == other.trace.attempts
+        assert one.defeat == other.defeat
+        assert rooms[0].world.slept == rooms[1].world.slept
+        assert rooms[0].health.snapshot(0.0) == rooms[1].health.snapshot(0.0)
+        assert rooms[0].changes == rooms[1].changes
+
+
+def check(result: Result, chain: list[Target], asked: list[str]) -> None:
+    defeat = result.defeat
+    assert len(asked) <= max(MOST_ATTEMPTS, len(chain))
+    assert asked == [name for name, outcome in result.outcomes if outcome != "skipped"]
+    # Nothing is handed out twice: all of it came from the last attempt.
+    assert len(set(result.asked_before)) <= 1
+    if result.values:
+        assert result.trace.asked == len(asked)
+        assert result.outcomes[-1][0] == asked[-1]
+    if defeat is None:
+        assert isinstance(result.values[-1], Done)
+        assert result.outcomes[-1][1] == "ok"
+        assert result.trace.served
+        assert result.trace.served.name == asked[-1]
+        return
+    assert result.trace.served is None
+    assert defeat.committed == bool(result.values)
+    assert not any(isinstance(value, Done) for value in result.values)
+    assert defeat.failures or defeat.expired
+    if not (defeat.committed or defeat.expired or defeat.final):
+        # A target that was never asked cannot have served, and the trace says why.
+        for name in {each.name for each in chain} - set(asked):
+            reasons = {each.reason for each in result.trace.attempts if each.target == name}
+            assert reasons & {"the same key was refused", "its context window is not known to be larger"}

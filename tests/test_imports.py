@@ -1,0 +1,123 @@
+"""What importing costs and needs: nothing is loaded before it is used, and a missing extra is told in one sentence.
+
+How long an import takes is measured elsewhere; here is what a clock cannot tell apart from a busy machine.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "httpx", "httpcore", "pydantic", "pydantic_core", "langchain_core", "langchain", "langsmith", "mlx", "mlx_lm",
+    "transformers", "numpy", "jinja2", "yaml", "requests", "asyncio", "ssl", "concurrent", "email", "logging", "json",
+)  # fmt: skip
+# Importing one of these fails, as it does where it is not installed.
+BARE = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
+EXTRAS = ("langchain_core", "langchain", "langgraph", "langsmith", "mlx", "mlx_lm", "transformers", "redis", "yaml")
+
+
+def run(code: str, *, without: tuple[str, ...] = ()) -> str:
+    """What a fresh interpreter prints; an error in it fails the test."""
+    command = [sys.executable, "-W", "error", "-c", (BARE.format(names=without) if without else "") + code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def loaded(code: str) -> set[str]:
+    """Which of the heavy packages are loaded after this code and were not before."""
+    program = f"""
+import sys
+before = set(sys.modules)
+{code}
+print(*{{name.partition(".")[0] for name in set(sys.modules) - before}})
+"""
+    return set(run(program).splitlines()[-1].split()) & set(HEAVY)
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    assert loaded("import unified_llm") == set()
+
+
+def test_looking_at_the_package_loads_nothing_either() -> None:
+    assert loaded("import unified_llm; dir(unified_llm); unified_llm.__version__; unified_llm.__doc__") == set()
+
+
+def test_catching_an_error_of_ours_loads_nothing() -> None:
+    assert loaded("from unified_llm.exceptions import LLMError, RateLimitError") == set()
+
+
+def test_making_a_client_loads_no_transport_and_no_model() -> None:
+    code = """
+from unified_llm import LLMClient
+LLMClient("openai/gpt-5-mini", api_key="sk-x", fallbacks=["ollama/llama2", "mlx/demo"], skip_unconfigured=True)
+"""
+    assert not loaded(code) & {"httpx", "httpcore", "langchain_core", "mlx", "mlx_lm", "transformers", "numpy"}
+
+
+def test_importing_the_surface_for_langchain_loads_langchain_when_it_is_used() -> None:
+    assert not loaded("import unified_llm.langchain") & {"langchain_core", "httpx", "pydantic"}
+    assert not loaded("from unified_llm.langchain import ChatUnified") & {"mlx", "mlx_lm", "transformers", "langchain"}
+
+
+# reliability.md, case 72
+def test_the_core_works_without_any_extra() -> None:
+    code = """
+from unified_llm import LLMClient, LLMConfig, health_snapshot
+from unified_llm.exceptions import ConfigurationError
+client = LLMClient("ollama/llama2", fallbacks=["openai/gpt-5-mini"], skip_unconfigured=True)
+print(client, health_snapshot())
+import unified_llm
+assert unified_llm.LLMClient is LLMClient is vars(unified_llm)["LLMClient"], "a name is looked up once"
+"""
+    assert run(code, without=EXTRAS).splitlines()[-1] == "LLMClient(ollama/llama2) []"
+
+
+@pytest.mark.parametrize("name", ["ChatUnified", "UnifiedEmbeddings", "register"])
+def test_without_langchain_its_surface_says_how_to_install_it(name: str) -> None:
+    code = f"""
+from unified_llm.exceptions import ConfigurationError
+import unified_llm.langchain
+try:
+    from unified_llm.langchain import {name}
+    {name}()
+except ConfigurationError as problem:
+    print(type(problem).__name__, problem)
+"""
+    told = run(code, without=("langchain_core",))
+    assert told.startswith("ConfigurationError LangChain is not installed: run ")
+    assert "unified-llm[langchain]" in told
+    assert "\n" not in told
+
+
+def test_another_missing_module_is_not_taken_for_langchain() -> None:
+    code = """
+try:
+    from unified_llm.langchain import UnifiedEmbeddings
+except ModuleNotFoundError as problem:
+    print(problem.name)
+"""
+    assert run(code, without=("unified_llm.langchain.embeddings",)) == "unified_llm.langchain.embeddings"
+
+
+def test_without_mlx_a_target_says_how_to_install_it() -> None:
+    code = """
+import unified_llm.mlx
+unified_llm.mlx.runnable = lambda: True
+unified_llm.mlx.find_spec = lambda name: None
+from unified_llm import LLMClient
+from unified_llm.exceptions import ConfigurationError
+try:
+    LLMClient("mlx/demo")
+except ConfigurationError as problem:
+    print(problem)
+print(LLMClient("ollama/llama2", fallbacks=["mlx/demo"], skip_unconfigured=True))
+"""
+    told = run(code, without=("mlx", "mlx_lm"))
+    assert told.splitlines() == [
+        "MLX is not installed: run pip install 'unified-llm[mlx]'.",
+        "LLMClient(ollama/llama2)",
+    ]

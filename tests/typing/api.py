@@ -1,0 +1,151 @@
+"""The public interface as a user writes it, for type checkers alone: nothing here is ever run.
+
+A line that stops being right, or whose type becomes ``Any``, fails ``make types``.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any, assert_type
+
+from unified_llm import (
+    Attempt,
+    BreakerConfig,
+    EmbeddingResponse,
+    LLMChunk,
+    LLMClient,
+    LLMConfig,
+    LLMRequest,
+    LLMResponse,
+    Message,
+    ModelInfo,
+    Provider,
+    ToolCall,
+    Usage,
+    configure,
+    health_snapshot,
+    reset_health,
+)
+from unified_llm.exceptions import (
+    AllTargetsFailedError,
+    ConnectionError,
+    LLMError,
+    RateLimitError,
+    StreamInterruptedError,
+)
+from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
+
+
+def making(context: ssl.SSLContext, seen: list[Attempt]) -> None:
+    LLMClient("openai/gpt-5-mini")
+    LLMClient("gpt-5-mini", provider=Provider.OPENAI, api_key="sk-...")
+    LLMClient({"model": "openai/gpt-5-mini", "timeout": 10})
+    LLMClient(
+        LLMConfig(
+            model="openai/gpt-5-mini", verify_ssl=context, breaker=BreakerConfig(failures=3), fallbacks=["mlx/demo"]
+        ),
+        fallbacks=["ollama/llama2", {"base_url": "https://west.example"}, LLMConfig(model="mlx/demo")],
+        deadline=None,
+        skip_unconfigured=True,
+        on_attempt=seen.append,
+    )
+    LLMConfig(model="openai/gpt-5-mini", request_timeout=5, stop="END", default_headers={"x-team": "a"})
+    LLMClient(5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    LLMClient("x", deadline="soon")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def asking(client: LLMClient) -> None:
+    assert_type(client.generate("Hello"), LLMResponse)
+    assert_type(client.generate([Message.system("Be brief."), Message.user("Hello")], temperature=0), LLMResponse)
+    assert_type(client.generate([("system", "Be brief."), {"role": "user", "content": "Hello"}]), LLMResponse)
+    assert_type(client.generate({"messages": [{"role": "user", "content": "Hello"}]}), LLMResponse)
+    assert_type(client.generate(LLMRequest(messages=(Message.user("Hello"),), max_tokens=5)), LLMResponse)
+    assert_type(client.complete("Hello"), LLMResponse)
+    assert_type(client.embed(["a", "b"]), EmbeddingResponse)
+    assert_type(client.list_models(use_cache=False), list[ModelInfo])
+    assert_type(client.health_check(), bool)
+    assert_type(client.close(), None)
+    client.generate(5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def streaming(client: LLMClient) -> str:
+    text = ""
+    with client.stream("Hello") as answer:
+        for chunk in answer:
+            assert_type(chunk, LLMChunk)
+            text += chunk.content
+        assert_type(answer.partial, str)
+    return text
+
+
+async def asking_later(client: LLMClient) -> None:
+    assert_type(await client.agenerate("Hello"), LLMResponse)
+    assert_type(await client.acomplete("Hello"), LLMResponse)
+    assert_type(await client.aembed("a"), EmbeddingResponse)
+    assert_type(await client.alist_models(), list[ModelInfo])
+    assert_type(await client.ahealth_check(), bool)
+    async with client.astream("Hello") as answer:
+        async for chunk in answer:
+            assert_type(chunk, LLMChunk)
+        assert_type(answer.partial, str)
+    async with LLMClient("mlx/demo") as another:
+        assert_type(another, LLMClient)
+    with LLMClient("mlx/demo") as one_more:
+        assert_type(one_more, LLMClient)
+
+
+def reading(answer: LLMResponse) -> None:
+    assert_type(answer.content, str)
+    assert_type(answer.model, str)
+    assert_type(answer.usage, Usage | None)
+    assert_type(answer.tool_calls, tuple[ToolCall, ...])
+    assert_type(answer.attempts, tuple[Attempt, ...])
+    assert_type(answer.used_fallback, bool)
+    assert_type(answer.fallback_provider, str | None)
+    assert_type(answer.attempts[0].as_dict(), dict[str, Any])
+    for call in answer.tool_calls:
+        assert_type(call.arguments, Mapping[str, Any])
+        assert_type(call.error, str | None)
+    if answer.finish_reason == "stop":
+        return
+    answer.content = "x"  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+
+
+def failing(client: LLMClient) -> str | None:
+    try:
+        client.generate("Hello")
+    except RateLimitError as problem:
+        assert_type(problem.retry_after, float | None)
+    except AllTargetsFailedError as problem:
+        assert_type(problem.errors, tuple[LLMError, ...])
+    except StreamInterruptedError as problem:
+        assert_type(problem.partial, str)
+    except ConnectionError as problem:
+        os_error: OSError = problem
+        raise os_error from None
+    except LLMError as problem:
+        assert_type(problem.attempts, tuple[Attempt, ...])
+        assert_type(problem.status_code, int | None)
+        return problem.provider
+    return None
+
+
+def settings() -> None:
+    configure(timeout=10, max_retries=None)
+    assert_type(health_snapshot(), list[dict[str, Any]])
+    assert_type(reset_health(), None)
+    configure(timeout="soon")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def chain() -> None:
+    from langchain_core.messages import AIMessage
+    from langchain_core.output_parsers import StrOutputParser
+    from langchain_core.prompts import ChatPromptTemplate
+
+    model = ChatUnified(model="openai/gpt-5-mini", fallbacks=["mlx/demo"])
+    assert_type(model.invoke("Hello"), AIMessage)
+    whole = ChatPromptTemplate.from_template("{topic}") | model | StrOutputParser()
+    assert_type(whole.invoke({"topic": "failover"}), str)
+    vectors = UnifiedEmbeddings(model="openai/text-embedding-3-small")
+    assert_type(vectors.embed_query("a"), list[float])
