@@ -12,7 +12,7 @@ from tests.scripts import Attempt, World
 from unified_llm import runtime
 from unified_llm.drive import END, AsyncDrive, Drive
 from unified_llm.messages import Message
-from unified_llm.outcome import Done
+from unified_llm.outcome import Done, Failure
 from unified_llm.policy.health import Health
 from unified_llm.policy.plan import plan
 from unified_llm.policy.standing import Call, Defeat
@@ -28,6 +28,15 @@ def target(name: str = "alpha/one", *, key: str | None = None, **fields: Any) ->
     """A target; without a key it shares its credentials with no other."""
     provider, _, model = name.partition("/")
     return Target(provider, model, "scripted", key=Secret(key, "api_key=") if key else None, **fields)
+
+
+DEAD = Failure("server", 503)
+A, B, C = target("alpha/one"), target("beta/two"), target("gamma/three")
+
+
+def limited(seconds: float | None = None) -> Failure:
+    """A refusal for too many requests."""
+    return Failure("rate_limit", 429, retry_after=seconds)
 
 
 @dataclass
@@ -128,3 +137,15 @@ def _request(call: Call) -> LLMRequest:
 def texts(result: Result) -> list[str]:
     """The text of each chunk that was handed out."""
     return [each.content for each in result.values if isinstance(each, LLMChunk) and each.content]
+
+
+def trip(room: Room, *names: str) -> None:
+    """Open the breakers of these targets."""
+    scripts, room.world.scripts = room.world.scripts, {name: [DEAD] for name in names}
+    for name in names:
+        for _ in range(2):
+            room.call(target(name))
+        assert room.known(name)["state"] == "open"
+    room.world.scripts = scripts
+    room.world.asked.clear()
+    room.world.slept.clear()

@@ -111,16 +111,13 @@ def test_only_outcomes_within_the_window_have_a_share() -> None:
     assert bench.state == "closed"
 
 
-def test_at_most_twenty_outcomes_are_remembered() -> None:
+def test_the_share_is_that_of_the_last_twenty_outcomes() -> None:
     bench = Bench()
-    for _ in range(3):
-        bench.one(ok=False)
-        bench.one(ok=True)
-    for _ in range(20):
-        bench.one(ok=True)
-    for _ in range(4):
-        bench.one(ok=False)
+    for ok in (*[True] * 11, *[False, True] * 9):
+        bench.one(ok=ok)
     assert bench.state == "closed"
+    bench.one(ok=False)
+    assert bench.state == "open"
 
 
 def test_the_thresholds_are_the_callers_and_the_history_is_shared() -> None:
