@@ -11,6 +11,9 @@ import pytest
 
 import unified_llm
 from integration_tests.upstream import Upstream
+from tests.canary import no_key_in_any_log
+
+__all__ = ["no_key_in_any_log"]  # a fixture is found by being imported here
 
 _HERE = Path(__file__).parent
 # pydantic.v1 does not support Python 3.14, so this one standard test cannot run there.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-KEY = "sk-llama-on-loopback"
+KEY = "sk-CANARY-llama-on-loopback"
 MODEL = "random-llama"
 
 # A turn is <|turn>role, a line break, text, <turn|>. The model calls functions by writing @[{...}, ...]@, which the

@@ -167,7 +167,7 @@ def test_when_nobody_answers_every_attempt_is_told(upstream: Upstream, second: U
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"api_key": "sk-of-somebody-else"}, AuthenticationError),
+        ({"api_key": "sk-CANARY-of-somebody-else"}, AuthenticationError),
         ({"model": "scripted-unknown"}, ModelNotFoundError),
         ({"temperature": 3.0}, ValidationError),
         ({"extra_body": {"top_k": 3}}, UnsupportedOperationError),

@@ -128,7 +128,7 @@ def test_a_prompt_that_is_too_long_is_a_context_overflow(running: LlamaServer) -
 
 
 def test_a_wrong_key_is_refused_then_left_alone_while_another_is_right(running: LlamaServer) -> None:
-    wrong = target(running, api_key="sk-of-somebody-else")
+    wrong = target(running, api_key="sk-CANARY-of-somebody-else")
     with LLMClient(wrong) as client, pytest.raises(AuthenticationError):
         client.generate("hello")
     with LLMClient(wrong, fallbacks=[target(running)]) as client:

@@ -21,7 +21,7 @@ from typing_extensions import override
 from integration_tests import upstream_answers as answers
 from integration_tests.upstream_schema import ChatBody, EmbeddingBody, RequestError, parse
 
-KEY = "sk-scripted-upstream"
+KEY = "sk-CANARY-scripted-upstream"
 MODELS = ("scripted-large", "scripted-small", "scripted-embedding")
 _PATH = re.compile(r"(?P<prefix>(/[\w.-]+)*)/v1/(?P<route>chat/completions|embeddings|models)")
 _KINDS = {429: "rate_limit_error", 503: "service_unavailable_error"}

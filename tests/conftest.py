@@ -8,9 +8,12 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.canary import no_key_in_any_log
 from unified_llm.providers.table import ROWS
 from unified_llm.registry import reset_health
 from unified_llm.settings import configure
+
+__all__ = ["no_key_in_any_log"]  # a fixture is found by being imported here
 
 # The same examples at every run: a test that fails now and then is no test.
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)

@@ -39,3 +39,15 @@ def test_the_example_runs(source: str, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 def test_there_are_examples_to_run() -> None:
     assert len(blocks()) >= 10
+
+
+NAMED = re.compile(r"`((?:integration_)?tests/[\w/]+\.py)(?:::(\w+))?`")
+
+
+@pytest.mark.parametrize("page", ["reliability.md"])
+def test_every_test_that_is_named_exists(page: str) -> None:
+    named = NAMED.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    assert named
+    for path, test in named:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        assert not test or f"def {test}(" in source, f"{path}::{test}"

@@ -126,7 +126,9 @@ class Batch:
                 [ids], [min(room, prompt.max_tokens)], samplers=None if draw is None else [draw]
             )
         except (TypeError, ValueError) as error:
-            raise EngineError("bad_request", f"The request is not one that MLX can run: {error}") from error
+            # The error's own words are left out: they could quote what they refuse.
+            message = f"MLX refused the request ({type(error).__name__}): check temperature, top_p, seed and max_tokens."
+            raise EngineError("bad_request", message) from error
         self._rows[uid] = _Row(ticket, tokenizer.detokenizer, StopFilter(prompt.stop), len(ids))
 
     def _remove(self, ticket: Ticket) -> None:
