@@ -5,23 +5,22 @@ Shared by synchronous and asynchronous callers; nothing here waits.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unified_llm import errors, registry
-from unified_llm.exceptions import ConfigurationError, GenerationError, UnsupportedOperationError, ValidationError
+from unified_llm import errors, journal, registry
+from unified_llm.exceptions import GenerationError, UnsupportedOperationError, ValidationError
 from unified_llm.outcome import Done
-from unified_llm.policy.standing import Call, Defeat
+from unified_llm.policy.budget import HedgeBudget
+from unified_llm.policy.standing import Call, Defeat, Hedging
 from unified_llm.policy.trace import Trace
 from unified_llm.providers.capabilities import missing
 from unified_llm.providers.codec import Ask
+from unified_llm.rules import Rules
 from unified_llm.runtime import Runtime
 from unified_llm.target import Target
 from unified_llm.types import Attempt, EmbeddingRequest, EmbeddingResponse, LLMRequest, LLMResponse, ModelsRequest
-
-_log = logging.getLogger("unified_llm")
 
 _FOREVER = float("inf")
 
@@ -55,17 +54,30 @@ def begin(
     ask: Ask,
     chain: Sequence[Target],
     runtime: Runtime,
+    rules: Rules,
     *,
-    deadline: float | None,
+    hedges: HedgeBudget,
     observe: Callable[[Attempt], None] | None,
+    unlist: Callable[[Target], None],
 ) -> Question:
     """Sort out who can serve the request.
 
+    Args:
+        ask: What is asked.
+        chain: Whom it may be asked of, in order.
+        runtime: Clock and chance.
+        rules: The rules of this call.
+        hedges: What bounds the client's hedges.
+        observe: The user's callback for attempts.
+        unlist: Told of a target whose provider has no such model.
+
     Raises:
         UnsupportedOperationError: No target can.
-        ValidationError: The only targets that could have no model.
+        ValidationError: A target that might has no model.
     """
-    trace = Trace(_observer(observe))
+    if rules.timeout is not None:
+        chain = [_hurried(target, rules.timeout) for target in chain]
+    trace = Trace(_observer(runtime, journal.observer(observe)))
     able: list[Target] = []
     nameless = False
     for target in chain:
@@ -79,7 +91,9 @@ def begin(
     if not able:
         told = "; ".join(f"{each.target}: {each.reason}" for each in trace.attempts)
         if nameless:
-            raise ValidationError(f'No target has a model: pass model="..." ({told}).', attempts=trace.attempts)
+            raise ValidationError(
+                f'No target can serve this request ({told}). Name the model: pass model="...".', attempts=trace.attempts
+            )
         raise UnsupportedOperationError(
             f"No target can serve this request ({told}). Add a fallback that can.", attempts=trace.attempts
         )
@@ -87,42 +101,40 @@ def begin(
     policy = Call(
         targets=able,
         streaming=isinstance(ask, LLMRequest) and ask.stream,
-        deadline=_FOREVER if deadline is None else started + deadline,
-        health=registry.HEALTH,
+        deadline=_FOREVER if rules.deadline is None else started + rules.deadline,
+        health=registry.current(),
         now=runtime.now,
         random=runtime.random,
         trace=trace,
+        failover=rules.failover_on,
+        hedging=Hedging(rules.hedge_after, hedges) if rules.hedge_after and _hedgeable(ask, able) else None,
+        unlist=unlist,
     )
-    return Question(ask, chain, policy, started, deadline)
+    return Question(ask, chain, policy, started, rules.deadline)
 
 
-def take_limits(overrides: dict[str, Any]) -> dict[str, Any]:
-    """Take ``timeout`` and ``deadline`` of this call out of what the user passed; the rest are request fields.
+def _observer(runtime: Runtime, observe: Callable[[Attempt], None]) -> Callable[[Attempt], None]:
+    if (watch := runtime.observe) is None:
+        return observe
 
-    Raises:
-        ValidationError: One of them is not greater than 0.
-    """
-    limits: dict[str, Any] = {name: overrides.pop(name) for name in ("timeout", "deadline") if name in overrides}
-    for name, seconds in limits.items():
-        if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
-            raise ValidationError(f"{name} must be greater than 0 seconds.")
-    return limits
+    def told(attempt: Attempt) -> None:
+        watch(attempt)
+        observe(attempt)
+
+    return told
 
 
-def checked_deadline(deadline: float | None) -> float | None:
-    """A client's deadline.
-
-    Raises:
-        ConfigurationError: It is not greater than 0.
-    """
-    if deadline is None or (isinstance(deadline, (int, float)) and deadline > 0):
-        return deadline
-    raise ConfigurationError("deadline must be greater than 0 seconds, or None for no limit.")
-
-
-def hurried(target: Target, timeout: float) -> Target:
+def _hurried(target: Target, timeout: float) -> Target:
     """The same target with another limit for each attempt, in seconds."""
     return replace(target, timing=replace(target.timing, first_token=timeout, whole=timeout, fixed=True))
+
+
+def _hedgeable(ask: Ask, able: Sequence[Target]) -> bool:
+    """Whether asking twice changes nothing but the bill: a provider's own tools may act, and stored answers stay."""
+    if not isinstance(ask, LLMRequest):
+        return False
+    bodies = (ask.extra_body, *(target.extra_body for target in able))
+    return all(tool.builtin is None for tool in ask.tools) and not any(body.get("store") for body in bodies)
 
 
 def _wrong_space(ask: Ask, target: Target, able: Sequence[Target]) -> str | None:
@@ -145,9 +157,9 @@ def finish(question: Question, value: Any, defeat: Defeat | None) -> Any:
     trace = question.policy.trace
     if defeat is not None:
         raise errors.from_defeat(defeat, trace.attempts, question.deadline)
-    registry.log_failover(trace)
     attempts = tuple(trace.attempts)
     answer = value.value if isinstance(value, Done) else value
+    journal.log_answer(trace, getattr(answer, "usage", None), question.policy.now() - question.started)
     if isinstance(answer, LLMResponse):
         return _finish_chat(question, answer, attempts)
     if isinstance(answer, EmbeddingResponse):
@@ -187,17 +199,3 @@ def _finish_embedding(
         model=answer.model or (served.model if served else ""),
         attempts=attempts,
     )
-
-
-def _observer(on_attempt: Callable[[Attempt], None] | None) -> Callable[[Attempt], None]:
-    if on_attempt is None:
-        return registry.log_attempt
-
-    def observe(attempt: Attempt) -> None:
-        registry.log_attempt(attempt)
-        try:
-            on_attempt(attempt)
-        except Exception as problem:  # noqa: BLE001 - a user's callback must not cost them the answer
-            _log.warning("on_attempt raised %s; the call goes on", type(problem).__name__)
-
-    return observe

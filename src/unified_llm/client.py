@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from unified_llm import call, request, resolve, runtime, secret
 from unified_llm.call import Question
 from unified_llm.config import LLMConfig, read_fallbacks
+from unified_llm.connections import Connections
 from unified_llm.discovery import Catalogue, Models
 from unified_llm.drive import AsyncDrive, Drive
 from unified_llm.exceptions import LLMError
-from unified_llm.exchange import AsyncExchange, Exchange, ForeignModel
+from unified_llm.exchange import ForeignModel
 from unified_llm.listing import Gathered, Pages, Place, places
+from unified_llm.outcome import FailureKind
+from unified_llm.policy.budget import HedgeBudget
 from unified_llm.policy.plan import plan
 from unified_llm.providers.codec import Ask
-from unified_llm.providers.table import codec_for
 from unified_llm.resolve import Resolved
+from unified_llm.rules import DEADLINE, Rules, check_stream_break
 from unified_llm.stream import AsyncStream, Stream
 from unified_llm.target import Target
+from unified_llm.telemetry import AsyncWatchedDrive, WatchedDrive, awatched, watched
 from unified_llm.types import Attempt, EmbeddingResponse, LLMResponse, ModelInfo
 
-if TYPE_CHECKING:
-    from unified_llm.transport import Transport
+_log = logging.getLogger("unified_llm")
 
-DEADLINE: Final = 600.0
 _MOST_NAMED: Final = 256
 
 
@@ -41,8 +43,17 @@ class LLMClient:
         config: A model string (``openai/gpt-5-mini``), an ``LLMConfig``, or a mapping of its fields.
         fallbacks: Further targets, in order, after those of the configuration.
         deadline: Seconds for a whole call, all attempts and waits included; None for no limit.
+        hedge_after: For asynchronous chat: ask another target as well when so many seconds have brought no first chunk
+            (or no whole answer, without streaming), and take the first to come. In at most 5 % of calls; the other
+            attempt may be billed.
+        failover_on: What fails over, where that is not to be as usual: kinds of failure (``attempt.outcome``) mapped to
+            True or False. ``{"filter": True}`` tries another target when a content filter blocked the prompt;
+            ``{"rate_limit": False}`` raises what is not cured by asking the same target again.
+        on_stream_break: ``raise`` is all there is: a stream that broke after its first chunk raises
+            ``StreamInterruptedError``.
         skip_unconfigured: Leave out targets whose key or extra is missing, with one warning each, rather than refuse.
-        on_attempt: Called after each attempt; what it raises is logged and ignored.
+        on_attempt: Called after each attempt; what it raises is logged and ignored. A client is pickled with it, so
+            for that it must be a function of a module: no lambda can be pickled.
         **fields: Fields of ``LLMConfig``, where ``config`` is a model string.
 
     Raises:
@@ -58,6 +69,9 @@ class LLMClient:
         *,
         fallbacks: Sequence[str | LLMConfig | Mapping[str, Any] | ForeignModel] = (),
         deadline: float | None = DEADLINE,
+        hedge_after: float | None = None,
+        failover_on: Mapping[FailureKind, bool] | None = None,
+        on_stream_break: str = "raise",
         skip_unconfigured: bool = False,
         on_attempt: Callable[[Attempt], None] | None = None,
         **fields: Any,
@@ -66,7 +80,8 @@ class LLMClient:
         secret.hide(fields)
         self._config = LLMConfig.read(config, fields)
         self._fallbacks = read_fallbacks(fallbacks)
-        self._deadline = call.checked_deadline(deadline)
+        self._rules = Rules.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
+        check_stream_break(on_stream_break)
         self._skip_unconfigured = skip_unconfigured
         self._on_attempt = on_attempt
         self._prepare()
@@ -75,8 +90,9 @@ class LLMClient:
         self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
         self._named: dict[str, Resolved] = {}
         self._catalogue = Catalogue()
-        self._lock = threading.Lock()
-        self._http: Transport | None = None
+        self._connections = Connections()
+        self._hedges = HedgeBudget()
+        self._told_unhedged = False
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -95,7 +111,7 @@ class LLMClient:
         Args:
             prompt: A string, a list of messages, an ``LLMRequest``, or a dict with ``messages`` and request fields.
             **overrides: Request fields for this call (``model``, ``temperature``, ``tools`` ...), ``timeout`` (seconds
-                for an attempt) and ``deadline`` (seconds for the call).
+                for an attempt), ``deadline`` (seconds for the call), ``hedge_after``, ``failover_on``.
 
         Raises:
             ValidationError: The request is wrong.
@@ -137,7 +153,7 @@ class LLMClient:
         Args:
             texts: One text or several.
             **overrides: ``model``, ``dimensions``, ``purpose`` (``query`` or ``document``), ``extra_body``,
-                ``timeout``, ``deadline``.
+                ``timeout``, ``deadline``, ``failover_on``.
         """
         answer: EmbeddingResponse = self._answer(self._embedding(texts, overrides))
         return answer
@@ -203,32 +219,40 @@ class LLMClient:
     def _fetch(self, place: Place) -> Models:
         pages = Pages()
         while (ask := pages.next) is not None:
-            pages.read(self._answer(self._question(ask, (place.target,), {})))
+            pages.read(self._answer(self._question(ask, (place.target,), self._rules)))
         return pages.models
 
     async def _afetch(self, place: Place) -> Models:
         pages = Pages()
         while (ask := pages.next) is not None:
-            pages.read(await self._aanswer(self._question(ask, (place.target,), {})))
+            pages.read(await self._aanswer(self._question(ask, (place.target,), self._rules)))
         return pages.models
 
     # One call
 
     def _chat(self, prompt: request.Prompt, overrides: dict[str, Any], *, stream: bool) -> Question:
-        limits = call.take_limits(overrides)
+        rules = self._rules.of_call(overrides, chat=True)
         ask = request.chat(prompt, overrides, stream=stream)
-        return self._question(ask, self._targets(ask.model), limits)
+        return self._question(ask, self._targets(ask.model), rules)
 
     def _embedding(self, texts: str | Sequence[str], overrides: dict[str, Any]) -> Question:
-        limits = call.take_limits(overrides)
+        rules = self._rules.of_call(overrides, chat=False)
         ask = request.embedding(texts, overrides)
-        return self._question(ask, self._targets(ask.model), limits)
+        return self._question(ask, self._targets(ask.model), rules)
 
-    def _question(self, ask: Ask, targets: Sequence[Target], limits: Mapping[str, Any]) -> Question:
-        deadline = limits.get("deadline", self._deadline)
-        timeout = limits.get("timeout")
-        chain = targets if timeout is None else [call.hurried(target, timeout) for target in targets]
-        return call.begin(ask, chain, runtime.current(), deadline=deadline, observe=self._on_attempt)
+    def _question(self, ask: Ask, targets: Sequence[Target], rules: Rules) -> Question:
+        return call.begin(
+            ask,
+            targets,
+            runtime.current(),
+            rules,
+            hedges=self._hedges,
+            observe=self._on_attempt,
+            unlist=self._unlist,
+        )
+
+    def _unlist(self, target: Target) -> None:
+        self._catalogue.drop(Place(target, ttl=0.0).key, target.model)
 
     def _targets(self, model: str | None) -> Sequence[Target]:
         if model is None:
@@ -256,50 +280,29 @@ class LLMClient:
             await drive.close()
         return call.finish(question, value, drive.defeat)
 
-    def _drive(self, question: Question) -> Drive:
-        return Drive(plan(question.policy), lambda target: self._exchange(question, target), runtime.current())
+    def _drive(self, question: Question) -> Drive | WatchedDrive:
+        if question.policy.hedging:  # which takes two attempts at once
+            question.policy.hedging = None
+            if not self._told_unhedged:
+                self._told_unhedged = True
+                _log.warning("hedge_after has no effect on synchronous calls; asynchronous ones are hedged")
+        drive = Drive(plan(question.policy), partial(self._connections.exchange, question.ask), runtime.current())
+        return watched(drive, question)
 
-    def _adrive(self, question: Question) -> AsyncDrive:
-        return AsyncDrive(plan(question.policy), lambda target: self._aexchange(question, target), runtime.current())
-
-    def _exchange(self, question: Question, target: Target) -> Exchange:
-        if make := runtime.current().exchange:
-            return make(question.ask, target)
-        if (edge := _edge(target)) is not None:
-            inside: Exchange = edge.exchange(question.ask)
-            return inside
-        return self._transport.exchange(codec_for(target.wire), question.ask, target)
-
-    def _aexchange(self, question: Question, target: Target) -> AsyncExchange:
-        if make := runtime.current().aexchange:
-            return make(question.ask, target)
-        if (edge := _edge(target)) is not None:
-            inside: AsyncExchange = edge.aexchange(question.ask)
-            return inside
-        return self._transport.aexchange(codec_for(target.wire), question.ask, target)
-
-    @property
-    def _transport(self) -> Transport:
-        if self._http is None:
-            with self._lock:
-                if self._http is None:
-                    # Here rather than above: httpx takes longer to import than all the rest.
-                    from unified_llm.transport import Transport
-
-                    self._http = Transport()
-        return self._http
+    def _adrive(self, question: Question) -> AsyncDrive | AsyncWatchedDrive:
+        connect = partial(self._connections.aexchange, question.ask)
+        drive = AsyncDrive(plan(question.policy), connect, runtime.current())
+        return awatched(drive, question)
 
     # Life
 
     def close(self) -> None:
         """Close every connection. The client may be used again; it then makes new ones."""
-        if self._http is not None:
-            self._http.close()
+        self._connections.close()
 
     async def aclose(self) -> None:
         """As ``close``, for those of the running event loop too."""
-        if self._http is not None:
-            await self._http.aclose()
+        await self._connections.aclose()
 
     def __enter__(self) -> Self:
         """Close at the end of the block."""
@@ -321,7 +324,7 @@ class LLMClient:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the configuration: no key, no connection, nothing learned."""
-        kept = ("_config", "_fallbacks", "_deadline", "_skip_unconfigured", "_on_attempt")
+        kept = ("_config", "_fallbacks", "_rules", "_skip_unconfigured", "_on_attempt")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -334,14 +337,3 @@ class LLMClient:
         copy = type(self).__new__(type(self))
         copy.__setstate__(self.__getstate__())
         return copy
-
-
-def _edge(target: Target) -> Any:
-    """What answers without HTTP, if this target does."""
-    if target.wire == "foreign":
-        return target.foreign
-    if target.wire == "mlx":
-        from unified_llm.mlx.chat import MLXModel
-
-        return MLXModel(target)
-    return None

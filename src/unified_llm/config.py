@@ -167,6 +167,8 @@ class LLMConfig(pydantic.BaseModel):
             super().__init__(**fields)
         except pydantic.ValidationError as invalid:
             problem = _say(invalid)
+        except RecursionError:
+            problem = "fallbacks holds itself, or goes too deep."
         if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
             raise ConfigurationError(problem)
 

@@ -1,4 +1,7 @@
-"""Model lists, kept for a while: one request however many ask, from threads and tasks alike."""
+"""Model lists, kept for a while: one request however many ask, from threads and tasks alike.
+
+Where state is shared, a list that another process asked for will do as well.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import threading
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from unified_llm import sharing
 from unified_llm.types import ModelInfo
 
 Models = tuple[ModelInfo, ...]
@@ -23,18 +27,24 @@ class _AbandonedError(Exception):
 class _Kept:
     models: Models
     until: float
+    now: Callable[[], float]  # the clock of that instant
 
 
 class Catalogue:
     """A cache of model lists with a time to live, in seconds of the clock that is passed in.
 
-    Whoever comes first for a key asks; the others wait for that answer. Failures are not kept.
+    Whoever comes first for a key asks; the others wait for that answer. Failures are not kept. A list that came by
+    another clock is no longer fresh: that clock was a test's.
     """
 
     def __init__(self) -> None:
         """An empty catalogue."""
         self._kept: dict[Hashable, _Kept] = {}
+        # What was forgotten is asked for anew, whatever other processes still have. A key is as old as its last list.
+        self._age = 0
+        self._ages: dict[Hashable, int] = {}
         self._begin()
+        sharing.begin()
 
     def _begin(self) -> None:
         self._process = os.getpid()
@@ -44,7 +54,7 @@ class Catalogue:
     def get(self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Models]) -> Models:
         """The models of ``key``, asked for through ``fetch`` unless a fresh list is at hand."""
         while True:
-            found, leads = self._look(key, now())
+            found, leads = self._look(key, now)
             if isinstance(found, tuple):
                 return found
             if not leads:
@@ -54,11 +64,15 @@ class Catalogue:
                     return found.result()
                 continue
             try:
-                models = fetch()
+                courier = sharing.courier()
+                shared = courier.find(key, ttl) if courier and self._trusts(key) else None
+                models, age = shared or (fetch(), 0.0)
             except BaseException as problem:
                 self._fail(key, found, problem)
                 raise
-            self._keep(key, found, models, now() + ttl)
+            self._keep(key, found, _Kept(models, now() + ttl - age, now))
+            if courier and not shared:
+                courier.keep(key, models, ttl)
             return models
 
     async def aget(
@@ -66,7 +80,7 @@ class Catalogue:
     ) -> Models:
         """As ``get``."""
         while True:
-            found, leads = self._look(key, now())
+            found, leads = self._look(key, now)
             if isinstance(found, tuple):
                 return found
             if not leads:
@@ -74,11 +88,15 @@ class Catalogue:
                     return await asyncio.wrap_future(found)
                 continue
             try:
-                models = await fetch()
+                courier = sharing.courier()
+                shared = await courier.afind(key, ttl) if courier and self._trusts(key) else None
+                models, age = shared or (await fetch(), 0.0)
             except BaseException as problem:
                 self._fail(key, found, problem)
                 raise
-            self._keep(key, found, models, now() + ttl)
+            self._keep(key, found, _Kept(models, now() + ttl - age, now))
+            if courier and not shared:
+                courier.keep(key, models, ttl)
             return models
 
     def forget(self, key: Hashable | None = None) -> None:
@@ -86,10 +104,18 @@ class Catalogue:
         with self._lock:
             if key is None:
                 self._kept.clear()
+                self._age += 1
             else:
                 self._kept.pop(key, None)
+                self._ages[key] = -1
 
-    def _look(self, key: Hashable, now: float) -> tuple[Models | Future[Models], bool]:
+    def drop(self, key: Hashable, model: str) -> None:
+        """Take one model out of a list: its provider says that there is none."""
+        with self._lock:
+            if kept := self._kept.get(key):
+                self._kept[key] = replace(kept, models=tuple(each for each in kept.models if each.id != model))
+
+    def _look(self, key: Hashable, now: Callable[[], float]) -> tuple[Models | Future[Models], bool]:
         """What is at hand: a fresh list, or an answer to wait for, or (True) one that the caller must bring about."""
         if (
             self._process != os.getpid()
@@ -97,7 +123,7 @@ class Catalogue:
             self._begin()
         with self._lock:
             kept = self._kept.get(key)
-            if kept and kept.until > now:
+            if kept and kept.now == now and kept.until > now():
                 return kept.models, False
             asking = self._asking.get(key)
             if asking:
@@ -106,11 +132,17 @@ class Catalogue:
             asking.set_running_or_notify_cancel()  # so that a waiting task that is cancelled cannot cancel it for all
             return asking, True
 
-    def _keep(self, key: Hashable, asking: Future[Models], models: Models, until: float) -> None:
+    def _trusts(self, key: Hashable) -> bool:
+        """Whether the list of another process will do: not where it could be the one that was forgotten here."""
         with self._lock:
-            self._kept[key] = _Kept(models, until)
+            return self._ages.get(key, 0) == self._age
+
+    def _keep(self, key: Hashable, asking: Future[Models], kept: _Kept) -> None:
+        with self._lock:
+            self._kept[key] = kept
+            self._ages[key] = self._age
             del self._asking[key]
-        asking.set_result(models)
+        asking.set_result(kept.models)
 
     def _fail(self, key: Hashable, asking: Future[Models], problem: BaseException) -> None:
         with self._lock:

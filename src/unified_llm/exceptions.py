@@ -88,6 +88,12 @@ class LLMError(Exception):
         self.detail = detail
         self.attempts: tuple[Attempt, ...] = tuple(attempts)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of an error at the end of a cell."""
+        from unified_llm import notebook
+
+        return notebook.error(type(self).__name__, str(self), self.attempts)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without ``detail``, and without what cannot travel (causes, tracebacks)."""
         state = {name: value for name, value in self.__dict__.items() if name not in {"detail", "raw"}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 FailureKind: TypeAlias = Literal[
     # Nothing reached the provider.
@@ -44,6 +44,8 @@ FailureKind: TypeAlias = Literal[
     "oversized",  # a body or an event beyond the bound
 ]
 
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -64,13 +66,20 @@ class Failure:
     code: str | None = None
     detail: str | None = field(default=None, repr=False)
     request_id: str | None = None
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, repr=False)
     retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The terminal event was seen: ``value`` is the whole answer, or the last chunk of a stream."""
+    """The terminal event was seen.
+
+    Attributes:
+        value: The whole answer, or the last chunk of a stream.
+        request_id: The provider's identifier of this exchange.
+        headers: As those of a ``Failure``: an answer may be the last that a rate limit allows.
+    """
 
     value: Any
     request_id: str | None = None
+    headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, repr=False)

@@ -1,27 +1,24 @@
-"""The one registry of this process, and the log lines that go with it."""
+"""The one registry of this process."""
 
 from __future__ import annotations
 
-import logging
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Final
 
-from unified_llm import runtime
-from unified_llm.policy.breaker import State
+from unified_llm import journal, runtime
 from unified_llm.policy.health import Health
-from unified_llm.policy.trace import Trace
-from unified_llm.types import Attempt
 
-_log = logging.getLogger("unified_llm")
-
-
-def _log_change(target: str, before: State, after: State) -> None:
-    _log.warning("%s: breaker %s -> %s", target, before, after, extra={"target": target, "state": after})
-
-
-HEALTH: Final = Health(_log_change)
+HEALTH: Final = Health(journal.log_breaker)
+_apart: Health | None = None
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=HEALTH.renew_lock)
+
+
+def current() -> Health:
+    """The registry in use: that of the process, except in ``apart``."""
+    return HEALTH if _apart is None else _apart
 
 
 def health_snapshot() -> list[dict[str, Any]]:
@@ -31,27 +28,20 @@ def health_snapshot() -> list[dict[str, Any]]:
         One plain dict for each: ``target``, ``state`` (``closed``, ``open``, ``half_open``), ``failures`` in a row,
         ``retry_budget`` (tokens, 10 when full), ``retry_in`` (seconds until an open breaker lets a probe through).
     """
-    return HEALTH.snapshot(runtime.current().now())
+    return current().snapshot(runtime.current().now())
 
 
 def reset_health() -> None:
     """Forget every outcome, breaker, budget and hold of this process."""
-    HEALTH.reset()
+    current().reset()
 
 
-def log_attempt(attempt: Attempt) -> None:
-    """One line for each attempt, INFO where it failed, else DEBUG; nothing in it could be a key or a prompt."""
-    level = logging.DEBUG if attempt.outcome in {"ok", "skipped", "cancelled"} else logging.INFO
-    if _log.isEnabledFor(level):
-        facts = {name: getattr(attempt, name) for name in ("target", "outcome", "status", "request_id", "seconds")}
-        _log.log(level, "%s: %s after %.3f s", attempt.target, attempt.outcome, attempt.seconds, extra=facts)
-
-
-def log_failover(trace: Trace) -> None:
-    """One WARNING when another target answered than one that was asked before it: a dead primary must be visible."""
-    served = trace.served
-    # By identity: the same model in another region has the same name.
-    failed = {target.name: kind for target, kind in trace.failed if target is not served}
-    if served and failed:
-        told = ", ".join(f"{target} ({kind})" for target, kind in failed.items())
-        _log.warning("%s answered in place of %s", served.name, told, extra={"target": served.name})
+@contextmanager
+def apart() -> Generator[None]:
+    """An empty registry for the calls that begin in this block; outside of it, nothing is learned from them."""
+    global _apart  # noqa: PLW0603 - set here alone
+    before, _apart = _apart, Health(journal.log_breaker)
+    try:
+        yield
+    finally:
+        _apart = before

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unified_llm.exchange import AsyncExchange, Exchange
     from unified_llm.providers.codec import Ask
     from unified_llm.target import Target
+    from unified_llm.types import Attempt
 
 
 def _sleep(until: float) -> None:
@@ -39,6 +40,7 @@ class Runtime:
         random: A uniform draw from 0 to 1.
         exchange: Makes the attempt in place of the real transport, or None.
         aexchange: The same for asynchronous callers.
+        observe: Told of each attempt of every call, as the call records it, or None. It must not raise.
     """
 
     now: Callable[[], float] = time.monotonic
@@ -47,6 +49,7 @@ class Runtime:
     random: Callable[[], float] = random.random
     exchange: Callable[[Ask, Target], Exchange] | None = None
     aexchange: Callable[[Ask, Target], AsyncExchange] | None = None
+    observe: Callable[[Attempt], None] | None = None
 
 
 _current = Runtime()

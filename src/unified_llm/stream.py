@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from unified_llm import errors, registry
+from unified_llm import errors, journal, notebook
 from unified_llm.call import Question
-from unified_llm.drive import END, AsyncDrive, Drive
+from unified_llm.drive import END, AsyncDrive, Drive, finish_now
 from unified_llm.exceptions import LLMError
 from unified_llm.outcome import Done
 from unified_llm.policy.standing import Defeat
+from unified_llm.telemetry import AsyncWatchedDrive, WatchedDrive
 from unified_llm.types import Attempt, LLMChunk, Usage
 
 
@@ -40,6 +39,10 @@ class _Streaming:
         """Nothing of the answer."""
         return f"<{type(self).__name__} of {len(self._texts)} chunks so far>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: nothing of the answer either."""
+        return notebook.stream(type(self).__name__, len(self._texts), self.attempts)
+
     def _take(self, value: Any) -> LLMChunk:
         chunk: LLMChunk = value.value if type(value) is Done else value
         if chunk.content:
@@ -48,7 +51,8 @@ class _Streaming:
             self._usage = chunk.usage
         if type(value) is not Done:
             return chunk
-        registry.log_failover(self._trace)
+        policy = self._question.policy
+        journal.log_answer(self._trace, chunk.usage, policy.now() - self._question.started)
         served = self._trace.served
         return replace(
             chunk,
@@ -67,7 +71,7 @@ class _Streaming:
 class Stream(_Streaming):
     """Chunks of an answer, for synchronous callers. Nothing is sent before the first chunk is asked for."""
 
-    def __init__(self, drive: Drive, question: Question) -> None:
+    def __init__(self, drive: Drive | WatchedDrive, question: Question) -> None:
         """Made by ``LLMClient.stream``."""
         super().__init__(question)
         self._drive = drive
@@ -112,7 +116,7 @@ class Stream(_Streaming):
 class AsyncStream(_Streaming):
     """Chunks of an answer, for asynchronous callers. Nothing is sent before the first chunk is asked for."""
 
-    def __init__(self, drive: AsyncDrive, question: Question) -> None:
+    def __init__(self, drive: AsyncDrive | AsyncWatchedDrive, question: Question) -> None:
         """Made by ``LLMClient.astream``."""
         super().__init__(question)
         self._drive = drive
@@ -154,11 +158,3 @@ class AsyncStream(_Streaming):
         """A stream that nobody holds any more gives its connection back, without waiting for anything."""
         if drive := getattr(self, "_drive", None):
             finish_now(drive.close)
-
-
-def finish_now(close: Callable[[], Any]) -> None:
-    """Run a coroutine function that has no reason to wait, where nobody can await: in the garbage collector."""
-    coroutine = close()
-    with suppress(StopIteration, RuntimeError):
-        coroutine.send(None)
-    coroutine.close()

@@ -119,8 +119,9 @@ class Attempt:
         waited: Seconds slept before it (back-off, Retry-After).
         first_token: Seconds until the first chunk of a stream, or None.
         request_id: The provider's identifier of this exchange.
-        reason: Why it was skipped, or the provider's error code.
+        reason: Why it was skipped, the provider's error code, or ``hedged``: another attempt was faster.
         maybe_billed: The provider may charge for it although nothing came of it.
+        retry: The same target had been asked before in the same call.
     """
 
     target: str
@@ -132,6 +133,7 @@ class Attempt:
     request_id: str | None = None
     reason: str | None = None
     maybe_billed: bool = False
+    retry: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """A plain dict for metadata and JSON; fields that say nothing are left out."""
@@ -177,6 +179,12 @@ class LLMResponse:
     fallback_provider: str | None = None
     attempts: tuple[Attempt, ...] = ()
     raw: Any = field(default=None, repr=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the attempts, and nothing of the answer."""
+        from unified_llm import notebook
+
+        return notebook.response(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ def test_prompts_come_in_many_forms_and_mean_the_same() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.case(50)
 def test_a_deadline_bounds_the_whole_call(way: Way) -> None:
     world = World({GPT: [[Pause()]], HAIKU: [[Pause()]]})
     with world.running():
@@ -183,6 +184,7 @@ def test_a_model_that_cannot_be_is_refused_before_anyone_is_asked(model: str) ->
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.case(52)
 def test_a_target_that_cannot_serve_the_request_is_skipped_and_never_asked(way: Way) -> None:
     world = World({GPT: [say("Hello")]})
     with world.running():

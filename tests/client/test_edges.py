@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
 from tests.client.asking import GPT, HAIKU, WAYS, Way, told
 from unified_llm import LLMClient, runtime
+from unified_llm.connections import Connections
 from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.exchange import Event
+from unified_llm.messages import Message
 from unified_llm.outcome import Done, Failure
 from unified_llm.target import CHAT, Feature
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
+
+if TYPE_CHECKING:
+    from unified_llm.transport.blocking import BlockingExchange
+    from unified_llm.transport.loops import LoopExchange
 
 
 class Chat:
@@ -71,6 +77,7 @@ class AsyncChatExchange:
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.case(63)
 def test_a_request_that_cannot_be_written_is_the_callers_mistake_and_goes_to_nobody(way: Way) -> None:
     def refuse(*_: object) -> NoReturn:
         raise ValidationError("temperature= holds a value that JSON has no word for.")
@@ -121,3 +128,17 @@ async def test_closing_twice_or_before_any_call_is_no_mistake() -> None:
     client.close()
     await client.aclose()
     await client.aclose()
+
+
+async def test_connections_are_made_once_and_closed_with_their_client() -> None:
+    connections, ask = Connections(), LLMRequest((Message.user("Hello?"),))
+    connections.close()
+    (target,) = LLMClient("ollama/llama2").targets
+    first, second = (cast("LoopExchange", connections.aexchange(ask, target)) for _ in range(2))
+    blocking = cast("BlockingExchange", connections.exchange(ask, target))
+    assert first._pool is second._pool
+    shelves = (first._pool.shelf, blocking._pool.shelf)
+    assert [shelf.closed for shelf in shelves] == [False, False]
+    await connections.aclose()
+    assert [shelf.closed for shelf in shelves] == [True, True]
+    connections.close()

@@ -104,6 +104,7 @@ def test_every_provider_of_the_chain_is_asked_once_in_its_order(listed: Any) -> 
     assert world.names == [OPENAI, ANTHROPIC]
 
 
+@pytest.mark.case(55)
 def test_a_list_of_several_pages_is_read_to_its_end_but_not_for_ever(listed: Any) -> None:
     world = World(
         {OPENAI: [page(MODELS[0], cursor="next"), page(MODELS[1])], ANTHROPIC: [page(*OTHERS, cursor="again")]}
@@ -317,7 +318,7 @@ def test_one_list_can_be_forgotten_and_the_others_stay() -> None:
         return MODELS
 
     for key in ("a", "b", "a", "b"):
-        catalogue.get(key, 60.0, lambda: 0.0, partial(fetch, key))
+        catalogue.get(key, 60.0, float, partial(fetch, key))  # for whom it is always 0.0
         if fetched == ["a", "b"]:
             catalogue.forget("a")
     assert fetched == ["a", "b", "a"]

@@ -8,8 +8,10 @@ import pytest
 
 from tests.client.asking import CANARY, GPT, HAIKU, PROMPT, WAYS, Way, told
 from tests.scripts import World, say
-from unified_llm import LLMClient, LLMConfig, health_snapshot
+from unified_llm import LLMClient, LLMConfig, Message, health_snapshot
+from unified_llm.journal import log_attempt
 from unified_llm.outcome import Failure
+from unified_llm.types import Attempt
 
 DEAD = Failure("server", 503, detail=f"{CANARY} overloaded", request_id="req-1")
 
@@ -28,25 +30,58 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_failover_is_a_warning_a_failed_attempt_information_and_the_rest_for_debugging(
+def test_a_failover_is_a_warning_a_retry_information_and_the_rest_for_debugging(
     way: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
     with World({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
         told(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert lines(caplog) == [
-        (logging.INFO, f"{GPT}: server after 0.010 s"),
-        (logging.INFO, f"{GPT}: server after 0.010 s"),
+        (logging.DEBUG, f"{GPT}: server after 0.010 s"),
+        (logging.INFO, f"{GPT}: server after 0.010 s, asked again after a wait of 0.125 s"),
         (logging.DEBUG, f"{HAIKU}: ok after 0.010 s"),
         (logging.WARNING, f"{HAIKU} answered in place of {GPT} (server)"),
     ]
-    facts = vars(ours(caplog)[0])
-    assert (facts["target"], facts["outcome"], facts["status"], facts["request_id"]) == (GPT, "server", 503, "req-1")
+    first, again, last, answered = (vars(each) for each in ours(caplog))
+    assert [each["target"] for each in (first, again, last, answered)] == [GPT, GPT, HAIKU, HAIKU]
+    assert (first["outcome"], first["status"], first["request_id"], first["retry"]) == ("server", 503, "req-1", False)
+    assert (again["seconds"], again["waited"], again["retry"]) == (pytest.approx(0.01), 0.125, True)
+    assert last["first_token"] == (pytest.approx(0.01) if "stream" in way else None)
+    assert (answered["prompt_tokens"], answered["completion_tokens"], answered["attempts"]) == (7, 3, 3)
+    assert answered["seconds"] == pytest.approx(0.155)
 
 
 def test_an_answer_after_a_blip_is_no_failover(caplog: pytest.LogCaptureFixture) -> None:
     with World({GPT: [DEAD, say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert max(level for level, _ in lines(caplog)) == logging.INFO
+    assert lines(caplog)[-1] == (logging.DEBUG, f"{GPT} answered after 0.145 s")
+
+
+def test_tokens_are_told_only_where_the_provider_counted_them(caplog: pytest.LogCaptureFixture) -> None:
+    with World({GPT: [say("Hello", usage=None)]}).running():
+        LLMClient(GPT).generate("Hello?")
+    assert "prompt_tokens" not in vars(ours(caplog)[-1])
+
+
+def test_a_target_that_is_passed_over_is_told_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    picture = Message.user("What is this?", images=["https://example.com/cat.png"])
+    with World({GPT: [say("Hello")]}).running():
+        LLMClient("deepseek/deepseek-chat", fallbacks=[GPT], api_key="sk-x").generate([picture])
+    assert lines(caplog)[0] == (logging.DEBUG, "deepseek/deepseek-chat: skipped, it cannot read images by URL")
+    assert vars(ours(caplog)[0])["outcome"] == "skipped"
+
+
+def test_an_attempt_that_was_given_up_is_told_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    log_attempt(Attempt(GPT, "cancelled", seconds=2.0, reason="hedged"))
+    log_attempt(Attempt(GPT, "cancelled", seconds=2.0))
+    assert [line for _, line in lines(caplog)] == [f"{GPT}: cancelled, hedged", f"{GPT}: cancelled after 2.000 s"]
+
+
+def test_the_providers_own_code_is_in_no_line_and_no_field(caplog: pytest.LogCaptureFixture) -> None:
+    with World({GPT: [Failure("auth", 401, code=CANARY)], HAIKU: [say("Hello")]}).running():
+        LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
+    assert len(lines(caplog)) == 3
+    assert not [each for each in ours(caplog) if CANARY in str(vars(each))]
 
 
 def test_a_failover_to_the_same_model_in_another_region_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -72,9 +107,9 @@ def test_a_breaker_that_opens_or_closes_is_a_warning(caplog: pytest.LogCaptureFi
 
 
 def test_nothing_is_logged_below_the_level_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.WARNING, logger="unified_llm")
     with World({GPT: [DEAD, say("Hello")]}).running():
-        LLMClient(GPT).generate("Hello?")
+        LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert lines(caplog) == []
 
 

@@ -12,9 +12,9 @@ import pytest
 from tests.client.asking import CANARY, GPT, HAIKU
 from tests.scripts import USAGE, Attempt, Pause, World, say
 from unified_llm import LLMClient, health_snapshot, reset_health
+from unified_llm.drive import finish_now
 from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError
 from unified_llm.outcome import Done, Failure
-from unified_llm.stream import finish_now
 from unified_llm.types import LLMChunk
 
 DEAD = Failure("server", 503)
@@ -200,6 +200,7 @@ def test_what_would_have_to_wait_is_not_waited_for_in_the_garbage_collector() ->
 
 
 @pytest.mark.parametrize("way", ["agenerate", "astream"])
+@pytest.mark.case(44)
 async def test_a_call_can_be_cancelled_at_any_await(way: str) -> None:
     script: list[Attempt] = [DEAD, Failure("rate_limit", 429, headers={"retry-after": "1"}), say("Hello to you")]
     cancelled = 0

@@ -39,12 +39,12 @@ PLAIN: Final = frozenset({
     "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs",
 })  # fmt: skip
 # What the client takes beside the request.
-_LIMITS: Final = frozenset({"deadline", "timeout"})
+_RULES: Final = frozenset({"deadline", "failover_on", "hedge_after", "timeout"})
 # What LangChain adds for its own use, and what only says how the method is called.
 _NOT_SENT: Final = frozenset({"stream", "stream_usage"})
 
 # Every name that a call may set.
-REQUEST_FIELDS: Final = PLAIN | _LIMITS | _NOT_SENT | {"stop", "tools", "tool_choice", "response_format", "extra_body"}
+REQUEST_FIELDS: Final = PLAIN | _RULES | _NOT_SENT | {"stop", "tools", "tool_choice", "response_format", "extra_body"}
 
 _CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required", "auto": "auto", "none": "none"}
 
@@ -70,7 +70,7 @@ def read_call(
         refused: Arguments of the constructor. Those that no call takes are refused: a key must not end up in a body.
 
     Returns:
-        The request, and what the client takes beside it (``deadline``, ``timeout``).
+        The request, and what the client takes beside it (``deadline``, ``timeout`` ...).
 
     Raises:
         ValidationError: A message, a tool or an option cannot be translated.
@@ -85,7 +85,7 @@ def read_call(
     form = response_format(given.pop("response_format", None))
     body = dict(given.pop("extra_body", None) or {})
     plain = {name: given.pop(name) for name in tuple(given) if name in PLAIN}
-    limits = {name: given.pop(name) for name in tuple(given) if name in _LIMITS}
+    limits = {name: given.pop(name) for name in tuple(given) if name in _RULES}
     body.update((name, value) for name, value in given.items() if name not in _NOT_SENT)
     if not tools:
         plain.pop("parallel_tool_calls", None)

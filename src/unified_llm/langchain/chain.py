@@ -101,8 +101,9 @@ class Chain(BaseModel):
         breaker: When a failing target is left alone.
         cache_ttl: Seconds that a provider's model list stays fresh.
         deadline: Seconds for a whole call, all attempts and waits included (600); None for no limit.
+        failover_on: Kinds of failure that fail over or not, if not as usual (``{"filter": True}``): see ``LLMClient``.
         skip_unconfigured: Leave out targets whose key or extra is missing, with one warning each.
-        on_attempt: Called after each attempt.
+        on_attempt: Called after each attempt. To be pickled it must be a function of a module, not a lambda.
     """
 
     # Pydantic's part is put off until the first object is made: an import should cost little more than LangChain's own.
@@ -127,13 +128,15 @@ class Chain(BaseModel):
     breaker: BreakerConfig | None = None
     cache_ttl: float | None = None
     deadline: float | None = 600.0
+    failover_on: Mapping[str, bool] | None = None
     skip_unconfigured: bool = False
     on_attempt: Callable[[Attempt], None] | None = Field(default=None, exclude=True, repr=False)
 
     _client: LLMClient | None = PrivateAttr(default=None)  # imported when the first is made: it is most of the core
 
-    # Fields that the client is made from, beside those of LLMConfig.
-    MADE_FROM: ClassVar[frozenset[str]] = frozenset({"deadline", "skip_unconfigured", "on_attempt"})
+    # Fields that are the client's own arguments, and all that it is made from, beside those of LLMConfig.
+    PASSED_ON: ClassVar[frozenset[str]] = frozenset({"deadline", "failover_on", "skip_unconfigured", "on_attempt"})
+    MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON
 
     if not TYPE_CHECKING:  # type checkers know the fields, which say more than this signature does
 
@@ -170,9 +173,7 @@ class Chain(BaseModel):
         return LLMClient(
             self._config(),
             fallbacks=fallbacks,  # type: ignore[arg-type] # the rest has been wrapped
-            deadline=self.deadline,
-            skip_unconfigured=self.skip_unconfigured,
-            on_attempt=self.on_attempt,
+            **{name: getattr(self, name) for name in self.PASSED_ON},
         )
 
     def _config(self) -> LLMConfig:

@@ -64,6 +64,9 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
         reasoning_effort: ``low``, ``medium``, ``high`` ..., as the provider names it.
         streaming: Answer ``invoke`` from a stream too.
         stream_usage: Report the tokens spent at the end of a stream.
+        hedge_after: For asynchronous calls: seconds without a first chunk (or without the whole answer) after which
+            another target is asked as well; see ``LLMClient``.
+        on_stream_break: ``raise`` is all there is.
         model_kwargs: Further fields of the request: those that any call may set, and others for the primary's body.
 
     The other arguments are those of ``Chain`` and of LangChain's own chat models.
@@ -82,11 +85,14 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
     reasoning_effort: str | None = None
     streaming: bool = False
     stream_usage: bool = True
+    hedge_after: float | None = None
+    on_stream_break: str = "raise"
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     _own_profile: Any = PrivateAttr(default=None)
 
-    MADE_FROM: ClassVar[frozenset[str]] = Chain.MADE_FROM | {"model_kwargs"}
+    PASSED_ON: ClassVar[frozenset[str]] = Chain.PASSED_ON | {"hedge_after", "on_stream_break"}
+    MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON | {"model_kwargs"}
 
     @model_validator(mode="after")
     def _set_unified_llm_version(self) -> Self:

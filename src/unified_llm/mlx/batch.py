@@ -127,7 +127,7 @@ class Batch:
             )
         except (TypeError, ValueError) as error:
             # The error's own words are left out: they could quote what they refuse.
-            message = f"MLX refused the request ({type(error).__name__}): check temperature, top_p, seed and max_tokens."
+            message = f"MLX refused the request ({type(error).__name__}): check its sampling fields and max_tokens."
             raise EngineError("bad_request", message) from error
         self._rows[uid] = _Row(ticket, tokenizer.detokenizer, StopFilter(prompt.stop), len(ids))
 

@@ -85,6 +85,11 @@ class Circuit:
         return self._until
 
     @property
+    def trips(self) -> int:
+        """How often it opened since it was last closed."""
+        return self._trips
+
+    @property
     def failures_in_a_row(self) -> int:
         """Weighted failures since the last success."""
         return self._in_a_row
@@ -118,14 +123,39 @@ class Circuit:
             self._trips = 0
             self._open(now, settings, draw)
 
+    def learn_open(self, until: float, trips: int) -> None:
+        """Take over that another process found the target dead; what is under way here says nothing of that state.
+
+        Args:
+            until: When a probe is let through. A longer pause of its own stays.
+            trips: How often the other's breaker opened: a failed probe here makes the pause as long as there.
+        """
+        if self._until is None:
+            self._trips = trips
+        elif self._until >= until:
+            return
+        else:
+            self._trips = max(self._trips, trips)
+        self._until = until
+        self._probing = False
+        self._generation += 1
+
+    def learn_closed(self) -> None:
+        """Take over that the target answered another process."""
+        if self._until is not None:
+            self._close()
+
     def _settle_open(self, permit: Permit, *, ok: bool, now: float, settings: BreakerConfig, draw: float) -> None:
         if ok:
-            self._outcomes.clear()
-            self._in_a_row = 0
-            self._until = None
-            self._generation += 1
+            self._close()
         elif permit.probe:
             self._open(now, settings, draw)
+
+    def _close(self) -> None:
+        self._outcomes.clear()
+        self._in_a_row = 0
+        self._until = None
+        self._generation += 1
 
     def _open(self, now: float, settings: BreakerConfig, draw: float) -> None:
         pause = min(settings.cooldown_max, settings.cooldown * 2.0 ** min(self._trips, _MOST_DOUBLINGS))

@@ -1,11 +1,11 @@
-"""What follows from a failure: for the target, for others that share its key or its limits, and for this call."""
+"""What follows from an outcome: for the target, for others that share its key or its limits, and for this call."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-from unified_llm.outcome import Failure
+from unified_llm.outcome import Done, Failure
 from unified_llm.policy import backoff, hints
 from unified_llm.policy.classify import CREDENTIALS_HOLD, VERDICTS, Verdict
 from unified_llm.policy.effects import Effect, Sleep
@@ -19,25 +19,37 @@ _RETRIES: Final = 1
 _RETRIES_ALONE: Final = 2
 
 
+# The call has ended, goes on with another target, or goes on when some target has rested.
+Upshot: TypeAlias = Literal["end", "on", "rest"]
+
+
 def draw_consequences(call: Call, standing: Standing, failure: Failure) -> Generator[Effect, Any, bool]:
-    """Draw the consequences of a failure: holds, and whether and when the same target is asked again.
+    """Draw the consequences of a failure, and rest where that is one of them.
 
     Returns False when the failure ends the call, whatever targets remain.
     """
-    verdict, said = VERDICTS[failure.kind], hints.read(failure)
-    _hold(call, standing, failure, said)
+    upshot = judge(call, standing, failure)
+    if upshot == "rest":  # another that rests may be ready sooner
+        now = call.now()
+        yield from rest(call, min(each.resume for each in call.standings if call.asks(each) and each.resume > now))
+    return upshot != "end"
+
+
+def judge(call: Call, standing: Standing, failure: Failure) -> Upshot:
+    """Draw the consequences of a failure: holds, and whether and when the same target is asked again."""
+    verdict, said, failover = VERDICTS[failure.kind], hints.read(failure), call.fails_over(failure.kind)
+    remember(call, standing.target, failure, said)
+    _rule_out(call, standing.target, verdict)
+    call.bound = None if failover else standing
     resume = _resume(call, standing, verdict, said)
     if resume is None:
         standing.over = True
-        return verdict.failover
+        return "on" if failover else "end"
     standing.resume, standing.costs = resume, not verdict.free
-    patient = verdict.failover and (verdict.throttled or bool(said.retry_after))
-    if patient and not call.alone(standing):
-        return True  # others are ready: come back to this one only when they have failed
-    now = call.now()
-    if resume > now:  # another that rests may be ready sooner
-        yield from rest(call, min(each.resume for each in call.standings if not each.over and each.resume > now))
-    return True
+    patient = failover and (verdict.throttled or bool(said.retry_after))
+    if resume <= call.now() or (patient and not call.alone(standing)):
+        return "on"  # where others are ready, come back to this one only when they have failed
+    return "rest"
 
 
 def _resume(call: Call, standing: Standing, verdict: Verdict, said: hints.Hints) -> float | None:
@@ -69,19 +81,36 @@ def _may_retry(call: Call, standing: Standing, verdict: Verdict, said: hints.Hin
     return standing.asked <= allowed
 
 
-def _hold(call: Call, standing: Standing, failure: Failure, said: hints.Hints) -> None:
-    """Remember what this failure says of other calls, and of the other targets of this one."""
-    target, verdict, now = standing.target, VERDICTS[failure.kind], call.now()
+def remember(call: Call, target: Target, failure: Failure, said: hints.Hints) -> None:
+    """Remember what a failure says to other calls."""
+    verdict, now = VERDICTS[failure.kind], call.now()
     if verdict.hold == "credentials":
         call.health.hold(
             target.credentials_key, now + CREDENTIALS_HOLD, f"its key was refused ({failure.kind})", wait=False
         )
-        _give_up(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused")
     elif verdict.hold == "limit":
         pause = said.retry_after if said.retry_after is not None else target.retry.delay
         call.health.hold(target.limit_key, now + pause, "rate limited", wait=True)
     elif said.retry_after is not None and verdict.weight:
         call.health.hold(target.health_key, now + said.retry_after, "asked to be left alone", wait=True)
+    if failure.kind == "model_not_found" and call.unlist:
+        call.unlist(target)
+
+
+def heed(call: Call, target: Target, done: Done) -> None:
+    """Remember that an answer used up a rate limit.
+
+    That is advice: others are asked until the limit has recovered, but no call waits for it. Many providers tell when
+    the limit will be whole again, while the next request would be let through much sooner.
+    """
+    if done.headers and (pause := hints.reset(done.headers)):
+        call.health.hold(target.limit_key, call.now() + pause, "its rate limit is used up", wait=False)
+
+
+def _rule_out(call: Call, target: Target, verdict: Verdict) -> None:
+    """Give up the targets of this call that would fail in the same way."""
+    if verdict.hold == "credentials":
+        _give_up(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused")
     if verdict.larger_window:
         window = target.context_window or 0
         _give_up(

@@ -7,23 +7,34 @@ responses. Every effect names its attempt by number. Instants are those of the d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from unified_llm.target import Target
+
+FOREVER: Final = float("inf")
 
 
 @dataclass(slots=True)
 class Open:
-    """Start an attempt on a target. Outcome: None, or a ``Failure``."""
+    """Start an attempt on a target. Outcome: None, or a ``Failure``.
+
+    ``aside`` begins it and its first read beside other attempts, for asynchronous callers; the outcome of both is then
+    what ``Wait`` tells of it.
+    """
 
     attempt: int
     target: Target
     until: float
+    aside: bool = False
 
 
 @dataclass(slots=True)
 class Wait:
-    """Wait for the next event of any of these attempts. Outcome: ``(attempt, event)``."""
+    """Wait for the next event of any of these attempts. Outcome: ``(attempt, event)``.
+
+    Until the first event of an attempt that was begun aside, it goes on by itself and keeps its own time: then the
+    outcome is None when the instant has passed, and nothing is cancelled.
+    """
 
     attempts: tuple[int, ...]
     until: float

@@ -7,6 +7,8 @@ One lock guards it, held for a few operations and never across I/O or a callback
 may run in a generator's ``finally`` inside the garbage collector of the very thread that holds the lock, so it only
 appends to a queue that the next caller drains. The lock is re-entrant for the sake of that same moment: a user's
 callback, told there of an attempt's end, may ask for a snapshot.
+
+Other processes can be told what this one finds out, and the other way round: through a ``Line``, which never waits.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from unified_llm.facts import Closed, Fact, Held, Line, Opened
 from unified_llm.policy.breaker import Circuit, Permit, State
 from unified_llm.policy.budget import RetryBudget
 from unified_llm.target import BreakerConfig, Target
 
 # Models named per call could make the registry grow without end; the least recently seen go first.
 _MOST_TARGETS: Final = 4096
+# Seconds for which others are told that a breaker closed; by then all have heard it.
+_TOLD_FOR: Final = 60.0
+# Whoever learned of an outage from others probes up to a fifth later than who saw it, whose probe answers for all.
+_LAG: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,46 @@ class Health:
         self._holds: dict[Hashable, tuple[float, str, bool]] = {}
         self._settled: deque[_Settled] = deque()
         self._changes: deque[tuple[str, State, State]] = deque()
+        self._line: Line | None = None
         self._on_change = on_change
+
+    def attach(self, line: Line | None) -> None:
+        """Tell other processes what is found out here; None tells nobody any more.
+
+        The line is told while the lock is held, so that news leaves in the order in which it came true.
+        """
+        self._line = line
+
+    def learn(self, fact: Fact, now: float, draw: float) -> None:
+        """Take in what another process found out. It is not told on.
+
+        Args:
+            fact: Its instants are those of this process's clock.
+            now: The present instant.
+            draw: A uniform draw from 0 to 1, which spreads the probes of those who learned of the same outage.
+        """
+        with self._lock:
+            self._drain()
+            match fact:
+                case Held(key, until, reason, wait):
+                    self._hold(key, until, reason, wait=wait)
+                case Opened(key, until, name, trips):
+                    known = self._known.get(key) or self._enter(key, name)
+                    before = known.circuit.state(now)
+                    known.circuit.learn_open(until + (until - now) * _LAG * draw, trips)
+                    self._note(known, before, now)
+                case Closed(key):
+                    if closing := self._known.get(key):
+                        before = closing.circuit.state(now)
+                        closing.circuit.learn_closed()
+                        self._note(closing, before, now)
+        self._tell()
+
+    def catch_up(self) -> None:
+        """Draw the consequences of what was settled; else the next call does, and there may be none for a long time."""
+        with self._lock:
+            self._drain()
+        self._tell()
 
     def renew_lock(self) -> None:
         """After a fork: the lock may have been held by a thread that does not exist here."""
@@ -82,6 +128,8 @@ class Health:
 
     def admit(self, target: Target, now: float) -> Permit | Refusal:
         """Ask for leave to ask."""
+        if line := self._line:
+            line.wake()
         with self._lock:
             self._drain()
             circuit = self._entry(target).circuit
@@ -140,11 +188,8 @@ class Health:
     def hold(self, key: Hashable, until: float, reason: str, *, wait: bool) -> None:
         """Leave everything with this key alone until an instant; an earlier, longer hold stays."""
         with self._lock:
-            known = self._holds.get(key)
-            if known is None or known[0] < until:
-                self._holds[key] = (until, reason, wait)
-            if len(self._holds) > _MOST_TARGETS:
-                del self._holds[next(iter(self._holds))]
+            if self._hold(key, until, reason, wait=wait) and (line := self._line):
+                line.tell(Held(key, until, reason, wait))
 
     def snapshot(self, now: float) -> list[dict[str, Any]]:
         """One plain dict for each known target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``."""
@@ -172,12 +217,24 @@ class Health:
             self._holds.clear()
 
     def _entry(self, target: Target) -> _Known:
-        key = target.health_key
-        known = self._known.pop(key, None) or _Known(target.name)
+        return self._enter(target.health_key, target.name)
+
+    def _enter(self, key: Hashable, name: str) -> _Known:
+        known = self._known.pop(key, None) or _Known(name)
         self._known[key] = known
         if len(self._known) > _MOST_TARGETS:
             del self._known[next(iter(self._known))]
         return known
+
+    def _hold(self, key: Hashable, until: float, reason: str, *, wait: bool) -> bool:
+        """Whether the hold is longer than the one that was there."""
+        known = self._holds.get(key)
+        if known is not None and known[0] >= until:
+            return False
+        self._holds[key] = (until, reason, wait)
+        if len(self._holds) > _MOST_TARGETS:
+            del self._holds[next(iter(self._holds))]
+        return True
 
     def _held(self, target: Target, now: float) -> Refusal | None:
         if not self._holds:
@@ -204,9 +261,15 @@ class Health:
             )
             if each.ok and each.first_try:
                 known.budget.earn()
-            after = known.circuit.state(each.now)
-            if before != after:
-                self._changes.append((known.name, before, after))
+            if self._note(known, before, each.now) and (line := self._line):
+                line.tell(_news_of(each.key, known, each.now))
+
+    def _note(self, known: _Known, before: State, now: float) -> bool:
+        """Whether the state of a target is another than before; if so, that will be told."""
+        after = known.circuit.state(now)
+        if before != after:
+            self._changes.append((known.name, before, after))
+        return before != after
 
     def _tell(self) -> None:
         with suppress(IndexError):  # another thread may have told the last one
@@ -214,3 +277,8 @@ class Health:
                 change = self._changes.popleft()
                 if self._on_change:
                     self._on_change(*change)
+
+
+def _news_of(key: Hashable, known: _Known, now: float) -> Fact:
+    until = known.circuit.open_until
+    return Closed(key, now + _TOLD_FOR) if until is None else Opened(key, until, known.name, known.circuit.trips)

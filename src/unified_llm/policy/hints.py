@@ -21,13 +21,8 @@ from unified_llm.outcome import Failure
 _A_DAY: Final = 86_400.0
 # Durations as OpenAI writes them: ``1s``, ``6m0s``, ``120ms``, ``1h2m3.5s``.
 _DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
-_RESETS: Final = (
-    ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
-    ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
-    ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
-    ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
-    ("x-ratelimit-remaining", "x-ratelimit-reset"),
-)
+# A later instant than this, in seconds since 1970, is one in milliseconds, as OpenRouter writes it: 5138 AD.
+_MILLISECONDS: Final = 1e11
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,7 @@ def read(failure: Failure) -> Hints:
     if not headers:
         return Hints(_sensible(failure.retry_after))
     said = headers.get("x-should-retry", "")
-    waits = (_retry_after(headers), _sensible(failure.retry_after), _reset(headers))
+    waits = (_retry_after(headers), _sensible(failure.retry_after), reset(headers))
     return Hints(
         retry_after=next((wait for wait in waits if wait is not None), None),
         should_retry={"true": True, "false": False}.get(said.strip().lower()),
@@ -63,8 +58,19 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     return _sensible(_seconds_between(headers.get("date"), value))
 
 
-def _reset(headers: Mapping[str, str]) -> float | None:
-    waits = [_wait(headers[reset], headers) for left, reset in _RESETS if headers.get(left) == "0" and reset in headers]
+def reset(headers: Mapping[str, str]) -> float | None:
+    """Seconds until every rate limit that is used up has recovered; None where none is.
+
+    Providers name the two headers of a limit alike but for one word, before or after the limit's own name:
+    ``x-ratelimit-remaining-tokens`` and ``x-ratelimit-reset-tokens`` (OpenAI, Azure, Groq ...),
+    ``anthropic-ratelimit-input-tokens-remaining`` and ``-reset``, or ``x-ratelimit-remaining`` alone.
+    """
+    waits = [
+        _wait(headers[name.replace("remaining", "reset")], headers)
+        for name, left in headers.items()
+        if "ratelimit-" in name and "remaining" in name and _number(left) == 0
+        if name.replace("remaining", "reset") in headers
+    ]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
@@ -73,8 +79,9 @@ def _wait(value: str, headers: Mapping[str, str]) -> float | None:
     if number is not None and number <= _A_DAY:
         return _sensible(number)
     date = _http_date(headers.get("date"))
-    if number is not None:  # seconds since 1970
-        return _sensible(number - date.timestamp()) if date else None
+    if number is not None:  # since 1970
+        instant = number / 1000 if number > _MILLISECONDS else number
+        return _sensible(instant - date.timestamp()) if date else None
     if value.endswith("ms"):
         milliseconds = _number(value[:-2])
         return _sensible(milliseconds / 1000) if milliseconds is not None else None

@@ -19,21 +19,23 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias
 
-from unified_llm.outcome import Done, Failure
-from unified_llm.policy import backoff
+from unified_llm.outcome import Done
+from unified_llm.policy import backoff, hints
+from unified_llm.policy.attempt import attempt
 from unified_llm.policy.breaker import Permit
-from unified_llm.policy.classify import VERDICTS
-from unified_llm.policy.consequences import LONGEST_WAIT, draw_consequences, rest
-from unified_llm.policy.effects import Abandon, Effect, Emit, Open, Wait
+from unified_llm.policy.consequences import LONGEST_WAIT, draw_consequences, heed, remember, rest
+from unified_llm.policy.effects import Abandon, Effect, Emit
 from unified_llm.policy.health import Refusal
+from unified_llm.policy.race import race, rivals
 from unified_llm.policy.standing import Call, Defeat, Standing
-from unified_llm.policy.trace import Clocked
 
 Flow: TypeAlias = Generator[Effect, Any, Defeat | None]
 
 
 def plan(call: Call) -> Flow:
     """Ask targets until one answers. See the module's docstring for the rules."""
+    if call.hedging:
+        call.hedging.budget.earn()
     while True:
         now = call.now()
         if now >= call.deadline:
@@ -45,10 +47,18 @@ def plan(call: Call) -> Flow:
             yield from rest(call, step)
             continue
         standing, permit = step
-        failure = yield from _attempt(call, standing, permit)
-        if failure is None:
+        hedged = call.hedging and rivals(call, standing)
+        standing, number, outcome = yield from (race if hedged else attempt)(call, standing, permit)
+        yield Abandon(number)
+        if isinstance(outcome, Done):
+            heed(call, standing.target, outcome)
+            yield Emit(outcome)
             return None
-        if call.committed or not (yield from draw_consequences(call, standing, failure)):
+        standing.failure = outcome
+        if call.committed:
+            remember(call, standing.target, outcome, hints.read(outcome))
+            return call.defeat(standing)
+        if not (yield from draw_consequences(call, standing, outcome)):
             return call.defeat(standing)
 
 
@@ -58,7 +68,7 @@ def _next(call: Call, now: float) -> tuple[Standing, Permit] | float | None:
     refused: list[tuple[Standing, Refusal]] = []
     room = call.room_for_retries()
     for standing in call.standings:
-        if standing.over or (standing.asked and not room):
+        if not call.asks(standing) or (standing.asked and not room):
             continue
         if standing.resume > now:
             waits.append(standing.resume)
@@ -87,83 +97,3 @@ def _choose(call: Call, chosen: Standing, refused: Sequence[tuple[Standing, Refu
             standing.passed_over = True
             call.trace.skipped(standing.target, refusal.reason)
     return chosen
-
-
-def _attempt(call: Call, standing: Standing, permit: Permit) -> Generator[Effect, Any, Failure | None]:
-    """One exchange, from open to its end. None when it answered."""
-    target, number = standing.target, call.trace.asked + 1
-    clocked = _clock(call, standing, permit)
-    if standing.costs:
-        call.health.spend_retry(target)
-    standing.asked += 1
-    outcome: Done | Failure | None = None
-    try:
-        outcome = yield Open(number, target, clocked.until)
-        if outcome is None:
-            outcome = yield from _events(call, clocked, number)
-    finally:
-        # Also on cancellation, and when the caller closes the stream: then nothing is known of the target's health.
-        _settle(call, clocked, outcome)
-    yield Abandon(number)
-    if isinstance(outcome, Failure):
-        standing.failure = outcome
-        return outcome
-    yield Emit(outcome)
-    return None
-
-
-def _clock(call: Call, standing: Standing, permit: Permit) -> Clocked:
-    """An attempt that begins now. The last target has all the time that is left, unless the user chose ``timeout``."""
-    started, timing = call.now(), standing.target.timing
-    limit = timing.first_token if call.streaming else timing.whole
-    unbounded = not call.streaming and not timing.fixed and call.alone(standing)
-    until = call.deadline if unbounded else min(call.deadline, started + limit)
-    clocked = Clocked(standing.target, permit, started, limit, until, call.waited, retry=standing.asked > 0)
-    call.waited = 0.0
-    return clocked
-
-
-def _events(call: Call, clocked: Clocked, number: int) -> Generator[Effect, Any, Done | Failure]:
-    """Hand out chunks until the end of the stream, or wait for the whole answer."""
-    attempts, gap, now, deadline, until = (number,), clocked.target.timing.gap, call.now, call.deadline, clocked.until
-    while True:
-        _, event = yield Wait(attempts, until)
-        if clocked.first_token is None and call.streaming and not isinstance(event, Failure):
-            clocked.first_token = now() - clocked.started
-            # A stream may last for minutes: a probe must not keep others waiting until its end. Its success is reported
-            # here; should it break later, that is an outcome of its own.
-            _record(call, clocked, ok=True)
-            clocked.permit = call.health.follow(clocked.target)
-        if isinstance(event, (Done, Failure)):
-            return event
-        call.committed = True
-        yield Emit(event)
-        until = min(deadline, now() + gap)
-
-
-def _settle(call: Call, clocked: Clocked, outcome: Done | Failure | None) -> None:
-    if isinstance(outcome, Failure):
-        weight = 0 if _cut_short(call, clocked, outcome) else VERDICTS[outcome.kind].weight
-        _record(call, clocked, ok=False, weight=weight if clocked.first_token is None else min(1, weight))
-    elif clocked.first_token is None:
-        _record(call, clocked, ok=True if outcome else None)
-    call.trace.ended(clocked, outcome, call.now())
-
-
-def _record(call: Call, clocked: Clocked, *, ok: bool | None, weight: int = 0) -> None:
-    call.health.settle(
-        clocked.target,
-        clocked.permit,
-        ok=ok,
-        weight=weight,
-        first_try=not clocked.retry,
-        now=call.now(),
-        draw=call.random(),
-    )
-
-
-def _cut_short(call: Call, clocked: Clocked, failure: Failure) -> bool:
-    """Whether the caller's deadline was shorter than the target's own limit: that says nothing of the target."""
-    if failure.kind != "timeout" or call.now() < call.deadline:
-        return False
-    return clocked.first_token is not None or call.deadline < clocked.started + clocked.limit

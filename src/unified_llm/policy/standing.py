@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
-from unified_llm.outcome import Failure
+from unified_llm.outcome import Failure, FailureKind
+from unified_llm.policy.budget import HedgeBudget
+from unified_llm.policy.classify import VERDICTS
 from unified_llm.policy.health import Health
 from unified_llm.policy.trace import Trace
 from unified_llm.target import Target
 
 # At most this many attempts a call, or one for each target where there are more targets.
 MOST_ATTEMPTS: Final = 6
+
+# Every kind of failure does what ``classify`` says.
+AS_USUAL: Final[Mapping[FailureKind, bool]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -55,6 +61,19 @@ class Defeat:
     committed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Hedging:
+    """When to ask another target beside a slow one.
+
+    Attributes:
+        after: Seconds without a first chunk, or without the whole answer.
+        budget: What bounds the share of calls.
+    """
+
+    after: float
+    budget: HedgeBudget
+
+
 @dataclass(slots=True)
 class Call:
     """One call, and all that the policy may look at.
@@ -67,6 +86,13 @@ class Call:
         now: The clock.
         random: Uniform draws from 0 to 1.
         trace: Where attempts are recorded.
+        failover: For some kinds of failure, whether another target may be asked, in place of the usual.
+        unlist: Told of a target whose provider has no such model.
+        hedging: For asynchronous callers: when to hedge. None once that was done.
+        committed: The first chunk has been handed out.
+        waited: Seconds slept since the last attempt began.
+        begun: How many attempts were begun.
+        bound: The one target that may be asked again, after a failure that does not fail over.
     """
 
     targets: Sequence[Target]
@@ -76,13 +102,22 @@ class Call:
     now: Callable[[], float]
     random: Callable[[], float]
     trace: Trace
+    failover: Mapping[FailureKind, bool] = field(default_factory=lambda: AS_USUAL)
+    unlist: Callable[[Target], None] | None = None
+    hedging: Hedging | None = None
     standings: list[Standing] = field(init=False)
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
+    begun: int = field(default=0, init=False)
+    bound: Standing | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Nothing has been asked yet."""
         self.standings = [Standing(target) for target in self.targets]
+
+    def asks(self, standing: Standing) -> bool:
+        """Whether a target may still be asked, sooner or later."""
+        return not standing.over and (self.bound is None or self.bound is standing)
 
     def alone(self, standing: Standing) -> bool:
         """Whether no other target of the call could be asked now."""
@@ -92,10 +127,14 @@ class Call:
             for other in self.standings
         )
 
+    def fails_over(self, kind: FailureKind) -> bool:
+        """Whether another target may be asked after such a failure."""
+        return self.failover.get(kind, VERDICTS[kind].failover)
+
     def room_for_retries(self) -> bool:
         """Whether an attempt is left beyond one for each target that is still to be asked."""
         unasked = sum(not each.asked and not each.over for each in self.standings)
-        return self.trace.asked + unasked < max(MOST_ATTEMPTS, len(self.standings))
+        return self.begun + unasked < max(MOST_ATTEMPTS, len(self.standings))
 
     def defeat(self, final: Standing | None = None, *, expired: bool = False) -> Defeat:
         """The end without an answer."""

@@ -37,8 +37,8 @@ class Trace:
         """A target was passed over."""
         self._add(Attempt(target.name, "skipped", reason=reason))
 
-    def ended(self, clocked: Clocked, outcome: Done | Failure | None, now: float) -> None:
-        """An attempt ended: answered, failed, or (None) was cancelled."""
+    def ended(self, clocked: Clocked, outcome: Done | Failure | None, now: float, *, reason: str | None = None) -> None:
+        """An attempt ended: answered, failed, or (None) was cancelled, perhaps for a reason."""
         failure = outcome if isinstance(outcome, Failure) else None
         if isinstance(outcome, Done):
             self.served = clocked.target
@@ -53,8 +53,9 @@ class Trace:
                 waited=clocked.waited,
                 first_token=clocked.first_token,
                 request_id=outcome.request_id if outcome else None,
-                reason=failure.code if failure else None,
+                reason=failure.code if failure else reason,
                 maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED),
+                retry=clocked.retry,
             )
         )
 
@@ -69,6 +70,7 @@ class Clocked:
     """An attempt under way.
 
     Attributes:
+        number: Its number in the call, from 1.
         target: Who is asked.
         permit: The leave to ask.
         started: When it began.
@@ -79,6 +81,7 @@ class Clocked:
         first_token: Seconds to its first chunk.
     """
 
+    number: int
     target: Target
     permit: Permit
     started: float

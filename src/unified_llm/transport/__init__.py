@@ -68,8 +68,11 @@ class Transport:
         self._clear()
 
     async def aclose(self) -> None:
-        """As ``close``."""
-        self.close()
+        """As ``close``; it waits for a turn of the event loop at most."""
+        self._closed = True
+        if self._loops is not None:
+            await self._loops.aclear(closed=True)
+        self._clear()
 
     def _clear(self) -> None:
         if self._blocking is not None:

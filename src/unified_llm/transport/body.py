@@ -6,6 +6,7 @@ streams where JSON was, both under any content type, and a captive portal's HTML
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import deque
 from collections.abc import Mapping
@@ -47,6 +48,9 @@ _REQUEST_IDS: Final = (
     "cf-ray",
 )
 
+_REQUEST_ID: Final = re.compile(r"[!-~]{1,200}")
+"""It goes into messages and logs, so it is one word; whatever else a server may say there is not repeated."""
+
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
@@ -60,7 +64,8 @@ class Head:
         self.headers: dict[str, str] = {}
         for name, value in raw:
             self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-        self.request_id = next((self.headers[name] for name in _REQUEST_IDS if self.headers.get(name)), None)
+        told = (self.headers.get(name, "") for name in _REQUEST_IDS)
+        self.request_id = next((text for text in told if _REQUEST_ID.fullmatch(text)), None)
 
     @property
     def persistent(self) -> bool:
@@ -69,7 +74,7 @@ class Head:
         return framed and "close" not in self.headers.get("connection", "").lower()
 
     def hints(self) -> Mapping[str, str]:
-        """The headers that a failure keeps."""
+        """The headers that an outcome keeps."""
         return MappingProxyType({
             name: value
             for name, value in self.headers.items()
@@ -79,7 +84,7 @@ class Head:
     def complete(self, end: Done | Failure) -> Done | Failure:
         """The end of an exchange with what only the head knows."""
         if isinstance(end, Done):
-            return replace(end, request_id=self.request_id) if end.request_id is None else end
+            return replace(end, request_id=end.request_id or self.request_id, headers=self.hints())
         return replace(
             end, status=end.status or self.status, request_id=end.request_id or self.request_id, headers=self.hints()
         )

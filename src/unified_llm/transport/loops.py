@@ -49,19 +49,25 @@ class LoopSlot(httpx.AsyncHTTPTransport):
         """Nothing more of this body is wanted. Its last bytes may still be on their way; ``settle`` sees to them."""
         self._rest = (pieces, stream)
 
+    async def finish(self) -> None:
+        """After ``drop``: end what is left of a body here, rather than in a task that the event loop makes for it."""
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            await _finish(rest[0])
+
     async def settle(self) -> bool:
         """Whether this connection can carry another request. Waits for nothing."""
-        rest, self._rest = self._rest, None
         self.wire.until = pool.NOT_WAITING
         try:
-            if rest is not None:
-                pieces, stream = rest
+            if self._rest is not None:
+                pieces, stream = self._rest
                 for _ in range(pool.REST):
                     if await anext(pieces, None) is None:
                         break
                 else:
                     return False
                 await stream.aclose()
+                self._rest = None
             return self.connection.is_idle() and not self.connection.has_expired()
         except faults.FAULTS:
             return False
@@ -100,6 +106,7 @@ class LoopPool:
                     slot.drop()
             if works:
                 return slot
+            await slot.finish()
         return None
 
 
@@ -129,6 +136,14 @@ class Loops:
         for each in list(self._pools.values()):
             each.shelf.closed = closed
             each.shelf.clear()
+
+    async def aclear(self, *, closed: bool) -> None:
+        """As ``clear``; unfinished bodies of the running loop are ended, too."""
+        own = self._pools.get(asyncio.get_running_loop())
+        dropped = own.shelf.clear() if own else []
+        self.clear(closed=closed)
+        for slot in dropped:
+            await slot.finish()
 
     def _sweep(self) -> None:
         for loop in list(self._pools):
@@ -209,14 +224,16 @@ class LoopExchange(HTTPAttempt):
             route, slot = place
             if answer is not None and self._keep and answer.head.persistent:
                 slot.park(answer.pieces, answer.stream)
-                self._pool.shelf.put(route, slot)
-                answer = None
+                if self._pool.shelf.put(route, slot):
+                    answer = None
             else:
                 slot.drop()
         if self._permit:
             self._permit = False
             self._pool.release()
         if answer is not None:
+            # From here nobody comes back who closes in the garbage collector: the loop then ends the generator.
+            await asyncio.sleep(0)
             await _finish(answer.pieces)
 
     async def _send(self, route: pool.Route, request: httpx.Request, until: float) -> _Answer | Failure:

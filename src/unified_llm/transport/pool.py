@@ -100,26 +100,30 @@ class Shelf(Generic[S]):
                 return slot
             slot.drop()
 
-    def put(self, route: Route, slot: S) -> None:
-        """Keep a connection for the next call, and close a few that have waited too long."""
+    def put(self, route: Route, slot: S) -> bool:
+        """Keep a connection for the next call, and close a few that have waited too long. False if it was not kept."""
         if self.closed or len(self) >= KEEP:
             slot.drop()
-            return
+            return False
         slot.idle_since = self._now()
         self._stacks.setdefault(route, deque()).append(slot)
         self._sweep(slot.idle_since - KEEP_SECONDS)
+        return True
 
     def __len__(self) -> int:
         return sum(len(stack) for stack in list(self._stacks.values()))
 
-    def clear(self) -> None:
-        """Close them all."""
+    def clear(self) -> list[S]:
+        """Close them all; returns what they were."""
+        dropped: list[S] = []
         for stack in list(self._stacks.values()):
             while stack:
                 try:
-                    stack.popleft().drop()
+                    dropped.append(stack.popleft())
                 except IndexError:
                     break
+                dropped[-1].drop()
+        return dropped
 
     def _sweep(self, horizon: float) -> None:
         left = _SWEEP

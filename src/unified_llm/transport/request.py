@@ -12,11 +12,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import httpx
+from typing_extensions import override
 
 from unified_llm._version import __version__
 from unified_llm.outcome import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from unified_llm.providers.codec import WireRequest
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -53,6 +56,37 @@ def place(url: str) -> Place | None:
     return Place(parsed, (parsed.scheme, parsed.raw_host.decode("ascii"), port), parsed.netloc)
 
 
+class _Sent(httpx.ByteStream):
+    """A body in one piece.
+
+    httpx hands its own to async code by a generator. One that a broken upload leaves half-way is a task for the event
+    loop to clean up, when the call is long over.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._body = body
+
+    @override
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._body)
+
+
+class _Once:
+    """An iterator over one thing, without a generator."""
+
+    def __init__(self, piece: bytes) -> None:
+        self._left = [piece]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
 def prepare(wire: WireRequest, *, streams: bool) -> tuple[Place, httpx.Request] | Failure:
     """The request as HTTP code takes it.
 
@@ -81,5 +115,5 @@ def prepare(wire: WireRequest, *, streams: bool) -> tuple[Place, httpx.Request] 
         key = name.lower()
         if key not in _OURS:
             headers[key.encode()] = value.encode()
-    request = httpx.Request(wire.method, where.url, headers=list(headers.items()), stream=httpx.ByteStream(wire.body))
+    request = httpx.Request(wire.method, where.url, headers=list(headers.items()), stream=_Sent(wire.body))
     return where, request

@@ -1,0 +1,74 @@
+"""Where an exchange comes from: over HTTP, from MLX in this process, or from a framework's own model."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from unified_llm import runtime
+from unified_llm.exchange import AsyncExchange, Exchange
+from unified_llm.providers.codec import Ask
+from unified_llm.providers.table import codec_for
+from unified_llm.target import Target
+
+if TYPE_CHECKING:
+    from unified_llm.transport import Transport
+
+
+class Connections:
+    """The connections of one client; none is made before the first exchange."""
+
+    def __init__(self) -> None:
+        """Nothing is connected yet."""
+        self._lock = threading.Lock()
+        self._http: Transport | None = None
+
+    def exchange(self, ask: Ask, target: Target) -> Exchange:
+        """An attempt, for synchronous callers."""
+        if make := runtime.current().exchange:
+            return make(ask, target)
+        if (edge := _edge(target)) is not None:
+            inside: Exchange = edge.exchange(ask)
+            return inside
+        return self._transport.exchange(codec_for(target.wire), ask, target)
+
+    def aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
+        """The same for asynchronous callers."""
+        if make := runtime.current().aexchange:
+            return make(ask, target)
+        if (edge := _edge(target)) is not None:
+            inside: AsyncExchange = edge.aexchange(ask)
+            return inside
+        return self._transport.aexchange(codec_for(target.wire), ask, target)
+
+    @property
+    def _transport(self) -> Transport:
+        if self._http is None:
+            with self._lock:
+                if self._http is None:
+                    # Here rather than above: httpx takes longer to import than all the rest.
+                    from unified_llm.transport import Transport
+
+                    self._http = Transport()
+        return self._http
+
+    def close(self) -> None:
+        """Close every connection; the next exchange makes new ones."""
+        if self._http is not None:
+            self._http.close()
+
+    async def aclose(self) -> None:
+        """As ``close``, for those of the running event loop too."""
+        if self._http is not None:
+            await self._http.aclose()
+
+
+def _edge(target: Target) -> Any:
+    """What answers without HTTP, if this target does."""
+    if target.wire == "foreign":
+        return target.foreign
+    if target.wire == "mlx":
+        from unified_llm.mlx.chat import MLXModel
+
+        return MLXModel(target)
+    return None

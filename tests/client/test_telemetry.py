@@ -1,0 +1,472 @@
+"""What OpenTelemetry learns of a call, in every mode and for every end that a call can have."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
+from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
+from opentelemetry.semconv.attributes import error_attributes, server_attributes
+from opentelemetry.trace import SpanKind, StatusCode
+
+from tests.client.asking import CANARY, GPT, HAIKU, PROMPT, WAYS, Way, told
+from tests.client.observing import Observed, observing
+from tests.scripts import USAGE, Attempt, Pause, World, call_tool, say
+from unified_llm import LLMClient, LLMConfig, Usage, configure, conventions
+from unified_llm.exceptions import ConfigurationError, LLMError
+from unified_llm.langchain import ChatUnified
+from unified_llm.outcome import Done, Failure
+from unified_llm.providers.table import ROWS
+from unified_llm.types import Attempt as Record
+from unified_llm.types import EmbeddingResponse
+
+DEAD = Failure("server", 503, code=CANARY, detail=CANARY, request_id="req-7")
+BROKEN: list[Attempt] = [[f"{CANARY} ", "so far", Failure("connection", detail=CANARY)]]
+OPENAI = {"server.address": "api.openai.com", "server.port": 443}
+ASKED = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o", **OPENAI}
+STREAMS: tuple[Way, ...] = ("stream", "astream")
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Observed]:
+    with observing(monkeypatch) as observed:
+        yield observed
+    configure(telemetry=None)
+
+
+def values_of(module: Any) -> set[str]:
+    return {value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
+
+
+# Calls that are answered
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, seen: Observed) -> None:
+    with World({GPT: [say("Hello to you", model="gpt-4o-2024")]}).running():
+        told(way, LLMClient(GPT, temperature=0.5, max_tokens=9), top_p=0.9, stop=["END"], seed=4)
+    span = seen.span
+    assert (span.name, span.kind, span.status.status_code) == ("chat gpt-4o", SpanKind.CLIENT, StatusCode.UNSET)
+    streamed = {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": pytest.approx(0.01)}
+    assert seen.facts == {
+        **ASKED,
+        "gen_ai.request.temperature": 0.5,
+        "gen_ai.request.max_tokens": 9,
+        "gen_ai.request.top_p": 0.9,
+        "gen_ai.request.stop_sequences": ("END",),
+        "gen_ai.request.seed": 4,
+        "gen_ai.response.model": "gpt-4o-2024",
+        "gen_ai.response.id": "r-1",
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.usage.input_tokens": 7,
+        "gen_ai.usage.output_tokens": 3,
+        "unified_llm.served_by": GPT,
+        "unified_llm.fell_back": False,
+        **(streamed if way in STREAMS else {}),
+    }
+    assert [each["outcome"] for each in seen.events] == ["ok"]
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.name == "unified_llm"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_failover_tells_every_attempt_and_who_answered(way: Way, seen: Observed) -> None:
+    with World({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
+        told(way, LLMClient(GPT, fallbacks=[HAIKU]))
+    first, second, third = seen.events
+    facts = {"target": GPT, "outcome": "server", "status": 503, "request_id": "req-7"}
+    assert first == {**facts, "seconds": pytest.approx(0.01)}
+    assert second == {**facts, "seconds": pytest.approx(0.01), "waited": 0.125, "retry": True}
+    assert (third["target"], third["outcome"]) == (HAIKU, "ok")
+    assert seen.span.name == "chat gpt-4o"
+    assert seen.span.status.status_code is StatusCode.UNSET
+    assert seen.facts["gen_ai.provider.name"] == "anthropic"
+    assert seen.facts["gen_ai.request.model"] == "claude-haiku-4-5"
+    assert seen.facts["server.address"] == "api.anthropic.com"
+    assert (seen.facts["unified_llm.served_by"], seen.facts["unified_llm.fell_back"]) == (HAIKU, True)
+    assert "error.type" not in seen.facts
+
+
+def test_a_target_that_is_skipped_is_an_event_with_the_reason(seen: Observed) -> None:
+    with World({GPT: [call_tool("look", "{}")]}).running():
+        tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+        LLMClient("perplexity/sonar", fallbacks=[GPT]).generate(PROMPT, tools=[tool])
+    assert seen.events[0] == {
+        "target": "perplexity/sonar",
+        "outcome": "skipped",
+        "seconds": 0.0,
+        "reason": "it cannot call tools",
+    }
+    assert seen.span.name == "chat gpt-4o"
+    assert seen.facts["gen_ai.response.finish_reasons"] == ("tool_calls",)
+
+
+def test_of_what_failed_the_providers_code_is_left_out_and_of_what_was_given_up_our_reason_is_told() -> None:
+    failed, given_up = Record(GPT, "auth", 401, reason=CANARY), Record(GPT, "cancelled", reason="hedged")
+    assert "unified_llm.attempt.reason" not in conventions.attempt(failed)
+    assert conventions.attempt(given_up)["unified_llm.attempt.reason"] == "hedged"
+
+
+def test_parts_of_the_tokens_are_told_where_there_are_any(seen: Observed) -> None:
+    usage = Usage(10, 5, 15, cached_tokens=4, cache_write_tokens=3, reasoning_tokens=2)
+    with World({GPT: [say("{}", usage=usage)]}).running():
+        LLMClient(GPT).generate(PROMPT, response_format={"type": "json_object"})
+    assert seen.facts["gen_ai.usage.cache_read.input_tokens"] == 4
+    assert seen.facts["gen_ai.usage.cache_creation.input_tokens"] == 3
+    assert seen.facts["gen_ai.usage.reasoning.output_tokens"] == 2
+    assert seen.facts["gen_ai.output.type"] == "json"
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_an_embedding_is_a_span_of_its_own_kind(asynchronous: bool, seen: Observed) -> None:  # noqa: FBT001
+    answer = EmbeddingResponse([[0.5, 0.25]], usage=Usage(prompt_tokens=4, total_tokens=4))
+    with World({"openai/text-embedding-3-small": [[Done(answer)]]}).running():
+        client = LLMClient("openai/text-embedding-3-small")
+        if asynchronous:
+            asyncio.run(client.aembed([PROMPT], dimensions=2))
+        else:
+            client.embed([PROMPT], dimensions=2)
+    assert seen.span.name == "embeddings text-embedding-3-small"
+    assert seen.facts["gen_ai.operation.name"] == "embeddings"
+    assert seen.facts["gen_ai.embeddings.dimension.count"] == 2
+    assert seen.facts["gen_ai.usage.input_tokens"] == 4
+    assert "gen_ai.usage.output_tokens" not in seen.facts
+    (point,) = seen.points["gen_ai.client.token.usage"]
+    assert (point.attributes or {})["gen_ai.token.type"] == "input"
+
+
+def test_lists_of_models_are_no_calls_to_a_model(seen: Observed) -> None:
+    with World({"openai": [Failure("server", 500)]}).running():
+        assert not LLMClient(GPT).health_check()
+        assert not asyncio.run(LLMClient(GPT).ahealth_check())
+    assert seen.spans == ()
+
+
+def test_a_call_through_langchain_is_one_span_too(seen: Observed) -> None:
+    with World({GPT: [DEAD], HAIKU: [say("Hello"), say("Hello again")]}).running():
+        chat = ChatUnified(model=GPT, fallbacks=[HAIKU], max_retries=0)
+        chat.invoke(PROMPT)
+        list(chat.stream(PROMPT))
+    assert [span.name for span in seen.spans] == ["chat gpt-4o"] * 2
+    assert [(span.attributes or {})["unified_llm.served_by"] for span in seen.spans] == [HAIKU] * 2
+
+
+# Calls that are not
+
+FAILURES: dict[str, tuple[list[str], dict[str, list[Attempt]], str]] = {
+    "dead": ([GPT], {GPT: [DEAD]}, "ServiceUnavailableError"),
+    "all dead": ([GPT, HAIKU], {GPT: [DEAD], HAIKU: [Failure("connect")]}, "AllTargetsFailedError"),
+    "refused": ([GPT, HAIKU], {GPT: [Failure("bad_request", 400, detail=CANARY)]}, "ValidationError"),
+    "silent": ([GPT], {GPT: [[Pause()]]}, "TimeoutError"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_failure_is_told_by_the_class_of_the_error_that_is_raised(way: Way, name: str, seen: Observed) -> None:
+    chain, script, kind = FAILURES[name]
+    with World(script).running():
+        result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
+    assert result.error is not None
+    assert result.error.__name__ == kind == seen.facts["error.type"]
+    assert seen.span.status.status_code is StatusCode.ERROR
+    assert seen.span.status.description == result.message
+    assert [each["outcome"] for each in seen.events] == [each[1] for each in result.attempts]
+    assert not any(name.startswith("gen_ai.response") for name in seen.facts)
+    (point,) = seen.points["gen_ai.client.operation.duration"]
+    assert point.attributes == {**ASKED, "error.type": kind}
+
+
+@pytest.mark.parametrize("way", STREAMS)
+def test_a_stream_that_breaks_is_an_error(way: Way, seen: Observed) -> None:
+    with World({GPT: BROKEN}).running():
+        result = told(way, LLMClient(GPT))
+    assert seen.facts["error.type"] == "StreamInterruptedError"
+    assert seen.span.status.description == result.message
+    assert seen.facts["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.01)
+    (point,) = seen.points["gen_ai.client.operation.time_to_first_chunk"]
+    assert point.attributes == ASKED
+
+
+@pytest.mark.parametrize("way", STREAMS)
+def test_a_stream_that_is_left_early_ends_its_span_and_is_no_error(way: Way, seen: Observed) -> None:
+    with World({GPT: [say("Hello to you")]}).running():
+        leave_early(way, LLMClient(GPT))
+    assert seen.span.status.status_code is StatusCode.UNSET
+    assert "error.type" not in seen.facts
+    assert [each["outcome"] for each in seen.events] == ["cancelled"]
+
+
+def leave_early(way: Way, client: LLMClient) -> None:
+    if way == "stream":
+        with client.stream(PROMPT) as stream:
+            next(stream)
+        return
+
+    async def leave() -> None:
+        async with client.astream(PROMPT) as stream:
+            await anext(stream)
+
+    asyncio.run(leave())
+
+
+@pytest.mark.parametrize("way", STREAMS)
+def test_a_stream_that_is_dropped_ends_its_span(way: Way, seen: Observed) -> None:
+    async def drop() -> None:
+        stream = LLMClient(GPT).astream(PROMPT)
+        await anext(stream)
+        del stream
+        gc.collect()
+
+    with World({GPT: [say("Hello to you")]}).running():
+        if way == "stream":
+            stream = LLMClient(GPT).stream(PROMPT)
+            next(stream)
+            del stream
+            gc.collect()
+        else:
+            asyncio.run(drop())
+        assert [each["outcome"] for each in seen.events] == ["cancelled"]
+
+
+@pytest.mark.parametrize("way", STREAMS)
+def test_a_stream_that_is_never_read_was_no_call(way: Way, seen: Observed) -> None:
+    with World({GPT: [say("Hello")]}).running():
+        client = LLMClient(GPT)
+        if way == "stream":
+            client.stream(PROMPT).close()
+        else:
+            asyncio.run(client.astream(PROMPT).aclose())
+    assert seen.spans == ()
+    assert seen.points == {}
+
+
+def test_a_stream_that_is_read_beyond_its_end_stays_one_span(seen: Observed) -> None:
+    with World({GPT: [say("Hello")]}).running():
+        stream = LLMClient(GPT).stream(PROMPT)
+        assert len(list(stream)) == 2
+        assert list(stream) == []
+        stream.close()
+    assert len(seen.spans) == 1
+    assert sum(point.count for point in seen.points["gen_ai.client.operation.duration"]) == 1
+
+
+@pytest.mark.parametrize("way", ["agenerate", "astream"])
+def test_a_cancelled_call_ends_its_span(way: Way, seen: Observed) -> None:
+    async def cancel(client: LLMClient) -> None:
+        coroutine = client.agenerate(PROMPT) if way == "agenerate" else anext(client.astream(PROMPT))
+        task = asyncio.ensure_future(coroutine)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with World({GPT: [say("Hello")]}).running():
+        asyncio.run(cancel(LLMClient(GPT)))
+    assert seen.facts["error.type"] == "CancelledError"
+    assert (seen.span.status.status_code, seen.span.status.description) == (StatusCode.ERROR, None)
+    assert [each["outcome"] for each in seen.events] == ["cancelled"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_bug_in_an_exchange_ends_the_span_without_its_words(way: Way, seen: Observed) -> None:
+    with World({GPT: [[RuntimeError(CANARY)]]}).running(), pytest.raises(RuntimeError):
+        told(way, LLMClient(GPT))
+    assert seen.facts["error.type"] == "RuntimeError"
+    assert seen.span.status.description is None
+
+
+def test_a_coroutine_that_is_thrown_away_ends_its_span_and_disturbs_nobody(
+    seen: Observed, caplog: pytest.LogCaptureFixture
+) -> None:
+    with World({GPT: [say("Hello")]}).running():
+        coroutine = LLMClient(GPT).agenerate(PROMPT)
+        asyncio.run(one_step(coroutine))
+        coroutine.close()  # in another context than that in which it began
+    assert "error.type" not in seen.facts
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
+async def one_step(coroutine: Any) -> None:
+    coroutine.send(None)
+
+
+# Measurements
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_advises(way: Way, seen: Observed) -> None:
+    with World({GPT: [DEAD], HAIKU: [say("Hello", model="haiku-1")]}, latency=0.5).running():
+        told(way, LLMClient(GPT, fallbacks=[HAIKU]))
+    points = seen.points
+    who = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "anthropic",
+        "gen_ai.request.model": "claude-haiku-4-5",
+        "gen_ai.response.model": "haiku-1",
+        "server.address": "api.anthropic.com",
+        "server.port": 443,
+    }
+    (duration,) = points.pop("gen_ai.client.operation.duration")
+    assert duration.sum == pytest.approx(1.625)
+    assert duration.attributes == who
+    assert duration.explicit_bounds[:2] == (0.01, 0.02)
+    assert (duration.explicit_bounds[-1], len(duration.explicit_bounds)) == (81.92, 14)
+    counted = {
+        (point.attributes or {})["gen_ai.token.type"]: point for point in points.pop("gen_ai.client.token.usage")
+    }
+    assert {kind: point.sum for kind, point in counted.items()} == {"input": 7, "output": 3}
+    assert counted["input"].attributes == {**who, "gen_ai.token.type": "input"}
+    assert counted["input"].explicit_bounds[:3] == (1, 4, 16)
+    assert counted["input"].explicit_bounds[-1] == 67108864
+    if way in STREAMS:
+        (first,) = points.pop("gen_ai.client.operation.time_to_first_chunk")
+        assert first.sum == pytest.approx(1.625)
+        assert first.attributes == who
+    assert points == {}
+
+
+def test_tokens_that_nobody_counted_are_not_measured(seen: Observed) -> None:
+    with World({GPT: [say("Hello", usage=None)]}).running():
+        LLMClient(GPT).generate(PROMPT)
+    assert set(seen.points) == {"gen_ai.client.operation.duration"}
+    assert not any("usage" in name for name in seen.facts)
+
+
+# The current span
+
+
+def test_a_span_belongs_to_the_one_around_it_and_is_current_while_targets_are_asked(seen: Observed) -> None:
+    during: list[trace.Span] = []
+    with World({GPT: [say("Hello to you")]}).running():
+        client = LLMClient(GPT, on_attempt=lambda _: during.append(trace.get_current_span()))
+        with seen.tracers.get_tracer("application").start_as_current_span("outer") as outer:
+            client.generate(PROMPT)
+            asyncio.run(client.agenerate(PROMPT))
+            for _ in client.stream(PROMPT):
+                assert trace.get_current_span() is outer, "not between two chunks"
+            assert trace.get_current_span() is outer
+    *calls, last = seen.spans
+    assert last.name == "outer"
+    assert [span.context for span in calls] == [span.get_span_context() for span in during]
+    assert [span.parent for span in calls] == [outer.get_span_context()] * 3
+
+
+async def test_a_stream_may_be_read_by_one_task_after_another(seen: Observed) -> None:
+    with World({GPT: [say("Hello to you")]}).running():
+        stream = LLMClient(GPT).astream(PROMPT)
+        first = await asyncio.create_task(anext_of(stream))
+        rest = [chunk.content async for chunk in stream]
+    assert [first, *rest] == ["Hello ", "to ", "you", ""]
+    assert len(seen.spans) == 1
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+async def anext_of(stream: Any) -> str:
+    content: str = (await anext(stream)).content
+    return content
+
+
+# Whether and what
+
+
+@pytest.mark.parametrize("how", ["configure", "environment"])
+def test_it_can_be_switched_off(how: str, seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    with World({GPT: [say("Hello")]}).running():
+        client = LLMClient(GPT)
+        if how == "configure":
+            configure(telemetry=False)
+        else:
+            monkeypatch.setenv("UNIFIED_LLM_TELEMETRY", "0")
+        client.generate(PROMPT)
+        assert seen.spans == ()
+        configure(telemetry=True)
+        client.generate(PROMPT)
+        assert len(seen.spans) == 1
+
+
+def test_nothing_is_told_to_an_opentelemetry_that_nobody_set_up(
+    seen: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
+    with World({GPT: [say("Hello")]}).running():
+        LLMClient(GPT).generate(PROMPT)
+        assert seen.points == {}
+        configure(telemetry=True)  # for those who collect measurements alone
+        LLMClient(GPT).generate(PROMPT)
+    assert seen.spans == ()
+    assert set(seen.points) == {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
+
+
+def test_a_switch_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"from configure\(telemetry=...\) must be True or False"):
+        configure(telemetry=1)
+    monkeypatch.setenv("UNIFIED_LLM_TELEMETRY", "perhaps")
+    with World({GPT: [say("Hello")]}).running(), pytest.raises(ConfigurationError, match="must hold true or false"):
+        LLMClient(GPT).generate(PROMPT)
+
+
+def test_the_names_are_those_of_the_convention(seen: Observed) -> None:
+    world = World({GPT: [say("Hello")], HAIKU: [DEAD], "openai/e": [[Done(EmbeddingResponse([[1.0]], usage=USAGE))]]})
+    with world.running():
+        config = LLMConfig(model=GPT, temperature=1, max_tokens=2, top_p=1, seed=1, stop=("x",))
+        penalties = {"frequency_penalty": 1, "presence_penalty": 1}
+        list(LLMClient(config).stream(PROMPT, response_format={"type": "json_object"}, **penalties))
+        LLMClient("openai/e").embed("text", dimensions=1)
+        with pytest.raises(LLMError):
+            LLMClient(HAIKU).generate(PROMPT)
+    points = [(name, point) for name, measured in seen.points.items() for point in measured]
+    used = {name for span in seen.spans for name in span.attributes or {}}
+    used |= {name for _, point in points for name in point.attributes or {}}
+    known = values_of(gen_ai_attributes) | values_of(error_attributes) | values_of(server_attributes)
+    assert {name for name in used if not name.startswith("unified_llm.")} <= known
+    assert len(used) > 20
+    assert {name for name, _ in points} <= values_of(gen_ai_metrics)
+
+
+def test_the_values_are_those_of_the_convention() -> None:
+    # The conventions for generative AI went on in a repository of their own, which knows one more.
+    providers: Any = vars(gen_ai_attributes)["GenAiProviderNameValues"]
+    operations: Any = vars(gen_ai_attributes)["GenAiOperationNameValues"]
+    known = {each.value for each in providers}
+    assert set(conventions.PROVIDERS.values()) <= known | {"moonshot_ai"}
+    assert set(conventions.PROVIDERS) <= {row.name for row in ROWS}
+    unmapped = known & {row.name for row in ROWS}
+    assert unmapped == {"openai", "anthropic", "cohere", "groq", "deepseek", "perplexity"}
+    assert {"chat", "embeddings"} <= {each.value for each in operations}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, seen: Observed) -> None:
+    script: dict[str, list[Attempt]] = {
+        GPT: [DEAD, Failure("auth", 401, CANARY, CANARY), Failure("auth", 401, CANARY, CANARY)],
+        HAIKU: [say(f"{CANARY} said", reasoning=CANARY, raw={"text": CANARY}), *BROKEN],
+    }
+    with World(script).running():
+        client = LLMClient(GPT, fallbacks=[HAIKU])
+        told(way, client)
+        told(way, client)
+    assert len(seen.spans) == 2
+    assert "CANARY" not in str(seen)
+
+
+def test_a_model_in_this_process_has_no_address(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unified_llm.resolve._check_mlx", lambda _: None)
+    with World({GPT: [DEAD], "mlx/demo": [say("Hello")]}).running():
+        LLMClient(GPT, fallbacks=["mlx/demo"]).generate(PROMPT)
+    assert seen.facts["gen_ai.provider.name"] == "mlx"
+    assert not {"server.address", "server.port"} & set(seen.facts)
+
+
+def test_a_server_of_ones_own_is_told_with_its_port(seen: Observed) -> None:
+    with World({"ollama/llama2": [say("Hello")]}).running():
+        LLMClient("ollama/llama2", base_url="http://127.0.0.1:11434").generate(PROMPT)
+    assert (seen.facts["server.address"], seen.facts["server.port"]) == ("127.0.0.1", 11434)
+    assert seen.facts["gen_ai.provider.name"] == "ollama"

@@ -1,0 +1,186 @@
+"""Redis in memory, as far as this package uses it, with a clock that a test moves; and processes that share one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from unified_llm.facts import Fact
+from unified_llm.policy.breaker import Permit
+from unified_llm.policy.health import Health
+from unified_llm.state.ledger import Ledger
+from unified_llm.state.store import Store
+from unified_llm.target import Target
+
+
+class WrongTypeError(Exception):
+    """As the server's own, for a command that does not fit the value."""
+
+
+@dataclass
+class MemoryRedis:
+    """A server and its client in one.
+
+    Attributes:
+        clock: The time of the server, in seconds.
+        values: What it holds: bytes, or the scores of a sorted set.
+        ends: When each key expires; a key that is not there stays for ever.
+        trouble: Raised by every exchange, while set.
+        refused: Keys that cannot be written to.
+        exchanges: How often it was asked.
+        asked: Set by every exchange.
+    """
+
+    clock: float = 1_000_000.0
+    values: dict[str, Any] = field(default_factory=dict)
+    ends: dict[str, float] = field(default_factory=dict)
+    trouble: Exception | None = None
+    refused: set[str] = field(default_factory=set)
+    exchanges: int = 0
+    asked: threading.Event = field(default_factory=threading.Event)
+    closed: bool = False
+
+    def pipeline(self, *, transaction: bool = True) -> Pipeline:
+        return Pipeline(self)
+
+    def set(self, key: str, value: str | bytes, px: int) -> bool:
+        (answer,) = Pipeline(self).set(key, value, px=px).execute()
+        return bool(answer)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def run(self, commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
+        self.exchanges += 1
+        self.asked.set()
+        if self.trouble:
+            raise self.trouble
+        for key in [key for key, end in self.ends.items() if end <= self.clock]:
+            del self.values[key], self.ends[key]
+        return [self._run(name, *positional, **named) for name, positional, named in commands]
+
+    def _run(self, name: str, *positional: Any, **named: Any) -> Any:
+        try:
+            return getattr(self, f"_{name}")(*positional, **named)
+        except WrongTypeError as problem:
+            return problem
+
+    def _time(self) -> tuple[int, int]:
+        return int(self.clock), round(self.clock % 1 * 1e6)
+
+    def _set(self, key: str, value: str | bytes, px: int) -> bool:
+        if key in self.refused:
+            raise WrongTypeError
+        self.values[key] = value.encode() if isinstance(value, str) else value
+        self.ends[key] = self.clock + px / 1000
+        return True
+
+    def _getrange(self, key: str, start: int, end: int) -> bytes:
+        value = self.values.get(key, b"")
+        if not isinstance(value, bytes):
+            raise WrongTypeError
+        return value[start : end + 1]
+
+    def _pttl(self, key: str) -> int:
+        if key not in self.values:
+            return -2
+        return round((self.ends[key] - self.clock) * 1000) if key in self.ends else -1
+
+    def _zadd(self, key: str, scores: Mapping[str, float]) -> None:
+        self.values.setdefault(key, {}).update(scores)
+
+    def _zrange(self, key: str, start: int, end: int, *, desc: bool, withscores: bool) -> list[tuple[bytes, float]]:
+        scores = sorted(self.values.get(key, {}).items(), key=lambda pair: pair[1], reverse=desc)
+        return [(name.encode(), score) for name, score in scores[start : end + 1]]
+
+    def _zremrangebyscore(self, key: str, least: str, most: float) -> None:
+        self.values[key] = {name: score for name, score in self.values[key].items() if score > most}
+
+    def _expire(self, key: str, seconds: int) -> None:
+        self.ends[key] = self.clock + seconds
+
+
+class Pipeline:
+    """Collects commands, whatever they are called, and runs them together."""
+
+    def __init__(self, server: MemoryRedis) -> None:
+        self._server = server
+        self._commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Pipeline]:
+        def collect(*positional: Any, **named: Any) -> Pipeline:
+            self._commands.append((name, positional, named))
+            return self
+
+        return collect
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def execute(self, *, raise_on_error: bool = True) -> list[Any]:
+        answers = self._server.run(self._commands)
+        for answer in answers:
+            if raise_on_error and isinstance(answer, Exception):
+                raise answer
+        return answers
+
+
+def store(server: MemoryRedis) -> Store:
+    return Store(cast("Any", server))
+
+
+class Process:
+    """A registry and its ledger; its own clock has nothing to do with that of the server."""
+
+    def __init__(self, server: MemoryRedis, offset: float = 0.0, draw: float = 0.0) -> None:
+        self.server, self.offset, self.draw = server, offset, draw
+        self.changes: list[tuple[str, str, str]] = []
+        self.learned: list[Fact] = []
+        self.woken = 0
+        self.health = Health(lambda *change: self.changes.append(change))
+        self.health.attach(self)
+        self.ledger = Ledger(store(server), self._learn, lambda: self.now)
+
+    @property
+    def now(self) -> float:
+        return self.server.clock - 1_000_000.0 + self.offset
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def tell(self, fact: Fact) -> None:
+        self.ledger.note(fact)
+
+    def _learn(self, fact: Fact) -> None:
+        self.learned.append(fact)
+        self.health.learn(fact, self.now, self.draw)
+
+    def settle(self, target: Target, *, ok: bool, times: int = 1) -> None:
+        """Ask the target, in whatever state it is."""
+        for _ in range(times):
+            permit = self.health.force(target, self.now)
+            self.health.settle(target, permit, ok=ok, weight=1, first_try=True, now=self.now, draw=0.5)
+        self.health.ready(target, self.now)
+
+    def trip(self, target: Target) -> None:
+        self.settle(target, ok=False, times=5)
+        assert self.state(target) == "open"
+
+    def hold(self, key: Hashable, seconds: float, reason: str = "its key was refused (auth)") -> None:
+        self.health.hold(key, self.now + seconds, reason, wait=False)
+
+    def state(self, target: Target) -> str | None:
+        rows = self.health.snapshot(self.now)
+        return next((row["state"] for row in rows if row["target"] == target.name), None)
+
+    def asks(self, target: Target) -> bool:
+        return isinstance(self.health.admit(target, self.now), Permit)
+
+
+def pass_time(seconds: float, *processes: Process) -> None:
+    """Let time go by for all, with a turn each at its end."""
+    processes[0].server.clock += seconds
+    for process in processes:
+        process.ledger.turn()

@@ -1,0 +1,199 @@
+"""What is written into Redis, and what is believed of what is read there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.policy.playing import target
+from unified_llm import jsonx
+from unified_llm.facts import Closed, Fact, Held, Opened
+from unified_llm.state import records
+from unified_llm.state.records import Record
+from unified_llm.types import ModelInfo
+
+FAR = target("alpha/one", base_url="https://alpha/v1", key="sk-CANARY-of-alpha")
+KEYLESS = target("alpha/one", base_url="https://alpha/v1")
+NEAR = target("alpha/one", base_url="http://127.0.0.1:8000")
+INSIDE = target("mlx/demo")
+FOREIGN = target("alpha/one", base_url="https://alpha/v1", foreign=SimpleNamespace(number=7))
+MODELS = (ModelInfo("one", "alpha"), ModelInfo("zwei-é", "alpha", "somebody", 1_700_000_000, 4096))
+LISTED = ("alpha", "https://alpha/v1", None)
+
+FACTS: list[Fact] = [
+    Opened(FAR.health_key, 130.0, FAR.name, 3),
+    Closed(FAR.health_key, 160.0),
+    Held(FAR.credentials_key, 400.0, "its key was refused (auth)", wait=False),
+    Held(FAR.limit_key, 120.0, "rate limited", wait=True),
+    Held(KEYLESS.credentials_key, 120.0, "its key was refused (auth)", wait=False),
+    Held(KEYLESS.limit_key, 120.0, "rate limited", wait=True),
+    Held(FAR.health_key, 120.0, "asked to be left alone", wait=True),
+]
+
+
+def written(fact: Fact, now: float = 100.0) -> Record:
+    record = records.write(fact, "me-1", now)
+    assert record
+    return record
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_fact_is_read_as_it_was_written_on_a_clock_of_another_process(fact: Fact) -> None:
+    record = written(fact)
+    assert record.key.startswith("unified-llm:1:")
+    read = records.read(replace(record, value=record.value), 9_000.0)
+    assert read == (replace(fact, until=fact.until - 100.0 + 9_000.0), "me-1")
+
+
+def test_keys_differ_by_what_is_meant() -> None:
+    assert len({written(fact).key for fact in FACTS}) == 6, "opened and closed are said of the same thing"
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_no_key_is_in_a_record_but_its_fingerprint(fact: Fact) -> None:
+    assert "CANARY" not in f"{written(fact)}"
+
+
+@pytest.mark.parametrize("key", [INSIDE.health_key, INSIDE.credentials_key, INSIDE.limit_key, FOREIGN.health_key])
+def test_what_concerns_this_process_alone_is_not_told(key: Hashable) -> None:
+    assert records.write(Closed(key, 160.0), "me-1", 100.0) is None
+    assert records.write(Held(key, 160.0, "rate limited", wait=True), "me-1", 100.0) is None
+
+
+@pytest.mark.parametrize("key", ["alpha", (), ("alpha",), ("alpha", 3), ("alpha", "http://[::1"), ("a", "b", {1})])
+def test_a_key_of_another_shape_is_not_told(key: Hashable) -> None:
+    assert records.list_key(key) is None
+
+
+def test_a_server_on_this_machine_is_another_one_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    fact = Closed(NEAR.health_key, 160.0)
+    monkeypatch.setattr("socket.gethostname", lambda: "this")
+    here = written(fact)
+    assert records.read(here, 100.0)
+    monkeypatch.setattr("socket.gethostname", lambda: "that")
+    assert written(fact).key != here.key
+    assert records.read(here, 100.0) is None
+    assert records.read(written(FACTS[0]), 100.0)
+
+
+@pytest.mark.parametrize(("seconds", "stays"), [(0.9, None), (1.0, 1.0), (3600.0, 3600.0), (1e9, 3600.0)])
+def test_what_is_over_in_a_moment_is_not_told_and_nothing_stays_for_longer_than_an_hour(
+    seconds: float, stays: float | None
+) -> None:
+    record = records.write(Closed(FAR.health_key, 100.0 + seconds), "me-1", 100.0)
+    assert (record.seconds if record else None) == stays
+    listed = records.write_list(LISTED, MODELS, seconds)
+    assert (listed.seconds if listed else None) == stays
+
+
+def test_a_fact_that_is_too_long_is_not_told() -> None:
+    assert records.write(Opened(FAR.health_key, 130.0, "x" * 9_000, 1), "me-1", 100.0) is None
+
+
+def changed(fact: Fact, **fields: Any) -> Record:
+    record = written(fact)
+    value = json.loads(record.value) | fields
+    return replace(record, value=json.dumps({name: each for name, each in value.items() if each != "absent"}))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        replace(written(FACTS[0]), value=b"\xff\xfe"),
+        replace(written(FACTS[0]), value="null"),
+        replace(written(FACTS[0]), value="[1]"),
+        replace(written(FACTS[0]), value=f"{written(FACTS[0]).value!s}"[:-3]),
+        replace(written(FACTS[0]), key="unified-llm:1:breaker:0"),
+        replace(written(FACTS[0]), key=written(FACTS[1]).key.replace("breaker", "hold")),
+        replace(written(FACTS[0]), seconds=0.0),
+        replace(written(FACTS[0]), seconds=3601.0),
+        changed(FACTS[0], v=2),
+        changed(FACTS[0], v="absent"),
+        changed(FACTS[0], id=7),
+        changed(FACTS[0], id="absent"),
+        changed(FACTS[0], name=None),
+        changed(FACTS[0], trips=0),
+        changed(FACTS[0], trips=1000),
+        changed(FACTS[0], trips="1"),
+        changed(FACTS[0], trips=1e300),
+        changed(FACTS[0], key="alpha"),
+        changed(FACTS[0], key=["beta", *FACTS[0].key[1:]]),  # type: ignore[index]
+        changed(FACTS[0], key=[*FACTS[0].key[:3], {}]),  # type: ignore[index]
+        changed(FACTS[0], **{"is": "opened"}),
+        changed(FACTS[2], wait=1),
+        changed(FACTS[2], reason=["CANARY"]),
+    ],
+)
+def test_what_is_not_exactly_ours_is_ignored(record: Record) -> None:
+    assert records.read(record, 100.0) is None
+
+
+def test_what_would_upset_a_log_is_not_repeated() -> None:
+    for name, shown in (("a\nb", "?"), ("a" * 300, "a" * 200)):
+        found = records.read(changed(FACTS[0], name=name), 100.0)
+        assert found
+        assert isinstance(found[0], Opened)
+        assert found[0].name == shown
+    held = records.read(changed(FACTS[2], reason="\x1b[31m"), 100.0)
+    assert held
+    assert isinstance(held[0], Held)
+    assert held[0].reason == "?"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+OURS = st.fixed_dictionaries(
+    {"v": st.just(1), "id": JSON, "is": st.sampled_from(["open", "closed", "held"]) | JSON, "key": JSON},
+    optional={"name": JSON, "trips": JSON, "reason": JSON, "wait": JSON, "seconds": JSON, "models": JSON},
+)
+
+
+@given(st.binary(max_size=64) | (JSON | OURS).map(json.dumps), st.floats())
+def test_nothing_that_is_read_raises_or_is_believed(value: str | bytes, seconds: float) -> None:
+    record = Record("unified-llm:1:breaker:0", value, seconds)
+    assert records.read(record, 0.0) is None
+    found = records.read_list(record)
+    assert found is None or found[0] == ()
+
+
+def test_a_model_list_is_read_as_it_was_written_with_its_age() -> None:
+    record = records.write_list(LISTED, MODELS, 300.0)
+    assert record
+    assert record.key == records.list_key(LISTED)
+    assert records.read_list(record) == (MODELS, 0.0)
+    assert records.read_list(replace(record, seconds=100.0)) == (MODELS, 200.0)
+
+
+def test_a_model_list_that_is_too_long_or_of_this_process_alone_is_not_passed_on() -> None:
+    assert records.write_list(LISTED, MODELS * 40_000, 300.0) is None
+    assert records.write_list(("mlx", "", None), MODELS, 300.0) is None
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        None,
+        [1],
+        [{"id": "a"}],
+        [{"id": 1, "provider": "alpha"}],
+        [{"id": "a", "provider": "alpha", "raw": {}}],
+        [{"id": "a", "provider": "alpha", "created": "now"}],
+        [{"id": "a", "provider": "alpha", "created": True}],
+        [{"id": "a", "provider": "alpha", "owned_by": 1}],
+    ],
+)
+def test_a_model_list_of_another_shape_is_ignored(models: Any) -> None:
+    good = {"v": 1, "seconds": 300.0, "models": [{"id": "a", "provider": "alpha"}]}
+    assert records.read_list(Record("k", jsonx.dump(good), 100.0)) == ((ModelInfo("a", "alpha"),), 200.0)
+    for bad in (good | {"models": models}, good | {"v": 2}, good | {"seconds": None}, good | {"seconds": 99}):
+        assert records.read_list(Record("k", jsonx.dump(bad), 100.0)) is None

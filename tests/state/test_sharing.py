@@ -1,0 +1,296 @@
+"""Switching sharing on and off, and what follows for calls and model lists."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.scripts import World
+from unified_llm import LLMClient, configure, registry, runtime, settings, sharing
+from unified_llm.discovery import Catalogue
+from unified_llm.exceptions import ConfigurationError
+from unified_llm.facts import Opened
+from unified_llm.settings import default
+from unified_llm.state.address import Address
+from unified_llm.state.courier import Courier
+from unified_llm.target import Target
+from unified_llm.types import ModelInfo
+
+URL = "redis://:sk-CANARY-of-redis@localhost:6379/0"
+MODELS, OTHERS = (ModelInfo("one", "alpha"),), (ModelInfo("two", "alpha"),)
+KEY = ("alpha", "https://alpha", None)
+
+
+class Lists:
+    """In place of what the couriers of all processes would carry."""
+
+    def __init__(self) -> None:
+        self.there: dict[Hashable, Any] = {}
+        self.kept: list[tuple[Hashable, Any, float]] = []
+        self.woken = 0
+
+    def wake(self, _: Courier) -> None:
+        self.woken += 1
+
+    def find(self, _: Courier, key: Hashable, ttl: float) -> Any:
+        return self.there.get(key)
+
+    async def afind(self, _: Courier, key: Hashable, ttl: float) -> Any:
+        return self.there.get(key)
+
+    def keep(self, _: Courier, key: Hashable, models: Any, ttl: float) -> None:
+        self.kept.append((key, models, ttl))
+
+
+@pytest.fixture(autouse=True)
+def lists(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lists]:
+    lists = Lists()
+    for name in ("wake", "find", "afind", "keep"):
+        method = getattr(lists, name)
+        monkeypatch.setattr(Courier, name, lambda *arguments, method=method: method(*arguments))
+    yield lists
+    monkeypatch.delenv("UNIFIED_LLM_STATE", raising=False)
+    configure(state=None)
+
+
+@pytest.fixture(params=["sync", "async"])
+def get(request: pytest.FixtureRequest) -> Any:
+    """Asks a catalogue, in both colours."""
+
+    def get(catalogue: Catalogue, fetch: Callable[[], Any] = lambda: MODELS, *, at: Callable[[], float] = clock) -> Any:
+        async def afetch() -> Any:
+            return fetch()
+
+        awaited: Callable[[], Awaitable[Any]] = afetch
+        if request.param == "sync":
+            return catalogue.get(KEY, 300.0, at, fetch)
+        return asyncio.run(catalogue.aget(KEY, 300.0, at, awaited))
+
+    return get
+
+
+def line() -> object:
+    """Whom the registry tells."""
+    return registry.HEALTH._line
+
+
+def clock() -> float:
+    return 1_000.0
+
+
+def never() -> Any:
+    raise AssertionError("nothing should be asked")
+
+
+def test_nothing_is_shared_unless_it_is_configured(lists: Lists, get: Any) -> None:
+    assert sharing.courier() is None
+    catalogue = Catalogue()
+    assert get(catalogue) == MODELS
+    assert (lists.kept, lists.woken) == ([], 0)
+
+
+def test_configure_switches_it_on_and_off() -> None:
+    configure(state=URL)
+    first = sharing.courier()
+    assert first
+    assert line() is first
+    configure(state=URL)
+    assert sharing.courier() is first, "the same address is nothing new"
+    configure(state="redis://elsewhere")
+    second = sharing.courier()
+    assert second
+    assert second is not first
+    assert [first._over, second._over] == [True, False]
+    configure(state=None)
+    assert sharing.courier() is None
+    assert line() is None
+    assert [first._over, second._over] == [True, True]
+
+
+def test_the_environment_switches_it_on_with_the_first_client(monkeypatch: pytest.MonkeyPatch, lists: Lists) -> None:
+    monkeypatch.setenv("UNIFIED_LLM_STATE", URL)
+    assert line() is None
+    LLMClient("ollama/llama2")
+    assert line()
+    assert lists.woken == 1
+    address = default("state")
+    assert default("state") is address, "it is read once"
+    monkeypatch.setenv("UNIFIED_LLM_STATE", "")
+    LLMClient("ollama/llama2")
+    assert line() is None
+
+
+def test_what_is_learned_comes_into_the_registry_of_the_process() -> None:
+    configure(state=URL)
+    dead = Target("alpha", "one", "scripted", base_url="https://alpha")
+    found = sharing.courier()
+    assert found
+    found._learn(Opened(dead.health_key, runtime.current().now() + 30.0, dead.name, 1))
+    assert not registry.HEALTH.ready(dead, runtime.current().now())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", " ", "localhost:6379", "http://sk-CANARY@localhost", 6379, True, ["redis://localhost"],
+        "redis://:sk-CANARY#1@localhost", "redis://:sk-CANARY/2@localhost:6379", "redis://localhost:port",
+        "redis://localhost/0?socket_timeout=sk-CANARY", "redis://localhost/0?no_such_option=sk-CANARY",
+        "redis://[sk-CANARY",
+    ],
+)  # fmt: skip
+def test_an_address_that_makes_no_sense_is_refused_and_not_repeated(url: Any) -> None:
+    configure(timeout=5)
+    with pytest.raises(ConfigurationError, match=r"configure\(state=\.\.\.\)") as refused:
+        configure(state=url, timeout=7)
+    check(refused.value)
+    assert default("timeout") == 5, "nothing is changed"
+    assert sharing.courier() is None
+
+
+def test_an_address_in_the_environment_that_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIFIED_LLM_STATE", "redis:sk-CANARY")
+    with pytest.raises(ConfigurationError, match="UNIFIED_LLM_STATE") as refused:
+        LLMClient("ollama/llama2")
+    check(refused.value)
+
+
+def check(problem: BaseException) -> None:
+    """Neither in what is displayed, nor in the variables of our calls, which error trackers collect."""
+    assert "CANARY" not in "".join(traceback.format_exception(problem))
+    told = traceback.TracebackException(type(problem), problem, problem.__traceback__, capture_locals=True)
+    frames = [frame for frame in told.stack if "/unified_llm/" in frame.filename]
+    assert frames
+    assert [frame for frame in frames if "sk-CANARY" in f"{frame.locals}"] == []
+
+
+def test_an_address_shows_nothing_and_is_never_pickled() -> None:
+    address = Address(URL, "here")
+    assert f"{address!r}" == "Address('***')"
+    assert address == Address(URL, "there") != Address("redis://localhost", "here")
+    assert len({address, Address(URL, "there")}) == 1
+    with pytest.raises(TypeError, match="never pickled"):
+        address.__reduce__()
+
+
+def test_the_client_of_redis_waits_for_a_moment_unless_the_address_says_otherwise() -> None:
+    options = Address(URL, "here").connect().connection_pool.connection_kwargs
+    assert (options["socket_timeout"], options["socket_connect_timeout"]) == (0.05, 0.05)
+    assert options["retry"]._retries == 0
+    slow = Address(f"{URL}?socket_timeout=0.2", "here").connect().connection_pool.connection_kwargs
+    assert slow["socket_timeout"] == 0.2
+
+
+def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unified_llm.state.find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"run pip install 'unified-llm\[redis\]'"):
+        configure(state=URL)
+    assert sharing.courier() is None
+
+
+def test_what_a_test_plays_is_shared_with_nobody() -> None:
+    configure(state=URL)
+    with World({}).running():
+        assert sharing.courier() is None
+    assert sharing.courier()
+
+
+def test_a_list_that_another_process_asked_for_will_do(lists: Lists, get: Any) -> None:
+    configure(state=URL)
+    lists.there[KEY] = (OTHERS, 100.0)
+    catalogue = Catalogue()
+    assert get(catalogue, never) == OTHERS
+    assert lists.kept == []
+    lists.there.clear()
+    assert get(catalogue, never) == OTHERS, "it is kept here, too"
+    assert catalogue._kept[KEY].until == 1_200.0, "and is as old as it is"
+
+
+def test_a_list_that_was_asked_for_here_is_for_others(lists: Lists, get: Any) -> None:
+    configure(state=URL)
+    catalogue = Catalogue()
+    assert get(catalogue) == MODELS
+    assert get(catalogue, never) == MODELS
+    assert lists.kept == [(KEY, MODELS, 300.0)]
+
+
+def test_a_list_that_was_forgotten_is_asked_for_anew(lists: Lists, get: Any) -> None:
+    configure(state=URL)
+    lists.there[KEY] = (OTHERS, 100.0)
+    catalogue = Catalogue()
+    catalogue.forget()
+    assert get(catalogue) == MODELS
+    catalogue.forget(KEY)
+    assert get(catalogue) == MODELS
+    assert len(lists.kept) == 2
+    catalogue._kept.clear()
+    assert get(catalogue, never) == OTHERS, "it was asked for anew once"
+
+
+def test_a_list_that_cannot_be_had_is_not_shared(lists: Lists, get: Any) -> None:
+    def fail() -> Any:
+        raise ZeroDivisionError
+
+    configure(state=URL)
+    with pytest.raises(ZeroDivisionError):
+        get(Catalogue(), fail)
+    assert lists.kept == []
+
+
+def test_many_threads_make_one_courier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIFIED_LLM_STATE", URL)
+    gate, found = threading.Barrier(8), list[Courier | None]()
+
+    def look() -> None:
+        gate.wait()
+        found.append(sharing.courier())
+
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(each) for each in found}) == 1
+    assert found[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@pytest.mark.parametrize("address", [None, URL])
+def test_a_forked_child_has_a_courier_of_its_own_although_a_thread_held_the_lock(address: str | None) -> None:
+    configure(state=address)
+    found = sharing.courier()
+    inbox = found._inbox if found else None
+    with sharing._lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # the child is killed, and the test fails, if it waits
+        configure(state="redis://elsewhere")
+        fresh = found is None or (found._inbox is not inbox and found._over)
+        os._exit(0 if sharing.courier() is not found and fresh else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert sharing.courier() is found
+
+
+def test_the_end_of_the_process_ends_the_courier() -> None:
+    sharing._finish()
+    configure(state=URL)
+    found = sharing.courier()
+    assert found
+    sharing._finish()
+    assert found._over
+
+
+def test_configuring_it_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    configure(state=URL)
+    assert "CANARY" not in caplog.text
+    assert "CANARY" not in f"{settings._configured}"

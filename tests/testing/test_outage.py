@@ -1,0 +1,352 @@
+"""``outage``: who fails, for how long, what time passes, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.client.asking import GPT, HAIKU, WAYS, Way, told
+from tests.scripts import World, say
+from unified_llm import LLMClient, LLMConfig, LLMRequest, health_snapshot, runtime
+from unified_llm.exceptions import (
+    AllTargetsFailedError,
+    ConfigurationError,
+    ConnectionError,
+    ServiceUnavailableError,
+    StreamInterruptedError,
+    TimeoutError,
+)
+from unified_llm.outcome import Failure
+from unified_llm.testing import outage
+
+MINI, GROQ = "openai/gpt-4o-mini", "groq/llama-3.3-70b"
+EU, US = "https://eu.example", "https://us.example"
+EVERY_WAY = pytest.mark.parametrize("way", WAYS)
+
+
+def chain(*models: Any, **fields: Any) -> LLMClient:
+    return LLMClient(models[0], fallbacks=models[1:], **fields)
+
+
+# Who fails
+
+
+@pytest.mark.parametrize(
+    ("targets", "asked"),
+    [
+        ("openai", [GPT, MINI, HAIKU]),
+        ("openai/gpt-4o", [GPT, MINI]),
+        ("openai:gpt-4o", [GPT, MINI]),
+        (" openai/gpt-4o ", [GPT, MINI]),
+        (["openai", "anthropic"], [GPT, MINI, HAIKU, GROQ]),
+        ({GPT, "anthropic"}, [GPT, MINI]),
+        ("anthropic", [GPT]),
+        ("openai/gpt", [GPT]),
+        ("OpenAI/gpt-4o", [GPT, MINI]),
+    ],
+)
+def test_a_target_goes_by_its_provider_or_its_name(targets: Any, asked: list[str]) -> None:
+    with outage(targets, "refused", reply="Hello") as seen:
+        chain(GPT, MINI, HAIKU, GROQ, max_retries=0).generate("Hello?")
+    assert list(dict.fromkeys(seen.asked)) == asked
+
+
+def test_an_alias_is_as_good_as_the_name() -> None:
+    with outage("hf", reply="Hello") as seen:
+        chain(LLMConfig(model="hf/org/name", api_key="sk-canary-hf"), GPT).generate("Hello?")
+    assert seen.asked[-1] == GPT
+
+
+def test_a_region_goes_by_its_address() -> None:
+    client = LLMClient(GPT, base_url=EU, api_key="sk-canary-eu", fallbacks=[{"base_url": US}])
+    with outage(EU + "/", reply="Hello") as seen:
+        assert client.generate("Hello?").used_fallback
+    assert [each.outcome for each in seen.attempts] == ["server", "server", "ok"]
+    with outage("https://eu.exam", reply="Hello"):
+        assert not client.generate("Hello?").used_fallback
+
+
+def test_a_star_is_every_target_but_models_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unified_llm.resolve._check_mlx", lambda _: None)
+    client = chain(GPT, HAIKU, "ollama/llama2", "mlx/demo")
+    with outage("*", "dns", reply="On my own.") as seen:
+        assert client.generate("Hello?").provider == "mlx"
+    assert set(seen.asked) == {GPT, HAIKU, "ollama/llama2", "mlx/demo"}
+    with outage(["*", "mlx"], "dns"), pytest.raises(AllTargetsFailedError):
+        client.generate("Hello?")
+
+
+# What others answer
+
+
+def test_answers_come_in_turns_and_the_last_one_again_and_again() -> None:
+    client = chain(GPT, HAIKU)
+    with outage("openai", reply=("one", "two")):
+        assert [client.generate("Hello?").content for _ in range(3)] == ["one", "two", "two"]
+
+
+@EVERY_WAY
+def test_an_answer_can_be_made_of_the_request(way: Way) -> None:
+    def shout(request: LLMRequest) -> str:
+        return request.messages[-1].text.upper()
+
+    with outage("openai", reply=shout):
+        assert told(way, chain(GPT, HAIKU), "  are you  there?\n").content == "  ARE YOU  THERE?\n"
+
+
+def test_what_a_function_gives_must_be_an_answer() -> None:
+    wrong: Callable[[LLMRequest], Any] = lambda _: 7  # noqa: E731
+    with outage("openai", reply=wrong), pytest.raises(ConfigurationError, match="not int"):
+        chain(GPT, HAIKU).generate("Hello?")
+
+
+@EVERY_WAY
+def test_an_answer_has_every_part_that_it_was_given(way: Way) -> None:
+    from unified_llm import LLMResponse, ToolCall, Usage
+
+    usage = Usage(prompt_tokens=7, completion_tokens=3, total_tokens=10)
+    calls = (ToolCall("call_1", "add", {"a": 1}), ToolCall.from_text("call_2", "sub", '{"a": 2}'))
+    answer = LLMResponse("Let me see.", tool_calls=calls, reasoning="Hm.", usage=usage, response_id="r-1", model="x")
+    with outage("openai", reply=answer):
+        result = told(way, chain(GPT, HAIKU))
+    assert (result.content, result.reasoning) == ("Let me see.", "Hm.")
+    assert result.calls == (("add", '{"a":1}'), ("sub", '{"a": 2}'))
+    assert result.facts == ("tool_calls", usage, "r-1", "x", "anthropic")
+
+
+@EVERY_WAY
+def test_without_words_of_the_test_others_are_asked_as_ever(way: Way) -> None:
+    with World({HAIKU: [say("I am the world.")]}).running() as world, outage("openai", "hang") as seen:
+        assert told(way, chain(GPT, HAIKU)).content == "I am the world."
+    assert world.names == [HAIKU]
+    assert world.open == 0
+    assert seen.attempts[-1].seconds == pytest.approx(world.latency)
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_refusal_is_streamed_too(way: Way) -> None:
+    from unified_llm import LLMResponse
+
+    with outage("openai", reply=LLMResponse(refusal="I would rather not.", finish_reason="length")):
+        assert [chunk.refusal for chunk in chain(GPT, HAIKU).stream("Hello?")] == ["I would rather not.", ""]
+        assert told(way, chain(GPT, HAIKU)).facts[0] == "length"
+
+
+async def test_made_up_vectors_are_those_of_their_texts() -> None:
+    small = "text-embedding-3-small"
+    client = LLMClient(f"openai/{small}", base_url=EU, api_key="sk-canary-eu", fallbacks=[{"base_url": US}])
+    with outage(EU, "503", reply="no text is embedded by this"):
+        one, other, same = client.embed(["one", "other", "one"]).vectors
+        short = await client.aembed("one", dimensions=3)
+    assert one == same != other
+    assert len(one) == 8
+    assert all(-1 <= value <= 1 for value in one)
+    assert [len(vector) for vector in short.vectors] == [3]
+    assert short.provider == "openai"
+
+
+async def test_a_model_list_fails_or_is_empty_and_is_forgotten_afterwards() -> None:
+    client = chain(GPT, HAIKU)
+    with World({name: [Failure("server", 500)] for name in ("openai", "anthropic")}).running():
+        with outage("openai", "503", reply="Hello") as seen:
+            assert client.list_models() == []
+            assert await client.alist_models() == []
+            assert client.health_check()
+        assert {each.target for each in seen.attempts if each.outcome == "server"} == {"openai"}
+        with outage("*", "503"):
+            assert not await client.ahealth_check()
+        with pytest.raises(ServiceUnavailableError):
+            client.list_models()
+
+
+# For how long
+
+
+@EVERY_WAY
+def test_a_blip_is_over_after_so_many_attempts(way: Way) -> None:
+    with outage("openai", "503", reply="Here again.", times=2) as seen:
+        result = told(way, LLMClient(GPT))
+    assert result.content == "Here again."
+    assert [each.outcome for each in seen.attempts] == ["server", "server", "ok"]
+
+
+def test_every_target_has_its_own_blip() -> None:
+    with outage("*", "503", reply="Here again.", times=1) as seen:
+        with pytest.raises(AllTargetsFailedError):
+            chain(GPT, HAIKU, max_retries=0).generate("Hello?")
+        chain(GPT, HAIKU, max_retries=0).generate("Hello?")
+    assert [(each.target, each.outcome) for each in seen.attempts] == [(GPT, "server"), (HAIKU, "server"), (GPT, "ok")]
+
+
+# Outages within outages
+
+
+@EVERY_WAY
+def test_what_any_of_them_names_fails_and_the_innermost_answer_is_given(way: Way) -> None:
+    client = chain(GPT, HAIKU, GROQ)
+    with outage("openai", "503", reply="outer") as outer:
+        with outage("anthropic", "429", reply="inner") as inner:
+            assert told(way, client).content == "inner"
+        assert told(way, client).content == "outer"
+    assert [each.outcome for each in inner.attempts] == ["server", "server", "rate_limit", "ok"]
+    assert outer.attempts[: len(inner.attempts)] == inner.attempts
+    assert [each.outcome for each in outer.attempts[len(inner.attempts) :]] == ["server", "server", "ok"]
+
+
+def test_the_innermost_says_how_a_target_fails_and_the_outer_one_gives_the_answer() -> None:
+    with outage("openai", "503", reply="outer"), outage("openai", "401") as seen:
+        assert chain(GPT, HAIKU).generate("Hello?").content == "outer"
+    assert [each.outcome for each in seen.attempts] == ["auth", "ok"]
+
+
+def test_time_that_passed_in_an_inner_one_has_passed_in_the_outer_one() -> None:
+    with outage("anthropic", reply="Hello") as outer:
+        with outage("openai", "hang") as inner:
+            chain(GPT, GROQ).generate("Hello?", timeout=7)
+        assert outer.seconds >= inner.seconds >= 7
+
+
+def test_an_outage_is_used_once() -> None:
+    made = outage("openai", "503", reply="Hello")
+    assert made.seconds == 0
+    with made:
+        chain(GPT, HAIKU).generate("Hello?")
+        with pytest.raises(ConfigurationError, match="for one `with`"), made:
+            pass
+    with pytest.raises(ConfigurationError, match="for one `with`"), made:
+        pass
+    assert repr(made) == "<Outage of openai: 3 attempts>"
+    assert not callable(made)  # as a decorator it would be over before an async function has begun
+
+
+# Time
+
+
+@pytest.mark.parametrize(("way", "seconds"), [("generate", 600), ("agenerate", 600), ("stream", 60), ("astream", 60)])
+def test_a_target_that_hangs_alone_is_given_up_when_its_time_is_over(way: Way, seconds: float) -> None:
+    begun = time.monotonic()
+    with outage("openai", "hang") as seen:
+        assert told(way, LLMClient(GPT)).error is TimeoutError
+        # One try of all the time that there is, or two of 30 s to the first token, and a pause between them.
+        assert seconds <= seen.seconds < seconds + 2
+    assert seconds <= seen.seconds < seconds + 2
+    assert time.monotonic() - begun < 5
+
+
+@EVERY_WAY
+def test_nobody_waits_for_ever(way: Way) -> None:
+    client = LLMClient(GPT, deadline=None)
+    with outage("openai", "hang", after=None):
+        if "stream" in way:  # there is a limit to the first token
+            assert told(way, client).error is TimeoutError
+        else:
+            with pytest.raises(AssertionError, match="nothing limits it"):
+                told(way, client)
+
+
+@EVERY_WAY
+def test_a_long_wait_passes_at_once_and_is_told(way: Way) -> None:
+    begun = time.monotonic()
+    with outage("openai", "429", reply="Here again.", times=1, retry_after=55) as seen:
+        assert told(way, LLMClient(GPT)).content == "Here again."
+    assert seen.seconds == pytest.approx(55 * 1.05, abs=1)
+    assert seen.attempts[-1].waited >= 55
+    assert time.monotonic() - begun < 5
+
+
+def test_a_breaker_that_opened_lets_a_probe_through_when_its_time_has_come() -> None:
+    client = chain(GPT, HAIKU, max_retries=0)
+    with outage("openai", "503", reply="Hello") as seen:
+        for _ in range(6):
+            client.generate("Hello?")
+        assert seen.asked.count(GPT) == 5
+        assert seen.attempts[-2].reason == "breaker open"
+        with outage("groq", "hang"):
+            chain(GROQ, HAIKU).generate("Hello?")
+        assert seen.seconds >= 60
+        client.generate("Hello?")
+    assert seen.asked.count(GPT) == 6
+
+
+async def test_tasks_that_hang_at_once_wait_at_once() -> None:
+    client = chain(GPT, HAIKU)
+    with outage("openai", "hang", reply="Hello") as seen:
+        answers = await asyncio.gather(*(client.agenerate("Hello?") for _ in range(20)))
+    assert {answer.content for answer in answers} == {"Hello"}
+    assert seen.seconds < 150  # the limit of a whole answer is 60 s
+
+
+def test_threads_may_share_one() -> None:
+    client = chain(GPT, HAIKU, max_retries=0)
+    repeated = outage("openai", "503", reply=lambda request: request.messages[-1].text, times=50)
+    with repeated as seen, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda number: client.generate(str(number)).content, range(200)))
+    assert answers == [str(number) for number in range(200)]
+    assert sum(each.outcome == "ok" for each in seen.attempts) == 200
+
+
+# What is left behind
+
+
+def test_afterwards_everything_is_as_it_was() -> None:
+    client = chain(GPT, HAIKU, max_retries=0)
+    before = runtime.current()
+    with World({GPT: [Failure("server", 503), say("Hello")], HAIKU: [say("Hi")]}).running() as world:
+        client.generate("Hello?")
+        known, outside = health_snapshot(), runtime.current()
+        with outage("*", "401"):
+            assert health_snapshot() == []
+            with pytest.raises(AllTargetsFailedError):
+                client.generate("Hello?")
+            assert len(health_snapshot()) == 2
+        assert health_snapshot() == known
+        assert runtime.current() is outside
+        assert client.generate("Hello?").content == "Hello"
+        assert world.open == 0
+    assert runtime.current() is before
+
+
+def test_a_test_that_fails_ends_the_outage_too() -> None:
+    before = runtime.current()
+    with pytest.raises(ZeroDivisionError), outage("openai"):
+        raise ZeroDivisionError
+    assert runtime.current() is before
+    assert health_snapshot() == []
+
+
+def test_earlier_failures_do_not_disturb_it() -> None:
+    client = chain(GPT, HAIKU, max_retries=0)
+    with World({GPT: [Failure("auth", 401)], HAIKU: [say("Hi")]}).running():
+        client.generate("Hello?")
+        with outage("anthropic", "503") as seen, pytest.raises(AllTargetsFailedError):
+            client.generate("Hello?")
+        assert seen.asked == [GPT, HAIKU]
+
+
+def test_a_stream_that_outlives_the_block_stays_in_it() -> None:
+    with outage("openai", "cut", after=2) as seen:
+        stream = LLMClient(GPT).stream("Hello?")
+        next(stream)
+    next(stream)
+    with pytest.raises(StreamInterruptedError):
+        next(stream)
+    assert [each.outcome for each in seen.attempts] == ["connection"]
+    assert health_snapshot() == []
+
+
+def test_a_users_own_callback_hears_of_it_as_ever() -> None:
+    heard: list[Any] = []
+    with outage("openai", "dns", reply="Hello") as outer, outage("groq") as inner:
+        chain(GPT, HAIKU, on_attempt=heard.append).generate("Hello?")
+    assert heard == outer.attempts == inner.attempts
+
+
+def test_the_last_error_is_the_one_that_was_asked_for() -> None:
+    with outage(["openai", "anthropic"], "refused"), pytest.raises(AllTargetsFailedError) as caught:
+        chain(GPT, HAIKU).generate("Hello?")
+    assert [type(each) for each in caught.value.errors] == [ConnectionError, ConnectionError]
