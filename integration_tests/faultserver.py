@@ -110,6 +110,7 @@ class FaultServer:
         on_accept: Steps for every connection before it reads a request.
         tls: Speak TLS with this context.
         backlog: How many connections may wait to be accepted.
+        host: The address to listen on.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class FaultServer:
         on_accept: Sequence[Step] = (),
         tls: ssl.SSLContext | None = None,
         backlog: int = 1024,
+        host: str = "127.0.0.1",
     ) -> None:
         self.scripts = list(scripts) or [[Send(ok(b'{"text": "hi"}'))]]
         self.requests: list[Request] = []
@@ -128,10 +130,11 @@ class FaultServer:
         self._open: set[socket.socket] = set()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, 0), family=family, backlog=backlog)
         self._listener.settimeout(0.05)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def __enter__(self) -> Self:
         self._start(self._accept)

@@ -267,6 +267,7 @@ def test_a_response_in_tiny_pieces(call: Caller, transport: Transport, every: in
 # Sizes
 
 
+@pytest.mark.case(26)
 def test_a_gzip_bomb_costs_no_memory(call: Caller, transport: Transport) -> None:
     packed = gzip.compress(b'{"text": "' + bytes(200_000_000), 9)
     assert len(packed) < 300_000

@@ -33,4 +33,4 @@ def _knowing_nothing() -> Iterator[None]:
     reset_health()
     yield
     reset_health()
-    configure(timeout=None, max_retries=None, retry_delay=None, cache_ttl=None)
+    configure(timeout=None, max_retries=None, retry_delay=None, cache_ttl=None, state=None, telemetry=None)

@@ -18,18 +18,18 @@ ROOT = Path(unified_llm.__file__).parent
 LAYERS = {
     "ground": (
         "_version", "types", "messages", "content", "jsonx", "exceptions", "outcome", "exchange", "target", "secret",
-        "url", "sse",
+        "url", "sse", "facts", "notebook",
     ),
     # What the layers above agree on: the shape of a codec, and the switch for clock and connections.
     "contract": ("providers.codec", "runtime"),
-    "edges": ("transport", "mlx"),
+    "edges": ("transport", "mlx", "state"),
     "policy": ("policy",),
     "providers": ("providers",),
     "client": (
-        "client", "call", "drive", "config", "resolve", "request", "settings", "registry", "stream", "discovery",
-        "listing", "errors",
+        "client", "call", "rules", "connections", "drive", "config", "resolve", "request", "settings", "registry",
+        "journal", "telemetry", "conventions", "stream", "discovery", "listing", "errors", "sharing",
     ),
-    "surfaces": ("langchain", ""),
+    "surfaces": ("langchain", "testing", ""),
 }  # fmt: skip
 
 # Whom each layer may import, besides itself.
@@ -48,8 +48,10 @@ BELOW = {
 OUTSIDERS = {
     "httpx": ("transport",),
     "httpcore": ("transport",),
+    "opentelemetry": ("telemetry",),
     "mlx": ("mlx",),
     "mlx_lm": ("mlx",),
+    "redis": ("state",),
     "langchain_core": ("langchain",),
     "pydantic": ("config", "langchain"),
     "pydantic_core": ("jsonx",),
@@ -121,7 +123,7 @@ IMPORTS = [each for path in FILES for each in imports_of(path)]
 
 def test_imports_are_found_at_all() -> None:
     found = {(each.module, each.name) for each in IMPORTS}
-    assert ("client", "transport") in found, "inside a function"
+    assert ("connections", "transport") in found, "inside a function"
     assert ("runtime", "exchange") in found, "for type checkers"
     assert ("errors", "policy.hints") in found, "a module by the name of its package"
     assert ("transport.faults", "httpx") in found
@@ -146,7 +148,14 @@ def test_no_layer_is_above_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "other"), [("policy", "providers"), ("providers", "policy"), ("transport", "mlx"), ("mlx", "transport")]
+    ("folder", "other"),
+    [
+        ("policy", "providers"),
+        ("providers", "policy"),
+        ("transport", "mlx"),
+        ("mlx", "transport"),
+        ("state", "transport"),
+    ],
 )
 def test_neighbours_do_not_know_each_other(folder: str, other: str) -> None:
     wrong = [str(each) for each in IMPORTS if within(each.module, folder) and each.ours and within(each.name, other)]

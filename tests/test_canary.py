@@ -164,6 +164,7 @@ def search(world: World, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["generate", "agenerate", "stream", "astream", "conversation"])
 @pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.case(67)
 def test_no_canary_turns_up_whatever_happens(name: str, way: str, caplog: pytest.LogCaptureFixture) -> None:
     search(World({SECOND: [say(ANSWER)], LAST: [say(ANSWER)], **WORLDS[name]}), way)
     assert caplog.records
@@ -171,6 +172,7 @@ def test_no_canary_turns_up_whatever_happens(name: str, way: str, caplog: pytest
 
 @pytest.mark.parametrize("way", ["generate", "stream", "embed", "list_models"])
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.case(67, 68)
 def test_no_canary_turns_up_whatever_fails(kind: FailureKind, way: str) -> None:
     search(World(failing(kind)), way)
 
@@ -230,6 +232,7 @@ def clean_within(root: object) -> None:
     assert len(seen) > 20
 
 
+@pytest.mark.case(67)
 def test_nothing_that_can_be_reached_from_a_client_shows_a_key() -> None:
     client = LLMClient(
         PRIMARY, api_key=KEY, fallbacks=[SECOND, {"model": "groq/x", "api_key": KEY}, {"base_url": "https://h"}]
@@ -243,6 +246,7 @@ def test_nothing_that_can_be_reached_from_a_client_shows_a_key() -> None:
             pickle.dumps(target)
 
 
+@pytest.mark.case(67)
 def test_no_key_is_in_a_pickle_and_copies_in_memory_keep_it() -> None:
     client = make()
     for thing in (client, LLMConfig(model=PRIMARY, api_key=KEY, fallbacks=[{"model": SECOND, "api_key": KEY}])):
@@ -264,6 +268,7 @@ def fail(*_: object, **__: object) -> NoReturn:
 
 
 @pytest.mark.parametrize("way", ["generate", "agenerate", "stream", "list_models"])
+@pytest.mark.case(67)
 def test_a_crash_below_everything_shows_no_key_either(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     monkeypatch.setattr("socket.getaddrinfo", fail)
     client = LLMClient(PRIMARY, api_key=KEY, max_retries=0)

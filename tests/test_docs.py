@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from opentelemetry import trace
 
 from tests.scripts import World, say
 from unified_llm.providers.table import ROWS
@@ -23,6 +24,16 @@ def blocks() -> list[tuple[str, str]]:
             line = page.read_text(encoding="utf-8")[: match.start()].count("\n") + 1
             found.append((f"{page.name}:{line}", match[1]))
     return found
+
+
+@pytest.fixture(autouse=True)
+def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry's own switch can be thrown once in a process, and would stay."""
+
+    def use(provider: object) -> None:
+        monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+
+    monkeypatch.setattr(trace, "set_tracer_provider", use)
 
 
 @pytest.mark.parametrize("source", [pytest.param(source, id=name) for name, source in blocks()])

@@ -15,8 +15,10 @@ import pytest
 import unified_llm
 import unified_llm.exceptions
 import unified_llm.langchain
+import unified_llm.testing
 
-MODULES = {module.__name__: module for module in (unified_llm, unified_llm.exceptions, unified_llm.langchain)}
+SHELVES = (unified_llm, unified_llm.exceptions, unified_llm.langchain, unified_llm.testing)
+MODULES = {module.__name__: module for module in SHELVES}
 PUBLIC = {f"{home}.{name}": getattr(module, name) for home, module in MODULES.items() for name in module.__all__}
 OBJECTS = {name: value for name, value in PUBLIC.items() if callable(value)}
 CLASSES = {name: value for name, value in OBJECTS.items() if inspect.isclass(value)}
@@ -54,6 +56,7 @@ def test_the_names_are_those_of_the_design() -> None:
         "Message", "LLMRequest", "LLMResponse", "LLMChunk", "EmbeddingResponse", "ModelInfo", "Usage", "ToolCall",
         "Attempt", "Provider", "configure", "health_snapshot", "reset_health", "__version__",
     }  # fmt: skip
+    assert set(unified_llm.testing.__all__) == {"outage", "Outage"}
     assert set(unified_llm.langchain.__all__) >= {"ChatUnified", "UnifiedEmbeddings", "register"}
     assert set(unified_llm.exceptions.__all__) == {
         "LLMError", "ConfigurationError", "ConnectionError", "TimeoutError", "AuthenticationError",

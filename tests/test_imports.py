@@ -13,10 +13,14 @@ import pytest
 HEAVY = (
     "httpx", "httpcore", "pydantic", "pydantic_core", "langchain_core", "langchain", "langsmith", "mlx", "mlx_lm",
     "transformers", "numpy", "jinja2", "yaml", "requests", "asyncio", "ssl", "concurrent", "email", "logging", "json",
+    "opentelemetry", "redis",
 )  # fmt: skip
 # Importing one of these fails, as it does where it is not installed.
 BARE = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
-EXTRAS = ("langchain_core", "langchain", "langgraph", "langsmith", "mlx", "mlx_lm", "transformers", "redis", "yaml")
+EXTRAS = (
+    "langchain_core", "langchain", "langgraph", "langsmith", "mlx", "mlx_lm", "transformers", "redis", "yaml",
+    "opentelemetry",
+)  # fmt: skip
 
 
 def run(code: str, *, without: tuple[str, ...] = ()) -> str:
@@ -58,12 +62,24 @@ LLMClient("openai/gpt-5-mini", api_key="sk-x", fallbacks=["ollama/llama2", "mlx/
     assert not loaded(code) & {"httpx", "httpcore", "langchain_core", "mlx", "mlx_lm", "transformers", "numpy"}
 
 
+def test_a_call_does_not_load_opentelemetry() -> None:
+    code = """
+from tests.scripts import World, say
+from unified_llm import LLMClient
+with World({"ollama/llama2": [say("Hello")]}).running():
+    LLMClient("ollama/llama2").generate("Hello?")
+"""
+    assert "opentelemetry" not in loaded(code)
+    assert "opentelemetry" in loaded("import opentelemetry.trace\n" + code)
+
+
 def test_importing_the_surface_for_langchain_loads_langchain_when_it_is_used() -> None:
     assert not loaded("import unified_llm.langchain") & {"langchain_core", "httpx", "pydantic"}
     assert not loaded("from unified_llm.langchain import ChatUnified") & {"mlx", "mlx_lm", "transformers", "langchain"}
 
 
 # reliability.md, case 72
+@pytest.mark.case(72)
 def test_the_core_works_without_any_extra() -> None:
     code = """
 from unified_llm import LLMClient, LLMConfig, health_snapshot
@@ -77,6 +93,7 @@ assert unified_llm.LLMClient is LLMClient is vars(unified_llm)["LLMClient"], "a 
 
 
 @pytest.mark.parametrize("name", ["ChatUnified", "UnifiedEmbeddings", "register"])
+@pytest.mark.case(72)
 def test_without_langchain_its_surface_says_how_to_install_it(name: str) -> None:
     code = f"""
 from unified_llm.exceptions import ConfigurationError
@@ -101,6 +118,30 @@ except ModuleNotFoundError as problem:
     print(problem.name)
 """
     assert run(code, without=("unified_llm.langchain.embeddings",)) == "unified_llm.langchain.embeddings"
+
+
+@pytest.mark.case(72)
+def test_state_that_is_not_shared_loads_nothing_for_it() -> None:
+    code = """
+from unified_llm import LLMClient
+LLMClient("mlx/demo", skip_unconfigured=True)
+import sys
+print([name for name in sys.modules if name.startswith(("redis", "unified_llm.state"))])
+"""
+    assert run(code) == "[]"
+
+
+def test_without_redis_shared_state_says_how_to_install_it() -> None:
+    code = """
+from unified_llm import configure
+from unified_llm.exceptions import ConfigurationError
+try:
+    configure(state="redis://localhost")
+except ConfigurationError as problem:
+    print(problem)
+"""
+    told = run(code, without=("redis",))
+    assert told == "Shared state needs the client of Redis: run pip install 'unified-llm[redis]'."
 
 
 def test_without_mlx_a_target_says_how_to_install_it() -> None:

@@ -18,11 +18,13 @@ def data_of(*pieces: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.case(37)
 def test_every_line_end_of_the_specification_ends_a_line(end: bytes) -> None:
     raw = end.join([b"event: delta", b"data: one", b"data: two", b"", b"data: three", b"", b""])
     assert split(raw) == [ServerSentEvent("one\ntwo", event="delta"), ServerSentEvent("three")]
 
 
+@pytest.mark.case(37)
 def test_what_only_looks_like_a_line_end_stays_in_the_data() -> None:
     said = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg"
     assert data_of(b"data: " + said.encode() + b"\n\n") == [said]
@@ -86,6 +88,7 @@ def test_an_event_beyond_the_bound_that_comes_in_one_piece_is_refused_too() -> N
     assert splitter.oversized
 
 
+@pytest.mark.case(38)
 def test_many_small_events_leave_nothing_behind() -> None:
     splitter = SSESplitter(limit=20)
     for _ in range(1000):
@@ -120,6 +123,7 @@ EVENTS = st.lists(
     comment=st.booleans(),
     data=st.data(),
 )
+@pytest.mark.case(36)
 def test_however_a_stream_is_cut_it_holds_the_same_events(
     *, events: list[ServerSentEvent], ends: list[str], mark: bool, comment: bool, data: st.DataObject
 ) -> None:

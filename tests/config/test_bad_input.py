@@ -92,6 +92,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("given", "said"), WRONG)
+@pytest.mark.case(56, 61, 62, 64)
 def test_a_mistake_is_told_in_one_sentence_that_repeats_no_key(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         LLMClient(**given)
@@ -124,6 +125,7 @@ def variables(problem: Exception) -> str:
         ("UNIFIED_LLM_TIMEOUT", KEY, "UNIFIED_LLM_TIMEOUT must hold a number"),
     ],
 )
+@pytest.mark.case(61, 64)
 def test_a_mistake_in_the_environment_is_told_by_the_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str, said: str
 ) -> None:
@@ -149,6 +151,7 @@ def test_a_mistake_in_the_environment_is_told_by_the_variable(
         {"config": "openai/x", "api_key": KEY, "fallbacks": 5},
     ],
 )
+@pytest.mark.case(67)
 def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as refused:
         LLMClient(**given)
@@ -171,6 +174,7 @@ def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(giv
         ({"model": KEY}, ConfigurationError, "There is no such folder"),
     ],
 )
+@pytest.mark.case(62)
 def test_a_mistake_in_a_call_is_told_before_anything_is_sent(
     overrides: dict[str, Any], kind: type[LLMError], said: str
 ) -> None:
@@ -188,12 +192,13 @@ def test_a_mistake_in_a_call_is_told_before_anything_is_sent(
 
 def test_a_call_without_any_model_says_so() -> None:
     world = World({})
-    with world.running(), pytest.raises(ValidationError, match=r"No target has a model: pass model="):
+    with world.running(), pytest.raises(ValidationError, match=r"Name the model: pass model="):
         LLMClient(provider="ollama").generate("Hello")
     assert world.asked == []
 
 
 @pytest.mark.parametrize("prompt", ["\ud800", [{"role": "user", "content": "CANARY\udfff"}]])
+@pytest.mark.case(63)
 def test_a_prompt_that_no_request_can_carry_is_told_before_anything_is_sent(prompt: Any) -> None:
     """Sockets are forbidden here: a connection would fail with another error."""
     client = LLMClient("openai/gpt-5-mini", api_key=KEY)
@@ -205,6 +210,7 @@ def test_a_prompt_that_no_request_can_carry_is_told_before_anything_is_sent(prom
 
 
 @pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"CANARY", object()])
+@pytest.mark.case(63)
 def test_neither_can_a_body_hold_what_is_no_json(value: Any) -> None:
     client = LLMClient("openai/gpt-5-mini", api_key=KEY)
     with pytest.raises(ValidationError, match="JSON") as refused:

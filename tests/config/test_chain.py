@@ -46,6 +46,7 @@ def test_a_fallback_without_a_name_is_the_same_deployment_elsewhere() -> None:
     assert second.defaults == first.defaults == {"temperature": 0.5}
 
 
+@pytest.mark.case(65)
 def test_a_key_of_the_environment_does_not_go_elsewhere_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
     east = {"model": "azure/gpt", "base_url": "https://east.openai.azure.com"}

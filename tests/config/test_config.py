@@ -127,12 +127,14 @@ def test_pydantics_own_ways_in_are_no_way_around(way: str) -> None:
     ["Authorization", "authorization", "Host", "Content-Length", "Transfer-Encoding", "Connection", "Accept-Encoding",
      "Content-Type", "Proxy-Authorization"],
 )  # fmt: skip
+@pytest.mark.case(66)
 def test_headers_that_frame_or_authorise_a_message_are_ours(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"(?i)default_headers must not set {name}"):
         LLMConfig(default_headers={name: KEY})
 
 
 @pytest.mark.parametrize("name", ["", " ", "X\r\nEvil: CANARY", "authorization ", "a b", "a:b", "é", "x\x00", 5])
+@pytest.mark.case(66)
 def test_a_name_that_no_header_can_have_is_refused(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="no header name") as refused:
         LLMConfig(default_headers={name: "v"})
@@ -142,6 +144,7 @@ def test_a_name_that_no_header_can_have_is_refused(name: Any) -> None:
 @pytest.mark.parametrize(
     "text", ["CANARY\r\nEvil: 1", "CANARY\n", " CANARY", "CANARÝ", "CANARY\x00", 5, None, b"CANARY"]
 )
+@pytest.mark.case(66)
 def test_a_value_that_no_header_can_have_is_refused(text: Any) -> None:
     with pytest.raises(ConfigurationError, match="The value of the header x-team") as refused:
         LLMConfig(default_headers={"x-team": text})
@@ -163,6 +166,7 @@ def test_copies_keep_the_key(copied: Any) -> None:
     assert copied_config == config
 
 
+@pytest.mark.case(67)
 def test_a_pickle_holds_no_key() -> None:
     config = LLMConfig(
         model="openai/x",

@@ -91,6 +91,7 @@ def test_the_first_variable_that_is_set_wins(monkeypatch: pytest.MonkeyPatch) ->
         "https://evil.example/v1",
     ],
 )
+@pytest.mark.case(64, 65)
 def test_a_key_of_the_environment_goes_to_the_own_host_alone(monkeypatch: pytest.MonkeyPatch, base_url: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY is only sent to OpenAI's own host: pass api_key="):
@@ -100,6 +101,7 @@ def test_a_key_of_the_environment_goes_to_the_own_host_alone(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("provider", ["openai-compatible", "ollama", "vllm", "litellm"])
+@pytest.mark.case(65)
 def test_neither_does_the_key_of_a_server_that_needs_none(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
     variable = next(row.key_env[0] for row in ROWS if row.name == provider)
     monkeypatch.setenv(variable, KEY)
@@ -152,6 +154,7 @@ def test_ollama_is_addressed_as_it_addresses_itself(monkeypatch: pytest.MonkeyPa
     assert only("ollama/llama2").base_url == base_url
 
 
+@pytest.mark.case(64)
 def test_a_file_in_the_working_directory_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\nOPENAI_BASE_URL=https://evil.example\n")
     monkeypatch.chdir(tmp_path)

@@ -35,6 +35,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("value", "said"), MALFORMED)
+@pytest.mark.case(61)
 def test_a_malformed_key_is_refused_without_being_repeated(value: Any, said: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Secret(value, "api_key=")
@@ -116,6 +117,7 @@ def test_no_key_stays_no_key(arguments: dict[str, Any]) -> None:
     assert arguments == before
 
 
+@pytest.mark.case(67)
 def test_a_malformed_key_is_in_no_variable_of_the_traceback() -> None:
     def make(**arguments: Any) -> None:
         hide(arguments)

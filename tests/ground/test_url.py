@@ -34,6 +34,7 @@ def refusal(text: str, source: str = SOURCE) -> str:
         ("https://h/a;b/@c", "https://h/a;b/@c/v1"),
     ],
 )
+@pytest.mark.case(14)
 def test_a_url_ends_in_the_version_path_once(text: str, normal: str) -> None:
     assert url.normalise(text, source=SOURCE, version="/v1") == normal
     assert url.normalise(normal, source=SOURCE, version="/v1") == normal
@@ -119,6 +120,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "said"), BAD)
+@pytest.mark.case(14, 64)
 def test_a_bad_url_is_refused_in_a_sentence_that_does_not_repeat_it(text: str, said: str) -> None:
     message = refusal(text)
     assert said in message

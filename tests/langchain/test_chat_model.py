@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.language_models import BaseChatModel
+from langchain_core.load import dumps
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -15,9 +17,10 @@ from langchain_core.tracers.base import BaseTracer
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from tests.langchain.worlds import KEY
+from tests.racing import Racing
 from tests.scripts import Pause, World, call_tool, say
 from unified_llm import LLMConfig
-from unified_llm.exceptions import ConfigurationError, ValidationError
+from unified_llm.exceptions import ConfigurationError, ContentFilterError, ValidationError
 from unified_llm.langchain import ChatUnified
 from unified_llm.langchain.profile import chain_profile
 from unified_llm.outcome import Done, Failure
@@ -153,6 +156,37 @@ def test_a_call_may_have_a_deadline_of_its_own() -> None:
         with pytest.raises(TimeoutError):
             model().invoke("Hi", deadline=5.0)
     assert world.clock - began <= 5.1
+
+
+def test_what_fails_over_is_the_models_or_the_calls_to_say() -> None:
+    with World({PRIMARY: [Failure("filter", 400)], SECOND: [say("Hello")]}).running():
+        with pytest.raises(ContentFilterError):
+            model().invoke("Hi")
+        assert model(failover_on={"filter": True}).invoke("Hi").content == "Hello"
+        assert model().invoke("Hi", failover_on={"filter": True}).content == "Hello"
+        assert model().bind(failover_on={"filter": True}).invoke("Hi").content == "Hello"
+        later = model()
+        later.failover_on = {"filter": True}
+        assert later.invoke("Hi").content == "Hello"
+
+
+def test_a_slow_answer_is_hedged_by_the_word_of_the_model_or_of_the_call() -> None:
+    script = {PRIMARY: [[Pause(20.0), *say("slow")]], SECOND: [say("quick")]}
+    hedging = model(hedge_after=2.0)
+    answer = Racing(script).run(lambda: hedging.ainvoke("Hi"))
+    assert answer.content == "quick"
+    tried = answer.response_metadata["unified_llm"]["attempts"]
+    assert [(each["outcome"], each.get("reason")) for each in tried] == [("cancelled", "hedged"), ("ok", None)]
+    assert Racing(script).run(lambda: model().ainvoke("Hi", hedge_after=2.0)).content == "quick"
+    assert Racing(script).run(lambda: model().ainvoke("Hi")).content == "slow"
+
+
+def test_the_rules_of_calls_travel_with_copies_and_dumps() -> None:
+    llm = model(hedge_after=2.0, failover_on={"filter": True})
+    for copy in (llm.model_copy(), pickle.loads(pickle.dumps(llm))):  # noqa: S301 - our own
+        assert (copy.hedge_after, copy.failover_on, copy.on_stream_break) == (2.0, {"filter": True}, "raise")
+    assert '"hedge_after": 2.0' in dumps(llm)
+    assert '"failover_on": {"filter": true}' in dumps(llm)
 
 
 def test_model_kwargs_are_fields_of_every_request_or_of_the_primarys_body() -> None:
@@ -305,6 +339,10 @@ def test_settings_reach_the_targets() -> None:
         ({"api_key": "sk-canary with space"}, "space"),
         ({"base_url": "ftp://sk-canary@host"}, "base_url"),
         ({"deadline": 0}, "deadline"),
+        ({"hedge_after": 0}, "hedge_after must be greater than 0"),
+        ({"failover_on": {"filters": True}}, "did you mean 'filter'"),
+        ({"failover_on": {"filter": "certainly"}}, "failover_on"),
+        ({"on_stream_break": "continue"}, 'on_stream_break knows "raise" alone'),
         ({"fallbacks": "openai/gpt-5"}, "list"),
         ({"fallbacks": [42]}, "int"),
         ({"fallbacks": [{"modl": "openai/gpt-5"}]}, "model"),

@@ -19,7 +19,7 @@ from langchain_core.messages import HumanMessage
 from tests.langchain.worlds import KEY
 from tests.scripts import World, say
 from unified_llm import EmbeddingResponse, langchain
-from unified_llm.exceptions import AuthenticationError, ConfigurationError, GenerationError
+from unified_llm.exceptions import AuthenticationError, ConfigurationError, GenerationError, ValidationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings, register
 from unified_llm.outcome import Done, Failure
 
@@ -158,3 +158,12 @@ def test_importing_the_chat_model_imports_neither_httpx_nor_the_rest_of_the_core
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_embeddings_say_what_fails_over() -> None:
+    with World({SMALL: [Failure("bad_request", 400)], "https://eu.example/v1": [vectors([1.0])]}).running():
+        with pytest.raises(ValidationError):
+            embeddings(fallbacks=[ELSEWHERE]).embed_query("a")
+        assert embeddings(fallbacks=[ELSEWHERE], failover_on={"bad_request": True}).embed_query("a") == [1.0]
+    with pytest.raises(ConfigurationError, match="hedge_after"):
+        embeddings(hedge_after=2.0)

@@ -285,6 +285,7 @@ def test_what_it_cannot_do_is_not_asked_of_it(script: Callable[..., Scripted], f
     assert engine.prompts == []
 
 
+@pytest.mark.case(70)
 def test_a_folder_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="There is no such folder for mlx/"):
         folder_of("no/such/folder")
@@ -297,6 +298,7 @@ def test_a_folder_may_be_in_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_
     assert folder_of("demo") == demo_folder()
 
 
+@pytest.mark.case(70)
 def test_a_folder_that_has_gone_since_is_a_missing_model(script: Callable[..., Scripted], tmp_path: Path) -> None:
     script("a", END)
     folder = tmp_path / "model"

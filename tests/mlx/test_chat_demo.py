@@ -63,6 +63,7 @@ def test_a_prompt_beyond_the_window_says_so(demo: Engine, ask: Callable[..., Any
         ask(LLMClient("mlx/demo"), "why " * 2000)
 
 
+@pytest.mark.case(70)
 def test_many_threads_are_answered_at_once(demo: Engine) -> None:
     client = LLMClient("mlx/demo")
     answers: dict[int, str] = {}
@@ -100,6 +101,7 @@ def test_a_stream_that_is_given_up_leaves_the_engine_to_others(demo: Engine) -> 
     assert client.generate("What is 3 + 4?").content.startswith("3 + 4 = 7")
 
 
+@pytest.mark.case(70)
 def test_a_damaged_model_fails_over(demo: Engine, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "model_file": "evil.py"}))
     answer = LLMClient(f"mlx/{tmp_path}", fallbacks=["mlx/demo"]).generate(QUESTION)

@@ -81,6 +81,7 @@ def test_a_request_joins_the_batch_while_another_is_answered(demo: Engine) -> No
     assert seen.index("short") < len(seen) - seen[::-1].index("long") - 1
 
 
+@pytest.mark.case(70)
 def test_requests_from_two_threads_are_both_answered(ask: Ask) -> None:
     answers: dict[str, str] = {}
 
@@ -197,6 +198,7 @@ def test_a_callback_that_raises_ends_its_own_request_alone(demo: Engine, ask: As
         ({"question": "why " * 2000}, "context"),
     ],
 )
+@pytest.mark.case(70)
 def test_a_request_that_cannot_be_run_fails_alone(ask: Ask, options: dict[str, Any], kind: str) -> None:
     with pytest.raises(EngineError) as failure:
         ask(**{"question": "What is RAG?", **options})
@@ -204,6 +206,7 @@ def test_a_request_that_cannot_be_run_fails_alone(ask: Ask, options: dict[str, A
     assert ask("What is a token?").text.startswith("A token")
 
 
+@pytest.mark.case(70)
 def test_messages_that_the_template_refuses_fail_alone(demo: Engine, ask: Ask) -> None:
     outputs: SimpleQueue[Output] = SimpleQueue()
     demo.submit(Prompt(({"role": "assistant", "content": 7},)), outputs.put)
@@ -213,6 +216,7 @@ def test_messages_that_the_template_refuses_fail_alone(demo: Engine, ask: Ask) -
     assert ask("What is a token?").text.startswith("A token")
 
 
+@pytest.mark.case(70)
 def test_a_step_that_fails_ends_the_running_requests_and_not_the_engine(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def failure_of(folder: Path) -> EngineError:
     return failures[0]
 
 
+@pytest.mark.case(70)
 def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
     failure = failure_of(tmp_path / "nothing")
     assert failure.kind == "model_not_found"
@@ -46,6 +47,7 @@ def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "entry"), [("config.json", {"model_file": "evil.py"}), ("tokenizer_config.json", {"auto_map": {}})]
 )
+@pytest.mark.case(70)
 def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path, file: str, entry: dict[str, Any]) -> None:
     shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
     path = tmp_path / file
@@ -64,6 +66,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path, file: str, entr
         ("tokenizer_config.json", "{}", "has no chat template"),
     ],
 )
+@pytest.mark.case(70)
 def test_a_damaged_model_is_told_from_a_missing_one(tmp_path: Path, file: str, content: str, message: str) -> None:
     shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
     (tmp_path / file).write_text(content)

@@ -27,6 +27,7 @@ def test_mlx_runs_on_apple_silicon_and_on_linux(
     assert mlx.runnable() is (verdict == "runs")
 
 
+@pytest.mark.case(70)
 def test_a_platform_without_mlx_is_told_so_and_not_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(platform, "system", lambda: "Windows")

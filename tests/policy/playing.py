@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
+from tests.racing import Racing
 from tests.scripts import Attempt, World
 from unified_llm import runtime
 from unified_llm.drive import END, AsyncDrive, Drive
 from unified_llm.messages import Message
-from unified_llm.outcome import Done, Failure
+from unified_llm.outcome import Done, Failure, FailureKind
+from unified_llm.policy.budget import HedgeBudget
 from unified_llm.policy.health import Health
 from unified_llm.policy.plan import plan
-from unified_llm.policy.standing import Call, Defeat
+from unified_llm.policy.standing import AS_USUAL, Call, Defeat, Hedging
 from unified_llm.policy.trace import Trace
 from unified_llm.secret import Secret
 from unified_llm.target import Target
@@ -48,6 +50,8 @@ class Result:
     trace: Trace
     asked_before: list[int] = field(default_factory=list)
     """How many attempts the world had seen when each value was handed out."""
+    open_at: list[int] = field(default_factory=list)
+    """How many exchanges were open then."""
 
     @property
     def outcomes(self) -> list[tuple[str, str]]:
@@ -72,11 +76,18 @@ class Room:
         self.world = World(self.scripts)
         self.health = Health(lambda *change: self.changes.append(change))
 
-    def call(self, *targets: Target, streaming: bool = False, deadline: float = 600.0) -> Result:
+    def call(
+        self,
+        *targets: Target,
+        streaming: bool = False,
+        deadline: float = 600.0,
+        failover: Mapping[FailureKind, bool] = AS_USUAL,
+    ) -> Result:
         """Make one call, to its end."""
         others = self.world.open
         with self.world.running():
             call = self.prepare(*targets, streaming=streaming, deadline=deadline)
+            call.failover = failover
             result = self._drain(call) if self.colour == "sync" else asyncio.run(self._adrain(call))
         assert self.world.open == others
         return result
@@ -109,6 +120,7 @@ class Room:
         while (value := drive.advance()) is not END:
             result.values.append(value)
             result.asked_before.append(len(self.world.asked))
+            result.open_at.append(self.world.open)
         drive.close()
         result.defeat = drive.defeat
         return result
@@ -118,6 +130,7 @@ class Room:
         while (value := await drive.advance()) is not END:
             result.values.append(value)
             result.asked_before.append(len(self.world.asked))
+            result.open_at.append(self.world.open)
         await drive.close()
         result.defeat = drive.defeat
         return result
@@ -128,6 +141,40 @@ class Room:
     def known(self, name: str) -> dict[str, Any]:
         """What the registry knows of a target."""
         return next(row for row in self.health.snapshot(self.world.clock) if row["target"] == name)
+
+
+class Race(Room):
+    """A room for asynchronous callers who hedge."""
+
+    def __init__(self, scripts: Mapping[str, Sequence[Attempt]], after: float | None = 2.0) -> None:
+        super().__init__(scripts, "async")
+        self.world: Racing = Racing(scripts)
+        self.after = after
+        self.budget = HedgeBudget()
+
+    def prepare(self, *targets: Target, streaming: bool = True, deadline: float = 600.0) -> Call:
+        call = super().prepare(*targets, streaming=streaming, deadline=deadline)
+        call.hedging = Hedging(self.after, self.budget) if self.after else None
+        return call
+
+    def call(
+        self,
+        *targets: Target,
+        streaming: bool = True,
+        deadline: float = 600.0,
+        failover: Mapping[FailureKind, bool] = AS_USUAL,
+    ) -> Result:
+        """Make one call, to its end; a stream unless it is said otherwise."""
+        others = self.world.open
+        call = self.prepare(*targets, streaming=streaming, deadline=deadline)
+        call.failover = failover
+        result = self.world.run(lambda: self._adrain(call))
+        assert self.world.open == others
+        return result
+
+    def is_free(self, *targets: Target) -> bool:
+        """Whether no probe of these targets is under way."""
+        return all(self.health.ready(each, self.world.clock + 1e6) for each in targets)
 
 
 def _request(call: Call) -> LLMRequest:

@@ -111,6 +111,15 @@ def test_only_outcomes_within_the_window_have_a_share() -> None:
     assert bench.state == "closed"
 
 
+def test_an_outcome_as_old_as_the_window_still_has_its_share() -> None:
+    bench = Bench()
+    for ok in (False, True) * 4 + (True,):
+        bench.one(ok=ok)
+    bench.now = 60.0
+    bench.one(ok=False)
+    assert bench.state == "open"
+
+
 def test_the_share_is_that_of_the_last_twenty_outcomes() -> None:
     bench = Bench()
     for ok in (*[True] * 11, *[False, True] * 9):
@@ -181,6 +190,26 @@ def test_the_next_trip_after_a_recovery_begins_with_the_short_cooldown() -> None
     assert bench.circuit.open_until == pytest.approx(bench.now + 30.0)
 
 
+def test_what_was_asked_in_one_outage_says_nothing_of_the_next() -> None:
+    bench = Bench()
+    bench.trip()
+    late = bench.circuit.force(bench.now)
+    bench.pass_cooldown()
+    bench.one(ok=True)
+    bench.trip()
+    bench.settle(late, ok=True)
+    assert bench.state == "open"
+
+
+def test_what_was_asked_before_an_outage_that_others_saw_says_nothing_after_it() -> None:
+    bench = Bench()
+    late = bench.ask()
+    bench.circuit.learn_open(30.0, 1)
+    bench.circuit.learn_closed()
+    bench.settle(late, ok=False, weight=5)
+    assert bench.state == "closed"
+
+
 def test_one_probe_is_let_through_at_a_time() -> None:
     bench = Bench()
     bench.trip()
@@ -202,6 +231,7 @@ def test_a_probe_of_which_nothing_can_be_said_gives_way_to_the_next(ok: bool | N
     assert bench.ask().probe
 
 
+@pytest.mark.case(46)
 def test_a_result_from_before_the_trip_moves_nothing() -> None:
     bench = Bench()
     early = [bench.ask() for _ in range(3)]

@@ -11,6 +11,7 @@ from unified_llm.outcome import Failure
 from unified_llm.target import Retry, Timing
 
 
+@pytest.mark.case(50)
 def test_a_deadline_that_has_passed_asks_nobody(room: Rooms) -> None:
     play = room({"alpha/one": [say("A")]})
     result = play.call(A, deadline=0.0)

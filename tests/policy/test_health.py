@@ -139,6 +139,31 @@ def test_an_outcome_of_a_target_that_was_forgotten_is_dropped() -> None:
     assert health.snapshot(0.0) == []
 
 
+def test_what_is_known_of_others_is_not_lost_with_the_outcome_of_a_target_that_was_forgotten() -> None:
+    health = Health()
+    gone, kept = health.force(A, 0.0), health.force(B, 0.0)
+    del health._known[A.health_key]
+    health.settle(A, gone, ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
+    health.settle(B, kept, ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
+    assert [(row["target"], row["failures"]) for row in health.snapshot(0.0)] == [("beta/two", 1)]
+
+
+def test_a_snapshot_tells_milliseconds() -> None:
+    health = Health()
+    fail(health, A)
+    assert health.snapshot(0.12345)[0]["retry_in"] == 29.877
+
+
+def test_a_lock_that_nobody_will_give_back_can_be_made_anew() -> None:
+    health = Health()
+    taken = threading.Thread(target=health._lock.acquire)
+    taken.start()
+    taken.join()
+    health.renew_lock()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(health.snapshot, 0.0).result(5) == []
+
+
 def test_a_reset_forgets_outcomes_breakers_budgets_and_holds() -> None:
     health = Health()
     fail(health, A)
@@ -176,6 +201,7 @@ def test_a_callback_in_the_garbage_collector_of_the_thread_that_holds_the_lock_c
         done.join()
 
 
+@pytest.mark.case(47)
 def test_of_a_hundred_callers_at_once_one_probes() -> None:
     health = Health()
     fail(health, A)

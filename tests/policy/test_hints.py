@@ -44,6 +44,7 @@ def wait(**headers: str) -> float | None:
         ("Fri, 31 Dec 1999 23:59:59 +999999999999999999", None),
     ],
 )
+@pytest.mark.case(16)
 def test_retry_after_is_seconds_or_a_date_and_nonsense_is_no_hint(value: str, seconds: float | None) -> None:
     assert wait(date=NOW, retry_after=value) == seconds
 
@@ -73,9 +74,14 @@ def test_nonsense_in_milliseconds_leaves_the_word_to_the_seconds() -> None:
         ("1d", 86400.0),
         ("2d", None),
         ("17", 17.0),
+        ("86400", 86400.0),
         ("-3", None),
         (str(EPOCH + 40), 40.0),
         (str(EPOCH - 40), None),
+        (str(EPOCH * 1000 + 2500), 2.5),
+        (str(EPOCH * 1000 - 2500), None),
+        ("2m59.56s", 179.56),
+        ("7.66s", 7.66),
         ("2026-11-20T10:00:20Z", 20.0),
         ("2026-11-20T10:00:20", None),
         ("1s500ms", None),
@@ -84,6 +90,7 @@ def test_nonsense_in_milliseconds_leaves_the_word_to_the_seconds() -> None:
         ("never", None),
     ],
 )
+@pytest.mark.case(18)
 def test_the_reset_of_an_exhausted_limit_is_read_in_every_notation(value: str, seconds: float | None) -> None:
     headers = {"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": value}
     assert wait(date=NOW, **headers) == seconds
@@ -101,6 +108,26 @@ def test_of_several_exhausted_limits_the_last_to_recover_counts() -> None:
         "anthropic_ratelimit_tokens_reset": "2026-11-20T10:00:05Z",
     }
     assert wait(date=NOW, **headers) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("left", "until"),
+    [
+        ("x-ratelimit-remaining", "x-ratelimit-reset"),
+        ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+        ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+        ("x-ratelimit-remaining-tokens-minute", "x-ratelimit-reset-tokens-minute"),
+        ("anthropic-ratelimit-requests-remaining", "anthropic-ratelimit-requests-reset"),
+        ("anthropic-ratelimit-tokens-remaining", "anthropic-ratelimit-tokens-reset"),
+        ("anthropic-ratelimit-input-tokens-remaining", "anthropic-ratelimit-input-tokens-reset"),
+        ("anthropic-ratelimit-output-tokens-remaining", "anthropic-ratelimit-output-tokens-reset"),
+    ],
+)
+def test_every_providers_names_of_limits_are_known(left: str, until: str) -> None:
+    assert hints.reset({left: "0", until: "3s"}) == 3.0
+    assert hints.reset({left: "1", until: "3s"}) is None
+    assert hints.reset({left: "none", until: "3s"}) is None
+    assert hints.reset({left: "0"}) is None
 
 
 def test_a_limit_that_is_not_exhausted_or_has_no_reset_says_nothing() -> None:
@@ -125,6 +152,7 @@ def test_what_the_body_said_stands_in_for_a_missing_header() -> None:
 @pytest.mark.parametrize(
     ("value", "said"), [("true", True), ("false", False), (" FALSE ", False), ("maybe", None), ("", None)]
 )
+@pytest.mark.case(19)
 def test_whether_to_retry_is_read_as_a_word(value: str, *, said: bool | None) -> None:
     assert hints.read(Failure("server", 500, headers={"x-should-retry": value})).should_retry is said
 

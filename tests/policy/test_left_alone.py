@@ -6,9 +6,10 @@ import pytest
 
 from tests.policy.conftest import Rooms
 from tests.policy.playing import DEAD, A, B, C, limited, target, trip
-from tests.scripts import say
-from unified_llm.outcome import Failure
-from unified_llm.target import BreakerConfig, Retry
+from tests.scripts import Step, say
+from unified_llm.outcome import Done, Failure
+from unified_llm.target import BreakerConfig, Retry, Target
+from unified_llm.types import LLMResponse
 
 # Credentials
 
@@ -21,7 +22,9 @@ def test_a_refused_key_holds_every_target_that_shares_it(room: Rooms, kind: str)
     result = play.call(one, two, B)
     assert result.outcomes == [("alpha/one", kind), ("alpha/two", "skipped"), ("beta/two", "ok")]
     assert result.trace.attempts[1].reason == "the same key was refused"
-    assert play.call(two, B).outcomes == [("alpha/two", "skipped"), ("beta/two", "ok")]
+    later = play.call(two, B)
+    assert later.outcomes == [("alpha/two", "skipped"), ("beta/two", "ok")]
+    assert later.trace.attempts[0].reason == f"its key was refused ({kind})"
     assert play.call(other, B).text == "two"
     play.wait(300.0)
     assert play.call(one, B).text == "A"
@@ -138,3 +141,80 @@ def test_a_target_that_failed_in_this_call_is_not_also_told_to_be_left_alone(roo
     play.world.draw, play.world.latency = 0.1, 0.3
     result = play.call(A, B)
     assert result.outcomes == [("alpha/one", "rate_limit"), *[("beta/two", "server")] * 3, ("alpha/one", "ok")]
+
+
+# What an answer, or the middle of one, says of calls to come
+
+SPENT = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "20s"}
+
+
+def answer(text: str, headers: dict[str, str]) -> list[Step]:
+    return [Done(LLMResponse(text), headers=headers)]
+
+
+def test_a_target_whose_answer_used_up_its_limit_is_passed_over_until_that_recovers(room: Rooms) -> None:
+    play = room({"alpha/one": [answer("A", SPENT), say("A again")], "beta/two": [say("B")]})
+    assert play.call(A, B).text == "A"
+    result = play.call(A, B)
+    assert result.outcomes == [("alpha/one", "skipped"), ("beta/two", "ok")]
+    assert result.trace.attempts[0].reason == "its rate limit is used up"
+    play.wait(20.0)
+    assert play.call(A, B).text == "A again"
+
+
+def test_a_used_up_limit_is_that_of_the_key_and_the_model(room: Rooms) -> None:
+    play = room({name: [answer("A", SPENT), say("again")] for name in ("alpha/one", "alpha/two")})
+    play.call(target(key="sk-1"))
+    assert play.call(target(key="sk-1"), target("alpha/two", key="sk-1")).outcomes[-1] == ("alpha/two", "ok")
+    assert play.call(target(key="sk-2"), target("alpha/two", key="sk-1")).outcomes == [("alpha/one", "ok")]
+
+
+def test_no_call_waits_for_a_limit_that_is_only_said_to_be_used_up(room: Rooms) -> None:
+    play = room({"alpha/one": [answer("A", SPENT), say("A at once")]})
+    play.call(A)
+    assert play.call(A).text == "A at once"
+    assert play.world.slept == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"retry-after": "20"},
+        {**SPENT, "x-ratelimit-remaining-tokens": "7"},
+        {**SPENT, "x-ratelimit-reset-tokens": "soon"},
+        {**SPENT, "x-ratelimit-reset-tokens": "0s"},
+    ],
+)
+def test_an_answer_that_leaves_room_or_talks_nonsense_holds_nothing(room: Rooms, headers: dict[str, str]) -> None:
+    play = room({"alpha/one": [answer("A", headers)]})
+    play.call(A, B)
+    assert play.call(A, B).outcomes == [("alpha/one", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (limited(20.0), "rate limited"),
+        (Failure("auth", 401), "its key was refused (auth)"),
+        (Failure("server", 503, retry_after=20.0), "asked to be left alone"),
+    ],
+)
+def test_a_failure_in_the_middle_of_a_stream_is_remembered_too(room: Rooms, failure: Failure, reason: str) -> None:
+    play = room({"alpha/one": [["A ", failure]], "beta/two": [say("B")]})
+    assert play.call(A, B, streaming=True).defeat
+    assert play.world.slept == []
+    result = play.call(A, B)
+    assert result.outcomes == [("alpha/one", "skipped"), ("beta/two", "ok")]
+    assert result.trace.attempts[0].reason == reason
+
+
+def test_a_model_that_is_gone_is_told_of(room: Rooms) -> None:
+    gone: list[Target] = []
+    play = room({"alpha/one": [Failure("model_not_found", 404)], "beta/two": [say("B")]})
+    with play.world.running():
+        call = play.prepare(A, B)
+        call.unlist = gone.append
+        play.drive(call).advance()
+    assert gone == [A]
+    assert play.call(A, B).text == "B"

@@ -7,6 +7,7 @@ import pytest
 from tests.policy.conftest import Rooms
 from tests.policy.playing import DEAD, A, B, limited, target, trip
 from tests.scripts import say
+from unified_llm.outcome import Failure
 from unified_llm.target import BreakerConfig, Retry
 
 # Order and retries
@@ -122,6 +123,14 @@ def test_retries_stop_when_a_targets_budget_is_spent_and_failing_over_goes_on(ro
     assert play.world.names == ["alpha/one", "beta/two"]
     assert play.known("alpha/one")["retry_budget"] == 0.0
     assert play.known("beta/two")["retry_budget"] == 10.0
+
+
+def test_where_nothing_reached_the_provider_a_retry_is_made_without_any_budget(room: Rooms) -> None:
+    play = room({"alpha/one": [Failure("connect")], "beta/two": [say("B")]})
+    for _ in range(10):
+        play.health.spend_retry(A)
+    assert play.call(A, B).text == "B"
+    assert play.world.names == ["alpha/one", "alpha/one", "beta/two"]
 
 
 def test_answers_at_the_first_try_refill_the_budget_and_others_do_not(room: Rooms) -> None:

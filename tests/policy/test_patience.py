@@ -72,6 +72,37 @@ def test_a_wait_of_more_than_a_minute_is_never_begun(room: Rooms, seconds: float
     assert play.world.slept == pytest.approx(slept)
 
 
+@pytest.mark.parametrize(("held", "slept"), [(60.0, [60.0]), (60.5, [])])
+def test_a_target_that_is_held_for_more_than_a_minute_is_asked_rather_than_waited_for(
+    room: Rooms, held: float, slept: list[float]
+) -> None:
+    play = room({"alpha/one": [say("A")]})
+    play.world.draw = 0.0
+    play.health.hold(A.limit_key, play.world.clock + held, "rate limited", wait=True)
+    assert play.call(A).text == "A"
+    assert play.world.slept == pytest.approx(slept)
+
+
+@pytest.mark.parametrize(("deadline", "slept"), [(10.0, []), (10.5, [10.0])])
+def test_a_hold_that_ends_with_the_deadline_is_not_waited_for(room: Rooms, deadline: float, slept: list[float]) -> None:
+    play = room({"alpha/one": [say("A")]})
+    play.world.draw = play.world.latency = 0.0
+    play.health.hold(A.limit_key, play.world.clock + 10.0, "rate limited", wait=True)
+    assert play.call(A, deadline=deadline).text == "A"
+    assert play.world.slept == pytest.approx(slept)
+
+
+def test_a_hold_that_grew_in_the_meantime_is_waited_for_and_the_waits_add_up(room: Rooms) -> None:
+    play = room({"alpha/one": [say("A")]})
+    play.world.draw = 0.0
+    play.health.hold(A.limit_key, play.world.clock + 2.0, "rate limited", wait=True)
+    play.health.hold(A.health_key, play.world.clock + 5.0, "asked to be left alone", wait=True)
+    result = play.call(A)
+    assert result.text == "A"
+    assert play.world.slept == pytest.approx([2.0, 3.0])
+    assert result.trace.attempts[0].waited == pytest.approx(5.0)
+
+
 def test_a_wait_that_would_end_with_the_deadline_is_not_begun(room: Rooms) -> None:
     play = room({"alpha/one": [limited(10.0)]})
     play.world.draw = play.world.latency = 0.0
@@ -95,6 +126,7 @@ def test_a_lone_target_that_is_held_for_a_moment_is_waited_for(room: Rooms) -> N
     assert result.trace.attempts[0].waited == pytest.approx(10.49, abs=0.02)
 
 
+@pytest.mark.case(48)
 def test_calls_that_wait_for_the_same_limit_do_not_come_back_in_the_same_instant(room: Rooms) -> None:
     waits: list[float] = []
     for draw in (0.0, 0.5, 1.0):
@@ -127,7 +159,9 @@ def test_an_ailing_target_that_asks_for_time_gets_it(room: Rooms) -> None:
     play = room({"alpha/one": [Failure("server", 503, retry_after=3.0), say("A")], "beta/two": [say("B")]})
     assert play.call(A, B).text == "B"
     assert play.world.names == ["alpha/one", "beta/two"]
-    assert play.call(A, B).outcomes[0] == ("alpha/one", "skipped")
+    result = play.call(A, B)
+    assert result.outcomes[0] == ("alpha/one", "skipped")
+    assert result.trace.attempts[0].reason == "asked to be left alone"
     play.wait(3.0)
     assert play.call(A, B).text == "A"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.policy.playing import Result, Room, target
+from tests.policy.playing import Race, Result, Room, target
 from tests.scripts import Attempt, Pause, say
 from unified_llm.outcome import Done, Failure, FailureKind
 from unified_llm.policy.standing import MOST_ATTEMPTS
@@ -126,3 +126,42 @@ def check(result: Result, chain: list[Target], asked: list[str]) -> None:
         for name in {each.name for each in chain} - set(asked):
             reasons = {each.reason for each in result.trace.attempts if each.target == name}
             assert reasons & {"the same key was refused", "its context window is not known to be larger"}
+
+
+@settings(max_examples=150)
+@given(
+    scripts=SCRIPTS,
+    parts=st.lists(TARGETS, min_size=len(NAMES), max_size=len(NAMES)),
+    wishes=WISHES,
+    after=st.sampled_from([0.005, 0.3, 10.0]),
+)
+def test_a_hedged_call_keeps_the_promises_too(
+    scripts: list[list[Attempt]],
+    parts: list[tuple[str | None, int | None, Retry, Timing, BreakerConfig]],
+    wishes: list[Wish],
+    after: float,
+) -> None:
+    script = dict(zip(NAMES, scripts, strict=False))
+    chain = [
+        target(name, key=key, context_window=window, retry=retry, timing=timing, breaker=breaker)
+        for name, (key, window, retry, timing, breaker) in zip(script, parts, strict=False)
+    ]
+    race = Race(script, after)
+    for wish in wishes:
+        race.wait(wish.pause)
+        race.budget.give_back()
+        began, asked = race.world.clock, len(race.world.names)
+        result = race.call(*chain, streaming=wish.streaming, deadline=wish.deadline)
+        names = race.world.names[asked:]
+        outcomes = [outcome for _, outcome in result.outcomes]
+        assert race.world.clock - began <= wish.deadline + 1e-6
+        assert len(names) <= max(MOST_ATTEMPTS, len(chain))
+        assert sorted(names) == sorted(name for name, outcome in result.outcomes if outcome != "skipped")
+        assert all(each.reason == "hedged" for each in result.trace.attempts if each.outcome == "cancelled")
+        assert outcomes.count("cancelled") <= 1
+        assert outcomes.count("ok") == (result.defeat is None)
+        assert len(set(result.asked_before)) <= 1  # all that was handed out came from one attempt
+        assert set(result.open_at[:-1]) <= {1}  # beside which none was open any more
+        if result.defeat is None:
+            assert outcomes[-1] == "ok"
+        assert race.is_free(*chain)

@@ -145,6 +145,7 @@ def test_a_streaming_probe_closes_the_breaker_at_its_first_chunk() -> None:
     assert play.known("alpha/one")["state"] == "closed"
 
 
+@pytest.mark.case(46)
 def test_a_stream_from_before_the_trip_moves_no_half_open_breaker_when_it_breaks() -> None:
     play = Room({"alpha/one": [["a", Failure("connection")], DEAD]})
     with play.world.running():

@@ -164,6 +164,7 @@ def test_gunzip_returns_every_byte_in_bounded_pieces(members: list[bytes], cuts:
     assert encoding.whole
 
 
+@pytest.mark.case(26)
 def test_a_bomb_is_never_held_at_once() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     packed = b"".join(packer.compress(bytes(1_000_000)) for _ in range(50)) + packer.flush()
@@ -204,3 +205,23 @@ def test_fragments_of_tool_calls_are_joined_by_their_index() -> None:
         ToolCall("a", "f", {"x": 1}, '{"x": 1}'),
         ToolCall("b", "g", {"y": 2}, '{"y": 2}'),
     )
+
+
+def test_an_answer_keeps_the_headers_that_say_how_much_its_limits_still_allow() -> None:
+    headers: dict[str, Any] = {
+        "x_ratelimit_remaining_tokens": "0",
+        "anthropic_ratelimit_tokens_reset": "x",
+        "set_cookie": "c=1",
+    }
+    (done,) = events_of(HI, x_request_id="req-7", **headers)
+    assert isinstance(done, Done)
+    assert done.request_id == "req-7"
+    assert dict(done.headers) == {"x-ratelimit-remaining-tokens": "0", "anthropic-ratelimit-tokens-reset": "x"}
+    assert "ratelimit" not in repr(done)
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("req-7", "req-7"), ("req 7, CANARY", None), ("x" * 201, None), ("", None)])
+def test_a_request_id_is_one_word(sent: str, kept: str | None) -> None:
+    (done,) = events_of(HI, x_request_id=sent)
+    assert isinstance(done, Done)
+    assert done.request_id == kept

@@ -544,6 +544,7 @@ def test_what_a_codec_refuses_to_write_reaches_the_caller(call: Caller, transpor
         ("näme", "x"),
     ],
 )
+@pytest.mark.case(66)
 def test_a_header_that_http_cannot_carry_is_never_given_to_http_code(
     call: Caller, transport: Transport, network: Network, *, header: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -561,6 +562,7 @@ def test_a_url_that_leads_nowhere_is_unsendable(call: Caller, transport: Transpo
     assert words(asked(call, transport, network, url=url)) == ["unsendable"]
 
 
+@pytest.mark.case(66)
 def test_headers_that_would_break_the_message_are_ours_alone(
     call: Caller, transport: Transport, network: Network
 ) -> None:
@@ -580,6 +582,7 @@ def test_headers_that_would_break_the_message_are_ours_alone(
     assert b"x-title: app" in connection.sent
 
 
+@pytest.mark.case(67)
 def test_the_key_is_in_no_log_not_even_in_those_of_the_http_code(
     call: Caller, transport: Transport, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -616,6 +619,7 @@ def test_a_gzip_bomb_is_left_at_the_bound(
     assert words(asked(call, transport, network)) == ["oversized"]
 
 
+@pytest.mark.case(4)
 def test_the_connect_limit_of_the_target_is_obeyed(call: Caller, transport: Transport, network: Network) -> None:
     network.plays(HI)
     target = target_at(URL, timing=Timing(connect=3))

@@ -65,8 +65,8 @@ def test_each_put_drops_a_few_of_the_too_old_everywhere(shelf: pool.Shelf[Held],
 
 def test_beyond_the_bound_nothing_is_kept(shelf: pool.Shelf[Held]) -> None:
     many = [Held() for _ in range(pool.KEEP + 1)]
-    for number, slot in enumerate(many):
-        shelf.put(route(str(number % 7)), slot)
+    kept = [shelf.put(route(str(number % 7)), slot) for number, slot in enumerate(many)]
+    assert kept == [True] * pool.KEEP + [False]
     assert [slot.dropped for slot in many] == [False] * pool.KEEP + [True]
 
 
@@ -74,8 +74,8 @@ def test_a_closed_shelf_is_empty_and_keeps_nothing(shelf: pool.Shelf[Held]) -> N
     before, after = Held(), Held()
     shelf.put(route(), before)
     shelf.closed = True
-    shelf.clear()
-    shelf.put(route(), after)
+    assert shelf.clear() == [before]
+    assert not shelf.put(route(), after)
     assert before.dropped
     assert after.dropped
     assert len(shelf) == 0

@@ -135,7 +135,7 @@ def settings() -> None:
     configure(timeout=10, max_retries=None)
     assert_type(health_snapshot(), list[dict[str, Any]])
     assert_type(reset_health(), None)
-    configure(timeout="soon")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    configure(timeout=["soon"])  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
 
 def chain() -> None:

@@ -1,0 +1,244 @@
+"""Cases 28 to 41: streams that break, stall, or are written in a strange way; and whole answers that break likewise."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from integration_tests.faults.playing import Answers, Breaks, Case, Fails, Place, Raises, serving
+from integration_tests.faults.saying import (
+    DONE,
+    END,
+    FIRST,
+    ROLE,
+    answer,
+    begun,
+    body,
+    delta,
+    dump,
+    error,
+    event,
+    events,
+    stream,
+    streamed,
+)
+from integration_tests.faultserver import (
+    CHUNKED,
+    LAST_CHUNK,
+    Close,
+    Hang,
+    Repeat,
+    Reset,
+    Send,
+    Sleep,
+    Step,
+    chunk,
+    head,
+)
+from unified_llm.exceptions import (
+    ConnectionError,
+    GenerationError,
+    LLMError,
+    RateLimitError,
+    ServiceUnavailableError,
+    TimeoutError,
+)
+from unified_llm.outcome import FailureKind
+from unified_llm.types import Usage
+
+STREAM: Final = ("stream",)
+CALL: Final = ("call",)
+SOON: Final = {"deadline": 0.3}
+LENGTH: Final = "Content-Length: 5000"
+FRAMINGS: Final = {"chunked": CHUNKED, "with a length": LENGTH, "until the connection ends": ""}
+ENDS: Final[dict[str, Step]] = {"closed": Close(), "reset": Reset()}
+TWO: Final = delta("CANARY-answer ") + delta("of ")
+SAID: Final = "CANARY-answer of "
+CUT: Final = Fails("connection", ConnectionError)
+TRUNCATED: Final = Fails("truncated", GenerationError)
+LATE: Final = Fails("timeout", TimeoutError)
+GOOD: Final = Answers(FIRST)
+
+
+def plays(*steps: Step | bytes) -> Place:
+    """A server that plays this upon every request."""
+    return serving([Send(step) if isinstance(step, bytes) else step for step in steps])
+
+
+def whole(data: bytes) -> Place:
+    """A server that streams this, whole."""
+    return plays(stream(data))
+
+
+def cut(data: bytes, framing: str, end: Step) -> Place:
+    """A server that ends the connection after this part of a body."""
+    # A reset overtakes what was sent before it, unless that had time to arrive.
+    return plays(begun(data, framing), Sleep(0.03), end)
+
+
+# Whole answers and streams alike
+
+
+def cuts() -> list[Case]:
+    """A body that ends too early, by how its end would have been told and how the connection ended."""
+    found: list[Case] = []
+    for how, framing in FRAMINGS.items():
+        for ending, end in ENDS.items():
+            name = f"{how}, {ending}"
+            # The end of the connection is the end of such a body: nothing tells a cut from an end but the contents.
+            orderly = not framing and isinstance(end, Close)
+            found += [
+                Case(28, f"cut before the first event, {name}", cut(b"", framing, end),
+                     Fails("empty", GenerationError) if orderly else CUT),
+                Case(28, f"cut after the role alone, {name}", cut(ROLE, framing, end),
+                     TRUNCATED if orderly else CUT, STREAM),
+                Case(29, f"cut after two texts, {name}", cut(ROLE + TWO, framing, end),
+                     Breaks("truncated" if orderly else "connection", SAID), STREAM),
+                Case(29, f"cut within an event, {name}", cut(ROLE + TWO + b'data: {"cho', framing, end),
+                     Breaks("truncated" if orderly else "connection", SAID), STREAM),
+                Case(29, f"cut within the answer, {name}", cut(dump(body())[:80], framing, end),
+                     Fails("malformed", GenerationError) if orderly else CUT, CALL),
+            ]  # fmt: skip
+    return found
+
+
+# The shapes of events
+
+
+def with_line_ends(end: bytes) -> bytes:
+    """A stream whose lines end so."""
+    return events().replace(b"\n", end)
+
+
+WIDE: Final = "Grüße, 你好"
+
+
+def sliced(size: int) -> Step:
+    """A stream in pieces of so many bytes; a character of three bytes and CRLFs are among them."""
+    return Send(stream(events(WIDE).replace(b"\n", b"\r\n")), every=size)
+
+
+def multiline(data: object) -> bytes:
+    """One event of several data lines."""
+    return b"".join(b"data: " + line + b"\n" for line in json.dumps(data, indent=1).encode().splitlines()) + b"\n"
+
+
+CHUNK: Final = {"id": "r-1", "model": "m", "choices": [{"index": 0, "delta": {"content": FIRST}}]}
+ADORNED: Final = b": hi\n\nretry: 5\n\nid: 7\nevent: message\n" + delta(FIRST) + b"retry: 5\n\n" + END
+SEPARATORS: Final = FIRST + " \u2028 \u2029 \x85 \x0b \x0c"
+SHAPES: Final = {
+    "data: without a space": (events().replace(b"data: ", b"data:"), FIRST),
+    "several data lines": (ROLE + multiline(CHUNK) + END, FIRST),
+    "id, retry, comments and names": (ADORNED, FIRST),
+    "lines that end in CR": (with_line_ends(b"\r"), FIRST),
+    "lines that end in CRLF": (with_line_ends(b"\r\n"), FIRST),
+    "a byte order mark": (b"\xef\xbb\xbf" + events(), FIRST),
+    "other line separators in the text": (ROLE + delta(SEPARATORS) + END, SEPARATORS),
+    "no blank line at the end": (events().removesuffix(b"\n"), FIRST),
+    "no space and no blank line at the end": (events().removesuffix(b"data: [DONE]\n\n") + b"data:[DONE]", FIRST),
+}
+
+
+# Tool calls
+
+
+def tool(arguments: str, index: int | None = 0, identifier: str | None = None, name: str | None = None) -> bytes:
+    """One fragment of a tool call."""
+    call: dict[str, object] = {"function": {"arguments": arguments} | ({"name": name} if name else {})}
+    call |= {key: value for key, value in (("index", index), ("id", identifier)) if value is not None}
+    return delta(tool_calls=[call])
+
+
+def called(*fragments: bytes) -> bytes:
+    """A stream that ends in tool calls."""
+    return ROLE + b"".join(fragments) + delta(reason="tool_calls") + DONE
+
+
+LONG: Final = json.dumps({"text": "CANARY-argument " * 20})
+WAVE: Final = ("wave", '{"a": 1}')
+NOD: Final = ("nod", '{"b": 2}')
+BOTH: Final = (WAVE, NOD)
+HUNDRED: Final = [tool(LONG[at : at + 4]) for at in range(0, len(LONG), 4)]
+CALLS: Final = {
+    "arguments in many fragments": (called(tool("", 0, "c1", "wave"), *HUNDRED), (("wave", LONG),)),
+    "two calls, interleaved": (
+        called(tool('{"a"', 0, "c1", "wave"), tool('{"b"', 1, "c2", "nod"), tool(": 1}", 0), tool(": 2}", 1)), BOTH),
+    "no index": (called(tool('{"a": 1}', None, "c1", "wave"), tool('{"b": 2}', None, "c2", "nod")), BOTH),
+    "one index for all": (called(tool('{"a": 1}', 0, "c1", "wave"), tool('{"b": 2}', 0, "c2", "nod")), BOTH),
+    "the id in every fragment": (
+        called(tool('{"a"', 0, "c1", "wave"), tool(": 1}", 0, "c1")), (WAVE,)),
+    "no id at all": (called(tool('{"a": 1}', 0, None, "wave"), tool('{"b": 2}', 1, None, "nod")), BOTH),
+    "arguments that are no JSON": (called(tool("{a: 1", 0, "c1", "wave")), (("wave", "{a: 1"),)),
+    "a call that ends with stop": (ROLE + tool('{"a": 1}', 0, "c1", "wave") + END, (WAVE,)),
+}  # fmt: skip
+WHOLE_CALLS: Final = [
+    {"id": "c1", "type": "function", "function": {"name": "wave", "arguments": '{"a": 1}'}},
+    {"type": "function", "function": {"name": "nod", "arguments": {"b": 2}}},
+    None,
+    {"type": "custom"},
+]
+
+# Events that are none
+
+FAILED: Final = event(error("CANARY"))
+LIMITED: Final = event(error("CANARY", code=429))
+BROKEN: Final = b'data: {"choices": [CANARY\n\n'
+GIVEN_UP: Final = event({"error": {"code": 502, "message": "CANARY"}, "choices": [
+    {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}]})  # fmt: skip
+FAULTS: Final[list[tuple[int, str, bytes, FailureKind, type[LLMError]]]] = [
+    (34, "an error event", FAILED, "server", ServiceUnavailableError),
+    (34, "an error event of a rate limit", LIMITED, "rate_limit", RateLimitError),
+    (34, "an error event as OpenRouter sends it", GIVEN_UP, "server", ServiceUnavailableError),
+    (34, "an event named error", b"event: error\n" + FAILED, "server", ServiceUnavailableError),
+    (35, "malformed JSON", BROKEN, "malformed", GenerationError),
+    (35, "a list in place of an object", b"data: [1]\n\n", "malformed", GenerationError),
+    (35, "too deep JSON", b"data: " + b"[" * 100_000 + b"\n\n", "malformed", GenerationError),
+    (38, "an event of more than 1 MB", delta("x" * 1_100_000), "oversized", GenerationError),
+]
+PINGS: Final = Repeat(chunk(b": ping\n\n"), pause=0.02)
+KEPT_ALIVE: Final = Repeat(chunk(b": OPENROUTER PROCESSING\n\n"), times=20)
+DRIP: Final = 0.05
+
+CASES: Final = [
+    *cuts(),
+    Case(30, "a clean end without the terminal event", whole(ROLE + TWO), Breaks("truncated", SAID), STREAM),
+    Case(30, "a clean end before anything was said", whole(ROLE), TRUNCATED, STREAM),
+    Case(30, "a clean end after the reason to finish", whole(ROLE + delta(FIRST) + delta(reason="stop")), GOOD, STREAM),
+    Case(30, "the terminal event, and a server that keeps the connection open", plays(begun(events()), Hang()), GOOD,
+         STREAM),
+    Case(30, "the terminal event and then a reset", plays(begun(events()), Sleep(0.03), Reset()), GOOD, STREAM),
+    Case(30, "the terminal event and then more", whole(events() + delta("CANARY-more") * 9), GOOD, STREAM),
+    Case(30, "an unasked stream without its terminal event", whole(ROLE + TWO), TRUNCATED, CALL),
+    Case(32, "comments and no answer", plays(head(CHUNKED), PINGS), LATE, config={"timeout": 0.2}),
+    Case(32, "comments and no more after the first texts", plays(begun(ROLE + TWO), PINGS),
+         Breaks("timeout", SAID), STREAM, ask=SOON),
+    Case(32, "comments, and then the answer",
+         plays(head(CHUNKED), KEPT_ALIVE, chunk(events()), LAST_CHUNK), GOOD, STREAM),
+    Case(32, "white space, and then the answer",
+         plays(head(CHUNKED), Repeat(chunk(b"\n"), times=20), chunk(dump(body())), LAST_CHUNK), GOOD, CALL),
+    Case(33, "a drip of an answer", serving([Send(answer(), 1, DRIP)]), LATE, CALL, {"timeout": 0.2}),
+    Case(33, "a drip of an answer until the deadline", serving([Send(answer(), 1, DRIP)]),
+         Raises("timeout", TimeoutError), CALL, ask=SOON),
+    Case(33, "a drip before the first text", serving([Send(streamed(), 1, DRIP)]), LATE, STREAM, {"timeout": 0.2}),
+    Case(33, "a drip until the deadline", serving([Send(begun(ROLE + TWO)), Repeat(chunk(b":"), pause=DRIP)]),
+         Breaks("timeout", SAID), STREAM, ask=SOON),
+    *(Case(number, f"{what} before the first text", whole(ROLE + data + END), Fails(kind, raised), STREAM)
+      for number, what, data, kind, raised in FAULTS),
+    *(Case(number, f"{what} after the first texts", whole(ROLE + TWO + data + END), Breaks(kind, SAID), STREAM)
+      for number, what, data, kind, raised in FAULTS),
+    *(Case(number, f"{what} in an unasked stream", whole(ROLE + TWO + data + END), Fails(kind, raised), CALL)
+      for number, what, data, kind, raised in FAULTS),
+    *(Case(36, f"a stream in pieces of {size}", serving([sliced(size)]), Answers(WIDE), STREAM)
+      for size in (1, 2, 3, 7)),
+    Case(36, "an answer in pieces of 1", serving([Send(answer(WIDE), every=1)]), Answers(WIDE), CALL),
+    *(Case(37, what, whole(data), Answers(text), STREAM) for what, (data, text) in SHAPES.items()),
+    Case(38, "an event of nearly 1 MB", whole(ROLE + delta("x" * 1_000_000) + END), Answers("x" * 1_000_000), STREAM),
+    Case(38, "an answer of 5 MB", plays(answer("x" * 5_000_000)), Answers("x" * 5_000_000), CALL),
+    *(Case(39, what, whole(data), Answers("", calls, "tool_calls")) for what, (data, calls) in CALLS.items()),
+    Case(39, "a whole answer with calls of every kind", plays(answer("", tool_calls=WHOLE_CALLS)),
+         Answers("", (WAVE, ("nod", '{"b":2}')), "tool_calls")),
+    Case(41, "a whole answer in place of a stream", plays(answer()), Answers(FIRST, usage=Usage(7, 3, 10)), STREAM),
+    Case(41, "a stream in place of a whole answer", plays(streamed()), GOOD, CALL),
+    Case(41, "a whole answer that claims to be a stream",
+         plays(head(f"Content-Length: {len(dump(body()))}") + dump(body())), GOOD),
+]  # fmt: skip

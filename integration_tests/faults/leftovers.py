@@ -1,0 +1,47 @@
+"""What a call must not leave behind: a thread, a task, a connection, a permit, or a mark against its target."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from integration_tests.faults.playing import KEY, OTHER_KEY, no_other_task, target
+from integration_tests.faultserver import FaultServer
+from unified_llm import LLMClient, health_snapshot
+
+
+def narrow(server: FaultServer, *others: FaultServer, **fields: Any) -> LLMClient:
+    """A client of one target, or more."""
+    return LLMClient(
+        target("first", f"{server.url}/v1", KEY, **fields),
+        fallbacks=[target("second", f"{each.url}/v1", OTHER_KEY) for each in others],
+    )
+
+
+@contextmanager
+def nothing_left(*servers: FaultServer) -> Iterator[None]:
+    """No thread is added, no connection stays, and no breaker has counted anything."""
+    threads = threading.active_count()
+    yield
+    gc.collect()
+    assert all(server.settles_at(0) for server in servers), "a connection was left open"
+    until = time.monotonic() + 3
+    while threading.active_count() > threads and time.monotonic() < until:
+        time.sleep(0.005)  # those of the servers need a moment to end
+    assert threading.active_count() <= threads, "a thread was left behind"
+    assert [row["failures"] for row in health_snapshot() if row["failures"]] == []
+
+
+@asynccontextmanager
+async def no_task_left(*, turns: int = 0) -> AsyncIterator[None]:
+    """No task goes on, after so many turns of the loop: asyncio ends what is forgotten half-way in tasks of its own."""
+    yield
+    gc.collect()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await no_other_task()

@@ -1,0 +1,149 @@
+"""Case 44: cancelled at every await, twice, by a timeout, one of many; and nothing stays behind.
+
+Each client here has room for one connection at a time, so a permit that was lost would show at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+import pytest
+
+from integration_tests.faults.leftovers import narrow, no_task_left, nothing_left
+from integration_tests.faults.playing import KEY, limit_connections, target
+from integration_tests.faults.saying import FIRST, ROLE, SECOND, answer, begun, delta, refusal, streamed
+from integration_tests.faultserver import FaultServer, Hang, Send
+from unified_llm import LLMClient, health_snapshot, reset_health
+from unified_llm.exceptions import ConnectionError
+
+
+@pytest.fixture(autouse=True)
+def _one_permit(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_connections(monkeypatch, 1)
+
+
+class CancelledAt:
+    """Runs a coroutine and cancels its own task at one await point (the ``at``-th time that it has to wait).
+
+    Args:
+        work: What to run.
+        at: Which one.
+        times: Cancel at so many await points in a row.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, Any], at: int, times: int = 1) -> None:
+        self.work, self.at, self.times = work, at, times
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task, waits = asyncio.current_task(), 0
+        assert task
+        steps = self.work.__await__()
+        send: Any = steps.__next__
+        while True:
+            try:
+                waited_for = send()
+            except StopIteration as end:
+                return end.value
+            waits += 1
+            if self.at <= waits < self.at + self.times:
+                task.cancel()
+            try:
+                yield waited_for
+            except BaseException as problem:  # noqa: BLE001 - what is thrown at the task belongs to the coroutine
+                send = lambda problem=problem: steps.throw(problem)  # noqa: E731
+            else:
+                send = steps.__next__
+
+
+async def collect(client: LLMClient, *, streaming: bool) -> str:
+    if not streaming:
+        return (await client.agenerate("CANARY-prompt")).content
+    return "".join([chunk.content async for chunk in client.astream("CANARY-prompt")])
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize("way", ["async call", "async stream"])
+@pytest.mark.case(44)
+def test_a_call_can_be_cancelled_at_every_await(way: str, times: int) -> None:
+    """In connect, in a read, in back-off, in failing over, while a stream drips, and while it is closed."""
+    streaming = way == "async stream"
+    good = Send(streamed(SECOND) if streaming else answer(SECOND), every=200, pause=0.002)
+
+    async def work() -> int:
+        at = 0
+        async with no_task_left(), narrow(dead, healthy, max_retries=1, retry_delay=0.02) as client:
+            while True:
+                at += 1
+                reset_health()
+                task = asyncio.create_task(run(CancelledAt(collect(client, streaming=streaming), at, times)))
+                await asyncio.wait([task])
+                assert all(row["failures"] <= 2 for row in health_snapshot())
+                if not task.cancelled():
+                    assert task.result() == SECOND
+                    reset_health()
+                    return at
+
+    with (
+        FaultServer([Send(refusal("503 Busy", b""))]) as dead,
+        FaultServer([good]) as healthy,
+        nothing_left(dead, healthy),
+    ):
+        assert asyncio.run(work()) > 6
+
+
+async def run(cancelled: CancelledAt) -> Any:
+    return await cancelled
+
+
+@pytest.mark.parametrize("way", ["async call", "async stream"])
+@pytest.mark.case(44)
+def test_a_timeout_of_the_callers_own_works_around_a_call(way: str) -> None:
+    async def work(server: FaultServer) -> None:
+        async with no_task_left(), narrow(server) as client:
+            for _ in range(2):
+                with pytest.raises(TimeoutError) as late:
+                    async with asyncio.timeout(0.05):
+                        await collect(client, streaming=way == "async stream")
+                assert type(late.value) is TimeoutError
+
+    with FaultServer([Hang()]) as server, nothing_left(server):
+        asyncio.run(work(server))
+
+
+@pytest.mark.parametrize("way", ["async call", "async stream"])
+@pytest.mark.case(44)
+def test_a_permit_that_is_held_is_missed_by_others(way: str) -> None:
+    """What all of the above stand on: there is one permit, and who holds it keeps others out."""
+
+    async def work(server: FaultServer) -> None:
+        async with no_task_left(), narrow(server) as client, client.astream("CANARY-prompt") as held:
+            await anext(held)
+            with pytest.raises(ConnectionError, match="every connection of this client was busy"):
+                await asyncio.wait_for(client.agenerate("CANARY-prompt", timeout=0.05), 5)
+
+    with FaultServer([Send(begun(ROLE + delta("more "))), Hang()]) as server, nothing_left(server):
+        asyncio.run(work(server))
+
+
+@pytest.mark.parametrize("way", ["async call", "async stream"])
+@pytest.mark.case(44)
+def test_one_of_many_calls_can_be_cancelled_without_harm_to_the_others(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_connections(monkeypatch, 10)
+    good = [Send(streamed() if way == "async stream" else answer(), every=50, pause=0.02)]
+
+    async def work(server: FaultServer) -> None:
+        async with no_task_left(), LLMClient(target("first", f"{server.url}/v1", KEY)) as client:
+            tasks = [asyncio.create_task(collect(client, streaming=way == "async stream")) for _ in range(10)]
+            assert await asyncio.to_thread(server.was_asked, 10)
+            for task in tasks[::2]:
+                task.cancel()
+            said = await asyncio.gather(*tasks, return_exceptions=True)
+            assert said[1::2] == [FIRST] * 5
+            assert all(isinstance(each, asyncio.CancelledError) for each in said[::2])
+
+    with FaultServer(good) as server, nothing_left(server):
+        asyncio.run(work(server))

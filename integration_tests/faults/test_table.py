@@ -1,0 +1,22 @@
+"""Every numbered case of the tables, in every way that makes sense."""
+
+from __future__ import annotations
+
+import pytest
+
+from integration_tests.faults import bodies, connections, event_streams, inputs, refusals
+from integration_tests.faults.playing import Case, Way, play
+
+CASES = [*connections.CASES, *refusals.CASES, *bodies.CASES, *event_streams.CASES, *inputs.CASES]
+
+
+@pytest.mark.parametrize(
+    ("case", "way"),
+    [
+        pytest.param(case, way, id=f"{case.number}: {case.what}, {way}", marks=pytest.mark.case(case.number))
+        for case in CASES
+        for way in case.ways
+    ],
+)
+def test_case(case: Case, way: Way) -> None:
+    play(case, way)
