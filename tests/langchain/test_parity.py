@@ -1,0 +1,100 @@
+"""Every surface tells one story: the same targets, attempts and waits, and an error of the same kind.
+
+The scripts are those by which ``tests/client/test_four_ways.py`` compares the client with itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import pytest
+
+from tests.client.test_four_ways import SCRIPTS
+from tests.scripts import Attempt as Scripted
+from tests.scripts import World
+from unified_llm import Attempt, LLMClient, reset_health
+from unified_llm.exceptions import LLMError
+from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
+from unified_llm.outcome import Done, Failure
+from unified_llm.types import EmbeddingResponse
+
+Story: TypeAlias = tuple[str, list[tuple[str, str, int | None, float]], list[str], list[float]]
+QUESTION = "Hello?"
+VECTORS = EmbeddingResponse([[0.5, 1.0]])
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for provider in ("OPENAI", "ANTHROPIC", "GROQ"):
+        monkeypatch.setenv(f"{provider}_API_KEY", f"sk-CANARY-{provider}")
+
+
+async def _read(chunks: Any) -> None:
+    async for _ in chunks:
+        pass
+
+
+CHAT: dict[str, Callable[[ChatUnified], Any]] = {
+    "invoke": lambda model: model.invoke(QUESTION),
+    "ainvoke": lambda model: asyncio.run(model.ainvoke(QUESTION)),
+    "stream": lambda model: list(model.stream(QUESTION)),
+    "astream": lambda model: asyncio.run(_read(model.astream(QUESTION))),
+}
+EMBED: dict[str, Callable[[UnifiedEmbeddings], Any]] = {
+    "embed_query": lambda model: model.embed_query(QUESTION),
+    "aembed_query": lambda model: asyncio.run(model.aembed_query(QUESTION)),
+    "embed_documents": lambda model: model.embed_documents([QUESTION]),
+    "aembed_documents": lambda model: asyncio.run(model.aembed_documents([QUESTION])),
+}
+
+
+def story(world: World, tell: Callable[[Callable[[Attempt], None]], Any]) -> Story:
+    """What happened: the kind of error, each attempt, who was asked, and every wait."""
+    reset_health()
+    heard: list[Attempt] = []
+    error = ""
+    with world.running():
+        try:
+            tell(heard.append)
+        except LLMError as problem:
+            error = next(kind.__name__ for kind in type(problem).__mro__ if kind.__module__ == "unified_llm.exceptions")
+    assert world.open == 0
+    told = [(each.target, each.outcome, each.status, round(each.waited, 6)) for each in heard]
+    return error, told, world.names, [round(seconds, 6) for seconds in world.slept]
+
+
+@pytest.mark.parametrize("way", CHAT)
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_chat_model_of_langchain_tells_what_the_client_tells(name: str, way: str) -> None:
+    (first, *others), script = SCRIPTS[name]
+    expected = story(World(script), lambda hear: LLMClient(first, fallbacks=others, on_attempt=hear).generate(QUESTION))
+    told = story(World(script), lambda hear: CHAT[way](ChatUnified(model=first, fallbacks=others, on_attempt=hear)))
+    assert told == expected
+
+
+def embedding(attempt: Scripted) -> Scripted:
+    """The same attempt, answered with a vector where it is answered at all."""
+    if isinstance(attempt, Failure) or any(isinstance(step, Failure) for step in attempt) or not attempt:
+        return attempt
+    return [Done(VECTORS)]
+
+
+@pytest.mark.parametrize("way", EMBED)
+@pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in {"silence", "cut short"}])
+def test_embeddings_of_langchain_tell_what_the_client_tells(name: str, way: str) -> None:
+    (_, *others), script = SCRIPTS[name]
+    attempts: Sequence[Sequence[Scripted]] = [[embedding(each) for each in played] for played in script.values()]
+    models = [f"{provider}/e5-large" for provider in ("openai", "together", "fireworks")][: len(attempts)]
+    world = dict(zip(models, attempts, strict=True))
+    fallbacks = [{"model": model, "api_key": "sk-CANARY-e"} for model in models[1:]]
+    assert len(others) <= 2
+    expected = story(
+        World(world), lambda hear: LLMClient(models[0], fallbacks=fallbacks, on_attempt=hear).embed(QUESTION)
+    )
+    told = story(
+        World(world),
+        lambda hear: EMBED[way](UnifiedEmbeddings(model=models[0], fallbacks=fallbacks, on_attempt=hear)),
+    )
+    assert told == expected
