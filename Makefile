@@ -1,6 +1,7 @@
 # `make` alone lists the targets. Each one sets up $(VENV) first, if it has to; nothing outside this folder is touched.
 VENV ?= .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 -p no:recording
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # The first interpreter that is new enough and can make a virtual environment. Choose another with `make PYTHON=...`.
@@ -9,7 +10,7 @@ PYTHON ?= $(shell for each in $(CANDIDATES); do \
   "$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$each" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types coverage integration format lock build clean
+.PHONY: help demo test check lint types coverage integration mutation format lock build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -18,7 +19,7 @@ demo: $(VENV)/.demo ## a LangChain chain whose provider is dead, and which answe
 	@$(BIN)/python examples/survive.py
 
 test: $(VENV)/.test ## the tests: no network, no server
-	@$(BIN)/python -m pytest -q
+	@$(PYTEST)
 
 check: lint types coverage ## everything that a change must pass
 
@@ -31,11 +32,15 @@ types: $(VENV)/.dev ## mypy and pyright, both strict
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 coverage: $(VENV)/.dev ## the tests again, at least 95 % of lines and branches
-	@$(BIN)/python -m pytest -q --cov --cov-report=term
+	@$(PYTEST) --cov --cov-report=term
 
 integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python -m pytest -q integration_tests
 	@$(BIN)/python integration_tests/count_standard.py
+	@$(BIN)/python integration_tests/fault_table.py
+
+mutation: $(VENV)/.mutation ## change the policy, a little each time: do the tests notice? (takes long)
+	@$(BIN)/python -m benchmarks.mutation
 
 format: $(VENV)/.dev ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet . || true
@@ -52,9 +57,10 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@$(COMPILE) --group dev --upgrade --output-file requirements/dev.txt
 	@$(COMPILE) --group build --group test --constraint requirements/dev.txt --upgrade --output-file requirements/test.txt
 	@$(COMPILE) --group build --constraint requirements/dev.txt --upgrade --output-file requirements/demo.txt
+	@$(COMPILE) --group dev --group mutation --constraint requirements/dev.txt --upgrade --output-file requirements/mutation.txt
 
 clean: ## remove the environment and everything that was built
-	@rm -rf $(VENV) .venv-* .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	@rm -rf $(VENV) .venv-* .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip rather than uv: it is there already, and it obeys the machine's own settings for indexes and certificates.
@@ -83,3 +89,7 @@ $(VENV)/.test: requirements/test.txt pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	@$(call install,dev)
 	@touch $@ $(VENV)/.test $(VENV)/.demo
+
+$(VENV)/.mutation: requirements/mutation.txt pyproject.toml | $(VENV)/bin/python
+	@$(call install,mutation)
+	@touch $@ $(VENV)/.dev $(VENV)/.test $(VENV)/.demo

@@ -1,0 +1,42 @@
+"""The soak, for a few seconds: ``python -m benchmarks.soak`` is the real one, with memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks.soak import MOST_REQUESTS, Report, soak_tasks, soak_threads
+from benchmarks.soak_server import FAULTS, WORDS, Plan, Server, serving
+from unified_llm.types import Attempt
+
+
+@pytest.mark.parametrize("soak", [soak_tasks, soak_threads], ids=["tasks", "threads"])
+def test_every_call_is_answered_once_by_one_target_while_requests_fail_at_random(
+    soak: Callable[[Server, float, int, float], Report],
+) -> None:
+    with serving(Plan(faulty=0.25, broken=0.05, pause=0.1)) as server:
+        report = soak(server, 2.0, 100, 1.0)
+        seen = server.seen()
+    assert report.problems == [], str(report)
+    assert report.calls > 200
+    assert report.tally.answered + report.tally.interrupted == report.calls
+    assert report.tally.interrupted == report.broken > 0
+    assert report.calls <= report.requests == seen["requests"] <= MOST_REQUESTS * report.calls
+    assert all(seen[fault] for fault in FAULTS), seen  # each of them did happen
+
+
+def test_the_soak_would_notice_answers_that_are_mixed_up() -> None:
+    attempts = (Attempt("openai-compatible/shaky-1", "server"), Attempt("openai-compatible/well", "ok"))
+    word, report = "well/7/3.1 ", Report("tasks", 1.0, requests=1)
+    report.tally.take("3.1", word * WORDS, attempts, 0.0)
+    assert report.problems == []
+    for mixed in (
+        word * (WORDS - 1) + "well/8/3.1",  # two requests
+        "shaky-1/7/3.1 " * WORDS,  # the text of a target whose answer failed
+        "well/7/4.1 " * WORDS,  # an answer to another question
+        word * (WORDS - 1),  # a part of one
+        "",
+    ):
+        report.tally.take("3.1", mixed, attempts, 0.0)
+    assert [problem[:15] for problem in report.problems] == ["5 wrong answers"]

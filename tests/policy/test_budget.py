@@ -1,0 +1,29 @@
+"""Budgets, counted exactly."""
+
+from __future__ import annotations
+
+from unified_llm.policy.budget import HedgeBudget, RetryBudget
+
+
+def test_a_fresh_budget_has_leave_for_one_hedge_and_every_twentieth_call_earns_another() -> None:
+    budget = HedgeBudget()
+    assert [budget.spend(), budget.spend()] == [True, False]
+    earned = []
+    for _ in range(60):
+        budget.earn()
+        earned.append(budget.spend())
+    assert [number for number, leave in enumerate(earned, 1) if leave] == [20, 40, 60]
+
+
+def test_ten_retries_may_be_made_and_then_one_for_some_ten_answers() -> None:
+    budget = RetryBudget()
+    for _ in range(10):
+        assert budget.enough
+        budget.spend()
+    assert not budget.enough
+    for _ in range(9):
+        budget.earn()
+    assert not budget.enough
+    budget.earn()
+    budget.earn()
+    assert budget.enough
