@@ -123,7 +123,12 @@ class LLMConfig(pydantic.BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, protected_namespaces=(), populate_by_name=True
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+        populate_by_name=True,
+        defer_build=True,  # the first configuration builds the validator, not the import
     )
 
     model: str | None = None

@@ -17,6 +17,7 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from unified_llm.langchain.names import PROVIDER, RECORD
 from unified_llm.types import LLMChunk, LLMResponse, Usage
 
 
@@ -27,9 +28,6 @@ def _gateway_module() -> object:
         return None
 
 
-PROVIDER: Final = "unified-llm"
-# The key of ``response_metadata`` under which it is told who answered, and what was tried.
-RECORD: Final = "unified_llm"
 # The key under which LangChain's tracer looks for who really answered. Private to langchain-core: where it is
 # gone, traces name the chain.
 _GATEWAY: Final[str] = getattr(_gateway_module(), "GATEWAY_METADATA_RESPONSE_KEY", "")

@@ -16,7 +16,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 
-from unified_llm.langchain.answers import RECORD
+from unified_llm.langchain.names import RECORD
 
 
 class PrimaryAnswers(BaseCache):

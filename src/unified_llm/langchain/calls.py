@@ -6,45 +6,19 @@ request; what is no field of a request goes into its body as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain.messages import read_messages
+from unified_llm.langchain.names import ALIASES, NOT_SENT, PLAIN, REQUEST_FIELDS, RULES, ToolLike
 from unified_llm.messages import ResponseFormat, Tool
 from unified_llm.types import LLMRequest
-
-# Every tool of LangChain's is a Runnable. (Naming BaseTool here would import a tenth of langchain-core.)
-ToolLike: TypeAlias = dict[str, Any] | type | Callable[..., Any] | Runnable[Any, Any]
-Schema: TypeAlias = dict[str, Any] | type
-Method: TypeAlias = Literal["function_calling", "json_schema", "json_mode"]
-
-# Other providers' names for the same fields.
-ALIASES: Final[Mapping[str, str]] = {
-    "model_name": "model",
-    "stop_sequences": "stop",
-    "request_timeout": "timeout",
-    "max_completion_tokens": "max_tokens",
-    "chunk_size": "batch_size",
-}
-# Fields of a request that travel under their own name.
-PLAIN: Final = frozenset({
-    "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
-    "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs",
-})  # fmt: skip
-# What the client takes beside the request.
-_RULES: Final = frozenset({"deadline", "failover_on", "hedge_after", "timeout"})
-# What LangChain adds for its own use, and what only says how the method is called.
-_NOT_SENT: Final = frozenset({"stream", "stream_usage"})
-
-# Every name that a call may set.
-REQUEST_FIELDS: Final = PLAIN | _RULES | _NOT_SENT | {"stop", "tools", "tool_choice", "response_format", "extra_body"}
 
 _CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required", "auto": "auto", "none": "none"}
 
@@ -85,8 +59,8 @@ def read_call(
     form = response_format(given.pop("response_format", None))
     body = dict(given.pop("extra_body", None) or {})
     plain = {name: given.pop(name) for name in tuple(given) if name in PLAIN}
-    limits = {name: given.pop(name) for name in tuple(given) if name in _RULES}
-    body.update((name, value) for name, value in given.items() if name not in _NOT_SENT)
+    limits = {name: given.pop(name) for name in tuple(given) if name in RULES}
+    body.update((name, value) for name, value in given.items() if name not in NOT_SENT)
     if not tools:
         plain.pop("parallel_tool_calls", None)
     request = LLMRequest(

@@ -17,15 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 
 from unified_llm.config import LLMConfig, refuse_unknown
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.langchain.calls import ALIASES
 from unified_llm.langchain.errors import translated
-from unified_llm.langchain.foreign import wrap
+from unified_llm.langchain.names import ALIASES
 from unified_llm.secret import Secret
 from unified_llm.target import BreakerConfig
-from unified_llm.types import Attempt, ModelInfo
 
 if TYPE_CHECKING:
     from unified_llm.client import LLMClient  # noqa: TC004 - the annotation of a private attribute is never evaluated
+    from unified_llm.langchain.foreign import ForeignChat
+    from unified_llm.types import ModelInfo
 
 Fallback: TypeAlias = str | LLMConfig | Mapping[str, Any] | Runnable[Any, Any]
 Link: TypeAlias = str | LLMConfig | Runnable[Any, Any]
@@ -58,6 +58,13 @@ def _read_link(fallback: Any) -> tuple[Link, ...]:
         f"A fallback is a model string, a mapping, an LLMConfig, a chat model or a chat model with bound tools, not "
         f"{type(fallback).__name__}."
     )
+
+
+def wrap(runnable: Any) -> ForeignChat | None:
+    """A chat model of LangChain's as a target; None where it is none. Imported when the first one is met."""
+    from unified_llm.langchain import foreign as models
+
+    return models.wrap(runnable)
 
 
 def describe(links: Sequence[Link]) -> list[Any]:
@@ -130,7 +137,7 @@ class Chain(BaseModel):
     deadline: float | None = 600.0
     failover_on: Mapping[str, bool] | None = None
     skip_unconfigured: bool = False
-    on_attempt: Callable[[Attempt], None] | None = Field(default=None, exclude=True, repr=False)
+    on_attempt: Callable[..., None] | None = Field(default=None, exclude=True, repr=False)
 
     _client: LLMClient | None = PrivateAttr(default=None)  # imported when the first is made: it is most of the core
 

@@ -17,19 +17,17 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_valid
 from unified_llm._version import __version__
 from unified_llm.config import LLMConfig
 from unified_llm.exceptions import LLMError
-from unified_llm.langchain import answers
 from unified_llm.langchain.binding import EVERYTHING, ModelBinding, joinable
 from unified_llm.langchain.caching import PrimaryCaching
-from unified_llm.langchain.calls import REQUEST_FIELDS, Method, Schema, ToolLike, bind_options, read_call
-from unified_llm.langchain.chain import Chain
+from unified_llm.langchain.chain import Chain, wrap
 from unified_llm.langchain.errors import translated
-from unified_llm.langchain.foreign import wrap
-from unified_llm.langchain.profile import chain_profile
-from unified_llm.types import LLMChunk, LLMRequest
+from unified_llm.langchain.names import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.runnables import RunnableWithFallbacks
+
+    from unified_llm.types import LLMChunk, LLMRequest
 
 
 def _stop(stop: object) -> object:
@@ -110,6 +108,8 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - LangChain reports the whole answer itself
         **kwargs: Any,
     ) -> ChatResult:
+        from unified_llm.langchain import answers
+
         with translated():
             request, limits = self._request(messages, stop, kwargs)
             response = self.client.generate(request, **limits)
@@ -122,6 +122,8 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
+        from unified_llm.langchain import answers
+
         with translated():
             request, limits = self._request(messages, stop, kwargs)
             response = await self.client.agenerate(request, **limits)
@@ -164,12 +166,15 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> tuple[LLMRequest, dict[str, Any]]:
+        from unified_llm.langchain.calls import read_call
+
         known = {name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS}
         return read_call(messages, stop, {**known, **options}, frozenset(type(self).model_fields))
 
     def _reader(
         self, request: LLMRequest, options: Mapping[str, Any]
     ) -> Callable[[LLMChunk], Iterator[ChatGenerationChunk]]:
+        from unified_llm.langchain import answers
 
         return partial(
             answers.read_chunk,
@@ -213,6 +218,8 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
         Raises:
             ValidationError: Something is no tool, or ``tool_choice`` names none of them.
         """
+        from unified_llm.langchain.calls import bind_options
+
         with translated():
             options = bind_options(
                 tools, tool_choice, strict=strict, parallel=parallel_tool_calls, form=response_format
@@ -280,7 +287,7 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         """Name the chain, until it is known who answers: then LangSmith is told the real provider and model."""
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
-        params["ls_provider"] = answers.PROVIDER
+        params["ls_provider"] = PROVIDER
         return params
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
@@ -291,6 +298,8 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """What every model of the chain can do."""
+        from unified_llm.langchain.profile import chain_profile
+
         profile = chain_profile(self.client.targets)
         self._own_profile = profile
         return profile
@@ -303,6 +312,8 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
                 vars(self)["profile"] = self._resolve_model_profile()
 
     def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        from unified_llm.langchain import answers
+
         return answers.add_outputs(_llm_outputs)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:

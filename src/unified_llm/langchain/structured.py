@@ -21,8 +21,9 @@ from langchain_core.runnables import (
 from pydantic import BaseModel
 
 from unified_llm.exceptions import ContentFilterError, ValidationError
-from unified_llm.langchain.calls import Method, Schema, ToolLike, is_pydantic, response_format, tool_schema
+from unified_llm.langchain.calls import is_pydantic, response_format, tool_schema
 from unified_llm.langchain.errors import translate
+from unified_llm.langchain.names import Method, Schema, ToolLike
 
 Output: TypeAlias = Runnable[LanguageModelInput, dict[str, Any] | BaseModel]
 

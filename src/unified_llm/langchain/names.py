@@ -1,0 +1,42 @@
+"""Names and types that the classes themselves need: a module that costs nothing to import.
+
+What does the work (translation of calls, messages and answers) is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from langchain_core.runnables import Runnable
+
+# The provider that LangChain is told, whoever answers.
+PROVIDER: Final = "unified-llm"
+# The key of ``response_metadata`` under which it is told who answered, and what was tried.
+RECORD: Final = "unified_llm"
+
+# Every tool of LangChain's is a Runnable. (Naming BaseTool here would import a tenth of langchain-core.)
+ToolLike: TypeAlias = dict[str, Any] | type | Callable[..., Any] | Runnable[Any, Any]
+Schema: TypeAlias = dict[str, Any] | type
+Method: TypeAlias = Literal["function_calling", "json_schema", "json_mode"]
+
+# Other providers' names for the same fields.
+ALIASES: Final[Mapping[str, str]] = {
+    "model_name": "model",
+    "stop_sequences": "stop",
+    "request_timeout": "timeout",
+    "max_completion_tokens": "max_tokens",
+    "chunk_size": "batch_size",
+}
+# Fields of a request that travel under their own name.
+PLAIN: Final = frozenset({
+    "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
+    "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs",
+})  # fmt: skip
+# What the client takes beside the request.
+RULES: Final = frozenset({"deadline", "failover_on", "hedge_after", "timeout"})
+# What LangChain adds for its own use, and what only says how the method is called.
+NOT_SENT: Final = frozenset({"stream", "stream_usage"})
+
+# Every name that a call may set.
+REQUEST_FIELDS: Final = PLAIN | RULES | NOT_SENT | {"stop", "tools", "tool_choice", "response_format", "extra_body"}
