@@ -17,7 +17,7 @@ TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 FOLDERS = ("src", "tests", "integration_tests", "examples", "docs", "training", "benchmarks", ".ci", ".github")
 WRITTEN = {".py", ".md", ".toml", ".yml", ".sh", ""}
 
-LONGEST_FILE = 340
+LONGEST_FILE = 330
 # Data, one entry after another; and the façade, most of which says what its callers may pass.
 TABLES = {"src/unified_llm/providers/rows.py", "src/unified_llm/client.py"}
 LONGEST_TABLE = 360

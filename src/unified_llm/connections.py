@@ -27,8 +27,8 @@ class Connections:
         """An attempt, for synchronous callers."""
         if make := runtime.current().exchange:
             return make(ask, target)
-        if (edge := _edge(target)) is not None:
-            inside: Exchange = edge.exchange(ask)
+        if (model := within(target)) is not None:
+            inside: Exchange = model.exchange(ask)
             return inside
         return self._transport.exchange(codec_for(target.wire), ask, target)
 
@@ -36,8 +36,8 @@ class Connections:
         """The same for asynchronous callers."""
         if make := runtime.current().aexchange:
             return make(ask, target)
-        if (edge := _edge(target)) is not None:
-            inside: AsyncExchange = edge.aexchange(ask)
+        if (model := within(target)) is not None:
+            inside: AsyncExchange = model.aexchange(ask)
             return inside
         return self._transport.aexchange(codec_for(target.wire), ask, target)
 
@@ -63,8 +63,8 @@ class Connections:
             await self._http.aclose()
 
 
-def _edge(target: Target) -> Any:
-    """What answers without HTTP, if this target does."""
+def within(target: Target) -> Any:
+    """The model in this process, if the target is one: it answers without HTTP."""
     if target.wire == "foreign":
         return target.foreign
     if target.wire == "mlx":

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 
 from unified_llm.langchain.chain import Chain
+from unified_llm.langchain.names import wrap
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import (
@@ -53,6 +54,4 @@ class ModelBinding(_Binding):  # type: ignore[no-redef] # as in langchain-core, 
 
 def joinable(fallbacks: Sequence[Any], exceptions: tuple[type[BaseException], ...], exception_key: str | None) -> bool:
     """Whether fallbacks can become targets of a chain."""
-    from unified_llm.langchain.foreign import wrap
-
     return exceptions == EVERYTHING and exception_key is None and all(wrap(each) for each in fallbacks)

@@ -18,13 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 from unified_llm.config import LLMConfig, refuse_unknown
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain.errors import translated
-from unified_llm.langchain.names import ALIASES
+from unified_llm.langchain.names import ALIASES, wrap
 from unified_llm.secret import Secret
 from unified_llm.target import BreakerConfig
 
 if TYPE_CHECKING:
     from unified_llm.client import LLMClient  # noqa: TC004 - the annotation of a private attribute is never evaluated
-    from unified_llm.langchain.foreign import ForeignChat
     from unified_llm.types import ModelInfo
 
 Fallback: TypeAlias = str | LLMConfig | Mapping[str, Any] | Runnable[Any, Any]
@@ -58,13 +57,6 @@ def _read_link(fallback: Any) -> tuple[Link, ...]:
         f"A fallback is a model string, a mapping, an LLMConfig, a chat model or a chat model with bound tools, not "
         f"{type(fallback).__name__}."
     )
-
-
-def wrap(runnable: Any) -> ForeignChat | None:
-    """A chat model of LangChain's as a target; None where it is none. Imported when the first one is met."""
-    from unified_llm.langchain import foreign as models
-
-    return models.wrap(runnable)
 
 
 def describe(links: Sequence[Link]) -> list[Any]:

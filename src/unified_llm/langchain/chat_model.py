@@ -19,9 +19,9 @@ from unified_llm.config import LLMConfig
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain.binding import EVERYTHING, ModelBinding, joinable
 from unified_llm.langchain.caching import PrimaryCaching
-from unified_llm.langchain.chain import Chain, wrap
+from unified_llm.langchain.chain import Chain
 from unified_llm.langchain.errors import translated
-from unified_llm.langchain.names import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike
+from unified_llm.langchain.names import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike, wrap
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile

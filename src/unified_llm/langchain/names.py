@@ -1,4 +1,4 @@
-"""Names and types that the classes themselves need: a module that costs nothing to import.
+"""Names and types that the classes themselves need, and the door to foreign models: it costs nothing to import.
 
 What does the work (translation of calls, messages and answers) is imported when it is first needed.
 """
@@ -6,9 +6,12 @@ What does the work (translation of calls, messages and answers) is imported when
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from langchain_core.runnables import Runnable
+
+if TYPE_CHECKING:
+    from unified_llm.langchain.foreign import ForeignChat
 
 # The provider that LangChain is told, whoever answers.
 PROVIDER: Final = "unified-llm"
@@ -40,3 +43,10 @@ NOT_SENT: Final = frozenset({"stream", "stream_usage"})
 
 # Every name that a call may set.
 REQUEST_FIELDS: Final = PLAIN | RULES | NOT_SENT | {"stop", "tools", "tool_choice", "response_format", "extra_body"}
+
+
+def wrap(runnable: Any) -> ForeignChat | None:
+    """A chat model of LangChain's as a target; None where it is none. Imported when the first one is met."""
+    from unified_llm.langchain import foreign as models
+
+    return models.wrap(runnable)

@@ -6,8 +6,9 @@ They get connections of their own, which the outage closes at its end, and the t
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from unified_llm.connections import within
 from unified_llm.exchange import AsyncExchange, Event, Exchange
 from unified_llm.outcome import Failure
 from unified_llm.providers.codec import Ask
@@ -39,7 +40,7 @@ class Reality:
         """An attempt for synchronous callers."""
         if make := self._below.exchange:
             return Real(make(ask, target), self._clock)
-        if (model := _within(target)) is not None:
+        if (model := within(target)) is not None:  # it reads the clock of the outage itself
             inside: Exchange = model.exchange(ask)
             return inside
         return Real(self._transport.exchange(codec_for(target.wire), ask, target), self._clock)
@@ -48,7 +49,7 @@ class Reality:
         """An attempt for asynchronous callers."""
         if make := self._below.aexchange:
             return AsyncReal(make(ask, target), self._clock)
-        if (model := _within(target)) is not None:
+        if (model := within(target)) is not None:
             inside: AsyncExchange = model.aexchange(ask)
             return inside
         return AsyncReal(self._transport.aexchange(codec_for(target.wire), ask, target), self._clock)
@@ -66,17 +67,6 @@ class Reality:
 
                 self._http = Transport(now=self._below.now)
             return self._http
-
-
-def _within(target: Target) -> Any:
-    """The model in this process, if the target is one: it reads the clock of the outage itself."""
-    if target.wire == "foreign":
-        return target.foreign
-    if target.wire == "mlx":
-        from unified_llm.mlx.chat import MLXModel
-
-        return MLXModel(target)
-    return None
 
 
 class _Below:
