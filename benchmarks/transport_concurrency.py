@@ -15,7 +15,7 @@ import multiprocessing
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httpx
 
@@ -86,6 +86,8 @@ class Decoder:
 
 class Codec:
     """A format as small as one can be, so that the transport is what is measured."""
+
+    framing: Final = "events"
 
     def encode(self, ask: Ask, target: Target) -> WireRequest:
         """A request."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import unified_llm
+from unified_llm.providers import table
 
 ROOT = Path(unified_llm.__file__).parent
 
@@ -18,7 +19,7 @@ ROOT = Path(unified_llm.__file__).parent
 LAYERS = {
     "ground": (
         "_version", "types", "messages", "content", "jsonx", "exceptions", "outcome", "exchange", "target", "secret",
-        "url", "sse", "facts", "notebook",
+        "url", "sse", "ndjson", "facts", "notebook", "asks",
     ),
     # What the layers above agree on: the shape of a codec, and the switch for clock and connections.
     "contract": ("providers.codec", "runtime"),
@@ -26,10 +27,10 @@ LAYERS = {
     "policy": ("policy",),
     "providers": ("providers",),
     "client": (
-        "client", "call", "rules", "connections", "drive", "config", "resolve", "request", "settings", "registry",
-        "journal", "telemetry", "conventions", "stream", "discovery", "listing", "errors", "sharing",
+        "client", "caller", "call", "rules", "connections", "drive", "config", "resolve", "request", "settings", "registry",
+        "journal", "telemetry", "conventions", "stream", "discovery", "listing", "errors", "sharing", "foreign",
     ),
-    "surfaces": ("langchain", "testing", ""),
+    "surfaces": ("langchain", "llama_index", "chain", "testing", ""),
 }  # fmt: skip
 
 # Whom each layer may import, besides itself.
@@ -53,7 +54,8 @@ OUTSIDERS = {
     "mlx_lm": ("mlx",),
     "redis": ("state",),
     "langchain_core": ("langchain",),
-    "pydantic": ("config", "langchain"),
+    "llama_index": ("llama_index",),
+    "pydantic": ("config", "langchain", "llama_index", "chain"),
     "pydantic_core": ("jsonx",),
     "typing_extensions": ("transport", "langchain"),  # pydantic depends on it
 }
@@ -162,13 +164,24 @@ def test_neighbours_do_not_know_each_other(folder: str, other: str) -> None:
     assert wrong == []
 
 
-def test_only_the_table_joins_the_formats() -> None:
-    importers = {
-        each.module
+def test_formats_do_not_know_each_other_and_nobody_knows_them() -> None:
+    """The table imports a format by the name that a row gives; Azure and Hugging Face speak OpenAI's, in their own way."""
+    formats = {f"providers.{wire}" for wire in table.WIRES}
+    relatives = {("providers.azure", "providers.openai_chat"), ("providers.huggingface", "providers.openai_chat")}
+    pairs = {
+        (source, aim)
         for each in IMPORTS
-        if each.ours and within(each.name, "providers.openai_chat") and not within(each.module, "providers.openai_chat")
+        for aim in formats
+        if each.ours and within(each.name, aim) and not within(each.module, aim)
+        for source in [next((one for one in formats if within(each.module, one)), each.module)]
     }
-    assert importers == {"providers.table"}
+    assert pairs <= relatives
+
+
+def test_every_format_is_there() -> None:
+    assert {each.wire for each in table.ROWS} - {"mlx"} <= set(table.WIRES)
+    for wire in table.WIRES:
+        assert table.codec_for(wire).framing in {"events", "lines"}
 
 
 def within(module: str, folder: str) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unified_llm import errors, journal, registry
+from unified_llm.asks import RerankResponse
 from unified_llm.exceptions import GenerationError, UnsupportedOperationError, ValidationError
 from unified_llm.outcome import Done
 from unified_llm.policy.budget import HedgeBudget
@@ -164,6 +165,8 @@ def finish(question: Question, value: Any, defeat: Defeat | None) -> Any:
         return _finish_chat(question, answer, attempts)
     if isinstance(answer, EmbeddingResponse):
         return _finish_embedding(question, answer, attempts)
+    if isinstance(answer, RerankResponse):
+        return replace(answer, **_signed(question, answer.model), attempts=attempts)
     return answer
 
 
@@ -172,8 +175,8 @@ def _finish_chat(question: Question, answer: LLMResponse, attempts: tuple[Attemp
     served = trace.served
     return replace(
         answer,
-        provider=served.provider if served else answer.provider,
-        model=answer.model or (served.model if served else ""),
+        **_signed(question, answer.model),
+        request_id=attempts[-1].request_id if attempts else None,
         latency_ms=(question.policy.now() - question.started) * 1000,
         retry_count=trace.asked - 1,
         used_fallback=question.used_fallback,
@@ -193,9 +196,10 @@ def _finish_embedding(
             model=served.model if served else None,
             attempts=attempts,
         )
-    return replace(
-        answer,
-        provider=served.provider if served else answer.provider,
-        model=answer.model or (served.model if served else ""),
-        attempts=attempts,
-    )
+    return replace(answer, **_signed(question, answer.model), attempts=attempts)
+
+
+def _signed(question: Question, model: str) -> dict[str, Any]:
+    """Who answered: the provider as it is called here, the model as the provider names it."""
+    served = question.policy.trace.served
+    return {"provider": served.provider, "model": model or served.model} if served else {"model": model}

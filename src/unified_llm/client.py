@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any
 
-from unified_llm import call, request, resolve, runtime, secret
+from unified_llm import request, runtime, secret
+from unified_llm.asks import CountRequest, ModelRequest, RerankResponse
 from unified_llm.call import Question
+from unified_llm.caller import Caller
 from unified_llm.config import LLMConfig, read_fallbacks
-from unified_llm.connections import Connections
-from unified_llm.discovery import Catalogue, Models
-from unified_llm.drive import AsyncDrive, Drive
+from unified_llm.discovery import Models
 from unified_llm.exceptions import LLMError
 from unified_llm.exchange import ForeignModel
 from unified_llm.listing import Gathered, Pages, Place, places
 from unified_llm.outcome import FailureKind
-from unified_llm.policy.budget import HedgeBudget
-from unified_llm.policy.plan import plan
-from unified_llm.providers.codec import Ask
-from unified_llm.resolve import Resolved
 from unified_llm.rules import DEADLINE, Rules, check_stream_break
 from unified_llm.stream import AsyncStream, Stream
-from unified_llm.target import Target
-from unified_llm.telemetry import AsyncWatchedDrive, WatchedDrive, awatched, watched
 from unified_llm.types import Attempt, EmbeddingResponse, LLMResponse, ModelInfo
 
-_log = logging.getLogger("unified_llm")
 
-_MOST_NAMED: Final = 256
-
-
-class LLMClient:
+class LLMClient(Caller):
     """Asks a chain of targets, in order, until one answers.
 
     One client may be used from many threads and event loops at once. Making one is cheap: connections are made when
@@ -60,9 +48,6 @@ class LLMClient:
         ConfigurationError: Anything about a target is wrong. Nothing is sent before that is known.
     """
 
-    # For the repr of a client whose configuration turns out to be wrong.
-    _chain: tuple[Resolved, ...] = ()
-
     def __init__(
         self,
         config: str | LLMConfig | Mapping[str, Any] | None = None,
@@ -78,30 +63,11 @@ class LLMClient:
     ) -> None:
         """Resolve every target."""
         secret.hide(fields)
-        self._config = LLMConfig.read(config, fields)
-        self._fallbacks = read_fallbacks(fallbacks)
-        self._rules = Rules.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
+        first = LLMConfig.read(config, fields)
+        others = read_fallbacks(fallbacks)
+        rules = Rules.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
         check_stream_break(on_stream_break)
-        self._skip_unconfigured = skip_unconfigured
-        self._on_attempt = on_attempt
-        self._prepare()
-
-    def _prepare(self) -> None:
-        self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
-        self._named: dict[str, Resolved] = {}
-        self._catalogue = Catalogue()
-        self._connections = Connections()
-        self._hedges = HedgeBudget()
-        self._told_unhedged = False
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The chain, in the order in which it is asked."""
-        return tuple(each.target for each in self._chain)
-
-    def __repr__(self) -> str:
-        """The targets' names."""
-        return f"LLMClient({' -> '.join(target.name for target in self.targets)})"
+        super().__init__(first, others, rules, skip_unconfigured=skip_unconfigured, on_attempt=on_attempt)
 
     # Chat
 
@@ -136,7 +102,11 @@ class LLMClient:
         return AsyncStream(self._adrive(question), question)
 
     def complete(self, prompt: str, **overrides: Any) -> LLMResponse:
-        """Answer a single prompt: ``generate`` for those who have no conversation."""
+        """Answer a single prompt: ``generate`` for those who have no conversation.
+
+        With ``as_text=True`` the prompt is continued as it stands, without a chat template, by the text completion that
+        base models have; a target that has none is skipped.
+        """
         return self.generate(prompt, **overrides)
 
     async def acomplete(self, prompt: str, **overrides: Any) -> LLMResponse:
@@ -163,7 +133,63 @@ class LLMClient:
         answer: EmbeddingResponse = await self._aanswer(self._embedding(texts, overrides))
         return answer
 
+    # Rankings and counts
+
+    def rerank(self, query: str, documents: Sequence[str], **overrides: Any) -> RerankResponse:
+        """Order documents by how well they answer a query, the best first.
+
+        Fails over between any models: scores are compared within one answer only.
+
+        Args:
+            query: What is looked for.
+            documents: At least one text.
+            **overrides: ``top_n`` (how many of the best), ``model``, ``extra_body``, ``timeout``, ``deadline``,
+                ``failover_on``.
+        """
+        answer: RerankResponse = self._answer(self._ranking(query, documents, overrides))
+        return answer
+
+    async def arerank(self, query: str, documents: Sequence[str], **overrides: Any) -> RerankResponse:
+        """As ``rerank``."""
+        answer: RerankResponse = await self._aanswer(self._ranking(query, documents, overrides))
+        return answer
+
+    def count_tokens(self, prompt: request.Prompt, **overrides: Any) -> int:
+        """How many tokens a chat request would send, as the first target that can count says.
+
+        Args:
+            prompt: As for ``generate``.
+            **overrides: As for ``generate``; tools count as well.
+
+        Raises:
+            UnsupportedOperationError: No target has an endpoint that counts.
+        """
+        count: int = self._answer(self._counting(prompt, overrides))
+        return count
+
+    async def acount_tokens(self, prompt: request.Prompt, **overrides: Any) -> int:
+        """As ``count_tokens``."""
+        count: int = await self._aanswer(self._counting(prompt, overrides))
+        return count
+
     # Models
+
+    def model_info(self, model: str | None = None) -> ModelInfo:
+        """What the provider says of a model: its window, what it can do. Asked anew each time.
+
+        Args:
+            model: As in a call; None for the primary's.
+
+        Raises:
+            UnsupportedOperationError: The provider does not describe its models one by one.
+        """
+        info: ModelInfo = self._answer(self._question(ModelRequest(), self._targets(model)[:1], self._rules))
+        return info
+
+    async def amodel_info(self, model: str | None = None) -> ModelInfo:
+        """As ``model_info``."""
+        info: ModelInfo = await self._aanswer(self._question(ModelRequest(), self._targets(model)[:1], self._rules))
+        return info
 
     def list_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
         """The models of every provider in the chain, in its order.
@@ -240,100 +266,12 @@ class LLMClient:
         ask = request.embedding(texts, overrides)
         return self._question(ask, self._targets(ask.model), rules)
 
-    def _question(self, ask: Ask, targets: Sequence[Target], rules: Rules) -> Question:
-        return call.begin(
-            ask,
-            targets,
-            runtime.current(),
-            rules,
-            hedges=self._hedges,
-            observe=self._on_attempt,
-            unlist=self._unlist,
-        )
+    def _ranking(self, query: str, documents: Sequence[str], overrides: dict[str, Any]) -> Question:
+        rules = self._rules.of_call(overrides, chat=False)
+        ask = request.ranking(query, documents, overrides)
+        return self._question(ask, self._targets(ask.model), rules)
 
-    def _unlist(self, target: Target) -> None:
-        self._catalogue.drop(Place(target, ttl=0.0).key, target.model)
-
-    def _targets(self, model: str | None) -> Sequence[Target]:
-        if model is None:
-            return self.targets
-        named = self._named.get(model)
-        if named is None:
-            named = resolve.with_model(self._chain[0], model)
-            if len(self._named) < _MOST_NAMED:
-                self._named[model] = named
-        return (named.target, *self.targets[1:])
-
-    def _answer(self, question: Question) -> Any:
-        drive = self._drive(question)
-        try:
-            value = drive.advance()
-        finally:
-            drive.close()
-        return call.finish(question, value, drive.defeat)
-
-    async def _aanswer(self, question: Question) -> Any:
-        drive = self._adrive(question)
-        try:
-            value = await drive.advance()
-        finally:
-            await drive.close()
-        return call.finish(question, value, drive.defeat)
-
-    def _drive(self, question: Question) -> Drive | WatchedDrive:
-        if question.policy.hedging:  # which takes two attempts at once
-            question.policy.hedging = None
-            if not self._told_unhedged:
-                self._told_unhedged = True
-                _log.warning("hedge_after has no effect on synchronous calls; asynchronous ones are hedged")
-        drive = Drive(plan(question.policy), partial(self._connections.exchange, question.ask), runtime.current())
-        return watched(drive, question)
-
-    def _adrive(self, question: Question) -> AsyncDrive | AsyncWatchedDrive:
-        connect = partial(self._connections.aexchange, question.ask)
-        drive = AsyncDrive(plan(question.policy), connect, runtime.current())
-        return awatched(drive, question)
-
-    # Life
-
-    def close(self) -> None:
-        """Close every connection. The client may be used again; it then makes new ones."""
-        self._connections.close()
-
-    async def aclose(self) -> None:
-        """As ``close``, for those of the running event loop too."""
-        await self._connections.aclose()
-
-    def __enter__(self) -> Self:
-        """Close at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        """Close at the end of the block."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        await self.aclose()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the configuration: no key, no connection, nothing learned."""
-        kept = ("_config", "_fallbacks", "_rules", "_skip_unconfigured", "_on_attempt")
-        return {name: getattr(self, name) for name in kept}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Resolve again: keys come from this process's environment."""
-        self.__dict__.update(state)
-        self._prepare()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> LLMClient:
-        """A client with the same configuration, keys included, and connections of its own."""
-        copy = type(self).__new__(type(self))
-        copy.__setstate__(self.__getstate__())
-        return copy
+    def _counting(self, prompt: request.Prompt, overrides: dict[str, Any]) -> Question:
+        rules = self._rules.of_call(overrides, chat=False)
+        ask = CountRequest(request.chat(prompt, overrides))
+        return self._question(ask, self._targets(ask.chat.model), rules)

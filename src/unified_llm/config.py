@@ -99,6 +99,8 @@ class LLMConfig(pydantic.BaseModel):
         base_url: Another address than the provider's own; it may end in the API's version path or not.
         api_key: The key; without it, the provider's own environment variable is looked up.
         api_version: Azure's ``api-version``.
+        api: Another format than the provider's usual one, where it has several: ``responses`` (OpenAI's Responses API),
+            ``messages`` (Anthropic's), ``chat``.
         timeout: Seconds to the first token when streaming, for the whole answer when not. None: 30 s to the first token
             (180 s for reasoning models, 300 s for local servers), 60 s (300 s) for a whole answer while another target
             remains.
@@ -136,6 +138,7 @@ class LLMConfig(pydantic.BaseModel):
     base_url: Annotated[str | None, BeforeValidator(_url)] = None
     api_key: Secret | LeftOut | None = Field(default=None, repr=False)
     api_version: str | None = None
+    api: str | None = None
     timeout: Annotated[float | None, _NUMBER] = Field(
         default=None, gt=0, allow_inf_nan=False, validation_alias=AliasChoices("timeout", "request_timeout")
     )

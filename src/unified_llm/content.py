@@ -1,4 +1,4 @@
-"""The parts of a message: text, images, audio, files.
+"""The parts of a message: text, images, audio, files, and marks for the cache.
 
 ``parse_content`` reads content parts in OpenAI's shape, ``image_part`` what people have at hand (a path, a URL,
 bytes). Codecs turn parts into each provider's own form.
@@ -57,7 +57,18 @@ class FilePart:
     file_id: str | None = None
 
 
-Part: TypeAlias = TextPart | ImagePart | AudioPart | FilePart
+@dataclass(frozen=True, slots=True)
+class CachePoint:
+    """A mark that says nothing: the prompt up to here may be cached.
+
+    Formats that cache by themselves leave it out. ``ttl`` is how long, ``5m`` or ``1h`` with Anthropic.
+    """
+
+    ttl: str | None = None
+
+
+Media: TypeAlias = ImagePart | AudioPart | FilePart
+Part: TypeAlias = TextPart | Media | CachePoint
 
 
 def parse_content(content: str | Sequence[Any]) -> str | tuple[Part, ...]:
@@ -74,7 +85,7 @@ def parse_content(content: str | Sequence[Any]) -> str | tuple[Part, ...]:
 
 
 def _parse_part(part: Any) -> Part:
-    if isinstance(part, (TextPart, ImagePart, AudioPart, FilePart)):
+    if isinstance(part, (TextPart, ImagePart, AudioPart, FilePart, CachePoint)):
         return part
     kind = part.get("type") if isinstance(part, Mapping) else None
     try:

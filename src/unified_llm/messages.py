@@ -22,6 +22,40 @@ _ALIASES: Mapping[str, Role] = {"developer": "system", "human": "user", "ai": "a
 
 
 @dataclass(frozen=True, slots=True)
+class Sealed:
+    """What only the author of an answer can read: signatures, encrypted reasoning.
+
+    It goes back to that provider with the same message, and to nobody else.
+
+    Attributes:
+        provider: Whose it is.
+        wire: In which format it was read, and alone makes sense.
+        data: JSON values, as that format's codec wants them.
+    """
+
+    provider: str
+    wire: str
+    data: Any = field(repr=False)
+
+    def opened(self, provider: str, wire: str) -> Any:
+        """The data for its own author; None for anybody else."""
+        return self.data if (provider, wire) == (self.provider, self.wire) else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """A plain dict, for the messages of a framework."""
+        return {"provider": self.provider, "wire": self.wire, "data": self.data}
+
+    @classmethod
+    def from_dict(cls, sealed: object) -> Sealed | None:
+        """What ``as_dict`` wrote; None for anything else, since histories are edited and stored by many hands."""
+        match sealed:
+            case {"provider": str(provider), "wire": str(wire), "data": data}:
+                return cls(provider, wire, data)
+            case _:
+                return None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
     """One function call that a model asked for.
 
@@ -160,6 +194,7 @@ class Message:
         tool_call_id: Which call a ``tool`` message answers.
         is_error: The tool failed, and ``content`` says how.
         reasoning: The assistant's visible reasoning, where its provider wants it sent back.
+        sealed: What its provider alone can read, and wants back.
     """
 
     role: Role
@@ -169,6 +204,7 @@ class Message:
     tool_call_id: str | None = None
     is_error: bool = False
     reasoning: str | None = field(default=None, repr=False)
+    sealed: Sealed | None = None
 
     @property
     def text(self) -> str:
@@ -222,6 +258,7 @@ class Message:
             tool_calls=_tool_calls(message.get("tool_calls") or ()),
             tool_call_id=_optional_text(message, "tool_call_id"),
             reasoning=_optional_text(message, "reasoning_content"),
+            sealed=Sealed.from_dict(message.get("sealed")),
         )
 
 

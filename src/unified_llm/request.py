@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeAlias, get_args
 
 from unified_llm import jsonx
+from unified_llm.asks import RerankRequest
 from unified_llm.content import Part
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Message, ResponseFormat, Tool
@@ -20,11 +21,12 @@ Prompt: TypeAlias = str | Sequence[Message | Mapping[str, Any] | tuple[str, str]
 
 _CHAT_FIELDS: Final = tuple(each.name for each in fields(LLMRequest) if each.name not in {"stream", "native"})
 _EMBED_FIELDS: Final = tuple(each.name for each in fields(EmbeddingRequest) if each.name != "texts")
+_RERANK_FIELDS: Final = tuple(each.name for each in fields(RerankRequest) if each.name not in {"query", "documents"})
 _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 # name: the least that makes sense
-_WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "seed": float("-inf")}
+_WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
 _TEXTS: Final = ("model", "reasoning_effort")
-_SWITCHES: Final = ("parallel_tool_calls", "logprobs")
+_SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text")
 
 
 def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) -> LLMRequest:
@@ -42,8 +44,9 @@ def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) 
         raise ValidationError("The messages are given twice: pass them first, or in messages=, not both.")
     else:
         request = LLMRequest(**_chat_fields({**overrides, "messages": prompt}))
+    request = request if request.stream == stream else replace(request, stream=stream)
     _check(request)
-    return request if request.stream == stream else replace(request, stream=stream)
+    return request
 
 
 def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> EmbeddingRequest:
@@ -62,6 +65,24 @@ def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> Embed
     _check_whole_number("dimensions", request.dimensions, 1)
     if request.purpose not in (None, "query", "document"):
         raise ValidationError('purpose is "query" or "document".')
+    return request
+
+
+def ranking(query: str, documents: Sequence[str], overrides: Mapping[str, Any]) -> RerankRequest:
+    """A request for a ranking.
+
+    Raises:
+        ValidationError: There is no document, something is not a string, a field is unknown, or cannot be right.
+    """
+    _refuse_unknown(overrides, _RERANK_FIELDS)
+    if isinstance(documents, str) or not isinstance(documents, Sequence) or not documents:
+        raise ValidationError("rerank() needs a query, and a list of at least one document.")
+    if not all(isinstance(text, str) for text in (query, *documents)):
+        raise ValidationError("rerank() takes the query and every document as a string.")
+    request = RerankRequest(query, tuple(documents), **overrides)
+    request = replace(request, extra_body=_extra_body(request.extra_body))
+    _check_text("model", request.model)
+    _check_whole_number("top_n", request.top_n, 1)
     return request
 
 
@@ -179,6 +200,8 @@ def _check(request: LLMRequest) -> None:
         _check_whole_number(name, getattr(request, name), least)
     for name in _TEXTS:
         _check_text(name, getattr(request, name))
+    if request.n is not None and request.n > 1 and request.stream:
+        raise ValidationError("n asks for several answers, which come whole: call generate() or agenerate().")
     for name in _SWITCHES:
         if not isinstance(getattr(request, name), (bool, type(None))):
             raise ValidationError(f"{name} must be True or False.")

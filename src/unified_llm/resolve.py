@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from unified_llm import settings, url
+from unified_llm import secret, settings, url
 from unified_llm.config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.exchange import ForeignModel
 from unified_llm.providers import table
 from unified_llm.providers.table import Row
 from unified_llm.secret import LeftOut, Secret
-from unified_llm.target import Retry, Target, Timing
+from unified_llm.target import Feature, Retry, Target, Timing
 
 Link: TypeAlias = LLMConfig | ForeignModel
 """One link of a chain: a target to resolve, or a framework's own model."""
@@ -146,14 +146,15 @@ def _resolve(link: Link) -> Resolved:
     target = Target(
         provider=row.name,
         model=model,
-        wire=row.wire,
+        wire=_wire(link, row, facts.wire),
         base_url=place.base_url,
         key=key,
         headers={**row.headers, **link.default_headers},
         extra_body=link.extra_body,
-        features=facts.features,
+        features=_mlx_features(model) if row.wire == "mlx" else facts.features,
         quirks=facts.quirks,
         context_window=facts.context_window,
+        max_output=facts.max_output,
         timing=_timing(link, row, reasoning=facts.reasoning),
         retry=_retry(link),
         breaker=link.breaker,
@@ -240,6 +241,15 @@ def _key(config: LLMConfig, row: Row, place: _Address) -> Secret | None:
     raise UnconfiguredError(f"{row.title} needs a key: {known}pass api_key=.")
 
 
+def _wire(config: LLMConfig, row: Row, usual: str) -> str:
+    if config.api is None:
+        return usual
+    if config.api not in row.apis:
+        known = ", ".join(row.apis) or "none"
+        raise ConfigurationError(f"{row.title} has no api {secret.quoted(config.api)}; to choose from: {known}.")
+    return row.apis[config.api]
+
+
 def _timing(config: LLMConfig, row: Row, *, reasoning: bool) -> Timing:
     timeout = config.timeout if config.timeout is not None else settings.default("timeout")
     if timeout is not None:
@@ -264,8 +274,17 @@ def _retry(config: LLMConfig) -> Retry:
 
 def _check_mlx(model: str) -> None:
     from unified_llm import mlx
+    from unified_llm.mlx import folders
     from unified_llm.mlx.chat import folder_of
 
     if reason := mlx.available():
         raise UnconfiguredError(reason) if mlx.runnable() else ImpossibleError(reason)
-    folder_of(model)
+    if reason := folders.problem(folder_of(model)):
+        raise ConfigurationError(reason)
+
+
+def _mlx_features(model: str) -> frozenset[Feature]:
+    from unified_llm.mlx import folders
+    from unified_llm.mlx.chat import folder_of
+
+    return folders.features_of(folder_of(model))

@@ -56,7 +56,8 @@ class _Streaming:
         served = self._trace.served
         return replace(
             chunk,
-            attempts=self.attempts,
+            attempts=(attempts := self.attempts),
+            request_id=attempts[-1].request_id if attempts else None,
             provider=chunk.provider or (served.provider if served else None),
             model=chunk.model or (served.model if served else None),
             used_fallback=self._question.used_fallback,

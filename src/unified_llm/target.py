@@ -14,7 +14,7 @@ from unified_llm.secret import Secret
 
 Feature = Literal[
     "tools", "tool_choice", "json_object", "json_schema", "images", "image_urls", "audio", "files", "streaming",
-    "embeddings", "models",
+    "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
 ]  # fmt: skip
 CHAT: frozenset[Feature] = frozenset({"streaming", "models"})
 
@@ -129,6 +129,7 @@ class Target:
         features: What it can do.
         quirks: Where it differs from its format.
         context_window: Tokens, where known.
+        max_output: The most tokens that its answer can have, where known.
         timing: Limits of an attempt.
         retry: Retries.
         breaker: When to leave it alone.
@@ -149,6 +150,7 @@ class Target:
     features: frozenset[Feature] = CHAT
     quirks: Quirks = field(default_factory=Quirks)
     context_window: int | None = None
+    max_output: int | None = None
     timing: Timing = Timing()
     retry: Retry = Retry()
     breaker: BreakerConfig = BreakerConfig()

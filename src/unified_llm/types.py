@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
-from unified_llm.messages import Message, ResponseFormat, Tool, ToolCall, ToolCallChunk
+from unified_llm.messages import Message, ResponseFormat, Sealed, Tool, ToolCall, ToolCallChunk
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -36,8 +36,10 @@ class LLMRequest:
         parallel_tool_calls: Whether several calls may come in one answer.
         response_format: Ask for JSON.
         reasoning_effort: ``none``, ``minimal``, ``low``, ``medium``, ``high`` ..., as the provider names it.
-        logprobs: Return log probabilities in ``raw``.
+        logprobs: Return log probabilities.
         top_logprobs: How many alternatives for each token.
+        n: How many answers; those after the first are in ``alternatives``. Whole answers only.
+        as_text: Continue the text of the last message, without a chat template (text completion).
         extra_body: Further fields of the request's body, sent as they are.
         stream: Set by the client: whether the answer comes in chunks.
         native: The framework's own form of this request, for a target that is itself a model of that framework.
@@ -59,6 +61,8 @@ class LLMRequest:
     reasoning_effort: str | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+    n: int | None = None
+    as_text: bool = False
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     stream: bool = False
     native: Any = field(default=None, repr=False, compare=False)
@@ -143,6 +147,34 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """Where something in an answer comes from.
+
+    Attributes:
+        url: The page, where there is one.
+        title: Its title, or that of the document.
+        text: The words cited.
+        start: Where the sentence that rests on it begins in ``content``, in characters, where the provider says so.
+        end: Where it ends.
+    """
+
+    url: str | None = None
+    title: str | None = None
+    text: str | None = field(default=None, repr=False)
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of the answer, its log probability, and the likeliest tokens in its place, with theirs."""
+
+    token: str = field(repr=False)
+    logprob: float
+    top: tuple[tuple[str, float], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LLMResponse:
     """A whole answer.
 
@@ -156,6 +188,11 @@ class LLMResponse:
         tool_calls: What the model wants to call.
         reasoning: Its visible reasoning, if any.
         refusal: The provider's refusal text, if the model declined.
+        citations: What it rests on, where the provider says so.
+        logprobs: One for each token, if they were asked for.
+        alternatives: The other answers, where ``n`` asked for several.
+        sealed: What its provider alone can read, and wants back with this answer in the history.
+        request_id: The provider's identifier of the exchange, for its support.
         latency_ms: From the call to the answer, all attempts and waits included.
         retry_count: Attempts beyond the first, over all targets.
         used_fallback: Whether another target than the first answered.
@@ -173,6 +210,11 @@ class LLMResponse:
     tool_calls: tuple[ToolCall, ...] = ()
     reasoning: str | None = field(default=None, repr=False)
     refusal: str | None = field(default=None, repr=False)
+    citations: tuple[Citation, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    alternatives: tuple[LLMResponse, ...] = ()
+    sealed: Sealed | None = None
+    request_id: str | None = None
     latency_ms: float = 0.0
     retry_count: int = 0
     used_fallback: bool = False
@@ -189,19 +231,23 @@ class LLMResponse:
 
 @dataclass(frozen=True, slots=True)
 class LLMChunk:
-    """A piece of an answer; ``content`` and ``reasoning`` are only what is new.
+    """A piece of an answer; ``content``, ``reasoning``, ``citations`` and ``logprobs`` are only what is new.
 
-    ``finish_reason``, ``usage``, ``response_id``, ``model``, ``provider``, ``used_fallback`` and ``attempts`` come on
-    the last chunk alone.
+    ``finish_reason``, ``usage``, ``response_id``, ``request_id``, ``model``, ``provider``, ``sealed``,
+    ``used_fallback`` and ``attempts`` come on the last chunk alone.
     """
 
     content: str = field(default="", repr=False)
     reasoning: str = field(default="", repr=False)
     tool_calls: tuple[ToolCallChunk, ...] = ()
     refusal: str = field(default="", repr=False)
+    citations: tuple[Citation, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     response_id: str | None = None
+    request_id: str | None = None
+    sealed: Sealed | None = None
     model: str | None = None
     provider: str | None = None
     used_fallback: bool = False
@@ -230,6 +276,9 @@ class ModelInfo:
         owned_by: Its maker, where the provider says so.
         created: Unix time in seconds, where the provider says so.
         context_window: Tokens, where the provider says so.
+        max_output: The most tokens of an answer, where the provider says so.
+        features: What it can do (``tools``, ``images``, ``json_schema`` ...), where the provider says so; else None.
+        parameters: Request fields that it takes, where the provider says so; else None.
     """
 
     id: str
@@ -237,6 +286,9 @@ class ModelInfo:
     owned_by: str | None = None
     created: int | None = None
     context_window: int | None = None
+    max_output: int | None = None
+    features: frozenset[str] | None = None
+    parameters: frozenset[str] | None = None
 
     @property
     def model_string(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
+from unified_llm.asks import CountRequest, ModelRequest, RerankRequest
 from unified_llm.content import AudioPart, FilePart, ImagePart, Part, TextPart
 from unified_llm.messages import Message, ResponseFormat, Tool
 from unified_llm.providers.capabilities import missing
@@ -32,6 +33,11 @@ NEEDS: dict[Feature, Any] = {
     "files": chat(FilePart(b"pdf")),
     "embeddings": EmbeddingRequest(("Hello",)),
     "models": ModelsRequest(),
+    "model_info": ModelRequest(),
+    "count_tokens": CountRequest(chat()),
+    "rerank": RerankRequest("Which?", ("This.", "That.")),
+    "as_text": chat(as_text=True),
+    "n": chat(n=2),
 }
 
 

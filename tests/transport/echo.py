@@ -8,7 +8,7 @@ from typing import Any
 
 from unified_llm.messages import Message
 from unified_llm.outcome import Done, Failure
-from unified_llm.providers.codec import Ask, WireRequest
+from unified_llm.providers.codec import Ask, Framing, WireRequest
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMChunk, LLMRequest, LLMResponse
@@ -55,6 +55,8 @@ class EchoDecoder:
 
 class EchoCodec:
     """``headers`` are sent along, whatever they are."""
+
+    framing: Framing = "events"
 
     def __init__(self, headers: Sequence[tuple[str, str]] = (("authorization", f"Bearer {CANARY}"),)) -> None:
         self.headers = headers

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, assert_never
 
+from unified_llm.asks import CountRequest, ModelRequest, RerankRequest
 from unified_llm.content import AudioPart, FilePart, ImagePart
 from unified_llm.messages import Message
 from unified_llm.providers.codec import Ask
 from unified_llm.target import Feature, Target
-from unified_llm.types import EmbeddingRequest, LLMRequest
+from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
 
 _WORDS: Final[Mapping[Feature, str]] = {
     "tools": "call tools",
@@ -23,6 +24,11 @@ _WORDS: Final[Mapping[Feature, str]] = {
     "streaming": "stream",
     "embeddings": "make embeddings",
     "models": "list its models",
+    "model_info": "describe a model",
+    "count_tokens": "count tokens",
+    "rerank": "rank documents",
+    "as_text": "continue a text without a chat template",
+    "n": "give several answers at once",
 }
 
 
@@ -40,13 +46,25 @@ def _needs(ask: Ask) -> Iterator[Feature]:
             yield from _chat_needs(ask)
         case EmbeddingRequest():
             yield "embeddings"
-        case _:
+        case ModelsRequest():
             yield "models"
+        case ModelRequest():
+            yield "model_info"
+        case CountRequest():
+            yield "count_tokens"
+        case RerankRequest():
+            yield "rerank"
+        case _:
+            assert_never(ask)
 
 
 def _chat_needs(request: LLMRequest) -> Iterator[Feature]:
     if request.stream:
         yield "streaming"
+    if request.as_text:
+        yield "as_text"
+    if request.n is not None and request.n > 1:
+        yield "n"
     if request.tools:
         yield "tools"
         if request.tool_choice not in {None, "auto", "none"}:

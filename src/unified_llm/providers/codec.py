@@ -10,13 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+from unified_llm.asks import CountRequest, ModelRequest, RerankRequest
 from unified_llm.outcome import Done, Failure
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, LLMChunk, LLMRequest, ModelsRequest
 
-Ask: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest
-"""What can be asked of a target."""
+Ask: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest | ModelRequest | CountRequest | RerankRequest
+"""What can be asked of a target. What it lacks is never asked: ``capabilities`` sees to that, by the table."""
+
+Framing: TypeAlias = Literal["events", "lines"]
+"""How a stream is cut: server-sent events, or one JSON value on each line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,26 @@ class Decoder(Protocol):
 class Codec(Protocol):
     """One wire format."""
 
+    @property
+    def framing(self) -> Framing:
+        """How its streams are cut; a line comes to the decoder as the data of an event."""
+        ...
+
     def encode(self, ask: Ask, target: Target) -> WireRequest:
         """The request as this target wants it.
 
         Raises:
             ValidationError: It holds a value that cannot be written (NaN, a lone surrogate, a set ...).
+            UnsupportedOperationError: This format has no such request.
         """
         ...
 
     def decode(self, ask: Ask, target: Target, body: Any) -> Done | Failure:
-        """The whole answer, from the parsed JSON of a successful response."""
+        """The whole answer, from the parsed JSON of a successful response.
+
+        Its value is an ``LLMResponse``, an ``EmbeddingResponse``, a ``(models, cursor)`` pair, a ``ModelInfo``, a
+        number of tokens, or a ``RerankResponse``, by what was asked.
+        """
         ...
 
     def decoder(self, ask: LLMRequest, target: Target) -> Decoder:

@@ -36,10 +36,12 @@ class Model:
         providers: Where the names mean these models; empty for everywhere.
         pattern: A shell pattern over the name in lower case, as a whole or after its last slash.
         window: Tokens that a prompt can have.
+        output: The most tokens that an answer can have.
         lacks: Features that the row claims and these models do not have.
         gains: Features that the row does not claim and these models have.
         drop: Request fields that they refuse.
         reasoning: They may think for minutes before the first token.
+        wire: The format that they need, where it is not their provider's usual one.
     """
 
     providers: tuple[str, ...]
@@ -49,6 +51,8 @@ class Model:
     gains: frozenset[Feature] = frozenset()
     drop: frozenset[str] = frozenset()
     reasoning: bool = False
+    output: int | None = None
+    wire: str | None = None
 
 
 # The first match wins, so the particular stands before the general.

@@ -36,6 +36,7 @@ class Row:
         base_url_env: The same for the address.
         key_required: Whether it refuses requests without a key.
         wire: Its format: the name of a codec, or ``mlx``.
+        apis: Other formats that it speaks at the same address, by the name to choose them with (``api="responses"``).
         features: What its models can do unless ``models.py`` knows better.
         quirks: Where it differs from its format.
         hosts: Hosts that may receive a key from the environment (``*.example.com`` for all below); the host of
@@ -56,6 +57,7 @@ class Row:
     base_url_env: tuple[str, ...] = ()
     key_required: bool = True
     wire: str = "openai_chat"
+    apis: Mapping[str, str] = field(default_factory=dict[str, str])
     features: frozenset[Feature] = CHAT
     quirks: Quirks = field(default_factory=Quirks)
     hosts: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from importlib import import_module
 from types import MappingProxyType
 from typing import Final
 
@@ -54,6 +55,8 @@ class Provider(StrEnum):
 
 
 ALIASES: Final[Mapping[str, str]] = MappingProxyType({"hf": "huggingface"})
+# Each is a module or folder beside this one, with its codec in CODEC.
+WIRES: Final = ("openai_chat",)
 _ROWS: Final[Mapping[str, Row]] = MappingProxyType({each.name: each for each in ROWS})
 
 
@@ -66,12 +69,16 @@ class Facts:
         quirks: What its provider and it differ in.
         context_window: Tokens that a prompt can have, or None where that is not known.
         reasoning: It may think for minutes before the first token.
+        max_output: The most tokens of an answer, or None where that is not known.
+        wire: The format to ask it in.
     """
 
     features: frozenset[Feature]
     quirks: Quirks
     context_window: int | None = None
     reasoning: bool = False
+    max_output: int | None = None
+    wire: str = "openai_chat"
 
 
 def row(name: str) -> Row:
@@ -134,10 +141,11 @@ def facts(where: Row, model: str) -> Facts:
     """What is known of a model at a provider: the row, refined by what ``models`` says of such a name."""
     known = models.find(where.name, model)
     if known is None:
-        return Facts(where.features, where.quirks)
+        return Facts(where.features, where.quirks, wire=where.wire)
     quirks = where.quirks.copy()
     quirks["drop"] = quirks.get("drop", frozenset[str]()) | known.drop
-    return Facts((where.features - known.lacks) | known.gains, quirks, known.window, known.reasoning)
+    features = (where.features - known.lacks) | known.gains
+    return Facts(features, quirks, known.window, known.reasoning, known.output, known.wire or where.wire)
 
 
 def codec_for(wire: str) -> Codec:
@@ -146,8 +154,7 @@ def codec_for(wire: str) -> Codec:
     Raises:
         ConfigurationError: There is none.
     """
-    if wire == "openai_chat":
-        from unified_llm.providers.openai_chat import CODEC
-
-        return CODEC
-    raise ConfigurationError(f"There is no codec {quoted(wire)}.")
+    if wire not in WIRES:
+        raise ConfigurationError(f"There is no codec {quoted(wire)}.")
+    codec: Codec = import_module(f"unified_llm.providers.{wire}").CODEC
+    return codec

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from typing_extensions import override
 
 from unified_llm.jsonx import JSONError, parse
+from unified_llm.ndjson import LineSplitter
 from unified_llm.outcome import Done, Failure
 from unified_llm.sse import ServerSentEvent, SSESplitter
 from unified_llm.transport.inflate import decoding
@@ -197,6 +198,8 @@ class _Threshold(_Room):
             return None
         # A line of an event stream is a comment or begins with data, event, id or retry.
         begins_stream = seen[:1] in b":deir" or (self._labelled and seen[:1] not in b"{[<")
+        if self._codec.framing == "lines":
+            begins_stream = _streams(self._ask) and seen[:1] == b"{"
         if begins_stream and isinstance(self._ask, LLMRequest):
             return _StreamRoom(self._codec, self._ask, self._target)
         return _WholeRoom(self._codec, self._ask, self._target)
@@ -240,10 +243,10 @@ class _WholeRoom(_Room):
 
 
 class _StreamRoom(_Room):
-    """Server-sent events, decoded as they come."""
+    """Events or lines, decoded as they come."""
 
     def __init__(self, codec: Codec, ask: LLMRequest, target: Target) -> None:
-        self._splitter = SSESplitter()
+        self._splitter = SSESplitter() if codec.framing == "events" else LineSplitter()
         self._decoder = codec.decoder(ask, target)
         self._kept: list[LLMChunk] | None = None if ask.stream else []
 

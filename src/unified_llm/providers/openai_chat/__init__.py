@@ -1,21 +1,22 @@
 """OpenAI's chat-completions format, which most providers and local servers speak.
 
-The codec joins four rooms: ``encode`` and ``messages`` write requests, ``decode`` reads whole answers, ``stream`` reads
-streamed ones, ``errors`` names failures. Where a provider differs, its row of the table says so in a quirk; nothing in
-here asks which provider it is talking to.
+The codec joins three rooms: ``encode`` and ``messages`` write requests, ``decode`` reads whole answers, ``stream``
+reads streamed ones; ``openai_errors`` names failures. Where a provider differs, its row of the table says so in a
+quirk; nothing in here asks which provider it is talking to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Final
 
+from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.codec import Ask, Decoder, WireRequest
 from unified_llm.providers.openai_chat.decode import read_chat, read_embeddings, read_models
 from unified_llm.providers.openai_chat.encode import write_chat, write_embeddings, write_models
-from unified_llm.providers.openai_chat.errors import read_failure
 from unified_llm.providers.openai_chat.stream import ChatStream
+from unified_llm.providers.openai_errors import read_failure
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
 
@@ -26,6 +27,7 @@ class OpenAIChat:
     """The codec. It holds nothing, so one serves everybody."""
 
     __slots__ = ()
+    framing: Final = "events"
 
     def encode(self, ask: Ask, target: Target) -> WireRequest:
         """The request as this target wants it.
@@ -33,7 +35,7 @@ class OpenAIChat:
         Raises:
             ValidationError: It holds a value that cannot be written (NaN, a lone surrogate, a set ...), or content
                 that this format cannot carry. The message names the field, never its value.
-            UnsupportedOperationError: A list of models is asked of a provider that has none.
+            UnsupportedOperationError: This format, or the provider, has no such request.
         """
         match ask:
             case LLMRequest():
@@ -43,13 +45,10 @@ class OpenAIChat:
             case ModelsRequest():
                 return write_models(ask, target)
             case _:
-                assert_never(ask)
+                raise UnsupportedOperationError(f"{target.name} has no such request.", provider=target.provider)
 
     def decode(self, ask: Ask, target: Target, body: object) -> Done | Failure:
-        """The whole answer: an ``LLMResponse``, an ``EmbeddingResponse``, or for models a ``(models, cursor)`` pair.
-
-        ``models`` is a tuple of ``ModelInfo`` and ``cursor`` names the next page, None on the last.
-        """
+        """The whole answer."""
         match ask:
             case LLMRequest():
                 return read_chat(body, target)
@@ -58,7 +57,7 @@ class OpenAIChat:
             case ModelsRequest():
                 return read_models(body, target)
             case _:
-                assert_never(ask)
+                return Failure("malformed")
 
     def decoder(self, ask: LLMRequest, target: Target) -> Decoder:
         """A decoder for one streamed answer."""

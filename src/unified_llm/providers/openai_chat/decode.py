@@ -5,20 +5,16 @@ Nothing here raises for what a provider sends. What cannot be read as an answer 
 
 from __future__ import annotations
 
-import array
-import base64
-import binascii
 import logging
-import math
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from unified_llm.jsonx import JSONError, dump
 from unified_llm.messages import ToolCall
 from unified_llm.outcome import Done, Failure
-from unified_llm.providers.openai_chat.errors import read_error
-from unified_llm.providers.shapes import is_list, is_number, is_object, object_or_empty, text_or_none
+from unified_llm.providers.numbers import count, read_vector
+from unified_llm.providers.openai_errors import read_error
+from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Quirks, Target
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse, FinishReason, LLMResponse, ModelInfo, Usage
 
@@ -39,7 +35,6 @@ _FINISH: Final[Mapping[str, FinishReason]] = {
 }
 # The provider gave up in the middle: OpenRouter and Mistral, DeepSeek.
 _BROKEN_OFF: Final = ("error", "insufficient_system_resource")
-_ABSURD: Final = 2**53
 _WINDOWS: Final = ("context_length", "context_window", "max_model_len", "max_context_length")
 
 
@@ -87,7 +82,7 @@ def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done
     vectors: dict[int, list[float]] = {}
     for position, each in enumerate(rows if is_list(rows) else ()):
         row = object_or_empty(each)
-        index, vector = row.get("index", position), _vector(row.get("embedding"))
+        index, vector = row.get("index", position), read_vector(row.get("embedding"))
         if vector is not None and isinstance(index, int):
             vectors[index] = vector
     wanted = range(len(ask.texts))
@@ -201,9 +196,9 @@ def read_usage(body: Mapping[str, Any], quirks: Quirks) -> Usage | None:
         return None
     before = object_or_empty(usage.get("prompt_tokens_details"))
     after = object_or_empty(usage.get("completion_tokens_details"))
-    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    total = _count(usage.get("total_tokens"))
-    reasoning = _count(after.get("reasoning_tokens")) or _count(usage.get("reasoning_tokens"))
+    prompt, completion = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    total = count(usage.get("total_tokens"))
+    reasoning = count(after.get("reasoning_tokens")) or count(usage.get("reasoning_tokens"))
     if quirks.get("reasoning_apart") and (total == 0 or total >= prompt + completion + reasoning):
         completion += reasoning
     return Usage(
@@ -211,48 +206,14 @@ def read_usage(body: Mapping[str, Any], quirks: Quirks) -> Usage | None:
         completion_tokens=completion,
         total_tokens=total or prompt + completion,
         # DeepSeek and Moonshot have names of their own for what the cache gave.
-        cached_tokens=_count(before.get("cached_tokens"))
-        or _count(usage.get("prompt_cache_hit_tokens"))
-        or _count(usage.get("cached_tokens")),
-        cache_write_tokens=_count(before.get("cache_write_tokens")),
+        cached_tokens=count(before.get("cached_tokens"))
+        or count(usage.get("prompt_cache_hit_tokens"))
+        or count(usage.get("cached_tokens")),
+        cache_write_tokens=count(before.get("cache_write_tokens")),
         reasoning_tokens=reasoning,
-        audio_tokens=_count(before.get("audio_tokens")),
-        audio_output_tokens=_count(after.get("audio_tokens")),
+        audio_tokens=count(before.get("audio_tokens")),
+        audio_output_tokens=count(after.get("audio_tokens")),
     )
-
-
-def _count(value: object) -> int:
-    """A number of tokens; whatever is none, or cannot be right, counts 0."""
-    return int(value) if is_number(value) and 0 < value < _ABSURD else 0
-
-
-def _vector(value: object) -> list[float] | None:
-    """A vector from numbers, or from base64 of little-endian 32-bit floats; None if it is neither."""
-    if isinstance(value, str):
-        return _unpacked(value)
-    if not is_list(value) or not value:
-        return None
-    try:
-        vector = array.array("d", value).tolist()
-    except (TypeError, OverflowError):
-        return None
-    return vector if _all_finite(vector) else None
-
-
-def _unpacked(text: str) -> list[float] | None:
-    try:
-        packed = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    if not packed or len(packed) % 4:
-        return None
-    vector = list(struct.unpack(f"<{len(packed) // 4}f", packed))
-    return vector if _all_finite(vector) else None
-
-
-def _all_finite(vector: Sequence[float]) -> bool:
-    """A sum is finite only if every term is. One so large that the sum overflows is no component of an embedding."""
-    return math.isfinite(sum(vector))
 
 
 def _model_id(item: Mapping[str, Any]) -> str | None:
@@ -260,11 +221,11 @@ def _model_id(item: Mapping[str, Any]) -> str | None:
 
 
 def _model(item: Mapping[str, Any], provider: str) -> ModelInfo:
-    windows = (_count(item.get(name)) for name in _WINDOWS)
+    windows = (count(item.get(name)) for name in _WINDOWS)
     return ModelInfo(
         id=(_model_id(item) or "").removeprefix("models/"),  # Google's own way to write them
         provider=provider,
         owned_by=text_or_none(item.get("owned_by")) or text_or_none(item.get("organization")),
-        created=_count(item.get("created")) or None,
+        created=count(item.get("created")) or None,
         context_window=next((window for window in windows if window), None),
     )

@@ -6,29 +6,23 @@ sent to every target of a chain.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
-from unified_llm.exceptions import UnsupportedOperationError, ValidationError
-from unified_llm.jsonx import JSONError, dump
+from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.messages import ResponseFormat, Tool
 from unified_llm.providers.codec import WireRequest
-from unified_llm.providers.openai_chat.messages import sanitised_name, write_messages
+from unified_llm.providers.openai_chat.messages import write_messages
+from unified_llm.providers.writing import as_wanted, get, post, sanitised_name
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
-
-log = logging.getLogger("unified_llm")
 
 # Fields that have the same name here and there; the target's defaults fill the ones that a call leaves open.
 _PLAIN: Final = (
     "temperature", "top_p", "max_tokens", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
     "logprobs", "top_logprobs",
 )  # fmt: skip
-_JSON: Final = "application/json"
-# How deep a value that cannot be written is looked for.
-_DEEPEST: Final = 24
 
 
 def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
@@ -52,8 +46,8 @@ def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
         if not target.quirks.get("usage_always"):
             fields["stream_options"] = {"include_usage": True}
     messages = write_messages(ask.messages, target.quirks)
-    body = {"model": target.model, "messages": messages, **_as_this_target_wants(fields, target)}
-    return _post("/chat/completions", {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
+    body = {"model": target.model, "messages": messages, **as_wanted(fields, target)}
+    return post("/chat/completions", {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
 
 
 def write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
@@ -62,8 +56,8 @@ def write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
     dimensions = target.defaults.get("dimensions") if ask.dimensions is None else ask.dimensions
     if dimensions is not None:
         fields["dimensions"] = dimensions
-    body = {"model": target.model, "input": list(ask.texts), **_as_this_target_wants(fields, target)}
-    return _post("/embeddings", {**body, **target.extra_body, **ask.extra_body}, target)
+    body = {"model": target.model, "input": list(ask.texts), **as_wanted(fields, target)}
+    return post("/embeddings", {**body, **target.extra_body, **ask.extra_body}, target)
 
 
 def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
@@ -75,38 +69,7 @@ def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
         )
     if ask.cursor:
         path += f"{'&' if '?' in path else '?'}after={quote(ask.cursor, safe='')}"
-    return WireRequest("GET", target.base_url + path, _headers(target, _JSON))
-
-
-def _post(path: str, body: Mapping[str, Any], target: Target, *, stream: bool = False) -> WireRequest:
-    try:
-        text = dump(body)
-    except JSONError as problem:
-        raise ValidationError(f"{_culprit(body)} cannot be sent: {problem}.") from None
-    headers = _headers(target, "text/event-stream" if stream else _JSON, ("content-type", _JSON))
-    return WireRequest("POST", target.base_url + path, headers, text.encode())
-
-
-def _headers(target: Target, accept: str, *more: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    """Names in lower case, each once; those that the user set win."""
-    headers = {"accept": accept, **dict(more)}
-    if target.key is not None:
-        name = target.quirks.get("key_header")
-        key = target.key.reveal()
-        headers |= {name.lower(): key} if name else {"authorization": f"Bearer {key}"}
-    headers |= {name.lower(): value for name, value in target.headers.items()}
-    return tuple(headers.items())
-
-
-def _as_this_target_wants(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
-    dropped, renamed = target.quirks.get("drop", frozenset[str]()), target.quirks.get("rename", {})
-    wanted: dict[str, Any] = {}
-    for name, value in fields.items():
-        if name in dropped:
-            log.debug("%s is not sent to %s, which does not take it", name, target.name)
-        else:
-            wanted[renamed.get(name, name)] = value
-    return wanted
+    return get(path, target)
 
 
 def _tool_fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
@@ -156,20 +119,3 @@ def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
     if wanted.strict is not None:
         inner["strict"] = wanted.strict
     return {"type": "json_schema", "json_schema": inner}
-
-
-def _culprit(value: object, path: str = "", depth: int = 0) -> str:
-    """Where in a body the value is that has no JSON form: ``messages[0].content``."""
-    children: list[tuple[str, object]] = []
-    if isinstance(value, Mapping):
-        fields = cast("Mapping[object, object]", value)
-        children = [(f"{path}.{name}".lstrip("."), each) for name, each in fields.items()]
-    elif isinstance(value, (list, tuple)):
-        items = cast("Sequence[object]", value)
-        children = [(f"{path}[{index}]", each) for index, each in enumerate(items)]
-    for where, child in children:
-        try:
-            dump(child)
-        except JSONError:
-            return _culprit(child, where, depth + 1) if depth < _DEEPEST else where
-    return path or "The request"

@@ -6,29 +6,18 @@ out unless the target asks for it back, and what a role cannot carry is moved to
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
-import re
-import string
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any, Final, assert_never
+from typing import Any, TypeGuard, assert_never
 
-from unified_llm.content import AudioPart, FilePart, ImagePart, Part, TextPart, data_url
+from unified_llm.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart, data_url
 from unified_llm.exceptions import ValidationError
-from unified_llm.jsonx import JSONError, dump
-from unified_llm.messages import Message, ToolCall
+from unified_llm.messages import Message
+from unified_llm.providers.history import arguments_text, fitting_id
+from unified_llm.providers.writing import sanitised_name
 from unified_llm.target import Quirks
-
-# OpenAI refuses longer identifiers of tool calls (code string_above_max_length, github.com/vercel/ai/issues/5171).
-_LONGEST_ID: Final = 40
-_ALPHABET: Final = string.digits + string.ascii_letters
-
-
-def sanitised_name(name: str) -> str:
-    """A name as OpenAI allows it for speakers and schemas: at most 64 letters, digits, ``_`` and ``-``."""
-    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
 
 
 def write_messages(messages: Sequence[Message], quirks: Quirks) -> list[dict[str, Any]]:
@@ -80,9 +69,9 @@ def _assistant(message: Message, path: str, quirks: Quirks) -> dict[str, Any]:
         written[reasoning_field] = message.reasoning
     written["tool_calls"] = [
         {
-            "id": _tool_id(call.id, quirks),
+            "id": fitting_id(call.id, quirks),
             "type": "function",
-            "function": {"name": call.name, "arguments": _arguments(call, f"{path}.tool_calls[{index}]")},
+            "function": {"name": call.name, "arguments": arguments_text(call, f"{path}.tool_calls[{index}]")},
         }
         for index, call in enumerate(message.tool_calls)
     ]
@@ -94,11 +83,9 @@ def _tool_results(results: Sequence[Message], quirks: Quirks) -> list[dict[str, 
     written: list[dict[str, Any]] = []
     attached: list[dict[str, Any]] = []
     for result in results:
-        identifier = _tool_id(result.tool_call_id or "", quirks)
+        identifier = fitting_id(result.tool_call_id or "", quirks)
         text = _text(result.content)
-        media = (
-            [] if isinstance(result.content, str) else [_part(p) for p in result.content if not isinstance(p, TextPart)]
-        )
+        media = [] if isinstance(result.content, str) else [_part(p) for p in result.content if _is_media(p)]
         if media:
             text = f"{text}\n(What this tool returned besides text follows below.)".lstrip()
             attached += [{"type": "text", "text": f"Returned by the tool call {identifier}:"}, *media]
@@ -108,34 +95,12 @@ def _tool_results(results: Sequence[Message], quirks: Quirks) -> list[dict[str, 
     return [*written, {"role": "user", "content": attached}] if attached else written
 
 
-def _tool_id(identifier: str, quirks: Quirks) -> str:
-    """The identifier as the target accepts it, the same for a call and for its result."""
-    length = quirks.get("tool_id_length")
-    if length is None:
-        fits, length = len(identifier) <= _LONGEST_ID, _LONGEST_ID
-    else:
-        fits = length == 0 or (len(identifier) == length and identifier.isascii() and identifier.isalnum())
-    if fits:
-        return identifier
-    number = int.from_bytes(hashlib.sha256(identifier.encode(errors="replace")).digest(), "big")
-    letters: list[str] = []
-    while len(letters) < length:
-        number, remainder = divmod(number, len(_ALPHABET))
-        letters.append(_ALPHABET[remainder])
-    return "".join(letters)
-
-
-def _arguments(call: ToolCall, path: str) -> str:
-    if call.raw_arguments:
-        return call.raw_arguments
-    try:
-        return dump(call.arguments)
-    except JSONError as problem:
-        raise ValidationError(f"{path}.arguments cannot be sent: {problem}.") from None
+def _is_media(part: Part) -> TypeGuard[Media]:
+    return not isinstance(part, (TextPart, CachePoint))
 
 
 def _is_text(content: str | tuple[Part, ...]) -> bool:
-    return isinstance(content, str) or all(isinstance(part, TextPart) for part in content)
+    return isinstance(content, str) or not any(map(_is_media, content))
 
 
 def _text(content: str | tuple[Part, ...]) -> str:
@@ -146,12 +111,16 @@ def _text(content: str | tuple[Part, ...]) -> str:
 
 
 def _user_content(content: str | tuple[Part, ...]) -> str | list[dict[str, Any]]:
-    if isinstance(content, str) or (len(content) < 2 and _is_text(content)):
+    if isinstance(content, str):
+        return content
+    # Marks for the cache are left out: these providers cache by themselves.
+    said = [part for part in content if not isinstance(part, CachePoint)]
+    if len(said) < 2 and _is_text(content):
         return _text(content)
-    return [_part(part) for part in content]
+    return [_part(part) for part in said]
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: TextPart | Media) -> dict[str, Any]:
     match part:
         case TextPart():
             return {"type": "text", "text": part.text}

@@ -15,7 +15,7 @@ from unified_llm.providers.openai_chat.decode import (
     read_content,
     read_usage,
 )
-from unified_llm.providers.openai_chat.errors import read_error
+from unified_llm.providers.openai_errors import read_error
 from unified_llm.providers.shapes import is_list, is_object, text_or_none
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
