@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from unified_llm import runtime
 from unified_llm.exchange import AsyncExchange, Exchange
 from unified_llm.providers.codec import Ask
+from unified_llm.providers.emulation import emulate
 from unified_llm.providers.table import codec_for
+from unified_llm.reshaped import AsyncReshaped, Reshaped
 from unified_llm.target import Target
 
 if TYPE_CHECKING:
@@ -25,6 +27,17 @@ class Connections:
 
     def exchange(self, ask: Ask, target: Target) -> Exchange:
         """An attempt, for synchronous callers."""
+        if emulation := emulate(ask, target):
+            return Reshaped(self._exchange(emulation.ask, target), emulation.reader())
+        return self._exchange(ask, target)
+
+    def aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
+        """The same for asynchronous callers."""
+        if emulation := emulate(ask, target):
+            return AsyncReshaped(self._aexchange(emulation.ask, target), emulation.reader())
+        return self._aexchange(ask, target)
+
+    def _exchange(self, ask: Ask, target: Target) -> Exchange:
         if make := runtime.current().exchange:
             return make(ask, target)
         if (model := within(target)) is not None:
@@ -32,8 +45,7 @@ class Connections:
             return inside
         return self._transport.exchange(codec_for(target.wire), ask, target)
 
-    def aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
-        """The same for asynchronous callers."""
+    def _aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
         if make := runtime.current().aexchange:
             return make(ask, target)
         if (model := within(target)) is not None:
@@ -65,7 +77,7 @@ class Connections:
 
 def within(target: Target) -> Any:
     """The model in this process, if the target is one: it answers without HTTP."""
-    if target.wire == "foreign":
+    if target.wire in {"foreign", "own"}:
         return target.foreign
     if target.wire == "mlx":
         from unified_llm.mlx.chat import MLXModel

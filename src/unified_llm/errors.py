@@ -54,6 +54,11 @@ _SAY: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "malformed": (exc.GenerationError, "something came back that is no answer", "check base_url= and any proxy"),
     "empty": (exc.GenerationError, "an empty answer came back", "try again"),
     "truncated": (exc.GenerationError, "the answer ended before its end was announced", "try again"),
+    "invalid": (
+        exc.GenerationError,
+        "the answer does not fit the schema that was asked for",
+        "see .detail for where, or add a fallback that answers by schema",
+    ),
     "oversized": (exc.GenerationError, "the answer was larger than is accepted", "ask for less"),
 }
 

@@ -41,6 +41,7 @@ FailureKind: TypeAlias = Literal[
     "malformed",  # HTML, not JSON, or JSON of the wrong shape
     "empty",  # no text, no tool call
     "truncated",  # it ended before the terminal event
+    "invalid",  # JSON was asked for, and what came is none, or does not fit its schema
     "oversized",  # a body or an event beyond the bound
 ]
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from tests.client.asking import CANARY, GPT, GROQ, HAIKU
+from tests.client.asking import CANARY, GPT, GROQ, HAIKU, SAID
 from tests.scripts import Attempt, World
 from unified_llm import LLMClient, errors
 from unified_llm import exceptions as exc
@@ -42,6 +42,7 @@ KINDS: dict[FailureKind, type[LLMError]] = {
     "malformed": exc.GenerationError,
     "empty": exc.GenerationError,
     "truncated": exc.GenerationError,
+    "invalid": exc.GenerationError,
     "oversized": exc.GenerationError,
 }
 
@@ -162,13 +163,13 @@ def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_errors_survive_pickling_without_the_providers_words(kind: FailureKind) -> None:
-    error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", CANARY, "req-9")]})
+    error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", SAID, "req-9")]})
     data = pickle.dumps(error)
     copy = pickle.loads(data)  # noqa: S301 - our own
     assert type(copy) is type(error)
     assert (str(copy), copy.attempts, copy.status_code) == (str(error), error.attempts, 418)
     assert copy.detail is None
-    assert kind == "unsendable" or CANARY.encode() not in data
+    assert kind == "unsendable" or SAID.encode() not in data
 
 
 def test_an_error_of_several_targets_survives_pickling_with_all_of_them() -> None:

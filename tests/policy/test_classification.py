@@ -54,6 +54,7 @@ EXPECTED: dict[FailureKind, Follows] = {
     "malformed": Follows(alone=3, beside=2, then=True, counts=1),
     "empty": Follows(alone=3, beside=2, then=True, counts=1),
     "truncated": Follows(alone=3, beside=2, then=True, counts=1),
+    "invalid": Follows(alone=3, beside=2, then=True, counts=0),
     "oversized": Follows(alone=1, beside=1, then=True, counts=1),
 }
 KINDS = sorted(EXPECTED)

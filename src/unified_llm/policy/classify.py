@@ -71,10 +71,11 @@ VERDICTS: Final[Mapping[FailureKind, Verdict]] = {
     "malformed": _BLIP,
     "empty": _BLIP,
     "truncated": _BLIP,
+    "invalid": Verdict(retry=True),  # a mistake of the model's, which says nothing of its provider's health
     "oversized": Verdict(weight=1),
 }
 
 # An exchange that failed in one of these ways may be charged for: the provider may have done the work.
 MAYBE_BILLED: Final[frozenset[FailureKind]] = frozenset(
-    {"connection", "timeout", "malformed", "empty", "truncated", "oversized"}
+    {"connection", "timeout", "malformed", "empty", "truncated", "invalid", "oversized"}
 )

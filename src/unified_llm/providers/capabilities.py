@@ -31,13 +31,22 @@ _WORDS: Final[Mapping[Feature, str]] = {
     "n": "give several answers at once",
 }
 
+# What ``emulation`` brings about where a provider does not. A last resort is not trusted with it.
+_EMULATED: Final = frozenset({"json_object", "json_schema"})
+
 
 def missing(ask: Ask, target: Target) -> str | None:
     """What the target lacks for this request, in words; None when it lacks nothing."""
     for need in _needs(ask):
-        if need not in target.features:
+        if need not in target.features and not (
+            need in _EMULATED and target.wire != "foreign" and not target.last_resort
+        ):
             return f"it cannot {_WORDS[need]}"
     return None
+
+
+def _may_emulate(target: Target) -> bool:
+    return target.wire != "foreign" and not target.last_resort
 
 
 def _needs(ask: Ask) -> Iterator[Feature]:

@@ -1,0 +1,212 @@
+"""JSON from models whose provider does not promise any: by a forced tool call, or by asking for it and checking.
+
+A request for JSON is rewritten to what a target does have, and its answer back to what was asked for. Whoever asked
+sees JSON text, whichever way it came; an answer that does not fit is a failure of kind ``invalid``, so that it is asked
+for again, or of another target.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from unified_llm.exchange import Event
+from unified_llm.jsonx import JSONError, dump, parse
+from unified_llm.messages import Message, ResponseFormat, Tool
+from unified_llm.outcome import Done, Failure
+from unified_llm.providers.codec import Ask
+from unified_llm.schema import is_open, mismatch
+from unified_llm.target import Target
+from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
+
+Way: TypeAlias = Literal["tool", "prompt"]
+
+_ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
+_CLOSING: Final = {"{": "}", "[": "]"}
+_CUT: Final = ("length", "content_filter")  # an answer that was cut off is handed on as it is, as always
+_MARKS: Final = re.compile(r'["\\{}\[\]]')
+
+
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """A request as a target can take it, and how to read its answer."""
+
+    ask: LLMRequest
+    way: Way
+    schema: Mapping[str, Any]
+
+    def reader(self) -> Reader:
+        """What turns the events of one exchange back. Used once."""
+        return Reader(self)
+
+
+def emulate(ask: Ask, target: Target) -> Emulation | None:
+    """How a request for JSON is put to a target that has no such thing; None where nothing need be done.
+
+    A model object of a framework is left alone: its own integration knows best.
+    """
+    if not isinstance(ask, LLMRequest) or ask.response_format is None or target.wire == "foreign":
+        return None
+    wanted, able = ask.response_format, target.features
+    if target.quirks.get("closed_schemas") and (wanted.schema is None or is_open(wanted.schema)):
+        able -= {"json_schema"}
+    if ("json_object" if wanted.schema is None else "json_schema") in able:
+        return None
+    schema = _ANY_OBJECT if wanted.schema is None else wanted.schema
+    if wanted.schema is None and "json_schema" in able:
+        # Some servers know schemas alone; this one fits every object.
+        any_object = ResponseFormat(schema, wanted.name, strict=False)
+        return Emulation(replace(ask, response_format=any_object), "prompt", schema)
+    if {"tools", "tool_choice"} <= able and not ask.tools and _takes_arguments(schema):
+        tool = Tool(wanted.name, "Give the answer. Call this exactly once.", schema, wanted.strict)
+        forced = replace(ask, response_format=None, tools=(tool,), tool_choice=tool.name, parallel_tool_calls=None)
+        return Emulation(forced, "tool", schema)
+    form = ResponseFormat() if "json_object" in able and _takes_arguments(schema) else None
+    messages = _instructed(ask.messages, schema)
+    return Emulation(replace(ask, response_format=form, messages=messages), "prompt", schema)
+
+
+def _takes_arguments(schema: Mapping[str, Any]) -> bool:
+    """The arguments of a tool are an object."""
+    return schema.get("type") == "object" or "properties" in schema
+
+
+def _instructed(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:
+    """The conversation with the instruction at the end of what its system message says, or in one of its own."""
+    try:
+        shown = dump(schema)
+    except JSONError:  # the request would have failed for it anyway, but not here
+        shown = "{}"
+    told = (
+        "When you give your final answer, write one JSON value and nothing else: no explanation, no code fence. "
+        f"It must conform to this JSON schema:\n{shown}"
+    )
+    first = messages[0] if messages else None
+    if first is None or first.role != "system" or not isinstance(first.content, str):
+        return (Message.system(told), *messages)
+    return (replace(first, content=f"{first.content}\n\n{told}"), *messages[1:])
+
+
+class Reader:
+    """Turns the events of one emulated exchange back into those of an answer in JSON."""
+
+    def __init__(self, emulation: Emulation) -> None:
+        """Nothing has been read yet."""
+        self._emulation = emulation
+        self._spotter = _Spotter(emulation.schema)
+        self._said: list[str] = []  # what the model said
+        self._told: list[str] = []  # what was handed on of it
+        self._calls = False
+
+    def read(self, event: Event) -> Event | None:
+        """What the event says in JSON; None where it says nothing of it."""
+        if isinstance(event, Failure):
+            return event
+        if isinstance(event, Done):
+            return self._whole(event) if isinstance(event.value, LLMResponse) else self._last(event)
+        chunk = self._chunk(event)
+        says = chunk.content or chunk.reasoning or chunk.refusal or chunk.tool_calls or chunk.citations
+        return chunk if says else None
+
+    def _chunk(self, chunk: LLMChunk) -> LLMChunk:
+        self._calls = self._calls or bool(chunk.tool_calls)
+        self._said.append(chunk.content)
+        if self._emulation.way == "prompt":
+            text = self._spotter.take(chunk.content) if chunk.content else ""
+        else:  # of several calls, which nobody asked for, the first is the answer
+            text = "".join(fragment.arguments for fragment in chunk.tool_calls if fragment.index == 0)
+            chunk = replace(chunk, tool_calls=())
+        self._told.append(text)
+        return replace(chunk, content=text)
+
+    def _last(self, done: Done) -> Done | Failure:
+        """The end of a stream, with what was held back: words beside calls, or what a model said and did not call."""
+        last = self._chunk(done.value)
+        by_tool = self._emulation.way == "tool"
+        if self._calls != by_tool and not any(self._told):
+            said = "".join(self._said)
+            self._told.append(self._spotter.take(said) if by_tool else said)
+            last = replace(last, content=self._told[-1])
+        if by_tool:
+            last = replace(last, finish_reason=_reason(last))
+        if last.refusal or last.finish_reason in _CUT or (self._calls and not by_tool):
+            return replace(done, value=last)
+        return self._wrong("".join(self._told)) or replace(done, value=last)
+
+    def _whole(self, done: Done) -> Done | Failure:
+        answers = [self._answer(each) for each in (done.value, *done.value.alternatives)]
+        for each in answers:
+            if isinstance(each, Failure):
+                return each
+        first, *others = (each for each in answers if isinstance(each, LLMResponse))
+        return replace(done, value=replace(first, alternatives=tuple(others)))
+
+    def _answer(self, answer: LLMResponse) -> LLMResponse | Failure:
+        calls = answer.tool_calls
+        if self._emulation.way == "tool":
+            text = calls[0].raw_arguments if calls else _Spotter(self._emulation.schema).take(answer.content)
+            answer = replace(answer, content=text, tool_calls=(), finish_reason=_reason(answer))
+        elif not calls:
+            answer = replace(answer, content=_Spotter(self._emulation.schema).take(answer.content))
+        if answer.tool_calls or answer.refusal or answer.finish_reason in _CUT:
+            return answer
+        return self._wrong(answer.content) or answer
+
+    def _wrong(self, text: str) -> Failure | None:
+        try:
+            problem = mismatch(parse(text), self._emulation.schema)
+        except JSONError:
+            problem = "it is no JSON"
+        return Failure("invalid", detail=problem) if problem else None
+
+
+def _reason(answer: LLMResponse | LLMChunk) -> Any:
+    return "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
+
+
+class _Spotter:
+    """Finds the JSON in what a model says, piece by piece: without the words before it, the fence and what follows."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        kind = schema.get("type")
+        self._opening = "[" if kind == "array" else "{" if _takes_arguments(schema) else ""
+        self._depth = 0
+        self._in_text = self._escaped = self._over = False
+
+    def take(self, text: str) -> str:
+        """The part of this piece that belongs to the JSON."""
+        if not self._opening:  # a number or a text has no beginning to look for
+            return text
+        if self._over:
+            return ""
+        start = 0
+        if not self._depth:
+            start = text.find(self._opening)
+            if start < 0:
+                return ""
+        end = self._end(text, start)
+        return text[start:end]
+
+    def _end(self, text: str, start: int) -> int:
+        """Where the JSON ends in this piece, which may be at its end."""
+        opening, closing = self._opening, _CLOSING[self._opening]
+        if self._escaped and start < len(text):
+            self._escaped, start = False, start + 1
+        position = start
+        while found := _MARKS.search(text, position):
+            mark, position = found.group(), found.end()
+            if mark == "\\" and self._in_text:
+                position += 1
+                self._escaped = position > len(text)
+            elif mark == '"':
+                self._in_text = not self._in_text
+            elif not self._in_text and mark == opening:
+                self._depth += 1
+            elif not self._in_text and mark == closing:
+                self._depth -= 1
+                if not self._depth:
+                    self._over = True
+                    return position
+        return len(text)

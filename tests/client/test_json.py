@@ -1,0 +1,88 @@
+"""Answers in JSON from a chain whose members do it in different ways, seen from the client, in all four ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.client.asking import CANARY, GPT, HAIKU, WAYS, Way, told
+from tests.scripts import World, call_tool, say
+from unified_llm import LLMClient
+from unified_llm.exceptions import GenerationError, LLMError, StreamInterruptedError, UnsupportedOperationError
+from unified_llm.outcome import Failure
+from unified_llm.types import LLMRequest
+
+DEEPSEEK = "deepseek/deepseek-chat"  # has a mode for JSON, and none for schemas; and tools
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+FORM = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
+ROME = '{"city": "Rome"}'
+DEAD = Failure("server", 503)
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
+
+
+def ask(way: Way, world: World, chain: list[str], **overrides: Any) -> Any:
+    with world.running():
+        result = told(way, LLMClient(chain[0], fallbacks=chain[1:], max_retries=0), response_format=FORM, **overrides)
+    assert world.open == 0
+    return result
+
+
+def sent(world: World, name: str) -> LLMRequest:
+    request: LLMRequest = next(each for asked, each in world.asked if asked == name)
+    return request
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_target_is_asked_in_its_own_way_and_all_answer_alike(way: Way) -> None:
+    world = World({GPT: [DEAD], DEEPSEEK: [call_tool("place", ROME)]})
+    answer = ask(way, world, [GPT, DEEPSEEK])
+    assert (answer.content, answer.calls, answer.facts[0]) == (ROME, (), "stop")
+    assert sent(world, GPT).response_format is not None
+    assert sent(world, DEEPSEEK).response_format is None
+    assert sent(world, DEEPSEEK).tool_choice == "place"
+
+
+@pytest.mark.parametrize("way", ["generate", "agenerate"])
+def test_an_answer_that_does_not_fit_fails_over(way: Way) -> None:
+    world = World({DEEPSEEK: [say("I cannot say.")], GPT: [say(ROME)]})
+    answer = ask(way, world, [DEEPSEEK, GPT])
+    assert answer.content == ROME
+    assert [attempt[1] for attempt in answer.attempts] == ["invalid", "ok"]
+
+
+def test_a_model_that_will_not_fit_is_asked_again_and_then_given_up() -> None:
+    world = World({DEEPSEEK: [say('{"city": 7}')]})
+    with world.running(), pytest.raises(GenerationError, match="does not fit the schema") as caught:
+        LLMClient(DEEPSEEK).generate("Where?", response_format=FORM)
+    assert caught.value.detail == "$.city is no string"
+    assert len(world.asked) == 3
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_stream_that_turns_out_wrong_says_so_at_its_end(way: Way) -> None:
+    answer = ask(way, World({DEEPSEEK: [call_tool("place", '{"city": 7}')]}), [DEEPSEEK])
+    assert answer.error is StreamInterruptedError
+
+
+def test_a_stream_of_nothing_but_words_fails_over_unseen() -> None:
+    world = World({DEEPSEEK: [say("I cannot say.")], GPT: [say(ROME)]})
+    assert ask("stream", world, [DEEPSEEK, GPT]).content == ROME
+
+
+def test_a_last_resort_is_not_trusted_with_it() -> None:
+    with World({}).running(), pytest.raises(UnsupportedOperationError, match="answer by a JSON schema") as caught:
+        LLMClient(DEEPSEEK, last_resort=True).generate("Where?", response_format=FORM)
+    assert isinstance(caught.value, LLMError)
+
+
+def test_the_words_go_where_there_are_tools_of_the_user_s_own() -> None:
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+    world = World({HAIKU: [DEAD], DEEPSEEK: [say(f"```json\n{ROME}\n```")]})
+    answer = ask("generate", world, [DEEPSEEK], tools=[tool])
+    assert answer.content == ROME
+    assert "JSON schema" in sent(world, DEEPSEEK).messages[0].text
