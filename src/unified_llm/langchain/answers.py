@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, Final, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall
@@ -17,8 +18,8 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from unified_llm.langchain.names import PROVIDER, RECORD
-from unified_llm.types import LLMChunk, LLMResponse, Usage
+from unified_llm.langchain.names import PROVIDER, RECORD, SEALED
+from unified_llm.types import Citation, LLMChunk, LLMResponse, Usage
 
 
 def _gateway_module() -> object:
@@ -36,14 +37,23 @@ _LANGSMITH: Final = {"gemini": "google_genai"}
 
 
 def read_response(response: LLMResponse, *, logprobs: bool = False) -> ChatResult:
-    """A whole answer."""
+    """A whole answer, or several where ``n`` asked for them."""
+    others = (replace(each, attempts=response.attempts) for each in response.alternatives)
+    output: dict[str, Any] = {"model_name": response.model}
+    if response.usage:
+        output["token_usage"] = _token_usage(response.usage)
+    generations = [_generation(each, logprobs=logprobs) for each in (response, *others)]
+    return ChatResult(generations=generations, llm_output=output)
+
+
+def _generation(response: LLMResponse, *, logprobs: bool) -> ChatGeneration:
     native = _native(response.raw)
     metadata = _metadata(response)
-    if logprobs and (found := _logprobs(response.raw)):
+    if logprobs and (found := _logprobs(response)):
         metadata["logprobs"] = found
     message = AIMessage(
         content=_content(native, response.content),
-        additional_kwargs=_extras(native, response.reasoning, response.refusal),
+        additional_kwargs={**_extras(native, response), **_sealed(response)},
         tool_calls=[
             NativeToolCall(name=call.name, args=dict(call.arguments), id=call.id, type="tool_call")
             for call in response.tool_calls
@@ -59,11 +69,7 @@ def read_response(response: LLMResponse, *, logprobs: bool = False) -> ChatResul
         usage_metadata=_usage(response.usage),
         response_metadata={**metadata, **_version(native)},
     )
-    generation = ChatGeneration(message=message, generation_info=_gateway(response))
-    output: dict[str, Any] = {"model_name": response.model}
-    if response.usage:
-        output["token_usage"] = _token_usage(response.usage)
-    return ChatResult(generations=[generation], llm_output=output)
+    return ChatGeneration(message=message, generation_info=_gateway(response))
 
 
 def read_chunk(chunk: LLMChunk, *, usage: bool = True, logprobs: bool = False) -> Iterator[ChatGenerationChunk]:
@@ -82,6 +88,7 @@ def read_chunk(chunk: LLMChunk, *, usage: bool = True, logprobs: bool = False) -
     if chunk.finish_reason is not None:
         message = AIMessageChunk(
             content=[] if native is not None and isinstance(native.content, list) else "",
+            additional_kwargs=_sealed(chunk),
             usage_metadata=_usage(chunk.usage) if usage else None,
             response_metadata=_metadata(chunk),
             chunk_position="last",
@@ -90,10 +97,10 @@ def read_chunk(chunk: LLMChunk, *, usage: bool = True, logprobs: bool = False) -
 
 
 def _plain_chunks(chunk: LLMChunk, native: AIMessage | None, *, logprobs: bool) -> Iterator[ChatGenerationChunk]:
-    extras = _extras(native, chunk.reasoning, chunk.refusal)
+    extras = _extras(native, chunk)
     if extras:
         yield _piece(AIMessageChunk(content="", additional_kwargs=extras))
-    found = _logprobs(chunk.raw) if logprobs else None
+    found = _logprobs(chunk) if logprobs else None
     if chunk.content or found:
         yield _piece(AIMessageChunk(content=chunk.content, response_metadata={"logprobs": found} if found else {}))
     if chunk.tool_calls:
@@ -136,17 +143,27 @@ def _version(native: AIMessage | None) -> dict[str, Any]:
     return {"output_version": "v1"} if native is not None and isinstance(native.content, list) else {}
 
 
-def _extras(native: AIMessage | None, reasoning: str | None, refusal: str | None) -> dict[str, Any]:
+def _extras(native: AIMessage | None, answer: LLMResponse | LLMChunk) -> dict[str, Any]:
     extras: dict[str, Any] = {}
     if native is not None:
         # Signatures and the like, which the same model object wants back with the history.
         doubled = {"tool_calls", "function_call", "reasoning_content", "refusal"}
         extras = {name: value for name, value in native.additional_kwargs.items() if name not in doubled}
-    if reasoning:
-        extras["reasoning_content"] = reasoning
-    if refusal:
-        extras["refusal"] = refusal
+    if answer.reasoning:
+        extras["reasoning_content"] = answer.reasoning
+    if answer.refusal:
+        extras["refusal"] = answer.refusal
+    if answer.citations:
+        extras["citations"] = [_citation(each) for each in answer.citations]
     return extras
+
+
+def _citation(citation: Citation) -> dict[str, Any]:
+    return {name: value for name, value in asdict(citation).items() if value is not None}
+
+
+def _sealed(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
+    return {SEALED: answer.sealed.as_dict()} if answer.sealed else {}
 
 
 def _metadata(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
@@ -208,8 +225,19 @@ def add_outputs(outputs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
     return {**combined, "token_usage": total}
 
 
-def _logprobs(raw: Any) -> Any:
-    """OpenAI's log probabilities, wherever the answer came from an API in that format."""
-    choices = raw.get("choices") if isinstance(raw, Mapping) else None
+def _logprobs(answer: LLMResponse | LLMChunk) -> Any:
+    """Log probabilities in OpenAI's form, which users of LangChain know; its own, where it answered in it."""
+    choices = answer.raw.get("choices") if isinstance(answer.raw, Mapping) else None
     first = choices[0] if isinstance(choices, list) and choices else None
-    return first.get("logprobs") if isinstance(first, Mapping) else None
+    if own := first.get("logprobs") if isinstance(first, Mapping) else None:
+        return own
+    tokens = [
+        {
+            "token": each.token,
+            "logprob": each.logprob,
+            "bytes": list(each.token.encode()),
+            "top_logprobs": [{"token": token, "logprob": logprob} for token, logprob in each.top],
+        }
+        for each in answer.logprobs
+    ]
+    return {"content": tokens} if tokens else None

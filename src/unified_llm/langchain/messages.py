@@ -22,7 +22,8 @@ from langchain_core.messages import (
 from unified_llm.exceptions import ValidationError
 from unified_llm.jsonx import dump
 from unified_llm.langchain.blocks import Block, Content, read_content
-from unified_llm.messages import Message, Role, ToolCall
+from unified_llm.langchain.names import SEALED
+from unified_llm.messages import Message, Role, Sealed, ToolCall
 
 # What a chat message, whose role is free text, may call the roles.
 _ROLES: Final[Mapping[str, Role]] = {
@@ -104,6 +105,7 @@ def _assistant(message: AIMessage) -> Message:
         name=message.name,
         tool_calls=tuple(_calls(message, content)),
         reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
+        sealed=Sealed.from_dict(message.additional_kwargs.get(SEALED)),
     )
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PROVIDER: Final = "unified-llm"
 # The key of ``response_metadata`` under which it is told who answered, and what was tried.
 RECORD: Final = "unified_llm"
+# The key of ``additional_kwargs`` under which a message keeps what its provider alone can read.
+SEALED: Final = "unified_llm_sealed"
 
 # Every tool of LangChain's is a Runnable. (Naming BaseTool here would import a tenth of langchain-core.)
 ToolLike: TypeAlias = dict[str, Any] | type | Callable[..., Any] | Runnable[Any, Any]
@@ -34,7 +36,7 @@ ALIASES: Final[Mapping[str, str]] = {
 # Fields of a request that travel under their own name.
 PLAIN: Final = frozenset({
     "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
-    "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs",
+    "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs", "n",
 })  # fmt: skip
 # What the client takes beside the request.
 RULES: Final = frozenset({"deadline", "failover_on", "hedge_after", "timeout"})

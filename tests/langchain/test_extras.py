@@ -1,0 +1,94 @@
+"""What some providers give beside an answer: sealed state, sources, several answers, log probabilities."""
+
+from __future__ import annotations
+
+import functools
+import json
+import operator
+from typing import Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, messages_from_dict, messages_to_dict
+
+from tests.langchain.worlds import KEY
+from tests.scripts import USAGE, World
+from unified_llm.langchain import ChatUnified
+from unified_llm.messages import Message, Sealed
+from unified_llm.outcome import Done
+from unified_llm.types import Citation, LLMChunk, LLMResponse, TokenLogprob
+
+PRIMARY = "openai/gpt-5-mini"
+SEALED = Sealed("openai", "openai_responses", [{"type": "reasoning", "encrypted_content": "abc"}])
+SOURCE = Citation(url="https://example.com/", title="Example", start=0, end=5)
+TOKENS = (TokenLogprob("Hel", -0.1, (("Hel", -0.1), ("Hal", -2.5))), TokenLogprob("lo", -0.2))
+ANSWER = LLMResponse(
+    "Hello", usage=USAGE, sealed=SEALED, citations=(SOURCE,), logprobs=TOKENS, alternatives=(LLMResponse("Hi"),)
+)
+PIECES: list[Any] = [
+    LLMChunk("Hel", logprobs=TOKENS[:1]),
+    LLMChunk("lo", logprobs=TOKENS[1:]),
+    LLMChunk(citations=(SOURCE,)),
+    LLMChunk(citations=(Citation(title="A book"),)),
+    Done(LLMChunk(finish_reason="stop", usage=USAGE, sealed=SEALED)),
+]
+
+
+def model(**fields: Any) -> ChatUnified:
+    return ChatUnified(model=PRIMARY, api_key=KEY, **fields)
+
+
+def whole() -> AIMessage:
+    with World({PRIMARY: [[ANSWER]]}).running():
+        return model().invoke("Hello?", logprobs=True)
+
+
+def streamed() -> AIMessage:
+    with World({PRIMARY: [PIECES]}).running():
+        chunks = list(model().stream("Hello?", logprobs=True))
+    added: AIMessageChunk = functools.reduce(operator.add, chunks)
+    return added
+
+
+def test_sealed_state_goes_back_with_its_message_and_survives_storage() -> None:
+    (stored,) = messages_from_dict(json.loads(json.dumps(messages_to_dict([whole()]))))
+    for answer in (whole(), streamed(), stored):
+        world = World({PRIMARY: [[ANSWER]]})
+        with world.running():
+            model().invoke([HumanMessage("Hello?"), answer, HumanMessage("And?")])
+        sent: tuple[Message, ...] = world.asked[0][1].messages
+        assert sent[1].sealed == SEALED
+        assert "abc" not in repr(sent)
+
+
+def test_what_somebody_else_wrote_under_that_name_is_no_sealed_state() -> None:
+    for wrong in (None, "text", {"provider": "openai"}, [SEALED.as_dict()]):
+        message = AIMessage("Hello", additional_kwargs={"unified_llm_sealed": wrong})
+        world = World({PRIMARY: [[ANSWER]]})
+        with world.running():
+            model().invoke([HumanMessage("Hello?"), message, HumanMessage("And?")])
+        assert world.asked[0][1].messages[1].sealed is None
+
+
+def test_sources_are_listed_with_the_message() -> None:
+    told = {"url": "https://example.com/", "title": "Example", "start": 0, "end": 5}
+    assert whole().additional_kwargs["citations"] == [told]
+    assert streamed().additional_kwargs["citations"] == [told, {"title": "A book"}]
+
+
+def test_log_probabilities_have_openai_s_form_whoever_gave_them() -> None:
+    for answer in (whole(), streamed()):
+        first, second = answer.response_metadata["logprobs"]["content"]
+        assert (first["token"], first["logprob"], second["token"]) == ("Hel", -0.1, "lo")
+        assert first["bytes"] == [72, 101, 108]
+        assert [each["token"] for each in first["top_logprobs"]] == ["Hel", "Hal"]
+    with World({PRIMARY: [[ANSWER]]}).running():
+        assert "logprobs" not in model().invoke("Hello?").response_metadata
+
+
+def test_several_answers_are_several_generations() -> None:
+    world = World({PRIMARY: [[ANSWER]]})
+    with world.running():
+        result = model().generate([[HumanMessage("Hello?")]], n=2)
+    assert [generation.text for generation in result.generations[0]] == ["Hello", "Hi"]
+    assert world.asked[0][1].n == 2
+    records = [each.message.response_metadata["unified_llm"] for each in result.generations[0]]  # type: ignore[union-attr]
+    assert records[0]["served_by"] == records[1]["served_by"] == PRIMARY
