@@ -54,7 +54,8 @@ def test_the_names_are_those_of_the_design() -> None:
     assert set(unified_llm.__all__) == {
         "LLMClient", "LLMConfig", "BreakerConfig",
         "Message", "LLMRequest", "LLMResponse", "LLMChunk", "EmbeddingResponse", "ModelInfo", "Usage", "ToolCall",
-        "Attempt", "Provider", "configure", "health_snapshot", "reset_health", "__version__",
+        "Attempt", "Provider", "ChatProvider", "register_provider", "configure", "health_snapshot", "reset_health",
+        "__version__",
     }  # fmt: skip
     assert set(unified_llm.testing.__all__) == {"outage", "Outage"}
     assert set(unified_llm.langchain.__all__) >= {"ChatUnified", "UnifiedEmbeddings", "register"}

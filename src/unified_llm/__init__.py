@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unified_llm.client import LLMClient
     from unified_llm.config import LLMConfig
     from unified_llm.messages import Message, ToolCall
+    from unified_llm.own import ChatProvider, register_provider
     from unified_llm.providers.table import Provider
     from unified_llm.registry import health_snapshot, reset_health
     from unified_llm.settings import configure
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "BreakerConfig",
+    "ChatProvider",
     "EmbeddingResponse",
     "LLMChunk",
     "LLMClient",
@@ -49,6 +51,7 @@ __all__ = [
     "__version__",
     "configure",
     "health_snapshot",
+    "register_provider",
     "reset_health",
 ]
 
@@ -56,6 +59,7 @@ __all__ = [
 _HOMES = {
     "Attempt": "types",
     "BreakerConfig": "target",
+    "ChatProvider": "own",
     "EmbeddingResponse": "types",
     "LLMChunk": "types",
     "LLMClient": "client",
@@ -69,6 +73,7 @@ _HOMES = {
     "Usage": "types",
     "configure": "settings",
     "health_snapshot": "registry",
+    "register_provider": "own",
     "reset_health": "registry",
 }
 

@@ -21,6 +21,8 @@ def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
             for index, call in enumerate(response.tool_calls)
         ),
         refusal=response.refusal or "",
+        citations=response.citations,
+        logprobs=response.logprobs,
     )
     last = LLMChunk(
         finish_reason=response.finish_reason,
@@ -28,10 +30,10 @@ def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
         response_id=response.response_id,
         model=response.model or None,
         provider=response.provider or None,
+        sealed=response.sealed,
         raw=response.raw,
     )
-    says_something = said.content or said.reasoning or said.tool_calls or said.refusal
-    return (said if says_something else None), last
+    return (said if said != LLMChunk() else None), last
 
 
 def as_response(chunks: Iterable[LLMChunk], last: LLMChunk) -> LLMResponse:
@@ -47,6 +49,9 @@ def as_response(chunks: Iterable[LLMChunk], last: LLMChunk) -> LLMResponse:
         tool_calls=_joined(fragment for chunk in every for fragment in chunk.tool_calls),
         reasoning="".join(chunk.reasoning for chunk in every) or None,
         refusal="".join(chunk.refusal for chunk in every) or None,
+        citations=tuple(each for chunk in every for each in chunk.citations),
+        logprobs=tuple(each for chunk in every for each in chunk.logprobs),
+        sealed=last.sealed,
         raw=last.raw,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from unified_llm.target import CHAT, Feature, Quirks
@@ -21,6 +21,14 @@ EYES: Final[frozenset[Feature]] = having("images", "image_urls")
 EMBEDDINGS: Final[frozenset[Feature]] = having("embeddings")
 # For gateways and servers that may run anything: what the format can carry. The model behind may take less.
 EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("audio", "files")
+# For ``apis``: who speaks OpenAI's Responses format at the same address.
+RESPONSES: Final[Mapping[str, str]] = {"responses": "openai_responses"}
+# The same, and Anthropic's Messages format.
+BOTH_APIS: Final[Mapping[str, str]] = {**RESPONSES, "messages": "anthropic"}
+# For ``drop``. Nothing but numbers in the answer: for endpoints that are not known to take ``encoding_format: base64``.
+PLAIN_VECTORS: Final = frozenset({"encoding_format"})
+# ``tool_choice`` as a word only: naming one tool becomes ``required`` with that tool alone.
+CHOICE_BY_WORD: Final = frozenset({"tool_choice.function"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +42,14 @@ class Row:
         version: The version path, appended to a ``base_url`` of the user's that has none.
         key_env: Environment variables that may hold the key; the first that is set wins.
         base_url_env: The same for the address.
+        token_env: Environment variables that may hold a token, which goes as ``Authorization: Bearer`` even where a key
+            has a header of its own; they come before ``key_env``.
+        version_env: Environment variables that may hold the version of the API.
         key_required: Whether it refuses requests without a key.
         wire: Its format: the name of a codec, or ``mlx``.
         apis: Other formats that it speaks at the same address, by the name to choose them with (``api="responses"``).
         features: What its models can do unless ``models.py`` knows better.
+        api_features: The same for those other formats in which it is not ``features``.
         quirks: Where it differs from its format.
         hosts: Hosts that may receive a key from the environment (``*.example.com`` for all below); the host of
             ``base_url`` if empty.
@@ -47,6 +59,7 @@ class Row:
         headers: Sent with every request.
         docs: The page that the row was written from.
         note: What users should know, for the documentation.
+        own: For ``wire="own"``: a number that belongs to the object which answers, and the object.
     """
 
     name: str
@@ -55,10 +68,13 @@ class Row:
     version: str = "/v1"
     key_env: tuple[str, ...] = ()
     base_url_env: tuple[str, ...] = ()
+    token_env: tuple[str, ...] = ()
+    version_env: tuple[str, ...] = ()
     key_required: bool = True
     wire: str = "openai_chat"
     apis: Mapping[str, str] = field(default_factory=dict[str, str])
     features: frozenset[Feature] = CHAT
+    api_features: Mapping[str, frozenset[Feature]] = field(default_factory=dict[str, frozenset[Feature]])
     quirks: Quirks = field(default_factory=Quirks)
     hosts: tuple[str, ...] = ()
     local: bool = False
@@ -67,6 +83,7 @@ class Row:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     docs: str = ""
     note: str = ""
+    own: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """A provider's own host is the one of its base URL, unless the row says otherwise."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from unified_llm.asks import CountRequest, ModelRequest, RankedDocument, RerankRequest, RerankResponse
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.jsonx import dump
 from unified_llm.messages import ToolCall, ToolCallChunk
@@ -16,7 +17,15 @@ from unified_llm.outcome import Done
 from unified_llm.providers.codec import Ask
 from unified_llm.target import Target
 from unified_llm.testing.kinds import Step
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMChunk, LLMRequest, LLMResponse
+from unified_llm.types import (
+    EmbeddingRequest,
+    EmbeddingResponse,
+    LLMChunk,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+    ModelsRequest,
+)
 
 Reply: TypeAlias = str | LLMResponse
 """One answer: its text, or all of it."""
@@ -55,7 +64,7 @@ class Replies:
         if isinstance(ask, EmbeddingRequest):
             return [Done(EmbeddingResponse([_vector(text, ask.dimensions) for text in ask.texts]))]
         if not isinstance(ask, LLMRequest):
-            return [Done(((), None))]  # a list without models
+            return [Done(_short(ask, target))]
         answer = _finished(_checked(self._make(ask)), target)
         return _in_chunks(answer) if ask.stream else [Done(answer)]
 
@@ -107,6 +116,20 @@ def _chunks(answer: LLMResponse) -> Iterator[LLMChunk]:
         yield LLMChunk(refusal=answer.refusal)
     for index, call in enumerate(answer.tool_calls):
         yield LLMChunk(tool_calls=(ToolCallChunk(index, call.id, call.name, call.raw_arguments),))
+
+
+def _short(ask: ModelsRequest | ModelRequest | CountRequest | RerankRequest, target: Target) -> object:
+    """Made-up answers to the smaller questions: no models, a plain one, a token for four letters, the order given."""
+    match ask:
+        case ModelsRequest():
+            return ((), None)
+        case ModelRequest():
+            return ModelInfo(target.model, target.provider)
+        case CountRequest():
+            return sum(len(message.text) for message in ask.chat.messages) // 4 + 1
+        case RerankRequest():
+            best = range(min(ask.top_n or len(ask.documents), len(ask.documents)))
+            return RerankResponse(tuple(RankedDocument(index, 1.0 / (index + 1)) for index in best))
 
 
 def _vector(text: str, dimensions: int | None) -> list[float]:

@@ -21,7 +21,7 @@ from unified_llm.ndjson import LineSplitter
 from unified_llm.outcome import Done, Failure
 from unified_llm.sse import ServerSentEvent, SSESplitter
 from unified_llm.transport.inflate import decoding
-from unified_llm.transport.shapes import as_chunks, as_response
+from unified_llm.pieces import as_chunks, as_response
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
 
 if TYPE_CHECKING:

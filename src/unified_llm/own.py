@@ -1,0 +1,208 @@
+"""A provider of one's own: a row of the table, or an object that answers.
+
+An object needs nothing of ours but the shapes of requests and answers. It gets all the rest: retries, failover,
+deadlines, breakers, and its place in every chain and framework.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from itertools import count
+from typing import Any, Final, Protocol, cast, get_args
+
+from unified_llm import exceptions as exc
+from unified_llm import url
+from unified_llm.config import LLMConfig, refuse_unknown
+from unified_llm.exceptions import ConfigurationError, LLMError
+from unified_llm.pieces import as_chunks, as_response
+from unified_llm.providers import table
+from unified_llm.providers.row import Row
+from unified_llm.secret import quoted
+from unified_llm.target import CHAT, Feature
+from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_FEATURES: Final[tuple[str, ...]] = get_args(Feature)
+_NUMBERS: Final = count(1)
+_REGISTERING: Final = threading.Lock()
+
+
+class Generates(Protocol):
+    """The least that a provider object has: without ``stream``, an answer comes in one piece."""
+
+    def generate(self, request: LLMRequest) -> LLMResponse | str | Awaitable[LLMResponse | str]:
+        """A whole answer. ``request.model`` is the model as the user named it, after the provider's name."""
+        ...
+
+
+class ChatProvider(Generates, Protocol):
+    """What an object offers to be a provider. Nothing need be inherited; each method may be ``async`` or not.
+
+    It may also have ``embed(request) -> EmbeddingResponse`` (an ``EmbeddingRequest`` comes in), ``list_models() ->
+    Iterable[ModelInfo]``, ``close()`` (called when another object takes its name, and when the interpreter ends), and
+    the attributes ``features`` (names such as ``tools``: what it can do beyond plain chat) and ``context_window``, in
+    tokens.
+
+    A synchronous method runs in a thread of its own, which is left to itself when the attempt's time is over; so it
+    may be called from several threads at once. For a synchronous caller an ``async`` method runs on an event loop of
+    its own, one for each attempt.
+
+    What goes wrong is raised: an ``LLMError`` of the kind that it is (``RateLimitError``, ``ServiceUnavailableError``
+    ...), or whatever an HTTP library raises. A ``TypeError`` and the like are taken for mistakes in the code, which no
+    fallback should hide: the caller gets to see them.
+    """
+
+    def stream(
+        self, request: LLMRequest
+    ) -> Iterator[LLMChunk | str] | AsyncIterator[LLMChunk | str] | Awaitable[AsyncIterator[LLMChunk | str]]:
+        """An answer in pieces; ``finish_reason`` and ``usage`` belong on the last."""
+        ...
+
+
+class ProviderBase:
+    """For those who like one: write ``generate`` or ``stream`` (without ``async``), and the other follows from it."""
+
+    def generate(self, request: LLMRequest) -> LLMResponse | str:
+        """The whole answer that the pieces of ``stream`` add up to."""
+        if type(self).stream is ProviderBase.stream:
+            raise NotImplementedError(f"{type(self).__name__} needs a method generate or stream.")
+        chunks = [LLMChunk(each) if isinstance(each, str) else each for each in self.stream(request)]
+        return as_response(chunks[:-1], chunks[-1] if chunks else LLMChunk())
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk | str]:
+        """The answer of ``generate``, in one piece."""
+        answer = self.generate(request)
+        said, last = as_chunks(LLMResponse(answer) if isinstance(answer, str) else answer)
+        if said:
+            yield said
+        yield last
+
+    @staticmethod
+    def error(status: int, message: str = "", *, code: str | None = None, retry_after: float | None = None) -> LLMError:
+        """The exception for an HTTP status that is no success, to be raised.
+
+        Args:
+            status: The status.
+            message: What the server said. It is shown to nobody but those who read ``.detail``.
+            code: The server's own code, one word.
+            retry_after: Seconds, where the server asked for patience.
+        """
+        kind = _BY_STATUS.get(status) or (exc.ServiceUnavailableError if status >= 500 else exc.ValidationError)
+        error = kind(f"HTTP {status}", status_code=status, code=code, detail=message or None)
+        if isinstance(error, exc.RateLimitError):
+            error.retry_after = retry_after
+        return error
+
+
+_BY_STATUS: Final[Mapping[int, type[LLMError]]] = {
+    401: exc.AuthenticationError,
+    402: exc.QuotaExceededError,
+    403: exc.PermissionDeniedError,
+    404: exc.ModelNotFoundError,
+    408: exc.TimeoutError,
+    413: exc.ContextOverflowError,
+    429: exc.RateLimitError,
+}
+
+
+def register_provider(
+    name: str,
+    provider: ChatProvider | Generates | None = None,
+    *,
+    base_url: str | None = None,
+    api_key_env: str | Iterable[str] | None = None,
+    features: Iterable[str] | None = None,
+    **row_fields: Any,
+) -> None:
+    """Make a provider known to this process, so that ``name/model`` is a model string like any other.
+
+    Either an address that speaks a known format, or an object that answers by itself. Registering a name anew replaces
+    what it meant; clients that exist keep what they had. Other processes have to register it as well, those that get a
+    pickled client among them.
+
+    Args:
+        name: What stands before the slash: small letters, digits, ``-`` and ``_``.
+        provider: An object with the methods of ``ChatProvider``.
+        base_url: The address, with or without the version path.
+        api_key_env: The environment variable that may hold the key, or several. The key goes to the host of
+            ``base_url`` alone.
+        features: What its models can do: ``tools``, ``tool_choice``, ``json_object``, ``json_schema``, ``images``,
+            ``image_urls``, ``audio``, ``files``, ``embeddings`` ...; plain chat, streaming and the list of models need
+            not be named. A request that needs more than that skips the target.
+        **row_fields: Further fields of the provider table: ``wire`` (the format, ``openai_chat`` if not named),
+            ``quirks``, ``hosts``, ``local``, ``key_required``, ``literal_models``, ``headers``, ``title``, ``version``
+            ...; see ``unified_llm.providers.row.Row``.
+
+    Raises:
+        ConfigurationError: The name is taken by a provider of the table, or something else is not as described here.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError("A provider's name has small letters, digits, - and _ only, such as my-gateway.")
+    if (provider is None) == (base_url is None):
+        raise ConfigurationError(f"register_provider({name!r}) takes a base_url= or an object that answers, not both.")
+    row_fields = {"title": name, "features": _features(features), **row_fields}
+    if provider is not None:
+        row = _object_row(name, provider, row_fields)
+    else:
+        variables = (api_key_env,) if isinstance(api_key_env, str) else tuple(api_key_env or ())
+        row = _address_row(name, base_url, {"key_env": variables, "key_required": bool(variables), **row_fields})
+    with _REGISTERING:
+        before = table.register(row)
+    if before is not None:
+        _close(before)
+
+
+def _features(features: Iterable[str] | None) -> frozenset[Feature]:
+    given = frozenset(() if features is None else (features,) if isinstance(features, str) else features)
+    refuse_unknown(dict.fromkeys(given), _FEATURES, "features=")
+    return cast("frozenset[Feature]", given)
+
+
+def _address_row(name: str, base_url: Any, row_fields: dict[str, Any]) -> Row:
+    known = tuple(each.name for each in fields(Row) if each.name not in {"name", "base_url", "own"})
+    refuse_unknown(row_fields, known, f"register_provider({name!r})")
+    table.codec_for(row_fields.get("wire", "openai_chat"))  # is there such a format?
+    LLMConfig(default_headers=row_fields.get("headers", {}))  # are these headers?
+    address = url.normalise(base_url, source="base_url=", version=row_fields.get("version", "/v1"))
+    return Row(name, base_url=address, **{**row_fields, "features": CHAT | row_fields["features"]})
+
+
+def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> Row:
+    known = ("title", "note", "docs", "first_token", "local", "features")
+    refuse_unknown(row_fields, known, f"register_provider({name!r})")
+    if not callable(getattr(provider, "generate", None)):
+        raise ConfigurationError(
+            f"{quoted(type(provider).__name__)} is no provider: it needs generate(request) -> LLMResponse, and may "
+            "have stream(request) -> Iterator[LLMChunk], each async or not."
+        )
+    able: set[Feature] = {"streaming", *row_fields.pop("features"), *_features(getattr(provider, "features", None))}
+    optional: tuple[tuple[str, Feature], ...] = (("embed", "embeddings"), ("list_models", "models"))
+    able |= {feature for method, feature in optional if callable(getattr(provider, method, None))}
+    return Row(
+        name,
+        features=frozenset(able),
+        wire="own",
+        own=(next(_NUMBERS), provider),
+        key_required=False,
+        literal_models=True,
+        **row_fields,
+    )
+
+
+def _close(row: Row) -> None:
+    """Let an object go whose name was taken over. What it raises is its own affair: nobody is there to hear it."""
+    close: Callable[[], Any] | None = getattr(row.own[1], "close", None) if row.own else None
+    if close is not None:
+        from unified_llm.foreign.own import finished
+
+        finished(close)
+
+
+@atexit.register
+def _close_all() -> None:
+    for row in table.registered():
+        _close(row)

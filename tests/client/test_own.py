@@ -1,0 +1,362 @@
+"""A provider of one's own: an object that answers, or an address."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.client.asking import CANARY, GPT, WAYS, Way, told
+from tests.scripts import USAGE, World, say
+from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
+from unified_llm import exceptions as exc
+from unified_llm.messages import ToolCall, ToolCallChunk
+from unified_llm.outcome import Failure
+from unified_llm.own import ProviderBase
+from unified_llm.providers import table
+from unified_llm.testing import outage
+from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMChunk, LLMRequest, LLMResponse
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+
+
+@pytest.fixture(autouse=True)
+def _unregister() -> Iterator[None]:
+    yield
+    for row in table.registered():
+        table.forget(row.name)
+
+
+class Plain:
+    """Both methods, knowing nothing of event loops."""
+
+    def generate(self, request: LLMRequest) -> LLMResponse:
+        return LLMResponse(f"{request.model} says hello", usage=USAGE)
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+        yield from (LLMChunk(piece) for piece in (str(request.model), " says ", "hello"))
+        yield LLMChunk(finish_reason="stop", usage=USAGE)
+
+
+class Native:
+    """Both methods, on an event loop."""
+
+    async def generate(self, request: LLMRequest) -> str:
+        await asyncio.sleep(0)
+        return f"{request.model} says hello"
+
+    async def stream(self, request: LLMRequest) -> AsyncIterator[str]:
+        for piece in (str(request.model), " says ", "hello"):
+            await asyncio.sleep(0)
+            yield piece
+
+
+class Mixed:
+    """A stream that has to be awaited before it can be read."""
+
+    def generate(self, request: LLMRequest) -> str:
+        return f"{request.model} says hello"
+
+    async def stream(self, request: LLMRequest) -> AsyncIterator[str]:
+        await asyncio.sleep(0)
+        return Native().stream(request)
+
+
+class OnlyWhole:
+    def generate(self, request: LLMRequest) -> str:
+        return f"{request.model} says hello"
+
+
+class FromPieces(ProviderBase):
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk | str]:
+        yield from Plain().stream(request)
+
+
+class FromWhole(ProviderBase):
+    def generate(self, request: LLMRequest) -> LLMResponse | str:
+        return OnlyWhole().generate(request)
+
+
+class Listing(OnlyWhole):
+    context_window = 4096
+    features = ("tools",)
+
+    def embed(self, request: EmbeddingRequest) -> Any:
+        return (
+            EmbeddingResponse([[1.0, 2.0]], model="mine") if request.dimensions else [(1.0, 2.0) for _ in request.texts]
+        )
+
+    async def list_models(self) -> list[ModelInfo | str]:
+        return ["small", ModelInfo("large", "somebody", context_window=8192)]
+
+
+class Raising:
+    """Raises the same whatever is asked, at once or after the first piece."""
+
+    def __init__(self, problem: Exception, after: int = 0) -> None:
+        self.problem = problem
+        self.after = after
+        self.asked = 0
+
+    def generate(self, request: LLMRequest) -> str:
+        self.asked += 1
+        raise self.problem
+
+    def stream(self, request: LLMRequest) -> Iterator[str]:
+        self.asked += 1
+        yield from ["so far "] * self.after
+        raise self.problem
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", [Plain, Native, Mixed, OnlyWhole, FromPieces, FromWhole])
+def test_an_object_of_any_colour_answers_in_all_four_ways(kind: type[ChatProvider], way: Way) -> None:
+    register_provider("mine", kind())
+    answer = told(way, LLMClient("mine/parrot"))
+    assert answer.content == "parrot says hello"
+    assert (answer.facts[0], *answer.facts[3:]) == ("stop", "parrot", "mine")
+    assert [attempt[:2] for attempt in answer.attempts] == [("mine/parrot", "ok")]
+
+
+class Failing(Exception):  # noqa: N818 - as an SDK's exceptions are
+    status_code = 503
+
+
+PROBLEMS: dict[str, tuple[Exception, str]] = {
+    "ours": (exc.ServiceUnavailableError("Down."), "server"),
+    "by status": (ProviderBase.error(401, "who are you?"), "auth"),
+    "throttled": (ProviderBase.error(429, code="slow_down", retry_after=7), "rate_limit"),
+    "another 4xx": (ProviderBase.error(418), "bad_request"),
+    "another 5xx": (ProviderBase.error(599), "server"),
+    "a builtin": (ConnectionResetError("gone"), "connection"),
+    "an SDK's": (Failing("down"), "server"),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_what_it_raises_is_read_for_what_it_says(name: str) -> None:
+    problem, outcome = PROBLEMS[name]
+    broken = Raising(problem)
+    register_provider("broken", broken)
+    register_provider("mine", OnlyWhole())
+    client = LLMClient("broken/a", fallbacks=["mine/b"], max_retries=0)
+    for way in WAYS:
+        answer = told(way, client)
+        if outcome == "bad_request":  # never failed over
+            assert answer.error is exc.ValidationError
+        else:
+            assert answer.content == "b says hello"
+    with pytest.raises(exc.LLMError) as caught:
+        LLMClient("broken/another", max_retries=0).generate("Hello?")
+    assert caught.value.attempts[0].outcome == outcome
+    assert caught.value.provider == "broken"
+    if name == "throttled":
+        assert isinstance(caught.value, exc.RateLimitError)
+        assert (caught.value.retry_after, caught.value.code) == (7, "slow_down")
+
+
+def test_a_mistake_in_its_code_is_seen_not_hidden() -> None:
+    register_provider("broken", Raising(KeyError("choices")))
+    register_provider("mine", OnlyWhole())
+    for way in WAYS:
+        with pytest.raises(KeyError, match="choices"):
+            told(way, LLMClient("broken/a", fallbacks=["mine/b"]))
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+def test_a_stream_that_breaks_is_never_begun_anew(way: Way) -> None:
+    broken = Raising(ConnectionResetError("gone"), after=1)
+    register_provider("broken", broken)
+    register_provider("mine", OnlyWhole())
+    assert told(way, LLMClient("broken/a", fallbacks=["mine/b"])).error is exc.StreamInterruptedError
+    assert broken.asked == 1
+
+
+def test_one_that_hangs_is_left_when_its_time_is_over() -> None:
+    class Hanging(OnlyWhole):
+        def generate(self, request: LLMRequest) -> str:
+            time.sleep(0.3)
+            return "too late"
+
+    register_provider("hanging", Hanging())
+    register_provider("mine", OnlyWhole())
+    client = LLMClient({"model": "hanging/a", "timeout": 0.02, "max_retries": 0}, fallbacks=["mine/b"])
+    assert client.generate("Hello?").content == "b says hello"
+    assert asyncio.run(client.agenerate("Hello?")).content == "b says hello"
+
+
+def test_an_answer_that_says_nothing_is_none() -> None:
+    class Silent:
+        def generate(self, request: LLMRequest) -> LLMResponse:
+            return LLMResponse("")
+
+        def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+            yield from ()
+
+    register_provider("silent", Silent())
+    for way in WAYS:
+        assert told(way, LLMClient("silent/a", max_retries=0)).error is exc.GenerationError
+
+
+def test_what_is_no_answer_is_a_mistake_in_its_code() -> None:
+    class Wrong:
+        def generate(self, request: LLMRequest) -> Any:
+            return 7
+
+        def stream(self, request: LLMRequest) -> Iterator[Any]:
+            yield {"content": "hello"}
+
+    register_provider("wrong", Wrong())
+    for way in WAYS:
+        with pytest.raises(TypeError, match=r"an LLM(Response|Chunk) or a text is wanted"):
+            told(way, LLMClient("wrong/a"))
+
+
+def test_tools_come_to_those_that_say_they_have_them() -> None:
+    class Calling:
+        features = ("tools", "tool_choice")
+
+        def generate(self, request: LLMRequest) -> LLMResponse:
+            assert request.tools[0].name == "look"
+            call = ToolCall.from_text("c1", "look", "{}")
+            return LLMResponse(tool_calls=(call,), finish_reason="tool_calls")
+
+        def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+            yield LLMChunk(tool_calls=(ToolCallChunk(0, "c1", "look", "{}"),))
+
+    register_provider("calling", Calling())
+    register_provider("mine", Plain())
+    for way in WAYS:
+        answer = told(way, LLMClient("mine/a", fallbacks=["calling/b"]), tools=[TOOL])
+        assert (answer.calls, answer.facts[0]) == ((("look", "{}"),), "tool_calls")
+        assert answer.attempts[0][5] == "it cannot call tools"
+
+
+def test_json_is_asked_for_in_words_and_checked() -> None:
+    class Knowing(ProviderBase):
+        def generate(self, request: LLMRequest) -> str:
+            assert "JSON schema" in request.messages[0].text
+            return 'Sure: ```json\n{"city": "Rome"}\n```'
+
+    register_provider("knowing", Knowing())
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    form = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
+    for way in WAYS:
+        assert told(way, LLMClient("knowing/a"), response_format=form).content == '{"city": "Rome"}'
+
+
+def test_vectors_and_models_come_from_those_that_have_them() -> None:
+    register_provider("mine", Listing())
+    client = LLMClient("mine/small")
+    assert client.targets[0].context_window == 4096
+    assert client.embed(["a", "b"]).vectors == [[1.0, 2.0], [1.0, 2.0]]
+    assert asyncio.run(client.aembed("a", dimensions=2)).model == "mine"
+    assert [(each.id, each.provider) for each in client.list_models()] == [("small", "mine"), ("large", "mine")]
+    register_provider("plain", Plain())
+    with pytest.raises(exc.UnsupportedOperationError, match="make embeddings"):
+        LLMClient("plain/a").embed("a")
+
+
+def test_a_name_that_is_taken_over_begins_anew_and_the_old_object_is_closed() -> None:
+    closed: list[str] = []
+
+    class Closing(Raising):
+        async def close(self) -> None:
+            closed.append("async")
+
+    class ClosingPlainly(OnlyWhole):
+        def close(self) -> None:
+            closed.append("sync")
+            raise ValueError("nobody hears this")
+
+    register_provider("mine", Closing(Failing("down")))
+    with pytest.raises(exc.ServiceUnavailableError):
+        LLMClient("mine/a", max_retries=0).generate("Hello?")
+    register_provider("mine", ClosingPlainly())
+    assert closed == ["async"]
+    assert LLMClient("mine/a").generate("Hello?").attempts[-1].outcome == "ok"
+    assert len([entry for entry in health_snapshot() if entry["target"] == "mine/a"]) == 2
+    register_provider("mine", OnlyWhole())
+    assert closed == ["async", "sync"]
+
+
+def test_an_outage_reaches_it_too() -> None:
+    register_provider("mine", OnlyWhole())
+    with outage("mine"), pytest.raises(exc.ServiceUnavailableError):
+        LLMClient("mine/a", max_retries=0).generate("Hello?")
+
+
+class TestAddresses:
+    def test_an_address_is_a_row_like_any_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GATEWAY_KEY", CANARY)
+        register_provider(
+            "my-gateway",
+            base_url="https://llm.example.com",
+            api_key_env="GATEWAY_KEY",
+            features=["tools", "embeddings"],
+        )
+        client = LLMClient(GPT, fallbacks=["my-gateway/org/model"], api_key=CANARY, max_retries=0)
+        target = client.targets[1]
+        assert (target.base_url, target.wire, target.model) == (
+            "https://llm.example.com/v1",
+            "openai_chat",
+            "org/model",
+        )
+        assert target.key is not None
+        assert target.key.reveal() == CANARY
+        assert target.features >= {"streaming", "models", "tools", "embeddings"}
+        world = World({GPT: [Failure("server", 503)], "my-gateway/org/model": [say("Hello")]})
+        with world.running():
+            assert client.generate("Hello?").provider == "my-gateway"
+
+    def test_its_key_goes_to_its_own_host_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GATEWAY_KEY", CANARY)
+        register_provider("my-gateway", base_url="https://llm.example.com", api_key_env=["NOT_SET", "GATEWAY_KEY"])
+        with pytest.raises(exc.ConfigurationError, match="only sent to my-gateway's own host"):
+            LLMClient("my-gateway/a", base_url="https://evil.example.net")
+
+    def test_one_without_a_key_needs_none(self) -> None:
+        register_provider("lan", base_url="http://10.0.0.7:8000", literal_models=True, local=True)
+        assert LLMClient("lan/a").targets[0].key is None
+
+    def test_another_format_can_be_named(self) -> None:
+        with pytest.raises(exc.ConfigurationError, match="no codec 'openai'"):
+            register_provider("lan", base_url="http://10.0.0.7:8000", wire="openai")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("My Gateway", {"base_url": "https://x.example"}, "small letters"),
+        ("a/b", {"base_url": "https://x.example"}, "small letters"),
+        ("openai", {"base_url": "https://x.example"}, "a known provider already"),
+        ("hf", {"base_url": "https://x.example"}, "a known provider already"),
+        ("mine", {}, "base_url= or an object"),
+        ("mine", {"provider": Plain(), "base_url": "https://x.example"}, "not both"),
+        ("mine", {"provider": object()}, "'object' is no provider: it needs generate"),
+        ("mine", {"provider": Plain(), "wire": "openai_chat"}, "has no field 'wire'"),
+        ("mine", {"base_url": "https://x.example", "key_environment": "X"}, "did you mean 'key_env'"),
+        ("mine", {"base_url": "https://x.example", "features": ["tool"]}, "did you mean 'tools'"),
+        ("mine", {"base_url": "not an address"}, "base_url="),
+        ("mine", {"base_url": "https://x.example", "headers": {"Authorization": "Bearer x"}}, "api_key="),
+    ],
+)
+def test_what_cannot_be_a_provider_is_refused_at_once(name: str, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(exc.ConfigurationError, match=words):
+        register_provider(name, **arguments)
+    assert table.registered() == ()
+
+
+def test_an_unknown_name_suggests_the_registered_one() -> None:
+    register_provider("my-gateway", Plain())
+    with pytest.raises(exc.ConfigurationError, match="my-gateway/a"):
+        LLMClient("my-gatway/a")
+
+
+def test_a_base_without_a_method_says_what_to_write() -> None:
+    register_provider("empty", ProviderBase())
+    with pytest.raises(exc.UnsupportedOperationError):
+        LLMClient("empty/a", max_retries=0).generate("Hello?")

@@ -1,0 +1,109 @@
+"""Rankings, counts and descriptions of models: asked of the chain like everything else, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.scripts import World
+from unified_llm import LLMClient, ModelInfo
+from unified_llm.asks import CountRequest, ModelRequest, RankedDocument, RerankRequest, RerankResponse
+from unified_llm.exceptions import ServiceUnavailableError, UnsupportedOperationError, ValidationError
+from unified_llm.outcome import Done, Failure
+from unified_llm.target import Feature
+from unified_llm.testing import outage
+from unified_llm.types import Usage
+
+ONE, TWO = "openai-compatible/one", "openai-compatible/two"
+RANKING = RerankResponse((RankedDocument(1, 0.9), RankedDocument(0, 0.1)), usage=Usage(prompt_tokens=5))
+DOCUMENTS = ("Rain is wet.", "Rome is a city.")
+DEAD = Failure("server", 503)
+
+
+@pytest.fixture
+def client() -> LLMClient:
+    """A chain of two that can do what is asked here, whatever the table says of their row."""
+    first = {"model": ONE, "base_url": "http://127.0.0.1:1", "max_retries": 0}
+    made = LLMClient(first, fallbacks=[{"model": TWO, "base_url": "http://127.0.0.1:2"}])
+    able: frozenset[Feature] = frozenset({"rerank", "count_tokens", "model_info"})
+    made._chain = tuple(
+        replace(each, target=replace(each.target, features=each.target.features | able)) for each in made._chain
+    )
+    return made
+
+
+def asked(client: LLMClient, name: str, *arguments: Any, **overrides: Any) -> list[Any]:
+    """The same question in both colours."""
+
+    async def colour() -> Any:
+        return await getattr(client, f"a{name}")(*arguments, **overrides)
+
+    return [getattr(client, name)(*arguments, **overrides), asyncio.run(colour())]
+
+
+def test_a_ranking_fails_over_to_another_model(client: LLMClient) -> None:
+    world = World({ONE: [DEAD], TWO: [[Done(RANKING, "req-1")]]})
+    with world.running():
+        for answer in asked(client, "rerank", "Which city?", DOCUMENTS, top_n=2):
+            assert answer.results == RANKING.results
+            assert (answer.provider, answer.model, answer.usage) == ("openai-compatible", "two", RANKING.usage)
+            assert [attempt.outcome for attempt in answer.attempts] == ["server", "ok"]
+    assert world.asked[0][1] == RerankRequest("Which city?", DOCUMENTS, top_n=2)
+    assert "Rome" not in repr(world.asked)
+
+
+def test_tokens_are_counted_as_they_would_be_sent(client: LLMClient) -> None:
+    world = World({ONE: [[Done(42)]]})
+    with world.running():
+        assert asked(client, "count_tokens", "How many?", temperature=1) == [42, 42]
+    request = world.asked[0][1]
+    assert isinstance(request, CountRequest)
+    assert (request.chat.messages[0].text, request.chat.temperature) == ("How many?", 1)
+
+
+def test_a_model_is_described_by_its_own_provider_alone(client: LLMClient) -> None:
+    told = ModelInfo("one", "openai-compatible", context_window=8)
+    world = World({ONE: [[Done(told)], [Done(told)], DEAD], TWO: [[Done(told)]]})
+    with world.running():
+        assert asked(client, "model_info") == [told, told]
+        with pytest.raises(ServiceUnavailableError):
+            client.model_info()
+    assert [(name, ask) for name, ask in world.asked] == [(ONE, ModelRequest())] * 3
+
+
+def test_who_cannot_is_told_so() -> None:
+    client = LLMClient(ONE, base_url="http://127.0.0.1:1")
+    for name, arguments, words in (
+        ("rerank", ("Which?", ["This."]), "rank documents"),
+        ("count_tokens", ("How many?",), "count tokens"),
+        ("model_info", (), "describe a model"),
+    ):
+        client._chain = tuple(
+            replace(each, target=replace(each.target, features=frozenset())) for each in client._chain
+        )
+        with pytest.raises(UnsupportedOperationError, match=words):
+            getattr(client, name)(*arguments)
+
+
+def test_what_cannot_be_ranked_is_refused_before_anything_is_sent(client: LLMClient) -> None:
+    for query, documents, overrides, words in (
+        ("Which?", "one text", {}, "a list of at least one document"),
+        ("Which?", [], {}, "a list of at least one document"),
+        ("Which?", ["a", 7], {}, "as a string"),
+        (7, ["a"], {}, "as a string"),
+        ("Which?", ["a"], {"top_n": 0}, "top_n must be a whole number, 1 or greater"),
+        ("Which?", ["a"], {"top": 1}, "did you mean 'top_n'"),
+        ("Which?", ["a"], {"model": 7}, "model must be a string"),
+    ):
+        with pytest.raises(ValidationError, match=words):
+            client.rerank(query, documents, **overrides)  # type: ignore[arg-type] # bad input
+
+
+def test_an_outage_answers_them_too(client: LLMClient) -> None:
+    with outage("gemini", reply="Hello"):
+        assert [each.index for each in client.rerank("Which?", DOCUMENTS, top_n=1).results] == [0]
+        assert client.count_tokens("How many?") == 3
+        assert client.model_info() == ModelInfo("one", "openai-compatible")
