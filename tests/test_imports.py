@@ -57,7 +57,7 @@ def test_catching_an_error_of_ours_loads_nothing() -> None:
 def test_making_a_client_loads_no_transport_and_no_model() -> None:
     code = """
 from unified_llm import LLMClient
-LLMClient("openai/gpt-5-mini", api_key="sk-x", fallbacks=["ollama/llama2", "mlx/demo"], skip_unconfigured=True)
+LLMClient("openai/gpt-5-mini", api_key="sk-canary-x", fallbacks=["ollama/llama2", "mlx/demo"], skip_unconfigured=True)
 """
     assert not loaded(code) & {"httpx", "httpcore", "langchain_core", "mlx", "mlx_lm", "transformers", "numpy"}
 
@@ -80,6 +80,7 @@ def test_importing_the_surface_for_langchain_loads_langchain_when_it_is_used() -
 
 # reliability.md, case 72
 @pytest.mark.case(72)
+@pytest.mark.usefixtures("no_keys")
 def test_the_core_works_without_any_extra() -> None:
     code = """
 from unified_llm import LLMClient, LLMConfig, health_snapshot

@@ -63,6 +63,7 @@ class LLMClient(Caller):
     ) -> None:
         """Resolve every target."""
         secret.hide(fields)
+        config, fallbacks = secret.covered(config), secret.covered(fallbacks)
         first = LLMConfig.read(config, fields)
         others = read_fallbacks(fallbacks)
         rules = Rules.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)

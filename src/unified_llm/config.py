@@ -201,10 +201,11 @@ class LLMConfig(pydantic.BaseModel):
         raise ConfigurationError("A client is made from a model string, an LLMConfig or a mapping.")
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Pickle without the key and without an SSL context, which cannot travel."""
+        """Pickle without the key, headers that may hold one, and an SSL context, which cannot travel."""
         state = super().__getstate__()
         key = LeftOut.KEY if self.api_key is not None else None
-        state["__dict__"] = {**state["__dict__"], "api_key": key}
+        headers = {name: text for name, text in self.default_headers.items() if not secret.may_be_a_key(name)}
+        state["__dict__"] = {**state["__dict__"], "api_key": key, "default_headers": headers}
         if isinstance(state["__dict__"]["verify_ssl"], SSLContext):
             state["__dict__"]["verify_ssl"] = True
         return state

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, NoReturn
 
@@ -17,6 +18,8 @@ _LONGEST: Final = 8192
 _KEY_PREFIX: Final = re.compile(r"(sk|pk|rk|gsk|csk|hf|xai|nvapi|pplx|r8|AIza|AKIA|ghp|key|tgp|fw)[-_]?[\w-]{12,}|AIza")
 _KEY_LENGTH: Final = 28
 _LONGEST_NAME: Final = 80
+# Header names that suggest a key. (LLMConfig refuses Authorization.)
+_KEYISH: Final = ("key", "token", "secret", "auth", "cookie")
 
 
 class Secret:
@@ -84,14 +87,52 @@ class LeftOut(Enum):
         return "<key left out of the pickle>"
 
 
+class Covered:
+    """A key that nobody has checked yet: it shows itself in no traceback while something else may be found wrong."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str | bytes) -> None:
+        """Keep it."""
+        self._value = value
+
+    def get_secret_value(self) -> str | bytes:
+        """The key itself, by the name that Pydantic's ``SecretStr`` gave this."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Nothing that could be a key."""
+        return "Covered('***')"
+
+
+def covered(given: Any) -> Any:
+    """A mapping, or a list with mappings in it, whose keys are covered; whatever else, as it is. Never fails."""
+    if isinstance(given, (list, tuple)):
+        return [_cover(each) for each in given]
+    return _cover(given)
+
+
+def _cover(given: Any) -> Any:
+    if isinstance(given, Mapping) and isinstance(given.get("api_key"), (str, bytes)):
+        return {**given, "api_key": Covered(given["api_key"])}
+    return given
+
+
+def may_be_a_key(header: str) -> bool:
+    """Whether the name of a header suggests that its value is a key."""
+    return any(word in header.lower() for word in _KEYISH)
+
+
 def hide(fields: dict[str, Any]) -> None:
-    """Put a ``Secret`` in place of ``api_key`` among keyword arguments.
+    """Put a ``Secret`` in place of ``api_key`` among keyword arguments, and cover the keys of fallbacks.
 
     In place, since the variables of every call that is under way may be printed with a traceback.
 
     Raises:
         ConfigurationError: The key is malformed. It is then no longer among the arguments.
     """
+    for name in fields.keys() & {"fallbacks", "fallback_configs"}:
+        fields[name] = covered(fields[name])
     if not isinstance(fields.get("api_key"), (Secret, LeftOut, type(None))):
         fields["api_key"] = Secret(_plain(fields.pop("api_key")), "api_key=")
 

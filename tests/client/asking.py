@@ -16,6 +16,8 @@ WAYS: tuple[Way, ...] = ("generate", "agenerate", "stream", "astream")
 
 GPT, HAIKU, GROQ, SONAR = "openai/gpt-4o", "anthropic/claude-haiku-4-5", "groq/llama-3", "perplexity/sonar"
 CANARY = "sk-CANARY-0123456789"
+SAID = "CANARY-said-0123456789"
+"""What a provider says, and only those who ask may hear; no key of ours."""
 PROMPT = "CANARY prompt: what is failover?"
 
 

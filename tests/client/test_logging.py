@@ -6,14 +6,14 @@ import logging
 
 import pytest
 
-from tests.client.asking import CANARY, GPT, HAIKU, PROMPT, WAYS, Way, told
+from tests.client.asking import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
 from tests.scripts import World, say
 from unified_llm import LLMClient, LLMConfig, Message, health_snapshot
 from unified_llm.journal import log_attempt
 from unified_llm.outcome import Failure
 from unified_llm.types import Attempt
 
-DEAD = Failure("server", 503, detail=f"{CANARY} overloaded", request_id="req-1")
+DEAD = Failure("server", 503, detail=f"{SAID} overloaded", request_id="req-1")
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +78,10 @@ def test_an_attempt_that_was_given_up_is_told_with_the_reason(caplog: pytest.Log
 
 
 def test_the_providers_own_code_is_in_no_line_and_no_field(caplog: pytest.LogCaptureFixture) -> None:
-    with World({GPT: [Failure("auth", 401, code=CANARY)], HAIKU: [say("Hello")]}).running():
+    with World({GPT: [Failure("auth", 401, code=SAID)], HAIKU: [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert len(lines(caplog)) == 3
-    assert not [each for each in ours(caplog) if CANARY in str(vars(each))]
+    assert not [each for each in ours(caplog) if SAID in str(vars(each))]
 
 
 def test_a_failover_to_the_same_model_in_another_region_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -115,12 +115,12 @@ def test_nothing_is_logged_below_the_level_that_is_asked_for(caplog: pytest.LogC
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: pytest.LogCaptureFixture) -> None:
-    world = World({GPT: [DEAD, Failure("auth", 401, detail=CANARY)], HAIKU: [say(f"{CANARY} said", reasoning=CANARY)]})
+    world = World({GPT: [DEAD, Failure("auth", 401, detail=SAID)], HAIKU: [say(f"{SAID} said", reasoning=SAID)]})
     with world.running():
         client = LLMClient(GPT, fallbacks=[HAIKU], temperature=0.5)
         result = told(way, client, PROMPT)
         alone = told(way, LLMClient(GPT), PROMPT)
-    assert CANARY in result.content
+    assert SAID in result.content
     shown = [caplog.text, repr(client), repr(client.targets), repr(client._config), repr(health_snapshot())]
     shown += [repr(result.attempts), alone.message, repr(alone.attempts), *(str(vars(each)) for each in caplog.records)]
     assert not [text for text in shown if "CANARY" in text]
@@ -128,10 +128,10 @@ def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: 
 
 
 def test_an_answer_hides_itself_in_its_repr() -> None:
-    with World({GPT: [say(f"{CANARY} said")]}).running():
+    with World({GPT: [say(f"{SAID} said")]}).running():
         client = LLMClient(GPT)
         answer = client.generate(PROMPT)
         stream = client.stream(PROMPT)
         chunks = list(stream)
-    assert CANARY in answer.content
+    assert SAID in answer.content
     assert "CANARY" not in repr(answer) + repr(chunks) + repr(stream)

@@ -74,7 +74,7 @@ def test_embeddings_follow_the_same_rules() -> None:
 
 WRONG: list[tuple[Any, str]] = [
     ({"ratelimit": False}, "did you mean 'rate_limit'"),
-    ({"sk-CANARY": True}, "known are connect, tls"),
+    ({"sk-MISPLACED": True}, "known are connect, tls"),
     ({"filter": 1}, "failover_on maps kinds"),
     (["filter"], "failover_on maps kinds"),
 ]
@@ -84,7 +84,7 @@ WRONG: list[tuple[Any, str]] = [
 def test_rules_that_make_no_sense_are_refused(wrong: Any, match: str) -> None:
     with pytest.raises(ConfigurationError, match=match) as caught:
         LLMClient(GPT, failover_on=wrong)
-    assert "CANARY" not in str(caught.value)
+    assert "MISPLACED" not in str(caught.value)
     world = World({GPT: [say("never")]})
     with world.running():
         client = LLMClient(GPT)

@@ -15,7 +15,7 @@ from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.semconv.attributes import error_attributes, server_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.client.asking import CANARY, GPT, HAIKU, PROMPT, WAYS, Way, told
+from tests.client.asking import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
 from tests.client.observing import Observed, observing
 from tests.scripts import USAGE, Attempt, Pause, World, call_tool, say
 from unified_llm import LLMClient, LLMConfig, Usage, configure, conventions
@@ -26,8 +26,8 @@ from unified_llm.providers.table import ROWS
 from unified_llm.types import Attempt as Record
 from unified_llm.types import EmbeddingResponse
 
-DEAD = Failure("server", 503, code=CANARY, detail=CANARY, request_id="req-7")
-BROKEN: list[Attempt] = [[f"{CANARY} ", "so far", Failure("connection", detail=CANARY)]]
+DEAD = Failure("server", 503, code=SAID, detail=SAID, request_id="req-7")
+BROKEN: list[Attempt] = [[f"{SAID} ", "so far", Failure("connection", detail=SAID)]]
 OPENAI = {"server.address": "api.openai.com", "server.port": 443}
 ASKED = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o", **OPENAI}
 STREAMS: tuple[Way, ...] = ("stream", "astream")
@@ -108,7 +108,7 @@ def test_a_target_that_is_skipped_is_an_event_with_the_reason(seen: Observed) ->
 
 
 def test_of_what_failed_the_providers_code_is_left_out_and_of_what_was_given_up_our_reason_is_told() -> None:
-    failed, given_up = Record(GPT, "auth", 401, reason=CANARY), Record(GPT, "cancelled", reason="hedged")
+    failed, given_up = Record(GPT, "auth", 401, reason=SAID), Record(GPT, "cancelled", reason="hedged")
     assert "unified_llm.attempt.reason" not in conventions.attempt(failed)
     assert conventions.attempt(given_up)["unified_llm.attempt.reason"] == "hedged"
 
@@ -162,7 +162,7 @@ def test_a_call_through_langchain_is_one_span_too(seen: Observed) -> None:
 FAILURES: dict[str, tuple[list[str], dict[str, list[Attempt]], str]] = {
     "dead": ([GPT], {GPT: [DEAD]}, "ServiceUnavailableError"),
     "all dead": ([GPT, HAIKU], {GPT: [DEAD], HAIKU: [Failure("connect")]}, "AllTargetsFailedError"),
-    "refused": ([GPT, HAIKU], {GPT: [Failure("bad_request", 400, detail=CANARY)]}, "ValidationError"),
+    "refused": ([GPT, HAIKU], {GPT: [Failure("bad_request", 400, detail=SAID)]}, "ValidationError"),
     "silent": ([GPT], {GPT: [[Pause()]]}, "TimeoutError"),
 }
 
@@ -277,7 +277,7 @@ def test_a_cancelled_call_ends_its_span(way: Way, seen: Observed) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_bug_in_an_exchange_ends_the_span_without_its_words(way: Way, seen: Observed) -> None:
-    with World({GPT: [[RuntimeError(CANARY)]]}).running(), pytest.raises(RuntimeError):
+    with World({GPT: [[RuntimeError(SAID)]]}).running(), pytest.raises(RuntimeError):
         told(way, LLMClient(GPT))
     assert seen.facts["error.type"] == "RuntimeError"
     assert seen.span.status.description is None
@@ -446,8 +446,8 @@ def test_the_values_are_those_of_the_convention() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, seen: Observed) -> None:
     script: dict[str, list[Attempt]] = {
-        GPT: [DEAD, Failure("auth", 401, CANARY, CANARY), Failure("auth", 401, CANARY, CANARY)],
-        HAIKU: [say(f"{CANARY} said", reasoning=CANARY, raw={"text": CANARY}), *BROKEN],
+        GPT: [DEAD, Failure("auth", 401, SAID, SAID), Failure("auth", 401, SAID, SAID)],
+        HAIKU: [say(f"{SAID} said", reasoning=SAID, raw={"text": SAID}), *BROKEN],
     }
     with World(script).running():
         client = LLMClient(GPT, fallbacks=[HAIKU])

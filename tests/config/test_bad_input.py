@@ -14,6 +14,8 @@ from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 
 KEY = "sk-CANARY-0123456789abcdef"
+# A key where none belongs: it stands in our variables as in those of the caller, and must be in no message.
+MISPLACED = "sk-MISPLACED-0123456789abcdef"
 
 # What was given, and what the sentence must say.
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -42,11 +44,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"config": "x", "provider": 5}, "provider must be a string"),
     ({"config": "../.."}, "names no known provider"),
     # A key in the wrong place
-    ({"config": KEY}, "names no known provider"),
-    ({"config": "x", "provider": KEY}, "is no known provider"),
+    ({"config": MISPLACED}, "names no known provider"),
+    ({"config": "x", "provider": MISPLACED}, "is no known provider"),
     ({"config": "0123456789CANARY0123456789abcdef"}, "names no known provider"),
-    ({"config": "mlx/demo", "fallbacks": [KEY]}, "names no known provider"),
-    ({"config": "openai/x", KEY: 1}, "LLMConfig has no field"),
+    ({"config": "mlx/demo", "fallbacks": [MISPLACED]}, "names no known provider"),
+    ({"config": "openai/x", MISPLACED: 1}, "LLMConfig has no field"),
     # No key, or none that could be one
     ({"config": "openai/x"}, "OpenAI needs a key: set OPENAI_API_KEY or pass api_key=."),
     ({"config": "gemini/x"}, "Google Gemini needs a key: set GOOGLE_API_KEY or pass api_key=."),
@@ -62,17 +64,17 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"config": "openai-compatible/x"}, "needs an address: pass base_url= or set OPENAI_COMPATIBLE_BASE_URL"),
     ({"config": "azure/x", "api_key": KEY}, "needs an address: pass base_url= or set AZURE_OPENAI_ENDPOINT"),
     ({"config": "openai/x", "api_key": KEY, "base_url": "api.example.com"}, "must begin with https://"),
-    ({"config": "openai/x", "base_url": f"https://user:{KEY}@h.example"}, "pass the key as api_key="),
-    ({"config": "openai/x", "base_url": f"https://h.example?key={KEY}"}, "has a query"),
-    ({"config": "openai/x", "base_url": f"https://{KEY}:{KEY}"}, "malformed"),
+    ({"config": "openai/x", "base_url": f"https://user:{MISPLACED}@h.example"}, "pass the key as api_key="),
+    ({"config": "openai/x", "base_url": f"https://h.example?key={MISPLACED}"}, "has a query"),
+    ({"config": "openai/x", "base_url": f"https://{MISPLACED}:{MISPLACED}"}, "malformed"),
     ({"config": "openai/x", "base_url": "file:///etc/passwd"}, "must begin with https://"),
     ({"config": "openai/x", "base_url": "http://169.254.169.254"}, "serve credentials"),
     ({"config": "openai/x", "base_url": "http://2130706433"}, "no valid host name"),
     ({"config": "openai/x", "api_key": KEY, "base_url": "http://h.example"}, "use https, or say allow_http=True"),
     # Headers
-    ({"config": "mlx/demo", "default_headers": {"Authorization": f"Bearer {KEY}"}}, "pass the key as api_key="),
-    ({"config": "mlx/demo", "default_headers": {"x-key": KEY + "\r\nHost: evil"}}, "no plain ASCII text"),
-    ({"config": "mlx/demo", "default_headers": {f"x: {KEY}": "v"}}, "no header name"),
+    ({"config": "mlx/demo", "default_headers": {"Authorization": f"Bearer {MISPLACED}"}}, "pass the key as api_key="),
+    ({"config": "mlx/demo", "default_headers": {"x-key": MISPLACED + "\r\nHost: evil"}}, "no plain ASCII text"),
+    ({"config": "mlx/demo", "default_headers": {f"x: {MISPLACED}": "v"}}, "no header name"),
     # Fallbacks
     ({"config": "mlx/demo", "fallbacks": "mlx/demo"}, "fallbacks is a list"),
     ({"config": "mlx/demo", "fallbacks": {"model": "mlx/demo"}}, "fallbacks is a list"),
@@ -93,6 +95,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("given", "said"), WRONG)
 @pytest.mark.case(56, 61, 62, 64)
+@pytest.mark.usefixtures("no_keys")
 def test_a_mistake_is_told_in_one_sentence_that_repeats_no_key(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         LLMClient(**given)
@@ -103,6 +106,7 @@ def test_a_mistake_is_told_in_one_sentence_that_repeats_no_key(given: dict[str, 
     problem: BaseException | None = refused.value
     while problem:
         assert "CANARY" not in str(problem)
+        assert "MISPLACED" not in str(problem)
         problem = problem.__cause__ or problem.__context__
 
 
@@ -120,21 +124,26 @@ def variables(problem: Exception) -> str:
         ("OPENAI_API_KEY", KEY + "\n", "The key from the environment variable OPENAI_API_KEY has white space"),
         ("OPENAI_API_KEY", f"“{KEY}”", "OPENAI_API_KEY has a character outside ASCII"),
         ("OPENAI_API_KEY", " ", "OPENAI_API_KEY is empty"),
-        ("OPENAI_BASE_URL", f"https://u:{KEY}@h.example", "The URL from OPENAI_BASE_URL holds a user name or password"),
-        ("OPENAI_BASE_URL", KEY, "The URL from OPENAI_BASE_URL must begin with https://"),
-        ("UNIFIED_LLM_TIMEOUT", KEY, "UNIFIED_LLM_TIMEOUT must hold a number"),
+        (
+            "OPENAI_BASE_URL",
+            f"https://u:{MISPLACED}@h.example",
+            "The URL from OPENAI_BASE_URL holds a user name or password",
+        ),
+        ("OPENAI_BASE_URL", MISPLACED, "The URL from OPENAI_BASE_URL must begin with https://"),
+        ("UNIFIED_LLM_TIMEOUT", MISPLACED, "UNIFIED_LLM_TIMEOUT must hold a number"),
     ],
 )
 @pytest.mark.case(61, 64)
 def test_a_mistake_in_the_environment_is_told_by_the_variable(
     monkeypatch: pytest.MonkeyPatch, variable: str, text: str, said: str
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-fine")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-fine")
     monkeypatch.setenv(variable, text)
     with pytest.raises(ConfigurationError) as refused:
         LLMClient("openai/gpt-5-mini")
     assert said in str(refused.value)
     assert "CANARY" not in str(refused.value)
+    assert "MISPLACED" not in str(refused.value)
     if variable == "OPENAI_API_KEY":
         assert "CANARY" not in variables(refused.value)
 
@@ -171,10 +180,11 @@ def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(giv
         ({"model": ""}, LLMError, "model= is empty"),
         ({"model": "x\ny"}, LLMError, "not printable"),
         ({"model": "openai/gpt-5-mini"}, ConfigurationError, "OpenAI needs a key"),
-        ({"model": KEY}, ConfigurationError, "There is no such folder"),
+        ({"model": MISPLACED}, ConfigurationError, "There is no such folder"),
     ],
 )
 @pytest.mark.case(62)
+@pytest.mark.usefixtures("no_keys")
 def test_a_mistake_in_a_call_is_told_before_anything_is_sent(
     overrides: dict[str, Any], kind: type[LLMError], said: str
 ) -> None:
@@ -218,6 +228,7 @@ def test_neither_can_a_body_hold_what_is_no_json(value: Any) -> None:
     assert "CANARY" not in str(refused.value)
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_keys_of_fallbacks_given_as_mappings_are_not_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
     client = LLMClient("openai/x", api_key=KEY, fallbacks=[{"model": "anthropic/y", "api_key": KEY}])
     assert "CANARY" not in repr(vars(client))
@@ -226,10 +237,10 @@ def test_keys_of_fallbacks_given_as_mappings_are_not_pickled(monkeypatch: pytest
     told = "The key of OpenAI was left out of the pickle: set OPENAI_API_KEY in this process, or pass api_key= again"
     with pytest.raises(ConfigurationError, match=told):
         pickle.loads(data)  # noqa: S301 - our own
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-2")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-1")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-CANARY-2")
     again = pickle.loads(data)  # noqa: S301
-    assert [target.key.reveal() for target in again.targets] == ["sk-1", "sk-2"]
+    assert [target.key.reveal() for target in again.targets] == ["sk-CANARY-1", "sk-CANARY-2"]
 
 
 def test_a_process_wide_default_that_makes_no_sense_is_refused_at_once() -> None:

@@ -58,13 +58,14 @@ def test_a_key_of_the_environment_does_not_go_elsewhere_with_it(monkeypatch: pyt
 @pytest.mark.parametrize(
     "fallback", ["ollama/b", {"model": "ollama/b"}, {"provider": "ollama", "model": "b"}, LLMConfig(model="ollama/b")]
 )
+@pytest.mark.usefixtures("no_keys")
 def test_a_fallback_with_a_name_inherits_what_belongs_to_the_call_alone(fallback: Any) -> None:
     client = LLMClient(
         "openai/gpt-4o",
         api_key=KEY,
         base_url="https://gateway.example",
-        default_headers={"x-team": KEY},
-        extra_body={"user": KEY},
+        default_headers={"x-team": "CANARY"},
+        extra_body={"user": "CANARY"},
         allow_http=True,
         verify_ssl=False,
         temperature=0.5,
@@ -106,6 +107,7 @@ def test_a_wrapped_model_object_is_a_target_with_its_own_abilities() -> None:
     assert (target.features, target.context_window) == (model.features, 4096)
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_a_call_cannot_put_a_model_in_place_of_a_model_object() -> None:
     client = LLMClient("openai/gpt-4o", fallbacks=[Foreign()], skip_unconfigured=True)
     with pytest.raises(ConfigurationError, match="framework's own model"):
@@ -115,6 +117,7 @@ def test_a_call_cannot_put_a_model_in_place_of_a_model_object() -> None:
 # What is missing
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_a_target_without_its_key_can_be_left_out(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "unified_llm"):
         client = LLMClient("openai/gpt-5-mini", fallbacks=["mlx/demo"], skip_unconfigured=True)
@@ -130,6 +133,7 @@ def test_a_wrong_target_is_not_left_out() -> None:
         LLMClient("mlx/demo", fallbacks=[{"model": "openai/x", "api_key": "k\n"}], skip_unconfigured=True)
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_somebody_must_be_left() -> None:
     with pytest.raises(ConfigurationError, match=r"No target is left\. OpenAI needs a key"):
         LLMClient("openai/gpt-5-mini", skip_unconfigured=True)
@@ -174,6 +178,7 @@ def test_a_model_of_the_same_provider_takes_everything_over() -> None:
         assert target.key == first.api_key
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_a_model_of_another_provider_takes_neither_key_nor_address_along() -> None:
     first = LLMConfig(
         model="openai/gpt-4o", api_key=KEY, base_url="https://gateway.example", extra_body={"u": 1}, temperature=0.5

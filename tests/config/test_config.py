@@ -15,6 +15,8 @@ from unified_llm.exceptions import ConfigurationError
 from unified_llm.secret import LeftOut, Secret
 
 KEY = "sk-CANARY-0123456789"
+# A key where none belongs: it stands in our variables as in those of the caller, and must be in no message.
+MISPLACED = "sk-MISPLACED-0123456789"
 
 
 def test_nothing_but_a_model_is_needed_and_not_even_that() -> None:
@@ -51,7 +53,9 @@ def test_a_key_is_hidden_whatever_it_came_in(key: Any) -> None:
 
 
 def test_headers_and_bodies_are_in_no_repr() -> None:
-    config = LLMConfig(default_headers={"x-gateway-key": KEY}, extra_body={"user": KEY}, fallbacks=[{"api_key": KEY}])
+    config = LLMConfig(
+        default_headers={"x-gateway-key": KEY}, extra_body={"user": "CANARY"}, fallbacks=[{"api_key": KEY}]
+    )
     assert "CANARY" not in repr(config)
 
 
@@ -63,45 +67,45 @@ def test_a_configuration_cannot_be_changed() -> None:
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"timeout": 0}, "timeout must be greater than 0"),
     ({"timeout": -1}, "timeout must be greater than 0"),
-    ({"timeout": KEY}, "timeout must be a number"),
-    ({"timeout": [KEY]}, "timeout must be a number"),
+    ({"timeout": MISPLACED}, "timeout must be a number"),
+    ({"timeout": [MISPLACED]}, "timeout must be a number"),
     ({"timeout": True}, "timeout has a wrong value or type"),
     ({"timeout": float("nan")}, "timeout must be a finite number"),
     ({"timeout": float("inf")}, "timeout must be a finite number"),
     ({"request_timeout": 0}, "timeout must be greater than 0"),
     ({"max_retries": -1}, "max_retries must be at least 0"),
     ({"max_retries": 1.5}, "max_retries must be a whole number"),
-    ({"max_retries": KEY}, "max_retries must be a whole number"),
+    ({"max_retries": MISPLACED}, "max_retries must be a whole number"),
     ({"retry_exponential_base": 0.5}, "retry_exponential_base must be at least 1"),
     ({"retry_delay": None}, "retry_delay must be a number"),
     ({"cache_ttl": -1}, "cache_ttl must be at least 0"),
     ({"max_tokens": 0}, "max_tokens must be greater than 0"),
     ({"temperature": float("inf")}, "temperature must be a finite number"),
-    ({"temperature": KEY}, "temperature must be a number"),
+    ({"temperature": MISPLACED}, "temperature must be a number"),
     ({"stop": 5}, "stop has a wrong value or type"),
     ({"model": 5}, "model must be a string"),
-    ({"provider": [KEY]}, "provider must be a string"),
+    ({"provider": [MISPLACED]}, "provider must be a string"),
     ({"base_url": 5}, "base_url must be a string"),
-    ({"base_url": KEY}, "base_url= must begin with https://"),
-    ({"allow_http": KEY}, "allow_http must be True or False"),
-    ({"default_headers": KEY}, "default_headers must be a mapping"),
-    ({"extra_body": KEY}, "extra_body must be a mapping"),
+    ({"base_url": MISPLACED}, "base_url= must begin with https://"),
+    ({"allow_http": MISPLACED}, "allow_http must be True or False"),
+    ({"default_headers": MISPLACED}, "default_headers must be a mapping"),
+    ({"extra_body": MISPLACED}, "extra_body must be a mapping"),
     ({"breaker": 5}, "breaker"),
-    ({"breaker": {"failures": KEY}}, "breaker.*must be a whole number"),
+    ({"breaker": {"failures": MISPLACED}}, "breaker.*must be a whole number"),
     ({"breaker": {"failures": 0}}, r"BreakerConfig\.failures must be a number greater than 0"),
-    ({"breaker": {"colour": KEY}}, "breaker"),
-    ({"verify_ssl": [KEY]}, "verify_ssl"),
+    ({"breaker": {"colour": MISPLACED}}, "breaker"),
+    ({"verify_ssl": [MISPLACED]}, "verify_ssl"),
     ({"fallbacks": "mlx/demo"}, "fallbacks is a list"),
-    ({"fallbacks": {"model": KEY}}, "fallbacks is a list"),
+    ({"fallbacks": {"model": MISPLACED}}, "fallbacks is a list"),
     ({"fallbacks": 5}, "fallbacks is a list"),
     ({"fallbacks": [{"modle": "x"}]}, "did you mean 'model'"),
     ({"fallbacks": [{"api_key": KEY + "\n"}]}, "The key from api_key= has white space"),
     ({"modle": "openai/x"}, "LLMConfig has no field 'modle': did you mean 'model'"),
-    ({"base_ur": KEY}, "did you mean 'base_url'"),
+    ({"base_ur": MISPLACED}, "did you mean 'base_url'"),
     ({"top_k": 5}, "no field 'top_k'"),
     ({"zzz": 5}, "go into extra_body="),
-    ({KEY: 5}, "LLMConfig has no field that name"),
-    ({"timeout": KEY, "max_tokens": KEY}, "timeout must be a number; max_tokens must be a whole number"),
+    ({MISPLACED: 5}, "LLMConfig has no field that name"),
+    ({"timeout": MISPLACED, "max_tokens": MISPLACED}, "timeout must be a number; max_tokens must be a whole number"),
 ]
 
 
@@ -130,7 +134,7 @@ def test_pydantics_own_ways_in_are_no_way_around(way: str) -> None:
 @pytest.mark.case(66)
 def test_headers_that_frame_or_authorise_a_message_are_ours(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"(?i)default_headers must not set {name}"):
-        LLMConfig(default_headers={name: KEY})
+        LLMConfig(default_headers={name: MISPLACED})
 
 
 @pytest.mark.parametrize("name", ["", " ", "X\r\nEvil: CANARY", "authorization ", "a b", "a:b", "é", "x\x00", 5])
@@ -184,6 +188,7 @@ def test_a_pickle_holds_no_key() -> None:
     assert pickle.loads(pickle.dumps(LLMConfig(model="openai/x"))).api_key is None  # noqa: S301
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_a_key_that_was_left_out_says_so() -> None:
     assert repr(LeftOut.KEY) == "<key left out of the pickle>"
     again = pickle.loads(pickle.dumps(LLMConfig(model="ollama/x", api_key=KEY)))  # noqa: S301

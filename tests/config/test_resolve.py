@@ -149,14 +149,16 @@ def test_an_address_from_the_variable_of_the_provider_counts_as_its_own(monkeypa
         ("https://ollama.example/v1/", "https://ollama.example/v1"),
     ],
 )
+@pytest.mark.usefixtures("no_keys")
 def test_ollama_is_addressed_as_it_addresses_itself(monkeypatch: pytest.MonkeyPatch, text: str, base_url: str) -> None:
     monkeypatch.setenv("OLLAMA_HOST", text)
     assert only("ollama/llama2").base_url == base_url
 
 
 @pytest.mark.case(64)
+@pytest.mark.usefixtures("no_keys")
 def test_a_file_in_the_working_directory_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\nOPENAI_BASE_URL=https://evil.example\n")
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-of-a-file\nOPENAI_BASE_URL=https://evil.example\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match="OpenAI needs a key"):
         LLMClient("openai/gpt-5-mini")
@@ -170,6 +172,7 @@ def test_a_file_in_the_working_directory_is_not_read(monkeypatch: pytest.MonkeyP
         ({"base_url": "http://models.example"}, "so every prompt could be read"),
     ],
 )
+@pytest.mark.usefixtures("no_keys")
 def test_plain_http_has_to_be_a_decision(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         LLMClient("openai-compatible/m", **fields)

@@ -41,7 +41,7 @@ def test_configure_goes_before_the_environment_until_it_is_taken_back(monkeypatc
         ("timeout", float("nan"), "must be a number"),
         ("timeout", float("inf"), "must be a number"),
         ("timeout", True, "must be a number"),
-        ("timeout", "sk-CANARY", "must be a number"),
+        ("timeout", "sk-MISPLACED", "must be a number"),
         ("max_retries", -1, "0 or greater"),
         ("max_retries", 1.5, "whole number"),
         ("retry_delay", [1], "must be a number"),
@@ -51,7 +51,7 @@ def test_a_default_that_makes_no_sense_is_refused(name: str, value: Any, said: s
     with pytest.raises(ConfigurationError, match=said) as refused:
         configure(**{name: value})
     assert f"configure({name}=...)" in str(refused.value)
-    assert "CANARY" not in str(refused.value)
+    assert "MISPLACED" not in str(refused.value)
     assert default(name) is None
 
 
@@ -71,7 +71,7 @@ def test_one_wrong_default_leaves_the_others_unset() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("TIMEOUT", "sk-CANARY", "must hold a number"),
+        ("TIMEOUT", "sk-MISPLACED", "must hold a number"),
         ("TIMEOUT", "nan", "must be a number"),
         ("TIMEOUT", "0", "greater than 0 seconds"),
         ("TIMEOUT", " ", "must hold a number"),
@@ -87,7 +87,7 @@ def test_a_variable_that_holds_nonsense_is_named_and_not_repeated(
     with pytest.raises(ConfigurationError, match=said) as refused:
         default(name.lower())
     assert f"UNIFIED_LLM_{name}" in str(refused.value)
-    assert "CANARY" not in str(refused.value)
+    assert "MISPLACED" not in str(refused.value)
 
 
 def test_defaults_reach_targets_made_afterwards_and_explicit_fields_win(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,11 +143,11 @@ def test_stop_is_taken_as_one_text_and_under_anthropics_name() -> None:
 
 @pytest.mark.parametrize("name", ["api_key", "base_url", "default_headers", "fallbacks"])
 def test_what_belongs_to_the_constructor_is_refused_with_a_call_rather_than_sent_in_its_body(name: str) -> None:
-    options: Any = {name: KEY}
+    options: Any = {name: "sk-misplaced-0123456789"}
     with World({PRIMARY: [say("Hi")]}).running() as world, pytest.raises(ValidationError, match=name) as caught:
         model().invoke("Hi", **options)
     assert world.asked == []
-    assert KEY not in str(caught.value)
+    assert "misplaced" not in str(caught.value)
 
 
 def test_a_call_may_have_a_deadline_of_its_own() -> None:
@@ -334,10 +334,10 @@ def test_settings_reach_the_targets() -> None:
         ({"temprature": 0}, "temperature"),
         ({"model": "opnai/gpt-5"}, "openai"),
         ({"model": ""}, "provider/model"),
-        ({"temperature": "sk-canary-hot"}, "temperature"),
+        ({"temperature": "sk-misplaced-hot"}, "temperature"),
         ({"max_tokens": -1}, "max_tokens"),
         ({"api_key": "sk-canary with space"}, "space"),
-        ({"base_url": "ftp://sk-canary@host"}, "base_url"),
+        ({"base_url": "ftp://sk-misplaced@host"}, "base_url"),
         ({"deadline": 0}, "deadline"),
         ({"hedge_after": 0}, "hedge_after must be greater than 0"),
         ({"failover_on": {"filters": True}}, "did you mean 'filter'"),
@@ -346,22 +346,25 @@ def test_settings_reach_the_targets() -> None:
         ({"fallbacks": "openai/gpt-5"}, "list"),
         ({"fallbacks": [42]}, "int"),
         ({"fallbacks": [{"modl": "openai/gpt-5"}]}, "model"),
-        ({"stream_usage": "sk-canary-maybe"}, "stream_usage"),
-        ({"max_tokens": "sk-canary"}, "max_tokens"),
+        ({"stream_usage": "sk-misplaced-maybe"}, "stream_usage"),
+        ({"max_tokens": "sk-misplaced"}, "max_tokens"),
     ],
 )
 def test_bad_settings_are_found_at_construction_and_no_value_is_repeated(fields: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said) as caught:
         model(**fields)
     assert "canary" not in str(caught.value)
+    assert "misplaced" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_a_missing_key_is_found_at_construction_and_named() -> None:
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
         ChatUnified(model=PRIMARY)
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_with_skip_unconfigured_the_rest_of_the_chain_is_used(caplog: pytest.LogCaptureFixture) -> None:
     llm = ChatUnified(model=PRIMARY, fallbacks=["ollama/llama2"], skip_unconfigured=True)
     assert [target.name for target in llm.client.targets] == ["ollama/llama2"]

@@ -114,10 +114,10 @@ def test_a_field_can_be_left_to_the_configuration_of_a_run() -> None:
 def test_a_dump_holds_no_key_and_loads_again_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     llm = model(
         fallbacks=[
-            {"model": SECOND, "api_key": KEY, "temperature": 0.5, "default_headers": {"x-other": KEY}},
+            {"model": SECOND, "api_key": KEY, "temperature": 0.5, "default_headers": {"x-other-key": KEY}},
             "ollama/llama2",
         ],
-        default_headers={"x-other": KEY},
+        default_headers={"x-other-key": KEY},
         breaker=BreakerConfig(failures=2),
         verify_ssl=False,
     )
@@ -169,6 +169,7 @@ def test_a_key_is_in_no_repr_trace_dump_pickle_or_cache_key() -> None:
 # Pickles
 
 
+@pytest.mark.usefixtures("no_keys")
 def test_a_pickled_copy_looks_for_its_key_in_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     llm = model(
         fallbacks=["ollama/llama2", FakeListChatModel(responses=["Hi"])],

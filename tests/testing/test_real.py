@@ -17,7 +17,7 @@ from unified_llm.testing import outage
 from unified_llm.testing.clock import Clock
 from unified_llm.testing.real import AsyncReal, Real
 
-LLAMA = "ollama/llama2"
+LLAMA = "llamacpp/llama2"
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
 
 WHOLE = {"choices": [{"message": {"content": "Hello from the network"}, "finish_reason": "stop"}]}

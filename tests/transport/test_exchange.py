@@ -590,9 +590,10 @@ def test_the_key_is_in_no_log_not_even_in_those_of_the_http_code(
     network.plays(HI)
     network.plays(b"")
     asked(call, transport, network)
-    asked(call, transport, network, url=f"{URL}?key={CANARY}")
+    asked(call, transport, network, url=f"{URL}?key=sk-misplaced")
     assert "httpcore" in {record.name.split(".")[0] for record in caplog.records}
     assert CANARY not in caplog.text
+    assert "misplaced" not in caplog.text
     assert "hello" not in caplog.text
 
 

@@ -19,7 +19,7 @@ from unified_llm.config import LLMConfig, refuse_unknown
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain.errors import translated
 from unified_llm.langchain.names import ALIASES, wrap
-from unified_llm.secret import Secret
+from unified_llm.secret import Secret, covered, may_be_a_key
 from unified_llm.target import BreakerConfig
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ Link: TypeAlias = str | LLMConfig | Runnable[Any, Any]
 
 # What copies have in common with their original: it belongs to the process, or cannot be copied at all.
 _SHARED: Final = ("fallbacks", "on_attempt", "verify_ssl", "callbacks", "cache", "rate_limiter")
-# Header names that suggest a key. (LLMConfig refuses Authorization.)
-_KEYISH: Final = ("key", "token", "secret", "auth", "cookie")
 
 
 def read_links(fallbacks: Any) -> tuple[Link, ...]:
@@ -144,9 +142,12 @@ class Chain(BaseModel):
             if model is not None:
                 fields["model"] = model
             fields = {ALIASES.get(name, name): value for name, value in fields.items()}
-            refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
             if isinstance(fields.get("api_key"), Secret):
-                fields["api_key"] = fields["api_key"].reveal()
+                fields["api_key"] = SecretStr(fields["api_key"].reveal())
+            elif isinstance(fields.get("api_key"), str):  # whatever else is wrong, the traceback must not show it
+                fields["api_key"] = SecretStr(fields["api_key"])
+            fields["fallbacks"] = covered(fields.get("fallbacks", ()))
+            refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
             try:
                 super().__init__(**fields)
             except pydantic.ValidationError as problem:
@@ -303,13 +304,9 @@ class Chain(BaseModel):
         if isinstance(fields["verify_ssl"], SSLContext):
             fields["verify_ssl"] = True
         if headers := fields["default_headers"]:
-            fields["default_headers"] = {name: headers[name] for name in headers if not _is_keyish(name)}
+            fields["default_headers"] = {name: headers[name] for name in headers if not may_be_a_key(name)}
         private = {**(state["__pydantic_private__"] or {}), "_client": None}
         return {**state, "__dict__": fields, "__pydantic_private__": private}
-
-
-def _is_keyish(name: str) -> bool:
-    return any(word in name.lower() for word in _KEYISH)
 
 
 def _explain(fields: Mapping[str, Any], problem: pydantic.ValidationError) -> NoReturn:
