@@ -1,12 +1,15 @@
-"""Writes docs/providers.md from the provider table: run it after changing a row."""  # noqa: INP001 - a script
+"""Writes docs/providers.md from the provider table and the marks of tests: run it after changing a row."""  # noqa: INP001 - a script
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from unified_llm.providers.table import ALIASES, ROWS, Row
 
 PAGE = Path(__file__).with_name("providers.md")
+TESTS = PAGE.parent.parent / "integration_tests"
 
 _HEAD = """\
 # Providers
@@ -22,14 +25,30 @@ _COLUMNS = (
     ("JSON", "json_object"),
     ("JSON schema", "json_schema"),
     ("images", "images"),
+    ("audio", "audio"),
+    ("files", "files"),
+    ("`n`", "n"),
+    ("text completion", "as_text"),
     ("embeddings", "embeddings"),
+    ("ranking", "rerank"),
+    ("token count", "count_tokens"),
     ("model list", "models"),
 )
+_PROOFS = """
+## Tested against what
+
+Beside the recorded exchanges that every row is held to (`tests/wire/`), the client talks to these in
+`make integration`: real servers where one can run on a test machine, or a strict fake that refuses what the API would
+refuse, and to which the provider's own SDK talks as well; what both sent and read is then compared. This table is
+written from the marks of those tests.
+
+"""
 _CAPABILITIES = """
 ## What they can do
 
 What the endpoint can do with a model that has the ability; `models.py` knows of models that have less or more. A
-request that needs what a target lacks is never sent to it.
+request that needs what a target lacks is never sent to it, but for JSON, which is brought about in another way
+([failover.md](failover.md#order)).
 
 """
 _NOTES = """
@@ -48,7 +67,34 @@ def render() -> str:
     can = [["provider", *(title for title, _ in _COLUMNS)], ["---"] * (len(_COLUMNS) + 1)]
     can += [[f"`{row.name}`", *("yes" if each in row.features else "" for _, each in _COLUMNS)] for row in ROWS]
     notes = [f"- **{row.title}**: {row.note}" for row in ROWS if row.note]
-    return _HEAD + _table(where) + _CAPABILITIES + _table(can) + _NOTES + "\n".join(notes) + "\n"
+    proved = [["provider", "against", "what"], ["---"] * 3]
+    proved += [
+        [f"`{name}`", against, ", ".join(sorted(features))] for (name, against), features in sorted(proofs().items())
+    ]
+    page = _HEAD + _table(where) + _CAPABILITIES + _table(can) + _PROOFS + _table(proved)
+    return page + _NOTES + "\n".join(notes) + "\n"
+
+
+def proofs() -> Mapping[tuple[str, str], set[str]]:
+    """What the integration tests say they show: features by provider, and by what it was tested against."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for path in sorted(TESTS.rglob("test_*.py")):
+        for provider, features, against in _marks(ast.parse(path.read_text(encoding="utf-8"))):
+            found.setdefault((provider, against), set()).update(features)
+    return found
+
+
+def _marks(tree: ast.Module) -> Iterator[tuple[str, list[str], str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(ast.Attribute(attr="proves"), [provider, *features], [ast.keyword("against", against)]):
+                yield (
+                    ast.literal_eval(provider),
+                    [ast.literal_eval(each) for each in features],
+                    ast.literal_eval(against),
+                )
+            case _:
+                pass
 
 
 def _name(row: Row, aliases: dict[str, str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+from unified_llm.providers import table
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -12,3 +14,20 @@ def test_the_page_about_providers_is_up_to_date() -> None:
     generator = runpy.run_path(str(DOCS / "generate_providers.py"))
     written = (DOCS / "providers.md").read_text(encoding="utf-8")
     assert written == generator["render"](), "run: python docs/generate_providers.py"
+
+
+# What a mark may say that a test shows.
+FEATURES = {
+    "audio", "caching", "chat", "citations", "completion", "count_tokens", "embeddings", "errors", "files", "images",
+    "logprobs", "model_info", "models", "n", "reasoning", "rerank", "schema", "stream", "tools",
+}  # fmt: skip
+
+
+def test_what_was_proved_is_told_of_providers_and_features_that_there_are() -> None:
+    proofs = runpy.run_path(str(DOCS / "generate_providers.py"))["proofs"]()
+    assert proofs
+    for (name, against), features in proofs.items():
+        assert table.row(name).name == name
+        assert features <= FEATURES, name
+        assert features, name
+        assert against
