@@ -1,7 +1,7 @@
 """llama.cpp's own HTTP server on 127.0.0.1, over a random model of half a megabyte that is written on the spot.
 
 What it says means nothing, but its protocol, its errors, its JSON grammar and its deaths are real. It runs in a
-process of its own, so that a test can kill it: ``python llamacpp.py MODEL CONTEXT KEY`` is that process.
+process of its own, so that a test can kill it: ``python llamacpp.py MODEL CONTEXT KIND SLOTS`` is that process.
 """
 
 from __future__ import annotations
@@ -101,16 +101,18 @@ class LlamaServer:
         model: The file to serve.
         context: Tokens for the prompt and the answer together.
         embedding: Serve embeddings, in place of chat.
+        slots: How many answers it can give at once.
     """
 
     model: Path
     context: int = 4096
     embedding: bool = False
+    slots: int = 1
     base_url: str = field(default="", init=False)
 
     def __enter__(self) -> Self:
         kind = "embedding" if self.embedding else "chat"
-        command = [sys.executable, __file__, str(self.model), str(self.context), kind]
+        command = [sys.executable, __file__, str(self.model), str(self.context), kind, str(self.slots)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         # Loading takes a fraction of a second; a process that hangs is killed, which ends the reading below.
         with_patience = threading.Timer(60, self._process.kill)
@@ -135,7 +137,7 @@ class LlamaServer:
             self._process.stdout.close()
 
 
-def main(model: str, context: str, kind: str) -> None:
+def main(model: str, context: str, kind: str, slots: str) -> None:
     """Serve until killed."""
     import xllamacpp
 
@@ -144,7 +146,7 @@ def main(model: str, context: str, kind: str) -> None:
     params.model_alias = {MODEL}
     params.api_keys = [KEY]
     params.n_ctx = int(context)
-    params.n_parallel = 1
+    params.n_parallel = int(slots)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.port = 0
     params.use_jinja = True

@@ -25,6 +25,7 @@ from integration_tests.upstream_schema import (
     NamedChoice,
     ObjectFormat,
     SchemaFormat,
+    System,
     TextPart,
     Tool,
     ToolResult,
@@ -33,6 +34,7 @@ from integration_tests.upstream_schema import (
 
 JSON = dict[str, Any]
 DIMENSIONS = 16
+_OFFERED = re.compile(r"> Tool Name: (?P<name>\S+)$.*?^Tool Args: (?P<schema>\{.*?\})$", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
 
 
@@ -57,7 +59,7 @@ def answer(body: ChatBody) -> Answer:
         case ObjectFormat():
             names = _QUOTED.findall(_last_text(body)) or ["answer"]
             return Answer(json.dumps({name: f"a {name}" for name in names}, ensure_ascii=False))
-    return _speak(body)
+    return _reason(body) or _speak(body)
 
 
 def _wanted_tools(body: ChatBody) -> list[Tool]:
@@ -102,6 +104,19 @@ def _last_text(body: ChatBody) -> str:
             case FilePart():
                 words.append(f"[{part.file.filename}]")
     return " ".join(words)
+
+
+def _reason(body: ChatBody) -> Answer | None:
+    """A step of an agent whose tools are described in words, as ReAct has it (arxiv.org/abs/2210.03629)."""
+    told = next((each.content for each in body.messages if isinstance(each, System)), None)
+    offered = _OFFERED.search(told) if isinstance(told, str) else None
+    if offered is None:
+        return None
+    said = _last_text(body)
+    if said.startswith("Observation: "):
+        return Answer(f"Thought: I can answer now.\nAnswer: It says: {said.removeprefix('Observation: ')}")
+    arguments = json.dumps(fill(json.loads(offered["schema"]), said))
+    return Answer(f"Thought: I need a tool.\nAction: {offered['name']}\nAction Input: {arguments}\n")
 
 
 def _speak(body: ChatBody) -> Answer:

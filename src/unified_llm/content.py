@@ -48,13 +48,17 @@ class AudioPart:
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A document, as bytes, by URL, or by the identifier of an earlier upload."""
+    """A document, as bytes, by URL, or by the identifier of an earlier upload.
+
+    ``cite`` asks for citations of it, where a provider does not give them unasked (Anthropic).
+    """
 
     data: bytes | None = field(default=None, repr=False)
     media_type: str = "application/pdf"
     filename: str | None = field(default=None, repr=False)
     url: str | None = field(default=None, repr=False)
     file_id: str | None = None
+    cite: bool = False
 
 
 @dataclass(frozen=True, slots=True)

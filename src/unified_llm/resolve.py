@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from unified_llm import secret, settings, url
+from unified_llm import settings, url
 from unified_llm.config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.exchange import ForeignModel
 from unified_llm.providers import table
 from unified_llm.providers.table import Row
 from unified_llm.secret import LeftOut, Secret
-from unified_llm.target import Feature, Retry, Target, Timing
+from unified_llm.target import Feature, Quirks, Retry, Target, Timing
 
 Link: TypeAlias = LLMConfig | ForeignModel
 """One link of a chain: a target to resolve, or a framework's own model."""
@@ -30,6 +31,7 @@ _REASONING: Final = 180.0
 _WHOLE: Final = 60.0
 _WHOLE_SLOW: Final = 300.0
 _LONGEST_MODEL: Final = 256
+_TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 _log = logging.getLogger("unified_llm")
 
@@ -134,7 +136,7 @@ def _resolve(link: Link) -> Resolved:
         )
         return Resolved(target, None)
     row, model = _place(link)
-    facts = table.facts(row, model)
+    facts = table.facts(row, model, link.api)
     place = _address(link, row)
     key = _key(link, row, place)
     if place.base_url:
@@ -143,18 +145,21 @@ def _resolve(link: Link) -> Resolved:
         )
     if row.wire == "mlx":
         _check_mlx(model)
+    own = _own(row, model) if row.own else None
     target = Target(
         provider=row.name,
         model=model,
-        wire=_wire(link, row, facts.wire),
+        wire=facts.wire,
         base_url=place.base_url,
         key=key,
         headers={**row.headers, **link.default_headers},
         extra_body=link.extra_body,
         features=_mlx_features(model) if row.wire == "mlx" else facts.features,
-        quirks=facts.quirks,
-        context_window=facts.context_window,
+        quirks=_quirks(facts.quirks, key, row),
+        context_window=own.context_window if own else facts.context_window,
         max_output=facts.max_output,
+        reasoning=facts.reasoning,
+        api_version=link.api_version or _environment(row.version_env),
         timing=_timing(link, row, reasoning=facts.reasoning),
         retry=_retry(link),
         breaker=link.breaker,
@@ -162,8 +167,16 @@ def _resolve(link: Link) -> Resolved:
         verify=link.verify_ssl,
         defaults={name: value for name in DEFAULT_FIELDS if (value := getattr(link, name)) not in (None, ())},
         space=link.space,
+        foreign=own,
     )
     return Resolved(target, link)
+
+
+def _own(row: Row, model: str) -> ForeignModel:
+    """A provider object of the user's."""
+    from unified_llm.foreign.own import OwnModel
+
+    return OwnModel(row, model)
 
 
 def _place(config: LLMConfig) -> tuple[Row, str]:
@@ -202,7 +215,7 @@ def _address(config: LLMConfig, row: Row) -> _Address:
         if text := os.environ.get(variable, "").strip():
             text = _with_scheme(text, row)
             return _Address(url.normalise(text, source=variable, version=row.version), variable, own_host=True)
-    if not row.base_url and row.wire != "mlx":
+    if not row.base_url and row.wire not in {"mlx", "own"}:
         names = f" or set {row.base_url_env[0]}" if row.base_url_env else ""
         raise UnconfiguredError(f"{row.title} needs an address: pass base_url={names}.")
     return _Address(row.base_url, "the provider table", own_host=True)
@@ -223,9 +236,9 @@ def _with_scheme(text: str, row: Row) -> str:
 def _key(config: LLMConfig, row: Row, place: _Address) -> Secret | None:
     if isinstance(config.api_key, Secret):
         return config.api_key
-    variable = next((name for name in row.key_env if os.environ.get(name)), None)
+    variable = next((name for name in (*row.token_env, *row.key_env) if os.environ.get(name)), None)
     if variable and place.own_host:
-        return Secret(os.environ[variable], f"the environment variable {variable}")
+        return Secret(os.environ[variable], _from_environment(variable))
     if config.api_key is LeftOut.KEY:
         known = f"set {row.key_env[0]} in this process, or " if row.key_env and place.own_host else ""
         raise UnconfiguredError(f"The key of {row.title} was left out of the pickle: {known}pass api_key= again.")
@@ -241,13 +254,26 @@ def _key(config: LLMConfig, row: Row, place: _Address) -> Secret | None:
     raise UnconfiguredError(f"{row.title} needs a key: {known}pass api_key=.")
 
 
-def _wire(config: LLMConfig, row: Row, usual: str) -> str:
-    if config.api is None:
-        return usual
-    if config.api not in row.apis:
-        known = ", ".join(row.apis) or "none"
-        raise ConfigurationError(f"{row.title} has no api {secret.quoted(config.api)}; to choose from: {known}.")
-    return row.apis[config.api]
+def _quirks(quirks: Quirks, key: Secret | None, row: Row) -> Quirks:
+    """A token goes as ``Authorization: Bearer``, whatever header a key would go in."""
+    if key is None or not row.token_env or not _is_token(key, row):
+        return quirks
+    bearer = quirks.copy()
+    bearer.pop("key_header", None)
+    return bearer
+
+
+def _is_token(key: Secret, row: Row) -> bool:
+    # A signed token is three words of base64 with dots between (RFC 7519); a key has no dot in it.
+    return key.source in map(_from_environment, row.token_env) or bool(_TOKEN.fullmatch(key.reveal()))
+
+
+def _environment(variables: Sequence[str]) -> str | None:
+    return next((text for name in variables if (text := os.environ.get(name, "").strip())), None)
+
+
+def _from_environment(variable: str) -> str:
+    return f"the environment variable {variable}"
 
 
 def _timing(config: LLMConfig, row: Row, *, reasoning: bool) -> Timing:

@@ -114,9 +114,12 @@ class SSESplitter:
 
 
 def _event(block: bytes) -> ServerSentEvent | None:
-    """The event of these lines; None without a ``data`` line (comments, a lone ``retry``)."""
+    """The event of these lines; None without a ``data`` line (comments, a lone ``retry``) or bare JSON."""
     if block.startswith(b"data: ") and b"\n" not in block:  # nearly every event of nearly every provider
         return ServerSentEvent(block[6:].decode(errors="replace"))
+    if block.startswith((b"{", b"[")):  # no field, but how Google says in mid-stream that it gives up
+        bare = block.decode(errors="replace")
+        return ServerSentEvent(bare) if _whole(bare) else None
     if b"data" not in block:
         return None
     data: list[bytes] = []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from unified_llm.exceptions import ConfigurationError
+from unified_llm.outcome import FailureKind
 from unified_llm.secret import Secret
 
 Feature = Literal[
@@ -25,9 +26,10 @@ class Quirks(TypedDict, total=False):
     rename: Request fields under another name (``{"max_tokens": "max_completion_tokens"}``); ``messages.reasoning``
         names the field in which it wants the reasoning of earlier tool turns back.
     drop: Request fields that it refuses; ``messages.name`` leaves out speakers' names, ``tool_choice.function`` turns
-        the choice of one tool into ``required`` with that tool alone.
+        the choice of one tool into ``required`` with that tool alone; ``tool_choice.none`` leaves out the tools where
+        none may be called.
     key_header: The header that carries the key, in place of ``Authorization: Bearer``.
-    quota_codes: Error codes that mean an empty purse rather than a rate limit.
+    codes: What error codes of its own mean, and HTTP statuses ("412") that mean something else there.
     context_status: The HTTP status that means a context overflow, where it is not 400 (Together: 403).
     filter_status: The HTTP status that means moderation (OpenRouter: 403).
     reasoning_apart: Reasoning tokens are not included in its completion tokens (xAI).
@@ -35,18 +37,48 @@ class Quirks(TypedDict, total=False):
         are, where others would be shortened to OpenAI's limit of 40.
     usage_always: It refuses ``stream_options`` and sends usage without being asked.
     models_path: The path of its model list, where it is not ``/models``; empty where it has none.
+    models_whole: It describes a single model in that list alone.
+    text_path: The path of text completion, where it is not ``/completions``.
+    send: Fields that every chat request has, unless the user says otherwise.
+    drop_reasoning: Request fields that it refuses while it reasons, which is unless ``reasoning_effort`` is ``none``.
+    reasons_unasked: It reasons if ``reasoning_effort`` is not sent at all.
+    thinking: It has no effort ``none``, but a field ``thinking`` that turns reasoning off and on: with an effort
+        besides (``level``), or alone (``switch``).
+    efforts: Other names for values of ``reasoning_effort``.
+    reasoning_filler: What stands for reasoning that is wanted back (see ``rename``) and that a turn does not have.
+    reasoning_details: It wants the parts of its reasoning back as they came, in ``reasoning_details``.
+    logprobs_count: Its ``logprobs`` is the number of alternatives (Together).
+    thinks: How a model of Anthropic's is told how hard to think: by a ``budget`` of tokens, or by an effort. Of the
+        latter, one thinks when ``asked``, and others unless they are told ``disabled`` or ``between_tools``, or
+        ``always``. Without it both are sent, for servers that have models of many makers.
+    closed_schemas: A JSON schema must list every property that an object may have.
+    turns: ``alternating``: system messages come first, then the user and the model take turns (Perplexity);
+        ``closed``: the model has the word after the results of tools, before the user (Mistral).
     """
 
     rename: Mapping[str, str]
     drop: frozenset[str]
     key_header: str
-    quota_codes: frozenset[str]
+    codes: Mapping[str, FailureKind]
     context_status: int
     filter_status: int
     reasoning_apart: bool
     tool_id_length: int
     usage_always: bool
     models_path: str
+    models_whole: bool
+    text_path: str
+    send: Mapping[str, Any]
+    drop_reasoning: frozenset[str]
+    reasons_unasked: bool
+    thinking: Literal["level", "switch"]
+    efforts: Mapping[str, str]
+    reasoning_filler: str
+    reasoning_details: bool
+    logprobs_count: bool
+    thinks: Literal["budget", "asked", "disabled", "between_tools", "always"]
+    closed_schemas: bool
+    turns: Literal["alternating", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +162,8 @@ class Target:
         quirks: Where it differs from its format.
         context_window: Tokens, where known.
         max_output: The most tokens that its answer can have, where known.
+        reasoning: It is known to think before it answers.
+        api_version: The version of its API, where the user chooses one (Azure).
         timing: Limits of an attempt.
         retry: Retries.
         breaker: When to leave it alone.
@@ -151,6 +185,8 @@ class Target:
     quirks: Quirks = field(default_factory=Quirks)
     context_window: int | None = None
     max_output: int | None = None
+    reasoning: bool = False
+    api_version: str | None = None
     timing: Timing = Timing()
     retry: Retry = Retry()
     breaker: BreakerConfig = BreakerConfig()

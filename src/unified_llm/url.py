@@ -16,7 +16,7 @@ from unified_llm.exceptions import ConfigurationError
 
 _VERSION: Final = re.compile(r"v\d+\w*")
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
-_ENDPOINTS: Final = ("/chat/completions", "/completions", "/embeddings", "/models", "/messages")
+_ENDPOINTS: Final = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models", "/messages")
 # Where clouds hand credentials to whoever asks, beside the link-local addresses (AWS over IPv6, Google, Alibaba).
 _METADATA: Final = frozenset(
     {"fd00:ec2::254", "metadata", "metadata.google.internal", "metadata.goog", "100.100.100.200"}
@@ -43,8 +43,16 @@ def normalise(text: str, *, source: str, version: str = "") -> str:
         if path.endswith(endpoint):
             raise ConfigurationError(f"The URL from {source} ends in {endpoint}: leave that off.")
     if not any(_VERSION.fullmatch(segment) for segment in path.split("/")):
-        path += version
+        # ``/openai`` of ``/openai/v1`` may be there already.
+        begun = next((start for start in _beginnings(version) if path.endswith(start)), "")
+        path += version.removeprefix(begun)
     return f"{parts.scheme}://{_host_and_port(parts)}{path}"
+
+
+def _beginnings(version: str) -> list[str]:
+    """The proper beginnings of a path, whole segments each: of ``/a/b/c`` they are ``/a/b`` and ``/a``."""
+    segments = version.split("/")
+    return ["/".join(segments[:end]) for end in range(len(segments) - 1, 1, -1)]
 
 
 def _host_and_port(parts: SplitResult) -> str:

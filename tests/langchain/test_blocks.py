@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unified_llm.content import AudioPart, FilePart, ImagePart, Part, TextPart
+from unified_llm.content import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain.blocks import read_content
 
@@ -21,7 +21,7 @@ PDF = FilePart(DATA, "application/pdf")
     ("block", "part"),
     [
         ("Hello", TextPart("Hello")),
-        ({"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral"}}, TextPart("Hello")),
+        ({"type": "text", "text": "Hello", "cache_control": None}, TextPart("Hello")),
         ({"text": "no type, as Bedrock writes it"}, TextPart("no type, as Bedrock writes it")),
         ({"type": "refusal", "refusal": "No."}, TextPart("No.")),
         ({"type": "text-plain", "text": "plain", "mime_type": "text/plain"}, TextPart("plain")),
@@ -55,6 +55,14 @@ PDF = FilePart(DATA, "application/pdf")
         ({"type": "file", "file": {"file_id": "f-1", "filename": "a.pdf"}}, FilePart(filename="a.pdf", file_id="f-1")),
         ({"type": "file", "file": {"file_data": f"data:application/pdf;base64,{B64}"}}, PDF),
         ({"type": "document", "source": {"type": "text", "data": "a text"}}, TextPart("a text")),
+        (
+            {"type": "document", "source": {"type": "text", "data": "a text"}, "citations": {"enabled": True}},
+            FilePart(b"a text", "text/plain", cite=True),
+        ),
+        (
+            {"type": "document", "source": {"type": "base64", "data": B64}, "citations": {"enabled": True}},
+            FilePart(DATA, cite=True),
+        ),
         (
             {"type": "document", "title": "a.pdf", "source": {"type": "base64", "data": B64}},
             FilePart(DATA, filename="a.pdf"),
@@ -125,3 +133,22 @@ def test_texts_of_one_answer_are_joined_and_those_of_a_user_stay_apart() -> None
     two: list[Any] = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     assert read_content(two).flat(join=True) == "ab"
     assert read_content(two).flat() == (TextPart("a"), TextPart("b"))
+
+
+@pytest.mark.parametrize(
+    ("mark", "point"),
+    [
+        ({"cache_control": {"type": "ephemeral"}}, CachePoint()),
+        ({"cache_control": {"type": "ephemeral", "ttl": "1h"}}, CachePoint("1h")),
+        ({"extras": {"cache_control": {"type": "ephemeral"}}}, CachePoint()),
+    ],
+)
+def test_a_mark_for_the_cache_stands_after_what_may_be_cached(mark: dict[str, Any], point: CachePoint) -> None:
+    blocks: list[Any] = [{"type": "text", "text": "a", **mark}, {"type": "image", "base64": B64, **mark}, "b"]
+    image = ImagePart(data=DATA, media_type="image/png")
+    assert read_content(blocks).flat() == (TextPart("a"), point, image, point, TextPart("b"))
+
+
+def test_a_mark_on_an_empty_text_belongs_to_what_stands_before() -> None:
+    blocks: list[Any] = ["a", {"type": "text", "text": "", "cache_control": {"type": "ephemeral"}}]
+    assert read_content(blocks).flat() == (TextPart("a"), CachePoint())

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.providers.wire import calm, fixture, plain_target, target
+from unified_llm.asks import ModelRequest
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.codec import Ask
 from unified_llm.providers.openai_chat import CODEC
@@ -118,6 +119,16 @@ def test_what_is_no_object_is_malformed(body: Any) -> None:
 )
 def test_an_answer_that_says_nothing_is_empty(body: Any) -> None:
     assert decode(body) == Failure("empty")
+
+
+def test_what_is_left_of_several_answers_counts() -> None:
+    said = {"message": {"content": "Hi"}, "finish_reason": "stop"}
+    broken = {"message": {"content": "H"}, "finish_reason": "error"}
+    for choices in ([said, broken], [broken, said], [{}, "junk", said]):
+        answer = decode({"choices": choices, "usage": {"prompt_tokens": 1}}).value
+        assert (answer.content, answer.alternatives, answer.usage.prompt_tokens) == ("Hi", (), 1)
+    assert decode({"choices": [broken, {}]}).kind == "server"
+    assert decode({"choices": [said, said]}).value.alternatives[0].usage is None
 
 
 def test_nothing_after_the_limit_is_an_answer() -> None:
@@ -293,6 +304,22 @@ class TestModels:
     @pytest.mark.parametrize("body", [[], {"data": []}])
     def test_no_models_are_a_list_too(self, body: Any) -> None:
         assert decode(body, ask=ModelsRequest()).value == ((), None)
+
+    @pytest.mark.parametrize(
+        ("provider", "body", "kind"),
+        [
+            ("vllm", {"data": [{"id": "other"}]}, "model_not_found"),
+            ("vllm", {"data": 3}, "malformed"),
+            ("openai", {}, "malformed"),
+            ("openai", {"error": {"message": "x", "code": "model_not_found"}}, "model_not_found"),
+        ],
+    )
+    def test_a_model_that_is_not_described_is_a_failure(self, provider: str, body: Any, kind: str) -> None:
+        assert decode(body, target(provider), ModelRequest()).kind == kind
+
+    def test_a_description_may_be_wrapped(self) -> None:
+        described = decode({"data": {"id": "a", "max_context_length": 8}}, target("openai"), ModelRequest()).value
+        assert (described.id, described.context_window) == ("a", 8)
 
     def test_one_model_in_a_bare_list_is_no_error(self) -> None:
         models, _ = decode([{"id": "only"}], ask=ModelsRequest()).value

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from tests.providers.wire import CANARY, body_of, plain_target, target
+from unified_llm.asks import CountRequest, ModelRequest
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.messages import Message, ResponseFormat, Tool, ToolCall
+from unified_llm.outcome import Failure
+from unified_llm.providers import table
 from unified_llm.providers.openai_chat import CODEC
 from unified_llm.secret import Secret
 from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
@@ -41,6 +44,18 @@ def test_every_field_of_a_request_has_its_place() -> None:
 def test_top_logprobs_ask_for_logprobs_too() -> None:
     body = body_of(LLMRequest(HELLO, top_logprobs=3))
     assert (body["logprobs"], body["top_logprobs"]) == (True, 3)
+
+
+def test_together_is_told_how_many_alternatives() -> None:
+    asked: tuple[dict[str, Any], ...] = ({"top_logprobs": 3}, {"logprobs": True}, {"logprobs": False}, {})
+    sent = [body_of(LLMRequest(HELLO, **fields), target("together")).get("logprobs") for fields in asked]
+    assert sent == [3, 1, False, None]
+
+
+def test_several_answers_are_asked_for_unless_they_would_be_streamed() -> None:
+    assert body_of(LLMRequest(HELLO, n=3))["n"] == 3
+    assert "n" not in body_of(LLMRequest(HELLO, n=1))
+    assert "n" not in body_of(LLMRequest(HELLO, n=3, stream=True))
 
 
 def test_a_stream_asks_for_its_usage_and_for_events() -> None:
@@ -101,6 +116,43 @@ class TestReasoningModels:
         body = body_of(LLMRequest(HELLO, temperature=0.2, reasoning_effort="none"), target("openai", "gpt-5.2"))
         assert (body["temperature"], body["reasoning_effort"]) == (0.2, "none")
 
+    @pytest.mark.parametrize(
+        ("model", "effort", "kept"),
+        [
+            ("gpt-5.1", None, True),
+            ("gpt-5.2", "low", False),
+            ("gpt-5.4-mini", "none", True),
+            ("gpt-5.5", None, False),
+            ("gpt-5.6", "none", True),
+            ("gpt-6-sol", "high", False),
+        ],
+    )
+    def test_sampling_goes_with_an_effort_of_none_alone(self, model: str, effort: Any, kept: Any) -> None:
+        ask = LLMRequest(HELLO, temperature=0.2, top_p=0.5, logprobs=True, reasoning_effort=effort)
+        assert set(body_of(ask, target("openai", model))) >= {"temperature", "top_p", "logprobs"} or not kept
+        assert ("temperature" in body_of(ask, target("openai", model))) == kept
+
+    @pytest.mark.parametrize(
+        ("provider", "effort", "sent"),
+        [
+            ("deepseek", "none", {"thinking": {"type": "disabled"}}),
+            ("deepseek", "high", {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}),
+            ("zai", "none", {"thinking": {"type": "disabled"}}),
+            ("zai", "high", {"thinking": {"type": "enabled"}}),
+            ("openrouter", "max", {"reasoning_effort": "xhigh"}),
+            ("openrouter", "low", {"reasoning_effort": "low"}),
+            ("deepseek", None, {}),
+        ],
+    )
+    def test_the_effort_is_asked_for_in_the_provider_s_own_way(self, provider: str, effort: Any, sent: Any) -> None:
+        body = body_of(LLMRequest(HELLO, reasoning_effort=effort), target(provider))
+        assert {name: body[name] for name in ("thinking", "reasoning_effort") if name in body} == sent
+
+    def test_what_a_provider_wants_in_every_request_yields_to_the_user(self) -> None:
+        assert body_of(LLMRequest(HELLO), target("minimax"))["reasoning_split"] is True
+        ask = LLMRequest(HELLO, extra_body={"reasoning_split": False})
+        assert body_of(ask, target("minimax"))["reasoning_split"] is False
+
     def test_models_that_do_not_reason_get_no_effort(self) -> None:
         body = body_of(LLMRequest(HELLO, reasoning_effort="low", temperature=0.2), target("azure", "gpt-4o-mini"))
         assert "reasoning_effort" not in body
@@ -126,6 +178,11 @@ class TestTools:
     def test_choices_by_word_are_sent_as_they_are(self, choice: str) -> None:
         assert body_of(LLMRequest(HELLO, tools=(WEATHER,), tool_choice=choice))["tool_choice"] == choice
 
+    @pytest.mark.parametrize("builtin", [{"google_search": {}}, {"type": "web_search_20250305", "name": "web_search"}])
+    def test_tools_of_other_formats_are_refused(self, builtin: Any) -> None:
+        with pytest.raises(ValidationError, match="another provider"):
+            body_of(LLMRequest(HELLO, tools=(Tool("search", builtin=builtin),)))
+
     def test_one_tool_can_be_named(self) -> None:
         body = body_of(LLMRequest(HELLO, tools=(WEATHER, CLOCK), tool_choice="clock"))
         assert body["tool_choice"] == {"type": "function", "function": {"name": "clock"}}
@@ -137,7 +194,7 @@ class TestTools:
             "type": "web_search"
         }
 
-    @pytest.mark.parametrize("provider", ["lmstudio", "cerebras", "cohere", "llamacpp"])
+    @pytest.mark.parametrize("provider", ["lmstudio", "cerebras", "llamacpp"])
     def test_where_no_tool_can_be_named_it_is_offered_alone_and_required(self, provider: str) -> None:
         body = body_of(LLMRequest(HELLO, tools=(WEATHER, CLOCK), tool_choice="clock"), target(provider))
         assert body["tool_choice"] == "required"
@@ -203,7 +260,31 @@ class TestModels:
 
     def test_the_next_page_is_named_by_its_cursor(self) -> None:
         assert CODEC.encode(ModelsRequest("a/b?c"), plain_target()).url.endswith("/models?after=a%2Fb%3Fc")
-        assert CODEC.encode(ModelsRequest("x"), target("anthropic")).url.endswith("/models?limit=1000&after=x")
+        paged = plain_target(models_path="/models?limit=1000")
+        assert CODEC.encode(ModelsRequest("x"), paged).url.endswith("/models?limit=1000&after=x")
+
+    def test_one_model_is_asked_for_by_name_or_looked_up_in_the_list(self) -> None:
+        urls = {
+            provider: CODEC.encode(ModelRequest(), target(provider, model)).url
+            for provider, model in [("groq", "openai/gpt-oss-120b"), ("openai", "ft:gpt 5"), ("openrouter", "a/b")]
+        }
+        assert urls == {
+            "groq": "https://api.groq.com/openai/v1/models/openai/gpt-oss-120b",
+            "openai": "https://api.openai.com/v1/models/ft:gpt%205",
+            "openrouter": "https://openrouter.ai/api/v1/models",
+        }
+
+    def test_questions_that_the_format_has_not_are_refused(self) -> None:
+        ask = CountRequest(LLMRequest(HELLO))
+        with pytest.raises(UnsupportedOperationError):
+            CODEC.encode(ask, plain_target())
+        assert CODEC.decode(ask, plain_target(), {}) == Failure("malformed")
+
+    def test_openrouter_is_told_who_asks_and_the_user_s_own_name_wins(self) -> None:
+        row = table.row("openrouter")
+        assert row.headers == {"X-OpenRouter-Title": "unified-llm"}
+        where = target("openrouter", headers={**row.headers, "x-openrouter-title": "Mine"})
+        assert dict(CODEC.encode(LLMRequest(HELLO), where).headers)["x-openrouter-title"] == "Mine"
 
     def test_who_has_no_list_is_not_asked(self) -> None:
         with pytest.raises(UnsupportedOperationError, match="perplexity has no list of models"):

@@ -83,7 +83,7 @@ class TestQuirks:
 
     def test_a_provider_s_own_code_can_mean_an_empty_purse(self) -> None:
         body = {"error": {"message": "x", "code": "Arrearage"}}
-        assert failure(400, body, plain_target(quota_codes=frozenset({"arrearage"}))).kind == "quota"
+        assert failure(400, body, plain_target(codes={"arrearage": "quota"})).kind == "quota"
         assert failure(400, body).kind == "bad_request"
 
 

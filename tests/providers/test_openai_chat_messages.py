@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +14,6 @@ from unified_llm.content import AudioPart, FilePart, ImagePart, TextPart
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Message, ToolCall
 from unified_llm.providers.openai_chat.messages import write_messages
-from unified_llm.target import Quirks
 
 PNG = ImagePart(data=b"\x89PNG", media_type="image/png")
 PNG_WRITTEN = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}
@@ -22,7 +21,7 @@ CALL = ToolCall("call_1", "weather", {"city": "Rome"}, '{"city": "Rome"}')
 
 
 def write(*messages: Message, **quirks: Any) -> list[dict[str, Any]]:
-    return write_messages(messages, cast("Quirks", quirks))
+    return write_messages(messages, plain_target(**quirks))
 
 
 def test_system_messages_stay_where_they_are() -> None:
@@ -80,13 +79,14 @@ def test_of_an_assistant_s_message_the_text_is_kept() -> None:
 def test_names_are_made_to_fit_and_kept_off_tool_results() -> None:
     assert write(Message("user", "x", name="Ann O'Neil"))[0]["name"] == "Ann_O_Neil"
     assert len(write(Message("system", "x", name="n" * 99))[0]["name"]) == 64
-    assert "name" not in write(Message("tool", "x", name="weather", tool_call_id="1"))[0]
+    result = Message("tool", "x", name="weather", tool_call_id="call_1")
+    assert "name" not in write(Message.assistant(tool_calls=[CALL]), result)[1]
     assert "name" not in write(Message("user", "x", name="Ann"), drop=frozenset({"messages.name"}))[0]
 
 
 class TestToolCalls:
     def test_calls_go_back_as_they_were_written(self) -> None:
-        assert write(Message.assistant("", tool_calls=[CALL])) == [
+        assert write(Message.assistant("", tool_calls=[CALL]), Message.tool("sunny", "call_1"))[:1] == [
             {
                 "role": "assistant",
                 "content": None,
@@ -107,13 +107,13 @@ class TestToolCalls:
         assert written["content"] == "hm"
 
     def test_a_result_answers_its_call(self) -> None:
-        assert write(Message.tool("sunny", "call_1")) == [
-            {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
-        ]
+        written = write(Message.assistant(tool_calls=[CALL]), Message.tool("sunny", "call_1"))
+        assert written[1] == {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
 
     def test_a_failure_says_that_it_is_one(self) -> None:
-        assert write(Message.tool("no such city", "1", is_error=True))[0]["content"] == "Error: no such city"
-        assert write(Message.tool("Error: no such city", "1", is_error=True))[0]["content"] == "Error: no such city"
+        for said in ("no such city", "Error: no such city"):
+            written = write(Message.assistant(tool_calls=[CALL]), Message.tool(said, "call_1", is_error=True))
+            assert written[1]["content"] == "Error: no such city"
 
     def test_images_in_results_follow_in_a_user_message_after_all_results_of_the_turn(self) -> None:
         written = write(
@@ -132,8 +132,15 @@ class TestToolCalls:
             PNG_WRITTEN,
         ]
 
-    def test_results_without_calls_are_left_to_the_provider_to_judge(self) -> None:
-        assert write(Message("tool", "x"))[0]["tool_call_id"] == ""
+    def test_a_result_without_a_call_becomes_a_turn_of_the_user_and_a_call_without_a_result_gets_one(self) -> None:
+        assert write(Message("tool", "x")) == [{"role": "user", "content": "x"}]
+        written = write(Message.assistant(tool_calls=[CALL]), Message.user("never mind"))
+        assert [message["role"] for message in written] == ["assistant", "tool", "user"]
+        assert written[1] == {
+            "role": "tool",
+            "tool_call_id": "call_1",
+            "content": "Error: This call was not answered.",
+        }
 
 
 class TestIdentifiers:
@@ -175,13 +182,13 @@ class TestReasoning:
     answered = Message("assistant", "", tool_calls=(CALL,), reasoning="It asks for Rome.")
 
     def test_it_is_dropped_where_nobody_asks_for_it(self) -> None:
-        assert "Rome." not in str(write_messages([self.answered], plain_target().quirks))
+        assert "Rome." not in str(write_messages([self.answered], plain_target()))
 
     @pytest.mark.parametrize("provider", ["deepseek", "moonshot", "zai"])
     def test_it_goes_back_with_tool_calls_to_those_who_require_it(self, provider: str) -> None:
-        written = write_messages([self.answered], target(provider).quirks)
+        written = write_messages([self.answered], target(provider))
         assert written[0]["reasoning_content"] == "It asks for Rome."
 
     def test_it_does_not_go_back_without_tool_calls(self) -> None:
-        written = write_messages([Message("assistant", "Hi", reasoning="Greet.")], target("deepseek").quirks)
+        written = write_messages([Message("assistant", "Hi", reasoning="Greet.")], target("deepseek"))
         assert written == [{"role": "assistant", "content": "Hi"}]

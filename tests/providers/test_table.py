@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from unified_llm import url
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.providers import models, table
-from unified_llm.providers.openai_chat import CODEC
 from unified_llm.providers.table import ROWS, Provider
 from unified_llm.target import Feature, Quirks
 
@@ -170,8 +169,8 @@ class TestFacts:
             ("anthropic", "claude-3-5-haiku-latest", 200_000, False),
             ("anthropic", "claude-haiku-4-5-20251001", 200_000, False),
             ("anthropic", "claude-sonnet-4-20250514", 200_000, False),
-            ("anthropic", "claude-opus-4-6", 1_000_000, False),
-            ("anthropic", "claude-sonnet-5", 1_000_000, False),
+            ("anthropic", "claude-opus-4-6", 1_000_000, True),
+            ("anthropic", "claude-sonnet-5", 1_000_000, True),
             ("gemini", "gemini-2.5-flash", 1_048_576, False),
             ("gemini", "gemini-2.5-pro", 1_048_576, True),
             ("deepseek", "deepseek-chat", 131_072, False),
@@ -203,8 +202,8 @@ class TestFacts:
             (
                 "anthropic",
                 "claude-haiku-4-5",
-                {"json_schema", "json_object", "embeddings", "audio"},
-                {"tools", "images"},
+                {"json_object", "embeddings", "audio"},
+                {"tools", "images", "json_schema", "files"},
             ),
             ("ollama", "llama3", {"tool_choice", "image_urls"}, {"tools", "images", "embeddings", "json_schema"}),
             ("perplexity", "sonar", {"tools", "models", "embeddings"}, {"json_schema"}),
@@ -218,7 +217,7 @@ class TestFacts:
 
     def test_what_a_model_refuses_is_added_to_what_its_provider_refuses(self) -> None:
         facts = table.facts(table.row("xai"), "grok-4-0709")
-        assert facts.quirks.get("drop") == frozenset({"frequency_penalty", "presence_penalty"})
+        assert facts.quirks.get("drop") == {"frequency_penalty", "presence_penalty", "stop", "reasoning_effort"}
         assert facts.quirks.get("reasoning_apart") is True
         assert "drop" not in table.row("xai").quirks, "the row itself is left as it is"
 
@@ -244,7 +243,7 @@ class TestCodecs:
     @every_row
     def test_every_row_s_format_is_there(self, row: Any) -> None:
         if row.wire != "mlx":
-            assert table.codec_for(row.wire) is CODEC
+            assert callable(table.codec_for(row.wire).encode)
 
     def test_an_unknown_format_is_refused(self) -> None:
         with pytest.raises(ConfigurationError, match="There is no codec 'smoke signals'"):

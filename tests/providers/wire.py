@@ -95,7 +95,8 @@ def collect(out: Sequence[Any]) -> dict[str, Any]:
     calls: dict[int, list[str]] = {}
     for chunk in chunks:
         assert isinstance(chunk, LLMChunk)
-        assert chunk.content or chunk.reasoning or chunk.refusal or chunk.tool_calls, "no chunk is empty"
+        said = chunk.content or chunk.reasoning or chunk.refusal or chunk.tool_calls
+        assert said or chunk.citations or chunk.logprobs, "no chunk is empty"
         assert not (chunk.tool_calls and (chunk.content or chunk.reasoning)), "text and tool calls never share a chunk"
         assert (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider) == (None, None, None, None)
         for fragment in chunk.tool_calls:

@@ -1,18 +1,20 @@
 """LangChain's content blocks, read as parts of a message.
 
 A block may be of LangChain's own kinds (versions 0 and 1), of OpenAI's, or of Anthropic's: histories hold all of them,
-because each provider's package wrote its own. What only its author can read (signatures, cache marks, server tools) is
-left behind; what a user sent and cannot be sent on is an error, never dropped in silence.
+because each provider's package wrote its own. Anthropic's marks for the cache and its wish for citations are kept. What
+only its author can read (signatures, server tools) is left behind; what a user sent and cannot be sent on is an error,
+never dropped in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from unified_llm.content import (
     AudioPart,
+    CachePoint,
     FilePart,
     ImagePart,
     Part,
@@ -36,7 +38,7 @@ class Content:
     """What the content of one message came to.
 
     Attributes:
-        parts: Text and media, in order.
+        parts: Text, media and marks for the cache, in order.
         reasoning: The assistant's visible reasoning.
         calls: Tool calls that stand among the content.
         results: Anthropic's tool results, which travel inside a user's message.
@@ -84,6 +86,7 @@ def _sort(found: Content, kind: str, block: Block, *, assistant: bool) -> None:
         part = read(block)
         if not isinstance(part, TextPart) or part.text:
             found.parts.append(part)
+        found.parts.extend(_cache_point(block))
     elif kind in {"thinking", "reasoning"}:
         found.reasoning.append(_reasoning(block))
     elif kind in {"tool_use", "tool_call"}:
@@ -99,6 +102,16 @@ def _sort(found: Content, kind: str, block: Block, *, assistant: bool) -> None:
         raise ValidationError(
             f"A content block of type {kind!r} cannot be sent to a model. Blocks that can: {', '.join(sorted(_PARTS))}."
         )
+
+
+def _cache_point(block: Block) -> Iterator[CachePoint]:
+    """Anthropic's mark on a block: the prompt up to here may be cached. Standard blocks have it among their extras."""
+    for place in (block, block.get("extras")):
+        mark = place.get("cache_control") if isinstance(place, Mapping) else None
+        if isinstance(mark, Mapping):
+            ttl = mark.get("ttl")
+            yield CachePoint(ttl if isinstance(ttl, str) else None)
+            return
 
 
 def _text(block: Block) -> Part:
@@ -143,10 +156,19 @@ def _file(block: Block) -> Part:
         return FilePart(decoded, named or "application/pdf", wrapped.get("filename"))
     if block.get("source_type") == "text":  # LangChain's version 0
         return TextPart(str(block["text"] if "text" in block else block["data"]))
+    cite = _is_cited(block)
     if isinstance(source := block.get("source"), Mapping) and source.get("type") == "text":  # Anthropic's
-        return TextPart(str(source["data"]))
+        text = str(source["data"])
+        if not cite:
+            return TextPart(text)
+        return FilePart(text.encode(errors="replace"), "text/plain", _filename(block), cite=True)
     data, url, file_id, media_type = _source(block)
-    return FilePart(data, media_type or "application/pdf", _filename(block), url, file_id)
+    return FilePart(data, media_type or "application/pdf", _filename(block), url, file_id, cite)
+
+
+def _is_cited(block: Block) -> bool:
+    wish = block.get("citations")
+    return isinstance(wish, Mapping) and bool(wish.get("enabled"))
 
 
 def _plain_text(block: Block) -> Part:

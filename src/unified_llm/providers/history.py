@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import string
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Final, TypeGuard
 
+from unified_llm.content import CachePoint, Media, Part, TextPart
 from unified_llm.exceptions import ValidationError
 from unified_llm.jsonx import JSONError, dump
-from unified_llm.messages import ToolCall
+from unified_llm.messages import Message, ToolCall
 from unified_llm.target import Quirks
 
 # OpenAI refuses longer identifiers of tool calls (code string_above_max_length, github.com/vercel/ai/issues/5171).
@@ -45,3 +49,124 @@ def arguments_text(call: ToolCall, path: str) -> str:
         return dump(call.arguments)
     except JSONError as problem:
         raise ValidationError(f"{path}.arguments cannot be sent: {problem}.") from None
+
+
+def is_media(part: Part) -> TypeGuard[Media]:
+    """Whether it is an image, a sound or a file."""
+    return not isinstance(part, (TextPart, CachePoint))
+
+
+def is_text(content: str | tuple[Part, ...]) -> bool:
+    """Whether it says nothing but text."""
+    return isinstance(content, str) or not any(map(is_media, content))
+
+
+def text_of(content: str | tuple[Part, ...]) -> str:
+    """Its text as one string: many servers take a list of parts from the user alone."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def results_as_text(results: Sequence[Message]) -> list[Message]:
+    """The results of one turn as text alone, and then a turn of the user's with the media that they held.
+
+    Where a tool failed, its text says so.
+    """
+    written: list[Message] = []
+    attached: list[Part] = []
+    for result in results:
+        text = text_of(result.content)
+        media = [] if isinstance(result.content, str) else [part for part in result.content if is_media(part)]
+        if media:
+            text = f"{text}\n(What this tool returned besides text follows below.)".lstrip()
+            attached += [TextPart(f"Returned by the tool call {result.tool_call_id}:"), *media]
+        if result.is_error and not text.lower().startswith("error"):
+            text = f"Error: {text}"
+        written.append(replace(result, content=text, is_error=False))
+    return [*written, Message("user", tuple(attached))] if attached else written
+
+
+def with_text_results(messages: Sequence[Message]) -> list[Message]:
+    """A conversation whose results of tools are text alone: ``results_as_text`` for each of its turns."""
+    turns: list[Message] = []
+    for are_results, group in groupby(messages, key=_is_result):
+        together = list(group)
+        turns += results_as_text(together) if are_results else together
+    return turns
+
+
+def _is_result(message: Message) -> bool:
+    return message.role == "tool"
+
+
+def distinct(messages: Sequence[Message]) -> list[Message]:
+    """A conversation that has been ``paired``, in which no two calls have one identifier and none has an empty one.
+
+    Servers that give none are read as if they had said ``call_0`` in every turn.
+    """
+    used: set[str] = set()
+    names: dict[str, list[str]] = {}  # of the latest turn that called: its identifiers, and what they are now
+    turns: list[Message] = []
+    for message in messages:
+        if message.role == "tool":
+            turns += [replace(message, tool_call_id=name) for name in names.get(message.tool_call_id or "", ())]
+            continue
+        if message.tool_calls:
+            names = {}
+            for call in message.tool_calls:
+                names.setdefault(call.id, []).append(_unused(call.id or "call", used))
+            left = {identifier: iter(each) for identifier, each in names.items()}
+            calls = tuple(replace(call, id=next(left[call.id])) for call in message.tool_calls)
+            message = replace(message, tool_calls=calls)  # noqa: PLW2901 - the same turn, under other names
+        turns.append(message)
+    return turns
+
+
+def _unused(identifier: str, used: set[str]) -> str:
+    name, number = identifier, 1
+    while name in used:
+        number += 1
+        name = f"{identifier}_{number}"
+    used.add(name)
+    return name
+
+
+def paired(messages: Sequence[Message], *, answer_all: bool = False) -> list[Message]:
+    """The same conversation, with the results of tools right after the turn that called them, in its order.
+
+    A result that answers no call becomes a turn of the user's.
+
+    Args:
+        messages: The conversation.
+        answer_all: Give a call that was never answered a result that says so, for providers that insist on one.
+    """
+    called: dict[str, int] = {}  # the call → the turn that made it last
+    found: dict[int, dict[str, Message]] = {}
+    stray: set[int] = set()
+    for index, message in enumerate(messages):
+        called |= {call.id: index for call in message.tool_calls}
+        if message.role == "tool":
+            turn = called.get(message.tool_call_id or "")
+            results = {} if turn is None else found.setdefault(turn, {})
+            if turn is None or message.tool_call_id in results:
+                stray.add(index)
+            else:
+                results[message.tool_call_id or ""] = message
+    ordered: list[Message] = []
+    for index, message in enumerate(messages):
+        if message.role != "tool":
+            ordered += [message, *_answers(message, found.get(index, {}), answer_all=answer_all)]
+        elif index in stray:
+            ordered.append(replace(message, role="user", name=None, tool_call_id=None, is_error=False))
+    return ordered
+
+
+def _answers(turn: Message, results: Mapping[str, Message], *, answer_all: bool) -> list[Message]:
+    answers: list[Message] = []
+    for identifier in dict.fromkeys(call.id for call in turn.tool_calls):
+        if identifier in results:
+            answers.append(results[identifier])
+        elif answer_all:
+            answers.append(Message.tool("This call was not answered.", identifier, is_error=True))
+    return answers

@@ -21,8 +21,9 @@ EYES: Final[frozenset[Feature]] = having("images", "image_urls")
 EMBEDDINGS: Final[frozenset[Feature]] = having("embeddings")
 # For gateways and servers that may run anything: what the format can carry. The model behind may take less.
 EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("audio", "files")
-# For ``apis``: who speaks OpenAI's Responses format at the same address.
-RESPONSES: Final[Mapping[str, str]] = {"responses": "openai_responses"}
+# For ``apis``: who speaks OpenAI's Responses format at the same address. The usual one can be named as well, for some
+# models are asked in the other unless told otherwise.
+RESPONSES: Final[Mapping[str, str]] = {"chat": "openai_chat", "responses": "openai_responses"}
 # The same, and Anthropic's Messages format.
 BOTH_APIS: Final[Mapping[str, str]] = {**RESPONSES, "messages": "anthropic"}
 # For ``drop``. Nothing but numbers in the answer: for endpoints that are not known to take ``encoding_format: base64``.

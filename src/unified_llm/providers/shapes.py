@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
+from unified_llm.jsonx import JSONError, dump
+
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
     """Whether it is a JSON object."""
@@ -28,3 +30,13 @@ def object_or_empty(value: object) -> dict[str, Any]:
 def text_or_none(value: object) -> str | None:
     """The value if it is a text that says something."""
     return value if isinstance(value, str) and value else None
+
+
+def json_text(value: object) -> str:
+    """A value that should be JSON in a text, as that text: some servers send the value itself."""
+    if isinstance(value, str):
+        return value
+    try:
+        return "" if value is None else dump(value)
+    except JSONError:  # such as an integer of 5,000 digits; a text that is no JSON is reported as the model's mistake
+        return "(unreadable)"

@@ -19,7 +19,8 @@ from unified_llm.secret import quoted
 from unified_llm.target import Feature, Quirks
 
 __all__ = [
-    "ALIASES", "ROWS", "Facts", "Provider", "Row", "codec_for", "facts", "named", "nearest", "row", "unknown_model",
+    "ALIASES", "ROWS", "WIRES", "Facts", "Provider", "Row", "codec_for", "facts", "forget", "named", "nearest",
+    "register", "registered", "row", "unknown_model",
 ]  # fmt: skip
 
 
@@ -33,7 +34,6 @@ class Provider(StrEnum):
     COHERE = "cohere"
     HUGGINGFACE = "huggingface"
     OLLAMA = "ollama"
-    LMSTUDIO = "lmstudio"
     MLX = "mlx"
     OPENROUTER = "openrouter"
     TOGETHER = "together"
@@ -48,6 +48,8 @@ class Provider(StrEnum):
     MOONSHOT = "moonshot"
     ZAI = "zai"
     MINIMAX = "minimax"
+    SAMBANOVA = "sambanova"
+    LMSTUDIO = "lmstudio"
     VLLM = "vllm"
     LLAMACPP = "llamacpp"
     LITELLM = "litellm"
@@ -56,8 +58,18 @@ class Provider(StrEnum):
 
 ALIASES: Final[Mapping[str, str]] = MappingProxyType({"hf": "huggingface"})
 # Each is a module or folder beside this one, with its codec in CODEC.
-WIRES: Final = ("openai_chat",)
+WIRES: Final = (
+    "anthropic", "openai_chat", "openai_responses", "azure", "azure_responses", "huggingface",
+    "gemini", "ollama", "cohere",
+)  # fmt: skip
+# What a format cannot carry, whatever a provider can do in another.
+_NOT_IN_RESPONSES: Final[frozenset[Feature]] = frozenset({"audio", "n", "as_text"})
+_BEYOND: Final[Mapping[str, frozenset[Feature]]] = MappingProxyType({
+    "openai_responses": _NOT_IN_RESPONSES,
+    "azure_responses": _NOT_IN_RESPONSES,
+})  # fmt: skip
 _ROWS: Final[Mapping[str, Row]] = MappingProxyType({each.name: each for each in ROWS})
+_ADDED: Final[dict[str, Row]] = {}  # at run time; each change is one assignment, so readers need no lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +102,42 @@ def row(name: str) -> Row:
     found = _find(name)
     if found is None:
         near = nearest(name)
-        hint = f"did you mean {near!r}?" if near else f"known are {', '.join(_ROWS)}."
+        hint = f"did you mean {near!r}?" if near else f"known are {', '.join((*_ROWS, *_ADDED))}."
         raise ConfigurationError(f"{quoted(name)} is no known provider: {hint}")
     return found
 
 
 def _find(name: str) -> Row | None:
     lowered = name.lower()
-    return _ROWS.get(ALIASES.get(lowered, lowered))
+    return _ROWS.get(ALIASES.get(lowered, lowered)) or _ADDED.get(lowered)
+
+
+def register(added: Row) -> Row | None:
+    """Add a row for the rest of the process; returns the one that had the name before, if any.
+
+    Raises:
+        ConfigurationError: The name belongs to the table.
+    """
+    if added.name in _ROWS or added.name in ALIASES:
+        raise ConfigurationError(f"{added.name!r} is a known provider already: choose another name.")
+    before = _ADDED.get(added.name)
+    _ADDED[added.name] = added
+    return before
+
+
+def registered() -> tuple[Row, ...]:
+    """The rows that were added."""
+    return tuple(_ADDED.values())
+
+
+def forget(name: str) -> None:
+    """Take a row that was added out again."""
+    _ADDED.pop(name, None)
 
 
 def nearest(text: str) -> str | None:
     """The known provider whose name is most like this text, if any is like it."""
-    close = get_close_matches(text.lower(), [*_ROWS, *ALIASES], n=1, cutoff=0.6)
+    close = get_close_matches(text.lower(), [*_ROWS, *_ADDED, *ALIASES], n=1, cutoff=0.6)
     return ALIASES.get(close[0], close[0]) if close else None
 
 
@@ -137,15 +172,36 @@ def unknown_model(model: str) -> str:
     return f'{said}: write "provider/model", such as "openai/gpt-5-mini", or pass provider=.'
 
 
-def facts(where: Row, model: str) -> Facts:
-    """What is known of a model at a provider: the row, refined by what ``models`` says of such a name."""
+def facts(where: Row, model: str, api: str | None = None) -> Facts:
+    """What is known of a model at a provider: the row, refined by what ``models`` says of such a name.
+
+    Args:
+        where: The provider.
+        model: The model, as the provider names it.
+        api: The name of the format that the user chose in place of the usual one.
+
+    Raises:
+        ConfigurationError: The provider has no such format.
+    """
+    if api is not None and api not in where.apis:
+        known_apis = ", ".join(where.apis) or "none"
+        raise ConfigurationError(f"{where.title} has no api {quoted(api)}; to choose from: {known_apis}.")
     known = models.find(where.name, model)
+    if api is None and known is not None and known.api in where.apis:
+        api = known.api
+    wire = where.wire if api is None else where.apis[api]
+    row_features = where.api_features.get(api or "", where.features) - _BEYOND.get(wire, frozenset())
     if known is None:
-        return Facts(where.features, where.quirks, wire=where.wire)
+        return Facts(row_features, where.quirks, wire=wire)
     quirks = where.quirks.copy()
     quirks["drop"] = quirks.get("drop", frozenset[str]()) | known.drop
-    features = (where.features - known.lacks) | known.gains
-    return Facts(features, quirks, known.window, known.reasoning, known.output, known.wire or where.wire)
+    if known.drop_reasoning:
+        quirks["drop_reasoning"] = known.drop_reasoning
+        quirks["reasons_unasked"] = known.unasked
+    if known.thinks:
+        quirks["thinks"] = known.thinks
+    features = (row_features - known.lacks) | (known.gains - _BEYOND.get(wire, frozenset()))
+    return Facts(features, quirks, known.window, known.reasoning, known.output, wire)
 
 
 def codec_for(wire: str) -> Codec:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from unified_llm.exceptions import ValidationError
 from unified_llm.jsonx import JSONError, dump
 from unified_llm.providers.codec import WireRequest
-from unified_llm.target import Target
+from unified_llm.target import Quirks, Target
 from unified_llm.types import EmbeddingRequest, LLMRequest
 
 log = logging.getLogger("unified_llm")
@@ -50,6 +51,17 @@ def headers(target: Target, *ours: tuple[str, str]) -> tuple[tuple[str, str], ..
     return tuple(every.items())
 
 
+def at_root(target: Target, *versions: str) -> Target:
+    """The target with these paths taken off its address, for formats whose own paths say the version.
+
+    People know one server by several addresses: with the path of its OpenAI-compatible API, or without.
+    """
+    base = target.base_url
+    for version in versions:
+        base = base.removesuffix(version)
+    return target if base == target.base_url else replace(target, base_url=base)
+
+
 def setting(ask: LLMRequest | EmbeddingRequest, name: str, target: Target) -> Any:
     """A field of the request, or the target's default for it; None where neither says anything."""
     value = getattr(ask, name)
@@ -68,6 +80,30 @@ def as_wanted(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
         else:
             wanted[renamed.get(name, name)] = value
     return wanted
+
+
+def while_reasoning(fields: Mapping[str, Any], target: Target) -> Target:
+    """The target with what it refuses while it reasons, if it is going to."""
+    refused = target.quirks.get("drop_reasoning")
+    effort = fields.get("reasoning_effort")
+    reasons = target.quirks.get("reasons_unasked", False) if effort is None else effort != "none"
+    if not refused or not reasons:
+        return target
+    dropped = target.quirks.get("drop", frozenset[str]()) | refused
+    return replace(target, quirks=cast("Quirks", {**target.quirks, "drop": dropped}))
+
+
+def own_tool(name: str, tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A provider's own tool in one of OpenAI's formats, as it is.
+
+    Raises:
+        ValidationError: It is written for another format.
+    """
+    kind = tool.get("type")
+    # Gemini's tools have no type, Anthropic's a date in it.
+    if not isinstance(kind, str) or re.search(r"_20\d{6}$", kind):
+        raise ValidationError(f"The tool {name} is written for the format of another provider.")
+    return tool
 
 
 def sanitised_name(name: str) -> str:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from unified_llm.asks import ModelRequest
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.codec import Ask, Decoder, WireRequest
-from unified_llm.providers.openai_chat.decode import read_chat, read_embeddings, read_models
-from unified_llm.providers.openai_chat.encode import write_chat, write_embeddings, write_models
+from unified_llm.providers.openai_chat.catalogue import read_model, read_models
+from unified_llm.providers.openai_chat.decode import read_chat, read_embeddings
+from unified_llm.providers.openai_chat.encode import write_chat, write_embeddings, write_model, write_models
 from unified_llm.providers.openai_chat.stream import ChatStream
 from unified_llm.providers.openai_errors import read_failure
 from unified_llm.target import Target
@@ -44,6 +46,8 @@ class OpenAIChat:
                 return write_embeddings(ask, target)
             case ModelsRequest():
                 return write_models(ask, target)
+            case ModelRequest():
+                return write_model(target)
             case _:
                 raise UnsupportedOperationError(f"{target.name} has no such request.", provider=target.provider)
 
@@ -56,6 +60,8 @@ class OpenAIChat:
                 return read_embeddings(ask, body, target)
             case ModelsRequest():
                 return read_models(body, target)
+            case ModelRequest():
+                return read_model(body, target)
             case _:
                 return Failure("malformed")
 

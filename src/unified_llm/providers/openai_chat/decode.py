@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from unified_llm.jsonx import JSONError, dump
 from unified_llm.messages import ToolCall
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.numbers import count, read_vector
+from unified_llm.providers.openai_chat.details import (
+    ReasoningDetails,
+    details_text,
+    read_citations,
+    read_logprobs,
+    read_sources,
+)
 from unified_llm.providers.openai_errors import read_error
-from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
+from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
 from unified_llm.target import Quirks, Target
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse, FinishReason, LLMResponse, ModelInfo, Usage
+from unified_llm.types import EmbeddingRequest, EmbeddingResponse, FinishReason, LLMResponse, Usage
 
 log = logging.getLogger("unified_llm")
 
@@ -33,49 +40,67 @@ _FINISH: Final[Mapping[str, FinishReason]] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-# The provider gave up in the middle: OpenRouter and Mistral, DeepSeek.
-_BROKEN_OFF: Final = ("error", "insufficient_system_resource")
-_WINDOWS: Final = ("context_length", "context_window", "max_model_len", "max_context_length")
+# The provider gave up in the middle: OpenRouter and Mistral, OpenRouter, DeepSeek.
+_BROKEN_OFF: Final = ("error", "network_error", "insufficient_system_resource")
+# More than anybody can ask for (OpenAI: 128).
+_MOST_CHOICES: Final = 1024
 
 
 def read_chat(body: object, target: Target) -> Done | Failure:
-    """The answer of ``/chat/completions``."""
-    answer = _answer(body, target)
+    """The answer of ``/chat/completions`` or ``/completions``."""
+    answer = read_answer(body, target)
     if isinstance(answer, Failure):
         return answer
     choices = answer.get("choices")
-    choice = object_or_empty(choices[0]) if is_list(choices) and choices else {}
-    message = choice.get("message")
-    if not is_object(message):
-        return broken_off(choice, target) or Failure("empty")
+    read = [_read_choice(choice, answer, target) for choice in (choices if is_list(choices) else [])[:_MOST_CHOICES]]
+    answers = [each for each in read if isinstance(each, LLMResponse)]
+    if not answers:
+        return next((each for each in read if isinstance(each, Failure)), Failure("empty"))
+    usage = read_usage(answer, target.quirks)
+    return Done(replace(answers[0], usage=usage, alternatives=tuple(answers[1:]), raw=answer))
+
+
+def _read_choice(choice: object, answer: Mapping[str, Any], target: Target) -> LLMResponse | Failure:
+    if not is_object(choice):
+        return Failure("empty")
     broken = broken_off(choice, target)
     if broken is not None:
         return broken
+    message = message_of(choice, "message")
     content, reasoning = read_content(message)
     calls = tuple(_tool_calls(message))
     refusal = text_or_none(message.get("refusal"))
     reason = finish_reason(choice.get("finish_reason"), target, has_calls=bool(calls))
     if reason in {"stop", "tool_calls"} and not (content or reasoning or calls or refusal):
         return Failure("empty")
-    return Done(
-        LLMResponse(
-            content=content,
-            model=text_or_none(answer.get("model")) or target.model,
-            provider=target.provider,
-            finish_reason=reason,
-            response_id=text_or_none(answer.get("id")),
-            usage=read_usage(answer, target.quirks),
-            tool_calls=calls,
-            reasoning=reasoning or None,
-            refusal=refusal,
-            raw=answer,
-        )
+    details = ReasoningDetails()
+    details.add(message)
+    return LLMResponse(
+        content=content,
+        model=text_or_none(answer.get("model")) or target.model,
+        provider=target.provider,
+        finish_reason=reason,
+        response_id=text_or_none(answer.get("id")),
+        tool_calls=calls,
+        reasoning=reasoning or None,
+        refusal=refusal,
+        citations=read_citations(message) or read_sources(answer),
+        logprobs=read_logprobs(choice),
+        sealed=details.sealed(target),
     )
+
+
+def message_of(choice: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a choice says: a message, a delta, or the bare text of a completion."""
+    message = choice.get(name)
+    if is_object(message):
+        return message
+    return {"content": choice["text"]} if isinstance(choice.get("text"), str) else {}
 
 
 def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/embeddings``: as many vectors as there were texts, in their order, all of one length."""
-    answer = _answer(body, target)
+    answer = read_answer(body, target)
     if isinstance(answer, Failure):
         return answer
     rows = answer.get("data")
@@ -93,41 +118,31 @@ def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done
     return Done(EmbeddingResponse([vectors[index] for index in wanted], model, target.provider, usage))
 
 
-def read_models(body: object, target: Target) -> Done | Failure:
-    """The answer of ``/models``: ``(models, cursor)``. Together sends a bare list, others name it data or models."""
-    answer = {"data": body} if _is_bare_list(body) else _answer(body, target)
-    if isinstance(answer, Failure):
-        return answer
-    items = answer["data"] if "data" in answer else answer.get("models")
-    if not is_list(items):
-        return Failure("malformed")
-    models = tuple(_model(item, target.provider) for item in items if is_object(item) and _model_id(item))
-    if items and not models:
-        return Failure("malformed")
-    cursor = text_or_none(answer.get("last_id")) if answer.get("has_more") is True else None
-    return Done((models, cursor))
-
-
-def _is_bare_list(body: object) -> bool:
-    """Whether it is a list of models, and not the list of one error that Google sends."""
-    return is_list(body) and not (len(body) == 1 and "error" in object_or_empty(body[0]))
-
-
-def _answer(body: object, target: Target) -> dict[str, Any] | Failure:
+def read_answer(body: object, target: Target) -> dict[str, Any] | Failure:
     """The body if it is one, rather than an error at status 200 or no JSON object at all."""
     if is_list(body) and len(body) == 1:
         body = body[0]
     if not is_object(body):
         return Failure("malformed")
+    return read_error(body, target) if is_error(body) else body
+
+
+def is_error(body: Mapping[str, Any]) -> bool:
+    """Whether a body or a chunk is an error, in spite of its status; MiniMax says so in ``base_resp``."""
     if body.get("error") or body.get("object") == "error":
-        return read_error(body, target)
-    return body
+        return True
+    if "base_resp" not in body:
+        return False
+    status = object_or_empty(body["base_resp"]).get("status_code")
+    return status is not None and status != 0
 
 
 def read_content(message: Mapping[str, Any]) -> tuple[str, str]:
     """Text and visible reasoning of a message or a delta. Mistral sends both in one list of parts."""
     content = message.get("content")
     reasoning = message.get("reasoning_content") or message.get("reasoning")
+    if not reasoning and "reasoning_details" in message:
+        reasoning = details_text(message)
     text = content if isinstance(content, str) else ""
     thoughts = reasoning if isinstance(reasoning, str) else ""
     if is_list(content):
@@ -162,22 +177,19 @@ def _tool_calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
 
 
 def arguments_text(function: Mapping[str, Any]) -> str:
-    """The arguments as text; some servers send the object itself."""
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        return arguments
-    try:
-        return "" if arguments is None else dump(arguments)
-    except JSONError:  # such as an integer of 5,000 digits; a text that is no JSON is reported as the model's mistake
-        return "(unreadable)"
+    """The arguments as text."""
+    return json_text(function.get("arguments"))
 
 
 def broken_off(choice: Mapping[str, Any], target: Target) -> Failure | None:
     """What a choice says that ended because the provider failed."""
     if is_object(choice.get("error")):
         return read_error(choice, target)
-    reason = choice.get("finish_reason")
-    return Failure("server", code=reason) if isinstance(reason, str) and reason in _BROKEN_OFF else None
+    for name in ("finish_reason", "native_finish_reason"):
+        reason = choice.get(name)
+        if isinstance(reason, str) and reason in _BROKEN_OFF:
+            return Failure("server", code=reason)
+    return None
 
 
 def finish_reason(said: object, target: Target, *, has_calls: bool) -> FinishReason:
@@ -213,19 +225,4 @@ def read_usage(body: Mapping[str, Any], quirks: Quirks) -> Usage | None:
         reasoning_tokens=reasoning,
         audio_tokens=count(before.get("audio_tokens")),
         audio_output_tokens=count(after.get("audio_tokens")),
-    )
-
-
-def _model_id(item: Mapping[str, Any]) -> str | None:
-    return text_or_none(item.get("id")) or text_or_none(item.get("name")) or text_or_none(item.get("model"))
-
-
-def _model(item: Mapping[str, Any], provider: str) -> ModelInfo:
-    windows = (count(item.get(name)) for name in _WINDOWS)
-    return ModelInfo(
-        id=(_model_id(item) or "").removeprefix("models/"),  # Google's own way to write them
-        provider=provider,
-        owned_by=text_or_none(item.get("owned_by")) or text_or_none(item.get("organization")),
-        created=count(item.get("created")) or None,
-        context_window=next((window for window in windows if window), None),
     )

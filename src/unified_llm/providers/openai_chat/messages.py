@@ -9,24 +9,31 @@ from __future__ import annotations
 import mimetypes
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
-from typing import Any, TypeGuard, assert_never
+from typing import Any, assert_never
 
 from unified_llm.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart, data_url
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Message
-from unified_llm.providers.history import arguments_text, fitting_id
+from unified_llm.providers.history import arguments_text, fitting_id, is_text, paired, results_as_text, text_of
+from unified_llm.providers.openai_chat.turns import alternating, closed
+from unified_llm.providers.shapes import is_list, is_object
 from unified_llm.providers.writing import sanitised_name
-from unified_llm.target import Quirks
+from unified_llm.target import Quirks, Target
 
 
-def write_messages(messages: Sequence[Message], quirks: Quirks) -> list[dict[str, Any]]:
+def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
     """The ``messages`` of a request.
 
     Raises:
         ValidationError: A system message holds something else than text, or the arguments of an earlier tool call have
             no JSON form.
     """
+    quirks = target.quirks
+    messages = paired(messages, answer_all=True)
+    if quirks.get("turns") == "alternating":
+        messages = alternating(messages)
     with_names = "messages.name" not in quirks.get("drop", ())
     written: list[dict[str, Any]] = []
     for are_results, group in groupby(enumerate(messages), key=_is_result):
@@ -34,39 +41,44 @@ def write_messages(messages: Sequence[Message], quirks: Quirks) -> list[dict[str
             written.extend(_tool_results([message for _, message in group], quirks))
             continue
         for index, message in group:
-            one = _turn(message, f"messages[{index}]", quirks)
+            one = _turn(message, f"messages[{index}]", target)
             if message.name and with_names:
                 one["name"] = sanitised_name(message.name)
             written.append(one)
-    return written
+    return closed(written) if quirks.get("turns") == "closed" else written
 
 
 def _is_result(numbered: tuple[int, Message]) -> bool:
     return numbered[1].role == "tool"
 
 
-def _turn(message: Message, path: str, quirks: Quirks) -> dict[str, Any]:
+def _turn(message: Message, path: str, target: Target) -> dict[str, Any]:
     match message.role:
         case "assistant":
-            return _assistant(message, path, quirks)
-        case "system" if not _is_text(message.content):
+            return _assistant(message, path, target)
+        case "system" if not is_text(message.content):
             raise ValidationError(f"{path} holds more than text, which a system message cannot carry.")
         case "system":
-            return {"role": "system", "content": _text(message.content)}
+            return {"role": "system", "content": text_of(message.content)}
         case _:
             return {"role": "user", "content": _user_content(message.content)}
 
 
-def _assistant(message: Message, path: str, quirks: Quirks) -> dict[str, Any]:
+def _assistant(message: Message, path: str, target: Target) -> dict[str, Any]:
     """An earlier answer: its text and its calls. Nobody takes the pictures or sounds that a model made back."""
-    text = _text(message.content)
+    quirks = target.quirks
+    text = text_of(message.content)
+    written: dict[str, Any] = {"role": "assistant", "content": text}
+    if details := _reasoning_details(message, target):
+        written["reasoning_details"] = details
     if not message.tool_calls:
-        return {"role": "assistant", "content": text}
-    written: dict[str, Any] = {"role": "assistant", "content": text or None}
+        return written
+    written["content"] = text or None
     # Who reasons between tool calls may insist on seeing its own reasoning again; nobody else wants it.
     reasoning_field = quirks.get("rename", {}).get("messages.reasoning")
-    if reasoning_field and message.reasoning is not None:
-        written[reasoning_field] = message.reasoning
+    reasoning = message.reasoning or quirks.get("reasoning_filler")
+    if reasoning_field and reasoning:
+        written[reasoning_field] = reasoning
     written["tool_calls"] = [
         {
             "id": fitting_id(call.id, quirks),
@@ -78,36 +90,24 @@ def _assistant(message: Message, path: str, quirks: Quirks) -> dict[str, Any]:
     return written
 
 
+def _reasoning_details(message: Message, target: Target) -> list[dict[str, Any]]:
+    """The parts of its own reasoning that the target wants back; none where others answered, or hands were at it."""
+    if message.sealed is None or not target.quirks.get("reasoning_details"):
+        return []
+    opened = message.sealed.opened(target.provider, target.wire)
+    details = opened.get("reasoning_details") if is_object(opened) else None
+    return [each for each in details if is_object(each)] if is_list(details) else []
+
+
 def _tool_results(results: Sequence[Message], quirks: Quirks) -> list[dict[str, Any]]:
     """The results of one turn, side by side, and then one user message with what a ``tool`` message cannot carry."""
-    written: list[dict[str, Any]] = []
-    attached: list[dict[str, Any]] = []
-    for result in results:
-        identifier = fitting_id(result.tool_call_id or "", quirks)
-        text = _text(result.content)
-        media = [] if isinstance(result.content, str) else [_part(p) for p in result.content if _is_media(p)]
-        if media:
-            text = f"{text}\n(What this tool returned besides text follows below.)".lstrip()
-            attached += [{"type": "text", "text": f"Returned by the tool call {identifier}:"}, *media]
-        if result.is_error and not text.lower().startswith("error"):
-            text = f"Error: {text}"
-        written.append({"role": "tool", "tool_call_id": identifier, "content": text})
-    return [*written, {"role": "user", "content": attached}] if attached else written
-
-
-def _is_media(part: Part) -> TypeGuard[Media]:
-    return not isinstance(part, (TextPart, CachePoint))
-
-
-def _is_text(content: str | tuple[Part, ...]) -> bool:
-    return isinstance(content, str) or not any(map(_is_media, content))
-
-
-def _text(content: str | tuple[Part, ...]) -> str:
-    """One string: many servers take a list of parts from the user alone."""
-    if isinstance(content, str):
-        return content
-    return "\n".join(part.text for part in content if isinstance(part, TextPart))
+    fitting = [replace(each, tool_call_id=fitting_id(each.tool_call_id or "", quirks)) for each in results]
+    return [
+        {"role": "tool", "tool_call_id": each.tool_call_id, "content": each.content}
+        if each.role == "tool"
+        else {"role": "user", "content": _user_content(each.content)}
+        for each in results_as_text(fitting)
+    ]
 
 
 def _user_content(content: str | tuple[Part, ...]) -> str | list[dict[str, Any]]:
@@ -115,8 +115,8 @@ def _user_content(content: str | tuple[Part, ...]) -> str | list[dict[str, Any]]
         return content
     # Marks for the cache are left out: these providers cache by themselves.
     said = [part for part in content if not isinstance(part, CachePoint)]
-    if len(said) < 2 and _is_text(content):
-        return _text(content)
+    if len(said) < 2 and is_text(content):
+        return text_of(content)
     return [_part(part) for part in said]
 
 

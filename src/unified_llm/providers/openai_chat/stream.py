@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.messages import ToolCallChunk
@@ -12,26 +12,37 @@ from unified_llm.providers.openai_chat.decode import (
     arguments_text,
     broken_off,
     finish_reason,
+    is_error,
+    message_of,
     read_content,
     read_usage,
 )
+from unified_llm.providers.openai_chat.details import ReasoningDetails, read_citations, read_logprobs, read_sources
 from unified_llm.providers.openai_errors import read_error
 from unified_llm.providers.shapes import is_list, is_object, text_or_none
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
-from unified_llm.types import LLMChunk, LLMRequest
+from unified_llm.types import Citation, LLMChunk, LLMRequest
+
+# What a chunk may say besides its choices; few do, and there are many chunks.
+_BESIDES: Final = frozenset({"usage", "x_groq", "citations", "search_results"})
 
 
 class ChatStream:
     """The decoder of one stream. What belongs to the last chunk is held until ``[DONE]``, or the end of the bytes."""
 
-    __slots__ = ("_calls", "_ended", "_finish", "_id", "_model", "_spoke", "_target", "_usage", "_with_raw")
+    __slots__ = (
+        "_calls", "_details", "_ended", "_finish", "_id", "_model", "_sources", "_spoke", "_target", "_usage",
+        "_with_raw",
+    )  # fmt: skip
 
     def __init__(self, ask: LLMRequest, target: Target) -> None:
         """Nothing has been read yet."""
         self._target = target
         self._with_raw = bool(ask.logprobs or ask.top_logprobs)
         self._calls = ToolCalls()
+        self._details = ReasoningDetails()
+        self._sources: tuple[Citation, ...] = ()
         self._finish: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._id: str | None = None
@@ -52,7 +63,7 @@ class ChatStream:
             return self._fail(Failure("malformed"))
         if not is_object(chunk):
             return self._fail(Failure("malformed"))
-        if event.event == "error" or chunk.get("error") or chunk.get("object") == "error":
+        if event.event == "error" or is_error(chunk):
             return self._fail(read_error(chunk, self._target))
         return self._read(chunk)
 
@@ -65,42 +76,60 @@ class ChatStream:
             self._id = text_or_none(chunk.get("id"))
         if self._model is None:
             self._model = text_or_none(chunk.get("model"))
-        # With the last choice, in a chunk of its own after it, or (Groq) in a field of its own.
-        if chunk.get("usage"):
-            self._usage = chunk
-        elif "x_groq" in chunk:
-            groq = chunk["x_groq"]
-            if is_object(groq) and groq.get("error"):
-                return self._fail(read_error(groq, self._target))
-            if is_object(groq) and groq.get("usage"):
-                self._usage = groq
+        if not _BESIDES.isdisjoint(chunk):
+            failure = self._take(chunk)
+            if failure is not None:
+                return self._fail(failure)
         choices = chunk.get("choices")
         choice = choices[0] if is_list(choices) and choices else None
         if not is_object(choice) or choice.get("index"):
             return ()
         chunks = self._read_delta(choice, chunk)
+        if choice.get("finish_reason") is None and "error" not in choice:
+            return chunks
         broken = broken_off(choice, self._target)
         if broken is not None:
             return [*chunks, *self._fail(broken)]
-        self._finish = text_or_none(choice.get("finish_reason")) or self._finish
+        finish = text_or_none(choice.get("finish_reason"))
+        if finish and self._sources:  # Perplexity repeats them in every chunk, and they may grow
+            chunks.append(LLMChunk(citations=self._sources))
+            self._sources = ()
+        self._finish = finish or self._finish
         return chunks
+
+    def _take(self, chunk: dict[str, Any]) -> Failure | None:
+        """What a chunk says besides its choices."""
+        if "citations" in chunk or "search_results" in chunk:
+            self._sources = read_sources(chunk) or self._sources
+        # With the last choice, in a chunk of its own after it, or (Groq) in a field of its own.
+        if chunk.get("usage"):
+            self._usage = chunk
+        elif "x_groq" in chunk and is_object(groq := chunk["x_groq"]):
+            if groq.get("error"):
+                return read_error(groq, self._target)
+            self._usage = groq if groq.get("usage") else self._usage
+        return None
 
     def _read_delta(self, choice: dict[str, Any], chunk: dict[str, Any]) -> list[LLMChunk | Done | Failure]:
         delta = choice.get("delta")
         if not is_object(delta):
-            return []
+            delta = message_of(choice, "delta")
         chunks: list[LLMChunk | Done | Failure] = []
         content, reasoning = read_content(delta)
         refusal = text_or_none(delta.get("refusal")) or ""
-        if content or reasoning or refusal:
+        logprobs = read_logprobs(choice) if choice.get("logprobs") is not None else ()
+        citations = read_citations(delta) if "annotations" in delta else ()
+        if content or reasoning or refusal or logprobs or citations:
             raw = chunk if self._with_raw else None
-            chunks.append(LLMChunk(content=content, reasoning=reasoning, refusal=refusal, raw=raw))
+            chunks.append(LLMChunk(content, reasoning, (), refusal, citations, logprobs, raw=raw))
+        if "reasoning_details" in delta:
+            self._details.add(delta)
         fragments = delta.get("tool_calls")
         if is_list(fragments):
             calls = tuple(call for each in fragments if (call := self._calls.read(each)) is not None)
             if calls:
                 chunks.append(LLMChunk(tool_calls=calls))
-        if chunks:
+        if content or reasoning or refusal or self._calls.any:
             self._spoke = True
         return chunks
 
@@ -117,6 +146,7 @@ class ChatStream:
             finish_reason=reason,
             usage=read_usage(self._usage, self._target.quirks),
             response_id=self._id,
+            sealed=self._details.sealed(self._target),
             model=self._model or self._target.model,
             provider=self._target.provider,
         )

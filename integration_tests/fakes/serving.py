@@ -1,0 +1,135 @@
+"""A server on 127.0.0.1 that a fake provider is built upon: it takes requests apart, and sends what the fake says."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar, Self
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from typing_extensions import override
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request as it arrived; ``path`` is without its query, and decoded."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+
+
+class RefusedError(Exception):
+    """A request that the provider would not answer, and what it says instead."""
+
+    def __init__(self, status: int, body: Any) -> None:
+        super().__init__(str(body))
+        self.status, self.body = status, body
+
+
+@dataclass
+class Fake:
+    """A running server; use as a context manager.
+
+    Attributes:
+        requests: All that were answered, oldest first.
+        refused: Why others were not.
+    """
+
+    requests: list[Received] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        handler = type("BoundHandler", (_Handler,), {"fake": self})
+        self._server = _Server(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    def answer(self, received: Received) -> Any:
+        """JSON to answer with, or bytes to send one after another.
+
+        Raises:
+            RefusedError: The request is wrong.
+        """
+        raise NotImplementedError
+
+    @property
+    def stream_type(self) -> str:
+        """The content type of bytes."""
+        raise NotImplementedError
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up in the middle of an answer is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: ClassVar[Fake]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 30
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def _serve(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = json.loads(raw) if raw else {}
+        received = Received(self.command, unquote(parts.path), dict(parse_qsl(parts.query)), headers, body)
+        try:
+            answer = self.fake.answer(received)
+        except RefusedError as refused:
+            self.fake.refused.append(str(refused))
+            self._send(refused.status, refused.body)
+            return
+        self.fake.requests.append(received)
+        if isinstance(answer, list):
+            self._stream(answer)
+        else:
+            self._send(200, answer)
+
+    def _send(self, status: int, body: Any) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _stream(self, pieces: Sequence[bytes]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", self.fake.stream_type)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in (*pieces, b""):
+            self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")

@@ -1,0 +1,162 @@
+"""Servers and gateways that others wrote, each in a process of its own on 127.0.0.1.
+
+LiteLLM's proxy and mlx-vlm bring hundreds of megabytes along, and aimock is no Python, so they live in environments
+of their own, below ``UNIFIED_LLM_SERVERS`` or ``~/.cache/unified-llm``. Where that variable is not set, a server that
+is not there is passed over, in CI too.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from integration_tests import llamacpp
+from integration_tests.needs import need, need_program
+from unified_llm.mlx import demo_folder
+
+GATEWAY_KEY = "sk-CANARY-gateway-on-loopback"
+_HOME = Path(os.environ.get("UNIFIED_LLM_SERVERS") or Path.home() / ".cache" / "unified-llm")
+_PATIENCE = 90.0
+# Nothing is fetched from the hub, and no compiler is started.
+_OFFLINE: Mapping[str, str] = {"HF_HUB_OFFLINE": "1", "MLX_DISABLE_COMPILE": "1"}
+
+
+def _program(folder: str, name: str, *, install: str) -> str:
+    path = str(_HOME / folder / name)
+    if not os.environ.get("UNIFIED_LLM_SERVERS") and not shutil.which(path):
+        pytest.skip(f"{folder} is missing: {install}")
+    return need_program(path, install=install)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def _serving(command: Sequence[str], port: int, path: str, environment: Mapping[str, str]) -> Generator[str]:
+    """Run it until the block ends; what it yields is its base URL, once it answers at ``path``."""
+    variables, nowhere = {**os.environ, **environment}, subprocess.DEVNULL
+    process = subprocess.Popen(command, env=variables, stdout=nowhere, stderr=nowhere)
+    try:
+        deadline = time.monotonic() + _PATIENCE
+        while not _answers(port, path):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not start.")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _answers(port: int, path: str) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+@contextmanager
+def mlx_lm(folder: Path) -> Generator[str]:
+    """MLX's own server over the demo model; it looks for a cache of the hub, so it gets an empty one."""
+    need("mlx_lm", install="pip install 'unified-llm[mlx]'")
+    port = _free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "mlx_lm",
+        "server",
+        "--model",
+        str(demo_folder()),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        f"{port}",
+    ]
+    with _serving(command, port, "/health", {**_OFFLINE, "HF_HUB_CACHE": str(folder)}) as url:
+        yield url
+
+
+@contextmanager
+def mlx_vlm(folder: Path) -> Generator[str]:
+    """The server of mlx-vlm, which takes models without eyes as well."""
+    install = f"python -m venv {_HOME}/mlx-vlm && {_HOME}/mlx-vlm/bin/pip install mlx-vlm 'mlx-lm[cpu]'"
+    python = _program("mlx-vlm", "bin/python", install=install)
+    port = _free_port()
+    command = [python, "-m", "mlx_vlm.server", "--host", "127.0.0.1", "--port", f"{port}"]
+    with _serving(command, port, "/health", {**_OFFLINE, "HF_HUB_CACHE": str(folder)}) as url:
+        yield url
+
+
+@contextmanager
+def litellm(folder: Path, behind: str) -> Generator[str]:
+    """LiteLLM's proxy before llama.cpp's server, and before answers of its own."""
+    install = f"python -m venv {_HOME}/litellm && {_HOME}/litellm/bin/pip install 'litellm[proxy]'"
+    program = _program("litellm", "bin/litellm", install=install)
+    place = {"api_base": behind, "api_key": llamacpp.KEY}
+    mocked = {"model": "openai/gpt-5-mini", "api_key": "sk-none"}
+    models = {
+        "llama": {"model": f"openai/{llamacpp.MODEL}", **place},
+        "text": {"model": f"text-completion-openai/{llamacpp.MODEL}", **place},
+        "quick": {**mocked, "mock_response": "Four."},
+        "limited": {**mocked, "mock_response": "litellm.RateLimitError"},
+        "full": {**mocked, "mock_response": "litellm.ContextWindowExceededError"},
+        "broken": {**mocked, "mock_response": "litellm.InternalServerError"},
+    }
+    config = {
+        "model_list": [{"model_name": name, "litellm_params": fields} for name, fields in models.items()],
+        "general_settings": {"master_key": GATEWAY_KEY},
+        "litellm_settings": {"num_retries": 0, "telemetry": False},
+        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+    }
+    path = folder / "litellm.yaml"
+    path.write_text(json.dumps(config), encoding="utf-8")  # YAML contains JSON
+    port = _free_port()
+    command = [program, "--config", str(path), "--host", "127.0.0.1", "--port", f"{port}", "--num_workers", "1"]
+    with _serving(command, port, "/health/liveliness", {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}) as url:
+        yield url
+
+
+@contextmanager
+def aimock(folder: Path) -> Generator[str]:
+    """CopilotKit's mock of many providers, which runs on Node."""
+    program = _program(
+        "aimock", "node_modules/.bin/llmock", install=f"npm i --prefix {_HOME}/aimock @copilotkit/aimock"
+    )
+    limited = {"message": "Rate limit reached", "type": "rate_limit_error", "code": "rate_limit_exceeded"}
+    fixtures = [
+        {"match": {"userMessage": "2+2"}, "response": {"content": "Four."}},
+        {
+            "match": {"userMessage": "weather"},
+            "response": {"toolCalls": [{"name": "weather", "arguments": '{"city":"Rome"}'}]},
+        },
+        {"match": {"userMessage": "limit"}, "response": {"error": limited, "status": 429}},
+    ]
+    path = folder / "aimock.json"
+    path.write_text(json.dumps({"fixtures": fixtures}), encoding="utf-8")
+    port = _free_port()
+    with _serving([program, "-p", f"{port}", "-h", "127.0.0.1", "-f", str(path)], port, "/v1/models", {}) as url:
+        yield url

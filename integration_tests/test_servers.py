@@ -1,0 +1,302 @@
+"""Servers and gateways that others wrote, asked by OpenAI's own SDK and by us: both have to read the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import OpenAI
+
+from integration_tests import llamacpp, servers
+from integration_tests.llamacpp import LlamaServer
+from integration_tests.needs import need
+from unified_llm import LLMClient, LLMConfig
+from unified_llm.exceptions import (
+    AuthenticationError,
+    ContextOverflowError,
+    LLMError,
+    ModelNotFoundError,
+    RateLimitError,
+    ServiceUnavailableError,
+)
+from unified_llm.mlx import demo_folder
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather.",
+        "parameters": {"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"]},
+    },
+}
+proves = pytest.mark.proves
+LLAMACPP = pytest.param(
+    "llamacpp",
+    marks=pytest.mark.proves(
+        "llamacpp",
+        "chat",
+        "stream",
+        "tools",
+        "n",
+        "logprobs",
+        "completion",
+        "models",
+        "errors",
+        against="its own server",
+    ),
+)
+LITELLM = pytest.param(
+    "litellm",
+    marks=pytest.mark.proves(
+        "litellm",
+        "chat",
+        "stream",
+        "tools",
+        "completion",
+        "models",
+        "errors",
+        against="LiteLLM's proxy, before llama.cpp",
+    ),
+)
+MLX_LM = pytest.param(
+    "mlx_lm",
+    marks=pytest.mark.proves(
+        "openai-compatible", "chat", "stream", "logprobs", "completion", "models", "errors", against="mlx_lm.server"
+    ),
+)
+MLX_VLM = pytest.param(
+    "mlx_vlm",
+    marks=pytest.mark.proves("openai-compatible", "chat", "stream", "logprobs", "errors", against="mlx_vlm.server"),
+)
+AIMOCK = pytest.param(
+    "aimock",
+    marks=pytest.mark.proves("openai", "chat", "stream", "tools", "models", "errors", against="aimock"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server, as both clients name it."""
+
+    name: str
+    base_url: str
+    model: str
+    key: str = "sk-CANARY-nobody-asks-for-it"
+    provider: str = "openai-compatible"
+
+    def ours(self, **fields: Any) -> LLMClient:
+        given = {"model": self.model, "api_key": self.key, "max_retries": 0, "max_tokens": 12} | fields
+        return LLMClient(LLMConfig(provider=self.provider, base_url=self.base_url, **given))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="module")
+def llama(folder: Path) -> Iterator[Place]:
+    need("xllamacpp", "gguf", "numpy", install="pip install xllamacpp gguf numpy")
+    llamacpp.write_model(folder / "random.gguf")
+    with LlamaServer(folder / "random.gguf", slots=3) as server:
+        yield Place("llamacpp", server.base_url, llamacpp.MODEL, llamacpp.KEY, "llamacpp")
+
+
+@pytest.fixture(scope="module")
+def gateway(folder: Path, llama: Place) -> Iterator[Place]:
+    with servers.litellm(folder, llama.base_url) as url:
+        yield Place("litellm", url, "llama", servers.GATEWAY_KEY, "litellm")
+
+
+@pytest.fixture(scope="module")
+def mlx(folder: Path) -> Iterator[Place]:
+    with servers.mlx_lm(folder) as url:
+        yield Place("mlx_lm", url, str(demo_folder()))
+
+
+@pytest.fixture(scope="module")
+def mlx_vlm(folder: Path) -> Iterator[Place]:
+    with servers.mlx_vlm(folder) as url:
+        yield Place("mlx_vlm", url, str(demo_folder()))
+
+
+@pytest.fixture(scope="module")
+def mock(folder: Path) -> Iterator[Place]:
+    with servers.aimock(folder) as url:
+        yield Place("aimock", url, "gpt-4o", provider="openai")
+
+
+FIXTURES = {"llamacpp": "llama", "litellm": "gateway", "mlx_lm": "mlx", "mlx_vlm": "mlx_vlm", "aimock": "mock"}
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> Place:
+    found: Place = request.getfixturevalue(FIXTURES[request.param])
+    return found
+
+
+@pytest.fixture
+def sdk(place: Place) -> Iterator[OpenAI]:
+    with OpenAI(base_url=place.base_url, api_key=place.key, max_retries=0) as client:
+        yield client
+
+
+EVERYBODY = pytest.mark.parametrize("place", [LLAMACPP, LITELLM, MLX_LM, MLX_VLM, AIMOCK], indirect=True)
+ASKED = "2+2?"
+
+
+def counts(usage: Any) -> list[int]:
+    return [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens]
+
+
+@EVERYBODY
+def test_an_answer(place: Place, sdk: OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": ASKED}]
+    theirs = sdk.chat.completions.create(model=place.model, messages=messages, max_tokens=12, seed=1)
+    with place.ours() as client:
+        ours = client.generate(ASKED, seed=1)
+    choice = theirs.choices[0]
+    assert (ours.content, ours.finish_reason, ours.model) == (
+        choice.message.content,
+        choice.finish_reason,
+        theirs.model,
+    )
+    assert ours.usage
+    assert counts(ours.usage) == counts(theirs.usage)
+    assert ours.response_id
+
+
+@EVERYBODY
+def test_a_stream(place: Place, sdk: OpenAI) -> None:
+    theirs = ""
+    for chunk in sdk.chat.completions.create(
+        model=place.model, messages=[{"role": "user", "content": ASKED}], max_tokens=12, seed=1, stream=True
+    ):
+        theirs += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+    with place.ours() as client:
+        *chunks, last = client.stream(ASKED, seed=1)
+    assert "".join(chunk.content for chunk in chunks) == theirs
+    assert last.finish_reason in {"stop", "length"}
+    # aimock's mock of a stream counts nothing unless its fixture says so.
+    assert last.usage or place.name == "aimock"
+
+
+@pytest.mark.parametrize("place", [LLAMACPP, LITELLM, AIMOCK], indirect=True)
+def test_calls_of_tools_whole_and_streamed(place: Place, sdk: OpenAI) -> None:
+    asked: Any = [{"role": "user", "content": "The weather?" if place.name != "aimock" else "weather"}]
+    tools: Any = [TOOL]
+    theirs = sdk.chat.completions.create(
+        model=place.model, messages=asked, tools=tools, tool_choice="required", max_tokens=200, seed=3
+    )
+    with place.ours(max_tokens=200) as client:
+        ours = client.generate(asked, tools=[TOOL], tool_choice="required", seed=3)
+        *chunks, last = client.stream(asked, tools=[TOOL], tool_choice="required", seed=3)
+    streamed: dict[int, list[str]] = {}
+    for fragment in (each for chunk in chunks for each in chunk.tool_calls):
+        name, text = streamed.setdefault(fragment.index, ["", ""])
+        streamed[fragment.index] = [name or fragment.name or "", text + fragment.arguments]
+    expected = [
+        (call.function.name, json.loads(call.function.arguments))
+        for call in theirs.choices[0].message.tool_calls or []
+        if call.type == "function"
+    ]
+    assert expected
+    assert [(call.name, dict(call.arguments)) for call in ours.tool_calls] == expected
+    assert ours.finish_reason == last.finish_reason == "tool_calls"
+    assert [(name, json.loads(text)) for name, text in streamed.values()] == expected
+
+
+@pytest.mark.parametrize("place", [LLAMACPP], indirect=True)
+def test_several_answers(place: Place, sdk: OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": ASKED}]
+    theirs = sdk.chat.completions.create(model=place.model, messages=messages, max_tokens=5, seed=1, n=3)
+    with place.ours(max_tokens=5) as client:
+        ours = client.generate(ASKED, seed=1, n=3)
+    assert len(ours.alternatives) == 2
+    assert ours.usage
+    assert counts(ours.usage) == counts(theirs.usage)
+    assert {each.finish_reason for each in (ours, *ours.alternatives)} == {"length"}
+
+
+@pytest.mark.parametrize("place", [LLAMACPP, MLX_LM, MLX_VLM], indirect=True)
+def test_log_probabilities_whole_and_streamed(place: Place, sdk: OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": ASKED}]
+    theirs = sdk.chat.completions.create(
+        model=place.model, messages=messages, max_tokens=4, seed=1, temperature=0, logprobs=True, top_logprobs=2
+    )
+    said = theirs.choices[0].logprobs
+    assert said
+    expected = [(each.token, each.logprob, len(each.top_logprobs)) for each in said.content or []]
+    assert expected
+    with place.ours(max_tokens=4) as client:
+        asked: Any = {"seed": 1, "temperature": 0, "logprobs": True, "top_logprobs": 2}
+        ours = client.generate(ASKED, **asked)
+        streamed = [each for chunk in client.stream(ASKED, **asked) for each in chunk.logprobs]
+    assert [(each.token, len(each.top)) for each in ours.logprobs] == [(token, top) for token, _, top in expected]
+    assert [each.logprob for each in ours.logprobs] == pytest.approx([number for _, number, _ in expected], abs=1e-3)
+    # mlx_lm.server leaves them out of its streams.
+    assert [each.token for each in streamed] == [each.token for each in ours.logprobs] or place.name == "mlx_lm"
+
+
+@pytest.mark.parametrize("place", [LLAMACPP, LITELLM, MLX_LM], indirect=True)
+def test_text_completion_whole_and_streamed(place: Place, sdk: OpenAI) -> None:
+    model = "text" if place.name == "litellm" else place.model
+    asked: Any = {"seed": 1, "temperature": 0}
+    create = sdk.completions.create
+    theirs = create(model=model, prompt="A token is", max_tokens=8, **asked)
+    pieces = create(model=model, prompt="A token is", max_tokens=8, stream=True, **asked)
+    with place.ours(model=model, max_tokens=8) as client:
+        ours = client.complete("A token is", as_text=True, **asked)
+        text = "".join(chunk.content for chunk in client.stream("A token is", as_text=True, **asked))
+    assert ours.content == theirs.choices[0].text
+    assert text == "".join(piece.choices[0].text or "" for piece in pieces if piece.choices)
+    assert ours.finish_reason == theirs.choices[0].finish_reason
+    assert ours.usage
+    assert counts(ours.usage) == counts(theirs.usage)
+
+
+@pytest.mark.parametrize("place", [LLAMACPP, LITELLM, MLX_LM, AIMOCK], indirect=True)
+def test_the_models_and_one_of_them(place: Place, sdk: OpenAI) -> None:
+    theirs = [model.id for model in sdk.models.list().data]
+    with place.ours() as client:
+        assert [model.id for model in client.list_models()] == theirs
+        assert place.model in theirs
+        if place.name != "aimock":  # which answers 404 for a single model
+            assert client.model_info().id == place.model
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("limited", RateLimitError),
+        ("full", ContextOverflowError),
+        ("broken", ServiceUnavailableError),
+        ("nobody", ModelNotFoundError),
+    ],
+)
+def test_a_gateway_s_errors_mean_what_those_behind_it_meant(gateway: Place, model: str, kind: type[LLMError]) -> None:
+    with gateway.ours(model=model) as client, pytest.raises(kind):
+        client.generate(ASKED)
+
+
+def test_a_gateway_refuses_a_wrong_key_and_knows_the_window_of_its_models(gateway: Place) -> None:
+    with gateway.ours(api_key="sk-CANARY-wrong") as client, pytest.raises(AuthenticationError):
+        client.generate(ASKED)
+    with gateway.ours(model="quick") as client:
+        assert client.generate(ASKED).content == "Four."
+        assert (client.model_info().context_window, client.model_info().max_output) == (272_000, 128_000)
+
+
+@pytest.mark.parametrize("place", [MLX_LM, MLX_VLM, AIMOCK], indirect=True)
+def test_refusals_are_failures_of_ours(place: Place) -> None:
+    if place.name == "aimock":
+        with place.ours() as client, pytest.raises(RateLimitError):
+            client.generate("limit")
+        return
+    with place.ours(model="/no/such/folder") as client, pytest.raises(LLMError) as caught:
+        client.generate(ASKED)
+    assert caught.value.status_code in {400, 404}

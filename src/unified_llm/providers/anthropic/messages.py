@@ -1,0 +1,177 @@
+"""A conversation in Anthropic's format, whoever wrote its turns.
+
+History belongs to no provider. System messages go into a field of their own, turns of one side are joined, results of
+tools follow their calls, every call has one, and identifiers are unique and of the letters that the API takes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any, Final
+
+from unified_llm.content import CachePoint, TextPart
+from unified_llm.exceptions import ValidationError
+from unified_llm.messages import Message, ToolCall
+from unified_llm.providers.anthropic.parts import Block, flat, limit_marks, write_parts
+from unified_llm.providers.anthropic.sealed import unseal, written_arguments
+from unified_llm.providers.history import fitting_id, is_text, paired
+from unified_llm.providers.writing import sanitised_name
+from unified_llm.target import Target
+
+# The API's own pattern, from its refusals: "String should match pattern '^[a-zA-Z0-9_-]+$'".
+_IDENTIFIER: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_OPENING: Final = "(The conversation begins with an answer.)"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a request says before the answer.
+
+    Attributes:
+        system: Instructions, as text or blocks; None without any.
+        turns: The messages, each a side and its blocks.
+        called: The names of tools that were called in it.
+        unsigned: The calls that the last results answer were made without thoughts that can be sent back.
+    """
+
+    system: str | list[Block] | None
+    turns: list[tuple[str, list[Block]]] = field(repr=False)
+    called: tuple[str, ...] = ()
+    unsigned: bool = False
+
+    def written(self) -> list[dict[str, Any]]:
+        """The ``messages`` of a request."""
+        return [{"role": side, "content": flat(blocks)} for side, blocks in self.turns]
+
+    def limit_marks(self, most: int) -> int:
+        """Keep the last marks for the cache, so many as the API takes; returns how many were taken away."""
+        system = self.system if isinstance(self.system, list) else []
+        return limit_marks([*system, *(block for _, blocks in self.turns for block in blocks)], most)
+
+
+def write_conversation(messages: Sequence[Message], target: Target) -> Conversation:
+    """The conversation as this format wants it.
+
+    Raises:
+        ValidationError: A part cannot be carried, or nothing is said at all.
+    """
+    numbered = [(index, message) for index, message in enumerate(messages) if message.role == "system"]
+    system = [block for index, message in numbered for block in _system(message, f"messages[{index}]")]
+    others = paired(list(_with_own_identifiers(m for m in messages if m.role != "system")), answer_all=True)
+    turns = list(_joined((_side(message), _blocks(message, target)) for message in others))
+    if not turns and system:
+        turns, system = [("user", system)], []
+    if not turns:
+        raise ValidationError("messages is empty, or nothing is said in it.")
+    if turns[0][0] == "assistant":
+        turns.insert(0, ("user", [{"type": "text", "text": _OPENING}]))
+    side, last = turns[-1]
+    if side == "assistant" and last[-1]["type"] == "text":
+        last[-1]["text"] = last[-1]["text"].rstrip()  # the API refuses to continue a text that ends in white space
+    called = {call.name: None for message in others for call in message.tool_calls}
+    return Conversation(_system_field(system), turns, tuple(map(_name, called)), _unsigned(turns))
+
+
+def _system(message: Message, path: str) -> list[Block]:
+    if not is_text(message.content):
+        raise ValidationError(f"{path} holds more than text, which a system message cannot carry.")
+    return write_parts(message.content, path)
+
+
+def _system_field(blocks: list[Block]) -> str | list[Block] | None:
+    if any("cache_control" in block for block in blocks):
+        return blocks
+    return "\n\n".join(block["text"] for block in blocks) or None
+
+
+def _side(message: Message) -> str:
+    return "assistant" if message.role == "assistant" else "user"
+
+
+def _joined(turns: Iterable[tuple[str, list[Block]]]) -> Iterator[tuple[str, list[Block]]]:
+    """The turns of one side together, without those that say nothing."""
+    said = [turn for turn in turns if turn[1]]
+    for side, group in groupby(said, key=lambda turn: turn[0]):
+        yield side, [block for _, blocks in group for block in blocks]
+
+
+def _blocks(message: Message, target: Target) -> list[Block]:
+    match message.role:
+        case "assistant":
+            return unseal(message, target) or _assistant(message)
+        case "tool":
+            return [_result(message)]
+        case _:
+            return write_parts(message.content, "messages.content")
+
+
+def _assistant(message: Message) -> list[Block]:
+    """An earlier answer: its text and its calls. Nobody takes the pictures or sounds that a model made back."""
+    content = message.content
+    said = content if isinstance(content, str) else tuple(p for p in content if isinstance(p, (TextPart, CachePoint)))
+    calls = [
+        {"type": "tool_use", "id": call.id, "name": _name(call.name), "input": written_arguments(call)}
+        for call in message.tool_calls
+    ]
+    return [*write_parts(said, "messages.content"), *calls]
+
+
+def _result(message: Message) -> Block:
+    inner = write_parts(message.content, "messages.content")
+    result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
+    marks = [block.pop("cache_control") for block in inner if "cache_control" in block]
+    if inner:
+        result["content"] = flat(inner)
+    if message.is_error:
+        result["is_error"] = True
+    if marks:
+        result["cache_control"] = marks[-1]
+    return result
+
+
+def _name(name: str) -> str:
+    return name if _NAME.fullmatch(name) else sanitised_name(name) or "tool"
+
+
+def _with_own_identifiers(messages: Iterable[Message]) -> Iterator[Message]:
+    """Calls and their results under identifiers that no other call of the conversation has.
+
+    Some providers give none, so that ours (``call_0``) come again in every turn.
+    """
+    used: set[str] = set()
+    waiting: dict[str, deque[str]] = {}
+    for message in messages:
+        if message.tool_calls:
+            calls = [replace(call, id=_unused(call, used)) for call in message.tool_calls]
+            waiting |= {call.id: deque[str]() for call in message.tool_calls}
+            for before, after in zip(message.tool_calls, calls, strict=True):
+                waiting[before.id].append(after.id)
+            yield replace(message, tool_calls=tuple(calls))
+        elif message.role == "tool":
+            queue = waiting.get(message.tool_call_id or "")
+            yield replace(message, tool_call_id=queue.popleft() if queue else None)
+        else:
+            yield message
+
+
+def _unused(call: ToolCall, used: set[str]) -> str:
+    fits = _IDENTIFIER.fullmatch(call.id)
+    first = identifier = call.id if fits else fitting_id(call.id, {"tool_id_length": 24})
+    number = 2
+    while identifier in used:
+        identifier = f"{first[:56]}_{number}"
+        number += 1
+    used.add(identifier)
+    return identifier
+
+
+def _unsigned(turns: Sequence[tuple[str, list[Block]]]) -> bool:
+    """Whether the tools of a turn that goes on were called by somebody else, or before there was any thinking."""
+    if len(turns) < 2 or turns[-1][0] != "user" or turns[-1][1][0]["type"] != "tool_result":
+        return False
+    return turns[-2][1][0]["type"] not in {"thinking", "redacted_thinking"}

@@ -1,0 +1,73 @@
+"""What a provider says of its models, in Anthropic's words or, from local servers, in OpenAI's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from unified_llm.outcome import Done, Failure
+from unified_llm.providers.anthropic.decode import answer_of
+from unified_llm.providers.numbers import count
+from unified_llm.providers.row import having
+from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
+from unified_llm.target import Feature, Target
+from unified_llm.types import ModelInfo
+
+_ALWAYS: Final = having("streaming", "tools", "tool_choice", "count_tokens", "models", "model_info")
+_CAPABILITIES: Final[Mapping[str, frozenset[Feature]]] = {
+    "image_input": having("images", "image_urls"),
+    "pdf_input": having("files"),
+    "structured_outputs": having("json_schema"),
+}
+
+
+def read_models(body: object, target: Target) -> Done | Failure:
+    """A page of the list: ``(models, cursor)``."""
+    answer = answer_of(body, target)
+    if isinstance(answer, Failure):
+        return answer
+    items = answer.get("data")
+    if not is_list(items):
+        return Failure("malformed")
+    models = tuple(_model(item, target.provider) for item in items if is_object(item) and text_or_none(item.get("id")))
+    if items and not models:
+        return Failure("malformed")
+    return Done((models, text_or_none(answer.get("last_id")) if answer.get("has_more") is True else None))
+
+
+def read_model(body: object, target: Target) -> Done | Failure:
+    """One model."""
+    answer = answer_of(body, target)
+    if isinstance(answer, Failure):
+        return answer
+    return Done(_model(answer, target.provider)) if text_or_none(answer.get("id")) else Failure("malformed")
+
+
+def _model(item: Mapping[str, Any], provider: str) -> ModelInfo:
+    return ModelInfo(
+        id=str(item["id"]),
+        provider=provider,
+        owned_by=text_or_none(item.get("owned_by")),
+        created=_seconds(item.get("created_at")) or count(item.get("created")) or None,
+        context_window=count(item.get("max_input_tokens")) or count(item.get("max_model_len")) or None,
+        max_output=count(item.get("max_tokens")) or None,
+        features=_features(item.get("capabilities")),
+    )
+
+
+def _seconds(moment: object) -> int | None:
+    """Unix time of an RFC 3339 text; the epoch itself stands for a date that is not known."""
+    if not isinstance(moment, str):
+        return None
+    try:
+        return int(datetime.fromisoformat(moment).timestamp()) or None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _features(said: object) -> frozenset[Feature] | None:
+    if not is_object(said):
+        return None
+    able = (name for name in _CAPABILITIES if object_or_empty(said.get(name)).get("supported") is True)
+    return _ALWAYS.union(*(_CAPABILITIES[name] for name in able))

@@ -1,0 +1,164 @@
+"""Whole answers: what the JSON of ``/v2/chat`` means. Nothing here raises for what the provider sends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from unified_llm.jsonx import finite
+from unified_llm.messages import Sealed, ToolCall
+from unified_llm.outcome import Done, Failure
+from unified_llm.providers.cohere.errors import read_error
+from unified_llm.providers.numbers import count
+from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
+from unified_llm.target import Target
+from unified_llm.types import Citation, FinishReason, LLMResponse, TokenLogprob, Usage
+
+log = logging.getLogger("unified_llm")
+
+_FINISH: Final[Mapping[str, FinishReason]] = {
+    "COMPLETE": "stop",
+    "STOP_SEQUENCE": "stop",
+    "MAX_TOKENS": "length",
+    "TOOL_CALL": "tool_calls",
+}
+# The provider gave up in the middle.
+_BROKEN_OFF: Final = frozenset({"ERROR", "TIMEOUT"})
+
+
+def read_chat(body: object, target: Target) -> Done | Failure:
+    """The answer of ``/v2/chat``."""
+    if not is_object(body):
+        return Failure("malformed")
+    message = body.get("message")
+    if not is_object(message):
+        return read_error(body) if isinstance(message, str) else Failure("malformed")
+    texts, thoughts = _texts(message)
+    content, plan = "".join(texts.values()), text_or_none(message.get("tool_plan")) or ""
+    calls = tuple(_calls(message))
+    end = read_end(body, target, spoke=bool(content or thoughts or plan or calls), has_calls=bool(calls))
+    if isinstance(end, Failure):
+        return end
+    return Done(
+        LLMResponse(
+            content=content,
+            model=target.model,
+            provider=target.provider,
+            finish_reason=end,
+            response_id=text_or_none(body.get("id")),
+            usage=read_usage(body.get("usage")),
+            tool_calls=calls,
+            reasoning=thoughts + plan or None,
+            citations=tuple(_citations(message, texts)),
+            logprobs=read_logprobs(body.get("logprobs")),
+            sealed=seal(thoughts, plan, target, has_calls=bool(calls)),
+            raw=body,
+        )
+    )
+
+
+def _texts(message: Mapping[str, Any]) -> tuple[dict[int, str], str]:
+    """The texts, by their places in the list of blocks, and the reasoning."""
+    blocks = message.get("content")
+    if isinstance(blocks, str):
+        return {0: blocks}, ""
+    texts: dict[int, str] = {}
+    thoughts = ""
+    for index, block in enumerate(blocks if is_list(blocks) else ()):
+        text, thought = read_block(block)
+        if text:
+            texts[index] = text
+        thoughts += thought
+    return texts, thoughts
+
+
+def read_block(block: object) -> tuple[str, str]:
+    """Text and reasoning of a block of content, or of a piece of one."""
+    known = object_or_empty(block)
+    return text_or_none(known.get("text")) or "", text_or_none(known.get("thinking")) or ""
+
+
+def _calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
+    calls = message.get("tool_calls")
+    for number, call in enumerate(calls if is_list(calls) else ()):
+        function = call.get("function") if is_object(call) else None
+        if is_object(function):
+            identifier = text_or_none(call.get("id")) or f"call_{number}"
+            yield ToolCall.from_text(identifier, str(function.get("name") or ""), json_text(function.get("arguments")))
+
+
+def _citations(message: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator[Citation]:
+    citations = message.get("citations")
+    for citation in citations if is_list(citations) else ():
+        index = object_or_empty(citation).get("content_index")
+        before = sum(len(text) for place, text in texts.items() if isinstance(index, int) and place < index)
+        yield from read_citation(citation, before)
+
+
+def read_citation(citation: object, before: int) -> Iterator[Citation]:
+    """One for each source. Places are counted from the start of a block, which has so much text ``before`` it.
+
+    What a plan or the reasoning rests on has no place in the text.
+    """
+    if not is_object(citation):
+        return
+    in_text = citation.get("type") in {None, "TEXT_CONTENT"}
+    start, end = (
+        place + before if in_text and isinstance(place, int) else None
+        for place in (citation.get("start"), citation.get("end"))
+    )
+    sources = citation.get("sources")
+    for source in sources if is_list(sources) and sources else ({},):
+        known = object_or_empty(source)
+        document = object_or_empty(known.get("document"))
+        yield Citation(
+            url=text_or_none(document.get("url")),
+            title=text_or_none(document.get("title")) or text_or_none(known.get("id")),
+            text=text_or_none(citation.get("text")),
+            start=start,
+            end=end,
+        )
+
+
+def read_logprobs(items: object) -> tuple[TokenLogprob, ...]:
+    """The log probabilities. A text of several tokens is as likely as all of them together."""
+    read: list[TokenLogprob] = []
+    for item in items if is_list(items) else ():
+        values = item.get("logprobs") if is_object(item) else None
+        numbers = [number for each in (values if is_list(values) else ()) if (number := finite(each)) is not None]
+        text = object_or_empty(item).get("text")
+        if numbers and isinstance(text, str):
+            read.append(TokenLogprob(text, sum(numbers)))
+    return tuple(read)
+
+
+def read_end(body: Mapping[str, Any], target: Target, *, spoke: bool, has_calls: bool) -> FinishReason | Failure:
+    """Why it ended, from an answer or the last event of a stream. An unknown reason is a ``stop``."""
+    said = body.get("finish_reason")
+    if said in _BROKEN_OFF:
+        return Failure("server", code=said, detail=text_or_none(body.get("error")))
+    known = _FINISH.get(said) if isinstance(said, str) else None
+    if known is None and said is not None:
+        log.debug("%s gave a finish reason that is not known; it is read as stop", target.name)
+    reason = known or "stop"
+    if reason != "length" and not spoke:
+        return Failure("empty")
+    return "tool_calls" if has_calls and reason == "stop" else reason
+
+
+def read_usage(usage: object) -> Usage | None:
+    """Tokens that the model read and wrote; those that are billed, which are fewer, where nothing else is said."""
+    if not is_object(usage):
+        return None
+    counted = object_or_empty(usage.get("tokens")) or object_or_empty(usage.get("billed_units"))
+    if not {"input_tokens", "output_tokens"} & counted.keys():
+        return None
+    prompt, completion = count(counted.get("input_tokens")), count(counted.get("output_tokens"))
+    return Usage(prompt, completion, prompt + completion, cached_tokens=count(usage.get("cached_tokens")))
+
+
+def seal(thoughts: str, plan: str, target: Target, *, has_calls: bool) -> Sealed | None:
+    """What led to calls, for the turn that brings their results."""
+    kept = {name: text for name, text in (("thinking", thoughts), ("tool_plan", plan)) if text}
+    return Sealed(target.provider, target.wire, kept) if kept and has_calls else None

@@ -1,0 +1,236 @@
+"""Whole answers: what a list of output items means.
+
+Nothing here raises for what a provider sends. What cannot be read as an answer is a ``Failure``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from unified_llm.messages import ToolCall
+from unified_llm.outcome import Done, Failure
+from unified_llm.providers.numbers import count
+from unified_llm.providers.openai_errors import read_error
+from unified_llm.providers.openai_responses.sealed import seal
+from unified_llm.providers.shapes import is_list, is_number, is_object, object_or_empty, text_or_none
+from unified_llm.target import Quirks, Target
+from unified_llm.types import Citation, FinishReason, LLMResponse, TokenLogprob, Usage
+
+log = logging.getLogger("unified_llm")
+
+BETWEEN_THOUGHTS: Final = "\n\n"
+"""Stands between the parts of a summary of reasoning, each of which is a paragraph."""
+
+# Why an answer is incomplete. The others (max_messages, steered) cut it off as well, for reasons of their own.
+_CUT: Final[Mapping[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_GIVEN_UP: Final = ("failed", "cancelled")
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the items of one answer say.
+
+    Attributes:
+        content: The text of all messages.
+        reasoning: Its parts.
+        refusal: Why the model declined, or nothing.
+        calls: What it wants to call.
+        citations: What it rests on.
+        logprobs: Those of its text.
+        others: It holds items of other kinds: the provider's own tools.
+    """
+
+    content: str = ""
+    reasoning: list[str] = field(default_factory=list[str])
+    refusal: str = ""
+    calls: list[ToolCall] = field(default_factory=list[ToolCall])
+    citations: list[Citation] = field(default_factory=list[Citation])
+    logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
+    others: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing at all."""
+        return not (self.content or self.reasoning or self.refusal or self.calls or self.others)
+
+
+def read_response(body: object, target: Target) -> Done | Failure:
+    """The answer of ``/responses``."""
+    if not is_object(body):
+        return Failure("malformed")
+    failure = given_up(body, target)
+    if failure is not None:
+        return failure
+    output = body.get("output")
+    if not is_list(output):
+        return Failure("malformed")
+    answer = read_output(output)
+    reason = finish_reason(body, has_calls=bool(answer.calls))
+    if reason in {"stop", "tool_calls"} and answer.is_empty:
+        return Failure("empty")
+    return Done(
+        LLMResponse(
+            content=answer.content,
+            model=text_or_none(body.get("model")) or target.model,
+            provider=target.provider,
+            finish_reason=reason,
+            response_id=text_or_none(body.get("id")),
+            usage=read_usage(body, target.quirks),
+            tool_calls=tuple(answer.calls),
+            reasoning=BETWEEN_THOUGHTS.join(answer.reasoning) or None,
+            refusal=answer.refusal or None,
+            citations=tuple(answer.citations),
+            logprobs=tuple(answer.logprobs),
+            sealed=seal(output, target),
+            raw=body,
+        )
+    )
+
+
+def read_count(body: object, target: Target) -> Done | Failure:
+    """The answer of ``/responses/input_tokens``."""
+    if not is_object(body):
+        return Failure("malformed")
+    if body.get("error"):
+        return read_error(body, target)
+    number = body.get("input_tokens")
+    return Done(count(number)) if is_number(number) else Failure("malformed")
+
+
+def given_up(response: Mapping[str, Any], target: Target) -> Failure | None:
+    """What an answer says that is an error, or that the provider did not finish."""
+    if response.get("error") or response.get("object") == "error":
+        return read_error(response, target)
+    status = response.get("status")
+    return Failure("server", code=status) if isinstance(status, str) and status in _GIVEN_UP else None
+
+
+def read_output(output: list[Any]) -> Answer:
+    """What the items say, in their order."""
+    answer = Answer()
+    for item in output:
+        if not is_object(item):
+            continue
+        match item.get("type"):
+            case "message":
+                _read_message(item, answer)
+            case "reasoning":
+                answer.reasoning += _thoughts(item)
+            case "function_call":
+                answer.calls.append(_call(item, len(answer.calls)))
+            case _:
+                answer.others = True
+    return answer
+
+
+def _read_message(item: Mapping[str, Any], answer: Answer) -> None:
+    content = item.get("content")
+    for part in content if is_list(content) else ():
+        if not is_object(part):
+            continue
+        match part.get("type"):
+            case "output_text" if isinstance(part.get("text"), str):
+                answer.citations += read_citations(part.get("annotations"), len(answer.content))
+                answer.logprobs += read_logprobs(part.get("logprobs"))
+                answer.content += part["text"]
+            case "refusal" if isinstance(part.get("refusal"), str):
+                answer.refusal += part["refusal"]
+            case _:
+                pass
+
+
+def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
+    """The summary, where the provider writes one; what was thought itself, where it shows that (llama.cpp, vLLM)."""
+    for name in ("summary", "content"):
+        parts = item.get(name)
+        for part in parts if is_list(parts) else ():
+            text = text_or_none(part.get("text")) if is_object(part) else None
+            if text:
+                yield text
+
+
+def _call(item: Mapping[str, Any], number: int) -> ToolCall:
+    identifier = text_or_none(item.get("call_id")) or text_or_none(item.get("id")) or f"call_{number}"
+    arguments = item.get("arguments")
+    name = item.get("name")
+    return ToolCall.from_text(
+        identifier, name if isinstance(name, str) else "", arguments if isinstance(arguments, str) else ""
+    )
+
+
+def read_citations(annotations: object, start: int) -> Iterator[Citation]:
+    """The sources of a piece of text that begins at that place in the answer."""
+    for each in annotations if is_list(annotations) else ():
+        citation = read_citation(each, start)
+        if citation is not None:
+            yield citation
+
+
+def read_citation(annotation: object, start: int) -> Citation | None:
+    """A page, or a file that the provider searched; None for anything else."""
+    if not is_object(annotation):
+        return None
+    match annotation.get("type"):
+        case "url_citation":
+            return Citation(
+                url=text_or_none(annotation.get("url")),
+                title=text_or_none(annotation.get("title")),
+                start=_place(annotation.get("start_index"), start),
+                end=_place(annotation.get("end_index"), start),
+            )
+        case "file_citation" | "container_file_citation":
+            return Citation(title=text_or_none(annotation.get("filename")))
+        case _:
+            return None
+
+
+def _place(index: object, start: int) -> int | None:
+    return start + int(index) if is_number(index) and index >= 0 else None
+
+
+def read_logprobs(tokens: object) -> Iterator[TokenLogprob]:
+    """Log probabilities, of a whole text or of what is new in a stream."""
+    for each in tokens if is_list(tokens) else ():
+        pair = _token(each)
+        if pair is not None:
+            likeliest = each.get("top_logprobs")
+            top = (_token(other) for other in (likeliest if is_list(likeliest) else ()))
+            yield TokenLogprob(*pair, tuple(other for other in top if other is not None))
+
+
+def _token(value: object) -> tuple[str, float] | None:
+    if not is_object(value) or not isinstance(value.get("token"), str) or not is_number(value.get("logprob")):
+        return None
+    return value["token"], float(value["logprob"])
+
+
+def finish_reason(response: Mapping[str, Any], *, has_calls: bool) -> FinishReason:
+    """One of our four, from the status and what it says of an answer that is incomplete."""
+    if response.get("status") == "incomplete":
+        why = object_or_empty(response.get("incomplete_details")).get("reason")
+        return _CUT.get(why, "length") if isinstance(why, str) else "length"
+    return "tool_calls" if has_calls else "stop"
+
+
+def read_usage(response: Mapping[str, Any], quirks: Quirks) -> Usage | None:
+    """Tokens counted in our one way, or None where the provider says nothing."""
+    usage = response.get("usage")
+    if not is_object(usage) or not usage:
+        return None
+    before = object_or_empty(usage.get("input_tokens_details"))
+    after = object_or_empty(usage.get("output_tokens_details"))
+    prompt, completion = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
+    total, reasoning = count(usage.get("total_tokens")), count(after.get("reasoning_tokens"))
+    if quirks.get("reasoning_apart") and total and total >= prompt + completion + reasoning:
+        completion += reasoning
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=total or prompt + completion,
+        cached_tokens=count(before.get("cached_tokens")),
+        cache_write_tokens=count(before.get("cache_write_tokens")),
+        reasoning_tokens=reasoning,
+    )

@@ -1,0 +1,132 @@
+"""Requests: from our types to the JSON body of the Responses format, with a target's quirks applied.
+
+It has no ``stop``, ``seed`` or penalties: those are left out, so that one request can be sent to every target of a
+chain. Whoever knows a server that takes them says so in ``extra_body``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from unified_llm.asks import CountRequest
+from unified_llm.messages import ResponseFormat, Tool
+from unified_llm.providers.codec import WireRequest
+from unified_llm.providers.openai_responses.items import write_items
+from unified_llm.providers.shapes import is_list, is_object
+from unified_llm.providers.writing import as_wanted, own_tool, post, sanitised_name, setting, while_reasoning
+from unified_llm.target import Target
+from unified_llm.types import LLMRequest
+
+log = logging.getLogger("unified_llm")
+
+_PLAIN: Final = ("temperature", "top_p", "reasoning_effort", "logprobs", "top_logprobs")
+_UNKNOWN: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
+# What ``/responses/input_tokens`` takes (openai.types.responses.input_token_count_params).
+_COUNTED: Final = ("input", "model", "parallel_tool_calls", "reasoning", "text", "tool_choice", "tools")
+
+
+def write_response(ask: LLMRequest, target: Target) -> WireRequest:
+    """A request for ``/responses``."""
+    return post("/responses", _body(ask, target), target, stream=ask.stream)
+
+
+def write_count(ask: CountRequest, target: Target) -> WireRequest:
+    """A request for the number of tokens of a prompt."""
+    body = _body(ask.chat, target)
+    return post("/responses/input_tokens", {name: body[name] for name in _COUNTED if name in body}, target)
+
+
+def _body(ask: LLMRequest, target: Target) -> Mapping[str, Any]:
+    fields = _sampling(ask, target) | _tool_fields(ask, target)
+    fields = as_wanted(fields, while_reasoning(fields, target))
+    include: list[str] = []
+    effort = fields.pop("reasoning_effort", None)
+    if effort is not None:
+        fields["reasoning"] = {"effort": effort}
+    if fields.pop("logprobs", None) or "top_logprobs" in fields:
+        include.append("message.output_text.logprobs")
+    if (target.reasoning or effort not in {None, "none"}) and "include" not in target.quirks.get("drop", ()):
+        # Other models refuse to be asked for it (github.com/NousResearch/hermes-agent/pull/24234).
+        include.append("reasoning.encrypted_content")
+    if include:
+        fields["include"] = include
+    limit = setting(ask, "max_tokens", target)
+    if limit is not None:
+        fields["max_output_tokens"] = limit
+    if ask.response_format is not None:
+        fields["text"] = {"format": _format(ask.response_format)}
+    if ask.stream:
+        fields["stream"] = True
+    body = {"model": target.model, "input": write_items(ask.messages, target), "store": False, **fields}
+    return _merged(_merged(body, target.extra_body), ask.extra_body)
+
+
+def _sampling(ask: LLMRequest, target: Target) -> dict[str, Any]:
+    for name in _UNKNOWN:
+        if setting(ask, name, target) is not None:
+            log.debug("%s is not sent to %s, whose format has no such field", name, target.name)
+    said = {name: setting(ask, name, target) for name in _PLAIN}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with the user's own fields in it.
+
+    ``text``, ``reasoning`` and ``include`` hold several things: to add one takes none of the others away.
+    """
+    merged = {**body, **extra}
+    for name in ("text", "reasoning"):
+        ours, theirs = body.get(name), extra.get(name)
+        if is_object(ours) and is_object(theirs):
+            merged[name] = {**ours, **theirs}
+    ours, theirs = body.get("include"), extra.get("include")
+    if is_list(ours) and is_list(theirs):
+        merged["include"] = list(dict.fromkeys([*ours, *theirs]))
+    return merged
+
+
+def _tool_fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
+    """``tools`` and what belongs to it; nothing when there are none."""
+    if not ask.tools:
+        return {}
+    fields: dict[str, Any] = {"tools": [_tool(tool) for tool in ask.tools]}
+    if ask.tool_choice is not None:
+        fields["tool_choice"] = choice = _tool_choice(ask.tool_choice, ask.tools)
+        if isinstance(choice, dict) and "tool_choice.function" in target.quirks.get("drop", ()):
+            # To be offered one tool and to have to call one is to have to call that one.
+            alone = [_tool(tool) for tool in ask.tools if tool.name == ask.tool_choice]
+            fields |= {"tools": alone or fields["tools"], "tool_choice": "required"}
+    parallel = setting(ask, "parallel_tool_calls", target)
+    if parallel is not None:
+        fields["parallel_tool_calls"] = parallel
+    return fields
+
+
+def _tool(tool: Tool) -> Mapping[str, Any]:
+    if tool.builtin is not None:
+        return own_tool(tool.name, tool.builtin)
+    function: dict[str, Any] = {"type": "function", "name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    # Left open it would be strict here, and optional arguments required, as in no other format.
+    function["strict"] = bool(tool.strict)
+    return function
+
+
+def _tool_choice(choice: str, tools: tuple[Tool, ...]) -> str | dict[str, Any]:
+    if choice in {"auto", "none", "required"}:
+        return choice
+    for tool in tools:
+        if tool.name == choice and tool.builtin is not None:
+            return {"type": tool.builtin.get("type", choice)}
+    return {"type": "function", "name": choice}
+
+
+def _format(wanted: ResponseFormat) -> dict[str, Any]:
+    if wanted.schema is None:
+        return {"type": "json_object"}
+    written = {"type": "json_schema", "name": sanitised_name(wanted.name) or "answer", "schema": wanted.schema}
+    return written if wanted.strict is None else {**written, "strict": wanted.strict}

@@ -1,0 +1,170 @@
+"""Each provider that speaks OpenAI's format, against what it really sends: ``tests/wire/rows/<provider>.json``.
+
+A new row needs one such file and nothing here. It holds a ``source`` and what that provider sends and expects:
+
+    sends           the fields of its request for the question below, besides model, messages and tools
+    chat            {"body", "expect"}: a whole answer
+    stream          {"events", "expect"}: a stream
+    tools           {"body", "expect"}: an answer that calls tools; null if the row has none
+    errors          [{"status", "body", "kind", "code"}], at status 200 for those inside an answer
+    stream_errors   [{"events", "kind"}]: errors inside a stream
+    models, text, n, logprobs, citations    {"body", "expect"}, where it has them
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.providers.wire import body_of, check, collect, flat, read_events, read_pieces, sse, target
+from unified_llm.asks import ModelRequest
+from unified_llm.messages import Message, Tool
+from unified_llm.outcome import Done, Failure
+from unified_llm.providers import rows, table
+from unified_llm.providers.openai_chat import CODEC
+from unified_llm.types import Citation, LLMRequest, ModelInfo, ModelsRequest, TokenLogprob
+
+FOLDER = Path(__file__).parents[1] / "wire" / "rows"
+ROWS = [row for row in table.ROWS if row.wire == "openai_chat"]
+PARTS = {
+    "source", "sends", "chat", "stream", "tools", "errors", "stream_errors", "models", "text", "n", "logprobs",
+    "citations",
+}  # fmt: skip
+
+QUESTION = LLMRequest(
+    (Message.user("2+2?"),), temperature=0.5, max_tokens=9, top_p=0.9, stop=("END",), seed=1, frequency_penalty=0.1,
+    presence_penalty=0.2, reasoning_effort="low", logprobs=True, top_logprobs=2, parallel_tool_calls=False, stream=True,
+    tools=(Tool("weather", parameters={"type": "object"}), Tool("clock")), tool_choice="weather",
+)  # fmt: skip
+
+
+def recorded(provider: str) -> dict[str, Any]:
+    path = FOLDER / f"{provider}.json"
+    assert path.exists(), f"A row needs a fixture: write tests/wire/rows/{provider}.json (CONTRIBUTING.md says how)."
+    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return read
+
+
+@pytest.fixture(params=ROWS, ids=lambda row: row.name)
+def row(request: pytest.FixtureRequest) -> table.Row:
+    each: table.Row = request.param
+    return each
+
+
+def test_every_row_has_a_fixture_and_every_fixture_a_row() -> None:
+    for row in ROWS:
+        fixture = recorded(row.name)
+        assert fixture["source"]
+        assert {"sends", "chat", "stream", "tools", "errors"} <= set(fixture) <= PARTS, row.name
+        assert ("tools" in row.features) == (fixture["tools"] is not None), row.name
+    assert {path.stem for path in FOLDER.glob("*.json")} <= {row.name for row in ROWS}
+
+
+def test_it_is_asked_in_its_own_words(row: table.Row) -> None:
+    ask = QUESTION if "tools" in row.features else replace(QUESTION, tools=(), tool_choice=None)
+    body = body_of(ask, target(row.name, headers={}))
+    offered = [tool["function"]["name"] for tool in body.pop("tools", [])]
+    assert {name: body[name] for name in set(body) - {"model", "messages"}} == recorded(row.name)["sends"]
+    named = isinstance(body.get("tool_choice"), dict)
+    assert offered == (["weather", "clock"] if named else ["weather"])[: len(ask.tools)]
+
+
+def summary(answer: Any) -> dict[str, Any]:
+    names = ("content", "reasoning", "finish_reason", "model", "response_id", "usage")
+    said = {name: getattr(answer, name) for name in names}
+    said["sealed"] = answer.sealed and answer.sealed.data
+    return said | {"tool_calls": [flat(call) for call in answer.tool_calls]}
+
+
+def test_its_answers_are_read(row: table.Row) -> None:
+    fixture, where = recorded(row.name), target(row.name)
+    for part, ask in (("chat", QUESTION), ("tools", QUESTION), ("text", replace(QUESTION, as_text=True))):
+        if case := fixture.get(part):
+            outcome = CODEC.decode(ask, where, case["body"])
+            assert isinstance(outcome, Done), (part, outcome)
+            assert (outcome.value.provider, outcome.value.raw) == (row.name, case["body"])
+            check(summary(outcome.value), case["expect"])
+
+
+def test_its_streams_are_read_wherever_the_network_cuts_them(row: table.Row) -> None:
+    case, where = recorded(row.name)["stream"], target(row.name)
+    data = sse(case["events"])
+    whole = read_pieces([data], where)
+    found = collect(whole)
+    found["sealed"] = whole[-1].value.sealed and whole[-1].value.sealed.data
+    found["citations"] = [listed(each) for chunk in whole[:-1] for each in chunk.citations]
+    check(found, case["expect"])
+    assert (whole[-1].value.provider, found["finish_reason"]) == (row.name, case["expect"]["finish_reason"])
+    for cut in range(1, len(data)):
+        assert read_pieces([data[:cut], data[cut:]], where) == whole
+    assert read_pieces([data[i : i + 1] for i in range(len(data))], where) == whole
+
+
+def test_its_errors_have_their_kinds(row: table.Row) -> None:
+    fixture, where = recorded(row.name), target(row.name)
+    for case in fixture["errors"]:
+        status, body = case["status"], case["body"]
+        raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        failure = CODEC.decode(QUESTION, where, body) if status == 200 else CODEC.failure(status, {}, raw, where)
+        assert isinstance(failure, Failure), body
+        assert (failure.kind, failure.code) == (case["kind"], case["code"]), body
+    for case in fixture.get("stream_errors", ()):
+        last = read_events(case["events"], where)[-1]
+        assert isinstance(last, Failure)
+        assert last.kind == case["kind"], case
+
+
+def test_what_its_model_list_says_is_kept(row: table.Row) -> None:
+    case = recorded(row.name).get("models")
+    if case is None:
+        return
+    where = target(row.name)
+    outcome = CODEC.decode(ModelsRequest(), where, case["body"])
+    assert isinstance(outcome, Done)
+    models: tuple[ModelInfo, ...] = outcome.value[0]
+    found = [
+        {name: plain(getattr(model, name)) for name in wanted}
+        for model, wanted in zip(models, case["expect"], strict=True)
+    ]
+    assert found == case["expect"]
+    # One model is in that list, or is asked for by name and comes in the same form.
+    alone = replace(where, model=models[0].id)
+    items = case["body"] if isinstance(case["body"], list) else case["body"]["data"]
+    body = case["body"] if where.quirks.get("models_whole") else items[0]
+    assert CODEC.decode(ModelRequest(), alone, body) == Done(models[0])
+
+
+def plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, frozenset) else value
+
+
+def listed(each: Citation | TokenLogprob) -> list[Any]:
+    if isinstance(each, Citation):
+        return [each.url, each.title, each.text, each.start, each.end]
+    return [each.token, each.logprob, [list(pair) for pair in each.top]]
+
+
+@pytest.mark.parametrize("part", ["citations", "logprobs", "n"])
+def test_what_comes_beside_the_words_is_read(part: str) -> None:
+    proven = 0
+    for row in ROWS:
+        if case := recorded(row.name).get(part):
+            outcome = CODEC.decode(QUESTION, target(row.name), case["body"])
+            assert isinstance(outcome, Done), row.name
+            answer = outcome.value
+            answers = [[each.content, each.finish_reason] for each in (answer, *answer.alternatives)]
+            found = {"n": answers, "citations": list(map(listed, answer.citations))}
+            found["logprobs"] = list(map(listed, answer.logprobs))
+            assert found[part] == case["expect"], row.name
+            proven += 1
+    assert proven
+
+
+def test_the_row_in_the_contributor_s_guide_is_the_real_one() -> None:
+    guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = guide.split("```python\n")[1].split("```")[0]
+    assert eval(block, dict(vars(rows))) == table.row("sambanova")  # noqa: S307 - our own words

@@ -1,0 +1,92 @@
+"""Who speaks the Responses format, and which models are asked in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from unified_llm import LLMConfig, resolve, url
+from unified_llm.exceptions import ConfigurationError
+from unified_llm.providers import table
+from unified_llm.target import Target
+
+SPEAKERS = {row.name for row in table.ROWS if "responses" in row.apis}
+
+
+def resolved(model: str, **fields: Any) -> Target:
+    given: dict[str, Any] = {"api_key": "sk-CANARY-4242"} | fields
+    return resolve.chain(LLMConfig(model=model, **given), (), skip_unconfigured=False)[0].target
+
+
+def test_openai_and_those_who_copied_both_of_its_formats_speak_it() -> None:
+    assert {"openai", "azure", "openrouter", "groq", "xai", "vllm", "llamacpp", "lmstudio", "huggingface"} <= SPEAKERS
+    assert not {"anthropic", "gemini", "cohere", "mlx"} & SPEAKERS
+
+
+def test_the_usual_format_can_be_named_as_well() -> None:
+    for name in SPEAKERS:
+        row = table.row(name)
+        assert row.apis["chat"] == row.wire
+        assert {table.codec_for(wire).framing for wire in row.apis.values()} == {"events"}
+
+
+def test_it_carries_one_answer_without_sound() -> None:
+    for name in SPEAKERS:
+        features = table.facts(table.row(name), "any", "responses").features
+        assert not features & {"audio", "n", "as_text"}
+        assert "streaming" in features
+
+
+def test_a_server_that_ignores_schemas_does_not_promise_them() -> None:
+    assert "json_schema" in resolved("llamacpp/any").features
+    assert "json_schema" not in resolved("llamacpp/any", api="responses").features
+    assert "json_object" not in resolved("lmstudio/any", api="responses").features
+
+
+@pytest.mark.parametrize(
+    "model", ["o1-pro", "o3-pro-2025-06-10", "gpt-5-pro", "gpt-5.5-pro-2026-04-23", "gpt-5-codex", "gpt-5.1-codex-max",
+              "codex-mini-latest", "o3-deep-research", "o4-mini-deep-research-2025-06-26", "computer-use-preview",
+              "gpt-6-cyber", "gpt-daybreak-blue-latest", "gpt-rosalind-research"],
+)  # fmt: skip
+def test_models_that_speak_it_alone_are_asked_in_it(model: str) -> None:
+    target = resolved(f"openai/{model}")
+    assert (target.wire, target.reasoning) == ("openai_responses", True)
+    assert "count_tokens" in target.features
+    assert resolved(f"openai/{model}", api="chat").wire == "openai_chat", "whoever says so knows better"
+    assert resolved(f"openrouter/openai/{model}").wire == "openai_chat", "there both formats serve every model"
+
+
+def test_other_models_are_asked_as_usual() -> None:
+    for model in ("gpt-5", "gpt-5.1", "gpt-4.1", "o3", "o3-mini", "gpt-6-sol"):
+        assert resolved(f"openai/{model}").wire == "openai_chat"
+
+
+def test_an_api_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigurationError, match="OpenAI has no api 'respones'; to choose from: chat, responses"):
+        resolved("openai/gpt-5", api="respones")
+    with pytest.raises(ConfigurationError, match="has no api 'responses'; to choose from: "):
+        resolved("mistral/any", api="responses")
+
+
+def test_a_fallback_may_speak_another_format() -> None:
+    first = LLMConfig(model="openai/gpt-5", api_key="sk-CANARY-4242")
+    second = LLMConfig(model="openai/gpt-5", api="responses", api_key="sk-CANARY-4242")
+    links = resolve.chain(first, (second,), skip_unconfigured=False)
+    assert [link.target.wire for link in links] == ["openai_chat", "openai_responses"]
+
+
+@pytest.mark.parametrize(
+    ("base", "version", "whole"),
+    [
+        ("https://a.example/openai", "/openai/v1", "https://a.example/openai/v1"),
+        ("https://a.example/openai/", "/openai/v1", "https://a.example/openai/v1"),
+        ("https://a.example/api/paas", "/api/paas/v4", "https://a.example/api/paas/v4"),
+        ("https://a.example/api", "/api/paas/v4", "https://a.example/api/paas/v4"),
+        ("https://a.example/myopenai", "/openai/v1", "https://a.example/myopenai/openai/v1"),
+        ("https://a.example/openai/v1", "/openai/v1", "https://a.example/openai/v1"),
+        ("https://a.example", "/v1", "https://a.example/v1"),
+    ],
+)
+def test_a_version_path_that_has_begun_is_completed(base: str, version: str, whole: str) -> None:
+    assert url.normalise(base, source="a test", version=version) == whole
