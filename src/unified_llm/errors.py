@@ -63,9 +63,16 @@ _SAY: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
 }
 
 
+# Advice that is better where the provider is known.
+_AT: Final[Mapping[tuple[str, FailureKind], str]] = {
+    ("ollama", "model_not_found"): "get it with: ollama pull {model}",
+}
+
+
 def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] = ()) -> exc.LLMError:
     """The exception for one target's failure."""
     kind, happened, advice = _SAY[failure.kind]
+    advice = _AT.get((target.provider, failure.kind), advice).format(model=target.model)
     if failure.detail and failure.kind == "unsendable":
         happened = failure.detail.rstrip(".")  # our own words: a codec says which field, never what is in it
     elif failure.detail and target.wire == "mlx":

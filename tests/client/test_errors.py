@@ -178,3 +178,9 @@ def test_an_error_of_several_targets_survives_pickling_with_all_of_them() -> Non
     copy = pickle.loads(data)  # noqa: S301 - our own
     assert [type(each) for each in copy.errors] == [exc.ServiceUnavailableError, exc.AuthenticationError]
     assert CANARY.encode() not in data
+
+
+def test_a_model_that_ollama_lacks_can_be_had() -> None:
+    error = raised(["ollama/llama9"], {"ollama/llama9": [Failure("model_not_found", 404)]})
+    assert isinstance(error, exc.ModelNotFoundError)
+    assert "get it with: ollama pull llama9" in str(error)
