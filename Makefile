@@ -12,7 +12,7 @@ PYTHON ?= $(shell for each in $(CANDIDATES); do \
   "$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$each" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types coverage integration mutation format lock build clean
+.PHONY: help demo test check lint types coverage integration servers mutation format lock build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -41,6 +41,9 @@ integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python integration_tests/count_standard.py
 	@$(BIN)/python integration_tests/fault_table.py
 
+servers: $(VENV)/.dev ## the large servers of the integration tests (two gigabytes, into ~/.cache/unified-llm)
+	@$(BIN)/python -m integration_tests.install_servers
+
 mutation: $(VENV)/.mutation ## change the policy, a little each time: do the tests notice? (takes long)
 	@$(BIN)/python -m benchmarks.mutation
 
@@ -52,6 +55,7 @@ build: $(VENV)/.dev ## the wheel and the source archive, in dist/
 	@$(BIN)/python -m hatchling build
 
 # The sets nest: demo in test in dev, at the same versions. uv writes no index addresses unless it is asked to.
+COMPILE_ALONE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
   --extra langchain --extra mlx pyproject.toml
 lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
@@ -59,6 +63,8 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@$(COMPILE) --group dev --upgrade --output-file requirements/dev.txt
 	@$(COMPILE) --group build --group test --constraint requirements/dev.txt --upgrade --output-file requirements/test.txt
 	@$(COMPILE) --group build --constraint requirements/dev.txt --upgrade --output-file requirements/demo.txt
+	@echo 'litellm[proxy]' | $(COMPILE_ALONE) --output-file requirements/litellm.txt -
+	@printf 'mlx-vlm\nmlx-lm[cpu]\n' | $(COMPILE_ALONE) --output-file requirements/mlx-vlm.txt -
 	@$(COMPILE) --group dev --group mutation --constraint requirements/dev.txt --upgrade --output-file requirements/mutation.txt
 
 clean: ## remove the environment and everything that was built

