@@ -17,6 +17,11 @@ from unified_llm.exceptions import AuthenticationError, ContextOverflowError, St
 from unified_llm.langchain import ChatUnified
 from unified_llm.stream import Stream
 
+pytestmark = pytest.mark.proves(
+    "llamacpp", "chat", "stream", "tools", "schema", "embeddings", "models", "errors",
+    against="its own server",
+)  # fmt: skip
+
 LAMP = {
     "type": "object",
     "properties": {"room": {"enum": ["kitchen", "hall"]}, "on": {"type": "boolean"}},

@@ -16,6 +16,11 @@ from unified_llm import LLMClient, LLMConfig, LLMResponse
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
+pytestmark = pytest.mark.proves(
+    "openai", "chat", "stream", "tools", "schema", "images", "audio", "files", "embeddings", "models",
+    against="the official SDK, before an upstream that validates",
+)  # fmt: skip
+
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},

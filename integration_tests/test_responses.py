@@ -19,8 +19,6 @@ from unified_llm.content import FilePart, ImagePart, TextPart
 from unified_llm.exceptions import AuthenticationError, ContextOverflowError, ModelNotFoundError
 from unified_llm.messages import Message, ToolCall
 
-proves = pytest.mark.proves
-FEATURES = ("chat", "stream", "tools", "schema", "reasoning", "logprobs", "count_tokens", "errors", "images", "files")
 WHOLE = sorted(path.stem for path in RECORDED.glob("chat_*.json"))
 STREAMED = sorted(path.stem for path in RECORDED.glob("stream_*.json") if "llamacpp" not in path.stem)
 SCHEMA = {
@@ -56,7 +54,10 @@ def ours(base_url: str, model: str = "chat_plain", **fields: Any) -> LLMClient:
     return LLMClient(LLMConfig(model=model, base_url=base_url, **fields))
 
 
-@proves("openai", *FEATURES, against="the official SDK, before a strict fake")
+@pytest.mark.proves(
+    "openai", "chat", "stream", "tools", "schema", "reasoning", "logprobs", "count_tokens", "errors", "images", "files",
+    against="the official SDK, before a strict fake of the Responses API",
+)  # fmt: skip
 class TestFake:
     @pytest.mark.parametrize("name", WHOLE)
     def test_both_read_the_same(self, fake: Responses, theirs: openai.OpenAI, name: str) -> None:
@@ -197,7 +198,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
         yield running
 
 
-@proves("llamacpp", "chat", "stream", "tools", "errors", against="its own server, in the Responses format")
+@pytest.mark.proves("llamacpp", "chat", "stream", "tools", "errors", against="its own server, in the Responses format")
 class TestLlama:
     """``seed`` is no field of this format, but this server takes it."""
 

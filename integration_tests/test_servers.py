@@ -33,7 +33,6 @@ TOOL = {
         "parameters": {"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"]},
     },
 }
-proves = pytest.mark.proves
 LLAMACPP = pytest.param(
     "llamacpp",
     marks=pytest.mark.proves(
