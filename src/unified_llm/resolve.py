@@ -158,6 +158,7 @@ def _resolve(link: Link) -> Resolved:
         quirks=_quirks(facts.quirks, key, row),
         context_window=own.context_window if own else facts.context_window,
         max_output=facts.max_output,
+        embeds_at_once=row.embeds_at_once,
         reasoning=facts.reasoning,
         api_version=link.api_version or _environment(row.version_env),
         timing=_timing(link, row, reasoning=facts.reasoning),

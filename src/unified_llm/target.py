@@ -27,7 +27,7 @@ class Quirks(TypedDict, total=False):
         names the field in which it wants the reasoning of earlier tool turns back.
     drop: Request fields that it refuses; ``messages.name`` leaves out speakers' names, ``tool_choice.function`` turns
         the choice of one tool into ``required`` with that tool alone; ``tool_choice.none`` leaves out the tools where
-        none may be called.
+        none may be called, ``top_p.with_temperature`` the one where there is the other.
     key_header: The header that carries the key, in place of ``Authorization: Bearer``.
     codes: What error codes of its own mean, and HTTP statuses ("412") that mean something else there.
     context_status: The HTTP status that means a context overflow, where it is not 400 (Together: 403).
@@ -162,6 +162,7 @@ class Target:
         quirks: Where it differs from its format.
         context_window: Tokens, where known.
         max_output: The most tokens that its answer can have, where known.
+        embeds_at_once: The most texts that one embedding request to it can have.
         reasoning: It is known to think before it answers.
         api_version: The version of its API, where the user chooses one (Azure).
         timing: Limits of an attempt.
@@ -185,6 +186,7 @@ class Target:
     quirks: Quirks = field(default_factory=Quirks)
     context_window: int | None = None
     max_output: int | None = None
+    embeds_at_once: int = 2048
     reasoning: bool = False
     api_version: str | None = None
     timing: Timing = Timing()

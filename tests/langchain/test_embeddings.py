@@ -167,3 +167,13 @@ def test_embeddings_say_what_fails_over() -> None:
         assert embeddings(fallbacks=[ELSEWHERE], failover_on={"bad_request": True}).embed_query("a") == [1.0]
     with pytest.raises(ConfigurationError, match="hedge_after"):
         embeddings(hedge_after=2.0)
+
+
+def test_no_request_has_more_texts_than_the_narrowest_provider_takes() -> None:
+    cohere = UnifiedEmbeddings(model="cohere/embed-v4.0", api_key=KEY)
+    world = World(
+        {"cohere/embed-v4.0": [[Done(EmbeddingResponse([[1.0]] * 96))], [Done(EmbeddingResponse([[1.0]] * 4))]]}
+    )
+    with world.running():
+        assert len(cohere.embed_documents(["text"] * 100)) == 100
+    assert [len(ask.texts) for _, ask in world.asked] == [96, 4]

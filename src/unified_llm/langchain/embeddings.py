@@ -34,7 +34,7 @@ class UnifiedEmbeddings(Chain, Embeddings):
 
     Args:
         dimensions: The length of the vectors, where the model can choose.
-        batch_size: How many texts go into one request (512).
+        batch_size: How many texts go into one request (512, or fewer where a provider of the chain takes no more).
         space: The name of the vector space, where the same model has different names in different places.
 
     The other arguments are those of ``Chain``.
@@ -80,8 +80,9 @@ class UnifiedEmbeddings(Chain, Embeddings):
             return (await self.client.aembed([text], **self._options("query"))).vectors[0]
 
     def _batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
-        for start in range(0, len(texts), self.batch_size):
-            yield texts[start : start + self.batch_size]
+        size = min(self.batch_size, *(target.embeds_at_once for target in self.client.targets))
+        for start in range(0, len(texts), size):
+            yield texts[start : start + size]
 
     def _options(self, purpose: str) -> dict[str, Any]:
         return {"purpose": purpose} | ({"dimensions": self.dimensions} if self.dimensions else {})

@@ -57,6 +57,7 @@ class Row:
         local: It runs on this machine or network and may have to load a model first.
         literal_models: Its models have slashes in their names, so a model named in a call is taken literally.
         first_token: Seconds to the first token of a stream.
+        embeds_at_once: The most texts that one embedding request can have.
         headers: Sent with every request.
         docs: The page that the row was written from.
         note: What users should know, for the documentation.
@@ -81,6 +82,7 @@ class Row:
     local: bool = False
     literal_models: bool = False
     first_token: float = 30.0
+    embeds_at_once: int = 2048
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     docs: str = ""
     note: str = ""

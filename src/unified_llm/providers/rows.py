@@ -1,8 +1,7 @@
 """The provider table: one entry for each provider.
 
 Everything that lists providers is derived from here: documentation, command line, parametrised tests. A row is data; a
-provider that needs a condition gets a codec of its own. Anthropic, Azure, Cohere and Gemini are reached through their
-own OpenAI-compatible endpoints, and their rows say what is lost that way.
+provider that needs a condition gets a codec of its own. What people run themselves is in ``servers``.
 """
 
 from __future__ import annotations
@@ -93,9 +92,10 @@ ROWS: Final = (
         wire="gemini",
         features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("audio", "files", "n", "model_info", "count_tokens"),
         quirks={"key_header": "x-goog-api-key", "drop": frozenset({"parallel_tool_calls"})},
+        embeds_at_once=100,  # ai.google.dev/api/embeddings
         docs="https://ai.google.dev/api",
-        note="In its own format. Video is a file part with a video's media type, or the URL of one on YouTube; "
-        "models before Gemini 3 refuse JSON output together with tools, and embed at most 100 texts in a request.",
+        note="Video is a file part with a video's media type, or the URL of one on YouTube. Models before Gemini 3 "
+        "refuse JSON output together with tools. At most 100 texts are embedded in a request.",
     ),
     Row(
         "cohere",
@@ -108,6 +108,7 @@ ROWS: Final = (
         features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("model_info", "rerank"),
         quirks={"drop": frozenset({"parallel_tool_calls", "top_logprobs"})},
         hosts=("api.cohere.com", "api.cohere.ai"),
+        embeds_at_once=96,  # docs.cohere.com/reference/embed
         docs="https://docs.cohere.com/reference/chat",
         note="Reasoning is on or off (reasoning_effort none); its budget, and documents to cite, go into extra_body. A "
         "JSON schema cannot be combined with tools or documents; one request embeds at most 96 texts.",
