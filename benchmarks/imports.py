@@ -19,6 +19,8 @@ STATEMENTS = {
     "unified_llm, LLMClient": "from unified_llm import LLMClient",
     "langchain_core, BaseChatModel": "from langchain_core.language_models import BaseChatModel",
     "unified_llm.langchain, ChatUnified": "from unified_llm.langchain import ChatUnified",
+    "llama_index.core, FunctionCallingLLM": "from llama_index.core.llms.function_calling import FunctionCallingLLM",
+    "unified_llm.llama_index, UnifiedLLM": "from unified_llm.llama_index import UnifiedLLM",
 }
 
 

@@ -69,6 +69,18 @@ class Caller:
         """The targets' names."""
         return f"{type(self).__name__}({' -> '.join(target.name for target in self.targets)})"
 
+    # A part of the chain, for surfaces that pursue an answer beyond one call
+
+    def links(self, model: str | None = None) -> tuple[Resolved, ...]:
+        """Whom a call asks, in order; ``model`` is what a call may name in place of the primary's."""
+        return (resolve.with_model(self._chain[0], model), *self._chain[1:]) if model else self._chain
+
+    def narrowed(self, links: Sequence[Resolved]) -> Self:
+        """A client that asks these alone. It shares connections, model lists and the hedge budget with this one."""
+        view = object.__new__(type(self))
+        view.__dict__.update(vars(self), _chain=tuple(links), _named={})
+        return view
+
     # One call
 
     def _question(self, ask: Ask, targets: Sequence[Target], rules: Rules) -> Question:

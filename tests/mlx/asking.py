@@ -32,6 +32,7 @@ def collect(outputs: SimpleQueue[Output]) -> Answer:
         pieces.append(output.text)
     if isinstance(output, EngineError):
         raise output
+    assert isinstance(output, Finished)
     return Answer(tuple(pieces), output)
 
 

@@ -184,7 +184,7 @@ def _drawn(answer: AsyncIterator[Any], runner: asyncio.Runner) -> Iterator[Any]:
                 return
     finally:
         if hasattr(answer, "aclose"):
-            runner.run(_awaited(answer.aclose()))
+            runner.run(_awaited(answer.aclose()))  # pyright: ignore[reportAttributeAccessIssue] - just asked
 
 
 def finished(close: Callable[[], Any]) -> None:

@@ -9,7 +9,7 @@ from langchain_core.language_models import LanguageModelInput, chat_models
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 
-from unified_llm.langchain.chain import Chain
+from unified_llm.chain import Chain
 from unified_llm.langchain.names import wrap
 
 if TYPE_CHECKING:

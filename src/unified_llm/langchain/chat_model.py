@@ -15,11 +15,12 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
 from unified_llm._version import __version__
+from unified_llm.chain import Chain
 from unified_llm.config import LLMConfig
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain.binding import EVERYTHING, ModelBinding, joinable
 from unified_llm.langchain.caching import PrimaryCaching
-from unified_llm.langchain.chain import Chain
+from unified_llm.langchain.chain import LangChainChain
 from unified_llm.langchain.errors import translated
 from unified_llm.langchain.names import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike, wrap
 
@@ -34,7 +35,7 @@ def _stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
-class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
+class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
     """One chat model over many providers: retry, failover, circuit breaking.
 
     It is a chat model in every respect: agents, structured output, streaming, callbacks and traces work with it as with
@@ -292,7 +293,7 @@ class ChatUnified(Chain, PrimaryCaching, BaseChatModel):
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of the cache: everything that the answer depends on, as it is now."""
-        foreign = [found.cache_key for link in self._links if (found := wrap(link))]
+        foreign = [found.cache_key for link in self.fallbacks if (found := wrap(link))]
         identity = {**self._identity(), "foreign": foreign, "stop": stop or self.stop, "_type": self._llm_type}
         return str(sorted({**identity, **kwargs}.items()))
 

@@ -8,16 +8,17 @@ from typing import Any, Self
 from langchain_core.embeddings import Embeddings
 from pydantic import Field, model_validator
 
+from unified_llm.chain import Chain
 from unified_llm.config import LLMConfig
 from unified_llm.exceptions import ConfigurationError, GenerationError
-from unified_llm.langchain.chain import Chain
+from unified_llm.langchain.chain import LangChainChain
 from unified_llm.langchain.errors import translated
 
 # OpenAI takes at most 2048 texts in a request, others fewer; most servers at home work best with some hundreds.
 _BATCH = 512
 
 
-class UnifiedEmbeddings(Chain, Embeddings):
+class UnifiedEmbeddings(LangChainChain, Chain, Embeddings):
     """Embeddings with failover between places that offer the same model.
 
     Vectors of two models do not mix: an index built with both would be silently wrong. So a fallback is asked only if
@@ -49,7 +50,7 @@ class UnifiedEmbeddings(Chain, Embeddings):
 
     @model_validator(mode="after")
     def _refuse_chat_models(self) -> Self:
-        if any(not isinstance(link, (str, LLMConfig)) for link in self._links):
+        if any(not isinstance(link, (str, LLMConfig)) for link in self.fallbacks):
             raise ConfigurationError("A chat model cannot stand in for embeddings: give fallbacks as model strings.")
         return self
 

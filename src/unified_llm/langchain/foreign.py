@@ -11,7 +11,7 @@ messages; what the call asks for (tools, a form of the answer) is phrased by its
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
@@ -21,9 +21,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableBinding, RunnableSequence
 
-from unified_llm.exchange import AsyncExchange, Exchange
+from unified_llm.exchange import AsyncExchange, Event, Exchange
 from unified_llm.langchain.calls import Native
 from unified_llm.messages import ResponseFormat
+from unified_llm.outcome import Failure
 from unified_llm.target import Feature
 from unified_llm.types import LLMRequest
 
@@ -82,17 +83,35 @@ class ForeignChat:
 
     def exchange(self, request: LLMRequest) -> Exchange:
         """An attempt in a thread of its own, abandoned when its time is over."""
-        from unified_llm.langchain.foreign_exchange import ThreadExchange
+        from unified_llm.foreign.exchange import ThreadExchange
 
         return ThreadExchange(self, request)
 
     def aexchange(self, request: LLMRequest) -> AsyncExchange:
         """An attempt on the event loop, or in a thread where the model knows nothing of event loops."""
-        from unified_llm.langchain.foreign_exchange import NativeExchange, ThreadedAsyncExchange
+        from unified_llm.foreign.exchange import NativeExchange, ThreadedAsyncExchange
 
         if self.native_async(streaming=request.stream):
             return NativeExchange(self, request)
         return ThreadedAsyncExchange(self, request)
+
+    def events(self, request: LLMRequest) -> Generator[Event, None, None]:
+        """One answer, for a thread that may wait."""
+        from unified_llm.langchain.foreign_exchange import events
+
+        return events(self, request)
+
+    def aevents(self, request: LLMRequest) -> AsyncGenerator[Event, None]:
+        """One answer, on the event loop."""
+        from unified_llm.langchain.foreign_exchange import aevents
+
+        return aevents(self, request)
+
+    def read_failure(self, problem: Exception) -> Failure | None:
+        """What an exception of the model says of its provider."""
+        from unified_llm.langchain.foreign_failures import read_failure
+
+        return read_failure(problem)
 
     def native_async(self, *, streaming: bool) -> bool:
         """Whether the model has an asynchronous implementation, rather than the inherited hop into a thread pool.

@@ -111,6 +111,9 @@ class Batch:
 
     def _insert(self, ticket: Ticket) -> None:
         prompt, tokenizer = ticket.prompt, self._loaded.tokenizer
+        if not isinstance(prompt, Prompt):
+            message = f"The model in {self._folder} writes text and makes no embeddings: use an embedding model."
+            raise EngineError("unsupported", message)
         try:
             ids = list(tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True))
         except Exception as error:

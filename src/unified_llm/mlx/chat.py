@@ -1,6 +1,7 @@
 """A model in this process as a target: the same exchange that HTTP has, over an engine's callbacks.
 
-``mlx/demo`` is the embedded demo model; any other ``mlx/<folder>`` is a local folder in the Hugging Face layout.
+``mlx/demo`` is the embedded demo model; any other ``mlx/<folder>`` is a local folder in the Hugging Face layout, with
+a chat model or an embedding model in it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,22 @@ from unified_llm import mlx, runtime
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.exchange import AsyncExchange, Event, Exchange
 from unified_llm.messages import Message
+from unified_llm.mlx.embedding import Embedding, Reading, failure_of
+from unified_llm.mlx.encoder import cannot_chat
 from unified_llm.mlx.engine import engine_for
-from unified_llm.mlx.request import EngineError, Finished, Output, Piece, Prompt, Ticket
+from unified_llm.mlx.request import Asked, EngineError, Finished, Output, Piece, Prompt, Ticket
 from unified_llm.outcome import Done, Failure
 from unified_llm.target import Feature, Target
-from unified_llm.types import FinishReason, LLMChunk, LLMRequest, LLMResponse, ModelInfo, ModelsRequest, Usage
+from unified_llm.types import (
+    EmbeddingRequest,
+    FinishReason,
+    LLMChunk,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+    ModelsRequest,
+    Usage,
+)
 
 # As much as the demo model can usefully write, and a bound for one that never ends.
 _MOST_TOKENS = 512
@@ -62,11 +74,18 @@ class MLXModel:
 
     def exchange(self, request: Any) -> Exchange:
         """An attempt for synchronous callers."""
-        return _Listing() if isinstance(request, ModelsRequest) else _Blocking(self._target, request)
+        return _Listing() if isinstance(request, ModelsRequest) else _Blocking(self._target, self._reading(request))
 
     def aexchange(self, request: Any) -> AsyncExchange:
         """An attempt for asynchronous callers."""
-        return _AsyncListing() if isinstance(request, ModelsRequest) else _Awaiting(self._target, request)
+        return (
+            _AsyncListing() if isinstance(request, ModelsRequest) else _Awaiting(self._target, self._reading(request))
+        )
+
+    def _reading(self, request: Any) -> Reading:
+        if isinstance(request, EmbeddingRequest):
+            return Embedding(self._target, request)
+        return _Chat(self._target, request)
 
 
 def _prompt(request: LLMRequest, target: Target) -> Prompt:
@@ -89,32 +108,30 @@ def _message(message: Message) -> dict[str, str]:
     return {"role": "user" if message.role == "tool" else message.role, "content": message.text}
 
 
-class _Answer:
-    """What both kinds of exchange share: from an engine's outputs to events."""
+class _Chat:
+    """A prompt, and how what the engine says becomes an answer."""
 
     def __init__(self, target: Target, request: LLMRequest) -> None:
         self._target = target
         self._request = request
         self._texts: list[str] = []
-        self._ticket: Ticket | None = None
 
-    def _submit(self, put: Any) -> Failure | None:
-        try:
-            engine = engine_for(folder_of(self._target.model))
-        except ConfigurationError:
-            return Failure("model_not_found")
-        except EngineError as error:
-            return Failure(error.kind, detail=str(error))
-        self._ticket = engine.submit(_prompt(self._request, self._target), put)
-        return None
+    @property
+    def refusal(self) -> Failure | None:
+        if "embeddings" not in self._target.features:
+            return None
+        return Failure("unsupported", detail=cannot_chat(folder_of(self._target.model)))
 
-    def _event(self, output: Output) -> Event | None:
+    def asked(self) -> Asked:
+        return _prompt(self._request, self._target)
+
+    def event(self, output: Output) -> Event | None:
         if isinstance(output, Piece):
             self._texts.append(output.text)
             return LLMChunk(content=output.text) if self._request.stream else None
-        if isinstance(output, EngineError):
-            return Failure(output.kind, detail=str(output))
-        return self._done(output)
+        if isinstance(output, Finished):
+            return self._done(output)
+        return failure_of(output)
 
     def _done(self, finished: Finished) -> Event:
         if not self._texts and finished.finish_reason == "stop":
@@ -138,16 +155,37 @@ class _Answer:
             )
         )
 
+
+class _Attempt:
+    """What both kinds of exchange share: handing in, and taking back."""
+
+    def __init__(self, target: Target, reading: Reading) -> None:
+        self._target = target
+        self._reading = reading
+        self._ticket: Ticket | None = None
+
+    def _submit(self, put: Any) -> Failure | None:
+        try:
+            if (refusal := self._reading.refusal) is not None:
+                return refusal
+            engine = engine_for(folder_of(self._target.model))
+        except ConfigurationError:
+            return Failure("model_not_found")
+        except EngineError as error:
+            return Failure(error.kind, detail=str(error))
+        self._ticket = engine.submit(self._reading.asked(), put)
+        return None
+
     def _cancel(self) -> None:
         if self._ticket is not None:
             self._ticket.cancel()
 
 
-class _Blocking(_Answer):
+class _Blocking(_Attempt):
     """An attempt for synchronous callers."""
 
-    def __init__(self, target: Target, request: LLMRequest) -> None:
-        super().__init__(target, request)
+    def __init__(self, target: Target, reading: Reading) -> None:
+        super().__init__(target, reading)
         self._outputs: SimpleQueue[Output] = SimpleQueue()
 
     def open(self, until: float) -> Failure | None:
@@ -161,18 +199,18 @@ class _Blocking(_Answer):
                 output = self._outputs.get(timeout=min(left, threading.TIMEOUT_MAX))
             except Empty:
                 return Failure("timeout")
-            if (event := self._event(output)) is not None:
+            if (event := self._reading.event(output)) is not None:
                 return event
 
     def close(self) -> None:
         self._cancel()
 
 
-class _Awaiting(_Answer):
+class _Awaiting(_Attempt):
     """An attempt for asynchronous callers: the engine thread wakes their loop."""
 
-    def __init__(self, target: Target, request: LLMRequest) -> None:
-        super().__init__(target, request)
+    def __init__(self, target: Target, reading: Reading) -> None:
+        super().__init__(target, reading)
         self._outputs: deque[Output] = deque()
         self._arrived = asyncio.Event()
 
@@ -189,7 +227,7 @@ class _Awaiting(_Answer):
     async def read(self, until: float) -> Event:
         while True:
             while self._outputs:
-                if (event := self._event(self._outputs.popleft())) is not None:
+                if (event := self._reading.event(self._outputs.popleft())) is not None:
                     return event
             self._arrived.clear()
             if self._outputs:  # arrived between the last look and the clearing

@@ -17,8 +17,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from unified_llm.mlx.batch import Batch
+from unified_llm.mlx.encoder import Encoder
+from unified_llm.mlx.folders import is_encoder, read_object
 from unified_llm.mlx.loading import load
-from unified_llm.mlx.request import EngineError, Output, Prompt, Ticket
+from unified_llm.mlx.request import Asked, EngineError, Output, Ticket
 
 # mlx-lm imports concurrent.futures.thread, which refuses to be imported once the interpreter has begun to exit; where
 # that happens while a model is being loaded, it must be there already.
@@ -45,7 +47,7 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name=f"mlx-engine-{folder.name}", daemon=True)
         self._thread.start()
 
-    def submit(self, prompt: Prompt, put: Callable[[Output], None]) -> Ticket:
+    def submit(self, prompt: Asked, put: Callable[[Output], None]) -> Ticket:
         """Hand in a request.
 
         Args:
@@ -73,7 +75,10 @@ class Engine:
     def _run(self) -> None:
         ended = EngineError("server", f"The engine of the model in {self.folder} was closed: start a new one.")
         try:
-            Batch(load(self.folder), self.folder).serve(self._queue)
+            if is_encoder(read_object(self.folder / "config.json")):
+                Encoder(self.folder).serve(self._queue)
+            else:
+                Batch(load(self.folder), self.folder).serve(self._queue)
         except EngineError as error:
             ended = error
         except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer

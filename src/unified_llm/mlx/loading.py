@@ -6,7 +6,6 @@ came with a model is run.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from unified_llm.mlx import available
+from unified_llm.mlx.folders import no_model, read_object
 from unified_llm.mlx.request import EngineError
 
 if TYPE_CHECKING:
@@ -98,11 +98,17 @@ def load(folder: Path) -> Loaded:
     return Loaded(model, tokenizer, window if isinstance(window, int) else None)
 
 
+def accelerated() -> bool:
+    """Whether there is a GPU that MLX can use."""
+    import mlx.core as mx
+
+    return mx.metal.is_available() or mx.cuda.is_available()
+
+
 def _load(folder: Path) -> tuple[Module, Tokenizer]:
     import mlx.core as mx
 
-    accelerated = mx.metal.is_available() or mx.cuda.is_available()
-    if not accelerated and "MLX_DISABLE_COMPILE" not in os.environ:
+    if not accelerated() and "MLX_DISABLE_COMPILE" not in os.environ:
         # On a CPU the compiled kernels save nothing, and a C++ compiler would be started for each of them.
         mx.disable_compile()
 
@@ -110,7 +116,7 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
 
     # A lazily loaded array could not be evaluated by another thread, nor an error in its file be told from the start.
     model, tokenizer = mlx_lm.load(str(folder), {"trust_remote_code": False}, lazy=False)[:2]
-    if not accelerated:
+    if not accelerated():
         model.set_dtype(mx.float32)  # processors compute in single precision; half is several times slower
         mx.eval(model.parameters())  # pyright: ignore[reportUnknownMemberType]
     return model, cast("Tokenizer", tokenizer)
@@ -119,12 +125,9 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
 def _checked_config(folder: Path) -> dict[str, Any]:
     """Read the configuration, and refuse what would make the libraries import code from the folder."""
     if not (folder / "config.json").is_file():
-        raise EngineError(
-            "model_not_found",
-            f"There is no model in {folder}: give the path of a folder that holds config.json and the weights.",
-        )
-    config = _read_object(folder / "config.json")
-    tokenizer_config = _read_object(folder / "tokenizer_config.json")
+        raise EngineError("model_not_found", no_model(folder))
+    config = read_object(folder / "config.json")
+    tokenizer_config = read_object(folder / "tokenizer_config.json")
     if "model_file" in config or "auto_map" in tokenizer_config:
         raise EngineError(
             "unsupported",
@@ -132,15 +135,3 @@ def _checked_config(folder: Path) -> dict[str, Any]:
             "`model_file` in config.json and `auto_map` in tokenizer_config.json.",
         )
     return config
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EngineError("server", f"{path} cannot be read as JSON: check that the file is whole.") from error
-    if not isinstance(content, dict):
-        raise EngineError("server", f"{path} does not hold a JSON object: check that the file is whole.")
-    return cast("dict[str, Any]", content)

@@ -31,6 +31,21 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """What an encoder is asked.
+
+    Attributes:
+        texts: Texts to turn into vectors, at least one.
+        purpose: What they are for; some models want a question marked as one.
+        dimensions: The length that the vectors should have, where the caller cares.
+    """
+
+    texts: tuple[str, ...] = field(repr=False)
+    purpose: Literal["query", "document"] | None = None
+    dimensions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """Text that the model has just written; never empty."""
 
@@ -52,6 +67,19 @@ class Finished:
     completion_tokens: int
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The vectors of all texts of a request, in the order of the texts.
+
+    Attributes:
+        vectors: One for each text.
+        tokens: How many tokens were read, those that mark a text's ends included.
+    """
+
+    vectors: list[list[float]] = field(repr=False)
+    tokens: int
+
+
 class EngineError(Exception):
     """What an engine tells a caller whose request it cannot serve: one sentence that says what to do.
 
@@ -64,8 +92,14 @@ class EngineError(Exception):
         self.kind: FailureKind = kind
 
 
-Output: TypeAlias = Piece | Finished | EngineError
-"""What a request's callback receives: pieces, then one ``Finished`` or one ``EngineError`` and nothing more."""
+Asked: TypeAlias = Prompt | Texts
+"""What can be handed in: a prompt to a chat model, texts to an encoder."""
+
+Output: TypeAlias = Piece | Finished | Encoded | EngineError
+"""What a request's callback receives.
+
+For a prompt, pieces and then one ``Finished``; for texts, one ``Encoded``; or an ``EngineError``, and nothing more.
+"""
 
 
 class Ticket:
@@ -73,7 +107,7 @@ class Ticket:
 
     __slots__ = ("_wake", "cancelled", "prompt", "put")
 
-    def __init__(self, prompt: Prompt, put: Callable[[Output], None], wake: Callable[[Ticket], None]) -> None:
+    def __init__(self, prompt: Asked, put: Callable[[Output], None], wake: Callable[[Ticket], None]) -> None:
         self.prompt = prompt
         self.put = put
         self.cancelled = False

@@ -38,9 +38,7 @@ _EMULATED: Final = frozenset({"json_object", "json_schema"})
 def missing(ask: Ask, target: Target) -> str | None:
     """What the target lacks for this request, in words; None when it lacks nothing."""
     for need in _needs(ask):
-        if need not in target.features and not (
-            need in _EMULATED and target.wire != "foreign" and not target.last_resort
-        ):
+        if need not in target.features and not (need in _EMULATED and _may_emulate(target)):
             return f"it cannot {_WORDS[need]}"
     return None
 

@@ -19,9 +19,9 @@ from typing_extensions import override
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.ndjson import LineSplitter
 from unified_llm.outcome import Done, Failure
+from unified_llm.pieces import as_chunks, as_response
 from unified_llm.sse import ServerSentEvent, SSESplitter
 from unified_llm.transport.inflate import decoding
-from unified_llm.pieces import as_chunks, as_response
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
 
 if TYPE_CHECKING:

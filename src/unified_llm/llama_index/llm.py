@@ -1,0 +1,281 @@
+"""``UnifiedLLM``: a function-calling model of LlamaIndex's in every respect, over a chain of targets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import aclosing, closing
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import LLM
+from pydantic import BeforeValidator, Field
+from typing_extensions import override
+
+from unified_llm.chain import Chain
+from unified_llm.config import LLMConfig
+from unified_llm.exceptions import LLMError
+from unified_llm.llama_index.answers import StreamReader, as_completion, read_response
+from unified_llm.llama_index.calls import read_call
+from unified_llm.llama_index.events import chat_events, completion_events
+from unified_llm.llama_index.metadata import chain_metadata
+from unified_llm.llama_index.names import ALIASES, REQUEST_FIELDS
+from unified_llm.llama_index.structured import StructuredAnswers
+from unified_llm.llama_index.tools import ToolCalling
+
+if TYPE_CHECKING:
+    from unified_llm.llama_index.foreign import ForeignLLM
+    from unified_llm.types import LLMRequest
+
+
+def _stop(stop: object) -> object:
+    return [stop] if isinstance(stop, str) else stop
+
+
+class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
+    """One model over many providers: retry, failover, circuit breaking.
+
+    It is a model of LlamaIndex's in every respect: query engines, chat engines, agents and observers work with it as
+    with any other, whoever answers. ``response.raw["unified_llm"]`` says who did, and what was tried.
+
+    Example:
+        .. code-block:: python
+
+            llm = UnifiedLLM(
+                model="openai/gpt-5-mini",
+                fallbacks=["anthropic/claude-haiku-4-5", "ollama/llama3.2"],
+            )
+            llm.complete("What is failover?").text
+
+    Args:
+        fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig``, and other LLMs of LlamaIndex's.
+        temperature: Randomness, commonly 0 to 2.
+        max_tokens: The most tokens to generate (``max_completion_tokens``).
+        top_p: Nucleus sampling, 0 to 1.
+        stop: Texts at which to stop (``stop_sequences``); a call's own replace them.
+        seed: For repeatable sampling.
+        frequency_penalty: -2 to 2.
+        presence_penalty: -2 to 2.
+        reasoning_effort: ``low``, ``medium``, ``high`` ..., as the provider names it.
+        hedge_after: For asynchronous calls: seconds without a first chunk (or without the whole answer) after which
+            another target is asked as well; see ``LLMClient``.
+        on_stream_break: ``raise`` is all there is.
+        context_window: Tokens, in place of the smallest window in the chain that is known.
+        is_function_calling_model: In place of whether every model of the chain calls tools. With True, those that do
+            not are passed over where tools are offered.
+        additional_kwargs: Further fields of the request: those that any call may set, and others for the primary's
+            body.
+
+    The other arguments are those of ``Chain`` and of LlamaIndex's own LLMs. ``rate_limiter`` is asked once for each
+    call, not for each attempt.
+
+    Raises:
+        ConfigurationError: A setting is wrong. Nothing has been sent.
+    """
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    stop: Annotated[list[str] | None, BeforeValidator(_stop)] = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    reasoning_effort: str | None = None
+    hedge_after: float | None = None
+    on_stream_break: str = "raise"
+    context_window: int | None = Field(default=None, gt=0)
+    is_function_calling_model: bool | None = None
+    additional_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    ALIASES: ClassVar[Mapping[str, str]] = ALIASES
+    PASSED_ON: ClassVar[frozenset[str]] = Chain.PASSED_ON | {"hedge_after", "on_stream_break"}
+    MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON | {"additional_kwargs"}
+    SHARED: ClassVar[tuple[str, ...]] = (*Chain.SHARED, "callback_manager", "rate_limiter")
+
+    @classmethod
+    def class_name(cls) -> str:
+        """What LlamaIndex calls this class in dumps."""
+        return "unified_llm"
+
+    @classmethod
+    def wrap(cls, candidate: object) -> ForeignLLM | None:
+        """An LLM of LlamaIndex's as a target; None where it is none."""
+        from unified_llm.llama_index import foreign as models
+
+        return models.wrap(candidate)
+
+    # What LlamaIndex wants to know
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What every model of the chain can do. Sends nothing, never raises, and does not change with an outage."""
+        try:
+            targets = self.client.targets
+        except LLMError:  # a field has been set, and another is still to be; the next call says what is wrong
+            targets = ()
+        return chain_metadata(
+            targets,
+            window=self.context_window,
+            calls_tools=self.is_function_calling_model,
+            max_tokens=self.max_tokens,
+        )
+
+    def to_payload(self) -> dict[str, Any]:
+        """What observers are told of this model: no key, no header."""
+        return {
+            "class_name": self.class_name(),
+            **self.metadata.model_dump(),
+            "model": self.model,
+            "fallbacks": [self.describe(link) for link in self.fallbacks],
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+        }
+
+    # Chat
+
+    @override
+    @chat_events
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Ask for a whole answer.
+
+        Args:
+            messages: The conversation, oldest first.
+            **kwargs: Request fields for this call (``model``, ``temperature``, ``tools``, ``response_format`` ...),
+                ``timeout``, ``deadline``, ``failover_on``. They win over those of the constructor; a field that is
+                not known goes into the body of the request.
+
+        Raises:
+            LLMError: No target answered; ``.attempts`` says what was tried.
+        """
+        return self._chat(messages, kwargs)
+
+    @override
+    @chat_events
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """As ``chat``."""
+        return await self._achat(messages, kwargs)
+
+    @override
+    @chat_events
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """As ``chat``, in chunks. Nothing is sent before the first is read."""
+        return self._stream_chat(messages, kwargs)
+
+    @override
+    @chat_events
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """As ``stream_chat``."""
+        return self._astream_chat(messages, kwargs)
+
+    # Completion: the prompt is what a user says. With ``as_text=True`` it is continued as it stands, where that exists.
+
+    @override
+    @completion_events
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer a prompt; arguments as for ``chat``."""
+        return as_completion(self._chat(_said(prompt), kwargs))
+
+    @override
+    @completion_events
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """As ``complete``."""
+        return as_completion(await self._achat(_said(prompt), kwargs))
+
+    @override
+    @completion_events
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
+        """As ``complete``, in chunks."""
+        return _completions(self._stream_chat(_said(prompt), kwargs))
+
+    @override
+    @completion_events
+    async def astream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,
+        **kwargs: Any,
+    ) -> CompletionResponseAsyncGen:
+        """As ``stream_complete``."""
+        return _acompletions(self._astream_chat(_said(prompt), kwargs))
+
+    # The same without events, so that a completion is reported once
+
+    def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> ChatResponse:
+        request, limits = self._request(messages, options)
+        return read_response(self.client.generate(request, **limits))
+
+    async def _achat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> ChatResponse:
+        request, limits = self._request(messages, options)
+        return read_response(await self.client.agenerate(request, **limits))
+
+    def _stream_chat(
+        self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
+    ) -> Generator[ChatResponse, None, None]:
+        request, limits = self._request(messages, options)
+        return self._chunks(request, limits)
+
+    def _astream_chat(
+        self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
+    ) -> AsyncGenerator[ChatResponse, None]:
+        request, limits = self._request(messages, options)
+        return self._achunks(request, limits)
+
+    # Generators, since LlamaIndex tells a stream from an answer by that
+
+    def _chunks(self, request: LLMRequest, limits: Mapping[str, Any]) -> Generator[ChatResponse, None, None]:
+        reader = StreamReader()
+        with self.client.stream(request, **limits) as chunks:
+            for chunk in chunks:
+                yield reader.feed(chunk)
+
+    async def _achunks(self, request: LLMRequest, limits: Mapping[str, Any]) -> AsyncGenerator[ChatResponse, None]:
+        reader = StreamReader()
+        async with self.client.astream(request, **limits) as chunks:
+            async for chunk in chunks:
+                yield reader.feed(chunk)
+
+    def _request(
+        self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
+    ) -> tuple[LLMRequest, dict[str, Any]]:
+        known = {name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS}
+        return read_call(messages, {**known, **options}, frozenset(type(self).model_fields))
+
+    def _to_pickle(self) -> Self:
+        """A copy: LlamaIndex removes what cannot be pickled from the very object, in other models of it too."""
+        copied = self.model_copy()
+        copied.fallbacks = [link.model_copy() if isinstance(link, LLM) else link for link in self.fallbacks]
+        return copied
+
+    def _config(self) -> LLMConfig:
+        """The primary's configuration, with what ``additional_kwargs`` adds to its body."""
+        config = super()._config()
+        further = {name: value for name, value in self.additional_kwargs.items() if name not in REQUEST_FIELDS}
+        return config.model_copy(update={"extra_body": {**config.extra_body, **further}}) if further else config
+
+
+def _said(prompt: str) -> list[ChatMessage]:
+    return [ChatMessage(role=MessageRole.USER, content=prompt)]
+
+
+def _completions(responses: Generator[ChatResponse, None, None]) -> Generator[CompletionResponse, None, None]:
+    with closing(responses):
+        for each in responses:
+            yield as_completion(each)
+
+
+async def _acompletions(
+    responses: AsyncGenerator[ChatResponse, None],
+) -> AsyncGenerator[CompletionResponse, None]:
+    async with aclosing(responses):
+        async for each in responses:
+            yield as_completion(each)

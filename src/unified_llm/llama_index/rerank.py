@@ -1,0 +1,108 @@
+"""``UnifiedRerank``: a node postprocessor of LlamaIndex's over a chain of rerankers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self, TypeAlias
+
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index_instrumentation import get_dispatcher
+from pydantic import Field, model_validator
+
+from unified_llm.asks import RerankResponse
+from unified_llm.chain import Chain
+from unified_llm.exceptions import ConfigurationError, ValidationError
+
+_dispatcher = get_dispatcher(__name__)
+
+_Nodes: TypeAlias = list[NodeWithScore]
+
+
+class UnifiedRerank(Chain, BaseNodePostprocessor):
+    """Orders retrieved nodes by how well they answer the question, with failover.
+
+    Any reranker may stand in for any other: scores are only compared within one answer.
+
+    Example:
+        .. code-block:: python
+
+            rerank = UnifiedRerank(model="cohere/rerank-v3.5", top_n=3)
+            index.as_query_engine(similarity_top_k=20, node_postprocessors=[rerank])
+
+    Args:
+        model: ``provider/model``.
+        top_n: How many of the best nodes to keep; None for all.
+
+    The other arguments are those of ``Chain``. The nodes that come back are new: those that went in keep their scores.
+
+    Raises:
+        ConfigurationError: A setting is wrong. Nothing has been sent.
+    """
+
+    top_n: int | None = Field(default=None, gt=0)
+
+    SHARED: ClassVar[tuple[str, ...]] = (*Chain.SHARED, "callback_manager")
+    ALIASES: ClassVar[Mapping[str, str]] = {**Chain.ALIASES, "top_k": "top_n"}
+
+    @model_validator(mode="after")
+    def _refuse_no_model(self) -> Self:
+        if self.model is None:
+            raise ConfigurationError('UnifiedRerank needs a model: write "provider/model".')
+        return self
+
+    @classmethod
+    def class_name(cls) -> str:
+        """What LlamaIndex calls this class in dumps."""
+        return "unified_rerank"
+
+    def _postprocess_nodes(self, nodes: _Nodes, query_bundle: QueryBundle | None = None) -> _Nodes:
+        query = _query(query_bundle)
+        if not nodes:
+            return []
+        with self._watched(nodes, query) as tell:
+            return tell(_ranked(nodes, self.client.rerank(query, _texts(nodes), top_n=self.top_n)))
+
+    async def _apostprocess_nodes(self, nodes: _Nodes, query_bundle: QueryBundle | None = None) -> _Nodes:
+        query = _query(query_bundle)
+        if not nodes:
+            return []
+        with self._watched(nodes, query) as tell:
+            return tell(_ranked(nodes, await self.client.arerank(query, _texts(nodes), top_n=self.top_n)))
+
+    @contextmanager
+    def _watched(self, nodes: _Nodes, query: str) -> Generator[Callable[[_Nodes], _Nodes]]:
+        """Tell LlamaIndex's observers that it begins; the block tells them the result, and has it back."""
+        best, name = min(self.top_n or len(nodes), len(nodes)), self.model or ""
+        payload: dict[str, Any] = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: name,
+            EventPayload.QUERY_STR: query,
+            EventPayload.TOP_K: best,
+        }
+        _dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=best, model_name=name))
+        with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
+
+            def tell(ranked: _Nodes) -> _Nodes:
+                event.on_end(payload={EventPayload.NODES: ranked})
+                _dispatcher.event(ReRankEndEvent(nodes=ranked))
+                return ranked
+
+            yield tell
+
+
+def _query(bundle: QueryBundle | None) -> str:
+    if bundle is None:
+        raise ValidationError("Nodes are reranked for a question: pass query_str= or query_bundle=.")
+    return bundle.query_str
+
+
+def _texts(nodes: _Nodes) -> list[str]:
+    return [each.node.get_content(metadata_mode=MetadataMode.EMBED) for each in nodes]
+
+
+def _ranked(nodes: _Nodes, answer: RerankResponse) -> _Nodes:
+    return [NodeWithScore(node=nodes[each.index].node, score=each.score) for each in answer.results]

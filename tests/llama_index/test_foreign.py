@@ -1,0 +1,230 @@
+"""Other LLMs of LlamaIndex's as fallbacks: asked in their own way, judged as any target."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import httpx
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ThinkingBlock
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.llms import MockLLM
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.rate_limiter import TokenBucketRateLimiter
+from llama_index.core.tools import FunctionTool
+from pydantic import BaseModel
+
+from tests.langchain.worlds import in_real_time, with_foreign
+from tests.llama_index.asking import HELLO, PRIMARY, WAYS, listening, model, text_of
+from tests.llama_index.models import CALLING, Choosy, Native, Plain
+from tests.scripts import World
+from unified_llm import reset_health
+from unified_llm.exceptions import (
+    AllTargetsFailedError,
+    AuthenticationError,
+    ConfigurationError,
+    GenerationError,
+    LLMError,
+    StreamInterruptedError,
+    TimeoutError,
+)
+from unified_llm.llama_index import foreign
+from unified_llm.messages import Tool
+from unified_llm.outcome import Failure
+
+DOWN = {PRIMARY: [Failure("auth", 401)]}
+TOOL = FunctionTool.from_defaults(lambda a, b: a + b, name="add", description="Add.")
+
+
+def world() -> World:
+    return World(DOWN)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("other", [Plain, Native, MockLLM])
+def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> None:
+    fallback = other()
+    with in_real_time(world()), listening() as heard:
+        responses = WAYS[way](model(fallbacks=[fallback]), temperature=0.5)
+    said = "Hello from outside" if other is not MockLLM else text_of(responses[-1])
+    assert text_of(responses[-1]) == said
+    assert responses[-1].raw["unified_llm"]["fell_back"] is True
+    assert responses[-1].raw["unified_llm"]["served_by"] == f"{fallback.class_name()}/{foreign.wrap(fallback).model}"  # type: ignore[union-attr]
+    if "stream" in way:
+        assert "".join(each.delta for each in responses) == said
+    if other is Native:
+        assert heard.names.count("LLMChatEndEvent") == (0 if "complete" in way else 1), "those of the chain alone"
+        assert fallback.calls[0]["temperature"] == 0.5
+    if other is Plain:
+        assert fallback.calls[0]["thread"] == "unified-llm-foreign", "never on the loop"
+
+
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+def test_blocks_reach_the_caller_as_the_other_model_wrote_them_and_usage_is_counted(way: str) -> None:
+    raw = {"usage": {"prompt_tokens": 5, "completion_tokens": 2}, "model": "native-9", "stop_reason": "max_tokens"}
+    counter = TokenCountingHandler()
+    with in_real_time(world()):
+        llm = model(fallbacks=[Native(message=CALLING, raw=raw)], callback_manager=CallbackManager([counter]))
+        last = WAYS[way](llm)[-1]
+    assert last.message.blocks == CALLING.blocks
+    assert isinstance(last.message.blocks[0], ThinkingBlock)
+    assert last.raw["model_name"] == "native-9"
+    assert last.raw["finish_reason"] == "length"
+    assert (counter.prompt_llm_token_count, counter.completion_llm_token_count) == (5, 2)
+    (call,) = llm.get_tool_calls_from_response(last)
+    assert (call.tool_id, call.tool_kwargs) == ("t1", {"a": 1, "b": 2})
+    assert last.message.additional_kwargs["tool_calls"][0]["id"] == "t1"
+
+
+def test_tools_are_offered_in_its_own_way_and_the_history_is_not_touched() -> None:
+    native, choosy = Native(message=CALLING), Choosy(message=CALLING)
+    history = [ChatMessage(role="user", content="1 + 2?")]
+    with in_real_time(world()):
+        for other in (native, choosy):
+            llm = model(fallbacks=[other])
+            llm.chat_with_tools([TOOL], chat_history=history)
+            llm.chat_with_tools([TOOL], chat_history=history, tool_choice="add")
+            llm.chat_with_tools([TOOL], chat_history=history, tool_choice="none", allow_parallel_tool_calls=True)
+            llm.chat_with_tools([TOOL], chat_history=history, tool_required=True, allow_parallel_tool_calls=True)
+    free, named, none, forced = native.calls
+    assert free["tools"][0]["function"]["parameters"]["required"] == ["a", "b"]
+    assert (free["required"], free["parallel"]) == (False, False)
+    assert (named["required"], len(named["tools"])) == (True, 1)
+    assert "tools" not in none
+    assert (forced["required"], forced["parallel"]) == (True, True)
+    assert [call.get("choice") for call in choosy.calls] == [None, "add", None, None]
+    assert [message.content for message in native.calls[0]["messages"]] == ["1 + 2?"]
+    assert [message.content for message in history] == ["1 + 2?"]
+    with pytest.raises(NotImplementedError):
+        foreign.OfferedTool(Tool("add", "Add."))("x")
+
+
+def test_what_it_can_do_is_what_it_says_and_only_tools_of_its_own_kind() -> None:
+    assert model(fallbacks=[Native()]).metadata.is_function_calling_model
+    plain = model(fallbacks=[Plain()])
+    assert not plain.metadata.is_function_calling_model
+    assert plain.metadata.context_window == 2048
+    unknown = foreign.wrap(Native(knows_its_metadata=False))
+    assert unknown is not None
+    assert (unknown.model, "tools" in unknown.features) == ("native-1", False)
+    with with_foreign(world()), pytest.raises(AuthenticationError):
+        model(fallbacks=[Plain()]).chat_with_tools([TOOL], user_msg="?")
+    with pytest.raises(ConfigurationError, match="model of the framework"):
+        model(fallbacks=[TOOL])
+
+
+def test_a_method_that_nobody_decorated_is_called_as_it_is() -> None:
+    class Undecorated(Native):
+        def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
+            return self._whole(messages, kwargs)
+
+    with in_real_time(world()):
+        assert model(fallbacks=[Undecorated()]).chat(HELLO).message.content == "Hello from outside"
+
+
+class SDKError(Exception):
+    """As the SDKs of providers have them."""
+
+    def __init__(self, status: int, code: str | None = None) -> None:
+        super().__init__("their words")
+        self.status_code, self.code = status, code
+        self.response = httpx.Response(status, headers={"retry-after": "7", "x-other": "1"})
+
+
+@pytest.mark.parametrize(
+    ("problem", "kind"),
+    [
+        (SDKError(429), "RateLimitError"),
+        (SDKError(429, "insufficient_quota"), "QuotaExceededError"),
+        (SDKError(401), "AuthenticationError"),
+        (SDKError(503), "ServiceUnavailableError"),
+        (SDKError(422), "ValidationError"),
+        (SDKError(0), "ServiceUnavailableError"),
+        (httpx.ReadTimeout("slow"), "TimeoutError"),
+        (httpx.ConnectError("gone"), "ConnectionError"),
+        (ConnectionResetError("gone"), "ConnectionError"),
+        (GenerationError("a chain inside"), "ServiceUnavailableError"),
+        (NotImplementedError("no streaming"), "UnsupportedOperationError"),
+    ],
+)
+def test_its_errors_are_judged_as_those_of_any_target(problem: Exception, kind: str) -> None:
+    for way in ("chat", "astream_chat"):
+        reset_health()
+        with with_foreign(world()), pytest.raises(LLMError) as told:
+            WAYS[way](model(fallbacks=[Native(problem=problem)], max_retries=0))
+        last = told.value.errors[-1] if isinstance(told.value, AllTargetsFailedError) else told.value
+        assert type(last).__name__ == kind
+        assert "their words" not in str(told.value)
+
+
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+def test_a_mistake_in_its_code_is_raised_as_it_is(way: str) -> None:
+    with in_real_time(world()), pytest.raises(KeyError, match="mine"):
+        WAYS[way](model(fallbacks=[Native(problem=KeyError("mine"))]))
+
+
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+def test_one_that_hangs_or_is_silent_is_given_up(way: str) -> None:
+    gate = threading.Event()
+    slow: Any = Native(pause=60) if way.startswith("a") else Plain(wait=gate)
+    with in_real_time(world()), pytest.raises(AllTargetsFailedError) as told:
+        WAYS[way](model(fallbacks=[slow]), timeout=0.03, deadline=0.05)
+    gate.set()
+    assert isinstance(told.value.errors[-1], TimeoutError)
+    silent = Native(message=ChatMessage(role="assistant"), thinks=False)
+    with with_foreign(world()), pytest.raises(AllTargetsFailedError, match="empty answer"):
+        WAYS[way](model(fallbacks=[silent]))
+
+
+def test_a_stream_of_its_own_that_breaks_is_told() -> None:
+    class Breaking(Native):
+        def _pieces(self, whole: ChatResponse) -> Any:
+            yield super()._pieces(whole)[1]
+            raise ConnectionResetError("gone")
+
+    with in_real_time(world()), pytest.raises(StreamInterruptedError) as told:
+        list(model(fallbacks=[Breaking()]).stream_chat(HELLO))
+    assert told.value.partial == "Hello"
+
+
+def test_its_rate_limiter_is_asked_for_each_attempt_on_it() -> None:
+    class Counting(TokenBucketRateLimiter):
+        asked: int = 0
+
+        def acquire(self, *args: Any, **kwargs: Any) -> None:
+            self.asked += 1
+
+        async def async_acquire(self, *args: Any, **kwargs: Any) -> None:
+            self.asked += 1
+
+    limiter = Counting(requests_per_minute=600)
+    with in_real_time(world()):
+        llm = model(fallbacks=[Native(rate_limiter=limiter)])
+        llm.chat(HELLO)
+        asyncio.run(llm.achat(HELLO))
+    assert limiter.asked == 2
+
+
+def test_one_object_has_one_health_and_a_chain_in_a_chain_joins_it() -> None:
+    other = Native()
+    assert foreign.wrap(other) is foreign.wrap(other)
+    inner = model(fallbacks=[other])
+    outer = model(model="groq/llama-3.3-70b-versatile", fallbacks=[inner])
+    names = [target.name for target in outer.client.targets]
+    assert names == ["groq/llama-3.3-70b-versatile", PRIMARY, "native_llm/native-1"]
+    assert outer.client.targets[-1].health_key == inner.client.targets[-1].health_key
+    assert outer.to_dict()["fallbacks"] == [{"model": PRIMARY, "allow_http": False}, "native_llm/native-1"]
+
+
+def test_an_object_of_given_shape_comes_from_it_too() -> None:
+    class Sum(BaseModel):
+        a: int
+        b: int
+
+    answer = CALLING.model_copy(update={"blocks": [CALLING.blocks[2].model_copy(update={"tool_name": "Sum"})]})
+    prompt = PromptTemplate("?")
+    with in_real_time(world()):
+        assert model(fallbacks=[Native(message=answer)]).structured_predict(Sum, prompt) == Sum(a=1, b=2)
+        assert model(fallbacks=[Plain(answer='{"a": 1, "b": 2}')]).structured_predict(Sum, prompt) == Sum(a=1, b=2)

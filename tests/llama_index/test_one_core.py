@@ -1,0 +1,84 @@
+"""One core behind both frameworks: what one has learned of a provider, the other knows."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from llama_index.core import SummaryIndex
+from llama_index.core.schema import Document
+
+from tests.llama_index.asking import PRIMARY, SECOND, model
+from tests.scripts import Attempt, World, say
+from unified_llm import LLMClient, health_snapshot
+from unified_llm.langchain import ChatUnified
+from unified_llm.outcome import Failure
+
+BUSY = Failure("server", 503)
+LIMITED = Failure("rate_limit", 429, headers={"retry-after": "60"})
+BAD_KEY = Failure("auth", 401)
+
+
+def chat() -> ChatUnified:
+    return ChatUnified(model=PRIMARY, fallbacks=[SECOND])
+
+
+def query(text: str = "Why?") -> str:
+    return str(SummaryIndex.from_documents([Document(text="Because.")]).as_query_engine(llm=model()).query(text))
+
+
+def test_an_outage_seen_by_an_agent_of_langchain_is_known_to_a_query_engine_of_llama_index() -> None:
+    with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running() as world:
+        while "open" not in {each["state"] for each in health_snapshot()}:
+            chat().invoke("Hi")
+        asked = world.names.count(PRIMARY)
+        assert query() == "Hello"
+        response: Any = model().complete("Why?")
+        assert asyncio.run(model().acomplete("Why?")).text == "Hello"
+        assert world.names.count(PRIMARY) == asked, "nobody asked it again"
+    skipped = response.raw["unified_llm"]["attempts"][0]
+    assert (skipped["target"], skipped["outcome"]) == (PRIMARY, "skipped")
+
+
+def test_an_outage_seen_by_llama_index_is_known_to_langchain_and_to_the_client() -> None:
+    with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running() as world:
+        while "open" not in {each["state"] for each in health_snapshot()}:
+            query()
+        asked = world.names.count(PRIMARY)
+        message = chat().invoke("Hi")
+        LLMClient(PRIMARY, fallbacks=[SECOND]).generate("Hi")
+        assert world.names.count(PRIMARY) == asked
+    assert message.response_metadata["unified_llm"]["attempts"][0]["outcome"] == "skipped"
+    assert message.response_metadata["unified_llm"]["served_by"] == SECOND
+
+
+@pytest.mark.parametrize("failure", [LIMITED, BAD_KEY])
+def test_a_rate_limit_and_a_refused_key_hold_for_both(failure: Failure) -> None:
+    with World({PRIMARY: [failure], SECOND: [say("Hello")]}).running() as world:
+        chat().invoke("Hi")
+        query()
+        list(model().stream_complete("Hi"))
+    assert world.names.count(PRIMARY) == 1
+
+
+def test_a_recovery_seen_by_one_is_known_to_the_other() -> None:
+    script: list[Attempt] = [*[BUSY] * 6, say("I am back")]
+    with World({PRIMARY: script, SECOND: [say("Hello")]}).running() as world:
+        while "open" not in {each["state"] for each in health_snapshot()}:
+            query()
+        while chat().invoke("Hi").content != "I am back":
+            world.clock += 60
+        assert {each["state"] for each in health_snapshot()} == {"closed"}
+        assert query() == "I am back"
+
+
+def test_both_say_who_answered_in_the_same_words() -> None:
+    with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running() as world:
+        first = chat().invoke("Hi").response_metadata
+        world.clock += 3600
+        second: Any = model().complete("Hi").raw
+    for name in ("model_name", "model_provider", "finish_reason", "id"):
+        assert first[name] == second[name]
+    assert first["unified_llm"].keys() == second["unified_llm"].keys()
+    assert first["unified_llm"]["served_by"] == second["unified_llm"]["served_by"]

@@ -1,0 +1,46 @@
+"""LlamaIndex's surface tells the same story as the client: the same targets, attempts, waits and errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from tests.client.test_four_ways import SCRIPTS
+from tests.langchain.test_parity import QUESTION, Story, story
+from tests.llama_index.asking import HELLO, WAYS, collected
+from tests.scripts import World
+from unified_llm import LLMClient
+from unified_llm.llama_index import UnifiedLLM
+
+
+def by_client(chain: Sequence[str], script: Any) -> Story:
+    return story(
+        World(script),
+        lambda hear: LLMClient(chain[0], fallbacks=chain[1:], on_attempt=hear).generate(QUESTION),
+    )
+
+
+def by_model(chain: Sequence[str], script: Any, way: str) -> Story:
+    return story(
+        World(script),
+        lambda hear: WAYS[way](UnifiedLLM(model=chain[0], fallbacks=chain[1:], on_attempt=hear)),
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_model_of_llama_index_tells_what_the_client_tells(way: str) -> None:
+    for name, (chain, script) in SCRIPTS.items():
+        assert by_model(chain, script, way) == by_client(chain, script), name
+
+
+async def test_many_calls_at_once_do_not_mix() -> None:
+    (first, *others), script = SCRIPTS["silence"]
+    with World(script).running() as world:
+        llm = UnifiedLLM(model=first, fallbacks=others)
+        calls = [llm.achat(HELLO), llm.acomplete("Hello?"), collected(llm.astream_chat(HELLO))]
+        done = await asyncio.gather(*calls, return_exceptions=True)
+    assert len(done) == 3
+    assert world.open == 0
