@@ -33,8 +33,8 @@ types: $(VENV)/.dev ## mypy and pyright, both strict
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-coverage: $(VENV)/.dev ## the tests again, at least 95 % of lines and branches
-	@$(PYTEST) --cov --cov-report=term
+coverage: $(VENV)/.dev ## the tests again, with those of the MLX engine: at least 95 % of lines and branches
+	@$(PYTEST) --cov --cov-report=term tests integration_tests/mlx
 
 integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python -m pytest -q integration_tests

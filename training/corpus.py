@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 HERE = Path(__file__).parent
-HELD_OUT = HERE.parent / "tests" / "mlx" / "heldout.toml"
+HELD_OUT = HERE.parent / "integration_tests" / "mlx" / "heldout.toml"
 
 Message = dict[str, str]
 """A chat message: its `role` and its `content`."""

@@ -19,6 +19,8 @@ from unified_llm.exceptions import (
 from unified_llm.mlx import demo_folder
 from unified_llm.mlx.engine import Engine
 
+pytestmark = pytest.mark.proves("mlx", "chat", "stream", against="the demo model of the package")
+
 QUESTION = "What is failover?"
 
 
