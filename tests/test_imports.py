@@ -13,13 +13,13 @@ import pytest
 HEAVY = (
     "httpx", "httpcore", "pydantic", "pydantic_core", "langchain_core", "langchain", "langsmith", "mlx", "mlx_lm",
     "transformers", "numpy", "jinja2", "yaml", "requests", "asyncio", "ssl", "concurrent", "email", "logging", "json",
-    "opentelemetry", "redis",
+    "opentelemetry", "redis", "llama_index",
 )  # fmt: skip
 # Importing one of these fails, as it does where it is not installed.
 BARE = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
 EXTRAS = (
     "langchain_core", "langchain", "langgraph", "langsmith", "mlx", "mlx_lm", "transformers", "redis", "yaml",
-    "opentelemetry",
+    "opentelemetry", "llama_index",
 )  # fmt: skip
 
 
@@ -109,6 +109,20 @@ except ConfigurationError as problem:
     assert told.startswith("ConfigurationError LangChain is not installed: run ")
     assert "unified-llm[langchain]" in told
     assert "\n" not in told
+
+
+@pytest.mark.parametrize("name", ["UnifiedLLM", "UnifiedEmbedding", "UnifiedRerank"])
+@pytest.mark.case(72)
+def test_without_llama_index_its_surface_says_how_to_install_it(name: str) -> None:
+    code = f"""
+from unified_llm.exceptions import ConfigurationError
+try:
+    from unified_llm.llama_index import {name}
+except ConfigurationError as problem:
+    print(problem)
+"""
+    told = run(code, without=("llama_index",))
+    assert told == "LlamaIndex is not installed: run pip install 'unified-llm[llama-index]'."
 
 
 def test_another_missing_module_is_not_taken_for_langchain() -> None:

@@ -6,12 +6,13 @@ A line that stops being right, or whose type becomes ``Any``, fails ``make types
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_type
 
 from unified_llm import (
     Attempt,
     BreakerConfig,
+    ChatProvider,
     EmbeddingResponse,
     LLMChunk,
     LLMClient,
@@ -25,8 +26,10 @@ from unified_llm import (
     Usage,
     configure,
     health_snapshot,
+    register_provider,
     reset_health,
 )
+from unified_llm.asks import RerankResponse
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ConnectionError,
@@ -35,6 +38,7 @@ from unified_llm.exceptions import (
     StreamInterruptedError,
 )
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
+from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
 
 
 def making(context: ssl.SSLContext, seen: list[Attempt]) -> None:
@@ -149,3 +153,37 @@ def chain() -> None:
     assert_type(whole.invoke({"topic": "failover"}), str)
     vectors = UnifiedEmbeddings(model="openai/text-embedding-3-small")
     assert_type(vectors.embed_query("a"), list[float])
+
+
+class Parrot:
+    def generate(self, request: LLMRequest) -> LLMResponse:
+        return LLMResponse(request.messages[-1].text)
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+        yield LLMChunk(request.messages[-1].text)
+
+
+class Whole:
+    async def generate(self, request: LLMRequest) -> str:
+        return request.messages[-1].text
+
+
+def own_providers() -> None:
+    parrot: ChatProvider = Parrot()
+    register_provider("parrot", parrot)
+    register_provider("whole", Whole())
+    register_provider("lan", base_url="http://10.0.0.7:8000", features=["tools"], local=True)
+
+
+async def smaller_questions(client: LLMClient) -> None:
+    assert_type(client.rerank("a", ["b"]), RerankResponse)
+    assert_type(await client.arerank("a", ["b"], top_n=1), RerankResponse)
+    assert_type(client.count_tokens("a"), int)
+    assert_type(await client.amodel_info("openai/gpt-5"), ModelInfo)
+
+
+def llama_index() -> None:
+    llm = UnifiedLLM(model="openai/gpt-5-mini", fallbacks=["mlx/demo"])
+    assert_type(llm.complete("a").text, str)
+    assert_type(UnifiedEmbedding(model="openai/text-embedding-3-small").get_query_embedding("a"), list[float])
+    UnifiedRerank(model="cohere/rerank-v3.5", top_n=3)

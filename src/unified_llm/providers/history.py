@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import string
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Final, TypeGuard
@@ -13,6 +14,7 @@ from unified_llm.content import CachePoint, Media, Part, TextPart
 from unified_llm.exceptions import ValidationError
 from unified_llm.jsonx import JSONError, dump
 from unified_llm.messages import Message, ToolCall
+from unified_llm.providers.calls import unused
 from unified_llm.target import Quirks
 
 # OpenAI refuses longer identifiers of tool calls (code string_above_max_length, github.com/vercel/ai/issues/5171).
@@ -100,36 +102,30 @@ def _is_result(message: Message) -> bool:
     return message.role == "tool"
 
 
-def distinct(messages: Sequence[Message]) -> list[Message]:
-    """A conversation that has been ``paired``, in which no two calls have one identifier and none has an empty one.
+def distinct(messages: Sequence[Message], fit: Callable[[str], str] = str) -> list[Message]:
+    """A conversation in which no two calls have one identifier, none has an empty one, and results have those of calls.
 
-    Servers that give none are read as if they had said ``call_0`` in every turn.
+    Servers that give none are read as if they had said ``call_0`` in every turn. It is not ``paired`` yet: of two calls
+    with one identifier in one turn the first result answers the first.
+
+    Args:
+        messages: The conversation.
+        fit: Makes an identifier of what a provider takes as one.
     """
     used: set[str] = set()
-    names: dict[str, list[str]] = {}  # of the latest turn that called: its identifiers, and what they are now
+    waiting: dict[str, deque[str]] = {}  # an identifier → what its calls are now, as far as they wait for results
     turns: list[Message] = []
     for message in messages:
         if message.role == "tool":
-            turns += [replace(message, tool_call_id=name) for name in names.get(message.tool_call_id or "", ())]
+            names = waiting.get(message.tool_call_id or "")
+            turns.append(replace(message, tool_call_id=names.popleft() if names else None))
             continue
-        if message.tool_calls:
-            names = {}
-            for call in message.tool_calls:
-                names.setdefault(call.id, []).append(_unused(call.id or "call", used))
-            left = {identifier: iter(each) for identifier, each in names.items()}
-            calls = tuple(replace(call, id=next(left[call.id])) for call in message.tool_calls)
-            message = replace(message, tool_calls=calls)  # noqa: PLW2901 - the same turn, under other names
-        turns.append(message)
+        waiting |= {call.id: deque[str]() for call in message.tool_calls}
+        calls = tuple(replace(call, id=unused(fit(call.id) or "call", used)) for call in message.tool_calls)
+        for before, after in zip(message.tool_calls, calls, strict=True):
+            waiting[before.id].append(after.id)
+        turns.append(replace(message, tool_calls=calls) if calls else message)
     return turns
-
-
-def _unused(identifier: str, used: set[str]) -> str:
-    name, number = identifier, 1
-    while name in used:
-        number += 1
-        name = f"{identifier}_{number}"
-    used.add(name)
-    return name
 
 
 def paired(messages: Sequence[Message], *, answer_all: bool = False) -> list[Message]:

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.codec import Ask, WireRequest
-from unified_llm.providers.numbers import count, read_vector
+from unified_llm.providers.numbers import count, read_vectors
 from unified_llm.providers.openai_chat import OpenAIChat
 from unified_llm.providers.openai_errors import read_error
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
@@ -77,10 +77,8 @@ def _read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Don
         rows = [rows]
     if rows and is_list(rows[0]) and rows[0] and is_list(rows[0][0]):
         return Failure("malformed", detail=f"{target.model} gives a vector for each token, not for each text.")
-    vectors = [vector for row in rows if (vector := read_vector(row)) is not None]
-    if len(vectors) != len(ask.texts) or len({len(vector) for vector in vectors}) > 1:
-        return Failure("malformed")
-    return Done(EmbeddingResponse(vectors, target.model, target.provider))
+    vectors = read_vectors(rows, len(ask.texts))
+    return Failure("malformed") if vectors is None else Done(EmbeddingResponse(vectors, target.model, target.provider))
 
 
 def _described(models: tuple[ModelInfo, ...], body: object) -> Iterator[ModelInfo]:

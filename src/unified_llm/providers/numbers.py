@@ -20,6 +20,17 @@ def count(value: object) -> int:
     return int(value) if is_number(value) and 0 < value < _ABSURD else 0
 
 
+def place(value: object, start: int = 0) -> int | None:
+    """A place in a text, so many characters after ``start``; None if it is none."""
+    return start + int(value) if is_number(value) and 0 <= value < _ABSURD else None
+
+
+def read_vectors(rows: object, wanted: int) -> list[list[float]] | None:
+    """As many vectors as were wanted, all of one length; None if they are anything else."""
+    vectors = [vector for row in (rows if is_list(rows) else ()) if (vector := read_vector(row)) is not None]
+    return vectors if len(vectors) == wanted and len({len(vector) for vector in vectors}) == 1 else None
+
+
 def read_vector(value: object) -> list[float] | None:
     """A vector from numbers, or from base64 of little-endian 32-bit floats; None if it is neither."""
     if isinstance(value, str):

@@ -5,7 +5,6 @@ Nothing here raises for what a provider sends. What cannot be read as an answer 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,14 +12,14 @@ from unified_llm.messages import ToolCall
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.anthropic.errors import read_error
 from unified_llm.providers.anthropic.sealed import seal
-from unified_llm.providers.numbers import count
-from unified_llm.providers.shapes import is_list, is_number, is_object, json_text, object_or_empty, text_or_none
+from unified_llm.providers.calls import Identifiers
+from unified_llm.providers.numbers import count, place
+from unified_llm.providers.reading import finish_reason
+from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import Citation, FinishReason, LLMResponse, Usage
 
-log = logging.getLogger("unified_llm")
-
-_FINISH: Final[Mapping[str, FinishReason]] = {
+FINISH: Final[Mapping[str, FinishReason]] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "max_tokens": "length",
@@ -41,8 +40,9 @@ def read_chat(body: object, target: Target) -> Done | Failure:
         return Failure("malformed")
     blocks = [block for block in content if is_object(block)]
     text, reasoning = joined(blocks, "text", "text"), joined(blocks, "thinking", "thinking")
-    calls = tuple(_call(number, block) for number, block in enumerate(_of_kind(blocks, "tool_use")))
-    reason = finish_reason(answer.get("stop_reason"), target, has_calls=bool(calls))
+    identifiers = Identifiers()
+    calls = tuple(_call(block, identifiers) for block in _of_kind(blocks, "tool_use"))
+    reason = finish_reason(answer.get("stop_reason"), FINISH, target, has_calls=bool(calls))
     if reason in {"stop", "tool_calls"} and not (text or reasoning or calls):
         return Failure("empty")
     return Done(
@@ -68,8 +68,8 @@ def read_count(body: object, target: Target) -> Done | Failure:
     answer = answer_of(body, target)
     if isinstance(answer, Failure):
         return answer
-    tokens = answer.get("input_tokens")
-    return Done(int(tokens)) if is_number(tokens) and tokens >= 0 else Failure("malformed")
+    tokens = place(answer.get("input_tokens"))
+    return Failure("malformed") if tokens is None else Done(tokens)
 
 
 def answer_of(body: object, target: Target) -> dict[str, Any] | Failure:
@@ -90,18 +90,9 @@ def joined(blocks: Iterable[Mapping[str, Any]], kind: str, field: str) -> str:
     return "".join(said for block in _of_kind(blocks, kind) if isinstance(said := block.get(field), str))
 
 
-def _call(number: int, block: Mapping[str, Any]) -> ToolCall:
-    identifier = text_or_none(block.get("id")) or f"call_{number}"
-    return ToolCall.from_text(identifier, str(block.get("name") or ""), json_text(block.get("input")))
-
-
-def finish_reason(said: object, target: Target, *, has_calls: bool) -> FinishReason:
-    """One of our four. An unknown reason is a ``stop``, as is none at all."""
-    known = _FINISH.get(said) if isinstance(said, str) else None
-    if known is None and said is not None:
-        log.debug("%s gave a stop reason that is not known; it is read as stop", target.name)
-    reason = known or "stop"
-    return "tool_calls" if has_calls and reason == "stop" else reason
+def _call(block: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
+    identifier = identifiers.take(block.get("id"))
+    return ToolCall.from_text(identifier, text_or_none(block.get("name")) or "", json_text(block.get("input")))
 
 
 def refusal_of(place: Mapping[str, Any]) -> str | None:

@@ -90,7 +90,11 @@ def _settings(ask: LLMRequest, target: Target) -> dict[str, Any]:
     for name in _FOREIGN:
         if given.pop(name, None) is not None:
             log.debug("%s is not sent to %s, whose format has nothing like it", name, target.name)
-    return as_wanted(given, target)
+    wanted = as_wanted(given, target)
+    if {"temperature", "top_p"} <= wanted.keys() and "top_p.with_temperature" in target.quirks.get("drop", ()):
+        del wanted["top_p"]
+        log.debug("top_p is not sent to %s, which takes either it or temperature", target.name)
+    return wanted
 
 
 def _stop(texts: tuple[str, ...], target: Target) -> list[str]:

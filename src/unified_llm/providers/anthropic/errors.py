@@ -32,7 +32,8 @@ _BY_CODE: Final[Mapping[str, FailureKind]] = {
 _BY_WORDS: Final[tuple[tuple[str, FailureKind], ...]] = (
     (r"credit balance is too low|api usage limits|spend(ing)? limit", "quota"),
     (r"exceeds? context limit|exceeds? the (model's )?context window", "context"),
-    (r"(is|are) not supported (for|by|with|on) th(is|e) model|does not support|is deprecated for this", "unsupported"),
+    (r"(is|are) not supported (for|by|with|on) th(is|e) model|cannot both be specified", "unsupported"),
+    (r"does not support|is deprecated for this", "unsupported"),
 )
 
 

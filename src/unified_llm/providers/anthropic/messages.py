@@ -7,18 +7,17 @@ tools follow their calls, every call has one, and identifiers are unique and of 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
 from unified_llm.content import CachePoint, TextPart
 from unified_llm.exceptions import ValidationError
-from unified_llm.messages import Message, ToolCall
+from unified_llm.messages import Message
 from unified_llm.providers.anthropic.parts import Block, flat, limit_marks, write_parts
 from unified_llm.providers.anthropic.sealed import unseal, written_arguments
-from unified_llm.providers.history import fitting_id, is_text, paired
+from unified_llm.providers.history import distinct, fitting_id, is_text, paired
 from unified_llm.providers.writing import sanitised_name
 from unified_llm.target import Target
 
@@ -62,7 +61,8 @@ def write_conversation(messages: Sequence[Message], target: Target) -> Conversat
     """
     numbered = [(index, message) for index, message in enumerate(messages) if message.role == "system"]
     system = [block for index, message in numbered for block in _system(message, f"messages[{index}]")]
-    others = paired(list(_with_own_identifiers(m for m in messages if m.role != "system")), answer_all=True)
+    talk = [message for message in messages if message.role != "system"]
+    others = paired(distinct(talk, _identifier), answer_all=True)
     turns = list(_joined((_side(message), _blocks(message, target)) for message in others))
     if not turns and system:
         turns, system = [("user", system)], []
@@ -138,36 +138,8 @@ def _name(name: str) -> str:
     return name if _NAME.fullmatch(name) else sanitised_name(name) or "tool"
 
 
-def _with_own_identifiers(messages: Iterable[Message]) -> Iterator[Message]:
-    """Calls and their results under identifiers that no other call of the conversation has.
-
-    Some providers give none, so that ours (``call_0``) come again in every turn.
-    """
-    used: set[str] = set()
-    waiting: dict[str, deque[str]] = {}
-    for message in messages:
-        if message.tool_calls:
-            calls = [replace(call, id=_unused(call, used)) for call in message.tool_calls]
-            waiting |= {call.id: deque[str]() for call in message.tool_calls}
-            for before, after in zip(message.tool_calls, calls, strict=True):
-                waiting[before.id].append(after.id)
-            yield replace(message, tool_calls=tuple(calls))
-        elif message.role == "tool":
-            queue = waiting.get(message.tool_call_id or "")
-            yield replace(message, tool_call_id=queue.popleft() if queue else None)
-        else:
-            yield message
-
-
-def _unused(call: ToolCall, used: set[str]) -> str:
-    fits = _IDENTIFIER.fullmatch(call.id)
-    first = identifier = call.id if fits else fitting_id(call.id, {"tool_id_length": 24})
-    number = 2
-    while identifier in used:
-        identifier = f"{first[:56]}_{number}"
-        number += 1
-    used.add(identifier)
-    return identifier
+def _identifier(identifier: str) -> str:
+    return identifier if _IDENTIFIER.fullmatch(identifier) else fitting_id(identifier, {"tool_id_length": 24})
 
 
 def _unsigned(turns: Sequence[tuple[str, list[Block]]]) -> bool:

@@ -7,13 +7,12 @@ arguments. It goes back to its author block for block, but only while the messag
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from unified_llm.messages import Message, Sealed, ToolCall
-from unified_llm.providers.shapes import is_list, is_object
+from unified_llm.providers import reading
+from unified_llm.providers.shapes import is_list, is_object, text_or_none
 from unified_llm.target import Target
-
-_WIRE: Final = "anthropic"
 
 
 def seal(blocks: Sequence[Mapping[str, Any]], target: Target) -> Sealed | None:
@@ -21,14 +20,15 @@ def seal(blocks: Sequence[Mapping[str, Any]], target: Target) -> Sealed | None:
     kept = [_kept(block) for block in blocks]
     if all(block.keys() <= {"type", "length", "id", "name"} for block in kept):
         return None
-    return Sealed(target.provider, _WIRE, {"blocks": kept})
+    return reading.seal({"blocks": kept}, target)
 
 
 def _kept(block: Mapping[str, Any]) -> dict[str, Any]:
     said = {name: value for name, value in block.items() if value is not None}
     match said.get("type"):
         case "text":
-            return {**{n: v for n, v in said.items() if n != "text"}, "length": len(said.get("text") or "")}
+            text = text_or_none(said.pop("text", None)) or ""
+            return {**said, "length": len(text)}
         case "tool_use":
             return {name: value for name, value in said.items() if name != "input"}
         case _:
@@ -40,7 +40,7 @@ def unseal(message: Message, target: Target) -> list[dict[str, Any]] | None:
 
     Histories are edited by users: what is sealed is only as good as the text and the calls that it belongs to.
     """
-    data = message.sealed.opened(target.provider, _WIRE) if message.sealed else None
+    data = message.sealed.opened(target.provider, target.wire) if message.sealed else None
     blocks = data.get("blocks") if is_object(data) else None
     if not is_list(blocks) or not all(map(is_object, blocks)):
         return None

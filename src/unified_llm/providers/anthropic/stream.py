@@ -13,15 +13,12 @@ from typing import Any, TypeAlias
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.messages import ToolCallChunk
 from unified_llm.outcome import Done, Failure
-from unified_llm.providers.anthropic.decode import (
-    finish_reason,
-    read_citations,
-    read_usage,
-    refusal_of,
-)
+from unified_llm.providers.anthropic.decode import FINISH, read_citations, read_usage, refusal_of
 from unified_llm.providers.anthropic.errors import read_error
 from unified_llm.providers.anthropic.sealed import seal
-from unified_llm.providers.shapes import is_object, json_text, object_or_empty, text_or_none
+from unified_llm.providers.calls import Identifiers
+from unified_llm.providers.reading import finish_reason
+from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
 from unified_llm.types import LLMChunk
@@ -37,6 +34,7 @@ class MessageStream:
         "_blocks",
         "_calls",
         "_ended",
+        "_identifiers",
         "_message",
         "_position",
         "_spoke",
@@ -44,6 +42,7 @@ class MessageStream:
         "_stop",
         "_target",
         "_usage",
+        "_written",
     )
 
     def __init__(self, target: Target) -> None:
@@ -52,9 +51,13 @@ class MessageStream:
         self._message: _Data = {}
         self._stop: _Data | None = None
         self._usage: _Data = {}
-        self._blocks: dict[object, _Data] = {}  # the server's index → the block as far as it has come
-        self._calls: dict[object, int] = {}  # the server's index → the number of the call
-        self._starts: dict[object, int] = {}  # the server's index → where its text begins in the whole
+        # The server's index → the block as far as it has come, the number of the call, the arguments of a call that the
+        # provider makes itself, and where the block's text begins in the whole.
+        self._blocks: dict[int, _Data] = {}
+        self._calls: dict[int, int] = {}
+        self._written: dict[int, str] = {}
+        self._starts: dict[int, int] = {}
+        self._identifiers = Identifiers()
         self._position = 0
         self._spoke = False
         self._ended = False
@@ -105,17 +108,15 @@ class MessageStream:
         self._usage |= {name: value for name, value in object_or_empty(usage).items() if value is not None}
 
     def _begin_block(self, data: _Data) -> _Out:
-        index, block = data.get("index"), dict(object_or_empty(data.get("content_block")))
+        index, block = _index(data), dict(object_or_empty(data.get("content_block")))
         self._blocks[index] = block
         self._starts[index] = self._position
         match block.get("type"):
             case "tool_use":
-                number = self._calls[index] = len(self._calls)
-                identifier = text_or_none(block.get("id")) or f"call_{number}"
+                number = self._calls[index] = len(self._identifiers)
+                identifier, name = self._identifiers.take(block.get("id")), text_or_none(block.get("name")) or ""
                 given = json_text(block.get("input") or None)  # an empty object stands for what is still to come
-                return self._say(
-                    LLMChunk(tool_calls=(ToolCallChunk(number, identifier, str(block.get("name") or ""), given),))
-                )
+                return self._say(LLMChunk(tool_calls=(ToolCallChunk(number, identifier, name, given),)))
             case "text" | "thinking" as kind:
                 begun, block[kind] = block.get(kind), ""
                 return self._add(index, kind, begun)
@@ -123,7 +124,7 @@ class MessageStream:
                 return ()
 
     def _continue_block(self, data: _Data) -> _Out:
-        index, delta = data.get("index"), object_or_empty(data.get("delta"))
+        index, delta = _index(data), object_or_empty(data.get("delta"))
         match delta.get("type"):
             case "text_delta":
                 return self._add(index, "text", delta.get("text"))
@@ -133,51 +134,53 @@ class MessageStream:
                 self._block(index, "thinking")["signature"] = delta.get("signature")
             case "citations_delta":
                 block = self._block(index, "text")
-                block["citations"] = [*(block.get("citations") or ()), delta.get("citation")]
+                before = block.get("citations")
+                block["citations"] = [*(before if is_list(before) else ()), delta.get("citation")]
             case "input_json_delta":
                 return self._add_arguments(index, delta.get("partial_json"))
             case _:
                 pass
         return ()
 
-    def _block(self, index: object, kind: str) -> _Data:
+    def _block(self, index: int, kind: str) -> _Data:
         if index not in self._blocks:
             self._starts[index] = self._position
         return self._blocks.setdefault(index, {"type": kind})
 
-    def _add(self, index: object, kind: str, said: object) -> _Out:
+    def _add(self, index: int, kind: str, said: object) -> _Out:
         if not isinstance(said, str) or not said:
             return ()
         block = self._block(index, kind)
-        block[kind] = (block.get(kind) or "") + said
+        block[kind] = (text_or_none(block.get(kind)) or "") + said
         if kind == "thinking":
             return self._say(LLMChunk(reasoning=said))
         self._position += len(said)
         return self._say(LLMChunk(content=said))
 
-    def _add_arguments(self, index: object, said: object) -> _Out:
+    def _add_arguments(self, index: int, said: object) -> _Out:
         number = self._calls.get(index)
         if not isinstance(said, str) or not said:
             return ()
         if number is None:  # the provider's own tool, which it calls itself
-            block = self._block(index, "server_tool_use")
-            block["written"] = block.get("written", "") + said
+            self._written[index] = self._written.get(index, "") + said
             return ()
         return self._say(LLMChunk(tool_calls=(ToolCallChunk(number, arguments=said),)))
 
     def _end_block(self, data: _Data) -> _Out:
         """Now it is known how far the text goes that citations belong to."""
-        block = self._blocks.get(data.get("index"), {})
-        if "written" in block:
-            self._close_own_call(block)
-        start = self._starts.get(data.get("index"), 0)
-        end = start + len(block.get("text") or "")
+        index = _index(data)
+        block = self._blocks.get(index, {})
+        if index in self._written:
+            self._close_own_call(index)
+        start = self._starts.get(index, 0)
+        end = start + len(text_or_none(block.get("text")) or "")
         cited = tuple(read_citations(block.get("citations"), start, end))
         return (LLMChunk(citations=cited),) if cited else ()
 
-    def _close_own_call(self, block: _Data) -> None:
+    def _close_own_call(self, index: int) -> None:
+        block = self._block(index, "server_tool_use")
         try:
-            block["input"] = parse(block.pop("written"))
+            block["input"] = parse(self._written.pop(index))
         except JSONError:  # it can be read by its author alone, and goes nowhere else
             block["input"] = {}
 
@@ -192,7 +195,7 @@ class MessageStream:
     def _end(self) -> Done | Failure:
         self._ended = True
         stop = self._stop or {}
-        reason = finish_reason(stop.get("stop_reason"), self._target, has_calls=bool(self._calls))
+        reason = finish_reason(stop.get("stop_reason"), FINISH, self._target, has_calls=bool(self._calls))
         if not self._spoke and reason in {"stop", "tool_calls"}:
             return Failure("empty")
         last = LLMChunk(
@@ -200,8 +203,14 @@ class MessageStream:
             finish_reason=reason,
             usage=read_usage(self._usage),
             response_id=text_or_none(self._message.get("id")),
-            sealed=seal([self._blocks[index] for index in self._blocks], self._target),
+            sealed=seal(list(self._blocks.values()), self._target),
             model=text_or_none(self._message.get("model")) or self._target.model,
             provider=self._target.provider,
         )
         return Done(last)
+
+
+def _index(data: _Data) -> int:
+    """The block that an event is about; those of a server that does not say so are all one."""
+    index = data.get("index")
+    return index if isinstance(index, int) else -1

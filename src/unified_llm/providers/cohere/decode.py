@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from unified_llm.jsonx import finite
-from unified_llm.messages import Sealed, ToolCall
+from unified_llm.messages import Sealed
 from unified_llm.outcome import Done, Failure
+from unified_llm.providers import reading
+from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.cohere.errors import read_error
-from unified_llm.providers.numbers import count
-from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
+from unified_llm.providers.numbers import count, place
+from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import Citation, FinishReason, LLMResponse, TokenLogprob, Usage
-
-log = logging.getLogger("unified_llm")
 
 _FINISH: Final[Mapping[str, FinishReason]] = {
     "COMPLETE": "stop",
@@ -36,7 +35,7 @@ def read_chat(body: object, target: Target) -> Done | Failure:
         return read_error(body) if isinstance(message, str) else Failure("malformed")
     texts, thoughts = _texts(message)
     content, plan = "".join(texts.values()), text_or_none(message.get("tool_plan")) or ""
-    calls = tuple(_calls(message))
+    calls = tuple(reading.read_calls(message.get("tool_calls"), Identifiers()))
     end = read_end(body, target, spoke=bool(content or thoughts or plan or calls), has_calls=bool(calls))
     if isinstance(end, Failure):
         return end
@@ -79,15 +78,6 @@ def read_block(block: object) -> tuple[str, str]:
     return text_or_none(known.get("text")) or "", text_or_none(known.get("thinking")) or ""
 
 
-def _calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
-    calls = message.get("tool_calls")
-    for number, call in enumerate(calls if is_list(calls) else ()):
-        function = call.get("function") if is_object(call) else None
-        if is_object(function):
-            identifier = text_or_none(call.get("id")) or f"call_{number}"
-            yield ToolCall.from_text(identifier, str(function.get("name") or ""), json_text(function.get("arguments")))
-
-
 def _citations(message: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator[Citation]:
     citations = message.get("citations")
     for citation in citations if is_list(citations) else ():
@@ -104,10 +94,7 @@ def read_citation(citation: object, before: int) -> Iterator[Citation]:
     if not is_object(citation):
         return
     in_text = citation.get("type") in {None, "TEXT_CONTENT"}
-    start, end = (
-        place + before if in_text and isinstance(place, int) else None
-        for place in (citation.get("start"), citation.get("end"))
-    )
+    start, end = (place(citation.get(name), before) if in_text else None for name in ("start", "end"))
     sources = citation.get("sources")
     for source in sources if is_list(sources) and sources else ({},):
         known = object_or_empty(source)
@@ -136,15 +123,10 @@ def read_logprobs(items: object) -> tuple[TokenLogprob, ...]:
 def read_end(body: Mapping[str, Any], target: Target, *, spoke: bool, has_calls: bool) -> FinishReason | Failure:
     """Why it ended, from an answer or the last event of a stream. An unknown reason is a ``stop``."""
     said = body.get("finish_reason")
-    if said in _BROKEN_OFF:
+    if isinstance(said, str) and said in _BROKEN_OFF:
         return Failure("server", code=said, detail=text_or_none(body.get("error")))
-    known = _FINISH.get(said) if isinstance(said, str) else None
-    if known is None and said is not None:
-        log.debug("%s gave a finish reason that is not known; it is read as stop", target.name)
-    reason = known or "stop"
-    if reason != "length" and not spoke:
-        return Failure("empty")
-    return "tool_calls" if has_calls and reason == "stop" else reason
+    reason = reading.finish_reason(said, _FINISH, target, has_calls=has_calls)
+    return reason if spoke or reason == "length" else Failure("empty")
 
 
 def read_usage(usage: object) -> Usage | None:
@@ -161,4 +143,4 @@ def read_usage(usage: object) -> Usage | None:
 def seal(thoughts: str, plan: str, target: Target, *, has_calls: bool) -> Sealed | None:
     """What led to calls, for the turn that brings their results."""
     kept = {name: text for name, text in (("thinking", thoughts), ("tool_plan", plan)) if text}
-    return Sealed(target.provider, target.wire, kept) if kept and has_calls else None
+    return reading.seal(kept, target) if kept and has_calls else None

@@ -10,7 +10,7 @@ from unified_llm.jsonx import finite
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.cohere.decode import read_usage
 from unified_llm.providers.cohere.errors import read_error
-from unified_llm.providers.numbers import count, read_vector
+from unified_llm.providers.numbers import count, read_vectors
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse, ModelInfo
@@ -27,9 +27,8 @@ def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done
     if isinstance(answer, Failure):
         return answer
     forms = object_or_empty(answer.get("embeddings"))
-    rows = next((found for form in _FORMS if (found := forms.get(form))), ())
-    vectors = [vector for row in (rows if is_list(rows) else ()) if (vector := read_vector(row)) is not None]
-    if len(vectors) != len(ask.texts) or len({len(vector) for vector in vectors}) > 1:
+    vectors = read_vectors(next((found for form in _FORMS if (found := forms.get(form))), None), len(ask.texts))
+    if vectors is None:
         return Failure("malformed")
     return Done(EmbeddingResponse(vectors, target.model, target.provider, read_usage(answer.get("meta"))))
 

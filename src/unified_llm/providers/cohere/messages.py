@@ -35,7 +35,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     instructions = "\n\n".join(filter(None, (text_of(each.content) for each in messages if each.role == "system")))
     written = [{"role": "system", "content": instructions}] if instructions else []
     talk = [each for each in messages if each.role != "system"]
-    turns = (_turn(message, target) for message in with_text_results(distinct(paired(talk, answer_all=True))))
+    turns = (_turn(message, target) for message in with_text_results(paired(distinct(talk), answer_all=True)))
     return [*written, *filter(None, turns)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.messages import ToolCallChunk
 from unified_llm.outcome import Done, Failure
+from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.cohere.decode import read_block, read_citation, read_end, read_logprobs, read_usage, seal
 from unified_llm.providers.cohere.errors import read_error
 from unified_llm.providers.shapes import is_object, json_text, object_or_empty, text_or_none
@@ -19,7 +20,7 @@ from unified_llm.types import LLMChunk
 class ChatStream:
     """The decoder of one stream."""
 
-    __slots__ = ("_calls", "_ended", "_id", "_lengths", "_plan", "_target", "_thoughts")
+    __slots__ = ("_calls", "_ended", "_id", "_identifiers", "_lengths", "_plan", "_target", "_thoughts")
 
     def __init__(self, target: Target) -> None:
         """Nothing has been read yet."""
@@ -29,6 +30,7 @@ class ChatStream:
         self._thoughts: list[str] = []
         self._plan: list[str] = []
         self._calls: dict[int, int] = {}  # the provider's index → the number of the call
+        self._identifiers = Identifiers()
         self._ended = False
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
@@ -86,12 +88,11 @@ class ChatStream:
         function = object_or_empty(call.get("function"))
         arguments = json_text(function.get("arguments"))
         if said["type"] == "tool-call-start":
-            number = len(self._calls)
+            number = len(self._identifiers)
             self._calls[_index(said, number)] = number
-            identifier = text_or_none(call.get("id")) or f"call_{number}"
-            name = str(function.get("name") or "")
+            identifier, name = self._identifiers.take(call.get("id")), text_or_none(function.get("name")) or ""
             return [LLMChunk(tool_calls=(ToolCallChunk(number, identifier, name, arguments),))]
-        known = self._calls.get(_index(said, -1), len(self._calls) - 1)
+        known = self._calls.get(_index(said, -1), len(self._identifiers) - 1)
         if known < 0 or not arguments:
             return ()
         return [LLMChunk(tool_calls=(ToolCallChunk(known, arguments=arguments),))]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from unified_llm.jsonx import finite
 from unified_llm.messages import Sealed, ToolCall
 from unified_llm.outcome import Done, Failure
-from unified_llm.providers.numbers import count, read_vector
+from unified_llm.providers import reading
+from unified_llm.providers.calls import Identifiers
+from unified_llm.providers.numbers import count, read_vectors
 from unified_llm.providers.ollama.errors import read_error
-from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
+from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import (
     EmbeddingRequest,
@@ -20,12 +20,12 @@ from unified_llm.types import (
     FinishReason,
     LLMResponse,
     ModelInfo,
-    TokenLogprob,
     Usage,
 )
 
-log = logging.getLogger("unified_llm")
-
+_FINISH: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
+# The ends of requests that asked for nothing but to have a model loaded, or unloaded.
+_NO_ANSWER: Final = frozenset({"load", "unload"})
 # What a model of each capability can be asked for (types/model/capability.go), in the words of our table.
 _FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
     "completion": ("streaming", "json_object", "json_schema", "as_text"),
@@ -48,7 +48,7 @@ def read_chat(body: object, target: Target) -> Done | Failure:
     if answer.get("done") is not True:
         return Failure("truncated")
     content, thinking = read_text(message)
-    calls = tuple(read_calls(message, text_or_none(answer.get("created_at")) or ""))
+    calls = read_calls(message, answer, Identifiers())
     end = read_end(answer, target, spoke=bool(content or thinking or calls), has_calls=bool(calls))
     if isinstance(end, Failure):
         return end
@@ -61,7 +61,7 @@ def read_chat(body: object, target: Target) -> Done | Failure:
             usage=read_usage(answer),
             tool_calls=calls,
             reasoning=thinking or None,
-            logprobs=read_logprobs(answer),
+            logprobs=reading.read_logprobs(answer.get("logprobs")),
             sealed=seal(thinking, target, has_calls=bool(calls)),
             raw=answer,
         )
@@ -81,32 +81,28 @@ def read_text(message: Mapping[str, Any]) -> tuple[str, str]:
     return text_or_none(message.get("content")) or "", text_or_none(message.get("thinking")) or ""
 
 
-def read_calls(message: Mapping[str, Any], made_at: str, first: int = 0) -> Iterator[ToolCall]:
+def read_calls(message: Mapping[str, Any], answer: Mapping[str, Any], identifiers: Identifiers) -> tuple[ToolCall, ...]:
     """The calls of a message. Older servers give no identifiers: one is made from the time and the call's number."""
-    calls = message.get("tool_calls")
-    for number, call in enumerate(calls if is_list(calls) else (), first):
-        function = call.get("function") if is_object(call) else None
-        if is_object(function):
-            made = f"call_{sha256(f'{made_at} {number}'.encode(errors='replace')).hexdigest()[:16]}"
-            identifier = text_or_none(call.get("id")) or made
-            yield ToolCall.from_text(identifier, str(function.get("name") or ""), json_text(function.get("arguments")))
+    made_at = text_or_none(answer.get("created_at")) or ""
+
+    def made(number: int) -> str:
+        return f"call_{sha256(f'{made_at} {number}'.encode(errors='replace')).hexdigest()[:16]}"
+
+    return tuple(reading.read_calls(message.get("tool_calls"), identifiers, made))
 
 
 def read_end(answer: Mapping[str, Any], target: Target, *, spoke: bool, has_calls: bool) -> FinishReason | Failure:
     """Why it ended. To have loaded or unloaded a model is no answer; an unknown reason is a ``stop``."""
-    reason = answer.get("done_reason") or "stop"
-    if reason == "length":
-        return "length"
-    if reason in {"load", "unload"} or not spoke:
-        return Failure("empty", code=reason if reason in {"load", "unload"} else None)
-    if reason != "stop":
-        log.debug("%s gave a finish reason that is not known; it is read as stop", target.name)
-    return "tool_calls" if has_calls else "stop"
+    said = answer.get("done_reason")
+    if isinstance(said, str) and said in _NO_ANSWER:
+        return Failure("empty", code=said)
+    reason = reading.finish_reason(said or "stop", _FINISH, target, has_calls=has_calls)
+    return reason if spoke or reason == "length" else Failure("empty")
 
 
 def seal(thinking: str, target: Target, *, has_calls: bool) -> Sealed | None:
     """The reasoning that led to calls, for the turn that brings their results."""
-    return Sealed(target.provider, target.wire, {"thinking": thinking}) if thinking and has_calls else None
+    return reading.seal({"thinking": thinking}, target) if thinking and has_calls else None
 
 
 def read_usage(answer: Mapping[str, Any]) -> Usage | None:
@@ -117,36 +113,13 @@ def read_usage(answer: Mapping[str, Any]) -> Usage | None:
     return Usage(prompt, completion, prompt + completion)
 
 
-def read_logprobs(answer: Mapping[str, Any]) -> tuple[TokenLogprob, ...]:
-    """The log probabilities of an answer or of a line."""
-    items = answer.get("logprobs")
-    read: list[TokenLogprob] = []
-    for item in items if is_list(items) else ():
-        for token, logprob in _token(item):
-            top = item.get("top_logprobs")
-            read.append(TokenLogprob(token, logprob, tuple(_pairs(top))))
-    return tuple(read)
-
-
-def _pairs(items: object) -> Iterator[tuple[str, float]]:
-    for item in items if is_list(items) else ():
-        yield from _token(item)
-
-
-def _token(item: object) -> Iterator[tuple[str, float]]:
-    """A token and its log probability, if it is one."""
-    if is_object(item) and isinstance(item.get("token"), str) and (logprob := finite(item.get("logprob"))) is not None:
-        yield item["token"], logprob
-
-
 def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/api/embed``: one vector for each text, all of one length."""
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    rows = answer.get("embeddings")
-    vectors = [vector for row in (rows if is_list(rows) else ()) if (vector := read_vector(row)) is not None]
-    if len(vectors) != len(ask.texts) or len({len(vector) for vector in vectors}) > 1:
+    vectors = read_vectors(answer.get("embeddings"), len(ask.texts))
+    if vectors is None:
         return Failure("malformed")
     model = text_or_none(answer.get("model")) or target.model
     return Done(EmbeddingResponse(vectors, model, target.provider, read_usage(answer)))

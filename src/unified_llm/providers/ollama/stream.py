@@ -8,16 +8,17 @@ from typing import Any
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.messages import ToolCallChunk
 from unified_llm.outcome import Done, Failure
+from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.ollama.decode import (
     read_calls,
     read_end,
-    read_logprobs,
     read_message,
     read_text,
     read_usage,
     seal,
 )
 from unified_llm.providers.ollama.errors import read_error
+from unified_llm.providers.reading import read_logprobs
 from unified_llm.providers.shapes import is_object, text_or_none
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
@@ -33,7 +34,7 @@ class ChatStream:
         """Nothing has been read yet."""
         self._target = target
         self._thinking: list[str] = []
-        self._calls = 0
+        self._calls = Identifiers()
         self._spoke = False
         self._ended = False
 
@@ -60,18 +61,17 @@ class ChatStream:
         """Calls come whole, some in one line and some in several."""
         message = read_message(line) or {}
         content, thinking = read_text(message)
-        logprobs = read_logprobs(line)
+        logprobs = read_logprobs(line.get("logprobs"))
         chunks: list[LLMChunk | Done | Failure] = []
         if content or thinking or logprobs:
             self._thinking.append(thinking)
             chunks.append(LLMChunk(content=content, reasoning=thinking, logprobs=logprobs))
-        made_at = text_or_none(line.get("created_at")) or ""
+        first = len(self._calls)
         calls = tuple(
             ToolCallChunk(number, call.id, call.name, call.raw_arguments)
-            for number, call in enumerate(read_calls(message, made_at, self._calls), self._calls)
+            for number, call in enumerate(read_calls(message, line, self._calls), first)
         )
         if calls:
-            self._calls += len(calls)
             chunks.append(LLMChunk(tool_calls=calls))
         self._spoke = self._spoke or bool(content or thinking or calls)
         return chunks
@@ -82,7 +82,7 @@ class ChatStream:
 
     def _end(self, line: dict[str, Any]) -> Done | Failure:
         self._ended = True
-        has_calls = self._calls > 0
+        has_calls = len(self._calls) > 0
         reason = read_end(line, self._target, spoke=self._spoke, has_calls=has_calls)
         if isinstance(reason, Failure):
             return reason

@@ -5,13 +5,13 @@ Nothing here raises for what a provider sends. What cannot be read as an answer 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from unified_llm.messages import ToolCall
 from unified_llm.outcome import Done, Failure
+from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.numbers import count, read_vector
 from unified_llm.providers.openai_chat.details import (
     ReasoningDetails,
@@ -21,13 +21,12 @@ from unified_llm.providers.openai_chat.details import (
     read_sources,
 )
 from unified_llm.providers.openai_errors import read_error
-from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
+from unified_llm.providers.reading import finish_reason, read_calls
+from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Quirks, Target
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse, FinishReason, LLMResponse, Usage
 
-log = logging.getLogger("unified_llm")
-
-_FINISH: Final[Mapping[str, FinishReason]] = {
+FINISH: Final[Mapping[str, FinishReason]] = {
     "stop": "stop",
     "eos": "stop",  # Together
     "end_turn": "stop",
@@ -70,7 +69,7 @@ def _read_choice(choice: object, answer: Mapping[str, Any], target: Target) -> L
     content, reasoning = read_content(message)
     calls = tuple(_tool_calls(message))
     refusal = text_or_none(message.get("refusal"))
-    reason = finish_reason(choice.get("finish_reason"), target, has_calls=bool(calls))
+    reason = finish_reason(choice.get("finish_reason"), FINISH, target, has_calls=bool(calls))
     if reason in {"stop", "tool_calls"} and not (content or reasoning or calls or refusal):
         return Failure("empty")
     details = ReasoningDetails()
@@ -169,16 +168,7 @@ def _tool_calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
     calls = message.get("tool_calls")
     if not calls and is_object(message.get("function_call")):
         calls = [{"function": message["function_call"]}]  # what OpenAI sent before there were tools
-    for number, call in enumerate(calls if is_list(calls) else ()):
-        function = call.get("function") if is_object(call) else None
-        if is_object(function):
-            identifier = text_or_none(call.get("id")) or f"call_{number}"
-            yield ToolCall.from_text(identifier, str(function.get("name") or ""), arguments_text(function))
-
-
-def arguments_text(function: Mapping[str, Any]) -> str:
-    """The arguments as text."""
-    return json_text(function.get("arguments"))
+    yield from read_calls(calls, Identifiers())
 
 
 def broken_off(choice: Mapping[str, Any], target: Target) -> Failure | None:
@@ -190,15 +180,6 @@ def broken_off(choice: Mapping[str, Any], target: Target) -> Failure | None:
         if isinstance(reason, str) and reason in _BROKEN_OFF:
             return Failure("server", code=reason)
     return None
-
-
-def finish_reason(said: object, target: Target, *, has_calls: bool) -> FinishReason:
-    """One of our four. Several providers say ``stop`` when they called tools; an unknown reason is a ``stop``."""
-    known = _FINISH.get(said) if isinstance(said, str) else None
-    if known is None and said is not None:
-        log.debug("%s gave a finish reason that is not known; it is read as stop", target.name)
-    reason = known or "stop"
-    return "tool_calls" if has_calls and reason == "stop" else reason
 
 
 def read_usage(body: Mapping[str, Any], quirks: Quirks) -> Usage | None:
@@ -216,7 +197,7 @@ def read_usage(body: Mapping[str, Any], quirks: Quirks) -> Usage | None:
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        total_tokens=total or prompt + completion,
+        total_tokens=max(total, prompt + completion),
         # DeepSeek and Moonshot have names of their own for what the cache gave.
         cached_tokens=count(before.get("cached_tokens"))
         or count(usage.get("prompt_cache_hit_tokens"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from unified_llm.jsonx import finite
 from unified_llm.messages import Sealed
-from unified_llm.providers.numbers import count
-from unified_llm.providers.shapes import is_list, is_number, is_object, object_or_empty, text_or_none
+from unified_llm.providers import reading
+from unified_llm.providers.numbers import place
+from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import Citation, TokenLogprob
 
@@ -15,26 +17,12 @@ from unified_llm.types import Citation, TokenLogprob
 def read_logprobs(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...]:
     """Those of a choice or of its piece in a stream, in any of three shapes: chat, text completion, Together's."""
     said = choice.get("logprobs")
-    if is_number(said):  # Together streams the number alone, next to the token
+    if (number := finite(said)) is not None:  # Together streams the number alone, next to the token
         token = text_or_none(object_or_empty(choice.get("delta")).get("content")) or text_or_none(choice.get("text"))
-        return () if token is None else (TokenLogprob(token, float(said), _pairs(choice.get("top_logprobs"))),)
+        return () if token is None else (TokenLogprob(token, number, _pairs(choice.get("top_logprobs"))),)
     if not is_object(said):
         return ()
-    if is_list(content := said.get("content")):
-        return tuple(_of_chat(content))
-    return tuple(_of_text(said))
-
-
-def _of_chat(content: list[Any]) -> Iterator[TokenLogprob]:
-    for each in content:
-        if is_object(each) and isinstance(each.get("token"), str) and is_number(each.get("logprob")):
-            likeliest = each.get("top_logprobs")
-            top = [
-                (other["token"], float(other["logprob"]))
-                for other in (likeliest if is_list(likeliest) else ())
-                if is_object(other) and isinstance(other.get("token"), str) and is_number(other.get("logprob"))
-            ]
-            yield TokenLogprob(each["token"], float(each["logprob"]), tuple(top))
+    return reading.read_logprobs(content) if is_list(content := said.get("content")) else tuple(_of_text(said))
 
 
 def _of_text(said: Mapping[str, Any]) -> Iterator[TokenLogprob]:
@@ -43,13 +31,14 @@ def _of_text(said: Mapping[str, Any]) -> Iterator[TokenLogprob]:
     if not is_list(tokens) or not is_list(numbers):
         return
     for index, (token, number) in enumerate(zip(tokens, numbers, strict=False)):
-        if isinstance(token, str) and is_number(number):
+        if isinstance(token, str) and (known := finite(number)) is not None:
             top = likeliest[index] if is_list(likeliest) and index < len(likeliest) else None
-            yield TokenLogprob(token, float(number), _pairs(top))
+            yield TokenLogprob(token, known, _pairs(top))
 
 
 def _pairs(top: object) -> tuple[tuple[str, float], ...]:
-    return tuple((token, float(number)) for token, number in object_or_empty(top).items() if is_number(number))
+    pairs = ((token, finite(number)) for token, number in object_or_empty(top).items())
+    return tuple((token, number) for token, number in pairs if number is not None)
 
 
 def read_citations(message: Mapping[str, Any]) -> tuple[Citation, ...]:
@@ -60,8 +49,8 @@ def read_citations(message: Mapping[str, Any]) -> tuple[Citation, ...]:
             url=text_or_none(said.get("url")),
             title=text_or_none(said.get("title")) or text_or_none(said.get("document_id")),
             text=text_or_none(said.get("content")),
-            start=count(said.get("start_index")) if "start_index" in said else None,
-            end=count(said.get("end_index")) if "end_index" in said else None,
+            start=place(said.get("start_index")),
+            end=place(said.get("end_index")),
         )
         for each in (annotations if is_list(annotations) else ())
         if is_object(each) and is_object(said := each.get("url_citation") or each.get("document_citation"))
@@ -124,7 +113,7 @@ class ReasoningDetails:
             {name: value for name, value in part.items() if name != "id" or not str(value).startswith("rs_")}
             for part in self._parts
         ]
-        return Sealed(target.provider, target.wire, {"reasoning_details": parts})
+        return reading.seal({"reasoning_details": parts}, target)
 
 
 def details_text(message: Mapping[str, Any]) -> str:

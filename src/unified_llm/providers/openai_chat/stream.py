@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.messages import ToolCallChunk
 from unified_llm.outcome import Done, Failure
+from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.openai_chat.decode import (
-    arguments_text,
+    FINISH,
     broken_off,
-    finish_reason,
     is_error,
     message_of,
     read_content,
@@ -19,7 +20,8 @@ from unified_llm.providers.openai_chat.decode import (
 )
 from unified_llm.providers.openai_chat.details import ReasoningDetails, read_citations, read_logprobs, read_sources
 from unified_llm.providers.openai_errors import read_error
-from unified_llm.providers.shapes import is_list, is_object, text_or_none
+from unified_llm.providers.reading import finish_reason
+from unified_llm.providers.shapes import is_list, is_object, json_text, text_or_none
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
 from unified_llm.types import Citation, LLMChunk, LLMRequest
@@ -56,7 +58,7 @@ class ChatStream:
         if self._ended or not data:
             return ()
         if len(data) < 16 and (not (short := data.strip()) or short == "[DONE]"):
-            return (self._end(),) if short else ()
+            return (*self._held_back(), self._end()) if short else ()
         try:
             chunk = parse(data)
         except JSONError:
@@ -95,7 +97,7 @@ class ChatStream:
             chunks.append(LLMChunk(citations=self._sources))
             self._sources = ()
         self._finish = finish or self._finish
-        return chunks
+        return [*chunks, *self._held_back()]
 
     def _take(self, chunk: dict[str, Any]) -> Failure | None:
         """What a chunk says besides its choices."""
@@ -133,13 +135,19 @@ class ChatStream:
             self._spoke = True
         return chunks
 
+    def _held_back(self) -> list[LLMChunk]:
+        """The calls whose names never came."""
+        calls = tuple(self._calls.rest())
+        self._spoke = self._spoke or bool(calls)
+        return [LLMChunk(tool_calls=calls)] if calls else []
+
     def _fail(self, failure: Failure) -> Sequence[Failure]:
         self._ended = True
         return (failure,)
 
     def _end(self) -> Done | Failure:
         self._ended = True
-        reason = finish_reason(self._finish, self._target, has_calls=self._calls.any)
+        reason = finish_reason(self._finish, FINISH, self._target, has_calls=self._calls.any)
         if not self._spoke and reason in {"stop", "tool_calls"}:
             return Failure("empty")
         last = LLMChunk(
@@ -158,48 +166,59 @@ class ToolCalls:
 
     OpenAI keys fragments by ``index`` and sends ``id`` and ``name`` once. Elsewhere every parallel call has index 0 and
     an ``id`` of its own, there is no ``index``, there is no ``id``, or each fragment of one call has another ``id``;
-    so a call begins where an unknown index is, or where a name comes with another ``id``.
+    so a call begins where an unknown index is, or where a name comes with another ``id``. What comes of a call before
+    its name is held back, for the name belongs on the first fragment.
     """
 
-    __slots__ = ("_ids", "_latest", "_named")
+    __slots__ = ("_begun", "_identifiers", "_latest")
 
     def __init__(self) -> None:
         """No call has begun."""
-        self._latest: dict[int | None, int] = {}  # the server's index → the number of its latest call
-        self._ids: list[str | None] = []  # what the server called them
-        self._named: list[bool] = []
+        self._latest: dict[int | None, _Call] = {}  # the server's index → its latest call
+        self._begun: list[_Call] = []
+        self._identifiers = Identifiers()
 
     @property
     def any(self) -> bool:
-        """Whether a call has begun."""
-        return bool(self._ids)
+        """Whether a call has been handed on."""
+        return len(self._identifiers) > 0
 
     def read(self, fragment: object) -> ToolCallChunk | None:
         """A fragment in our form, or None if it says nothing new."""
         if not is_object(fragment) or not is_object(function := fragment.get("function")):
             return None
         index = fragment.get("index") if isinstance(fragment.get("index"), int) else None
-        identifier = text_or_none(fragment.get("id"))
+        said = text_or_none(fragment.get("id"))
         name = text_or_none(function.get("name"))
-        arguments = arguments_text(function)
-        number = self._latest.get(index)
-        if number is None or self._is_another(number, index, identifier, name):
-            return self._begin(index, identifier, name, arguments)
-        late_name = name if not self._named[number] else None
-        if late_name:
-            self._named[number] = True
-        return ToolCallChunk(number, name=late_name, arguments=arguments) if arguments or late_name else None
+        arguments = json_text(function.get("arguments"))
+        call = self._latest.get(index)
+        if call is None or call.is_another(index, said, name):
+            call = self._latest[index] = _Call(said)
+            self._begun.append(call)
+        if call.number is not None:
+            return ToolCallChunk(call.number, arguments=arguments) if arguments else None
+        call.held += arguments
+        return None if name is None else self._first(call, name)
 
-    def _is_another(self, number: int, index: int | None, identifier: str | None, name: str | None) -> bool:
-        if name is None or not self._named[number]:
+    def rest(self) -> list[ToolCallChunk]:
+        """The calls that have no name, now that the answer is over."""
+        return [self._first(call, "") for call in self._begun if call.number is None]
+
+    def _first(self, call: _Call, name: str) -> ToolCallChunk:
+        call.number = len(self._identifiers)
+        return ToolCallChunk(call.number, self._identifiers.take(call.said), name, call.held)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call: what the server named it, its number once it was handed on, and its arguments until then."""
+
+    said: str | None
+    number: int | None = None
+    held: str = ""
+
+    def is_another(self, index: int | None, said: str | None, name: str | None) -> bool:
+        """Whether a fragment at the same place belongs to the next call."""
+        if name is None or self.number is None:
             return False
-        if identifier is None:
-            return index is None
-        return identifier != self._ids[number]
-
-    def _begin(self, index: int | None, identifier: str | None, name: str | None, arguments: str) -> ToolCallChunk:
-        number = len(self._ids)
-        self._latest[index] = number
-        self._ids.append(identifier)
-        self._named.append(name is not None)
-        return ToolCallChunk(number, id=identifier or f"call_{number}", name=name, arguments=arguments)
+        return index is None if said is None else said != self.said

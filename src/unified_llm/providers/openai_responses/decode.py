@@ -5,21 +5,20 @@ Nothing here raises for what a provider sends. What cannot be read as an answer 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unified_llm.messages import ToolCall
 from unified_llm.outcome import Done, Failure
-from unified_llm.providers.numbers import count
+from unified_llm.providers.calls import Identifiers
+from unified_llm.providers.numbers import count, place
 from unified_llm.providers.openai_errors import read_error
 from unified_llm.providers.openai_responses.sealed import seal
-from unified_llm.providers.shapes import is_list, is_number, is_object, object_or_empty, text_or_none
+from unified_llm.providers.reading import read_logprobs
+from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Quirks, Target
 from unified_llm.types import Citation, FinishReason, LLMResponse, TokenLogprob, Usage
-
-log = logging.getLogger("unified_llm")
 
 BETWEEN_THOUGHTS: Final = "\n\n"
 """Stands between the parts of a summary of reasoning, each of which is a paragraph."""
@@ -41,6 +40,7 @@ class Answer:
         citations: What it rests on.
         logprobs: Those of its text.
         others: It holds items of other kinds: the provider's own tools.
+        identifiers: Those of its calls.
     """
 
     content: str = ""
@@ -50,6 +50,7 @@ class Answer:
     citations: list[Citation] = field(default_factory=list[Citation])
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
     others: bool = False
+    identifiers: Identifiers = field(default_factory=Identifiers)
 
     @property
     def is_empty(self) -> bool:
@@ -96,8 +97,8 @@ def read_count(body: object, target: Target) -> Done | Failure:
         return Failure("malformed")
     if body.get("error"):
         return read_error(body, target)
-    number = body.get("input_tokens")
-    return Done(count(number)) if is_number(number) else Failure("malformed")
+    tokens = place(body.get("input_tokens"))
+    return Failure("malformed") if tokens is None else Done(tokens)
 
 
 def given_up(response: Mapping[str, Any], target: Target) -> Failure | None:
@@ -120,7 +121,7 @@ def read_output(output: list[Any]) -> Answer:
             case "reasoning":
                 answer.reasoning += _thoughts(item)
             case "function_call":
-                answer.calls.append(_call(item, len(answer.calls)))
+                answer.calls.append(_call(item, answer.identifiers))
             case _:
                 answer.others = True
     return answer
@@ -152,12 +153,10 @@ def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
                 yield text
 
 
-def _call(item: Mapping[str, Any], number: int) -> ToolCall:
-    identifier = text_or_none(item.get("call_id")) or text_or_none(item.get("id")) or f"call_{number}"
-    arguments = item.get("arguments")
-    name = item.get("name")
+def _call(item: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
+    identifier = identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
     return ToolCall.from_text(
-        identifier, name if isinstance(name, str) else "", arguments if isinstance(arguments, str) else ""
+        identifier, text_or_none(item.get("name")) or "", text_or_none(item.get("arguments")) or ""
     )
 
 
@@ -178,33 +177,13 @@ def read_citation(annotation: object, start: int) -> Citation | None:
             return Citation(
                 url=text_or_none(annotation.get("url")),
                 title=text_or_none(annotation.get("title")),
-                start=_place(annotation.get("start_index"), start),
-                end=_place(annotation.get("end_index"), start),
+                start=place(annotation.get("start_index"), start),
+                end=place(annotation.get("end_index"), start),
             )
         case "file_citation" | "container_file_citation":
             return Citation(title=text_or_none(annotation.get("filename")))
         case _:
             return None
-
-
-def _place(index: object, start: int) -> int | None:
-    return start + int(index) if is_number(index) and index >= 0 else None
-
-
-def read_logprobs(tokens: object) -> Iterator[TokenLogprob]:
-    """Log probabilities, of a whole text or of what is new in a stream."""
-    for each in tokens if is_list(tokens) else ():
-        pair = _token(each)
-        if pair is not None:
-            likeliest = each.get("top_logprobs")
-            top = (_token(other) for other in (likeliest if is_list(likeliest) else ()))
-            yield TokenLogprob(*pair, tuple(other for other in top if other is not None))
-
-
-def _token(value: object) -> tuple[str, float] | None:
-    if not is_object(value) or not isinstance(value.get("token"), str) or not is_number(value.get("logprob")):
-        return None
-    return value["token"], float(value["logprob"])
 
 
 def finish_reason(response: Mapping[str, Any], *, has_calls: bool) -> FinishReason:
@@ -229,7 +208,7 @@ def read_usage(response: Mapping[str, Any], quirks: Quirks) -> Usage | None:
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        total_tokens=total or prompt + completion,
+        total_tokens=max(total, prompt + completion),
         cached_tokens=count(before.get("cached_tokens")),
         cache_write_tokens=count(before.get("cache_write_tokens")),
         reasoning_tokens=reasoning,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unified_llm.messages import Sealed
+from unified_llm.providers import reading
 from unified_llm.providers.shapes import is_list, is_object, text_or_none
 from unified_llm.target import Target
 
@@ -62,7 +63,7 @@ def seal(output: Iterable[object], target: Target) -> Sealed | None:
     data: dict[str, Any] = {"model": target.model, "reasoning": reasoning}
     if phase:
         data["phase"] = phase
-    return Sealed(target.provider, target.wire, data)
+    return reading.seal(data, target)
 
 
 def opened(sealed: Sealed, target: Target) -> Kept:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.messages import ToolCallChunk
 from unified_llm.outcome import Done, Failure
+from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.openai_errors import read_error
 from unified_llm.providers.openai_responses.decode import (
     BETWEEN_THOUGHTS,
@@ -19,11 +20,11 @@ from unified_llm.providers.openai_responses.decode import (
     finish_reason,
     given_up,
     read_citation,
-    read_logprobs,
     read_output,
     read_usage,
 )
 from unified_llm.providers.openai_responses.sealed import seal
+from unified_llm.providers.reading import read_logprobs
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
@@ -93,7 +94,7 @@ class ResponseStream:
             return None
         self._places.setdefault(_part_of(said), self._length)
         self._length += len(text)
-        return LLMChunk(content=text, logprobs=tuple(read_logprobs(said.get("logprobs"))))
+        return LLMChunk(content=text, logprobs=read_logprobs(said.get("logprobs")))
 
     def _annotation(self, said: dict[str, Any]) -> LLMChunk | None:
         citation = read_citation(said.get("annotation"), self._places.get(_part_of(said), 0))
@@ -165,12 +166,13 @@ class ResponseStream:
 class _Calls:
     """Numbers the calls of one stream. Events name a call by its item, by its own identifier, or by its place."""
 
-    __slots__ = ("_given", "_numbers")
+    __slots__ = ("_given", "_identifiers", "_numbers")
 
     def __init__(self) -> None:
         """No call has begun."""
         self._numbers: dict[str | int, int] = {}  # any of these names → the number of the call
         self._given: list[str] = []  # the arguments so far
+        self._identifiers = Identifiers()
 
     @property
     def any(self) -> bool:
@@ -189,8 +191,8 @@ class _Calls:
                 self._numbers[name] = number
         arguments = text_or_none(item.get("arguments")) or ""
         self._given.append(arguments)
-        identifier = text_or_none(item.get("call_id")) or text_or_none(item.get("id")) or f"call_{number}"
-        return ToolCallChunk(number, identifier, text_or_none(item.get("name")), arguments)
+        identifier = self._identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
+        return ToolCallChunk(number, identifier, text_or_none(item.get("name")) or "", arguments)
 
     def more(self, said: Mapping[str, Any], arguments: object) -> ToolCallChunk | None:
         """A fragment of the arguments."""
