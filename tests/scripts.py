@@ -21,7 +21,7 @@ from unified_llm.messages import ToolCall, ToolCallChunk
 from unified_llm.outcome import Done, Failure
 from unified_llm.runtime import Runtime, use
 from unified_llm.target import Target
-from unified_llm.types import EmbeddingRequest, LLMChunk, LLMRequest, LLMResponse, Usage
+from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMChunk, LLMRequest, LLMResponse, Usage
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,8 @@ class Played:
                     self.world.clock += seconds
                 case LLMResponse() if isinstance(self.ask, LLMRequest) and self.ask.stream:
                     self.steps = in_chunks(self._named(step)) + self.steps
+                case LLMResponse() if isinstance(self.ask, EmbeddingRequest):
+                    return Done(EmbeddingResponse([[1.0, 0.0] for _ in self.ask.texts]), "req-1")
                 case LLMResponse():
                     return Done(self._named(step), "req-1")
                 case str():
