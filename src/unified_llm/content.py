@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -78,6 +78,8 @@ Part: TypeAlias = TextPart | Media | CachePoint
 def parse_content(content: str | Sequence[Any]) -> str | tuple[Part, ...]:
     """Read a message's content: a string, or a list of strings and content parts.
 
+    ``cache_control`` on a part, as Anthropic's users write it, is read as a ``CachePoint`` after that part.
+
     Raises:
         ValidationError: A part has no known type or lacks its data.
     """
@@ -85,7 +87,21 @@ def parse_content(content: str | Sequence[Any]) -> str | tuple[Part, ...]:
         return content
     if isinstance(content, Mapping) or not isinstance(content, Sequence):
         raise ValidationError("A message's content is a string or a list of content parts.")
-    return tuple(TextPart(part) if isinstance(part, str) else _parse_part(part) for part in content)
+    return tuple(each for part in content for each in _parts_of(part))
+
+
+def _parts_of(part: Any) -> Iterator[Part]:
+    yield TextPart(part) if isinstance(part, str) else _parse_part(part)
+    if isinstance(part, Mapping):
+        yield from cache_points(part)
+
+
+def cache_points(part: Mapping[str, Any]) -> Iterator[CachePoint]:
+    """Anthropic's mark on a part, if it has one: the prompt up to here may be cached."""
+    mark = part.get("cache_control")
+    if isinstance(mark, Mapping):
+        ttl = mark.get("ttl")
+        yield CachePoint(ttl if isinstance(ttl, str) else None)
 
 
 def _parse_part(part: Any) -> Part:

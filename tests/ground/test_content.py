@@ -8,6 +8,7 @@ import pytest
 
 from unified_llm.content import (
     AudioPart,
+    CachePoint,
     FilePart,
     ImagePart,
     TextPart,
@@ -53,6 +54,15 @@ def encoded(data: bytes) -> str:
 )
 def test_a_content_part_is_read(part: Any, read: Any) -> None:
     assert parse_content([part]) == (read,)
+
+
+def test_a_mark_for_the_cache_comes_after_its_part() -> None:
+    def marked(mark: Any) -> Any:
+        return parse_content([{"type": "text", "text": "a", "cache_control": mark}, "b"])
+
+    assert marked({"type": "ephemeral"}) == (TextPart("a"), CachePoint(), TextPart("b"))
+    assert marked({"type": "ephemeral", "ttl": "1h"}) == (TextPart("a"), CachePoint("1h"), TextPart("b"))
+    assert marked(None) == marked("x") == (TextPart("a"), TextPart("b"))
 
 
 def test_content_that_is_text_stays_text() -> None:

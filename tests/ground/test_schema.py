@@ -59,7 +59,7 @@ def test_the_first_mismatch_is_told_by_its_place(told: str) -> None:
 
 
 def test_the_other_keywords() -> None:
-    for schema, fits, fails in (
+    cases: tuple[tuple[dict[str, Any], Any, Any], ...] = (
         ({"type": "boolean"}, True, 1),
         ({"type": "number"}, 1, True),
         ({"type": "integer"}, 2.0, 2.5),
@@ -75,13 +75,14 @@ def test_the_other_keywords() -> None:
         ({"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "null"}}}, None, 1),
         ({"maxLength": 2}, "ab", "abc"),
         ({"minItems": 1}, [1], []),
-    ):
+    )
+    for schema, fits, fails in cases:
         assert mismatch(fits, schema) is None, (schema, fits)
         assert mismatch(fails, schema) is not None, (schema, fails)
 
 
 def test_a_schema_that_says_nothing_that_is_known_allows_anything() -> None:
-    for schema in (
+    silent: tuple[dict[str, Any], ...] = (
         {"type": "thing"},
         {"minimum": "many"},
         {"items": 7},
@@ -90,7 +91,8 @@ def test_a_schema_that_says_nothing_that_is_known_allows_anything() -> None:
         {"$ref": "#/nowhere/at/all"},
         {"patternProperties": {"^x": {}}, "additionalProperties": False},
         {"properties": []},
-    ):
+    )
+    for schema in silent:
         for value in (None, 1, "a", [1], {"a": 1}):
             assert mismatch(value, schema) is None, (schema, value)
 

@@ -213,6 +213,13 @@ def test_invalid_arguments_are_an_invalid_call_and_no_exception() -> None:
     assert outcome.value.tool_calls[0].error
 
 
+def test_calls_of_a_server_that_numbers_no_blocks_are_told_apart() -> None:
+    calls = [{"type": "content_block_start", "content_block": {"type": "tool_use", "name": name}} for name in "fgh"]
+    more = {"type": "content_block_delta", "index": [], "delta": {"type": "input_json_delta", "partial_json": "{}"}}
+    answer = whole(feed(calls[0], more, calls[1], more, calls[2], more, *fixture("stream_text")["events"][-2:]))
+    assert [flat(each) for each in answer.tool_calls] == [["call_0", "f", {}], ["call_1", "g", {}], ["call_2", "h", {}]]
+
+
 def test_a_search_whose_question_is_cut_off_still_ends() -> None:
     events = fixture("stream_web_search")["events"]
     without_end_of_question = [e for e in events if e.get("delta", {}).get("partial_json", "").find("shannon") < 0]
@@ -236,7 +243,7 @@ def test_lists_of_models_are_read(name: str) -> None:
 
 
 def test_a_date_that_is_none_is_left_out() -> None:
-    for moment in ("yesterday", "", 7, "99999-01-01T00:00:00Z"):
+    for moment in ("yesterday", "", 7, "99999-01-01T00:00:00Z", "0001-01-01T00:00:00Z"):
         outcome = CODEC.decode(ModelRequest(), CLAUDE, {"id": "m", "created_at": moment})
         assert isinstance(outcome, Done)
         assert outcome.value.created is None

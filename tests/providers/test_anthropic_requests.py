@@ -80,7 +80,10 @@ def test_settings_go_under_this_format_s_names(caplog: pytest.LogCaptureFixture)
         HELLO, temperature=0.5, top_p=0.9, stop=("END", " \n"), seed=1, frequency_penalty=0, presence_penalty=0,
         logprobs=True, top_logprobs=2, stream=True, extra_body={"top_k": 5},
     )  # fmt: skip
-    assert extra(ask) == {"temperature": 0.5, "top_p": 0.9, "stop_sequences": ["END"], "stream": True, "top_k": 5}
+    assert extra(ask) == {"temperature": 0.5, "stop_sequences": ["END"], "stream": True, "top_k": 5}
+    assert "top_p is not sent to anthropic/claude-sonnet-4-5, which takes either it or temperature" in caplog.text
+    assert extra(top_p=0.9) == {"top_p": 0.9}
+    assert extra(ask, claude("claude-sonnet-4-0")).keys() >= {"temperature", "top_p"}
     assert dict(CODEC.encode(ask, claude()).headers)["accept"] == "text/event-stream"
     for name in ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"):
         assert f"{name} is not sent to anthropic/claude-sonnet-4-5" in caplog.text

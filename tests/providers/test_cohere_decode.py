@@ -212,6 +212,8 @@ def test_a_ranking_is_the_best_first() -> None:
     assert COHERE.whole(turned, ask).results[0] == RankedDocument(3, 0.999071)
     for item in (7, {"index": 5, "relevance_score": 1}, {"index": 0}, {"index": "0", "relevance_score": 1}):
         assert COHERE.whole({"results": [item]}, ask) == Failure("malformed")
+    twice = [{"index": 0, "relevance_score": 1}, {"index": 0, "relevance_score": 0.5}]
+    assert COHERE.whole({"results": twice}, ask) == Failure("malformed")
     assert COHERE.whole({"results": []}, ask) == COHERE.whole(None, ask) == Failure("malformed")
 
 

@@ -133,6 +133,11 @@ def test_instructions_come_first_and_together() -> None:
     ]
 
 
+def test_instructions_are_text() -> None:
+    with pytest.raises(ValidationError, match=r"messages\[1\] holds more than text"):
+        COHERE.messages(Message.user("Hi"), replace(PICTURE, role="system"))
+
+
 def test_images_go_by_address_or_as_data() -> None:
     by_address = Message("user", (CachePoint(), ImagePart(url="https://example.org/cat.png")))
     assert COHERE.messages(PICTURE, by_address) == [

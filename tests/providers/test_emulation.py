@@ -194,7 +194,11 @@ class TestPrompt:
         ]
 
     def test_what_was_cut_off_or_refused_is_handed_on(self) -> None:
-        every: list[dict[str, Any]] = [{"finish_reason": "length"}, {"finish_reason": "content_filter"}, {"refusal": "No"}]
+        every: list[dict[str, Any]] = [
+            {"finish_reason": "length"},
+            {"finish_reason": "content_filter"},
+            {"refusal": "No"},
+        ]
         for fields in every:
             done = Done(LLMResponse(content='{"city', **fields))
             assert read(put(asking()), done) == [done]

@@ -49,18 +49,20 @@ def test_calls_can_be_given_names_of_their_own() -> None:
     def turn(*identifiers: str) -> Message:
         return Message.assistant(tool_calls=[ToolCall(each, "f") for each in identifiers])
 
-    talk = [turn("a", "a"), result("a", "one"), USER, turn("a", ""), result("a", "two"), result("", "three")]
-    assert distinct(paired(talk)) == [
+    talk = [turn("a", "a"), result("a", "one"), result("a", "two"), USER, turn("a", ""), result("", "three")]
+    assert distinct([*talk, result("a", "four"), result("a", "five")]) == [
         turn("a", "a_2"),
         result("a", "one"),
-        result("a_2", "one"),
+        result("a_2", "two"),
         USER,
         turn("a_3", "call"),
-        result("a_3", "two"),
         result("call", "three"),
+        result("a_3", "four"),
+        Message("tool", "five"),
     ]
     once = [turn("a", "b"), result("a"), result("b"), USER]
     assert distinct(once) == once
+    assert distinct([turn("a b"), result("a b")], lambda name: name.replace(" ", "_")) == [turn("a_b"), result("a_b")]
 
 
 def test_media_of_results_come_after_all_results_of_the_turn() -> None:

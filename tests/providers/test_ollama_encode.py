@@ -183,7 +183,9 @@ def test_a_text_is_continued_without_a_template() -> None:
         "stream": False,
         "options": {"num_predict": 5},
     }
-    assert OLLAMA.body(LLMRequest((), as_text=True))["prompt"] == ""
+    for ask in (LLMRequest(()), LLMRequest((PICTURE,)), replace(HELLO, tools=(WEATHER,))):
+        with pytest.raises(ValidationError, match="as_text"):
+            OLLAMA.body(replace(ask, as_text=True))
 
 
 def test_vectors_are_asked_for_in_one_request() -> None:

@@ -177,7 +177,7 @@ def test_an_error_at_status_200_is_a_failure_by_its_code(body: Any, kind: str, c
     ("said", "meant"),
     [
         ("stop", "stop"), ("eos", "stop"), ("end_turn", "stop"), ("length", "length"), ("model_length", "length"),
-        ("max_tokens", "length"), ("content_filter", "content_filter"), ("tool_calls", "tool_calls"), (None, "stop"),
+        ("max_tokens", "length"), ("content_filter", "content_filter"), ("tool_calls", "stop"), (None, "stop"),
         (7, "stop"), (["stop"], "stop"),
     ],
 )  # fmt: skip

@@ -67,6 +67,25 @@ def test_images_audio_and_files_have_their_parts() -> None:
     ]
 
 
+def test_a_file_of_text_is_text() -> None:
+    files = (FilePart(b"a\xff", "text/plain"), FilePart(b"{}", "application/json", "a.json"))
+    assert write(Message("user", files))[0]["content"] == [
+        {"type": "text", "text": "a\ufffd"},
+        {"type": "text", "text": "a.json:\n\n{}"},
+    ]
+
+
+def test_calls_of_one_name_are_told_apart() -> None:
+    turn = Message.assistant(tool_calls=[CALL])
+    written = write(turn, Message.tool("one", "call_1"), turn, Message.tool("two", "call_1"))
+    assert [each.get("tool_call_id") or each["tool_calls"][0]["id"] for each in written] == [
+        "call_1",
+        "call_1",
+        "call_1_2",
+        "call_1_2",
+    ]
+
+
 def test_a_system_message_with_an_image_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"messages\[1\] holds more than text"):
         write(Message.user("x"), Message("system", (PNG,)))

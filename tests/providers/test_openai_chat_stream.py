@@ -192,9 +192,24 @@ class TestToolCalls:
         found = calls_of(fragment(name="t", arguments="{}"), fragment(name="u", arguments="{"), fragment(arguments="}"))
         assert found == [(0, "call_0", "t", "{}"), (1, "call_1", "u", "{"), (1, None, None, "}")]
 
-    def test_a_name_that_comes_late_is_handed_on(self) -> None:
-        found = calls_of(fragment(0, "a"), fragment(0, None, "t"), fragment(0, None, None, "{}"))
-        assert found == [(0, "a", None, ""), (0, None, "t", ""), (0, None, None, "{}")]
+    def test_a_call_begins_with_its_name_however_late_that_comes(self) -> None:
+        found = calls_of(fragment(0, "a", None, "{"), fragment(0, None, "t"), fragment(0, None, None, "}"))
+        assert found == [(0, "a", "t", "{"), (0, None, None, "}")]
+
+    def test_a_call_whose_name_never_comes_has_none(self) -> None:
+        assert calls_of(fragment(0, "a", None, "{"), fragment(0, None, None, "}")) == [(0, "a", "", "{}")]
+        nameless = delta(tool_calls=[fragment(0, "a", None, "{}")])
+        for end in ([delta("stop")], ["[DONE]"]):
+            chunk, done = read_events([nameless, *end])
+            assert chunk == LLMChunk(tool_calls=(ToolCallChunk(0, "a", "", "{}"),))
+            assert done.value.finish_reason == "tool_calls"
+
+    def test_no_two_calls_have_one_identifier(self) -> None:
+        assert [each[1] for each in calls_of(fragment(0, "a", "t"), fragment(1, "a", "t"), fragment(2, None, "t"))] == [
+            "a",
+            "a_2",
+            "call_2",
+        ]
 
     def test_an_id_that_comes_late_does_not_split_the_call(self) -> None:
         found = calls_of(fragment(0, None, "t", ""), fragment(0, "late", None, "{}"))

@@ -10,7 +10,7 @@ import pytest
 from tests.providers.wire import body_of, collect, plain_target, read_events, target
 from unified_llm.content import ImagePart, TextPart
 from unified_llm.exceptions import ValidationError
-from unified_llm.messages import Message
+from unified_llm.messages import Message, Tool
 from unified_llm.providers import table
 from unified_llm.providers.openai_chat import CODEC
 from unified_llm.types import LLMRequest
@@ -47,6 +47,11 @@ def test_it_has_a_path_of_its_own(provider: str, path: str) -> None:
 def test_without_a_text_there_is_nothing_to_continue(messages: Any) -> None:
     with pytest.raises(ValidationError, match="as_text"):
         CODEC.encode(LLMRequest(messages, as_text=True), plain_target())
+
+
+def test_a_text_calls_no_tools() -> None:
+    with pytest.raises(ValidationError, match="leave out tools"):
+        CODEC.encode(LLMRequest(ONCE, as_text=True, tools=(Tool("f"),)), plain_target())
 
 
 def test_it_streams_like_an_answer() -> None:

@@ -79,6 +79,8 @@ class TestRequest:
         assert body_of(HELLO, place(reasoning=True))["include"] == encrypted
         assert body_of(replace(HELLO, reasoning_effort="high"))["include"] == encrypted
         assert "include" not in body_of(replace(HELLO, reasoning_effort="none"))
+        renamed = body_of(replace(HELLO, reasoning_effort="max"), place(quirks={"efforts": {"max": "xhigh"}}))
+        assert renamed["reasoning"] == {"effort": "xhigh"}
         assert "include" not in body_of(HELLO)
         assert "include" not in body_of(HELLO, place(reasoning=True, quirks={"drop": frozenset({"include"})}))
 
@@ -156,6 +158,9 @@ class TestTools:
         assert body_of(named)["tool_choice"] == {"type": "function", "name": "weather"}
         assert body_of(replace(ask, tool_choice="search"))["tool_choice"] == {"type": "web_search"}
         assert body_of(ask)["parallel_tool_calls"] is False
+        assert "tools" not in body_of(
+            replace(ask, tool_choice="none"), place(quirks={"drop": frozenset({"tool_choice.none"})})
+        )
         by_word = body_of(named, place(quirks={"drop": frozenset({"tool_choice.function"})}))
         assert ([tool["name"] for tool in by_word["tools"]], by_word["tool_choice"]) == (["weather"], "required")
 

@@ -217,7 +217,7 @@ class TestFacts:
 
     def test_what_a_model_refuses_is_added_to_what_its_provider_refuses(self) -> None:
         facts = table.facts(table.row("xai"), "grok-4-0709")
-        assert facts.quirks.get("drop") == {"frequency_penalty", "presence_penalty", "stop", "reasoning_effort"}
+        assert facts.quirks["drop"] == {"frequency_penalty", "presence_penalty", "stop", "reasoning_effort"}
         assert facts.quirks.get("reasoning_apart") is True
         assert "drop" not in table.row("xai").quirks, "the row itself is left as it is"
 

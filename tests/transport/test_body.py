@@ -13,9 +13,9 @@ from tests.transport.echo import DONE, EchoCodec, asking, target_at, text
 from unified_llm.exchange import Event
 from unified_llm.messages import ToolCall, ToolCallChunk
 from unified_llm.outcome import Done, Failure
+from unified_llm.pieces import as_chunks, as_response
 from unified_llm.transport.body import Body, Head
 from unified_llm.transport.inflate import decoding
-from unified_llm.pieces import as_chunks, as_response
 from unified_llm.types import EmbeddingRequest, LLMChunk, LLMResponse, Usage
 
 

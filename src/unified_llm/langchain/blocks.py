@@ -19,6 +19,7 @@ from unified_llm.content import (
     ImagePart,
     Part,
     TextPart,
+    cache_points,
     decode_base64,
     image_from_url,
     split_data_url,
@@ -86,7 +87,7 @@ def _sort(found: Content, kind: str, block: Block, *, assistant: bool) -> None:
         part = read(block)
         if not isinstance(part, TextPart) or part.text:
             found.parts.append(part)
-        found.parts.extend(_cache_point(block))
+        found.parts.extend(_cache_points(block))
     elif kind in {"thinking", "reasoning"}:
         found.reasoning.append(_reasoning(block))
     elif kind in {"tool_use", "tool_call"}:
@@ -104,13 +105,11 @@ def _sort(found: Content, kind: str, block: Block, *, assistant: bool) -> None:
         )
 
 
-def _cache_point(block: Block) -> Iterator[CachePoint]:
-    """Anthropic's mark on a block: the prompt up to here may be cached. Standard blocks have it among their extras."""
+def _cache_points(block: Block) -> Iterator[CachePoint]:
+    """The mark for the cache on a block; standard blocks have it among their extras."""
     for place in (block, block.get("extras")):
-        mark = place.get("cache_control") if isinstance(place, Mapping) else None
-        if isinstance(mark, Mapping):
-            ttl = mark.get("ttl")
-            yield CachePoint(ttl if isinstance(ttl, str) else None)
+        if isinstance(place, Mapping) and place.get("cache_control"):
+            yield from cache_points(place)
             return
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Final, TypeGuard
 
-from unified_llm.content import CachePoint, Media, Part, TextPart
+from unified_llm.content import CachePoint, FilePart, Media, Part, TextPart
 from unified_llm.exceptions import ValidationError
 from unified_llm.jsonx import JSONError, dump
 from unified_llm.messages import Message, ToolCall
@@ -19,6 +19,8 @@ from unified_llm.target import Quirks
 
 # OpenAI refuses longer identifiers of tool calls (code string_above_max_length, github.com/vercel/ai/issues/5171).
 _LONGEST_ID: Final = 40
+# Files that are text, whatever they are called.
+_TEXTS: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-ndjson"})
 _ALPHABET: Final = string.digits + string.ascii_letters
 
 
@@ -68,6 +70,13 @@ def text_of(content: str | tuple[Part, ...]) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(part.text for part in content if isinstance(part, TextPart))
+
+
+def text_of_file(file: FilePart) -> str | None:
+    """What is written in a file of text that is at hand; None for every other."""
+    if file.data is None or not (file.media_type.startswith("text/") or file.media_type in _TEXTS):
+        return None
+    return file.data.decode(errors="replace")
 
 
 def results_as_text(results: Sequence[Message]) -> list[Message]:

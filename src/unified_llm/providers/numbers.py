@@ -27,7 +27,9 @@ def place(value: object, start: int = 0) -> int | None:
 
 def read_vectors(rows: object, wanted: int) -> list[list[float]] | None:
     """As many vectors as were wanted, all of one length; None if they are anything else."""
-    vectors = [vector for row in (rows if is_list(rows) else ()) if (vector := read_vector(row)) is not None]
+    if not is_list(rows) or len(rows) != wanted:
+        return None
+    vectors = [vector for row in rows if (vector := read_vector(row)) is not None]
     return vectors if len(vectors) == wanted and len({len(vector) for vector in vectors}) == 1 else None
 
 

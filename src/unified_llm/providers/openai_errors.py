@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.outcome import Failure, FailureKind
-from unified_llm.providers.shapes import is_list, is_number, is_object
+from unified_llm.providers.shapes import brief, is_list, is_number, is_object
 from unified_llm.target import Quirks, Target
 
-_LONGEST_DETAIL: Final = 2000
+_READ: Final = 8000  # bytes of a body that is no JSON
 _A_DAY: Final = 86_400
 
 # Codes and types, in lower case, that outweigh the status. Sources: the OpenAI SDK's error reference, Azure's content
@@ -167,12 +167,11 @@ def _failure(kind: FailureKind, said: _Said, status: int | None) -> Failure:
     code = next((name for name in said.names if re.fullmatch(r"[\w.\-:/ ]{1,80}", name, re.ASCII)), None)
     if code is None and said.number is not None:
         code = str(said.number)
-    detail = said.message[:_LONGEST_DETAIL] if said.message else None
-    return Failure(kind, status=status, code=code, detail=detail, retry_after=said.retry_after)
+    return Failure(kind, status=status, code=code, detail=brief(said.message), retry_after=said.retry_after)
 
 
 def _kind(status: int, said: _Said, quirks: Quirks) -> FailureKind:
-    words = (said.message or "")[:_LONGEST_DETAIL]
+    words = brief(said.message) or ""
     by_code = _by_code(said, quirks)
     if by_code is not None:
         return by_code
@@ -221,7 +220,7 @@ def _read_bytes(body: bytes) -> _Said:
     try:
         said = _read(parse(body))
     except JSONError:
-        text = body[: 4 * _LONGEST_DETAIL].decode(errors="replace").strip()
+        text = body[:_READ].decode(errors="replace").strip()
         # A page of HTML says nothing that would help, and a lot of it.
         return _Said(message=None if text.startswith("<") else text or None)
     return said

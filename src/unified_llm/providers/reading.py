@@ -26,9 +26,9 @@ def finish_reason(
     known = meanings.get(said) if isinstance(said, str) else None
     if known is None and said is not None:
         log.debug("%s gave a finish reason that is not known; it is read as stop", target.name)
-    if known in {None, "stop", "tool_calls"}:
+    if known is None or known in {"stop", "tool_calls"}:
         return "tool_calls" if has_calls else "stop"
-    return known or "stop"
+    return known
 
 
 def read_calls(calls: object, identifiers: Identifiers, made: Callable[[int], str] | None = None) -> Iterator[ToolCall]:

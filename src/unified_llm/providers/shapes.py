@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from unified_llm.jsonx import JSONError, dump
+
+_LONGEST: Final = 2000
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -30,6 +32,12 @@ def object_or_empty(value: object) -> dict[str, Any]:
 def text_or_none(value: object) -> str | None:
     """The value if it is a text that says something."""
     return value if isinstance(value, str) and value else None
+
+
+def brief(words: object) -> str | None:
+    """A provider's own words about a failure, as much of them as anybody reads."""
+    text = text_or_none(words)
+    return text[:_LONGEST] if text else None
 
 
 def json_text(value: object) -> str:

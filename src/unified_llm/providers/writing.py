@@ -1,16 +1,20 @@
-"""What the writers of all formats have in common: headers, bodies, and the culprit of a body that cannot be written."""
+"""What the writers of all formats have in common: headers, bodies, tools, files, and what cannot be written or sent."""
 
 from __future__ import annotations
 
 import logging
+import mimetypes
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, cast
 
+from unified_llm.content import FilePart, ImagePart, data_url
 from unified_llm.exceptions import ValidationError
 from unified_llm.jsonx import JSONError, dump
+from unified_llm.messages import Tool
 from unified_llm.providers.codec import WireRequest
+from unified_llm.providers.history import is_text, text_of
 from unified_llm.target import Quirks, Target
 from unified_llm.types import EmbeddingRequest, LLMRequest
 
@@ -82,6 +86,13 @@ def as_wanted(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
     return wanted
 
 
+def leave_out(names: Iterable[str], ask: LLMRequest, target: Target) -> None:
+    """Say of fields that a format does not have that they are not sent."""
+    for name in names:
+        if setting(ask, name, target) is not None:
+            log.debug("%s is not sent to %s, whose format has nothing like it", name, target.name)
+
+
 def while_reasoning(fields: Mapping[str, Any], target: Target) -> Target:
     """The target with what it refuses while it reasons, if it is going to."""
     refused = target.quirks.get("drop_reasoning")
@@ -91,6 +102,70 @@ def while_reasoning(fields: Mapping[str, Any], target: Target) -> Target:
         return target
     dropped = target.quirks.get("drop", frozenset[str]()) | refused
     return replace(target, quirks=cast("Quirks", {**target.quirks, "drop": dropped}))
+
+
+def continued(ask: LLMRequest) -> str:
+    """The text that is to be continued without a chat template.
+
+    Raises:
+        ValidationError: There is none, or more than that was asked for.
+    """
+    last = ask.messages[-1].content if ask.messages else ""
+    if not last or not is_text(last):
+        raise ValidationError("as_text continues the text of the last message: it has to have one, and nothing else.")
+    if ask.tools:
+        raise ValidationError("as_text continues a text, in which no tools can be called: leave out tools, or as_text.")
+    return text_of(last)
+
+
+def function_of(tool: Tool) -> dict[str, Any]:
+    """Name, description and parameters of a tool, as OpenAI, Cohere and Ollama write them."""
+    described = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **described, "parameters": tool.parameters or {"type": "object", "properties": {}}}
+
+
+def tool_fields(
+    ask: LLMRequest, target: Target, write: Callable[[Tool], Mapping[str, Any]], choose: Callable[[str], Any]
+) -> dict[str, Any]:
+    """``tools`` and what belongs to it, in either of OpenAI's formats.
+
+    Each is refused without tools, so nothing is sent where there are none.
+
+    Args:
+        ask: The request.
+        target: Its quirks say which choices it does not take.
+        write: A tool as the format has it.
+        choose: How the format names the one tool that must be called.
+    """
+    choice, refused = ask.tool_choice, target.quirks.get("drop", frozenset[str]())
+    if not ask.tools or (choice == "none" and "tool_choice.none" in refused):
+        return {}
+    fields: dict[str, Any] = {"tools": [write(tool) for tool in ask.tools]}
+    chosen = [tool for tool in ask.tools if tool.name == choice]
+    if choice in {"auto", "none", "required"}:
+        fields["tool_choice"] = choice
+    elif choice is not None and chosen and chosen[0].builtin is not None:
+        fields["tool_choice"] = {"type": chosen[0].builtin.get("type", choice)}
+    elif choice is not None:
+        fields["tool_choice"] = choose(choice)
+    if isinstance(fields.get("tool_choice"), dict) and "tool_choice.function" in refused:
+        # To be offered one tool and to have to call one is to have to call that one.
+        fields |= {"tools": [write(tool) for tool in chosen] or fields["tools"], "tool_choice": "required"}
+    parallel = setting(ask, "parallel_tool_calls", target)
+    return fields if parallel is None else {**fields, "parallel_tool_calls": parallel}
+
+
+def image_url(image: ImagePart) -> dict[str, Any]:
+    """An image as OpenAI and Cohere write it."""
+    url = image.url if image.data is None else data_url(image.data, image.media_type)
+    return {"url": url} if image.detail is None else {"url": url, "detail": image.detail}
+
+
+def file_data(file: FilePart) -> dict[str, Any]:
+    """A file that is at hand, in either of OpenAI's formats, which want it to have a name."""
+    extension = mimetypes.guess_extension(file.media_type) or ""
+    data = file.url if file.data is None else data_url(file.data, file.media_type)
+    return {"filename": file.filename or f"document{extension}", "file_data": data}
 
 
 def own_tool(name: str, tool: Mapping[str, Any]) -> Mapping[str, Any]:

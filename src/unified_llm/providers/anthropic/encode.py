@@ -14,7 +14,7 @@ from unified_llm.providers.anthropic.messages import Conversation, write_convers
 from unified_llm.providers.anthropic.schemas import strict_schema
 from unified_llm.providers.anthropic.thinking import write_thinking
 from unified_llm.providers.codec import WireRequest
-from unified_llm.providers.writing import as_wanted, get, post, setting
+from unified_llm.providers.writing import as_wanted, get, leave_out, post, setting
 from unified_llm.schema import is_open
 from unified_llm.target import Target
 from unified_llm.types import LLMRequest, ModelsRequest
@@ -86,10 +86,8 @@ def _body(ask: LLMRequest, target: Target) -> dict[str, Any]:
 
 def _settings(ask: LLMRequest, target: Target) -> dict[str, Any]:
     """Settings under our own names, without those that the target, or the format, does not take."""
-    given = {name: value for name in (*_NAMES, *_FOREIGN) if (value := setting(ask, name, target)) is not None}
-    for name in _FOREIGN:
-        if given.pop(name, None) is not None:
-            log.debug("%s is not sent to %s, whose format has nothing like it", name, target.name)
+    leave_out(_FOREIGN, ask, target)
+    given = {name: value for name in _NAMES if (value := setting(ask, name, target)) is not None}
     wanted = as_wanted(given, target)
     if {"temperature", "top_p"} <= wanted.keys() and "top_p.with_temperature" in target.quirks.get("drop", ()):
         del wanted["top_p"]

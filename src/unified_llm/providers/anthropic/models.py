@@ -61,8 +61,8 @@ def _seconds(moment: object) -> int | None:
     if not isinstance(moment, str):
         return None
     try:
-        return int(datetime.fromisoformat(moment).timestamp()) or None
-    except (ValueError, OverflowError):
+        return count(datetime.fromisoformat(moment).timestamp()) or None
+    except (ValueError, OverflowError, OSError):
         return None
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from unified_llm.content import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart
 from unified_llm.exceptions import ValidationError
+from unified_llm.providers.history import text_of_file
 
 Block: TypeAlias = dict[str, Any]
-
-# Files that are text, whatever they are called; the format takes them as ``text/plain`` alone.
-_TEXTS: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-ndjson"})
 
 
 def write_parts(content: str | tuple[Part, ...], path: str) -> list[Block]:
@@ -93,8 +91,8 @@ def _file_source(file: FilePart, path: str) -> Block:
         return {"type": "file", "file_id": file.file_id}
     if file.data is None:
         return {"type": "url", "url": file.url}
-    if file.media_type.startswith("text/") or file.media_type in _TEXTS:
-        return {"type": "text", "media_type": "text/plain", "data": file.data.decode(errors="replace")}
+    if (text := text_of_file(file)) is not None:  # the format takes it as ``text/plain`` alone
+        return {"type": "text", "media_type": "text/plain", "data": text}
     if file.media_type == "application/pdf" or file.media_type.startswith("image/"):
         return {"type": "base64", "media_type": file.media_type, "data": b64encode(file.data).decode()}
     raise ValidationError(f"{path} is a file of a kind that this format cannot carry: it takes PDF, text and images.")

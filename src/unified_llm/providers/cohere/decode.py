@@ -12,7 +12,7 @@ from unified_llm.providers import reading
 from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.cohere.errors import read_error
 from unified_llm.providers.numbers import count, place
-from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
+from unified_llm.providers.shapes import brief, is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import Citation, FinishReason, LLMResponse, TokenLogprob, Usage
 
@@ -124,7 +124,7 @@ def read_end(body: Mapping[str, Any], target: Target, *, spoke: bool, has_calls:
     """Why it ended, from an answer or the last event of a stream. An unknown reason is a ``stop``."""
     said = body.get("finish_reason")
     if isinstance(said, str) and said in _BROKEN_OFF:
-        return Failure("server", code=said, detail=text_or_none(body.get("error")))
+        return Failure("server", code=said, detail=brief(body.get("error")))
     reason = reading.finish_reason(said, _FINISH, target, has_calls=has_calls)
     return reason if spoke or reason == "length" else Failure("empty")
 

@@ -11,7 +11,7 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.messages import ResponseFormat, Tool
 from unified_llm.providers.codec import WireRequest
 from unified_llm.providers.cohere.messages import write_messages
-from unified_llm.providers.writing import as_wanted, get, post, setting
+from unified_llm.providers.writing import as_wanted, function_of, get, post, setting
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
 
@@ -108,11 +108,7 @@ def _tool_fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     if tool.builtin is not None:
         raise ValidationError("tools holds a tool of another provider's own, which Cohere does not have.")
-    function: dict[str, Any] = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
-    return {"type": "function", "function": function}
+    return {"type": "function", "function": function_of(tool)}
 
 
 def _response_format(wanted: ResponseFormat) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from unified_llm.outcome import Failure, FailureKind
 from unified_llm.providers import openai_errors
-from unified_llm.providers.shapes import text_or_none
+from unified_llm.providers.shapes import brief
 from unified_llm.target import Target
 
 # For 400 and 422. To ask for too long an answer is no overflow: what helps is another model, whatever its window.
@@ -31,7 +31,7 @@ _DENIED: Final = 498
 def read_failure(status: int, body: bytes, target: Target) -> Failure:
     """What a response that is no success says."""
     failure = openai_errors.read_failure(status, body, target)
-    words = (failure.detail or "")[:2000]
+    words = failure.detail or ""
     if status == _DENIED:
         return replace(failure, kind="filter")
     if status == 429 and _USED_UP.search(words):
@@ -44,5 +44,4 @@ def read_failure(status: int, body: bytes, target: Target) -> Failure:
 
 def read_error(body: Mapping[str, Any]) -> Failure:
     """What an error at HTTP 200 says."""
-    words = text_or_none(body.get("message"))
-    return Failure("server", detail=words[:2000] if words else None)
+    return Failure("server", detail=brief(body.get("message")))

@@ -46,7 +46,7 @@ def read_ranking(ask: RerankRequest, body: object, target: Target) -> Done | Fai
         if not isinstance(index, int) or not 0 <= index < len(ask.documents) or score is None:
             return Failure("malformed")
         ranked.append(RankedDocument(index, score))
-    if not ranked:
+    if not ranked or len({document.index for document in ranked}) < len(ranked):
         return Failure("malformed")
     ranked.sort(key=lambda document: -document.score)
     return Done(RerankResponse(tuple(ranked), target.model, target.provider, read_usage(answer.get("meta"))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unified_llm.content import CachePoint, ImagePart, Part, TextPart, data_url
+from unified_llm.content import CachePoint, ImagePart, Part, TextPart
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Message
 from unified_llm.providers.history import (
@@ -22,6 +22,7 @@ from unified_llm.providers.history import (
     with_text_results,
 )
 from unified_llm.providers.shapes import object_or_empty, text_or_none
+from unified_llm.providers.writing import image_url
 from unified_llm.target import Target
 
 
@@ -32,7 +33,11 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
         ValidationError: A message holds something else than text and images, or the arguments of an earlier call have
             no JSON form.
     """
-    instructions = "\n\n".join(filter(None, (text_of(each.content) for each in messages if each.role == "system")))
+    told = [(index, each.content) for index, each in enumerate(messages) if each.role == "system"]
+    for index, content in told:
+        if not is_text(content):
+            raise ValidationError(f"messages[{index}] holds more than text, which a system message cannot carry.")
+    instructions = "\n\n".join(filter(None, (text_of(content) for _, content in told)))
     written = [{"role": "system", "content": instructions}] if instructions else []
     talk = [each for each in messages if each.role != "system"]
     turns = (_turn(message, target) for message in with_text_results(paired(distinct(talk), answer_all=True)))
@@ -86,8 +91,6 @@ def _part(part: Part) -> Mapping[str, Any]:
         case TextPart():
             return {"type": "text", "text": part.text}
         case ImagePart():
-            url = part.url if part.data is None else data_url(part.data, part.media_type)
-            image = {"url": url} if part.detail is None else {"url": url, "detail": part.detail}
-            return {"type": "image_url", "image_url": image}
+            return {"type": "image_url", "image_url": image_url(part)}
         case _:
             raise ValidationError("messages holds what Cohere cannot read: it takes text and images.")

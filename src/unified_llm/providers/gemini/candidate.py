@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from unified_llm.jsonx import JSONError, dump, finite
+from unified_llm.jsonx import finite
 from unified_llm.messages import ToolCall, ToolCallChunk
 from unified_llm.outcome import Failure, FailureKind
+from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.gemini.sealing import Layout
-from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
+from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import FinishReason, LLMChunk, TokenLogprob
 
@@ -52,12 +53,13 @@ class Candidate:
         spoke: Whether anything came at all, pictures and the like included.
     """
 
-    __slots__ = ("_content", "_reasoning", "calls", "layout", "spoke")
+    __slots__ = ("_content", "_identifiers", "_reasoning", "calls", "layout", "spoke")
 
     def __init__(self) -> None:
         """Nothing has come yet."""
         self._content: list[str] = []
         self._reasoning: list[str] = []
+        self._identifiers = Identifiers()
         self.calls: list[ToolCall] = []
         self.layout = Layout()
         self.spoke = False
@@ -110,19 +112,13 @@ class Candidate:
     def _call(self, said: dict[str, Any], signature: str | None, response_id: str | None) -> LLMChunk:
         number = len(self.calls)
         # Models before the third generation name no calls; the answer's own name keeps ours apart from other answers'.
-        made = f"call_{response_id}_{number}" if response_id else f"call_{number}"
-        call = ToolCall.from_text(text_or_none(said.get("id")) or made, str(said.get("name") or ""), _arguments(said))
+        made = f"call_{response_id}_{number}" if response_id else None
+        identifier, name = self._identifiers.take(said.get("id"), made), text_or_none(said.get("name")) or ""
+        call = ToolCall.from_text(identifier, name, json_text(said.get("args") or {}))
         self.calls.append(call)
         self.layout.call(call.id, signature)
         self.spoke = True
         return LLMChunk(tool_calls=(ToolCallChunk(number, call.id, call.name, call.raw_arguments),))
-
-
-def _arguments(said: Mapping[str, Any]) -> str:
-    try:
-        return dump(said.get("args") or {})
-    except JSONError:  # such as an integer of 5,000 digits; a text that is no JSON is reported as the model's mistake
-        return "(unreadable)"
 
 
 def finish_reason(said: str | None, candidate: Candidate, target: Target) -> FinishReason | Failure:

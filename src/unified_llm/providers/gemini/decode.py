@@ -10,8 +10,8 @@ from unified_llm.outcome import Done, Failure
 from unified_llm.providers.gemini.candidate import Candidate, finish_reason, read_logprobs
 from unified_llm.providers.gemini.errors import is_error, read_error
 from unified_llm.providers.gemini.grounding import read_citations
-from unified_llm.providers.numbers import count, read_vector
-from unified_llm.providers.shapes import is_list, is_number, is_object, object_or_empty, text_or_none
+from unified_llm.providers.numbers import count, place, read_vectors
+from unified_llm.providers.shapes import brief, is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMResponse, ModelInfo, Usage
 
@@ -40,7 +40,7 @@ def _response(said: Mapping[str, Any], answer: Mapping[str, Any], target: Target
         pass  # a whole answer is what has come when all of it was read
     reason = finish_reason(text_or_none(said.get("finishReason")), candidate, target)
     if isinstance(reason, Failure):
-        return replace(reason, detail=text_or_none(said.get("finishMessage")))
+        return replace(reason, detail=brief(said.get("finishMessage")))
     content = candidate.content
     return LLMResponse(
         content=content,
@@ -96,9 +96,9 @@ def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done
     if isinstance(answer, Failure):
         return answer
     listed = answer.get("embeddings")
-    read = [read_vector(object_or_empty(each).get("values")) for each in (listed if is_list(listed) else ())]
-    vectors = [vector for vector in read if vector is not None]
-    if len(vectors) != len(read) or len(vectors) != len(ask.texts) or len({len(vector) for vector in vectors}) > 1:
+    rows = [object_or_empty(each).get("values") for each in (listed if is_list(listed) else ())]
+    vectors = read_vectors(rows, len(ask.texts))
+    if vectors is None:
         return Failure("malformed")
     return Done(EmbeddingResponse(vectors, target.model, target.provider, read_usage(answer)))
 
@@ -130,7 +130,8 @@ def read_count(body: object) -> Done | Failure:
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    return Done(count(answer["totalTokens"])) if is_number(answer.get("totalTokens")) else Failure("malformed")
+    tokens = place(answer.get("totalTokens"))
+    return Failure("malformed") if tokens is None else Done(tokens)
 
 
 def _model(said: Mapping[str, Any], target: Target) -> ModelInfo:

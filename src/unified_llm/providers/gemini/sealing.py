@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from unified_llm.messages import Message, Sealed, ToolCall
+from unified_llm.providers import reading
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 
@@ -53,7 +54,7 @@ class Layout:
         """What is to be sealed; None where nothing but text and calls came."""
         if not any("signature" in piece or "part" in piece for piece in self._pieces):
             return None
-        return Sealed(target.provider, target.wire, {"content": _digest(content), "pieces": self._pieces})
+        return reading.seal({"content": _digest(content), "pieces": self._pieces}, target)
 
 
 def write_answer(message: Message, target: Target) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from unified_llm.providers.gemini.candidate import Candidate, finish_reason, rea
 from unified_llm.providers.gemini.decode import read_block, read_usage
 from unified_llm.providers.gemini.errors import is_error, read_error
 from unified_llm.providers.gemini.grounding import read_citations
-from unified_llm.providers.shapes import is_list, is_object, text_or_none
+from unified_llm.providers.shapes import brief, is_list, is_object, text_or_none
 from unified_llm.sse import ServerSentEvent
 from unified_llm.target import Target
 from unified_llm.types import Citation, LLMChunk, Usage
@@ -86,7 +86,7 @@ class ChatStream:
         self._finish = text_or_none(first.get("finishReason")) or self._finish
         broken = finish_reason(self._finish, self._candidate, self._target) if self._finish else None
         if isinstance(broken, Failure) and broken.kind != "empty":
-            return [*chunks, *self._fail(replace(broken, detail=text_or_none(first.get("finishMessage"))))]
+            return [*chunks, *self._fail(replace(broken, detail=brief(first.get("finishMessage"))))]
         return chunks
 
     def _chunks(self, said: Mapping[str, Any]) -> Iterator[LLMChunk]:

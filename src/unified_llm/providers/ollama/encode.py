@@ -12,7 +12,7 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Tool
 from unified_llm.providers.codec import WireRequest
 from unified_llm.providers.ollama.messages import write_messages
-from unified_llm.providers.writing import as_wanted, get, post, setting
+from unified_llm.providers.writing import as_wanted, continued, function_of, get, post, setting
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, LLMRequest
 
@@ -35,7 +35,7 @@ def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
     """A request for ``/api/chat``; to continue a text without a template, for ``/api/generate``."""
     body: dict[str, Any] = {"model": target.model}
     if ask.as_text:
-        body |= {"prompt": ask.messages[-1].text if ask.messages else "", "raw": True}
+        body |= {"prompt": continued(ask), "raw": True}
     else:
         body |= {"messages": write_messages(ask.messages, target), **_tools(ask)}
     body |= {"stream": ask.stream, **_fields(ask, target)}
@@ -100,8 +100,4 @@ def _tools(ask: LLMRequest) -> dict[str, Any]:
 def _tool(tool: Tool) -> dict[str, Any]:
     if tool.builtin is not None:
         raise ValidationError("tools holds a tool of another provider's own, which Ollama does not have.")
-    function: dict[str, Any] = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
-    return {"type": "function", "function": function}
+    return {"type": "function", "function": function_of(tool)}

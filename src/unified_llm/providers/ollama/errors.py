@@ -14,7 +14,7 @@ from typing import Any, Final
 from unified_llm.jsonx import JSONError, parse_object
 from unified_llm.outcome import Failure, FailureKind
 from unified_llm.providers import openai_errors
-from unified_llm.providers.shapes import text_or_none
+from unified_llm.providers.shapes import brief, text_or_none
 from unified_llm.target import Target
 
 _WORDS: Final[tuple[tuple[re.Pattern[str], FailureKind], ...]] = (
@@ -40,12 +40,12 @@ def read_failure(status: int, body: bytes, target: Target) -> Failure:
 
 def read_error(line: Mapping[str, Any]) -> Failure:
     """What an error at HTTP 200 says: a line of a stream, or the body of an answer."""
-    words = text_or_none(line.get("error")) or ""
-    return Failure(_by_words(words) or "server", detail=words[:2000] or None)
+    words = brief(line.get("error"))
+    return Failure(_by_words(words or "") or "server", detail=words)
 
 
 def _by_words(words: str) -> FailureKind | None:
-    return next((kind for pattern, kind in _WORDS if pattern.search(words[:2000])), None)
+    return next((kind for pattern, kind in _WORDS if pattern.search(words)), None)
 
 
 def _signin(body: bytes) -> str | None:

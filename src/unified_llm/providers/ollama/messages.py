@@ -13,7 +13,7 @@ from typing import Any
 from unified_llm.content import ImagePart, Part
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Message
-from unified_llm.providers.history import fitting_id, is_media, paired, text_of, with_text_results
+from unified_llm.providers.history import distinct, fitting_id, is_media, paired, text_of, with_text_results
 from unified_llm.providers.shapes import object_or_empty, text_or_none
 from unified_llm.target import Target
 
@@ -26,7 +26,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     """
     written: list[dict[str, Any]] = []
     names: dict[str, str] = {}  # the call → its tool
-    for message in with_text_results(paired(messages)):
+    for message in with_text_results(paired(distinct(messages))):
         names |= {call.id: call.name for call in message.tool_calls}
         written.append(_turn(message, names, target))
     return written

@@ -1,8 +1,9 @@
 """OpenAI's chat-completions format, which most providers and local servers speak.
 
-The codec joins three rooms: ``encode`` and ``messages`` write requests, ``decode`` reads whole answers, ``stream``
-reads streamed ones; ``openai_errors`` names failures. Where a provider differs, its row of the table says so in a
-quirk; nothing in here asks which provider it is talking to.
+The codec joins three rooms: ``encode``, ``messages`` and ``turns`` write requests, ``decode`` and ``stream`` read
+answers, whole and in pieces, ``details`` what comes with them, ``catalogue`` lists of models; ``openai_errors`` names
+failures. Where a provider differs, its row of the table says so in a quirk; nothing in here asks which provider it is
+talking to.
 """
 
 from __future__ import annotations

@@ -11,12 +11,23 @@ from dataclasses import replace
 from typing import Any, Final, cast
 from urllib.parse import quote
 
-from unified_llm.exceptions import UnsupportedOperationError, ValidationError
+from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.messages import ResponseFormat, Tool
 from unified_llm.providers.codec import WireRequest
-from unified_llm.providers.history import is_text, text_of
 from unified_llm.providers.openai_chat.messages import write_messages
-from unified_llm.providers.writing import as_wanted, get, own_tool, post, sanitised_name, setting, while_reasoning
+from unified_llm.providers.writing import (
+    as_wanted,
+    continued,
+    function_of,
+    get,
+    leave_out,
+    own_tool,
+    post,
+    sanitised_name,
+    setting,
+    tool_fields,
+    while_reasoning,
+)
 from unified_llm.target import Quirks, Target
 from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
 
@@ -36,7 +47,7 @@ def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
         fields.setdefault("logprobs", True)  # one without the other is refused
     if target.quirks.get("logprobs_count") and fields.get("logprobs"):
         fields["logprobs"] = fields.pop("top_logprobs", 0) or 1
-    fields |= _tool_fields(ask, target)
+    fields |= tool_fields(ask, target, _tool, _named)
     if ask.response_format is not None:
         fields["response_format"] = _response_format(ask.response_format)
     fields |= _delivery(ask, target)
@@ -55,9 +66,7 @@ def _write_text(ask: LLMRequest, target: Target) -> WireRequest:
 
     ``suffix``, ``echo`` and the like go into ``extra_body``.
     """
-    last = ask.messages[-1].content if ask.messages else ""
-    if not last or not is_text(last):
-        raise ValidationError("as_text continues the text of the last message: it has to have one, and nothing else.")
+    leave_out(("reasoning_effort",), ask, target)
     fields = _fields(_SAMPLING, ask, target)
     alternatives = setting(ask, "top_logprobs", target)
     if setting(ask, "logprobs", target) or alternatives:
@@ -65,7 +74,7 @@ def _write_text(ask: LLMRequest, target: Target) -> WireRequest:
     fields |= _delivery(ask, target)
     # The names of old are the only ones that this endpoint knows.
     by_old_names = replace(target, quirks=cast("Quirks", {**target.quirks, "rename": {}}))
-    body = {"model": target.model, "prompt": text_of(last), **as_wanted(fields, by_old_names)}
+    body = {"model": target.model, "prompt": continued(ask), **as_wanted(fields, by_old_names)}
     path = target.quirks.get("text_path", "/completions")
     return post(path, {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
 
@@ -134,42 +143,17 @@ def _with_effort(fields: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
     return {**named, "thinking": {"type": "disabled" if effort == "none" else "enabled"}}
 
 
-def _tool_fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
-    """``tools`` and what belongs to it; each is refused without tools, so nothing is sent when there are none."""
-    if not ask.tools:
-        return {}
-    fields: dict[str, Any] = {"tools": [_tool(tool) for tool in ask.tools]}
-    if ask.tool_choice is not None:
-        fields["tool_choice"] = choice = _tool_choice(ask.tool_choice, ask.tools)
-        if isinstance(choice, dict) and "tool_choice.function" in target.quirks.get("drop", ()):
-            # To be offered one tool and to have to call one is to have to call that one.
-            alone = [_tool(tool) for tool in ask.tools if tool.name == ask.tool_choice]
-            fields |= {"tools": alone or fields["tools"], "tool_choice": "required"}
-    parallel = setting(ask, "parallel_tool_calls", target)
-    if parallel is not None:
-        fields["parallel_tool_calls"] = parallel
-    return fields
-
-
 def _tool(tool: Tool) -> Mapping[str, Any]:
     if tool.builtin is not None:
         return own_tool(tool.name, tool.builtin)
-    function: dict[str, Any] = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
+    function = function_of(tool)
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
 
 
-def _tool_choice(choice: str, tools: tuple[Tool, ...]) -> str | dict[str, Any]:
-    if choice in {"auto", "none", "required"}:
-        return choice
-    for tool in tools:
-        if tool.name == choice and tool.builtin is not None:
-            return {"type": tool.builtin.get("type", choice)}
-    return {"type": "function", "function": {"name": choice}}
+def _named(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
 
 
 def _response_format(wanted: ResponseFormat) -> dict[str, Any]:

@@ -6,20 +6,28 @@ out unless the target asks for it back, and what a role cannot carry is moved to
 
 from __future__ import annotations
 
-import mimetypes
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, assert_never
 
-from unified_llm.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart, data_url
+from unified_llm.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Message
-from unified_llm.providers.history import arguments_text, fitting_id, is_text, paired, results_as_text, text_of
+from unified_llm.providers.history import (
+    arguments_text,
+    distinct,
+    fitting_id,
+    is_text,
+    paired,
+    results_as_text,
+    text_of,
+    text_of_file,
+)
 from unified_llm.providers.openai_chat.turns import alternating, closed
 from unified_llm.providers.shapes import is_list, is_object
-from unified_llm.providers.writing import sanitised_name
+from unified_llm.providers.writing import file_data, image_url, sanitised_name
 from unified_llm.target import Quirks, Target
 
 
@@ -31,7 +39,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
             no JSON form.
     """
     quirks = target.quirks
-    messages = paired(messages, answer_all=True)
+    messages = paired(distinct(messages), answer_all=True)
     if quirks.get("turns") == "alternating":
         messages = alternating(messages)
     with_names = "messages.name" not in quirks.get("drop", ())
@@ -125,25 +133,21 @@ def _part(part: TextPart | Media) -> dict[str, Any]:
         case TextPart():
             return {"type": "text", "text": part.text}
         case ImagePart():
-            return {"type": "image_url", "image_url": _image(part)}
+            return {"type": "image_url", "image_url": image_url(part)}
         case AudioPart():
             sound = b64encode(part.data).decode()
             return {"type": "input_audio", "input_audio": {"data": sound, "format": part.format}}
         case FilePart():
-            return {"type": "file", "file": _file(part)}
+            return _file(part)
         case _:
             assert_never(part)
 
 
-def _image(image: ImagePart) -> Mapping[str, Any]:
-    url = image.url if image.data is None else data_url(image.data, image.media_type)
-    return {"url": url} if image.detail is None else {"url": url, "detail": image.detail}
-
-
-def _file(file: FilePart) -> Mapping[str, Any]:
+def _file(file: FilePart) -> dict[str, Any]:
+    """A file; one of text as text, since no more than PDF is taken as a file."""
     if file.file_id:
-        return {"file_id": file.file_id}
-    # OpenAI refuses file_data without a name; it takes no URL, but OpenRouter takes one in the same field.
-    extension = mimetypes.guess_extension(file.media_type) or ""
-    data = file.url if file.data is None else data_url(file.data, file.media_type)
-    return {"filename": file.filename or f"document{extension}", "file_data": data}
+        return {"type": "file", "file": {"file_id": file.file_id}}
+    if (text := text_of_file(file)) is not None:
+        return {"type": "text", "text": f"{file.filename}:\n\n{text}" if file.filename else text}
+    # OpenAI takes no URL, but OpenRouter takes one in place of the data.
+    return {"type": "file", "file": file_data(file)}

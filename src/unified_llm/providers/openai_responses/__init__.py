@@ -1,9 +1,9 @@
 """OpenAI's Responses format, which its newest models speak alone, and several other providers and servers speak too.
 
-``encode`` and ``items`` write requests, ``decode`` reads whole answers, ``stream`` reads streamed ones. Nothing is left
-with the provider: every request carries the whole conversation (``store`` is false), and reasoning comes and goes
-encrypted. What is no answer (embeddings, the list of models) is the same in both of OpenAI's formats, and so are
-errors.
+``encode`` and ``items`` write requests, ``decode`` reads whole answers, ``stream`` reads streamed ones, ``sealed``
+keeps reasoning that only its author can read. Nothing is left with the provider: every request carries the whole
+conversation (``store`` is false), and reasoning comes and goes encrypted. What is no answer (embeddings, the list of
+models) is the same in both of OpenAI's formats, and so are errors.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ chain. Whoever knows a server that takes them says so in ``extra_body``.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,11 +14,19 @@ from unified_llm.messages import ResponseFormat, Tool
 from unified_llm.providers.codec import WireRequest
 from unified_llm.providers.openai_responses.items import write_items
 from unified_llm.providers.shapes import is_list, is_object
-from unified_llm.providers.writing import as_wanted, own_tool, post, sanitised_name, setting, while_reasoning
+from unified_llm.providers.writing import (
+    as_wanted,
+    function_of,
+    leave_out,
+    own_tool,
+    post,
+    sanitised_name,
+    setting,
+    tool_fields,
+    while_reasoning,
+)
 from unified_llm.target import Target
 from unified_llm.types import LLMRequest
-
-log = logging.getLogger("unified_llm")
 
 _PLAIN: Final = ("temperature", "top_p", "reasoning_effort", "logprobs", "top_logprobs")
 _UNKNOWN: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
@@ -39,12 +46,12 @@ def write_count(ask: CountRequest, target: Target) -> WireRequest:
 
 
 def _body(ask: LLMRequest, target: Target) -> Mapping[str, Any]:
-    fields = _sampling(ask, target) | _tool_fields(ask, target)
+    fields = _sampling(ask, target) | tool_fields(ask, target, _tool, _named)
     fields = as_wanted(fields, while_reasoning(fields, target))
     include: list[str] = []
     effort = fields.pop("reasoning_effort", None)
     if effort is not None:
-        fields["reasoning"] = {"effort": effort}
+        fields["reasoning"] = {"effort": target.quirks.get("efforts", {}).get(effort, effort)}
     if fields.pop("logprobs", None) or "top_logprobs" in fields:
         include.append("message.output_text.logprobs")
     if (target.reasoning or effort not in {None, "none"}) and "include" not in target.quirks.get("drop", ()):
@@ -64,9 +71,7 @@ def _body(ask: LLMRequest, target: Target) -> Mapping[str, Any]:
 
 
 def _sampling(ask: LLMRequest, target: Target) -> dict[str, Any]:
-    for name in _UNKNOWN:
-        if setting(ask, name, target) is not None:
-            log.debug("%s is not sent to %s, whose format has no such field", name, target.name)
+    leave_out(_UNKNOWN, ask, target)
     said = {name: setting(ask, name, target) for name in _PLAIN}
     return {name: value for name, value in said.items() if value is not None}
 
@@ -87,42 +92,15 @@ def _merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _tool_fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
-    """``tools`` and what belongs to it; nothing when there are none."""
-    if not ask.tools:
-        return {}
-    fields: dict[str, Any] = {"tools": [_tool(tool) for tool in ask.tools]}
-    if ask.tool_choice is not None:
-        fields["tool_choice"] = choice = _tool_choice(ask.tool_choice, ask.tools)
-        if isinstance(choice, dict) and "tool_choice.function" in target.quirks.get("drop", ()):
-            # To be offered one tool and to have to call one is to have to call that one.
-            alone = [_tool(tool) for tool in ask.tools if tool.name == ask.tool_choice]
-            fields |= {"tools": alone or fields["tools"], "tool_choice": "required"}
-    parallel = setting(ask, "parallel_tool_calls", target)
-    if parallel is not None:
-        fields["parallel_tool_calls"] = parallel
-    return fields
-
-
 def _tool(tool: Tool) -> Mapping[str, Any]:
     if tool.builtin is not None:
         return own_tool(tool.name, tool.builtin)
-    function: dict[str, Any] = {"type": "function", "name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    function["parameters"] = tool.parameters or {"type": "object", "properties": {}}
     # Left open it would be strict here, and optional arguments required, as in no other format.
-    function["strict"] = bool(tool.strict)
-    return function
+    return {"type": "function", **function_of(tool), "strict": bool(tool.strict)}
 
 
-def _tool_choice(choice: str, tools: tuple[Tool, ...]) -> str | dict[str, Any]:
-    if choice in {"auto", "none", "required"}:
-        return choice
-    for tool in tools:
-        if tool.name == choice and tool.builtin is not None:
-            return {"type": tool.builtin.get("type", choice)}
-    return {"type": "function", "name": choice}
+def _named(name: str) -> dict[str, Any]:
+    return {"type": "function", "name": name}
 
 
 def _format(wanted: ResponseFormat) -> dict[str, Any]:

@@ -6,16 +6,15 @@ whole request is refused; reasoning may come back only right before what it led 
 
 from __future__ import annotations
 
-import mimetypes
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from unified_llm.content import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart, data_url
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Message
-from unified_llm.providers.history import arguments_text, fitting_id, is_text, paired, text_of
+from unified_llm.providers.history import arguments_text, distinct, fitting_id, is_text, paired, text_of
 from unified_llm.providers.openai_responses.sealed import Kept, opened
+from unified_llm.providers.writing import file_data
 from unified_llm.target import Target
 
 _NOTHING_KEPT: Final = Kept()
@@ -29,7 +28,7 @@ def write_items(messages: Sequence[Message], target: Target) -> list[Mapping[str
             no JSON form.
     """
     items: list[Mapping[str, Any]] = []
-    for index, message in enumerate(paired(messages, answer_all=True)):
+    for index, message in enumerate(paired(distinct(messages), answer_all=True)):
         items.extend(_turn(message, f"messages[{index}]", target))
     return items
 
@@ -108,6 +107,4 @@ def _file(file: FilePart) -> Mapping[str, Any]:
         return {"file_id": file.file_id}
     if file.data is None:
         return {"file_url": file.url}
-    extension = mimetypes.guess_extension(file.media_type) or ""
-    data = f"data:{file.media_type};base64,{b64encode(file.data).decode()}"
-    return {"filename": file.filename or f"document{extension}", "file_data": data}
+    return file_data(file)
