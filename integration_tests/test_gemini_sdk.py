@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,8 +20,10 @@ from unified_llm.pieces import as_response
 
 need("google.genai", install="pip install google-genai")
 
-from google import genai  # noqa: E402 - after it is known to be there
-from google.genai import errors, types  # noqa: E402
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Python warns of escapes in its texts, once, when it compiles them
+    from google import genai
+    from google.genai import errors, types
 
 pytestmark = [
     pytest.mark.proves(
