@@ -12,7 +12,7 @@ PYTHON ?= $(shell for each in $(CANDIDATES); do \
   "$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$each" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types coverage integration servers mutation format lock build clean
+.PHONY: help demo test check lint types coverage integration conformance servers mutation format lock build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -41,6 +41,9 @@ integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python integration_tests/count_standard.py
 	@$(BIN)/python integration_tests/fault_table.py
 
+conformance: $(VENV)/.dev ## score LLMs of LlamaIndex on one suite: this one, OpenAILike and LiteLLM
+	@$(BIN)/python -m conformance.llama_index
+
 servers: $(VENV)/.dev ## the large servers of the integration tests (two gigabytes, into ~/.cache/unified-llm)
 	@$(BIN)/python -m integration_tests.install_servers
 
@@ -65,6 +68,7 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@$(COMPILE) --group build --constraint requirements/dev.txt --upgrade --output-file requirements/demo.txt
 	@echo 'litellm[proxy]' | $(COMPILE_ALONE) --output-file requirements/litellm.txt -
 	@printf 'mlx-vlm\nmlx-lm[cpu]\n' | $(COMPILE_ALONE) --output-file requirements/mlx-vlm.txt -
+	@printf 'llama-index-llms-openai-like\nllama-index-llms-litellm\nmcp\npytest\n' | $(COMPILE_ALONE) --output-file requirements/conformance.txt -
 	@$(COMPILE) --group dev --group mutation --constraint requirements/dev.txt --upgrade --output-file requirements/mutation.txt
 
 clean: ## remove the environment and everything that was built

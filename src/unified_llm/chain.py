@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field
 
 from unified_llm.config import LLMConfig, refuse_unknown
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.secret import Secret, covered, may_be_a_key
+from unified_llm.secret import LeftOut, Secret, covered, may_be_a_key
 from unified_llm.target import BreakerConfig
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Chain(BaseModel):
     on_attempt: Callable[..., None] | None = Field(default=None, exclude=True, repr=False)
 
     _client: LLMClient | None = PrivateAttr(default=None)  # imported when the first is made: it is most of the core
+    _key_left_out: bool = PrivateAttr(default=False)  # by a pickle, so that it is missed rather than forgotten
 
     # Other names of fields.
     ALIASES: ClassVar[Mapping[str, str]] = {"model_name": "model", "request_timeout": "timeout"}
@@ -155,6 +156,8 @@ class Chain(BaseModel):
         """The primary's configuration: every field that was given a value."""
         given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in type(self).model_fields}
         given.pop("fallbacks")
+        if self._key_left_out and given.get("api_key") is None:
+            given["api_key"] = LeftOut.KEY
         return LLMConfig(**{name: value for name, value in given.items() if value is not None})
 
     # Fallbacks
@@ -275,7 +278,8 @@ class Chain(BaseModel):
             fields["verify_ssl"] = True
         if headers := fields["default_headers"]:
             fields["default_headers"] = {name: headers[name] for name in headers if not may_be_a_key(name)}
-        private = {**(state["__pydantic_private__"] or {}), "_client": None}
+        left_out_key = self._key_left_out or self.api_key is not None
+        private = {**(state["__pydantic_private__"] or {}), "_client": None, "_key_left_out": left_out_key}
         return {**state, "__dict__": fields, "__pydantic_private__": private}
 
     def _to_pickle(self) -> Self:

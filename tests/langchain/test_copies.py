@@ -15,6 +15,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.load import dumpd, dumps, load
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField
+from pydantic import SecretStr
 
 from tests.langchain.worlds import KEY
 from tests.scripts import World, say
@@ -271,3 +272,26 @@ def test_embeddings_are_copied_dumped_and_pickled_in_the_same_way(monkeypatch: p
 def test_a_secret_or_a_configuration_is_taken_as_it_is() -> None:
     llm = model(api_key=Secret(KEY, "a vault"), fallbacks=[LLMConfig(model=SECOND, api_key=KEY)])
     assert llm.client.targets[0].key == Secret(KEY, "api_key=")
+
+
+def over_there(llm: ChatUnified) -> ChatUnified:
+    """What another process gets."""
+    copied: ChatUnified = pickle.loads(pickle.dumps(llm))  # noqa: S301 - our own
+    return copied
+
+
+@pytest.mark.usefixtures("no_keys")
+def test_a_pickled_model_at_an_address_of_its_own_misses_the_key_rather_than_forget_it() -> None:
+    """A server on this machine may go without a key, but not where there was one."""
+    there = over_there(ChatUnified(model="vllm/x", base_url="http://127.0.0.1:9", api_key=KEY))
+    with pytest.raises(ConfigurationError, match="left out of the pickle"):
+        there.invoke("Hello?")
+    there.api_key = SecretStr(KEY)
+    with World({"vllm/x": [say("Hello")]}).running():
+        assert there.invoke("Hello?").content == "Hello"
+    again = over_there(over_there(there))
+    with pytest.raises(ConfigurationError, match="left out of the pickle"):
+        again.invoke("Hello?")
+    without = over_there(ChatUnified(model="vllm/x", base_url="http://127.0.0.1:9"))
+    with World({"vllm/x": [say("Hello")]}).running():
+        assert without.invoke("Hello?").content == "Hello"

@@ -1,0 +1,1 @@
+"""The LLMs that are compared in this repository's documentation."""

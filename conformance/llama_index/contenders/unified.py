@@ -1,0 +1,42 @@
+"""unified-llm's own ``UnifiedLLM``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from typing_extensions import override
+
+import unified_llm
+from conformance.llama_index.contender import Contender
+from unified_llm.llama_index import UnifiedLLM
+
+
+class Unified(Contender):
+    """One target, as the others have; failover is tested elsewhere."""
+
+    name = "UnifiedLLM"
+    packages = ("unified-llm",)
+
+    @override
+    def calling_functions(self, base_url: str, api_key: str, **fields: Any) -> UnifiedLLM:
+        return self.of_model("scripted", base_url, api_key, **fields)
+
+    @override
+    def without_functions(self, base_url: str, api_key: str, **fields: Any) -> UnifiedLLM:
+        return self.of_model("scripted", base_url, api_key, is_function_calling_model=False, **fields)
+
+    @override
+    def of_model(self, model: str, base_url: str, api_key: str, **fields: Any) -> UnifiedLLM:
+        return UnifiedLLM(model=f"openai-compatible/{model}", base_url=base_url, api_key=api_key, **fields)
+
+    @override
+    def for_workers(self, base_url: str, api_key: str, setenv: Callable[[str, str], None], **fields: Any) -> UnifiedLLM:
+        """Its pickles hold no key, and a key of the environment goes to the address of the environment alone."""
+        setenv("OPENAI_COMPATIBLE_BASE_URL", base_url)
+        setenv("OPENAI_COMPATIBLE_API_KEY", api_key)
+        return UnifiedLLM(model="openai-compatible/scripted", **fields)
+
+    @override
+    def forget(self) -> None:
+        unified_llm.reset_health()

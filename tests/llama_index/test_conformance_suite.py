@@ -1,0 +1,48 @@
+"""The conformance suite itself: what it says of LlamaIndex is so. What it says of LLMs, the integration tests try."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import llama_index.core
+import pytest
+
+from conformance.llama_index import suite
+
+CORE = Path(llama_index.core.__file__).parent
+CITED = re.compile(r"Needed by ([\w/]+\.py)(?: and ([\w/]+\.py))?")
+
+
+def _tests() -> list[tuple[str, Any]]:
+    classes = [each for section in suite.SECTIONS.values() for each in section]
+    return [
+        (f"{each.__name__}.{name}", test)
+        for each in classes
+        for name, test in vars(each).items()
+        if name[:5] == "test_"
+    ]
+
+
+def test_every_test_says_who_in_llamaindex_needs_it() -> None:
+    tests = _tests()
+    assert len(tests) > 90
+    for name, test in tests:
+        cited = CITED.search(inspect.cleandoc(test.__doc__ or "").replace("\n", " "))
+        assert cited, name
+        assert all((CORE / path).is_file() for path in cited.groups() if path), f"{name}: {cited.groups()}"
+
+
+def test_the_suite_hands_on_every_section() -> None:
+    listed = {each.__name__ for section in suite.SECTIONS.values() for each in section}
+    assert listed == {name for name in suite.__all__ if name.startswith("Test")}
+
+
+def test_whoever_is_tried_is_a_contender() -> None:
+    from conformance.llama_index.playing import load
+
+    assert load("conformance.llama_index.contenders.unified:Unified").name == "UnifiedLLM"
+    with pytest.raises(TypeError, match="no Contender"):
+        load("builtins:dict")
