@@ -27,8 +27,8 @@ LAYERS = {
     "policy": ("policy",),
     "providers": ("providers",),
     "client": (
-        "client", "own", "caller", "call", "reshaped", "rules", "connections", "drive", "config", "resolve",
-        "request", "settings", "registry", "journal", "telemetry", "conventions", "stream", "discovery", "listing",
+        "client", "own", "caller", "call", "reshaped", "rules", "connections", "drive", "aside", "config", "resolve",
+        "leftover", "request", "settings", "registry", "journal", "telemetry", "conventions", "stream", "discovery", "listing",
         "errors", "sharing", "foreign",
     ),
     "surfaces": ("langchain", "llama_index", "chain", "testing", ""),

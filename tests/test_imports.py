@@ -177,3 +177,7 @@ print(LLMClient("ollama/llama2", fallbacks=["mlx/demo"], skip_unconfigured=True)
         "MLX is not installed: run pip install 'unified-llm[mlx]'.",
         "LLMClient(ollama/llama2)",
     ]
+
+
+def test_a_synchronous_caller_does_not_wait_for_asyncio() -> None:
+    assert "asyncio" not in loaded("from unified_llm import LLMClient; LLMClient('ollama/llama2')")

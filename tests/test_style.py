@@ -14,7 +14,9 @@ SOURCES = {
     for path in sorted((ROOT / "src" / "unified_llm").rglob("*.py"))
 }
 TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
-FOLDERS = ("src", "tests", "integration_tests", "conformance", "examples", "docs", "training", "benchmarks", ".ci", ".github")
+FOLDERS = (
+    "src", "tests", "integration_tests", "conformance", "examples", "docs", "training", "benchmarks", ".ci", ".github",
+)  # fmt: skip
 WRITTEN = {".py", ".md", ".toml", ".yml", ".sh", ""}
 
 LONGEST_FILE = 330

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import mimetypes
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -167,6 +166,8 @@ def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
         raise ValidationError(
             f"An image cannot be read ({reason}): pass a path, bytes, or an http(s):// or data: URL."
         ) from None
+    import mimetypes  # its tables are read when it is imported
+
     return ImagePart(data=data, media_type=_media_type_of(data, mimetypes.guess_type(image)[0]))
 
 

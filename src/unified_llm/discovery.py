@@ -5,16 +5,19 @@ Where state is shared, a list that another process asked for will do as well.
 
 from __future__ import annotations
 
-import asyncio
 import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Hashable
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from unified_llm import sharing
 from unified_llm.types import ModelInfo
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Models = tuple[ModelInfo, ...]
 
@@ -84,6 +87,8 @@ class Catalogue:
             if isinstance(found, tuple):
                 return found
             if not leads:
+                import asyncio
+
                 with suppress(_AbandonedError):
                     return await asyncio.wrap_future(found)
                 continue
@@ -117,9 +122,9 @@ class Catalogue:
 
     def _look(self, key: Hashable, now: Callable[[], float]) -> tuple[Models | Future[Models], bool]:
         """What is at hand: a fresh list, or an answer to wait for, or (True) one that the caller must bring about."""
-        if (
-            self._process != os.getpid()
-        ):  # forked: whoever was asking is a thread of the parent, and will not answer here
+        from concurrent.futures import Future
+
+        if self._process != os.getpid():  # forked: whoever was asking is a thread of the parent, and will not answer
             self._begin()
         with self._lock:
             kept = self._kept.get(key)
@@ -151,6 +156,8 @@ class Catalogue:
 
 
 def _in_event_loop() -> bool:
+    if (asyncio := sys.modules.get("asyncio")) is None:
+        return False
     try:
         asyncio.get_running_loop()
     except RuntimeError:

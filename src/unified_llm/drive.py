@@ -6,10 +6,8 @@ with its verdict in ``defeat``. ``close`` may be called at any time, and more th
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm.exceptions import ValidationError
 from unified_llm.exchange import AsyncExchange, Event, Exchange
@@ -19,6 +17,9 @@ from unified_llm.policy.plan import Flow
 from unified_llm.policy.standing import Defeat
 from unified_llm.runtime import Runtime
 from unified_llm.target import Target
+
+if TYPE_CHECKING:
+    from unified_llm.aside import Aside
 
 END: Final = object()
 
@@ -89,14 +90,12 @@ class AsyncDrive:
         self._connect = connect
         self._runtime = runtime
         self._exchanges: dict[int, AsyncExchange] = {}
-        # Attempts that were begun aside, until their first event. A read that is cancelled ends its exchange, so
-        # these go on while others are waited for.
-        self._aside: dict[int, asyncio.Task[Event]] = {}
+        self._aside: Aside | None = None
         self.defeat: Defeat | None = None
 
     async def advance(self) -> Any:
         """The next thing that the policy hands out, or ``END``."""
-        send, exchanges, aside = self._flow.send, self._exchanges, self._aside
+        send, exchanges = self._flow.send, self._exchanges
         outcome: Any = None
         try:
             while True:
@@ -104,8 +103,8 @@ class AsyncDrive:
                 if isinstance(effect, Emit):
                     return effect.value
                 if isinstance(effect, Wait):
-                    if aside:
-                        outcome = await self._first(effect)
+                    if self._aside:
+                        outcome = await self._first(self._aside, effect)
                     else:
                         number = effect.attempts[0]
                         outcome = (number, await exchanges[number].read(effect.until))
@@ -135,24 +134,20 @@ class AsyncDrive:
         self._exchanges[effect.attempt] = exchange
         if not effect.aside:
             return await exchange.open(effect.until)
-        self._aside[effect.attempt] = asyncio.create_task(_begin(exchange, effect.until))
+        if self._aside is None:
+            from unified_llm.aside import Aside
+
+            self._aside = Aside()
+        self._aside.begin(effect.attempt, exchange, effect.until)
         return None
 
-    async def _first(self, effect: Wait) -> tuple[int, Event] | None:
-        tasks = {self._aside[number]: number for number in effect.attempts}
+    async def _first(self, aside: Aside, effect: Wait) -> tuple[int, Event] | None:
         left = None if effect.until == FOREVER else max(0.0, effect.until - self._runtime.now())
-        done, _ = await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        for task, number in tasks.items():
-            if task in done:
-                del self._aside[number]
-                return number, task.result()
-        return None
+        return await aside.first(effect.attempts, left)
 
     async def _abandon(self, number: int) -> None:
-        if task := self._aside.get(number):
-            task.cancel()
-            await asyncio.wait([task])
-            del self._aside[number]
+        if self._aside:
+            await self._aside.stop(number)
         if exchange := self._exchanges.pop(number, None):
             await exchange.close()
 
@@ -161,22 +156,19 @@ class AsyncDrive:
         self._flow.close()
         try:
             if self._aside:
-                for task in self._aside.values():
-                    task.cancel()
-                await asyncio.wait(self._aside.values())
+                await self._aside.stop_all()
         finally:
-            self._aside.clear()
             while self._exchanges:
                 await self._exchanges.popitem()[1].close()
 
 
-async def _begin(exchange: AsyncExchange, until: float) -> Event:
-    return await exchange.open(until) or await exchange.read(until)
-
-
-def finish_now(close: Callable[[], Any]) -> None:
-    """Run a coroutine function that has no reason to wait, where nobody can await: in the garbage collector."""
+def finish_now(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function where nobody can await: in the garbage collector. It seldom has a reason to wait."""
     coroutine = close()
-    with suppress(StopIteration, RuntimeError):
-        coroutine.send(None)
-    coroutine.close()
+    try:
+        awaited = coroutine.send(None)
+    except (StopIteration, RuntimeError):
+        return
+    from unified_llm.leftover import leave
+
+    leave(coroutine, awaited)

@@ -6,7 +6,6 @@ tests of this package run in fake time and without sockets, in sync and async, t
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -26,6 +25,8 @@ def _sleep(until: float) -> None:
 
 
 async def _asleep(until: float) -> None:
+    import asyncio  # an asynchronous caller has it; others need not wait for it to be imported
+
     await asyncio.sleep(max(0.0, until - time.monotonic()))
 
 
