@@ -13,10 +13,13 @@ from conformance.llama_index.suite import *  # noqa: F403 - the tests and what t
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),  # LlamaIndex's own
     pytest.mark.filterwarnings("ignore:is_running called:DeprecationWarning"),
-    # Its chat engines read streams in threads, and raise there what they also hand to the reader.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
-    # Nothing in LlamaIndex closes an LLM or a memory: their connections are left to the collector.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # Its usual memory is a database, which nothing in it closes.
+    pytest.mark.filterwarnings("ignore:.aiosqlite.core.Connection object .* was deleted before:ResourceWarning"),
+    # Its chat engines read streams in a thread, and raise there what they also hand to the reader.
+    pytest.mark.filterwarnings(
+        "ignore:(?s)Exception in thread .* in write_response_to_history"
+        ".*StreamInterruptedError:pytest.PytestUnhandledThreadExceptionWarning"
+    ),
 ]
 
 

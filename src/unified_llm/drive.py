@@ -6,6 +6,7 @@ with its verdict in ``defeat``. ``close`` may be called at any time, and more th
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
@@ -168,6 +169,9 @@ def finish_now(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         awaited = coroutine.send(None)
     except (StopIteration, RuntimeError):
+        return
+    if sys.is_finalizing():  # nothing can be imported any more, and no loop runs
+        coroutine.close()
         return
     from unified_llm.leftover import leave
 

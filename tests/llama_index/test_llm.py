@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from tests.langchain.worlds import KEY
 from tests.llama_index.asking import HELLO, PRIMARY, SECOND, WAYS, collected, listening, model, text_of
-from tests.scripts import Pause, World, say
+from tests.scripts import AsyncPlayed, Pause, World, say
 from unified_llm import LLMConfig, reset_health
 from unified_llm.exceptions import (
     AllTargetsFailedError,
@@ -120,6 +120,31 @@ async def test_a_stream_is_not_left_open_when_its_reader_leaves() -> None:
         for _ in range(5):
             await asyncio.sleep(0)
         assert world.open == 0
+
+
+class _Lingering(AsyncPlayed):
+    """As a connection does it: to close takes a turn of the loop."""
+
+    async def close(self) -> None:
+        await super().close()
+        await asyncio.sleep(0)
+
+
+def test_a_loop_that_ends_before_its_streams_do_has_nothing_to_complain_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.scripts.AsyncPlayed", _Lingering)
+    complaints: list[str] = []
+
+    async def leave(way: str) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+        async for _ in await getattr(model(), way)("Hello?" if "complete" in way else HELLO):
+            break
+
+    world = World({PRIMARY: [["Hello ", Pause(1), "you"]]})
+    with world.running():
+        for way in ("astream_chat", "astream_complete"):
+            asyncio.run(leave(way))
+    assert complaints == []
+    assert world.open == 0
 
 
 def test_what_a_call_says_wins_over_the_constructor_which_wins_over_additional_kwargs() -> None:

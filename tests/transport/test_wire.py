@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import os
 import socket
 import ssl
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +86,27 @@ def addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calla
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
         yield resolve
+
+
+def _forget(*, older: bool) -> int:
+    """Leave a connection in a cycle of garbage, with a socket that is older or younger than it; its descriptor."""
+    made = socket.socket(socket.AF_UNIX) if older else None
+    wire: Any = AsyncWire(time.monotonic)
+    wire.keep(made or socket.socket(socket.AF_UNIX))
+    wire.itself = wire
+    return int(wire.sock.fileno())
+
+
+def test_a_forgotten_connection_closes_in_silence_whatever_the_collector_comes_upon_first() -> None:
+    gc.collect()
+    descriptors = [_forget(older=True), _forget(older=False)]
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert complaints == []
+    for each in descriptors:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(each)
 
 
 def test_the_first_address_that_answers_is_used(both: Both, addresses: Callable[..., None]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -35,7 +34,9 @@ from unified_llm.llama_index.tools import ToolCalling
 
 if TYPE_CHECKING:
     from unified_llm.llama_index.foreign import ForeignLLM
-    from unified_llm.types import LLMRequest
+    from unified_llm.types import LLMChunk, LLMRequest
+
+Read = TypeVar("Read")
 
 
 def _stop(stop: object) -> object:
@@ -169,13 +170,13 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
     @chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """As ``chat``, in chunks. Nothing is sent before the first is read."""
-        return self._stream_chat(messages, kwargs)
+        return self._stream(messages, kwargs, StreamReader().feed)
 
     @override
     @chat_events
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As ``stream_chat``."""
-        return self._astream_chat(messages, kwargs)
+        return self._astream(messages, kwargs, StreamReader().feed)
 
     # Completion: the prompt is what a user says. With ``as_text=True`` it is continued as it stands, where that exists.
 
@@ -195,7 +196,8 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
     @completion_events
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """As ``complete``, in chunks."""
-        return _completions(self._stream_chat(_said(prompt), kwargs))
+        reader = StreamReader()
+        return self._stream(_said(prompt), kwargs, lambda chunk: as_completion(reader.feed(chunk)))
 
     @override
     @completion_events
@@ -206,7 +208,8 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
         """As ``stream_complete``."""
-        return _acompletions(self._astream_chat(_said(prompt), kwargs))
+        reader = StreamReader()
+        return self._astream(_said(prompt), kwargs, lambda chunk: as_completion(reader.feed(chunk)))
 
     # The same without events, so that a completion is reported once
 
@@ -218,31 +221,34 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
         request, limits = self._request(messages, options)
         return read_response(await self.client.agenerate(request, **limits))
 
-    def _stream_chat(
-        self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
-    ) -> Generator[ChatResponse, None, None]:
+    def _stream(
+        self, messages: Sequence[ChatMessage], options: Mapping[str, Any], read: Callable[[LLMChunk], Read]
+    ) -> Generator[Read, None, None]:
         request, limits = self._request(messages, options)
-        return self._chunks(request, limits)
+        return self._chunks(request, limits, read)
 
-    def _astream_chat(
-        self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
-    ) -> AsyncGenerator[ChatResponse, None]:
+    def _astream(
+        self, messages: Sequence[ChatMessage], options: Mapping[str, Any], read: Callable[[LLMChunk], Read]
+    ) -> AsyncGenerator[Read, None]:
         request, limits = self._request(messages, options)
-        return self._achunks(request, limits)
+        return self._achunks(request, limits, read)
 
-    # Generators, since LlamaIndex tells a stream from an answer by that
+    # Generators, since LlamaIndex tells a stream from an answer by that. One alone for each stream: an event loop that
+    # ends closes all of them at once, and one that closes another gets in its way.
 
-    def _chunks(self, request: LLMRequest, limits: Mapping[str, Any]) -> Generator[ChatResponse, None, None]:
-        reader = StreamReader()
+    def _chunks(
+        self, request: LLMRequest, limits: Mapping[str, Any], read: Callable[[LLMChunk], Read]
+    ) -> Generator[Read, None, None]:
         with self.client.stream(request, **limits) as chunks:
             for chunk in chunks:
-                yield reader.feed(chunk)
+                yield read(chunk)
 
-    async def _achunks(self, request: LLMRequest, limits: Mapping[str, Any]) -> AsyncGenerator[ChatResponse, None]:
-        reader = StreamReader()
+    async def _achunks(
+        self, request: LLMRequest, limits: Mapping[str, Any], read: Callable[[LLMChunk], Read]
+    ) -> AsyncGenerator[Read, None]:
         async with self.client.astream(request, **limits) as chunks:
             async for chunk in chunks:
-                yield reader.feed(chunk)
+                yield read(chunk)
 
     def _request(
         self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
@@ -265,17 +271,3 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
 
 def _said(prompt: str) -> list[ChatMessage]:
     return [ChatMessage(role=MessageRole.USER, content=prompt)]
-
-
-def _completions(responses: Generator[ChatResponse, None, None]) -> Generator[CompletionResponse, None, None]:
-    with closing(responses):
-        for each in responses:
-            yield as_completion(each)
-
-
-async def _acompletions(
-    responses: AsyncGenerator[ChatResponse, None],
-) -> AsyncGenerator[CompletionResponse, None]:
-    async with aclosing(responses):
-        async for each in responses:
-            yield as_completion(each)

@@ -12,8 +12,9 @@ import select
 import socket
 import ssl
 import sys
+import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import httpcore
 
@@ -47,6 +48,7 @@ class Wire:
         self.detail: str | None = None
         self._connect_until = 0.0
         self._socket: socket.socket | None = None
+        self._forgotten: weakref.finalize[..., Any] | None = None
 
     def __del__(self) -> None:
         self.drop()
@@ -56,6 +58,8 @@ class Wire:
         owned, self._socket = self._socket, None
         if owned is not None:
             owned.close()
+        if self._forgotten is not None:
+            self._forgotten.detach()
 
     @property
     def sock(self) -> socket.socket:
@@ -96,6 +100,10 @@ class Wire:
         with suppress(OSError):  # not every kind of socket has such delays
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = made
+        # In a cycle of garbage the socket may be finalized before its owner, and complain that nobody closed it. Held
+        # by this it is no part of the cycle.
+        self._forgotten = weakref.finalize(self, made.close)
+        self._forgotten.atexit = False
 
     def unreachable(self, problem: Exception | None) -> Exception:
         """What to raise when no address could be reached, and why."""
