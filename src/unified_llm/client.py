@@ -160,7 +160,7 @@ class LLMClient(Caller):
 
         Args:
             prompt: As for ``generate``.
-            **overrides: As for ``generate``; tools count as well.
+            **overrides: Request fields (tools count as well), ``timeout``, ``deadline``, ``failover_on``.
 
         Raises:
             UnsupportedOperationError: No target has an endpoint that counts.

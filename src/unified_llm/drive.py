@@ -6,8 +6,8 @@ with its verdict in ``defeat``. ``close`` may be called at any time, and more th
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm.exceptions import ValidationError
@@ -164,15 +164,8 @@ class AsyncDrive:
 
 
 def finish_now(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine function where nobody can await: in the garbage collector. It seldom has a reason to wait."""
+    """Run a coroutine function that has no reason to wait, where nobody can await: in the garbage collector."""
     coroutine = close()
-    try:
-        awaited = coroutine.send(None)
-    except (StopIteration, RuntimeError):
-        return
-    if sys.is_finalizing():  # nothing can be imported any more, and no loop runs
-        coroutine.close()
-        return
-    from unified_llm.leftover import leave
-
-    leave(coroutine, awaited)
+    with suppress(StopIteration, RuntimeError):
+        coroutine.send(None)
+    coroutine.close()

@@ -7,6 +7,7 @@ deadlines, breakers, and its place in every chain and framework.
 from __future__ import annotations
 
 import atexit
+import inspect
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -18,15 +19,20 @@ from unified_llm import exceptions as exc
 from unified_llm import url
 from unified_llm.config import LLMConfig, refuse_unknown
 from unified_llm.exceptions import ConfigurationError, LLMError
+from unified_llm.outcome import Done
 from unified_llm.pieces import as_chunks, as_response
 from unified_llm.providers import table
 from unified_llm.providers.row import Row
 from unified_llm.secret import quoted
-from unified_llm.target import CHAT, Feature
+from unified_llm.target import CHAT, Feature, Quirks
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _FEATURES: Final[tuple[str, ...]] = get_args(Feature)
+# What an object can do beyond chat because it has a method for it; or cannot, because there is none to have.
+_BY_METHOD: Final[Mapping[Feature, str | None]] = {
+    "embeddings": "embed", "models": "list_models", "model_info": None, "count_tokens": None, "rerank": None,
+}  # fmt: skip
 _NUMBERS: Final = count(1)
 _REGISTERING: Final = threading.Lock()
 
@@ -43,13 +49,13 @@ class ChatProvider(Generates, Protocol):
     """What an object offers to be a provider. Nothing need be inherited; each method may be ``async`` or not.
 
     It may also have ``embed(request) -> EmbeddingResponse`` (an ``EmbeddingRequest`` comes in), ``list_models() ->
-    Iterable[ModelInfo]``, ``close()`` (called when another object takes its name, and when the interpreter ends), and
-    the attributes ``features`` (names such as ``tools``: what it can do beyond plain chat) and ``context_window``, in
-    tokens.
+    Iterable[ModelInfo]``, ``close()`` (called when another object takes its last name, and when the interpreter ends),
+    and the attributes ``features`` (names such as ``tools``: what it can do beyond plain chat) and ``context_window``,
+    in tokens.
 
     A synchronous method runs in a thread of its own, which is left to itself when the attempt's time is over; so it
     may be called from several threads at once. For a synchronous caller an ``async`` method runs on an event loop of
-    its own, one for each attempt.
+    its own, one for each attempt. What a configuration sets (``temperature``, ``extra_body`` ...) is in the request.
 
     What goes wrong is raised: an ``LLMError`` of the kind that it is (``RateLimitError``, ``ServiceUnavailableError``
     ...), or whatever an HTTP library raises. A ``TypeError`` and the like are taken for mistakes in the code, which no
@@ -59,19 +65,36 @@ class ChatProvider(Generates, Protocol):
     def stream(
         self, request: LLMRequest
     ) -> Iterator[LLMChunk | str] | AsyncIterator[LLMChunk | str] | Awaitable[AsyncIterator[LLMChunk | str]]:
-        """An answer in pieces; ``finish_reason`` and ``usage`` belong on the last."""
+        """An answer in pieces. Why it finished, and the tokens spent, may come on any; calls whole or in fragments."""
         ...
 
 
 class ProviderBase:
     """For those who like one: write ``generate`` or ``stream`` (without ``async``), and the other follows from it."""
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Refuse what nothing can follow from.
+
+        Raises:
+            TypeError: One method is ``async``, and the other is not there.
+        """
+        super().__init_subclass__(**arguments)
+        for name, other in (("generate", "stream"), ("stream", "generate")):
+            method = getattr(cls, name)
+            native = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+            if native and getattr(cls, other) is getattr(ProviderBase, other):
+                raise TypeError(f"{cls.__name__}.{name} is async, so no {other} follows from it: write that as well.")
+
     def generate(self, request: LLMRequest) -> LLMResponse | str:
         """The whole answer that the pieces of ``stream`` add up to."""
         if type(self).stream is ProviderBase.stream:
             raise NotImplementedError(f"{type(self).__name__} needs a method generate or stream.")
-        chunks = [LLMChunk(each) if isinstance(each, str) else each for each in self.stream(request)]
-        return as_response(chunks[:-1], chunks[-1] if chunks else LLMChunk())
+        from unified_llm.foreign.given import Pieces
+
+        pieces = Pieces()
+        said = [chunk for piece in self.stream(request) if (chunk := pieces.take(piece))]
+        end = pieces.end()
+        return as_response(said, end.value if isinstance(end, Done) else LLMChunk())
 
     def stream(self, request: LLMRequest) -> Iterator[LLMChunk | str]:
         """The answer of ``generate``, in one piece."""
@@ -121,8 +144,8 @@ def register_provider(
     """Make a provider known to this process, so that ``name/model`` is a model string like any other.
 
     Either an address that speaks a known format, or an object that answers by itself. Registering a name anew replaces
-    what it meant; clients that exist keep what they had. Other processes have to register it as well, those that get a
-    pickled client among them.
+    what it meant; clients that exist keep what they had, though an object that no name means any more is closed. Other
+    processes have to register it as well, those that get a pickled client among them.
 
     Args:
         name: What stands before the slash: small letters, digits, ``-`` and ``_``.
@@ -145,19 +168,31 @@ def register_provider(
     if (provider is None) == (base_url is None):
         raise ConfigurationError(f"register_provider({name!r}) takes a base_url= or an object that answers, not both.")
     row_fields = {"title": name, "features": _features(features), **row_fields}
+    variables = _names(api_key_env, "api_key_env=")
     if provider is not None:
+        if variables:
+            raise ConfigurationError("api_key_env= is for a base_url=: an object finds its own key.")
         row = _object_row(name, provider, row_fields)
     else:
-        variables = (api_key_env,) if isinstance(api_key_env, str) else tuple(api_key_env or ())
         row = _address_row(name, base_url, {"key_env": variables, "key_required": bool(variables), **row_fields})
     with _REGISTERING:
         before = table.register(row)
-    if before is not None:
-        _close(before)
+        kept = [id(each.own[1]) for each in table.registered() if each.own]
+    if before is not None and before.own and id(before.own[1]) not in kept:
+        _close(before.own[1])
 
 
-def _features(features: Iterable[str] | None) -> frozenset[Feature]:
-    given = frozenset(() if features is None else (features,) if isinstance(features, str) else features)
+def _names(given: Any, what: str) -> tuple[str, ...]:
+    """One name, or several."""
+    several = (given,) if isinstance(given, str) else () if given is None else given
+    names: list[Any] = list(several) if isinstance(several, Iterable) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(f"{what} is a name, or several.")
+    return tuple(names)
+
+
+def _features(features: Any) -> frozenset[Feature]:
+    given = frozenset(_names(features, "features="))
     refuse_unknown(dict.fromkeys(given), _FEATURES, "features=")
     return cast("frozenset[Feature]", given)
 
@@ -165,6 +200,7 @@ def _features(features: Iterable[str] | None) -> frozenset[Feature]:
 def _address_row(name: str, base_url: Any, row_fields: dict[str, Any]) -> Row:
     known = tuple(each.name for each in fields(Row) if each.name not in {"name", "base_url", "own"})
     refuse_unknown(row_fields, known, f"register_provider({name!r})")
+    refuse_unknown(row_fields.get("quirks", {}), tuple(Quirks.__annotations__), "quirks=")
     table.codec_for(row_fields.get("wire", "openai_chat"))  # is there such a format?
     LLMConfig(default_headers=row_fields.get("headers", {}))  # are these headers?
     address = url.normalise(base_url, source="base_url=", version=row_fields.get("version", "/v1"))
@@ -174,14 +210,22 @@ def _address_row(name: str, base_url: Any, row_fields: dict[str, Any]) -> Row:
 def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> Row:
     known = ("title", "note", "docs", "first_token", "local", "features")
     refuse_unknown(row_fields, known, f"register_provider({name!r})")
+    if isinstance(provider, type):
+        raise ConfigurationError(f"{quoted(provider.__name__)} is a class: register an object of it.")
     if not callable(getattr(provider, "generate", None)):
         raise ConfigurationError(
             f"{quoted(type(provider).__name__)} is no provider: it needs generate(request) -> LLMResponse, and may "
             "have stream(request) -> Iterator[LLMChunk], each async or not."
         )
     able: set[Feature] = {"streaming", *row_fields.pop("features"), *_features(getattr(provider, "features", None))}
-    optional: tuple[tuple[str, Feature], ...] = (("embed", "embeddings"), ("list_models", "models"))
-    able |= {feature for method, feature in optional if callable(getattr(provider, method, None))}
+    has: set[Feature] = {
+        feature for feature, method in _BY_METHOD.items() if method and callable(getattr(provider, method, None))
+    }
+    if claimed := sorted(able & _BY_METHOD.keys() - has):
+        need = _BY_METHOD[claimed[0]]
+        why = f"that takes a method {need}" if need else "an object cannot be asked for that"
+        raise ConfigurationError(f"{quoted(type(provider).__name__)} has no {claimed[0]}: {why}.")
+    able |= has
     return Row(
         name,
         features=frozenset(able),
@@ -193,9 +237,9 @@ def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> Row:
     )
 
 
-def _close(row: Row) -> None:
-    """Let an object go whose name was taken over. What it raises is its own affair: nobody is there to hear it."""
-    close: Callable[[], Any] | None = getattr(row.own[1], "close", None) if row.own else None
+def _close(provider: Any) -> None:
+    """Let an object go that no name means any more. What it raises is its own affair: nobody is there to hear it."""
+    close: Callable[[], Any] | None = getattr(provider, "close", None)
     if close is not None:
         from unified_llm.foreign.own import finished
 
@@ -204,5 +248,5 @@ def _close(row: Row) -> None:
 
 @atexit.register
 def _close_all() -> None:
-    for row in table.registered():
-        _close(row)
+    for provider in {id(row.own[1]): row.own[1] for row in table.registered() if row.own}.values():
+        _close(provider)

@@ -116,9 +116,10 @@ def with_model(resolved: Resolved, model: str) -> Resolved:
     if config is None:
         raise ConfigurationError("The first target is a framework's own model, so a call cannot name another model.")
     row = table.row(resolved.target.provider)
-    if (config.provider or row.literal_models) and not table.named(model, ":"):
-        return _resolve(config.model_copy(update={"provider": row.name, "model": model}))
     named = table.named(model)
+    itself = row.own and named and named[0] == row.name  # no object's models have its own name before them
+    if (config.provider or row.literal_models) and not (itself or table.named(model, ":")):
+        return _resolve(config.model_copy(update={"provider": row.name, "model": model}))
     if named is None or named[0] == row.name:
         return _resolve(config.model_copy(update={"provider": row.name, "model": named[1] if named else model}))
     return _resolve(LLMConfig(model=model, **config.given(CALL_FIELDS)))
@@ -145,7 +146,8 @@ def _resolve(link: Link) -> Resolved:
         )
     if row.wire == "mlx":
         _check_mlx(model)
-    own = _own(row, model) if row.own else None
+    defaults = {name: value for name in DEFAULT_FIELDS if (value := getattr(link, name)) not in (None, ())}
+    own = _own(row, model, defaults, link) if row.own else None
     target = Target(
         provider=row.name,
         model=model,
@@ -166,18 +168,18 @@ def _resolve(link: Link) -> Resolved:
         breaker=link.breaker,
         last_resort=link.last_resort if link.last_resort is not None else (row.name, model) == ("mlx", "demo"),
         verify=link.verify_ssl,
-        defaults={name: value for name in DEFAULT_FIELDS if (value := getattr(link, name)) not in (None, ())},
+        defaults=defaults,
         space=link.space,
         foreign=own,
     )
     return Resolved(target, link)
 
 
-def _own(row: Row, model: str) -> ForeignModel:
+def _own(row: Row, model: str, defaults: dict[str, Any], config: LLMConfig) -> ForeignModel:
     """A provider object of the user's."""
     from unified_llm.foreign.own import OwnModel
 
-    return OwnModel(row, model)
+    return OwnModel(row, model, defaults, config.extra_body)
 
 
 def _place(config: LLMConfig) -> tuple[Row, str]:

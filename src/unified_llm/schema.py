@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
 from unified_llm.jsonx import finite
 
@@ -25,6 +26,8 @@ _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "integer": (int, float),
 }
 
+_ANY: Final = frozenset(_TYPES) - {"integer"}
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -33,9 +36,12 @@ class _Place:
     path: str
     root: Mapping[str, Any]
     depth: int = 0
+    # Whether a value fits a schema, by their ids: alternatives inside alternatives would be gone through for ever. What
+    # is being found out fits as long as nothing speaks against it, so that no circle is followed either.
+    fits: dict[tuple[int, int], bool] = field(default_factory=dict[tuple[int, int], bool])
 
     def step(self, path: str = "") -> _Place:
-        return _Place(self.path + path, self.root, self.depth + 1)
+        return _Place(self.path + path, self.root, self.depth + 1, self.fits)
 
 
 def mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
@@ -56,6 +62,52 @@ def is_open(schema: Any, depth: int = 0) -> bool:
     return any(is_open(each, depth + 1) for each in [*named, *listed, schema.get("items")])
 
 
+def inlined(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema with its own ``$ref`` replaced by what it means, and its type said; references inside stay.
+
+    Pydantic writes a model that holds itself as a reference to a definition, which nobody takes for a tool's arguments.
+    """
+    seen = 0
+    while isinstance(reference := schema.get("$ref"), str) and seen < _DEEPEST:
+        meant = _resolved(reference, schema)
+        if not isinstance(meant, Mapping):
+            break
+        schema = {**{name: each for name, each in schema.items() if name != "$ref"}, **meant}
+        seen += 1
+    return {**schema, "type": "object"} if "type" not in schema and "properties" in schema else schema
+
+
+def shapes(schema: Any, root: Mapping[str, Any] | None = None, depth: int = 0) -> frozenset[str]:
+    """The types of JSON value that may conform, as a schema names them (an integer is a number)."""
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return _ANY
+    root = schema if root is None else root
+    found = _named(schema)
+    if isinstance(reference := schema.get("$ref"), str):
+        found &= shapes(_resolved(reference, root), root, depth + 1)
+    for name in ("anyOf", "oneOf", "allOf"):
+        if parts := [shapes(each, root, depth + 1) for each in _list(schema.get(name))]:
+            found &= frozenset[str]().union(*parts) if name != "allOf" else _ANY.intersection(*parts)
+    return found
+
+
+def _named(schema: Mapping[str, Any]) -> frozenset[str]:
+    """The types that a schema names by itself, or by the values that it lists."""
+    if names := _type_names(schema):
+        return frozenset("number" if name == "integer" else str(name) for name in names)
+    if "const" in schema or _list(schema.get("enum")):
+        choices = [*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else [])]
+        return frozenset(name for name in _ANY for each in choices if _is(each, name))
+    return frozenset({"object"}) if "properties" in schema else _ANY
+
+
+def _type_names(schema: Mapping[str, Any]) -> list[Any]:
+    wanted = schema.get("type")
+    names = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
+    # OpenAPI's way to say it.
+    return [*names, "null"] if names and schema.get("nullable") is True else names
+
+
 def _values(schemas: Any) -> list[Any]:
     return list(schemas.values()) if isinstance(schemas, Mapping) else []
 
@@ -66,7 +118,7 @@ def _mismatches(value: Any, schema: Any, at: _Place) -> Iterator[str]:
     if not isinstance(schema, Mapping) or at.depth > _DEEPEST:  # true allows anything; no circle is followed for ever
         return
     if isinstance(reference := schema.get("$ref"), str):
-        yield from _mismatches(value, _resolved(reference, at.root), at.step())
+        yield from _beside(value, _resolved(reference, at.root), at)
     yield from _wrong_type(value, schema, at.path)
     if "const" in schema and not _same(value, schema["const"]):
         yield f"{at.path} is not the value that it must be"
@@ -82,18 +134,18 @@ def _mismatches(value: Any, schema: Any, at: _Place) -> Iterator[str]:
 
 def _resolved(reference: str, root: Mapping[str, Any]) -> Any:
     """What a reference within the same schema means; one that leads nowhere allows anything."""
-    found: Any = root
-    for step in reference.removeprefix("#").split("/")[1:]:
+    found: Any = root if reference == "#" or reference.startswith("#/") else None
+    for step in unquote(reference).split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found if reference.startswith("#") else None
+        if isinstance(found, list):
+            found = dict(enumerate(found)).get(int(name) if name.isdecimal() else -1)
+        else:
+            found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def _wrong_type(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
-    wanted = schema.get("type")
-    names = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
-    if schema.get("nullable") is True:  # OpenAPI's way to say it
-        names = [*names, "null"]
+    names = _type_names(schema)
     if names and not any(_is(value, name) for name in names):
         yield f"{path} is no {' or '.join(map(str, names))}"
 
@@ -134,12 +186,26 @@ def _bound(schema: Mapping[str, Any], name: str, otherwise: float) -> float:
     return otherwise if bound is None else bound
 
 
+def _fits(value: Any, schema: Any, at: _Place) -> bool:
+    pair = (id(value), id(schema))
+    if pair not in at.fits:
+        at.fits[pair] = True
+        at.fits[pair] = next(_mismatches(value, schema, at.step()), None) is None
+    return at.fits[pair]
+
+
+def _beside(value: Any, schema: Any, at: _Place) -> Iterator[str]:
+    """The mismatches of the same value with a schema that holds as well."""
+    if not _fits(value, schema, at):
+        yield from _mismatches(value, schema, at.step())
+
+
 def _combined(value: Any, schema: Mapping[str, Any], at: _Place) -> Iterator[str]:
     def fits(one: Any) -> bool:
-        return next(_mismatches(value, one, at.step()), None) is None
+        return _fits(value, one, at)
 
     for each in _list(schema.get("allOf")):
-        yield from _mismatches(value, each, at.step())
+        yield from _beside(value, each, at)
     if (some := _list(schema.get("anyOf"))) and not any(map(fits, some)):
         yield f"{at.path} fits none of its alternatives"
     if (one_of := _list(schema.get("oneOf"))) and sum(map(fits, one_of)) != 1:

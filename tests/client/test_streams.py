@@ -14,6 +14,7 @@ from tests.scripts import USAGE, Attempt, Pause, World, say
 from unified_llm import LLMClient, health_snapshot, reset_health
 from unified_llm.drive import finish_now
 from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError
+from unified_llm.leftover import ToItsEnd
 from unified_llm.outcome import Done, Failure
 from unified_llm.types import LLMChunk
 
@@ -194,6 +195,46 @@ def test_what_would_have_to_wait_is_not_waited_for_in_the_garbage_collector() ->
 
     finish_now(close)
     assert steps == ["begun", "ended"]
+
+
+def test_what_is_awaited_to_its_end_is_still_cancelled_and_closed_as_anything_is() -> None:
+    steps: list[str] = []
+
+    async def clean_up() -> None:
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            steps.append("cancelled")
+            await asyncio.sleep(0)
+            raise
+        finally:
+            steps.append("ended")
+
+    async def close() -> None:
+        await ToItsEnd(clean_up())
+
+    async def cancel() -> None:
+        task = asyncio.create_task(close())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert steps == ["cancelled", "ended"]
+
+    async def wait() -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            steps.append("closed")
+
+    async def close_without_a_loop() -> None:
+        await ToItsEnd(wait())
+
+    finish_now(close_without_a_loop)
+    gc.collect()
+    assert steps[2:] == ["closed"]
 
 
 # Cancellation

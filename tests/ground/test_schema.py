@@ -73,6 +73,9 @@ def test_the_other_keywords() -> None:
         ({"type": "string", "nullable": True}, None, 1),
         ({"additionalProperties": {"type": "string"}}, {"a": "b"}, {"a": 1}),
         ({"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "null"}}}, None, 1),
+        ({"items": {"$ref": "#/prefixItems/0"}, "prefixItems": [{"type": "null"}]}, [None, None], [None, 1]),
+        ({"$ref": "#/%24defs/a%20b", "$defs": {"a b": {"type": "null"}}}, None, 1),
+        ({"type": "string", "nullable": True}, None, 1),
         ({"maxLength": 2}, "ab", "abc"),
         ({"minItems": 1}, [1], []),
     )
@@ -89,6 +92,8 @@ def test_a_schema_that_says_nothing_that_is_known_allows_anything() -> None:
         {"required": "a"},
         {"$ref": "https://example.com/other"},
         {"$ref": "#/nowhere/at/all"},
+        {"type": ["object", "array", "string", "number", "null"], "anyOf": [{"$ref": "#name"}]},
+        {"nullable": True},
         {"patternProperties": {"^x": {}}, "additionalProperties": False},
         {"properties": []},
     )
@@ -98,7 +103,18 @@ def test_a_schema_that_says_nothing_that_is_known_allows_anything() -> None:
 
 
 def test_a_schema_that_leads_back_to_itself_comes_to_an_end() -> None:
-    assert mismatch(1, {"$ref": "#"}) is None
+    for circle in ({"$ref": "#"}, {"allOf": [{"$ref": "#"}] * 3}, {"oneOf": [{"$ref": "#"}, False]}):
+        assert mismatch(1, circle) is None
+
+
+def test_alternatives_within_alternatives_are_gone_through_once() -> None:
+    kinds = [{"properties": {"child": {"$ref": "#"}, "kind": {"const": kind}}, "required": ["kind"]} for kind in "abc"]
+    schema = {"oneOf": [{"type": "null"}, *({"type": "object", **kind} for kind in kinds)]}
+    tree: Any = None
+    for _ in range(20):  # 3 ** 20 ways
+        tree = {"child": tree, "kind": "c"}
+    assert mismatch(tree, schema) is None
+    assert mismatch({"child": tree, "kind": "d"}, schema) is not None
 
 
 JSON = st.recursive(

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.client.asking import GPT, HAIKU, WAYS, Way, told
 from tests.scripts import World, say
-from unified_llm import LLMClient, LLMConfig, LLMRequest, health_snapshot, runtime
+from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot, runtime
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ConfigurationError,
@@ -21,8 +22,10 @@ from unified_llm.exceptions import (
     StreamInterruptedError,
     TimeoutError,
 )
+from unified_llm.messages import Sealed
 from unified_llm.outcome import Failure
 from unified_llm.testing import outage
+from unified_llm.types import Citation, TokenLogprob
 
 MINI, GROQ = "openai/gpt-4o-mini", "groq/llama-3.3-70b"
 EU, US = "https://eu.example", "https://us.example"
@@ -97,6 +100,14 @@ def test_an_answer_can_be_made_of_the_request(way: Way) -> None:
 
     with outage("openai", reply=shout):
         assert told(way, chain(GPT, HAIKU), "  are you  there?\n").content == "  ARE YOU  THERE?\n"
+
+
+def test_a_stream_tells_all_that_the_whole_answer_does() -> None:
+    reply = LLMResponse("Rome", citations=(Citation("https://x.example"),), logprobs=(TokenLogprob("Rome", -0.1),))
+    with outage("openai", reply=replace(reply, sealed=Sealed("openai", "openai_chat", 1))):
+        *chunks, last = chain(GPT, HAIKU).stream("Where?")
+    assert ([each.citations for each in chunks if each.citations], last.sealed is not None) == ([reply.citations], True)
+    assert [each.logprobs for each in chunks if each.logprobs] == [reply.logprobs]
 
 
 def test_what_a_function_gives_must_be_an_answer() -> None:

@@ -18,6 +18,7 @@ from threading import Thread
 from typing import Final, Protocol
 
 from unified_llm.exchange import Event
+from unified_llm.leftover import ToItsEnd
 from unified_llm.outcome import Failure
 from unified_llm.runtime import current
 from unified_llm.types import LLMRequest
@@ -56,7 +57,7 @@ class ThreadExchange:
         self._model = model
         self._request = request
         self._notify = notify
-        self._queue: Queue[Event | Exception] = Queue(_AHEAD)
+        self._queue: Queue[Event | BaseException] = Queue(_AHEAD)
         self._abandoned = False
 
     def open(self, until: float) -> Failure | None:  # noqa: ARG002 - a thread is always accepted
@@ -93,19 +94,21 @@ class ThreadExchange:
                 self._hand_over(event)
                 if self._abandoned:
                     return
-        except Exception as problem:  # noqa: BLE001 - what a model raises is an outcome; others' mistakes are raised
-            self._hand_over(self._model.read_failure(problem) or problem)
+        except BaseException as problem:  # noqa: BLE001 - an outcome, or raised where somebody waits for an answer
+            failure = self._model.read_failure(problem) if isinstance(problem, Exception) else None
+            self._hand_over(failure or problem)
         finally:
-            events.close()
+            with suppress(Exception):  # there is an outcome already, or nobody wants one
+                events.close()
 
-    def _hand_over(self, event: Event | Exception) -> None:
+    def _hand_over(self, event: Event | BaseException) -> None:
         self._queue.put(event)
         if self._notify:
             self._notify()
 
 
-def _unwrap(event: Event | Exception) -> Event:
-    if isinstance(event, Exception):
+def _unwrap(event: Event | BaseException) -> Event:
+    if isinstance(event, BaseException):
         raise event
     return event
 
@@ -167,5 +170,6 @@ class NativeExchange:
             return failure
 
     async def close(self) -> None:
-        """End the model's own generator."""
-        await self._events.aclose()
+        """End the model's own generator. What its clean-up raises concerns nobody: there is an outcome already."""
+        with suppress(Exception):
+            await ToItsEnd(self._events.aclose())

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
-from contextlib import aclosing, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import aclosing, closing, nullcontext, suppress
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, cast
 
 from unified_llm import exceptions as exc
 from unified_llm.exchange import AsyncExchange, Event, Exchange
+from unified_llm.foreign import given
 from unified_llm.foreign.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
 from unified_llm.foreign.failures import OURS, read_failure
-from unified_llm.outcome import Done, Failure, FailureKind
-from unified_llm.pieces import as_chunks
+from unified_llm.outcome import Failure, FailureKind
 from unified_llm.providers.codec import Ask
 from unified_llm.providers.row import Row
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMChunk, LLMRequest, LLMResponse, ModelInfo
+from unified_llm.types import EmbeddingRequest, LLMRequest, LLMResponse
 
-_T = TypeVar("_T")
-
+# Objects that are being closed. An event loop keeps no hold of its tasks.
+_ENDING: Final[set[asyncio.Task[None]]] = set()
 # An object of the user's raises our exceptions for what they say, with or without a status.
 _KINDS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
     *OURS,
@@ -37,9 +37,17 @@ _KINDS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
 class OwnModel:
     """A ``ForeignModel`` around a provider object, for one model of it."""
 
-    def __init__(self, row: Row, model: str) -> None:
-        """The row's number belongs to its object: nobody inherits the health of who had the name before."""
+    def __init__(self, row: Row, model: str, defaults: Mapping[str, Any], extra_body: Mapping[str, Any]) -> None:
+        """The row's number belongs to its object: nobody inherits the health of who had the name before.
+
+        Args:
+            row: Whose model it is.
+            model: What the user wrote after the provider's name.
+            defaults: Fields of a request, where the request leaves them open.
+            extra_body: Further fields for the provider, before those of the request.
+        """
         self.number, self._own = row.own
+        self._defaults, self._extra_body = defaults, extra_body
         self.provider = row.name
         self.model = model
         self.features = row.features
@@ -59,28 +67,30 @@ class OwnModel:
     def events(self, request: Any) -> Generator[Event, None, None]:
         """One answer, for a thread that may wait."""
         answer = self._ask(request)
-        if not hasattr(answer, "__await__") and not hasattr(answer, "__aiter__"):
-            yield from _read(answer, request, self)
-            return
-        with asyncio.Runner() as runner:  # for a method that wants an event loop, one that lives as long as the attempt
-            if hasattr(answer, "__await__"):
-                answer = runner.run(_awaited(answer))
-            if hasattr(answer, "__aiter__"):
-                yield from _read(_drawn(answer, runner), request, self)
-            else:
-                yield from _read(answer, request, self)
+        if hasattr(answer, "__await__") or hasattr(answer, "__aiter__"):
+            yield from _waited_for(self._told(answer, request))
+        else:
+            yield from _read(answer, request, self.provider)
 
     async def aevents(self, request: Any) -> AsyncGenerator[Event, None]:
         """One answer, on the event loop."""
-        answer = self._ask(request)
+        async with aclosing(self._told(self._ask(request), request)) as events:
+            async for event in events:
+                yield event
+
+    async def _told(self, answer: Any, ask: Ask) -> AsyncGenerator[Event, None]:
         if hasattr(answer, "__await__"):
             answer = await answer
         if not hasattr(answer, "__aiter__"):
-            for event in _read(answer, request, self):
+            for event in _read(answer, ask, self.provider):
                 yield event
             return
-        pieces = _Pieces()
         async with aclosing(answer) if hasattr(answer, "aclose") else nullcontext():
+            if not _streams(ask):  # a list of models, say, from an asynchronous generator
+                for event in _read([each async for each in answer], ask, self.provider):
+                    yield event
+                return
+            pieces = given.Pieces()
             async for piece in answer:
                 if chunk := pieces.take(piece):
                     yield chunk
@@ -104,92 +114,85 @@ class OwnModel:
 
     def _ask(self, ask: Any) -> Any:
         method = self._method(ask)
-        return method(replace(ask, model=self.model)) if hasattr(ask, "model") else method()
+        return method(self._filled(ask)) if hasattr(ask, "model") else method()
+
+    def _filled(self, ask: LLMRequest | EmbeddingRequest) -> LLMRequest | EmbeddingRequest:
+        """The request with the target's own model, and what the configuration says where the request says nothing."""
+        open_ones = {name: value for name, value in self._defaults.items() if getattr(ask, name, value) in (None, ())}
+        return replace(ask, model=self.model, extra_body={**self._extra_body, **ask.extra_body}, **open_ones)
 
 
-def _read(answer: Any, ask: Ask, where: OwnModel) -> Iterator[Event]:
+def _streams(ask: Ask) -> bool:
+    return isinstance(ask, LLMRequest) and ask.stream
+
+
+def _read(answer: Any, ask: Ask, provider: str) -> Iterator[Event]:
     """What was returned, as events."""
-    if isinstance(answer, (str, LLMResponse)):
-        whole = LLMResponse(answer) if isinstance(answer, str) else answer
-        yield from _chunked(whole) if isinstance(ask, LLMRequest) and ask.stream else [_checked(whole)]
-    elif isinstance(ask, EmbeddingRequest):
-        plain = isinstance(answer, EmbeddingResponse)
-        yield Done(answer if plain else EmbeddingResponse([list(vector) for vector in answer]))
+    if isinstance(ask, EmbeddingRequest):
+        yield given.vectors(answer)
     elif not isinstance(ask, LLMRequest):
-        yield Done((tuple(_model(each, where.provider) for each in answer), None))
-    elif isinstance(answer, Iterable):
-        pieces = _Pieces()
-        yield from (chunk for piece in answer if (chunk := pieces.take(piece)))
-        yield pieces.end()
+        yield given.models(answer, provider)
+    elif not ask.stream:
+        yield given.whole(answer)
+    elif isinstance(answer, (str, LLMResponse, bytes, Mapping)) or not isinstance(answer, Iterable):
+        yield from given.in_pieces(answer)
     else:
-        raise TypeError(f"A provider answered with {type(answer).__name__}, where an LLMResponse or a text is wanted.")
+        pieces = given.Pieces()
+        with closing(cast("Generator[Any]", answer)) if hasattr(answer, "close") else nullcontext():
+            yield from (chunk for piece in answer if (chunk := pieces.take(piece)))
+        yield pieces.end()
 
 
-def _checked(answer: LLMResponse) -> Event:
-    said = answer.content or answer.tool_calls or answer.refusal or answer.reasoning
-    return Done(answer) if said or answer.finish_reason != "stop" else Failure("empty")
+def _waited_for(events: AsyncGenerator[Event, None]) -> Generator[Event, None, None]:
+    """The events of an asynchronous generator, for a thread that may wait.
+
+    It runs on an event loop that lives as long as the attempt, in one task from its beginning to its end, as it would
+    for an asynchronous caller: an ``asyncio.timeout`` around a ``yield`` needs that.
+    """
+    with asyncio.Runner() as runner:
+        ahead: asyncio.Queue[Event] = asyncio.Queue(1)
+        task = runner.get_loop().create_task(_hand_over(events, ahead))
+        while (event := runner.run(_next(ahead, task))) is not None:
+            yield event
 
 
-def _chunked(answer: LLMResponse) -> Iterator[Event]:
-    end = _checked(answer)
-    if isinstance(end, Done):
-        said, last = as_chunks(answer)
-        yield from () if said is None else (said,)
-        end = Done(last)
-    yield end
+async def _hand_over(events: AsyncGenerator[Event, None], ahead: asyncio.Queue[Event]) -> None:
+    async with aclosing(events):
+        async for event in events:
+            await ahead.put(event)
 
 
-def _model(listed: ModelInfo | str, provider: str) -> ModelInfo:
-    return ModelInfo(listed, provider) if isinstance(listed, str) else replace(listed, provider=provider)
-
-
-class _Pieces:
-    """A stream of the object's. It is whole when its iterator has ended, or a piece says why it finished."""
-
-    def __init__(self) -> None:
-        self._last: LLMChunk | None = None
-        self._said = self._called = False
-
-    def take(self, piece: LLMChunk | str) -> LLMChunk | None:
-        chunk = LLMChunk(piece) if isinstance(piece, str) else piece
-        if not isinstance(chunk, LLMChunk):
-            raise TypeError(f"A provider streamed {type(piece).__name__}, where an LLMChunk or a text is wanted.")
-        if chunk.finish_reason is not None or chunk.usage is not None:
-            self._last = replace(chunk, content="", reasoning="", refusal="", tool_calls=(), citations=(), logprobs=())
-            chunk = replace(chunk, finish_reason=None, usage=None, sealed=None, raw=None, response_id=None, model=None)
-        self._called = self._called or bool(chunk.tool_calls)
-        says = bool(chunk.content or chunk.reasoning or chunk.refusal or chunk.tool_calls)
-        self._said = self._said or says
-        return chunk if says or chunk.citations or chunk.logprobs else None
-
-    def end(self) -> Event:
-        last = self._last or LLMChunk()
-        reason = last.finish_reason or ("tool_calls" if self._called else "stop")
-        if not self._said and reason == "stop":
-            return Failure("empty")
-        return Done(replace(last, finish_reason=reason))
-
-
-async def _awaited(answer: Awaitable[_T]) -> _T:
-    return await answer
-
-
-def _drawn(answer: AsyncIterator[Any], runner: asyncio.Runner) -> Iterator[Any]:
-    """The pieces of an asynchronous stream, for a thread that may wait."""
-    try:
-        while True:
-            try:
-                yield runner.run(_awaited(anext(answer)))
-            except StopAsyncIteration:
-                return
-    finally:
-        if hasattr(answer, "aclose"):
-            runner.run(_awaited(answer.aclose()))  # pyright: ignore[reportAttributeAccessIssue] - just asked
+async def _next(ahead: asyncio.Queue[Event], task: asyncio.Task[None]) -> Event | None:
+    """The next event; None after the last. Raises what the task does."""
+    coming = asyncio.create_task(ahead.get())
+    await asyncio.wait((coming, task), return_when=asyncio.FIRST_COMPLETED)
+    if coming.done():
+        return coming.result()
+    coming.cancel()
+    if not ahead.empty():
+        return ahead.get_nowait()
+    await task
+    return None
 
 
 def finished(close: Callable[[], Any]) -> None:
-    """Call an object's ``close``, of either colour; what it raises concerns nobody any more."""
+    """Call an object's ``close``, of either colour; what it raises concerns nobody any more.
+
+    Where an event loop runs, an asynchronous one is left to it: what the object holds belongs to that loop.
+    """
     with suppress(Exception):
         ending = close()
-        if hasattr(ending, "__await__"):
+        if not hasattr(ending, "__await__"):
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
             asyncio.run(_awaited(ending))
+        else:
+            _ENDING.add(task := loop.create_task(_awaited(ending)))
+            task.add_done_callback(_ENDING.discard)
+
+
+async def _awaited(ending: Awaitable[object]) -> None:
+    with suppress(Exception):
+        await ending

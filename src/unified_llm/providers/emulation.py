@@ -7,26 +7,24 @@ for again, or of another target.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from unified_llm.exchange import Event
-from unified_llm.jsonx import JSONError, dump, parse
+from unified_llm.jsonx import JSONError, dump
 from unified_llm.messages import Message, ResponseFormat, Tool
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.codec import Ask
-from unified_llm.schema import is_open, mismatch
+from unified_llm.providers.spotter import Spotter, problem, spot
+from unified_llm.schema import inlined, is_open, shapes
 from unified_llm.target import Target
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
 
 Way: TypeAlias = Literal["tool", "prompt"]
 
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
-_CLOSING: Final = {"{": "}", "[": "]"}
 _CUT: Final = ("length", "content_filter")  # an answer that was cut off is handed on as it is, as always
-_MARKS: Final = re.compile(r'["\\{}\[\]]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +57,14 @@ def emulate(ask: Ask, target: Target) -> Emulation | None:
         # Some servers know schemas alone; this one fits every object.
         any_object = ResponseFormat(schema, wanted.name, strict=False)
         return Emulation(replace(ask, response_format=any_object), "prompt", schema)
-    if {"tools", "tool_choice"} <= able and not ask.tools and _takes_arguments(schema):
-        tool = Tool(wanted.name, "Give the answer. Call this exactly once.", schema, wanted.strict)
+    arguments = inlined(schema)
+    if {"tools", "tool_choice"} <= able and not ask.tools and arguments.get("type") == "object":
+        tool = Tool(wanted.name, "Give the answer. Call this exactly once.", arguments, wanted.strict)
         forced = replace(ask, response_format=None, tools=(tool,), tool_choice=tool.name, parallel_tool_calls=None)
         return Emulation(forced, "tool", schema)
-    form = ResponseFormat() if "json_object" in able and _takes_arguments(schema) else None
+    form = ResponseFormat() if "json_object" in able and shapes(schema) == frozenset({"object"}) else None
     messages = _instructed(ask.messages, schema)
     return Emulation(replace(ask, response_format=form, messages=messages), "prompt", schema)
-
-
-def _takes_arguments(schema: Mapping[str, Any]) -> bool:
-    """The arguments of a tool are an object."""
-    return schema.get("type") == "object" or "properties" in schema
 
 
 def _instructed(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -95,10 +89,10 @@ class Reader:
     def __init__(self, emulation: Emulation) -> None:
         """Nothing has been read yet."""
         self._emulation = emulation
-        self._spotter = _Spotter(emulation.schema)
+        self._spotter = Spotter(emulation.schema)
         self._said: list[str] = []  # what the model said
         self._told: list[str] = []  # what was handed on of it
-        self._calls = False
+        self._calls = self._refused = False
 
     def read(self, event: Event) -> Event | None:
         """What the event says in JSON; None where it says nothing of it."""
@@ -112,6 +106,7 @@ class Reader:
 
     def _chunk(self, chunk: LLMChunk) -> LLMChunk:
         self._calls = self._calls or bool(chunk.tool_calls)
+        self._refused = self._refused or bool(chunk.refusal)
         self._said.append(chunk.content)
         if self._emulation.way == "prompt":
             text = self._spotter.take(chunk.content) if chunk.content else ""
@@ -122,16 +117,16 @@ class Reader:
         return replace(chunk, content=text)
 
     def _last(self, done: Done) -> Done | Failure:
-        """The end of a stream, with what was held back: words beside calls, or what a model said and did not call."""
+        """The end of a stream, with what was held back: words beside calls, or the answer, if it was found so late."""
         last = self._chunk(done.value)
         by_tool = self._emulation.way == "tool"
-        if self._calls != by_tool and not any(self._told):
+        if not any(self._told) and not (by_tool and self._calls):
             said = "".join(self._said)
-            self._told.append(self._spotter.take(said) if by_tool else said)
+            self._told.append(said if self._calls else spot(said, self._emulation.schema))
             last = replace(last, content=self._told[-1])
         if by_tool:
             last = replace(last, finish_reason=_reason(last))
-        if last.refusal or last.finish_reason in _CUT or (self._calls and not by_tool):
+        if self._refused or last.finish_reason in _CUT or (self._calls and not by_tool):
             return replace(done, value=last)
         return self._wrong("".join(self._told)) or replace(done, value=last)
 
@@ -146,67 +141,18 @@ class Reader:
     def _answer(self, answer: LLMResponse) -> LLMResponse | Failure:
         calls = answer.tool_calls
         if self._emulation.way == "tool":
-            text = calls[0].raw_arguments if calls else _Spotter(self._emulation.schema).take(answer.content)
+            text = calls[0].raw_arguments if calls else spot(answer.content, self._emulation.schema)
             answer = replace(answer, content=text, tool_calls=(), finish_reason=_reason(answer))
         elif not calls:
-            answer = replace(answer, content=_Spotter(self._emulation.schema).take(answer.content))
+            answer = replace(answer, content=spot(answer.content, self._emulation.schema))
         if answer.tool_calls or answer.refusal or answer.finish_reason in _CUT:
             return answer
         return self._wrong(answer.content) or answer
 
     def _wrong(self, text: str) -> Failure | None:
-        try:
-            problem = mismatch(parse(text), self._emulation.schema)
-        except JSONError:
-            problem = "it is no JSON"
-        return Failure("invalid", detail=problem) if problem else None
+        wrong = problem(text, self._emulation.schema)
+        return Failure("invalid", detail=wrong) if wrong else None
 
 
 def _reason(answer: LLMResponse | LLMChunk) -> Any:
     return "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
-
-
-class _Spotter:
-    """Finds the JSON in what a model says, piece by piece: without the words before it, the fence and what follows."""
-
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        kind = schema.get("type")
-        self._opening = "[" if kind == "array" else "{" if _takes_arguments(schema) else ""
-        self._depth = 0
-        self._in_text = self._escaped = self._over = False
-
-    def take(self, text: str) -> str:
-        """The part of this piece that belongs to the JSON."""
-        if not self._opening:  # a number or a text has no beginning to look for
-            return text
-        if self._over:
-            return ""
-        start = 0
-        if not self._depth:
-            start = text.find(self._opening)
-            if start < 0:
-                return ""
-        end = self._end(text, start)
-        return text[start:end]
-
-    def _end(self, text: str, start: int) -> int:
-        """Where the JSON ends in this piece, which may be at its end."""
-        opening, closing = self._opening, _CLOSING[self._opening]
-        if self._escaped and start < len(text):
-            self._escaped, start = False, start + 1
-        position = start
-        while found := _MARKS.search(text, position):
-            mark, position = found.group(), found.end()
-            if mark == "\\" and self._in_text:
-                position += 1
-                self._escaped = position > len(text)
-            elif mark == '"':
-                self._in_text = not self._in_text
-            elif not self._in_text and mark == opening:
-                self._depth += 1
-            elif not self._in_text and mark == closing:
-                self._depth -= 1
-                if not self._depth:
-                    self._over = True
-                    return position
-        return len(text)

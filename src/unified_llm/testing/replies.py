@@ -14,6 +14,7 @@ from unified_llm.exceptions import ConfigurationError
 from unified_llm.jsonx import dump
 from unified_llm.messages import ToolCall, ToolCallChunk
 from unified_llm.outcome import Done
+from unified_llm.pieces import as_chunks
 from unified_llm.providers.codec import Ask
 from unified_llm.target import Target
 from unified_llm.testing.kinds import Step
@@ -97,13 +98,7 @@ def _with_text(call: ToolCall) -> ToolCall:
 
 
 def _in_chunks(answer: LLMResponse) -> Sequence[Step]:
-    last = LLMChunk(
-        finish_reason=answer.finish_reason,
-        usage=answer.usage,
-        response_id=answer.response_id,
-        model=answer.model,
-        provider=answer.provider,
-    )
+    _, last = as_chunks(answer)
     return [*_chunks(answer), Done(last)]
 
 
@@ -116,6 +111,8 @@ def _chunks(answer: LLMResponse) -> Iterator[LLMChunk]:
         yield LLMChunk(refusal=answer.refusal)
     for index, call in enumerate(answer.tool_calls):
         yield LLMChunk(tool_calls=(ToolCallChunk(index, call.id, call.name, call.raw_arguments),))
+    if answer.citations or answer.logprobs:
+        yield LLMChunk(citations=answer.citations, logprobs=answer.logprobs)
 
 
 def _short(ask: ModelsRequest | ModelRequest | CountRequest | RerankRequest, target: Target) -> object:
