@@ -28,8 +28,8 @@ LAYERS = {
     "providers": ("providers",),
     "client": (
         "client", "own", "caller", "call", "reshaped", "rules", "connections", "drive", "aside", "config", "resolve",
-        "leftover", "request", "settings", "registry", "journal", "telemetry", "conventions", "stream", "discovery", "listing",
-        "errors", "sharing", "foreign",
+        "leftover", "request", "settings", "registry", "journal", "telemetry", "conventions", "stream", "discovery",
+        "listing", "errors", "sharing", "foreign",
     ),
     "surfaces": ("langchain", "llama_index", "chain", "testing", ""),
 }  # fmt: skip
