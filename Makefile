@@ -34,7 +34,7 @@ types: $(VENV)/.dev ## mypy and pyright, both strict
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 coverage: $(VENV)/.dev ## the tests again, with those of the MLX engine: at least 95 % of lines and branches
-	@$(PYTEST) --cov --cov-report=term tests integration_tests/mlx
+	@UNIFIED_LLM_THOROUGH=1 $(PYTEST) --cov --cov-report=term tests integration_tests/mlx
 
 integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python -m pytest -q integration_tests
@@ -48,7 +48,7 @@ servers: $(VENV)/.dev ## the large servers of the integration tests (two gigabyt
 	@$(BIN)/python -m integration_tests.install_servers
 
 mutation: $(VENV)/.mutation ## change the policy, a little each time: do the tests notice? (takes long)
-	@$(BIN)/python -m benchmarks.mutation
+	@UNIFIED_LLM_THOROUGH=1 $(BIN)/python -m benchmarks.mutation
 
 format: $(VENV)/.dev ## rewrite the code in the house format
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -58,7 +58,7 @@ def clear_environment() -> None:
     """Take what whoever runs the tests has set, and put a canary in place of every key."""
     ours = {name for row in ROWS for name in (*row.key_env, *row.base_url_env)} | {"MLX_MODEL_PATH"}
     for name in [each for each in os.environ if each in ours or each.startswith("UNIFIED_LLM_")]:
-        if name != "UNIFIED_LLM_NO_SKIP":  # a switch of the integration tests
+        if name not in {"UNIFIED_LLM_NO_SKIP", "UNIFIED_LLM_THOROUGH"}:  # switches of the tests themselves
             del os.environ[name]
     os.environ.update(KEYS)
 

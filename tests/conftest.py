@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +13,10 @@ from tests import canary
 from unified_llm.registry import reset_health
 from unified_llm.settings import configure
 
-# The same examples at every run: a test that fails now and then is no test.
-settings.register_profile("steady", deadline=None, derandomize=True, database=None)
-settings.load_profile("steady")
+# The same examples at every run: a test that fails now and then is no test. More of them where there is time.
+settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.register_profile("thorough", settings.get_profile("steady"), max_examples=100)
+settings.load_profile("thorough" if os.environ.get("UNIFIED_LLM_THOROUGH") else "steady")
 
 # Thousands of tests make a large heap, of which almost nothing is ever garbage.
 gc.set_threshold(50_000, 50, 50)

@@ -52,32 +52,32 @@ def test_the_table_is_that_of_the_kinds() -> None:
     assert list(ALONE) == list(get_args(Kind))
 
 
-@EVERY_WAY
 @pytest.mark.parametrize("kind", ALONE)
-def test_a_target_alone_fails_as_its_kind_says(kind: Kind, way: Way) -> None:
+def test_a_target_alone_fails_as_its_kind_says(kind: Kind) -> None:
     error, status, outcome = ALONE[kind]
-    broken = kind in MIDWAY and "stream" in way
-    with outage("openai", kind) as seen:
-        result = told(way, LLMClient(GPT))
-    assert result.error is (exc.StreamInterruptedError if broken else error)
-    assert result.facts[2] == status
-    assert {each.outcome for each in seen.attempts} == {outcome}
-    assert set(seen.asked) == {GPT}
+    for way in WAYS:
+        broken = kind in MIDWAY and "stream" in way
+        with outage("openai", kind) as seen:
+            result = told(way, LLMClient(GPT))
+        assert result.error is (exc.StreamInterruptedError if broken else error), way
+        assert result.facts[2] == status
+        assert {each.outcome for each in seen.attempts} == {outcome}
+        assert set(seen.asked) == {GPT}
 
 
-@EVERY_WAY
 @pytest.mark.parametrize("kind", [kind for kind in ALONE if kind not in RAISED])
-def test_a_fallback_answers_in_its_place(kind: Kind, way: Way) -> None:
+def test_a_fallback_answers_in_its_place(kind: Kind) -> None:
     # A prompt that is too long is tried again only where there is more room.
     chain = [GPT, "openai/gpt-4.1"] if kind in {"context", "413"} else [GPT, HAIKU]
-    # Before its first chunk a stream that breaks is no other case than an answer that does.
-    with outage(GPT, kind, reply="I am still here.", after=0) as seen:
-        result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
-    assert result.content == "I am still here."
-    assert result.facts[-2:] == (chain[1].partition("/")[2], chain[1].partition("/")[0])
-    assert seen.asked[0] == GPT
-    assert seen.asked[-1] == chain[1]
-    assert [each[:2] for each in result.attempts] == [(each.target, each.outcome) for each in seen.attempts]
+    for way in WAYS:
+        # Before its first chunk a stream that breaks is no other case than an answer that does.
+        with outage(GPT, kind, reply="I am still here.", after=0) as seen:
+            result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
+        assert result.content == "I am still here.", way
+        assert result.facts[-2:] == (chain[1].partition("/")[2], chain[1].partition("/")[0])
+        assert seen.asked[0] == GPT
+        assert seen.asked[-1] == chain[1]
+        assert [each[:2] for each in result.attempts] == [(each.target, each.outcome) for each in seen.attempts]
 
 
 @EVERY_WAY
