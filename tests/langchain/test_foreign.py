@@ -463,7 +463,7 @@ def test_a_model_with_bound_tools_of_ours_keeps_its_own_failover_inside_another_
 async def test_a_synchronous_model_that_hangs_is_abandoned_at_its_deadline(kind: type[Plain]) -> None:
     never = threading.Event()
     outside = kind(wait=never)
-    llm = model(outside, deadline=0.2)
+    llm = model(outside, deadline=0.05)
     began = time.monotonic()
     with in_real_time(down()):
         with pytest.raises(ours.LLMError) as caught:

@@ -216,7 +216,7 @@ def test_an_endless_instant_is_no_problem(both: Both, pair: socket.socket) -> No
 def test_a_write_that_nobody_reads_ends_at_its_instant(both: Both, pair: socket.socket) -> None:
     both.wire.until = time.monotonic() + 0.05
     with pytest.raises(httpcore.WriteTimeout):
-        both.write(bytes(50_000_000))
+        both.write(bytes(8_000_000))
 
 
 def test_a_write_to_nobody_fails(both: Both, pair: socket.socket) -> None:
@@ -229,7 +229,7 @@ def test_a_peer_that_leaves_while_we_write_is_a_failed_write(both: Both, pair: s
     if colour == "async":
 
         async def leave() -> None:
-            task = asyncio.ensure_future(both.stream.write(bytes(50_000_000)))
+            task = asyncio.ensure_future(both.stream.write(bytes(8_000_000)))
             await asyncio.sleep(0.01)
             pair.close()
             await task
