@@ -15,9 +15,8 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from unified_llm.outcome import Done, Failure
-from unified_llm.providers.codec import Ask, Decoder, WireRequest
+from unified_llm.providers.codec import Ask, Codec, Decoder, WireRequest
 from unified_llm.providers.openai_chat import CODEC as OPENAI_CHAT
-from unified_llm.providers.openai_chat import OpenAIChat
 from unified_llm.target import Target
 from unified_llm.types import LLMRequest
 
@@ -36,7 +35,7 @@ class Azure:
     __slots__ = ("_inner",)
     framing: Final = "events"
 
-    def __init__(self, inner: OpenAIChat) -> None:
+    def __init__(self, inner: Codec) -> None:
         """Write and read with that codec."""
         self._inner = inner
 

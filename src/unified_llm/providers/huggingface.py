@@ -12,45 +12,38 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from unified_llm.outcome import Done, Failure
-from unified_llm.providers.codec import Ask, WireRequest
+from unified_llm.providers.codec import WireRequest
+from unified_llm.providers.format import Format
 from unified_llm.providers.numbers import count, read_vectors
-from unified_llm.providers.openai_chat import OpenAIChat
-from unified_llm.providers.openai_errors import read_error
+from unified_llm.providers.openai_chat import CODEC as OPENAI_CHAT
+from unified_llm.providers.openai_errors import read_error, read_failure
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.providers.writing import as_wanted, at_root, post, setting
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse, ModelInfo, ModelsRequest
 
-__all__ = ["CODEC", "HuggingFace"]
+__all__ = ["CODEC"]
 
 _DEDICATED: Final = ".endpoints.huggingface.cloud"
 
 
-class HuggingFace(OpenAIChat):
-    """The codec. It holds nothing, so one serves everybody."""
+def _write(ask: EmbeddingRequest, target: Target) -> WireRequest:
+    write, _ = OPENAI_CHAT.questions[EmbeddingRequest]
+    return write(ask, target) if _is_dedicated(target) else _write_embeddings(ask, target)
 
-    __slots__ = ()
 
-    def encode(self, ask: Ask, target: Target) -> WireRequest:
-        """The request as this target wants it.
+def _read(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+    _, read = OPENAI_CHAT.questions[EmbeddingRequest]
+    return read(ask, body, target) if is_object(body) and "data" in body else _read_embeddings(ask, body, target)
 
-        Raises:
-            ValidationError: It holds a value that cannot be written, or content that this format cannot carry.
-            UnsupportedOperationError: There is no such request.
-        """
-        if isinstance(ask, EmbeddingRequest) and not _is_dedicated(target):
-            return _write_embeddings(ask, target)
-        return super().encode(ask, target)
 
-    def decode(self, ask: Ask, target: Target, body: object) -> Done | Failure:
-        """The whole answer."""
-        if isinstance(ask, EmbeddingRequest) and not (is_object(body) and "data" in body):
-            return _read_embeddings(ask, body, target)
-        end = super().decode(ask, target, body)
-        if isinstance(ask, ModelsRequest) and isinstance(end, Done):
-            models, cursor = end.value
-            return replace(end, value=(tuple(_described(models, body)), cursor))
+def _read_models(ask: ModelsRequest, body: object, target: Target) -> Done | Failure:
+    _, read = OPENAI_CHAT.questions[ModelsRequest]
+    end = read(ask, body, target)
+    if isinstance(end, Failure):
         return end
+    models, cursor = end.value
+    return replace(end, value=(tuple(_described(models, body)), cursor))
 
 
 def _is_dedicated(target: Target) -> bool:
@@ -111,4 +104,12 @@ def _features(item: Mapping[str, Any], offers: list[dict[str, Any]]) -> Iterator
         yield from ("images", "image_urls")
 
 
-CODEC = HuggingFace()
+CODEC: Final = Format(
+    {
+        **OPENAI_CHAT.questions,
+        EmbeddingRequest: (_write, _read),
+        ModelsRequest: (OPENAI_CHAT.questions[ModelsRequest][0], _read_models),
+    },
+    stream=OPENAI_CHAT.decoder,
+    refusal=read_failure,
+)

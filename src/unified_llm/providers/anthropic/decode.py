@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from unified_llm.asks import CountRequest
 from unified_llm.messages import ToolCall
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.anthropic.errors import read_error
@@ -17,7 +18,7 @@ from unified_llm.providers.numbers import count, place
 from unified_llm.providers.reading import finish_reason
 from unified_llm.providers.shapes import is_list, is_object, json_text, object_or_empty, text_or_none
 from unified_llm.target import Target
-from unified_llm.types import Citation, FinishReason, LLMResponse, Usage
+from unified_llm.types import Citation, FinishReason, LLMRequest, LLMResponse, Usage
 
 FINISH: Final[Mapping[str, FinishReason]] = {
     "end_turn": "stop",
@@ -30,7 +31,7 @@ FINISH: Final[Mapping[str, FinishReason]] = {
 }
 
 
-def read_chat(body: object, target: Target) -> Done | Failure:
+def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/messages``."""
     answer = answer_of(body, target)
     if isinstance(answer, Failure):
@@ -63,7 +64,7 @@ def read_chat(body: object, target: Target) -> Done | Failure:
     )
 
 
-def read_count(body: object, target: Target) -> Done | Failure:
+def read_count(_: CountRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/messages/count_tokens``: a number of tokens."""
     answer = answer_of(body, target)
     if isinstance(answer, Failure):

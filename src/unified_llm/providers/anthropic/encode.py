@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
+from unified_llm.asks import CountRequest, ModelRequest
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Tool
 from unified_llm.providers.anthropic.messages import Conversation, write_conversation
@@ -39,9 +40,9 @@ def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
     return post("/messages", _body(ask, target), target, stream=ask.stream)
 
 
-def write_count(chat: LLMRequest, target: Target) -> WireRequest:
+def write_count(ask: CountRequest, target: Target) -> WireRequest:
     """A request for ``/messages/count_tokens``, which takes what belongs to the prompt and refuses the rest."""
-    body = _body(chat, target)
+    body = _body(ask.chat, target)
     return post("/messages/count_tokens", {name: body[name] for name in _COUNTED if name in body}, target)
 
 
@@ -51,7 +52,7 @@ def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
     return get(f"/models?limit=1000{after}", target)
 
 
-def write_model(target: Target) -> WireRequest:
+def write_model(_: ModelRequest, target: Target) -> WireRequest:
     """A request for what is known of one model."""
     return get(f"/models/{quote(target.model, safe='')}", target)
 

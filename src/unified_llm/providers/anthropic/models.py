@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from unified_llm.asks import ModelRequest
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.anthropic.decode import answer_of
 from unified_llm.providers.numbers import count
 from unified_llm.providers.row import having
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Feature, Target
-from unified_llm.types import ModelInfo
+from unified_llm.types import ModelInfo, ModelsRequest
 
 _ALWAYS: Final = having("streaming", "tools", "tool_choice", "count_tokens", "models", "model_info")
 _CAPABILITIES: Final[Mapping[str, frozenset[Feature]]] = {
@@ -22,7 +23,7 @@ _CAPABILITIES: Final[Mapping[str, frozenset[Feature]]] = {
 }
 
 
-def read_models(body: object, target: Target) -> Done | Failure:
+def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """A page of the list: ``(models, cursor)``."""
     answer = answer_of(body, target)
     if isinstance(answer, Failure):
@@ -36,7 +37,7 @@ def read_models(body: object, target: Target) -> Done | Failure:
     return Done((models, text_or_none(answer.get("last_id")) if answer.get("has_more") is True else None))
 
 
-def read_model(body: object, target: Target) -> Done | Failure:
+def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """One model."""
     answer = answer_of(body, target)
     if isinstance(answer, Failure):

@@ -14,7 +14,7 @@ from unified_llm.providers.cohere.errors import read_error
 from unified_llm.providers.numbers import count, place
 from unified_llm.providers.shapes import brief, is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
-from unified_llm.types import Citation, FinishReason, LLMResponse, TokenLogprob, Usage
+from unified_llm.types import Citation, FinishReason, LLMRequest, LLMResponse, TokenLogprob, Usage
 
 _FINISH: Final[Mapping[str, FinishReason]] = {
     "COMPLETE": "stop",
@@ -26,7 +26,7 @@ _FINISH: Final[Mapping[str, FinishReason]] = {
 _BROKEN_OFF: Final = frozenset({"ERROR", "TIMEOUT"})
 
 
-def read_chat(body: object, target: Target) -> Done | Failure:
+def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/v2/chat``."""
     if not is_object(body):
         return Failure("malformed")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from unified_llm.asks import RerankRequest
+from unified_llm.asks import ModelRequest, RerankRequest
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import ResponseFormat, Tool
 from unified_llm.providers.codec import WireRequest
@@ -70,7 +70,7 @@ def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
     return get(f"/v1/models?page_size={_PAGE}{cursor}", target)
 
 
-def write_info(target: Target) -> WireRequest:
+def write_info(_: ModelRequest, target: Target) -> WireRequest:
     """A request for what is known of the target's model."""
     return get(f"/v1/models/{quote(target.model, safe='')}", target)
 

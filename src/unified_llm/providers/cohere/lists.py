@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from unified_llm.asks import RankedDocument, RerankRequest, RerankResponse
+from unified_llm.asks import ModelRequest, RankedDocument, RerankRequest, RerankResponse
 from unified_llm.jsonx import finite
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.cohere.decode import read_usage
@@ -13,7 +13,7 @@ from unified_llm.providers.cohere.errors import read_error
 from unified_llm.providers.numbers import count, read_vectors
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse, ModelInfo
+from unified_llm.types import EmbeddingRequest, EmbeddingResponse, ModelInfo, ModelsRequest
 
 # The forms of a vector that hold one number for each dimension, the most exact first; the others are packed bits.
 _FORMS: Final = ("float", "base64", "int8", "uint8")
@@ -52,7 +52,7 @@ def read_ranking(ask: RerankRequest, body: object, target: Target) -> Done | Fai
     return Done(RerankResponse(tuple(ranked), target.model, target.provider, read_usage(answer.get("meta"))))
 
 
-def read_models(body: object, target: Target) -> Done | Failure:
+def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/v1/models``: ``(models, cursor)``."""
     answer = _answer(body)
     if isinstance(answer, Failure):
@@ -66,7 +66,7 @@ def read_models(body: object, target: Target) -> Done | Failure:
     return Done((models, text_or_none(answer.get("next_page_token"))))
 
 
-def read_info(body: object, target: Target) -> Done | Failure:
+def read_info(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/v1/models/{name}``."""
     answer = _answer(body)
     if isinstance(answer, Failure):

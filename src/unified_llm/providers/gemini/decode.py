@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from unified_llm.asks import CountRequest, ModelRequest
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.gemini.candidate import Candidate, finish_reason, read_logprobs
 from unified_llm.providers.gemini.errors import is_error, read_error
@@ -13,10 +14,18 @@ from unified_llm.providers.gemini.grounding import read_citations
 from unified_llm.providers.numbers import count, place, read_vectors
 from unified_llm.providers.shapes import brief, is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMResponse, ModelInfo, Usage
+from unified_llm.types import (
+    EmbeddingRequest,
+    EmbeddingResponse,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+    ModelsRequest,
+    Usage,
+)
 
 
-def read_chat(body: object, target: Target) -> Done | Failure:
+def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``:generateContent``."""
     answer = _answer(body)
     if isinstance(answer, Failure):
@@ -103,7 +112,7 @@ def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done
     return Done(EmbeddingResponse(vectors, target.model, target.provider, read_usage(answer)))
 
 
-def read_models(body: object, target: Target) -> Done | Failure:
+def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """A page of models: ``(models, cursor)``. An empty page is written without its list."""
     answer = _answer(body)
     if isinstance(answer, Failure):
@@ -117,7 +126,7 @@ def read_models(body: object, target: Target) -> Done | Failure:
     return Done((models, text_or_none(answer.get("nextPageToken"))))
 
 
-def read_model(body: object, target: Target) -> Done | Failure:
+def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """What Gemini says of one model."""
     answer = _answer(body)
     if isinstance(answer, Failure):
@@ -125,7 +134,7 @@ def read_model(body: object, target: Target) -> Done | Failure:
     return Done(_model(answer, target)) if text_or_none(answer.get("name")) else Failure("malformed")
 
 
-def read_count(body: object) -> Done | Failure:
+def read_count(_: CountRequest, body: object, _target: Target) -> Done | Failure:
     """How many tokens a prompt has."""
     answer = _answer(body)
     if isinstance(answer, Failure):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from unified_llm.asks import CountRequest
+from unified_llm.asks import CountRequest, ModelRequest
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Tool
 from unified_llm.providers.codec import WireRequest
@@ -76,7 +76,7 @@ def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
     return get(f"/models?{urlencode(page)}", target)
 
 
-def write_model(target: Target) -> WireRequest:
+def write_model(_: ModelRequest, target: Target) -> WireRequest:
     """A request for what is known of the target's model."""
     return get(f"/{_resource(target)}", target)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from unified_llm.jsonx import JSONError, parse
 from unified_llm.outcome import Failure, FailureKind
 from unified_llm.providers.shapes import is_list, is_object, text_or_none
+from unified_llm.target import Target
 
 _LONGEST_DETAIL: Final = 2000
 # A day's allowance of one model does not come back within a call; whatever Google says, it is left alone for an hour.
@@ -76,7 +77,7 @@ class _Said:
     structured: bool = False
 
 
-def read_failure(status: int, body: bytes) -> Failure:
+def read_failure(status: int, body: bytes, _: Target) -> Failure:
     """What a response that is no success says."""
     try:
         said = _read(parse(body))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
+from unified_llm.asks import ModelRequest
 from unified_llm.messages import Sealed, ToolCall
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers import reading
@@ -18,8 +19,10 @@ from unified_llm.types import (
     EmbeddingRequest,
     EmbeddingResponse,
     FinishReason,
+    LLMRequest,
     LLMResponse,
     ModelInfo,
+    ModelsRequest,
     Usage,
 )
 
@@ -37,7 +40,7 @@ _FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def read_chat(body: object, target: Target) -> Done | Failure:
+def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/api/chat`` or ``/api/generate``."""
     answer = _answer(body)
     if isinstance(answer, Failure):
@@ -125,7 +128,7 @@ def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done
     return Done(EmbeddingResponse(vectors, model, target.provider, read_usage(answer)))
 
 
-def read_models(body: object, target: Target) -> Done | Failure:
+def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/api/tags``: ``(models, cursor)``; there is one page."""
     answer = _answer(body)
     if isinstance(answer, Failure):
@@ -141,7 +144,7 @@ def read_models(body: object, target: Target) -> Done | Failure:
     return Failure("malformed") if items and not models else Done((tuple(models), None))
 
 
-def read_info(body: object, target: Target) -> Done | Failure:
+def read_info(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/api/show``. The window is the model's own; the server loads less unless ``num_ctx`` says so."""
     answer = _answer(body)
     if isinstance(answer, Failure):

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from unified_llm.asks import ModelRequest
 from unified_llm.exceptions import ValidationError
 from unified_llm.messages import Tool
 from unified_llm.providers.codec import WireRequest
 from unified_llm.providers.ollama.messages import write_messages
 from unified_llm.providers.writing import as_wanted, continued, function_of, get, post, setting
 from unified_llm.target import Target
-from unified_llm.types import EmbeddingRequest, LLMRequest
+from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
 
 # Our name → the server's, inside ``options``.
 _OPTIONS: Final[Mapping[str, str]] = {
@@ -54,12 +55,12 @@ def write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
     return post("/api/embed", _merged(body, target, ask.extra_body), target)
 
 
-def write_models(target: Target) -> WireRequest:
+def write_models(_: ModelsRequest, target: Target) -> WireRequest:
     """A request for the models that the server has pulled."""
     return get("/api/tags", target)
 
 
-def write_info(target: Target) -> WireRequest:
+def write_info(_: ModelRequest, target: Target) -> WireRequest:
     """A request for what the server knows of the target's model."""
     return post("/api/show", {"model": target.model}, target)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from unified_llm.asks import ModelRequest
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.numbers import count
 from unified_llm.providers.openai_chat.decode import read_answer
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
-from unified_llm.types import ModelInfo
+from unified_llm.types import ModelInfo, ModelsRequest
 
 _WINDOWS: Final = ("context_length", "context_window", "max_model_len", "max_context_length", "max_input_tokens")
 _OUTPUTS: Final = ("max_completion_tokens", "max_output_length", "max_output_tokens")
@@ -40,7 +41,7 @@ _SAID: Final = ("capabilities", "supported_parameters", "supported_features")
 _PARAMETERS: Final = ("supported_parameters", "supported_sampling_parameters")
 
 
-def read_models(body: object, target: Target) -> Done | Failure:
+def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/models``: ``(models, cursor)``. Together sends a bare list, others name it data or models."""
     answer = {"data": body} if _is_bare_list(body) else read_answer(body, target)
     if isinstance(answer, Failure):
@@ -55,10 +56,10 @@ def read_models(body: object, target: Target) -> Done | Failure:
     return Done((models, cursor))
 
 
-def read_model(body: object, target: Target) -> Done | Failure:
+def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """What is said of the target's model: the answer of ``/models/...``, or its place in the list of all."""
     if target.quirks.get("models_whole"):
-        listed = read_models(body, target)
+        listed = read_models(ModelsRequest(), body, target)
         if isinstance(listed, Failure):
             return listed
         found = next((model for model in listed.value[0] if model.id == target.model), None)

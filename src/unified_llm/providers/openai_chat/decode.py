@@ -24,7 +24,7 @@ from unified_llm.providers.openai_errors import read_error
 from unified_llm.providers.reading import finish_reason, read_calls
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Quirks, Target
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse, FinishReason, LLMResponse, Usage
+from unified_llm.types import EmbeddingRequest, EmbeddingResponse, FinishReason, LLMRequest, LLMResponse, Usage
 
 FINISH: Final[Mapping[str, FinishReason]] = {
     "stop": "stop",
@@ -45,7 +45,7 @@ _BROKEN_OFF: Final = ("error", "network_error", "insufficient_system_resource")
 _MOST_CHOICES: Final = 1024
 
 
-def read_chat(body: object, target: Target) -> Done | Failure:
+def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/chat/completions`` or ``/completions``."""
     answer = read_answer(body, target)
     if isinstance(answer, Failure):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final, cast
 from urllib.parse import quote
 
+from unified_llm.asks import ModelRequest
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.messages import ResponseFormat, Tool
 from unified_llm.providers.codec import WireRequest
@@ -97,7 +98,7 @@ def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
     return get(path, target)
 
 
-def write_model(target: Target) -> WireRequest:
+def write_model(_: ModelRequest, target: Target) -> WireRequest:
     """A request for what is said of the target's model: by itself, or in the list of all."""
     path = _models_path(target)
     if not target.quirks.get("models_whole"):

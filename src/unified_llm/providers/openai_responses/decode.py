@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from unified_llm.asks import CountRequest
 from unified_llm.messages import ToolCall
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.calls import Identifiers
@@ -18,7 +19,7 @@ from unified_llm.providers.openai_responses.sealed import seal
 from unified_llm.providers.reading import read_logprobs
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Quirks, Target
-from unified_llm.types import Citation, FinishReason, LLMResponse, TokenLogprob, Usage
+from unified_llm.types import Citation, FinishReason, LLMRequest, LLMResponse, TokenLogprob, Usage
 
 BETWEEN_THOUGHTS: Final = "\n\n"
 """Stands between the parts of a summary of reasoning, each of which is a paragraph."""
@@ -58,7 +59,7 @@ class Answer:
         return not (self.content or self.reasoning or self.refusal or self.calls or self.others)
 
 
-def read_response(body: object, target: Target) -> Done | Failure:
+def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/responses``."""
     if not is_object(body):
         return Failure("malformed")
@@ -91,7 +92,7 @@ def read_response(body: object, target: Target) -> Done | Failure:
     )
 
 
-def read_count(body: object, target: Target) -> Done | Failure:
+def read_count(_: CountRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/responses/input_tokens``."""
     if not is_object(body):
         return Failure("malformed")
