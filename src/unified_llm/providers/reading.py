@@ -1,4 +1,4 @@
-"""What the readers of all formats have in common: calls, log probabilities, why an answer ended, what is sealed."""
+"""What the readers of all formats have in common: calls, log probabilities, reasons, sealing, lists of models."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 from unified_llm.jsonx import JSONError, dump, finite
 from unified_llm.messages import Sealed, ToolCall
+from unified_llm.outcome import Done, Failure
 from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.shapes import is_list, is_object, json_text, text_or_none
 from unified_llm.target import Target
-from unified_llm.types import FinishReason, TokenLogprob
+from unified_llm.types import FinishReason, ModelInfo, TokenLogprob
 
 log = logging.getLogger("unified_llm")
 
@@ -71,3 +72,19 @@ def seal(data: Mapping[str, Any], target: Target) -> Sealed | None:
     except JSONError:
         return None
     return Sealed(target.provider, target.wire, data)
+
+
+def read_page(
+    items: object, read: Callable[[dict[str, Any]], ModelInfo | None], cursor: str | None = None
+) -> Done | Failure:
+    """A page of a list of models: ``(models, cursor)``. One without a name is none; a page of these alone is no page.
+
+    Args:
+        items: What should be the list.
+        read: Reads one model, or returns None where it has no name.
+        cursor: Names the next page, None on the last.
+    """
+    if not is_list(items):
+        return Failure("malformed")
+    models = tuple(model for item in items if is_object(item) and (model := read(item)))
+    return Failure("malformed") if items and not models else Done((models, cursor))

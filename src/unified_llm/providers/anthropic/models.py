@@ -10,8 +10,9 @@ from unified_llm.asks import ModelRequest
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.anthropic.decode import answer_of
 from unified_llm.providers.numbers import count
+from unified_llm.providers.reading import read_page
 from unified_llm.providers.row import having
-from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
+from unified_llm.providers.shapes import is_object, object_or_empty, text_or_none
 from unified_llm.target import Feature, Target
 from unified_llm.types import ModelInfo, ModelsRequest
 
@@ -28,13 +29,8 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
     answer = answer_of(body, target)
     if isinstance(answer, Failure):
         return answer
-    items = answer.get("data")
-    if not is_list(items):
-        return Failure("malformed")
-    models = tuple(_model(item, target.provider) for item in items if is_object(item) and text_or_none(item.get("id")))
-    if items and not models:
-        return Failure("malformed")
-    return Done((models, text_or_none(answer.get("last_id")) if answer.get("has_more") is True else None))
+    cursor = text_or_none(answer.get("last_id")) if answer.get("has_more") is True else None
+    return read_page(answer.get("data"), lambda item: _model(item, target.provider), cursor)
 
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
@@ -42,12 +38,15 @@ def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     answer = answer_of(body, target)
     if isinstance(answer, Failure):
         return answer
-    return Done(_model(answer, target.provider)) if text_or_none(answer.get("id")) else Failure("malformed")
+    model = _model(answer, target.provider)
+    return Done(model) if model else Failure("malformed")
 
 
-def _model(item: Mapping[str, Any], provider: str) -> ModelInfo:
+def _model(item: Mapping[str, Any], provider: str) -> ModelInfo | None:
+    if (name := text_or_none(item.get("id"))) is None:
+        return None
     return ModelInfo(
-        id=str(item["id"]),
+        id=name,
         provider=provider,
         owned_by=text_or_none(item.get("owned_by")),
         created=_seconds(item.get("created_at")) or count(item.get("created")) or None,

@@ -11,6 +11,7 @@ from unified_llm.outcome import Done, Failure
 from unified_llm.providers.cohere.decode import read_usage
 from unified_llm.providers.cohere.errors import read_error
 from unified_llm.providers.numbers import count, read_vectors
+from unified_llm.providers.reading import read_page
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse, ModelInfo, ModelsRequest
@@ -57,13 +58,8 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    items = answer.get("models")
-    if not is_list(items):
-        return Failure("malformed")
-    models = tuple(_model(item, target) for item in items if is_object(item) and text_or_none(item.get("name")))
-    if items and not models:
-        return Failure("malformed")
-    return Done((models, text_or_none(answer.get("next_page_token"))))
+    cursor = text_or_none(answer.get("next_page_token"))
+    return read_page(answer.get("models"), lambda item: _model(item, target), cursor)
 
 
 def read_info(_: ModelRequest, body: object, target: Target) -> Done | Failure:
@@ -71,18 +67,21 @@ def read_info(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    return Done(_model(answer, target)) if text_or_none(answer.get("name")) else Failure("malformed")
+    model = _model(answer, target)
+    return Done(model) if model else Failure("malformed")
 
 
-def _model(item: Mapping[str, Any], target: Target) -> ModelInfo:
+def _model(item: Mapping[str, Any], target: Target) -> ModelInfo | None:
     """A model, with what it can be asked for; what else it has goes by Cohere's own names."""
+    if (name := text_or_none(item.get("name"))) is None:
+        return None
     endpoints, features = item.get("endpoints"), item.get("features")
     known: set[str] = {name for name in features if isinstance(name, str)} if is_list(features) else set()
     for endpoint in endpoints if is_list(endpoints) else ():
         if isinstance(endpoint, str) and endpoint in _FEATURES:
             known.add(_FEATURES[endpoint])
     return ModelInfo(
-        id=text_or_none(item.get("name")) or "",
+        id=name,
         provider=target.provider,
         context_window=count(item.get("context_length")) or None,
         features=frozenset(known) if is_list(endpoints) or is_list(features) else None,

@@ -12,6 +12,7 @@ from unified_llm.providers.gemini.candidate import Candidate, finish_reason, rea
 from unified_llm.providers.gemini.errors import is_error, read_error
 from unified_llm.providers.gemini.grounding import read_citations
 from unified_llm.providers.numbers import count, place, read_vectors
+from unified_llm.providers.reading import read_page
 from unified_llm.providers.shapes import brief, is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import (
@@ -117,13 +118,8 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    listed = answer.get("models", [])
-    if not is_list(listed):
-        return Failure("malformed")
-    models = tuple(_model(each, target) for each in listed if is_object(each) and text_or_none(each.get("name")))
-    if listed and not models:
-        return Failure("malformed")
-    return Done((models, text_or_none(answer.get("nextPageToken"))))
+    cursor = text_or_none(answer.get("nextPageToken"))
+    return read_page(answer.get("models", []), lambda each: _model(each, target), cursor)
 
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
@@ -131,7 +127,8 @@ def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    return Done(_model(answer, target)) if text_or_none(answer.get("name")) else Failure("malformed")
+    model = _model(answer, target)
+    return Done(model) if model else Failure("malformed")
 
 
 def read_count(_: CountRequest, body: object, _target: Target) -> Done | Failure:
@@ -143,12 +140,14 @@ def read_count(_: CountRequest, body: object, _target: Target) -> Done | Failure
     return Failure("malformed") if tokens is None else Done(tokens)
 
 
-def _model(said: Mapping[str, Any], target: Target) -> ModelInfo:
+def _model(said: Mapping[str, Any], target: Target) -> ModelInfo | None:
+    if (name := text_or_none(said.get("name"))) is None:
+        return None
     methods = said.get("supportedGenerationMethods")
     # Of models that answer, it says neither that they call tools nor that they see; of others, that they only embed.
     embeds_only = is_list(methods) and "generateContent" not in methods and any("mbed" in str(each) for each in methods)
     return ModelInfo(
-        id=str(said["name"]).removeprefix("models/"),
+        id=name.removeprefix("models/"),
         provider=target.provider,
         owned_by="google",
         context_window=count(said.get("inputTokenLimit")) or None,

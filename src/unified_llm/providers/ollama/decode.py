@@ -13,6 +13,7 @@ from unified_llm.providers import reading
 from unified_llm.providers.calls import Identifiers
 from unified_llm.providers.numbers import count, read_vectors
 from unified_llm.providers.ollama.errors import read_error
+from unified_llm.providers.reading import read_page
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import (
@@ -133,15 +134,12 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    items = answer.get("models")
-    if not is_list(items):
-        return Failure("malformed")
-    models = [
-        ModelInfo(name, target.provider, features=_features(item.get("capabilities")))
-        for item in items
-        if is_object(item) and (name := text_or_none(item.get("model")) or text_or_none(item.get("name")))
-    ]
-    return Failure("malformed") if items and not models else Done((tuple(models), None))
+    return read_page(answer.get("models"), lambda item: _model(item, target))
+
+
+def _model(item: Mapping[str, Any], target: Target) -> ModelInfo | None:
+    name = text_or_none(item.get("model")) or text_or_none(item.get("name"))
+    return ModelInfo(name, target.provider, features=_features(item.get("capabilities"))) if name else None
 
 
 def read_info(_: ModelRequest, body: object, target: Target) -> Done | Failure:

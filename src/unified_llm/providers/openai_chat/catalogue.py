@@ -9,6 +9,7 @@ from unified_llm.asks import ModelRequest
 from unified_llm.outcome import Done, Failure
 from unified_llm.providers.numbers import count
 from unified_llm.providers.openai_chat.decode import read_answer
+from unified_llm.providers.reading import read_page
 from unified_llm.providers.shapes import is_list, is_object, object_or_empty, text_or_none
 from unified_llm.target import Target
 from unified_llm.types import ModelInfo, ModelsRequest
@@ -47,13 +48,8 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
     if isinstance(answer, Failure):
         return answer
     items = answer["data"] if "data" in answer else answer.get("models")
-    if not is_list(items):
-        return Failure("malformed")
-    models = tuple(_model(item, target.provider) for item in items if is_object(item) and _model_id(item))
-    if items and not models:
-        return Failure("malformed")
     cursor = text_or_none(answer.get("last_id")) if answer.get("has_more") is True else None
-    return Done((models, cursor))
+    return read_page(items, lambda item: _model(item, target.provider), cursor)
 
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
@@ -68,7 +64,8 @@ def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     if isinstance(answer, Failure):
         return answer
     item = answer["data"] if is_object(answer.get("data")) else answer
-    return Done(_model(item, target.provider)) if _model_id(item) else Failure("malformed")
+    model = _model(item, target.provider)
+    return Done(model) if model else Failure("malformed")
 
 
 def _is_bare_list(body: object) -> bool:
@@ -76,18 +73,17 @@ def _is_bare_list(body: object) -> bool:
     return is_list(body) and not (len(body) == 1 and "error" in object_or_empty(body[0]))
 
 
-def _model_id(item: Mapping[str, Any]) -> str | None:
-    return text_or_none(item.get("id")) or text_or_none(item.get("name")) or text_or_none(item.get("model"))
-
-
-def _model(item: Mapping[str, Any], provider: str) -> ModelInfo:
+def _model(item: Mapping[str, Any], provider: str) -> ModelInfo | None:
+    name = text_or_none(item.get("id")) or text_or_none(item.get("name")) or text_or_none(item.get("model"))
+    if name is None:
+        return None
     # OpenRouter and Cerebras keep limits in an object of their own.
     places = (item, object_or_empty(item.get("top_provider")), object_or_empty(item.get("limits")))
     said = set(_said(item))
     features = frozenset(feature for word in said for feature in _FEATURES.get(word, ()))
     parameters = frozenset(word for name in _PARAMETERS for word in _words(item.get(name)))
     return ModelInfo(
-        id=(_model_id(item) or "").removeprefix("models/"),  # Google's own way to write them
+        id=name.removeprefix("models/"),  # Google's own way to write them
         provider=provider,
         owned_by=text_or_none(item.get("owned_by")) or text_or_none(item.get("organization")),
         created=count(item.get("created")) or None,
