@@ -31,7 +31,7 @@ LAYERS = {
         "leftover", "request", "settings", "registry", "journal", "telemetry", "conventions", "stream", "discovery",
         "listing", "errors", "sharing", "foreign",
     ),
-    "surfaces": ("langchain", "llama_index", "chain", "testing", ""),
+    "surfaces": ("langchain", "llama_index", "chain", "options", "testing", ""),
 }  # fmt: skip
 
 # Whom each layer may import, besides itself.

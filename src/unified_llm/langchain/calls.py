@@ -16,8 +16,9 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain.messages import read_messages
-from unified_llm.langchain.names import ALIASES, NOT_SENT, PLAIN, REQUEST_FIELDS, RULES, ToolLike
+from unified_llm.langchain.names import NOT_SENT, PLAIN, REQUEST_FIELDS, ToolLike
 from unified_llm.messages import ResponseFormat, Tool
+from unified_llm.options import named, sort
 from unified_llm.types import LLMRequest
 
 _CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required", "auto": "auto", "none": "none"}
@@ -49,20 +50,12 @@ def read_call(
     Raises:
         ValidationError: A message, a tool or an option cannot be translated.
     """
-    given = {ALIASES.get(name, name): value for name, value in options.items() if value is not None}
-    for name in given:
-        if name in refused and name not in REQUEST_FIELDS:
-            raise ValidationError(f"{name!r} belongs to the constructor of the model and cannot be passed with a call.")
+    given = named(options, refused, REQUEST_FIELDS)
     stop = _stop(stop if stop is not None else given.pop("stop", None))
     tools = tuple(Tool.from_dict(tool_schema(tool)) for tool in given.pop("tools", None) or ())
     choice = tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
     form = response_format(given.pop("response_format", None))
-    body = dict(given.pop("extra_body", None) or {})
-    plain = {name: given.pop(name) for name in tuple(given) if name in PLAIN}
-    limits = {name: given.pop(name) for name in tuple(given) if name in RULES}
-    body.update((name, value) for name, value in given.items() if name not in NOT_SENT)
-    if not tools:
-        plain.pop("parallel_tool_calls", None)
+    plain, limits, body = sort(given, PLAIN, NOT_SENT, tools=bool(tools))
     request = LLMRequest(
         read_messages(messages),
         stop=stop,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from unified_llm import chain
 from unified_llm.config import LLMConfig
 from unified_llm.langchain.errors import translated
-from unified_llm.langchain.names import ALIASES, wrap
+from unified_llm.langchain.names import wrap
+from unified_llm.options import ALIASES
 
 if TYPE_CHECKING:
     from unified_llm.langchain.foreign import ForeignChat

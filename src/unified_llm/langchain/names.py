@@ -5,10 +5,12 @@ What does the work (translation of calls, messages and answers) is imported when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from langchain_core.runnables import Runnable
+
+from unified_llm import options
 
 if TYPE_CHECKING:
     from unified_llm.langchain.foreign import ForeignChat
@@ -25,26 +27,13 @@ ToolLike: TypeAlias = dict[str, Any] | type | Callable[..., Any] | Runnable[Any,
 Schema: TypeAlias = dict[str, Any] | type
 Method: TypeAlias = Literal["function_calling", "json_schema", "json_mode"]
 
-# Other providers' names for the same fields.
-ALIASES: Final[Mapping[str, str]] = {
-    "model_name": "model",
-    "stop_sequences": "stop",
-    "request_timeout": "timeout",
-    "max_completion_tokens": "max_tokens",
-    "chunk_size": "batch_size",
-}
 # Fields of a request that travel under their own name.
-PLAIN: Final = frozenset({
-    "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
-    "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs", "n",
-})  # fmt: skip
-# What the client takes beside the request.
-RULES: Final = frozenset({"deadline", "failover_on", "hedge_after", "timeout"})
+PLAIN: Final = options.PLAIN | {"n"}
 # What LangChain adds for its own use, and what only says how the method is called.
 NOT_SENT: Final = frozenset({"stream", "stream_usage"})
 
 # Every name that a call may set.
-REQUEST_FIELDS: Final = PLAIN | RULES | NOT_SENT | {"stop", "tools", "tool_choice", "response_format", "extra_body"}
+REQUEST_FIELDS: Final = PLAIN | options.FORMED | options.RULES | NOT_SENT
 
 
 def wrap(runnable: Any) -> ForeignChat | None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index.messages import read_messages
-from unified_llm.llama_index.names import ALIASES, NOT_SENT, PLAIN, REQUEST_FIELDS, RULES
+from unified_llm.llama_index.names import NOT_SENT, PLAIN, REQUEST_FIELDS
 from unified_llm.messages import ResponseFormat, Tool
+from unified_llm.options import named, sort
 from unified_llm.types import LLMRequest
 
 if TYPE_CHECKING:
@@ -47,20 +48,12 @@ def read_call(
     Raises:
         ValidationError: A message, a tool or an option cannot be translated.
     """
-    given = {ALIASES.get(name, name): value for name, value in options.items() if value is not None}
-    for name in given:
-        if name in refused and name not in REQUEST_FIELDS:
-            raise ValidationError(f"{name!r} belongs to the constructor of the model and cannot be passed with a call.")
+    given = named(options, refused, REQUEST_FIELDS)
     stop = given.pop("stop", None) or ()
     tools = tuple(_tool(tool) for tool in given.pop("tools", None) or ())
     choice = tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
     form = given.pop("response_format", None)
-    body = dict(given.pop("extra_body", None) or {})
-    plain = {name: given.pop(name) for name in tuple(given) if name in PLAIN}
-    limits = {name: given.pop(name) for name in tuple(given) if name in RULES}
-    body.update((name, value) for name, value in given.items() if name not in NOT_SENT)
-    if not tools:
-        plain.pop("parallel_tool_calls", None)
+    plain, limits, body = sort(given, PLAIN, NOT_SENT, tools=bool(tools))
     request = LLMRequest(
         read_messages(messages),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),

@@ -28,9 +28,10 @@ from unified_llm.llama_index.answers import StreamReader, as_completion, read_re
 from unified_llm.llama_index.calls import read_call
 from unified_llm.llama_index.events import chat_events, completion_events
 from unified_llm.llama_index.metadata import chain_metadata
-from unified_llm.llama_index.names import ALIASES, REQUEST_FIELDS
+from unified_llm.llama_index.names import REQUEST_FIELDS
 from unified_llm.llama_index.structured import StructuredAnswers
 from unified_llm.llama_index.tools import ToolCalling
+from unified_llm.options import ALIASES
 
 if TYPE_CHECKING:
     from unified_llm.llama_index.foreign import ForeignLLM
