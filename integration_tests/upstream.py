@@ -9,16 +9,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from integration_tests import upstream_answers as answers
+from integration_tests.loopback import Loopback
 from integration_tests.upstream_schema import ChatBody, EmbeddingBody, RequestError, parse
 
 KEY = "sk-CANARY-scripted-upstream"
@@ -38,7 +38,7 @@ class Received:
 
 
 @dataclass
-class Upstream:
+class Upstream(Loopback):
     """A running server; use as a context manager.
 
     Attributes:
@@ -58,15 +58,12 @@ class Upstream:
     violations: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        handler = type("BoundHandler", (_Handler,), {"upstream": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        # A short poll, or stopping takes half a second.
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self.serve(_Handler, upstream=self)
         self.identifiers = (f"{number:06d}" for number in itertools.count(1))
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{self.address}/v1"
 
     def count(self, route: str = "") -> int:
         """How many requests arrived for paths that end in ``route``."""
@@ -77,24 +74,6 @@ class Upstream:
         self.status, self.headers, self.delay, self.models = None, {}, 0.0, MODELS
         self.requests.clear()
         self.violations.clear()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128  # a burst of connections must not wait for a retransmitted SYN
-
-    @override
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up in the middle of an answer is no news."""
 
 
 class _AnswerError(Exception):

@@ -7,17 +7,17 @@ answers follows from the request, see ``anthropic_answers``, and so does what it
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
 from integration_tests.fakes import anthropic_answers as answers
 from integration_tests.fakes.anthropic_rules import RefusedError, check
+from integration_tests.loopback import Loopback
 
 KEY = "sk-ant-CANARY-fake"
 VERSIONS = ("2023-06-01", "2026-10-21")
@@ -47,7 +47,7 @@ class Received:
 
 
 @dataclass
-class FakeAnthropic:
+class FakeAnthropic(Loopback):
     """A running server; use as a context manager.
 
     Attributes:
@@ -61,14 +61,7 @@ class FakeAnthropic:
     cached: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        handler = type("BoundHandler", (_Handler,), {"fake": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        self.serve(_Handler, fake=self)
 
     def usage(self, body: Mapping[str, Any]) -> dict[str, int]:
         """A token for each four letters of the prompt: new, given by the cache, or taken by it."""
@@ -81,15 +74,6 @@ class FakeAnthropic:
             "cache_read_input_tokens": len(prefix) // 4 if known else 0,
             "cache_creation_input_tokens": 0 if known else len(prefix) // 4,
         }
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import override
 
 from integration_tests.fakes import gemini_answers as answers
 from integration_tests.fakes.gemini_schema import BODIES, RefusedError, read
+from integration_tests.loopback import Loopback
 
 KEY = "sk-CANARY-fake-gemini"
 _PATH = re.compile(r"/(v1|v1beta)/(models(?:/(?P<model>[\w.\-]+)(?::(?P<method>\w+))?)?)")
@@ -35,7 +35,7 @@ class Received:
 
 
 @dataclass
-class FakeGemini:
+class FakeGemini(Loopback):
     """A running server; use as a context manager.
 
     Attributes:
@@ -47,23 +47,7 @@ class FakeGemini:
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        handler = type("BoundHandler", (_Handler,), {"fake": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.serve(_Handler, fake=self)
 
 
 class _Handler(BaseHTTPRequestHandler):

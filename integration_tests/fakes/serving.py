@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from typing_extensions import override
+
+from integration_tests.loopback import Loopback
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class RefusedError(Exception):
 
 
 @dataclass
-class Fake:
+class Fake(Loopback):
     """A running server; use as a context manager.
 
     Attributes:
@@ -45,9 +46,7 @@ class Fake:
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        handler = type("BoundHandler", (_Handler,), {"fake": self})
-        self._server = _Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self.serve(_Handler, fake=self)
 
     def answer(self, received: Received) -> Any:
         """JSON to answer with, or bytes to send one after another.
@@ -61,27 +60,6 @@ class Fake:
     def stream_type(self) -> str:
         """The content type of bytes."""
         raise NotImplementedError
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    @override
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up in the middle of an answer is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

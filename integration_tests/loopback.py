@@ -1,0 +1,42 @@
+"""A server on 127.0.0.1, for as long as a ``with``: what every scripted upstream and every fake is built upon."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from typing_extensions import override
+
+
+class Loopback:
+    """A server of one's own; ``serve`` once, then use as a context manager."""
+
+    def serve(self, handler: type[BaseHTTPRequestHandler], **known: Any) -> None:
+        """Listen, and answer with that handler, which finds ``known`` as attributes of its own."""
+        self._server = _Server(("127.0.0.1", 0), type("BoundHandler", (handler,), known))
+        # A short poll, or stopping takes half a second.
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def address(self) -> str:
+        """Where it listens, without a path."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # a burst of connections must not wait for a retransmitted SYN
+
+    @override
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up in the middle of an answer is no news."""
