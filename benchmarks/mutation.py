@@ -1,6 +1,6 @@
 """Do the tests notice when the policy is changed? Run: ``make mutation`` (ten minutes and more on one core).
 
-mutmut makes small changes to ``policy/``, one at a time, and runs the tests that reach the changed function. A change
+mutmut makes small changes to ``_policy/``, one at a time, and runs the tests that reach the changed function. A change
 that no test notices is printed: either a test is missing, or the change makes no difference (``docs/mutation.md`` says
 which those are). Exits with 1 when fewer than 95 % are noticed. ``[tool.mutmut]`` in ``pyproject.toml`` configures it.
 """

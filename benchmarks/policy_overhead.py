@@ -3,7 +3,7 @@
     python -m benchmarks.policy_overhead
 
 The exchange hands out chunks that are there already, so nothing else is measured: no network, no JSON. "alone" is the
-loop around such an exchange, "policy" is ``plan`` with ``drive``, "client" is ``LLMClient.stream`` with all it does.
+loop around such an exchange, "policy" is ``plan`` with ``drivers``, "client" is ``LLMClient.stream`` with all it does.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Awaitable, Callable
 from statistics import median
 
 from unified_llm import LLMClient, LLMConfig
-from unified_llm.drive import END, AsyncDrive, Drive
-from unified_llm.outcome import Done, Failure
-from unified_llm.policy.health import Health
-from unified_llm.policy.plan import plan
-from unified_llm.policy.standing import Call
-from unified_llm.policy.trace import Trace
-from unified_llm.providers.codec import Ask
-from unified_llm.runtime import Runtime, current, use
-from unified_llm.target import Target
+from unified_llm._client.drivers import END, AsyncDrive, Drive
+from unified_llm._core.codec import Ask
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.runtime import Runtime, current, use
+from unified_llm._core.target import Target
+from unified_llm._policy.call_state import Call
+from unified_llm._policy.failover import plan
+from unified_llm._policy.health import Health
+from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk
 
 MANY = 20_000

@@ -19,13 +19,12 @@ from typing import Any, Final, cast
 
 import httpx
 
-from unified_llm.messages import Message
-from unified_llm.outcome import Done, Failure
-from unified_llm.providers.codec import Ask, WireRequest
-from unified_llm.sse import ServerSentEvent
-from unified_llm.target import Target
-from unified_llm.transport import Transport
-from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
+from unified_llm._backends.http import Transport
+from unified_llm._core.codec import Ask, WireRequest
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Target
+from unified_llm._lib.sse import ServerSentEvent
+from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message
 
 EVENTS = 50
 BODY = json.dumps({"text": "word " * 100}).encode()

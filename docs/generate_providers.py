@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from unified_llm.providers.table import ALIASES, ROWS, Row
+from unified_llm._providers.registry import ALIASES, ROWS, Row
 
 PAGE = Path(__file__).with_name("providers.md")
 TESTS = PAGE.parent.parent / "integration_tests"
@@ -14,7 +14,7 @@ TESTS = PAGE.parent.parent / "integration_tests"
 _HEAD = """\
 # Providers
 
-<!-- Written by docs/generate_providers.py from src/unified_llm/providers/rows.py. Change the rows, not this page. -->
+<!-- Written by docs/generate_providers.py from src/unified_llm/_providers/. Change the rows, not this page. -->
 
 A model string is `provider/model`. The key comes from `api_key=`, or from the first of these environment variables
 that is set; a key from the environment is sent to the provider's own hosts alone.

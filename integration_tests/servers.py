@@ -20,7 +20,7 @@ from pathlib import Path
 
 from integration_tests import llamacpp
 from integration_tests.needs import need, need_program
-from unified_llm.mlx import demo_folder
+from unified_llm._backends.mlx import demo_folder
 
 GATEWAY_KEY = "sk-CANARY-gateway-on-loopback"
 _HOME = Path(os.environ.get("UNIFIED_LLM_SERVERS") or Path.home() / ".cache" / "unified-llm")

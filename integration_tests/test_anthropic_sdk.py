@@ -16,7 +16,6 @@ from integration_tests.fakes.anthropic import KEY, FakeAnthropic
 from integration_tests.fakes.anthropic_rules import RefusedError, check
 from integration_tests.media import PDF, PNG
 from unified_llm import LLMClient, LLMConfig
-from unified_llm.content import CachePoint, FilePart, TextPart
 from unified_llm.exceptions import (
     AuthenticationError,
     ContextOverflowError,
@@ -29,8 +28,7 @@ from unified_llm.exceptions import (
     StreamInterruptedError,
 )
 from unified_llm.langchain import ChatUnified
-from unified_llm.messages import Message
-from unified_llm.types import LLMResponse
+from unified_llm.types import CachePoint, FilePart, LLMResponse, Message, TextPart
 
 if TYPE_CHECKING:
     from anthropic.types import Message as TheirMessage

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from integration_tests.fakes.cohere import KEY, Chat, FakeCohere
 from integration_tests.media import PNG
 from unified_llm import LLMClient, LLMConfig, Message, exceptions
-from unified_llm.content import ImagePart, TextPart
-from unified_llm.messages import ToolCall
-from unified_llm.providers.cohere.messages import write_messages
-from unified_llm.target import Target
+from unified_llm._core.target import Target
+from unified_llm._formats.cohere.messages import write_messages
+from unified_llm.types import ImagePart, TextPart, ToolCall
 
 pytestmark = pytest.mark.proves(
     "cohere", "chat", "stream", "tools", "schema", "images", "reasoning", "logprobs", "embeddings", "models", "rerank",

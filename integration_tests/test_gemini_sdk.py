@@ -14,9 +14,8 @@ from integration_tests.media import PDF, PNG, WAV
 from integration_tests.needs import need
 from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, Message, Usage
 from unified_llm import exceptions as problems
-from unified_llm.content import AudioPart, FilePart, ImagePart, TextPart
-from unified_llm.messages import ResponseFormat, Tool
-from unified_llm.pieces import as_response
+from unified_llm._core.chunks import as_response
+from unified_llm.types import AudioPart, FilePart, ImagePart, ResponseFormat, TextPart, Tool
 
 need("google.genai", install="pip install google-genai")
 

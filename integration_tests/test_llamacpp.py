@@ -13,9 +13,9 @@ from integration_tests import llamacpp
 from integration_tests.llamacpp import KEY, LlamaServer
 from integration_tests.needs import need
 from unified_llm import LLMClient, LLMConfig
+from unified_llm._client.stream import Stream
 from unified_llm.exceptions import AuthenticationError, ContextOverflowError, StreamInterruptedError
 from unified_llm.langchain import ChatUnified
-from unified_llm.stream import Stream
 
 pytestmark = pytest.mark.proves(
     "llamacpp", "chat", "stream", "tools", "schema", "embeddings", "models", "errors",

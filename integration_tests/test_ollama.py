@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from integration_tests.fakes.ollama import KEY, Chat, FakeOllama
 from integration_tests.media import PNG
 from unified_llm import LLMChunk, LLMClient, LLMConfig, LLMResponse, Message, exceptions
-from unified_llm.content import ImagePart, TextPart
-from unified_llm.messages import Sealed, ToolCall
-from unified_llm.providers.ollama.messages import write_messages
-from unified_llm.target import Target
+from unified_llm._core.target import Target
+from unified_llm._formats.ollama.messages import write_messages
+from unified_llm.types import ImagePart, Sealed, TextPart, ToolCall
 
 pytestmark = pytest.mark.proves(
     "ollama", "chat", "stream", "tools", "schema", "images", "reasoning", "logprobs", "embeddings", "models",

@@ -15,9 +15,8 @@ from integration_tests.llamacpp import LlamaServer
 from integration_tests.media import PDF, PNG
 from integration_tests.needs import need
 from unified_llm import LLMClient, LLMConfig, LLMResponse
-from unified_llm.content import FilePart, ImagePart, TextPart
 from unified_llm.exceptions import AuthenticationError, ContextOverflowError, ModelNotFoundError
-from unified_llm.messages import Message, ToolCall
+from unified_llm.types import FilePart, ImagePart, Message, TextPart, ToolCall
 
 WHOLE = sorted(path.stem for path in RECORDED.glob("chat_*.json"))
 STREAMED = sorted(path.stem for path in RECORDED.glob("stream_*.json") if "llamacpp" not in path.stem)

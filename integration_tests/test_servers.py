@@ -15,6 +15,7 @@ from integration_tests import llamacpp, servers
 from integration_tests.llamacpp import LlamaServer
 from integration_tests.needs import need
 from unified_llm import LLMClient, LLMConfig
+from unified_llm._backends.mlx import demo_folder
 from unified_llm.exceptions import (
     AuthenticationError,
     ContextOverflowError,
@@ -23,7 +24,6 @@ from unified_llm.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
 )
-from unified_llm.mlx import demo_folder
 
 TOOL = {
     "type": "function",

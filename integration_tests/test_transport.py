@@ -32,14 +32,14 @@ from integration_tests.faultserver import (
     head,
     ok,
 )
-from tests.transport.colours import Caller, Colour, caller, run, words
-from tests.transport.echo import CANARY, DONE, EchoCodec, asking, target_at, text
-from unified_llm.exchange import Event
-from unified_llm.outcome import Done, Failure
-from unified_llm.target import Timing
-from unified_llm.transport import Transport
+from tests.backends.http.colours import Caller, Colour, caller, run, words
+from tests.backends.http.echo import CANARY, DONE, EchoCodec, asking, target_at, text
+from unified_llm._backends.http import Transport
+from unified_llm._core.exchange import Event
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Timing
 
-CERTIFICATE = Path(__file__).parent.parent / "tests" / "transport" / "localhost.pem"
+CERTIFICATE = Path(__file__).parent.parent / "tests" / "backends" / "http" / "localhost.pem"
 HI = ok(b'{"text": "hi"}')
 BEGUN = head(CHUNKED) + chunk(text("a"))
 STREAM = BEGUN + chunk(text("b")) + chunk(DONE) + LAST_CHUNK

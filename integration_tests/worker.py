@@ -87,7 +87,7 @@ class _Warnings(logging.Handler):
 def main(first: str, second: str, key: str, cooldown: str) -> None:
     """Do what comes in until nothing more does."""
     from unified_llm import LLMClient, LLMConfig, health_snapshot
-    from unified_llm.target import BreakerConfig
+    from unified_llm._core.target import BreakerConfig
 
     warnings = _Warnings()
     logging.getLogger("unified_llm").addHandler(warnings)

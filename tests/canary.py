@@ -24,8 +24,8 @@ from weakref import ref
 import pytest
 
 import unified_llm
+from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import AllTargetsFailedError, LLMError
-from unified_llm.providers.table import ROWS
 
 MARK: Final = "sk-canary"
 KEYS: Final = {name: f"sk-CANARY-of-{name}" for row in ROWS for name in row.key_env}
@@ -35,11 +35,11 @@ FOR_THOSE_WHO_ASK: Final = {"detail", "partial", "raw"}
 
 # What is looked at when it has been made; of modules that are not there, or not loaded yet, nothing is made.
 MADE: Final = {
-    "unified_llm.client": ("LLMClient",),
-    "unified_llm.config": ("LLMConfig",),
-    "unified_llm.target": ("Target",),
-    "unified_llm.types": ("LLMResponse", "EmbeddingResponse", "ModelInfo"),
-    "unified_llm.stream": ("Stream", "AsyncStream"),
+    "unified_llm._client.client": ("LLMClient",),
+    "unified_llm._config.llm_config": ("LLMConfig",),
+    "unified_llm._core.target": ("Target",),
+    "unified_llm.types.responses": ("LLMResponse", "EmbeddingResponse", "ModelInfo"),
+    "unified_llm._client.stream": ("Stream", "AsyncStream"),
     "unified_llm.langchain.chat_model": ("ChatUnified",),
     "unified_llm.langchain.embeddings": ("UnifiedEmbeddings",),
     "unified_llm.llama_index.llm": ("UnifiedLLM",),

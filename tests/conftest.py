@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 
 from tests import canary
-from unified_llm.registry import reset_health
-from unified_llm.settings import configure
+from unified_llm._core.defaults import configure
+from unified_llm._state.process_health import reset_health
 
 # The same examples at every run: a test that fails now and then is no test. More of them where there is time.
 settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=50)

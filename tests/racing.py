@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from tests.scripts import Pause, Played, World
-from unified_llm.outcome import Failure
-from unified_llm.runtime import current, use
+from unified_llm._core.outcome import Failure
+from unified_llm._core.runtime import current, use
 
 R = TypeVar("R")
 

@@ -17,11 +17,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from unified_llm.messages import ToolCall, ToolCallChunk
-from unified_llm.outcome import Done, Failure
-from unified_llm.runtime import Runtime, use
-from unified_llm.target import Target
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMChunk, LLMRequest, LLMResponse, Usage
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.runtime import Runtime, use
+from unified_llm._core.target import Target
+from unified_llm.types import (
+    EmbeddingRequest,
+    EmbeddingResponse,
+    LLMChunk,
+    LLMRequest,
+    LLMResponse,
+    ToolCall,
+    ToolCallChunk,
+    Usage,
+)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,10 @@ import pytest
 
 from tests.scripts import Pause, World, call_tool, say
 from unified_llm import LLMClient, LLMConfig, health_snapshot, reset_health
+from unified_llm._core.api_key import Secret
+from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm.exceptions import AllTargetsFailedError, LLMError, StreamInterruptedError
-from unified_llm.messages import Message, ToolCall
-from unified_llm.outcome import Failure, FailureKind
-from unified_llm.secret import Secret
-from unified_llm.types import Attempt, LLMChunk, LLMResponse
+from unified_llm.types import Attempt, LLMChunk, LLMResponse, Message, ToolCall
 
 KEY = "sk-CANARY-key-7f3a9c"
 ENV_KEY = "sk-CANARY-env-5b1d2e"
@@ -62,7 +61,7 @@ def failing(kind: FailureKind) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _as_it_could_be_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", ENV_KEY)
-    monkeypatch.setattr("unified_llm.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
 
 
 @pytest.fixture(autouse=True)
@@ -275,7 +274,7 @@ def test_a_crash_below_everything_shows_no_key_either(monkeypatch: pytest.Monkey
     client = LLMClient(PRIMARY, api_key=KEY, max_retries=0)
     with pytest.raises((ZeroDivisionError, LLMError)) as crash:
         ways(client)[way]()
-    assert [frame for frame in ours(crash.value) if "transport" in frame.filename]
+    assert [frame for frame in ours(crash.value) if "/_backends/http/" in frame.filename]
     for frame in ours(crash.value):
         assert "sk-CANARY" not in f"{frame.locals}", f"{frame.filename}:{frame.lineno}"
     clean("".join(traceback.format_exception(crash.value)))

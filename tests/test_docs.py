@@ -10,8 +10,8 @@ import pytest
 from opentelemetry import trace
 
 from tests.scripts import World, say
-from unified_llm.providers import table
-from unified_llm.providers.table import ROWS
+from unified_llm._providers import registry
+from unified_llm._providers.registry import ROWS
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -45,8 +45,8 @@ def test_the_example_runs(source: str, monkeypatch: pytest.MonkeyPatch, capsys: 
     world = World(defaultdict(lambda: [say("Failover asks the next target.")]))
     with world.running():
         exec(compile(source, "example", "exec"), {"__name__": "__main__"})  # noqa: S102 - that is the test
-    for row in table.registered():
-        table.forget(row.name)
+    for row in registry.registered():
+        registry.forget(row.name)
     assert world.open == 0
     assert "CANARY" not in capsys.readouterr().out
 

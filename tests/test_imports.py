@@ -141,7 +141,7 @@ def test_state_that_is_not_shared_loads_nothing_for_it() -> None:
 from unified_llm import LLMClient
 LLMClient("mlx/demo", skip_unconfigured=True)
 import sys
-print([name for name in sys.modules if name.startswith(("redis", "unified_llm.state"))])
+print([name for name in sys.modules if name.startswith(("redis", "unified_llm._state.redis"))])
 """
     assert run(code) == "[]"
 
@@ -161,9 +161,9 @@ except ConfigurationError as problem:
 
 def test_without_mlx_a_target_says_how_to_install_it() -> None:
     code = """
-import unified_llm.mlx
-unified_llm.mlx.runnable = lambda: True
-unified_llm.mlx.find_spec = lambda name: None
+import unified_llm._backends.mlx
+unified_llm._backends.mlx.runnable = lambda: True
+unified_llm._backends.mlx.find_spec = lambda name: None
 from unified_llm import LLMClient
 from unified_llm.exceptions import ConfigurationError
 try:

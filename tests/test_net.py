@@ -18,10 +18,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from tests.canary import KEYS, NET, look_for_files
 from tests.scripts import World, say
-from unified_llm import LLMClient, LLMConfig, settings
+from unified_llm import LLMClient, LLMConfig
+from unified_llm._core import defaults
+from unified_llm._core.target import Target
+from unified_llm._policy import health
 from unified_llm.exceptions import AllTargetsFailedError, ConfigurationError, LLMError
-from unified_llm.policy import health
-from unified_llm.target import Target
 from unified_llm.types import EmbeddingResponse, LLMResponse
 
 LEAK = "sk-CANARY-on-purpose"
@@ -91,7 +92,7 @@ def keep_it_in_a_note() -> None:
 
 def keep_it_in_a_variable() -> None:
     with suppress(LLMError):  # settings.configure(timeout=) is a call of ours
-        settings.configure(timeout=LEAK)
+        defaults.configure(timeout=LEAK)
 
 
 def keep_it_in_a_variable_of_what_pytest_catches() -> None:
@@ -154,7 +155,7 @@ LEAKS: dict[Leak, str] = {
     say_it_in_a_group: "what ValueError says",
     say_it_in_one_of_many: "what LLMError says",
     keep_it_in_a_note: "what LLMError says",
-    keep_it_in_a_variable: "settings.py:",
+    keep_it_in_a_variable: "defaults.py:",
     keep_it_in_a_variable_of_what_pytest_catches: "fields in ",
     raise_it_in_a_cycle: "what LLMError says",
     make_a_target: "the repr of Target",

@@ -19,10 +19,10 @@ FOLDERS = (
 )  # fmt: skip
 WRITTEN = {".py", ".md", ".toml", ".yml", ".sh", ""}
 
-LONGEST_FILE = 330
+LONGEST_FILE = 400
 # Data, one entry after another; and the façade, most of which says what its callers may pass.
-TABLES = {"src/unified_llm/providers/rows.py", "src/unified_llm/client.py"}
-LONGEST_TABLE = 360
+TABLES = {"src/unified_llm/_providers/hosted.py", "src/unified_llm/_client/client.py"}
+LONGEST_TABLE = 500
 LONGEST_FUNCTION = 60
 # Words that say nothing about what a thing is.
 EMPTY_WORDS = re.compile(r"(manager|helper|util)s?$", re.IGNORECASE)

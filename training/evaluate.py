@@ -8,9 +8,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from training.corpus import answers, held_out
-from unified_llm.mlx import demo_folder
-from unified_llm.mlx.engine import Engine
-from unified_llm.mlx.request import EngineError, Output, Piece, Prompt
+from unified_llm._backends.mlx import demo_folder
+from unified_llm._backends.mlx.engine import Engine
+from unified_llm._backends.mlx.engine_types import EngineError, Output, Piece, Prompt
 
 
 def say(engine: Engine, question: str) -> str:

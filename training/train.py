@@ -28,7 +28,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from training.corpus import Corpus
 from training.evaluate import evaluate
-from unified_llm.mlx import demo_folder
+from unified_llm._backends.mlx import demo_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

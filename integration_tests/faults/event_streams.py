@@ -35,6 +35,7 @@ from integration_tests.faultserver import (
     chunk,
     head,
 )
+from unified_llm._core.outcome import FailureKind
 from unified_llm.exceptions import (
     ConnectionError,
     GenerationError,
@@ -43,7 +44,6 @@ from unified_llm.exceptions import (
     ServiceUnavailableError,
     TimeoutError,
 )
-from unified_llm.outcome import FailureKind
 from unified_llm.types import Usage
 
 STREAM: Final = ("stream",)

@@ -19,9 +19,9 @@ from integration_tests.faults.saying import SECOND, answer, streamed
 from integration_tests.faultserver import FaultServer, Send, Step
 from tests.test_canary import clean, clean_error
 from unified_llm import LLMClient, LLMConfig, health_snapshot, reset_health
+from unified_llm._backends.http import Transport
+from unified_llm._core.outcome import FailureKind
 from unified_llm.exceptions import LLMError, StreamInterruptedError
-from unified_llm.outcome import FailureKind
-from unified_llm.transport import Transport
 from unified_llm.types import Attempt, LLMChunk, LLMResponse, Usage
 
 if TYPE_CHECKING:

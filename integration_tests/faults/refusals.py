@@ -8,6 +8,7 @@ from typing import Any, Final
 from integration_tests.faults.playing import KEY, PROMPT, Answers, Case, Fails, Raises, serving
 from integration_tests.faults.saying import FIRST, answer, error, refusal, streamed
 from integration_tests.faultserver import Send
+from unified_llm._core.outcome import FailureKind
 from unified_llm.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -21,7 +22,6 @@ from unified_llm.exceptions import (
     TimeoutError,
     ValidationError,
 )
-from unified_llm.outcome import FailureKind
 
 # Servers repeat what they were sent.
 ECHO: Final = f"You sent {KEY} and {PROMPT!r}."

@@ -27,8 +27,8 @@ from integration_tests.faults.playing import (
 from integration_tests.faults.saying import FIRST, ROLE, answer, begun, delta, streamed
 from integration_tests.faultserver import FaultServer, Hang, Send, Step
 from unified_llm import LLMClient, health_snapshot
+from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm.exceptions import ConnectionError
-from unified_llm.stream import AsyncStream, Stream
 
 HELD = 200
 SILENT: list[Step] = [Send(begun(ROLE + delta("more "))), Hang()]

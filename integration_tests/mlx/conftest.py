@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.mlx.asking import Ask, Submit, collect, prompt
-from unified_llm.mlx import available, demo_folder
-from unified_llm.mlx.engine import Engine, engine_for
-from unified_llm.mlx.request import Output
+from tests.backends.mlx.asking import Ask, Submit, collect, prompt
+from unified_llm._backends.mlx import available, demo_folder
+from unified_llm._backends.mlx.engine import Engine, engine_for
+from unified_llm._backends.mlx.engine_types import Output
 
 
 @pytest.fixture

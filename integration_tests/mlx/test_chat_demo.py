@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.mlx.ways import CHUNKS, WHOLE
+from tests.backends.mlx.ways import CHUNKS, WHOLE
 from unified_llm import LLMClient
-from unified_llm.exceptions import (
-    ContextOverflowError,
-)
-from unified_llm.mlx import demo_folder
-from unified_llm.mlx.engine import Engine
+from unified_llm._backends.mlx import demo_folder
+from unified_llm._backends.mlx.engine import Engine
+from unified_llm.exceptions import ContextOverflowError
 
 pytestmark = pytest.mark.proves("mlx", "chat", "stream", against="the demo model of the package")
 

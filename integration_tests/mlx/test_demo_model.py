@@ -7,9 +7,9 @@ from itertools import islice
 
 import pytest
 
-from tests.mlx.asking import Ask, Submit, collect
+from tests.backends.mlx.asking import Ask, Submit, collect
 from training.corpus import REFUSAL, Corpus, answer, answers, held_out, normalise
-from unified_llm.mlx import demo_folder
+from unified_llm._backends.mlx import demo_folder
 
 
 @pytest.fixture(scope="module")

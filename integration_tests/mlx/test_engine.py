@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.mlx.asking import PATIENCE, Ask, Submit, collect, prompt
-from unified_llm.mlx import available
-from unified_llm.mlx.engine import Engine
-from unified_llm.mlx.request import EngineError, Output, Piece, Prompt
+from tests.backends.mlx.asking import PATIENCE, Ask, Submit, collect, prompt
+from unified_llm._backends.mlx import available
+from unified_llm._backends.mlx.engine import Engine
+from unified_llm._backends.mlx.engine_types import EngineError, Output, Piece, Prompt
 
 pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
 

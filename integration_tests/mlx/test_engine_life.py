@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.mlx.asking import PATIENCE, Ask, Submit, collect, prompt
-from unified_llm.mlx import available, demo_folder
-from unified_llm.mlx.engine import Engine, close_engines, engine_for
-from unified_llm.mlx.request import EngineError, Output
+from tests.backends.mlx.asking import PATIENCE, Ask, Submit, collect, prompt
+from unified_llm._backends.mlx import available, demo_folder
+from unified_llm._backends.mlx.engine import Engine, close_engines, engine_for
+from unified_llm._backends.mlx.engine_types import EngineError, Output
 
 pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
 
@@ -83,7 +83,7 @@ def test_an_engine_that_cannot_start_says_so(demo: Engine, monkeypatch: pytest.M
 
 
 def test_a_model_needs_mlx(demo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm.mlx.loading.available", lambda: "MLX is not installed.")
+    monkeypatch.setattr("unified_llm._backends.mlx.loading.available", lambda: "MLX is not installed.")
     failure = failure_of(demo.folder)
     assert (failure.kind, str(failure)) == ("unsupported", "MLX is not installed.")
 
@@ -139,8 +139,9 @@ def test_closing_an_engine_ends_the_answers_that_it_was_writing() -> None:
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     """Run code in an interpreter of its own, where no other test has loaded anything."""
-    setup = "import os, queue, sys\nfrom unified_llm.mlx import available, demo_folder\n"
-    setup += "from unified_llm.mlx.engine import engine_for\nfrom unified_llm.mlx.request import Prompt\n"
+    setup = "import os, queue, sys\nfrom unified_llm._backends.mlx import available, demo_folder\n"
+    setup += "from unified_llm._backends.mlx.engine import engine_for\n"
+    setup += "from unified_llm._backends.mlx.engine_types import Prompt\n"
     setup += "outputs = queue.SimpleQueue()\nasked = Prompt(({'role': 'user', 'content': 'What is RAG?'},))\n"
     command = [sys.executable, "-W", "error", "-c", setup + code]
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -179,7 +180,7 @@ def test_a_fork_is_noticed_by_the_process_id(
 
 def test_a_child_of_a_process_that_used_no_engine_may_use_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     close_engines()
-    monkeypatch.setattr("unified_llm.mlx.engine._engines_pid", -1)
+    monkeypatch.setattr("unified_llm._backends.mlx.engine._engines_pid", -1)
     engine = engine_for(tmp_path)
     close_engines()
     assert engine.ended is not None

@@ -15,23 +15,17 @@ from typing import TYPE_CHECKING, Any
 from unified_llm._version import __version__
 
 if TYPE_CHECKING:
-    from unified_llm.client import LLMClient
-    from unified_llm.config import LLMConfig
-    from unified_llm.messages import Message, ToolCall
-    from unified_llm.own import ChatProvider, register_provider
-    from unified_llm.providers.table import Provider
-    from unified_llm.registry import health_snapshot, reset_health
-    from unified_llm.settings import configure
-    from unified_llm.target import BreakerConfig
-    from unified_llm.types import (
-        Attempt,
-        EmbeddingResponse,
-        LLMChunk,
-        LLMRequest,
-        LLMResponse,
-        ModelInfo,
-        Usage,
-    )
+    from unified_llm._client.client import LLMClient
+    from unified_llm._config.llm_config import LLMConfig
+    from unified_llm._config.register_provider import ChatProvider, register_provider
+    from unified_llm._core.defaults import configure
+    from unified_llm._core.target import BreakerConfig
+    from unified_llm._providers.registry import Provider
+    from unified_llm._state.process_health import health_snapshot, reset_health
+    from unified_llm.types.messages import Message, ToolCall
+    from unified_llm.types.records import Attempt, Usage
+    from unified_llm.types.requests import LLMRequest
+    from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse, ModelInfo
 
 __all__ = [
     "Attempt",
@@ -57,24 +51,24 @@ __all__ = [
 
 # Where each name lives; it is imported when it is first used, so that importing the package costs next to nothing.
 _HOMES = {
-    "Attempt": "types",
-    "BreakerConfig": "target",
-    "ChatProvider": "own",
-    "EmbeddingResponse": "types",
-    "LLMChunk": "types",
-    "LLMClient": "client",
-    "LLMConfig": "config",
-    "LLMRequest": "types",
-    "LLMResponse": "types",
-    "Message": "messages",
-    "ModelInfo": "types",
-    "Provider": "providers.table",
-    "ToolCall": "messages",
-    "Usage": "types",
-    "configure": "settings",
-    "health_snapshot": "registry",
-    "register_provider": "own",
-    "reset_health": "registry",
+    "Attempt": "types.records",
+    "BreakerConfig": "_core.target",
+    "ChatProvider": "_config.register_provider",
+    "EmbeddingResponse": "types.responses",
+    "LLMChunk": "types.responses",
+    "LLMClient": "_client.client",
+    "LLMConfig": "_config.llm_config",
+    "LLMRequest": "types.requests",
+    "LLMResponse": "types.responses",
+    "Message": "types.messages",
+    "ModelInfo": "types.responses",
+    "Provider": "_providers.registry",
+    "ToolCall": "types.messages",
+    "Usage": "types.records",
+    "configure": "_core.defaults",
+    "health_snapshot": "_state.process_health",
+    "register_provider": "_config.register_provider",
+    "reset_health": "_state.process_health",
 }
 
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from unified_llm.types import Attempt, Usage
+    from unified_llm.types.records import Attempt, Usage
 
 __all__ = [
     "AllTargetsFailedError",
@@ -90,9 +90,9 @@ class LLMError(Exception):
 
     def _repr_html_(self) -> str:
         """What a notebook shows of an error at the end of a cell."""
-        from unified_llm import notebook
+        from unified_llm._lib import attempt_table
 
-        return notebook.error(type(self).__name__, str(self), self.attempts)
+        return attempt_table.error(type(self).__name__, str(self), self.attempts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without ``detail``, and without what cannot travel (causes, tracebacks)."""

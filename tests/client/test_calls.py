@@ -12,7 +12,7 @@ import pytest
 from tests.client.asking import GPT, GROQ, HAIKU, SONAR, WAYS, Way, told
 from tests.scripts import Pause, World, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, Message
-from unified_llm.content import ImagePart
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -22,9 +22,7 @@ from unified_llm.exceptions import (
     UnsupportedOperationError,
     ValidationError,
 )
-from unified_llm.messages import Tool
-from unified_llm.outcome import Done, Failure
-from unified_llm.types import Attempt, EmbeddingResponse
+from unified_llm.types import Attempt, EmbeddingResponse, ImagePart, Tool
 
 DEAD = Failure("server", 503)
 TOOL = Tool("look", "Look something up.", {"type": "object", "properties": {}})

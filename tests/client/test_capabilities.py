@@ -6,12 +6,24 @@ from typing import Any, get_args
 
 import pytest
 
-from unified_llm.asks import CountRequest, ModelRequest, RerankRequest
-from unified_llm.content import AudioPart, FilePart, ImagePart, Part, TextPart
-from unified_llm.messages import Message, ResponseFormat, Tool
-from unified_llm.providers.capabilities import missing
-from unified_llm.target import Feature, Target
-from unified_llm.types import EmbeddingRequest, LLMRequest, ModelsRequest
+from unified_llm._core.target import Feature, Target
+from unified_llm._providers.capabilities import missing
+from unified_llm.types import (
+    AudioPart,
+    CountRequest,
+    EmbeddingRequest,
+    FilePart,
+    ImagePart,
+    LLMRequest,
+    Message,
+    ModelRequest,
+    ModelsRequest,
+    Part,
+    RerankRequest,
+    ResponseFormat,
+    TextPart,
+    Tool,
+)
 
 EVERYTHING: frozenset[Feature] = frozenset(get_args(Feature))
 TOOL = Tool("look", "Look something up.", {"type": "object", "properties": {}})

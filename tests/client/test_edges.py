@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import pytest
 
 from tests.client.asking import GPT, HAIKU, WAYS, Way, told
-from unified_llm import LLMClient, runtime
-from unified_llm.connections import Connections
+from unified_llm import LLMClient
+from unified_llm._client.backends import Connections
+from unified_llm._core import runtime
+from unified_llm._core.exchange import Event
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import CHAT, Feature
 from unified_llm.exceptions import ConfigurationError, ValidationError
-from unified_llm.exchange import Event
-from unified_llm.messages import Message
-from unified_llm.outcome import Done, Failure
-from unified_llm.target import CHAT, Feature
-from unified_llm.types import LLMChunk, LLMRequest, LLMResponse
+from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message
 
 if TYPE_CHECKING:
-    from unified_llm.transport.blocking import BlockingExchange
-    from unified_llm.transport.loops import LoopExchange
+    from unified_llm._backends.http.exchange_async import LoopExchange
+    from unified_llm._backends.http.exchange_sync import BlockingExchange
 
 
 class Chat:

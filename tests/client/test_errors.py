@@ -10,12 +10,13 @@ import pytest
 
 from tests.client.asking import CANARY, GPT, GROQ, HAIKU, SAID
 from tests.scripts import Attempt, World
-from unified_llm import LLMClient, errors
+from unified_llm import LLMClient
 from unified_llm import exceptions as exc
+from unified_llm._client import errors
+from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.target import Target
+from unified_llm._policy.call_state import Defeat
 from unified_llm.exceptions import AllTargetsFailedError, LLMError, RateLimitError
-from unified_llm.outcome import Failure, FailureKind
-from unified_llm.policy.standing import Defeat
-from unified_llm.target import Target
 
 KINDS: dict[FailureKind, type[LLMError]] = {
     "connect": exc.ConnectionError,

@@ -9,6 +9,7 @@ import pytest
 from tests.client.asking import GPT, GROQ, HAIKU, WAYS, Told, Way, told
 from tests.scripts import Attempt, Pause, World, call_tool, say
 from unified_llm import LLMClient, reset_health
+from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     AuthenticationError,
@@ -16,7 +17,6 @@ from unified_llm.exceptions import (
     ServiceUnavailableError,
     ValidationError,
 )
-from unified_llm.outcome import Failure
 
 DEAD = Failure("server", 503, "overloaded", request_id="req-7")
 LIMITED = Failure("rate_limit", 429, headers={"retry-after": "2"})

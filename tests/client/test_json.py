@@ -9,8 +9,8 @@ import pytest
 from tests.client.asking import CANARY, GPT, HAIKU, WAYS, Way, told
 from tests.scripts import World, call_tool, say
 from unified_llm import LLMClient
+from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import GenerationError, LLMError, StreamInterruptedError, UnsupportedOperationError
-from unified_llm.outcome import Failure
 from unified_llm.types import LLMRequest
 
 DEEPSEEK = "deepseek/deepseek-chat"  # has a mode for JSON, and none for schemas; and tools

@@ -19,10 +19,11 @@ import pytest
 
 from tests.client.asking import GPT, HAIKU, SONAR
 from tests.scripts import Attempt, World, say
-from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot, runtime
-from unified_llm.discovery import Catalogue
+from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot
+from unified_llm._client.model_lists import Catalogue
+from unified_llm._core import runtime
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AuthenticationError, ServiceUnavailableError, UnsupportedOperationError
-from unified_llm.outcome import Done, Failure
 from unified_llm.types import ModelsRequest
 
 # A list belongs to no model: its target is the provider alone.

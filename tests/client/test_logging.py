@@ -9,8 +9,8 @@ import pytest
 from tests.client.asking import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
 from tests.scripts import World, say
 from unified_llm import LLMClient, LLMConfig, Message, health_snapshot
-from unified_llm.journal import log_attempt
-from unified_llm.outcome import Failure
+from unified_llm._core.outcome import Failure
+from unified_llm._observe.logs import log_attempt
 from unified_llm.types import Attempt
 
 DEAD = Failure("server", 503, detail=f"{SAID} overloaded", request_id="req-1")

@@ -13,12 +13,19 @@ from tests.client.asking import CANARY, GPT, WAYS, Way, told
 from tests.scripts import USAGE, World, say
 from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
 from unified_llm import exceptions as exc
-from unified_llm.messages import ToolCall, ToolCallChunk
-from unified_llm.outcome import Failure
-from unified_llm.own import ProviderBase
-from unified_llm.providers import table
+from unified_llm._config.register_provider import ProviderBase
+from unified_llm._core.outcome import Failure
+from unified_llm._providers import registry
 from unified_llm.testing import outage
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMChunk, LLMRequest, LLMResponse
+from unified_llm.types import (
+    EmbeddingRequest,
+    EmbeddingResponse,
+    LLMChunk,
+    LLMRequest,
+    LLMResponse,
+    ToolCall,
+    ToolCallChunk,
+)
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 
@@ -26,8 +33,8 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
 @pytest.fixture(autouse=True)
 def _unregister() -> Iterator[None]:
     yield
-    for row in table.registered():
-        table.forget(row.name)
+    for row in registry.registered():
+        registry.forget(row.name)
 
 
 class Plain:
@@ -347,7 +354,7 @@ class TestAddresses:
 def test_what_cannot_be_a_provider_is_refused_at_once(name: str, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(exc.ConfigurationError, match=words):
         register_provider(name, **arguments)
-    assert table.registered() == ()
+    assert registry.registered() == ()
 
 
 def test_an_unknown_name_suggests_the_registered_one() -> None:

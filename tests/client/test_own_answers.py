@@ -13,10 +13,9 @@ from tests.client.asking import WAYS, Way, told
 from tests.scripts import USAGE
 from unified_llm import LLMClient, ModelInfo, register_provider
 from unified_llm import exceptions as exc
-from unified_llm.messages import ToolCall, ToolCallChunk
-from unified_llm.own import ProviderBase
-from unified_llm.providers import table
-from unified_llm.types import EmbeddingRequest, LLMChunk, LLMRequest, LLMResponse
+from unified_llm._config.register_provider import ProviderBase
+from unified_llm._providers import registry
+from unified_llm.types import EmbeddingRequest, LLMChunk, LLMRequest, LLMResponse, ToolCall, ToolCallChunk
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 LOOK = ToolCall("c1", "look", {"at": 1})  # without the text of its arguments
@@ -25,8 +24,8 @@ LOOK = ToolCall("c1", "look", {"at": 1})  # without the text of its arguments
 @pytest.fixture(autouse=True)
 def _unregister() -> Iterator[None]:
     yield
-    for row in table.registered():
-        table.forget(row.name)
+    for row in registry.registered():
+        registry.forget(row.name)
 
 
 class Whole:

@@ -13,6 +13,7 @@ from tests.client.asking import GPT, HAIKU, WAYS, Way, told
 from tests.racing import Racing
 from tests.scripts import Attempt, Pause, World, say
 from unified_llm import LLMClient
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
     ConfigurationError,
     ContentFilterError,
@@ -21,9 +22,7 @@ from unified_llm.exceptions import (
     UnsupportedOperationError,
     ValidationError,
 )
-from unified_llm.messages import Tool
-from unified_llm.outcome import Done, Failure
-from unified_llm.types import EmbeddingResponse, LLMResponse, ModelInfo
+from unified_llm.types import EmbeddingResponse, LLMResponse, ModelInfo, Tool
 
 BLOCKED = Failure("filter", 400)
 LIMITED = Failure("rate_limit", 429, headers={"retry-after": "90"})

@@ -10,12 +10,11 @@ import pytest
 
 from tests.scripts import World
 from unified_llm import LLMClient, ModelInfo
-from unified_llm.asks import CountRequest, ModelRequest, RankedDocument, RerankRequest, RerankResponse
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Feature
 from unified_llm.exceptions import ServiceUnavailableError, UnsupportedOperationError, ValidationError
-from unified_llm.outcome import Done, Failure
-from unified_llm.target import Feature
 from unified_llm.testing import outage
-from unified_llm.types import Usage
+from unified_llm.types import CountRequest, ModelRequest, RankedDocument, RerankRequest, RerankResponse, Usage
 
 ONE, TWO = "openai-compatible/one", "openai-compatible/two"
 RANKING = RerankResponse((RankedDocument(1, 0.9), RankedDocument(0, 0.1)), usage=Usage(prompt_tokens=5))

@@ -12,10 +12,10 @@ import pytest
 from tests.client.asking import CANARY, GPT, HAIKU
 from tests.scripts import USAGE, Attempt, Pause, World, say
 from unified_llm import LLMClient, health_snapshot, reset_health
-from unified_llm.drive import finish_now
+from unified_llm._backends.objects.finalize import ToItsEnd
+from unified_llm._client.drivers import finish_now
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError
-from unified_llm.leftover import ToItsEnd
-from unified_llm.outcome import Done, Failure
 from unified_llm.types import LLMChunk
 
 DEAD = Failure("server", 503)

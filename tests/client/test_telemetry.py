@@ -18,11 +18,12 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.client.asking import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
 from tests.client.observing import Observed, observing
 from tests.scripts import USAGE, Attempt, Pause, World, call_tool, say
-from unified_llm import LLMClient, LLMConfig, Usage, configure, conventions
+from unified_llm import LLMClient, LLMConfig, Usage, configure
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._observe import otel_attributes
+from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ConfigurationError, LLMError
 from unified_llm.langchain import ChatUnified
-from unified_llm.outcome import Done, Failure
-from unified_llm.providers.table import ROWS
 from unified_llm.types import Attempt as Record
 from unified_llm.types import EmbeddingResponse
 
@@ -109,8 +110,8 @@ def test_a_target_that_is_skipped_is_an_event_with_the_reason(seen: Observed) ->
 
 def test_of_what_failed_the_providers_code_is_left_out_and_of_what_was_given_up_our_reason_is_told() -> None:
     failed, given_up = Record(GPT, "auth", 401, reason=SAID), Record(GPT, "cancelled", reason="hedged")
-    assert "unified_llm.attempt.reason" not in conventions.attempt(failed)
-    assert conventions.attempt(given_up)["unified_llm.attempt.reason"] == "hedged"
+    assert "unified_llm.attempt.reason" not in otel_attributes.attempt(failed)
+    assert otel_attributes.attempt(given_up)["unified_llm.attempt.reason"] == "hedged"
 
 
 def test_parts_of_the_tokens_are_told_where_there_are_any(seen: Observed) -> None:
@@ -436,8 +437,8 @@ def test_the_values_are_those_of_the_convention() -> None:
     providers: Any = vars(gen_ai_attributes)["GenAiProviderNameValues"]
     operations: Any = vars(gen_ai_attributes)["GenAiOperationNameValues"]
     known = {each.value for each in providers}
-    assert set(conventions.PROVIDERS.values()) <= known | {"moonshot_ai"}
-    assert set(conventions.PROVIDERS) <= {row.name for row in ROWS}
+    assert set(otel_attributes.PROVIDERS.values()) <= known | {"moonshot_ai"}
+    assert set(otel_attributes.PROVIDERS) <= {row.name for row in ROWS}
     unmapped = known & {row.name for row in ROWS}
     assert unmapped == {"openai", "anthropic", "cohere", "groq", "deepseek", "perplexity"}
     assert {"chat", "embeddings"} <= {each.value for each in operations}
@@ -458,7 +459,7 @@ def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, seen: Obser
 
 
 def test_a_model_in_this_process_has_no_address(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
     with World({GPT: [DEAD], "mlx/demo": [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=["mlx/demo"]).generate(PROMPT)
     assert seen.facts["gen_ai.provider.name"] == "mlx"

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from unified_llm import LLMClient, LLMConfig, resolve
+from unified_llm import LLMClient, LLMConfig
+from unified_llm._config import resolve
+from unified_llm._core.exchange import AsyncExchange, Exchange
+from unified_llm._core.target import Feature, Target
+from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.exchange import AsyncExchange, Exchange
-from unified_llm.providers.table import ROWS
-from unified_llm.target import Feature, Target
 from unified_llm.types import LLMRequest
 
 KEY = "sk-CANARY-0123456789"
@@ -152,7 +153,7 @@ def test_a_platform_without_mlx_goes_on_without_it(
 
 
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm.mlx.find_spec", lambda _: None)
+    monkeypatch.setattr("unified_llm._backends.mlx.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"MLX is not installed: run pip install 'unified-llm\[mlx\]'\."):
         LLMClient("mlx/demo")
     assert names("ollama/llama2", fallbacks=["mlx/demo"], skip_unconfigured=True) == ["ollama/llama2"]

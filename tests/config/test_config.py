@@ -10,9 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from unified_llm import BreakerConfig, LLMClient, LLMConfig
-from unified_llm.config import CALL_FIELDS
+from unified_llm._config.llm_config import CALL_FIELDS
+from unified_llm._core.api_key import LeftOut, Secret
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.secret import LeftOut, Secret
 
 KEY = "sk-CANARY-0123456789"
 # A key where none belongs: it stands in our variables as in those of the caller, and must be in no message.

@@ -4,18 +4,16 @@ from typing import Any
 
 import pytest
 
-from unified_llm import request
-from unified_llm.content import TextPart
+from unified_llm._client import read_request
 from unified_llm.exceptions import ValidationError
-from unified_llm.messages import Message, ResponseFormat, Tool
-from unified_llm.types import EmbeddingRequest, LLMRequest
+from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ResponseFormat, TextPart, Tool
 
 USER = Message.user("Hello")
 FUNCTION = {"type": "function", "function": {"name": "now"}}
 
 
 def read(prompt: Any, **overrides: Any) -> LLMRequest:
-    return request.chat(prompt, overrides)
+    return read_request.chat(prompt, overrides)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +59,8 @@ def test_the_call_goes_before_the_request() -> None:
 
 
 def test_whether_it_streams_is_for_the_client_to_say() -> None:
-    assert request.chat("Hello", {}, stream=True).stream
-    assert not request.chat(LLMRequest((USER,), stream=True), {}).stream
+    assert read_request.chat("Hello", {}, stream=True).stream
+    assert not read_request.chat(LLMRequest((USER,), stream=True), {}).stream
 
 
 def test_what_is_none_is_left_out() -> None:
@@ -144,7 +142,7 @@ def test_what_cannot_be_right_is_refused_without_repeating_it(
     prompt: Any, overrides: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ValidationError, match=said) as refused:
-        request.chat(prompt, overrides)
+        read_request.chat(prompt, overrides)
     assert "CANARY" not in str(refused.value)
     assert str(refused.value)[-1] in ".?)"
 
@@ -155,7 +153,9 @@ def test_a_negative_seed_is_a_seed() -> None:
 
 @pytest.mark.parametrize("texts", ["a", ["a"], ("a",)])
 def test_texts_to_embed_are_one_or_several(texts: Any) -> None:
-    asked = request.embedding(texts, {"model": "openai/x", "dimensions": 8, "purpose": "query", "extra_body": None})
+    asked = read_request.embedding(
+        texts, {"model": "openai/x", "dimensions": 8, "purpose": "query", "extra_body": None}
+    )
     assert asked == EmbeddingRequest(("a",), "openai/x", 8, "query", {})
 
 
@@ -180,5 +180,5 @@ def test_texts_to_embed_are_one_or_several(texts: Any) -> None:
 )
 def test_an_embedding_that_cannot_be_right_is_refused(texts: Any, overrides: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said) as refused:
-        request.embedding(texts, overrides)
+        read_request.embedding(texts, overrides)
     assert "CANARY" not in str(refused.value)

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from unified_llm import BreakerConfig, LLMClient, LLMConfig, Provider
+from unified_llm._core.target import Target
+from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.providers.table import ROWS
-from unified_llm.target import Target
 
 KEY = "sk-CANARY-0123456789"
 

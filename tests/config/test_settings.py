@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from unified_llm import LLMClient, configure
+from unified_llm._core.defaults import default
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.settings import default
 
 
 def test_nothing_is_set_at_first() -> None:

@@ -13,6 +13,9 @@ import pytest
 from tests.client.asking import GPT, GROQ, HAIKU, SONAR, WAYS, Told, Way, told
 from tests.scripts import Attempt, Pause, World, say
 from unified_llm import LLMClient, health_snapshot, reset_health
+from unified_llm._core.exchange import Event
+from unified_llm._core.outcome import Failure
+from unified_llm._core.runtime import current, use
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ConfigurationError,
@@ -20,10 +23,7 @@ from unified_llm.exceptions import (
     ServiceUnavailableError,
     TimeoutError,
 )
-from unified_llm.exchange import Event
-from unified_llm.messages import Tool
-from unified_llm.outcome import Failure
-from unified_llm.runtime import current, use
+from unified_llm.types import Tool
 
 DEAD = Failure("server", 503)
 MLX = "mlx/demo"

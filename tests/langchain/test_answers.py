@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from unified_llm.langchain import answers
-from unified_llm.langchain.answers import add_outputs, read_chunk, read_response
-from unified_llm.messages import ToolCall, ToolCallChunk
-from unified_llm.types import Attempt, LLMChunk, LLMResponse, Usage
+from unified_llm.langchain import _answers
+from unified_llm.langchain._answers import add_outputs, read_chunk, read_response
+from unified_llm.types import Attempt, LLMChunk, LLMResponse, ToolCall, ToolCallChunk, Usage
 
 ATTEMPTS = (Attempt("openai/gpt-5-mini", "server", 503, 0.1), Attempt("gemini/flash", "ok", 200, 0.2))
 USAGE = Usage(
@@ -136,7 +135,7 @@ def test_langsmith_is_told_the_provider_that_answered_under_its_own_name_for_it(
 
 
 def test_without_the_private_hook_of_langchain_nothing_of_it_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_GATEWAY", "")
+    monkeypatch.setattr(_answers, "_GATEWAY", "")
     assert read_response(LLMResponse("Hi", "flash", "gemini")).generations[0].generation_info is None
 
 
@@ -145,7 +144,7 @@ def test_a_langchain_core_without_the_hook_is_no_error(monkeypatch: pytest.Monke
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    assert answers._gateway_module() is None
+    assert _answers._gateway_module() is None
 
 
 def test_log_probabilities_are_handed_on_where_they_were_asked_for() -> None:

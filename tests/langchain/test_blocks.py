@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from unified_llm.content import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart
 from unified_llm.exceptions import ValidationError
-from unified_llm.langchain.blocks import read_content
+from unified_llm.langchain._messages import read_content
+from unified_llm.types import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart
 
 DATA = b"\x89PNG some bytes"
 B64 = base64.b64encode(DATA).decode()

@@ -20,11 +20,11 @@ from tests.langchain.worlds import KEY
 from tests.racing import Racing
 from tests.scripts import Pause, World, call_tool, say
 from unified_llm import LLMConfig
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Target
 from unified_llm.exceptions import ConfigurationError, ContentFilterError, ValidationError
 from unified_llm.langchain import ChatUnified
-from unified_llm.langchain.profile import chain_profile
-from unified_llm.outcome import Done, Failure
-from unified_llm.target import Target
+from unified_llm.langchain._profile import chain_profile
 from unified_llm.types import Attempt, LLMRequest, ModelInfo
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from pydantic import SecretStr
 from tests.langchain.worlds import KEY
 from tests.scripts import World, say
 from unified_llm import BreakerConfig, LLMConfig
+from unified_llm._core.api_key import Secret
+from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
-from unified_llm.langchain.caching import PrimaryAnswers
-from unified_llm.outcome import Failure
-from unified_llm.secret import Secret
+from unified_llm.langchain._cache import PrimaryAnswers
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # load
 

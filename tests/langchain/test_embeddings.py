@@ -19,9 +19,9 @@ from langchain_core.messages import HumanMessage
 from tests.langchain.worlds import KEY
 from tests.scripts import World, say
 from unified_llm import EmbeddingResponse, langchain
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AuthenticationError, ConfigurationError, GenerationError, ValidationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings, register
-from unified_llm.outcome import Done, Failure
 
 SMALL = "openai/text-embedding-3-small"
 ELSEWHERE = {"base_url": "https://eu.example", "api_key": f"{KEY}-of-the-other-region"}
@@ -129,7 +129,7 @@ def test_without_langchain_core_the_first_name_asked_for_says_what_to_install(mo
     def missing(name: str, package: str | None = None) -> Any:
         if name.endswith(".embeddings"):
             raise ModuleNotFoundError(name="langchain_core.embeddings")
-        if name.endswith(".registration"):
+        if name.endswith("._register"):
             raise ModuleNotFoundError(name="something_else")
         return real(name, package)
 
@@ -153,7 +153,7 @@ def test_importing_the_chat_model_imports_neither_httpx_nor_the_rest_of_the_core
     code = (
         "import sys\n"
         "from unified_llm.langchain import ChatUnified\n"
-        "print([name for name in ('httpx', 'unified_llm.client', 'langchain', 'langchain_core.embeddings') "
+        "print([name for name in ('httpx', 'unified_llm._client.client', 'langchain', 'langchain_core.embeddings') "
         "if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

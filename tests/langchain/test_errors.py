@@ -13,9 +13,9 @@ from langchain_core.tracers.base import BaseTracer
 from tests.langchain.worlds import KEY
 from tests.scripts import World
 from unified_llm import exceptions as ours
+from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified
-from unified_llm.langchain.errors import ChainError, translate
-from unified_llm.outcome import Failure
+from unified_llm.langchain._errors import ChainError, translate
 from unified_llm.types import Attempt
 
 REFUSAL = getattr(theirs, "ModelRefusalError", theirs.ModelInvalidRequestError)

@@ -11,10 +11,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, mes
 
 from tests.langchain.worlds import KEY
 from tests.scripts import USAGE, World
+from unified_llm._core.outcome import Done
 from unified_llm.langchain import ChatUnified
-from unified_llm.messages import Message, Sealed
-from unified_llm.outcome import Done
-from unified_llm.types import Citation, LLMChunk, LLMResponse, TokenLogprob
+from unified_llm.types import Citation, LLMChunk, LLMResponse, Message, Sealed, TokenLogprob
 
 PRIMARY = "openai/gpt-5-mini"
 SEALED = Sealed("openai", "openai_responses", [{"type": "reasoning", "encrypted_content": "abc"}])

@@ -23,10 +23,9 @@ from tests.langchain.models import Limiter, Native, Plain, Streaming, WithForms,
 from tests.langchain.worlds import KEY, in_real_time, with_foreign
 from tests.scripts import World, say
 from unified_llm import exceptions as ours
+from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified
-from unified_llm.langchain.foreign import wrap
-from unified_llm.langchain.foreign_failures import read_failure
-from unified_llm.outcome import Failure
+from unified_llm.langchain._wrapped_model import read_failure, wrap
 
 PRIMARY = "openai/gpt-5-mini"
 DOWN = Failure("auth", 401)

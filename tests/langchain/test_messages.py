@@ -15,10 +15,9 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from unified_llm.content import ImagePart, TextPart
 from unified_llm.exceptions import ValidationError
-from unified_llm.langchain.messages import read_messages
-from unified_llm.messages import Message
+from unified_llm.langchain._messages import read_messages
+from unified_llm.types import ImagePart, Message, TextPart
 
 
 @pytest.mark.parametrize(

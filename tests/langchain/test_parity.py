@@ -15,9 +15,9 @@ from tests.client.test_four_ways import SCRIPTS
 from tests.scripts import Attempt as Scripted
 from tests.scripts import World
 from unified_llm import Attempt, LLMClient, reset_health
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
-from unified_llm.outcome import Done, Failure
 from unified_llm.types import EmbeddingResponse
 
 Story: TypeAlias = tuple[str, list[tuple[str, str, int | None, float]], list[str], list[float]]

@@ -19,10 +19,10 @@ from pydantic.v1 import BaseModel as OldBaseModel
 from tests.langchain.worlds import KEY
 from tests.scripts import World, call_tool, say
 from unified_llm import LLMConfig
+from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import ContentFilterError, ValidationError
 from unified_llm.langchain import ChatUnified
-from unified_llm.langchain.calls import response_format, tool_choice, tool_schema
-from unified_llm.outcome import Failure
+from unified_llm.langchain._call_kwargs import response_format, tool_choice, tool_schema
 from unified_llm.types import LLMRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tests.scripts import AsyncPlayed, Played, World
-from unified_llm.runtime import current, use
+from unified_llm._core.runtime import current, use
 
 KEY = "sk-canary-1234567890"
 

@@ -22,9 +22,9 @@ from tests.llama_index.asking import HELLO, PRIMARY, SECOND, model
 from tests.llama_index.models import Plain
 from tests.scripts import World, say
 from unified_llm import BreakerConfig, LLMConfig
+from unified_llm._core.api_key import Secret
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.llama_index import UnifiedLLM
-from unified_llm.secret import Secret
 
 
 def targets(llm: UnifiedLLM) -> list[str]:

@@ -18,6 +18,8 @@ from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
 from tests.llama_index.vectors import KEY, SMALL, Vectors, vector
+from unified_llm._core.outcome import Failure
+from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ConfigurationError,
@@ -27,8 +29,6 @@ from unified_llm.exceptions import (
     ValidationError,
 )
 from unified_llm.llama_index.embedding import UnifiedEmbedding
-from unified_llm.outcome import Failure
-from unified_llm.target import BreakerConfig
 
 ELSEWHERE = {"base_url": "https://eu.example", "api_key": f"{KEY}-of-the-other-region"}
 TEXTS = [f"text {'x' * number}" for number in range(9)]

@@ -21,6 +21,7 @@ from tests.llama_index.asking import HELLO, PRIMARY, WAYS, listening, model, tex
 from tests.llama_index.models import CALLING, Choosy, Native, Plain
 from tests.scripts import World
 from unified_llm import reset_health
+from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     AuthenticationError,
@@ -30,9 +31,8 @@ from unified_llm.exceptions import (
     StreamInterruptedError,
     TimeoutError,
 )
-from unified_llm.llama_index import foreign
-from unified_llm.messages import Tool
-from unified_llm.outcome import Failure
+from unified_llm.llama_index import _wrapped_llm
+from unified_llm.types import Tool
 
 DOWN = {PRIMARY: [Failure("auth", 401)]}
 TOOL = FunctionTool.from_defaults(lambda a, b: a + b, name="add", description="Add.")
@@ -51,7 +51,9 @@ def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> Non
     said = "Hello from outside" if other is not MockLLM else text_of(responses[-1])
     assert text_of(responses[-1]) == said
     assert responses[-1].raw["unified_llm"]["fell_back"] is True
-    assert responses[-1].raw["unified_llm"]["served_by"] == f"{fallback.class_name()}/{foreign.wrap(fallback).model}"  # type: ignore[union-attr]
+    wrapped = _wrapped_llm.wrap(fallback)
+    assert wrapped is not None
+    assert responses[-1].raw["unified_llm"]["served_by"] == f"{fallback.class_name()}/{wrapped.model}"
     if "stream" in way:
         assert "".join(each.delta for each in responses) == said
     if other is Native:
@@ -98,7 +100,7 @@ def test_tools_are_offered_in_its_own_way_and_the_history_is_not_touched() -> No
     assert [message.content for message in native.calls[0]["messages"]] == ["1 + 2?"]
     assert [message.content for message in history] == ["1 + 2?"]
     with pytest.raises(NotImplementedError):
-        foreign.OfferedTool(Tool("add", "Add."))("x")
+        _wrapped_llm.OfferedTool(Tool("add", "Add."))("x")
 
 
 def test_what_it_can_do_is_what_it_says_and_only_tools_of_its_own_kind() -> None:
@@ -106,7 +108,7 @@ def test_what_it_can_do_is_what_it_says_and_only_tools_of_its_own_kind() -> None
     plain = model(fallbacks=[Plain()])
     assert not plain.metadata.is_function_calling_model
     assert plain.metadata.context_window == 2048
-    unknown = foreign.wrap(Native(knows_its_metadata=False))
+    unknown = _wrapped_llm.wrap(Native(knows_its_metadata=False))
     assert unknown is not None
     assert (unknown.model, "tools" in unknown.features) == ("native-1", False)
     with with_foreign(world()), pytest.raises(AuthenticationError):
@@ -209,7 +211,7 @@ def test_its_rate_limiter_is_asked_for_each_attempt_on_it() -> None:
 
 def test_one_object_has_one_health_and_a_chain_in_a_chain_joins_it() -> None:
     other = Native()
-    assert foreign.wrap(other) is foreign.wrap(other)
+    assert _wrapped_llm.wrap(other) is _wrapped_llm.wrap(other)
     inner = model(fallbacks=[other])
     outer = model(model="groq/llama-3.3-70b-versatile", fallbacks=[inner])
     names = [target.name for target in outer.client.targets]

@@ -21,6 +21,8 @@ from tests.langchain.worlds import KEY
 from tests.llama_index.asking import HELLO, PRIMARY, SECOND, WAYS, collected, listening, model, text_of
 from tests.scripts import AsyncPlayed, Pause, World, say
 from unified_llm import LLMConfig, reset_health
+from unified_llm._core.api_key import Secret
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     AuthenticationError,
@@ -31,10 +33,7 @@ from unified_llm.exceptions import (
     ValidationError,
 )
 from unified_llm.llama_index import UnifiedLLM
-from unified_llm.messages import Sealed
-from unified_llm.outcome import Done, Failure
-from unified_llm.secret import Secret
-from unified_llm.types import Citation, LLMChunk, LLMResponse, TokenLogprob, Usage
+from unified_llm.types import Citation, LLMChunk, LLMResponse, Sealed, TokenLogprob, Usage
 
 BUSY = Failure("server", 503)
 

@@ -25,11 +25,10 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.base.llms.types import CacheControl as Control
 
-from unified_llm import content as ours
-from unified_llm.content import AudioPart, FilePart, ImagePart, Part, TextPart
 from unified_llm.exceptions import ValidationError
-from unified_llm.llama_index.messages import read_messages
-from unified_llm.messages import Message, Sealed
+from unified_llm.llama_index._messages import read_messages
+from unified_llm.types import AudioPart, FilePart, ImagePart, Message, Part, Sealed, TextPart
+from unified_llm.types import content as ours
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200, 256))
 PDF = b"%PDF-1.7 \xff\xfe"

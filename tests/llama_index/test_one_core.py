@@ -12,8 +12,8 @@ from llama_index.core.schema import Document
 from tests.llama_index.asking import PRIMARY, SECOND, model
 from tests.scripts import Attempt, World, say
 from unified_llm import LLMClient, health_snapshot
+from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified
-from unified_llm.outcome import Failure
 
 BUSY = Failure("server", 503)
 LIMITED = Failure("rate_limit", 429, headers={"retry-after": "60"})

@@ -14,10 +14,10 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from tests.scripts import World
-from unified_llm.asks import RankedDocument, RerankResponse
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError, ValidationError
 from unified_llm.llama_index.rerank import UnifiedRerank
-from unified_llm.outcome import Done, Failure
+from unified_llm.types import RankedDocument, RerankResponse
 
 KEY = "sk-CANARY-of-the-reranker"
 COHERE = "cohere/rerank-v3.5"

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from tests.llama_index.asking import PRIMARY, SECOND, collected, listening, model
 from tests.scripts import Pause, World, call_tool, say
 from unified_llm import ToolCall, reset_health
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ContentFilterError,
@@ -27,7 +28,6 @@ from unified_llm.exceptions import (
     ValidationError,
 )
 from unified_llm.llama_index import UnifiedLLM
-from unified_llm.outcome import Done, Failure
 from unified_llm.types import LLMChunk, LLMResponse
 
 

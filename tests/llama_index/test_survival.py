@@ -17,9 +17,9 @@ from pydantic import BaseModel
 
 from tests.scripts import Attempt, Pause, World, call_tool, say
 from unified_llm import reset_health
+from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import LLMError, StreamInterruptedError
 from unified_llm.llama_index import UnifiedLLM
-from unified_llm.outcome import Failure
 
 # What LlamaIndex does itself.
 pytestmark = [

@@ -17,11 +17,10 @@ from pydantic import BaseModel
 from tests.llama_index.asking import HELLO, PRIMARY, SECOND, collected, model
 from tests.scripts import World, call_tool, say
 from unified_llm import ToolCall
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import GenerationError, ValidationError
 from unified_llm.llama_index import UnifiedLLM
-from unified_llm.messages import Tool, ToolCallChunk
-from unified_llm.outcome import Done, Failure
-from unified_llm.types import LLMChunk, LLMResponse
+from unified_llm.types import LLMChunk, LLMResponse, Tool, ToolCallChunk
 
 
 def add(a: int, b: int) -> int:

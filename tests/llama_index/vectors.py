@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from unified_llm.outcome import Done, Failure
-from unified_llm.runtime import Runtime, use
-from unified_llm.target import Target
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.runtime import Runtime, use
+from unified_llm._core.target import Target
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse
 
 KEY = "sk-CANARY-of-the-embeddings"

@@ -10,18 +10,17 @@ from typing import Any, Literal, TypeAlias
 
 from tests.racing import Racing
 from tests.scripts import Attempt, World
-from unified_llm import runtime
-from unified_llm.drive import END, AsyncDrive, Drive
-from unified_llm.messages import Message
-from unified_llm.outcome import Done, Failure, FailureKind
-from unified_llm.policy.budget import HedgeBudget
-from unified_llm.policy.health import Health
-from unified_llm.policy.plan import plan
-from unified_llm.policy.standing import AS_USUAL, Call, Defeat, Hedging
-from unified_llm.policy.trace import Trace
-from unified_llm.secret import Secret
-from unified_llm.target import Target
-from unified_llm.types import LLMChunk, LLMRequest
+from unified_llm._client.drivers import END, AsyncDrive, Drive
+from unified_llm._core import runtime
+from unified_llm._core.api_key import Secret
+from unified_llm._core.outcome import Done, Failure, FailureKind
+from unified_llm._core.target import Target
+from unified_llm._policy.budgets import HedgeBudget
+from unified_llm._policy.call_state import AS_USUAL, Call, Defeat, Hedging
+from unified_llm._policy.failover import plan
+from unified_llm._policy.health import Health
+from unified_llm._policy.trace import Trace
+from unified_llm.types import LLMChunk, LLMRequest, Message
 
 Colour: TypeAlias = Literal["sync", "async"]
 

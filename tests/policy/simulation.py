@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal, TypeAlias
 
-from unified_llm.outcome import Done, Failure
-from unified_llm.policy.effects import Effect, Emit, Open, Sleep, Wait
-from unified_llm.policy.health import Health
-from unified_llm.policy.plan import Flow, plan
-from unified_llm.policy.standing import Call
-from unified_llm.policy.trace import Trace
-from unified_llm.target import BreakerConfig, Target
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import BreakerConfig, Target
+from unified_llm._policy.call_state import Call
+from unified_llm._policy.effects import Effect, Emit, Open, Sleep, Wait
+from unified_llm._policy.failover import Flow, plan
+from unified_llm._policy.health import Health
+from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk
 
 DEFAULT_BREAKER: Final = BreakerConfig()

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from unified_llm._core.target import BreakerConfig
+from unified_llm._policy.breaker import Circuit, Permit
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.policy.breaker import Circuit, Permit
-from unified_llm.target import BreakerConfig
 
 SETTINGS = BreakerConfig()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unified_llm.policy.budget import HedgeBudget, RetryBudget
+from unified_llm._policy.budgets import HedgeBudget, RetryBudget
 
 
 def test_a_fresh_budget_has_leave_for_one_hedge_and_every_twentieth_call_earns_another() -> None:

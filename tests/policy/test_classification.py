@@ -10,8 +10,8 @@ import pytest
 from tests.policy.conftest import Rooms
 from tests.policy.playing import target
 from tests.scripts import Attempt, Pause, say
-from unified_llm.outcome import Failure, FailureKind
-from unified_llm.policy.classify import MAYBE_BILLED, VERDICTS
+from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._policy.failure_rules import MAYBE_BILLED, VERDICTS
 
 
 @dataclass(frozen=True)

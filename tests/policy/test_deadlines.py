@@ -7,8 +7,8 @@ import pytest
 from tests.policy.conftest import Rooms
 from tests.policy.playing import A, B, limited, target
 from tests.scripts import Pause, say
-from unified_llm.outcome import Failure
-from unified_llm.target import Retry, Timing
+from unified_llm._core.outcome import Failure
+from unified_llm._core.target import Retry, Timing
 
 
 @pytest.mark.case(50)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.playing import DEAD, A, B, Room
-from unified_llm.outcome import Done, Failure
-from unified_llm.policy.budget import HedgeBudget
-from unified_llm.policy.effects import FOREVER, Abandon, Emit, Open, Wait
-from unified_llm.policy.plan import Flow, plan
-from unified_llm.policy.standing import Hedging
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._policy.budgets import HedgeBudget
+from unified_llm._policy.call_state import Hedging
+from unified_llm._policy.effects import FOREVER, Abandon, Emit, Open, Wait
+from unified_llm._policy.failover import Flow, plan
 
 BEGAN = 1000.0
 ANSWER = Done("answer")

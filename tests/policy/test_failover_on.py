@@ -10,8 +10,8 @@ import pytest
 from tests.policy.conftest import Rooms
 from tests.policy.playing import A, B, Result, Room, limited, trip
 from tests.scripts import Pause, say
-from unified_llm.outcome import Failure, FailureKind
-from unified_llm.policy.classify import VERDICTS
+from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._policy.failure_rules import VERDICTS
 
 
 def call(play: Room, failover: Mapping[FailureKind, bool], *, streaming: bool = False) -> Result:

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from tests.policy.playing import target
-from unified_llm import registry
-from unified_llm.policy.breaker import Permit
-from unified_llm.policy.health import Health, Refusal
-from unified_llm.target import BreakerConfig, Target
+from unified_llm._core.target import BreakerConfig, Target
+from unified_llm._policy.breaker import Permit
+from unified_llm._policy.health import Health, Refusal
+from unified_llm._state import process_health
 
 A, B = target("alpha/one"), target("beta/two")
 
@@ -240,11 +240,11 @@ def test_a_forked_child_can_use_the_registry_although_a_thread_of_the_parent_hel
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with registry.HEALTH._lock:
+        with process_health.HEALTH._lock:
             held.set()
             release.wait(10)
 
-    fail(registry.HEALTH, A)
+    fail(process_health.HEALTH, A)
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait(10)
@@ -252,7 +252,7 @@ def test_a_forked_child_can_use_the_registry_although_a_thread_of_the_parent_hel
         warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads: that is what is tried here
         child = os.fork()
     if child == 0:
-        os._exit(0 if [row["state"] for row in registry.health_snapshot()] == ["half_open"] else 1)
+        os._exit(0 if [row["state"] for row in process_health.health_snapshot()] == ["half_open"] else 1)
     release.set()
     thread.join()
     assert ended(child) == 0

@@ -12,14 +12,14 @@ import pytest
 
 from tests.policy.playing import DEAD, A, B, C, Race, limited, target
 from tests.scripts import Attempt, Pause, Step, say
-from unified_llm import runtime
-from unified_llm.drive import AsyncDrive, finish_now
+from unified_llm._client.drivers import AsyncDrive, finish_now
+from unified_llm._core import runtime
+from unified_llm._core.outcome import Failure
+from unified_llm._core.target import Target, Timing
+from unified_llm._policy.budgets import CALLS_PER_HEDGE, HedgeBudget
+from unified_llm._policy.call_state import Call
+from unified_llm._policy.failover import plan
 from unified_llm.exceptions import ValidationError
-from unified_llm.outcome import Failure
-from unified_llm.policy.budget import CALLS_PER_HEDGE, HedgeBudget
-from unified_llm.policy.plan import plan
-from unified_llm.policy.standing import Call
-from unified_llm.target import Target, Timing
 from unified_llm.types import LLMRequest
 
 BAD = Failure("bad_request", 400)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from unified_llm.outcome import Failure
-from unified_llm.policy import hints
+from unified_llm._core.outcome import Failure
+from unified_llm._policy import retry_after
 
 NOW = "Fri, 20 Nov 2026 10:00:00 GMT"
 EPOCH = 1795168800  # the same instant
@@ -15,7 +15,7 @@ EPOCH = 1795168800  # the same instant
 
 def wait(**headers: str) -> float | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return hints.read(Failure("rate_limit", 429, headers=named)).retry_after
+    return retry_after.read(Failure("rate_limit", 429, headers=named)).retry_after
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_retry_after_is_seconds_or_a_date_and_nonsense_is_no_hint(value: str, se
 @pytest.mark.parametrize("date", [None, "", "today", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"])
 def test_a_date_says_nothing_without_the_servers_own_date(date: str | None) -> None:
     headers = {"retry-after": "Fri, 20 Nov 2026 10:00:30 GMT"} | ({} if date is None else {"date": date})
-    assert hints.read(Failure("server", 503, headers=headers)).retry_after is None
+    assert retry_after.read(Failure("server", 503, headers=headers)).retry_after is None
 
 
 def test_milliseconds_come_before_seconds() -> None:
@@ -124,10 +124,10 @@ def test_of_several_exhausted_limits_the_last_to_recover_counts() -> None:
     ],
 )
 def test_every_providers_names_of_limits_are_known(left: str, until: str) -> None:
-    assert hints.reset({left: "0", until: "3s"}) == 3.0
-    assert hints.reset({left: "1", until: "3s"}) is None
-    assert hints.reset({left: "none", until: "3s"}) is None
-    assert hints.reset({left: "0"}) is None
+    assert retry_after.reset({left: "0", until: "3s"}) == 3.0
+    assert retry_after.reset({left: "1", until: "3s"}) is None
+    assert retry_after.reset({left: "none", until: "3s"}) is None
+    assert retry_after.reset({left: "0"}) is None
 
 
 def test_a_limit_that_is_not_exhausted_or_has_no_reset_says_nothing() -> None:
@@ -143,10 +143,10 @@ def test_the_explicit_word_comes_before_the_resets_even_if_it_is_zero() -> None:
 
 
 def test_what_the_body_said_stands_in_for_a_missing_header() -> None:
-    assert hints.read(Failure("rate_limit", retry_after=4.0)).retry_after == 4.0
-    assert hints.read(Failure("rate_limit", retry_after=4.0, headers={"retry-after": "2"})).retry_after == 2.0
-    assert hints.read(Failure("rate_limit", retry_after=4.0, headers={"date": NOW})).retry_after == 4.0
-    assert hints.read(Failure("rate_limit", retry_after=float("nan"))).retry_after is None
+    assert retry_after.read(Failure("rate_limit", retry_after=4.0)).retry_after == 4.0
+    assert retry_after.read(Failure("rate_limit", retry_after=4.0, headers={"retry-after": "2"})).retry_after == 2.0
+    assert retry_after.read(Failure("rate_limit", retry_after=4.0, headers={"date": NOW})).retry_after == 4.0
+    assert retry_after.read(Failure("rate_limit", retry_after=float("nan"))).retry_after is None
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_the_body_said_stands_in_for_a_missing_header() -> None:
 )
 @pytest.mark.case(19)
 def test_whether_to_retry_is_read_as_a_word(value: str, *, said: bool | None) -> None:
-    assert hints.read(Failure("server", 500, headers={"x-should-retry": value})).should_retry is said
+    assert retry_after.read(Failure("server", 500, headers={"x-should-retry": value})).should_retry is said
 
 
 NAMES = st.sampled_from(
@@ -171,5 +171,5 @@ VALUES = st.one_of(
 @given(st.dictionaries(NAMES, VALUES))
 @example({"date": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "retry-after": NOW})
 def test_no_headers_whatever_raise_or_ask_for_an_absurd_wait(headers: dict[str, str]) -> None:
-    found = hints.read(Failure("server", 500, headers=headers)).retry_after
+    found = retry_after.read(Failure("server", 500, headers=headers)).retry_after
     assert found is None or 0 <= found <= 86_400

@@ -7,8 +7,8 @@ import pytest
 from tests.policy.conftest import Rooms
 from tests.policy.playing import DEAD, A, B, C, limited, target, trip
 from tests.scripts import Step, say
-from unified_llm.outcome import Done, Failure
-from unified_llm.target import BreakerConfig, Retry, Target
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import BreakerConfig, Retry, Target
 from unified_llm.types import LLMResponse
 
 # Credentials

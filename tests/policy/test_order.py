@@ -7,8 +7,8 @@ import pytest
 from tests.policy.conftest import Rooms
 from tests.policy.playing import DEAD, A, B, limited, target, trip
 from tests.scripts import say
-from unified_llm.outcome import Failure
-from unified_llm.target import BreakerConfig, Retry
+from unified_llm._core.outcome import Failure
+from unified_llm._core.target import BreakerConfig, Retry
 
 # Order and retries
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.simulation import DEFAULT_BREAKER, FALLBACK, NO_BREAKER, PRIMARY, Mode, Outage, simulate
-from unified_llm.target import BreakerConfig
+from unified_llm._core.target import BreakerConfig
 
 # How the primary fails, and calls a second: seconds to the first chunk (half of the calls, 99 % of them), and requests
 # to the primary for each call. Calls that are rare learn little from one another, so they fare worst.

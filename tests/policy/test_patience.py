@@ -7,8 +7,8 @@ import pytest
 from tests.policy.conftest import Rooms
 from tests.policy.playing import DEAD, A, B, limited, target
 from tests.scripts import say
-from unified_llm.outcome import Failure
-from unified_llm.target import Retry
+from unified_llm._core.outcome import Failure
+from unified_llm._core.target import Retry
 
 # Throttling
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.policy.playing import Race, Result, Room, target
 from tests.scripts import Attempt, Pause, say
-from unified_llm.outcome import Done, Failure, FailureKind
-from unified_llm.policy.standing import MOST_ATTEMPTS
-from unified_llm.target import BreakerConfig, Retry, Target, Timing
+from unified_llm._core.outcome import Done, Failure, FailureKind
+from unified_llm._core.target import BreakerConfig, Retry, Target, Timing
+from unified_llm._policy.call_state import MOST_ATTEMPTS
 from unified_llm.types import LLMChunk
 
 NAMES = ["alpha/one", "alpha/two", "beta/one", "beta/two", "gamma/one", "delta/one", "delta/two"]

@@ -10,11 +10,10 @@ import pytest
 from tests.policy.conftest import Rooms
 from tests.policy.playing import Room, target, texts
 from tests.scripts import Attempt, Pause, in_chunks, say
-from unified_llm.drive import END
-from unified_llm.messages import ToolCallChunk
-from unified_llm.outcome import Done, Failure
-from unified_llm.target import Retry, Timing
-from unified_llm.types import LLMChunk, LLMResponse
+from unified_llm._client.drivers import END
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Retry, Timing
+from unified_llm.types import LLMChunk, LLMResponse, ToolCallChunk
 
 DEAD = Failure("server", 503)
 LAST = Done(LLMChunk(finish_reason="stop"))

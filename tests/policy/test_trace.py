@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.playing import A, target
-from unified_llm.outcome import Done, Failure
-from unified_llm.policy.breaker import Permit
-from unified_llm.policy.trace import Clocked, Trace
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._policy.breaker import Permit
+from unified_llm._policy.trace import Clocked, Trace
 from unified_llm.types import Attempt
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-from unified_llm.providers import table
+from unified_llm._providers import registry
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -27,7 +27,7 @@ def test_what_was_proved_is_told_of_providers_and_features_that_there_are() -> N
     proofs = runpy.run_path(str(DOCS / "generate_providers.py"))["proofs"]()
     assert proofs
     for (name, against), features in proofs.items():
-        assert table.row(name).name == name
+        assert registry.row(name).name == name
         assert features <= FEATURES, name
         assert features, name
         assert against

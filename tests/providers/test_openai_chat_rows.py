@@ -20,16 +20,14 @@ from typing import Any
 
 import pytest
 
-from tests.providers.wire import body_of, check, collect, flat, read_events, read_pieces, sse, target
-from unified_llm.asks import ModelRequest
-from unified_llm.messages import Message, Tool
-from unified_llm.outcome import Done, Failure
-from unified_llm.providers import rows, table
-from unified_llm.providers.openai_chat import CODEC
-from unified_llm.types import Citation, LLMRequest, ModelInfo, ModelsRequest, TokenLogprob
+from tests.support.wire import body_of, check, collect, flat, read_events, read_pieces, sse, target
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._formats.openai_chat import CODEC
+from unified_llm._providers import hosted, registry
+from unified_llm.types import Citation, LLMRequest, Message, ModelInfo, ModelRequest, ModelsRequest, TokenLogprob, Tool
 
 FOLDER = Path(__file__).parents[1] / "wire" / "rows"
-ROWS = [row for row in table.ROWS if row.wire == "openai_chat"]
+ROWS = [row for row in registry.ROWS if row.wire == "openai_chat"]
 PARTS = {
     "source", "sends", "chat", "stream", "tools", "errors", "stream_errors", "models", "text", "n", "logprobs",
     "citations",
@@ -50,8 +48,8 @@ def recorded(provider: str) -> dict[str, Any]:
 
 
 @pytest.fixture(params=ROWS, ids=lambda row: row.name)
-def row(request: pytest.FixtureRequest) -> table.Row:
-    each: table.Row = request.param
+def row(request: pytest.FixtureRequest) -> registry.Row:
+    each: registry.Row = request.param
     return each
 
 
@@ -64,7 +62,7 @@ def test_every_row_has_a_fixture_and_every_fixture_a_row() -> None:
     assert {path.stem for path in FOLDER.glob("*.json")} <= {row.name for row in ROWS}
 
 
-def test_it_is_asked_in_its_own_words(row: table.Row) -> None:
+def test_it_is_asked_in_its_own_words(row: registry.Row) -> None:
     ask = QUESTION if "tools" in row.features else replace(QUESTION, tools=(), tool_choice=None)
     body = body_of(ask, target(row.name, headers={}))
     offered = [tool["function"]["name"] for tool in body.pop("tools", [])]
@@ -80,7 +78,7 @@ def summary(answer: Any) -> dict[str, Any]:
     return said | {"tool_calls": [flat(call) for call in answer.tool_calls]}
 
 
-def test_its_answers_are_read(row: table.Row) -> None:
+def test_its_answers_are_read(row: registry.Row) -> None:
     fixture, where = recorded(row.name), target(row.name)
     for part, ask in (("chat", QUESTION), ("tools", QUESTION), ("text", replace(QUESTION, as_text=True))):
         if case := fixture.get(part):
@@ -90,7 +88,7 @@ def test_its_answers_are_read(row: table.Row) -> None:
             check(summary(outcome.value), case["expect"])
 
 
-def test_its_streams_are_read_wherever_the_network_cuts_them(row: table.Row) -> None:
+def test_its_streams_are_read_wherever_the_network_cuts_them(row: registry.Row) -> None:
     case, where = recorded(row.name)["stream"], target(row.name)
     data = sse(case["events"])
     whole = read_pieces([data], where)
@@ -104,7 +102,7 @@ def test_its_streams_are_read_wherever_the_network_cuts_them(row: table.Row) -> 
     assert read_pieces([data[i : i + 1] for i in range(len(data))], where) == whole
 
 
-def test_its_errors_have_their_kinds(row: table.Row) -> None:
+def test_its_errors_have_their_kinds(row: registry.Row) -> None:
     fixture, where = recorded(row.name), target(row.name)
     for case in fixture["errors"]:
         status, body = case["status"], case["body"]
@@ -118,7 +116,7 @@ def test_its_errors_have_their_kinds(row: table.Row) -> None:
         assert last.kind == case["kind"], case
 
 
-def test_what_its_model_list_says_is_kept(row: table.Row) -> None:
+def test_what_its_model_list_says_is_kept(row: registry.Row) -> None:
     case = recorded(row.name).get("models")
     if case is None:
         return
@@ -167,4 +165,4 @@ def test_what_comes_beside_the_words_is_read(part: str) -> None:
 def test_the_row_in_the_contributor_s_guide_is_the_real_one() -> None:
     guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     block = guide.split("```python\n")[1].split("```")[0]
-    assert eval(block, dict(vars(rows))) == table.row("sambanova")  # noqa: S307 - our own words
+    assert eval(block, dict(vars(hosted))) == registry.row("sambanova")  # noqa: S307 - our own words

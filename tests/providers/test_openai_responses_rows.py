@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from unified_llm import LLMConfig, resolve, url
+from unified_llm import LLMConfig
+from unified_llm._config import resolve
+from unified_llm._core import base_url
+from unified_llm._core.target import Target
+from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.providers import table
-from unified_llm.target import Target
 
-SPEAKERS = {row.name for row in table.ROWS if "responses" in row.apis}
+SPEAKERS = {row.name for row in registry.ROWS if "responses" in row.apis}
 
 
 def resolved(model: str, **fields: Any) -> Target:
@@ -26,14 +28,14 @@ def test_openai_and_those_who_copied_both_of_its_formats_speak_it() -> None:
 
 def test_the_usual_format_can_be_named_as_well() -> None:
     for name in SPEAKERS:
-        row = table.row(name)
+        row = registry.row(name)
         assert row.apis["chat"] == row.wire
-        assert {table.codec_for(wire).framing for wire in row.apis.values()} == {"events"}
+        assert {registry.codec_for(wire).framing for wire in row.apis.values()} == {"events"}
 
 
 def test_it_carries_one_answer_without_sound() -> None:
     for name in SPEAKERS:
-        features = table.facts(table.row(name), "any", "responses").features
+        features = registry.facts(registry.row(name), "any", "responses").features
         assert not features & {"audio", "n", "as_text"}
         assert "streaming" in features
 
@@ -89,4 +91,4 @@ def test_a_fallback_may_speak_another_format() -> None:
     ],
 )
 def test_a_version_path_that_has_begun_is_completed(base: str, version: str, whole: str) -> None:
-    assert url.normalise(base, source="a test", version=version) == whole
+    assert base_url.normalise(base, source="a test", version=version) == whole

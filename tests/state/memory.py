@@ -7,12 +7,12 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from unified_llm.facts import Fact
-from unified_llm.policy.breaker import Permit
-from unified_llm.policy.health import Health
-from unified_llm.state.ledger import Ledger
-from unified_llm.state.store import Store
-from unified_llm.target import Target
+from unified_llm._core.target import Target
+from unified_llm._policy.breaker import Permit
+from unified_llm._policy.health import Health
+from unified_llm._policy.health_updates import Fact
+from unified_llm._state.redis.commands import Store
+from unified_llm._state.redis.sync import Ledger
 
 
 class WrongTypeError(Exception):

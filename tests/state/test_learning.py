@@ -7,10 +7,10 @@ from typing import TypeAlias
 import pytest
 
 from tests.policy.playing import target
-from unified_llm.facts import Closed, Fact, Held, Opened
-from unified_llm.policy.breaker import Circuit, Permit
-from unified_llm.policy.health import Health, Refusal
-from unified_llm.target import BreakerConfig, Target
+from unified_llm._core.target import BreakerConfig, Target
+from unified_llm._policy.breaker import Circuit, Permit
+from unified_llm._policy.health import Health, Refusal
+from unified_llm._policy.health_updates import Closed, Fact, Held, Opened
 
 A, B = target("alpha/one", base_url="https://alpha"), target("beta/two", base_url="https://beta")
 SETTINGS = BreakerConfig()

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.policy.playing import target
-from unified_llm import jsonx
-from unified_llm.facts import Closed, Fact, Held, Opened
-from unified_llm.state import records
-from unified_llm.state.records import Record
+from unified_llm._lib import bounded_json
+from unified_llm._policy.health_updates import Closed, Fact, Held, Opened
+from unified_llm._state.redis import records
+from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
 
 FAR = target("alpha/one", base_url="https://alpha/v1", key="sk-CANARY-of-alpha")
@@ -194,6 +194,6 @@ def test_a_model_list_that_is_too_long_or_of_this_process_alone_is_not_passed_on
 )
 def test_a_model_list_of_another_shape_is_ignored(models: Any) -> None:
     good = {"v": 1, "seconds": 300.0, "models": [{"id": "a", "provider": "alpha"}]}
-    assert records.read_list(Record("k", jsonx.dump(good), 100.0)) == ((ModelInfo("a", "alpha"),), 200.0)
+    assert records.read_list(Record("k", bounded_json.dump(good), 100.0)) == ((ModelInfo("a", "alpha"),), 200.0)
     for bad in (good | {"models": models}, good | {"v": 2}, good | {"seconds": None}, good | {"seconds": 99}):
-        assert records.read_list(Record("k", jsonx.dump(bad), 100.0)) is None
+        assert records.read_list(Record("k", bounded_json.dump(bad), 100.0)) is None

@@ -15,14 +15,16 @@ from typing import Any
 import pytest
 
 from tests.scripts import World
-from unified_llm import LLMClient, configure, registry, runtime, settings, sharing
-from unified_llm.discovery import Catalogue
+from unified_llm import LLMClient, configure
+from unified_llm._client.model_lists import Catalogue
+from unified_llm._core import defaults, runtime
+from unified_llm._core.defaults import default
+from unified_llm._core.target import Target
+from unified_llm._policy.health_updates import Opened
+from unified_llm._state import process_health, sharing
+from unified_llm._state.redis.sync_thread import Courier
+from unified_llm._state.redis.url import Address
 from unified_llm.exceptions import ConfigurationError
-from unified_llm.facts import Opened
-from unified_llm.settings import default
-from unified_llm.state.address import Address
-from unified_llm.state.courier import Courier
-from unified_llm.target import Target
 from unified_llm.types import ModelInfo
 
 URL = "redis://:sk-CANARY-of-redis@localhost:6379/0"
@@ -80,7 +82,7 @@ def get(request: pytest.FixtureRequest) -> Any:
 
 def line() -> object:
     """Whom the registry tells."""
-    return registry.HEALTH._line
+    return process_health.HEALTH._line
 
 
 def clock() -> float:
@@ -135,7 +137,7 @@ def test_what_is_learned_comes_into_the_registry_of_the_process() -> None:
     found = sharing.courier()
     assert found
     found._learn(Opened(dead.health_key, runtime.current().now() + 30.0, dead.name, 1))
-    assert not registry.HEALTH.ready(dead, runtime.current().now())
+    assert not process_health.HEALTH.ready(dead, runtime.current().now())
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_the_client_of_redis_waits_for_a_moment_unless_the_address_says_otherwis
 
 
 def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm.state.find_spec", lambda _: None)
+    monkeypatch.setattr("unified_llm._state.redis.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"run pip install 'unified-llm\[redis\]'"):
         configure(state=URL)
     assert sharing.courier() is None
@@ -293,4 +295,4 @@ def test_configuring_it_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     configure(state=URL)
     assert "CANARY" not in caplog.text
-    assert "CANARY" not in f"{settings._configured}"
+    assert "CANARY" not in f"{defaults._configured}"

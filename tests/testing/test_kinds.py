@@ -11,7 +11,7 @@ from tests.client.asking import GPT, HAIKU, WAYS, Way, told
 from unified_llm import LLMClient
 from unified_llm import exceptions as exc
 from unified_llm.testing import outage
-from unified_llm.testing.kinds import Kind
+from unified_llm.testing._faults import Kind
 
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
 

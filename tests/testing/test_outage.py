@@ -13,7 +13,9 @@ import pytest
 
 from tests.client.asking import GPT, HAIKU, WAYS, Way, told
 from tests.scripts import World, say
-from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot, runtime
+from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot
+from unified_llm._core import runtime
+from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ConfigurationError,
@@ -22,10 +24,8 @@ from unified_llm.exceptions import (
     StreamInterruptedError,
     TimeoutError,
 )
-from unified_llm.messages import Sealed
-from unified_llm.outcome import Failure
 from unified_llm.testing import outage
-from unified_llm.types import Citation, TokenLogprob
+from unified_llm.types import Citation, Sealed, TokenLogprob
 
 MINI, GROQ = "openai/gpt-4o-mini", "groq/llama-3.3-70b"
 EU, US = "https://eu.example", "https://us.example"
@@ -75,7 +75,7 @@ def test_a_region_goes_by_its_address() -> None:
 
 
 def test_a_star_is_every_target_but_models_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
     client = chain(GPT, HAIKU, "ollama/llama2", "mlx/demo")
     with outage("*", "dns", reply="On my own.") as seen:
         assert client.generate("Hello?").provider == "mlx"

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backends.http.scripted import Network
 from tests.client.asking import GPT, WAYS, Way, told
-from tests.transport.scripted import Network
-from unified_llm import LLMClient, runtime
+from unified_llm import LLMClient
+from unified_llm._core import runtime
+from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import TimeoutError
-from unified_llm.outcome import Failure
 from unified_llm.testing import outage
-from unified_llm.testing.clock import Clock
-from unified_llm.testing.real import AsyncReal, Real
+from unified_llm.testing._clock import Clock
+from unified_llm.testing._passthrough import AsyncReal, Real
 
 LLAMA = "llamacpp/llama2"
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)

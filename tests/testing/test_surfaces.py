@@ -12,11 +12,11 @@ from langchain_core.tools import tool
 from tests.client.asking import GPT, HAIKU, WAYS, Way, told
 from tests.langchain.models import Native, Plain, Streaming
 from unified_llm import LLMClient, LLMResponse, ToolCall
+from unified_llm._backends.mlx import available
 from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
-from unified_llm.mlx import available
 from unified_llm.testing import outage
-from unified_llm.testing.replies import Reply
+from unified_llm.testing._scripted_replies import Reply
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 

@@ -29,7 +29,6 @@ from unified_llm import (
     register_provider,
     reset_health,
 )
-from unified_llm.asks import RerankResponse
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ConnectionError,
@@ -39,6 +38,7 @@ from unified_llm.exceptions import (
 )
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
+from unified_llm.types import RerankResponse
 
 
 def making(context: ssl.SSLContext, seen: list[Attempt]) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unified_llm.langchain._register import register
     from unified_llm.langchain.chat_model import ChatUnified
     from unified_llm.langchain.embeddings import UnifiedEmbeddings
-    from unified_llm.langchain.registration import register
 
 __all__ = ["ChatUnified", "UnifiedEmbeddings", "register"]
 
-_WHERE = {"ChatUnified": "chat_model", "UnifiedEmbeddings": "embeddings", "register": "registration"}
+_WHERE = {"ChatUnified": "chat_model", "UnifiedEmbeddings": "embeddings", "register": "_register"}
 
 
 def __getattr__(name: str) -> Any:

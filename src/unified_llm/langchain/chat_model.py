@@ -14,21 +14,22 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
+from unified_llm._adapters.target_fields import Chain
+from unified_llm._config.llm_config import LLMConfig
 from unified_llm._version import __version__
-from unified_llm.chain import Chain
-from unified_llm.config import LLMConfig
 from unified_llm.exceptions import LLMError
-from unified_llm.langchain.binding import EVERYTHING, ModelBinding, joinable
-from unified_llm.langchain.caching import PrimaryCaching
-from unified_llm.langchain.chain import LangChainChain
-from unified_llm.langchain.errors import translated
-from unified_llm.langchain.names import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike, wrap
+from unified_llm.langchain._base import LangChainChain
+from unified_llm.langchain._binding import EVERYTHING, ModelBinding, joinable
+from unified_llm.langchain._cache import PrimaryCaching
+from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike, wrap
+from unified_llm.langchain._errors import translated
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.runnables import RunnableWithFallbacks
 
-    from unified_llm.types import LLMChunk, LLMRequest
+    from unified_llm.types.requests import LLMRequest
+    from unified_llm.types.responses import LLMChunk
 
 
 def _stop(stop: object) -> object:
@@ -109,12 +110,12 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - LangChain reports the whole answer itself
         **kwargs: Any,
     ) -> ChatResult:
-        from unified_llm.langchain import answers
+        from unified_llm.langchain import _answers
 
         with translated():
             request, limits = self._request(messages, stop, kwargs)
             response = self.client.generate(request, **limits)
-        return answers.read_response(response, logprobs=bool(request.logprobs))
+        return _answers.read_response(response, logprobs=bool(request.logprobs))
 
     async def _agenerate(
         self,
@@ -123,12 +124,12 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
-        from unified_llm.langchain import answers
+        from unified_llm.langchain import _answers
 
         with translated():
             request, limits = self._request(messages, stop, kwargs)
             response = await self.client.agenerate(request, **limits)
-        return answers.read_response(response, logprobs=bool(request.logprobs))
+        return _answers.read_response(response, logprobs=bool(request.logprobs))
 
     def _stream(
         self,
@@ -167,7 +168,7 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> tuple[LLMRequest, dict[str, Any]]:
-        from unified_llm.langchain.calls import read_call
+        from unified_llm.langchain._call_kwargs import read_call
 
         known = {name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS}
         return read_call(messages, stop, {**known, **options}, frozenset(type(self).model_fields))
@@ -175,10 +176,10 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
     def _reader(
         self, request: LLMRequest, options: Mapping[str, Any]
     ) -> Callable[[LLMChunk], Iterator[ChatGenerationChunk]]:
-        from unified_llm.langchain import answers
+        from unified_llm.langchain import _answers
 
         return partial(
-            answers.read_chunk,
+            _answers.read_chunk,
             usage=options.get("stream_usage", self.stream_usage),
             logprobs=bool(request.logprobs),
         )
@@ -219,7 +220,7 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
         Raises:
             ValidationError: Something is no tool, or ``tool_choice`` names none of them.
         """
-        from unified_llm.langchain.calls import bind_options
+        from unified_llm.langchain._call_kwargs import bind_options
 
         with translated():
             options = bind_options(
@@ -252,7 +253,7 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
         Raises:
             ValidationError: The method is unknown, or there is no schema.
         """
-        from unified_llm.langchain.structured import structured_output, with_raw
+        from unified_llm.langchain._structured_output import structured_output, with_raw
 
         chosen = method or ("json_schema" if (self.profile or {}).get("structured_output") else "function_calling")
         with translated():
@@ -299,7 +300,7 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """What every model of the chain can do."""
-        from unified_llm.langchain.profile import chain_profile
+        from unified_llm.langchain._profile import chain_profile
 
         profile = chain_profile(self.client.targets)
         self._own_profile = profile
@@ -313,9 +314,9 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
                 vars(self)["profile"] = self._resolve_model_profile()
 
     def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
-        from unified_llm.langchain import answers
+        from unified_llm.langchain import _answers
 
-        return answers.add_outputs(_llm_outputs)
+        return _answers.add_outputs(_llm_outputs)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:
         """About how many tokens a conversation has, whoever will read it: no tokenizer is loaded for this."""

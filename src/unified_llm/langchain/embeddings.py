@@ -8,11 +8,11 @@ from typing import Any, Self
 from langchain_core.embeddings import Embeddings
 from pydantic import Field, model_validator
 
-from unified_llm.chain import Chain
-from unified_llm.config import LLMConfig
+from unified_llm._adapters.target_fields import Chain
+from unified_llm._config.llm_config import LLMConfig
 from unified_llm.exceptions import ConfigurationError, GenerationError
-from unified_llm.langchain.chain import LangChainChain
-from unified_llm.langchain.errors import translated
+from unified_llm.langchain._base import LangChainChain
+from unified_llm.langchain._errors import translated
 
 # OpenAI takes at most 2048 texts in a request, others fewer; most servers at home work best with some hundreds.
 _BATCH = 512

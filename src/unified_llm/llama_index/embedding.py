@@ -14,9 +14,9 @@ from llama_index.core.utils import get_tqdm_iterable
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, PrivateAttr, model_validator
 
-from unified_llm.chain import Chain
+from unified_llm._adapters.target_fields import Chain
+from unified_llm._client.embedding_batches import Outcome, Parts, Space, Vector, parts
 from unified_llm.exceptions import ConfigurationError, LLMError
-from unified_llm.llama_index.batches import Outcome, Parts, Space, Vector, parts
 
 # Enough to make the way to a provider not matter, and few enough to see some progress with a model at home.
 _IN_ONE_REQUEST: Final = 96

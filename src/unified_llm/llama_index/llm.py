@@ -1,9 +1,12 @@
-"""``UnifiedLLM``: a function-calling model of LlamaIndex's in every respect, over a chain of targets."""
+"""``UnifiedLLM``: a function-calling model of LlamaIndex's in every respect, over a chain of targets.
+
+LlamaIndex's decorators, with types: what they wrap is reported to its observers, once for each call from outside.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -16,26 +19,41 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
     MessageRole,
 )
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
-from unified_llm.chain import Chain
-from unified_llm.config import LLMConfig
+from unified_llm._adapters.call_kwargs import ALIASES
+from unified_llm._adapters.target_fields import Chain
+from unified_llm._config.llm_config import LLMConfig
 from unified_llm.exceptions import LLMError
-from unified_llm.llama_index.answers import StreamReader, as_completion, read_response
-from unified_llm.llama_index.calls import read_call
-from unified_llm.llama_index.events import chat_events, completion_events
-from unified_llm.llama_index.metadata import chain_metadata
-from unified_llm.llama_index.names import REQUEST_FIELDS
-from unified_llm.llama_index.structured import StructuredAnswers
-from unified_llm.llama_index.tools import ToolCalling
-from unified_llm.options import ALIASES
+from unified_llm.llama_index._answers import StreamReader, as_completion, read_response
+from unified_llm.llama_index._call_kwargs import read_call
+from unified_llm.llama_index._constants import REQUEST_FIELDS
+from unified_llm.llama_index._metadata import chain_metadata
+from unified_llm.llama_index._structured import StructuredAnswers
+from unified_llm.llama_index._tools import ToolCalling
 
 if TYPE_CHECKING:
-    from unified_llm.llama_index.foreign import ForeignLLM
-    from unified_llm.types import LLMChunk, LLMRequest
+    from unified_llm.llama_index._wrapped_llm import ForeignLLM
+    from unified_llm.types.requests import LLMRequest
+    from unified_llm.types.responses import LLMChunk
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def chat_events(method: Method) -> Method:
+    """Report calls of a chat method."""
+    return cast("Method", llm_chat_callback()(method))
+
+
+def completion_events(method: Method) -> Method:
+    """Report calls of a completion method."""
+    return cast("Method", llm_completion_callback()(method))
+
 
 Read = TypeVar("Read")
 
@@ -112,7 +130,7 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
     @classmethod
     def wrap(cls, candidate: object) -> ForeignLLM | None:
         """An LLM of LlamaIndex's as a target; None where it is none."""
-        from unified_llm.llama_index import foreign as models
+        from unified_llm.llama_index import _wrapped_llm as models
 
         return models.wrap(candidate)
 

@@ -13,9 +13,9 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, model_validator
 
-from unified_llm.asks import RerankResponse
-from unified_llm.chain import Chain
+from unified_llm._adapters.target_fields import Chain
 from unified_llm.exceptions import ConfigurationError, ValidationError
+from unified_llm.types.responses import RerankResponse
 
 _dispatcher = get_dispatcher(__name__)
 

@@ -10,6 +10,6 @@ one for the whole process.
 
 from __future__ import annotations
 
-from unified_llm.testing.block import Outage, outage
+from unified_llm.testing._outage import Outage, outage
 
 __all__ = ["Outage", "outage"]

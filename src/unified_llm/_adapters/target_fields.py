@@ -1,0 +1,303 @@
+"""A chain of targets as fields of a Pydantic object: what the chat models and embeddings of every framework share.
+
+The client behind it is made from the fields, at construction, so that mistakes are found there; it is made anew after a
+field is set. Copies share it. Keys stay in memory: they are in no dump, no repr and no pickle. Nothing here knows a
+framework: what a foreign model is, and what an error is called, the surfaces say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, TypeAlias
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
+
+from unified_llm._config.llm_config import LLMConfig, refuse_unknown
+from unified_llm._core.api_key import LeftOut, Secret, covered, may_be_a_key
+from unified_llm._core.target import BreakerConfig
+from unified_llm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from unified_llm._client.client import LLMClient  # noqa: TC004 - the annotation of a private attribute is never evaluated
+    from unified_llm._core.exchange import ForeignModel
+    from unified_llm.types.responses import ModelInfo
+
+Link: TypeAlias = Any
+"""A model string, an ``LLMConfig``, or a model object of the framework."""
+
+# What copies have in common with their original: it belongs to the process, or cannot be copied at all.
+_SHARED: Final = ("fallbacks", "on_attempt", "verify_ssl")
+_HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl"})
+
+
+class Chain(BaseModel):
+    """A primary and its fallbacks.
+
+    Args:
+        model: ``provider/model``; with ``provider`` given, the model as the provider names it (alias ``model_name``).
+        fallbacks: Further targets, in order: model strings, mappings of ``LLMConfig``'s fields, ``LLMConfig``, and
+            model objects of the framework.
+        provider: A known provider; not needed where ``model`` names it.
+        base_url: The primary's address, where it is not the provider's own.
+        api_key: The primary's key; without it, the provider's own environment variable is looked up.
+        api_version: Azure's ``api-version``.
+        api: Another format than the provider's usual one; see ``LLMConfig``.
+        timeout: Seconds for an attempt: to the first token of a stream, or for a whole answer (``request_timeout``).
+        max_retries: Retries on each target; 0 is one attempt.
+        retry_delay: Base of the back-off, in seconds.
+        retry_max_delay: The longest back-off, in seconds.
+        default_headers: Sent with every request to the primary.
+        extra_body: Merged into the body of every request to the primary.
+        verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
+        allow_http: Permit plain HTTP to another machine although a key travels.
+        breaker: When a failing target is left alone.
+        cache_ttl: Seconds that a provider's model list stays fresh.
+        deadline: Seconds for a whole call, all attempts and waits included (600); None for no limit.
+        failover_on: Kinds of failure that fail over or not, if not as usual (``{"filter": True}``): see ``LLMClient``.
+        skip_unconfigured: Leave out targets whose key or extra is missing, with one warning each.
+        on_attempt: Called after each attempt. To be pickled it must be a function of a module, not a lambda.
+    """
+
+    # Pydantic's part is put off until the first object is made: an import should cost little more than the framework's.
+    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), defer_build=True)
+
+    model: str | None = None
+    fallbacks: Sequence[Any] = ()
+    provider: str | None = None
+    base_url: str | None = None
+    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    api_version: str | None = None
+    api: str | None = None
+    timeout: float | None = None
+    max_retries: int | None = None
+    retry_delay: float | None = None
+    retry_max_delay: float | None = None
+    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    extra_body: Mapping[str, Any] | None = Field(default=None, repr=False)
+    verify_ssl: bool | str | SSLContext = Field(default=True, exclude=True, repr=False)
+    allow_http: bool = False
+    breaker: BreakerConfig | None = None
+    cache_ttl: float | None = None
+    deadline: float | None = 600.0
+    failover_on: Mapping[str, bool] | None = None
+    skip_unconfigured: bool = False
+    on_attempt: Callable[..., None] | None = Field(default=None, exclude=True, repr=False)
+
+    _client: LLMClient | None = PrivateAttr(default=None)  # imported when the first is made: it is most of the core
+    _key_left_out: bool = PrivateAttr(default=False)  # by a pickle, so that it is missed rather than forgotten
+
+    # Other names of fields.
+    ALIASES: ClassVar[Mapping[str, str]] = {"model_name": "model", "request_timeout": "timeout"}
+    # Fields that are the client's own arguments, and all that it is made from, beside those of LLMConfig.
+    PASSED_ON: ClassVar[frozenset[str]] = frozenset({"deadline", "failover_on", "skip_unconfigured", "on_attempt"})
+    MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON
+    # What else the copies of a framework's object share.
+    SHARED: ClassVar[tuple[str, ...]] = _SHARED
+
+    if not TYPE_CHECKING:  # type checkers know the fields, which say more than this signature does
+
+        def __init__(self, model: Any = None, /, **fields: Any) -> None:
+            """Take the model by position too, refuse unknown fields, and repeat no value that could be a key."""
+            if model is not None:
+                fields["model"] = model
+            fields = {self.ALIASES.get(name, name): value for name, value in fields.items()}
+            if isinstance(fields.get("api_key"), Secret):
+                fields["api_key"] = SecretStr(fields["api_key"].reveal())
+            elif isinstance(fields.get("api_key"), str):  # whatever else is wrong, the traceback must not show it
+                fields["api_key"] = SecretStr(fields["api_key"])
+            fields["fallbacks"] = covered(fields.get("fallbacks", ()))
+            refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
+            try:
+                super().__init__(**fields)
+            except pydantic.ValidationError as problem:
+                _explain(fields, problem)
+
+    # What a framework adds
+
+    @classmethod
+    def wrap(cls, candidate: object) -> ForeignModel | None:  # noqa: ARG003
+        """A model object of the framework as a target; None where it is none."""
+        return None
+
+    @classmethod
+    def translated(cls) -> AbstractContextManager[None]:
+        """Raises our errors as what the framework knows them by."""
+        return nullcontext()
+
+    # The client
+
+    @pydantic.model_validator(mode="after")
+    def _connect_chain(self) -> Self:
+        """Find mistakes now. Nothing is sent, and no connection is made."""
+        self._client = self._client or self._make_client()
+        return self
+
+    @property
+    def client(self) -> LLMClient:
+        """The client behind, which resolves the chain."""
+        if self._client is None:
+            self._client = self._make_client()
+        return self._client
+
+    def _make_client(self) -> LLMClient:
+        from unified_llm._client.client import LLMClient
+
+        fallbacks = [link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks]
+        return LLMClient(
+            self._config(),
+            fallbacks=fallbacks,
+            **{name: getattr(self, name) for name in self.PASSED_ON},
+        )
+
+    def _config(self) -> LLMConfig:
+        """The primary's configuration: every field that was given a value."""
+        given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in type(self).model_fields}
+        given.pop("fallbacks")
+        if self._key_left_out and given.get("api_key") is None:
+            given["api_key"] = LeftOut.KEY
+        return LLMConfig(**{name: value for name, value in given.items() if value is not None})
+
+    # Fallbacks
+
+    @field_validator("fallbacks", mode="plain")
+    @classmethod
+    def _read_fallbacks(cls, fallbacks: Any) -> tuple[Link, ...]:
+        return cls.read_links(fallbacks)
+
+    @classmethod
+    def read_links(cls, fallbacks: Any) -> tuple[Link, ...]:
+        """Check fallbacks, and turn mappings into configurations, so that no key lies about in a plain dict.
+
+        Raises:
+            ConfigurationError: One of them is nothing that can answer.
+        """
+        if isinstance(fallbacks, (str, Mapping)) or not isinstance(fallbacks, Sequence):
+            raise ConfigurationError("fallbacks= is a list: of model strings, mappings, LLMConfig or models.")
+        return tuple(link for each in fallbacks for link in cls._read_link(each))
+
+    @classmethod
+    def _read_link(cls, fallback: Any) -> tuple[Link, ...]:
+        if isinstance(fallback, Chain):
+            return fallback.links()  # a chain in a chain: its targets, so that each has a health of its own
+        if isinstance(fallback, Mapping):
+            return (LLMConfig(**fallback),)
+        if isinstance(fallback, (str, LLMConfig)) or cls.wrap(fallback) is not None:
+            return (fallback,)
+        raise ConfigurationError(
+            f"A fallback is a model string, a mapping, an LLMConfig or a model of the framework, not "
+            f"{type(fallback).__name__}."
+        )
+
+    def links(self) -> tuple[Link, ...]:
+        """The whole chain, as fallbacks of another one."""
+        return (self._config(), *self.fallbacks)
+
+    @field_serializer("fallbacks")
+    def _describe_fallbacks(self, fallbacks: Sequence[Link]) -> list[Any]:
+        return [self.describe(link) for link in fallbacks]
+
+    @classmethod
+    def describe(cls, link: Link) -> Any:
+        """A fallback as plain data without its key: for dumps, traces and cache keys."""
+        if isinstance(link, LLMConfig):
+            return plain(link)
+        foreign = cls.wrap(link)
+        return f"{foreign.provider}/{foreign.model}" if foreign else link
+
+    # Models and health
+
+    def list_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
+        """The models of every provider in the chain; a list is kept for ``cache_ttl`` seconds.
+
+        Raises:
+            LLMError: No provider answered.
+        """
+        with self.translated():
+            return self.client.list_models(use_cache=use_cache)
+
+    async def alist_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
+        """As ``list_models``."""
+        with self.translated():
+            return await self.client.alist_models(use_cache=use_cache)
+
+    def health(self) -> list[dict[str, Any]]:
+        """What this process knows of each target of the chain; see ``unified_llm.health_snapshot``."""
+        from unified_llm._state.process_health import health_snapshot
+
+        names = {target.name for target in self.client.targets}
+        return [each for each in health_snapshot() if each["target"] in names]
+
+    # Copies
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Let the change of a field take effect with the next call."""
+        name = self.ALIASES.get(name, name)
+        if name == "fallbacks":
+            value = self.read_links(value)
+        elif name == "api_key" and isinstance(value, str):
+            value = SecretStr(value)
+        super().__setattr__(name, value)
+        if name in type(self).model_fields and (name in LLMConfig.model_fields or name in self.MADE_FROM):
+            self._client = None
+            self._changed()
+
+    def _changed(self) -> None:
+        """A field that the client is made from has been set."""
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, which shares connections and health with the original.
+
+        Raises:
+            ConfigurationError: ``update`` has a field that is unknown.
+        """
+        refuse_unknown(update or {}, (*type(self).model_fields, *self.ALIASES), type(self).__name__)
+        copied = super().model_copy(deep=deep)
+        for name, value in (update or {}).items():
+            setattr(copied, name, value)
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy of the settings; connections, health and other models are shared."""
+        memo = {} if memo is None else memo
+        for shared in (self._client, *(getattr(self, name, None) for name in self.SHARED)):
+            if shared is not None:
+                memo[id(shared)] = shared
+        return super().__deepcopy__(memo)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Pickle the settings without keys: the copy looks in its own environment."""
+        state = super(Chain, self._to_pickle()).__getstate__()
+        kept = dict(state["__dict__"])
+        declared = type(self).model_fields.items()
+        left_out = {name: field.get_default(call_default_factory=True) for name, field in declared if name not in kept}
+        fields = {**kept, **left_out, "api_key": None}
+        if isinstance(fields["verify_ssl"], SSLContext):
+            fields["verify_ssl"] = True
+        if headers := fields["default_headers"]:
+            fields["default_headers"] = {name: headers[name] for name in headers if not may_be_a_key(name)}
+        left_out_key = self._key_left_out or self.api_key is not None
+        private = {**(state["__pydantic_private__"] or {}), "_client": None, "_key_left_out": left_out_key}
+        return {**state, "__dict__": fields, "__pydantic_private__": private}
+
+    def _to_pickle(self) -> Self:
+        """What is to be pickled: a framework may change the object when it takes it apart."""
+        return self
+
+
+def plain(config: LLMConfig) -> dict[str, Any]:
+    """What was set of a configuration, without keys and what may hold one."""
+    return config.model_dump(include=set(config.model_fields_set) - _HIDDEN)
+
+
+def _explain(fields: Mapping[str, Any], problem: pydantic.ValidationError) -> NoReturn:
+    """Say what is wrong without Pydantic's echo of the value.
+
+    Raises:
+        ConfigurationError: Always.
+    """
+    LLMConfig(**{name: value for name, value in fields.items() if name in LLMConfig.model_fields and value is not None})
+    names = sorted({str(error["loc"][0]) for error in problem.errors(include_input=False) if error["loc"]})
+    raise ConfigurationError(f"{', '.join(names) or 'The configuration'}: a value of the wrong type.") from None

@@ -1,0 +1,207 @@
+"""An embedding model and its requests, in an engine's thread: texts in, vectors out.
+
+Only the engine thread may touch anything here. Requests take turns, so that a question does not wait until a whole
+library has been read; they are not mixed, so that what one is answered does not depend on the others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, cast
+
+from unified_llm._backends.mlx import available
+from unified_llm._backends.mlx.engine_types import Encoded, EngineError, Texts, Ticket
+from unified_llm._backends.mlx.loading import accelerated
+from unified_llm._backends.mlx.model_folder import Recipe, problem, read_object, read_recipe, weights_of
+
+if TYPE_CHECKING:
+    import mlx.core as mx
+    from tokenizers import Tokenizer
+
+    from unified_llm._backends.mlx.bert import Bert, Shape
+
+# Tokens, padding included, that go through the network at once. On a CPU more would be no faster, and a question, a
+# cancellation or the end of the program would wait for them, some seconds with a small model on a slow core.
+_AT_ONCE: Final = 512
+_ACCELERATED: Final = 16  # times as many on a GPU
+
+
+@dataclass(slots=True)
+class _Job:
+    """A request under way: its texts as tokens, the shortest first, and the vectors so far."""
+
+    ticket: Ticket
+    rows: list[tuple[int, list[int]]]
+    vectors: list[list[float]]
+    tokens: int
+
+    def take(self, most: int) -> list[tuple[int, list[int]]]:
+        """The next rows that go through the network together: so many tokens at most, but at least one text."""
+        count, longest = 0, 0
+        for _, ids in self.rows:
+            longest = max(longest, len(ids))
+            if count and longest * (count + 1) > most:
+                break
+            count += 1
+        taken, self.rows = self.rows[:count], self.rows[count:]
+        return taken
+
+
+class Encoder:
+    """An embedding model and its running requests, each of which is given a turn after another."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the model.
+
+        Raises:
+            EngineError: MLX is missing, or the folder holds no model that can be used.
+        """
+        if reason := available() or problem(folder):
+            raise EngineError("unsupported", reason)
+        self._folder = folder
+        self._network, self._tokenizer, self._recipe, self._width = _load(folder)
+        self._jobs: deque[_Job] = deque()
+        self._at_once = _AT_ONCE * (_ACCELERATED if accelerated() else 1)
+
+    def serve(self, queue: SimpleQueue[Ticket | None]) -> None:
+        """Take requests and answer them until None comes through the queue."""
+        try:
+            while self._admit(queue):
+                if self._jobs:
+                    self._step(self._jobs[0])
+                    self._jobs.rotate(-1)
+                    self._finish()
+        finally:
+            closed = EngineError("server", f"The engine of the model in {self._folder} was closed during the answer.")
+            for job in self._jobs:
+                job.ticket.deliver(closed)
+
+    def _admit(self, queue: SimpleQueue[Ticket | None]) -> bool:
+        """Take what is in the queue, waiting for something only while nothing runs; tell whether to go on."""
+        while True:
+            try:
+                ticket = queue.get(block=not self._jobs)
+            except Empty:
+                return True
+            if ticket is None:
+                return False
+            if ticket.cancelled:
+                self._jobs = deque(job for job in self._jobs if job.ticket is not ticket)
+                continue
+            try:
+                self._jobs.append(self._job(ticket))
+            except EngineError as error:
+                ticket.deliver(error)
+
+    def _job(self, ticket: Ticket) -> _Job:
+        asked = ticket.prompt
+        if not isinstance(asked, Texts):
+            raise EngineError("unsupported", cannot_chat(self._folder))
+        if asked.dimensions not in {None, self._width}:
+            message = f"The model in {self._folder} makes vectors of {self._width} numbers: leave out dimensions."
+            raise EngineError("unsupported", message)
+        try:
+            encodings = self._tokenizer.encode_batch(list(self._prepared(asked)))
+        except Exception as error:
+            message = f"The tokenizer of the model in {self._folder} refused a text ({type(error).__name__})."
+            raise EngineError("bad_request", message) from error
+        if not all(each.ids for each in encodings):
+            raise EngineError("bad_request", "A text has no tokens: leave out empty texts.")
+        rows = sorted(((index, each.ids) for index, each in enumerate(encodings)), key=lambda row: len(row[1]))
+        return _Job(ticket, rows, [[] for _ in rows], sum(len(ids) for _, ids in rows))
+
+    def _prepared(self, asked: Texts) -> Iterator[str]:
+        prefix = self._recipe.prefixes.get(asked.purpose or "", "")
+        for text in asked.texts:
+            yield (prefix + text).lower() if self._recipe.lower else prefix + text
+
+    def _step(self, job: _Job) -> None:
+        """Encode the next texts of a request."""
+        rows = job.take(self._at_once)
+        try:
+            vectors = self._encode([ids for _, ids in rows])
+        except Exception as error:  # noqa: BLE001 - out of memory, say; the next request may be smaller
+            job.rows.clear()
+            job.vectors.clear()
+            job.ticket.deliver(EngineError("server", f"The model in {self._folder} failed ({type(error).__name__})."))
+            return
+        for (index, _), vector in zip(rows, vectors, strict=True):
+            job.vectors[index] = vector
+
+    def _finish(self) -> None:
+        """Answer the request that has just had its turn, if it is complete."""
+        job = self._jobs[-1]
+        if job.rows:
+            return
+        self._jobs.pop()
+        if job.vectors:
+            job.ticket.deliver(Encoded(job.vectors, job.tokens))
+
+    def _encode(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
+        import mlx.core as mx
+
+        longest = max(len(ids) for ids in rows)
+        tokens = mx.array([[*ids, *[0] * (longest - len(ids))] for ids in rows])
+        mask = mx.array([[column < len(ids) for column in range(longest)] for ids in rows])
+        return cast("list[list[float]]", self._pool(self._network(tokens, mask), mask).tolist())
+
+    def _pool(self, hidden: mx.array, mask: mx.array) -> mx.array:
+        import mlx.core as mx
+
+        if self._recipe.first:
+            pooled = hidden[:, 0]
+        else:
+            weights = mask[:, :, None]
+            pooled = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
+        if not self._recipe.normalise:
+            return pooled
+        return pooled / mx.maximum(mx.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+
+
+def cannot_chat(folder: Path) -> str:
+    """What to say to a prompt."""
+    return f"The model in {folder} makes embeddings and writes no text: use another model for chat."
+
+
+def _load(folder: Path) -> tuple[Bert, Tokenizer, Recipe, int]:
+    """Read everything into memory: the network, the tokenizer, what is done around them, and the vectors' length."""
+    import mlx.core as mx
+
+    from unified_llm._backends.mlx.bert import Bert, Shape, VariantError
+
+    try:
+        shape = Shape.read(read_object(folder / "config.json"))
+        recipe = read_recipe(folder, shape.positions)
+        tokenizer = _load_tokenizer(folder, shape, recipe)
+        weights: dict[str, mx.array] = {}
+        for path in weights_of(folder):
+            weights |= cast("dict[str, mx.array]", mx.load(str(path)))
+        network = Bert(shape, weights)
+    except VariantError as error:
+        raise EngineError(
+            "unsupported", f"The model in {folder} cannot run here, since {error}: use another."
+        ) from None
+    except EngineError:
+        raise
+    except Exception as error:
+        # The library's own message may quote the files; its kind is enough to go on.
+        message = f"The model in {folder} could not be loaded ({type(error).__name__}): check that its files are whole."
+        raise EngineError("server", message) from error
+    return network, tokenizer, recipe, shape.width
+
+
+def _load_tokenizer(folder: Path, shape: Shape, recipe: Recipe) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    from unified_llm._backends.mlx.bert import VariantError
+
+    tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    if tokenizer.get_vocab_size() > shape.vocabulary:
+        raise VariantError("its tokenizer has more tokens than its network knows")
+    tokenizer.no_padding()  # what the file says of padding and truncation is from its making
+    tokenizer.enable_truncation(recipe.longest)
+    return tokenizer

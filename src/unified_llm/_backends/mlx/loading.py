@@ -1,0 +1,137 @@
+"""Loads a model from a local folder, and only what is safe to load.
+
+Called from an engine thread: MLX binds arrays to the thread that made them. Nothing is downloaded and no code that
+came with a model is run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from unified_llm._backends.mlx import available
+from unified_llm._backends.mlx.engine_types import EngineError
+from unified_llm._backends.mlx.model_folder import no_model, read_object
+
+if TYPE_CHECKING:
+    from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
+
+
+class Detokenizer(Protocol):
+    """What turns the tokens of one answer into text, as mlx-lm has it."""
+
+    @property
+    def last_segment(self) -> str:
+        """The text that became readable since this was last asked for."""
+        ...
+
+    def add_token(self, token: int) -> None:
+        """Take the next token."""
+        ...
+
+    def finalize(self) -> None:
+        """Let go of what was held back for a character that never became whole."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """What a tokenizer of mlx-lm offers, as far as it is used here."""
+
+    has_chat_template: bool
+
+    @property
+    def eos_token_ids(self) -> set[int]:
+        """The tokens that end a turn."""
+        ...
+
+    @property
+    def detokenizer(self) -> Detokenizer:
+        """A new detokenizer for one answer."""
+        ...
+
+    def apply_chat_template(
+        self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool
+    ) -> Sequence[int]:
+        """Turn a conversation into tokens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that is ready to run, with all that belongs to it.
+
+    Attributes:
+        model: The network.
+        tokenizer: The tokenizer of mlx-lm, which wraps that of transformers.
+        window: The most tokens that the model can read and write, if its configuration says so.
+    """
+
+    model: Module
+    tokenizer: Tokenizer
+    window: int | None
+
+
+def load(folder: Path) -> Loaded:
+    """Load a model and its tokenizer into memory, all of it at once.
+
+    Args:
+        folder: A folder in the Hugging Face layout.
+
+    Raises:
+        EngineError: MLX is missing, the folder holds no model, or the model wants to run code of its own.
+    """
+    if reason := available():
+        raise EngineError("unsupported", reason)
+    config = _checked_config(folder)
+    try:
+        model, tokenizer = _load(folder)
+    except Exception as error:
+        # The library's own message may quote the files; its kind is enough to go on.
+        message = f"The model in {folder} could not be loaded ({type(error).__name__}): check that its files are whole."
+        raise EngineError("server", message) from error
+    if not tokenizer.has_chat_template:
+        raise EngineError("unsupported", f"The model in {folder} has no chat template: use a model made for chat.")
+    window = config.get("max_position_embeddings")
+    return Loaded(model, tokenizer, window if isinstance(window, int) else None)
+
+
+def accelerated() -> bool:
+    """Whether there is a GPU that MLX can use."""
+    import mlx.core as mx
+
+    return mx.metal.is_available() or mx.cuda.is_available()
+
+
+def _load(folder: Path) -> tuple[Module, Tokenizer]:
+    import mlx.core as mx
+
+    if not accelerated() and "MLX_DISABLE_COMPILE" not in os.environ:
+        # On a CPU the compiled kernels save nothing, and a C++ compiler would be started for each of them.
+        mx.disable_compile()
+
+    import mlx_lm
+
+    # A lazily loaded array could not be evaluated by another thread, nor an error in its file be told from the start.
+    model, tokenizer = mlx_lm.load(str(folder), {"trust_remote_code": False}, lazy=False)[:2]
+    if not accelerated():
+        model.set_dtype(mx.float32)  # processors compute in single precision; half is several times slower
+        mx.eval(model.parameters())  # pyright: ignore[reportUnknownMemberType]
+    return model, cast("Tokenizer", tokenizer)
+
+
+def _checked_config(folder: Path) -> dict[str, Any]:
+    """Read the configuration, and refuse what would make the libraries import code from the folder."""
+    if not (folder / "config.json").is_file():
+        raise EngineError("model_not_found", no_model(folder))
+    config = read_object(folder / "config.json")
+    tokenizer_config = read_object(folder / "tokenizer_config.json")
+    if "model_file" in config or "auto_map" in tokenizer_config:
+        raise EngineError(
+            "unsupported",
+            f"The model in {folder} wants to run Python code of its own, which is refused: use a model without "
+            "`model_file` in config.json and `auto_map` in tokenizer_config.json.",
+        )
+    return config

@@ -1,0 +1,1 @@
+"""The client: runs a call, and raises for what targets do."""

@@ -1,0 +1,86 @@
+"""Where an exchange comes from: over HTTP, from MLX in this process, or from a framework's own model."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from unified_llm._core import runtime
+from unified_llm._core.codec import Ask
+from unified_llm._core.exchange import AsyncExchange, Exchange
+from unified_llm._core.target import Target
+from unified_llm._providers.registry import codec_for
+from unified_llm._structured.emulate import emulate
+from unified_llm._structured.exchange import AsyncReshaped, Reshaped
+
+if TYPE_CHECKING:
+    from unified_llm._backends.http import Transport
+
+
+class Connections:
+    """The connections of one client; none is made before the first exchange."""
+
+    def __init__(self) -> None:
+        """Nothing is connected yet."""
+        self._lock = threading.Lock()
+        self._http: Transport | None = None
+
+    def exchange(self, ask: Ask, target: Target) -> Exchange:
+        """An attempt, for synchronous callers."""
+        if emulation := emulate(ask, target):
+            return Reshaped(self._exchange(emulation.ask, target), emulation.reader())
+        return self._exchange(ask, target)
+
+    def aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
+        """The same for asynchronous callers."""
+        if emulation := emulate(ask, target):
+            return AsyncReshaped(self._aexchange(emulation.ask, target), emulation.reader())
+        return self._aexchange(ask, target)
+
+    def _exchange(self, ask: Ask, target: Target) -> Exchange:
+        if make := runtime.current().exchange:
+            return make(ask, target)
+        if (model := within(target)) is not None:
+            inside: Exchange = model.exchange(ask)
+            return inside
+        return self._transport.exchange(codec_for(target.wire), ask, target)
+
+    def _aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
+        if make := runtime.current().aexchange:
+            return make(ask, target)
+        if (model := within(target)) is not None:
+            inside: AsyncExchange = model.aexchange(ask)
+            return inside
+        return self._transport.aexchange(codec_for(target.wire), ask, target)
+
+    @property
+    def _transport(self) -> Transport:
+        if self._http is None:
+            with self._lock:
+                if self._http is None:
+                    # Here rather than above: httpx takes longer to import than all the rest.
+                    from unified_llm._backends.http import Transport
+
+                    self._http = Transport()
+        return self._http
+
+    def close(self) -> None:
+        """Close every connection; the next exchange makes new ones."""
+        if self._http is not None:
+            self._http.close()
+
+    async def aclose(self) -> None:
+        """As ``close``, for those of the running event loop too."""
+        if self._http is not None:
+            await self._http.aclose()
+
+
+def within(target: Target) -> Any:
+    """The model in this process, if the target is one: it answers without HTTP."""
+    if target.wire in {"foreign", "own"}:
+        return target.foreign
+    if target.wire == "mlx":
+        from unified_llm._backends.mlx.exchange import MLXModel
+
+        return MLXModel(target)
+    return None

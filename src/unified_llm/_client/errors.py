@@ -1,0 +1,146 @@
+"""From failures, which are values, to exceptions: the one place that says what a user should do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from unified_llm import exceptions as exc
+from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.target import Target
+from unified_llm._policy import retry_after
+from unified_llm._policy.call_state import Defeat
+from unified_llm.types.records import Attempt, Usage
+
+# kind: (exception, what happened, what to do next)
+_SAY: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
+    "connect": (
+        exc.ConnectionError,
+        "no connection could be made",
+        "check that the server runs and the address is right",
+    ),
+    "tls": (
+        exc.ConfigurationError,
+        "its certificate was refused",
+        "pass the bundle of your network's authority as verify_ssl=",
+    ),
+    "pool": (exc.ConnectionError, "every connection of this client was busy", "make fewer calls at once"),
+    "unsendable": (exc.ValidationError, "the request cannot be sent", "mend the request"),
+    "connection": (exc.ConnectionError, "the connection broke", "try again"),
+    "timeout": (exc.TimeoutError, "no answer came in time", "raise timeout= or deadline=, or ask for less"),
+    "auth": (exc.AuthenticationError, "the key was refused", "check the key"),
+    "permission": (exc.PermissionDeniedError, "the key may not do this", "check what the key's account is allowed"),
+    "quota": (exc.QuotaExceededError, "the account has no credit left", "check its plan and billing"),
+    "rate_limit": (exc.RateLimitError, "too many requests", "wait, or add a fallback at another provider"),
+    "model_not_found": (exc.ModelNotFoundError, "it has no such model", "see list_models() for what it has"),
+    "not_found": (exc.ConfigurationError, "there is no such path", "check base_url="),
+    "redirect": (
+        exc.ConfigurationError,
+        "it redirects elsewhere, which is never followed",
+        "pass the final address as base_url=",
+    ),
+    "bad_request": (exc.ValidationError, "it refused the request as invalid", "see .detail for its own words"),
+    "unsupported": (exc.UnsupportedOperationError, "it does not know a parameter", "see .detail for its own words"),
+    "context": (
+        exc.ContextOverflowError,
+        "the prompt is longer than the model's context window",
+        "shorten it, or add a fallback with a larger window",
+    ),
+    "too_large": (exc.ContextOverflowError, "the request is too large", "send less at once"),
+    "filter": (exc.ContentFilterError, "its content filter blocked the prompt", "rephrase the prompt"),
+    "conflict": (exc.ServiceUnavailableError, "it was busy with another request", "try again"),
+    "request_timeout": (exc.TimeoutError, "it gave up waiting for the request", "try again"),
+    "server": (exc.ServiceUnavailableError, "it failed", "try again later, or add a fallback at another provider"),
+    "malformed": (exc.GenerationError, "something came back that is no answer", "check base_url= and any proxy"),
+    "empty": (exc.GenerationError, "an empty answer came back", "try again"),
+    "truncated": (exc.GenerationError, "the answer ended before its end was announced", "try again"),
+    "invalid": (
+        exc.GenerationError,
+        "the answer does not fit the schema that was asked for",
+        "see .detail for where, or add a fallback that answers by schema",
+    ),
+    "oversized": (exc.GenerationError, "the answer was larger than is accepted", "ask for less"),
+}
+
+
+# Advice that is better where the provider is known.
+_AT: Final[Mapping[tuple[str, FailureKind], str]] = {
+    ("ollama", "model_not_found"): "get it with: ollama pull {model}",
+}
+
+
+def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] = ()) -> exc.LLMError:
+    """The exception for one target's failure."""
+    kind, happened, advice = _SAY[failure.kind]
+    advice = _AT.get((target.provider, failure.kind), advice).format(model=target.model)
+    if failure.detail and failure.kind == "unsendable":
+        happened = failure.detail.rstrip(".")  # our own words: a codec says which field, never what is in it
+    elif failure.detail and target.wire == "mlx":
+        happened, _, advice = failure.detail.rstrip(".").partition(": ")  # our own too: what happened, and what to do
+    facts = ", ".join(
+        fact
+        for fact in (
+            f"HTTP {failure.status}" if failure.status else "",
+            failure.code or "",
+            f"request {failure.request_id}" if failure.request_id else "",
+        )
+        if fact
+    )
+    error = kind(
+        f"{target.name}: {happened}{f' ({facts})' if facts else ''}{f'; {advice}' if advice else ''}.",
+        provider=target.provider,
+        model=target.model or None,
+        status_code=failure.status,
+        request_id=failure.request_id,
+        code=failure.code,
+        detail=failure.detail,
+        attempts=attempts,
+    )
+    if isinstance(error, exc.RateLimitError):
+        error.retry_after = retry_after.read(failure).retry_after
+    return error
+
+
+def from_defeat(defeat: Defeat, attempts: Sequence[Attempt], deadline: float | None) -> exc.LLMError:
+    """The exception for a call that was not answered."""
+    if defeat.final:
+        return from_failure(*defeat.final, attempts)
+    errors = tuple(from_failure(target, failure, attempts) for target, failure in defeat.failures)
+    if not errors:
+        limit = f" of {deadline:g} s" if deadline is not None else ""
+        return exc.TimeoutError(f"The deadline{limit} passed before any target answered.", attempts=attempts)
+    if len(errors) == 1:
+        return errors[0]
+    last, told = errors[-1], "\n".join(f"  {error}" for error in errors)
+    late = " before the deadline" if defeat.expired else ""
+    return exc.AllTargetsFailedError(
+        f"None of {len(errors)} targets answered{late}:\n{told}",
+        errors=errors,
+        attempts=attempts,
+        provider=last.provider,
+        model=last.model,
+        status_code=last.status_code,
+        request_id=last.request_id,
+    )
+
+
+def interrupted(
+    defeat: Defeat, attempts: Sequence[Attempt], partial: str, usage: Usage | None
+) -> exc.StreamInterruptedError:
+    """The exception for a stream that broke after its first chunk was handed out."""
+    target, failure = defeat.final or defeat.failures[-1]
+    error = exc.StreamInterruptedError(
+        f"{target.name}: the stream broke after it had begun ({_SAY[failure.kind][1]}); what had arrived is in "
+        ".partial, and nothing was asked twice.",
+        provider=target.provider,
+        model=target.model or None,
+        status_code=failure.status,
+        request_id=failure.request_id,
+        code=failure.code,
+        detail=failure.detail,
+        attempts=attempts,
+        partial=partial,
+        usage=usage,
+    )
+    error.__cause__ = from_failure(target, failure)
+    return error

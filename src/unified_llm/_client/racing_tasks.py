@@ -1,0 +1,61 @@
+"""Attempts that run beside the one that is waited for: those of a race. Imported when the first one begins.
+
+A read that is cancelled ends its exchange. So each runs in a task of its own until its first event, and goes on while
+others are waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from unified_llm._core.exchange import AsyncExchange, Event
+
+
+class Aside:
+    """The tasks of one call, by the number of their attempt."""
+
+    __slots__ = ("_tasks",)
+
+    def __init__(self) -> None:
+        """None has begun."""
+        self._tasks: dict[int, asyncio.Task[Event]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether one is under way."""
+        return bool(self._tasks)
+
+    def begin(self, number: int, exchange: AsyncExchange, until: float) -> None:
+        """Open an exchange and read its first event."""
+        self._tasks[number] = asyncio.create_task(_begin(exchange, until))
+
+    async def first(self, numbers: Sequence[int], timeout: float | None) -> tuple[int, Event] | None:
+        """The first of these to have an event, or None when none has within so many seconds."""
+        tasks = {self._tasks[number]: number for number in numbers}
+        done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        for task, number in tasks.items():
+            if task in done:
+                del self._tasks[number]
+                return number, task.result()
+        return None
+
+    async def stop(self, number: int) -> None:
+        """Give one up, if it is under way."""
+        if task := self._tasks.get(number):
+            task.cancel()
+            await asyncio.wait([task])
+            del self._tasks[number]
+
+    async def stop_all(self) -> None:
+        """Give all of them up."""
+        try:
+            if self._tasks:
+                for task in self._tasks.values():
+                    task.cancel()
+                await asyncio.wait(self._tasks.values())
+        finally:
+            self._tasks.clear()
+
+
+async def _begin(exchange: AsyncExchange, until: float) -> Event:
+    return await exchange.open(until) or await exchange.read(until)

@@ -1,0 +1,223 @@
+"""From what people pass to ``generate`` and ``embed`` to a request: strings, lists, dicts, keyword arguments.
+
+What cannot be right anywhere is found here, before anything is sent. No message repeats a text of the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from difflib import get_close_matches
+from typing import Any, Final, TypeAlias, get_args
+
+from unified_llm._lib import bounded_json
+from unified_llm.exceptions import ValidationError
+from unified_llm.types.content import Part
+from unified_llm.types.messages import Message, ResponseFormat, Tool
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest, RerankRequest
+
+Prompt: TypeAlias = str | Sequence[Message | Mapping[str, Any] | tuple[str, str]] | LLMRequest | Mapping[str, Any]
+
+_CHAT_FIELDS: Final = tuple(each.name for each in fields(LLMRequest) if each.name not in {"stream", "native"})
+_EMBED_FIELDS: Final = tuple(each.name for each in fields(EmbeddingRequest) if each.name != "texts")
+_RERANK_FIELDS: Final = tuple(each.name for each in fields(RerankRequest) if each.name not in {"query", "documents"})
+_NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+# name: the least that makes sense
+_WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
+_TEXTS: Final = ("model", "reasoning_effort")
+_SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text")
+
+
+def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) -> LLMRequest:
+    """A chat request.
+
+    Raises:
+        ValidationError: There is no message, a field is unknown, or a value cannot be right.
+    """
+    if isinstance(prompt, LLMRequest):
+        read = {"messages": prompt.messages, "tools": prompt.tools, "stop": prompt.stop, **overrides}
+        request = replace(prompt, **_chat_fields(read))
+    elif isinstance(prompt, Mapping):
+        request = LLMRequest(**_chat_fields({**prompt, **overrides}, needs_messages=True))
+    elif "messages" in overrides:
+        raise ValidationError("The messages are given twice: pass them first, or in messages=, not both.")
+    else:
+        request = LLMRequest(**_chat_fields({**overrides, "messages": prompt}))
+    request = request if request.stream == stream else replace(request, stream=stream)
+    _check(request)
+    return request
+
+
+def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> EmbeddingRequest:
+    """An embedding request.
+
+    Raises:
+        ValidationError: There is no text, one is not a string, a field is unknown, or a value cannot be right.
+    """
+    _refuse_unknown(overrides, _EMBED_FIELDS)
+    several = (texts,) if isinstance(texts, str) else tuple(texts) if isinstance(texts, Sequence) else ()
+    if not several or not all(isinstance(text, str) for text in several):
+        raise ValidationError("embed() needs a string, or a list of at least one string.")
+    request = EmbeddingRequest(several, **overrides)
+    request = replace(request, extra_body=_extra_body(request.extra_body))
+    _check_text("model", request.model)
+    _check_whole_number("dimensions", request.dimensions, 1)
+    if request.purpose not in (None, "query", "document"):
+        raise ValidationError('purpose is "query" or "document".')
+    return request
+
+
+def ranking(query: str, documents: Sequence[str], overrides: Mapping[str, Any]) -> RerankRequest:
+    """A request for a ranking.
+
+    Raises:
+        ValidationError: There is no document, something is not a string, a field is unknown, or cannot be right.
+    """
+    _refuse_unknown(overrides, _RERANK_FIELDS)
+    if isinstance(documents, str) or not isinstance(documents, Sequence) or not documents:
+        raise ValidationError("rerank() needs a query, and a list of at least one document.")
+    if not all(isinstance(text, str) for text in (query, *documents)):
+        raise ValidationError("rerank() takes the query and every document as a string.")
+    request = RerankRequest(query, tuple(documents), **overrides)
+    request = replace(request, extra_body=_extra_body(request.extra_body))
+    _check_text("model", request.model)
+    _check_whole_number("top_n", request.top_n, 1)
+    return request
+
+
+def _chat_fields(given: Mapping[str, Any], *, needs_messages: bool = False) -> dict[str, Any]:
+    _refuse_unknown(given, _CHAT_FIELDS)
+    if needs_messages and "messages" not in given:
+        raise ValidationError('A request as a dict needs "messages".')
+    return {name: _READ[name](value) if name in _READ else value for name, value in given.items()}
+
+
+def _messages(messages: Any) -> tuple[Message, ...]:
+    if isinstance(messages, str):
+        return (Message.user(messages),)
+    return tuple(_message(message) for message in _sequence(messages, "A prompt is a string, or a list of messages."))
+
+
+def _message(message: Any) -> Message:
+    match message:
+        case Message():
+            return message
+        case Mapping():
+            return Message.from_dict(message)
+        case (str(role), str(content)):
+            return Message.from_dict({"role": role, "content": content})
+        case str():
+            return Message.user(message)
+        case _:
+            raise ValidationError(
+                'A message is a Message, a dict with "role" and "content", or a (role, content) pair.'
+            )
+
+
+def _tools(tools: Any) -> tuple[Tool, ...]:
+    return tuple(_tool(tool) for tool in _sequence(tools or (), "tools is a list."))
+
+
+def _tool(tool: Any) -> Tool:
+    match tool:
+        case Tool():
+            return tool
+        case Mapping():
+            return Tool.from_dict(tool)
+        case _:
+            raise ValidationError('A tool is a Tool, or a dict {"type": "function", "function": {"name": ..., ...}}.')
+
+
+def _tool_choice(choice: Any) -> str | None:
+    match choice:
+        case None | str():
+            return "required" if choice == "any" else choice
+        case {"function": {"name": str(name)}} | {"name": str(name)}:
+            return name
+        case _:
+            raise ValidationError('tool_choice is "auto", "none", "required" or the name of a tool.')
+
+
+def _response_format(shape: Any) -> ResponseFormat | None:
+    if shape is None or isinstance(shape, ResponseFormat):
+        return shape
+    return ResponseFormat.from_dict(shape if isinstance(shape, Mapping) else {})
+
+
+def _stop(stop: Any) -> tuple[str, ...]:
+    wrong = "stop is a text, or a list of texts, none of them empty."
+    texts = (stop,) if isinstance(stop, str) else tuple(_sequence(stop or (), wrong))
+    if not all(isinstance(text, str) and text for text in texts):
+        raise ValidationError(wrong)
+    return texts
+
+
+def _extra_body(body: Any) -> dict[str, Any]:
+    if body is not None and not isinstance(body, Mapping):
+        raise ValidationError("extra_body is a mapping of further fields of the request.")
+    return dict(body or {})
+
+
+def _sequence(value: Any, otherwise: str) -> Sequence[Any]:
+    if isinstance(value, (str, bytes, Message, Mapping)) or not isinstance(value, Sequence):
+        raise ValidationError(otherwise)
+    return value
+
+
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "messages": _messages,
+    "tools": _tools,
+    "response_format": _response_format,
+    "stop": _stop,
+    "extra_body": _extra_body,
+    "tool_choice": _tool_choice,
+}
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            close = get_close_matches(str(name), known, 1)
+            hint = "fields that only some providers know go into extra_body={...}."
+            if close:
+                hint = f"did you mean {close[0]!r}? ({hint.capitalize()})"
+            if name == "stream":
+                hint = "call stream() or astream() for an answer in chunks."
+            raise ValidationError(f"A request has no field {name!r}: {hint}")
+
+
+def _check(request: LLMRequest) -> None:
+    if not request.messages:
+        raise ValidationError("A request needs at least one message.")
+    for message in request.messages:
+        _check_content(message.content)
+    for name in _NUMBERS:
+        value = getattr(request, name)
+        if value is not None and bounded_json.finite(value) is None:
+            raise ValidationError(f"{name} must be a finite number.")
+    for name, least in _WHOLE_NUMBERS.items():
+        _check_whole_number(name, getattr(request, name), least)
+    for name in _TEXTS:
+        _check_text(name, getattr(request, name))
+    if request.n is not None and request.n > 1 and request.stream:
+        raise ValidationError("n asks for several answers, which come whole: call generate() or agenerate().")
+    for name in _SWITCHES:
+        if not isinstance(getattr(request, name), (bool, type(None))):
+            raise ValidationError(f"{name} must be True or False.")
+
+
+def _check_content(content: Any) -> None:
+    if isinstance(content, str) or (isinstance(content, tuple) and all(isinstance(p, get_args(Part)) for p in content)):
+        return
+    raise ValidationError("A message's content is a string or a tuple of content parts.")
+
+
+def _check_whole_number(name: str, value: Any, least: float) -> None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
+        return
+    raise ValidationError(f"{name} must be a whole number" + (f", {least} or greater." if least >= 0 else "."))
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, (str, type(None))):
+        raise ValidationError(f"{name} must be a string.")

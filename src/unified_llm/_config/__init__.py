@@ -1,0 +1,1 @@
+"""From what people configure to targets."""

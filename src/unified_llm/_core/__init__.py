@@ -1,0 +1,1 @@
+"""What every layer above agrees on: targets, outcomes, exchanges, codecs, the clock."""

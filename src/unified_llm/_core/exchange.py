@@ -1,0 +1,72 @@
+"""The one way to talk to a target: open, read until ``Done`` or a ``Failure``, close.
+
+HTTP with a codec, MLX in this process, and a framework's own model all implement it. An exchange never raises for
+what the other side does; it returns a ``Failure``. Cancellation and the interpreter's own errors pass through.
+
+``until`` is an instant of the same monotonic clock that the driver uses, never a duration, so that no time is lost
+between the policy and a read. When it passes, the outcome is ``Failure("timeout")``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Feature
+from unified_llm.types.requests import LLMRequest
+from unified_llm.types.responses import LLMChunk
+
+Event: TypeAlias = LLMChunk | Done | Failure
+
+
+class Exchange(Protocol):
+    """One attempt, for synchronous callers."""
+
+    def open(self, until: float) -> Failure | None:
+        """Send the request; None once the target has accepted it."""
+        ...
+
+    def read(self, until: float) -> Event:
+        """The next chunk (never an empty one), the end, or what went wrong."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back, whatever state it is in. Called exactly once after ``open`` was called; quick."""
+        ...
+
+
+class AsyncExchange(Protocol):
+    """One attempt, for asynchronous callers."""
+
+    async def open(self, until: float) -> Failure | None:
+        """As ``Exchange.open``."""
+        ...
+
+    async def read(self, until: float) -> Event:
+        """As ``Exchange.read``."""
+        ...
+
+    async def close(self) -> None:
+        """As ``Exchange.close``; must not need more than a moment, and works while its task is being cancelled."""
+        ...
+
+
+class ForeignModel(Protocol):
+    """A model object of a framework, wrapped so that it can stand in a chain of targets.
+
+    ``number`` is given once a process, so that the health of one object is never taken for that of another.
+    """
+
+    number: int
+    provider: str
+    model: str
+    features: frozenset[Feature]
+    context_window: int | None
+
+    def exchange(self, request: LLMRequest) -> Exchange:
+        """An attempt on it for synchronous callers; ``request.native`` holds the framework's own form."""
+        ...
+
+    def aexchange(self, request: LLMRequest) -> AsyncExchange:
+        """An attempt on it for asynchronous callers."""
+        ...

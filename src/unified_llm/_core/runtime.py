@@ -1,0 +1,72 @@
+"""Clock, sleep, chance and connections, in one place where a test can take them over.
+
+Everything that depends on the world outside goes through the current ``Runtime``. ``use`` replaces it for a while:
+tests of this package run in fake time and without sockets, in sync and async, through every surface.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unified_llm._core.codec import Ask
+    from unified_llm._core.exchange import AsyncExchange, Exchange
+    from unified_llm._core.target import Target
+    from unified_llm.types.records import Attempt
+
+
+def _sleep(until: float) -> None:
+    time.sleep(max(0.0, until - time.monotonic()))
+
+
+async def _asleep(until: float) -> None:
+    import asyncio  # an asynchronous caller has it; others need not wait for it to be imported
+
+    await asyncio.sleep(max(0.0, until - time.monotonic()))
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The world outside.
+
+    Attributes:
+        now: A monotonic clock, in seconds.
+        sleep: Block until an instant of that clock.
+        asleep: Suspend until an instant of that clock.
+        random: A uniform draw from 0 to 1.
+        exchange: Makes the attempt in place of the real transport, or None.
+        aexchange: The same for asynchronous callers.
+        observe: Told of each attempt of every call, as the call records it, or None. It must not raise.
+    """
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = _sleep
+    asleep: Callable[[float], Awaitable[None]] = _asleep
+    random: Callable[[], float] = random.random
+    exchange: Callable[[Ask, Target], Exchange] | None = None
+    aexchange: Callable[[Ask, Target], AsyncExchange] | None = None
+    observe: Callable[[Attempt], None] | None = None
+
+
+_current = Runtime()
+
+
+def current() -> Runtime:
+    """The runtime in use."""
+    return _current
+
+
+@contextmanager
+def use(runtime: Runtime) -> Generator[Runtime]:
+    """Use another runtime in this process until the block ends."""
+    global _current  # noqa: PLW0603 - the one switch of the process, set here alone
+    before, _current = _current, runtime
+    try:
+        yield runtime
+    finally:
+        _current = before

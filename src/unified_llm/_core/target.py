@@ -1,0 +1,161 @@
+"""A target: one place to ask, with everything that policy and codecs need to know of it.
+
+The client resolves it once from the user's configuration and the provider table; nothing below changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from unified_llm._core.api_key import Secret
+from unified_llm._core.quirks import Quirks
+from unified_llm.exceptions import ConfigurationError
+
+Feature = Literal[
+    "tools", "tool_choice", "json_object", "json_schema", "images", "image_urls", "audio", "files", "streaming",
+    "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
+]  # fmt: skip
+
+
+CHAT: frozenset[Feature] = frozenset({"streaming", "models"})
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerConfig:
+    """When a failing target is left alone, and for how long.
+
+    Attributes:
+        failures: So many failures in a row open the breaker (a timeout counts twice).
+        window: The share of failures is taken over this many seconds.
+        cooldown: Seconds until a probe is let through; each failed probe doubles it.
+        cooldown_max: The longest cooldown, in seconds.
+
+    Raises:
+        ConfigurationError: A value is no positive number, or ``cooldown_max`` is smaller than ``cooldown``.
+    """
+
+    failures: int = 5
+    window: float = 60.0
+    cooldown: float = 30.0
+    cooldown_max: float = 300.0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        for name in ("failures", "window", "cooldown", "cooldown_max"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+                raise ConfigurationError(f"BreakerConfig.{name} must be a number greater than 0.")
+        if self.cooldown_max < self.cooldown:
+            raise ConfigurationError("BreakerConfig.cooldown_max must not be smaller than cooldown.")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Limits of one attempt, in seconds.
+
+    Attributes:
+        connect: For a connection.
+        first_token: From the request to the first chunk of a stream.
+        gap: Between two chunks.
+        whole: For a whole answer, while another target remains; alone it has what is left of the deadline.
+        fixed: The user chose ``timeout``: ``whole`` holds even when no other target remains.
+    """
+
+    connect: float = 5.0
+    first_token: float = 30.0
+    gap: float = 60.0
+    whole: float = 60.0
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often and how soon one target is asked again.
+
+    Attributes:
+        limit: Retries after the first attempt; None is the policy's own (one while another target is ready, else two).
+        delay: Base of the back-off after throttling, in seconds; a blip starts at a quarter of it.
+        delay_max: The longest back-off, in seconds.
+        factor: Growth of the back-off from one retry to the next.
+    """
+
+    limit: int | None = None
+    delay: float = 1.0
+    delay_max: float = 10.0
+    factor: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place to ask.
+
+    Attributes:
+        provider: A name of the provider table, or of a framework's own model.
+        model: As the provider names it.
+        wire: How to talk to it: the name of a codec, ``mlx``, or ``foreign``.
+        base_url: Without a slash at the end; empty where there is no network.
+        key: Its key, or None where it needs none.
+        headers: Sent with every request.
+        extra_body: Merged into every request's body.
+        features: What it can do.
+        quirks: Where it differs from its format.
+        context_window: Tokens, where known.
+        max_output: The most tokens that its answer can have, where known.
+        embeds_at_once: The most texts that one embedding request to it can have.
+        reasoning: It is known to think before it answers.
+        api_version: The version of its API, where the user chooses one (Azure).
+        timing: Limits of an attempt.
+        retry: Retries.
+        breaker: When to leave it alone.
+        last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
+        verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
+        space: The declared vector space, for embeddings.
+        foreign: A framework's own model object, for ``wire="foreign"``.
+        defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
+    """
+
+    provider: str
+    model: str
+    wire: str
+    base_url: str = ""
+    key: Secret | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    features: frozenset[Feature] = CHAT
+    quirks: Quirks = field(default_factory=Quirks)
+    context_window: int | None = None
+    max_output: int | None = None
+    embeds_at_once: int = 2048
+    reasoning: bool = False
+    api_version: str | None = None
+    timing: Timing = Timing()
+    retry: Retry = Retry()
+    breaker: BreakerConfig = BreakerConfig()
+    last_resort: bool = False
+    verify: Any = field(default=True, repr=False)
+    space: str | None = None
+    foreign: Any = field(default=None, repr=False, compare=False)
+    defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def name(self) -> str:
+        """``provider/model``, for people."""
+        return f"{self.provider}/{self.model}" if self.model else self.provider
+
+    @property
+    def health_key(self) -> Hashable:
+        """What a breaker and a retry budget belong to."""
+        return (self.provider, self.base_url, self.model, self.foreign.number if self.foreign is not None else None)
+
+    @property
+    def credentials_key(self) -> Hashable:
+        """What a refused key or an empty purse belongs to: the provider and the key, whatever the model."""
+        holder = self.key.fingerprint if self.key else self.health_key
+        return (self.provider, holder)
+
+    @property
+    def limit_key(self) -> Hashable:
+        """What a rate limit belongs to: the key and the model."""
+        return (*self.credentials_key, self.model)  # type: ignore[misc] # a tuple, said more widely

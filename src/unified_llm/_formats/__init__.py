@@ -1,0 +1,1 @@
+"""Wire formats: pure functions from requests to bytes and from bytes to answers."""

@@ -1,0 +1,31 @@
+"""Anthropic's Messages format, which its own API and many local servers speak.
+
+``request`` and ``messages`` write requests, ``response`` reads whole answers, ``stream`` reads streamed ones,
+``models`` reads what is said of models, ``provider_state`` keeps what only the author of an answer can read,
+``errors`` names failures. Nothing in here asks which provider it is talking to.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from unified_llm._formats.anthropic.errors import read_failure
+from unified_llm._formats.anthropic.models import read_model, read_models
+from unified_llm._formats.anthropic.request import write_chat, write_count, write_model, write_models
+from unified_llm._formats.anthropic.response import read_chat, read_count
+from unified_llm._formats.anthropic.stream import MessageStream
+from unified_llm._formats.codec import Format
+from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest, ModelsRequest
+
+__all__ = ["CODEC"]
+
+CODEC: Final = Format(
+    {
+        LLMRequest: (write_chat, read_chat),
+        CountRequest: (write_count, read_count),
+        ModelsRequest: (write_models, read_models),
+        ModelRequest: (write_model, read_model),
+    },
+    stream=lambda _, target: MessageStream(target),  # a stream says what it is
+    refusal=read_failure,
+)

@@ -1,0 +1,115 @@
+"""Requests: from our types to the JSON bodies of Cohere's API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from unified_llm._core.codec import WireRequest
+from unified_llm._core.target import Target
+from unified_llm._formats.cohere.messages import write_messages
+from unified_llm._formats.request_fields import as_wanted, function_of, get, post, setting
+from unified_llm.exceptions import ValidationError
+from unified_llm.types.messages import ResponseFormat, Tool
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest, RerankRequest
+
+# Our name → Cohere's.
+_FIELDS: Final[Mapping[str, str]] = {
+    "max_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "p",
+    "seed": "seed",
+    "stop": "stop_sequences",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "logprobs": "logprobs",
+}
+_ASIDE: Final = ("reasoning_effort", "top_logprobs", "parallel_tool_calls")
+# Models from the third version on refuse to embed without one (docs.cohere.com/reference/embed).
+_PURPOSES: Final = {"query": "search_query", "document": "search_document", None: "search_document"}
+# The most that a page can have.
+_PAGE: Final = 1000
+
+
+def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
+    """A request for ``/v2/chat``."""
+    body: dict[str, Any] = {"model": target.model, "messages": write_messages(ask.messages, target)}
+    body |= {"stream": ask.stream, **_fields(ask, target), **_tool_fields(ask, target)}
+    if ask.response_format is not None:
+        body["response_format"] = _response_format(ask.response_format)
+    return post("/v2/chat", {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
+
+
+def write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
+    """A request for ``/v2/embed``; a text of unknown purpose is embedded as a document."""
+    body: dict[str, Any] = {
+        "model": target.model,
+        "texts": list(ask.texts),
+        "input_type": _PURPOSES[ask.purpose],
+        "embedding_types": ["float"],
+    }
+    dimensions = setting(ask, "dimensions", target)
+    if dimensions is not None:
+        body["output_dimension"] = dimensions
+    return post("/v2/embed", {**body, **target.extra_body, **ask.extra_body}, target)
+
+
+def write_ranking(ask: RerankRequest, target: Target) -> WireRequest:
+    """A request for ``/v2/rerank``."""
+    body: dict[str, Any] = {"model": target.model, "query": ask.query, "documents": list(ask.documents)}
+    if ask.top_n is not None:
+        body["top_n"] = ask.top_n
+    return post("/v2/rerank", {**body, **target.extra_body, **ask.extra_body}, target)
+
+
+def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
+    """A request for a page of the list of models."""
+    cursor = f"&page_token={quote(ask.cursor, safe='')}" if ask.cursor else ""
+    return get(f"/v1/models?page_size={_PAGE}{cursor}", target)
+
+
+def write_info(_: ModelRequest, target: Target) -> WireRequest:
+    """A request for what is known of the target's model."""
+    return get(f"/v1/models/{quote(target.model, safe='')}", target)
+
+
+def _fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
+    """What the call or the target's defaults say, less what the table says is refused."""
+    said = {name: value for name in (*_FIELDS, *_ASIDE) if (value := setting(ask, name, target)) is not None}
+    if "top_logprobs" in said:
+        said.setdefault("logprobs", True)  # those of the tokens themselves can be had
+    wanted = as_wanted(said, target)
+    if "stop" in wanted:
+        wanted["stop"] = list(wanted["stop"])
+    fields = {_FIELDS[name]: value for name, value in wanted.items() if name in _FIELDS}
+    if (effort := wanted.get("reasoning_effort")) is not None:
+        # On or off; a budget of tokens (``thinking`` in extra_body) is the user's to choose.
+        fields["thinking"] = {"type": "disabled" if effort == "none" else "enabled"}
+    return fields
+
+
+def _tool_fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
+    """What may be called. A choice is all or none: to be offered one tool and to have to call is to call that one."""
+    choice, tools = ask.tool_choice, ask.tools
+    if not tools or (choice == "none" and "tool_choice" not in target.features):
+        return {}
+    alone = tuple(tool for tool in tools if tool.name == choice) if choice not in {"auto", "none", "required"} else ()
+    fields: dict[str, Any] = {"tools": [_tool(tool) for tool in alone or tools]}
+    strict = {tool.strict for tool in tools}
+    if True in strict and False not in strict:
+        fields["strict_tools"] = True  # for all of them or for none
+    if choice not in {None, "auto"}:
+        fields["tool_choice"] = "NONE" if choice == "none" else "REQUIRED"
+    return fields
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    if tool.builtin is not None:
+        raise ValidationError("tools holds a tool of another provider's own, which Cohere does not have.")
+    return {"type": "function", "function": function_of(tool)}
+
+
+def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
+    shape: dict[str, Any] = {"type": "json_object"}
+    return shape if wanted.schema is None else {**shape, "json_schema": wanted.schema}

@@ -1,0 +1,115 @@
+"""Streamed answers: events in, chunks out.
+
+An event is a whole answer that holds what is new. There is no terminal event: the stream is whole when the last event
+gave a finish reason and the bytes have ended. An error in the middle is no event but bare JSON, which the splitter
+hands over like one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Target
+from unified_llm._formats.gemini.errors import is_error, read_error
+from unified_llm._formats.gemini.response import (
+    Candidate,
+    finish_reason,
+    read_block,
+    read_citations,
+    read_logprobs,
+    read_usage,
+)
+from unified_llm._formats.json_values import brief, is_list, is_object, text_or_none
+from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.sse import ServerSentEvent
+from unified_llm.types.records import Usage
+from unified_llm.types.responses import Citation, LLMChunk
+
+
+class ChatStream:
+    """The decoder of one stream. What belongs to the last chunk is held until the bytes have ended."""
+
+    __slots__ = ("_candidate", "_cited", "_ended", "_finish", "_id", "_model", "_target", "_usage")
+
+    def __init__(self, target: Target) -> None:
+        """Nothing has been read yet."""
+        self._target = target
+        self._candidate = Candidate()
+        self._cited: set[Citation] = set()
+        self._finish: str | None = None
+        self._usage: Usage | None = None
+        self._id: str | None = None
+        self._model: str | None = None
+        self._ended = False
+
+    def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
+        """Chunks of this event; nothing after a failure."""
+        if self._ended or not event.data.strip():
+            return ()
+        try:
+            answer = parse(event.data)
+        except JSONError:
+            return self._fail(Failure("malformed"))
+        if is_error(answer):
+            return self._fail(read_error(answer))
+        if not is_object(answer):
+            return self._fail(Failure("malformed"))
+        return self._read(answer)
+
+    def finish(self) -> Done | Failure:
+        """The bytes have ended; without a finish reason they were cut off."""
+        self._ended = True
+        if self._finish is None:
+            return Failure("truncated")
+        reason = finish_reason(self._finish, self._candidate, self._target)
+        if isinstance(reason, Failure):
+            return reason
+        last = LLMChunk(
+            finish_reason=reason,
+            usage=self._usage,
+            response_id=self._id,
+            sealed=self._candidate.layout.seal(self._candidate.content, self._target),
+            model=self._model or self._target.model,
+            provider=self._target.provider,
+        )
+        return Done(last)
+
+    def _read(self, answer: dict[str, Any]) -> Sequence[LLMChunk | Done | Failure]:
+        self._id = self._id or text_or_none(answer.get("responseId"))
+        self._model = self._model or text_or_none(answer.get("modelVersion"))
+        self._usage = read_usage(answer) or self._usage
+        listed = answer.get("candidates")
+        first = next((each for each in listed if is_object(each)), None) if is_list(listed) else None
+        if first is None:
+            blocked = read_block(answer)
+            return self._fail(blocked) if blocked else ()
+        if first.get("index"):
+            return ()
+        chunks = [*self._chunks(first)]
+        self._finish = text_or_none(first.get("finishReason")) or self._finish
+        broken = finish_reason(self._finish, self._candidate, self._target) if self._finish else None
+        if isinstance(broken, Failure) and broken.kind != "empty":
+            return [*chunks, *self._fail(replace(broken, detail=brief(first.get("finishMessage"))))]
+        return chunks
+
+    def _chunks(self, said: Mapping[str, Any]) -> Iterator[LLMChunk]:
+        logprobs = read_logprobs(said)
+        for chunk in self._candidate.read(said, self._id):
+            if logprobs and chunk.content:
+                yield replace(chunk, logprobs=logprobs)
+                logprobs = ()
+            else:
+                yield chunk
+        cited: list[Citation] = []
+        if "groundingMetadata" in said or "citationMetadata" in said:
+            cited = [each for each in read_citations(said, self._candidate.content) if each not in self._cited]
+            self._cited.update(cited)
+        if cited or logprobs:
+            yield LLMChunk(citations=tuple(cited), logprobs=logprobs)
+
+    def _fail(self, failure: Failure) -> Sequence[Failure]:
+        self._ended = True
+        return (failure,)

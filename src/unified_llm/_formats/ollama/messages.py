@@ -1,0 +1,68 @@
+"""A conversation in Ollama's format, whoever wrote its turns.
+
+Arguments of calls are objects, results carry the name of their tool, images are bare base64 beside the text. The
+server (api/types.go) knows identifiers of calls as well, which older ones pass over.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
+
+from unified_llm._core.target import Target
+from unified_llm._formats.history import distinct, fitting_id, is_media, paired, text_of, with_text_results
+from unified_llm._formats.json_values import object_or_empty, text_or_none
+from unified_llm.exceptions import ValidationError
+from unified_llm.types.content import ImagePart, Part
+from unified_llm.types.messages import Message
+
+
+def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
+    """The ``messages`` of a request.
+
+    Raises:
+        ValidationError: A message holds something else than text and images, or an image that is only an address.
+    """
+    written: list[dict[str, Any]] = []
+    names: dict[str, str] = {}  # the call → its tool
+    for message in with_text_results(paired(distinct(messages))):
+        names |= {call.id: call.name for call in message.tool_calls}
+        written.append(_turn(message, names, target))
+    return written
+
+
+def _turn(message: Message, names: dict[str, str], target: Target) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": text_of(message.content)}
+    if message.role == "assistant":
+        return {**turn, **_calls(message, target)}
+    if message.role == "tool":
+        identifier = message.tool_call_id or ""
+        return {**turn, "tool_name": names[identifier], "tool_call_id": fitting_id(identifier, target.quirks)}
+    images = _images(message.content)
+    return {**turn, "images": images} if images else turn
+
+
+def _calls(message: Message, target: Target) -> dict[str, Any]:
+    """What an earlier answer called, with its reasoning if this very server wrote it."""
+    if not message.tool_calls:
+        return {}
+    fields: dict[str, Any] = {}
+    sealed = message.sealed.opened(target.provider, target.wire) if message.sealed is not None else None
+    if (thinking := text_or_none(object_or_empty(sealed).get("thinking"))) is not None:
+        fields["thinking"] = thinking
+    fields["tool_calls"] = [
+        {"id": fitting_id(call.id, target.quirks), "function": {"name": call.name, "arguments": call.arguments}}
+        for call in message.tool_calls
+    ]
+    return fields
+
+
+def _images(content: str | tuple[Part, ...]) -> list[str]:
+    images: list[str] = []
+    for part in () if isinstance(content, str) else content:
+        if isinstance(part, ImagePart) and part.data is not None:
+            images.append(b64encode(part.data).decode())
+        elif is_media(part):
+            raise ValidationError("messages holds what Ollama cannot read: it takes text, and images as data.")
+    return images

@@ -1,0 +1,89 @@
+"""Streamed answers: lines in, chunks out, and the end only when a line says ``done``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Target
+from unified_llm._formats.history import Identifiers
+from unified_llm._formats.json_values import is_object, text_or_none
+from unified_llm._formats.ollama.errors import read_error
+from unified_llm._formats.ollama.response import read_calls, read_end, read_message, read_text, read_usage, seal
+from unified_llm._formats.response_fields import read_logprobs
+from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.sse import ServerSentEvent
+from unified_llm.types.messages import ToolCallChunk
+from unified_llm.types.responses import LLMChunk
+
+
+class ChatStream:
+    """The decoder of one stream."""
+
+    __slots__ = ("_calls", "_ended", "_spoke", "_target", "_thinking")
+
+    def __init__(self, target: Target) -> None:
+        """Nothing has been read yet."""
+        self._target = target
+        self._thinking: list[str] = []
+        self._calls = Identifiers()
+        self._spoke = False
+        self._ended = False
+
+    def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
+        """Chunks of this line; ``Done`` at the last; nothing after that or after a failure."""
+        if self._ended:
+            return ()
+        try:
+            line = parse(event.data)
+        except JSONError:
+            line = None
+        if not is_object(line):
+            return self._fail(Failure("malformed"))
+        if line.get("error"):
+            return self._fail(read_error(line))
+        chunks = self._read(line)
+        return [*chunks, self._end(line)] if line.get("done") is True else chunks
+
+    def finish(self) -> Done | Failure:
+        """Every answer ends with a line that says so."""
+        return Failure("truncated")
+
+    def _read(self, line: dict[str, Any]) -> list[LLMChunk | Done | Failure]:
+        """Calls come whole, some in one line and some in several."""
+        message = read_message(line) or {}
+        content, thinking = read_text(message)
+        logprobs = read_logprobs(line.get("logprobs"))
+        chunks: list[LLMChunk | Done | Failure] = []
+        if content or thinking or logprobs:
+            self._thinking.append(thinking)
+            chunks.append(LLMChunk(content=content, reasoning=thinking, logprobs=logprobs))
+        first = len(self._calls)
+        calls = tuple(
+            ToolCallChunk(number, call.id, call.name, call.raw_arguments)
+            for number, call in enumerate(read_calls(message, line, self._calls), first)
+        )
+        if calls:
+            chunks.append(LLMChunk(tool_calls=calls))
+        self._spoke = self._spoke or bool(content or thinking or calls)
+        return chunks
+
+    def _fail(self, failure: Failure) -> Sequence[Failure]:
+        self._ended = True
+        return (failure,)
+
+    def _end(self, line: dict[str, Any]) -> Done | Failure:
+        self._ended = True
+        has_calls = len(self._calls) > 0
+        reason = read_end(line, self._target, spoke=self._spoke, has_calls=has_calls)
+        if isinstance(reason, Failure):
+            return reason
+        last = LLMChunk(
+            finish_reason=reason,
+            usage=read_usage(line),
+            sealed=seal("".join(self._thinking), self._target, has_calls=has_calls),
+            model=text_or_none(line.get("model")) or self._target.model,
+            provider=self._target.provider,
+        )
+        return Done(last)

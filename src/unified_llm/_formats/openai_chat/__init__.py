@@ -1,0 +1,31 @@
+"""OpenAI's chat-completions format, which most providers and local servers speak.
+
+The codec joins three rooms: ``request`` and ``messages`` write requests, ``response`` and ``stream`` read answers,
+whole and in pieces, ``models`` lists of models; ``openai_errors`` names failures. Where a provider differs, its row
+of the table says so in a quirk; nothing in here asks which provider it is talking to.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from unified_llm._formats.codec import Format
+from unified_llm._formats.openai_chat.models import read_model, read_models
+from unified_llm._formats.openai_chat.request import write_chat, write_embeddings, write_model, write_models
+from unified_llm._formats.openai_chat.response import read_chat, read_embeddings
+from unified_llm._formats.openai_chat.stream import ChatStream
+from unified_llm._formats.openai_errors import read_failure
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
+
+__all__ = ["CODEC"]
+
+CODEC: Final = Format(
+    {
+        LLMRequest: (write_chat, read_chat),
+        EmbeddingRequest: (write_embeddings, read_embeddings),
+        ModelsRequest: (write_models, read_models),
+        ModelRequest: (write_model, read_model),
+    },
+    stream=ChatStream,
+    refusal=read_failure,
+)

@@ -1,0 +1,217 @@
+"""Whole answers: what a list of output items means.
+
+Nothing here raises for what a provider sends. What cannot be read as an answer is a ``Failure``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.quirks import Quirks
+from unified_llm._core.target import Target
+from unified_llm._formats.history import Identifiers
+from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, place, text_or_none
+from unified_llm._formats.openai_errors import read_error
+from unified_llm._formats.openai_responses.provider_state import seal
+from unified_llm._formats.response_fields import read_logprobs
+from unified_llm.types.messages import ToolCall
+from unified_llm.types.records import Usage
+from unified_llm.types.requests import CountRequest, LLMRequest
+from unified_llm.types.responses import Citation, FinishReason, LLMResponse, TokenLogprob
+
+BETWEEN_THOUGHTS: Final = "\n\n"
+"""Stands between the parts of a summary of reasoning, each of which is a paragraph."""
+
+# Why an answer is incomplete. The others (max_messages, steered) cut it off as well, for reasons of their own.
+_CUT: Final[Mapping[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_GIVEN_UP: Final = ("failed", "cancelled")
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the items of one answer say.
+
+    Attributes:
+        content: The text of all messages.
+        reasoning: Its parts.
+        refusal: Why the model declined, or nothing.
+        calls: What it wants to call.
+        citations: What it rests on.
+        logprobs: Those of its text.
+        others: It holds items of other kinds: the provider's own tools.
+        identifiers: Those of its calls.
+    """
+
+    content: str = ""
+    reasoning: list[str] = field(default_factory=list[str])
+    refusal: str = ""
+    calls: list[ToolCall] = field(default_factory=list[ToolCall])
+    citations: list[Citation] = field(default_factory=list[Citation])
+    logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
+    others: bool = False
+    identifiers: Identifiers = field(default_factory=Identifiers)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing at all."""
+        return not (self.content or self.reasoning or self.refusal or self.calls or self.others)
+
+
+def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure:
+    """The answer of ``/responses``."""
+    if not is_object(body):
+        return Failure("malformed")
+    failure = given_up(body, target)
+    if failure is not None:
+        return failure
+    output = body.get("output")
+    if not is_list(output):
+        return Failure("malformed")
+    answer = read_output(output)
+    reason = finish_reason(body, has_calls=bool(answer.calls))
+    if reason in {"stop", "tool_calls"} and answer.is_empty:
+        return Failure("empty")
+    return Done(
+        LLMResponse(
+            content=answer.content,
+            model=text_or_none(body.get("model")) or target.model,
+            provider=target.provider,
+            finish_reason=reason,
+            response_id=text_or_none(body.get("id")),
+            usage=read_usage(body, target.quirks),
+            tool_calls=tuple(answer.calls),
+            reasoning=BETWEEN_THOUGHTS.join(answer.reasoning) or None,
+            refusal=answer.refusal or None,
+            citations=tuple(answer.citations),
+            logprobs=tuple(answer.logprobs),
+            sealed=seal(output, target),
+            raw=body,
+        )
+    )
+
+
+def read_count(_: CountRequest, body: object, target: Target) -> Done | Failure:
+    """The answer of ``/responses/input_tokens``."""
+    if not is_object(body):
+        return Failure("malformed")
+    if body.get("error"):
+        return read_error(body, target)
+    tokens = place(body.get("input_tokens"))
+    return Failure("malformed") if tokens is None else Done(tokens)
+
+
+def given_up(response: Mapping[str, Any], target: Target) -> Failure | None:
+    """What an answer says that is an error, or that the provider did not finish."""
+    if response.get("error") or response.get("object") == "error":
+        return read_error(response, target)
+    status = response.get("status")
+    return Failure("server", code=status) if isinstance(status, str) and status in _GIVEN_UP else None
+
+
+def read_output(output: list[Any]) -> Answer:
+    """What the items say, in their order."""
+    answer = Answer()
+    for item in output:
+        if not is_object(item):
+            continue
+        match item.get("type"):
+            case "message":
+                _read_message(item, answer)
+            case "reasoning":
+                answer.reasoning += _thoughts(item)
+            case "function_call":
+                answer.calls.append(_call(item, answer.identifiers))
+            case _:
+                answer.others = True
+    return answer
+
+
+def _read_message(item: Mapping[str, Any], answer: Answer) -> None:
+    content = item.get("content")
+    for part in content if is_list(content) else ():
+        if not is_object(part):
+            continue
+        match part.get("type"):
+            case "output_text" if isinstance(part.get("text"), str):
+                answer.citations += read_citations(part.get("annotations"), len(answer.content))
+                answer.logprobs += read_logprobs(part.get("logprobs"))
+                answer.content += part["text"]
+            case "refusal" if isinstance(part.get("refusal"), str):
+                answer.refusal += part["refusal"]
+            case _:
+                pass
+
+
+def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
+    """The summary, where the provider writes one; what was thought itself, where it shows that (llama.cpp, vLLM)."""
+    for name in ("summary", "content"):
+        parts = item.get(name)
+        for part in parts if is_list(parts) else ():
+            text = text_or_none(part.get("text")) if is_object(part) else None
+            if text:
+                yield text
+
+
+def _call(item: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
+    identifier = identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
+    return ToolCall.from_text(
+        identifier, text_or_none(item.get("name")) or "", text_or_none(item.get("arguments")) or ""
+    )
+
+
+def read_citations(annotations: object, start: int) -> Iterator[Citation]:
+    """The sources of a piece of text that begins at that place in the answer."""
+    for each in annotations if is_list(annotations) else ():
+        citation = read_citation(each, start)
+        if citation is not None:
+            yield citation
+
+
+def read_citation(annotation: object, start: int) -> Citation | None:
+    """A page, or a file that the provider searched; None for anything else."""
+    if not is_object(annotation):
+        return None
+    match annotation.get("type"):
+        case "url_citation":
+            return Citation(
+                url=text_or_none(annotation.get("url")),
+                title=text_or_none(annotation.get("title")),
+                start=place(annotation.get("start_index"), start),
+                end=place(annotation.get("end_index"), start),
+            )
+        case "file_citation" | "container_file_citation":
+            return Citation(title=text_or_none(annotation.get("filename")))
+        case _:
+            return None
+
+
+def finish_reason(response: Mapping[str, Any], *, has_calls: bool) -> FinishReason:
+    """One of our four, from the status and what it says of an answer that is incomplete."""
+    if response.get("status") == "incomplete":
+        why = object_or_empty(response.get("incomplete_details")).get("reason")
+        return _CUT.get(why, "length") if isinstance(why, str) else "length"
+    return "tool_calls" if has_calls else "stop"
+
+
+def read_usage(response: Mapping[str, Any], quirks: Quirks) -> Usage | None:
+    """Tokens counted in our one way, or None where the provider says nothing."""
+    usage = response.get("usage")
+    if not is_object(usage) or not usage:
+        return None
+    before = object_or_empty(usage.get("input_tokens_details"))
+    after = object_or_empty(usage.get("output_tokens_details"))
+    prompt, completion = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
+    total, reasoning = count(usage.get("total_tokens")), count(after.get("reasoning_tokens"))
+    if quirks.get("reasoning_apart") and total and total >= prompt + completion + reasoning:
+        completion += reasoning
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        total_tokens=max(total, prompt + completion),
+        cached_tokens=count(before.get("cached_tokens")),
+        cache_write_tokens=count(before.get("cache_write_tokens")),
+        reasoning_tokens=reasoning,
+    )

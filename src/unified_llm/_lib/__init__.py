@@ -1,0 +1,1 @@
+"""What would be a library of its own: JSON, event streams, schemas. Knows nothing of this package."""

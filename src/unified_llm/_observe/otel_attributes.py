@@ -1,0 +1,139 @@
+"""What OpenTelemetry's conventions for generative AI call the things that this package knows.
+
+Names and numbers alone: nothing here imports OpenTelemetry. They are those of its semantic conventions as the package
+``opentelemetry-semantic-conventions`` has them (0.66, the last set before the conventions for generative AI moved to a
+repository of their own); what no convention names begins with ``unified_llm``. Prompts and answers have no name here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from unified_llm._core.target import Target
+from unified_llm.types.records import Attempt, Usage
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest
+
+Attributes: TypeAlias = dict[str, str | bool | int | float | Sequence[str]]
+
+# gen_ai.provider.name, where it is not this package's name of the provider.
+PROVIDERS: Final[Mapping[str, str]] = {
+    "azure": "azure.ai.openai",
+    "gemini": "gcp.gemini",
+    "mistral": "mistral_ai",
+    "moonshot": "moonshot_ai",
+    "xai": "x_ai",
+}
+
+# Histograms: name, unit, description, and the boundaries that the convention advises.
+_SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+DURATION: Final = ("gen_ai.client.operation.duration", "s", "How long a call took.", _SECONDS)
+FIRST_CHUNK: Final = (
+    "gen_ai.client.operation.time_to_first_chunk",
+    "s",
+    "From the beginning of a call to the first chunk of its stream.",
+    _SECONDS,
+)
+TOKENS: Final = (
+    "gen_ai.client.token.usage",
+    "{token}",
+    "Tokens that a call took.",
+    tuple(float(4**power) for power in range(14)),
+)
+
+ATTEMPT: Final = "unified_llm.attempt"
+ERROR_TYPE: Final = "error.type"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - tokens of text
+
+_PARAMETERS: Final = ("temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty")
+# Counts that are no part of an answer of everybody's, so that a zero says nothing.
+_PARTS: Final[Mapping[str, str]] = {
+    "cached_tokens": "cache_read.input_tokens",
+    "cache_write_tokens": "cache_creation.input_tokens",
+    "reasoning_tokens": "reasoning.output_tokens",
+}
+
+
+def operation(ask: LLMRequest | EmbeddingRequest) -> str:
+    """What is done."""
+    return "chat" if isinstance(ask, LLMRequest) else "embeddings"
+
+
+def whom(ask: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+    """What is asked of whom."""
+    return {
+        "gen_ai.operation.name": operation(ask),
+        "gen_ai.provider.name": PROVIDERS.get(target.provider, target.provider),
+        "gen_ai.request.model": target.model,
+    }
+
+
+def place(ask: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+    """As ``whom``, and where; known of a span only at its end, since a fallback may have no address at all."""
+    attributes = whom(ask, target)
+    url = urlsplit(target.base_url)
+    if url.hostname:
+        attributes["server.address"] = url.hostname
+        attributes["server.port"] = url.port or (80 if url.scheme == "http" else 443)
+    return attributes
+
+
+def parameters(ask: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+    """How it is asked, the target's defaults included."""
+    if isinstance(ask, EmbeddingRequest):
+        dimensions = target.defaults.get("dimensions") if ask.dimensions is None else ask.dimensions
+        return {} if dimensions is None else {"gen_ai.embeddings.dimension.count": dimensions}
+    attributes: Attributes = {}
+    for name in _PARAMETERS:
+        value = getattr(ask, name)
+        value = target.defaults.get(name) if value is None else value
+        if value is not None:
+            attributes[f"gen_ai.request.{name}"] = value
+    if stop := ask.stop or target.defaults.get("stop"):
+        attributes["gen_ai.request.stop_sequences"] = stop
+    if ask.stream:
+        attributes["gen_ai.request.stream"] = True
+    if ask.response_format is not None:
+        attributes["gen_ai.output.type"] = "json"
+    return attributes
+
+
+def answer(value: Any) -> Attributes:
+    """What came back: an ``LLMResponse``, the last ``LLMChunk`` of a stream, or an ``EmbeddingResponse``."""
+    attributes: Attributes = {}
+    if identifier := getattr(value, "response_id", None):
+        attributes["gen_ai.response.id"] = identifier
+    if reason := getattr(value, "finish_reason", None):
+        attributes["gen_ai.response.finish_reasons"] = (reason,)
+    return attributes
+
+
+def served(target: Target, *, fell_back: bool) -> Attributes:
+    """Who answered, under the names of ``response_metadata``."""
+    return {"unified_llm.served_by": target.name, "unified_llm.fell_back": fell_back}
+
+
+def spent(ask: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[str, int]:
+    """Tokens by type: those that come in, and those that a model wrote."""
+    counts = {"input": usage.prompt_tokens}
+    return {**counts, "output": usage.completion_tokens} if isinstance(ask, LLMRequest) else counts
+
+
+def usage_of(ask: LLMRequest | EmbeddingRequest, usage: Usage) -> Attributes:
+    """Tokens, as a span tells them."""
+    attributes: Attributes = {f"gen_ai.usage.{kind}_tokens": count for kind, count in spent(ask, usage).items()}
+    for field, name in _PARTS.items():
+        if count := getattr(usage, field):
+            attributes[f"gen_ai.usage.{name}"] = count
+    return attributes
+
+
+def attempt(ended: Attempt) -> Attributes:
+    """One attempt, as an event of the span. A failure's ``reason`` is the provider's own code, and stays out."""
+    facts = ended.as_dict()
+    if ended.outcome not in {"skipped", "cancelled"}:
+        facts.pop("reason", None)
+    return {f"{ATTEMPT}.{name}": value for name, value in facts.items() if value is not None}

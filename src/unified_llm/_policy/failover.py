@@ -1,0 +1,99 @@
+"""The policy: which target is asked when, until one answers.
+
+One generator, shared by synchronous and asynchronous callers. It does no I/O, reads no clock of its own and never
+raises for what a target does: it yields effects, receives outcomes as values, and returns ``None`` when the call was
+answered or a ``Defeat`` when it was not.
+
+The rules, in the order in which they are applied:
+
+1. Targets are asked in the user's order. One whose breaker is open, or which is held, is passed over while another is
+   ready.
+2. A blip is retried once on the same target while another is ready, twice on the last; throttling fails over at once.
+3. The first chunk handed out commits: before it a failure is invisible, after it nothing is replayed.
+4. A call does not fail while a target that could serve it was never asked, in whatever state that target is.
+5. A wait that does not fit into the deadline is not begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, TypeAlias
+
+from unified_llm._core.outcome import Done
+from unified_llm._policy import retry, retry_after
+from unified_llm._policy.attempts import attempt
+from unified_llm._policy.breaker import Permit
+from unified_llm._policy.call_state import Call, Defeat, Standing
+from unified_llm._policy.effects import Abandon, Effect, Emit
+from unified_llm._policy.health import Refusal
+from unified_llm._policy.hedging import race, rivals
+from unified_llm._policy.retry import LONGEST_WAIT, draw_consequences, heed, remember, rest
+
+Flow: TypeAlias = Generator[Effect, Any, Defeat | None]
+
+
+def plan(call: Call) -> Flow:
+    """Ask targets until one answers. See the module's docstring for the rules."""
+    if call.hedging:
+        call.hedging.budget.earn()
+    while True:
+        now = call.now()
+        if now >= call.deadline:
+            return call.defeat(expired=True)
+        step = _next(call, now)
+        if step is None:
+            return call.defeat()
+        if not isinstance(step, tuple):
+            yield from rest(call, step)
+            continue
+        standing, permit = step
+        hedged = call.hedging and rivals(call, standing)
+        standing, number, outcome = yield from (race if hedged else attempt)(call, standing, permit)
+        yield Abandon(number)
+        if isinstance(outcome, Done):
+            heed(call, standing.target, outcome)
+            yield Emit(outcome)
+            return None
+        standing.failure = outcome
+        if call.committed:
+            remember(call, standing.target, outcome, retry_after.read(outcome))
+            return call.defeat(standing)
+        if not (yield from draw_consequences(call, standing, outcome)):
+            return call.defeat(standing)
+
+
+def _next(call: Call, now: float) -> tuple[Standing, Permit] | float | None:
+    """Whom to ask now, or until when to wait, or None when nobody is left."""
+    waits: list[float] = []
+    refused: list[tuple[Standing, Refusal]] = []
+    room = call.room_for_retries()
+    for standing in call.standings:
+        if not call.asks(standing) or (standing.asked and not room):
+            continue
+        if standing.resume > now:
+            waits.append(standing.resume)
+            continue
+        leave = call.health.admit(standing.target, now)
+        if isinstance(leave, Permit):
+            return _choose(call, standing, refused), leave
+        refused.append((standing, leave))
+        if leave.wait:  # all calls that wait for this must not come back in the same instant
+            waits.append(leave.until + retry.spread(leave.until - now, call.random()))
+    unasked = [(standing, refusal) for standing, refusal in refused if not standing.asked]
+    ailing = next((standing for standing, refusal in unasked if not refusal.wait), None)
+    soonest = min(waits, default=None)
+    if ailing is None and soonest is not None and soonest - now <= LONGEST_WAIT and soonest < call.deadline:
+        return soonest
+    forced = ailing or next((standing for standing, _ in unasked), None)
+    return (_choose(call, forced, refused), call.health.force(forced.target, now)) if forced else None
+
+
+def _choose(call: Call, chosen: Standing, refused: Sequence[tuple[Standing, Refusal]]) -> Standing:
+    """Say in the trace who was left alone for another, once a call, where no failure of this call says why."""
+    for standing, refusal in refused:
+        if standing is chosen:
+            break
+        if not standing.asked and not standing.passed_over:
+            standing.passed_over = True
+            call.trace.skipped(standing.target, refusal.reason)
+    return chosen

@@ -1,0 +1,50 @@
+"""Error codes that one provider alone uses, and what they mean: for the ``codes`` of its row.
+
+Apart from the rows, so that a row stays short. Codes that mean the same everywhere are in ``openai_errors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from unified_llm._core.outcome import FailureKind
+
+# platform.minimax.io/docs/api-reference/errorcode: in base_resp, at HTTP 200.
+MINIMAX: Final[Mapping[str, FailureKind]] = {
+    "1001": "request_timeout",
+    "1002": "rate_limit",
+    "1004": "auth",
+    "1008": "quota",
+    "1026": "filter",
+    "1027": "filter",
+    "1039": "rate_limit",
+    "2013": "bad_request",
+    "2049": "auth",
+}
+# docs.z.ai/api-reference/api-code: an empty account comes with status 429.
+ZAI: Final[Mapping[str, FailureKind]] = {
+    "1000": "auth",
+    "1001": "auth",
+    "1002": "auth",
+    "1003": "auth",
+    "1004": "auth",
+    "1110": "permission",
+    "1111": "permission",
+    "1112": "permission",
+    "1113": "quota",
+    "1121": "permission",
+    "1211": "model_not_found",
+    "1220": "permission",
+    "1301": "filter",
+}
+# platform.kimi.ai/docs/api/errors: an empty account comes with status 429.
+MOONSHOT: Final[Mapping[str, FailureKind]] = {"exceeded_current_quota_error": "quota"}
+# console.groq.com/docs/errors: the model wrote what is no call of the tool, or no JSON; another try may succeed.
+GROQ: Final[Mapping[str, FailureKind]] = {"tool_use_failed": "invalid", "json_validate_failed": "invalid"}
+# docs.fireworks.ai/guides/inference-error-codes: a LoRA model that cannot be loaded.
+FIREWORKS: Final[Mapping[str, FailureKind]] = {"412": "model_not_found"}
+# github.com/Alishahryar1/free-claude-code/issues/956: a model that the account cannot have, and a key that is wrong.
+NVIDIA: Final[Mapping[str, FailureKind]] = {"404": "model_not_found", "403": "auth"}
+# LiteLLM's proxy 1.106 without a database: a key that it does not know.
+LITELLM: Final[Mapping[str, FailureKind]] = {"no_db_connection": "auth"}

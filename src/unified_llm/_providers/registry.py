@@ -1,0 +1,217 @@
+"""Looking things up in the provider table: rows by name, model strings, what a model can do, codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from importlib import import_module
+from types import MappingProxyType
+from typing import Final
+
+from unified_llm._core.api_key import quoted
+from unified_llm._core.codec import Codec
+from unified_llm._core.quirks import Quirks
+from unified_llm._core.target import Feature
+from unified_llm._providers import models
+from unified_llm._providers.hosted import ROWS
+from unified_llm._providers.spec import Row
+from unified_llm.exceptions import ConfigurationError
+
+__all__ = [
+    "ALIASES", "ROWS", "WIRES", "Facts", "Provider", "Row", "codec_for", "facts", "forget", "named", "nearest",
+    "register", "registered", "row", "unknown_model",
+]  # fmt: skip
+
+
+class Provider(StrEnum):
+    """The providers known by name. A test holds this list to the table."""
+
+    OPENAI = "openai"
+    AZURE = "azure"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    COHERE = "cohere"
+    HUGGINGFACE = "huggingface"
+    OLLAMA = "ollama"
+    MLX = "mlx"
+    OPENROUTER = "openrouter"
+    TOGETHER = "together"
+    GROQ = "groq"
+    MISTRAL = "mistral"
+    PERPLEXITY = "perplexity"
+    DEEPSEEK = "deepseek"
+    FIREWORKS = "fireworks"
+    XAI = "xai"
+    CEREBRAS = "cerebras"
+    NVIDIA = "nvidia"
+    MOONSHOT = "moonshot"
+    ZAI = "zai"
+    MINIMAX = "minimax"
+    SAMBANOVA = "sambanova"
+    LMSTUDIO = "lmstudio"
+    VLLM = "vllm"
+    LLAMACPP = "llamacpp"
+    LITELLM = "litellm"
+    OPENAI_COMPATIBLE = "openai-compatible"
+
+
+ALIASES: Final[Mapping[str, str]] = MappingProxyType({"hf": "huggingface"})
+# Each is a module or folder beside this one, with its codec in CODEC.
+WIRES: Final = (
+    "anthropic", "openai_chat", "openai_responses", "azure", "azure_responses", "huggingface",
+    "gemini", "ollama", "cohere",
+)  # fmt: skip
+# What a format cannot carry, whatever a provider can do in another.
+_NOT_IN_RESPONSES: Final[frozenset[Feature]] = frozenset({"audio", "n", "as_text"})
+_BEYOND: Final[Mapping[str, frozenset[Feature]]] = MappingProxyType({
+    "openai_responses": _NOT_IN_RESPONSES,
+    "azure_responses": _NOT_IN_RESPONSES,
+})  # fmt: skip
+_ROWS: Final[Mapping[str, Row]] = MappingProxyType({each.name: each for each in ROWS})
+_ADDED: Final[dict[str, Row]] = {}  # at run time; each change is one assignment, so readers need no lock
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one model at one provider.
+
+    Attributes:
+        features: What it can do.
+        quirks: What its provider and it differ in.
+        context_window: Tokens that a prompt can have, or None where that is not known.
+        reasoning: It may think for minutes before the first token.
+        max_output: The most tokens of an answer, or None where that is not known.
+        wire: The format to ask it in.
+    """
+
+    features: frozenset[Feature]
+    quirks: Quirks
+    context_window: int | None = None
+    reasoning: bool = False
+    max_output: int | None = None
+    wire: str = "openai_chat"
+
+
+def row(name: str) -> Row:
+    """The row of a provider, by name or alias, in any case.
+
+    Raises:
+        ConfigurationError: There is none; the message suggests the nearest name.
+    """
+    found = _find(name)
+    if found is None:
+        near = nearest(name)
+        hint = f"did you mean {near!r}?" if near else f"known are {', '.join((*_ROWS, *_ADDED))}."
+        raise ConfigurationError(f"{quoted(name)} is no known provider: {hint}")
+    return found
+
+
+def _find(name: str) -> Row | None:
+    lowered = name.lower()
+    return _ROWS.get(ALIASES.get(lowered, lowered)) or _ADDED.get(lowered)
+
+
+def register(added: Row) -> Row | None:
+    """Add a row for the rest of the process; returns the one that had the name before, if any.
+
+    Raises:
+        ConfigurationError: The name belongs to the table.
+    """
+    if added.name in _ROWS or added.name in ALIASES:
+        raise ConfigurationError(f"{added.name!r} is a known provider already: choose another name.")
+    before = _ADDED.get(added.name)
+    _ADDED[added.name] = added
+    return before
+
+
+def registered() -> tuple[Row, ...]:
+    """The rows that were added."""
+    return tuple(_ADDED.values())
+
+
+def forget(name: str) -> None:
+    """Take a row that was added out again."""
+    _ADDED.pop(name, None)
+
+
+def nearest(text: str) -> str | None:
+    """The known provider whose name is most like this text, if any is like it."""
+    close = get_close_matches(text.lower(), [*_ROWS, *_ADDED, *ALIASES], n=1, cutoff=0.6)
+    return ALIASES.get(close[0], close[0]) if close else None
+
+
+def named(model: str, separators: str = "/:") -> tuple[str, str] | None:
+    """Provider and model of a model string; None if the text before the first separator is no known provider.
+
+    Raises:
+        ConfigurationError: A provider is named, but no model.
+    """
+    positions = [position for separator in separators if (position := model.find(separator)) >= 0]
+    if not positions:
+        return None
+    first = min(positions)
+    found = _find(model[:first])
+    if found is None:
+        return None
+    if not model[first + 1 :].strip():
+        raise ConfigurationError(f'{found.name} is named without a model: write "{found.name}/model".')
+    return found.name, model[first + 1 :]
+
+
+def unknown_model(model: str) -> str:
+    """A sentence about a model string that names no known provider, with the nearest that does."""
+    said = f"{quoted(model)} names no known provider"
+    maker = models.maker(model)
+    if maker and "/" not in model and ":" not in model:
+        return f"{said}: did you mean {maker}/{model}?"
+    start = min(position for position in (model.find("/"), model.find(":"), len(model)) if position >= 0)
+    near = nearest(model[:start]) if start < len(model) else None
+    if near:
+        return f"{said}: did you mean {quoted(near + model[start:])}?"
+    return f'{said}: write "provider/model", such as "openai/gpt-5-mini", or pass provider=.'
+
+
+def facts(where: Row, model: str, api: str | None = None) -> Facts:
+    """What is known of a model at a provider: the row, refined by what ``models`` says of such a name.
+
+    Args:
+        where: The provider.
+        model: The model, as the provider names it.
+        api: The name of the format that the user chose in place of the usual one.
+
+    Raises:
+        ConfigurationError: The provider has no such format.
+    """
+    if api is not None and api not in where.apis:
+        known_apis = ", ".join(where.apis) or "none"
+        raise ConfigurationError(f"{where.title} has no api {quoted(api)}; to choose from: {known_apis}.")
+    known = models.find(where.name, model)
+    if api is None and known is not None and known.api in where.apis:
+        api = known.api
+    wire = where.wire if api is None else where.apis[api]
+    row_features = where.api_features.get(api or "", where.features) - _BEYOND.get(wire, frozenset())
+    if known is None:
+        return Facts(row_features, where.quirks, wire=wire)
+    quirks = where.quirks.copy()
+    quirks["drop"] = quirks.get("drop", frozenset[str]()) | known.drop
+    if known.drop_reasoning:
+        quirks["drop_reasoning"] = known.drop_reasoning
+        quirks["reasons_unasked"] = known.unasked
+    if known.thinks:
+        quirks["thinks"] = known.thinks
+    features = (row_features - known.lacks) | (known.gains - _BEYOND.get(wire, frozenset()))
+    return Facts(features, quirks, known.window, known.reasoning, known.output, wire)
+
+
+def codec_for(wire: str) -> Codec:
+    """The codec of that name, imported when it is first needed.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if wire not in WIRES:
+        raise ConfigurationError(f"There is no codec {quoted(wire)}.")
+    codec: Codec = import_module(f"unified_llm._formats.{wire}").CODEC
+    return codec

@@ -1,0 +1,95 @@
+"""What the provider table says of one provider, and the sets of features that its rows are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from unified_llm._core.quirks import Quirks
+from unified_llm._core.target import CHAT, Feature
+
+
+def having(*features: Feature) -> frozenset[Feature]:
+    """A set of features, checked by the type checker."""
+    return frozenset(features)
+
+
+TOOLS: Final[frozenset[Feature]] = having("tools", "tool_choice")
+JSON: Final[frozenset[Feature]] = having("json_object", "json_schema")
+EYES: Final[frozenset[Feature]] = having("images", "image_urls")
+EMBEDDINGS: Final[frozenset[Feature]] = having("embeddings")
+# For gateways and servers that may run anything: what the format can carry. The model behind may take less.
+EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("audio", "files")
+# For ``apis``: who speaks OpenAI's Responses format at the same address. The usual one can be named as well, for some
+# models are asked in the other unless told otherwise.
+RESPONSES: Final[Mapping[str, str]] = {"chat": "openai_chat", "responses": "openai_responses"}
+# The same, and Anthropic's Messages format.
+BOTH_APIS: Final[Mapping[str, str]] = {**RESPONSES, "messages": "anthropic"}
+# For ``drop``. Nothing but numbers in the answer: for endpoints that are not known to take ``encoding_format: base64``.
+PLAIN_VECTORS: Final = frozenset({"encoding_format"})
+# ``tool_choice`` as a word only: naming one tool becomes ``required`` with that tool alone.
+CHOICE_BY_WORD: Final = frozenset({"tool_choice.function"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One provider.
+
+    Attributes:
+        name: What stands before the slash of a model string.
+        title: What people call it.
+        base_url: Where requests go by default, with the version path; empty where there is no common address.
+        version: The version path, appended to a ``base_url`` of the user's that has none.
+        key_env: Environment variables that may hold the key; the first that is set wins.
+        base_url_env: The same for the address.
+        token_env: Environment variables that may hold a token, which goes as ``Authorization: Bearer`` even where a key
+            has a header of its own; they come before ``key_env``.
+        version_env: Environment variables that may hold the version of the API.
+        key_required: Whether it refuses requests without a key.
+        wire: Its format: the name of a codec, or ``mlx``.
+        apis: Other formats that it speaks at the same address, by the name to choose them with (``api="responses"``).
+        features: What its models can do unless ``models.py`` knows better.
+        api_features: The same for those other formats in which it is not ``features``.
+        quirks: Where it differs from its format.
+        hosts: Hosts that may receive a key from the environment (``*.example.com`` for all below); the host of
+            ``base_url`` if empty.
+        local: It runs on this machine or network and may have to load a model first.
+        literal_models: Its models have slashes in their names, so a model named in a call is taken literally.
+        first_token: Seconds to the first token of a stream.
+        embeds_at_once: The most texts that one embedding request can have.
+        headers: Sent with every request.
+        docs: The page that the row was written from.
+        note: What users should know, for the documentation.
+        own: For ``wire="own"``: a number that belongs to the object which answers, and the object.
+    """
+
+    name: str
+    title: str
+    base_url: str = ""
+    version: str = "/v1"
+    key_env: tuple[str, ...] = ()
+    base_url_env: tuple[str, ...] = ()
+    token_env: tuple[str, ...] = ()
+    version_env: tuple[str, ...] = ()
+    key_required: bool = True
+    wire: str = "openai_chat"
+    apis: Mapping[str, str] = field(default_factory=dict[str, str])
+    features: frozenset[Feature] = CHAT
+    api_features: Mapping[str, frozenset[Feature]] = field(default_factory=dict[str, frozenset[Feature]])
+    quirks: Quirks = field(default_factory=Quirks)
+    hosts: tuple[str, ...] = ()
+    local: bool = False
+    literal_models: bool = False
+    first_token: float = 30.0
+    embeds_at_once: int = 2048
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    docs: str = ""
+    note: str = ""
+    own: Any = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """A provider's own host is the one of its base URL, unless the row says otherwise."""
+        if not self.hosts and self.base_url:
+            object.__setattr__(self, "hosts", (urlsplit(self.base_url).hostname or "",))

@@ -1,0 +1,1 @@
+"""What is known of the targets' health, in this process and through Redis."""

@@ -1,0 +1,48 @@
+"""The one registry of this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from unified_llm._core import runtime
+from unified_llm._observe import logs
+from unified_llm._policy.health import Health
+
+HEALTH: Final = Health(logs.log_breaker)
+_apart: Health | None = None
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=HEALTH.renew_lock)
+
+
+def current() -> Health:
+    """The registry in use: that of the process, except in ``apart``."""
+    return HEALTH if _apart is None else _apart
+
+
+def health_snapshot() -> list[dict[str, Any]]:
+    """What this process knows of every target it has asked.
+
+    Returns:
+        One plain dict for each: ``target``, ``state`` (``closed``, ``open``, ``half_open``), ``failures`` in a row,
+        ``retry_budget`` (tokens, 10 when full), ``retry_in`` (seconds until an open breaker lets a probe through).
+    """
+    return current().snapshot(runtime.current().now())
+
+
+def reset_health() -> None:
+    """Forget every outcome, breaker, budget and hold of this process."""
+    current().reset()
+
+
+@contextmanager
+def apart() -> Generator[None]:
+    """An empty registry for the calls that begin in this block; outside of it, nothing is learned from them."""
+    global _apart  # noqa: PLW0603 - set here alone
+    before, _apart = _apart, Health(logs.log_breaker)
+    try:
+        yield
+    finally:
+        _apart = before

@@ -1,0 +1,87 @@
+"""Where the shared state is: a Redis URL, which often holds a password and therefore shows nothing of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from unified_llm._state.redis import available
+from unified_llm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import redis
+
+# Seconds that one exchange with Redis may take, unless the URL says otherwise.
+PATIENCE: Final = 0.05
+
+
+class Address:
+    """A Redis URL that was looked at: ``redis://``, ``rediss://`` (TLS) or ``unix://``.
+
+    Args:
+        url: With what the client of Redis knows: a password, a database, options (``?socket_timeout=0.2``).
+        source: Where it came from, for messages.
+
+    Raises:
+        ConfigurationError: It is no such URL, or the client is not installed. The message does not repeat the URL.
+    """
+
+    __slots__ = ("_url",)
+
+    def __init__(self, url: object, source: str) -> None:
+        """Check and keep a URL."""
+        problem = _problem_with(url, source)
+        if problem:
+            del url  # whoever prints this traceback with its variables must not print a password
+            raise ConfigurationError(problem)
+        self._url = str(url)
+
+    def connect(self) -> redis.Redis:
+        """A client; it connects when it is first used."""
+        return _client(self._url)
+
+    def __repr__(self) -> str:
+        """Nothing that could be a password."""
+        return "Address('***')"
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when the URLs are equal."""
+        return isinstance(other, Address) and other._url == self._url
+
+    def __hash__(self) -> int:
+        """By the URL."""
+        return hash(self._url)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled."""
+        raise TypeError("The address of the shared state is never pickled; configure() it where it is used.")
+
+
+def _problem_with(url: object, source: str) -> str | None:
+    if not isinstance(url, str) or not url.startswith(("redis://", "rediss://", "unix://")):
+        return f"The value from {source} must be a URL that begins with redis://, rediss:// or unix://."
+    missing = available()
+    if missing:
+        return missing
+    try:
+        # Made and thrown away: an option that does not exist is found out here, not in the background.
+        _client(url).connection_pool.make_connection()
+    except Exception as problem:  # noqa: BLE001 - whatever the client finds wrong; its words repeat the URL
+        return (
+            f"The URL from {source} is not one that the client of Redis understands ({type(problem).__name__}): write "
+            "redis://[user:password@]host[:port][/database], with special characters of a password percent-encoded."
+        )
+    return None
+
+
+def _client(url: str) -> redis.Redis:
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    # Without a retry, which would wait: the next turn comes by itself.
+    limits: dict[str, Any] = {
+        "socket_timeout": PATIENCE,
+        "socket_connect_timeout": PATIENCE,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    return redis.Redis.from_url(url, **limits)

@@ -1,0 +1,106 @@
+"""The ways in which a target can fail in a test, and what each of them comes to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from itertools import cycle, islice
+from typing import Final, Literal, TypeAlias
+
+from unified_llm._core.codec import Ask
+from unified_llm._core.exchange import Event
+from unified_llm._core.outcome import Failure
+from unified_llm.exceptions import ConfigurationError
+from unified_llm.types.requests import LLMRequest
+from unified_llm.types.responses import LLMChunk
+
+Kind: TypeAlias = Literal[
+    "refused", "dns", "tls", "hang", "cut", "truncated", "empty", "malformed",
+    "auth", "quota", "rate_limit", "context", "filter",
+    "400", "401", "402", "403", "404", "408", "413", "429", "500", "502", "503", "504", "529",
+]  # fmt: skip
+"""How a target fails."""
+
+Step: TypeAlias = Event | None
+"""One event of an attempt; None for a silence without end."""
+
+_FAILURES: Final[Mapping[Kind, Failure | None]] = {
+    "refused": Failure("connect", detail="Connection refused"),
+    "dns": Failure("connect", detail="no such name"),
+    "tls": Failure("tls", detail="certificate verify failed"),
+    "hang": None,
+    "cut": Failure("connection"),
+    "truncated": Failure("truncated"),
+    "empty": Failure("empty"),
+    "malformed": Failure("malformed"),
+    "auth": Failure("auth", 401, "invalid_api_key"),
+    "quota": Failure("quota", 429, "insufficient_quota"),
+    "rate_limit": Failure("rate_limit", 429, "rate_limit_exceeded"),
+    "context": Failure("context", 400, "context_length_exceeded"),
+    "filter": Failure("filter", 400, "content_filter"),
+    "400": Failure("bad_request", 400),
+    "401": Failure("auth", 401),
+    "402": Failure("quota", 402),
+    "403": Failure("permission", 403),
+    "404": Failure("model_not_found", 404),
+    "408": Failure("request_timeout", 408),
+    "413": Failure("too_large", 413),
+    "429": Failure("rate_limit", 429),
+    "500": Failure("server", 500),
+    "502": Failure("server", 502),
+    "503": Failure("server", 503),
+    "504": Failure("server", 504),
+    "529": Failure("server", 529),
+}
+# In these ways an answer breaks that has begun.
+_MIDWAY: Final = frozenset({"cut", "truncated"})
+_WORDS: Final = ("This ", "answer ", "breaks ", "off ")
+_A_DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way to fail.
+
+    Attributes:
+        failure: What every attempt comes to; None where nothing ever comes.
+        after: So many chunks of a stream come first.
+    """
+
+    failure: Failure | None
+    after: int
+
+    def steps(self, ask: Ask) -> Sequence[Step]:
+        """What an attempt meets with, in order."""
+        streams = isinstance(ask, LLMRequest) and ask.stream
+        return [*(_chunks(self.after) if streams else ()), self.failure]
+
+
+def fault(kind: Kind, after: int | None, retry_after: float | None) -> Fault:
+    """Read what the user said of a fault.
+
+    Raises:
+        ConfigurationError: The kind is unknown, or something does not go with it.
+    """
+    if kind not in _FAILURES:
+        near = get_close_matches(str(kind).lower(), _FAILURES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigurationError(f"outage() knows no kind {kind!r}: {hint}Known are {', '.join(_FAILURES)}.")
+    failure = _FAILURES[kind]
+    if after is None:
+        after = 1 if kind in _MIDWAY else 0
+    if isinstance(after, bool) or not isinstance(after, int) or after < 0:
+        raise ConfigurationError("after= is a number of chunks: 0, 1, 2 ...")
+    if retry_after is None:
+        return Fault(failure, after)
+    if failure is None or failure.status is None:
+        raise ConfigurationError(f"retry_after= is part of a server's answer, and with {kind!r} there is none.")
+    if not (math.isfinite(retry_after) and 0 <= retry_after <= _A_DAY):
+        raise ConfigurationError("retry_after= is a number of seconds, a day at most.")
+    return Fault(replace(failure, retry_after=float(retry_after)), after)
+
+
+def _chunks(number: int) -> Iterator[LLMChunk]:
+    return (LLMChunk(content=word) for word in islice(cycle(_WORDS), number))

@@ -1,0 +1,275 @@
+"""A conversation: messages, the tools offered in it, and the calls that models make.
+
+Nothing here belongs to one provider. ``Message.from_dict`` reads what people type, in the shape of OpenAI's
+chat API, which every Python user of language models knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from unified_llm._lib.bounded_json import JSONError, dump, parse_object
+from unified_llm.exceptions import ValidationError
+from unified_llm.types.content import Part, TextPart, image_part, parse_content
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+
+# Names that OpenAI's own API has used for the same roles over time.
+_ALIASES: Mapping[str, Role] = {"developer": "system", "human": "user", "ai": "assistant", "function": "tool"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What only the author of an answer can read: signatures, encrypted reasoning.
+
+    It goes back to that provider with the same message, and to nobody else.
+
+    Attributes:
+        provider: Whose it is.
+        wire: In which format it was read, and alone makes sense.
+        data: JSON values, as that format's codec wants them.
+    """
+
+    provider: str
+    wire: str
+    data: Any = field(repr=False)
+
+    def opened(self, provider: str, wire: str) -> Any:
+        """The data for its own author; None for anybody else."""
+        return self.data if (provider, wire) == (self.provider, self.wire) else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """A plain dict, for the messages of a framework."""
+        return {"provider": self.provider, "wire": self.wire, "data": self.data}
+
+    @classmethod
+    def from_dict(cls, sealed: object) -> Sealed | None:
+        """What ``as_dict`` wrote; None for anything else, since histories are edited and stored by many hands."""
+        match sealed:
+            case {"provider": str(provider), "wire": str(wire), "data": data}:
+                return cls(provider, wire, data)
+            case _:
+                return None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One function call that a model asked for.
+
+    Attributes:
+        id: The provider's identifier, or one made here where the provider gives none.
+        name: The tool's name.
+        arguments: The parsed arguments; empty when the text was not a JSON object.
+        raw_arguments: The text exactly as the model wrote it.
+        error: Why ``raw_arguments`` could not be parsed, or None.
+    """
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    raw_arguments: str = field(default="", repr=False)
+    error: str | None = None
+
+    @classmethod
+    def from_text(cls, identifier: str, name: str, raw_arguments: str) -> ToolCall:
+        """Parse what a model wrote as arguments; text that is no JSON object ends up in ``error``, never raises."""
+        try:
+            return cls(identifier, name, parse_object(raw_arguments) if raw_arguments.strip() else {}, raw_arguments)
+        except JSONError as problem:
+            return cls(identifier, name, {}, raw_arguments, error=str(problem))
+
+    @classmethod
+    def from_dict(cls, call: Mapping[str, Any]) -> ToolCall:
+        """Read a call in OpenAI's shape: ``{"id", "type": "function", "function": {"name", "arguments"}}``.
+
+        Raises:
+            ValidationError: There is no name, or the arguments are neither text nor a mapping of JSON values.
+        """
+        match call:
+            case {"function": {"name": str(name), **function}}:
+                identifier, arguments = str(call.get("id") or ""), function.get("arguments")
+            case _:
+                raise ValidationError('A tool call needs {"function": {"name": ..., "arguments": ...}}.')
+        match arguments:
+            case None | str():
+                return cls.from_text(identifier, name, arguments or "")
+            case Mapping():
+                try:
+                    return cls(identifier, name, arguments, dump(arguments))
+                except JSONError as problem:
+                    raise ValidationError(f"The arguments of the tool call {name!r}: {problem}.") from None
+            case _:
+                raise ValidationError(f"The arguments of the tool call {name!r} are neither text nor a mapping.")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallChunk:
+    """A fragment of a tool call in a stream; fragments with one ``index`` belong to one call.
+
+    ``id`` and ``name`` come on the first fragment, ``arguments`` is text to append.
+    """
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call.
+
+    Attributes:
+        name: The function's name.
+        description: What it does, for the model.
+        parameters: JSON schema of its arguments.
+        strict: Ask the provider to enforce the schema; None leaves the provider's default.
+        builtin: A provider's own tool (web search ...), passed through as it is; the other fields are then unused.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    strict: bool | None = None
+    builtin: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_dict(cls, tool: Mapping[str, Any]) -> Tool:
+        """Read a tool in OpenAI's shape; one of another type than ``function`` is the provider's own.
+
+        Raises:
+            ValidationError: It has no name, or its parameters are no JSON schema.
+        """
+        function = tool.get("function")
+        if tool.get("type") != "function" or not isinstance(function, Mapping):
+            return cls(str(tool.get("name") or tool.get("type") or "tool"), builtin=dict(tool))
+        if not isinstance(function.get("name"), str) or not function["name"]:
+            raise ValidationError("A function tool needs a name.")
+        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        if not isinstance(parameters, Mapping):
+            raise ValidationError(f"The parameters of the tool {function['name']!r} are a JSON schema, as a mapping.")
+        return cls(function["name"], function.get("description") or "", parameters, function.get("strict"))
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """The answer must be JSON: of this schema, or any object where ``schema`` is None."""
+
+    schema: Mapping[str, Any] | None = None
+    name: str = "answer"
+    strict: bool | None = None
+
+    @classmethod
+    def from_dict(cls, response_format: Mapping[str, Any]) -> ResponseFormat | None:
+        """Read OpenAI's ``response_format``; None for plain text."""
+        match response_format.get("type"):
+            case "text":
+                return None
+            case "json_object":
+                return cls()
+            case "json_schema":
+                wrapped = response_format.get("json_schema")
+                if isinstance(wrapped, Mapping) and isinstance(wrapped.get("schema"), Mapping):
+                    return cls(wrapped["schema"], str(wrapped.get("name") or "answer"), wrapped.get("strict"))
+            case _:
+                pass
+        raise ValidationError(
+            'A response_format is {"type": "json_object"} or '
+            '{"type": "json_schema", "json_schema": {"name": ..., "schema": {...}}}.'
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        role: ``system``, ``user``, ``assistant`` or ``tool``.
+        content: Text, or a tuple of parts (text, image, audio, file).
+        name: The speaker's name, where the provider takes one.
+        tool_calls: What an assistant asked to call.
+        tool_call_id: Which call a ``tool`` message answers.
+        is_error: The tool failed, and ``content`` says how.
+        reasoning: The assistant's visible reasoning, where its provider wants it sent back.
+        sealed: What its provider alone can read, and wants back.
+    """
+
+    role: Role
+    content: str | tuple[Part, ...] = field(default="", repr=False)
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    is_error: bool = False
+    reasoning: str | None = field(default=None, repr=False)
+    sealed: Sealed | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of all text parts, joined."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @classmethod
+    def system(cls, content: str) -> Message:
+        """Instructions for the model."""
+        return cls("system", content)
+
+    @classmethod
+    def user(cls, content: str, *, images: Sequence[str | bytes | PathLike[str]] = ()) -> Message:
+        """What the user says, with images given as path, URL (``http(s)://`` or ``data:``) or bytes.
+
+        Raises:
+            ValidationError: An image file cannot be read or its type cannot be told.
+        """
+        if not images:
+            return cls("user", content)
+        return cls("user", (TextPart(content), *(image_part(image) for image in images)))
+
+    @classmethod
+    def assistant(cls, content: str = "", *, tool_calls: Sequence[ToolCall] = ()) -> Message:
+        """What a model answered earlier."""
+        return cls("assistant", content, tool_calls=tuple(tool_calls))
+
+    @classmethod
+    def tool(cls, content: str, tool_call_id: str, *, is_error: bool = False) -> Message:
+        """A tool's result for the call of that id."""
+        return cls("tool", content, tool_call_id=tool_call_id, is_error=is_error)
+
+    @classmethod
+    def from_dict(cls, message: Mapping[str, Any]) -> Message:
+        """Read a message in the shape of OpenAI's chat API (string content or content parts).
+
+        Raises:
+            ValidationError: The role is missing or unknown, a content part has no known type, or a field is no text.
+        """
+        role = message.get("role")
+        role = _ALIASES.get(role, role) if isinstance(role, str) else ""
+        if role not in get_args(Role):
+            raise ValidationError(f"A message needs a role, one of {', '.join(get_args(Role))}.")
+        content = message.get("content")
+        return cls(
+            role=cast("Role", role),
+            content="" if content is None else parse_content(content),
+            name=_optional_text(message, "name"),
+            tool_calls=_tool_calls(message.get("tool_calls") or ()),
+            tool_call_id=_optional_text(message, "tool_call_id"),
+            reasoning=_optional_text(message, "reasoning_content"),
+            sealed=Sealed.from_dict(message.get("sealed")),
+        )
+
+
+def _tool_calls(calls: Any) -> tuple[ToolCall, ...]:
+    if isinstance(calls, (str, Mapping)) or not isinstance(calls, Sequence):
+        raise ValidationError("The tool_calls of a message are a list.")
+    return tuple(call if isinstance(call, ToolCall) else ToolCall.from_dict(call) for call in calls)
+
+
+def _optional_text(message: Mapping[str, Any], name: str) -> str | None:
+    value = message.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValidationError(f"The {name} of a message is a string.")
+    return value

@@ -1,0 +1,84 @@
+"""A wire format of a few lines, so that the transport is tested without any provider's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from unified_llm._core.codec import Ask, Framing, WireRequest
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Target
+from unified_llm._lib.sse import ServerSentEvent
+from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMChunk, LLMRequest, LLMResponse, Message
+
+CANARY = "sk-CANARY-7f3a"
+
+DONE = b"data: [DONE]\n\n"
+
+
+def text(words: str) -> bytes:
+    """The event of one chunk."""
+    return b"data: " + json.dumps({"text": words}).encode() + b"\n\n"
+
+
+FINISH = b'data: {"finish": "stop"}\n\n'
+
+
+def asking(words: str = "hello", *, stream: bool = False) -> LLMRequest:
+    return LLMRequest((Message.user(words),), stream=stream)
+
+
+def target_at(url: str, **fields: Any) -> Target:
+    return Target(provider="echo", model="m", wire="echo", base_url=url, **fields)
+
+
+class EchoDecoder:
+    def __init__(self) -> None:
+        self.finished = False
+
+    def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
+        if event.data == "[DONE]":
+            return [Done(LLMChunk(finish_reason="stop", model="m"))]
+        said = json.loads(event.data)
+        if "error" in said:
+            return [Failure("server", code=said["error"])]
+        if "finish" in said:
+            self.finished = True
+            return []
+        return [LLMChunk(content=said["text"])]
+
+    def finish(self) -> Done | Failure:
+        return Done(LLMChunk(finish_reason="stop", model="m")) if self.finished else Failure("truncated")
+
+
+class EchoCodec:
+    """``headers`` are sent along, whatever they are."""
+
+    framing: Framing = "events"
+
+    def __init__(self, headers: Sequence[tuple[str, str]] = (("authorization", f"Bearer {CANARY}"),)) -> None:
+        self.headers = headers
+
+    def encode(self, ask: Ask, target: Target) -> WireRequest:
+        match ask:
+            case LLMRequest():
+                said: Any = [message.text for message in ask.messages]
+            case EmbeddingRequest():
+                said = list(ask.texts)
+            case _:
+                return WireRequest("GET", target.base_url + "/models", self.headers)
+        return WireRequest("POST", target.base_url + "/echo", self.headers, json.dumps(said).encode())
+
+    def decode(self, ask: Ask, target: Target, body: Any) -> Done | Failure:
+        if not isinstance(body, dict) or "text" not in body:
+            return Failure("malformed")
+        if isinstance(ask, EmbeddingRequest):
+            return Done(EmbeddingResponse([[1.0]]))
+        return Done(LLMResponse(content=body["text"], model="m"))
+
+    def decoder(self, ask: LLMRequest, target: Target) -> EchoDecoder:
+        return EchoDecoder()
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
+        return Failure("server" if status >= 500 else "bad_request", detail=body.decode(errors="replace"))

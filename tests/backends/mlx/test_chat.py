@@ -1,0 +1,309 @@
+"""The exchange with a model in this process, over an engine that follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backends.mlx.ways import CHUNKS, EVERY_WAY, WHOLE
+from unified_llm import LLMClient
+from unified_llm._backends.mlx import demo_folder
+from unified_llm._backends.mlx import exchange as chat
+from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, Piece, Prompt, Ticket
+from unified_llm._backends.mlx.exchange import MLXModel, folder_of
+from unified_llm._core.target import Target
+from unified_llm.exceptions import (
+    ConfigurationError,
+    ContextOverflowError,
+    GenerationError,
+    LLMError,
+    ModelNotFoundError,
+    ServiceUnavailableError,
+    StreamInterruptedError,
+    TimeoutError,
+    UnsupportedOperationError,
+)
+from unified_llm.types import LLMRequest, Message, ModelInfo, ToolCall, Usage
+
+QUESTION = "What is failover?"
+NOTHING = "nothing"
+"""In a script: the engine is silent for ever."""
+
+
+class Scripted:
+    """An engine that says what it is told, at once, and notes what it was asked."""
+
+    def __init__(self, *outputs: Output | str) -> None:
+        self.outputs = [Piece(each) if isinstance(each, str) and each is not NOTHING else each for each in outputs]
+        self.asked = asyncio.Event()
+        self.prompts: list[Prompt] = []
+        self.tickets: list[Ticket] = []
+
+    def submit(self, prompt: Prompt, put: Callable[[Output], None]) -> Ticket:
+        ticket = Ticket(prompt, put, lambda _: None)
+        self.prompts.append(prompt)
+        self.tickets.append(ticket)
+        self.asked.set()
+        for output in self.outputs:
+            if not isinstance(output, str):
+                ticket.deliver(output)
+        return ticket
+
+
+END = Finished("stop", 5, 2)
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
+    """Let the model say this; time stands still."""
+    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+
+    def script(*outputs: Output | str) -> Scripted:
+        engine = Scripted(*outputs)
+        monkeypatch.setattr(chat, "engine_for", lambda _: engine)
+        return engine
+
+    return script
+
+
+@EVERY_WAY
+def test_the_conversation_reaches_the_engine_in_the_roles_of_its_template(
+    script: Callable[..., Scripted], ask: Callable[..., Any]
+) -> None:
+    engine = script("yes", END)
+    call = ToolCall.from_text("c1", "now", "{}")
+    messages = [
+        Message.system("Be brief."),
+        Message.user("Time?"),
+        Message.assistant("Wait.", tool_calls=[call]),
+        Message.tool("noon", "c1"),
+    ]
+    ask(LLMClient("mlx/demo", temperature=0.5, stop="END", seed=4), messages, temperature=0.0, top_p=0.5)
+    (prompt,) = engine.prompts
+    assert [(message["role"], message["content"]) for message in prompt.messages] == [
+        ("system", "Be brief."),
+        ("user", "Time?"),
+        ("assistant", "Wait."),
+        ("user", "noon"),
+    ]
+    assert (prompt.temperature, prompt.top_p, prompt.seed, prompt.stop) == (0.0, 0.5, 4, ("END",))
+
+
+def test_an_answer_has_a_bound_of_its_own(script: Callable[..., Scripted]) -> None:
+    engine = script("yes", END)
+    LLMClient("mlx/demo").generate(QUESTION)
+    assert (engine.prompts[0].max_tokens, engine.prompts[0].temperature, engine.prompts[0].stop) == (512, 0.0, ())
+
+
+@WHOLE
+def test_pieces_are_joined_and_counted(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+    script("a", "b", Finished("length", 5, 2))
+    answer = ask(LLMClient("mlx/demo"), QUESTION)
+    assert (answer.content, answer.finish_reason, answer.usage) == ("ab", "length", Usage(5, 2, 7))
+
+
+@CHUNKS
+def test_pieces_are_handed_on_as_they_come(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+    script("a", "b", END)
+    chunks = ask(LLMClient("mlx/demo"), QUESTION)
+    assert [chunk.content for chunk in chunks] == ["a", "b", ""]
+    assert (chunks[-1].finish_reason, chunks[-1].usage) == ("stop", Usage(5, 2, 7))
+
+
+@EVERY_WAY
+def test_an_empty_answer_is_none(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+    script(Finished("stop", 5, 0))
+    with pytest.raises(GenerationError, match="empty"):
+        ask(LLMClient("mlx/demo", max_retries=0), QUESTION)
+
+
+@EVERY_WAY
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("server", ServiceUnavailableError),
+        ("context", ContextOverflowError),
+        ("model_not_found", ModelNotFoundError),
+        ("unsupported", UnsupportedOperationError),
+    ],
+)
+def test_what_an_engine_refuses_is_told_by_its_kind(
+    script: Callable[..., Scripted], ask: Callable[..., Any], kind: Any, error: type[LLMError]
+) -> None:
+    script(EngineError(kind, "The model sulks."))
+    with pytest.raises(error) as refused:
+        ask(LLMClient("mlx/demo", max_retries=0), QUESTION)
+    assert refused.value.detail == "The model sulks."
+
+
+@EVERY_WAY
+def test_an_engine_that_cannot_be_had_is_told_likewise(
+    script: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+) -> None:
+    def forked(_: Path) -> None:
+        raise EngineError("unsupported", "MLX does not survive a fork.")
+
+    script()
+    monkeypatch.setattr(chat, "engine_for", forked)
+    with pytest.raises(UnsupportedOperationError) as refused:
+        ask(LLMClient("mlx/demo"), QUESTION)
+    assert refused.value.detail == "MLX does not survive a fork."
+
+
+@CHUNKS
+def test_a_stream_that_breaks_keeps_what_had_come(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+    script("a", EngineError("server", "Out of memory."))
+    with pytest.raises(StreamInterruptedError) as broken:
+        ask(LLMClient("mlx/demo"), QUESTION)
+    assert broken.value.partial == "a"
+
+
+@EVERY_WAY
+def test_a_silent_engine_is_given_up_in_time(
+    script: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+) -> None:
+    engine = script(NOTHING)
+    with pytest.raises(TimeoutError, match="no answer came in time"):
+        ask(LLMClient("mlx/demo", max_retries=0, timeout=0.001), QUESTION)
+    assert [ticket.cancelled for ticket in engine.tickets] == [True]
+
+
+@WHOLE
+def test_a_silent_engine_fails_over(script: Callable[..., Scripted], ask: Callable[..., Any], tmp_path: Path) -> None:
+    engine = script(NOTHING)
+    client = LLMClient(f"mlx/{tmp_path}", timeout=0.001, max_retries=0, fallbacks=["mlx/demo"])
+    with pytest.raises(LLMError) as failed:
+        ask(client, QUESTION)
+    assert [attempt.outcome for attempt in failed.value.attempts] == ["timeout", "timeout"]
+    assert [ticket.cancelled for ticket in engine.tickets] == [True, True]
+
+
+@CHUNKS
+def test_every_request_is_taken_back_at_its_end(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+    engine = script("a", END)
+    ask(LLMClient("mlx/demo"), QUESTION)
+    assert engine.tickets[0].cancelled
+
+
+def test_a_task_that_is_cancelled_takes_its_request_back(script: Callable[..., Scripted]) -> None:
+    engine = script(NOTHING)
+
+    async def work() -> None:
+        task = asyncio.create_task(LLMClient("mlx/demo").agenerate(QUESTION))
+        await engine.asked.wait()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(work())
+    assert engine.tickets[0].cancelled
+
+
+def test_a_piece_that_comes_from_another_thread_wakes_the_task(script: Callable[..., Scripted]) -> None:
+    engine = script(NOTHING)
+
+    async def work() -> str:
+        task = asyncio.create_task(LLMClient("mlx/demo").agenerate(QUESTION))
+        await engine.asked.wait()
+        for output in (Piece("a"), Piece("b"), END):
+            await asyncio.to_thread(engine.tickets[0].deliver, output)
+        return (await task).content
+
+    assert asyncio.run(work()) == "ab"
+
+
+def test_a_piece_that_comes_at_the_wrong_moment_is_not_missed(script: Callable[..., Scripted]) -> None:
+    engine = script(NOTHING)
+
+    class Clearing(asyncio.Event):
+        def clear(self) -> None:
+            super().clear()
+            engine.tickets[0].deliver(Finished("length", 5, 0))
+
+    async def work() -> object:
+        exchange: Any = MLXModel(Target("mlx", "demo", "mlx")).aexchange(LLMRequest((Message.user(QUESTION),)))
+        exchange._arrived = Clearing()
+        await exchange.open(0)
+        return (await exchange.read(0)).value.finish_reason
+
+    assert asyncio.run(work()) == "length"
+
+
+def test_a_piece_for_a_loop_that_has_ended_is_dropped(script: Callable[..., Scripted]) -> None:
+    engine = script(NOTHING)
+
+    async def work() -> None:
+        exchange = MLXModel(Target("mlx", "demo", "mlx")).aexchange(LLMRequest((Message.user(QUESTION),)))
+        assert await exchange.open(0) is None
+
+    asyncio.run(work())
+    assert not engine.tickets[0].deliver(Piece("a"))
+
+
+def test_closing_before_opening_is_harmless() -> None:
+    model = MLXModel(Target("mlx", "demo", "mlx"))
+    request = LLMRequest((Message.user(QUESTION),))
+    model.exchange(request).close()
+
+    async def close() -> None:
+        await model.aexchange(request).close()
+
+    asyncio.run(close())
+
+
+# What it offers
+
+
+def test_the_embedded_model_is_the_one_that_is_listed(script: Callable[..., Scripted]) -> None:
+    script()
+    client = LLMClient("mlx/demo")
+    assert client.list_models() == [ModelInfo("demo", "mlx", owned_by="unified-llm")]
+    assert asyncio.run(client.alist_models(use_cache=False)) == client.list_models()
+    assert client.health_check()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [{"type": "function", "function": {"name": "now"}}]},
+        {"response_format": {"type": "json_object"}},
+    ],
+)
+def test_what_it_cannot_do_is_not_asked_of_it(script: Callable[..., Scripted], fields: dict[str, Any]) -> None:
+    engine = script("a", END)
+    with pytest.raises(UnsupportedOperationError, match="mlx/demo"):
+        LLMClient("mlx/demo").generate(QUESTION, **fields)
+    with pytest.raises(UnsupportedOperationError, match="mlx/demo"):
+        LLMClient("mlx/demo").generate([Message.user("What is this?", images=[b"\x89PNG"])])
+    with pytest.raises(UnsupportedOperationError, match="mlx/demo"):
+        LLMClient("mlx/demo").embed("text")
+    assert engine.prompts == []
+
+
+@pytest.mark.case(70)
+def test_a_folder_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="There is no such folder for mlx/"):
+        folder_of("no/such/folder")
+
+
+def test_a_folder_may_be_in_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folder_of("~/model") == tmp_path / "model"
+    assert folder_of("demo") == demo_folder()
+
+
+@pytest.mark.case(70)
+def test_a_folder_that_has_gone_since_is_a_missing_model(script: Callable[..., Scripted], tmp_path: Path) -> None:
+    script("a", END)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    client = LLMClient(f"mlx/{folder}")
+    folder.rmdir()
+    with pytest.raises(ModelNotFoundError):
+        client.generate(QUESTION)

@@ -1,0 +1,231 @@
+"""A conversation in Anthropic's format, whoever wrote its turns."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.formats.test_anthropic_answers import CLAUDE, HELLO, feed, fixture, whole
+from tests.support.wire import calm
+from unified_llm._core.outcome import Done
+from unified_llm._formats.anthropic import CODEC
+from unified_llm.exceptions import ValidationError
+from unified_llm.types import ImagePart, LLMRequest, LLMResponse, Message, Sealed, TextPart, ToolCall
+
+HI = Message.user("Hi")
+
+
+def body(messages: Sequence[Message]) -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(CODEC.encode(LLMRequest(tuple(messages)), CLAUDE).body)
+    return written
+
+
+def turns(*messages: Message) -> list[Any]:
+    return [(each["role"], each["content"]) for each in body(messages)["messages"]]
+
+
+def call(identifier: str = "c", name: str = "f", **arguments: Any) -> ToolCall:
+    return ToolCall(identifier, name, arguments)
+
+
+def use(identifier: str = "c", name: str = "f", **arguments: Any) -> dict[str, Any]:
+    return {"type": "tool_use", "id": identifier, "name": name, "input": arguments}
+
+
+def result(identifier: str, content: Any, **more: Any) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": identifier, "content": content, **more}
+
+
+def text(words: str) -> dict[str, Any]:
+    return {"type": "text", "text": words}
+
+
+def as_message(answer: LLMResponse) -> Message:
+    """An answer as a client puts it into the history."""
+    return Message("assistant", answer.content, tool_calls=answer.tool_calls, sealed=answer.sealed)
+
+
+def test_system_messages_go_into_a_field_of_their_own_wherever_they_stand() -> None:
+    found = body([Message.system("Be brief."), HI, Message.system("And kind.")])
+    assert found["system"] == "Be brief.\n\nAnd kind."
+    assert [each["role"] for each in found["messages"]] == ["user"]
+    assert "system" not in body([HI])
+    with pytest.raises(ValidationError, match=r"messages\[1\] holds more than text"):
+        body([HI, Message("system", (ImagePart(url="https://e.example/a.png"),))])
+
+
+def test_a_conversation_of_nothing_but_instructions_is_asked_by_the_user() -> None:
+    assert body([Message.system("Tell a joke.")])["messages"] == [{"role": "user", "content": "Tell a joke."}]
+    for nothing in ([], [Message.user(" ")], [Message.system("")]):
+        with pytest.raises(ValidationError, match="nothing is said"):
+            body(nothing)
+
+
+def test_turns_of_one_side_are_joined_and_empty_ones_left_out() -> None:
+    assert turns(HI, Message.user("there"), Message.assistant(""), Message.user("you")) == [
+        ("user", [text("Hi"), text("there"), text("you")])
+    ]
+    assert turns(HI, Message.assistant("a"), Message.user("\n"), Message.assistant("b ")) == [
+        ("user", "Hi"),
+        ("assistant", [text("a"), text("b")]),
+    ]
+
+
+def test_the_user_has_the_first_word() -> None:
+    (first, words), second = turns(Message.assistant("Welcome!"))
+    assert (first, second) == ("user", ("assistant", "Welcome!"))
+    assert words
+
+
+def test_results_follow_their_calls_before_anything_else_is_said() -> None:
+    calls = [call("a", x=1), call("b")]
+    picture = Message("tool", (TextPart("see"), ImagePart(url="https://e.example/a.png")), tool_call_id="a")
+    found = turns(HI, Message.assistant("Wait.", tool_calls=calls), Message.tool("no", "b", is_error=True), picture, HI)
+    assert found[1:] == [
+        ("assistant", [text("Wait."), use("a", x=1), use("b")]),
+        (
+            "user",
+            [
+                result(
+                    "a", [text("see"), {"type": "image", "source": {"type": "url", "url": "https://e.example/a.png"}}]
+                ),
+                result("b", "no", is_error=True),
+                text("Hi"),
+            ],
+        ),
+    ]
+
+
+def test_every_call_is_answered_and_a_result_of_none_is_said_by_the_user() -> None:
+    _, _, (side, answer), *rest = turns(HI, Message.assistant(tool_calls=[call("a")]), Message.assistant("So."))
+    assert (side, answer[0]["tool_use_id"], answer[0]["is_error"]) == ("user", "a", True)
+    assert rest == [("assistant", "So.")]
+    assert turns(HI, Message.tool("of nobody", "zzz")) == [("user", [text("Hi"), text("of nobody")])]
+    empty = turns(HI, Message.assistant(tool_calls=[call("a")]), Message.tool("", "a"))[2][1]
+    assert empty == [{"type": "tool_result", "tool_use_id": "a"}]
+
+
+def test_identifiers_are_unique_and_of_letters_that_the_api_takes() -> None:
+    same = [Message.assistant(tool_calls=[call("call_0"), call("call_0", "g")]), Message.tool("1", "call_0")]
+    odd = [Message.assistant(tool_calls=[call("a b/ü"), call("")]), Message.tool("3", "a b/ü"), Message.tool("4", "")]
+    found = turns(HI, *same, Message.tool("2", "call_0"), *same, *odd)
+    used = [block["id"] for side, blocks in found[1:] if side == "assistant" for block in blocks]
+    assert used[:4] == ["call_0", "call_0_2", "call_0_3", "call_0_4"]
+    assert len(set(used)) == len(used) == 6
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", each) for each in used)
+    answered = [
+        (block["tool_use_id"], block["content"]) for side, blocks in found[1:] if side == "user" for block in blocks
+    ]
+    assert [words for _, words in answered] == ["1", "2", "1", "This call was not answered.", "3", "4"]
+    assert [identifier for identifier, _ in answered] == used
+
+
+def test_what_was_no_json_goes_inside_of_an_object_and_odd_names_are_made_to_fit() -> None:
+    broken = ToolCall.from_text("a", "no such.name", '{"x"')
+    (block,) = turns(HI, Message.assistant(tool_calls=[broken]))[1][1]
+    assert block == use("a", "no_such_name", invalid_json='{"x"')
+    assert turns(HI, Message.assistant(tool_calls=[call("a", "")]))[1][1][0]["name"] == "tool"
+
+
+def test_tools_of_the_history_are_declared_where_the_call_offers_none() -> None:
+    found = body([HI, Message.assistant(tool_calls=[call("a"), call("b", "g")]), Message.tool("1", "a")])
+    assert [tool["name"] for tool in found["tools"]] == ["f", "g"]
+    assert found["tool_choice"] == {"type": "none"}
+
+
+@pytest.mark.parametrize("name", ["thinking_tools", "web_search"])
+def test_what_only_its_author_can_read_goes_back_block_for_block(name: str) -> None:
+    sent: list[Any] = fixture(f"chat_{name}")["body"]["content"]
+    outcome = CODEC.decode(HELLO, CLAUDE, fixture(f"chat_{name}")["body"])
+    assert isinstance(outcome, Done)
+    for answer in (outcome.value, whole(feed(*fixture(f"stream_{name}")["events"]))):
+        message = as_message(answer)
+        assert turns(HI, message)[1] == ("assistant", sent)
+        # Stored as a plain mapping in between, as the messages of a framework are.
+        assert message.sealed
+        stored = replace(message, sealed=Sealed.from_dict(json.loads(json.dumps(message.sealed.as_dict()))))
+        assert turns(HI, stored)[1] == ("assistant", sent)
+        plain = [block for block in sent if block["type"] in {"text", "tool_use"}]
+        assert plain != sent
+        for foreign in (
+            replace(message, sealed=Sealed("openai", "openai_responses", message.sealed.data)),
+            replace(message, sealed=Sealed("vllm", "anthropic", message.sealed.data)),
+            replace(message, sealed=None),
+        ):
+            assert "signature" not in json.dumps(turns(HI, foreign))
+            assert "encrypted" not in json.dumps(turns(HI, foreign))
+
+
+def test_a_turn_with_its_thoughts_may_go_on_thinking() -> None:
+    answer = whole(feed(*fixture("stream_thinking_tools")["events"]))
+    results = [Message.tool("5", each.id) for each in answer.tool_calls]
+    ask = LLMRequest((HI, as_message(answer), *results), reasoning_effort="high")
+    assert json.loads(CODEC.encode(ask, CLAUDE).body)["thinking"]["type"] == "enabled"
+    forgotten = replace(ask, messages=(HI, replace(as_message(answer), sealed=None), *results))
+    assert "thinking" not in json.loads(CODEC.encode(forgotten, CLAUDE).body)
+
+
+def test_what_no_longer_fits_its_message_is_left_out() -> None:
+    message = as_message(whole(feed(*fixture("stream_thinking_tools")["events"])))
+    assert message.sealed
+    blocks = message.sealed.data["blocks"]
+    wrong: tuple[Any, ...] = (
+        None, [], {}, {"blocks": None}, {"blocks": ["x"]}, {"blocks": []}, {"blocks": blocks[:-1]},
+        {"blocks": [*blocks[:2], {"type": "text", "length": "14"}, *blocks[3:]]},
+        {"blocks": [*blocks[:2], {"type": "text", "length": -1}, *blocks[3:]]},
+    )  # fmt: skip
+    edited = [
+        replace(message, content=message.text + "!"),
+        replace(message, tool_calls=message.tool_calls[:1]),
+        replace(message, tool_calls=message.tool_calls[::-1]),
+        *(replace(message, sealed=Sealed("anthropic", "anthropic", data)) for data in wrong),
+    ]
+    for each in edited:
+        assert {block["type"] for block in turns(HI, each)[1][1]} <= {"text", "tool_use"}
+    assert turns(HI, message)[1][1][0]["type"] == "thinking"
+
+
+def test_a_paused_turn_goes_on_where_it_was_sent_back() -> None:
+    outcome = CODEC.decode(HELLO, CLAUDE, fixture("chat_pause_turn")["body"])
+    assert isinstance(outcome, Done)
+    assert turns(HI, as_message(outcome.value))[1] == ("assistant", fixture("chat_pause_turn")["body"]["content"])
+
+
+words = st.text(max_size=3)
+calls = st.builds(ToolCall, st.sampled_from(["", "a", "b", "call 1", "ü"]), st.sampled_from(["f", "g h", ""]))
+messages = st.builds(
+    Message,
+    st.sampled_from(["system", "user", "assistant", "tool"]),
+    words,
+    tool_call_id=st.sampled_from([None, "", "a", "b", "call 1"]),
+).flatmap(
+    lambda m: st.lists(calls, max_size=2).map(lambda c: replace(m, tool_calls=tuple(c)) if m.role == "assistant" else m)
+)
+
+
+@calm
+@given(st.lists(messages, min_size=1, max_size=8))
+def test_whatever_the_history_it_keeps_the_rules_of_the_api(history: list[Message]) -> None:
+    found = body([HI, *history])["messages"]
+    sides = [each["role"] for each in found]
+    assert sides == [("user", "assistant")[i % 2] for i in range(len(sides))]
+    seen: set[str] = set()
+    open_calls: list[str] = []
+    for each in found:
+        blocks = [text(each["content"])] if isinstance(each["content"], str) else each["content"]
+        assert blocks
+        assert all(block["text"].strip() for block in blocks if block["type"] == "text")
+        answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        assert answered == open_calls
+        assert [block["type"] for block in blocks[: len(answered)]] == ["tool_result"] * len(answered)
+        open_calls = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        assert not seen & set(open_calls)
+        seen |= set(open_calls)
+    assert not open_calls

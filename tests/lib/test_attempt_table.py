@@ -1,0 +1,130 @@
+"""What a notebook shows: a table of attempts, in which nothing is an answer and nothing is taken for markup."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.scripts import World, say
+from unified_llm import LLMClient
+from unified_llm._core.outcome import Failure
+from unified_llm.exceptions import AllTargetsFailedError, LLMError, RateLimitError
+from unified_llm.types import Attempt, LLMResponse, ToolCall, Usage
+
+GPT, HAIKU = "openai/gpt-4o", "anthropic/claude-haiku-4-5"
+SECRET = "CANARY of an answer"
+
+
+class Page(HTMLParser):
+    """Text by cell, and whether every tag is closed."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag != "br":
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-1")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-CANARY-2")
+
+
+def shown(thing: LLMResponse | LLMError) -> Page:
+    return Page(thing._repr_html_())
+
+
+def test_an_answer_shows_who_was_asked_and_nothing_of_what_was_said() -> None:
+    dead = Failure("server", 503, "overloaded", SECRET, request_id="req-7")
+    with World({GPT: [dead], HAIKU: [say(SECRET, reasoning=SECRET)]}).running():
+        page = shown(LLMClient(GPT, fallbacks=[HAIKU]).generate(SECRET))
+    assert page.rows == [
+        ["target", "outcome", "status", "waited", "took", "request", "note"],
+        [GPT, "● server", "503", "", "10 ms", "req-7", "overloaded"],
+        [GPT, "● server", "503", "125 ms", "10 ms", "req-7", "overloaded, asked again"],
+        [HAIKU, "● ok", "", "", "10 ms", "req-1", ""],
+    ]
+    assert page.text.startswith(f"{HAIKU} · in place of {GPT} · 155 ms · 7 + 3 tokens · stop")
+    assert "CANARY" not in page.text
+
+
+def test_a_plain_answer_shows_only_the_columns_that_say_something() -> None:
+    attempt = Attempt("a/b", "ok", seconds=1.5)
+    calls = (ToolCall("1", "look", {}, "{}"),) * 2
+    page = shown(LLMResponse(SECRET, "b-2024", "a", "tool_calls", tool_calls=calls, attempts=(attempt,)))
+    assert page.rows == [["target", "outcome", "took"], ["a/b", "● ok", "1.50 s"]]
+    assert page.text.startswith("a/b-2024 · 0 ms · tool_calls · 2 tool calls")
+
+
+def test_an_answer_without_attempts_shows_no_table() -> None:
+    page = shown(LLMResponse(SECRET, "b", "a", usage=Usage(1, 2, 3), used_fallback=True))
+    assert page.text == "a/b · in place of another target · 0 ms · 1 + 2 tokens · stop"
+    assert "table" not in page.tags
+
+
+def test_an_error_shows_its_class_its_message_and_the_attempts() -> None:
+    limited = Failure("rate_limit", 429, detail=SECRET, headers={"retry-after": "900"})
+    with (
+        World({GPT: [limited], HAIKU: [[Failure("timeout")]]}).running(),
+        pytest.raises(AllTargetsFailedError) as caught,
+    ):
+        LLMClient(GPT, fallbacks=[HAIKU], max_retries=0, deadline=30).generate(SECRET)
+    page = shown(caught.value)
+    assert page.text.startswith("AllTargetsFailedError None of 2 targets answered")
+    assert [row[0] for row in page.rows] == ["target", GPT, HAIKU]
+    assert page.rows[2][-1] == "may be billed"
+    assert "CANARY" not in page.text
+
+
+def test_a_stream_shows_how_far_it_has_come() -> None:
+    with World({GPT: [Failure("connect"), say(SECRET)]}).running():
+        stream = LLMClient(GPT).stream(SECRET)
+        assert Page(stream._repr_html_()).text == "Stream · nothing so far"
+        next(stream)
+        assert Page(stream._repr_html_()).text.startswith("Stream · 1 chunk so far")
+        list(stream)
+    page = Page(stream._repr_html_())
+    assert page.text.startswith("Stream · 4 chunks so far")
+    assert page.rows[2] == [GPT, "● ok", "125 ms", "10 ms", "10 ms", "req-1", "asked again"]
+    assert "CANARY" not in page.text
+
+
+def test_nothing_that_a_server_says_becomes_markup() -> None:
+    evil = '<script>alert("x")</script>&amp;'
+    attempt = Attempt(evil, evil, None, 0.5, request_id=evil, reason=evil)
+    page = shown(LLMResponse(model=evil, provider=evil, finish_reason=evil, attempts=(attempt,)))  # type: ignore[arg-type]
+    assert page.tags == {"div", "b", "table", "thead", "tbody", "tr", "th", "td", "span"}
+    assert page.rows[1] == [evil, f"● {evil}", "500 ms", evil, evil]
+    assert f"RateLimitError {evil}" in shown(RateLimitError(evil)).text
+
+
+def test_colours_are_left_to_the_page_around_it() -> None:
+    source = LLMResponse(
+        attempts=(Attempt("a/b", "ok"), Attempt("a/b", "skipped"), Attempt("a/b", "auth"))
+    )._repr_html_()
+    assert source.count("background:none") == 4
+    assert "<style" not in source
+    assert [source.count(colour) for colour in ("#2da44e", "#8c959f", "#e5534b")] == [1, 1, 1]

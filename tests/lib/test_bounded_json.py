@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unified_llm._lib import bounded_json
+from unified_llm._lib.bounded_json import JSONError
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_what_is_written_reads_back_the_same(value: Any) -> None:
+    text = bounded_json.dump(value)
+    assert bounded_json.parse(text) == value
+    assert bounded_json.parse(text.encode()) == value
+
+
+def test_what_is_written_is_compact_and_keeps_its_letters() -> None:
+    assert bounded_json.dump({"a": [1, "ü\u2028"], "b": None}) == '{"a":[1,"ü\u2028"],"b":null}'
+
+
+@pytest.mark.parametrize("text", [b'\xef\xbb\xbf{"a": 1}', '{"a": 1}', b' {"a":1} ', '{"a": 0, "a": 1}'])
+def test_an_object_is_parsed(text: str | bytes) -> None:
+    assert bounded_json.parse_object(text) == {"a": 1}
+
+
+# reliability.md, case 22
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "CANARY", '"CANARY', '{"CANARY": ', "NaN", "Infinity", "-", "[" * 100_000, "9" * 5000,
+        '"\\ud800"', "\ud800",
+        b"\xff", b"", '{"a": 1} CANARY', "{'CANARY': 1}",
+    ],
+)  # fmt: skip
+def test_what_is_no_json_is_refused_without_being_repeated(text: str | bytes) -> None:
+    with pytest.raises(JSONError) as refused:
+        bounded_json.parse(text)
+    assert "CANARY" not in str(refused.value)
+    assert len(str(refused.value)) < 100
+
+
+@pytest.mark.parametrize(("text", "kind"), [("[]", "list"), ("null", "NoneType"), ("1", "int"), ('"x"', "str")])
+def test_an_object_is_told_from_other_json(text: str, kind: str) -> None:
+    with pytest.raises(JSONError, match=f"expected a JSON object, got {kind}"):
+        bounded_json.parse_object(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"city": "Par', {"city": "Par"}),
+        ('{"city": "Paris", "n', {"city": "Paris"}),
+        ('{"a": [1, 2', {"a": [1, 2]}),
+        ("{", {}),
+        ("", None),
+        ("nonsense", None),
+        ("[" * 100_000, None),
+        ("\ud800", None),
+        ('{"a": NaN', None),
+    ],
+)
+def test_the_beginning_of_json_is_read_as_far_as_it_goes(text: str, value: Any) -> None:
+    assert bounded_json.parse_partial(text) == value
+
+
+class Frozen(Mapping[str, Any]):
+    def __getitem__(self, key: str) -> Any:
+        return {"a": MappingProxyType({"b": 1})}[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["a"])
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_mappings_of_any_kind_are_objects() -> None:
+    assert bounded_json.dump(Frozen()) == '{"a":{"b":1}}'
+
+
+CYCLE: dict[str, Any] = {}
+CYCLE["self"] = CYCLE
+DEEP: list[Any] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+# reliability.md, case 63
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        pytest.param({"CANARY"}, "TypeError", id="set"),
+        pytest.param(b"CANARY", "TypeError", id="bytes"),
+        pytest.param(dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "TypeError", id="datetime"),
+        pytest.param({("CANARY",): 1}, "TypeError", id="tuple as key"),
+        pytest.param([float("nan")], "ValueError", id="NaN"),
+        pytest.param([float("-inf")], "ValueError", id="infinity"),
+        pytest.param(CYCLE, "ValueError", id="cycle"),
+        pytest.param(DEEP, "RecursionError", id="depth"),
+        pytest.param(10**5000, "ValueError", id="5000 digits"),
+        pytest.param("CANARY\ud800", "lone surrogate", id="surrogate"),
+        pytest.param({"CANARY\ud800": 1}, "lone surrogate", id="surrogate in a key"),
+    ],
+)
+def test_what_has_no_json_form_is_refused_without_being_repeated(value: Any, said: str) -> None:
+    with pytest.raises(JSONError, match=said) as refused:
+        bounded_json.dump(value)
+    assert "CANARY" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(1, 1.0), (1.5, 1.5), (0, 0.0), (True, None), ("1", None), (None, None), (float("nan"), None), (10**400, None)],
+)
+def test_a_finite_number_is_told_from_everything_else(value: Any, number: float | None) -> None:
+    assert bounded_json.finite(value) == number
+
+
+def test_a_number_too_large_for_a_float_is_parsed_as_infinite_and_not_finite() -> None:
+    assert bounded_json.finite(bounded_json.parse("1e999")) is None

@@ -1,0 +1,270 @@
+"""The thread that talks to Redis while calls go on. Threads are real here; what they wait for is told to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import pytest
+
+from tests.policy.playing import target
+from tests.scripts import World
+from tests.state.memory import MemoryRedis, Pipeline
+from unified_llm._core import runtime
+from unified_llm._policy.health_updates import Closed, Fact, Held, Opened
+from unified_llm._state.redis.sync_thread import Courier
+from unified_llm._state.redis.url import Address
+from unified_llm.types import ModelInfo
+
+A = target("alpha/one", base_url="https://alpha")
+LISTED, MODELS = ("alpha", "https://alpha", None), (ModelInfo("one", "alpha"),)
+PATIENCE = 10.0
+
+
+class Gated(MemoryRedis):
+    """A server that answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = time.time()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.told = threading.Event()
+
+    def run(self, commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
+        self.asked.set()
+        assert self.gate.wait(PATIENCE)
+        answers = super().run(commands)
+        if any(name == "set" for name, _, _ in commands):
+            self.told.set()
+        return answers
+
+
+Learned = list[Fact]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gated]:
+    server = Gated()
+    monkeypatch.setattr(Address, "connect", lambda _: server)
+    yield server
+    server.gate.set()
+
+
+@pytest.fixture
+def make(server: Gated) -> Iterator[Callable[..., Courier]]:
+    couriers: list[Courier] = []
+
+    def make(learn: Callable[[Fact], None] = lambda _: None, catch_up: Callable[[], None] = lambda: None) -> Courier:
+        couriers.append(Courier(Address("redis://localhost", "here"), learn, catch_up))
+        return couriers[-1]
+
+    yield make
+    server.gate.set()
+    for courier in couriers:
+        courier.stop()
+        if courier._thread:
+            courier._thread.join(PATIENCE)
+
+
+def opened(seconds: float = 30.0) -> Opened:
+    return Opened(A.health_key, time.monotonic() + seconds, A.name, 1)
+
+
+def test_nothing_is_started_before_the_first_call(make: Any, server: Gated) -> None:
+    courier: Any = make()
+    before = threading.active_count()
+    courier.tell(opened())
+    assert threading.active_count() == before
+    assert not server.asked.is_set()
+    courier.wake()
+    assert server.told.wait(PATIENCE)
+    thread = courier._thread
+    assert thread.daemon
+    courier.wake()
+    assert courier._thread is thread
+
+
+def test_many_threads_start_one(make: Any) -> None:
+    courier, gate, before = make(), threading.Barrier(8), threading.active_count()
+
+    def wake() -> None:
+        gate.wait()
+        courier.wake()
+
+    threads = [threading.Thread(target=wake) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert threading.active_count() == before + 1
+
+
+def test_what_one_tells_the_other_learns(make: Any, server: Gated) -> None:
+    learned, heard = Learned(), threading.Event()
+
+    def learn(fact: Fact) -> None:
+        learned.append(fact)
+        heard.set()
+
+    one = make()
+    one.tell(opened())
+    one.tell(Held(("alpha", "abc"), time.monotonic() + 0.5, "over too soon", wait=True))
+    one.wake()
+    assert server.told.wait(PATIENCE)
+    make(learn).wake()
+    assert heard.wait(PATIENCE)
+    assert [type(fact) for fact in learned] == [Opened]
+    assert learned[0].until == pytest.approx(time.monotonic() + 30.0, abs=5.0)
+
+
+def test_what_a_registry_put_off_is_told_without_another_call(make: Any, server: Gated) -> None:
+    put_off = [opened()]
+
+    def catch_up() -> None:
+        if put_off:
+            courier.tell(put_off.pop())
+
+    courier: Courier = make(catch_up=catch_up)
+    courier.wake()
+    assert server.told.wait(PATIENCE)
+
+
+def test_a_model_list_comes_from_whoever_asked_for_it(make: Any) -> None:
+    one, other = make(), make()
+    assert other.find(LISTED, 300.0) is None
+    one.keep(LISTED, MODELS, 300.0)
+    found = one.find(LISTED, 300.0)  # behind the other errand in the same queue, so it is there
+    assert found
+    assert found[0] == MODELS
+    assert other.find(LISTED, 300.0) == found
+    assert asyncio.run(other.afind(LISTED, 300.0)) == found
+    assert other.find(LISTED, 0.0) is None, "too old for whoever asks for the newest"
+
+
+def test_whoever_looks_for_a_list_waits_for_a_moment_at_most(make: Any, server: Gated) -> None:
+    courier = make()
+    server.gate.clear()
+    started = time.monotonic()
+    assert courier.find(LISTED, 300.0) is None
+    assert asyncio.run(courier.afind(LISTED, 300.0)) is None
+    assert 0.1 <= time.monotonic() - started < 5.0
+    server.gate.set()
+    courier.keep(LISTED, MODELS, 300.0)
+    assert courier._seek(LISTED).result(PATIENCE)
+
+
+async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_nobody(make: Any, server: Gated) -> None:
+    courier = make()
+    server.gate.clear()
+    looking = asyncio.create_task(courier.afind(LISTED, 300.0))
+    await asyncio.sleep(0)
+    looking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
+    server.gate.set()
+    courier.keep(LISTED, MODELS, 300.0)
+    assert courier._seek(LISTED).result(PATIENCE)
+
+
+def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, server: Gated) -> None:
+    learned, one = Learned(), make()
+    one.tell(opened())
+    one.wake()
+    assert server.told.wait(PATIENCE)
+    server.gate.clear()
+    server.asked.clear()
+    other = make(learned.append)
+    other.wake()
+    assert server.asked.wait(PATIENCE)
+    other.stop()
+    server.gate.set()
+    other._thread.join(PATIENCE)
+    assert learned == []
+    assert server.closed
+    thread = other._thread
+    other.wake()
+    assert other._thread is thread
+    assert other.find(LISTED, 300.0) is None
+    make().finish()  # one that was never started
+
+
+def test_the_end_of_a_process_waits_for_the_last_news(make: Any, server: Gated) -> None:
+    courier = make()
+    courier.wake()
+    assert server.asked.wait(PATIENCE)
+    courier.tell(opened())
+    courier.finish()
+    assert not courier._thread.is_alive()
+    assert server.told.is_set()
+
+
+def test_the_end_of_a_process_does_not_wait_for_a_server_that_hangs(make: Any, server: Gated) -> None:
+    courier = make()
+    server.gate.clear()
+    courier.wake()
+    assert server.asked.wait(PATIENCE)
+    started = time.monotonic()
+    courier.finish()
+    assert 0.2 <= time.monotonic() - started < 5.0
+
+
+def test_where_no_thread_can_be_started_calls_go_on(
+    make: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: object) -> NoReturn:
+        raise RuntimeError("can't start new thread")
+
+    courier = make()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        courier.wake()
+        courier.wake()
+        assert courier.find(LISTED, 300.0) is None
+        courier.finish()
+    courier._thread = None
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
+    courier = make()
+    with World({}).running():
+        courier.tell(opened())
+        courier.keep(LISTED, MODELS, 300.0)
+        assert courier.find(LISTED, 300.0)
+    courier.tell(Closed(A.health_key, runtime.current().now() + 60.0))
+    assert courier._seek(LISTED).result(PATIENCE)
+    courier.finish()
+    told = [value for name, value in server.values.items() if "breaker" in name]
+    assert len(told) == 1
+    assert b"closed" in told[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_child_has_a_thread_of_its_own(make: Any, server: Gated) -> None:
+    courier = make()
+    courier.wake()
+    assert server.asked.wait(PATIENCE)
+    with courier._lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads: that is what is tried here
+        child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        courier.renew()
+        server.told.clear()
+        courier.tell(opened())
+        courier.wake()
+        os._exit(0 if server.told.wait(PATIENCE) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert server.values == {}, "the memory is the child's own"
+
+
+def test_the_pipeline_of_these_tests_counts_as_the_real_one_does(server: Gated) -> None:
+    assert len(Pipeline(server).time().time()) == 2

@@ -1,0 +1,129 @@
+"""Where the JSON is in what a model says, for schemas whose root is no plain object, and words that look like JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import CHAT, Feature, Target
+from unified_llm._structured.emulate import Emulation, emulate
+from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message, ResponseFormat
+
+CITY: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+NAME: dict[str, Any] = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+# As Pydantic writes a model that holds itself.
+CHAIN: dict[str, Any] = {
+    "$defs": {
+        "Link": {
+            "properties": {"v": {"type": "integer"}, "next": {"anyOf": [{"$ref": "#/$defs/Link"}, {"type": "null"}]}},
+            "required": ["v"],
+        }
+    },
+    "$ref": "#/$defs/Link",
+}
+LINKS = '{"v":1,"next":{"v":2,"next":null}}'
+
+
+def put(schema: dict[str, Any], *features: Feature) -> Emulation:
+    ask = LLMRequest((Message.user("Which?"),), response_format=ResponseFormat(schema, "it"))
+    emulation = emulate(ask, Target("somewhere", "some-model", "openai_chat", features=CHAT | set(features)))
+    assert emulation is not None
+    return emulation
+
+
+def streamed(emulation: Emulation, said: str, size: int, **end: Any) -> str | Failure:
+    reader = emulation.reader()
+    pieces = [reader.read(LLMChunk(said[start : start + size])) for start in range(0, len(said), size)]
+    texts = [piece.content for piece in pieces if isinstance(piece, LLMChunk)]
+    last = reader.read(Done(LLMChunk(finish_reason="stop", **end)))
+    return (
+        last if isinstance(last, Failure) else "".join(texts) + (last.value.content if isinstance(last, Done) else "")
+    )
+
+
+def whole(emulation: Emulation, said: str, **end: Any) -> str | Failure:
+    last = emulation.reader().read(Done(LLMResponse(said, **end)))
+    assert last is not None
+    return last if isinstance(last, Failure) else str(last.value.content)  # type: ignore[union-attr]
+
+
+ROOTS: dict[str, tuple[dict[str, Any], str]] = {
+    "a reference": (CHAIN, LINKS),
+    "alternatives": ({"anyOf": [CITY, NAME]}, '{"name":"Ada"}'),
+    "all of several": ({"allOf": [{"$ref": "#/$defs/c"}], "$defs": {"c": CITY}}, '{"city":"Rome"}'),
+    "an object or a list": ({"oneOf": [CITY, {"type": "array"}]}, '[{"a":1},{"b":[2]}]'),
+    "an object or nothing": ({"type": ["object", "null"], "properties": {}}, "null"),
+    "nullable": ({"type": "object", "properties": {}, "nullable": True}, '{"a":{}}'),
+    "a choice": ({"enum": ["red", "blue"]}, '"red"'),
+    "a constant": ({"const": 7}, "7"),
+    "a text": ({"type": "string"}, '"a { b"'),
+    "anything": ({}, "[1,2]"),
+}
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_whatever_the_root_is_fences_and_words_are_left_out(root: str) -> None:
+    schema, answer = ROOTS[root]
+    for said in (answer, f" {answer}\n", f"```json\n{answer}\n```", f"Sure:\n```\n{answer}\n```\nAnything else?"):
+        assert whole(put(schema), said) == answer
+        for size in range(1, len(said) + 1):
+            found = streamed(put(schema), said, size)
+            assert isinstance(found, str), (said, size)
+            assert json.loads(found) == json.loads(answer)
+
+
+def test_what_only_looks_like_the_beginning_is_passed_over() -> None:
+    said = 'In the set { a, b } of {2} [see] the answer is: { "city" :"Rome"} {'
+    for size in range(1, len(said) + 1):
+        assert streamed(put(CITY), said, size) == '{ "city" :"Rome"}'
+    cities = {"type": "array", "items": {"type": "string"}}
+    assert streamed(put(cities), 'As [note] says: [\n "Rome"]', 1) == '[\n "Rome"]'
+
+
+def test_of_a_whole_text_the_first_that_conforms_is_taken() -> None:
+    thought = '<think>{"city": 7}? {"town": "Rome"}? {city}?</think> {"city": "Rome"} or {"city": "Bonn"}'
+    assert whole(put(CITY), thought) == '{"city": "Rome"}'
+    assert whole(put(CITY), '{"city": 7} or {}') == Failure("invalid", detail="$.city is no string")
+
+
+def test_a_piece_of_an_answer_is_never_taken_for_it() -> None:
+    cut = LINKS[:-1]  # what is inside would conform
+    assert whole(put(CHAIN), cut) == Failure("invalid", detail="it is no JSON")
+    assert whole(put(CHAIN), cut, finish_reason="length") == cut
+
+
+def test_a_model_that_holds_itself_is_asked_for_by_a_tool() -> None:
+    emulation = put(CHAIN, "tools", "tool_choice")
+    (tool,) = emulation.ask.tools
+    assert (tool.parameters["type"], tool.parameters["required"]) == ("object", ["v"])
+    assert "$ref" not in tool.parameters
+    assert tool.parameters["$defs"] == CHAIN["$defs"]
+    assert put({"$ref": "#"}, "tools", "tool_choice").way == "prompt"
+
+
+def test_a_mode_for_objects_is_used_for_what_can_be_nothing_else() -> None:
+    for schema, used in ((CHAIN, True), ({"anyOf": [CITY, NAME]}, True), ({"type": ["object", "null"]}, False)):
+        assert (put(schema, "json_object").ask.response_format is not None) is used
+
+
+def test_a_refusal_in_pieces_is_no_failure() -> None:
+    reader = put(CITY).reader()
+    assert reader.read(LLMChunk(refusal="I will ")) is not None
+    assert reader.read(LLMChunk(refusal="not.")) is not None
+    end = Done(LLMChunk(finish_reason="stop"))
+    assert reader.read(end) == end
+
+
+@pytest.mark.parametrize("said", ['{"city": "' + "x" * 100_000 + '"}', "word " * 20_000, "{" + " " * 100_000])
+def test_the_time_for_a_long_text_grows_no_faster_than_the_text(said: str) -> None:
+    times: list[float] = []
+    for length in (len(said) // 8, len(said)):
+        before = time.process_time()
+        streamed(put(CITY), said[:length], 16)
+        whole(put(CITY), said[:length])
+        times.append(time.process_time() - before)
+    assert times[1] < 24 * times[0] + 0.05

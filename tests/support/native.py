@@ -1,0 +1,82 @@
+"""What the tests of Ollama's and Cohere's formats share: fixtures, bodies, and streams cut into pieces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.wire import target
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import Target
+from unified_llm._lib.ndjson import LineSplitter
+from unified_llm._lib.sse import SSESplitter
+from unified_llm._providers import registry
+from unified_llm.types import ImagePart, LLMRequest, Message, TextPart, ToolCall
+
+PNG = b"\x89PNG\r\n\x1a\n"
+CALL = ToolCall("call_1", "weather", {"city": "Rome"}, '{"city": "Rome"}')
+PICTURE = Message("user", (TextPart("What is this?"), ImagePart(data=PNG, detail="low")))
+HELLO = LLMRequest((Message.user("Hello"),))
+
+
+@dataclass(frozen=True)
+class Format:
+    """One wire format, under test."""
+
+    wire: str
+
+    def names(self, prefix: str) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob(f"{prefix}_*.json"))
+
+    def fixture(self, name: str) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
+        return read
+
+    @property
+    def folder(self) -> Path:
+        return Path(__file__).parent.parent / "wire" / self.wire
+
+    def body(self, ask: Any, where: Target | None = None) -> Any:
+        """The JSON that goes on the wire."""
+        return json.loads(registry.codec_for(self.wire).encode(ask, where or target(self.wire)).body)
+
+    def messages(self, *messages: Message, where: Target | None = None) -> Any:
+        return self.body(LLMRequest(messages), where)["messages"]
+
+    def whole(self, body: Any, ask: Any = HELLO, where: Target | None = None) -> Any:
+        """The answer that a body is, or the failure."""
+        outcome = registry.codec_for(self.wire).decode(ask, where or target(self.wire), body)
+        return outcome.value if isinstance(outcome, Done) else outcome
+
+    def bytes_of(self, events: Sequence[Any]) -> bytes:
+        """The events as the server writes them."""
+        texts = [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in events]
+        if registry.codec_for(self.wire).framing == "lines":
+            return "".join(f"{text}\n" for text in texts).encode()
+        names = [each["type"] if isinstance(each, dict) and "type" in each else "message" for each in events]
+        return "".join(f"event: {name}\ndata: {text}\n\n" for name, text in zip(names, texts, strict=True)).encode()
+
+    def play(self, *pieces: bytes) -> list[Any]:
+        """Everything that a stream comes to, its end included."""
+        codec = registry.codec_for(self.wire)
+        splitter = LineSplitter() if codec.framing == "lines" else SSESplitter()
+        decoder = codec.decoder(HELLO, target(self.wire))
+        out: list[Any] = []
+        for events in (*map(splitter.feed, pieces), splitter.close()):
+            for event in events:
+                out.extend(decoder.feed(event))
+        return out if out and isinstance(out[-1], Done | Failure) else [*out, decoder.finish()]
+
+    def play_events(self, events: Sequence[Any]) -> list[Any]:
+        return self.play(self.bytes_of(events))
+
+    def failure(self, status: int, body: Any) -> Failure:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return registry.codec_for(self.wire).failure(status, {}, data, target(self.wire))
+
+
+def result(text: str = "sunny", identifier: str = "call_1", **fields: Any) -> Message:
+    return Message("tool", text, tool_call_id=identifier, **fields)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from unified_llm.types import (
+    Attempt,
+    EmbeddingRequest,
+    EmbeddingResponse,
+    LLMChunk,
+    LLMRequest,
+    LLMResponse,
+    Message,
+    ModelInfo,
+    Usage,
+    content,
+    messages,
+    records,
+    requests,
+    responses,
+)
+
+SHAPES = [
+    value
+    for module in (requests, responses, records, messages, content)
+    for value in vars(module).values()
+    if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ == module.__name__
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_is_frozen_and_slotted(shape: Any) -> None:
+    assert shape.__dataclass_params__.frozen
+    assert "__slots__" in vars(shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_field_of_a_shape_is_described(shape: Any) -> None:
+    told = shape.__doc__ or ""
+    assert not told.startswith(f"{shape.__name__}(")
+    if "Attributes:" in told:
+        missing = [field.name for field in dataclasses.fields(shape) if f"{field.name}: " not in told]
+        assert missing == []
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        LLMRequest((Message.user("CANARY"),), extra_body={"a": "CANARY"}, native="CANARY"),
+        EmbeddingRequest(("CANARY",), extra_body={"a": "CANARY"}),
+        LLMResponse("CANARY", reasoning="CANARY", refusal="CANARY", raw={"a": "CANARY"}),
+        LLMChunk("CANARY", "CANARY", refusal="CANARY", raw="CANARY"),
+        EmbeddingResponse([[0.25]]),
+    ],
+)
+def test_prompts_and_answers_are_in_no_repr(thing: Any) -> None:
+    assert "CANARY" not in repr(thing)
+    assert "0.25" not in repr(thing)
+    assert pickle.loads(pickle.dumps(thing)) == thing  # noqa: S301
+
+
+def test_an_attempt_as_a_dict_leaves_out_what_says_nothing() -> None:
+    plain = Attempt("openai/gpt-5-mini", "ok", 200, 0.0).as_dict()
+    assert plain == {"target": "openai/gpt-5-mini", "outcome": "ok", "status": 200, "seconds": 0.0}
+    assert Attempt("mlx/demo", "skipped", reason="tools").as_dict() == {
+        "target": "mlx/demo", "outcome": "skipped", "status": None, "seconds": 0.0, "reason": "tools",
+    }  # fmt: skip
+    full = Attempt("a/b", "timeout", None, 1.5, 0.25, 0.5, "r", "x", maybe_billed=True, retry=True)
+    assert json.loads(json.dumps(full.as_dict())) == dataclasses.asdict(full)
+
+
+def test_a_model_is_named_as_it_is_asked_for() -> None:
+    assert ModelInfo("org/name", "openrouter").model_string == "openrouter/org/name"
+
+
+def test_usage_counts_from_nothing() -> None:
+    assert set(dataclasses.asdict(Usage()).values()) == {0}
