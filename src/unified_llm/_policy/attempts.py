@@ -16,9 +16,9 @@ from unified_llm._policy.trace import Clocked
 Ended: TypeAlias = tuple[Standing, int, Done | Failure]
 
 
-def attempt(call: Call, standing: Standing, permit: Permit) -> Generator[Effect, Any, Ended]:
+def attempt(call: Call, standing: Standing, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
     """One exchange, from open to its end."""
-    clocked = begin(call, standing, permit)
+    clocked = begin(call, standing, permit, now)
     attempts = (clocked.number,)
     outcome: Done | Failure | None = None
     try:
@@ -32,14 +32,14 @@ def attempt(call: Call, standing: Standing, permit: Permit) -> Generator[Effect,
         settle(call, clocked, outcome)
 
 
-def begin(call: Call, standing: Standing, permit: Permit) -> Clocked:
+def begin(call: Call, standing: Standing, permit: Permit, now: float) -> Clocked:
     """An attempt that begins now. The last target has all the time that is left, unless the user chose ``timeout``."""
-    target, started = standing.target, call.now()
+    target = standing.target
     limit = target.timing.first_token if call.streaming else target.timing.whole
-    unbounded = not call.streaming and not target.timing.fixed and call.alone(standing)
-    until = call.deadline if unbounded else min(call.deadline, started + limit)
+    unbounded = not call.streaming and not target.timing.fixed and call.alone(standing, now)
+    until = call.deadline if unbounded else min(call.deadline, now + limit)
     call.begun += 1
-    clocked = Clocked(call.begun, target, permit, started, limit, until, call.waited, retry=standing.asked > 0)
+    clocked = Clocked(call.begun, target, permit, now, limit, until, call.waited, retry=standing.asked > 0)
     call.waited = 0.0
     if standing.costs:
         call.health.spend_retry(target)
@@ -51,10 +51,11 @@ def hand_out(call: Call, clocked: Clocked, event: Any) -> Generator[Effect, Any,
     """Hand out chunks, from the first event on, until the end of the stream; or see the whole answer."""
     attempts, gap, now, deadline = (clocked.number,), clocked.target.timing.gap, call.now, call.deadline
     if call.streaming and not isinstance(event, Failure):
-        clocked.first_token = now() - clocked.started
+        arrived = now()
+        clocked.first_token = arrived - clocked.started
         # A stream may last for minutes: a probe must not keep others waiting until its end. Its success is reported
         # here; should it break later, that is an outcome of its own.
-        _record(call, clocked, ok=True)
+        _record(call, clocked, arrived, ok=True)
         clocked.permit = call.health.follow(clocked.target)
     while not isinstance(event, (Done, Failure)):
         call.committed = True
@@ -65,28 +66,29 @@ def hand_out(call: Call, clocked: Clocked, event: Any) -> Generator[Effect, Any,
 
 def settle(call: Call, clocked: Clocked, outcome: Done | Failure | None, *, reason: str | None = None) -> None:
     """Give the permit back and record the attempt; an outcome of None says nothing of the target's health."""
+    now = call.now()
     if isinstance(outcome, Failure):
-        weight = 0 if _cut_short(call, clocked, outcome) else VERDICTS[outcome.kind].weight
-        _record(call, clocked, ok=False, weight=weight if clocked.first_token is None else min(1, weight))
+        weight = 0 if _cut_short(call, clocked, outcome, now) else VERDICTS[outcome.kind].weight
+        _record(call, clocked, now, ok=False, weight=weight if clocked.first_token is None else min(1, weight))
     elif clocked.first_token is None:
-        _record(call, clocked, ok=True if outcome else None)
-    call.trace.ended(clocked, outcome, call.now(), reason=reason)
+        _record(call, clocked, now, ok=True if outcome else None)
+    call.trace.ended(clocked, outcome, now, reason=reason)
 
 
-def _record(call: Call, clocked: Clocked, *, ok: bool | None, weight: int = 0) -> None:
+def _record(call: Call, clocked: Clocked, now: float, *, ok: bool | None, weight: int = 0) -> None:
     call.health.settle(
         clocked.target,
         clocked.permit,
         ok=ok,
         weight=weight,
         first_try=not clocked.retry,
-        now=call.now(),
+        now=now,
         draw=call.random(),
     )
 
 
-def _cut_short(call: Call, clocked: Clocked, failure: Failure) -> bool:
+def _cut_short(call: Call, clocked: Clocked, failure: Failure, now: float) -> bool:
     """Whether the caller's deadline was shorter than the target's own limit: that says nothing of the target."""
-    if failure.kind != "timeout" or call.now() < call.deadline:
+    if failure.kind != "timeout" or now < call.deadline:
         return False
     return clocked.first_token is not None or call.deadline < clocked.started + clocked.limit

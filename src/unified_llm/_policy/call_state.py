@@ -119,9 +119,8 @@ class Call:
         """Whether a target may still be asked, sooner or later."""
         return not standing.over and (self.bound is None or self.bound is standing)
 
-    def alone(self, standing: Standing) -> bool:
+    def alone(self, standing: Standing, now: float) -> bool:
         """Whether no other target of the call could be asked now."""
-        now = self.now()
         return not any(
             other is not standing and not other.over and other.resume <= now and self.health.ready(other.target, now)
             for other in self.standings

@@ -12,6 +12,9 @@ The rules, in the order in which they are applied:
 3. The first chunk handed out commits: before it a failure is invisible, after it nothing is replayed.
 4. A call does not fail while a target that could serve it was never asked, in whatever state that target is.
 5. A wait that does not fit into the deadline is not begun.
+
+The clock is read once per step, and what is decided in that step uses that instant (``now``). Two readings may differ
+by any amount: a thread can be suspended between them, and so can the machine.
 """
 
 from __future__ import annotations
@@ -44,19 +47,19 @@ def plan(call: Call) -> Flow:
         if step is None:
             return call.defeat()
         if not isinstance(step, tuple):
-            yield from rest(call, step)
+            yield from rest(call, step, now)
             continue
         standing, permit = step
         hedged = call.hedging and rivals(call, standing)
-        standing, number, outcome = yield from (race if hedged else attempt)(call, standing, permit)
+        standing, number, outcome = yield from (race if hedged else attempt)(call, standing, permit, now)
         yield Abandon(number)
         if isinstance(outcome, Done):
-            heed(call, standing.target, outcome)
+            heed(call, standing.target, outcome, call.now())
             yield Emit(outcome)
             return None
         standing.failure = outcome
         if call.committed:
-            remember(call, standing.target, outcome, retry_after.read(outcome))
+            remember(call, standing.target, outcome, retry_after.read(outcome), now=call.now())
             return call.defeat(standing)
         if not (yield from draw_consequences(call, standing, outcome)):
             return call.defeat(standing)

@@ -35,15 +35,16 @@ def rivals(call: Call, standing: Standing) -> list[Standing]:
     return sorted(found, key=lambda other: other.target.provider == standing.target.provider)
 
 
-def race(call: Call, first: Standing, permit: Permit) -> Generator[Effect, Any, Ended]:
+def race(call: Call, first: Standing, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
     """As ``attempt``, with a rival from some time on."""
     running: _Running = {}
     try:
-        news = yield from _start(call, running, first, permit)
+        news = yield from _start(call, running, first, permit, now=now)
         if news is None and call.hedging:
-            news = yield Wait(tuple(running), call.now() + call.hedging.after)
-        if news is None and (rival := _rival(call, first)):
-            news = yield from _start(call, running, *rival)
+            news = yield Wait(tuple(running), min(call.deadline, now + call.hedging.after))
+        now = call.now()
+        if news is None and now < call.deadline and (rival := _rival(call, first, now)):
+            news = yield from _start(call, running, *rival, now=now)
         number, event = yield from _decide(call, running, first, news)
         standing, clocked = running[number]
         for loser in [each for each in running if each != number]:
@@ -57,12 +58,12 @@ def race(call: Call, first: Standing, permit: Permit) -> Generator[Effect, Any, 
     return standing, number, outcome
 
 
-def _rival(call: Call, first: Standing) -> tuple[Standing, Permit] | None:
+def _rival(call: Call, first: Standing, now: float) -> tuple[Standing, Permit] | None:
     """Whom to ask as well, if anybody is ready and the budget allows it."""
     if call.hedging is None or not call.hedging.budget.spend():
         return None
     for other in rivals(call, first):
-        leave = call.health.admit(other.target, call.now())
+        leave = call.health.admit(other.target, now)
         if isinstance(leave, Permit):
             call.hedging = None
             return other, leave
@@ -70,8 +71,10 @@ def _rival(call: Call, first: Standing) -> tuple[Standing, Permit] | None:
     return None
 
 
-def _start(call: Call, running: _Running, standing: Standing, permit: Permit) -> Generator[Effect, Any, _News | None]:
-    clocked = begin(call, standing, permit)
+def _start(
+    call: Call, running: _Running, standing: Standing, permit: Permit, *, now: float
+) -> Generator[Effect, Any, _News | None]:
+    clocked = begin(call, standing, permit, now)
     running[clocked.number] = standing, clocked
     failure = yield Open(clocked.number, standing.target, clocked.until, aside=True)
     return (clocked.number, failure) if failure else None
@@ -96,8 +99,8 @@ def _decide(call: Call, running: _Running, first: Standing, news: _News | None) 
         standing.failure = event
         yield Abandon(number)
         if ends:
-            remember(call, standing.target, event, retry_after.read(event))
+            remember(call, standing.target, event, retry_after.read(event), now=call.now())
             standing.over = True
         else:
-            judge(call, standing, event)
+            judge(call, standing, event, call.now())
         news = None

@@ -64,34 +64,35 @@ def draw_consequences(call: Call, standing: Standing, failure: Failure) -> Gener
 
     Returns False when the failure ends the call, whatever targets remain.
     """
-    upshot = judge(call, standing, failure)
+    now = call.now()
+    upshot = judge(call, standing, failure, now)
     if upshot == "rest":  # another that rests may be ready sooner
-        now = call.now()
-        yield from rest(call, min(each.resume for each in call.standings if call.asks(each) and each.resume > now))
+        resumes = [other.resume for other in call.standings if call.asks(other) and other.resume > now]
+        yield from rest(call, min(resumes), now)
     return upshot != "end"
 
 
-def judge(call: Call, standing: Standing, failure: Failure) -> Upshot:
+def judge(call: Call, standing: Standing, failure: Failure, now: float) -> Upshot:
     """Draw the consequences of a failure: holds, and whether and when the same target is asked again."""
     verdict, said, failover = VERDICTS[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
-    remember(call, standing.target, failure, said)
+    remember(call, standing.target, failure, said, now=now)
     _rule_out(call, standing.target, verdict)
     call.bound = None if failover else standing
-    resume = _resume(call, standing, verdict, said)
+    resume = _resume(call, standing, verdict, said, now=now)
     if resume is None:
         standing.over = True
         return "on" if failover else "end"
     standing.resume, standing.costs = resume, not verdict.free
     patient = failover and (verdict.throttled or bool(said.retry_after))
-    if resume <= call.now() or (patient and not call.alone(standing)):
+    if resume <= now or (patient and not call.alone(standing, now)):
         return "on"  # where others are ready, come back to this one only when they have failed
     return "rest"
 
 
-def _resume(call: Call, standing: Standing, verdict: Verdict, said: retry_after.Hints) -> float | None:
+def _resume(call: Call, standing: Standing, verdict: Verdict, said: retry_after.Hints, *, now: float) -> float | None:
     """When to ask the same target again; None for not at all."""
-    target, now = standing.target, call.now()
-    if not _may_retry(call, standing, verdict, said):
+    target = standing.target
+    if not _may_retry(call, standing, verdict, said, now=now):
         return None
     pause = delay(
         target.retry,
@@ -105,11 +106,11 @@ def _resume(call: Call, standing: Standing, verdict: Verdict, said: retry_after.
     return now + pause if call.health.may_retry(target, now + pause, free=verdict.free) else None
 
 
-def _may_retry(call: Call, standing: Standing, verdict: Verdict, said: retry_after.Hints) -> bool:
+def _may_retry(call: Call, standing: Standing, verdict: Verdict, said: retry_after.Hints, *, now: float) -> bool:
     retry = verdict.retry if said.should_retry is None else said.should_retry
     if not retry or standing.over or not call.room_for_retries():
         return False
-    alone = call.alone(standing)
+    alone = call.alone(standing, now)
     if verdict.only_if_alone and not alone:
         return False
     limit = standing.target.retry.limit
@@ -117,9 +118,9 @@ def _may_retry(call: Call, standing: Standing, verdict: Verdict, said: retry_aft
     return standing.asked <= allowed
 
 
-def remember(call: Call, target: Target, failure: Failure, said: retry_after.Hints) -> None:
+def remember(call: Call, target: Target, failure: Failure, said: retry_after.Hints, *, now: float) -> None:
     """Remember what a failure says to other calls."""
-    verdict, now = VERDICTS[failure.kind], call.now()
+    verdict = VERDICTS[failure.kind]
     if verdict.hold == "credentials":
         call.health.hold(
             target.credentials_key, now + CREDENTIALS_HOLD, f"its key was refused ({failure.kind})", wait=False
@@ -133,14 +134,14 @@ def remember(call: Call, target: Target, failure: Failure, said: retry_after.Hin
         call.unlist(target)
 
 
-def heed(call: Call, target: Target, done: Done) -> None:
+def heed(call: Call, target: Target, done: Done, now: float) -> None:
     """Remember that an answer used up a rate limit.
 
     That is advice: others are asked until the limit has recovered, but no call waits for it. Many providers tell when
     the limit will be whole again, while the next request would be let through much sooner.
     """
     if done.headers and (pause := retry_after.reset(done.headers)):
-        call.health.hold(target.limit_key, call.now() + pause, "its rate limit is used up", wait=False)
+        call.health.hold(target.limit_key, now + pause, "its rate limit is used up", wait=False)
 
 
 def _rule_out(call: Call, target: Target, verdict: Verdict) -> None:
@@ -162,7 +163,7 @@ def _give_up(call: Call, which: Callable[[Target], bool], reason: str) -> None:
                 call.trace.skipped(other.target, reason)
 
 
-def rest(call: Call, until: float) -> Generator[Effect, Any, None]:
+def rest(call: Call, until: float, now: float) -> Generator[Effect, Any, None]:
     """Sleep until an instant, and keep account of it."""
-    call.waited += max(0.0, until - call.now())
+    call.waited += until - now
     yield Sleep(until)
