@@ -15,11 +15,11 @@ from statistics import median
 
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._client.drivers import END, AsyncDrive, Drive
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime, current, use
 from unified_llm._core.target import Target
-from unified_llm._policy.call_state import Call
+from unified_llm._policy.call_state import CallState
 from unified_llm._policy.failover import plan
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
@@ -72,10 +72,12 @@ class AsyncReady:
         """Nothing to close."""
 
 
-def question() -> Call:
+def question() -> CallState:
     """A call that nobody has made before."""
     now = time.monotonic
-    return Call([TARGET], streaming=True, deadline=now() + 600, health=Health(), now=now, random=float, trace=Trace())
+    return CallState(
+        [TARGET], streaming=True, deadline=now() + 600, health=Health(), now=now, random=float, trace=Trace()
+    )
 
 
 def alone(chunks: int) -> None:
@@ -116,7 +118,7 @@ def client(chunks: int) -> None:
 async def aclient(chunks: int) -> None:
     """The same."""
 
-    def exchange(_ask: Ask, _target: Target) -> AsyncReady:
+    def exchange(_ask: AnyRequest, _target: Target) -> AsyncReady:
         return AsyncReady(chunks)
 
     with use(Runtime(aexchange=exchange)):

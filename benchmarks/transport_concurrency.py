@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 import httpx
 
 from unified_llm._backends.http import Transport
-from unified_llm._core.codec import Ask, WireRequest
+from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.sse import ServerSentEvent
@@ -88,12 +88,12 @@ class Codec:
 
     framing: Final = "events"
 
-    def encode(self, ask: Ask, target: Target) -> WireRequest:
+    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
         """A request."""
         path = "/stream" if isinstance(ask, LLMRequest) and ask.stream else "/whole"
         return WireRequest("POST", target.base_url + path, [("authorization", "Bearer none")], b"{}")
 
-    def decode(self, ask: Ask, target: Target, body: Any) -> Done | Failure:  # noqa: ARG002 - the protocol's signature
+    def decode(self, ask: AnyRequest, target: Target, body: Any) -> Done | Failure:  # noqa: ARG002 - the protocol's signature
         """A whole answer."""
         return Done(LLMResponse(content=body["text"]))
 

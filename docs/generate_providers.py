@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from unified_llm._providers.registry import ALIASES, ROWS, Row
+from unified_llm._providers.registry import ALIASES, ROWS, ProviderSpec
 
 PAGE = Path(__file__).with_name("providers.md")
 TESTS = PAGE.parent.parent / "integration_tests"
@@ -37,7 +37,7 @@ _COLUMNS = (
 _PROOFS = """
 ## Tested against what
 
-Beside the recorded exchanges that every row is held to (`tests/wire/`), the client talks to these in
+Beside the recorded exchanges that every row is held to (`tests/fixtures/`), the client talks to these in
 `make integration`: real servers where one can run on a test machine, or a strict fake that refuses what the API would
 refuse, and to which the provider's own SDK talks as well; what both sent and read is then compared. This table is
 written from the marks of those tests.
@@ -97,13 +97,13 @@ def _marks(tree: ast.Module) -> Iterator[tuple[str, list[str], str]]:
                 pass
 
 
-def _name(row: Row, aliases: dict[str, str]) -> str:
+def _name(row: ProviderSpec, aliases: dict[str, str]) -> str:
     alias = f", `{aliases[row.name]}`" if row.name in aliases else ""
     return f"[`{row.name}`]({row.docs}){alias}"
 
 
-def _address(row: Row) -> str:
-    return f"`{row.base_url}`" if row.base_url else "none needed" if row.wire == "mlx" else "yours"
+def _address(row: ProviderSpec) -> str:
+    return f"`{row.base_url}`" if row.base_url else "none needed" if row.format == "mlx" else "yours"
 
 
 def _code(names: tuple[str, ...]) -> str:

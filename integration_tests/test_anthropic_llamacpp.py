@@ -222,11 +222,15 @@ def test_both_read_the_same_thoughts_and_they_go_back(thinker: LlamaServer) -> N
         chunks = list(ours.stream("hello", reasoning_effort="high", extra_body=GREEDY))
         assert read_by_us(again) == read_by_them(answer)
         assert again.reasoning
-        assert again.sealed
+        assert again.provider_state
         assert "".join(chunk.reasoning for chunk in chunks) == again.reasoning
-        assert chunks[-1].sealed == again.sealed
+        assert chunks[-1].provider_state == again.provider_state
         # The thoughts are part of the prompt of the next turn only if they were sent back.
-        past = [message, {"role": "assistant", "content": again.content, "sealed": again.sealed.as_dict()}, message]
+        past = [
+            message,
+            {"role": "assistant", "content": again.content, "provider_state": again.provider_state.as_dict()},
+            message,
+        ]
         silent = [message, {"role": "assistant", "content": again.content or "."}, message]
         assert ours.count_tokens({"messages": past}) > ours.count_tokens({"messages": silent})
 

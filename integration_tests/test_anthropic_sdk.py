@@ -342,7 +342,7 @@ def test_what_only_the_author_can_read_goes_back_as_their_client_sends_it(
     wanted: dict[str, Any] = {"reasoning_effort": "low", "tools": [OUR_TOOL]} if thinks else {}
     with client(fake) as ours:
         answer = ours.generate({"messages": [asked], **wanted})
-        past = Message("assistant", answer.content, tool_calls=answer.tool_calls, sealed=answer.sealed)
+        past = Message("assistant", answer.content, tool_calls=answer.tool_calls, provider_state=answer.provider_state)
         messages = [asked, past, *(Message.tool("sunny", call.id) for call in answer.tool_calls)]
         ours.generate({"messages": messages, **wanted})
         foreign = Message("assistant", answer.content or "-", tool_calls=answer.tool_calls)

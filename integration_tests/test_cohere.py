@@ -350,7 +350,7 @@ def test_a_turn_with_calls_comes_back_with_what_led_to_them(
 ) -> None:
     asked: dict[str, Any] = {"model": f"cohere/{model}", "tools": [WEATHER]}
     first = ours.generate({"messages": [Message.user("weather in both")], **asked})
-    turn = Message("assistant", first.content, tool_calls=first.tool_calls, sealed=first.sealed)
+    turn = Message("assistant", first.content, tool_calls=first.tool_calls, provider_state=first.provider_state)
     results = [Message.tool("sunny", call.id) for call in first.tool_calls]
     ours.generate({"messages": [Message.user("weather in both"), turn, *results, Message.user("Thanks")], **asked})
     assert fake.requests[-1].body["messages"][1][kept] == first.raw["message"][kept]

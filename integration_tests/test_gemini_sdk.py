@@ -287,7 +287,9 @@ def test_both_send_an_answer_back_with_its_signatures(
 
     request = case.request()
     answer = as_response((every := list(ours.stream(request)))[:-1], every[-1]) if streamed else ours.generate(request)
-    turn = replace(Message.assistant(answer.content, tool_calls=answer.tool_calls), sealed=answer.sealed)
+    turn = replace(
+        Message.assistant(answer.content, tool_calls=answer.tool_calls), provider_state=answer.provider_state
+    )
     returned = [Message.tool("12", call.id) for call in answer.tool_calls]
     ours.generate(replace(request, messages=(*request.messages, turn, *returned)))
 

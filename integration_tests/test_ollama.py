@@ -16,7 +16,7 @@ from integration_tests.media import PNG
 from unified_llm import LLMChunk, LLMClient, LLMConfig, LLMResponse, Message, exceptions
 from unified_llm._core.target import Target
 from unified_llm._formats.ollama.messages import write_messages
-from unified_llm.types import ImagePart, Sealed, TextPart, ToolCall
+from unified_llm.types import ImagePart, ProviderState, TextPart, ToolCall
 
 pytestmark = pytest.mark.proves(
     "ollama", "chat", "stream", "tools", "schema", "images", "reasoning", "logprobs", "embeddings", "models",
@@ -300,8 +300,8 @@ def test_the_key_of_the_cloud_goes_where_the_sdk_puts_it(fake: FakeOllama, monke
 def test_a_turn_with_calls_comes_back_with_its_reasoning(fake: FakeOllama, ours: LLMClient) -> None:
     asked: dict[str, Any] = {"model": "ollama/qwen3", "reasoning_effort": "low", "tools": [TOOL]}
     first = ours.generate({"messages": [Message.user("weather")], **asked})
-    assert first.sealed == Sealed("ollama", "ollama", {"thinking": "Thought with low."})
-    turn = Message("assistant", first.content, tool_calls=first.tool_calls, sealed=first.sealed)
+    assert first.provider_state == ProviderState("ollama", "ollama", {"thinking": "Thought with low."})
+    turn = Message("assistant", first.content, tool_calls=first.tool_calls, provider_state=first.provider_state)
     ours.generate({"messages": [Message.user("weather"), turn, Message.tool("sunny", "call_0")], **asked})
     assert fake.requests[-1].body["messages"][1]["thinking"] == "Thought with low."
     assert fake.refused == []

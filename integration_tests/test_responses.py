@@ -88,7 +88,7 @@ class TestFake:
     def test_all_that_we_can_say_is_in_the_sdk_s_types(self, fake: Responses) -> None:
         with ours(fake.address, "chat_tools", reasoning_effort="low") as client:
             answer = client.generate("Weather?", tools=[TOOL], tool_choice="required", parallel_tool_calls=True)
-            turn = Message("assistant", "", tool_calls=answer.tool_calls, sealed=answer.sealed)
+            turn = Message("assistant", "", tool_calls=answer.tool_calls, provider_state=answer.provider_state)
             picture = ImagePart(data=PNG)
             seen = (TextPart("Look."), picture, FilePart(data=PDF, filename="a.pdf"))
             history = [
@@ -115,7 +115,7 @@ class TestFake:
     def test_a_conversation_that_was_edited_is_still_accepted(self, fake: Responses) -> None:
         with ours(fake.address, "chat_tools") as client:
             answer = client.generate("Weather?", tools=[TOOL])
-            turn = Message("assistant", "", tool_calls=answer.tool_calls[1:], sealed=answer.sealed)
+            turn = Message("assistant", "", tool_calls=answer.tool_calls[1:], provider_state=answer.provider_state)
             for edited in ([turn], [Message.tool("sun", "call_a")], [turn, Message.tool("sun", "call_a")]):
                 assert client.generate([*edited, Message.user("And?")], tools=[TOOL]).tool_calls
 

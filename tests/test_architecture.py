@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import unified_llm
+from unified_llm._formats.make_codec import FORMATS, codec_for
 from unified_llm._providers import registry
 
 ROOT = Path(unified_llm.__file__).parent
@@ -185,7 +186,7 @@ def test_neighbours_do_not_know_each_other(folder: str, other: str) -> None:
 
 def test_formats_do_not_know_each_other_and_nobody_knows_them() -> None:
     """The table imports a format by the name that a row gives; some are another's dialect."""
-    formats = {f"_formats.{wire}" for wire in registry.WIRES}
+    formats = {f"_formats.{wire}" for wire in FORMATS}
     relatives = {
         ("_formats.azure", "_formats.openai_chat"),
         ("_formats.azure_responses", "_formats.azure"),
@@ -204,9 +205,9 @@ def test_formats_do_not_know_each_other_and_nobody_knows_them() -> None:
 
 
 def test_every_format_is_there() -> None:
-    assert {each.wire for each in registry.ROWS} - {"mlx"} <= set(registry.WIRES)
-    for wire in registry.WIRES:
-        assert registry.codec_for(wire).framing in {"events", "lines"}
+    assert {each.format for each in registry.ROWS} - {"mlx"} <= set(FORMATS)
+    for wire in FORMATS:
+        assert codec_for(wire).framing in {"events", "lines"}
 
 
 def within(module: str, folder: str) -> bool:

@@ -46,7 +46,7 @@ def test_the_example_runs(source: str, monkeypatch: pytest.MonkeyPatch, capsys: 
     with world.running():
         exec(compile(source, "example", "exec"), {"__name__": "__main__"})  # noqa: S102 - that is the test
     for row in registry.registered():
-        registry.forget(row.name)
+        registry.unregister(row.name)
     assert world.open == 0
     assert "CANARY" not in capsys.readouterr().out
 

@@ -20,7 +20,7 @@ from typing_extensions import is_typeddict, override
 from integration_tests.fakes.serving import Fake, Received, RefusedError
 
 KEY = "sk-CANARY-responses"
-RECORDED = Path(__file__).parents[2] / "tests" / "wire" / "openai_responses"
+RECORDED = Path(__file__).parents[2] / "tests" / "fixtures" / "openai_responses"
 
 
 class Responses(Fake):

@@ -31,7 +31,7 @@ _DETAILS: list[Detail] = [
 _NOWHERE = "http://127.0.0.1:9/v1"
 
 
-class Chain:
+class TargetFields:
     """Two targets, the scripted upstreams, and the state that the first one is in."""
 
     primary_status: ClassVar[int | None] = None
@@ -53,7 +53,7 @@ class Chain:
         return {"model": f"openai-compatible/{model}", "base_url": self._urls[0], "api_key": KEY, "fallbacks": [second]}
 
 
-class ChatSwitches(Chain):
+class ChatSwitches(TargetFields):
     """What the suite is told: this model can do everything."""
 
     chat_model_class = ChatUnified
@@ -116,7 +116,7 @@ class Chat(ChatSwitches, ChatModelIntegrationTests):
     """Fifty tests against the scripted upstreams."""
 
 
-class EmbeddingSwitches(Chain):
+class EmbeddingSwitches(TargetFields):
     embeddings_class = UnifiedEmbeddings
     init_from_env_params = (
         {"OPENAI_API_KEY": "sk-from-the-environment"},

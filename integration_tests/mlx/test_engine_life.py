@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.backends.mlx.asking import PATIENCE, Ask, Submit, collect, prompt
+from tests.backends.mlx.asking import PATIENCE, AnyRequest, Submit, collect, prompt
 from unified_llm._backends.mlx import available, demo_folder
 from unified_llm._backends.mlx.engine import Engine, close_engines, engine_for
 from unified_llm._backends.mlx.engine_types import EngineError, Output
@@ -103,7 +103,7 @@ def test_all_engines_are_closed_at_once(tmp_path: Path) -> None:
     assert engine_for(tmp_path) is not engine
 
 
-def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: Ask) -> None:
+def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: AnyRequest) -> None:
     closed = threading.Event()
 
     def put(_: Output) -> None:

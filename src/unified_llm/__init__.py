@@ -17,7 +17,7 @@ from unified_llm._version import __version__
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
     from unified_llm._config.llm_config import LLMConfig
-    from unified_llm._config.register_provider import ChatProvider, register_provider
+    from unified_llm._config.user_providers import ChatProvider, register_provider
     from unified_llm._core.defaults import configure
     from unified_llm._core.target import BreakerConfig
     from unified_llm._providers.registry import Provider
@@ -53,7 +53,7 @@ __all__ = [
 _HOMES = {
     "Attempt": "types.records",
     "BreakerConfig": "_core.target",
-    "ChatProvider": "_config.register_provider",
+    "ChatProvider": "_config.user_providers",
     "EmbeddingResponse": "types.responses",
     "LLMChunk": "types.responses",
     "LLMClient": "_client.client",
@@ -67,7 +67,7 @@ _HOMES = {
     "Usage": "types.records",
     "configure": "_core.defaults",
     "health_snapshot": "_state.process_health",
-    "register_provider": "_config.register_provider",
+    "register_provider": "_config.user_providers",
     "reset_health": "_state.process_health",
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.client.asking import GPT, HAIKU, WAYS, Way, told
 from unified_llm import LLMClient
-from unified_llm._client.backends import Connections
+from unified_llm._client.backends import Backends
 from unified_llm._core import runtime
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
@@ -131,7 +131,7 @@ async def test_closing_twice_or_before_any_call_is_no_mistake() -> None:
 
 
 async def test_connections_are_made_once_and_closed_with_their_client() -> None:
-    connections, ask = Connections(), LLMRequest((Message.user("Hello?"),))
+    connections, ask = Backends(), LLMRequest((Message.user("Hello?"),))
     connections.close()
     (target,) = LLMClient("ollama/llama2").targets
     first, second = (cast("LoopExchange", connections.aexchange(ask, target)) for _ in range(2))

@@ -15,7 +15,7 @@ from unified_llm import exceptions as exc
 from unified_llm._client import errors
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import Target
-from unified_llm._policy.call_state import Defeat
+from unified_llm._policy.call_state import CallFailed
 from unified_llm.exceptions import AllTargetsFailedError, LLMError, RateLimitError
 
 KINDS: dict[FailureKind, type[LLMError]] = {
@@ -151,13 +151,13 @@ def test_one_failed_target_beside_skipped_ones_is_raised_as_itself() -> None:
 
 def test_a_deadline_that_ends_a_call_of_several_failures_is_mentioned() -> None:
     where = Target("openai", "gpt-4o", "openai_chat")
-    defeat = Defeat(((where, Failure("server")), (where, Failure("timeout"))), expired=True)
+    defeat = CallFailed(((where, Failure("server")), (where, Failure("timeout"))), expired=True)
     assert str(errors.from_defeat(defeat, (), 5.0)).startswith("None of 2 targets answered before the deadline:")
 
 
 @pytest.mark.parametrize(("deadline", "told"), [(5.0, "The deadline of 5 s passed"), (None, "The deadline passed")])
 def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | None, told: str) -> None:
-    error = errors.from_defeat(Defeat((), expired=True), (), deadline)
+    error = errors.from_defeat(CallFailed((), expired=True), (), deadline)
     assert type(error) is exc.TimeoutError
     assert str(error).startswith(told)
 

@@ -20,7 +20,7 @@ import pytest
 from tests.client.asking import GPT, HAIKU, SONAR
 from tests.scripts import Attempt, World, say
 from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot
-from unified_llm._client.model_lists import Catalogue
+from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AuthenticationError, ServiceUnavailableError, UnsupportedOperationError
@@ -290,7 +290,7 @@ async def test_a_synchronous_call_inside_a_loop_does_not_wait_for_a_task_of_that
 
 
 def test_a_synchronous_leader_that_is_interrupted_leaves_the_asking_to_another() -> None:
-    catalogue, begun, go = Catalogue(), threading.Event(), threading.Event()
+    catalogue, begun, go = ModelListCache(), threading.Event(), threading.Event()
 
     def interrupted() -> tuple[ModelInfo, ...]:
         begun.set()
@@ -312,7 +312,7 @@ def test_a_synchronous_leader_that_is_interrupted_leaves_the_asking_to_another()
 
 
 def test_one_list_can_be_forgotten_and_the_others_stay() -> None:
-    catalogue, fetched = Catalogue(), list[str]()
+    catalogue, fetched = ModelListCache(), list[str]()
 
     def fetch(key: str) -> tuple[ModelInfo, ...]:
         fetched.append(key)

@@ -13,7 +13,7 @@ from tests.client.asking import CANARY, GPT, WAYS, Way, told
 from tests.scripts import USAGE, World, say
 from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
 from unified_llm import exceptions as exc
-from unified_llm._config.register_provider import ProviderBase
+from unified_llm._config.user_providers import ProviderBase
 from unified_llm._core.outcome import Failure
 from unified_llm._providers import registry
 from unified_llm.testing import outage
@@ -34,7 +34,7 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
 def _unregister() -> Iterator[None]:
     yield
     for row in registry.registered():
-        registry.forget(row.name)
+        registry.unregister(row.name)
 
 
 class Plain:
@@ -307,7 +307,7 @@ class TestAddresses:
         )
         client = LLMClient(GPT, fallbacks=["my-gateway/org/model"], api_key=CANARY, max_retries=0)
         target = client.targets[1]
-        assert (target.base_url, target.wire, target.model) == (
+        assert (target.base_url, target.format, target.model) == (
             "https://llm.example.com/v1",
             "openai_chat",
             "org/model",
@@ -330,8 +330,8 @@ class TestAddresses:
         assert LLMClient("lan/a").targets[0].key is None
 
     def test_another_format_can_be_named(self) -> None:
-        with pytest.raises(exc.ConfigurationError, match="no codec 'openai'"):
-            register_provider("lan", base_url="http://10.0.0.7:8000", wire="openai")
+        with pytest.raises(exc.ConfigurationError, match="no format 'openai'"):
+            register_provider("lan", base_url="http://10.0.0.7:8000", format="openai")
 
 
 @pytest.mark.parametrize(

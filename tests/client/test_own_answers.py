@@ -13,7 +13,7 @@ from tests.client.asking import WAYS, Way, told
 from tests.scripts import USAGE
 from unified_llm import LLMClient, ModelInfo, register_provider
 from unified_llm import exceptions as exc
-from unified_llm._config.register_provider import ProviderBase
+from unified_llm._config.user_providers import ProviderBase
 from unified_llm._providers import registry
 from unified_llm.types import EmbeddingRequest, LLMChunk, LLMRequest, LLMResponse, ToolCall, ToolCallChunk
 
@@ -25,7 +25,7 @@ LOOK = ToolCall("c1", "look", {"at": 1})  # without the text of its arguments
 def _unregister() -> Iterator[None]:
     yield
     for row in registry.registered():
-        registry.forget(row.name)
+        registry.unregister(row.name)
 
 
 class Whole:

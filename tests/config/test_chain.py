@@ -104,7 +104,7 @@ class Foreign:
 def test_a_wrapped_model_object_is_a_target_with_its_own_abilities() -> None:
     model = Foreign()
     target = LLMClient("mlx/demo", fallbacks=[model]).targets[1]
-    assert (target.name, target.wire, target.foreign) == ("langchain/FakeChat", "foreign", model)
+    assert (target.name, target.format, target.instance) == ("langchain/FakeChat", "wrapped", model)
     assert (target.features, target.context_window) == (model.features, 4096)
 
 

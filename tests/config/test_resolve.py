@@ -54,9 +54,9 @@ def test_a_model_may_be_absent_until_the_call_names_one() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_every_row_resolves_with_a_key_and_an_address(row: Any) -> None:
-    where = {} if row.wire == "mlx" else {"base_url": "https://models.example", "api_key": KEY}
+    where = {} if row.format == "mlx" else {"base_url": "https://models.example", "api_key": KEY}
     target = only("demo", provider=row.name, **where)
-    assert (target.provider, target.wire) == (row.name, row.wire)
+    assert (target.provider, target.format) == (row.name, row.format)
     if where:
         assert target.base_url == f"https://models.example{row.version}"
 

@@ -31,7 +31,7 @@ def test_health_belongs_to_one_model_at_one_address() -> None:
 
 def test_the_health_of_a_model_object_is_its_own() -> None:
     a, b = SimpleNamespace(number=1), SimpleNamespace(number=2)
-    assert target(foreign=a).health_key == target(foreign=a).health_key != target(foreign=b).health_key
+    assert target(instance=a).health_key == target(instance=a).health_key != target(instance=b).health_key
 
 
 def test_credentials_belong_to_the_key_whatever_the_model_and_address() -> None:
@@ -52,7 +52,7 @@ def test_nothing_secret_is_in_the_repr_or_the_keys_of_a_target() -> None:
         headers={"x": "sk-CANARY"},
         extra_body={"x": "sk-CANARY"},
         verify="sk-CANARY",
-        foreign=SimpleNamespace(number=1, key="sk-CANARY"),
+        instance=SimpleNamespace(number=1, key="sk-CANARY"),
     )
     assert "CANARY" not in repr(shown)
     assert "CANARY" not in repr(dataclasses.asdict(target(key=ONE)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire import check, flat, target
+from tests.support.codec_checks import check, flat, target
 from unified_llm._core.chunks import as_response
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.anthropic import CODEC
@@ -26,7 +26,7 @@ from unified_llm.types import (
     ModelsRequest,
 )
 
-WIRE = Path(__file__).parent.parent / "wire" / "anthropic"
+WIRE = Path(__file__).parent.parent / "fixtures" / "anthropic"
 CLAUDE = target("anthropic", "claude-sonnet-4-5")
 HELLO = LLMRequest((Message.user("Hello"),))
 
@@ -64,7 +64,7 @@ def whole(out: Sequence[Any]) -> LLMResponse:
     for chunk in chunks:
         assert isinstance(chunk, LLMChunk)
         assert chunk != LLMChunk(), "no chunk is empty"
-        assert (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider, chunk.sealed) == (None,) * 5
+        assert (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider, chunk.provider_state) == (None,) * 5
     return as_response(chunks, end.value)
 
 
@@ -74,10 +74,10 @@ def as_expected(answer: LLMResponse, case: dict[str, Any]) -> None:
         found["tool_calls"] = [flat(call) for call in answer.tool_calls]
     if "citations" in found:
         found["citations"] = [asdict(citation) for citation in answer.citations]
-    if answer.sealed is not None:
-        assert (answer.sealed.provider, answer.sealed.wire) == ("anthropic", "anthropic")
-        assert json.loads(json.dumps(answer.sealed.data)) == answer.sealed.data
-        found["sealed"] = answer.sealed.data if "sealed" in found else None
+    if answer.provider_state is not None:
+        assert (answer.provider_state.provider, answer.provider_state.format) == ("anthropic", "anthropic")
+        assert json.loads(json.dumps(answer.provider_state.data)) == answer.provider_state.data
+        found["provider_state"] = answer.provider_state.data if "provider_state" in found else None
     check(found, case["expect"])
     assert answer.provider == "anthropic"
 
@@ -232,8 +232,8 @@ def test_a_search_whose_question_is_cut_off_still_ends() -> None:
     without_end_of_question = [e for e in events if e.get("delta", {}).get("partial_json", "").find("shannon") < 0]
     answer = whole(feed(*without_end_of_question))
     assert answer.content == "I'll search. Shannon was born in 1916"
-    assert answer.sealed
-    assert answer.sealed.data["blocks"][1]["input"] == {}
+    assert answer.provider_state
+    assert answer.provider_state.data["blocks"][1]["input"] == {}
 
 
 @pytest.mark.parametrize("name", names("models"))

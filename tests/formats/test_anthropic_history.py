@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.formats.test_anthropic_answers import CLAUDE, HELLO, feed, fixture, whole
-from tests.support.wire import calm
+from tests.support.codec_checks import calm
 from unified_llm._core.outcome import Done
 from unified_llm._formats.anthropic import CODEC
 from unified_llm.exceptions import ValidationError
-from unified_llm.types import ImagePart, LLMRequest, LLMResponse, Message, Sealed, TextPart, ToolCall
+from unified_llm.types import ImagePart, LLMRequest, LLMResponse, Message, ProviderState, TextPart, ToolCall
 
 HI = Message.user("Hi")
 
@@ -49,7 +49,7 @@ def text(words: str) -> dict[str, Any]:
 
 def as_message(answer: LLMResponse) -> Message:
     """An answer as a client puts it into the history."""
-    return Message("assistant", answer.content, tool_calls=answer.tool_calls, sealed=answer.sealed)
+    return Message("assistant", answer.content, tool_calls=answer.tool_calls, provider_state=answer.provider_state)
 
 
 def test_system_messages_go_into_a_field_of_their_own_wherever_they_stand() -> None:
@@ -149,15 +149,17 @@ def test_what_only_its_author_can_read_goes_back_block_for_block(name: str) -> N
         message = as_message(answer)
         assert turns(HI, message)[1] == ("assistant", sent)
         # Stored as a plain mapping in between, as the messages of a framework are.
-        assert message.sealed
-        stored = replace(message, sealed=Sealed.from_dict(json.loads(json.dumps(message.sealed.as_dict()))))
+        assert message.provider_state
+        stored = replace(
+            message, provider_state=ProviderState.from_dict(json.loads(json.dumps(message.provider_state.as_dict())))
+        )
         assert turns(HI, stored)[1] == ("assistant", sent)
         plain = [block for block in sent if block["type"] in {"text", "tool_use"}]
         assert plain != sent
         for foreign in (
-            replace(message, sealed=Sealed("openai", "openai_responses", message.sealed.data)),
-            replace(message, sealed=Sealed("vllm", "anthropic", message.sealed.data)),
-            replace(message, sealed=None),
+            replace(message, provider_state=ProviderState("openai", "openai_responses", message.provider_state.data)),
+            replace(message, provider_state=ProviderState("vllm", "anthropic", message.provider_state.data)),
+            replace(message, provider_state=None),
         ):
             assert "signature" not in json.dumps(turns(HI, foreign))
             assert "encrypted" not in json.dumps(turns(HI, foreign))
@@ -168,14 +170,14 @@ def test_a_turn_with_its_thoughts_may_go_on_thinking() -> None:
     results = [Message.tool("5", each.id) for each in answer.tool_calls]
     ask = LLMRequest((HI, as_message(answer), *results), reasoning_effort="high")
     assert json.loads(CODEC.encode(ask, CLAUDE).body)["thinking"]["type"] == "enabled"
-    forgotten = replace(ask, messages=(HI, replace(as_message(answer), sealed=None), *results))
+    forgotten = replace(ask, messages=(HI, replace(as_message(answer), provider_state=None), *results))
     assert "thinking" not in json.loads(CODEC.encode(forgotten, CLAUDE).body)
 
 
 def test_what_no_longer_fits_its_message_is_left_out() -> None:
     message = as_message(whole(feed(*fixture("stream_thinking_tools")["events"])))
-    assert message.sealed
-    blocks = message.sealed.data["blocks"]
+    assert message.provider_state
+    blocks = message.provider_state.data["blocks"]
     wrong: tuple[Any, ...] = (
         None, [], {}, {"blocks": None}, {"blocks": ["x"]}, {"blocks": []}, {"blocks": blocks[:-1]},
         {"blocks": [*blocks[:2], {"type": "text", "length": "14"}, *blocks[3:]]},
@@ -185,7 +187,7 @@ def test_what_no_longer_fits_its_message_is_left_out() -> None:
         replace(message, content=message.text + "!"),
         replace(message, tool_calls=message.tool_calls[:1]),
         replace(message, tool_calls=message.tool_calls[::-1]),
-        *(replace(message, sealed=Sealed("anthropic", "anthropic", data)) for data in wrong),
+        *(replace(message, provider_state=ProviderState("anthropic", "anthropic", data)) for data in wrong),
     ]
     for each in edited:
         assert {block["type"] for block in turns(HI, each)[1][1]} <= {"text", "tool_use"}

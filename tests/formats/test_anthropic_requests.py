@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire import CANARY, target
+from tests.support.codec_checks import CANARY, target
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic import CODEC
 from unified_llm._formats.anthropic.request import strict_schema
@@ -43,14 +43,14 @@ MAX = 64_000
 
 def claude(model: str = "claude-sonnet-4-5", **fields: Any) -> Target:
     where = target("anthropic", model, **fields)
-    return replace(where, max_output=registry.facts(registry.row("anthropic"), model).max_output)
+    return replace(where, max_output=registry.model_profile(registry.row("anthropic"), model).max_output)
 
 
 def server(provider: str = "llamacpp") -> Target:
     """A local server, asked in this format."""
     row = registry.row(provider)
-    facts = registry.facts(row, "m", "messages")
-    return Target(provider, "m", facts.wire, row.base_url, features=facts.features, quirks=facts.quirks)
+    facts = registry.model_profile(row, "m", "messages")
+    return Target(provider, "m", facts.format, row.base_url, features=facts.features, quirks=facts.quirks)
 
 
 def body(ask: Any = HELLO, where: Target | None = None, **fields: Any) -> dict[str, Any]:
@@ -397,8 +397,8 @@ def test_what_the_format_has_no_request_for_is_refused() -> None:
 def test_local_servers_can_be_asked_in_this_format() -> None:
     for provider in ("llamacpp", "vllm", "lmstudio"):
         where = server(provider)
-        assert where.wire == "anthropic"
+        assert where.format == "anthropic"
         assert "embeddings" not in where.features
         assert CODEC.encode(HELLO, where).url == f"{where.base_url}/messages"
     with pytest.raises(ConfigurationError, match="no api 'messages'"):
-        registry.facts(registry.row("mistral"), "m", "messages")
+        registry.model_profile(registry.row("mistral"), "m", "messages")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.any_format import check_failure, check_outcome, play
 from tests.support.any_request import REQUEST, sealed_by
+from tests.support.codec_checks import CANARY, calm
 from tests.support.recordings import (
     ASKS,
     CHAT,
@@ -35,12 +36,11 @@ from tests.support.recordings import (
     whole,
     written,
 )
-from tests.support.wire import CANARY, calm
 from unified_llm._core.chunks import as_response
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Feature
-from unified_llm._providers.registry import WIRES
+from unified_llm._formats.make_codec import FORMATS
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types import (
     AudioPart,
@@ -60,14 +60,14 @@ from unified_llm.types import (
     Tool,
 )
 
-every_wire = pytest.mark.parametrize("wire", WIRES)
+every_wire = pytest.mark.parametrize("wire", FORMATS)
 few = settings(calm, max_examples=40)
 CHANGES = (MISSING, *SPOILT)
 
 # The words of a format are in its recordings; of what is made of them, much is nearly an answer.
 WORDS = sorted({
     str(word)
-    for wire in WIRES
+    for wire in FORMATS
     for _, case in recorded(wire)
     for holder, key in spots(case)
     for word in (key, holder[key])
@@ -133,7 +133,7 @@ def test_a_stream_is_no_success_before_it_says_that_it_ends(wire: str) -> None:
 @few
 @given(JSON, JSON)
 def test_whatever_a_provider_says_means_something_or_is_a_failure(one: Any, two: Any) -> None:
-    for wire in WIRES:
+    for wire in FORMATS:
         where = places_of(wire)[0]
         for ask in ASKS:
             check_outcome(ask, where.codec.decode(ask, where.target, one))
@@ -182,7 +182,7 @@ def told(answer: LLMResponse) -> dict[str, Any]:
 @settings(calm, max_examples=60)
 @given(REQUEST)
 def test_whatever_is_asked_is_sent_as_json_or_refused_by_name(ask: LLMRequest) -> None:
-    for where in (each for wire in WIRES for each in places_of(wire)):
+    for where in (each for wire in FORMATS for each in places_of(wire)):
         own = sealed_by(ask, where.target)
         for one in (own, CountRequest(own)):
             try:
@@ -212,7 +212,7 @@ def user(*parts: Part) -> LLMRequest:
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 OFFERED = replace(CHAT, tools=(Tool("weather", parameters=CITY), Tool("clock")))
 # What a feature lets people ask, and what of it must be in the request.
-FEATURES: dict[str, tuple[Ask, str]] = {
+FEATURES: dict[str, tuple[AnyRequest, str]] = {
     "tools": (OFFERED, '"city"'),
     "tool_choice": (replace(OFFERED, tool_choice="required"), "(?i)required|any"),
     "json_object": (replace(CHAT, response_format=ResponseFormat()), "json"),

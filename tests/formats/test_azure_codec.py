@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from tests.support import responses
-from tests.support.wire import CANARY, check, collect, event, flat
+from tests.support.codec_checks import CANARY, check, collect, event, flat
 from unified_llm import LLMConfig
 from unified_llm._config import resolve
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.azure import CODEC
-from unified_llm._providers import registry
+from unified_llm._formats.make_codec import codec_for
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ModelsRequest
 
-WIRE = Path(__file__).parent.parent / "wire" / "azure"
+WIRE = Path(__file__).parent.parent / "fixtures" / "azure"
 HELLO = LLMRequest((Message.user("Hello"),), max_tokens=9)
 RESOURCE = "https://myresource.openai.azure.com"
 VERSION = "2024-10-21"
@@ -50,7 +50,7 @@ def azure(base_url: str | None = RESOURCE, **fields: Any) -> Target:
 
 
 def url(ask: Any, where: Target) -> str:
-    return registry.codec_for(where.wire).encode(ask, where).url
+    return codec_for(where.format).encode(ask, where).url
 
 
 class TestAddress:
@@ -90,7 +90,7 @@ class TestAddress:
         dated, v1 = azure(api="responses", api_version="2025-03-01-preview"), azure(api="responses")
         assert url(HELLO, v1) == f"{RESOURCE}/openai/v1/responses"
         assert url(HELLO, dated) == f"{RESOURCE}/openai/responses?api-version=2025-03-01-preview"
-        assert json.loads(registry.codec_for(dated.wire).encode(HELLO, dated).body)["model"] == "mine"
+        assert json.loads(codec_for(dated.format).encode(HELLO, dated).body)["model"] == "mine"
 
     @pytest.mark.parametrize("version", ["preview", "v1"])
     def test_a_version_without_date_is_one_of_the_v1_api(self, version: str) -> None:
@@ -161,18 +161,18 @@ class TestAnswers:
     def test_an_error_has_the_kind_of_its_code(self) -> None:
         for where in (azure(), azure(api="responses")):
             for case in fixture("errors")["cases"]:
-                codec = registry.codec_for(where.wire)
+                codec = codec_for(where.format)
                 failure = codec.failure(case["status"], {}, json.dumps(case["body"]).encode(), where)
                 assert (failure.kind, failure.code) == (case["kind"], case["code"]), case
 
     def test_the_responses_format_is_openai_s_and_what_it_seals_comes_back(self) -> None:
         where = azure(f"{RESOURCE}/openai/deployments/theirs", api="responses")
-        codec = registry.codec_for(where.wire)
+        codec = codec_for(where.format)
         end = codec.decode(HELLO, where, responses.fixture("chat_tools")["body"])
         assert isinstance(end, Done)
         answer = end.value
         assert [flat(call)[0] for call in answer.tool_calls] == ["call_a", "call_b"]
-        turn = Message("assistant", answer.content, tool_calls=answer.tool_calls, sealed=answer.sealed)
+        turn = Message("assistant", answer.content, tool_calls=answer.tool_calls, provider_state=answer.provider_state)
         items = json.loads(codec.encode(LLMRequest((turn,)), where).body)["input"]
         assert [item["type"] for item in items[:2]] == ["reasoning", "function_call"]
         assert codec.decoder(HELLO, where).finish() == Failure("truncated")
@@ -183,5 +183,5 @@ class TestAnswers:
     ("model", "wire"), [("o3-pro", "azure_responses"), ("gpt-5-codex", "azure_responses"), ("gpt-5", "azure")]
 )
 def test_a_model_that_speaks_the_responses_format_alone_is_asked_in_it(model: str, wire: str) -> None:
-    assert azure(model=model).wire == wire
-    assert azure(model=model, api="chat").wire == "azure"
+    assert azure(model=model).format == wire
+    assert azure(model=model, api="chat").format == "azure"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.native import HELLO, Format
-from tests.support.wire import calm, check, collect, flat, target
+from tests.support.codec_checks import calm, check, collect, flat, target
+from tests.support.native import HELLO, FormatUnderTest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.cohere import CODEC
 from unified_llm.types import (
@@ -21,13 +21,13 @@ from unified_llm.types import (
     LLMResponse,
     ModelRequest,
     ModelsRequest,
+    ProviderState,
     RankedDocument,
     RerankRequest,
-    Sealed,
     TokenLogprob,
 )
 
-COHERE = Format("cohere")
+COHERE = FormatUnderTest("cohere")
 PLAIN = COHERE.fixture("chat_plain")["body"]
 TEXT = COHERE.fixture("stream_text")["events"]
 END = TEXT[-1]
@@ -133,14 +133,16 @@ def test_calls_without_identifiers_or_indexes_are_told_apart() -> None:
 
 
 def test_what_led_to_calls_is_kept_for_the_next_turn() -> None:
-    def sealed(name: str) -> Any:
-        return COHERE.whole(COHERE.fixture(name)["body"]).sealed
+    def provider_state(name: str) -> Any:
+        return COHERE.whole(COHERE.fixture(name)["body"]).provider_state
 
-    assert sealed("chat_tools").data == {"thinking": "I will first find the sales summary."}
-    assert sealed("chat_tool_plan") == Sealed("cohere", "cohere", {"tool_plan": "I will find the sales summary."})
-    assert sealed("chat_thinking") is None
+    assert provider_state("chat_tools").data == {"thinking": "I will first find the sales summary."}
+    assert provider_state("chat_tool_plan") == ProviderState(
+        "cohere", "cohere", {"tool_plan": "I will find the sales summary."}
+    )
+    assert provider_state("chat_thinking") is None
     last = COHERE.play_events(COHERE.fixture("stream_tools")["events"])[-1].value
-    assert last.sealed == Sealed("cohere", "cohere", {"tool_plan": "I will look."})
+    assert last.provider_state == ProviderState("cohere", "cohere", {"tool_plan": "I will look."})
 
 
 def test_citations_say_where_they_stand_and_what_they_rest_on() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.native import CALL, HELLO, PICTURE, PNG, Format, result
-from tests.support.wire import CANARY, target
+from tests.support.codec_checks import CANARY, target
+from tests.support.native import CALL, HELLO, PICTURE, PNG, FormatUnderTest, result
 from unified_llm._formats.cohere import CODEC
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types import (
@@ -21,16 +21,16 @@ from unified_llm.types import (
     Message,
     ModelRequest,
     ModelsRequest,
+    ProviderState,
     RerankRequest,
     ResponseFormat,
-    Sealed,
     TextPart,
     Tool,
     ToolCall,
 )
 from unified_llm.types.content import data_url
 
-COHERE = Format("cohere")
+COHERE = FormatUnderTest("cohere")
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER, CLOCK = Tool("weather", "The weather.", PARAMETERS), Tool("clock")
 WRITTEN_CALL = {
@@ -213,14 +213,14 @@ def test_a_picture_that_a_tool_returned_follows_its_result() -> None:
 
 
 def test_what_it_thought_goes_back_to_it_and_to_nobody_else() -> None:
-    own = Sealed("cohere", "cohere", {"thinking": "Hm.", "tool_plan": "I will look."})
-    for sealed, expected in (
+    own = ProviderState("cohere", "cohere", {"thinking": "Hm.", "tool_plan": "I will look."})
+    for provider_state, expected in (
         (own, {"tool_plan": "I will look.", "content": [{"type": "thinking", "thinking": "Hm."}]}),
         (replace(own, provider="openai"), {}),
         (replace(own, data="edited"), {}),
         (None, {}),
     ):
-        turn = Message("assistant", "", tool_calls=(CALL,), reasoning="Hm.", sealed=sealed)
+        turn = Message("assistant", "", tool_calls=(CALL,), reasoning="Hm.", provider_state=provider_state)
         assert COHERE.messages(turn, result())[0] == {
             "role": "assistant",
             "tool_calls": [WRITTEN_CALL],

@@ -20,11 +20,11 @@ import pytest
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Done
 from unified_llm._core.target import Target
-from unified_llm._providers import registry
+from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers.capabilities import missing
 from unified_llm.types import ImagePart, LLMRequest, LLMResponse, Message, TextPart, Tool
 
-WIRE = Path(__file__).parent.parent / "wire"
+WIRE = Path(__file__).parent.parent / "fixtures"
 PICTURE = b"\x89PNG\r\n\x1a\nnot really"
 SYSTEM, ASKED, THANKS, RESULT, PROBLEM = "Be brief.", "What is this?", "Go on.", "Sunny, 21 degrees", "it broke"
 # Fields under which formats keep what their provider alone can read.
@@ -65,7 +65,7 @@ def answer(name: str) -> LLMResponse:
     """The recorded answer, as the codec of its format reads it."""
     recorded = json.loads((WIRE / f"{FORMATS[name].recorded}.json").read_text(encoding="utf-8"))
     where = target(name)
-    done = registry.codec_for(where.wire).decode(LLMRequest((Message.user(ASKED),)), where, recorded["body"])
+    done = codec_for(where.format).decode(LLMRequest((Message.user(ASKED),)), where, recorded["body"])
     assert isinstance(done, Done)
     read: LLMResponse = done.value
     assert read.tool_calls
@@ -75,7 +75,13 @@ def answer(name: str) -> LLMResponse:
 def conversation(name: str, *, picture: bool) -> tuple[Message, ...]:
     """System, question, the recorded calls, their results (the last has failed), an answer, and the next question."""
     said = answer(name)
-    turn = Message("assistant", said.content, tool_calls=said.tool_calls, reasoning=said.reasoning, sealed=said.sealed)
+    turn = Message(
+        "assistant",
+        said.content,
+        tool_calls=said.tool_calls,
+        reasoning=said.reasoning,
+        provider_state=said.provider_state,
+    )
     *fine, failed = said.tool_calls
     question = (TextPart(ASKED), ImagePart(data=PICTURE, media_type="image/png"))
     return (
@@ -165,7 +171,7 @@ def written(source: str, to: str) -> tuple[Any, str]:
     where = target(to)
     ask = LLMRequest(conversation(source, picture="images" in where.features), tools=tools(source))
     assert missing(ask, where) is None
-    wire = registry.codec_for(where.wire).encode(ask, where)
+    wire = codec_for(where.format).encode(ask, where)
     return json.loads(wire.body), json.dumps(json.loads(wire.body), ensure_ascii=False)
 
 
@@ -198,9 +204,9 @@ def test_a_conversation_goes_on_elsewhere(source: str, to: str) -> None:
 @pytest.mark.parametrize("to", FORMATS)
 @pytest.mark.parametrize("source", [name for name in FORMATS if name in {"anthropic", "gemini", "openai_responses"}])
 def test_what_one_provider_sealed_goes_back_to_it_and_to_nobody_else(source: str, to: str) -> None:
-    sealed = answer(source).sealed
-    assert sealed
-    secrets = list(opaque(sealed.data))
+    provider_state = answer(source).provider_state
+    assert provider_state
+    secrets = list(opaque(provider_state.data))
     assert secrets
     _, text = written(source, to)
     for secret in secrets:
@@ -213,7 +219,7 @@ def test_a_call_that_was_never_answered_leaves_no_request_that_is_refused() -> N
             where = target(to)
             *_, last = talk = conversation(source, picture=False)[:3]
             ask = LLMRequest((*talk, Message.user(THANKS)), tools=tools(source))
-            wire = registry.codec_for(where.wire).encode(ask, where)
+            wire = codec_for(where.format).encode(ask, where)
             entries = list(READERS.get(to, _openai)(json.loads(wire.body)))
             calls, results = (sum(entry[0] == kind for entry in entries) for kind in ("call", "result"))
             assert calls == len(last.tool_calls)
@@ -223,7 +229,7 @@ def test_a_call_that_was_never_answered_leaves_no_request_that_is_refused() -> N
 def test_a_result_that_nobody_asked_for_is_still_said() -> None:
     talk = (Message.user(ASKED), Message.tool(RESULT, "call_lost"), Message.user(THANKS))
     for to in FORMATS:
-        wire = registry.codec_for(target(to).wire).encode(LLMRequest(talk), target(to))
+        wire = codec_for(target(to).format).encode(LLMRequest(talk), target(to))
         assert RESULT in wire.body.decode(), to
 
 
@@ -233,5 +239,5 @@ def test_a_provider_s_own_options_stay_with_it() -> None:
     fallbacks = [{"model": "anthropic/claude-sonnet-4-5", "api_key": "sk-CANARY-of-pairs"}]
     first, second = LLMClient(primary, fallbacks=fallbacks).targets
     assert (first.extra_body, second.extra_body) == ({"service_tier": "flex"}, {})
-    wire = registry.codec_for(second.wire).encode(LLMRequest((Message.user(ASKED),)), replace(second))
+    wire = codec_for(second.format).encode(LLMRequest((Message.user(ASKED),)), replace(second))
     assert b"service_tier" not in wire.body

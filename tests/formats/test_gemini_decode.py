@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import wire
-from tests.support.gemini_wire import (
+from tests.support.codec_checks import check, collect
+from tests.support.gemini_checks import (
     answer_of,
     candidate,
     fixtures,
@@ -42,17 +42,17 @@ ERROR = {"error": {"code": 503, "message": "The model is overloaded.", "status":
 def test_a_whole_answer_is_read(name: str) -> None:
     case = fixtures(name)[name]
     answer = answer_of(case["body"])
-    wire.check(flat(answer), case["expect"])
+    check(flat(answer), case["expect"])
     assert answer.raw == case["body"]
     assert answer.provider == "gemini"
 
 
 def collected(out: list[Any]) -> dict[str, Any]:
     chunks, end = out[:-1], out[-1]
-    found = wire.collect([each for each in chunks if not each.citations] + [end])
+    found = collect([each for each in chunks if not each.citations] + [end])
     return {
         **found,
-        "sealed": pieces_of(end.value.sealed),
+        "provider_state": pieces_of(end.value.provider_state),
         "citations": [flat_citation(each) for chunk in chunks for each in chunk.citations],
     }
 
@@ -61,7 +61,7 @@ def collected(out: list[Any]) -> dict[str, Any]:
 def test_a_stream_means_the_same_wherever_the_network_cuts_it(name: str) -> None:
     data = sse(STREAMS[name]["events"])
     whole = read_pieces([data])
-    wire.check(collected(whole), STREAMS[name]["expect"])
+    check(collected(whole), STREAMS[name]["expect"])
     for cut in range(1, len(data)):
         assert read_pieces([data[:cut], data[cut:]]) == whole
     assert read_pieces([data[i : i + 1] for i in range(len(data))]) == whole
@@ -139,7 +139,7 @@ def test_an_answer_that_says_nothing_is_empty_unless_it_was_cut() -> None:
     for reason in ("MAX_TOKENS", "SAFETY"):
         assert answer_of(candidate(finishReason=reason)).content == ""
     # A picture is an answer, though only the provider's own body holds it.
-    assert answer_of(candidate({"inlineData": {"mimeType": "image/png", "data": "aaaa"}})).sealed is None
+    assert answer_of(candidate({"inlineData": {"mimeType": "image/png", "data": "aaaa"}})).provider_state is None
 
 
 def test_what_is_no_answer_is_malformed_and_an_error_at_status_200_is_that_error() -> None:
@@ -174,7 +174,7 @@ def test_a_thought_that_carries_a_signature_is_kept_as_it_is() -> None:
     thought = {"text": "Hm.", "thought": True, "thoughtSignature": "c2ln"}
     answer = answer_of(candidate(thought, {"text": "Yes."}))
     assert (answer.reasoning, answer.content) == ("Hm.", "Yes.")
-    assert pieces_of(answer.sealed) == [{"part": thought}, {"text": 4}]
+    assert pieces_of(answer.provider_state) == [{"part": thought}, {"text": 4}]
 
 
 def test_log_probabilities_come_with_the_text_of_their_event_or_alone() -> None:
@@ -298,4 +298,4 @@ def test_tokens_are_counted_by_gemini() -> None:
 
 def test_chunks_of_a_stream_hold_nothing_of_the_end() -> None:
     *chunks, _ = read_pieces([sse(STREAMS["stream_tools"]["events"])])
-    assert all(isinstance(each, LLMChunk) and each.sealed is None and each.usage is None for each in chunks)
+    assert all(isinstance(each, LLMChunk) and each.provider_state is None and each.usage is None for each in chunks)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.gemini_wire import (
+from tests.support.codec_checks import CANARY, calm
+from tests.support.gemini_checks import (
     answer_of,
     body_of,
     call,
@@ -23,7 +24,6 @@ from tests.support.gemini_wire import (
     sse,
     target,
 )
-from tests.support.wire import CANARY, calm
 from unified_llm._formats.gemini import CODEC
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types import (
@@ -38,9 +38,9 @@ from unified_llm.types import (
     Message,
     ModelRequest,
     ModelsRequest,
+    ProviderState,
     RerankRequest,
     ResponseFormat,
-    Sealed,
     TextPart,
     Tool,
     ToolCall,
@@ -366,7 +366,7 @@ class TestHistory:
 class TestSignatures:
     def message(self, answer: LLMResponse, **changes: Any) -> Message:
         said = Message.assistant(answer.content, tool_calls=answer.tool_calls)
-        return replace(said, sealed=answer.sealed, **changes)
+        return replace(said, provider_state=answer.provider_state, **changes)
 
     @pytest.mark.parametrize("name", [name for name in fixtures("chat") if "logprobs" not in name])
     def test_an_answer_goes_back_as_it_was_cut(self, name: str) -> None:
@@ -374,7 +374,7 @@ class TestSignatures:
         answer = answer_of(body)
         sent = contents_of(HELLO, self.message(answer), Message.user("?"), model="gemini-3-flash-preview")[1]["parts"]
         said = [part for part in body["candidates"][0]["content"]["parts"] if not part.get("thought")]
-        if answer.sealed is None:
+        if answer.provider_state is None:
             assert "".join(part.get("text", "") for part in sent) == answer.content
         else:
             assert sent == said
@@ -385,7 +385,9 @@ class TestSignatures:
             end = chunks[-1].value
             calls = [ToolCall.from_text(f.id, f.name, f.arguments) for c in chunks[:-1] for f in c.tool_calls]
             said = Message.assistant("".join(c.content for c in chunks[:-1]), tool_calls=calls)
-            parts = contents_of(HELLO, replace(said, sealed=end.sealed), model="gemini-3-pro-preview")[1]["parts"]
+            parts = contents_of(HELLO, replace(said, provider_state=end.provider_state), model="gemini-3-pro-preview")[
+                1
+            ]["parts"]
             signed = [part for part in parts if "thoughtSignature" in part]
             assert [part["thoughtSignature"] for part in signed] == ["c2lnLUM=" if last else "c2lnLUQ="]
             assert last is None or parts[-1] == last
@@ -409,8 +411,8 @@ class TestSignatures:
 
     def test_what_is_sealed_may_have_been_changed_by_anybody(self) -> None:
         answer = answer_of(fixtures("chat_tools")["chat_tools"]["body"])
-        assert answer.sealed
-        digest = answer.sealed.data["content"]
+        assert answer.provider_state
+        digest = answer.provider_state.data["content"]
         spoilt: list[Any] = [None, 7, [], {}, {"content": digest, "pieces": 7}, {"content": digest, "pieces": [7, {}]}]
         spoilt += [
             {"content": digest, "pieces": [{"text": n}, {"call": "fc-1"}, {"call": "fc-2"}]} for n in ("x", -1, 99)
@@ -422,7 +424,7 @@ class TestSignatures:
             }
         ]
         for data in spoilt:
-            said = self.message(replace(answer, sealed=Sealed("gemini", "gemini", data)))
+            said = self.message(replace(answer, provider_state=ProviderState("gemini", "gemini", data)))
             parts = contents_of(HELLO, said)[1]["parts"]
             assert [part.get("text") or part["functionCall"]["name"] for part in parts] == [
                 "Let me look.", "weather", "clock",
@@ -431,9 +433,11 @@ class TestSignatures:
 
     def test_nobody_else_s_seal_is_opened(self) -> None:
         answer = answer_of(fixtures("chat_thoughts")["chat_thoughts"]["body"])
-        assert answer.sealed
+        assert answer.provider_state
         for provider, wire in (("anthropic", "gemini"), ("gemini", "openai_chat")):
-            said = self.message(replace(answer, sealed=Sealed(provider, wire, answer.sealed.data)))
+            said = self.message(
+                replace(answer, provider_state=ProviderState(provider, wire, answer.provider_state.data))
+            )
             assert contents_of(HELLO, said)[1]["parts"] == [{"text": "There are 25."}]
 
     def test_foreign_calls_of_the_current_turn_are_excused_where_signatures_are_demanded(self) -> None:
@@ -473,6 +477,8 @@ class TestSignatures:
         assert [p["functionCall"]["id"] for p in sent if "functionCall" in p] == [
             p["functionCall"]["id"] for p in kept if "functionCall" in p
         ]
-        sealed = said.sealed.as_dict() if said.sealed else None
-        assert Sealed.from_dict(json.loads(json.dumps(sealed))) == said.sealed, "it is plain JSON"
-        assert (pieces_of(said.sealed) is None) == (not any("thoughtSignature" in part for part in parts))
+        provider_state = said.provider_state.as_dict() if said.provider_state else None
+        assert ProviderState.from_dict(json.loads(json.dumps(provider_state))) == said.provider_state, (
+            "it is plain JSON"
+        )
+        assert (pieces_of(said.provider_state) is None) == (not any("thoughtSignature" in part for part in parts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.wire import calm
+from tests.support.codec_checks import calm
 from unified_llm._formats.history import distinct, is_text, paired, results_as_text, text_of, with_text_results
 from unified_llm.types import CachePoint, ImagePart, Message, TextPart, ToolCall
 

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 
 from tests.formats.test_openai_chat_decode import ALMOST
-from tests.support.wire import CANARY, calm, target
+from tests.support.codec_checks import CANARY, calm, target
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.huggingface import CODEC
+from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers import registry
 from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ModelsRequest
 
-WIRE = Path(__file__).parent.parent / "wire" / "huggingface"
+WIRE = Path(__file__).parent.parent / "fixtures" / "huggingface"
 ROUTER = "https://router.huggingface.co"
 WHERE = target("huggingface", "org/name:fastest")
 TWO = EmbeddingRequest(("a", "b"))
@@ -33,7 +34,7 @@ def test_chat_is_openai_s_with_the_model_as_it_was_named() -> None:
     wire = CODEC.encode(LLMRequest((Message.user("Hi"),)), WHERE)
     assert wire.url == f"{ROUTER}/v1/chat/completions"
     assert json.loads(wire.body)["model"] == "org/name:fastest"
-    assert registry.codec_for(registry.row("hf").wire) is CODEC
+    assert codec_for(registry.row("hf").format) is CODEC
 
 
 class TestEmbeddings:
@@ -110,6 +111,6 @@ def test_models_say_what_the_best_of_those_who_run_them_can_do() -> None:
 
 
 def test_its_responses_format_is_openai_s_without_embeddings() -> None:
-    facts = registry.facts(registry.row("huggingface"), "org/name", "responses")
-    assert facts.wire == "openai_responses"
+    facts = registry.model_profile(registry.row("huggingface"), "org/name", "responses")
+    assert facts.format == "openai_responses"
     assert "embeddings" not in facts.features

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.native import HELLO, Format
-from tests.support.wire import calm, check, collect, flat, target
+from tests.support.codec_checks import calm, check, collect, flat, target
+from tests.support.native import HELLO, FormatUnderTest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.ollama import CODEC
 from unified_llm.types import (
@@ -21,11 +21,11 @@ from unified_llm.types import (
     ModelInfo,
     ModelRequest,
     ModelsRequest,
-    Sealed,
+    ProviderState,
     TokenLogprob,
 )
 
-OLLAMA = Format("ollama")
+OLLAMA = FormatUnderTest("ollama")
 DONE = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": True, "done_reason": "stop"}
 
 
@@ -145,12 +145,12 @@ def test_arguments_that_are_no_object_are_the_model_s_mistake() -> None:
 
 
 def test_reasoning_before_calls_is_kept_for_the_next_turn() -> None:
-    kept = Sealed("ollama", "ollama", {"thinking": "Both."})
-    assert OLLAMA.whole(OLLAMA.fixture("chat_tools_parallel")["body"]).sealed == Sealed(
+    kept = ProviderState("ollama", "ollama", {"thinking": "Both."})
+    assert OLLAMA.whole(OLLAMA.fixture("chat_tools_parallel")["body"]).provider_state == ProviderState(
         "ollama", "ollama", {"thinking": "Two cities."}
     )
-    assert OLLAMA.play_events(OLLAMA.fixture("stream_tools_parallel")["events"])[-1].value.sealed == kept
-    assert OLLAMA.whole(OLLAMA.fixture("chat_thinking")["body"]).sealed is None
+    assert OLLAMA.play_events(OLLAMA.fixture("stream_tools_parallel")["events"])[-1].value.provider_state == kept
+    assert OLLAMA.whole(OLLAMA.fixture("chat_thinking")["body"]).provider_state is None
 
 
 def test_log_probabilities_come_token_by_token() -> None:

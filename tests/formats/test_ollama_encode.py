@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.native import CALL, HELLO, PICTURE, PNG, Format, result
-from tests.support.wire import CANARY, target
+from tests.support.codec_checks import CANARY, target
+from tests.support.native import CALL, HELLO, PICTURE, PNG, FormatUnderTest, result
 from unified_llm._formats.ollama import CODEC
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types import (
@@ -21,15 +21,15 @@ from unified_llm.types import (
     Message,
     ModelRequest,
     ModelsRequest,
+    ProviderState,
     RerankRequest,
     ResponseFormat,
-    Sealed,
     TextPart,
     Tool,
     ToolCall,
 )
 
-OLLAMA = Format("ollama")
+OLLAMA = FormatUnderTest("ollama")
 WEATHER = Tool("weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}}, strict=True)
 
 
@@ -172,16 +172,18 @@ def test_arguments_that_were_no_json_go_back_empty_and_long_identifiers_are_made
 
 
 def test_reasoning_goes_back_to_the_server_that_wrote_it_and_to_nobody_else() -> None:
-    for sealed, expected in (
-        (Sealed("ollama", "ollama", {"thinking": "Hm."}), "Hm."),
-        (Sealed("ollama", "ollama", ["edited"]), None),
-        (Sealed("anthropic", "anthropic", {"thinking": "Hm."}), None),
+    for provider_state, expected in (
+        (ProviderState("ollama", "ollama", {"thinking": "Hm."}), "Hm."),
+        (ProviderState("ollama", "ollama", ["edited"]), None),
+        (ProviderState("anthropic", "anthropic", {"thinking": "Hm."}), None),
     ):
-        turn = Message("assistant", "", tool_calls=(CALL,), reasoning="Hm.", sealed=sealed)
+        turn = Message("assistant", "", tool_calls=(CALL,), reasoning="Hm.", provider_state=provider_state)
         assert OLLAMA.messages(turn, result())[0].get("thinking") == expected
     assert (
         "thinking"
-        not in OLLAMA.messages(Message("assistant", "x", sealed=Sealed("ollama", "ollama", {"thinking": "y"})))[0]
+        not in OLLAMA.messages(
+            Message("assistant", "x", provider_state=ProviderState("ollama", "ollama", {"thinking": "y"}))
+        )[0]
     )
 
 

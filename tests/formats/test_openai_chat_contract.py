@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.wire import (
+from tests.support.codec_checks import (
     CANARY,
     body_of,
     check,
@@ -26,7 +26,7 @@ from unified_llm._formats.openai_chat import CODEC
 from unified_llm._providers.registry import ROWS
 from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ModelsRequest
 
-PROVIDERS = [row.name for row in ROWS if row.wire == "openai_chat"]
+PROVIDERS = [row.name for row in ROWS if row.format == "openai_chat"]
 HELLO = LLMRequest((Message.user("Hello"),), temperature=0.5, max_tokens=9, stop=("END",))
 
 
@@ -80,8 +80,8 @@ def test_a_stream_that_is_cut_off_is_never_a_success(name: str) -> None:
 def test_an_error_has_one_kind_whoever_sends_it(name: str) -> None:
     for provider in PROVIDERS:
         where = target(provider)
-        given_a_meaning_by_the_row = {where.quirks.get("context_status"), where.quirks.get("filter_status")}
-        given_a_meaning_by_the_row |= {int(code) for code in where.quirks.get("codes", {}) if len(code) == 3}
+        given_a_meaning_by_the_row = {where.quirks.context_status, where.quirks.filter_status}
+        given_a_meaning_by_the_row |= {int(code) for code in where.quirks.codes if len(code) == 3}
         for case in fixture(name)["cases"]:
             if case["status"] not in given_a_meaning_by_the_row:
                 failure = CODEC.failure(case["status"], {}, json.dumps(case["body"]).encode(), where)
@@ -142,7 +142,7 @@ def test_nothing_that_a_provider_refuses_is_sent_to_it() -> None:
         )  # fmt: skip
         where = target(provider)
         body = body_of(ask, where)
-        assert not set(body) & where.quirks.get("drop", frozenset())
-        assert not set(body) & set(where.quirks.get("rename", {}))
-        assert ("name" in body["messages"][0]) != ("messages.name" in where.quirks.get("drop", ()))
-        assert ("stream_options" in body) != where.quirks.get("usage_always", False)
+        assert not set(body) & where.quirks.drop
+        assert not set(body) & set(where.quirks.rename)
+        assert ("name" in body["messages"][0]) != ("messages.name" in where.quirks.drop)
+        assert ("stream_options" in body) != where.quirks.usage_always

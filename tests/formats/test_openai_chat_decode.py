@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.wire import calm, fixture, plain_target, target
-from unified_llm._core.codec import Ask
+from tests.support.codec_checks import calm, fixture, plain_target, target
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat import CODEC
@@ -22,7 +22,7 @@ ASK = LLMRequest(())
 TWO = EmbeddingRequest(("a", "b"))
 
 
-def decode(body: Any, where: Target | None = None, ask: Ask = ASK) -> Any:
+def decode(body: Any, where: Target | None = None, ask: AnyRequest = ASK) -> Any:
     return CODEC.decode(ask, where or plain_target(), body)
 
 

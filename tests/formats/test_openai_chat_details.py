@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.wire import calm, plain_target, read_events, target
+from tests.support.codec_checks import calm, plain_target, read_events, target
 from unified_llm._core.outcome import Done
 from unified_llm._formats.openai_chat import CODEC
 from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm._formats.openai_chat.response import ReasoningDetails, read_citations, read_logprobs, read_sources
-from unified_llm.types import Citation, LLMRequest, Message, Sealed, TokenLogprob
+from unified_llm.types import Citation, LLMRequest, Message, ProviderState, TokenLogprob
 
 ASK = LLMRequest((), logprobs=True, stream=True)
 JUNK = st.recursive(
@@ -83,19 +83,19 @@ class TestCitations:
 class TestReasoningThatGoesBack:
     details = ({"type": "reasoning.text", "text": "Hm.", "signature": "c2ln", "index": 0},)
 
-    def sealed(self, provider: str) -> Sealed:
-        return Sealed(provider, "openai_chat", {"reasoning_details": [dict(each) for each in self.details]})
+    def provider_state(self, provider: str) -> ProviderState:
+        return ProviderState(provider, "openai_chat", {"reasoning_details": [dict(each) for each in self.details]})
 
     def test_it_goes_back_to_its_author_alone_with_or_without_calls(self) -> None:
-        said = Message("assistant", "Four.", sealed=self.sealed("openrouter"))
+        said = Message("assistant", "Four.", provider_state=self.provider_state("openrouter"))
         assert write_messages([said], target("openrouter"))[0]["reasoning_details"] == list(self.details)
         for other in ("minimax", "openai", "openai-compatible"):
             assert "reasoning_details" not in write_messages([said], target(other))[0]
-        assert "reasoning_details" not in write_messages([replace(said, sealed=None)], target("openrouter"))[0]
+        assert "reasoning_details" not in write_messages([replace(said, provider_state=None)], target("openrouter"))[0]
 
     @pytest.mark.parametrize("data", [None, [], {"reasoning_details": "x"}, {"reasoning_details": [1]}])
     def test_what_hands_have_been_at_is_left_out(self, data: Any) -> None:
-        said = Message("assistant", "Four.", sealed=Sealed("openrouter", "openai_chat", data))
+        said = Message("assistant", "Four.", provider_state=ProviderState("openrouter", "openai_chat", data))
         assert write_messages([said], target("openrouter")) == [{"role": "assistant", "content": "Four."}]
 
     @given(st.text(min_size=1), st.integers(1, 6))
@@ -108,18 +108,18 @@ class TestReasoningThatGoesBack:
             gathered.add({"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": each, "format": None}]})
         gathered.add({"reasoning_details": [{"type": "reasoning.text", "index": 0, "signature": "s", "text": None}]})
         gathered.add({"reasoning_details": [{"type": "reasoning.text", "index": 1, "text": "z"}, "junk"]})
-        sealed = gathered.sealed(target("openrouter"))
-        assert sealed
-        first, second = sealed.data["reasoning_details"]
+        provider_state = gathered.provider_state(target("openrouter"))
+        assert provider_state
+        first, second = provider_state.data["reasoning_details"]
         assert (first["text"], first["signature"], second["text"]) == (text, "s", "z")
 
     def test_whole_parts_without_an_index_stay_apart(self) -> None:
         gathered = ReasoningDetails()
         gathered.add({"reasoning_details": [{"type": "reasoning.text", "text": "a"}, {"type": "reasoning.text"}]})
-        sealed = gathered.sealed(target("minimax"))
-        assert sealed
-        assert len(sealed.data["reasoning_details"]) == 2
-        assert gathered.sealed(plain_target()) is None
+        provider_state = gathered.provider_state(target("minimax"))
+        assert provider_state
+        assert len(provider_state.data["reasoning_details"]) == 2
+        assert gathered.provider_state(plain_target()) is None
 
 
 @given(JUNK)

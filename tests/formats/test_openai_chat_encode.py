@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire import CANARY, body_of, plain_target, target
+from tests.support.codec_checks import CANARY, body_of, plain_target, target
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Failure
 from unified_llm._formats.openai_chat import CODEC

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.formats.test_openai_chat_decode import ALMOST
-from tests.support.wire import CANARY, calm, plain_target, target
+from tests.support.codec_checks import CANARY, calm, plain_target, target
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat import CODEC

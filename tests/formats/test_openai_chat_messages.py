@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.wire import calm, plain_target, target
+from tests.support.codec_checks import calm, plain_target, target
 from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import AudioPart, FilePart, ImagePart, Message, TextPart, ToolCall
@@ -190,10 +190,10 @@ class TestIdentifiers:
 
     def test_a_gateway_that_hides_something_in_them_gets_them_whole(self) -> None:
         long = "call_1__thought__" + "x" * 500
-        assert self.ids(long, **target("litellm").quirks) == (long, long)
+        assert self.ids(long, tool_id_length=target("litellm").quirks.tool_id_length) == (long, long)
 
     def test_mistral_gets_nine_letters_and_digits(self) -> None:
-        assert len(self.ids("call_1", **target("mistral").quirks)[0]) == 9
+        assert len(self.ids("call_1", tool_id_length=target("mistral").quirks.tool_id_length)[0]) == 9
 
 
 class TestReasoning:

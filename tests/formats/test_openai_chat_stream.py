@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.formats.test_openai_chat_decode import ALMOST
-from tests.support.wire import calm, collect, event, plain_target, read_events, target
+from tests.support.codec_checks import calm, collect, event, plain_target, read_events, target
 from unified_llm._core.codec import Decoder
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.openai_chat import CODEC

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire import body_of, collect, plain_target, read_events, target
+from tests.support.codec_checks import body_of, collect, plain_target, read_events, target
 from unified_llm._formats.openai_chat import CODEC
 from unified_llm._providers import registry
 from unified_llm.exceptions import ValidationError
@@ -64,5 +64,7 @@ def test_it_streams_like_an_answer() -> None:
 
 def test_openai_offers_it_with_the_models_of_old_alone() -> None:
     row = registry.row("openai")
-    assert "as_text" not in registry.facts(row, "gpt-5-mini").features
-    assert all("as_text" in registry.facts(row, name).features for name in ("gpt-3.5-turbo-instruct", "davinci-002"))
+    assert "as_text" not in registry.model_profile(row, "gpt-5-mini").features
+    assert all(
+        "as_text" in registry.model_profile(row, name).features for name in ("gpt-3.5-turbo-instruct", "davinci-002")
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.wire import target
+from tests.support.codec_checks import target
 from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm.types import ImagePart, Message, TextPart, ToolCall
 

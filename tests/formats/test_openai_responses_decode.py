@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 
 from tests.formats.test_openai_chat_decode import ALMOST
+from tests.support.codec_checks import calm, check, event, sse
 from tests.support.responses import answered, collect, fixture, names, place, read_events, read_pieces
-from tests.support.wire import calm, check, event, sse
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.quirks import Quirks
+from unified_llm._formats.make_codec import codec_for
 from unified_llm._formats.openai_responses import CODEC
-from unified_llm._providers import registry
-from unified_llm.types import CountRequest, EmbeddingRequest, LLMChunk, LLMRequest, ModelsRequest, Sealed
+from unified_llm.types import CountRequest, EmbeddingRequest, LLMChunk, LLMRequest, ModelsRequest, ProviderState
 
 ASK = LLMRequest(())
 ENDS = {"response.completed", "response.incomplete"}
@@ -60,9 +61,9 @@ def test_what_is_sealed_names_its_provider_and_its_format() -> None:
     where = place()
     whole = CODEC.decode(ASK, where, fixture("chat_tools")["body"])
     assert isinstance(whole, Done)
-    sealed = whole.value.sealed
-    assert sealed == Sealed("somewhere", "openai_responses", sealed.data)
-    assert json.loads(json.dumps(sealed.as_dict())) == sealed.as_dict()
+    provider_state = whole.value.provider_state
+    assert provider_state == ProviderState("somewhere", "openai_responses", provider_state.data)
+    assert json.loads(json.dumps(provider_state.as_dict())) == provider_state.as_dict()
 
 
 class TestFailures:
@@ -141,7 +142,7 @@ class TestStream:
 class TestUsage:
     def test_reasoning_that_is_counted_apart_is_added_where_the_total_says_so(self) -> None:
         body = copy.deepcopy(fixture("chat_plain")["body"])
-        apart = place(quirks={"reasoning_apart": True})
+        apart = place(quirks=Quirks(reasoning_apart=True))
         body["usage"]["total_tokens"] = 36 + 87 + 64
         end = CODEC.decode(ASK, apart, body)
         assert isinstance(end, Done)
@@ -167,7 +168,7 @@ def test_what_is_no_answer_is_as_in_openai_s_other_format() -> None:
     assert vectors.value.vectors == [[0.5]]
     models = CODEC.decode(ModelsRequest(), place(), {"data": [{"id": "a"}]})
     assert isinstance(models, Done)
-    assert registry.codec_for("openai_responses") is CODEC
+    assert codec_for("openai_responses") is CODEC
 
 
 @settings(calm, max_examples=25)  # each goes into every kind of event

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.codec_checks import CANARY, calm, target
 from tests.support.responses import body_of, fixture, place
-from tests.support.wire import CANARY, calm, target
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Done
+from unified_llm._core.quirks import Quirks
 from unified_llm._formats.openai_responses import CODEC
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types import (
@@ -26,9 +27,9 @@ from unified_llm.types import (
     LLMRequest,
     Message,
     ModelsRequest,
+    ProviderState,
     RerankRequest,
     ResponseFormat,
-    Sealed,
     TextPart,
     Tool,
     ToolCall,
@@ -63,7 +64,7 @@ class TestRequest:
 
     def test_what_the_format_has_goes_by_its_names(self) -> None:
         ask = replace(HELLO, temperature=0.5, top_p=0.9, max_tokens=50, logprobs=True, reasoning_effort="low")
-        body = body_of(ask, place(quirks={"rename": {"max_tokens": "max_completion_tokens"}}))
+        body = body_of(ask, place(quirks=Quirks(rename={"max_tokens": "max_completion_tokens"})))
         assert {name: body[name] for name in ("temperature", "top_p", "max_output_tokens", "reasoning")} == {
             "temperature": 0.5, "top_p": 0.9, "max_output_tokens": 50, "reasoning": {"effort": "low"},
         }  # fmt: skip
@@ -92,16 +93,16 @@ class TestRequest:
         assert body_of(HELLO, place(reasoning=True))["include"] == encrypted
         assert body_of(replace(HELLO, reasoning_effort="high"))["include"] == encrypted
         assert "include" not in body_of(replace(HELLO, reasoning_effort="none"))
-        renamed = body_of(replace(HELLO, reasoning_effort="max"), place(quirks={"efforts": {"max": "xhigh"}}))
+        renamed = body_of(replace(HELLO, reasoning_effort="max"), place(quirks=Quirks(efforts={"max": "xhigh"})))
         assert renamed["reasoning"] == {"effort": "xhigh"}
         assert "include" not in body_of(HELLO)
-        assert "include" not in body_of(HELLO, place(reasoning=True, quirks={"drop": frozenset({"include"})}))
+        assert "include" not in body_of(HELLO, place(reasoning=True, quirks=Quirks(drop=frozenset({"include"}))))
 
     def test_what_a_model_refuses_is_left_out(self) -> None:
         ask = replace(HELLO, temperature=0.5, top_logprobs=2, logprobs=True, tools=(WEATHER,), parallel_tool_calls=True)
         body = body_of(ask, target("openai", "o3-pro"))
         assert not set(body) & {"temperature", "top_logprobs", "include", "parallel_tool_calls"}
-        refused = place(quirks={"drop_reasoning": frozenset({"temperature"})})
+        refused = place(quirks=Quirks(drop_reasoning=frozenset({"temperature"})))
         assert "temperature" not in body_of(replace(ask, reasoning_effort="low"), refused)
         assert "temperature" in body_of(replace(ask, reasoning_effort="none"), refused)
 
@@ -172,9 +173,9 @@ class TestTools:
         assert body_of(replace(ask, tool_choice="search"))["tool_choice"] == {"type": "web_search"}
         assert body_of(ask)["parallel_tool_calls"] is False
         assert "tools" not in body_of(
-            replace(ask, tool_choice="none"), place(quirks={"drop": frozenset({"tool_choice.none"})})
+            replace(ask, tool_choice="none"), place(quirks=Quirks(drop=frozenset({"tool_choice.none"})))
         )
-        by_word = body_of(named, place(quirks={"drop": frozenset({"tool_choice.function"})}))
+        by_word = body_of(named, place(quirks=Quirks(drop=frozenset({"tool_choice.function"}))))
         assert ([tool["name"] for tool in by_word["tools"]], by_word["tool_choice"]) == (["weather"], "required")
 
     def test_without_tools_there_is_no_choice(self) -> None:
@@ -274,7 +275,7 @@ class TestSealed:
         end = CODEC.decode(HELLO, place(), fixture(name)["body"])
         assert isinstance(end, Done)
         answer = end.value
-        return Message("assistant", answer.content, tool_calls=answer.tool_calls, sealed=answer.sealed)
+        return Message("assistant", answer.content, tool_calls=answer.tool_calls, provider_state=answer.provider_state)
 
     def kinds(self, *messages: Message, **fields: Any) -> list[str]:
         return [item["type"] for item in items(*messages, **fields)]
@@ -305,11 +306,13 @@ class TestSealed:
 
     def test_nobody_else_gets_it(self) -> None:
         turn = self.answer("chat_phase")
-        assert turn.sealed is not None
+        assert turn.provider_state is not None
         for other in (
-            replace(turn, sealed=replace(turn.sealed, provider="elsewhere")),
-            replace(turn, sealed=replace(turn.sealed, wire="azure_responses")),
-            replace(turn, sealed=replace(turn.sealed, data={**turn.sealed.data, "model": "another"})),
+            replace(turn, provider_state=replace(turn.provider_state, provider="elsewhere")),
+            replace(turn, provider_state=replace(turn.provider_state, format="azure_responses")),
+            replace(
+                turn, provider_state=replace(turn.provider_state, data={**turn.provider_state.data, "model": "another"})
+            ),
         ):
             assert items(other) == [said("assistant", "Done.")]
 
@@ -322,6 +325,6 @@ class TestSealed:
             {"model": "some-model", "reasoning": [junk, {"before": junk, "items": [junk]}]},
             {"model": "some-model", "reasoning": [{"before": "call_a", "items": junk}]},
         ):
-            sealed = Sealed("somewhere", "openai_responses", data)
-            written = items(Message("assistant", "Hi", tool_calls=(OSLO,), sealed=sealed))
+            provider_state = ProviderState("somewhere", "openai_responses", data)
+            written = items(Message("assistant", "Hi", tool_calls=(OSLO,), provider_state=provider_state))
             assert [item["type"] for item in written] == ["message", "function_call", "function_call_output"]

@@ -13,21 +13,21 @@ from tests.langchain.worlds import KEY
 from tests.scripts import USAGE, World
 from unified_llm._core.outcome import Done
 from unified_llm.langchain import ChatUnified
-from unified_llm.types import Citation, LLMChunk, LLMResponse, Message, Sealed, TokenLogprob
+from unified_llm.types import Citation, LLMChunk, LLMResponse, Message, ProviderState, TokenLogprob
 
 PRIMARY = "openai/gpt-5-mini"
-SEALED = Sealed("openai", "openai_responses", [{"type": "reasoning", "encrypted_content": "abc"}])
+SEALED = ProviderState("openai", "openai_responses", [{"type": "reasoning", "encrypted_content": "abc"}])
 SOURCE = Citation(url="https://example.com/", title="Example", start=0, end=5)
 TOKENS = (TokenLogprob("Hel", -0.1, (("Hel", -0.1), ("Hal", -2.5))), TokenLogprob("lo", -0.2))
 ANSWER = LLMResponse(
-    "Hello", usage=USAGE, sealed=SEALED, citations=(SOURCE,), logprobs=TOKENS, alternatives=(LLMResponse("Hi"),)
+    "Hello", usage=USAGE, provider_state=SEALED, citations=(SOURCE,), logprobs=TOKENS, alternatives=(LLMResponse("Hi"),)
 )
 PIECES: list[Any] = [
     LLMChunk("Hel", logprobs=TOKENS[:1]),
     LLMChunk("lo", logprobs=TOKENS[1:]),
     LLMChunk(citations=(SOURCE,)),
     LLMChunk(citations=(Citation(title="A book"),)),
-    Done(LLMChunk(finish_reason="stop", usage=USAGE, sealed=SEALED)),
+    Done(LLMChunk(finish_reason="stop", usage=USAGE, provider_state=SEALED)),
 ]
 
 
@@ -54,17 +54,17 @@ def test_sealed_state_goes_back_with_its_message_and_survives_storage() -> None:
         with world.running():
             model().invoke([HumanMessage("Hello?"), answer, HumanMessage("And?")])
         sent: tuple[Message, ...] = world.asked[0][1].messages
-        assert sent[1].sealed == SEALED
+        assert sent[1].provider_state == SEALED
         assert "abc" not in repr(sent)
 
 
 def test_what_somebody_else_wrote_under_that_name_is_no_sealed_state() -> None:
     for wrong in (None, "text", {"provider": "openai"}, [SEALED.as_dict()]):
-        message = AIMessage("Hello", additional_kwargs={"unified_llm_sealed": wrong})
+        message = AIMessage("Hello", additional_kwargs={"unified_llm_provider_state": wrong})
         world = World({PRIMARY: [[ANSWER]]})
         with world.running():
             model().invoke([HumanMessage("Hello?"), message, HumanMessage("And?")])
-        assert world.asked[0][1].messages[1].sealed is None
+        assert world.asked[0][1].messages[1].provider_state is None
 
 
 def test_sources_are_listed_with_the_message() -> None:

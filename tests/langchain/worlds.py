@@ -20,10 +20,10 @@ def with_foreign(world: World) -> Iterator[World]:
         runtime = replace(
             current(),
             exchange=lambda ask, target: (
-                target.foreign.exchange(ask) if target.foreign else Played(world, ask, target.name)
+                target.instance.exchange(ask) if target.instance else Played(world, ask, target.name)
             ),
             aexchange=lambda ask, target: (
-                target.foreign.aexchange(ask) if target.foreign else AsyncPlayed(world, ask, target.name)
+                target.instance.aexchange(ask) if target.instance else AsyncPlayed(world, ask, target.name)
             ),
         )
         with use(runtime):

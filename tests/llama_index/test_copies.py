@@ -137,7 +137,7 @@ def test_pickling_takes_nothing_from_the_original(caplog: pytest.LogCaptureFixtu
     limiter = TokenBucketRateLimiter(requests_per_minute=600)
     llm = full(fallbacks=[other], rate_limiter=limiter, on_attempt=lambda attempt: None)
     loaded = pickle.loads(pickle.dumps(llm))  # noqa: S301
-    pickle.dumps(llm.client.targets[1].foreign)
+    pickle.dumps(llm.client.targets[1].instance)
     assert llm.rate_limiter is limiter
     assert llm.on_attempt is not None
     assert llm.fallbacks[0].wait is other.wait is not None

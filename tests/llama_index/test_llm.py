@@ -33,7 +33,7 @@ from unified_llm.exceptions import (
     ValidationError,
 )
 from unified_llm.llama_index import UnifiedLLM
-from unified_llm.types import Citation, LLMChunk, LLMResponse, Sealed, TokenLogprob, Usage
+from unified_llm.types import Citation, LLMChunk, LLMResponse, ProviderState, TokenLogprob, Usage
 
 BUSY = Failure("server", 503)
 
@@ -179,14 +179,14 @@ def test_reasoning_comes_as_deltas_and_as_a_block_before_the_text() -> None:
 
 
 def test_seals_citations_log_probabilities_and_refusals_are_handed_on() -> None:
-    sealed = Sealed("openai", "openai_responses", {"id": "rs_1"})
+    provider_state = ProviderState("openai", "openai_responses", {"id": "rs_1"})
     extras: dict[str, Any] = {
-        "sealed": sealed,
+        "provider_state": provider_state,
         "citations": (Citation("https://a.example", "A", "words", 0, 5), Citation()),
         "refusal": "No.",
     }
     tokens = (TokenLogprob("Hi", -0.5, (("Hi", -0.5), ("Ho", -1.0))), TokenLogprob("!", -0.1))
-    last = LLMChunk(finish_reason="stop", sealed=sealed)
+    last = LLMChunk(finish_reason="stop", provider_state=provider_state)
     stream: Any = [LLMChunk(content="Hi!", logprobs=tokens, citations=extras["citations"], refusal="No."), Done(last)]
     with World({PRIMARY: [[LLMResponse("Hi!", logprobs=tokens, **extras)], stream]}).running():
         whole = model().chat(HELLO, logprobs=True)
@@ -196,7 +196,7 @@ def test_seals_citations_log_probabilities_and_refusals_are_handed_on() -> None:
     assert pieces[0].logprobs == whole.logprobs
     for message in (whole.message, pieces[-1].message):
         thinking, text, citation, empty = message.blocks
-        assert thinking.additional_information["sealed"] == sealed.as_dict()  # type: ignore[union-attr]
+        assert thinking.additional_information["provider_state"] == provider_state.as_dict()  # type: ignore[union-attr]
         assert text.text == "Hi!"  # type: ignore[union-attr]
         assert citation.additional_location_info == {"start": 0, "end": 5}  # type: ignore[union-attr]
         assert empty.source == ""  # type: ignore[union-attr]

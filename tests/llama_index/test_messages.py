@@ -27,7 +27,7 @@ from llama_index.core.base.llms.types import CacheControl as Control
 
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._messages import read_messages
-from unified_llm.types import AudioPart, FilePart, ImagePart, Message, Part, Sealed, TextPart
+from unified_llm.types import AudioPart, FilePart, ImagePart, Message, Part, ProviderState, TextPart
 from unified_llm.types import content as ours
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(200, 256))
@@ -166,17 +166,17 @@ def test_a_block_of_a_kind_that_is_not_known_is_an_error_unless_a_model_wrote_it
 
 
 def test_reasoning_goes_along_and_a_seal_is_opened_only_if_it_is_ours() -> None:
-    sealed = Sealed("anthropic", "anthropic", [{"signature": "abc"}])
+    provider_state = ProviderState("anthropic", "anthropic", [{"signature": "abc"}])
     message = ChatMessage(
         role="assistant",
         blocks=[
             ThinkingBlock(content="hm", additional_information={"signature": "of another package"}),
-            ThinkingBlock(additional_information={"sealed": sealed.as_dict()}),
+            ThinkingBlock(additional_information={"provider_state": provider_state.as_dict()}),
             TextBlock(text="so"),
         ],
     )
     found = read_messages([message])[0]
-    assert (found.reasoning, found.sealed, found.content) == ("hm", sealed, "so")
+    assert (found.reasoning, found.provider_state, found.content) == ("hm", provider_state, "so")
     other = ChatMessage(role="assistant", content="so", additional_kwargs={"reasoning_content": "hm"})
     assert read_messages([other])[0].reasoning == "hm"
 

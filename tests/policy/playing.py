@@ -16,7 +16,7 @@ from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
-from unified_llm._policy.call_state import AS_USUAL, Call, Defeat, Hedging
+from unified_llm._policy.call_state import AS_USUAL, CallFailed, CallState, Hedging
 from unified_llm._policy.failover import plan
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
@@ -45,7 +45,7 @@ class Result:
     """What one call came to."""
 
     values: list[Any]
-    defeat: Defeat | None
+    defeat: CallFailed | None
     trace: Trace
     asked_before: list[int] = field(default_factory=list)
     """How many attempts the world had seen when each value was handed out."""
@@ -91,8 +91,8 @@ class Room:
         assert self.world.open == others
         return result
 
-    def prepare(self, *targets: Target, streaming: bool = False, deadline: float = 600.0) -> Call:
-        return Call(
+    def prepare(self, *targets: Target, streaming: bool = False, deadline: float = 600.0) -> CallState:
+        return CallState(
             targets=targets,
             streaming=streaming,
             deadline=self.world.clock + deadline,
@@ -102,19 +102,19 @@ class Room:
             trace=Trace(),
         )
 
-    def drive(self, call: Call) -> Drive:
+    def drive(self, call: CallState) -> Drive:
         """A driver for synchronous callers; the world has to be running."""
         make = runtime.current().exchange
         assert make
         return Drive(plan(call), partial(make, _request(call)), runtime.current())
 
-    def adrive(self, call: Call) -> AsyncDrive:
+    def adrive(self, call: CallState) -> AsyncDrive:
         """The same for asynchronous callers."""
         make = runtime.current().aexchange
         assert make
         return AsyncDrive(plan(call), partial(make, _request(call)), runtime.current())
 
-    def _drain(self, call: Call) -> Result:
+    def _drain(self, call: CallState) -> Result:
         drive, result = self.drive(call), Result([], None, call.trace)
         while (value := drive.advance()) is not END:
             result.values.append(value)
@@ -124,7 +124,7 @@ class Room:
         result.defeat = drive.defeat
         return result
 
-    async def _adrain(self, call: Call) -> Result:
+    async def _adrain(self, call: CallState) -> Result:
         drive, result = self.adrive(call), Result([], None, call.trace)
         while (value := await drive.advance()) is not END:
             result.values.append(value)
@@ -151,7 +151,7 @@ class Race(Room):
         self.after = after
         self.budget = HedgeBudget()
 
-    def prepare(self, *targets: Target, streaming: bool = True, deadline: float = 600.0) -> Call:
+    def prepare(self, *targets: Target, streaming: bool = True, deadline: float = 600.0) -> CallState:
         call = super().prepare(*targets, streaming=streaming, deadline=deadline)
         call.hedging = Hedging(self.after, self.budget) if self.after else None
         return call
@@ -176,7 +176,7 @@ class Race(Room):
         return all(self.health.ready(each, self.world.clock + 1e6) for each in targets)
 
 
-def _request(call: Call) -> LLMRequest:
+def _request(call: CallState) -> LLMRequest:
     return LLMRequest((Message.user("Hello?"),), stream=call.streaming)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import BreakerConfig, Target
-from unified_llm._policy.call_state import Call
+from unified_llm._policy.call_state import CallState
 from unified_llm._policy.effects import Effect, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import Flow, plan
 from unified_llm._policy.health import Health
@@ -143,7 +143,7 @@ class Traffic:
 @dataclass
 class _Caller:
     made: Made
-    call: Call
+    call: CallState
     flow: Flow
     due: float = 0.0  # when the exchange under way has something to say
     streaming: bool = False  # its first chunk has come
@@ -164,7 +164,7 @@ class Simulation:
 
     def begin(self, at: float, targets: Sequence[Target]) -> None:
         """Have a call made at an instant."""
-        call = Call(
+        call = CallState(
             targets=targets,
             streaming=True,
             deadline=at + _DEADLINE,

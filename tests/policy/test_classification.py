@@ -11,7 +11,7 @@ from tests.policy.conftest import Rooms
 from tests.policy.playing import target
 from tests.scripts import Attempt, Pause, say
 from unified_llm._core.outcome import Failure, FailureKind
-from unified_llm._policy.failure_rules import MAYBE_BILLED, VERDICTS
+from unified_llm._policy.failure_rules import FAILURE_RULES, MAYBE_BILLED
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def attempt(kind: FailureKind) -> Attempt:
 
 
 def test_every_kind_of_failure_has_a_verdict_and_a_row_here() -> None:
-    assert set(EXPECTED) == set(VERDICTS) == set(get_args(FailureKind))
+    assert set(EXPECTED) == set(FAILURE_RULES) == set(get_args(FailureKind))
 
 
 @BOTH
@@ -133,5 +133,5 @@ def test_an_attempt_that_the_provider_may_have_worked_on_is_marked_as_maybe_bill
 
 
 def test_nothing_that_was_refused_outright_counts_as_maybe_billed() -> None:
-    refused = {kind for kind, verdict in VERDICTS.items() if verdict.free or verdict.hold or not verdict.failover}
+    refused = {kind for kind, verdict in FAILURE_RULES.items() if verdict.free or verdict.hold or not verdict.failover}
     assert not refused & MAYBE_BILLED

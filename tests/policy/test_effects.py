@@ -42,9 +42,9 @@ def test_an_attempt_that_failed_is_closed_before_the_next_is_begun() -> None:
 
 def test_whichever_of_two_fails_is_closed_while_the_other_goes_on() -> None:
     flow = hedged()
-    assert flow.send(None) == Open(1, A, BEGAN + 60.0, aside=True)
+    assert flow.send(None) == Open(1, A, BEGAN + 60.0, concurrent=True)
     assert flow.send(None) == Wait((1,), BEGAN + 2.0)
-    assert flow.send(None) == Open(2, B, BEGAN + 60.0, aside=True)
+    assert flow.send(None) == Open(2, B, BEGAN + 60.0, concurrent=True)
     assert flow.send(None) == Wait((1, 2), FOREVER)
     assert flow.send((1, DEAD)) == Abandon(1)
     assert flow.send(None) == Wait((2,), FOREVER)

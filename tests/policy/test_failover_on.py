@@ -11,7 +11,7 @@ from tests.policy.conftest import Rooms
 from tests.policy.playing import A, B, Result, Room, limited, trip
 from tests.scripts import Pause, say
 from unified_llm._core.outcome import Failure, FailureKind
-from unified_llm._policy.failure_rules import VERDICTS
+from unified_llm._policy.failure_rules import FAILURE_RULES
 
 
 def call(play: Room, failover: Mapping[FailureKind, bool], *, streaming: bool = False) -> Result:
@@ -32,7 +32,7 @@ def test_after_a_failure_that_does_not_fail_over_no_other_target_is_asked(room: 
     play = room({"alpha/one": [Failure(kind)], "beta/two": [say("B")]})
     result = call(play, {kind: False})
     assert set(play.world.names) == {"alpha/one"}
-    assert len(play.world.names) == (2 if VERDICTS[kind].retry and not VERDICTS[kind].only_if_alone else 1)
+    assert len(play.world.names) == (2 if FAILURE_RULES[kind].retry and not FAILURE_RULES[kind].only_if_alone else 1)
     assert result.defeat
     assert result.defeat.final == (A, Failure(kind))
 

@@ -42,9 +42,9 @@ def test_targets_with_the_same_place_and_model_share_their_health_and_others_do_
 
 def test_models_of_a_framework_have_their_health_by_object() -> None:
     health, one, other = Health(), SimpleNamespace(number=1), SimpleNamespace(number=2)
-    fail(health, target(foreign=one))
-    assert not health.ready(target(foreign=one), 1.0)
-    assert health.ready(target(foreign=other), 1.0)
+    fail(health, target(instance=one))
+    assert not health.ready(target(instance=one), 1.0)
+    assert health.ready(target(instance=other), 1.0)
 
 
 def test_a_refusal_says_until_when_and_why() -> None:

@@ -17,7 +17,7 @@ from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target, Timing
 from unified_llm._policy.budgets import CALLS_PER_HEDGE, HedgeBudget
-from unified_llm._policy.call_state import Call
+from unified_llm._policy.call_state import CallState
 from unified_llm._policy.failover import plan
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import LLMRequest
@@ -256,7 +256,7 @@ def test_a_rival_that_refused_is_not_asked_again_when_the_first_target_fails() -
 def test_a_request_that_cannot_even_be_written_counts_as_refused(who: Target, outcomes: list[tuple[str, str]]) -> None:
     race = Race({"alpha/one": [slow(5.0)], "beta/two": [say("never")]})
 
-    async def ask() -> Call:
+    async def ask() -> CallState:
         make = runtime.current().aexchange
         assert make
 

@@ -18,7 +18,7 @@ from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import BreakerConfig, Retry, Timing
 from unified_llm._policy.budgets import HedgeBudget
-from unified_llm._policy.call_state import Call, Hedging
+from unified_llm._policy.call_state import CallState, Hedging
 from unified_llm._policy.effects import FOREVER, Abandon, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import plan
 from unified_llm._policy.health import Health
@@ -52,7 +52,7 @@ def failure(random: Random) -> Failure:
     )
 
 
-def drive(call: Call, clock: MovingClock, random: Random) -> None:
+def drive(call: CallState, clock: MovingClock, random: Random) -> None:
     """Perform what the policy asks for; most targets fail. Nothing may begin after the deadline."""
     flow = plan(call)
     outcome: Any = None
@@ -62,10 +62,10 @@ def drive(call: Call, clock: MovingClock, random: Random) -> None:
             effect = flow.send(outcome)
             outcome = None
             match effect:
-                case Open(number, until=until, aside=aside):
+                case Open(number, until=until, concurrent=concurrent):
                     assert clock.instant < call.deadline, "an attempt begins after the deadline"
                     assert until <= call.deadline
-                    if aside:
+                    if concurrent:
                         racing.add(number)
                     elif random.random() < 0.7:
                         outcome = failure(random)
@@ -85,7 +85,7 @@ def drive(call: Call, clock: MovingClock, random: Random) -> None:
         pass
 
 
-def event(call: Call, random: Random) -> Any:
+def event(call: CallState, random: Random) -> Any:
     if random.random() < 0.5:
         return failure(random)
     return random.choice([LLMChunk(content="word"), Done(LLMChunk())]) if call.streaming else Done(LLMChunk())
@@ -109,7 +109,7 @@ def test_a_clock_that_moves_between_two_readings_breaks_nothing(seed: int) -> No
             for name in NAMES[: random.randint(1, len(NAMES))]
         ]
         for _ in range(random.randint(1, 2)):
-            call = Call(
+            call = CallState(
                 targets=chain,
                 streaming=random.random() < 0.5,
                 deadline=clock.instant + random.choice([1.0, 10.0, 60.0, 600.0]),

@@ -7,13 +7,13 @@ import pytest
 from tests.policy.playing import A, target
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._policy.breaker import Permit
-from unified_llm._policy.trace import Clocked, Trace
+from unified_llm._policy.trace import RunningAttempt, Trace
 from unified_llm.types import Attempt
 
 
-def clocked(**fields: object) -> Clocked:
+def clocked(**fields: object) -> RunningAttempt:
     times = {"started": 10.0, "limit": 30.0, "until": 40.0}
-    return Clocked(**{"number": 1, "target": A, "permit": Permit(0), **times, **fields})  # type: ignore[arg-type]
+    return RunningAttempt(**{"number": 1, "target": A, "permit": Permit(0), **times, **fields})  # type: ignore[arg-type]
 
 
 def test_a_failure_is_recorded_with_all_that_is_known_of_it() -> None:

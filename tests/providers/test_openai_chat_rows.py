@@ -1,4 +1,4 @@
-"""Each provider that speaks OpenAI's format, against what it really sends: ``tests/wire/rows/<provider>.json``.
+"""Each provider that speaks OpenAI's format, against what it really sends: ``tests/fixtures/rows/<provider>.json``.
 
 A new row needs one such file and nothing here. It holds a ``source`` and what that provider sends and expects:
 
@@ -20,14 +20,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.wire import body_of, check, collect, flat, read_events, read_pieces, sse, target
+from tests.support.codec_checks import body_of, check, collect, flat, read_events, read_pieces, sse, target
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.openai_chat import CODEC
 from unified_llm._providers import hosted, registry
 from unified_llm.types import Citation, LLMRequest, Message, ModelInfo, ModelRequest, ModelsRequest, TokenLogprob, Tool
 
-FOLDER = Path(__file__).parents[1] / "wire" / "rows"
-ROWS = [row for row in registry.ROWS if row.wire == "openai_chat"]
+FOLDER = Path(__file__).parents[1] / "fixtures" / "rows"
+ROWS = [row for row in registry.ROWS if row.format == "openai_chat"]
 PARTS = {
     "source", "sends", "chat", "stream", "tools", "errors", "stream_errors", "models", "text", "n", "logprobs",
     "citations",
@@ -42,14 +42,16 @@ QUESTION = LLMRequest(
 
 def recorded(provider: str) -> dict[str, Any]:
     path = FOLDER / f"{provider}.json"
-    assert path.exists(), f"A row needs a fixture: write tests/wire/rows/{provider}.json (CONTRIBUTING.md says how)."
+    assert path.exists(), (
+        f"A row needs a fixture: write tests/fixtures/rows/{provider}.json (CONTRIBUTING.md says how)."
+    )
     read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return read
 
 
 @pytest.fixture(params=ROWS, ids=lambda row: row.name)
-def row(request: pytest.FixtureRequest) -> registry.Row:
-    each: registry.Row = request.param
+def row(request: pytest.FixtureRequest) -> registry.ProviderSpec:
+    each: registry.ProviderSpec = request.param
     return each
 
 
@@ -62,7 +64,7 @@ def test_every_row_has_a_fixture_and_every_fixture_a_row() -> None:
     assert {path.stem for path in FOLDER.glob("*.json")} <= {row.name for row in ROWS}
 
 
-def test_it_is_asked_in_its_own_words(row: registry.Row) -> None:
+def test_it_is_asked_in_its_own_words(row: registry.ProviderSpec) -> None:
     ask = QUESTION if "tools" in row.features else replace(QUESTION, tools=(), tool_choice=None)
     body = body_of(ask, target(row.name, headers={}))
     offered = [tool["function"]["name"] for tool in body.pop("tools", [])]
@@ -74,11 +76,11 @@ def test_it_is_asked_in_its_own_words(row: registry.Row) -> None:
 def summary(answer: Any) -> dict[str, Any]:
     names = ("content", "reasoning", "finish_reason", "model", "response_id", "usage")
     said = {name: getattr(answer, name) for name in names}
-    said["sealed"] = answer.sealed and answer.sealed.data
+    said["provider_state"] = answer.provider_state and answer.provider_state.data
     return said | {"tool_calls": [flat(call) for call in answer.tool_calls]}
 
 
-def test_its_answers_are_read(row: registry.Row) -> None:
+def test_its_answers_are_read(row: registry.ProviderSpec) -> None:
     fixture, where = recorded(row.name), target(row.name)
     for part, ask in (("chat", QUESTION), ("tools", QUESTION), ("text", replace(QUESTION, as_text=True))):
         if case := fixture.get(part):
@@ -88,12 +90,12 @@ def test_its_answers_are_read(row: registry.Row) -> None:
             check(summary(outcome.value), case["expect"])
 
 
-def test_its_streams_are_read_wherever_the_network_cuts_them(row: registry.Row) -> None:
+def test_its_streams_are_read_wherever_the_network_cuts_them(row: registry.ProviderSpec) -> None:
     case, where = recorded(row.name)["stream"], target(row.name)
     data = sse(case["events"])
     whole = read_pieces([data], where)
     found = collect(whole)
-    found["sealed"] = whole[-1].value.sealed and whole[-1].value.sealed.data
+    found["provider_state"] = whole[-1].value.provider_state and whole[-1].value.provider_state.data
     found["citations"] = [listed(each) for chunk in whole[:-1] for each in chunk.citations]
     check(found, case["expect"])
     assert (whole[-1].value.provider, found["finish_reason"]) == (row.name, case["expect"]["finish_reason"])
@@ -102,7 +104,7 @@ def test_its_streams_are_read_wherever_the_network_cuts_them(row: registry.Row) 
     assert read_pieces([data[i : i + 1] for i in range(len(data))], where) == whole
 
 
-def test_its_errors_have_their_kinds(row: registry.Row) -> None:
+def test_its_errors_have_their_kinds(row: registry.ProviderSpec) -> None:
     fixture, where = recorded(row.name), target(row.name)
     for case in fixture["errors"]:
         status, body = case["status"], case["body"]
@@ -116,7 +118,7 @@ def test_its_errors_have_their_kinds(row: registry.Row) -> None:
         assert last.kind == case["kind"], case
 
 
-def test_what_its_model_list_says_is_kept(row: registry.Row) -> None:
+def test_what_its_model_list_says_is_kept(row: registry.ProviderSpec) -> None:
     case = recorded(row.name).get("models")
     if case is None:
         return
@@ -132,7 +134,7 @@ def test_what_its_model_list_says_is_kept(row: registry.Row) -> None:
     # One model is in that list, or is asked for by name and comes in the same form.
     alone = replace(where, model=models[0].id)
     items = case["body"] if isinstance(case["body"], list) else case["body"]["data"]
-    body = case["body"] if where.quirks.get("models_whole") else items[0]
+    body = case["body"] if where.quirks.models_whole else items[0]
     assert CODEC.decode(ModelRequest(), alone, body) == Done(models[0])
 
 

@@ -10,6 +10,7 @@ from unified_llm import LLMConfig
 from unified_llm._config import resolve
 from unified_llm._core import base_url
 from unified_llm._core.target import Target
+from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
 
@@ -29,13 +30,13 @@ def test_openai_and_those_who_copied_both_of_its_formats_speak_it() -> None:
 def test_the_usual_format_can_be_named_as_well() -> None:
     for name in SPEAKERS:
         row = registry.row(name)
-        assert row.apis["chat"] == row.wire
-        assert {registry.codec_for(wire).framing for wire in row.apis.values()} == {"events"}
+        assert row.apis["chat"] == row.format
+        assert {codec_for(wire).framing for wire in row.apis.values()} == {"events"}
 
 
 def test_it_carries_one_answer_without_sound() -> None:
     for name in SPEAKERS:
-        features = registry.facts(registry.row(name), "any", "responses").features
+        features = registry.model_profile(registry.row(name), "any", "responses").features
         assert not features & {"audio", "n", "as_text"}
         assert "streaming" in features
 
@@ -53,15 +54,15 @@ def test_a_server_that_ignores_schemas_does_not_promise_them() -> None:
 )  # fmt: skip
 def test_models_that_speak_it_alone_are_asked_in_it(model: str) -> None:
     target = resolved(f"openai/{model}")
-    assert (target.wire, target.reasoning) == ("openai_responses", True)
+    assert (target.format, target.reasoning) == ("openai_responses", True)
     assert "count_tokens" in target.features
-    assert resolved(f"openai/{model}", api="chat").wire == "openai_chat", "whoever says so knows better"
-    assert resolved(f"openrouter/openai/{model}").wire == "openai_chat", "there both formats serve every model"
+    assert resolved(f"openai/{model}", api="chat").format == "openai_chat", "whoever says so knows better"
+    assert resolved(f"openrouter/openai/{model}").format == "openai_chat", "there both formats serve every model"
 
 
 def test_other_models_are_asked_as_usual() -> None:
     for model in ("gpt-5", "gpt-5.1", "gpt-4.1", "o3", "o3-mini", "gpt-6-sol"):
-        assert resolved(f"openai/{model}").wire == "openai_chat"
+        assert resolved(f"openai/{model}").format == "openai_chat"
 
 
 def test_an_api_that_there_is_not_is_answered_with_those_that_there_are() -> None:
@@ -75,7 +76,7 @@ def test_a_fallback_may_speak_another_format() -> None:
     first = LLMConfig(model="openai/gpt-5", api_key="sk-CANARY-4242")
     second = LLMConfig(model="openai/gpt-5", api="responses", api_key="sk-CANARY-4242")
     links = resolve.chain(first, (second,), skip_unconfigured=False)
-    assert [link.target.wire for link in links] == ["openai_chat", "openai_responses"]
+    assert [link.target.format for link in links] == ["openai_chat", "openai_responses"]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unified_llm._core import base_url
-from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Feature
+from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers import models, registry
 from unified_llm._providers.registry import ROWS, Provider
 from unified_llm.exceptions import ConfigurationError
@@ -38,10 +38,9 @@ class TestRows:
         assert row.title
         assert row.docs.startswith("https://")
         assert row.features <= FEATURES
-        assert set(row.quirks) <= set(Quirks.__annotations__)
         assert row.key_env or not row.key_required
-        assert row.wire == "mlx" or "streaming" in row.features
-        assert ("models" in row.features) == (row.quirks.get("models_path", "/models") != "") or row.wire == "mlx"
+        assert row.format == "mlx" or "streaming" in row.features
+        assert ("models" in row.features) == (row.quirks.models_path != "") or row.format == "mlx"
 
     @every_row
     def test_a_base_url_is_as_the_client_would_write_it_with_or_without_its_version(self, row: Any) -> None:
@@ -115,16 +114,16 @@ class TestNames:
         ],
     )
     def test_a_model_string_is_split_at_its_first_separator(self, text: str, expected: Any) -> None:
-        assert registry.named(text) == expected
+        assert registry.parse_model_string(text) == expected
 
     def test_only_the_separators_that_were_asked_for_count(self) -> None:
-        assert registry.named("openai/gpt-5", ":") is None
-        assert registry.named("openai:gpt-5", ":") == ("openai", "gpt-5")
+        assert registry.parse_model_string("openai/gpt-5", ":") is None
+        assert registry.parse_model_string("openai:gpt-5", ":") == ("openai", "gpt-5")
 
     @pytest.mark.parametrize("text", ["openai/", "openai: ", "hf/"])
     def test_a_provider_without_a_model_is_refused(self, text: str) -> None:
         with pytest.raises(ConfigurationError, match="is named without a model"):
-            registry.named(text)
+            registry.parse_model_string(text)
 
     @pytest.mark.parametrize(
         ("text", "hint"),
@@ -144,13 +143,13 @@ class TestNames:
     @given(st.text(max_size=60))
     def test_no_text_breaks_the_look_up(self, text: str) -> None:
         assert registry.unknown_model(text)
-        assert registry.nearest(text) in {None, *(row.name for row in ROWS)}
+        assert registry.suggest(text) in {None, *(row.name for row in ROWS)}
 
 
 class TestFacts:
     def test_an_unknown_model_is_as_its_row_says(self) -> None:
         row = registry.row("openai")
-        assert registry.facts(row, "brand-new") == registry.Facts(row.features, row.quirks)
+        assert registry.model_profile(row, "brand-new") == registry.ModelProfile(row.features, row.quirks)
 
     @pytest.mark.parametrize(
         ("provider", "model", "window", "reasoning"),
@@ -188,7 +187,7 @@ class TestFacts:
     def test_windows_and_reasoning_are_known_by_name(
         self, provider: str, model: str, window: int | None, reasoning: Any
     ) -> None:
-        facts = registry.facts(registry.row(provider), model)
+        facts = registry.model_profile(registry.row(provider), model)
         assert (facts.context_window, facts.reasoning) == (window, reasoning)
 
     @pytest.mark.parametrize(
@@ -212,15 +211,15 @@ class TestFacts:
         ],
     )
     def test_capabilities_are_known_by_name(self, provider: str, model: str, lacks: set[str], has: set[str]) -> None:
-        features = registry.facts(registry.row(provider), model).features
+        features = registry.model_profile(registry.row(provider), model).features
         assert not features & lacks
         assert features >= has
 
     def test_what_a_model_refuses_is_added_to_what_its_provider_refuses(self) -> None:
-        facts = registry.facts(registry.row("xai"), "grok-4-0709")
-        assert facts.quirks["drop"] == {"frequency_penalty", "presence_penalty", "stop", "reasoning_effort"}
-        assert facts.quirks.get("reasoning_apart") is True
-        assert "drop" not in registry.row("xai").quirks, "the row itself is left as it is"
+        facts = registry.model_profile(registry.row("xai"), "grok-4-0709")
+        assert facts.quirks.drop == {"frequency_penalty", "presence_penalty", "stop", "reasoning_effort"}
+        assert facts.quirks.reasoning_apart
+        assert registry.row("xai").quirks.drop == frozenset(), "the row itself is left as it is"
 
     def test_what_is_said_of_a_model_is_about_known_providers_and_features(self) -> None:
         for model in models.MODELS:
@@ -243,9 +242,9 @@ class TestFacts:
 class TestCodecs:
     @every_row
     def test_every_row_s_format_is_there(self, row: Any) -> None:
-        if row.wire != "mlx":
-            assert callable(registry.codec_for(row.wire).encode)
+        if row.format != "mlx":
+            assert callable(codec_for(row.format).encode)
 
     def test_an_unknown_format_is_refused(self) -> None:
-        with pytest.raises(ConfigurationError, match="There is no codec 'smoke signals'"):
-            registry.codec_for("smoke signals")
+        with pytest.raises(ConfigurationError, match="There is no format 'smoke signals'"):
+            codec_for("smoke signals")

@@ -10,9 +10,9 @@ from typing import Any, cast
 from unified_llm._core.target import Target
 from unified_llm._policy.breaker import Permit
 from unified_llm._policy.health import Health
-from unified_llm._policy.health_updates import Fact
+from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._state.redis.commands import Store
-from unified_llm._state.redis.sync import Ledger
+from unified_llm._state.redis.sync import HealthSync
 
 
 class WrongTypeError(Exception):
@@ -137,11 +137,11 @@ class Process:
     def __init__(self, server: MemoryRedis, offset: float = 0.0, draw: float = 0.0) -> None:
         self.server, self.offset, self.draw = server, offset, draw
         self.changes: list[tuple[str, str, str]] = []
-        self.learned: list[Fact] = []
+        self.learned: list[HealthUpdate] = []
         self.woken = 0
         self.health = Health(lambda *change: self.changes.append(change))
         self.health.attach(self)
-        self.ledger = Ledger(store(server), self._learn, lambda: self.now)
+        self.ledger = HealthSync(store(server), self._learn, lambda: self.now)
 
     @property
     def now(self) -> float:
@@ -150,10 +150,10 @@ class Process:
     def wake(self) -> None:
         self.woken += 1
 
-    def tell(self, fact: Fact) -> None:
+    def tell(self, fact: HealthUpdate) -> None:
         self.ledger.note(fact)
 
-    def _learn(self, fact: Fact) -> None:
+    def _learn(self, fact: HealthUpdate) -> None:
         self.learned.append(fact)
         self.health.learn(fact, self.now, self.draw)
 

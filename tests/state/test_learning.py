@@ -10,7 +10,7 @@ from tests.policy.playing import target
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.breaker import Circuit, Permit
 from unified_llm._policy.health import Health, Refusal
-from unified_llm._policy.health_updates import Closed, Fact, Held, Opened
+from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 
 A, B = target("alpha/one", base_url="https://alpha"), target("beta/two", base_url="https://beta")
 SETTINGS = BreakerConfig()
@@ -21,13 +21,13 @@ class Heard:
     """A line that remembers what it is told."""
 
     def __init__(self) -> None:
-        self.facts: list[Fact] = []
+        self.facts: list[HealthUpdate] = []
         self.woken = 0
 
     def wake(self) -> None:
         self.woken += 1
 
-    def tell(self, fact: Fact) -> None:
+    def tell(self, fact: HealthUpdate) -> None:
         self.facts.append(fact)
 
 
@@ -37,8 +37,8 @@ def settle(health: Health, where: Target, *, ok: bool, now: float = 0.0, times: 
     health.ready(where, now)
 
 
-def opened(until: float, trips: int = 1) -> Opened:
-    return Opened(A.health_key, until, A.name, trips)
+def opened(until: float, trips: int = 1) -> BreakerOpened:
+    return BreakerOpened(A.health_key, until, A.name, trips)
 
 
 def test_a_target_that_was_never_asked_here_is_left_alone_when_others_found_it_dead() -> None:
@@ -112,7 +112,7 @@ def test_what_was_settled_before_comes_before_what_is_learned() -> None:
     health = Health()
     for _ in range(5):
         health.settle(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
-    health.learn(Closed(A.health_key, 60.0), 1.0, 0.0)
+    health.learn(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     assert health.ready(A, 1.0)
 
 
@@ -120,7 +120,7 @@ def test_a_target_that_answered_others_is_asked_again_and_its_past_is_forgotten(
     changes: Told = []
     health = Health(lambda *change: changes.append(change))
     settle(health, A, ok=False, times=5)
-    health.learn(Closed(A.health_key, 60.0), 1.0, 0.0)
+    health.learn(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     assert changes == [("alpha/one", "closed", "open"), ("alpha/one", "open", "closed")]
     settle(health, A, ok=False, times=4, now=2.0)
     assert health.ready(A, 2.0)
@@ -129,23 +129,23 @@ def test_a_target_that_answered_others_is_asked_again_and_its_past_is_forgotten(
 def test_that_a_target_answered_others_does_not_forgive_what_a_closed_breaker_counts() -> None:
     health = Health()
     settle(health, A, ok=False, times=4)
-    health.learn(Closed(A.health_key, 60.0), 1.0, 0.0)
+    health.learn(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     settle(health, A, ok=False, now=2.0)
     assert not health.ready(A, 2.0)
 
 
 def test_a_success_elsewhere_of_a_target_that_is_not_known_here_is_no_news() -> None:
     health = Health()
-    health.learn(Closed(A.health_key, 60.0), 0.0, 0.0)
+    health.learn(BreakerClosed(A.health_key, 60.0), 0.0, 0.0)
     assert health.snapshot(0.0) == []
 
 
 def test_of_a_hold_learned_and_one_of_its_own_the_longer_stays() -> None:
     health = Health()
     health.hold(A.credentials_key, 50.0, "its own", wait=True)
-    health.learn(Held(A.credentials_key, 40.0, "learned", wait=False), 0.0, 0.0)
+    health.learn(CooldownStarted(A.credentials_key, 40.0, "learned", wait=False), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(50.0, "its own", wait=True)
-    health.learn(Held(A.credentials_key, 60.0, "learned", wait=False), 0.0, 0.0)
+    health.learn(CooldownStarted(A.credentials_key, 60.0, "learned", wait=False), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(60.0, "learned", wait=False)
 
 
@@ -157,14 +157,14 @@ def test_what_is_found_out_is_told_in_order_and_what_is_learned_is_not() -> None
     settle(health, A, ok=True, now=100.0)
     health.hold(B.limit_key, 90.0, "rate limited", wait=True)
     health.hold(B.limit_key, 80.0, "rate limited", wait=True)
-    health.learn(Opened(B.health_key, 200.0, B.name, 1), 100.0, 0.0)
-    health.learn(Held(B.limit_key, 300.0, "rate limited", wait=True), 100.0, 0.0)
-    health.learn(Closed(B.health_key, 160.0), 100.0, 0.0)
+    health.learn(BreakerOpened(B.health_key, 200.0, B.name, 1), 100.0, 0.0)
+    health.learn(CooldownStarted(B.limit_key, 300.0, "rate limited", wait=True), 100.0, 0.0)
+    health.learn(BreakerClosed(B.health_key, 160.0), 100.0, 0.0)
     assert line.facts == [
         opened(30.0),
         opened(90.0, trips=2),
-        Closed(A.health_key, 160.0),
-        Held(B.limit_key, 90.0, "rate limited", wait=True),
+        BreakerClosed(A.health_key, 160.0),
+        CooldownStarted(B.limit_key, 90.0, "rate limited", wait=True),
     ]
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.policy.playing import target
 from unified_llm._lib import bounded_json
-from unified_llm._policy.health_updates import Closed, Fact, Held, Opened
+from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis import records
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
@@ -23,29 +23,29 @@ FAR = target("alpha/one", base_url="https://alpha/v1", key="sk-CANARY-of-alpha")
 KEYLESS = target("alpha/one", base_url="https://alpha/v1")
 NEAR = target("alpha/one", base_url="http://127.0.0.1:8000")
 INSIDE = target("mlx/demo")
-FOREIGN = target("alpha/one", base_url="https://alpha/v1", foreign=SimpleNamespace(number=7))
+FOREIGN = target("alpha/one", base_url="https://alpha/v1", instance=SimpleNamespace(number=7))
 MODELS = (ModelInfo("one", "alpha"), ModelInfo("zwei-é", "alpha", "somebody", 1_700_000_000, 4096))
 LISTED = ("alpha", "https://alpha/v1", None)
 
-FACTS: list[Fact] = [
-    Opened(FAR.health_key, 130.0, FAR.name, 3),
-    Closed(FAR.health_key, 160.0),
-    Held(FAR.credentials_key, 400.0, "its key was refused (auth)", wait=False),
-    Held(FAR.limit_key, 120.0, "rate limited", wait=True),
-    Held(KEYLESS.credentials_key, 120.0, "its key was refused (auth)", wait=False),
-    Held(KEYLESS.limit_key, 120.0, "rate limited", wait=True),
-    Held(FAR.health_key, 120.0, "asked to be left alone", wait=True),
+FACTS: list[HealthUpdate] = [
+    BreakerOpened(FAR.health_key, 130.0, FAR.name, 3),
+    BreakerClosed(FAR.health_key, 160.0),
+    CooldownStarted(FAR.credentials_key, 400.0, "its key was refused (auth)", wait=False),
+    CooldownStarted(FAR.limit_key, 120.0, "rate limited", wait=True),
+    CooldownStarted(KEYLESS.credentials_key, 120.0, "its key was refused (auth)", wait=False),
+    CooldownStarted(KEYLESS.limit_key, 120.0, "rate limited", wait=True),
+    CooldownStarted(FAR.health_key, 120.0, "asked to be left alone", wait=True),
 ]
 
 
-def written(fact: Fact, now: float = 100.0) -> Record:
+def written(fact: HealthUpdate, now: float = 100.0) -> Record:
     record = records.write(fact, "me-1", now)
     assert record
     return record
 
 
 @pytest.mark.parametrize("fact", FACTS)
-def test_a_fact_is_read_as_it_was_written_on_a_clock_of_another_process(fact: Fact) -> None:
+def test_a_fact_is_read_as_it_was_written_on_a_clock_of_another_process(fact: HealthUpdate) -> None:
     record = written(fact)
     assert record.key.startswith("unified-llm:1:")
     read = records.read(replace(record, value=record.value), 9_000.0)
@@ -57,14 +57,14 @@ def test_keys_differ_by_what_is_meant() -> None:
 
 
 @pytest.mark.parametrize("fact", FACTS)
-def test_no_key_is_in_a_record_but_its_fingerprint(fact: Fact) -> None:
+def test_no_key_is_in_a_record_but_its_fingerprint(fact: HealthUpdate) -> None:
     assert "CANARY" not in f"{written(fact)}"
 
 
 @pytest.mark.parametrize("key", [INSIDE.health_key, INSIDE.credentials_key, INSIDE.limit_key, FOREIGN.health_key])
 def test_what_concerns_this_process_alone_is_not_told(key: Hashable) -> None:
-    assert records.write(Closed(key, 160.0), "me-1", 100.0) is None
-    assert records.write(Held(key, 160.0, "rate limited", wait=True), "me-1", 100.0) is None
+    assert records.write(BreakerClosed(key, 160.0), "me-1", 100.0) is None
+    assert records.write(CooldownStarted(key, 160.0, "rate limited", wait=True), "me-1", 100.0) is None
 
 
 @pytest.mark.parametrize("key", ["alpha", (), ("alpha",), ("alpha", 3), ("alpha", "http://[::1"), ("a", "b", {1})])
@@ -73,7 +73,7 @@ def test_a_key_of_another_shape_is_not_told(key: Hashable) -> None:
 
 
 def test_a_server_on_this_machine_is_another_one_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    fact = Closed(NEAR.health_key, 160.0)
+    fact = BreakerClosed(NEAR.health_key, 160.0)
     monkeypatch.setattr("socket.gethostname", lambda: "this")
     here = written(fact)
     assert records.read(here, 100.0)
@@ -87,17 +87,17 @@ def test_a_server_on_this_machine_is_another_one_on_another_machine(monkeypatch:
 def test_what_is_over_in_a_moment_is_not_told_and_nothing_stays_for_longer_than_an_hour(
     seconds: float, stays: float | None
 ) -> None:
-    record = records.write(Closed(FAR.health_key, 100.0 + seconds), "me-1", 100.0)
+    record = records.write(BreakerClosed(FAR.health_key, 100.0 + seconds), "me-1", 100.0)
     assert (record.seconds if record else None) == stays
     listed = records.write_list(LISTED, MODELS, seconds)
     assert (listed.seconds if listed else None) == stays
 
 
 def test_a_fact_that_is_too_long_is_not_told() -> None:
-    assert records.write(Opened(FAR.health_key, 130.0, "x" * 9_000, 1), "me-1", 100.0) is None
+    assert records.write(BreakerOpened(FAR.health_key, 130.0, "x" * 9_000, 1), "me-1", 100.0) is None
 
 
-def changed(fact: Fact, **fields: Any) -> Record:
+def changed(fact: HealthUpdate, **fields: Any) -> Record:
     record = written(fact)
     value = json.loads(record.value) | fields
     return replace(record, value=json.dumps({name: each for name, each in value.items() if each != "absent"}))
@@ -139,11 +139,11 @@ def test_what_would_upset_a_log_is_not_repeated() -> None:
     for name, shown in (("a\nb", "?"), ("a" * 300, "a" * 200)):
         found = records.read(changed(FACTS[0], name=name), 100.0)
         assert found
-        assert isinstance(found[0], Opened)
+        assert isinstance(found[0], BreakerOpened)
         assert found[0].name == shown
     held = records.read(changed(FACTS[2], reason="\x1b[31m"), 100.0)
     assert held
-    assert isinstance(held[0], Held)
+    assert isinstance(held[0], CooldownStarted)
     assert held[0].reason == "?"
 
 

@@ -16,13 +16,13 @@ import pytest
 
 from tests.scripts import World
 from unified_llm import LLMClient, configure
-from unified_llm._client.model_lists import Catalogue
+from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import defaults, runtime
 from unified_llm._core.defaults import default
 from unified_llm._core.target import Target
-from unified_llm._policy.health_updates import Opened
+from unified_llm._policy.health_updates import BreakerOpened
 from unified_llm._state import process_health, sharing
-from unified_llm._state.redis.sync_thread import Courier
+from unified_llm._state.redis.sync_thread import SyncThread
 from unified_llm._state.redis.url import Address
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types import ModelInfo
@@ -40,16 +40,16 @@ class Lists:
         self.kept: list[tuple[Hashable, Any, float]] = []
         self.woken = 0
 
-    def wake(self, _: Courier) -> None:
+    def wake(self, _: SyncThread) -> None:
         self.woken += 1
 
-    def find(self, _: Courier, key: Hashable, ttl: float) -> Any:
+    def find(self, _: SyncThread, key: Hashable, ttl: float) -> Any:
         return self.there.get(key)
 
-    async def afind(self, _: Courier, key: Hashable, ttl: float) -> Any:
+    async def afind(self, _: SyncThread, key: Hashable, ttl: float) -> Any:
         return self.there.get(key)
 
-    def keep(self, _: Courier, key: Hashable, models: Any, ttl: float) -> None:
+    def keep(self, _: SyncThread, key: Hashable, models: Any, ttl: float) -> None:
         self.kept.append((key, models, ttl))
 
 
@@ -58,7 +58,7 @@ def lists(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lists]:
     lists = Lists()
     for name in ("wake", "find", "afind", "keep"):
         method = getattr(lists, name)
-        monkeypatch.setattr(Courier, name, lambda *arguments, method=method: method(*arguments))
+        monkeypatch.setattr(SyncThread, name, lambda *arguments, method=method: method(*arguments))
     yield lists
     monkeypatch.delenv("UNIFIED_LLM_STATE", raising=False)
     configure(state=None)
@@ -68,7 +68,9 @@ def lists(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lists]:
 def get(request: pytest.FixtureRequest) -> Any:
     """Asks a catalogue, in both colours."""
 
-    def get(catalogue: Catalogue, fetch: Callable[[], Any] = lambda: MODELS, *, at: Callable[[], float] = clock) -> Any:
+    def get(
+        catalogue: ModelListCache, fetch: Callable[[], Any] = lambda: MODELS, *, at: Callable[[], float] = clock
+    ) -> Any:
         async def afetch() -> Any:
             return fetch()
 
@@ -95,7 +97,7 @@ def never() -> Any:
 
 def test_nothing_is_shared_unless_it_is_configured(lists: Lists, get: Any) -> None:
     assert sharing.courier() is None
-    catalogue = Catalogue()
+    catalogue = ModelListCache()
     assert get(catalogue) == MODELS
     assert (lists.kept, lists.woken) == ([], 0)
 
@@ -136,7 +138,7 @@ def test_what_is_learned_comes_into_the_registry_of_the_process() -> None:
     dead = Target("alpha", "one", "scripted", base_url="https://alpha")
     found = sharing.courier()
     assert found
-    found._learn(Opened(dead.health_key, runtime.current().now() + 30.0, dead.name, 1))
+    found._learn(BreakerOpened(dead.health_key, runtime.current().now() + 30.0, dead.name, 1))
     assert not process_health.HEALTH.ready(dead, runtime.current().now())
 
 
@@ -208,7 +210,7 @@ def test_what_a_test_plays_is_shared_with_nobody() -> None:
 def test_a_list_that_another_process_asked_for_will_do(lists: Lists, get: Any) -> None:
     configure(state=URL)
     lists.there[KEY] = (OTHERS, 100.0)
-    catalogue = Catalogue()
+    catalogue = ModelListCache()
     assert get(catalogue, never) == OTHERS
     assert lists.kept == []
     lists.there.clear()
@@ -218,7 +220,7 @@ def test_a_list_that_another_process_asked_for_will_do(lists: Lists, get: Any) -
 
 def test_a_list_that_was_asked_for_here_is_for_others(lists: Lists, get: Any) -> None:
     configure(state=URL)
-    catalogue = Catalogue()
+    catalogue = ModelListCache()
     assert get(catalogue) == MODELS
     assert get(catalogue, never) == MODELS
     assert lists.kept == [(KEY, MODELS, 300.0)]
@@ -227,7 +229,7 @@ def test_a_list_that_was_asked_for_here_is_for_others(lists: Lists, get: Any) ->
 def test_a_list_that_was_forgotten_is_asked_for_anew(lists: Lists, get: Any) -> None:
     configure(state=URL)
     lists.there[KEY] = (OTHERS, 100.0)
-    catalogue = Catalogue()
+    catalogue = ModelListCache()
     catalogue.forget()
     assert get(catalogue) == MODELS
     catalogue.forget(KEY)
@@ -243,13 +245,13 @@ def test_a_list_that_cannot_be_had_is_not_shared(lists: Lists, get: Any) -> None
 
     configure(state=URL)
     with pytest.raises(ZeroDivisionError):
-        get(Catalogue(), fail)
+        get(ModelListCache(), fail)
     assert lists.kept == []
 
 
 def test_many_threads_make_one_courier(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIFIED_LLM_STATE", URL)
-    gate, found = threading.Barrier(8), list[Courier | None]()
+    gate, found = threading.Barrier(8), list[SyncThread | None]()
 
     def look() -> None:
         gate.wait()

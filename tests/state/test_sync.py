@@ -8,7 +8,7 @@ import pytest
 
 from tests.policy.playing import target
 from tests.state.memory import MemoryRedis, Process, WrongTypeError, pass_time, store
-from unified_llm._policy.health_updates import Closed, Held, Opened
+from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
 
@@ -60,7 +60,7 @@ def test_the_first_turn_brings_what_was_known_before(one: Process, server: Memor
     pass_time(10.0, one)
     late = Process(server, offset=5.0)
     late.ledger.turn()
-    assert late.learned == [Opened(A.health_key, pytest.approx(late.now + 20.0), A.name, 1)]  # type: ignore[arg-type]
+    assert late.learned == [BreakerOpened(A.health_key, pytest.approx(late.now + 20.0), A.name, 1)]  # type: ignore[arg-type]
 
 
 def test_a_recovery_is_learned_of_and_ends_the_pause(one: Process, other: Process) -> None:
@@ -84,7 +84,7 @@ def test_a_failed_probe_makes_the_pause_longer_for_all(one: Process, other: Proc
     pass_time(1.0, one, other)
     pass_time(40.0, other)
     assert not other.asks(A)
-    assert [fact.trips for fact in other.learned if isinstance(fact, Opened)] == [1, 2]
+    assert [fact.trips for fact in other.learned if isinstance(fact, BreakerOpened)] == [1, 2]
 
 
 def test_a_hold_of_a_refused_key_is_shared_by_all_its_targets(one: Process, other: Process) -> None:
@@ -110,7 +110,7 @@ def test_each_fact_is_learned_once(one: Process, other: Process) -> None:
     one.hold(B.credentials_key, 300.0)
     for _ in range(5):
         pass_time(1.0, one, other)
-    assert sorted(type(fact).__name__ for fact in other.learned) == ["Held", "Opened"]
+    assert sorted(type(fact).__name__ for fact in other.learned) == ["BreakerOpened", "CooldownStarted"]
     other.settle(A, ok=True)
     pass_time(1.0, other, one)
     assert other.state(A) == one.state(A) == "closed"
@@ -122,7 +122,7 @@ def test_of_two_facts_about_one_thing_the_last_is_told(one: Process, other: Proc
     one.trip(A)
     one.settle(A, ok=True)
     pass_time(1.0, one, other)
-    assert [type(fact) for fact in other.learned] == [Closed]
+    assert [type(fact) for fact in other.learned] == [BreakerClosed]
     assert len(server.values) == 2
 
 
@@ -190,7 +190,7 @@ def test_strange_things_in_redis_are_ignored(one: Process, other: Process, serve
     server.ends["unified-llm:1:text"] = far
     server.values[INDEX].update(dict.fromkeys((*strange, "somebody's", "é", "unified-llm:1:gone"), far * 1000))
     pass_time(1.0, other)
-    assert [type(fact) for fact in other.learned] == [Opened]
+    assert [type(fact) for fact in other.learned] == [BreakerOpened]
 
 
 def test_a_redis_that_fails_is_left_alone_for_some_seconds(one: Process, server: MemoryRedis) -> None:
@@ -217,7 +217,7 @@ def test_what_was_to_be_told_meanwhile_is_told_later_if_it_is_still_true(
     pass_time(1.0, one)
     server.trouble = None
     pass_time(6.0, one, other)
-    assert other.learned == [Opened(A.health_key, pytest.approx(other.now + 23.0), A.name, 1)]  # type: ignore[arg-type]
+    assert other.learned == [BreakerOpened(A.health_key, pytest.approx(other.now + 23.0), A.name, 1)]  # type: ignore[arg-type]
 
 
 def test_there_is_one_warning_and_a_word_when_it_is_over(
@@ -261,7 +261,7 @@ def test_a_write_that_is_refused_is_a_failure(one: Process, server: MemoryRedis)
 
 def test_news_that_nobody_takes_does_not_pile_up(one: Process, server: MemoryRedis) -> None:
     for number in range(5_000):
-        one.ledger.note(Held(("alpha", f"{number}"), 900.0 + one.now, "rate limited", wait=True))
+        one.ledger.note(CooldownStarted(("alpha", f"{number}"), 900.0 + one.now, "rate limited", wait=True))
     pass_time(1.0, one)
     assert len(server.values) == 4_096 + 1
     late = Process(server)

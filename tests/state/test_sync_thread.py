@@ -18,8 +18,8 @@ from tests.policy.playing import target
 from tests.scripts import World
 from tests.state.memory import MemoryRedis, Pipeline
 from unified_llm._core import runtime
-from unified_llm._policy.health_updates import Closed, Fact, Held, Opened
-from unified_llm._state.redis.sync_thread import Courier
+from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
+from unified_llm._state.redis.sync_thread import SyncThread
 from unified_llm._state.redis.url import Address
 from unified_llm.types import ModelInfo
 
@@ -47,7 +47,7 @@ class Gated(MemoryRedis):
         return answers
 
 
-Learned = list[Fact]
+Learned = list[HealthUpdate]
 
 
 @pytest.fixture
@@ -59,11 +59,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gated]:
 
 
 @pytest.fixture
-def make(server: Gated) -> Iterator[Callable[..., Courier]]:
-    couriers: list[Courier] = []
+def make(server: Gated) -> Iterator[Callable[..., SyncThread]]:
+    couriers: list[SyncThread] = []
 
-    def make(learn: Callable[[Fact], None] = lambda _: None, catch_up: Callable[[], None] = lambda: None) -> Courier:
-        couriers.append(Courier(Address("redis://localhost", "here"), learn, catch_up))
+    def make(
+        learn: Callable[[HealthUpdate], None] = lambda _: None, catch_up: Callable[[], None] = lambda: None
+    ) -> SyncThread:
+        couriers.append(SyncThread(Address("redis://localhost", "here"), learn, catch_up))
         return couriers[-1]
 
     yield make
@@ -74,8 +76,8 @@ def make(server: Gated) -> Iterator[Callable[..., Courier]]:
             courier._thread.join(PATIENCE)
 
 
-def opened(seconds: float = 30.0) -> Opened:
-    return Opened(A.health_key, time.monotonic() + seconds, A.name, 1)
+def opened(seconds: float = 30.0) -> BreakerOpened:
+    return BreakerOpened(A.health_key, time.monotonic() + seconds, A.name, 1)
 
 
 def test_nothing_is_started_before_the_first_call(make: Any, server: Gated) -> None:
@@ -110,18 +112,18 @@ def test_many_threads_start_one(make: Any) -> None:
 def test_what_one_tells_the_other_learns(make: Any, server: Gated) -> None:
     learned, heard = Learned(), threading.Event()
 
-    def learn(fact: Fact) -> None:
+    def learn(fact: HealthUpdate) -> None:
         learned.append(fact)
         heard.set()
 
     one = make()
     one.tell(opened())
-    one.tell(Held(("alpha", "abc"), time.monotonic() + 0.5, "over too soon", wait=True))
+    one.tell(CooldownStarted(("alpha", "abc"), time.monotonic() + 0.5, "over too soon", wait=True))
     one.wake()
     assert server.told.wait(PATIENCE)
     make(learn).wake()
     assert heard.wait(PATIENCE)
-    assert [type(fact) for fact in learned] == [Opened]
+    assert [type(fact) for fact in learned] == [BreakerOpened]
     assert learned[0].until == pytest.approx(time.monotonic() + 30.0, abs=5.0)
 
 
@@ -132,7 +134,7 @@ def test_what_a_registry_put_off_is_told_without_another_call(make: Any, server:
         if put_off:
             courier.tell(put_off.pop())
 
-    courier: Courier = make(catch_up=catch_up)
+    courier: SyncThread = make(catch_up=catch_up)
     courier.wake()
     assert server.told.wait(PATIENCE)
 
@@ -239,7 +241,7 @@ def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
         courier.tell(opened())
         courier.keep(LISTED, MODELS, 300.0)
         assert courier.find(LISTED, 300.0)
-    courier.tell(Closed(A.health_key, runtime.current().now() + 60.0))
+    courier.tell(BreakerClosed(A.health_key, runtime.current().now() + 60.0))
     assert courier._seek(LISTED).result(PATIENCE)
     courier.finish()
     told = [value for name, value in server.values.items() if "breaker" in name]

@@ -73,7 +73,7 @@ class TestAsking:
         assert emulate(asking(None), target("json_object")) is None
         assert emulate(LLMRequest((Message.user("Hello?"),)), target()) is None
         assert emulate(EmbeddingRequest(("Hello",)), target()) is None
-        assert emulate(asking(), Target("a", "b", "foreign")) is None
+        assert emulate(asking(), Target("a", "b", "wrapped")) is None
 
     def test_a_tool_is_forced_where_there_are_tools(self) -> None:
         ask = put(asking(parallel_tool_calls=True), *TOOLS, "json_object").ask

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from tests.support.recordings import Place
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._lib.bounded_json import dump
 from unified_llm._lib.sse import ServerSentEvent
@@ -25,9 +25,9 @@ from unified_llm.types import (
     ModelInfo,
     ModelRequest,
     ModelsRequest,
+    ProviderState,
     RerankRequest,
     RerankResponse,
-    Sealed,
     TokenLogprob,
     Usage,
 )
@@ -57,7 +57,7 @@ def check_stream(out: Sequence[Any]) -> None:
         assert all(isinstance(text, str) for text in texts)
         assert any(texts) or chunk.tool_calls or chunk.citations or chunk.logprobs, "no chunk is empty"
         assert not (chunk.tool_calls and any(texts)), "text and calls never share a chunk"
-        last = (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider, chunk.sealed, chunk.response_id)
+        last = (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider, chunk.provider_state, chunk.response_id)
         assert last == (None,) * 6, "what belongs to the last chunk is on the last chunk"
         check_beside(chunk.citations, chunk.logprobs)
         for fragment in chunk.tool_calls:
@@ -90,7 +90,7 @@ def check_end(last: LLMChunk | LLMResponse, calls: int) -> None:
     assert last.provider
     assert last.response_id is None or (isinstance(last.response_id, str) and last.response_id)
     check_usage(last.usage)
-    check_sealed(last.sealed)
+    check_sealed(last.provider_state)
 
 
 def check_usage(usage: Usage | None) -> None:
@@ -101,10 +101,10 @@ def check_usage(usage: Usage | None) -> None:
     assert usage.total_tokens >= usage.prompt_tokens + usage.completion_tokens, usage
 
 
-def check_sealed(sealed: Sealed | None) -> None:
-    if sealed is not None:
-        assert len(dump(sealed.as_dict())) < 100_000
-        assert Sealed.from_dict(json.loads(dump(sealed.as_dict()))) == sealed
+def check_sealed(provider_state: ProviderState | None) -> None:
+    if provider_state is not None:
+        assert len(dump(provider_state.as_dict())) < 100_000
+        assert ProviderState.from_dict(json.loads(dump(provider_state.as_dict()))) == provider_state
 
 
 def check_beside(citations: tuple[Citation, ...], logprobs: tuple[TokenLogprob, ...]) -> None:
@@ -129,7 +129,7 @@ def check_failure(failure: Failure) -> None:
     assert failure.status is None or type(failure.status) is int
 
 
-def check_outcome(ask: Ask, outcome: Any) -> None:
+def check_outcome(ask: AnyRequest, outcome: Any) -> None:
     """Whatever was asked, and whatever came."""
     if isinstance(outcome, Failure):
         check_failure(outcome)

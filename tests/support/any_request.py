@@ -14,8 +14,8 @@ from unified_llm.types import (
     ImagePart,
     LLMRequest,
     Message,
+    ProviderState,
     ResponseFormat,
-    Sealed,
     TextPart,
     Tool,
     ToolCall,
@@ -44,7 +44,7 @@ SEALED = st.sampled_from([
     {"blocks": [{"type": "thinking", "signature": "s"}, {"type": "text", "length": 0}]},
     {"blocks": [{"type": "tool_use"}]},
     {"model": "some-model", "reasoning": [{"before": "f", "items": [{"type": "reasoning"}]}], "phase": "commentary"},
-]).map(lambda data: Sealed("", "", data))  # fmt: skip
+]).map(lambda data: ProviderState("", "", data))  # fmt: skip
 MESSAGE = st.builds(
     Message,
     st.sampled_from(["system", "user", "assistant", "tool"]),
@@ -85,7 +85,9 @@ def sealed_by(ask: LLMRequest, target: Target) -> LLMRequest:
 
     def own(message: Message) -> Message:
         return replace(
-            message, sealed=message.sealed and replace(message.sealed, provider=target.provider, wire=target.wire)
+            message,
+            provider_state=message.provider_state
+            and replace(message.provider_state, provider=target.provider, format=target.format),
         )
 
     return replace(ask, messages=tuple(map(own, ask.messages)))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.wire import target
+from tests.support.codec_checks import target
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._formats.make_codec import codec_for
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import SSESplitter
-from unified_llm._providers import registry
 from unified_llm.types import ImagePart, LLMRequest, Message, TextPart, ToolCall
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -23,10 +23,10 @@ HELLO = LLMRequest((Message.user("Hello"),))
 
 
 @dataclass(frozen=True)
-class Format:
+class FormatUnderTest:
     """One wire format, under test."""
 
-    wire: str
+    format: str
 
     def names(self, prefix: str) -> list[str]:
         return sorted(path.stem for path in self.folder.glob(f"{prefix}_*.json"))
@@ -37,33 +37,33 @@ class Format:
 
     @property
     def folder(self) -> Path:
-        return Path(__file__).parent.parent / "wire" / self.wire
+        return Path(__file__).parent.parent / "fixtures" / self.format
 
     def body(self, ask: Any, where: Target | None = None) -> Any:
         """The JSON that goes on the wire."""
-        return json.loads(registry.codec_for(self.wire).encode(ask, where or target(self.wire)).body)
+        return json.loads(codec_for(self.format).encode(ask, where or target(self.format)).body)
 
     def messages(self, *messages: Message, where: Target | None = None) -> Any:
         return self.body(LLMRequest(messages), where)["messages"]
 
     def whole(self, body: Any, ask: Any = HELLO, where: Target | None = None) -> Any:
         """The answer that a body is, or the failure."""
-        outcome = registry.codec_for(self.wire).decode(ask, where or target(self.wire), body)
+        outcome = codec_for(self.format).decode(ask, where or target(self.format), body)
         return outcome.value if isinstance(outcome, Done) else outcome
 
     def bytes_of(self, events: Sequence[Any]) -> bytes:
         """The events as the server writes them."""
         texts = [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in events]
-        if registry.codec_for(self.wire).framing == "lines":
+        if codec_for(self.format).framing == "lines":
             return "".join(f"{text}\n" for text in texts).encode()
         names = [each["type"] if isinstance(each, dict) and "type" in each else "message" for each in events]
         return "".join(f"event: {name}\ndata: {text}\n\n" for name, text in zip(names, texts, strict=True)).encode()
 
     def play(self, *pieces: bytes) -> list[Any]:
         """Everything that a stream comes to, its end included."""
-        codec = registry.codec_for(self.wire)
+        codec = codec_for(self.format)
         splitter = LineSplitter() if codec.framing == "lines" else SSESplitter()
-        decoder = codec.decoder(HELLO, target(self.wire))
+        decoder = codec.decoder(HELLO, target(self.format))
         out: list[Any] = []
         for events in (*map(splitter.feed, pieces), splitter.close()):
             for event in events:
@@ -75,7 +75,7 @@ class Format:
 
     def failure(self, status: int, body: Any) -> Failure:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return registry.codec_for(self.wire).failure(status, {}, data, target(self.wire))
+        return codec_for(self.format).failure(status, {}, data, target(self.format))
 
 
 def result(text: str = "sunny", identifier: str = "call_1", **fields: Any) -> Message:

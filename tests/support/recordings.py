@@ -10,14 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.support.wire import CANARY
+from tests.support.codec_checks import CANARY
 from unified_llm._core.api_key import Secret
-from unified_llm._core.codec import Ask, Codec, Decoder
+from unified_llm._core.codec import AnyRequest, Codec, Decoder
+from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
+from unified_llm._formats.make_codec import codec_for
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import ServerSentEvent, SSESplitter
 from unified_llm._providers import registry
-from unified_llm._providers.spec import Row
+from unified_llm._providers.spec import ProviderSpec
 from unified_llm.types import (
     CountRequest,
     EmbeddingRequest,
@@ -28,12 +30,12 @@ from unified_llm.types import (
     RerankRequest,
 )
 
-_WIRE = Path(__file__).parent.parent / "wire"
+_WIRE = Path(__file__).parent.parent / "fixtures"
 # Where the recordings of a format are, if it is read as another one is.
 _ALSO = {"azure": ("openai_chat",), "huggingface": ("openai_chat",), "azure_responses": ("openai_responses",)}
 
 CHAT = LLMRequest((Message.user("Hello"),))
-ASKS: tuple[Ask, ...] = (
+ASKS: tuple[AnyRequest, ...] = (
     CHAT,
     EmbeddingRequest(("a", "b")),
     ModelsRequest(),
@@ -57,26 +59,26 @@ class Place:
 
     @property
     def name(self) -> str:
-        return f"{self.target.provider} in {self.target.wire}"
+        return f"{self.target.provider} in {self.target.format}"
 
     def decoder(self) -> Decoder:
         return self.codec.decoder(replace(CHAT, stream=True), self.target)
 
 
-def place(row: Row, api: str | None = None, model: str = "some-model", **fields: Any) -> Place:
+def place(row: ProviderSpec, api: str | None = None, model: str = "some-model", **fields: Any) -> Place:
     """As the client would resolve it."""
-    facts = registry.facts(row, model, api)
+    facts = registry.model_profile(row, model, api)
     target = Target(
-        row.name, model, facts.wire, row.base_url or "https://example.test/v1", Secret(CANARY, "a test"), row.headers,
+        row.name, model, facts.format, row.base_url or "https://example.test/v1", Secret(CANARY, "a test"), row.headers,
         features=facts.features, quirks=facts.quirks, max_output=facts.max_output, reasoning=facts.reasoning,
     )  # fmt: skip
-    return Place(replace(target, **fields), registry.codec_for(facts.wire))
+    return Place(replace(target, **fields), codec_for(facts.format))
 
 
 @cache
 def places() -> tuple[Place, ...]:
     """Every row in every format that it speaks."""
-    found = [place(row, api) for row in registry.ROWS if row.wire != "mlx" for api in (None, *row.apis)]
+    found = [place(row, api) for row in registry.ROWS if row.format != "mlx" for api in (None, *row.apis)]
     named = {each.name: each for each in found}
     return (*named.values(), place(registry.row("azure"), api_version="2024-10-21"))
 
@@ -84,9 +86,12 @@ def places() -> tuple[Place, ...]:
 @cache
 def places_of(wire: str) -> tuple[Place, ...]:
     """Of the rows in one format the first, and those whose quirks matter for what is read."""
-    first, *others = (each for each in places() if each.target.wire == wire)
-    read = {"reasoning_details", "reasoning_apart", "codes"}
-    return (first, *[each for each in others if read & each.target.quirks.keys()][:3])
+    first, *others = (each for each in places() if each.target.format == wire)
+    return (first, *[other for other in others if _reads_otherwise(other.target.quirks)][:3])
+
+
+def _reads_otherwise(quirks: Quirks) -> bool:
+    return bool(quirks.reasoning_details or quirks.reasoning_apart or quirks.codes)
 
 
 def _read(folder: str) -> Iterator[tuple[str, Any]]:

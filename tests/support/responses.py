@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.wire import flat, sse
+from tests.support.codec_checks import flat, sse
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_responses import CODEC
 from unified_llm._lib.sse import SSESplitter
 from unified_llm.types import LLMChunk, LLMRequest, ToolCall
 
-WIRE = Path(__file__).parent.parent / "wire" / "openai_responses"
+WIRE = Path(__file__).parent.parent / "fixtures" / "openai_responses"
 
 
 def fixture(name: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def collect(out: Sequence[Any]) -> dict[str, Any]:
         assert isinstance(chunk, LLMChunk)
         assert chunk.content or chunk.reasoning or chunk.refusal or chunk.tool_calls or chunk.citations
         assert not (chunk.tool_calls and (chunk.content or chunk.reasoning)), "text and tool calls never share a chunk"
-        assert (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider, chunk.sealed) == (None,) * 5
+        assert (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider, chunk.provider_state) == (None,) * 5
         for fragment in chunk.tool_calls:
             if fragment.index not in calls:
                 assert fragment.id
@@ -85,7 +85,7 @@ def ending(last: Any) -> dict[str, Any]:
         "response_id": last.response_id,
         "model": last.model,
         "usage": last.usage,
-        "sealed": last.sealed.data if last.sealed else None,
+        "provider_state": last.provider_state.data if last.provider_state else None,
     }
 
 

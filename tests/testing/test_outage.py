@@ -25,7 +25,7 @@ from unified_llm.exceptions import (
     TimeoutError,
 )
 from unified_llm.testing import outage
-from unified_llm.types import Citation, Sealed, TokenLogprob
+from unified_llm.types import Citation, ProviderState, TokenLogprob
 
 MINI, GROQ = "openai/gpt-4o-mini", "groq/llama-3.3-70b"
 EU, US = "https://eu.example", "https://us.example"
@@ -104,9 +104,12 @@ def test_an_answer_can_be_made_of_the_request(way: Way) -> None:
 
 def test_a_stream_tells_all_that_the_whole_answer_does() -> None:
     reply = LLMResponse("Rome", citations=(Citation("https://x.example"),), logprobs=(TokenLogprob("Rome", -0.1),))
-    with outage("openai", reply=replace(reply, sealed=Sealed("openai", "openai_chat", 1))):
+    with outage("openai", reply=replace(reply, provider_state=ProviderState("openai", "openai_chat", 1))):
         *chunks, last = chain(GPT, HAIKU).stream("Where?")
-    assert ([each.citations for each in chunks if each.citations], last.sealed is not None) == ([reply.citations], True)
+    assert ([each.citations for each in chunks if each.citations], last.provider_state is not None) == (
+        [reply.citations],
+        True,
+    )
     assert [each.logprobs for each in chunks if each.logprobs] == [reply.logprobs]
 
 

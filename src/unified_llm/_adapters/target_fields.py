@@ -22,10 +22,10 @@ from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient  # noqa: TC004 - the annotation of a private attribute is never evaluated
-    from unified_llm._core.exchange import ForeignModel
+    from unified_llm._core.exchange import WrappedModel
     from unified_llm.types.responses import ModelInfo
 
-Link: TypeAlias = Any
+Fallback: TypeAlias = Any
 """A model string, an ``LLMConfig``, or a model object of the framework."""
 
 # What copies have in common with their original: it belongs to the process, or cannot be copied at all.
@@ -33,7 +33,7 @@ _SHARED: Final = ("fallbacks", "on_attempt", "verify_ssl")
 _HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl"})
 
 
-class Chain(BaseModel):
+class TargetFields(BaseModel):
     """A primary and its fallbacks.
 
     Args:
@@ -118,7 +118,7 @@ class Chain(BaseModel):
     # What a framework adds
 
     @classmethod
-    def wrap(cls, candidate: object) -> ForeignModel | None:  # noqa: ARG003
+    def wrap(cls, candidate: object) -> WrappedModel | None:  # noqa: ARG003
         """A model object of the framework as a target; None where it is none."""
         return None
 
@@ -164,11 +164,11 @@ class Chain(BaseModel):
 
     @field_validator("fallbacks", mode="plain")
     @classmethod
-    def _read_fallbacks(cls, fallbacks: Any) -> tuple[Link, ...]:
+    def _read_fallbacks(cls, fallbacks: Any) -> tuple[Fallback, ...]:
         return cls.read_links(fallbacks)
 
     @classmethod
-    def read_links(cls, fallbacks: Any) -> tuple[Link, ...]:
+    def read_links(cls, fallbacks: Any) -> tuple[Fallback, ...]:
         """Check fallbacks, and turn mappings into configurations, so that no key lies about in a plain dict.
 
         Raises:
@@ -179,8 +179,8 @@ class Chain(BaseModel):
         return tuple(link for each in fallbacks for link in cls._read_link(each))
 
     @classmethod
-    def _read_link(cls, fallback: Any) -> tuple[Link, ...]:
-        if isinstance(fallback, Chain):
+    def _read_link(cls, fallback: Any) -> tuple[Fallback, ...]:
+        if isinstance(fallback, TargetFields):
             return fallback.links()  # a chain in a chain: its targets, so that each has a health of its own
         if isinstance(fallback, Mapping):
             return (LLMConfig(**fallback),)
@@ -191,16 +191,16 @@ class Chain(BaseModel):
             f"{type(fallback).__name__}."
         )
 
-    def links(self) -> tuple[Link, ...]:
+    def links(self) -> tuple[Fallback, ...]:
         """The whole chain, as fallbacks of another one."""
         return (self._config(), *self.fallbacks)
 
     @field_serializer("fallbacks")
-    def _describe_fallbacks(self, fallbacks: Sequence[Link]) -> list[Any]:
+    def _describe_fallbacks(self, fallbacks: Sequence[Fallback]) -> list[Any]:
         return [self.describe(link) for link in fallbacks]
 
     @classmethod
-    def describe(cls, link: Link) -> Any:
+    def describe(cls, link: Fallback) -> Any:
         """A fallback as plain data without its key: for dumps, traces and cache keys."""
         if isinstance(link, LLMConfig):
             return plain(link)
@@ -269,7 +269,7 @@ class Chain(BaseModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle the settings without keys: the copy looks in its own environment."""
-        state = super(Chain, self._to_pickle()).__getstate__()
+        state = super(TargetFields, self._to_pickle()).__getstate__()
         kept = dict(state["__dict__"])
         declared = type(self).model_fields.items()
         left_out = {name: field.get_default(call_default_factory=True) for name, field in declared if name not in kept}

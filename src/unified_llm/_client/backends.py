@@ -6,18 +6,18 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from unified_llm._core import runtime
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.target import Target
-from unified_llm._providers.registry import codec_for
+from unified_llm._formats.make_codec import codec_for
 from unified_llm._structured.emulate import emulate
-from unified_llm._structured.exchange import AsyncReshaped, Reshaped
+from unified_llm._structured.emulated_exchange import AsyncEmulatedExchange, EmulatedExchange
 
 if TYPE_CHECKING:
     from unified_llm._backends.http import Transport
 
 
-class Connections:
+class Backends:
     """The connections of one client; none is made before the first exchange."""
 
     def __init__(self) -> None:
@@ -25,33 +25,33 @@ class Connections:
         self._lock = threading.Lock()
         self._http: Transport | None = None
 
-    def exchange(self, ask: Ask, target: Target) -> Exchange:
+    def exchange(self, ask: AnyRequest, target: Target) -> Exchange:
         """An attempt, for synchronous callers."""
         if emulation := emulate(ask, target):
-            return Reshaped(self._exchange(emulation.ask, target), emulation.reader())
+            return EmulatedExchange(self._exchange(emulation.ask, target), emulation.reader())
         return self._exchange(ask, target)
 
-    def aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
+    def aexchange(self, ask: AnyRequest, target: Target) -> AsyncExchange:
         """The same for asynchronous callers."""
         if emulation := emulate(ask, target):
-            return AsyncReshaped(self._aexchange(emulation.ask, target), emulation.reader())
+            return AsyncEmulatedExchange(self._aexchange(emulation.ask, target), emulation.reader())
         return self._aexchange(ask, target)
 
-    def _exchange(self, ask: Ask, target: Target) -> Exchange:
+    def _exchange(self, ask: AnyRequest, target: Target) -> Exchange:
         if make := runtime.current().exchange:
             return make(ask, target)
         if (model := within(target)) is not None:
             inside: Exchange = model.exchange(ask)
             return inside
-        return self._transport.exchange(codec_for(target.wire), ask, target)
+        return self._transport.exchange(codec_for(target.format), ask, target)
 
-    def _aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
+    def _aexchange(self, ask: AnyRequest, target: Target) -> AsyncExchange:
         if make := runtime.current().aexchange:
             return make(ask, target)
         if (model := within(target)) is not None:
             inside: AsyncExchange = model.aexchange(ask)
             return inside
-        return self._transport.aexchange(codec_for(target.wire), ask, target)
+        return self._transport.aexchange(codec_for(target.format), ask, target)
 
     @property
     def _transport(self) -> Transport:
@@ -77,9 +77,9 @@ class Connections:
 
 def within(target: Target) -> Any:
     """The model in this process, if the target is one: it answers without HTTP."""
-    if target.wire in {"foreign", "own"}:
-        return target.foreign
-    if target.wire == "mlx":
+    if target.format in {"wrapped", "user"}:
+        return target.instance
+    if target.format == "mlx":
         from unified_llm._backends.mlx.exchange import MLXModel
 
         return MLXModel(target)

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unified_llm._client import errors
-from unified_llm._client.call_options import Rules
-from unified_llm._core.codec import Ask
+from unified_llm._client.call_options import CallOptions
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 from unified_llm._observe import logs
 from unified_llm._policy.budgets import HedgeBudget
-from unified_llm._policy.call_state import Call, Defeat, Hedging
+from unified_llm._policy.call_state import CallFailed, CallState, Hedging
 from unified_llm._policy.trace import Trace
 from unified_llm._providers.capabilities import missing
 from unified_llm._state import process_health
@@ -30,7 +30,7 @@ _FOREVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PreparedCall:
     """A call about to be made.
 
     Attributes:
@@ -41,9 +41,9 @@ class Question:
         deadline: Seconds that it may take, or None.
     """
 
-    ask: Ask
+    ask: AnyRequest
     chain: Sequence[Target]
-    policy: Call
+    policy: CallState
     started: float
     deadline: float | None
 
@@ -55,15 +55,15 @@ class Question:
 
 
 def begin(
-    ask: Ask,
+    ask: AnyRequest,
     chain: Sequence[Target],
     runtime: Runtime,
-    rules: Rules,
+    rules: CallOptions,
     *,
     hedges: HedgeBudget,
     observe: Callable[[Attempt], None] | None,
     unlist: Callable[[Target], None],
-) -> Question:
+) -> PreparedCall:
     """Sort out who can serve the request.
 
     Args:
@@ -102,7 +102,7 @@ def begin(
             f"No target can serve this request ({told}). Add a fallback that can.", attempts=trace.attempts
         )
     started = runtime.now()
-    policy = Call(
+    policy = CallState(
         targets=able,
         streaming=isinstance(ask, LLMRequest) and ask.stream,
         deadline=_FOREVER if rules.deadline is None else started + rules.deadline,
@@ -114,7 +114,7 @@ def begin(
         hedging=Hedging(rules.hedge_after, hedges) if rules.hedge_after and _hedgeable(ask, able) else None,
         unlist=unlist,
     )
-    return Question(ask, chain, policy, started, rules.deadline)
+    return PreparedCall(ask, chain, policy, started, rules.deadline)
 
 
 def _observer(runtime: Runtime, observe: Callable[[Attempt], None]) -> Callable[[Attempt], None]:
@@ -133,7 +133,7 @@ def _hurried(target: Target, timeout: float) -> Target:
     return replace(target, timing=replace(target.timing, first_token=timeout, whole=timeout, fixed=True))
 
 
-def _hedgeable(ask: Ask, able: Sequence[Target]) -> bool:
+def _hedgeable(ask: AnyRequest, able: Sequence[Target]) -> bool:
     """Whether asking twice changes nothing but the bill: a provider's own tools may act, and stored answers stay."""
     if not isinstance(ask, LLMRequest):
         return False
@@ -141,7 +141,7 @@ def _hedgeable(ask: Ask, able: Sequence[Target]) -> bool:
     return all(tool.builtin is None for tool in ask.tools) and not any(body.get("store") for body in bodies)
 
 
-def _wrong_space(ask: Ask, target: Target, able: Sequence[Target]) -> str | None:
+def _wrong_space(ask: AnyRequest, target: Target, able: Sequence[Target]) -> str | None:
     """Vectors of two models do not mix: an index built with both would be silently wrong."""
     if not isinstance(ask, EmbeddingRequest) or not able or _space(target) == _space(able[0]):
         return None
@@ -152,7 +152,7 @@ def _space(target: Target) -> str:
     return target.space or target.model.rpartition("/")[2].lower()
 
 
-def finish(question: Question, value: Any, defeat: Defeat | None) -> Any:
+def finish(question: PreparedCall, value: Any, defeat: CallFailed | None) -> Any:
     """The answer as the caller gets it.
 
     Raises:
@@ -173,7 +173,7 @@ def finish(question: Question, value: Any, defeat: Defeat | None) -> Any:
     return answer
 
 
-def _finish_chat(question: Question, answer: LLMResponse, attempts: tuple[Attempt, ...]) -> LLMResponse:
+def _finish_chat(question: PreparedCall, answer: LLMResponse, attempts: tuple[Attempt, ...]) -> LLMResponse:
     trace = question.policy.trace
     served = trace.served
     return replace(
@@ -189,7 +189,7 @@ def _finish_chat(question: Question, answer: LLMResponse, attempts: tuple[Attemp
 
 
 def _finish_embedding(
-    question: Question, answer: EmbeddingResponse, attempts: tuple[Attempt, ...]
+    question: PreparedCall, answer: EmbeddingResponse, attempts: tuple[Attempt, ...]
 ) -> EmbeddingResponse:
     ask, served = question.ask, question.policy.trace.served
     if isinstance(ask, EmbeddingRequest) and len(answer.vectors) != len(ask.texts):
@@ -202,7 +202,7 @@ def _finish_embedding(
     return replace(answer, **_signed(question, answer.model), attempts=attempts)
 
 
-def _signed(question: Question, model: str) -> dict[str, Any]:
+def _signed(question: PreparedCall, model: str) -> dict[str, Any]:
     """Who answered: the provider as it is called here, the model as the provider names it."""
     served = question.policy.trace.served
     return {"provider": served.provider, "model": model or served.model} if served else {"model": model}

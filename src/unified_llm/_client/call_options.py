@@ -19,7 +19,7 @@ _KINDS: Final[tuple[str, ...]] = get_args(FailureKind)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class CallOptions:
     """The rules of a client, or of one call.
 
     Attributes:
@@ -35,7 +35,7 @@ class Rules:
     failover_on: Mapping[FailureKind, bool] = field(default_factory=dict[FailureKind, bool])
 
     @classmethod
-    def of_client(cls, **given: Any) -> Rules:
+    def of_client(cls, **given: Any) -> CallOptions:
         """A client's own.
 
         Raises:
@@ -43,7 +43,7 @@ class Rules:
         """
         return cls(**_read(given, ConfigurationError))
 
-    def of_call(self, overrides: dict[str, Any], *, chat: bool) -> Rules:
+    def of_call(self, overrides: dict[str, Any], *, chat: bool) -> CallOptions:
         """Take the rules of one call out of what the user passed with it; the rest are fields of the request.
 
         Raises:

@@ -14,18 +14,18 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from unified_llm._client import call, read_request
-from unified_llm._client.backends import Connections
-from unified_llm._client.call import Question
-from unified_llm._client.call_options import DEADLINE, Rules, check_stream_break
+from unified_llm._client.backends import Backends
+from unified_llm._client.call import PreparedCall
+from unified_llm._client.call_options import DEADLINE, CallOptions, check_stream_break
 from unified_llm._client.drivers import AsyncDrive, Drive
-from unified_llm._client.model_lists import Catalogue, Gathered, Models, Pages, Place, places
+from unified_llm._client.model_lists import ModelListCache, ModelListKey, ModelListMerger, Models, PageReader, places
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
-from unified_llm._config.resolve import Resolved
+from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import api_key, runtime
-from unified_llm._core.codec import Ask
-from unified_llm._core.exchange import ForeignModel
+from unified_llm._core.codec import AnyRequest
+from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.outcome import FailureKind
 from unified_llm._core.target import Target
 from unified_llm._observe.otel import AsyncWatchedDrive, WatchedDrive, awatched, watched
@@ -45,13 +45,13 @@ class Caller:
     """The chain of a client, and the way to ask it."""
 
     # For the repr of a client whose configuration turns out to be wrong.
-    _chain: tuple[Resolved, ...] = ()
+    _chain: tuple[ResolvedTarget, ...] = ()
 
     def __init__(
         self,
         config: LLMConfig,
         fallbacks: tuple[Any, ...],
-        rules: Rules,
+        rules: CallOptions,
         *,
         skip_unconfigured: bool,
         on_attempt: Callable[[Attempt], None] | None,
@@ -63,9 +63,9 @@ class Caller:
 
     def _prepare(self) -> None:
         self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
-        self._named: dict[str, Resolved] = {}
-        self._catalogue = Catalogue()
-        self._connections = Connections()
+        self._named: dict[str, ResolvedTarget] = {}
+        self._catalogue = ModelListCache()
+        self._connections = Backends()
         self._hedges = HedgeBudget()
         self._told_unhedged = False
 
@@ -80,11 +80,11 @@ class Caller:
 
     # A part of the chain, for surfaces that pursue an answer beyond one call
 
-    def links(self, model: str | None = None) -> tuple[Resolved, ...]:
+    def links(self, model: str | None = None) -> tuple[ResolvedTarget, ...]:
         """Whom a call asks, in order; ``model`` is what a call may name in place of the primary's."""
         return (resolve.with_model(self._chain[0], model), *self._chain[1:]) if model else self._chain
 
-    def narrowed(self, links: Sequence[Resolved]) -> Self:
+    def narrowed(self, links: Sequence[ResolvedTarget]) -> Self:
         """A client that asks these alone. It shares connections, model lists and the hedge budget with this one."""
         view = object.__new__(type(self))
         view.__dict__.update(vars(self), _chain=tuple(links), _named={})
@@ -92,7 +92,7 @@ class Caller:
 
     # One call
 
-    def _question(self, ask: Ask, targets: Sequence[Target], rules: Rules) -> Question:
+    def _question(self, ask: AnyRequest, targets: Sequence[Target], rules: CallOptions) -> PreparedCall:
         return call.begin(
             ask,
             targets,
@@ -104,7 +104,7 @@ class Caller:
         )
 
     def _unlist(self, target: Target) -> None:
-        self._catalogue.drop(Place(target, ttl=0.0).key, target.model)
+        self._catalogue.drop(ModelListKey(target, ttl=0.0).key, target.model)
 
     def _targets(self, model: str | None) -> Sequence[Target]:
         if model is None:
@@ -116,7 +116,7 @@ class Caller:
                 self._named[model] = named
         return (named.target, *self.targets[1:])
 
-    def _answer(self, question: Question) -> Any:
+    def _answer(self, question: PreparedCall) -> Any:
         drive = self._drive(question)
         try:
             value = drive.advance()
@@ -124,7 +124,7 @@ class Caller:
             drive.close()
         return call.finish(question, value, drive.defeat)
 
-    async def _aanswer(self, question: Question) -> Any:
+    async def _aanswer(self, question: PreparedCall) -> Any:
         drive = self._adrive(question)
         try:
             value = await drive.advance()
@@ -132,7 +132,7 @@ class Caller:
             await drive.close()
         return call.finish(question, value, drive.defeat)
 
-    def _drive(self, question: Question) -> Drive | WatchedDrive:
+    def _drive(self, question: PreparedCall) -> Drive | WatchedDrive:
         if question.policy.hedging:  # which takes two attempts at once
             question.policy.hedging = None
             if not self._told_unhedged:
@@ -141,7 +141,7 @@ class Caller:
         drive = Drive(plan(question.policy), partial(self._connections.exchange, question.ask), runtime.current())
         return watched(drive, question)
 
-    def _adrive(self, question: Question) -> AsyncDrive | AsyncWatchedDrive:
+    def _adrive(self, question: PreparedCall) -> AsyncDrive | AsyncWatchedDrive:
         connect = partial(self._connections.aexchange, question.ask)
         drive = AsyncDrive(plan(question.policy), connect, runtime.current())
         return awatched(drive, question)
@@ -222,7 +222,7 @@ class LLMClient(Caller):
         self,
         config: str | LLMConfig | Mapping[str, Any] | None = None,
         *,
-        fallbacks: Sequence[str | LLMConfig | Mapping[str, Any] | ForeignModel] = (),
+        fallbacks: Sequence[str | LLMConfig | Mapping[str, Any] | WrappedModel] = (),
         deadline: float | None = DEADLINE,
         hedge_after: float | None = None,
         failover_on: Mapping[FailureKind, bool] | None = None,
@@ -236,7 +236,7 @@ class LLMClient(Caller):
         config, fallbacks = api_key.covered(config), api_key.covered(fallbacks)
         first = LLMConfig.read(config, fields)
         others = read_fallbacks(fallbacks)
-        rules = Rules.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
+        rules = CallOptions.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
         check_stream_break(on_stream_break)
         super().__init__(first, others, rules, skip_unconfigured=skip_unconfigured, on_attempt=on_attempt)
 
@@ -373,7 +373,7 @@ class LLMClient(Caller):
         """
         if not use_cache:
             self.invalidate_cache()
-        gathered, now = Gathered(), runtime.current().now
+        gathered, now = ModelListMerger(), runtime.current().now
         for place in places(self._chain):
             try:
                 gathered.add(self._catalogue.get(place.key, place.ttl, now, partial(self._fetch, place)))
@@ -385,7 +385,7 @@ class LLMClient(Caller):
         """As ``list_models``."""
         if not use_cache:
             self.invalidate_cache()
-        gathered, now = Gathered(), runtime.current().now
+        gathered, now = ModelListMerger(), runtime.current().now
         for place in places(self._chain):
             try:
                 gathered.add(await self._catalogue.aget(place.key, place.ttl, now, partial(self._afetch, place)))
@@ -413,36 +413,36 @@ class LLMClient(Caller):
             return False
         return True
 
-    def _fetch(self, place: Place) -> Models:
-        pages = Pages()
+    def _fetch(self, place: ModelListKey) -> Models:
+        pages = PageReader()
         while (ask := pages.next) is not None:
             pages.read(self._answer(self._question(ask, (place.target,), self._rules)))
         return pages.models
 
-    async def _afetch(self, place: Place) -> Models:
-        pages = Pages()
+    async def _afetch(self, place: ModelListKey) -> Models:
+        pages = PageReader()
         while (ask := pages.next) is not None:
             pages.read(await self._aanswer(self._question(ask, (place.target,), self._rules)))
         return pages.models
 
     # One call
 
-    def _chat(self, prompt: read_request.Prompt, overrides: dict[str, Any], *, stream: bool) -> Question:
+    def _chat(self, prompt: read_request.Prompt, overrides: dict[str, Any], *, stream: bool) -> PreparedCall:
         rules = self._rules.of_call(overrides, chat=True)
         ask = read_request.chat(prompt, overrides, stream=stream)
         return self._question(ask, self._targets(ask.model), rules)
 
-    def _embedding(self, texts: str | Sequence[str], overrides: dict[str, Any]) -> Question:
+    def _embedding(self, texts: str | Sequence[str], overrides: dict[str, Any]) -> PreparedCall:
         rules = self._rules.of_call(overrides, chat=False)
         ask = read_request.embedding(texts, overrides)
         return self._question(ask, self._targets(ask.model), rules)
 
-    def _ranking(self, query: str, documents: Sequence[str], overrides: dict[str, Any]) -> Question:
+    def _ranking(self, query: str, documents: Sequence[str], overrides: dict[str, Any]) -> PreparedCall:
         rules = self._rules.of_call(overrides, chat=False)
         ask = read_request.ranking(query, documents, overrides)
         return self._question(ask, self._targets(ask.model), rules)
 
-    def _counting(self, prompt: read_request.Prompt, overrides: dict[str, Any]) -> Question:
+    def _counting(self, prompt: read_request.Prompt, overrides: dict[str, Any]) -> PreparedCall:
         rules = self._rules.of_call(overrides, chat=False)
         ask = CountRequest(read_request.chat(prompt, overrides))
         return self._question(ask, self._targets(ask.chat.model), rules)

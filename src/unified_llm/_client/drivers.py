@@ -14,13 +14,13 @@ from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
-from unified_llm._policy.call_state import Defeat
+from unified_llm._policy.call_state import CallFailed
 from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import Flow
 from unified_llm.exceptions import ValidationError
 
 if TYPE_CHECKING:
-    from unified_llm._client.racing_tasks import Aside
+    from unified_llm._client.racing_tasks import RacingAttempts
 
 END: Final = object()
 
@@ -36,7 +36,7 @@ class Drive:
         self._connect = connect
         self._runtime = runtime
         self._exchanges: dict[int, Exchange] = {}
-        self.defeat: Defeat | None = None
+        self.defeat: CallFailed | None = None
 
     def advance(self) -> Any:
         """The next thing that the policy hands out, or ``END``."""
@@ -91,8 +91,8 @@ class AsyncDrive:
         self._connect = connect
         self._runtime = runtime
         self._exchanges: dict[int, AsyncExchange] = {}
-        self._aside: Aside | None = None
-        self.defeat: Defeat | None = None
+        self._aside: RacingAttempts | None = None
+        self.defeat: CallFailed | None = None
 
     async def advance(self) -> Any:
         """The next thing that the policy hands out, or ``END``."""
@@ -133,18 +133,18 @@ class AsyncDrive:
         except ValidationError as problem:
             return Failure("unsendable", detail=str(problem))
         self._exchanges[effect.attempt] = exchange
-        if not effect.aside:
+        if not effect.concurrent:
             return await exchange.open(effect.until)
         if self._aside is None:
-            from unified_llm._client.racing_tasks import Aside
+            from unified_llm._client.racing_tasks import RacingAttempts
 
-            self._aside = Aside()
+            self._aside = RacingAttempts()
         self._aside.begin(effect.attempt, exchange, effect.until)
         return None
 
-    async def _first(self, aside: Aside, effect: Wait) -> tuple[int, Event] | None:
+    async def _first(self, concurrent: RacingAttempts, effect: Wait) -> tuple[int, Event] | None:
         left = None if effect.until == FOREVER else max(0.0, effect.until - self._runtime.now())
-        return await aside.first(effect.attempts, left)
+        return await concurrent.first(effect.attempts, left)
 
     async def _abandon(self, number: int) -> None:
         if self._aside:

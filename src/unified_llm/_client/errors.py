@@ -9,7 +9,8 @@ from unified_llm import exceptions as exc
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
-from unified_llm._policy.call_state import Defeat
+from unified_llm._policy.call_state import CallFailed
+from unified_llm._providers import registry
 from unified_llm.types.records import Attempt, Usage
 
 # kind: (exception, what happened, what to do next)
@@ -63,19 +64,14 @@ _SAY: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
 }
 
 
-# Advice that is better where the provider is known.
-_AT: Final[Mapping[tuple[str, FailureKind], str]] = {
-    ("ollama", "model_not_found"): "get it with: ollama pull {model}",
-}
-
-
 def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] = ()) -> exc.LLMError:
     """The exception for one target's failure."""
     kind, happened, advice = _SAY[failure.kind]
-    advice = _AT.get((target.provider, failure.kind), advice).format(model=target.model)
+    if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
+        advice = spec.advice[failure.kind].format(model=target.model)
     if failure.detail and failure.kind == "unsendable":
         happened = failure.detail.rstrip(".")  # our own words: a codec says which field, never what is in it
-    elif failure.detail and target.wire == "mlx":
+    elif failure.detail and target.format == "mlx":
         happened, _, advice = failure.detail.rstrip(".").partition(": ")  # our own too: what happened, and what to do
     facts = ", ".join(
         fact
@@ -101,7 +97,7 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
     return error
 
 
-def from_defeat(defeat: Defeat, attempts: Sequence[Attempt], deadline: float | None) -> exc.LLMError:
+def from_defeat(defeat: CallFailed, attempts: Sequence[Attempt], deadline: float | None) -> exc.LLMError:
     """The exception for a call that was not answered."""
     if defeat.final:
         return from_failure(*defeat.final, attempts)
@@ -125,7 +121,7 @@ def from_defeat(defeat: Defeat, attempts: Sequence[Attempt], deadline: float | N
 
 
 def interrupted(
-    defeat: Defeat, attempts: Sequence[Attempt], partial: str, usage: Usage | None
+    defeat: CallFailed, attempts: Sequence[Attempt], partial: str, usage: Usage | None
 ) -> exc.StreamInterruptedError:
     """The exception for a stream that broke after its first chunk was handed out."""
     target, failure = defeat.final or defeat.failures[-1]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._config.resolve import Resolved
+from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import defaults
 from unified_llm._core.target import Target
 from unified_llm._state import sharing
@@ -42,7 +42,7 @@ class _Kept:
     now: Callable[[], float]  # the clock of that instant
 
 
-class Catalogue:
+class ModelListCache:
     """A cache of model lists with a time to live, in seconds of the clock that is passed in.
 
     Whoever comes first for a key asks; the others wait for that answer. Failures are not kept. A list that came by
@@ -179,7 +179,7 @@ _MOST_PAGES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ModelListKey:
     """One model list: fallbacks at the same provider, address and key share it.
 
     Attributes:
@@ -197,12 +197,12 @@ class Place:
         return (target.provider, target.base_url, target.key.fingerprint if target.key else None)
 
 
-def places(chain: Sequence[Resolved]) -> list[Place]:
+def places(chain: Sequence[ResolvedTarget]) -> list[ModelListKey]:
     """The model lists of a chain, in its order."""
-    found: dict[Hashable, Place] = {}
+    found: dict[Hashable, ModelListKey] = {}
     for resolved in chain:
         # Without a model: a list that is broken says nothing of the health of a model, nor the other way round.
-        place = Place(replace(resolved.target, model=""), _ttl(resolved.config))
+        place = ModelListKey(replace(resolved.target, model=""), _ttl(resolved.config))
         found.setdefault(place.key, place)
     return list(found.values())
 
@@ -214,7 +214,7 @@ def _ttl(config: LLMConfig | None) -> float:
     return LLMConfig().cache_ttl if ttl is None else ttl
 
 
-class Pages:
+class PageReader:
     """Reads one list page by page.
 
     Attributes:
@@ -236,7 +236,7 @@ class Pages:
         self.next = ModelsRequest(cursor) if cursor is not None and self._read < _MOST_PAGES else None
 
 
-class Gathered:
+class ModelListMerger:
     """Lists as they come in; a failure counts only where nothing came at all."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from unified_llm._core.exchange import AsyncExchange, Event
 
 
-class Aside:
+class RacingAttempts:
     """The tasks of one call, by the number of their attempt."""
 
     __slots__ = ("_tasks",)

@@ -7,13 +7,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from unified_llm._client import errors
-from unified_llm._client.call import Question
+from unified_llm._client.call import PreparedCall
 from unified_llm._client.drivers import END, AsyncDrive, Drive, finish_now
 from unified_llm._core.outcome import Done
 from unified_llm._lib import attempt_table
 from unified_llm._observe import logs
 from unified_llm._observe.otel import AsyncWatchedDrive, WatchedDrive
-from unified_llm._policy.call_state import Defeat
+from unified_llm._policy.call_state import CallFailed
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.responses import LLMChunk
@@ -22,7 +22,7 @@ from unified_llm.types.responses import LLMChunk
 class _Streaming:
     """What both kinds share: the text so far, and the way to the last chunk or the error."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: PreparedCall) -> None:
         self._question = question
         self._trace = question.policy.trace
         self._texts: list[str] = []
@@ -66,7 +66,7 @@ class _Streaming:
             used_fallback=self._question.used_fallback,
         )
 
-    def _error(self, defeat: Defeat) -> LLMError:
+    def _error(self, defeat: CallFailed) -> LLMError:
         if defeat.committed:
             return errors.interrupted(defeat, self.attempts, self.partial, self._usage)
         return errors.from_defeat(defeat, self.attempts, self._question.deadline)
@@ -75,7 +75,7 @@ class _Streaming:
 class Stream(_Streaming):
     """Chunks of an answer, for synchronous callers. Nothing is sent before the first chunk is asked for."""
 
-    def __init__(self, drive: Drive | WatchedDrive, question: Question) -> None:
+    def __init__(self, drive: Drive | WatchedDrive, question: PreparedCall) -> None:
         """Made by ``LLMClient.stream``."""
         super().__init__(question)
         self._drive = drive
@@ -120,7 +120,7 @@ class Stream(_Streaming):
 class AsyncStream(_Streaming):
     """Chunks of an answer, for asynchronous callers. Nothing is sent before the first chunk is asked for."""
 
-    def __init__(self, drive: AsyncDrive | AsyncWatchedDrive, question: Question) -> None:
+    def __init__(self, drive: AsyncDrive | AsyncWatchedDrive, question: PreparedCall) -> None:
         """Made by ``LLMClient.astream``."""
         super().__init__(question)
         self._drive = drive

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -17,14 +17,14 @@ from unified_llm._config.llm_config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfi
 from unified_llm._core import base_url as url
 from unified_llm._core import defaults as settings
 from unified_llm._core.api_key import LeftOut, Secret
-from unified_llm._core.exchange import ForeignModel
+from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Feature, Retry, Target, Timing
 from unified_llm._providers import registry
-from unified_llm._providers.registry import Row
+from unified_llm._providers.registry import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
-Link: TypeAlias = LLMConfig | ForeignModel
+Fallback: TypeAlias = LLMConfig | WrappedModel
 """One link of a chain: a target to resolve, or a framework's own model."""
 
 # Hosts such as a laptop's Ollama may have to load a model first.
@@ -47,21 +47,21 @@ class ImpossibleError(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedTarget:
     """A target, with the configuration that it came from (None for a framework's own model)."""
 
     target: Target
     config: LLMConfig | None
 
 
-def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool) -> tuple[Resolved, ...]:
+def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool) -> tuple[ResolvedTarget, ...]:
     """The targets of a client, in the user's order.
 
     Raises:
         ConfigurationError: A link is wrong, or none is left.
     """
-    links: list[Link] = [first, *(_link(first, each) for each in (*_flat(first.fallbacks), *_flat(fallbacks)))]
-    resolved: list[Resolved] = []
+    links: list[Fallback] = [first, *(_link(first, each) for each in (*_flat(first.fallbacks), *_flat(fallbacks)))]
+    resolved: list[ResolvedTarget] = []
     problem: ConfigurationError | None = None
     for link in links:
         try:
@@ -84,7 +84,7 @@ def _flat(fallbacks: Sequence[Any]) -> Iterator[Any]:
             yield from _flat(each.fallbacks)
 
 
-def _link(first: LLMConfig, fallback: Any) -> Link:
+def _link(first: LLMConfig, fallback: Any) -> Fallback:
     if isinstance(fallback, str):
         fallback = LLMConfig(model=fallback)
     if isinstance(fallback, LLMConfig):
@@ -108,7 +108,7 @@ def inherit(first: LLMConfig, fallback: LLMConfig) -> LLMConfig:
     return LLMConfig(**{**first.given(names), **fallback.given(tuple(LLMConfig.model_fields))})
 
 
-def with_model(resolved: Resolved, model: str) -> Resolved:
+def with_model(resolved: ResolvedTarget, model: str) -> ResolvedTarget:
     """The target that a call names in place of the primary.
 
     A gateway's models contain slashes, so there ``model`` is taken literally; ``provider:model`` always names the
@@ -118,47 +118,47 @@ def with_model(resolved: Resolved, model: str) -> Resolved:
     if config is None:
         raise ConfigurationError("The first target is a framework's own model, so a call cannot name another model.")
     row = registry.row(resolved.target.provider)
-    named = registry.named(model)
-    itself = row.own and named and named[0] == row.name  # no object's models have its own name before them
-    if (config.provider or row.literal_models) and not (itself or registry.named(model, ":")):
+    named = registry.parse_model_string(model)
+    itself = row.instance and named and named[0] == row.name  # no object's models have its own name before them
+    if (config.provider or row.literal_models) and not (itself or registry.parse_model_string(model, ":")):
         return _resolve(config.model_copy(update={"provider": row.name, "model": model}))
     if named is None or named[0] == row.name:
         return _resolve(config.model_copy(update={"provider": row.name, "model": named[1] if named else model}))
     return _resolve(LLMConfig(model=model, **config.given(CALL_FIELDS)))
 
 
-def _resolve(link: Link) -> Resolved:
+def _resolve(link: Fallback) -> ResolvedTarget:
     if not isinstance(link, LLMConfig):
         target = Target(
             link.provider,
             link.model,
-            "foreign",
+            "wrapped",
             features=link.features,
             context_window=link.context_window,
-            foreign=link,
+            instance=link,
         )
-        return Resolved(target, None)
+        return ResolvedTarget(target, None)
     row, model = _place(link)
-    facts = registry.facts(row, model, link.api)
+    facts = registry.model_profile(row, model, link.api)
     place = _address(link, row)
     key = _key(link, row, place)
     if place.base_url:
         url.check_plaintext(
             place.base_url, key_travels=key is not None, allow_http=link.allow_http, source=place.source
         )
-    if row.wire == "mlx":
+    if row.format == "mlx":
         _check_mlx(model)
     defaults = {name: value for name in DEFAULT_FIELDS if (value := getattr(link, name)) not in (None, ())}
-    own = _own(row, model, defaults, link) if row.own else None
+    own = _own(row, model, defaults, link) if row.instance else None
     target = Target(
         provider=row.name,
         model=model,
-        wire=facts.wire,
+        format=facts.format,
         base_url=place.base_url,
         key=key,
         headers={**row.headers, **link.default_headers},
         extra_body=link.extra_body,
-        features=_mlx_features(model) if row.wire == "mlx" else facts.features,
+        features=_mlx_features(model) if row.format == "mlx" else facts.features,
         quirks=_quirks(facts.quirks, key, row),
         context_window=own.context_window if own else facts.context_window,
         max_output=facts.max_output,
@@ -172,19 +172,19 @@ def _resolve(link: Link) -> Resolved:
         verify=link.verify_ssl,
         defaults=defaults,
         space=link.space,
-        foreign=own,
+        instance=own,
     )
-    return Resolved(target, link)
+    return ResolvedTarget(target, link)
 
 
-def _own(row: Row, model: str, defaults: dict[str, Any], config: LLMConfig) -> ForeignModel:
+def _own(row: ProviderSpec, model: str, defaults: dict[str, Any], config: LLMConfig) -> WrappedModel:
     """A provider object of the user's."""
     from unified_llm._backends.objects.user_provider import OwnModel
 
     return OwnModel(row, model, defaults, config.extra_body)
 
 
-def _place(config: LLMConfig) -> tuple[Row, str]:
+def _place(config: LLMConfig) -> tuple[ProviderSpec, str]:
     """The provider and the model, as the provider names it."""
     model = config.model
     if model is not None and (not model.strip() or not model.isprintable()):
@@ -197,7 +197,7 @@ def _place(config: LLMConfig) -> tuple[Row, str]:
         return registry.row(config.provider), model or ""
     if model is None:
         raise ConfigurationError('A target needs a model: write "provider/model", such as "openai/gpt-5-mini".')
-    named = registry.named(model)
+    named = registry.parse_model_string(model)
     if named is None:
         raise ConfigurationError(f"{registry.unknown_model(model)}")
     return registry.row(named[0]), named[1]
@@ -212,7 +212,7 @@ class _Address:
     own_host: bool
 
 
-def _address(config: LLMConfig, row: Row) -> _Address:
+def _address(config: LLMConfig, row: ProviderSpec) -> _Address:
     if config.base_url is not None:
         base = url.normalise(config.base_url, source="base_url=", version=row.version)
         return _Address(base, "base_url=", url.matches(base, row.hosts))
@@ -220,13 +220,13 @@ def _address(config: LLMConfig, row: Row) -> _Address:
         if text := os.environ.get(variable, "").strip():
             text = _with_scheme(text, row)
             return _Address(url.normalise(text, source=variable, version=row.version), variable, own_host=True)
-    if not row.base_url and row.wire not in {"mlx", "own"}:
+    if not row.base_url and row.format not in {"mlx", "user"}:
         names = f" or set {row.base_url_env[0]}" if row.base_url_env else ""
         raise UnconfiguredError(f"{row.title} needs an address: pass base_url={names}.")
     return _Address(row.base_url, "the provider table", own_host=True)
 
 
-def _with_scheme(text: str, row: Row) -> str:
+def _with_scheme(text: str, row: ProviderSpec) -> str:
     """An address as Ollama takes it: ``0.0.0.0``, ``localhost``, ``:11434``, without a scheme and with its own port."""
     if "://" in text or not row.local:
         return text
@@ -238,7 +238,7 @@ def _with_scheme(text: str, row: Row) -> str:
     return f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{f'/{path}' if path else ''}"
 
 
-def _key(config: LLMConfig, row: Row, place: _Address) -> Secret | None:
+def _key(config: LLMConfig, row: ProviderSpec, place: _Address) -> Secret | None:
     if isinstance(config.api_key, Secret):
         return config.api_key
     variable = next((name for name in (*row.token_env, *row.key_env) if os.environ.get(name)), None)
@@ -259,16 +259,14 @@ def _key(config: LLMConfig, row: Row, place: _Address) -> Secret | None:
     raise UnconfiguredError(f"{row.title} needs a key: {known}pass api_key=.")
 
 
-def _quirks(quirks: Quirks, key: Secret | None, row: Row) -> Quirks:
+def _quirks(quirks: Quirks, key: Secret | None, row: ProviderSpec) -> Quirks:
     """A token goes as ``Authorization: Bearer``, whatever header a key would go in."""
     if key is None or not row.token_env or not _is_token(key, row):
         return quirks
-    bearer = quirks.copy()
-    bearer.pop("key_header", None)
-    return bearer
+    return replace(quirks, key_header="")
 
 
-def _is_token(key: Secret, row: Row) -> bool:
+def _is_token(key: Secret, row: ProviderSpec) -> bool:
     # A signed token is three words of base64 with dots between (RFC 7519); a key has no dot in it.
     return key.source in map(_from_environment, row.token_env) or bool(_TOKEN.fullmatch(key.reveal()))
 
@@ -281,7 +279,7 @@ def _from_environment(variable: str) -> str:
     return f"the environment variable {variable}"
 
 
-def _timing(config: LLMConfig, row: Row, *, reasoning: bool) -> Timing:
+def _timing(config: LLMConfig, row: ProviderSpec, *, reasoning: bool) -> Timing:
     timeout = config.timeout if config.timeout is not None else settings.default("timeout")
     if timeout is not None:
         return Timing(first_token=timeout, whole=timeout, fixed=True)

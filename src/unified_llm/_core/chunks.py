@@ -30,7 +30,7 @@ def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
         response_id=response.response_id,
         model=response.model or None,
         provider=response.provider or None,
-        sealed=response.sealed,
+        provider_state=response.provider_state,
         raw=response.raw,
     )
     return (said if said != LLMChunk() else None), last
@@ -51,7 +51,7 @@ def as_response(chunks: Iterable[LLMChunk], last: LLMChunk) -> LLMResponse:
         refusal="".join(chunk.refusal for chunk in every) or None,
         citations=tuple(each for chunk in every for each in chunk.citations),
         logprobs=tuple(each for chunk in every for each in chunk.logprobs),
-        sealed=last.sealed,
+        provider_state=last.provider_state,
         raw=last.raw,
     )
 

@@ -23,7 +23,7 @@ from unified_llm.types.requests import (
 )
 from unified_llm.types.responses import LLMChunk
 
-Ask: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest | ModelRequest | CountRequest | RerankRequest
+AnyRequest: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest | ModelRequest | CountRequest | RerankRequest
 """What can be asked of a target. What it lacks is never asked: ``capabilities`` sees to that, by the table."""
 
 Framing: TypeAlias = Literal["events", "lines"]
@@ -60,7 +60,7 @@ class Codec(Protocol):
         """How its streams are cut; a line comes to the decoder as the data of an event."""
         ...
 
-    def encode(self, ask: Ask, target: Target) -> WireRequest:
+    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
         """The request as this target wants it.
 
         Raises:
@@ -69,7 +69,7 @@ class Codec(Protocol):
         """
         ...
 
-    def decode(self, ask: Ask, target: Target, body: Any) -> Done | Failure:
+    def decode(self, ask: AnyRequest, target: Target, body: Any) -> Done | Failure:
         """The whole answer, from the parsed JSON of a successful response.
 
         Its value is an ``LLMResponse``, an ``EmbeddingResponse``, a ``(models, cursor)`` pair, a ``ModelInfo``, a

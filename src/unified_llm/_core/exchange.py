@@ -51,7 +51,7 @@ class AsyncExchange(Protocol):
         ...
 
 
-class ForeignModel(Protocol):
+class WrappedModel(Protocol):
     """A model object of a framework, wrapped so that it can stand in a chain of targets.
 
     ``number`` is given once a process, so that the health of one object is never taken for that of another.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unified_llm._core.codec import Ask
+    from unified_llm._core.codec import AnyRequest
     from unified_llm._core.exchange import AsyncExchange, Exchange
     from unified_llm._core.target import Target
     from unified_llm.types.records import Attempt
@@ -48,8 +48,8 @@ class Runtime:
     sleep: Callable[[float], None] = _sleep
     asleep: Callable[[float], Awaitable[None]] = _asleep
     random: Callable[[], float] = random.random
-    exchange: Callable[[Ask, Target], Exchange] | None = None
-    aexchange: Callable[[Ask, Target], AsyncExchange] | None = None
+    exchange: Callable[[AnyRequest, Target], Exchange] | None = None
+    aexchange: Callable[[AnyRequest, Target], AsyncExchange] | None = None
     observe: Callable[[Attempt], None] | None = None
 
 

@@ -94,7 +94,8 @@ class Target:
     Attributes:
         provider: A name of the provider table, or of a framework's own model.
         model: As the provider names it.
-        wire: How to talk to it: the name of a codec, ``mlx``, or ``foreign``.
+        format: How to talk to it: a name of ``_formats.make_codec.FORMATS``, ``mlx``, ``wrapped`` (a framework's own
+            model object) or ``user`` (an object given to ``register_provider``).
         base_url: Without a slash at the end; empty where there is no network.
         key: Its key, or None where it needs none.
         headers: Sent with every request.
@@ -112,13 +113,13 @@ class Target:
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
         space: The declared vector space, for embeddings.
-        foreign: A framework's own model object, for ``wire="foreign"``.
+        instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
     """
 
     provider: str
     model: str
-    wire: str
+    format: str
     base_url: str = ""
     key: Secret | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -136,7 +137,7 @@ class Target:
     last_resort: bool = False
     verify: Any = field(default=True, repr=False)
     space: str | None = None
-    foreign: Any = field(default=None, repr=False, compare=False)
+    instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -147,7 +148,7 @@ class Target:
     @property
     def health_key(self) -> Hashable:
         """What a breaker and a retry budget belong to."""
-        return (self.provider, self.base_url, self.model, self.foreign.number if self.foreign is not None else None)
+        return (self.provider, self.base_url, self.model, self.instance.number if self.instance is not None else None)
 
     @property
     def credentials_key(self) -> Hashable:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, unquote
 
-from unified_llm._core.codec import Ask, Codec, Decoder, WireRequest
+from unified_llm._core.codec import AnyRequest, Codec, Decoder, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
@@ -39,7 +39,7 @@ class Azure:
         """Write and read with that codec."""
         self._inner = inner
 
-    def encode(self, ask: Ask, target: Target) -> WireRequest:
+    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
         """OpenAI's request, sent to the deployment.
 
         A deployment that the target's address names is asked, whatever the model is called.
@@ -59,7 +59,7 @@ class Azure:
         query = f"{query}{'&' if mark else ''}api-version={quote(version, safe='')}"
         return replace(wire, url=f"{deployment.base_url}{route}?{query}")
 
-    def decode(self, ask: Ask, target: Target, body: object) -> Done | Failure:
+    def decode(self, ask: AnyRequest, target: Target, body: object) -> Done | Failure:
         """The whole answer."""
         return self._inner.decode(ask, _deployment(target), body)
 

@@ -66,7 +66,7 @@ _ALPHABET: Final = string.digits + string.ascii_letters
 
 def fitting_id(identifier: str, quirks: Quirks) -> str:
     """The identifier as the target accepts it, the same for a call and for its result."""
-    length = quirks.get("tool_id_length")
+    length = quirks.tool_id_length
     if length is None:
         fits, length = len(identifier) <= _LONGEST_ID, _LONGEST_ID
     else:

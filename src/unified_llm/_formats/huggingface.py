@@ -14,8 +14,8 @@ from urllib.parse import quote, urlsplit
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.codec import Format
 from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, read_vectors, text_or_none
+from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
 from unified_llm._formats.openai_errors import read_error, read_failure
 from unified_llm._formats.request_fields import as_wanted, at_root, post, setting
@@ -28,17 +28,17 @@ _DEDICATED: Final = ".endpoints.huggingface.cloud"
 
 
 def _write(ask: EmbeddingRequest, target: Target) -> WireRequest:
-    write, _ = OPENAI_CHAT.questions[EmbeddingRequest]
+    write, _ = OPENAI_CHAT.by_request[EmbeddingRequest]
     return write(ask, target) if _is_dedicated(target) else _write_embeddings(ask, target)
 
 
 def _read(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
-    _, read = OPENAI_CHAT.questions[EmbeddingRequest]
+    _, read = OPENAI_CHAT.by_request[EmbeddingRequest]
     return read(ask, body, target) if is_object(body) and "data" in body else _read_embeddings(ask, body, target)
 
 
 def _read_models(ask: ModelsRequest, body: object, target: Target) -> Done | Failure:
-    _, read = OPENAI_CHAT.questions[ModelsRequest]
+    _, read = OPENAI_CHAT.by_request[ModelsRequest]
     end = read(ask, body, target)
     if isinstance(end, Failure):
         return end
@@ -104,11 +104,11 @@ def _features(item: Mapping[str, Any], offers: list[dict[str, Any]]) -> Iterator
         yield from ("images", "image_urls")
 
 
-CODEC: Final = Format(
+CODEC: Final = FunctionCodec(
     {
-        **OPENAI_CHAT.questions,
+        **OPENAI_CHAT.by_request,
         EmbeddingRequest: (_write, _read),
-        ModelsRequest: (OPENAI_CHAT.questions[ModelsRequest][0], _read_models),
+        ModelsRequest: (OPENAI_CHAT.by_request[ModelsRequest][0], _read_models),
     },
     stream=OPENAI_CHAT.decoder,
     refusal=read_failure,

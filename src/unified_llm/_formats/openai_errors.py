@@ -178,12 +178,12 @@ def _kind(status: int, said: _Said, quirks: Quirks) -> FailureKind:
         return by_code
     if status in {403, 412} and _SUSPENDED_WORDS.search(words):
         return "quota"
-    own = quirks.get("codes", {}).get(str(status)) if said.structured else None
+    own = quirks.codes.get(str(status)) if said.structured else None
     if own is not None:
         return own
-    if status == quirks.get("context_status") or (status in {400, 413, 422} and _CONTEXT_WORDS.search(words)):
+    if status == quirks.context_status or (status in {400, 413, 422} and _CONTEXT_WORDS.search(words)):
         return "context"
-    if status == quirks.get("filter_status") and (said.flagged or _FILTER_WORDS.search(words)):
+    if status == quirks.filter_status and (said.flagged or _FILTER_WORDS.search(words)):
         return "filter"
     if status in {400, 422}:
         return _kind_of_bad_request(words)
@@ -206,7 +206,7 @@ def _kind_of_bad_request(words: str) -> FailureKind:
 
 
 def _by_code(said: _Said, quirks: Quirks) -> FailureKind | None:
-    own = quirks.get("codes", {})
+    own = quirks.codes
     for name in map(str.lower, said.names):
         if name in own:
             return own[name]

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from unified_llm._core.codec import WireRequest
-from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.history import is_text, text_of
 from unified_llm._lib.bounded_json import JSONError, dump
@@ -49,7 +48,7 @@ def headers(target: Target, *ours: tuple[str, str]) -> tuple[tuple[str, str], ..
     """Names in lower case, each once; those that the user set win."""
     every = dict(ours)
     if target.key is not None:
-        name = target.quirks.get("key_header")
+        name = target.quirks.key_header
         key = target.key.reveal()
         every |= {name.lower(): key} if name else {"authorization": f"Bearer {key}"}
     every |= {name.lower(): value for name, value in target.headers.items()}
@@ -77,7 +76,7 @@ def setting(ask: LLMRequest | EmbeddingRequest, name: str, target: Target) -> An
 
 def as_wanted(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
     """The fields of a body with the target's quirks applied: ``drop``, and ``rename``."""
-    dropped, renamed = target.quirks.get("drop", frozenset[str]()), target.quirks.get("rename", {})
+    dropped, renamed = target.quirks.drop, target.quirks.rename
     wanted: dict[str, Any] = {}
     for name, value in fields.items():
         if name in dropped:
@@ -96,13 +95,13 @@ def leave_out(names: Iterable[str], ask: LLMRequest, target: Target) -> None:
 
 def while_reasoning(fields: Mapping[str, Any], target: Target) -> Target:
     """The target with what it refuses while it reasons, if it is going to."""
-    refused = target.quirks.get("drop_reasoning")
+    refused = target.quirks.drop_reasoning
     effort = fields.get("reasoning_effort")
-    reasons = target.quirks.get("reasons_unasked", False) if effort is None else effort != "none"
+    reasons = target.quirks.reasons_unasked if effort is None else effort != "none"
     if not refused or not reasons:
         return target
-    dropped = target.quirks.get("drop", frozenset[str]()) | refused
-    return replace(target, quirks=cast("Quirks", {**target.quirks, "drop": dropped}))
+    dropped = target.quirks.drop | refused
+    return replace(target, quirks=replace(target.quirks, drop=dropped))
 
 
 def continued(ask: LLMRequest) -> str:
@@ -138,7 +137,7 @@ def tool_fields(
         write: A tool as the format has it.
         choose: How the format names the one tool that must be called.
     """
-    choice, refused = ask.tool_choice, target.quirks.get("drop", frozenset[str]())
+    choice, refused = ask.tool_choice, target.quirks.drop
     if not ask.tools or (choice == "none" and "tool_choice.none" in refused):
         return {}
     fields: dict[str, Any] = {"tools": [write(tool) for tool in ask.tools]}

@@ -11,7 +11,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, text_or_none
 from unified_llm._lib.bounded_json import JSONError, dump, finite
-from unified_llm.types.messages import Sealed, ToolCall
+from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.responses import FinishReason, ModelInfo, TokenLogprob
 
 log = logging.getLogger("unified_llm")
@@ -65,13 +65,13 @@ def _token(said: object) -> Iterator[tuple[str, float]]:
         yield said["token"], number
 
 
-def seal(data: Mapping[str, Any], target: Target) -> Sealed | None:
+def seal(data: Mapping[str, Any], target: Target) -> ProviderState | None:
     """For the history; None where it could not be written into a request again (a number beyond all bounds)."""
     try:
         dump(data)
     except JSONError:
         return None
-    return Sealed(target.provider, target.wire, data)
+    return ProviderState(target.provider, target.format, data)
 
 
 def read_page(

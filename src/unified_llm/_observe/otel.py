@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from unified_llm._client import errors
-from unified_llm._client.call import Question
+from unified_llm._client.call import PreparedCall
 from unified_llm._client.drivers import END, AsyncDrive, Drive
 from unified_llm._core import defaults
 from unified_llm._core.outcome import Done
 from unified_llm._observe import otel_attributes
-from unified_llm._policy.call_state import Defeat
+from unified_llm._policy.call_state import CallFailed
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
@@ -84,7 +84,7 @@ def _histogram(meter: Meter, instrument: _Instrument) -> Histogram:
     return meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=boundaries)
 
 
-def watched(drive: Drive, question: Question) -> Drive | WatchedDrive:
+def watched(drive: Drive, question: PreparedCall) -> Drive | WatchedDrive:
     """The driver of a call, watched where there is somebody to tell. Lists of models are not."""
     ask, tools = question.ask, instruments()
     if tools is None or not isinstance(ask, (LLMRequest, EmbeddingRequest)):
@@ -92,7 +92,7 @@ def watched(drive: Drive, question: Question) -> Drive | WatchedDrive:
     return WatchedDrive(drive, question, ask, tools)
 
 
-def awatched(drive: AsyncDrive, question: Question) -> AsyncDrive | AsyncWatchedDrive:
+def awatched(drive: AsyncDrive, question: PreparedCall) -> AsyncDrive | AsyncWatchedDrive:
     """As ``watched``."""
     ask, tools = question.ask, instruments()
     if tools is None or not isinstance(ask, (LLMRequest, EmbeddingRequest)):
@@ -103,7 +103,7 @@ def awatched(drive: AsyncDrive, question: Question) -> AsyncDrive | AsyncWatched
 class Watch:
     """One call, from its first step to its end."""
 
-    def __init__(self, question: Question, ask: LLMRequest | EmbeddingRequest, tools: Instruments) -> None:
+    def __init__(self, question: PreparedCall, ask: LLMRequest | EmbeddingRequest, tools: Instruments) -> None:
         """Begin the span."""
         from opentelemetry.trace import SpanKind, set_span_in_context
 
@@ -135,7 +135,7 @@ class Watch:
     def _event(self, attempt: Attempt) -> None:
         self._span.add_event(otel_attributes.ATTEMPT, otel_attributes.attempt(attempt))
 
-    def saw(self, value: Any, defeat: Defeat | None) -> None:
+    def saw(self, value: Any, defeat: CallFailed | None) -> None:
         """What the driver handed out."""
         if value is END:
             if defeat:
@@ -161,7 +161,7 @@ class Watch:
             for kind, count in otel_attributes.spent(self._ask, value.usage).items():
                 self._tools.tokens.record(count, {**self._place, otel_attributes.TOKEN_TYPE: kind}, self.context)
 
-    def _defeated(self, defeat: Defeat) -> None:
+    def _defeated(self, defeat: CallFailed) -> None:
         if defeat.committed:
             self.broke(errors.interrupted(defeat, (), "", None))
         else:
@@ -196,7 +196,7 @@ class _Watching(Generic[AnyDrive]):
     """What both watched drivers share."""
 
     def __init__(
-        self, drive: AnyDrive, question: Question, ask: LLMRequest | EmbeddingRequest, tools: Instruments
+        self, drive: AnyDrive, question: PreparedCall, ask: LLMRequest | EmbeddingRequest, tools: Instruments
     ) -> None:
         """Nothing begins before the first step: a stream that is never read was never a call."""
         self._drive = drive
@@ -204,12 +204,12 @@ class _Watching(Generic[AnyDrive]):
         self._watch: Watch | None = None
 
     @property
-    def defeat(self) -> Defeat | None:
+    def defeat(self) -> CallFailed | None:
         """As of any driver."""
         return self._drive.defeat
 
     @defeat.setter
-    def defeat(self, defeat: Defeat | None) -> None:
+    def defeat(self, defeat: CallFailed | None) -> None:
         self._drive.defeat = defeat
 
     def _begun(self) -> Watch:

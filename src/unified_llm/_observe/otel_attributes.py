@@ -12,19 +12,11 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from unified_llm._core.target import Target
+from unified_llm._providers import registry
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 
 Attributes: TypeAlias = dict[str, str | bool | int | float | Sequence[str]]
-
-# gen_ai.provider.name, where it is not this package's name of the provider.
-PROVIDERS: Final[Mapping[str, str]] = {
-    "azure": "azure.ai.openai",
-    "gemini": "gcp.gemini",
-    "mistral": "mistral_ai",
-    "moonshot": "moonshot_ai",
-    "xai": "x_ai",
-}
 
 # Histograms: name, unit, description, and the boundaries that the convention advises.
 _SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
@@ -64,9 +56,10 @@ def operation(ask: LLMRequest | EmbeddingRequest) -> str:
 
 def whom(ask: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
     """What is asked of whom."""
+    spec = registry.find(target.provider)
     return {
         "gen_ai.operation.name": operation(ask),
-        "gen_ai.provider.name": PROVIDERS.get(target.provider, target.provider),
+        "gen_ai.provider.name": (spec and spec.otel_name) or target.provider,
         "gen_ai.request.model": target.model,
     }
 

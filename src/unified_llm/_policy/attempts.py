@@ -7,16 +7,16 @@ from typing import Any, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._policy.breaker import Permit
-from unified_llm._policy.call_state import Call, Standing
+from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Emit, Open, Wait
-from unified_llm._policy.failure_rules import VERDICTS
-from unified_llm._policy.trace import Clocked
+from unified_llm._policy.failure_rules import FAILURE_RULES
+from unified_llm._policy.trace import RunningAttempt
 
 # Who was asked, the number of the attempt, which is still to be closed, and what it came to.
-Ended: TypeAlias = tuple[Standing, int, Done | Failure]
+Ended: TypeAlias = tuple[TargetState, int, Done | Failure]
 
 
-def attempt(call: Call, standing: Standing, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
+def attempt(call: CallState, standing: TargetState, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
     """One exchange, from open to its end."""
     clocked = begin(call, standing, permit, now)
     attempts = (clocked.number,)
@@ -32,14 +32,14 @@ def attempt(call: Call, standing: Standing, permit: Permit, now: float) -> Gener
         settle(call, clocked, outcome)
 
 
-def begin(call: Call, standing: Standing, permit: Permit, now: float) -> Clocked:
+def begin(call: CallState, standing: TargetState, permit: Permit, now: float) -> RunningAttempt:
     """An attempt that begins now. The last target has all the time that is left, unless the user chose ``timeout``."""
     target = standing.target
     limit = target.timing.first_token if call.streaming else target.timing.whole
     unbounded = not call.streaming and not target.timing.fixed and call.alone(standing, now)
     until = call.deadline if unbounded else min(call.deadline, now + limit)
     call.begun += 1
-    clocked = Clocked(call.begun, target, permit, now, limit, until, call.waited, retry=standing.asked > 0)
+    clocked = RunningAttempt(call.begun, target, permit, now, limit, until, call.waited, retry=standing.asked > 0)
     call.waited = 0.0
     if standing.costs:
         call.health.spend_retry(target)
@@ -47,7 +47,7 @@ def begin(call: Call, standing: Standing, permit: Permit, now: float) -> Clocked
     return clocked
 
 
-def hand_out(call: Call, clocked: Clocked, event: Any) -> Generator[Effect, Any, Done | Failure]:
+def hand_out(call: CallState, clocked: RunningAttempt, event: Any) -> Generator[Effect, Any, Done | Failure]:
     """Hand out chunks, from the first event on, until the end of the stream; or see the whole answer."""
     attempts, gap, now, deadline = (clocked.number,), clocked.target.timing.gap, call.now, call.deadline
     if call.streaming and not isinstance(event, Failure):
@@ -64,18 +64,20 @@ def hand_out(call: Call, clocked: Clocked, event: Any) -> Generator[Effect, Any,
     return event
 
 
-def settle(call: Call, clocked: Clocked, outcome: Done | Failure | None, *, reason: str | None = None) -> None:
+def settle(
+    call: CallState, clocked: RunningAttempt, outcome: Done | Failure | None, *, reason: str | None = None
+) -> None:
     """Give the permit back and record the attempt; an outcome of None says nothing of the target's health."""
     now = call.now()
     if isinstance(outcome, Failure):
-        weight = 0 if _cut_short(call, clocked, outcome, now) else VERDICTS[outcome.kind].weight
+        weight = 0 if _cut_short(call, clocked, outcome, now) else FAILURE_RULES[outcome.kind].weight
         _record(call, clocked, now, ok=False, weight=weight if clocked.first_token is None else min(1, weight))
     elif clocked.first_token is None:
         _record(call, clocked, now, ok=True if outcome else None)
     call.trace.ended(clocked, outcome, now, reason=reason)
 
 
-def _record(call: Call, clocked: Clocked, now: float, *, ok: bool | None, weight: int = 0) -> None:
+def _record(call: CallState, clocked: RunningAttempt, now: float, *, ok: bool | None, weight: int = 0) -> None:
     call.health.settle(
         clocked.target,
         clocked.permit,
@@ -87,7 +89,7 @@ def _record(call: Call, clocked: Clocked, now: float, *, ok: bool | None, weight
     )
 
 
-def _cut_short(call: Call, clocked: Clocked, failure: Failure, now: float) -> bool:
+def _cut_short(call: CallState, clocked: RunningAttempt, failure: Failure, now: float) -> bool:
     """Whether the caller's deadline was shorter than the target's own limit: that says nothing of the target."""
     if failure.kind != "timeout" or now < call.deadline:
         return False

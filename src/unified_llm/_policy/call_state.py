@@ -10,7 +10,7 @@ from typing import Final
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
-from unified_llm._policy.failure_rules import VERDICTS
+from unified_llm._policy.failure_rules import FAILURE_RULES
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 
@@ -22,7 +22,7 @@ AS_USUAL: Final[Mapping[FailureKind, bool]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
-class Standing:
+class TargetState:
     """How one target stands in this call.
 
     Attributes:
@@ -45,7 +45,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Defeat:
+class CallFailed:
     """The call was not answered.
 
     Attributes:
@@ -75,7 +75,7 @@ class Hedging:
 
 
 @dataclass(slots=True)
-class Call:
+class CallState:
     """One call, and all that the policy may look at.
 
     Attributes:
@@ -105,21 +105,21 @@ class Call:
     failover: Mapping[FailureKind, bool] = field(default_factory=lambda: AS_USUAL)
     unlist: Callable[[Target], None] | None = None
     hedging: Hedging | None = None
-    standings: list[Standing] = field(init=False)
+    standings: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
     begun: int = field(default=0, init=False)
-    bound: Standing | None = field(default=None, init=False)
+    bound: TargetState | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Nothing has been asked yet."""
-        self.standings = [Standing(target) for target in self.targets]
+        self.standings = [TargetState(target) for target in self.targets]
 
-    def asks(self, standing: Standing) -> bool:
+    def asks(self, standing: TargetState) -> bool:
         """Whether a target may still be asked, sooner or later."""
         return not standing.over and (self.bound is None or self.bound is standing)
 
-    def alone(self, standing: Standing, now: float) -> bool:
+    def alone(self, standing: TargetState, now: float) -> bool:
         """Whether no other target of the call could be asked now."""
         return not any(
             other is not standing and not other.over and other.resume <= now and self.health.ready(other.target, now)
@@ -128,16 +128,16 @@ class Call:
 
     def fails_over(self, kind: FailureKind) -> bool:
         """Whether another target may be asked after such a failure."""
-        return self.failover.get(kind, VERDICTS[kind].failover)
+        return self.failover.get(kind, FAILURE_RULES[kind].failover)
 
     def room_for_retries(self) -> bool:
         """Whether an attempt is left beyond one for each target that is still to be asked."""
         unasked = sum(not each.asked and not each.over for each in self.standings)
         return self.begun + unasked < max(MOST_ATTEMPTS, len(self.standings))
 
-    def defeat(self, final: Standing | None = None, *, expired: bool = False) -> Defeat:
+    def defeat(self, final: TargetState | None = None, *, expired: bool = False) -> CallFailed:
         """The end without an answer."""
-        return Defeat(
+        return CallFailed(
             tuple((each.target, each.failure) for each in self.standings if each.failure),
             (final.target, final.failure) if final and final.failure else None,
             expired=expired,

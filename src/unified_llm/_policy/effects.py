@@ -18,14 +18,14 @@ FOREVER: Final = float("inf")
 class Open:
     """Start an attempt on a target. Outcome: None, or a ``Failure``.
 
-    ``aside`` begins it and its first read beside other attempts, for asynchronous callers; the outcome of both is then
+    ``concurrent`` begins it and its first read beside other attempts, for asynchronous callers; the outcome of both is then
     what ``Wait`` tells of it.
     """
 
     attempt: int
     target: Target
     until: float
-    aside: bool = False
+    concurrent: bool = False
 
 
 @dataclass(slots=True)

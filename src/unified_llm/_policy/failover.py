@@ -2,7 +2,7 @@
 
 One generator, shared by synchronous and asynchronous callers. It does no I/O, reads no clock of its own and never
 raises for what a target does: it yields effects, receives outcomes as values, and returns ``None`` when the call was
-answered or a ``Defeat`` when it was not.
+answered or a ``CallFailed`` when it was not.
 
 The rules, in the order in which they are applied:
 
@@ -26,16 +26,16 @@ from unified_llm._core.outcome import Done
 from unified_llm._policy import retry, retry_after
 from unified_llm._policy.attempts import attempt
 from unified_llm._policy.breaker import Permit
-from unified_llm._policy.call_state import Call, Defeat, Standing
+from unified_llm._policy.call_state import CallFailed, CallState, TargetState
 from unified_llm._policy.effects import Abandon, Effect, Emit
 from unified_llm._policy.health import Refusal
 from unified_llm._policy.hedging import race, rivals
 from unified_llm._policy.retry import LONGEST_WAIT, draw_consequences, heed, remember, rest
 
-Flow: TypeAlias = Generator[Effect, Any, Defeat | None]
+Flow: TypeAlias = Generator[Effect, Any, CallFailed | None]
 
 
-def plan(call: Call) -> Flow:
+def plan(call: CallState) -> Flow:
     """Ask targets until one answers. See the module's docstring for the rules."""
     if call.hedging:
         call.hedging.budget.earn()
@@ -65,10 +65,10 @@ def plan(call: Call) -> Flow:
             return call.defeat(standing)
 
 
-def _next(call: Call, now: float) -> tuple[Standing, Permit] | float | None:
+def _next(call: CallState, now: float) -> tuple[TargetState, Permit] | float | None:
     """Whom to ask now, or until when to wait, or None when nobody is left."""
     waits: list[float] = []
-    refused: list[tuple[Standing, Refusal]] = []
+    refused: list[tuple[TargetState, Refusal]] = []
     room = call.room_for_retries()
     for standing in call.standings:
         if not call.asks(standing) or (standing.asked and not room):
@@ -91,7 +91,7 @@ def _next(call: Call, now: float) -> tuple[Standing, Permit] | float | None:
     return (_choose(call, forced, refused), call.health.force(forced.target, now)) if forced else None
 
 
-def _choose(call: Call, chosen: Standing, refused: Sequence[tuple[Standing, Refusal]]) -> Standing:
+def _choose(call: CallState, chosen: TargetState, refused: Sequence[tuple[TargetState, Refusal]]) -> TargetState:
     """Say in the trace who was left alone for another, once a call, where no failure of this call says why."""
     for standing, refusal in refused:
         if standing is chosen:

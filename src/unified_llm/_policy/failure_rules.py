@@ -19,7 +19,7 @@ CREDENTIALS_HOLD: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FailureRule:
     """What follows from a failure.
 
     Attributes:
@@ -43,36 +43,36 @@ class Verdict:
     larger_window: bool = False
 
 
-_BLIP: Final = Verdict(retry=True, weight=1)
-_RAISE: Final = Verdict(failover=False)
+_BLIP: Final = FailureRule(retry=True, weight=1)
+_RAISE: Final = FailureRule(failover=False)
 
-VERDICTS: Final[Mapping[FailureKind, Verdict]] = {
-    "connect": Verdict(retry=True, weight=1, free=True),
-    "tls": Verdict(weight=1),
-    "pool": Verdict(retry=True, free=True),
+FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
+    "connect": FailureRule(retry=True, weight=1, free=True),
+    "tls": FailureRule(weight=1),
+    "pool": FailureRule(retry=True, free=True),
     "unsendable": _RAISE,
     "connection": _BLIP,
-    "timeout": Verdict(retry=True, weight=2, only_if_alone=True),
-    "auth": Verdict(hold="credentials"),
-    "permission": Verdict(hold="credentials"),
-    "quota": Verdict(hold="credentials"),
-    "rate_limit": Verdict(retry=True, throttled=True, hold="limit"),
-    "model_not_found": Verdict(),
-    "not_found": Verdict(),
-    "redirect": Verdict(),
+    "timeout": FailureRule(retry=True, weight=2, only_if_alone=True),
+    "auth": FailureRule(hold="credentials"),
+    "permission": FailureRule(hold="credentials"),
+    "quota": FailureRule(hold="credentials"),
+    "rate_limit": FailureRule(retry=True, throttled=True, hold="limit"),
+    "model_not_found": FailureRule(),
+    "not_found": FailureRule(),
+    "redirect": FailureRule(),
     "bad_request": _RAISE,
-    "unsupported": Verdict(),
-    "context": Verdict(larger_window=True),
-    "too_large": Verdict(larger_window=True),
+    "unsupported": FailureRule(),
+    "context": FailureRule(larger_window=True),
+    "too_large": FailureRule(larger_window=True),
     "filter": _RAISE,
-    "conflict": Verdict(retry=True),
+    "conflict": FailureRule(retry=True),
     "request_timeout": _BLIP,
     "server": _BLIP,
     "malformed": _BLIP,
     "empty": _BLIP,
     "truncated": _BLIP,
-    "invalid": Verdict(retry=True),  # a mistake of the model's, which says nothing of its provider's health
-    "oversized": Verdict(weight=1),
+    "invalid": FailureRule(retry=True),  # a mistake of the model's, which says nothing of its provider's health
+    "oversized": FailureRule(weight=1),
 }
 
 # An exchange that failed in one of these ways may be charged for: the provider may have done the work.

@@ -8,7 +8,7 @@ may run in a generator's ``finally`` inside the garbage collector of the very th
 appends to a queue that the next caller drains. The lock is re-entrant for the sake of that same moment: a user's
 callback, told there of an attempt's end, may ask for a snapshot.
 
-Other processes can be told what this one finds out, and the other way round: through a ``Line``, which never waits.
+Other processes can be told what this one finds out, and the other way round: through a ``HealthPublisher``, which never waits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from typing import Any, Final
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.breaker import Circuit, Permit, State
 from unified_llm._policy.budgets import RetryBudget
-from unified_llm._policy.health_updates import Closed, Fact, Held, Line, Opened
+from unified_llm._policy.health_updates import (
+    BreakerClosed,
+    BreakerOpened,
+    CooldownStarted,
+    HealthPublisher,
+    HealthUpdate,
+)
 
 # Models named per call could make the registry grow without end; the least recently seen go first.
 _MOST_TARGETS: Final = 4096
@@ -81,17 +87,17 @@ class Health:
         self._holds: dict[Hashable, tuple[float, str, bool]] = {}
         self._settled: deque[_Settled] = deque()
         self._changes: deque[tuple[str, State, State]] = deque()
-        self._line: Line | None = None
+        self._line: HealthPublisher | None = None
         self._on_change = on_change
 
-    def attach(self, line: Line | None) -> None:
+    def attach(self, line: HealthPublisher | None) -> None:
         """Tell other processes what is found out here; None tells nobody any more.
 
         The line is told while the lock is held, so that news leaves in the order in which it came true.
         """
         self._line = line
 
-    def learn(self, fact: Fact, now: float, draw: float) -> None:
+    def learn(self, fact: HealthUpdate, now: float, draw: float) -> None:
         """Take in what another process found out. It is not told on.
 
         Args:
@@ -102,14 +108,14 @@ class Health:
         with self._lock:
             self._drain()
             match fact:
-                case Held(key, until, reason, wait):
+                case CooldownStarted(key, until, reason, wait):
                     self._hold(key, until, reason, wait=wait)
-                case Opened(key, until, name, trips):
+                case BreakerOpened(key, until, name, trips):
                     known = self._known.get(key) or self._enter(key, name)
                     before = known.circuit.state(now)
                     known.circuit.learn_open(until + (until - now) * _LAG * draw, trips)
                     self._note(known, before, now)
-                case Closed(key):
+                case BreakerClosed(key):
                     if closing := self._known.get(key):
                         before = closing.circuit.state(now)
                         closing.circuit.learn_closed()
@@ -189,7 +195,7 @@ class Health:
         """Leave everything with this key alone until an instant; an earlier, longer hold stays."""
         with self._lock:
             if self._hold(key, until, reason, wait=wait) and (line := self._line):
-                line.tell(Held(key, until, reason, wait))
+                line.tell(CooldownStarted(key, until, reason, wait))
 
     def snapshot(self, now: float) -> list[dict[str, Any]]:
         """One plain dict for each known target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``."""
@@ -279,6 +285,10 @@ class Health:
                     self._on_change(*change)
 
 
-def _news_of(key: Hashable, known: _Known, now: float) -> Fact:
+def _news_of(key: Hashable, known: _Known, now: float) -> HealthUpdate:
     until = known.circuit.open_until
-    return Closed(key, now + _TOLD_FOR) if until is None else Opened(key, until, known.name, known.circuit.trips)
+    return (
+        BreakerClosed(key, now + _TOLD_FOR)
+        if until is None
+        else BreakerOpened(key, until, known.name, known.circuit.trips)
+    )

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class BreakerOpened:
     """A breaker opened.
 
     Attributes:
@@ -29,7 +29,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class BreakerClosed:
     """A breaker closed: the target answers again.
 
     Attributes:
@@ -42,7 +42,7 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CooldownStarted:
     """A key, a rate limit or a target is to be left alone.
 
     Attributes:
@@ -58,16 +58,16 @@ class Held:
     wait: bool
 
 
-Fact: TypeAlias = Opened | Closed | Held
+HealthUpdate: TypeAlias = BreakerOpened | BreakerClosed | CooldownStarted
 
 
-class Line(Protocol):
+class HealthPublisher(Protocol):
     """The way to other processes. Neither method waits for one, or for a network."""
 
     def wake(self) -> None:
         """This process is making a call: now is the time to listen, if nobody does."""
         ...
 
-    def tell(self, fact: Fact) -> None:
+    def tell(self, fact: HealthUpdate) -> None:
         """Pass a fact on. Takes no lock: it is called while the registry's is held, even in the garbage collector."""
         ...

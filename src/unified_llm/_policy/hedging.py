@@ -13,17 +13,17 @@ from unified_llm._core.outcome import Failure
 from unified_llm._policy import retry_after
 from unified_llm._policy.attempts import Ended, begin, hand_out, settle
 from unified_llm._policy.breaker import Permit
-from unified_llm._policy.call_state import Call, Standing
+from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import FOREVER, Abandon, Effect, Open, Wait
 from unified_llm._policy.retry import judge, remember
-from unified_llm._policy.trace import Clocked
+from unified_llm._policy.trace import RunningAttempt
 
 # The attempts under way, by their numbers, and what a driver tells of one of them.
-_Running: TypeAlias = dict[int, tuple[Standing, Clocked]]
+_Running: TypeAlias = dict[int, tuple[TargetState, RunningAttempt]]
 _News: TypeAlias = tuple[int, Any]
 
 
-def rivals(call: Call, standing: Standing) -> list[Standing]:
+def rivals(call: CallState, standing: TargetState) -> list[TargetState]:
     """Who could be asked beside a target, those of another provider first. A last resort is for when all else fails."""
     found = [
         other
@@ -35,7 +35,7 @@ def rivals(call: Call, standing: Standing) -> list[Standing]:
     return sorted(found, key=lambda other: other.target.provider == standing.target.provider)
 
 
-def race(call: Call, first: Standing, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
+def race(call: CallState, first: TargetState, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
     """As ``attempt``, with a rival from some time on."""
     running: _Running = {}
     try:
@@ -58,7 +58,7 @@ def race(call: Call, first: Standing, permit: Permit, now: float) -> Generator[E
     return standing, number, outcome
 
 
-def _rival(call: Call, first: Standing, now: float) -> tuple[Standing, Permit] | None:
+def _rival(call: CallState, first: TargetState, now: float) -> tuple[TargetState, Permit] | None:
     """Whom to ask as well, if anybody is ready and the budget allows it."""
     if call.hedging is None or not call.hedging.budget.spend():
         return None
@@ -72,15 +72,17 @@ def _rival(call: Call, first: Standing, now: float) -> tuple[Standing, Permit] |
 
 
 def _start(
-    call: Call, running: _Running, standing: Standing, permit: Permit, *, now: float
+    call: CallState, running: _Running, standing: TargetState, permit: Permit, *, now: float
 ) -> Generator[Effect, Any, _News | None]:
     clocked = begin(call, standing, permit, now)
     running[clocked.number] = standing, clocked
-    failure = yield Open(clocked.number, standing.target, clocked.until, aside=True)
+    failure = yield Open(clocked.number, standing.target, clocked.until, concurrent=True)
     return (clocked.number, failure) if failure else None
 
 
-def _decide(call: Call, running: _Running, first: Standing, news: _News | None) -> Generator[Effect, Any, _News]:
+def _decide(
+    call: CallState, running: _Running, first: TargetState, news: _News | None
+) -> Generator[Effect, Any, _News]:
     """The first answer; or, where there is none, the failure that is left to draw consequences from.
 
     While the other may still answer, a failure of either ends its own part alone; but what the first target refuses for

@@ -14,9 +14,9 @@ from typing import Any, Final, Literal, TypeAlias
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Retry, Target
 from unified_llm._policy import retry_after
-from unified_llm._policy.call_state import Call, Standing
+from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Sleep
-from unified_llm._policy.failure_rules import CREDENTIALS_HOLD, VERDICTS, Verdict
+from unified_llm._policy.failure_rules import CREDENTIALS_HOLD, FAILURE_RULES, FailureRule
 
 # A blip is over in a moment; throttling is not. botocore keeps the two apart for the same reason.
 _BLIP: Final = 0.25
@@ -59,7 +59,7 @@ _RETRIES_ALONE: Final = 2
 Upshot: TypeAlias = Literal["end", "on", "rest"]
 
 
-def draw_consequences(call: Call, standing: Standing, failure: Failure) -> Generator[Effect, Any, bool]:
+def draw_consequences(call: CallState, standing: TargetState, failure: Failure) -> Generator[Effect, Any, bool]:
     """Draw the consequences of a failure, and rest where that is one of them.
 
     Returns False when the failure ends the call, whatever targets remain.
@@ -72,9 +72,9 @@ def draw_consequences(call: Call, standing: Standing, failure: Failure) -> Gener
     return upshot != "end"
 
 
-def judge(call: Call, standing: Standing, failure: Failure, now: float) -> Upshot:
+def judge(call: CallState, standing: TargetState, failure: Failure, now: float) -> Upshot:
     """Draw the consequences of a failure: holds, and whether and when the same target is asked again."""
-    verdict, said, failover = VERDICTS[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
+    verdict, said, failover = FAILURE_RULES[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
     remember(call, standing.target, failure, said, now=now)
     _rule_out(call, standing.target, verdict)
     call.bound = None if failover else standing
@@ -89,7 +89,9 @@ def judge(call: Call, standing: Standing, failure: Failure, now: float) -> Upsho
     return "rest"
 
 
-def _resume(call: Call, standing: Standing, verdict: Verdict, said: retry_after.Hints, *, now: float) -> float | None:
+def _resume(
+    call: CallState, standing: TargetState, verdict: FailureRule, said: retry_after.Hints, *, now: float
+) -> float | None:
     """When to ask the same target again; None for not at all."""
     target = standing.target
     if not _may_retry(call, standing, verdict, said, now=now):
@@ -106,7 +108,9 @@ def _resume(call: Call, standing: Standing, verdict: Verdict, said: retry_after.
     return now + pause if call.health.may_retry(target, now + pause, free=verdict.free) else None
 
 
-def _may_retry(call: Call, standing: Standing, verdict: Verdict, said: retry_after.Hints, *, now: float) -> bool:
+def _may_retry(
+    call: CallState, standing: TargetState, verdict: FailureRule, said: retry_after.Hints, *, now: float
+) -> bool:
     retry = verdict.retry if said.should_retry is None else said.should_retry
     if not retry or standing.over or not call.room_for_retries():
         return False
@@ -118,9 +122,9 @@ def _may_retry(call: Call, standing: Standing, verdict: Verdict, said: retry_aft
     return standing.asked <= allowed
 
 
-def remember(call: Call, target: Target, failure: Failure, said: retry_after.Hints, *, now: float) -> None:
+def remember(call: CallState, target: Target, failure: Failure, said: retry_after.Hints, *, now: float) -> None:
     """Remember what a failure says to other calls."""
-    verdict = VERDICTS[failure.kind]
+    verdict = FAILURE_RULES[failure.kind]
     if verdict.hold == "credentials":
         call.health.hold(
             target.credentials_key, now + CREDENTIALS_HOLD, f"its key was refused ({failure.kind})", wait=False
@@ -134,7 +138,7 @@ def remember(call: Call, target: Target, failure: Failure, said: retry_after.Hin
         call.unlist(target)
 
 
-def heed(call: Call, target: Target, done: Done, now: float) -> None:
+def heed(call: CallState, target: Target, done: Done, now: float) -> None:
     """Remember that an answer used up a rate limit.
 
     That is advice: others are asked until the limit has recovered, but no call waits for it. Many providers tell when
@@ -144,7 +148,7 @@ def heed(call: Call, target: Target, done: Done, now: float) -> None:
         call.health.hold(target.limit_key, now + pause, "its rate limit is used up", wait=False)
 
 
-def _rule_out(call: Call, target: Target, verdict: Verdict) -> None:
+def _rule_out(call: CallState, target: Target, verdict: FailureRule) -> None:
     """Give up the targets of this call that would fail in the same way."""
     if verdict.hold == "credentials":
         _give_up(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused")
@@ -155,7 +159,7 @@ def _rule_out(call: Call, target: Target, verdict: Verdict) -> None:
         )
 
 
-def _give_up(call: Call, which: Callable[[Target], bool], reason: str) -> None:
+def _give_up(call: CallState, which: Callable[[Target], bool], reason: str) -> None:
     for other in call.standings:
         if not other.over and which(other.target):
             other.over = True
@@ -163,7 +167,7 @@ def _give_up(call: Call, which: Callable[[Target], bool], reason: str) -> None:
                 call.trace.skipped(other.target, reason)
 
 
-def rest(call: Call, until: float, now: float) -> Generator[Effect, Any, None]:
+def rest(call: CallState, until: float, now: float) -> Generator[Effect, Any, None]:
     """Sleep until an instant, and keep account of it."""
     call.waited += until - now
     yield Sleep(until)

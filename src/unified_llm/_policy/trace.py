@@ -37,7 +37,9 @@ class Trace:
         """A target was passed over."""
         self._add(Attempt(target.name, "skipped", reason=reason))
 
-    def ended(self, clocked: Clocked, outcome: Done | Failure | None, now: float, *, reason: str | None = None) -> None:
+    def ended(
+        self, clocked: RunningAttempt, outcome: Done | Failure | None, now: float, *, reason: str | None = None
+    ) -> None:
         """An attempt ended: answered, failed, or (None) was cancelled, perhaps for a reason."""
         failure = outcome if isinstance(outcome, Failure) else None
         if isinstance(outcome, Done):
@@ -66,7 +68,7 @@ class Trace:
 
 
 @dataclass(slots=True)
-class Clocked:
+class RunningAttempt:
     """An attempt under way.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, assert_never
 
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.target import Feature, Target
 from unified_llm.types.content import AudioPart, FilePart, ImagePart
 from unified_llm.types.messages import Message
@@ -41,7 +41,7 @@ _WORDS: Final[Mapping[Feature, str]] = {
 _EMULATED: Final = frozenset({"json_object", "json_schema"})
 
 
-def missing(ask: Ask, target: Target) -> str | None:
+def missing(ask: AnyRequest, target: Target) -> str | None:
     """What the target lacks for this request, in words; None when it lacks nothing."""
     for need in _needs(ask):
         if need not in target.features and not (need in _EMULATED and _may_emulate(target)):
@@ -50,10 +50,10 @@ def missing(ask: Ask, target: Target) -> str | None:
 
 
 def _may_emulate(target: Target) -> bool:
-    return target.wire != "foreign" and not target.last_resort
+    return target.format != "wrapped" and not target.last_resort
 
 
-def _needs(ask: Ask) -> Iterator[Feature]:
+def _needs(ask: AnyRequest) -> Iterator[Feature]:
     match ask:
         case LLMRequest():
             yield from _chat_needs(ask)

@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import CHAT
 from unified_llm._providers import error_codes
 from unified_llm._providers.local import SERVERS
 from unified_llm._providers.spec import (
-    CHOICE_BY_WORD,
     EMBEDDINGS,
     EVERYTHING,
-    EYES,
+    FLOAT_VECTORS,
     JSON,
-    PLAIN_VECTORS,
+    NO_NAMED_TOOL_CHOICE,
     RESPONSES,
     TOOLS,
-    Row,
-    having,
+    VISION,
+    ProviderSpec,
+    features,
 )
 
 # Models that reason between tool calls and refuse a history from which that reasoning is missing.
@@ -33,22 +34,22 @@ _MINIMAX_IGNORES: Final = frozenset(
 )
 
 ROWS: Final = (
-    Row(
+    ProviderSpec(
         "openai",
         "OpenAI",
         base_url="https://api.openai.com/v1",
         key_env=("OPENAI_API_KEY",),
         base_url_env=("OPENAI_BASE_URL",),
         apis=RESPONSES,
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("files", "n", "model_info"),
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("files", "n", "model_info"),
         api_features={
-            "responses": CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("files", "count_tokens", "model_info")
+            "responses": CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("files", "count_tokens", "model_info")
         },
-        quirks={"rename": {"max_tokens": "max_completion_tokens"}},
+        quirks=Quirks(rename={"max_tokens": "max_completion_tokens"}),
         hosts=("api.openai.com", "*.api.openai.com"),
         docs="https://platform.openai.com/docs/api-reference/chat",
     ),
-    Row(
+    ProviderSpec(
         "azure",
         "Azure OpenAI",
         version="/openai/v1",
@@ -56,32 +57,33 @@ ROWS: Final = (
         token_env=("AZURE_OPENAI_AD_TOKEN", "AZURE_AD_TOKEN"),
         version_env=("OPENAI_API_VERSION", "AZURE_API_VERSION"),
         base_url_env=("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE"),
-        wire="azure",
+        format="azure",
         apis={"chat": "azure", "responses": "azure_responses"},
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS,
-        quirks={"rename": {"max_tokens": "max_completion_tokens"}, "key_header": "api-key"},
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS,
+        quirks=Quirks(rename={"max_tokens": "max_completion_tokens"}, key_header="api-key"),
         hosts=("*.openai.azure.com", "*.services.ai.azure.com", "*.cognitiveservices.azure.com"),
+        otel_name="azure.ai.openai",
         docs="https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
         note="With an api_version by date the deployments API, without one the v1 API. The model is the name of the "
         "deployment; the model list is that of the resource, not of its deployments.",
     ),
-    Row(
+    ProviderSpec(
         "anthropic",
         "Anthropic",
         base_url="https://api.anthropic.com/v1",
         key_env=("ANTHROPIC_API_KEY",),
         base_url_env=("ANTHROPIC_BASE_URL",),
         token_env=("ANTHROPIC_AUTH_TOKEN",),
-        wire="anthropic",
-        features=CHAT | TOOLS | EYES | having("json_schema", "files", "model_info", "count_tokens"),
-        quirks={"key_header": "x-api-key", "closed_schemas": True},
+        format="anthropic",
+        features=CHAT | TOOLS | VISION | features("json_schema", "files", "model_info", "count_tokens"),
+        quirks=Quirks(key_header="x-api-key", closed_schemas=True),
         # The version of the API that still knows temperature, which models up to 4.6 take.
         headers={"anthropic-version": "2023-06-01"},
         docs="https://platform.claude.com/docs/en/api/messages",
         note="It has no seed, penalties or log probabilities, which are left out. Every request says how long the "
         "answer may be: max_tokens, or the most that the model can write.",
     ),
-    Row(
+    ProviderSpec(
         "gemini",
         "Google Gemini",
         # The aliases gemini-flash-latest and gemini-pro-latest exist in v1beta alone, says the SDK's README.
@@ -89,103 +91,111 @@ ROWS: Final = (
         version="/v1beta",
         key_env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
         base_url_env=("GOOGLE_GEMINI_BASE_URL",),
-        wire="gemini",
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("audio", "files", "n", "model_info", "count_tokens"),
-        quirks={"key_header": "x-goog-api-key", "drop": frozenset({"parallel_tool_calls"})},
+        format="gemini",
+        features=CHAT
+        | TOOLS
+        | JSON
+        | VISION
+        | EMBEDDINGS
+        | features("audio", "files", "n", "model_info", "count_tokens"),
+        quirks=Quirks(key_header="x-goog-api-key", drop=frozenset({"parallel_tool_calls"})),
         embeds_at_once=100,  # ai.google.dev/api/embeddings
+        otel_name="gcp.gemini",
+        langsmith_name="google_genai",
         docs="https://ai.google.dev/api",
         note="Video is a file part with a video's media type, or the URL of one on YouTube. Models before Gemini 3 "
         "refuse JSON output together with tools. At most 100 texts are embedded in a request.",
     ),
-    Row(
+    ProviderSpec(
         "cohere",
         "Cohere",
         base_url="https://api.cohere.com",
         version="",
         key_env=("CO_API_KEY", "COHERE_API_KEY"),
         base_url_env=("CO_API_URL",),
-        wire="cohere",
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("model_info", "rerank"),
-        quirks={"drop": frozenset({"parallel_tool_calls", "top_logprobs"})},
+        format="cohere",
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("model_info", "rerank"),
+        quirks=Quirks(drop=frozenset({"parallel_tool_calls", "top_logprobs"})),
         hosts=("api.cohere.com", "api.cohere.ai"),
         embeds_at_once=96,  # docs.cohere.com/reference/embed
         docs="https://docs.cohere.com/reference/chat",
         note="Reasoning is on or off (reasoning_effort none); its budget, and documents to cite, go into extra_body. A "
         "JSON schema cannot be combined with tools or documents; one request embeds at most 96 texts.",
     ),
-    Row(
+    ProviderSpec(
         "huggingface",
         "Hugging Face",
         base_url="https://router.huggingface.co/v1",
         key_env=("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_API_KEY"),
-        wire="huggingface",
+        format="huggingface",
         apis={"chat": "huggingface", "responses": "openai_responses"},
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS,
-        api_features={"responses": CHAT | TOOLS | JSON | EYES},
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS,
+        api_features={"responses": CHAT | TOOLS | JSON | VISION},
         literal_models=True,
         docs="https://huggingface.co/docs/inference-providers",
         note="Models are org/name, or org/name:provider to choose who runs it.",
     ),
-    Row(
+    ProviderSpec(
         "ollama",
         "Ollama",
         base_url="http://127.0.0.1:11434/v1",
         key_env=("OLLAMA_API_KEY",),
         base_url_env=("OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"),
         key_required=False,
-        wire="ollama",
+        format="ollama",
         apis={"chat": "openai_chat"},
-        features=CHAT | JSON | EMBEDDINGS | having("tools", "images", "model_info", "as_text"),
-        api_features={"chat": CHAT | JSON | EMBEDDINGS | having("tools", "images")},
-        quirks={"drop": frozenset({"parallel_tool_calls"})},
+        features=CHAT | JSON | EMBEDDINGS | features("tools", "images", "model_info", "as_text"),
+        api_features={"chat": CHAT | JSON | EMBEDDINGS | features("tools", "images")},
+        quirks=Quirks(drop=frozenset({"parallel_tool_calls"})),
         hosts=("127.0.0.1", "localhost", "ollama.com"),
         local=True,
+        advice={"model_not_found": "get it with: ollama pull {model}"},
         docs="https://docs.ollama.com/api",
         note='Its own API, at the address of the OpenAI-compatible one (api="chat"). No tool_choice; images as data '
         'only. Window and residence: extra_body={"options": {"num_ctx": 8192}, "keep_alive": "1h"}.',
     ),
-    Row(
+    ProviderSpec(
         "mlx",
         "MLX, in this process",
         key_required=False,
-        wire="mlx",
+        format="mlx",
         features=CHAT,
         local=True,
         docs="https://github.com/ml-explore/mlx-lm",
         note="No server and no network; mlx/demo is a small demo model that comes with the package.",
     ),
-    Row(
+    ProviderSpec(
         "openrouter",
         "OpenRouter",
         base_url="https://openrouter.ai/api/v1",
         version="/api/v1",
         key_env=("OPENROUTER_API_KEY", "OR_API_KEY"),
         apis=RESPONSES,
-        features=EVERYTHING | having("as_text", "model_info"),
-        quirks={
-            "filter_status": 403,
-            "models_whole": True,
-            "reasoning_details": True,
-            "efforts": {"max": "xhigh"},
-        },
+        features=EVERYTHING | features("as_text", "model_info"),
+        quirks=Quirks(
+            filter_status=403,
+            models_whole=True,
+            reasoning_details=True,
+            efforts={"max": "xhigh"},
+        ),
         headers={"X-OpenRouter-Title": "unified-llm"},
         literal_models=True,
         docs="https://openrouter.ai/docs/api-reference/overview",
         note="To name your application there, set HTTP-Referer and X-OpenRouter-Title in default_headers.",
     ),
-    Row(
+    ProviderSpec(
         "together",
         "Together AI",
         base_url="https://api.together.ai/v1",
         key_env=("TOGETHER_API_KEY",),
         base_url_env=("TOGETHER_BASE_URL",),
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("n", "as_text", "model_info"),
-        quirks={"context_status": 403, "drop": PLAIN_VECTORS, "models_whole": True, "logprobs_count": True},
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("n", "as_text", "model_info"),
+        quirks=Quirks(context_status=403, drop=FLOAT_VECTORS, models_whole=True, logprobs_count=True),
         hosts=("api.together.ai", "api.together.xyz"),
         literal_models=True,
         docs="https://docs.together.ai/docs/error-codes",
     ),
-    Row(
+    ProviderSpec(
         "groq",
         "Groq",
         base_url="https://api.groq.com/openai/v1",
@@ -193,153 +203,156 @@ ROWS: Final = (
         key_env=("GROQ_API_KEY",),
         base_url_env=("GROQ_BASE_URL",),
         apis=RESPONSES,
-        features=CHAT | TOOLS | JSON | EYES | having("model_info"),
-        quirks={"drop": frozenset({"logprobs", "top_logprobs", "messages.name"}), "codes": error_codes.GROQ},
+        features=CHAT | TOOLS | JSON | VISION | features("model_info"),
+        quirks=Quirks(drop=frozenset({"logprobs", "top_logprobs", "messages.name"}), codes=error_codes.GROQ),
         literal_models=True,
         docs="https://console.groq.com/docs/openai",
     ),
-    Row(
+    ProviderSpec(
         "mistral",
         "Mistral",
         base_url="https://api.mistral.ai/v1",
         key_env=("MISTRAL_API_KEY",),
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("n", "model_info"),
-        quirks={
-            "rename": {"seed": "random_seed"},
-            "drop": PLAIN_VECTORS | {"messages.name"},
-            "tool_id_length": 9,  # github.com/langchain-ai/langchain/pull/24668
-            "usage_always": True,
-            "turns": "closed",
-        },
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("n", "model_info"),
+        quirks=Quirks(
+            rename={"seed": "random_seed"},
+            drop=FLOAT_VECTORS | {"messages.name"},
+            tool_id_length=9,  # github.com/langchain-ai/langchain/pull/24668
+            usage_always=True,
+            turns="closed",
+        ),
         hosts=("api.mistral.ai", "*.mistral.ai"),
+        otel_name="mistral_ai",
         docs="https://docs.mistral.ai/api/",
     ),
-    Row(
+    ProviderSpec(
         "perplexity",
         "Perplexity",
         base_url="https://api.perplexity.ai",
         version="",
         key_env=("PERPLEXITY_API_KEY", "PPLX_API_KEY", "PERPLEXITYAI_API_KEY"),
-        features=EYES | having("streaming", "json_schema"),
-        quirks={
-            "drop": frozenset({"seed", "logprobs", "top_logprobs", "messages.name"}),
-            "models_path": "",
-            "usage_always": True,
-            "turns": "alternating",
-        },
+        features=VISION | features("streaming", "json_schema"),
+        quirks=Quirks(
+            drop=frozenset({"seed", "logprobs", "top_logprobs", "messages.name"}),
+            models_path="",
+            usage_always=True,
+            turns="alternating",
+        ),
         docs="https://docs.perplexity.ai/api-reference/chat-completions-post",
         note="Answers from the web: no tools, no model list.",
     ),
-    Row(
+    ProviderSpec(
         "deepseek",
         "DeepSeek",
         base_url="https://api.deepseek.com",
         version="",
         key_env=("DEEPSEEK_API_KEY",),
-        features=CHAT | TOOLS | having("json_object", "as_text", "model_info"),
-        quirks={
-            "rename": _REASONING_BACK,  # github.com/anomalyco/opencode/issues/24722
-            "reasoning_filler": " ",
-            "thinking": "level",
-            "models_whole": True,
-            "text_path": "/beta/completions",
-        },
+        features=CHAT | TOOLS | features("json_object", "as_text", "model_info"),
+        quirks=Quirks(
+            rename=_REASONING_BACK,  # github.com/anomalyco/opencode/issues/24722
+            reasoning_filler=" ",
+            thinking="level",
+            models_whole=True,
+            text_path="/beta/completions",
+        ),
         docs="https://api-docs.deepseek.com/guides/thinking_mode",
         note="Reasoning goes back in turns with tool calls, as it requires.",
     ),
-    Row(
+    ProviderSpec(
         "fireworks",
         "Fireworks AI",
         base_url="https://api.fireworks.ai/inference/v1",
         version="/inference/v1",
         key_env=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
         base_url_env=("FIREWORKS_BASE_URL",),
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("n", "as_text", "model_info"),
-        quirks={"drop": PLAIN_VECTORS, "models_whole": True, "codes": error_codes.FIREWORKS},
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("n", "as_text", "model_info"),
+        quirks=Quirks(drop=FLOAT_VECTORS, models_whole=True, codes=error_codes.FIREWORKS),
         docs="https://docs.fireworks.ai/tools-sdks/openai-compatibility",
     ),
-    Row(
+    ProviderSpec(
         "xai",
         "xAI",
         base_url="https://api.x.ai/v1",
         key_env=("XAI_API_KEY",),
         apis=RESPONSES,
-        features=CHAT | TOOLS | JSON | EYES | having("n", "model_info"),
-        quirks={"reasoning_apart": True},
+        features=CHAT | TOOLS | JSON | VISION | features("n", "model_info"),
+        quirks=Quirks(reasoning_apart=True),
+        otel_name="x_ai",
         docs="https://docs.x.ai/docs/api-reference",
     ),
-    Row(
+    ProviderSpec(
         "cerebras",
         "Cerebras",
         base_url="https://api.cerebras.ai/v1",
         key_env=("CEREBRAS_API_KEY",),
-        features=CHAT | TOOLS | JSON | having("as_text", "model_info"),
-        quirks={"drop": CHOICE_BY_WORD | {"frequency_penalty", "presence_penalty"}},
+        features=CHAT | TOOLS | JSON | features("as_text", "model_info"),
+        quirks=Quirks(drop=NO_NAMED_TOOL_CHOICE | {"frequency_penalty", "presence_penalty"}),
         docs="https://inference-docs.cerebras.ai/resources/openai",
     ),
-    Row(
+    ProviderSpec(
         "nvidia",
         "NVIDIA NIM",
         base_url="https://integrate.api.nvidia.com/v1",
         key_env=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"),
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("model_info"),
-        quirks={"models_whole": True, "codes": error_codes.NVIDIA},
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("model_info"),
+        quirks=Quirks(models_whole=True, codes=error_codes.NVIDIA),
         literal_models=True,
         docs="https://docs.api.nvidia.com/nim/reference/llm-apis",
     ),
-    Row(
+    ProviderSpec(
         "moonshot",
         "Moonshot AI (Kimi)",
         base_url="https://api.moonshot.ai/v1",
         key_env=("MOONSHOT_API_KEY", "KIMI_API_KEY"),
-        features=CHAT | having("tools", "json_object", "n", "model_info"),
-        quirks={
-            "rename": {**_REASONING_BACK, "max_tokens": "max_completion_tokens"},
-            "reasoning_filler": " ",
-            "models_whole": True,
-            "codes": error_codes.MOONSHOT,
-        },
+        features=CHAT | features("tools", "json_object", "n", "model_info"),
+        quirks=Quirks(
+            rename={**_REASONING_BACK, "max_tokens": "max_completion_tokens"},
+            reasoning_filler=" ",
+            models_whole=True,
+            codes=error_codes.MOONSHOT,
+        ),
         hosts=("api.moonshot.ai", "api.moonshot.cn"),
+        otel_name="moonshot_ai",
         docs="https://platform.kimi.ai/docs/api/chat",
         note="Reasoning goes back in turns with tool calls, as it requires.",
     ),
-    Row(
+    ProviderSpec(
         "zai",
         "Z.ai (GLM)",
         base_url="https://api.z.ai/api/paas/v4",
         version="/api/paas/v4",
         key_env=("ZAI_API_KEY",),
-        features=CHAT | having("tools", "json_object", "model_info"),
-        quirks={"rename": _REASONING_BACK, "thinking": "switch", "models_whole": True, "codes": error_codes.ZAI},
+        features=CHAT | features("tools", "json_object", "model_info"),
+        quirks=Quirks(rename=_REASONING_BACK, thinking="switch", models_whole=True, codes=error_codes.ZAI),
         docs="https://docs.z.ai/api-reference/llm/chat-completion",
     ),
-    Row(
+    ProviderSpec(
         "minimax",
         "MiniMax",
         base_url="https://api.minimax.io/v1",
         key_env=("MINIMAX_API_KEY",),
-        features=CHAT | having("tools", "model_info"),
-        quirks={
-            "rename": {"max_tokens": "max_completion_tokens"},
-            "drop": _MINIMAX_IGNORES,
-            "usage_always": True,
-            "send": {"reasoning_split": True},
-            "reasoning_details": True,
-            "models_whole": True,
-            "codes": error_codes.MINIMAX,
-        },
+        features=CHAT | features("tools", "model_info"),
+        quirks=Quirks(
+            rename={"max_tokens": "max_completion_tokens"},
+            drop=_MINIMAX_IGNORES,
+            usage_always=True,
+            send={"reasoning_split": True},
+            reasoning_details=True,
+            models_whole=True,
+            codes=error_codes.MINIMAX,
+        ),
         hosts=("api.minimax.io", "api.minimaxi.com"),
         docs="https://platform.minimax.io/docs/api-reference/text-openai-api",
         note="Reasoning goes back in later turns, as it requires; the temperature is above 0 and at most 1.",
     ),
-    Row(
+    ProviderSpec(
         "sambanova",
         "SambaNova",
         base_url="https://api.sambanova.ai/v1",
         key_env=("SAMBANOVA_API_KEY",),
         base_url_env=("SAMBA_NOVA_BASE_URL",),
-        features=CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("as_text", "model_info"),
-        quirks={"drop": PLAIN_VECTORS},
+        features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("as_text", "model_info"),
+        quirks=Quirks(drop=FLOAT_VECTORS),
         docs="https://docs.sambanova.ai/docs/en/features/openai-compatibility",
     ),
     *SERVERS,

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from unified_llm._core.target import Feature
-from unified_llm._providers.spec import EYES, JSON, TOOLS, having
+from unified_llm._providers.spec import JSON, TOOLS, VISION, features
 
 # What OpenAI's reasoning models answer with 400, unsupported_parameter (platform.openai.com/docs/guides/reasoning).
 _SAMPLING: Final = frozenset(
@@ -23,12 +23,12 @@ _EFFORT: Final = frozenset({"reasoning_effort"})
 _PENALTIES: Final = frozenset({"frequency_penalty", "presence_penalty"})
 _XAI: Final = _PENALTIES | {"stop"}
 _FIXED: Final = _PENALTIES | {"temperature", "top_p"}
-_NOTHING_BUT_TEXT: Final[frozenset[Feature]] = EYES | having("files")
-_NOTHING_BUT_VECTORS: Final[frozenset[Feature]] = TOOLS | JSON | EYES | having("audio", "files", "n", "streaming")
+_NOTHING_BUT_TEXT: Final[frozenset[Feature]] = VISION | features("files")
+_NOTHING_BUT_VECTORS: Final[frozenset[Feature]] = TOOLS | JSON | VISION | features("audio", "files", "n", "streaming")
 
 _BOTH: Final = frozenset({"temperature", "top_p"})
 _ONE_SAMPLER: Final = frozenset({"top_p.with_temperature"})
-_NO_SCHEMA: Final[frozenset[Feature]] = having("json_schema")
+_NO_SCHEMA: Final[frozenset[Feature]] = features("json_schema")
 
 _OPENAI: Final = ("openai", "azure")
 _CLAUDE: Final = ("anthropic",)
@@ -72,12 +72,12 @@ class Model:
 MODELS: Final = (
     # platform.openai.com/docs/models: the window of gpt-5 is 400,000, of which a prompt can have 272,000.
     Model(_OPENAI, "gpt-4.1*", 1_047_576, drop=_EFFORT),
-    Model(_OPENAI, "gpt-4o*audio*", 128_000, lacks=_NOTHING_BUT_TEXT | JSON, gains=having("audio"), drop=_EFFORT),
-    Model(_OPENAI, "gpt-audio*", 128_000, lacks=_NOTHING_BUT_TEXT | JSON, gains=having("audio"), drop=_EFFORT),
-    Model(_OPENAI, "gpt-4o-2024-05-13", 128_000, lacks=having("json_schema"), drop=_EFFORT),
+    Model(_OPENAI, "gpt-4o*audio*", 128_000, lacks=_NOTHING_BUT_TEXT | JSON, gains=features("audio"), drop=_EFFORT),
+    Model(_OPENAI, "gpt-audio*", 128_000, lacks=_NOTHING_BUT_TEXT | JSON, gains=features("audio"), drop=_EFFORT),
+    Model(_OPENAI, "gpt-4o-2024-05-13", 128_000, lacks=features("json_schema"), drop=_EFFORT),
     Model(_OPENAI, "gpt-4o*", 128_000, drop=_EFFORT),
-    Model(_OPENAI, "gpt-4-turbo*", 128_000, lacks=having("json_schema", "files"), drop=_EFFORT),
-    Model(_OPENAI, "gpt-4-*-preview", 128_000, lacks=_NOTHING_BUT_TEXT | having("json_schema"), drop=_EFFORT),
+    Model(_OPENAI, "gpt-4-turbo*", 128_000, lacks=features("json_schema", "files"), drop=_EFFORT),
+    Model(_OPENAI, "gpt-4-*-preview", 128_000, lacks=_NOTHING_BUT_TEXT | features("json_schema"), drop=_EFFORT),
     Model(_OPENAI, "gpt-4", 8_192, lacks=_NOTHING_BUT_TEXT | JSON, drop=_EFFORT),
     Model(_OPENAI, "gpt-4-0613", 8_192, lacks=_NOTHING_BUT_TEXT | JSON, drop=_EFFORT),
     Model(
@@ -85,10 +85,10 @@ MODELS: Final = (
         "gpt-3.5-turbo-instruct*",
         4_096,
         lacks=_NOTHING_BUT_TEXT | TOOLS | JSON,
-        gains=having("as_text"),
+        gains=features("as_text"),
         drop=_EFFORT,
     ),
-    Model(_OPENAI, "gpt-3.5*", 16_385, lacks=_NOTHING_BUT_TEXT | having("json_schema"), drop=_EFFORT),
+    Model(_OPENAI, "gpt-3.5*", 16_385, lacks=_NOTHING_BUT_TEXT | features("json_schema"), drop=_EFFORT),
     # These speak the Responses format alone (openai.types.shared.responses_model).
     Model(_OPENAI, "o[13]-pro*", 200_000, drop=_SAMPLING, reasoning=True, api="responses"),
     Model(_OPENAI, "o[34]*-deep-research*", 200_000, drop=_SAMPLING, reasoning=True, api="responses"),
@@ -116,12 +116,12 @@ MODELS: Final = (
     Model(_OPENAI, "gpt-5.6*", 922_000, drop_reasoning=_GPT_5_SAMPLING, reasoning=True, unasked=True),
     Model(_OPENAI, "gpt-6*", 922_000, drop_reasoning=_GPT_5_SAMPLING, reasoning=True, unasked=True),
     # The completion models that are left; they have no chat.
-    Model(_OPENAI, "davinci-002", 16_384, lacks=_NOTHING_BUT_TEXT | TOOLS | JSON, gains=having("as_text")),
-    Model(_OPENAI, "babbage-002", 16_384, lacks=_NOTHING_BUT_TEXT | TOOLS | JSON, gains=having("as_text")),
+    Model(_OPENAI, "davinci-002", 16_384, lacks=_NOTHING_BUT_TEXT | TOOLS | JSON, gains=features("as_text")),
+    Model(_OPENAI, "babbage-002", 16_384, lacks=_NOTHING_BUT_TEXT | TOOLS | JSON, gains=features("as_text")),
     # platform.claude.com/docs/en/about-claude/models; from 4.7 on no sampling can be chosen
     Model(_CLAUDE, "claude-3-7*", 200_000, lacks=_NO_SCHEMA, thinks="budget", output=64_000),
     Model(_CLAUDE, "claude-3-5*", 200_000, lacks=_NO_SCHEMA, drop=_EFFORT, output=8_192),
-    Model(_CLAUDE, "claude-3*", 200_000, lacks=_NO_SCHEMA | having("files"), drop=_EFFORT, output=4_096),
+    Model(_CLAUDE, "claude-3*", 200_000, lacks=_NO_SCHEMA | features("files"), drop=_EFFORT, output=4_096),
     Model(_CLAUDE, "claude-opus-4-1*", 200_000, drop=_ONE_SAMPLER, thinks="budget", output=32_000),
     Model(_CLAUDE, "claude-*-4-5*", 200_000, drop=_ONE_SAMPLER, thinks="budget", output=64_000),
     Model(_CLAUDE, "claude-*-4-6*", 1_000_000, drop=_ONE_SAMPLER, reasoning=True, thinks="asked", output=128_000),
@@ -137,7 +137,7 @@ MODELS: Final = (
     # ai.google.dev/gemini-api/docs/models
     Model(("gemini",), "gemini-embedding-001", 2_048, lacks=_NOTHING_BUT_VECTORS),
     Model(("gemini",), "gemini-embedding-2*", 8_192, lacks=_NOTHING_BUT_VECTORS),
-    Model(("gemini",), "gemini-2.0*", 1_048_576, output=8_192, lacks=having("image_urls"), drop=_EFFORT),
+    Model(("gemini",), "gemini-2.0*", 1_048_576, output=8_192, lacks=features("image_urls"), drop=_EFFORT),
     Model(("gemini",), "gemini-2.5-pro*", 1_048_576, output=65_536, reasoning=True),
     Model(("gemini",), "gemini-2.5-flash*", 1_048_576, output=65_536),
     # docs.cloud.google.com/gemini-enterprise-agent-platform/models/gemini/3-5-flash-lite: penalties are an error.
@@ -149,22 +149,22 @@ MODELS: Final = (
     Model(("gemini",), "gemini-*-latest", 1_048_576, output=65_536, drop=_PENALTIES, reasoning=True),
     # docs.mistral.ai/getting-started/models
     Model(("mistral",), "magistral*", 262_144, reasoning=True),
-    Model(("mistral",), "codestral*", 128_000, lacks=EYES),
-    Model(("mistral",), "devstral*", 256_000, lacks=EYES),
+    Model(("mistral",), "codestral*", 128_000, lacks=VISION),
+    Model(("mistral",), "devstral*", 256_000, lacks=VISION),
     Model(("mistral",), "ministral-3b*", 131_072),
     Model(("mistral",), "mistral-large-2512", 262_144),
     Model(("mistral",), "mistral-medium*", 262_144),
-    Model(("mistral",), "open-mistral-nemo*", 128_000, lacks=EYES),
+    Model(("mistral",), "open-mistral-nemo*", 128_000, lacks=VISION),
     # api-docs.deepseek.com; github.com/deepseek-ai/DeepSeek-V3/issues/1376: tool_choice is refused while thinking
-    Model(("deepseek",), "deepseek-v4*", 1_000_000, lacks=having("tool_choice"), reasoning=True),
-    Model(("deepseek",), "deepseek-reasoner", 131_072, lacks=having("tool_choice"), reasoning=True),
+    Model(("deepseek",), "deepseek-v4*", 1_000_000, lacks=features("tool_choice"), reasoning=True),
+    Model(("deepseek",), "deepseek-reasoner", 131_072, lacks=features("tool_choice"), reasoning=True),
     Model(("deepseek",), "deepseek-chat", 131_072),
     # docs.x.ai/docs/guides/reasoning: reasoning models refuse both penalties and stop; grok-4 has no effort to choose
     Model(("xai",), "grok-*non-reasoning*"),
     Model(("xai",), "grok-4.[567]*", 500_000, drop=_XAI, reasoning=True),
     Model(("xai",), "grok-4.[23]*", 1_000_000, drop=_XAI, reasoning=True),
     Model(("xai",), "grok-4*", drop=_XAI | _EFFORT, reasoning=True),
-    Model(("xai",), "grok-3-mini*", lacks=EYES, drop=_XAI, reasoning=True),
+    Model(("xai",), "grok-3-mini*", lacks=VISION, drop=_XAI, reasoning=True),
     Model(("xai",), "grok-code*", 256_000, drop=_XAI | _EFFORT, reasoning=True),
     # docs.perplexity.ai/getting-started/models
     Model(("perplexity",), "sonar-pro", 200_000),
@@ -175,25 +175,25 @@ MODELS: Final = (
     Model(("moonshot",), "moonshot-v1-128k*", 131_072),
     Model(("moonshot",), "moonshot-v1-32k*", 32_768),
     Model(("moonshot",), "moonshot-v1-8k*", 8_192),
-    Model(("moonshot",), "kimi-k2.[567]*", 262_144, gains=EYES, drop=_FIXED, reasoning=True),
-    Model(("moonshot",), "kimi-k3*", 1_048_576, gains=EYES | having("tool_choice"), drop=_FIXED, reasoning=True),
+    Model(("moonshot",), "kimi-k2.[567]*", 262_144, gains=VISION, drop=_FIXED, reasoning=True),
+    Model(("moonshot",), "kimi-k3*", 1_048_576, gains=VISION | features("tool_choice"), drop=_FIXED, reasoning=True),
     Model(("moonshot",), "kimi-*", drop=_FIXED),
     # platform.minimax.io/docs/api-reference/text-openai-api
     Model(("minimax",), "minimax-m2*", 204_800, reasoning=True),
     Model(("minimax",), "minimax-m*", reasoning=True),
     # docs.z.ai/guides/llm
-    Model(("zai",), "glm-4.5v*", 128_000, gains=EYES),
+    Model(("zai",), "glm-4.5v*", 128_000, gains=VISION),
     Model(("zai",), "glm-4.5*", 128_000),
-    Model(("zai",), "glm-5v*", 200_000, gains=EYES),
+    Model(("zai",), "glm-5v*", 200_000, gains=VISION),
     Model(("zai",), "glm-4.[67]*", 200_000, reasoning=True),
     # docs.cohere.com/docs/models
     Model(("cohere",), "command-a-plus*", 128_000, reasoning=True, output=64_000),
     Model(("cohere",), "command-a-vision*", 128_000, lacks=TOOLS, drop=_EFFORT, output=8_000),
-    Model(("cohere",), "command-a-reasoning*", 256_000, lacks=EYES, reasoning=True, output=32_000),
-    Model(("cohere",), "command-a-translate*", 8_000, lacks=EYES, drop=_EFFORT, output=8_000),
-    Model(("cohere",), "command-a*", 256_000, lacks=EYES, drop=_EFFORT, output=8_000),
-    Model(("cohere",), "command-r7b*", 128_000, lacks=EYES, drop=_EFFORT, output=4_000),
-    Model(("cohere",), "command-r*", 128_000, lacks=EYES | having("tool_choice"), drop=_EFFORT, output=4_000),
+    Model(("cohere",), "command-a-reasoning*", 256_000, lacks=VISION, reasoning=True, output=32_000),
+    Model(("cohere",), "command-a-translate*", 8_000, lacks=VISION, drop=_EFFORT, output=8_000),
+    Model(("cohere",), "command-a*", 256_000, lacks=VISION, drop=_EFFORT, output=8_000),
+    Model(("cohere",), "command-r7b*", 128_000, lacks=VISION, drop=_EFFORT, output=4_000),
+    Model(("cohere",), "command-r*", 128_000, lacks=VISION | features("tool_choice"), drop=_EFFORT, output=4_000),
     # ollama.com/search: no model of these families thinks, and the server refuses those that are told to.
     Model(("ollama",), "llama[234]*", drop=_EFFORT),
     Model(("ollama",), "codellama*", drop=_EFFORT),
@@ -203,7 +203,7 @@ MODELS: Final = (
     Model(("ollama",), "qwen2*", drop=_EFFORT),
     Model(("ollama",), "phi3*", drop=_EFFORT),
     # Models that many places run.
-    Model(_ANY, "gpt-oss*", 131_072, lacks=EYES, reasoning=True),
+    Model(_ANY, "gpt-oss*", 131_072, lacks=VISION, reasoning=True),
     Model(_ANY, "*deepseek-r1*", reasoning=True),
     Model(_ANY, "*qwq*", reasoning=True),
     Model(_ANY, "*-thinking*", reasoning=True),

@@ -1,27 +1,25 @@
-"""Looking things up in the provider table: rows by name, model strings, what a model can do, codecs."""
+"""Look-ups in the provider table: rows by name, model strings, and what a model can do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from importlib import import_module
 from types import MappingProxyType
 from typing import Final
 
 from unified_llm._core.api_key import quoted
-from unified_llm._core.codec import Codec
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Feature
 from unified_llm._providers import models
 from unified_llm._providers.hosted import ROWS
-from unified_llm._providers.spec import Row
+from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
 __all__ = [
-    "ALIASES", "ROWS", "WIRES", "Facts", "Provider", "Row", "codec_for", "facts", "forget", "named", "nearest",
-    "register", "registered", "row", "unknown_model",
+    "ALIASES", "ROWS", "ModelProfile", "Provider", "ProviderSpec", "find", "model_profile", "parse_model_string",
+    "register", "registered", "row", "suggest", "unknown_model", "unregister",
 ]  # fmt: skip
 
 
@@ -58,23 +56,18 @@ class Provider(StrEnum):
 
 
 ALIASES: Final[Mapping[str, str]] = MappingProxyType({"hf": "huggingface"})
-# Each is a module or folder beside this one, with its codec in CODEC.
-WIRES: Final = (
-    "anthropic", "openai_chat", "openai_responses", "azure", "azure_responses", "huggingface",
-    "gemini", "ollama", "cohere",
-)  # fmt: skip
 # What a format cannot carry, whatever a provider can do in another.
 _NOT_IN_RESPONSES: Final[frozenset[Feature]] = frozenset({"audio", "n", "as_text"})
 _BEYOND: Final[Mapping[str, frozenset[Feature]]] = MappingProxyType({
     "openai_responses": _NOT_IN_RESPONSES,
     "azure_responses": _NOT_IN_RESPONSES,
 })  # fmt: skip
-_ROWS: Final[Mapping[str, Row]] = MappingProxyType({each.name: each for each in ROWS})
-_ADDED: Final[dict[str, Row]] = {}  # at run time; each change is one assignment, so readers need no lock
+_ROWS: Final[Mapping[str, ProviderSpec]] = MappingProxyType({each.name: each for each in ROWS})
+_ADDED: Final[dict[str, ProviderSpec]] = {}  # at run time; each change is one assignment, so readers need no lock
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ModelProfile:
     """What is known of one model at one provider.
 
     Attributes:
@@ -83,7 +76,7 @@ class Facts:
         context_window: Tokens that a prompt can have, or None where that is not known.
         reasoning: It may think for minutes before the first token.
         max_output: The most tokens of an answer, or None where that is not known.
-        wire: The format to ask it in.
+        format: The wire format of requests to it.
     """
 
     features: frozenset[Feature]
@@ -91,29 +84,30 @@ class Facts:
     context_window: int | None = None
     reasoning: bool = False
     max_output: int | None = None
-    wire: str = "openai_chat"
+    format: str = "openai_chat"
 
 
-def row(name: str) -> Row:
+def row(name: str) -> ProviderSpec:
     """The row of a provider, by name or alias, in any case.
 
     Raises:
         ConfigurationError: There is none; the message suggests the nearest name.
     """
-    found = _find(name)
-    if found is None:
-        near = nearest(name)
+    spec = find(name)
+    if spec is None:
+        near = suggest(name)
         hint = f"did you mean {near!r}?" if near else f"known are {', '.join((*_ROWS, *_ADDED))}."
         raise ConfigurationError(f"{quoted(name)} is no known provider: {hint}")
-    return found
+    return spec
 
 
-def _find(name: str) -> Row | None:
+def find(name: str) -> ProviderSpec | None:
+    """Return the row of a provider by name or alias, in any case; None if there is none."""
     lowered = name.lower()
     return _ROWS.get(ALIASES.get(lowered, lowered)) or _ADDED.get(lowered)
 
 
-def register(added: Row) -> Row | None:
+def register(added: ProviderSpec) -> ProviderSpec | None:
     """Add a row for the rest of the process; returns the one that had the name before, if any.
 
     Raises:
@@ -126,23 +120,23 @@ def register(added: Row) -> Row | None:
     return before
 
 
-def registered() -> tuple[Row, ...]:
+def registered() -> tuple[ProviderSpec, ...]:
     """The rows that were added."""
     return tuple(_ADDED.values())
 
 
-def forget(name: str) -> None:
+def unregister(name: str) -> None:
     """Take a row that was added out again."""
     _ADDED.pop(name, None)
 
 
-def nearest(text: str) -> str | None:
+def suggest(text: str) -> str | None:
     """The known provider whose name is most like this text, if any is like it."""
     close = get_close_matches(text.lower(), [*_ROWS, *_ADDED, *ALIASES], n=1, cutoff=0.6)
     return ALIASES.get(close[0], close[0]) if close else None
 
 
-def named(model: str, separators: str = "/:") -> tuple[str, str] | None:
+def parse_model_string(model: str, separators: str = "/:") -> tuple[str, str] | None:
     """Provider and model of a model string; None if the text before the first separator is no known provider.
 
     Raises:
@@ -152,7 +146,7 @@ def named(model: str, separators: str = "/:") -> tuple[str, str] | None:
     if not positions:
         return None
     first = min(positions)
-    found = _find(model[:first])
+    found = find(model[:first])
     if found is None:
         return None
     if not model[first + 1 :].strip():
@@ -167,13 +161,13 @@ def unknown_model(model: str) -> str:
     if maker and "/" not in model and ":" not in model:
         return f"{said}: did you mean {maker}/{model}?"
     start = min(position for position in (model.find("/"), model.find(":"), len(model)) if position >= 0)
-    near = nearest(model[:start]) if start < len(model) else None
+    near = suggest(model[:start]) if start < len(model) else None
     if near:
         return f"{said}: did you mean {quoted(near + model[start:])}?"
     return f'{said}: write "provider/model", such as "openai/gpt-5-mini", or pass provider=.'
 
 
-def facts(where: Row, model: str, api: str | None = None) -> Facts:
+def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> ModelProfile:
     """What is known of a model at a provider: the row, refined by what ``models`` says of such a name.
 
     Args:
@@ -190,28 +184,14 @@ def facts(where: Row, model: str, api: str | None = None) -> Facts:
     known = models.find(where.name, model)
     if api is None and known is not None and known.api in where.apis:
         api = known.api
-    wire = where.wire if api is None else where.apis[api]
-    row_features = where.api_features.get(api or "", where.features) - _BEYOND.get(wire, frozenset())
+    wire_format = where.format if api is None else where.apis[api]
+    row_features = where.api_features.get(api or "", where.features) - _BEYOND.get(wire_format, frozenset())
     if known is None:
-        return Facts(row_features, where.quirks, wire=wire)
-    quirks = where.quirks.copy()
-    quirks["drop"] = quirks.get("drop", frozenset[str]()) | known.drop
+        return ModelProfile(row_features, where.quirks, format=wire_format)
+    quirks = replace(where.quirks, drop=where.quirks.drop | known.drop)
     if known.drop_reasoning:
-        quirks["drop_reasoning"] = known.drop_reasoning
-        quirks["reasons_unasked"] = known.unasked
+        quirks = replace(quirks, drop_reasoning=known.drop_reasoning, reasons_unasked=known.unasked)
     if known.thinks:
-        quirks["thinks"] = known.thinks
-    features = (row_features - known.lacks) | (known.gains - _BEYOND.get(wire, frozenset()))
-    return Facts(features, quirks, known.window, known.reasoning, known.output, wire)
-
-
-def codec_for(wire: str) -> Codec:
-    """The codec of that name, imported when it is first needed.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    if wire not in WIRES:
-        raise ConfigurationError(f"There is no codec {quoted(wire)}.")
-    codec: Codec = import_module(f"unified_llm._formats.{wire}").CODEC
-    return codec
+        quirks = replace(quirks, thinks=known.thinks)
+    features = (row_features - known.lacks) | (known.gains - _BEYOND.get(wire_format, frozenset()))
+    return ModelProfile(features, quirks, known.window, known.reasoning, known.output, wire_format)

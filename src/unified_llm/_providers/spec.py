@@ -7,34 +7,35 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from unified_llm._core.outcome import FailureKind
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import CHAT, Feature
 
 
-def having(*features: Feature) -> frozenset[Feature]:
+def features(*features: Feature) -> frozenset[Feature]:
     """A set of features, checked by the type checker."""
     return frozenset(features)
 
 
-TOOLS: Final[frozenset[Feature]] = having("tools", "tool_choice")
-JSON: Final[frozenset[Feature]] = having("json_object", "json_schema")
-EYES: Final[frozenset[Feature]] = having("images", "image_urls")
-EMBEDDINGS: Final[frozenset[Feature]] = having("embeddings")
+TOOLS: Final[frozenset[Feature]] = features("tools", "tool_choice")
+JSON: Final[frozenset[Feature]] = features("json_object", "json_schema")
+VISION: Final[frozenset[Feature]] = features("images", "image_urls")
+EMBEDDINGS: Final[frozenset[Feature]] = features("embeddings")
 # For gateways and servers that may run anything: what the format can carry. The model behind may take less.
-EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | EYES | EMBEDDINGS | having("audio", "files")
+EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("audio", "files")
 # For ``apis``: who speaks OpenAI's Responses format at the same address. The usual one can be named as well, for some
 # models are asked in the other unless told otherwise.
 RESPONSES: Final[Mapping[str, str]] = {"chat": "openai_chat", "responses": "openai_responses"}
 # The same, and Anthropic's Messages format.
 BOTH_APIS: Final[Mapping[str, str]] = {**RESPONSES, "messages": "anthropic"}
 # For ``drop``. Nothing but numbers in the answer: for endpoints that are not known to take ``encoding_format: base64``.
-PLAIN_VECTORS: Final = frozenset({"encoding_format"})
+FLOAT_VECTORS: Final = frozenset({"encoding_format"})
 # ``tool_choice`` as a word only: naming one tool becomes ``required`` with that tool alone.
-CHOICE_BY_WORD: Final = frozenset({"tool_choice.function"})
+NO_NAMED_TOOL_CHOICE: Final = frozenset({"tool_choice.function"})
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProviderSpec:
     """One provider.
 
     Attributes:
@@ -48,7 +49,7 @@ class Row:
             has a header of its own; they come before ``key_env``.
         version_env: Environment variables that may hold the version of the API.
         key_required: Whether it refuses requests without a key.
-        wire: Its format: the name of a codec, or ``mlx``.
+        format: Its wire format: a name of ``_formats.make_codec.FORMATS``, ``mlx``, or ``user``.
         apis: Other formats that it speaks at the same address, by the name to choose them with (``api="responses"``).
         features: What its models can do unless ``models.py`` knows better.
         api_features: The same for those other formats in which it is not ``features``.
@@ -62,7 +63,10 @@ class Row:
         headers: Sent with every request.
         docs: The page that the row was written from.
         note: What users should know, for the documentation.
-        own: For ``wire="own"``: a number that belongs to the object which answers, and the object.
+        otel_name: Its ``gen_ai.provider.name``, where that is not ``name``.
+        langsmith_name: Its ``ls_provider``, where that is not ``name``.
+        advice: What to do after a failure of some kind, in place of the general advice; ``{model}`` is filled in.
+        instance: For ``format="user"``: a number that belongs to the object which answers, and the object.
     """
 
     name: str
@@ -74,7 +78,7 @@ class Row:
     token_env: tuple[str, ...] = ()
     version_env: tuple[str, ...] = ()
     key_required: bool = True
-    wire: str = "openai_chat"
+    format: str = "openai_chat"
     apis: Mapping[str, str] = field(default_factory=dict[str, str])
     features: frozenset[Feature] = CHAT
     api_features: Mapping[str, frozenset[Feature]] = field(default_factory=dict[str, frozenset[Feature]])
@@ -87,7 +91,10 @@ class Row:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     docs: str = ""
     note: str = ""
-    own: Any = field(default=None, repr=False, compare=False)
+    otel_name: str = ""
+    langsmith_name: str = ""
+    advice: Mapping[FailureKind, str] = field(default_factory=dict[FailureKind, str])
+    instance: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """A provider's own host is the one of its base URL, unless the row says otherwise."""

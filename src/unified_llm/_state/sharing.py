@@ -11,18 +11,18 @@ import threading
 from typing import TYPE_CHECKING
 
 from unified_llm._core import defaults, runtime
-from unified_llm._policy.health_updates import Fact
+from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._state.process_health import HEALTH
 
 if TYPE_CHECKING:
-    from unified_llm._state.redis.sync_thread import Courier
+    from unified_llm._state.redis.sync_thread import SyncThread
     from unified_llm._state.redis.url import Address
 
 _lock = threading.Lock()
-_courier: Courier | None = None
+_courier: SyncThread | None = None
 
 
-def courier() -> Courier | None:
+def courier() -> SyncThread | None:
     """Who brings what other processes know; None where nothing is shared, or all is played by a test.
 
     Raises:
@@ -31,7 +31,7 @@ def courier() -> Courier | None:
     return None if runtime.current().exchange else attach()
 
 
-def attach() -> Courier | None:
+def attach() -> SyncThread | None:
     """Put to work whoever is configured now, in place of whoever was before.
 
     Raises:
@@ -56,17 +56,17 @@ def begin() -> None:
         found.wake()
 
 
-def _address_of(found: Courier | None) -> Address | None:
+def _address_of(found: SyncThread | None) -> Address | None:
     return found.address if found else None
 
 
-def _make(address: Address) -> Courier:
-    from unified_llm._state.redis.sync_thread import Courier
+def _make(address: Address) -> SyncThread:
+    from unified_llm._state.redis.sync_thread import SyncThread
 
-    return Courier(address, _learn, HEALTH.catch_up)
+    return SyncThread(address, _learn, HEALTH.catch_up)
 
 
-def _learn(fact: Fact) -> None:
+def _learn(fact: HealthUpdate) -> None:
     world = runtime.current()
     HEALTH.learn(fact, world.now(), world.random())
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm._lib.json_schema import inlined, is_open, shapes
-from unified_llm._structured.extract_json import Spotter, problem, spot
+from unified_llm._structured.extract_json import JSONExtractor, problem, spot
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk, LLMResponse
@@ -36,20 +36,20 @@ class Emulation:
     way: Way
     schema: Mapping[str, Any]
 
-    def reader(self) -> Reader:
+    def reader(self) -> EmulatedOutput:
         """What turns the events of one exchange back. Used once."""
-        return Reader(self)
+        return EmulatedOutput(self)
 
 
-def emulate(ask: Ask, target: Target) -> Emulation | None:
+def emulate(ask: AnyRequest, target: Target) -> Emulation | None:
     """How a request for JSON is put to a target that has no such thing; None where nothing need be done.
 
     A model object of a framework is left alone: its own integration knows best.
     """
-    if not isinstance(ask, LLMRequest) or ask.response_format is None or target.wire == "foreign":
+    if not isinstance(ask, LLMRequest) or ask.response_format is None or target.format == "wrapped":
         return None
     wanted, able = ask.response_format, target.features
-    if target.quirks.get("closed_schemas") and (wanted.schema is None or is_open(wanted.schema)):
+    if target.quirks.closed_schemas and (wanted.schema is None or is_open(wanted.schema)):
         able -= {"json_schema"}
     if ("json_object" if wanted.schema is None else "json_schema") in able:
         return None
@@ -84,13 +84,13 @@ def _instructed(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tup
     return (replace(first, content=f"{first.content}\n\n{told}"), *messages[1:])
 
 
-class Reader:
+class EmulatedOutput:
     """Turns the events of one emulated exchange back into those of an answer in JSON."""
 
     def __init__(self, emulation: Emulation) -> None:
         """Nothing has been read yet."""
         self._emulation = emulation
-        self._spotter = Spotter(emulation.schema)
+        self._spotter = JSONExtractor(emulation.schema)
         self._said: list[str] = []  # what the model said
         self._told: list[str] = []  # what was handed on of it
         self._calls = self._refused = False

@@ -43,14 +43,14 @@ def problem(text: str, schema: Mapping[str, Any]) -> str | None:
 
 
 def _candidates(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    spotter = Spotter(schema)
+    spotter = JSONExtractor(schema)
     if spotter.may_be_plain:
         if spotter.beginning.match(text.lstrip()) is None:
             yield from (each.strip() for each in _FENCED.findall(text))
         yield text.strip()
     position = 0
     while found := spotter.beginning.search(text, position):
-        one = Spotter(schema)
+        one = JSONExtractor(schema)
         candidate = one.follow(text[found.start() :])
         yield candidate
         if not one.over:  # what is inside of it is no answer
@@ -58,7 +58,7 @@ def _candidates(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
         position = found.start() + len(candidate)
 
 
-class Spotter:
+class JSONExtractor:
     """Finds the JSON in a stream, piece by piece.
 
     Attributes:

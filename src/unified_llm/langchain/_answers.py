@@ -18,7 +18,8 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from unified_llm.langchain._constants import PROVIDER, RECORD, SEALED
+from unified_llm._providers import registry
+from unified_llm.langchain._constants import PROVIDER, PROVIDER_STATE, RECORD
 from unified_llm.types.records import Usage
 from unified_llm.types.responses import Citation, LLMChunk, LLMResponse
 
@@ -34,7 +35,6 @@ def _gateway_module() -> object:
 # gone, traces name the chain.
 _GATEWAY: Final[str] = getattr(_gateway_module(), "GATEWAY_METADATA_RESPONSE_KEY", "")
 # LangSmith's name of a provider, where it is not ours.
-_LANGSMITH: Final = {"gemini": "google_genai"}
 
 
 def read_response(response: LLMResponse, *, logprobs: bool = False) -> ChatResult:
@@ -164,7 +164,7 @@ def _citation(citation: Citation) -> dict[str, Any]:
 
 
 def _sealed(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
-    return {SEALED: answer.sealed.as_dict()} if answer.sealed else {}
+    return {PROVIDER_STATE: answer.provider_state.as_dict()} if answer.provider_state else {}
 
 
 def _metadata(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
@@ -192,7 +192,8 @@ def _gateway(answer: LLMResponse | LLMChunk) -> dict[str, Any] | None:
     """What makes LangSmith name, and count the cost of, the model that really answered."""
     if not _GATEWAY or not answer.provider:
         return None
-    provider = _LANGSMITH.get(answer.provider, answer.provider)
+    spec = registry.find(answer.provider)
+    provider = (spec and spec.langsmith_name) or answer.provider
     return {_GATEWAY: {"provider": provider, "model": answer.model, "attempts": _attempts(answer)}}
 
 

@@ -14,21 +14,21 @@ from unified_llm.langchain._constants import wrap
 from unified_llm.langchain._errors import translated
 
 if TYPE_CHECKING:
-    from unified_llm.langchain._wrapped_model import ForeignChat
+    from unified_llm.langchain._wrapped_model import WrappedChatModel
 
-    _Base = target_fields.Chain
+    _Base = target_fields.TargetFields
 else:
     _Base = object  # a Pydantic class more would cost every import some milliseconds
 
 
-class LangChainChain(_Base):
-    """The part of a chain that is LangChain's own: put it before ``Chain`` among the bases."""
+class LangChainFields(_Base):
+    """The part of a chain that is LangChain's own: put it before ``TargetFields`` among the bases."""
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
-    SHARED: ClassVar[tuple[str, ...]] = (*target_fields.Chain.SHARED, "callbacks", "cache", "rate_limiter")
+    SHARED: ClassVar[tuple[str, ...]] = (*target_fields.TargetFields.SHARED, "callbacks", "cache", "rate_limiter")
 
     @classmethod
-    def wrap(cls, candidate: object) -> ForeignChat | None:
+    def wrap(cls, candidate: object) -> WrappedChatModel | None:
         """A chat model of LangChain's as a target; None where it is none."""
         return wrap(candidate)
 
@@ -59,7 +59,7 @@ class LangChainChain(_Base):
         """The environment variable that a dump names in place of the key."""
         from unified_llm._providers import registry
 
-        named = registry.named(self.model or "")
+        named = registry.parse_model_string(self.model or "")
         provider = self.provider or (named[0] if named else "openai-compatible")
         variables = registry.row(provider).key_env
         return {"api_key": variables[0] if variables else "UNIFIED_LLM_API_KEY"}
@@ -71,7 +71,7 @@ class LangChainChain(_Base):
         attributes: dict[str, Any] = {"fallbacks": links} if links else {}
         return {**attributes, "breaker": asdict(self.breaker)} if self.breaker else attributes
 
-    def _describe_fallbacks(self, fallbacks: Sequence[target_fields.Link]) -> list[Any]:
+    def _describe_fallbacks(self, fallbacks: Sequence[target_fields.Fallback]) -> list[Any]:
         """A chat model object stays itself: LangChain dumps it in its own way."""
         return [target_fields.plain(link) if isinstance(link, LLMConfig) else link for link in fallbacks]
 

@@ -9,7 +9,7 @@ from langchain_core.language_models import LanguageModelInput, chat_models
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 
-from unified_llm._adapters.target_fields import Chain
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm.langchain._constants import wrap
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ModelBinding(_Binding):  # type: ignore[no-redef] # as in langchain-core, 
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """As ``ChatUnified.with_fallbacks``; what is bound here is asked of every fallback."""
         model = self.bound
-        if not isinstance(model, Chain) or not joinable(fallbacks, exceptions_to_handle, exception_key):
+        if not isinstance(model, TargetFields) or not joinable(fallbacks, exceptions_to_handle, exception_key):
             return super().with_fallbacks(
                 fallbacks, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key
             )
@@ -47,7 +47,7 @@ class ModelBinding(_Binding):  # type: ignore[no-redef] # as in langchain-core, 
 
     def _unbound(self, fallback: Runnable[LanguageModelInput, Any]) -> Runnable[LanguageModelInput, Any]:
         """A chain with the same arguments bound is as good without: then its targets can join this one's."""
-        if isinstance(fallback, RunnableBinding) and isinstance(fallback.bound, Chain):
+        if isinstance(fallback, RunnableBinding) and isinstance(fallback.bound, TargetFields):
             return fallback.bound if fallback.kwargs == self.kwargs else fallback
         return fallback
 

@@ -25,7 +25,7 @@ _CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required",
 
 
 @dataclass(frozen=True, slots=True)
-class Native:
+class NativeCall:
     """A call in LangChain's own form, for a model object of LangChain in the chain."""
 
     messages: Sequence[BaseMessage] = field(repr=False)
@@ -63,7 +63,7 @@ def read_call(
         tool_choice=choice if tools else None,
         response_format=ResponseFormat.from_dict(form) if form else None,
         extra_body=body,
-        native=Native(messages, stop, options),
+        native=NativeCall(messages, stop, options),
         **plain,
     )
     return request, limits

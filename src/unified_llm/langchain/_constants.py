@@ -13,14 +13,14 @@ from langchain_core.runnables import Runnable
 from unified_llm._adapters import call_kwargs
 
 if TYPE_CHECKING:
-    from unified_llm.langchain._wrapped_model import ForeignChat
+    from unified_llm.langchain._wrapped_model import WrappedChatModel
 
 # The provider that LangChain is told, whoever answers.
 PROVIDER: Final = "unified-llm"
 # The key of ``response_metadata`` under which it is told who answered, and what was tried.
 RECORD: Final = "unified_llm"
 # The key of ``additional_kwargs`` under which a message keeps what its provider alone can read.
-SEALED: Final = "unified_llm_sealed"
+PROVIDER_STATE: Final = "unified_llm_provider_state"
 
 # Every tool of LangChain's is a Runnable. (Naming BaseTool here would import a tenth of langchain-core.)
 ToolLike: TypeAlias = dict[str, Any] | type | Callable[..., Any] | Runnable[Any, Any]
@@ -36,7 +36,7 @@ NOT_SENT: Final = frozenset({"stream", "stream_usage"})
 REQUEST_FIELDS: Final = PLAIN | call_kwargs.FORMED | call_kwargs.RULES | NOT_SENT
 
 
-def wrap(runnable: Any) -> ForeignChat | None:
+def wrap(runnable: Any) -> WrappedChatModel | None:
     """A chat model of LangChain's as a target; None where it is none. Imported when the first one is met."""
     from unified_llm.langchain import _wrapped_model as models
 

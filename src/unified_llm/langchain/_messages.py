@@ -29,7 +29,7 @@ from langchain_core.messages import (
 
 from unified_llm._lib.bounded_json import dump
 from unified_llm.exceptions import ValidationError
-from unified_llm.langchain._constants import SEALED
+from unified_llm.langchain._constants import PROVIDER_STATE
 from unified_llm.types.content import (
     AudioPart,
     CachePoint,
@@ -42,7 +42,7 @@ from unified_llm.types.content import (
     image_from_url,
     split_data_url,
 )
-from unified_llm.types.messages import Message, Role, Sealed, ToolCall
+from unified_llm.types.messages import Message, ProviderState, Role, ToolCall
 
 Block: TypeAlias = Mapping[str, Any]
 
@@ -324,7 +324,7 @@ def _assistant(message: AIMessage) -> Message:
         name=message.name,
         tool_calls=tuple(_calls(message, content)),
         reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
-        sealed=Sealed.from_dict(message.additional_kwargs.get(SEALED)),
+        provider_state=ProviderState.from_dict(message.additional_kwargs.get(PROVIDER_STATE)),
     )
 
 

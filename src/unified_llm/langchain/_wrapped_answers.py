@@ -19,7 +19,7 @@ from unified_llm.types.records import Usage
 from unified_llm.types.responses import FinishReason, LLMChunk, LLMResponse
 
 if TYPE_CHECKING:
-    from unified_llm.langchain._wrapped_model import ForeignChat, Phrased
+    from unified_llm.langchain._wrapped_model import NativeArguments, WrappedChatModel
 
 _REASONS: Final[Mapping[str, FinishReason]] = {
     "length": "length",
@@ -35,7 +35,7 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
 }
 
 
-def read_result(foreign: ForeignChat, phrased: Phrased, result: ChatResult) -> Done | Failure:
+def read_result(foreign: WrappedChatModel, phrased: NativeArguments, result: ChatResult) -> Done | Failure:
     """A whole answer."""
     generation = result.generations[0] if result.generations else None
     if generation is None or not isinstance(generation.message, AIMessage):
@@ -70,7 +70,7 @@ def read_result(foreign: ForeignChat, phrased: Phrased, result: ChatResult) -> D
 class ChunkReader:
     """Reads one stream of chunks."""
 
-    def __init__(self, foreign: ForeignChat, phrased: Phrased) -> None:
+    def __init__(self, foreign: WrappedChatModel, phrased: NativeArguments) -> None:
         """Nothing has been seen yet."""
         self._foreign = foreign
         self._answer_tool = phrased.answer_tool

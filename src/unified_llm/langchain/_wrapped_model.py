@@ -33,7 +33,7 @@ from unified_llm._backends.objects import errors
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import Feature
-from unified_llm.langchain._call_kwargs import Native
+from unified_llm.langchain._call_kwargs import NativeCall
 from unified_llm.langchain._errors import REFUSAL
 from unified_llm.langchain._wrapped_answers import ChunkReader, read_result
 from unified_llm.types.messages import ResponseFormat
@@ -54,7 +54,7 @@ _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "ad
 
 
 @dataclass(frozen=True, slots=True)
-class Phrased:
+class NativeArguments:
     """A call as one model object wants it.
 
     Attributes:
@@ -70,8 +70,8 @@ class Phrased:
     answer_tool: str | None = None
 
 
-class ForeignChat:
-    """A ``ForeignModel`` around a LangChain chat model.
+class WrappedChatModel:
+    """A ``WrappedModel`` around a LangChain chat model.
 
     Args:
         model: The chat model.
@@ -142,9 +142,9 @@ class ForeignChat:
         """What its answers depend on, for LangChain's cache."""
         return self.chat._get_llm_string(**self.bound)
 
-    def phrase(self, request: LLMRequest) -> Phrased:
+    def phrase(self, request: LLMRequest) -> NativeArguments:
         """Turn a request into a call of this model's own."""
-        native: Native = request.native
+        native: NativeCall = request.native
         given = {name: native.options[name] for name in _PASSED if native.options.get(name) is not None}
         form = request.response_format if "response_format" not in self.bound else None
         # Beside tools the form is always a tool too: models differ in what else they demand of tools then.
@@ -154,9 +154,9 @@ class ForeignChat:
         joined = _join(options.get("tools"), self.bound.get("tools"))
         options = {**options, **self.bound, **({"tools": joined} if joined else {})}
         stop = options.pop("stop", None) or list(native.stop) or None
-        return Phrased(list(native.messages), stop, options, form.name if form and answer else None)
+        return NativeArguments(list(native.messages), stop, options, form.name if form and answer else None)
 
-    def _tools(self, request: LLMRequest, native: Native, answer: dict[str, Any] | None) -> Mapping[str, Any]:
+    def _tools(self, request: LLMRequest, native: NativeCall, answer: dict[str, Any] | None) -> Mapping[str, Any]:
         tools = [*(native.options.get("tools") or ()), *([answer] if answer else ())]
         choice = {"required": "any"}.get(request.tool_choice or "", request.tool_choice)
         if not tools or choice == "none":
@@ -217,10 +217,10 @@ def _tool_name(tool: Any) -> str | None:
     return str(name) if name else None
 
 
-_known: WeakValueDictionary[int, ForeignChat] = WeakValueDictionary()
+_known: WeakValueDictionary[int, WrappedChatModel] = WeakValueDictionary()
 
 
-def wrap(candidate: object) -> ForeignChat | None:
+def wrap(candidate: object) -> WrappedChatModel | None:
     """The target for a chat model or a binding of one, or None if it is neither.
 
     One object has one wrapper, however many chains it stands in, so that its health is known to all of them.
@@ -231,11 +231,11 @@ def wrap(candidate: object) -> ForeignChat | None:
         return None
     found = _known.get(id(candidate))
     if found is None:
-        found = _known[id(candidate)] = ForeignChat(model, bound, candidate)
+        found = _known[id(candidate)] = WrappedChatModel(model, bound, candidate)
     return found
 
 
-def events(foreign: ForeignChat, request: LLMRequest) -> Generator[Event, None, None]:
+def events(foreign: WrappedChatModel, request: LLMRequest) -> Generator[Event, None, None]:
     """One answer, for a thread that may wait."""
     phrased = foreign.phrase(request)
     if limiter := foreign.chat.rate_limiter:
@@ -252,7 +252,7 @@ def events(foreign: ForeignChat, request: LLMRequest) -> Generator[Event, None, 
         yield from _whole(foreign, phrased, result, streaming=request.stream)
 
 
-async def aevents(foreign: ForeignChat, request: LLMRequest) -> AsyncGenerator[Event, None]:
+async def aevents(foreign: WrappedChatModel, request: LLMRequest) -> AsyncGenerator[Event, None]:
     """One answer, on the event loop."""
     phrased = foreign.phrase(request)
     if limiter := foreign.chat.rate_limiter:
@@ -271,7 +271,9 @@ async def aevents(foreign: ForeignChat, request: LLMRequest) -> AsyncGenerator[E
             yield event
 
 
-def _whole(foreign: ForeignChat, phrased: Phrased, result: ChatResult, *, streaming: bool) -> Iterator[Event]:
+def _whole(
+    foreign: WrappedChatModel, phrased: NativeArguments, result: ChatResult, *, streaming: bool
+) -> Iterator[Event]:
     """The events of a whole answer: one, or a stream of one chunk where chunks were asked for."""
     if not streaming:
         yield read_result(foreign, phrased, result)

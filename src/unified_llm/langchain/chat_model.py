@@ -14,11 +14,11 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
-from unified_llm._adapters.target_fields import Chain
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
-from unified_llm.langchain._base import LangChainChain
+from unified_llm.langchain._base import LangChainFields
 from unified_llm.langchain._binding import EVERYTHING, ModelBinding, joinable
 from unified_llm.langchain._cache import PrimaryCaching
 from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike, wrap
@@ -36,7 +36,7 @@ def _stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
-class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
+class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
     """One chat model over many providers: retry, failover, circuit breaking.
 
     It is a chat model in every respect: agents, structured output, streaming, callbacks and traces work with it as with
@@ -69,7 +69,7 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
         on_stream_break: ``raise`` is all there is.
         model_kwargs: Further fields of the request: those that any call may set, and others for the primary's body.
 
-    The other arguments are those of ``Chain`` and of LangChain's own chat models.
+    The other arguments are those of ``TargetFields`` and of LangChain's own chat models.
 
     Raises:
         ConfigurationError: A setting is wrong. Nothing has been sent.
@@ -91,7 +91,7 @@ class ChatUnified(LangChainChain, Chain, PrimaryCaching, BaseChatModel):
 
     _own_profile: Any = PrivateAttr(default=None)
 
-    PASSED_ON: ClassVar[frozenset[str]] = Chain.PASSED_ON | {"hedge_after", "on_stream_break"}
+    PASSED_ON: ClassVar[frozenset[str]] = TargetFields.PASSED_ON | {"hedge_after", "on_stream_break"}
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON | {"model_kwargs"}
 
     @model_validator(mode="after")

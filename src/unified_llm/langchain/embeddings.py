@@ -8,17 +8,17 @@ from typing import Any, Self
 from langchain_core.embeddings import Embeddings
 from pydantic import Field, model_validator
 
-from unified_llm._adapters.target_fields import Chain
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm.exceptions import ConfigurationError, GenerationError
-from unified_llm.langchain._base import LangChainChain
+from unified_llm.langchain._base import LangChainFields
 from unified_llm.langchain._errors import translated
 
 # OpenAI takes at most 2048 texts in a request, others fewer; most servers at home work best with some hundreds.
 _BATCH = 512
 
 
-class UnifiedEmbeddings(LangChainChain, Chain, Embeddings):
+class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
     """Embeddings with failover between places that offer the same model.
 
     Vectors of two models do not mix: an index built with both would be silently wrong. So a fallback is asked only if
@@ -38,7 +38,7 @@ class UnifiedEmbeddings(LangChainChain, Chain, Embeddings):
         batch_size: How many texts go into one request (512, or fewer where a provider of the chain takes no more).
         space: The name of the vector space, where the same model has different names in different places.
 
-    The other arguments are those of ``Chain``.
+    The other arguments are those of ``TargetFields``.
 
     Raises:
         ConfigurationError: A setting is wrong. Nothing has been sent.

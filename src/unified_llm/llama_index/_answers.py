@@ -24,8 +24,8 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from unified_llm.llama_index._constants import PROVIDER, RECORD, SEALED
-from unified_llm.types.messages import Sealed, ToolCall
+from unified_llm.llama_index._constants import PROVIDER, PROVIDER_STATE, RECORD
+from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.responses import Citation, LLMChunk, LLMResponse, TokenLogprob
 
@@ -39,7 +39,7 @@ def read_response(response: LLMResponse) -> ChatResponse:
     blocks = _own_blocks(response.raw)
     if blocks is None:
         blocks = _blocks(response.content, response.reasoning or "", map(_call_block, response.tool_calls))
-        _finish(blocks, response.citations, response.sealed)
+        _finish(blocks, response.citations, response.provider_state)
     return ChatResponse(
         message=_message(blocks, response.tool_calls, response.refusal or ""),
         raw=_raw(response, usage),
@@ -85,7 +85,7 @@ class StreamReader:
         blocks = _own_blocks(chunk.raw)
         if blocks is None:
             blocks = _blocks(self._text, self._reasoning, map(_call_block, calls))
-            _finish(blocks, self._citations, chunk.sealed)
+            _finish(blocks, self._citations, chunk.provider_state)
         counts = {name: usage[name] for name in _ALWAYS} if usage else {}
         return ChatResponse(
             message=_message(blocks, calls, self._refusal),
@@ -151,7 +151,7 @@ def _blocks(text: str, reasoning: str, calls: Iterable[ToolCallBlock]) -> list[C
     return [*blocks, *called]
 
 
-def _finish(blocks: list[ContentBlock], citations: Sequence[Citation], sealed: Sealed | None) -> None:
+def _finish(blocks: list[ContentBlock], citations: Sequence[Citation], provider_state: ProviderState | None) -> None:
     """Add what is known only at the end."""
     for each in citations:
         place = {"start": each.start, "end": each.end}
@@ -163,14 +163,14 @@ def _finish(blocks: list[ContentBlock], citations: Sequence[Citation], sealed: S
                 additional_location_info={name: where for name, where in place.items() if where is not None},
             )
         )
-    if sealed is None:
+    if provider_state is None:
         return
     if not blocks or not isinstance(blocks[0], ThinkingBlock):
         blocks.insert(0, ThinkingBlock())
     first = blocks[0]
     blocks[0] = ThinkingBlock(
         content=first.content if isinstance(first, ThinkingBlock) else None,
-        additional_information={SEALED: sealed.as_dict()},
+        additional_information={PROVIDER_STATE: provider_state.as_dict()},
     )
 
 

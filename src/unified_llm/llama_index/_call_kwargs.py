@@ -25,7 +25,7 @@ _CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required",
 
 
 @dataclass(frozen=True, slots=True)
-class Native:
+class NativeCall:
     """A call in LlamaIndex's own form, for a model object of LlamaIndex in the chain."""
 
     messages: Sequence[ChatMessage] = field(repr=False)
@@ -61,7 +61,7 @@ def read_call(
         tool_choice=choice if tools else None,
         response_format=_form(form),
         extra_body=body,
-        native=Native(messages, options),
+        native=NativeCall(messages, options),
         **plain,
     )
     return request, limits

@@ -11,7 +11,7 @@ PROVIDER: Final = "unified-llm"
 # The key of ``raw`` under which it is told who answered, and what was tried.
 RECORD: Final = "unified_llm"
 # The key of a thinking block's ``additional_information`` for what only the author of an answer can read.
-SEALED: Final = "sealed"
+PROVIDER_STATE: Final = "provider_state"
 
 # Fields of a request that travel under their own name.
 PLAIN: Final = call_kwargs.PLAIN | {"as_text"}

@@ -35,10 +35,10 @@ from llama_index.core.utils import resolve_binary
 
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm.exceptions import ValidationError
-from unified_llm.llama_index._constants import SEALED
+from unified_llm.llama_index._constants import PROVIDER_STATE
 from unified_llm.types import content as ours
 from unified_llm.types.content import AudioPart, FilePart, ImagePart, Part, TextPart
-from unified_llm.types.messages import Message, Role, Sealed, ToolCall
+from unified_llm.types.messages import Message, ProviderState, Role, ToolCall
 
 # What LlamaIndex calls a document that nobody named.
 _NAMELESS: Final = "input_document"
@@ -52,13 +52,13 @@ class Content:
         parts: Text and media, in order.
         reasoning: The assistant's visible reasoning.
         calls: Tool calls.
-        sealed: What our own answer's provider wants back.
+        provider_state: Opaque state of the provider that wrote the answer, to be sent back to it.
     """
 
     parts: list[Part] = field(default_factory=list[Part])
     reasoning: list[str] = field(default_factory=list[str])
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
-    sealed: Sealed | None = None
+    provider_state: ProviderState | None = None
 
     def flat(self) -> str | tuple[Part, ...]:
         """Plain text where there is nothing but texts, joined as LlamaIndex joins them; else the parts."""
@@ -89,7 +89,9 @@ def _sort(found: Content, block: Any, *, assistant: bool) -> None:
             found.parts += [TextPart(block.text)] if block.text else []
         case ThinkingBlock():
             found.reasoning.append(block.content or "")
-            found.sealed = Sealed.from_dict(block.additional_information.get(SEALED)) or found.sealed
+            found.provider_state = (
+                ProviderState.from_dict(block.additional_information.get(PROVIDER_STATE)) or found.provider_state
+            )
         case ToolCallBlock():
             found.calls.append(_call_of(block))
         case CitableBlock():
@@ -234,7 +236,7 @@ def _read(message: ChatMessage) -> Message:
             content.flat(),
             tool_calls=tuple(calls),
             reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
-            sealed=content.sealed,
+            provider_state=content.provider_state,
         )
     name = extras.get("name")
     name = name if isinstance(name, str) and name else None

@@ -15,7 +15,7 @@ import pydantic
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, TextBlock, ToolCallBlock
 from llama_index.core.types import PydanticProgramMode
 
-from unified_llm._config.resolve import Resolved
+from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import runtime
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import dump
@@ -45,7 +45,7 @@ _OURS: Final = frozenset({"tools", "tool_choice", "tool_required", "allow_parall
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class StructuredRequest:
     """What to ask next.
 
     Attributes:
@@ -87,10 +87,10 @@ class Pursuit:
         self._errors: list[LLMError] = []
         self._refused: set[Way] = set()  # by those who are being asked
         self._found: pydantic.BaseModel | None = None
-        self._group: list[Resolved] = []
+        self._group: list[ResolvedTarget] = []
         self._way: Way = "words"
         self._again = False
-        self.ask: Question | None = None
+        self.ask: StructuredRequest | None = None
         self._next()
 
     def result(self) -> pydantic.BaseModel:
@@ -172,7 +172,7 @@ class Pursuit:
         """What is too long for one is too long for all that take no more."""
         self._left = [each for each in self._left if each in self._group or (each.target.context_window or 0) > window]
 
-    def _drop_through(self, last: Resolved) -> None:
+    def _drop_through(self, last: ResolvedTarget) -> None:
         """Leave out everybody up to this one, and ask the next."""
         self._left = self._left[self._left.index(last) + 1 :]
         self._refused.clear()
@@ -190,20 +190,20 @@ class Pursuit:
             ways.extend(("json_object", "words") if "json_object" in features else ("words",))
         return [way for way in ways if way not in self._refused]
 
-    def _served(self, response: ChatResponse) -> Resolved:
+    def _served(self, response: ChatResponse) -> ResolvedTarget:
         name = response.raw[RECORD]["served_by"] if isinstance(response.raw, dict) else ""
         return next((each for each in self._group if each.target.name == name), self._group[0])
 
     # How to ask
 
-    def _question(self, whom: Sequence[Resolved], messages: Sequence[ChatMessage]) -> None:
+    def _question(self, whom: Sequence[ResolvedTarget], messages: Sequence[ChatMessage]) -> None:
         options = {**self._options, **self._form()}
         if self._deadline is not None:
             spent = runtime.current().now() - self._started
             options["deadline"] = max(self._deadline - spent, 0.001)
         if self._way in {"json_object", "words"}:
             messages = _in_words(messages, self._schema)
-        self.ask = Question(_narrowed(self._llm, whom), list(messages), options)
+        self.ask = StructuredRequest(_narrowed(self._llm, whom), list(messages), options)
 
     def _form(self) -> dict[str, Any]:
         match self._way:
@@ -220,7 +220,7 @@ class Pursuit:
             case "words":
                 return {}
 
-    def _ask_again(self, served: Resolved, response: ChatResponse, invalid: pydantic.ValidationError) -> None:
+    def _ask_again(self, served: ResolvedTarget, response: ChatResponse, invalid: pydantic.ValidationError) -> None:
         """Show an answer to whoever gave it, with what is wrong about it."""
         self._again = True
         wrong = "; ".join(f"{_place(error)}: {error['msg']}" for error in invalid.errors(include_url=False))
@@ -262,7 +262,7 @@ class Pursuit:
         )
 
 
-def _narrowed(llm: UnifiedLLM, whom: Sequence[Resolved]) -> UnifiedLLM:
+def _narrowed(llm: UnifiedLLM, whom: Sequence[ResolvedTarget]) -> UnifiedLLM:
     """The same model with fewer targets, sharing connections, health and callbacks."""
     narrowed = llm.model_copy()
     narrowed._client = llm.client.narrowed(whom)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - its own copy

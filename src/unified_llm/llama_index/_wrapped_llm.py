@@ -28,13 +28,13 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 
-from unified_llm._adapters.target_fields import Chain
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._backends.objects.errors import read_failure
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Feature
-from unified_llm.llama_index._call_kwargs import Native
+from unified_llm.llama_index._call_kwargs import NativeCall
 from unified_llm.llama_index._messages import read_messages
 from unified_llm.types.messages import Tool, ToolCallChunk
 from unified_llm.types.records import Usage
@@ -51,8 +51,8 @@ _FEATURES: Final[frozenset[Feature]] = frozenset({"streaming", "images", "image_
 _NUMBERS: Final = count()
 
 
-class ForeignLLM:
-    """A ``ForeignModel`` around an LLM of LlamaIndex's.
+class WrappedLLM:
+    """A ``WrappedModel`` around an LLM of LlamaIndex's.
 
     Args:
         llm: The LLM.
@@ -121,7 +121,7 @@ class ForeignLLM:
 
     def _phrase(self, request: LLMRequest) -> tuple[list[Any], dict[str, Any]]:
         """The messages and the keyword arguments of a call of this LLM's own."""
-        native: Native = request.native
+        native: NativeCall = request.native
         messages = list(native.messages)
         given = {name: native.options[name] for name in _PASSED if native.options.get(name) is not None}
         choice = request.tool_choice
@@ -185,19 +185,19 @@ def _bare(llm: LLM, name: str) -> Callable[..., Any]:
     return plain
 
 
-_known: WeakValueDictionary[int, ForeignLLM] = WeakValueDictionary()
+_known: WeakValueDictionary[int, WrappedLLM] = WeakValueDictionary()
 
 
-def wrap(candidate: object) -> ForeignLLM | None:
+def wrap(candidate: object) -> WrappedLLM | None:
     """The target for an LLM of LlamaIndex's, or None if it is none.
 
     One object has one wrapper, however many chains it stands in, so that its health is known to all of them.
     """
-    if isinstance(candidate, Chain) or not isinstance(candidate, LLM):
+    if isinstance(candidate, TargetFields) or not isinstance(candidate, LLM):
         return None
     found = _known.get(id(candidate))
     if found is None:
-        found = _known[id(candidate)] = ForeignLLM(candidate)
+        found = _known[id(candidate)] = WrappedLLM(candidate)
     return found
 
 
@@ -210,7 +210,7 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
 }
 
 
-def read_whole(foreign: ForeignLLM, response: ChatResponse) -> Done | Failure:
+def read_whole(foreign: WrappedLLM, response: ChatResponse) -> Done | Failure:
     """A whole answer."""
     read = read_messages([_assistant(response.message)])[0]
     if not (read.content or read.tool_calls or read.reasoning):
@@ -232,7 +232,7 @@ def read_whole(foreign: ForeignLLM, response: ChatResponse) -> Done | Failure:
 class ResponseReader:
     """Reads one stream of responses, each of which holds everything so far."""
 
-    def __init__(self, foreign: ForeignLLM) -> None:
+    def __init__(self, foreign: WrappedLLM) -> None:
         """Nothing has been seen yet."""
         self._foreign = foreign
         self._last: ChatResponse | None = None
@@ -277,7 +277,7 @@ def _assistant(message: ChatMessage) -> ChatMessage:
     return message if message.role == "assistant" else message.model_copy(update={"role": "assistant"})
 
 
-def _model(foreign: ForeignLLM, response: ChatResponse) -> str:
+def _model(foreign: WrappedLLM, response: ChatResponse) -> str:
     named = _get(response.raw, "model")
     return named if isinstance(named, str) and named else foreign.model
 

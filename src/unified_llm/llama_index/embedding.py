@@ -14,7 +14,7 @@ from llama_index.core.utils import get_tqdm_iterable
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, PrivateAttr, model_validator
 
-from unified_llm._adapters.target_fields import Chain
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client.embedding_batches import Outcome, Parts, Space, Vector, parts
 from unified_llm.exceptions import ConfigurationError, LLMError
 
@@ -26,7 +26,7 @@ _AT_ONCE: Final = 4
 _dispatcher = get_dispatcher(__name__)
 
 
-class UnifiedEmbedding(Chain, BaseEmbedding):
+class UnifiedEmbedding(TargetFields, BaseEmbedding):
     """Embeddings with failover between places that offer the same model.
 
     Vectors of two models do not mix: an index built with both would be silently wrong. So a fallback is asked only if
@@ -49,7 +49,7 @@ class UnifiedEmbedding(Chain, BaseEmbedding):
             more; alias ``batch_size``). A request that turns out to be too large is halved.
         num_workers: How many requests of one list are under way at a time in async (4).
 
-    The other arguments are those of ``Chain`` and of LlamaIndex's own embeddings. Each request has its own retries and
+    The other arguments are those of ``TargetFields`` and of LlamaIndex's own embeddings. Each request has its own retries and
     failover. Where one fails for good, no further one is begun, and the vectors that were finished are kept, so that
     embedding the same list again asks only for the others. ``rate_limiter`` is asked once for each batch, not for each
     attempt.
@@ -64,12 +64,12 @@ class UnifiedEmbedding(Chain, BaseEmbedding):
     num_workers: int | None = Field(default=None, gt=0)
 
     ALIASES: ClassVar[Mapping[str, str]] = {
-        **Chain.ALIASES,
+        **TargetFields.ALIASES,
         "batch_size": "embed_batch_size",
         "chunk_size": "embed_batch_size",
     }
-    MADE_FROM: ClassVar[frozenset[str]] = Chain.MADE_FROM | {"dimensions"}
-    SHARED: ClassVar[tuple[str, ...]] = (*Chain.SHARED, "callback_manager", "rate_limiter", "embeddings_cache")
+    MADE_FROM: ClassVar[frozenset[str]] = TargetFields.MADE_FROM | {"dimensions"}
+    SHARED: ClassVar[tuple[str, ...]] = (*TargetFields.SHARED, "callback_manager", "rate_limiter", "embeddings_cache")
 
     _space: Space = PrivateAttr(default_factory=Space)
     _kept: dict[str, Vector] = PrivateAttr(default_factory=dict[str, Vector])

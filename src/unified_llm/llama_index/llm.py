@@ -26,7 +26,7 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
 from unified_llm._adapters.call_kwargs import ALIASES
-from unified_llm._adapters.target_fields import Chain
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm.exceptions import LLMError
 from unified_llm.llama_index._answers import StreamReader, as_completion, read_response
@@ -37,7 +37,7 @@ from unified_llm.llama_index._structured import StructuredAnswers
 from unified_llm.llama_index._tools import ToolCalling
 
 if TYPE_CHECKING:
-    from unified_llm.llama_index._wrapped_llm import ForeignLLM
+    from unified_llm.llama_index._wrapped_llm import WrappedLLM
     from unified_llm.types.requests import LLMRequest
     from unified_llm.types.responses import LLMChunk
 
@@ -62,7 +62,7 @@ def _stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
-class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
+class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLLM):
     """One model over many providers: retry, failover, circuit breaking.
 
     It is a model of LlamaIndex's in every respect: query engines, chat engines, agents and observers work with it as
@@ -96,7 +96,7 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
         additional_kwargs: Further fields of the request: those that any call may set, and others for the primary's
             body.
 
-    The other arguments are those of ``Chain`` and of LlamaIndex's own LLMs. ``rate_limiter`` is asked once for each
+    The other arguments are those of ``TargetFields`` and of LlamaIndex's own LLMs. ``rate_limiter`` is asked once for each
     call, not for each attempt.
 
     Raises:
@@ -118,9 +118,9 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
     additional_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
-    PASSED_ON: ClassVar[frozenset[str]] = Chain.PASSED_ON | {"hedge_after", "on_stream_break"}
+    PASSED_ON: ClassVar[frozenset[str]] = TargetFields.PASSED_ON | {"hedge_after", "on_stream_break"}
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON | {"additional_kwargs"}
-    SHARED: ClassVar[tuple[str, ...]] = (*Chain.SHARED, "callback_manager", "rate_limiter")
+    SHARED: ClassVar[tuple[str, ...]] = (*TargetFields.SHARED, "callback_manager", "rate_limiter")
 
     @classmethod
     def class_name(cls) -> str:
@@ -128,7 +128,7 @@ class UnifiedLLM(Chain, StructuredAnswers, ToolCalling, FunctionCallingLLM):
         return "unified_llm"
 
     @classmethod
-    def wrap(cls, candidate: object) -> ForeignLLM | None:
+    def wrap(cls, candidate: object) -> WrappedLLM | None:
         """An LLM of LlamaIndex's as a target; None where it is none."""
         from unified_llm.llama_index import _wrapped_llm as models
 

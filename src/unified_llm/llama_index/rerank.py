@@ -13,7 +13,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, model_validator
 
-from unified_llm._adapters.target_fields import Chain
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.types.responses import RerankResponse
 
@@ -22,7 +22,7 @@ _dispatcher = get_dispatcher(__name__)
 _Nodes: TypeAlias = list[NodeWithScore]
 
 
-class UnifiedRerank(Chain, BaseNodePostprocessor):
+class UnifiedRerank(TargetFields, BaseNodePostprocessor):
     """Orders retrieved nodes by how well they answer the question, with failover.
 
     Any reranker may stand in for any other: scores are only compared within one answer.
@@ -37,7 +37,7 @@ class UnifiedRerank(Chain, BaseNodePostprocessor):
         model: ``provider/model``.
         top_n: How many of the best nodes to keep; None for all.
 
-    The other arguments are those of ``Chain``. The nodes that come back are new: those that went in keep their scores.
+    The other arguments are those of ``TargetFields``. The nodes that come back are new: those that went in keep their scores.
 
     Raises:
         ConfigurationError: A setting is wrong. Nothing has been sent.
@@ -45,8 +45,8 @@ class UnifiedRerank(Chain, BaseNodePostprocessor):
 
     top_n: int | None = Field(default=None, gt=0)
 
-    SHARED: ClassVar[tuple[str, ...]] = (*Chain.SHARED, "callback_manager")
-    ALIASES: ClassVar[Mapping[str, str]] = {**Chain.ALIASES, "top_k": "top_n"}
+    SHARED: ClassVar[tuple[str, ...]] = (*TargetFields.SHARED, "callback_manager")
+    ALIASES: ClassVar[Mapping[str, str]] = {**TargetFields.ALIASES, "top_k": "top_n"}
 
     @model_validator(mode="after")
     def _refuse_no_model(self) -> Self:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from itertools import cycle, islice
 from typing import Final, Literal, TypeAlias
 
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import ConfigurationError
@@ -72,7 +72,7 @@ class Fault:
     failure: Failure | None
     after: int
 
-    def steps(self, ask: Ask) -> Sequence[Step]:
+    def steps(self, ask: AnyRequest) -> Sequence[Step]:
         """What an attempt meets with, in order."""
         streams = isinstance(ask, LLMRequest) and ask.stream
         return [*(_chunks(self.after) if streams else ()), self.failure]

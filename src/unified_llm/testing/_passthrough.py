@@ -9,12 +9,12 @@ import threading
 from typing import TYPE_CHECKING
 
 from unified_llm._client.backends import within
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
-from unified_llm._providers.registry import codec_for
+from unified_llm._formats.make_codec import codec_for
 from unified_llm.testing._clock import Clock
 
 if TYPE_CHECKING:
@@ -36,23 +36,23 @@ class Reality:
         self._lock = threading.Lock()
         self._http: Transport | None = None
 
-    def exchange(self, ask: Ask, target: Target) -> Exchange:
+    def exchange(self, ask: AnyRequest, target: Target) -> Exchange:
         """An attempt for synchronous callers."""
         if make := self._below.exchange:
             return Real(make(ask, target), self._clock)
         if (model := within(target)) is not None:  # it reads the clock of the outage itself
             inside: Exchange = model.exchange(ask)
             return inside
-        return Real(self._transport.exchange(codec_for(target.wire), ask, target), self._clock)
+        return Real(self._transport.exchange(codec_for(target.format), ask, target), self._clock)
 
-    def aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
+    def aexchange(self, ask: AnyRequest, target: Target) -> AsyncExchange:
         """An attempt for asynchronous callers."""
         if make := self._below.aexchange:
             return AsyncReal(make(ask, target), self._clock)
         if (model := within(target)) is not None:
             inside: AsyncExchange = model.aexchange(ask)
             return inside
-        return AsyncReal(self._transport.aexchange(codec_for(target.wire), ask, target), self._clock)
+        return AsyncReal(self._transport.aexchange(codec_for(target.format), ask, target), self._clock)
 
     def close(self) -> None:
         """Close every connection."""

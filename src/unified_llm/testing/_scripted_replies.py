@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from unified_llm._core.chunks import as_chunks
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -73,7 +73,7 @@ class Replies:
         if not self._turns and not callable(replies):
             raise ConfigurationError("reply= is a list without an answer in it.")
 
-    def steps(self, ask: Ask, target: Target) -> Sequence[Step]:
+    def steps(self, ask: AnyRequest, target: Target) -> Sequence[Step]:
         """What an attempt on this target meets with, in order."""
         if isinstance(ask, EmbeddingRequest):
             return [Done(EmbeddingResponse([_vector(text, ask.dimensions) for text in ask.texts]))]

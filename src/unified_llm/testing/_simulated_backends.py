@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
@@ -40,11 +40,11 @@ class Script:
     _failed: dict[str, int] = field(default_factory=dict[str, int], init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def failing(self, ask: Ask, target: Target) -> Sequence[Step] | None:
+    def failing(self, ask: AnyRequest, target: Target) -> Sequence[Step] | None:
         """What an attempt on a target that fails meets with; None where it is up."""
         return self.fault.steps(ask) if target in self.names and self._takes_one(target) else None
 
-    def answering(self, ask: Ask, target: Target) -> Sequence[Step] | None:
+    def answering(self, ask: AnyRequest, target: Target) -> Sequence[Step] | None:
         """What an attempt on a target that is up meets with; None where it is made for real."""
         return self.replies.steps(ask, target) if self.replies else None
 
@@ -99,17 +99,17 @@ class World:
             observe=told,
         )
 
-    def exchange(self, ask: Ask, target: Target) -> Exchange:
+    def exchange(self, ask: AnyRequest, target: Target) -> Exchange:
         """An attempt for synchronous callers."""
         steps = self._steps(ask, target)
         return Scripted(steps, self.clock) if steps else self.reality.exchange(ask, target)
 
-    def aexchange(self, ask: Ask, target: Target) -> AsyncExchange:
+    def aexchange(self, ask: AnyRequest, target: Target) -> AsyncExchange:
         """An attempt for asynchronous callers."""
         steps = self._steps(ask, target)
         return AsyncScripted(steps, self.clock) if steps else self.reality.aexchange(ask, target)
 
-    def _steps(self, ask: Ask, target: Target) -> Sequence[Step] | None:
+    def _steps(self, ask: AnyRequest, target: Target) -> Sequence[Step] | None:
         """By the innermost outage that names the target, else by the innermost that has an answer."""
         for script in self.scripts:
             if steps := script.failing(ask, target):

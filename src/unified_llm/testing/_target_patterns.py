@@ -35,7 +35,7 @@ class Names:
         """Whether the target is meant. No network takes a model in this process away: ``*`` does not mean it."""
         return (
             not self._names.isdisjoint({target.provider, target.name})
-            or (EVERYTHING in self._names and target.wire != "mlx")
+            or (EVERYTHING in self._names and target.format != "mlx")
             or any(_within(target.base_url, name) for name in self._names if "://" in name)
         )
 
@@ -48,7 +48,7 @@ def _canonical(name: str) -> str:
     """``hf`` is ``huggingface``, and ``openai:gpt-5-mini`` is ``openai/gpt-5-mini``; others are left as they are."""
     if "://" in name:
         return name.rstrip("/")
-    found = registry.named(name)
+    found = registry.parse_model_string(name)
     return "/".join(found) if found else registry.ALIASES.get(name.lower(), name)
 
 

@@ -22,35 +22,33 @@ _ALIASES: Mapping[str, Role] = {"developer": "system", "human": "user", "ai": "a
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
-    """What only the author of an answer can read: signatures, encrypted reasoning.
-
-    It goes back to that provider with the same message, and to nobody else.
+class ProviderState:
+    """Opaque provider state (thought signatures, encrypted reasoning), returned only to the provider that issued it.
 
     Attributes:
-        provider: Whose it is.
-        wire: In which format it was read, and alone makes sense.
-        data: JSON values, as that format's codec wants them.
+        provider: The provider that issued it.
+        format: The wire format in which it was read; it is written in no other.
+        data: JSON values, as that format's codec reads and writes them.
     """
 
     provider: str
-    wire: str
+    format: str
     data: Any = field(repr=False)
 
-    def opened(self, provider: str, wire: str) -> Any:
-        """The data for its own author; None for anybody else."""
-        return self.data if (provider, wire) == (self.provider, self.wire) else None
+    def restore(self, provider: str, wire_format: str) -> Any:
+        """Return the data if this provider issued it in this format, else None."""
+        return self.data if (provider, wire_format) == (self.provider, self.format) else None
 
     def as_dict(self) -> dict[str, Any]:
-        """A plain dict, for the messages of a framework."""
-        return {"provider": self.provider, "wire": self.wire, "data": self.data}
+        """Return a plain dict, for the messages of a framework."""
+        return {"provider": self.provider, "format": self.format, "data": self.data}
 
     @classmethod
-    def from_dict(cls, sealed: object) -> Sealed | None:
-        """What ``as_dict`` wrote; None for anything else, since histories are edited and stored by many hands."""
-        match sealed:
-            case {"provider": str(provider), "wire": str(wire), "data": data}:
-                return cls(provider, wire, data)
+    def from_dict(cls, provider_state: object) -> ProviderState | None:
+        """Read what ``as_dict`` wrote; return None for anything else, since stored histories get edited."""
+        match provider_state:
+            case {"provider": str(provider), "format": str(wire_format), "data": data}:
+                return cls(provider, wire_format, data)
             case _:
                 return None
 
@@ -194,7 +192,7 @@ class Message:
         tool_call_id: Which call a ``tool`` message answers.
         is_error: The tool failed, and ``content`` says how.
         reasoning: The assistant's visible reasoning, where its provider wants it sent back.
-        sealed: What its provider alone can read, and wants back.
+        provider_state: Opaque state of the provider that wrote it, to be sent back to that provider.
     """
 
     role: Role
@@ -204,7 +202,7 @@ class Message:
     tool_call_id: str | None = None
     is_error: bool = False
     reasoning: str | None = field(default=None, repr=False)
-    sealed: Sealed | None = None
+    provider_state: ProviderState | None = None
 
     @property
     def text(self) -> str:
@@ -258,7 +256,7 @@ class Message:
             tool_calls=_tool_calls(message.get("tool_calls") or ()),
             tool_call_id=_optional_text(message, "tool_call_id"),
             reasoning=_optional_text(message, "reasoning_content"),
-            sealed=Sealed.from_dict(message.get("sealed")),
+            provider_state=ProviderState.from_dict(message.get("provider_state")),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from unified_llm.types.messages import Sealed, ToolCall, ToolCallChunk
+from unified_llm.types.messages import ProviderState, ToolCall, ToolCallChunk
 from unified_llm.types.records import Attempt, Usage
 
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -56,7 +56,7 @@ class LLMResponse:
         citations: What it rests on, where the provider says so.
         logprobs: One for each token, if they were asked for.
         alternatives: The other answers, where ``n`` asked for several.
-        sealed: What its provider alone can read, and wants back with this answer in the history.
+        provider_state: Opaque state of its provider, to be sent back with this response in the history.
         request_id: The provider's identifier of the exchange, for its support.
         latency_ms: From the call to the answer, all attempts and waits included.
         retry_count: Attempts beyond the first, over all targets.
@@ -78,7 +78,7 @@ class LLMResponse:
     citations: tuple[Citation, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     alternatives: tuple[LLMResponse, ...] = ()
-    sealed: Sealed | None = None
+    provider_state: ProviderState | None = None
     request_id: str | None = None
     latency_ms: float = 0.0
     retry_count: int = 0
@@ -98,7 +98,7 @@ class LLMResponse:
 class LLMChunk:
     """A piece of an answer; ``content``, ``reasoning``, ``citations`` and ``logprobs`` are only what is new.
 
-    ``finish_reason``, ``usage``, ``response_id``, ``request_id``, ``model``, ``provider``, ``sealed``,
+    ``finish_reason``, ``usage``, ``response_id``, ``request_id``, ``model``, ``provider``, ``provider_state``,
     ``used_fallback`` and ``attempts`` come on the last chunk alone.
     """
 
@@ -112,7 +112,7 @@ class LLMChunk:
     usage: Usage | None = None
     response_id: str | None = None
     request_id: str | None = None
-    sealed: Sealed | None = None
+    provider_state: ProviderState | None = None
     model: str | None = None
     provider: str | None = None
     used_fallback: bool = False

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, Protocol
 
 from unified_llm._backends.http import Transport
-from unified_llm._core.codec import Ask, Codec
+from unified_llm._core.codec import AnyRequest, Codec
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -20,11 +20,11 @@ Colour = Literal["sync", "async"]
 class Caller(Protocol):
     """One colour."""
 
-    def exchange(self, transport: Transport, codec: Codec, ask: Ask, target: Target) -> Exchange: ...
+    def exchange(self, transport: Transport, codec: Codec, ask: AnyRequest, target: Target) -> Exchange: ...
 
 
 class SyncCaller:
-    def exchange(self, transport: Transport, codec: Codec, ask: Ask, target: Target) -> Exchange:
+    def exchange(self, transport: Transport, codec: Codec, ask: AnyRequest, target: Target) -> Exchange:
         return transport.exchange(codec, ask, target)
 
 
@@ -48,7 +48,7 @@ class AsyncCaller:
     def __init__(self, runner: asyncio.Runner) -> None:
         self._runner = runner
 
-    def exchange(self, transport: Transport, codec: Codec, ask: Ask, target: Target) -> Exchange:
+    def exchange(self, transport: Transport, codec: Codec, ask: AnyRequest, target: Target) -> Exchange:
         async def make() -> AsyncExchange:
             return transport.aexchange(codec, ask, target)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unified_llm._core.codec import Ask, Framing, WireRequest
+from unified_llm._core.codec import AnyRequest, Framing, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.sse import ServerSentEvent
@@ -30,7 +30,7 @@ def asking(words: str = "hello", *, stream: bool = False) -> LLMRequest:
 
 
 def target_at(url: str, **fields: Any) -> Target:
-    return Target(provider="echo", model="m", wire="echo", base_url=url, **fields)
+    return Target(provider="echo", model="m", format="echo", base_url=url, **fields)
 
 
 class EchoDecoder:
@@ -60,7 +60,7 @@ class EchoCodec:
     def __init__(self, headers: Sequence[tuple[str, str]] = (("authorization", f"Bearer {CANARY}"),)) -> None:
         self.headers = headers
 
-    def encode(self, ask: Ask, target: Target) -> WireRequest:
+    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
         match ask:
             case LLMRequest():
                 said: Any = [message.text for message in ask.messages]
@@ -70,7 +70,7 @@ class EchoCodec:
                 return WireRequest("GET", target.base_url + "/models", self.headers)
         return WireRequest("POST", target.base_url + "/echo", self.headers, json.dumps(said).encode())
 
-    def decode(self, ask: Ask, target: Target, body: Any) -> Done | Failure:
+    def decode(self, ask: AnyRequest, target: Target, body: Any) -> Done | Failure:
         if not isinstance(body, dict) or "text" not in body:
             return Failure("malformed")
         if isinstance(ask, EmbeddingRequest):

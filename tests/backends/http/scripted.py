@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
-from unified_llm._backends.http.deadline_socket import Wire
-from unified_llm._backends.http.deadline_socket_async import AsyncWire
-from unified_llm._backends.http.deadline_socket_sync import BlockingWire
+from unified_llm._backends.http.deadline_socket import DeadlineSocket
+from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
+from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 
 if TYPE_CHECKING:
     import pytest
@@ -36,7 +36,7 @@ class Connection:
         self.sent = b""
         self.closed = False
         self.refuses_bytes = False
-        self.wire: Wire | None = None
+        self.wire: DeadlineSocket | None = None
 
     @property
     def requests(self) -> int:
@@ -127,7 +127,7 @@ class Network:
         self.places: list[tuple[str, int]] = []
         network = self
 
-        def connect(wire: Wire, host: str, port: int) -> Connection:
+        def connect(wire: DeadlineSocket, host: str, port: int) -> Connection:
             network.places.append((host, port))
             wire.begin()
             if len(network.made) == len(network.connections):
@@ -137,20 +137,22 @@ class Network:
             network.made.append(connection)
             return connection
 
-        def connect_tcp(wire: BlockingWire, host: str, port: int, **_: object) -> httpcore.NetworkStream:
+        def connect_tcp(wire: SyncDeadlineSocket, host: str, port: int, **_: object) -> httpcore.NetworkStream:
             return Stream(connect(wire, host, port))
 
-        async def aconnect_tcp(wire: AsyncWire, host: str, port: int, **_: object) -> httpcore.AsyncNetworkStream:
+        async def aconnect_tcp(
+            wire: AsyncDeadlineSocket, host: str, port: int, **_: object
+        ) -> httpcore.AsyncNetworkStream:
             return AsyncStream(connect(wire, host, port))
 
-        def drop(wire: Wire) -> None:
+        def drop(wire: DeadlineSocket) -> None:
             for connection in network.made:
                 if connection.wire is wire:
                     connection.close()
 
-        patch.setattr(BlockingWire, "connect_tcp", connect_tcp)
-        patch.setattr(AsyncWire, "connect_tcp", aconnect_tcp)
-        patch.setattr(Wire, "drop", drop)
+        patch.setattr(SyncDeadlineSocket, "connect_tcp", connect_tcp)
+        patch.setattr(AsyncDeadlineSocket, "connect_tcp", aconnect_tcp)
+        patch.setattr(DeadlineSocket, "drop", drop)
 
     def plays(self, *plays: Play) -> Connection:
         """One more connection, with this script."""

@@ -18,9 +18,9 @@ import httpcore
 import pytest
 
 from tests.backends.http.colours import Colour
-from unified_llm._backends.http.deadline_socket import Wire
-from unified_llm._backends.http.deadline_socket_async import AsyncStream, AsyncTLS, AsyncWire
-from unified_llm._backends.http.deadline_socket_sync import BlockingStream, BlockingTLS, BlockingWire
+from unified_llm._backends.http.deadline_socket import DeadlineSocket
+from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket, AsyncStream, AsyncTLS
+from unified_llm._backends.http.deadline_socket_sync import BlockingStream, BlockingTLS, SyncDeadlineSocket
 from unified_llm._backends.http.tls import Session
 
 CERTIFICATE = str(Path(__file__).parent / "localhost.pem")
@@ -30,7 +30,7 @@ class Both:
     """A wire of either colour; async calls are run in a loop."""
 
     def __init__(self, colour: Colour, run: Callable[[Any], Any]) -> None:
-        self.wire: Any = BlockingWire(time.monotonic) if colour == "sync" else AsyncWire(time.monotonic)
+        self.wire: Any = SyncDeadlineSocket(time.monotonic) if colour == "sync" else AsyncDeadlineSocket(time.monotonic)
         self.wire.until, self.wire.connect = time.monotonic() + 2, 1.0
         self.stream: Any = None
         self._colour, self._run = colour, run
@@ -91,7 +91,7 @@ def addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calla
 def _forget(*, older: bool) -> int:
     """Leave a connection in a cycle of garbage, with a socket that is older or younger than it; its descriptor."""
     made = socket.socket(socket.AF_UNIX) if older else None
-    wire: Any = AsyncWire(time.monotonic)
+    wire: Any = AsyncDeadlineSocket(time.monotonic)
     wire.keep(made or socket.socket(socket.AF_UNIX))
     wire.itself = wire
     return int(wire.sock.fileno())
@@ -250,7 +250,7 @@ def test_a_dropped_wire_refuses_everything(both: Both, pair: socket.socket) -> N
 
 
 def test_closing_a_stream_drops_its_wire(both: Both, pair: socket.socket) -> None:
-    both.do(both.stream.close() if isinstance(both.wire, BlockingWire) else both.stream.aclose())
+    both.do(both.stream.close() if isinstance(both.wire, SyncDeadlineSocket) else both.stream.aclose())
     assert pair.recv(1) == b""
 
 
@@ -334,7 +334,7 @@ def client(cafile: str | None = CERTIFICATE) -> ssl.SSLContext:
 
 def secure(both: Both, peer: Peer, context: ssl.SSLContext, name: str = "localhost") -> Any:
     session = Session(context, name)
-    if isinstance(both.wire, BlockingWire):
+    if isinstance(both.wire, SyncDeadlineSocket):
         return BlockingTLS(PeerStream(peer), both.wire, session)
     stream = AsyncTLS(AsyncPeerStream(peer), both.wire, session)
     both.do(stream.shake_hands())
@@ -404,7 +404,7 @@ def test_what_is_no_tls_is_a_failure_of_tls(both: Both, pair: socket.socket) -> 
 
 def test_windows_has_no_poll(pair: socket.socket, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
-    wire: Wire = both.wire
+    wire: DeadlineSocket = both.wire
     assert not wire.readable()
     pair.sendall(b"x")
     assert wire.readable()

@@ -17,9 +17,9 @@ from tests.backends.http.colours import Caller, caller, run, words
 from tests.backends.http.echo import CANARY, DONE, FINISH, EchoCodec, asking, target_at, text
 from tests.backends.http.scripted import Network
 from unified_llm._backends.http import Transport
-from unified_llm._backends.http.deadline_socket_sync import BlockingWire
+from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.errors import failure
-from unified_llm._core.codec import Ask, WireRequest
+from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target, Timing
@@ -512,16 +512,16 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
 
 @pytest.mark.parametrize("problem", [httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL])
 def test_nothing_is_kept_of_what_http_code_says_about_a_request_that_it_refuses(problem: type[Exception]) -> None:
-    found = failure(problem(f"Illegal header value b'Bearer {CANARY}'"), BlockingWire(time.monotonic))
+    found = failure(problem(f"Illegal header value b'Bearer {CANARY}'"), SyncDeadlineSocket(time.monotonic))
     assert found == Failure("unsendable")
 
 
 def test_a_proxy_that_refuses_is_a_failure_to_connect() -> None:
-    assert failure(httpx.ProxyError("407 who are you"), BlockingWire(time.monotonic)).kind == "connect"
+    assert failure(httpx.ProxyError("407 who are you"), SyncDeadlineSocket(time.monotonic)).kind == "connect"
 
 
 class RefusingCodec(EchoCodec):
-    def encode(self, ask: Ask, target: Target) -> WireRequest:
+    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
         raise ValidationError("no")
 
 

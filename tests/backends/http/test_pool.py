@@ -5,8 +5,8 @@ import pytest
 
 from tests.backends.http.scripted import Clock
 from unified_llm._backends.http import errors, pool
-from unified_llm._backends.http.deadline_socket_async import AsyncWire
-from unified_llm._backends.http.deadline_socket_sync import BlockingWire
+from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
+from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.request import place
 
 
@@ -91,14 +91,17 @@ def test_a_closed_shelf_is_empty_and_keeps_nothing(shelf: pool.Shelf[Held]) -> N
 )
 def test_each_route_has_its_kind_of_connection(clock: Clock, proxy: str | None, kind: str) -> None:
     way = pool.Route(("https", "api.test", 443), verify=True, proxy=proxy)
-    assert type(pool.connection(way, BlockingWire(clock))).__name__ == kind
-    assert type(pool.aconnection(way, AsyncWire(clock))).__name__ == "Async" + kind
+    assert type(pool.connection(way, SyncDeadlineSocket(clock))).__name__ == kind
+    assert type(pool.aconnection(way, AsyncDeadlineSocket(clock))).__name__ == "Async" + kind
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy.test", "ftp://proxy.test"])  # httpx's extra for SOCKS is missing
 def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_setup(clock: Clock, proxy: str) -> None:
     way = pool.Route(("https", "api.test", 443), verify=True, proxy=proxy)
-    for make in (lambda: pool.connection(way, BlockingWire(clock)), lambda: pool.aconnection(way, AsyncWire(clock))):
+    for make in (
+        lambda: pool.connection(way, SyncDeadlineSocket(clock)),
+        lambda: pool.aconnection(way, AsyncDeadlineSocket(clock)),
+    ):
         with pytest.raises(errors.SETUP_FAULTS) as caught:
             make()
         assert errors.setup_failure(caught.value).kind == "connect"
@@ -114,6 +117,6 @@ def test_a_place_knows_its_port_and_its_host_header() -> None:
 
 
 def test_httpcore_connections_offer_what_the_slots_ask_of_them(clock: Clock) -> None:
-    connection = pool.connection(route(), BlockingWire(clock))
+    connection = pool.connection(route(), SyncDeadlineSocket(clock))
     assert isinstance(connection, httpcore.ConnectionInterface)
     assert not connection.is_idle()

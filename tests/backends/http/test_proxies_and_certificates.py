@@ -7,12 +7,12 @@ import pytest
 
 from tests.backends.http.echo import target_at
 from unified_llm._backends.http import pool, proxies_and_certificates
-from unified_llm._backends.http.request import Place, place
+from unified_llm._backends.http.request import Endpoint, place
 
 CERTIFICATE = str(Path(__file__).parent / "localhost.pem")
 
 
-def at(url: str) -> Place:
+def at(url: str) -> Endpoint:
     found = place(url)
     assert found is not None
     return found

@@ -37,4 +37,4 @@ def collect(outputs: SimpleQueue[Output]) -> Answer:
 
 
 Submit: TypeAlias = Callable[..., SimpleQueue[Output]]
-Ask: TypeAlias = Callable[..., Answer]
+AnyRequest: TypeAlias = Callable[..., Answer]

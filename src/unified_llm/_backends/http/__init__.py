@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from unified_llm._backends.http.exchange_async import Loops
     from unified_llm._backends.http.exchange_sync import BlockingPool
-    from unified_llm._core.codec import Ask, Codec
+    from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import AsyncExchange, Exchange
     from unified_llm._core.target import Target
 
@@ -41,7 +41,7 @@ class Transport:
         self._blocking: BlockingPool | None = None
         self._loops: Loops | None = None
 
-    def exchange(self, codec: Codec, ask: Ask, target: Target) -> Exchange:
+    def exchange(self, codec: Codec, ask: AnyRequest, target: Target) -> Exchange:
         """One attempt, for sync code."""
         from unified_llm._backends.http.exchange_sync import BlockingExchange, BlockingPool
 
@@ -52,7 +52,7 @@ class Transport:
             pool.shelf.closed = self._closed
         return BlockingExchange(pool, codec, ask, target)
 
-    def aexchange(self, codec: Codec, ask: Ask, target: Target) -> AsyncExchange:
+    def aexchange(self, codec: Codec, ask: AnyRequest, target: Target) -> AsyncExchange:
         """One attempt, for the running event loop."""
         from unified_llm._backends.http.exchange_async import LoopExchange, Loops
 

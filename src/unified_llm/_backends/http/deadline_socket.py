@@ -1,6 +1,6 @@
 """What the connections of both colours have in common: a socket, and the instants by which things must be done.
 
-httpcore takes one timeout for all reads of a body. Here every operation asks its ``Wire`` for the instant, and the
+httpcore takes one timeout for all reads of a body. Here every operation asks its ``DeadlineSocket`` for the instant, and the
 exchange moves that instant as it goes along: it bounds a whole upload, all addresses of a host together, and a body
 that drips. An operation whose instant has passed still takes what is there without waiting.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LONG: Final = 1e6  # seconds; sockets and selectors refuse infinity
 
 
-class Wire:
+class DeadlineSocket:
     """One connection, and the owner of its socket.
 
     ``drop`` closes it at once, from any thread, with or without a running loop, and sends nothing. So ends every

@@ -1,4 +1,4 @@
-"""The network as httpcore's async half uses it, over a ``Wire`` and asyncio's socket calls.
+"""The network as httpcore's async half uses it, over a ``DeadlineSocket`` and asyncio's socket calls.
 
 No asyncio transport stands between: one cannot be closed once its loop is, and closing one takes a turn of the loop,
 which a cancelled task does not get.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpcore
 from typing_extensions import override
 
-from unified_llm._backends.http.deadline_socket import Wire
+from unified_llm._backends.http.deadline_socket import DeadlineSocket
 from unified_llm._backends.http.tls import TLS_ERRORS, Session
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _PIECE: Final = 65536
 _IN_A_ROW: Final = 2  # reads that found something at once, before other tasks get their turn
 
 
-class AsyncWire(Wire, httpcore.AsyncNetworkBackend):
+class AsyncDeadlineSocket(DeadlineSocket, httpcore.AsyncNetworkBackend):
     """The network, for one connection."""
 
     @override
@@ -73,7 +73,7 @@ class AsyncWire(Wire, httpcore.AsyncNetworkBackend):
 class _Stream(httpcore.AsyncNetworkStream):
     """What plain and encrypted streams have in common."""
 
-    wire: AsyncWire
+    wire: AsyncDeadlineSocket
 
     @override
     async def aclose(self) -> None:
@@ -97,7 +97,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 class AsyncStream(_Stream):
     """Bytes as they are on the socket. A head waits for its body, so that both are one packet."""
 
-    def __init__(self, wire: AsyncWire) -> None:
+    def __init__(self, wire: AsyncDeadlineSocket) -> None:
         self.wire = wire
         self._held = b""
         self._at_once = 0
@@ -171,7 +171,7 @@ class AsyncStream(_Stream):
 class AsyncTLS(_Stream):
     """TLS over another stream."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream, wire: AsyncWire, session: Session) -> None:
+    def __init__(self, inner: httpcore.AsyncNetworkStream, wire: AsyncDeadlineSocket, session: Session) -> None:
         self._inner, self.wire, self._session = inner, wire, session
 
     async def shake_hands(self) -> None:

@@ -1,4 +1,4 @@
-"""The network as httpcore's sync half uses it, over a ``Wire``; its ``timeout`` arguments are for others than ours."""
+"""The network as httpcore's sync half uses it, over a ``DeadlineSocket``; its ``timeout`` arguments are for others than ours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpcore
 from typing_extensions import override
 
-from unified_llm._backends.http.deadline_socket import Wire
+from unified_llm._backends.http.deadline_socket import DeadlineSocket
 from unified_llm._backends.http.tls import TLS_ERRORS, Session
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 65536
 
 
-class BlockingWire(Wire, httpcore.NetworkBackend):
+class SyncDeadlineSocket(DeadlineSocket, httpcore.NetworkBackend):
     """The network, for one connection."""
 
     @override
@@ -58,7 +58,7 @@ class BlockingWire(Wire, httpcore.NetworkBackend):
 class _Stream(httpcore.NetworkStream):
     """What plain and encrypted streams have in common."""
 
-    wire: BlockingWire
+    wire: SyncDeadlineSocket
 
     @override
     def close(self) -> None:
@@ -80,7 +80,7 @@ class _Stream(httpcore.NetworkStream):
 class BlockingStream(_Stream):
     """Bytes as they are on the socket. A head waits for its body, so that both are one packet."""
 
-    def __init__(self, wire: BlockingWire) -> None:
+    def __init__(self, wire: SyncDeadlineSocket) -> None:
         self.wire = wire
         self._held = b""
 
@@ -126,7 +126,7 @@ class BlockingStream(_Stream):
 class BlockingTLS(_Stream):
     """TLS over another stream; shakes hands when made."""
 
-    def __init__(self, inner: httpcore.NetworkStream, wire: BlockingWire, session: Session) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, wire: SyncDeadlineSocket, session: Session) -> None:
         self._inner, self.wire, self._session = inner, wire, session
         self._perform(session.shake_hands)
 

@@ -9,7 +9,7 @@ import httpx
 from unified_llm._core.outcome import Failure
 
 if TYPE_CHECKING:
-    from unified_llm._backends.http.deadline_socket import Wire
+    from unified_llm._backends.http.deadline_socket import DeadlineSocket
 
 FAULTS: Final = (httpx.TransportError, httpx.InvalidURL, OSError)
 """What can come out of HTTP code while it talks to a server."""
@@ -18,7 +18,7 @@ SETUP_FAULTS: Final = (OSError, ValueError, RuntimeError, ImportError)
 """What can come out of making a connection ready: certificates that cannot be read, a proxy that cannot be used."""
 
 
-def failure(problem: Exception, wire: Wire) -> Failure:
+def failure(problem: Exception, wire: DeadlineSocket) -> Failure:
     """The failure that an exception on this connection stands for."""
     match problem:
         case httpx.ConnectError() | httpx.ConnectTimeout():

@@ -13,8 +13,8 @@ from unified_llm.types.requests import LLMRequest
 if TYPE_CHECKING:
     import httpx
 
-    from unified_llm._backends.http.deadline_socket import Wire
-    from unified_llm._core.codec import Ask, Codec
+    from unified_llm._backends.http.deadline_socket import DeadlineSocket
+    from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.target import Target
 
 ERROR_SECONDS: Final = 5.0
@@ -26,7 +26,7 @@ _STALE_SECONDS: Final = 1.0
 class HTTPAttempt:
     """One request to one target, whatever the colour."""
 
-    def __init__(self, codec: Codec, ask: Ask, target: Target) -> None:
+    def __init__(self, codec: Codec, ask: AnyRequest, target: Target) -> None:
         self._codec, self._ask, self._target = codec, ask, target
         self._streams = isinstance(ask, LLMRequest) and ask.stream
 
@@ -37,7 +37,7 @@ class HTTPAttempt:
         place, request = prepared
         return pool.route(place, self._target), request
 
-    def _set(self, wire: Wire, until: float) -> None:
+    def _set(self, wire: DeadlineSocket, until: float) -> None:
         wire.until, wire.connect, wire.received = until, self._target.timing.connect, 0
 
     def _received(self, response: httpx.Response) -> tuple[Head, Body]:
@@ -45,7 +45,7 @@ class HTTPAttempt:
         return head, Body(self._codec, self._ask, self._target, head)
 
 
-def is_stale(failure: Failure | None, wire: Wire, seconds: float) -> bool:
+def is_stale(failure: Failure | None, wire: DeadlineSocket, seconds: float) -> bool:
     """Whether a kept connection failed because the server had closed it, perhaps while we were writing.
 
     No failure of this request then, which nobody has seen; but only if it shows at once and before any byte of an

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from unified_llm._backends.http import errors, pool
-from unified_llm._backends.http.deadline_socket_async import AsyncWire
+from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPAttempt, is_stale
 from unified_llm._core.outcome import Done, Failure
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from unified_llm._backends.http.response import Body, Head
-    from unified_llm._core.codec import Ask, Codec
+    from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import Event
     from unified_llm._core.target import Target
 
@@ -35,7 +35,7 @@ class LoopSlot(httpx.AsyncHTTPTransport):
 
     def __init__(self, route: pool.Route, now: Callable[[], float]) -> None:
         # httpx's own __init__ would make a pool of many connections where this has one.
-        self.wire = AsyncWire(now)
+        self.wire = AsyncDeadlineSocket(now)
         self.connection = pool.aconnection(route, self.wire)
         self._pool = self.connection  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
         self.idle_since = 0.0
@@ -163,7 +163,7 @@ class _Answer(NamedTuple):
 class LoopExchange(HTTPAttempt):
     """One attempt over HTTP."""
 
-    def __init__(self, connections: LoopPool, codec: Codec, ask: Ask, target: Target) -> None:
+    def __init__(self, connections: LoopPool, codec: Codec, ask: AnyRequest, target: Target) -> None:
         super().__init__(codec, ask, target)
         self._pool = connections
         self._permit = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import httpx
 
 from unified_llm._backends.http import errors, pool
-from unified_llm._backends.http.deadline_socket_sync import BlockingWire
+from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPAttempt, is_stale
 from unified_llm._core.outcome import Done, Failure
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from unified_llm._backends.http.response import Body, Head
-    from unified_llm._core.codec import Ask, Codec
+    from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import Event
     from unified_llm._core.target import Target
 
@@ -29,7 +29,7 @@ class BlockingSlot(httpx.HTTPTransport):
 
     def __init__(self, route: pool.Route, now: Callable[[], float]) -> None:
         # httpx's own __init__ would make a pool of many connections where this has one.
-        self.wire = BlockingWire(now)
+        self.wire = SyncDeadlineSocket(now)
         self.connection = pool.connection(route, self.wire)
         self._pool = self.connection  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
         self.idle_since = 0.0
@@ -106,7 +106,7 @@ class _Answer(NamedTuple):
 class BlockingExchange(HTTPAttempt):
     """One attempt over HTTP."""
 
-    def __init__(self, connections: BlockingPool, codec: Codec, ask: Ask, target: Target) -> None:
+    def __init__(self, connections: BlockingPool, codec: Codec, ask: AnyRequest, target: Target) -> None:
         super().__init__(codec, ask, target)
         self._pool = connections
         self._permit = False

@@ -20,9 +20,9 @@ from unified_llm._backends.http import proxies_and_certificates
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unified_llm._backends.http.deadline_socket_async import AsyncWire
-    from unified_llm._backends.http.deadline_socket_sync import BlockingWire
-    from unified_llm._backends.http.request import Place
+    from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
+    from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
+    from unified_llm._backends.http.request import Endpoint
     from unified_llm._core.target import Target
 
 KEEP_SECONDS: Final = 45.0
@@ -52,7 +52,7 @@ class Route(NamedTuple):
     proxy: str | None
 
 
-def route(place: Place, target: Target) -> Route:
+def route(place: Endpoint, target: Target) -> Route:
     """The route to a target."""
     if place.origin[0] == "http":
         return Route(place.origin, verify=True, proxy=None)
@@ -138,7 +138,7 @@ class Shelf(Generic[S]):
                 continue
 
 
-def connection(route: Route, wire: BlockingWire) -> httpcore.ConnectionInterface:
+def connection(route: Route, wire: SyncDeadlineSocket) -> httpcore.ConnectionInterface:
     """A connection that will be made on this wire when it is first used.
 
     Raises:
@@ -148,7 +148,7 @@ def connection(route: Route, wire: BlockingWire) -> httpcore.ConnectionInterface
     return _factory(route, wire).create_connection(_origin(route))
 
 
-def _factory(route: Route, wire: BlockingWire) -> httpcore.ConnectionPool:
+def _factory(route: Route, wire: SyncDeadlineSocket) -> httpcore.ConnectionPool:
     secure = _context(route)
     if route.proxy is None:
         return httpcore.ConnectionPool(ssl_context=secure, network_backend=wire)
@@ -164,12 +164,12 @@ def _factory(route: Route, wire: BlockingWire) -> httpcore.ConnectionPool:
     )
 
 
-def aconnection(route: Route, wire: AsyncWire) -> httpcore.AsyncConnectionInterface:
+def aconnection(route: Route, wire: AsyncDeadlineSocket) -> httpcore.AsyncConnectionInterface:
     """As ``connection``, for async."""
     return _afactory(route, wire).create_connection(_origin(route))
 
 
-def _afactory(route: Route, wire: AsyncWire) -> httpcore.AsyncConnectionPool:
+def _afactory(route: Route, wire: AsyncDeadlineSocket) -> httpcore.AsyncConnectionPool:
     secure = _context(route)
     if route.proxy is None:
         return httpcore.AsyncConnectionPool(ssl_context=secure, network_backend=wire)

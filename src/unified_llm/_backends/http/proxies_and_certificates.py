@@ -13,7 +13,7 @@ import httpx
 from unified_llm._core.base_url import is_private
 
 if TYPE_CHECKING:
-    from unified_llm._backends.http.request import Place
+    from unified_llm._backends.http.request import Endpoint
 
 Verify: TypeAlias = bool | str | ssl.SSLContext
 """Certificates: the usual authorities, none, a bundle (file or folder), or a context of the user's own."""
@@ -44,7 +44,7 @@ def _context(verify: bool | str, _file: str | None, _folder: str | None) -> ssl.
     return httpx.create_ssl_context(verify=verify)
 
 
-def proxy_for(place: Place) -> str | None:
+def proxy_for(place: Endpoint) -> str | None:
     """The URL of the proxy for this place, from ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``.
 
     Only for https to public hosts: a proxy could read all of plain http, and has no way to hosts of one's own network.

@@ -35,7 +35,7 @@ _USER_AGENT: Final = f"unified-llm/{__version__}".encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """A parsed URL; ``origin`` is scheme, host and port."""
 
     url: httpx.URL
@@ -44,7 +44,7 @@ class Place:
 
 
 @lru_cache(maxsize=512)
-def place(url: str) -> Place | None:
+def place(url: str) -> Endpoint | None:
     """Where a URL leads, or None if it leads nowhere."""
     try:
         parsed = httpx.URL(url)
@@ -53,7 +53,7 @@ def place(url: str) -> Place | None:
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         return None
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
-    return Place(parsed, (parsed.scheme, parsed.raw_host.decode("ascii"), port), parsed.netloc)
+    return Endpoint(parsed, (parsed.scheme, parsed.raw_host.decode("ascii"), port), parsed.netloc)
 
 
 class _Sent(httpx.ByteStream):
@@ -87,7 +87,7 @@ class _Once:
         return self._left.pop()
 
 
-def prepare(wire: WireRequest, *, streams: bool) -> tuple[Place, httpx.Request] | Failure:
+def prepare(wire: WireRequest, *, streams: bool) -> tuple[Endpoint, httpx.Request] | Failure:
     """The request as HTTP code takes it.
 
     Args:

@@ -26,7 +26,7 @@ from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk, LLMResponse
 
 if TYPE_CHECKING:
-    from unified_llm._core.codec import Ask, Codec
+    from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import Event
     from unified_llm._core.target import Target
 
@@ -99,7 +99,7 @@ class Body:
     first ``Done`` or ``Failure`` on, ``event`` does not return None any more until that end was handed out.
     """
 
-    def __init__(self, codec: Codec, ask: Ask, target: Target, head: Head) -> None:
+    def __init__(self, codec: Codec, ask: AnyRequest, target: Target, head: Head) -> None:
         self._head = head
         self._events: deque[Event] = deque()
         self._over = False
@@ -182,7 +182,7 @@ class _Room:
 class _Threshold(_Room):
     """Before the first byte that is no white space: it tells JSON from a stream."""
 
-    def __init__(self, codec: Codec, ask: Ask, target: Target, head: Head) -> None:
+    def __init__(self, codec: Codec, ask: AnyRequest, target: Target, head: Head) -> None:
         self._codec, self._ask, self._target = codec, ask, target
         self._labelled = "text/event-stream" in head.headers.get("content-type", "").lower()
         self.seen = b""
@@ -213,7 +213,7 @@ class _Threshold(_Room):
 class _WholeRoom(_Room):
     """A JSON body, decoded when all of it is there."""
 
-    def __init__(self, codec: Codec, ask: Ask, target: Target) -> None:
+    def __init__(self, codec: Codec, ask: AnyRequest, target: Target) -> None:
         self._codec, self._ask, self._target = codec, ask, target
         self._pieces: list[bytes] = []
         self._size = 0
@@ -314,7 +314,7 @@ class _ErrorRoom(_Room):
         return self._codec.failure(self._head.status, self._head.headers, self._body, self._target)
 
 
-def _streams(ask: Ask) -> bool:
+def _streams(ask: AnyRequest) -> bool:
     return isinstance(ask, LLMRequest) and ask.stream
 
 

@@ -19,11 +19,11 @@ from unified_llm import exceptions as exc
 from unified_llm._backends.objects.errors import OURS, read_failure
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
 from unified_llm._core.chunks import as_chunks
-from unified_llm._core.codec import Ask
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._lib.bounded_json import dump
-from unified_llm._providers.spec import Row
+from unified_llm._providers.spec import ProviderSpec
 from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
@@ -92,7 +92,7 @@ class Pieces:
         if not isinstance(chunk, LLMChunk):
             raise TypeError(f"A provider streamed {_kind(piece)}, where an LLMChunk or a text is wanted.")
         chunk = _checked(chunk)
-        names = ["finish_reason", "usage", "response_id", "model", "sealed"]
+        names = ["finish_reason", "usage", "response_id", "model", "provider_state"]
         if chunk.finish_reason is not None or chunk.usage is not None:
             names.append("raw")
         told = {name: value for name in names if (value := getattr(chunk, name)) is not None}
@@ -192,9 +192,11 @@ _KINDS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
 
 
 class OwnModel:
-    """A ``ForeignModel`` around a provider object, for one model of it."""
+    """A ``WrappedModel`` around a provider object, for one model of it."""
 
-    def __init__(self, row: Row, model: str, defaults: Mapping[str, Any], extra_body: Mapping[str, Any]) -> None:
+    def __init__(
+        self, row: ProviderSpec, model: str, defaults: Mapping[str, Any], extra_body: Mapping[str, Any]
+    ) -> None:
         """The row's number belongs to its object: nobody inherits the health of who had the name before.
 
         Args:
@@ -203,7 +205,7 @@ class OwnModel:
             defaults: Fields of a request, where the request leaves them open.
             extra_body: Further fields for the provider, before those of the request.
         """
-        self.number, self._own = row.own
+        self.number, self._own = row.instance
         self._defaults, self._extra_body = defaults, extra_body
         self.provider = row.name
         self.model = model
@@ -235,7 +237,7 @@ class OwnModel:
             async for event in events:
                 yield event
 
-    async def _told(self, answer: Any, ask: Ask) -> AsyncGenerator[Event, None]:
+    async def _told(self, answer: Any, ask: AnyRequest) -> AsyncGenerator[Event, None]:
         if hasattr(answer, "__await__"):
             answer = await answer
         if not hasattr(answer, "__aiter__"):
@@ -261,7 +263,7 @@ class OwnModel:
             failure = replace(failure, retry_after=retry_after, request_id=problem.request_id, detail=problem.detail)
         return failure
 
-    def _method(self, ask: Ask) -> Callable[..., Any]:
+    def _method(self, ask: AnyRequest) -> Callable[..., Any]:
         if isinstance(ask, LLMRequest):
             wanted = "stream" if ask.stream and hasattr(self._own, "stream") else "generate"
         else:
@@ -279,11 +281,11 @@ class OwnModel:
         return replace(ask, model=self.model, extra_body={**self._extra_body, **ask.extra_body}, **open_ones)
 
 
-def _streams(ask: Ask) -> bool:
+def _streams(ask: AnyRequest) -> bool:
     return isinstance(ask, LLMRequest) and ask.stream
 
 
-def _read(answer: Any, ask: Ask, provider: str) -> Iterator[Event]:
+def _read(answer: Any, ask: AnyRequest, provider: str) -> Iterator[Event]:
     """What was returned, as events."""
     if isinstance(ask, EmbeddingRequest):
         yield vectors(answer)

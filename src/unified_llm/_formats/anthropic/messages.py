@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final, TypeAlias, assert_never
 
+from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.provider_state import unseal, written_arguments
 from unified_llm._formats.history import distinct, fitting_id, is_text, paired, text_of_file
@@ -113,6 +114,7 @@ def _file_source(file: FilePart, path: str) -> Block:
 
 # The API's own pattern, from its refusals: "String should match pattern '^[a-zA-Z0-9_-]+$'".
 _IDENTIFIER: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_ANTHROPIC_IDS: Final = Quirks(tool_id_length=24)
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _OPENING: Final = "(The conversation begins with an answer.)"
 
@@ -229,7 +231,7 @@ def _name(name: str) -> str:
 
 
 def _identifier(identifier: str) -> str:
-    return identifier if _IDENTIFIER.fullmatch(identifier) else fitting_id(identifier, {"tool_id_length": 24})
+    return identifier if _IDENTIFIER.fullmatch(identifier) else fitting_id(identifier, _ANTHROPIC_IDS)
 
 
 def _unsigned(turns: Sequence[tuple[str, list[Block]]]) -> bool:

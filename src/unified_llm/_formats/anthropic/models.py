@@ -11,15 +11,15 @@ from unified_llm._core.target import Feature, Target
 from unified_llm._formats.anthropic.response import answer_of
 from unified_llm._formats.json_values import count, is_object, object_or_empty, text_or_none
 from unified_llm._formats.response_fields import read_page
-from unified_llm._providers.spec import having
+from unified_llm._providers.spec import features
 from unified_llm.types.requests import ModelRequest, ModelsRequest
 from unified_llm.types.responses import ModelInfo
 
-_ALWAYS: Final = having("streaming", "tools", "tool_choice", "count_tokens", "models", "model_info")
+_ALWAYS: Final = features("streaming", "tools", "tool_choice", "count_tokens", "models", "model_info")
 _CAPABILITIES: Final[Mapping[str, frozenset[Feature]]] = {
-    "image_input": having("images", "image_urls"),
-    "pdf_input": having("files"),
-    "structured_outputs": having("json_schema"),
+    "image_input": features("images", "image_urls"),
+    "pdf_input": features("files"),
+    "structured_outputs": features("json_schema"),
 }
 
 

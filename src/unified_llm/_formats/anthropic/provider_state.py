@@ -12,10 +12,10 @@ from typing import Any
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
-from unified_llm.types.messages import Message, Sealed, ToolCall
+from unified_llm.types.messages import Message, ProviderState, ToolCall
 
 
-def seal(blocks: Sequence[Mapping[str, Any]], target: Target) -> Sealed | None:
+def seal(blocks: Sequence[Mapping[str, Any]], target: Target) -> ProviderState | None:
     """What goes back with the message; None where the message says it all."""
     kept = [_kept(block) for block in blocks]
     if all(block.keys() <= {"type", "length", "id", "name"} for block in kept):
@@ -40,7 +40,7 @@ def unseal(message: Message, target: Target) -> list[dict[str, Any]] | None:
 
     Histories are edited by users: what is sealed is only as good as the text and the calls that it belongs to.
     """
-    data = message.sealed.opened(target.provider, target.wire) if message.sealed else None
+    data = message.provider_state.restore(target.provider, target.format) if message.provider_state else None
     blocks = data.get("blocks") if is_object(data) else None
     if not is_list(blocks) or not all(map(is_object, blocks)):
         return None

@@ -52,7 +52,7 @@ def write_thinking(effort: str, most: int, target: Target, *, impossible: bool) 
         target: Whose model it is.
         impossible: The turn goes on where thoughts are missing, or has to begin with the call of a tool.
     """
-    kind = target.quirks.get("thinks")
+    kind = target.quirks.thinks
     if effort == "none":
         return _without(kind)
     level = {"minimal": "low"}.get(effort, effort)
@@ -209,7 +209,7 @@ def _settings(ask: LLMRequest, target: Target) -> dict[str, Any]:
     leave_out(_FOREIGN, ask, target)
     given = {name: value for name in _NAMES if (value := setting(ask, name, target)) is not None}
     wanted = as_wanted(given, target)
-    if {"temperature", "top_p"} <= wanted.keys() and "top_p.with_temperature" in target.quirks.get("drop", ()):
+    if {"temperature", "top_p"} <= wanted.keys() and "top_p.with_temperature" in target.quirks.drop:
         del wanted["top_p"]
         log.debug("top_p is not sent to %s, which takes either it or temperature", target.name)
     return wanted
@@ -238,7 +238,7 @@ def _think(body: dict[str, Any], effort: str, conversation: Conversation, target
 
 
 def _tool_fields(ask: LLMRequest, conversation: Conversation, target: Target, *, one_by_one: bool) -> dict[str, Any]:
-    choice, words = ask.tool_choice, target.quirks.get("drop", frozenset[str]())
+    choice, words = ask.tool_choice, target.quirks.drop
     tools = list(_tools(ask, target))
     if not tools and conversation.called:
         # The API refuses calls in a history without the tools that they were calls of.
@@ -282,7 +282,7 @@ def _function(tool: Tool, target: Target) -> dict[str, Any]:
         written["description"] = tool.description
     schema = {"type": "object", "properties": {}, **tool.parameters}
     enforced = bool(tool.strict) and "json_schema" in target.features
-    if target.quirks.get("closed_schemas") and is_open(tool.parameters):
+    if target.quirks.closed_schemas and is_open(tool.parameters):
         enforced = False  # it would be refused, or hold nothing
     written["input_schema"] = _as_wanted(schema, target) if enforced else schema
     if enforced:
@@ -291,7 +291,7 @@ def _function(tool: Tool, target: Target) -> dict[str, Any]:
 
 
 def _as_wanted(schema: Mapping[str, Any], target: Target) -> Mapping[str, Any]:
-    return strict_schema(schema) if target.quirks.get("closed_schemas") else schema
+    return strict_schema(schema) if target.quirks.closed_schemas else schema
 
 
 def _limit_marks(body: Mapping[str, Any], conversation: Conversation, target: Target) -> None:

@@ -58,7 +58,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
             reasoning=reasoning or None,
             refusal=refusal_of(answer),
             citations=tuple(_all_citations(blocks)),
-            sealed=seal(blocks, target),
+            provider_state=seal(blocks, target),
             raw=answer,
         )
     )

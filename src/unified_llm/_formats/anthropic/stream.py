@@ -203,7 +203,7 @@ class MessageStream:
             finish_reason=reason,
             usage=read_usage(self._usage),
             response_id=text_or_none(self._message.get("id")),
-            sealed=seal(list(self._blocks.values()), self._target),
+            provider_state=seal(list(self._blocks.values()), self._target),
             model=text_or_none(self._message.get("model")) or self._target.model,
             provider=self._target.provider,
         )

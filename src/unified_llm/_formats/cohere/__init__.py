@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._formats.codec import Format
 from unified_llm._formats.cohere.errors import read_failure
 from unified_llm._formats.cohere.request import write_chat, write_embeddings, write_info, write_models, write_ranking
 from unified_llm._formats.cohere.response import read_chat, read_embeddings, read_info, read_models, read_ranking
 from unified_llm._formats.cohere.stream import ChatStream
+from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.request_fields import at_root
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest, RerankRequest
 
 __all__ = ["CODEC"]
 
-CODEC: Final = Format(
+CODEC: Final = FunctionCodec(
     {
         LLMRequest: (write_chat, read_chat),
         EmbeddingRequest: (write_embeddings, read_embeddings),

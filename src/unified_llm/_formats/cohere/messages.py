@@ -61,7 +61,9 @@ def _turn(message: Message, target: Target) -> dict[str, Any]:
 
 def _calling(message: Message, target: Target) -> dict[str, Any]:
     """A turn that called tools, with what Cohere thought before it if the turn was its own."""
-    opened = message.sealed.opened(target.provider, target.wire) if message.sealed is not None else None
+    opened = (
+        message.provider_state.restore(target.provider, target.format) if message.provider_state is not None else None
+    )
     kept = object_or_empty(opened)
     turn: dict[str, Any] = {"role": "assistant"}
     plan = "\n".join(filter(None, (text_or_none(kept.get("tool_plan")), text_of(message.content))))

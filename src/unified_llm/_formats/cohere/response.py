@@ -25,7 +25,7 @@ from unified_llm._formats.json_values import (
 )
 from unified_llm._formats.response_fields import read_page
 from unified_llm._lib.bounded_json import finite
-from unified_llm.types.messages import Sealed
+from unified_llm.types.messages import ProviderState
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest, RerankRequest
 from unified_llm.types.responses import (
@@ -74,7 +74,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
             reasoning=thoughts + plan or None,
             citations=tuple(_citations(message, texts)),
             logprobs=read_logprobs(body.get("logprobs")),
-            sealed=seal(thoughts, plan, target, has_calls=bool(calls)),
+            provider_state=seal(thoughts, plan, target, has_calls=bool(calls)),
             raw=body,
         )
     )
@@ -163,7 +163,7 @@ def read_usage(usage: object) -> Usage | None:
     return Usage(prompt, completion, prompt + completion, cached_tokens=count(usage.get("cached_tokens")))
 
 
-def seal(thoughts: str, plan: str, target: Target, *, has_calls: bool) -> Sealed | None:
+def seal(thoughts: str, plan: str, target: Target, *, has_calls: bool) -> ProviderState | None:
     """What led to calls, for the turn that brings their results."""
     kept = {name: text for name, text in (("thinking", thoughts), ("tool_plan", plan)) if text}
     return response_fields.seal(kept, target) if kept and has_calls else None

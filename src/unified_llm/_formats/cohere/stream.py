@@ -119,7 +119,7 @@ class ChatStream:
             finish_reason=reason,
             usage=read_usage(delta.get("usage")),
             response_id=self._id,
-            sealed=seal(thoughts, plan, self._target, has_calls=has_calls),
+            provider_state=seal(thoughts, plan, self._target, has_calls=has_calls),
             model=self._target.model,
             provider=self._target.provider,
         )

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._formats.codec import Format
 from unified_llm._formats.gemini.errors import read_failure
 from unified_llm._formats.gemini.request import write_chat, write_count, write_embeddings, write_model, write_models
 from unified_llm._formats.gemini.response import read_chat, read_count, read_embeddings, read_model, read_models
 from unified_llm._formats.gemini.stream import ChatStream
+from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 
 __all__ = ["CODEC"]
 
-CODEC: Final = Format(
+CODEC: Final = FunctionCodec(
     {
         LLMRequest: (write_chat, read_chat),
         EmbeddingRequest: (write_embeddings, read_embeddings),

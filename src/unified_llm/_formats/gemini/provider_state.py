@@ -16,7 +16,7 @@ from typing import Any, Final
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
 from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
-from unified_llm.types.messages import Message, Sealed, ToolCall
+from unified_llm.types.messages import Message, ProviderState, ToolCall
 
 # For calls that another model made: documented in the page above (FAQs), for models that demand a signature.
 SKIP_VALIDATION: Final = "skip_thought_signature_validator"
@@ -50,7 +50,7 @@ class Layout:
     def _add(self, piece: dict[str, Any], signature: str | None = None) -> None:
         self._pieces.append({**piece, "signature": signature} if signature else piece)
 
-    def seal(self, content: str, target: Target) -> Sealed | None:
+    def seal(self, content: str, target: Target) -> ProviderState | None:
         """What is to be sealed; None where nothing but text and calls came."""
         if not any("signature" in piece or "part" in piece for piece in self._pieces):
             return None
@@ -59,10 +59,14 @@ class Layout:
 
 def write_answer(message: Message, target: Target) -> list[dict[str, Any]]:
     """The parts of an earlier answer: as it was cut, if that is known and it has not been changed since."""
-    opened = message.sealed.opened(target.provider, target.wire) if message.sealed else None
-    sealed = object_or_empty(opened)
-    pieces = [piece for piece in sealed["pieces"] if is_object(piece)] if is_list(sealed.get("pieces")) else []
-    if sealed.get("content") == _digest(message.text) and _fit(pieces, message):
+    opened = message.provider_state.restore(target.provider, target.format) if message.provider_state else None
+    provider_state = object_or_empty(opened)
+    pieces = (
+        [piece for piece in provider_state["pieces"] if is_object(piece)]
+        if is_list(provider_state.get("pieces"))
+        else []
+    )
+    if provider_state.get("content") == _digest(message.text) and _fit(pieces, message):
         return _as_cut(pieces, message)
     signatures = {text_or_none(piece.get("call")): _signature(piece) for piece in pieces}
     text = [{"text": message.text}] if message.text else []

@@ -280,7 +280,7 @@ def _response(said: Mapping[str, Any], answer: Mapping[str, Any], target: Target
         reasoning=candidate.reasoning,
         citations=read_citations(said, content),
         logprobs=read_logprobs(said),
-        sealed=candidate.layout.seal(content, target),
+        provider_state=candidate.layout.seal(content, target),
     )
 
 

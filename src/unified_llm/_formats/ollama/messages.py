@@ -48,8 +48,10 @@ def _calls(message: Message, target: Target) -> dict[str, Any]:
     if not message.tool_calls:
         return {}
     fields: dict[str, Any] = {}
-    sealed = message.sealed.opened(target.provider, target.wire) if message.sealed is not None else None
-    if (thinking := text_or_none(object_or_empty(sealed).get("thinking"))) is not None:
+    provider_state = (
+        message.provider_state.restore(target.provider, target.format) if message.provider_state is not None else None
+    )
+    if (thinking := text_or_none(object_or_empty(provider_state).get("thinking"))) is not None:
         fields["thinking"] = thinking
     fields["tool_calls"] = [
         {"id": fitting_id(call.id, target.quirks), "function": {"name": call.name, "arguments": call.arguments}}

@@ -13,7 +13,7 @@ from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, read_vectors, text_or_none
 from unified_llm._formats.ollama.errors import read_error
 from unified_llm._formats.response_fields import read_page
-from unified_llm.types.messages import Sealed, ToolCall
+from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, FinishReason, LLMResponse, ModelInfo
@@ -57,7 +57,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
             tool_calls=calls,
             reasoning=thinking or None,
             logprobs=response_fields.read_logprobs(answer.get("logprobs")),
-            sealed=seal(thinking, target, has_calls=bool(calls)),
+            provider_state=seal(thinking, target, has_calls=bool(calls)),
             raw=answer,
         )
     )
@@ -95,7 +95,7 @@ def read_end(answer: Mapping[str, Any], target: Target, *, spoke: bool, has_call
     return reason if spoke or reason == "length" else Failure("empty")
 
 
-def seal(thinking: str, target: Target, *, has_calls: bool) -> Sealed | None:
+def seal(thinking: str, target: Target, *, has_calls: bool) -> ProviderState | None:
     """The reasoning that led to calls, for the turn that brings their results."""
     return response_fields.seal({"thinking": thinking}, target) if thinking and has_calls else None
 

@@ -82,7 +82,7 @@ class ChatStream:
         last = LLMChunk(
             finish_reason=reason,
             usage=read_usage(line),
-            sealed=seal("".join(self._thinking), self._target, has_calls=has_calls),
+            provider_state=seal("".join(self._thinking), self._target, has_calls=has_calls),
             model=text_or_none(line.get("model")) or self._target.model,
             provider=self._target.provider,
         )

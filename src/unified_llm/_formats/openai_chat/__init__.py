@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._formats.codec import Format
+from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.openai_chat.models import read_model, read_models
 from unified_llm._formats.openai_chat.request import write_chat, write_embeddings, write_model, write_models
 from unified_llm._formats.openai_chat.response import read_chat, read_embeddings
@@ -19,7 +19,7 @@ from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelReques
 
 __all__ = ["CODEC"]
 
-CODEC: Final = Format(
+CODEC: Final = FunctionCodec(
     {
         LLMRequest: (write_chat, read_chat),
         EmbeddingRequest: (write_embeddings, read_embeddings),

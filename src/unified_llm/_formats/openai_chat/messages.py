@@ -95,9 +95,9 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     """
     quirks = target.quirks
     messages = paired(distinct(messages), answer_all=True)
-    if quirks.get("turns") == "alternating":
+    if quirks.turns == "alternating":
         messages = alternating(messages)
-    with_names = "messages.name" not in quirks.get("drop", ())
+    with_names = "messages.name" not in quirks.drop
     written: list[dict[str, Any]] = []
     for are_results, group in groupby(enumerate(messages), key=_is_result):
         if are_results:
@@ -108,7 +108,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
             if message.name and with_names:
                 one["name"] = sanitised_name(message.name)
             written.append(one)
-    return closed(written) if quirks.get("turns") == "closed" else written
+    return closed(written) if quirks.turns == "closed" else written
 
 
 def _is_result(numbered: tuple[int, Message]) -> bool:
@@ -138,8 +138,8 @@ def _assistant(message: Message, path: str, target: Target) -> dict[str, Any]:
         return written
     written["content"] = text or None
     # Who reasons between tool calls may insist on seeing its own reasoning again; nobody else wants it.
-    reasoning_field = quirks.get("rename", {}).get("messages.reasoning")
-    reasoning = message.reasoning or quirks.get("reasoning_filler")
+    reasoning_field = quirks.rename.get("messages.reasoning")
+    reasoning = message.reasoning or quirks.reasoning_filler
     if reasoning_field and reasoning:
         written[reasoning_field] = reasoning
     written["tool_calls"] = [
@@ -155,9 +155,9 @@ def _assistant(message: Message, path: str, target: Target) -> dict[str, Any]:
 
 def _reasoning_details(message: Message, target: Target) -> list[dict[str, Any]]:
     """The parts of its own reasoning that the target wants back; none where others answered, or hands were at it."""
-    if message.sealed is None or not target.quirks.get("reasoning_details"):
+    if message.provider_state is None or not target.quirks.reasoning_details:
         return []
-    opened = message.sealed.opened(target.provider, target.wire)
+    opened = message.provider_state.restore(target.provider, target.format)
     details = opened.get("reasoning_details") if is_object(opened) else None
     return [each for each in details if is_object(each)] if is_list(details) else []
 

@@ -53,7 +53,7 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """What is said of the target's model: the answer of ``/models/...``, or its place in the list of all."""
-    if target.quirks.get("models_whole"):
+    if target.quirks.models_whole:
         listed = read_models(ModelsRequest(), body, target)
         if isinstance(listed, Failure):
             return listed

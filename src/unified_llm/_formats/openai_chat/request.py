@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import quote
 
 from unified_llm._core.codec import WireRequest
@@ -46,7 +46,7 @@ def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
     fields = _fields(_PLAIN, ask, target)
     if "top_logprobs" in fields:
         fields.setdefault("logprobs", True)  # one without the other is refused
-    if target.quirks.get("logprobs_count") and fields.get("logprobs"):
+    if target.quirks.logprobs_count and fields.get("logprobs"):
         fields["logprobs"] = fields.pop("top_logprobs", 0) or 1
     fields |= tool_fields(ask, target, _tool, _named)
     if ask.response_format is not None:
@@ -56,7 +56,7 @@ def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
     body = {
         "model": target.model,
         "messages": write_messages(ask.messages, target),
-        **target.quirks.get("send", {}),
+        **target.quirks.send,
         **as_wanted(fields, while_reasoning(fields, target)),
     }
     return post("/chat/completions", {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
@@ -74,9 +74,9 @@ def _write_text(ask: LLMRequest, target: Target) -> WireRequest:
         fields["logprobs"] = alternatives or 1  # here it is the number of alternatives
     fields |= _delivery(ask, target)
     # The names of old are the only ones that this endpoint knows.
-    by_old_names = replace(target, quirks=cast("Quirks", {**target.quirks, "rename": {}}))
+    by_old_names = replace(target, quirks=replace(target.quirks, rename={}))
     body = {"model": target.model, "prompt": continued(ask), **as_wanted(fields, by_old_names)}
-    path = target.quirks.get("text_path", "/completions")
+    path = target.quirks.text_path
     return post(path, {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
 
 
@@ -101,13 +101,13 @@ def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
 def write_model(_: ModelRequest, target: Target) -> WireRequest:
     """A request for what is said of the target's model: by itself, or in the list of all."""
     path = _models_path(target)
-    if not target.quirks.get("models_whole"):
+    if not target.quirks.models_whole:
         path = f"{path.partition('?')[0]}/{quote(target.model, safe='/:@')}"
     return get(path, target)
 
 
 def _models_path(target: Target) -> str:
-    path = target.quirks.get("models_path", "/models")
+    path = target.quirks.models_path
     if not path:
         raise UnsupportedOperationError(
             f"{target.provider} has no list of models; name the model that you want.", provider=target.provider
@@ -126,7 +126,7 @@ def _delivery(ask: LLMRequest, target: Target) -> dict[str, Any]:
     """How many answers, and whether in pieces: several are never streamed."""
     if not ask.stream:
         return {"n": ask.n} if ask.n is not None and ask.n > 1 else {}
-    usage = {} if target.quirks.get("usage_always") else {"stream_options": {"include_usage": True}}
+    usage = {} if target.quirks.usage_always else {"stream_options": {"include_usage": True}}
     return {"stream": True, **usage}
 
 
@@ -135,8 +135,8 @@ def _with_effort(fields: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
     effort = fields.get("reasoning_effort")
     if effort is None:
         return fields
-    named = {**fields, "reasoning_effort": quirks.get("efforts", {}).get(effort, effort)}
-    way = quirks.get("thinking")
+    named = {**fields, "reasoning_effort": quirks.efforts.get(effort, effort)}
+    way = quirks.thinking
     if way is None:
         return named
     if way == "switch" or effort == "none":

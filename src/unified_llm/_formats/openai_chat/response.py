@@ -28,7 +28,7 @@ from unified_llm._formats.json_values import (
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.response_fields import finish_reason, read_calls
 from unified_llm._lib.bounded_json import finite
-from unified_llm.types.messages import Sealed, ToolCall
+from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 from unified_llm.types.responses import Citation, EmbeddingResponse, FinishReason, LLMResponse, TokenLogprob
@@ -124,9 +124,9 @@ class ReasoningDetails:
             elif value is not None:
                 last[name] = value
 
-    def sealed(self, target: Target) -> Sealed | None:
+    def provider_state(self, target: Target) -> ProviderState | None:
         """For the history, where the target wants them back."""
-        if not self._parts or not target.quirks.get("reasoning_details"):
+        if not self._parts or not target.quirks.reasoning_details:
             return None
         # OpenAI, behind OpenRouter, looks for an identifier of its own in a store in which nothing was stored.
         parts = [
@@ -202,7 +202,7 @@ def _read_choice(choice: object, answer: Mapping[str, Any], target: Target) -> L
         refusal=refusal,
         citations=read_citations(message) or read_sources(answer),
         logprobs=read_logprobs(choice),
-        sealed=details.sealed(target),
+        provider_state=details.provider_state(target),
     )
 
 
@@ -309,7 +309,7 @@ def read_usage(body: Mapping[str, Any], quirks: Quirks) -> Usage | None:
     prompt, completion = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
     total = count(usage.get("total_tokens"))
     reasoning = count(after.get("reasoning_tokens")) or count(usage.get("reasoning_tokens"))
-    if quirks.get("reasoning_apart") and (total == 0 or total >= prompt + completion + reasoning):
+    if quirks.reasoning_apart and (total == 0 or total >= prompt + completion + reasoning):
         completion += reasoning
     return Usage(
         prompt_tokens=prompt,

@@ -158,7 +158,7 @@ class ChatStream:
             finish_reason=reason,
             usage=read_usage(self._usage, self._target.quirks),
             response_id=self._id,
-            sealed=self._details.sealed(self._target),
+            provider_state=self._details.provider_state(self._target),
             model=self._model or self._target.model,
             provider=self._target.provider,
         )

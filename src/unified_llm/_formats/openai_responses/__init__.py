@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._formats.codec import Format
+from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
 from unified_llm._formats.openai_errors import read_failure
 from unified_llm._formats.openai_responses.request import write_count, write_response
@@ -20,9 +20,9 @@ from unified_llm.types.requests import CountRequest, LLMRequest
 
 __all__ = ["CODEC"]
 
-CODEC: Final = Format(
+CODEC: Final = FunctionCodec(
     {
-        **OPENAI_CHAT.questions,
+        **OPENAI_CHAT.by_request,
         LLMRequest: (write_response, read_response),
         CountRequest: (write_count, read_count),
     },

@@ -55,7 +55,7 @@ def _said(role: str, content: str | list[dict[str, Any]]) -> dict[str, Any]:
 
 def _assistant(message: Message, path: str, target: Target) -> Iterator[Mapping[str, Any]]:
     """An earlier answer: its text and its calls, each after the reasoning that led to it, if that is ours to give."""
-    kept = opened(message.sealed, target) if message.sealed else _NOTHING_KEPT
+    kept = opened(message.provider_state, target) if message.provider_state else _NOTHING_KEPT
     text = text_of(message.content)
     if text or not message.tool_calls:
         if text:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
-from unified_llm.types.messages import Sealed
+from unified_llm.types.messages import ProviderState
 
 # The fields of a reasoning item that are input again; ``status`` is not.
 _FIELDS: Final = ("type", "id", "summary", "content", "encrypted_content")
@@ -35,7 +35,7 @@ class Kept:
     phase: str | None = None
 
 
-def seal(output: Iterable[object], target: Target) -> Sealed | None:
+def seal(output: Iterable[object], target: Target) -> ProviderState | None:
     """What has to be kept of the items of an answer; None if there is nothing."""
     waiting: list[dict[str, Any]] = []
     reasoning: list[dict[str, Any]] = []
@@ -66,9 +66,9 @@ def seal(output: Iterable[object], target: Target) -> Sealed | None:
     return response_fields.seal(data, target)
 
 
-def opened(sealed: Sealed, target: Target) -> Kept:
+def opened(provider_state: ProviderState, target: Target) -> Kept:
     """What was kept, for its own author; nothing for anybody else, and nothing that is not as it was written here."""
-    data = sealed.opened(target.provider, target.wire)
+    data = provider_state.restore(target.provider, target.format)
     if not is_object(data) or data.get("model") != target.model:
         return Kept()
     before_text: list[dict[str, Any]] = []

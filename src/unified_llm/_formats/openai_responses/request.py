@@ -50,10 +50,10 @@ def _body(ask: LLMRequest, target: Target) -> Mapping[str, Any]:
     include: list[str] = []
     effort = fields.pop("reasoning_effort", None)
     if effort is not None:
-        fields["reasoning"] = {"effort": target.quirks.get("efforts", {}).get(effort, effort)}
+        fields["reasoning"] = {"effort": target.quirks.efforts.get(effort, effort)}
     if fields.pop("logprobs", None) or "top_logprobs" in fields:
         include.append("message.output_text.logprobs")
-    if (target.reasoning or effort not in {None, "none"}) and "include" not in target.quirks.get("drop", ()):
+    if (target.reasoning or effort not in {None, "none"}) and "include" not in target.quirks.drop:
         # Other models refuse to be asked for it (github.com/NousResearch/hermes-agent/pull/24234).
         include.append("reasoning.encrypted_content")
     if include:

@@ -87,7 +87,7 @@ def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure
             refusal=answer.refusal or None,
             citations=tuple(answer.citations),
             logprobs=tuple(answer.logprobs),
-            sealed=seal(output, target),
+            provider_state=seal(output, target),
             raw=body,
         )
     )
@@ -205,7 +205,7 @@ def read_usage(response: Mapping[str, Any], quirks: Quirks) -> Usage | None:
     after = object_or_empty(usage.get("output_tokens_details"))
     prompt, completion = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
     total, reasoning = count(usage.get("total_tokens")), count(after.get("reasoning_tokens"))
-    if quirks.get("reasoning_apart") and total and total >= prompt + completion + reasoning:
+    if quirks.reasoning_apart and total and total >= prompt + completion + reasoning:
         completion += reasoning
     return Usage(
         prompt_tokens=prompt,

@@ -156,7 +156,7 @@ class ResponseStream:
             finish_reason=reason,
             usage=read_usage(response, self._target.quirks),
             response_id=text_or_none(response.get("id")),
-            sealed=seal(output, self._target),
+            provider_state=seal(output, self._target),
             model=text_or_none(response.get("model")) or self._target.model,
             provider=self._target.provider,
         )

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from unified_llm._core import base_url
 from unified_llm._lib import bounded_json
-from unified_llm._policy.health_updates import Closed, Fact, Held, Opened
+from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm.types.responses import ModelInfo
 
 PREFIX: Final = "unified-llm:1:"
@@ -44,42 +44,42 @@ class Record:
     seconds: float
 
 
-def key_of(fact: Fact) -> str | None:
+def key_of(fact: HealthUpdate) -> str | None:
     """The key under which a fact is stored; None where it concerns this process alone."""
-    return _name("hold" if isinstance(fact, Held) else "breaker", fact.key)
+    return _name("hold" if isinstance(fact, CooldownStarted) else "breaker", fact.key)
 
 
-def write(fact: Fact, identifier: str, now: float) -> Record | None:
+def write(fact: HealthUpdate, identifier: str, now: float) -> Record | None:
     """A fact as a record; None where it concerns this process alone, or is over too soon."""
     key, seconds = key_of(fact), min(_LONGEST, fact.until - now)
     if key is None or seconds < _SHORTEST:
         return None
     value: dict[str, Any] = {"v": _VERSION, "id": identifier, "key": fact.key}
     match fact:
-        case Opened():
+        case BreakerOpened():
             value |= {"is": "open", "name": fact.name, "trips": fact.trips}
-        case Closed():
+        case BreakerClosed():
             value |= {"is": "closed"}
-        case Held():
+        case CooldownStarted():
             value |= {"is": "held", "reason": fact.reason, "wait": fact.wait}
     text = bounded_json.dump(value)
     return Record(key, text, seconds) if len(text.encode()) <= LONGEST_FACT else None
 
 
-def read(record: Record, now: float) -> tuple[Fact, str] | None:
+def read(record: Record, now: float) -> tuple[HealthUpdate, str] | None:
     """The fact and its identifier; None where the record is not one of ours."""
     value = _parse(record)
     if value is None or not 0 < record.seconds <= _LONGEST:
         return None
     until = now + record.seconds
-    fact: Fact
+    fact: HealthUpdate
     match value:
         case {"is": "open", "name": str(name), "trips": int(trips), "key": list(key)} if 0 < trips < 1000:
-            fact = Opened(_frozen(key), until, _shown(name), trips)
+            fact = BreakerOpened(_frozen(key), until, _shown(name), trips)
         case {"is": "closed", "key": list(key)}:
-            fact = Closed(_frozen(key), until)
+            fact = BreakerClosed(_frozen(key), until)
         case {"is": "held", "reason": str(reason), "wait": bool(wait), "key": list(key)}:
-            fact = Held(_frozen(key), until, _shown(reason), wait)
+            fact = CooldownStarted(_frozen(key), until, _shown(reason), wait)
         case _:
             return None
     identifier = value.get("id")

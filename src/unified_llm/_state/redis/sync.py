@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Hashable
 from typing import Final, TypeVar
 
-from unified_llm._policy.health_updates import Fact
+from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._state.redis import records
 from unified_llm._state.redis.commands import Store
 from unified_llm._state.redis.records import Record
@@ -29,7 +29,7 @@ _WARN_EVERY: Final = 600.0
 _MOST_TO_TELL: Final = 4096
 
 
-class Ledger:
+class HealthSync:
     """The books of one process.
 
     Args:
@@ -38,12 +38,12 @@ class Ledger:
         now: The clock of the facts.
     """
 
-    def __init__(self, store: Store, learn: Callable[[Fact], None], now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, learn: Callable[[HealthUpdate], None], now: Callable[[], float]) -> None:
         """Nothing told, nothing heard."""
         self._store, self._learn, self._now = store, learn, now
         self._sender = secrets.token_hex(8)
         self._sent = 0
-        self._outbox: dict[str, Fact] = {}
+        self._outbox: dict[str, HealthUpdate] = {}
         self._heard: dict[str, str] = {}
         self._last_turn = self._rests_until = self._warned = float("-inf")
         self._ailing = False
@@ -53,7 +53,7 @@ class Ledger:
         """The instant of the next turn."""
         return max(self._rests_until, self._last_turn + (_BRISK if self._outbox else PERIOD))
 
-    def note(self, fact: Fact) -> None:
+    def note(self, fact: HealthUpdate) -> None:
         """Tell this at the next turn, in place of what was to be told of the same thing."""
         key = records.key_of(fact)
         if key is None:

@@ -16,9 +16,9 @@ from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
 from unified_llm._core import runtime
-from unified_llm._policy.health_updates import Closed, Fact, Held, Opened
+from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis.commands import Store
-from unified_llm._state.redis.sync import PERIOD, Ledger
+from unified_llm._state.redis.sync import PERIOD, HealthSync
 from unified_llm._state.redis.url import PATIENCE, Address
 from unified_llm.types.responses import ModelInfo
 
@@ -47,10 +47,10 @@ class _Fetched:
 
 
 # None: the end.
-_Errand: TypeAlias = Fact | _Sought | _Fetched | None
+_Errand: TypeAlias = HealthUpdate | _Sought | _Fetched | None
 
 
-class Courier:
+class SyncThread:
     """Carries facts between the registry of this process and Redis, and model lists for whoever asks.
 
     Args:
@@ -59,7 +59,7 @@ class Courier:
         catch_up: Called there before each turn, so that the registry tells what it may have put off.
     """
 
-    def __init__(self, address: Address, learn: Callable[[Fact], None], catch_up: Callable[[], None]) -> None:
+    def __init__(self, address: Address, learn: Callable[[HealthUpdate], None], catch_up: Callable[[], None]) -> None:
         """Nothing is started yet."""
         self.address = address
         self._learn, self._catch_up = learn, catch_up
@@ -89,7 +89,7 @@ class Courier:
             self._over = True
             _log.warning("shared state: no thread can be started; calls go on without it")
 
-    def tell(self, fact: Fact) -> None:
+    def tell(self, fact: HealthUpdate) -> None:
         """Pass a fact on. The queue may be added to at any moment, even in the garbage collector.
 
         What a test plays (in place of connections) is told to nobody.
@@ -137,7 +137,7 @@ class Courier:
         return answer
 
     def _work(self, inbox: SimpleQueue[_Errand]) -> None:
-        ledger = Ledger(Store(self.address.connect()), self._hear, _now)
+        ledger = HealthSync(Store(self.address.connect()), self._hear, _now)
         while True:
             try:
                 errand = inbox.get(timeout=_pause(ledger))
@@ -152,14 +152,14 @@ class Courier:
             _run(errand, ledger)
         ledger.close()
 
-    def _hear(self, fact: Fact) -> None:
+    def _hear(self, fact: HealthUpdate) -> None:
         if not self._over:
             self._learn(fact)
 
 
-def _run(errand: Fact | _Sought | _Fetched, ledger: Ledger) -> None:
+def _run(errand: HealthUpdate | _Sought | _Fetched, ledger: HealthSync) -> None:
     match errand:
-        case Opened() | Closed() | Held():
+        case BreakerOpened() | BreakerClosed() | CooldownStarted():
             ledger.note(errand)
         case _Fetched(key, models, ttl):
             ledger.keep(key, models, ttl)
@@ -168,7 +168,7 @@ def _run(errand: Fact | _Sought | _Fetched, ledger: Ledger) -> None:
                 answer.set_result(ledger.find(key))
 
 
-def _pause(ledger: Ledger) -> float:
+def _pause(ledger: HealthSync) -> float:
     """Seconds to the next turn; at most a period, since a test may set the clock."""
     return PERIOD if runtime.current().exchange else min(PERIOD, max(0.0, ledger.due - _now()))
 

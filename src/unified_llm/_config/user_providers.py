@@ -1,0 +1,262 @@
+"""A provider of one's own: a row of the table, or an object that answers.
+
+An object needs nothing of ours but the shapes of requests and answers. It gets all the rest: retries, failover,
+deadlines, breakers, and its place in every chain and framework.
+"""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import re
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from itertools import count
+from typing import Any, Final, Protocol, cast, get_args
+
+from unified_llm import exceptions as exc
+from unified_llm._config.llm_config import LLMConfig, refuse_unknown
+from unified_llm._core import base_url as url
+from unified_llm._core.api_key import quoted
+from unified_llm._core.chunks import as_chunks, as_response
+from unified_llm._core.outcome import Done
+from unified_llm._core.quirks import Quirks
+from unified_llm._core.target import CHAT, Feature
+from unified_llm._formats.make_codec import codec_for
+from unified_llm._providers import registry
+from unified_llm._providers.spec import ProviderSpec
+from unified_llm.exceptions import ConfigurationError, LLMError
+from unified_llm.types.requests import LLMRequest
+from unified_llm.types.responses import LLMChunk, LLMResponse
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_FEATURES: Final[tuple[str, ...]] = get_args(Feature)
+# What an object can do beyond chat because it has a method for it; or cannot, because there is none to have.
+_BY_METHOD: Final[Mapping[Feature, str | None]] = {
+    "embeddings": "embed", "models": "list_models", "model_info": None, "count_tokens": None, "rerank": None,
+}  # fmt: skip
+_NUMBERS: Final = count(1)
+_REGISTERING: Final = threading.Lock()
+
+
+class Generates(Protocol):
+    """The least that a provider object has: without ``stream``, an answer comes in one piece."""
+
+    def generate(self, request: LLMRequest) -> LLMResponse | str | Awaitable[LLMResponse | str]:
+        """A whole answer. ``request.model`` is the model as the user named it, after the provider's name."""
+        ...
+
+
+class ChatProvider(Generates, Protocol):
+    """What an object offers to be a provider. Nothing need be inherited; each method may be ``async`` or not.
+
+    It may also have ``embed(request) -> EmbeddingResponse`` (an ``EmbeddingRequest`` comes in), ``list_models() ->
+    Iterable[ModelInfo]``, ``close()`` (called when another object takes its last name, and when the interpreter ends),
+    and the attributes ``features`` (names such as ``tools``: what it can do beyond plain chat) and ``context_window``,
+    in tokens.
+
+    A synchronous method runs in a thread of its own, which is left to itself when the attempt's time is over; so it
+    may be called from several threads at once. For a synchronous caller an ``async`` method runs on an event loop of
+    its own, one for each attempt. What a configuration sets (``temperature``, ``extra_body`` ...) is in the request.
+
+    What goes wrong is raised: an ``LLMError`` of the kind that it is (``RateLimitError``, ``ServiceUnavailableError``
+    ...), or whatever an HTTP library raises. A ``TypeError`` and the like are taken for mistakes in the code, which no
+    fallback should hide: the caller gets to see them.
+    """
+
+    def stream(
+        self, request: LLMRequest
+    ) -> Iterator[LLMChunk | str] | AsyncIterator[LLMChunk | str] | Awaitable[AsyncIterator[LLMChunk | str]]:
+        """An answer in pieces. Why it finished, and the tokens spent, may come on any; calls whole or in fragments."""
+        ...
+
+
+class ProviderBase:
+    """For those who like one: write ``generate`` or ``stream`` (without ``async``), and the other follows from it."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Refuse what nothing can follow from.
+
+        Raises:
+            TypeError: One method is ``async``, and the other is not there.
+        """
+        super().__init_subclass__(**arguments)
+        for name, other in (("generate", "stream"), ("stream", "generate")):
+            method = getattr(cls, name)
+            native = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+            if native and getattr(cls, other) is getattr(ProviderBase, other):
+                raise TypeError(f"{cls.__name__}.{name} is async, so no {other} follows from it: write that as well.")
+
+    def generate(self, request: LLMRequest) -> LLMResponse | str:
+        """The whole answer that the pieces of ``stream`` add up to."""
+        if type(self).stream is ProviderBase.stream:
+            raise NotImplementedError(f"{type(self).__name__} needs a method generate or stream.")
+        from unified_llm._backends.objects.user_provider import Pieces
+
+        pieces = Pieces()
+        said = [chunk for piece in self.stream(request) if (chunk := pieces.take(piece))]
+        end = pieces.end()
+        return as_response(said, end.value if isinstance(end, Done) else LLMChunk())
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk | str]:
+        """The answer of ``generate``, in one piece."""
+        answer = self.generate(request)
+        said, last = as_chunks(LLMResponse(answer) if isinstance(answer, str) else answer)
+        if said:
+            yield said
+        yield last
+
+    @staticmethod
+    def error(status: int, message: str = "", *, code: str | None = None, retry_after: float | None = None) -> LLMError:
+        """The exception for an HTTP status that is no success, to be raised.
+
+        Args:
+            status: The status.
+            message: What the server said. It is shown to nobody but those who read ``.detail``.
+            code: The server's own code, one word.
+            retry_after: Seconds, where the server asked for patience.
+        """
+        kind = _BY_STATUS.get(status) or (exc.ServiceUnavailableError if status >= 500 else exc.ValidationError)
+        error = kind(f"HTTP {status}", status_code=status, code=code, detail=message or None)
+        if isinstance(error, exc.RateLimitError):
+            error.retry_after = retry_after
+        return error
+
+
+_BY_STATUS: Final[Mapping[int, type[LLMError]]] = {
+    401: exc.AuthenticationError,
+    402: exc.QuotaExceededError,
+    403: exc.PermissionDeniedError,
+    404: exc.ModelNotFoundError,
+    408: exc.TimeoutError,
+    413: exc.ContextOverflowError,
+    429: exc.RateLimitError,
+}
+
+
+def register_provider(
+    name: str,
+    provider: ChatProvider | Generates | None = None,
+    *,
+    base_url: str | None = None,
+    api_key_env: str | Iterable[str] | None = None,
+    features: Iterable[str] | None = None,
+    **row_fields: Any,
+) -> None:
+    """Make a provider known to this process, so that ``name/model`` is a model string like any other.
+
+    Either an address that speaks a known format, or an object that answers by itself. Registering a name anew replaces
+    what it meant; clients that exist keep what they had, though an object that no name means any more is closed. Other
+    processes have to register it as well, those that get a pickled client among them.
+
+    Args:
+        name: What stands before the slash: small letters, digits, ``-`` and ``_``.
+        provider: An object with the methods of ``ChatProvider``.
+        base_url: The address, with or without the version path.
+        api_key_env: The environment variable that may hold the key, or several. The key goes to the host of
+            ``base_url`` alone.
+        features: What its models can do: ``tools``, ``tool_choice``, ``json_object``, ``json_schema``, ``images``,
+            ``image_urls``, ``audio``, ``files``, ``embeddings`` ...; plain chat, streaming and the list of models need
+            not be named. A request that needs more than that skips the target.
+        **row_fields: Further fields of the provider table: ``wire`` (the format, ``openai_chat`` if not named),
+            ``quirks``, ``hosts``, ``local``, ``key_required``, ``literal_models``, ``headers``, ``title``, ``version``
+            ...; see ``unified_llm._providers.spec.ProviderSpec``.
+
+    Raises:
+        ConfigurationError: The name is taken by a provider of the table, or something else is not as described here.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError("A provider's name has small letters, digits, - and _ only, such as my-gateway.")
+    if (provider is None) == (base_url is None):
+        raise ConfigurationError(f"register_provider({name!r}) takes a base_url= or an object that answers, not both.")
+    row_fields = {"title": name, "features": _features(features), **row_fields}
+    variables = _names(api_key_env, "api_key_env=")
+    if provider is not None:
+        if variables:
+            raise ConfigurationError("api_key_env= is for a base_url=: an object finds its own key.")
+        row = _object_row(name, provider, row_fields)
+    else:
+        row = _address_row(name, base_url, {"key_env": variables, "key_required": bool(variables), **row_fields})
+    with _REGISTERING:
+        before = registry.register(row)
+        kept = [id(each.instance[1]) for each in registry.registered() if each.instance]
+    if before is not None and before.instance and id(before.instance[1]) not in kept:
+        _close(before.instance[1])
+
+
+def _names(given: Any, what: str) -> tuple[str, ...]:
+    """One name, or several."""
+    several = (given,) if isinstance(given, str) else () if given is None else given
+    names: list[Any] = list(several) if isinstance(several, Iterable) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(f"{what} is a name, or several.")
+    return tuple(names)
+
+
+def _features(features: Any) -> frozenset[Feature]:
+    given = frozenset(_names(features, "features="))
+    refuse_unknown(dict.fromkeys(given), _FEATURES, "features=")
+    return cast("frozenset[Feature]", given)
+
+
+def _address_row(name: str, base_url: Any, row_fields: dict[str, Any]) -> ProviderSpec:
+    known = tuple(each.name for each in fields(ProviderSpec) if each.name not in {"name", "base_url", "instance"})
+    refuse_unknown(row_fields, known, f"register_provider({name!r})")
+    row_fields = {**row_fields, "quirks": _quirks(row_fields.get("quirks", {}))}
+    codec_for(row_fields.get("format", "openai_chat"))  # is there such a format?
+    LLMConfig(default_headers=row_fields.get("headers", {}))  # are these headers?
+    address = url.normalise(base_url, source="base_url=", version=row_fields.get("version", "/v1"))
+    return ProviderSpec(name, base_url=address, **{**row_fields, "features": CHAT | row_fields["features"]})
+
+
+def _quirks(given: Quirks | Mapping[str, Any]) -> Quirks:
+    if isinstance(given, Quirks):
+        return given
+    refuse_unknown(given, tuple(field.name for field in fields(Quirks)), "quirks=")
+    return Quirks(**given)
+
+
+def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> ProviderSpec:
+    known = ("title", "note", "docs", "first_token", "local", "features")
+    refuse_unknown(row_fields, known, f"register_provider({name!r})")
+    if isinstance(provider, type):
+        raise ConfigurationError(f"{quoted(provider.__name__)} is a class: register an object of it.")
+    if not callable(getattr(provider, "generate", None)):
+        raise ConfigurationError(
+            f"{quoted(type(provider).__name__)} is no provider: it needs generate(request) -> LLMResponse, and may "
+            "have stream(request) -> Iterator[LLMChunk], each async or not."
+        )
+    able: set[Feature] = {"streaming", *row_fields.pop("features"), *_features(getattr(provider, "features", None))}
+    has: set[Feature] = {
+        feature for feature, method in _BY_METHOD.items() if method and callable(getattr(provider, method, None))
+    }
+    if claimed := sorted(able & _BY_METHOD.keys() - has):
+        need = _BY_METHOD[claimed[0]]
+        why = f"that takes a method {need}" if need else "an object cannot be asked for that"
+        raise ConfigurationError(f"{quoted(type(provider).__name__)} has no {claimed[0]}: {why}.")
+    able |= has
+    return ProviderSpec(
+        name,
+        features=frozenset(able),
+        format="user",
+        instance=(next(_NUMBERS), provider),
+        key_required=False,
+        literal_models=True,
+        **row_fields,
+    )
+
+
+def _close(provider: Any) -> None:
+    """Let an object go that no name means any more. What it raises is its own affair: nobody is there to hear it."""
+    close: Callable[[], Any] | None = getattr(provider, "close", None)
+    if close is not None:
+        from unified_llm._backends.objects.user_provider import finished
+
+        finished(close)
+
+
+@atexit.register
+def _close_all() -> None:
+    for provider in {id(row.instance[1]): row.instance[1] for row in registry.registered() if row.instance}.values():
+        _close(provider)
