@@ -1,12 +1,12 @@
 """What an outage of three minutes is like for those who live through it. Run: ``python -m benchmarks.outage``.
 
-The policy is the real one; targets and time are simulated (``tests/policy/simulation.py``, where the ways to fail are
+The policy is the real one; targets and time are simulated (``tests/support/outage_simulation.py``, where the ways to fail are
 described), so the figures do not depend on the machine. ``tests/policy/test_outage.py`` holds them to bounds.
 """
 
 from __future__ import annotations
 
-from tests.policy.simulation import DEFAULT_BREAKER, FALLBACK, NO_BREAKER, PRIMARY, Mode, Outage, simulate
+from tests.support.outage_simulation import DEFAULT_BREAKER, FALLBACK, NO_BREAKER, PRIMARY, Mode, Outage, simulate
 
 MODES: tuple[Mode, ...] = ("refuse", "hang", "brown-out")
 # Calls a second, and how many runs are taken together so that each row is made of a few hundred calls at least.

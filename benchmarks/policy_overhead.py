@@ -3,7 +3,7 @@
     python -m benchmarks.policy_overhead
 
 The exchange hands out chunks that are there already, so nothing else is measured: no network, no JSON. "alone" is the
-loop around such an exchange, "policy" is ``plan`` with ``drivers``, "client" is ``LLMClient.stream`` with all it does.
+loop around such an exchange, "policy" is ``run_policy`` with ``drivers``, "client" is ``LLMClient.stream`` with all it does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime, current, use
 from unified_llm._core.target import Target
 from unified_llm._policy.call_state import CallState
-from unified_llm._policy.failover import plan
+from unified_llm._policy.failover import run_policy
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk
@@ -96,14 +96,14 @@ async def aalone(chunks: int) -> None:
 
 def policy(chunks: int) -> None:
     """The policy and its driver."""
-    drive = Drive(plan(question()), lambda _: Ready(chunks), current())
+    drive = Drive(run_policy(question()), lambda _: Ready(chunks), current())
     while drive.advance() is not END:
         pass
 
 
 async def apolicy(chunks: int) -> None:
     """The same."""
-    drive = AsyncDrive(plan(question()), lambda _: AsyncReady(chunks), current())
+    drive = AsyncDrive(run_policy(question()), lambda _: AsyncReady(chunks), current())
     while await drive.advance() is not END:
         pass
 

@@ -48,10 +48,10 @@ class Plan:
 class State:
     """What all connections share."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, run_policy: Plan) -> None:
         """Nothing has happened yet."""
-        self.plan = plan
-        self.chance = Random(plan.seed)  # noqa: S311 - chance, not a secret
+        self.run_policy = run_policy
+        self.chance = Random(run_policy.seed)  # noqa: S311 - chance, not a secret
         self.seen: Counter[str] = Counter()
         self.open: set[Caller] = set()
 
@@ -60,9 +60,9 @@ class State:
         if target == "well":
             return None
         draw = self.chance.random()
-        if draw < self.plan.faulty:
+        if draw < self.run_policy.faulty:
             return self.chance.choice(FAULTS)
-        return "broken" if stream and draw < self.plan.faulty + self.plan.broken else None
+        return "broken" if stream and draw < self.run_policy.faulty + self.run_policy.broken else None
 
 
 class Caller(asyncio.Protocol):
@@ -103,7 +103,7 @@ class Caller(asyncio.Protocol):
         state.seen[target] += 1
         state.seen[fault or "good"] += 1
         word = f"{target}/{state.seen['requests']}/{ask['messages'][-1]['content']}"
-        pause = state.plan.pause * state.chance.uniform(0.25, 1.0)
+        pause = state.run_policy.pause * state.chance.uniform(0.25, 1.0)
         asyncio.get_running_loop().call_later(pause, self._answer, target, word, fault, stream)
 
     def _answer(self, target: str, word: str, fault: str | None, stream: bool) -> None:  # noqa: FBT001 - call_later has no keywords
@@ -141,11 +141,15 @@ class Caller(asyncio.Protocol):
         self.transport.write(_STREAM_HEAD)
         later = asyncio.get_running_loop().call_later
         for number, part in enumerate(parts):
-            later(number * self.state.plan.pause / 8, self.transport.write, b"".join(_chunked(event) for event in part))
+            later(
+                number * self.state.run_policy.pause / 8,
+                self.transport.write,
+                b"".join(_chunked(event) for event in part),
+            )
         if fault:
-            later(len(parts) * self.state.plan.pause / 8, self.transport.close)
+            later(len(parts) * self.state.run_policy.pause / 8, self.transport.close)
         else:
-            later((len(parts) - 1) * self.state.plan.pause / 8, self.transport.write, b"0\r\n\r\n")
+            later((len(parts) - 1) * self.state.run_policy.pause / 8, self.transport.write, b"0\r\n\r\n")
 
 
 def _whole(body: bytes, status: str, headers: str = "") -> bytes:
@@ -177,11 +181,11 @@ def _event(target: str, delta: dict[str, str], finish: str | None = None) -> byt
     return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
-def serve(pipe: Connection, plan: Plan) -> None:
+def serve(pipe: Connection, run_policy: Plan) -> None:
     """The server's process: sends its port, then what it has seen each time it is asked."""
 
     async def run() -> None:
-        state, loop = State(plan), asyncio.get_running_loop()
+        state, loop = State(run_policy), asyncio.get_running_loop()
 
         def report() -> None:
             pipe.recv()
@@ -210,11 +214,11 @@ class Server:
 
 
 @contextmanager
-def serving(plan: Plan) -> Generator[Server]:
+def serving(run_policy: Plan) -> Generator[Server]:
     """A server until the block ends."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=serve, args=(there, plan), daemon=True)
+    process = context.Process(target=serve, args=(there, run_policy), daemon=True)
     process.start()
     try:
         yield Server(here)

@@ -11,7 +11,7 @@ import pytest
 
 import unified_llm
 from integration_tests.upstream import Upstream
-from tests import canary
+from tests.support import canary
 
 _HERE = Path(__file__).parent
 # pydantic.v1 does not support Python 3.14, so this one standard test cannot run there.

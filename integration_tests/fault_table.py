@@ -64,7 +64,7 @@ def _ways(item: pytest.Item, marker: pytest.Mark) -> Iterable[str]:
     if marker.kwargs.get("ways"):
         return [str(way) for way in marker.kwargs["ways"]]
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    for name in ("way", "colour", "room", "listed"):
+    for name in ("way", "mode", "room", "listed"):
         if name in params:
             return [_NAMES.get(str(params[name]), APART)]
     return [APART]

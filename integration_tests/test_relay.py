@@ -68,8 +68,8 @@ def tell(way: Way, relay: Relay, fault: Fault | None, around: LlamaServer | None
     first = target(f"http://127.0.0.1:{relay.port}/v1", timeout=overrides.pop("timeout", None))
     client = LLMClient(first, fallbacks=[target(around.base_url, timeout=30)] if around else [])
     fields = {"seed": 1, "extra_body": {"ignore_eos": True}, **overrides}
-    colour, _, shape = way.partition(" ")
-    if colour == "sync":
+    mode, _, shape = way.partition(" ")
+    if mode == "sync":
         with client:
             return ask(client, streaming=shape == "stream", **fields)
 

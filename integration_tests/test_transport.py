@@ -32,28 +32,28 @@ from integration_tests.faultserver import (
     head,
     ok,
 )
-from tests.backends.http.colours import Caller, Colour, caller, run, words
-from tests.backends.http.echo import CANARY, DONE, EchoCodec, asking, target_at, text
+from tests.support.echo_format import CANARY, DONE, EchoCodec, asking, target_at, text
+from tests.support.sync_and_async import Caller, Mode, caller, run, words
 from unified_llm._backends.http import Transport
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Timing
 
-CERTIFICATE = Path(__file__).parent.parent / "tests" / "backends" / "http" / "localhost.pem"
+CERTIFICATE = Path(__file__).parent.parent / "tests" / "support" / "localhost.pem"
 HI = ok(b'{"text": "hi"}')
 BEGUN = head(CHUNKED) + chunk(text("a"))
 STREAM = BEGUN + chunk(text("b")) + chunk(DONE) + LAST_CHUNK
 
 
 @pytest.fixture(params=["sync", "async"])
-def colour(request: pytest.FixtureRequest) -> Colour:
-    found: Colour = request.param
+def mode(request: pytest.FixtureRequest) -> Mode:
+    found: Mode = request.param
     return found
 
 
 @pytest.fixture
-def call(colour: Colour) -> Iterator[Caller]:
-    with caller(colour) as made:
+def call(mode: Mode) -> Iterator[Caller]:
+    with caller(mode) as made:
         yield made
 
 
@@ -466,13 +466,13 @@ def test_loops_in_threads_do_not_share_connections(transport: Transport) -> None
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_makes_connections_of_its_own_and_leaves_those_of_its_parent(
-    call: Caller, transport: Transport, colour: Colour
+    call: Caller, transport: Transport, mode: Mode
 ) -> None:
     with FaultServer([Send(HI)]) as server:
         asked(call, transport, server.url)
         child = os.fork()
         if child == 0:
-            with caller(colour) as own:
+            with caller(mode) as own:
                 said = words(asked(own, transport, server.url))
             transport.close()
             os._exit(said != [("whole", "hi")])

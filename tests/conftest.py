@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests import canary
+from tests.support import canary
 from unified_llm._core.defaults import configure
 from unified_llm._state.process_health import reset_health
 

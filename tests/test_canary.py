@@ -17,7 +17,7 @@ from typing import Any, NoReturn, get_args
 
 import pytest
 
-from tests.scripts import Pause, World, call_tool, say
+from tests.support.scripted_targets import Pause, World, call_tool, say
 from unified_llm import LLMClient, LLMConfig, health_snapshot, reset_health
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Failure, FailureKind

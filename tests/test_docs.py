@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from opentelemetry import trace
 
-from tests.scripts import World, say
+from tests.support.scripted_targets import World, say
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
 

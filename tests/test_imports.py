@@ -64,7 +64,7 @@ LLMClient("openai/gpt-5-mini", api_key="sk-canary-x", fallbacks=["ollama/llama2"
 
 def test_a_call_does_not_load_opentelemetry() -> None:
     code = """
-from tests.scripts import World, say
+from tests.support.scripted_targets import World, say
 from unified_llm import LLMClient
 with World({"ollama/llama2": [say("Hello")]}).running():
     LLMClient("ollama/llama2").generate("Hello?")

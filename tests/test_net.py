@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from tests.canary import KEYS, NET, look_for_files
-from tests.scripts import World, say
+from tests.support.canary import KEYS, NET, look_for_files
+from tests.support.scripted_targets import World, say
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._core import defaults
 from unified_llm._core.target import Target
@@ -238,7 +238,7 @@ def test_a_test_that_shows_a_key_fails(tmp_path: Path) -> None:
         "def test_logging(): logging.getLogger('unified_llm').debug(KEY)\n\n"
         "def test_writing(tmp_path): (tmp_path / 'cache').write_text(KEY)\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-rE", "-p", "tests.canary", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-rE", "-p", "tests.support.canary", "-p", "no:cacheprovider"]
     run = subprocess.run(
         [*command, "--tb=no", f"--basetemp={tmp_path / 'of its own'}", f"--rootdir={tmp_path}", tmp_path],
         cwd=Path(__file__).parent.parent,

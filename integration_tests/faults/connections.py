@@ -17,7 +17,7 @@ from integration_tests.faultserver import Close, FaultServer, Hang, Reset, Send,
 from unified_llm.exceptions import ConfigurationError, ConnectionError
 
 _HERE: Final = Path(__file__).parent
-TRUSTED: Final = str(_HERE.parents[1] / "tests" / "backends" / "http" / "localhost.pem")
+TRUSTED: Final = str(_HERE.parents[1] / "tests" / "support" / "localhost.pem")
 EXPIRED: Final = str(_HERE / "expired.pem")
 UNCONNECTED: Final = Fails("connect", ConnectionError)
 BROKEN: Final = Fails("connection", ConnectionError)

@@ -258,8 +258,8 @@ def limit_connections(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
 
 
 def _ask(client: LLMClient, case: Case, way: Way) -> Told:
-    colour, _, shape = way.partition(" ")
-    if colour == "async":
+    mode, _, shape = way.partition(" ")
+    if mode == "async":
         return asyncio.run(_aask(client, case, streaming=shape == "stream"))
     with client:
         for _ in range(case.warm):

@@ -36,8 +36,8 @@ SILENT: list[Step] = [Send(begun(ROLE + delta("more "))), Hang()]
 
 def tell(client: LLMClient, way: Way) -> Told:
     """One call in one way, in an event loop of its own where it needs one."""
-    colour, _, shape = way.partition(" ")
-    if colour == "sync":
+    mode, _, shape = way.partition(" ")
+    if mode == "sync":
         return ask(client, streaming=shape == "stream")
     return asyncio.run(aask(client, streaming=shape == "stream"))
 

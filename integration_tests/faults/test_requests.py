@@ -37,8 +37,8 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 def tell(client: LLMClient, way: Way, prompt: Any, **overrides: Any) -> Told:
     """One call in one way."""
-    colour, _, shape = way.partition(" ")
-    if colour == "sync":
+    mode, _, shape = way.partition(" ")
+    if mode == "sync":
         return ask(client, prompt, streaming=shape == "stream", **overrides)
     return asyncio.run(aask(client, prompt, streaming=shape == "stream", **overrides))
 
@@ -142,10 +142,10 @@ BROKEN: Mapping[str, tuple[list[Step], type[LLMError]]] = {
 }
 
 
-def listed(colour: str, client: LLMClient) -> list[str]:
+def listed(mode: str, client: LLMClient) -> list[str]:
     """The names of the models."""
     with client:
-        models = client.list_models() if colour == "sync" else asyncio.run(client.alist_models())
+        models = client.list_models() if mode == "sync" else asyncio.run(client.alist_models())
     return [each.id for each in models]
 
 
@@ -154,15 +154,15 @@ def listed(colour: str, client: LLMClient) -> list[str]:
 @pytest.mark.case(55)
 def test_a_list_that_is_none_is_told_and_passed_over_while_another_answers(way: str, name: str) -> None:
     script, kind = BROKEN[name]
-    colour = way.split(maxsplit=1)[0]
+    mode = way.split(maxsplit=1)[0]
     with ExitStack() as stack:
         first, second = stack.enter_context(FaultServer(script)), stack.enter_context(FaultServer([Send(listing("x"))]))
         broken = target("first", f"{first.url}/v1", KEY, timeout=0.3 if kind is TimeoutError else None)
         with pytest.raises(kind) as problem:
-            listed(colour, LLMClient(broken))
+            listed(mode, LLMClient(broken))
         clean_error(problem.value)
         other = target("second", f"{second.url}/v1", OTHER_KEY)
-        assert listed(colour, LLMClient(broken, fallbacks=[other])) == ["x"]
+        assert listed(mode, LLMClient(broken, fallbacks=[other])) == ["x"]
         assert first.settles_at(0)
         assert second.settles_at(0)
 

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from tests.backends.mlx.asking import AnyRequest, Submit, collect
+from tests.support.mlx_calls import AnyRequest, Submit, collect
 from training.corpus import REFUSAL, Corpus, answer, answers, held_out, normalise
 from unified_llm._backends.mlx import demo_folder
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.backends.mlx.asking import PATIENCE, AnyRequest, Submit, collect, prompt
+from tests.support.mlx_calls import PATIENCE, AnyRequest, Submit, collect, prompt
 from unified_llm._backends.mlx import available
 from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import EngineError, Output, Piece, Prompt

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.backends.mlx.asking import PATIENCE, AnyRequest, Submit, collect, prompt
+from tests.support.mlx_calls import PATIENCE, AnyRequest, Submit, collect, prompt
 from unified_llm._backends.mlx import available, demo_folder
 from unified_llm._backends.mlx.engine import Engine, close_engines, engine_for
 from unified_llm._backends.mlx.engine_types import EngineError, Output

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from integration_tests import minilm
-from tests.backends.mlx import tiny_bert
+from tests.support import tiny_bert
 from unified_llm import LLMClient
 from unified_llm.exceptions import UnsupportedOperationError
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import GPT, GROQ, HAIKU, SONAR, WAYS, Way, told
-from tests.scripts import Pause, World, say
+from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, Way, told
+from tests.support.scripted_targets import Pause, World, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, Message
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
@@ -229,15 +229,15 @@ def vectors(*numbers: float) -> list[Done]:
     return [Done(EmbeddingResponse([[number] for number in numbers]))]
 
 
-@pytest.mark.parametrize("colour", ["sync", "async"])
-def test_vectors_come_from_targets_of_the_same_model_or_space_only(colour: str) -> None:
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_vectors_come_from_targets_of_the_same_model_or_space_only(mode: str) -> None:
     first, other = "openai/text-embedding-3-small", "openrouter/openai/text-embedding-3-small"
     world = World({first: [DEAD], "mistral/mistral-embed": [vectors(9.0)], other: [vectors(1.0)]})
     with world.running():
         client = LLMClient(
             first, fallbacks=["mistral/mistral-embed", LLMConfig(model=other, api_key="sk-or-1")], deadline=None
         )
-        answer = client.embed("Hello") if colour == "sync" else asyncio.run(client.aembed(["Hello"]))
+        answer = client.embed("Hello") if mode == "sync" else asyncio.run(client.aembed(["Hello"]))
     assert answer.vectors == [[1.0]]
     assert (answer.provider, answer.model) == ("openrouter", "openai/text-embedding-3-small")
     assert [each.outcome for each in answer.attempts] == ["skipped", "server", "server", "ok"]

@@ -7,8 +7,8 @@ import pickle
 
 import pytest
 
-from tests.client.asking import CANARY, GPT, HAIKU
-from tests.scripts import World, say
+from tests.support.four_ways import CANARY, GPT, HAIKU
+from tests.support.scripted_targets import World, say
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import ConfigurationError
 

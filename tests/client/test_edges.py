@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
-from tests.client.asking import GPT, HAIKU, WAYS, Way, told
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
 from unified_llm import LLMClient
 from unified_llm._client.backends import Backends
 from unified_llm._core import runtime

@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from tests.client.asking import CANARY, GPT, GROQ, HAIKU, SAID
-from tests.scripts import Attempt, World
+from tests.support.four_ways import CANARY, GPT, GROQ, HAIKU, SAID
+from tests.support.scripted_targets import Attempt, World
 from unified_llm import LLMClient
 from unified_llm import exceptions as exc
 from unified_llm._client import errors

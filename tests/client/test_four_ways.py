@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.client.asking import GPT, GROQ, HAIKU, WAYS, Told, Way, told
-from tests.scripts import Attempt, Pause, World, call_tool, say
+from tests.support.four_ways import GPT, GROQ, HAIKU, WAYS, Told, Way, told
+from tests.support.scripted_targets import Attempt, Pause, World, call_tool, say
 from unified_llm import LLMClient, reset_health
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import CANARY, GPT, HAIKU, WAYS, Way, told
-from tests.scripts import World, call_tool, say
+from tests.support.four_ways import CANARY, GPT, HAIKU, WAYS, Way, told
+from tests.support.scripted_targets import World, call_tool, say
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import GenerationError, LLMError, StreamInterruptedError, UnsupportedOperationError

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import GPT, HAIKU, SONAR
-from tests.scripts import Attempt, World, say
+from tests.support.four_ways import GPT, HAIKU, SONAR
+from tests.support.scripted_targets import Attempt, World, say
 from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot
 from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import runtime

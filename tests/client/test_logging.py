@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from tests.client.asking import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
-from tests.scripts import World, say
+from tests.support.four_ways import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
+from tests.support.scripted_targets import World, say
 from unified_llm import LLMClient, LLMConfig, Message, health_snapshot
 from unified_llm._core.outcome import Failure
 from unified_llm._observe.logs import log_attempt

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import CANARY, GPT, WAYS, Way, told
-from tests.scripts import USAGE, World, say
+from tests.support.four_ways import CANARY, GPT, WAYS, Way, told
+from tests.support.scripted_targets import USAGE, World, say
 from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
 from unified_llm import exceptions as exc
 from unified_llm._config.user_providers import ProviderBase

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import WAYS, Way, told
-from tests.scripts import USAGE
+from tests.support.four_ways import WAYS, Way, told
+from tests.support.scripted_targets import USAGE
 from unified_llm import LLMClient, ModelInfo, register_provider
 from unified_llm import exceptions as exc
 from unified_llm._config.user_providers import ProviderBase

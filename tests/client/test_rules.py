@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import GPT, HAIKU, WAYS, Way, told
-from tests.racing import Racing
-from tests.scripts import Attempt, Pause, World, say
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
+from tests.support.racing import Racing
+from tests.support.scripted_targets import Attempt, Pause, World, say
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (

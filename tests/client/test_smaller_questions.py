@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripts import World
+from tests.support.scripted_targets import World
 from unified_llm import LLMClient, ModelInfo
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Feature
@@ -37,10 +37,10 @@ def client() -> LLMClient:
 def asked(client: LLMClient, name: str, *arguments: Any, **overrides: Any) -> list[Any]:
     """The same question in both colours."""
 
-    async def colour() -> Any:
+    async def mode() -> Any:
         return await getattr(client, f"a{name}")(*arguments, **overrides)
 
-    return [getattr(client, name)(*arguments, **overrides), asyncio.run(colour())]
+    return [getattr(client, name)(*arguments, **overrides), asyncio.run(mode())]
 
 
 def test_a_ranking_fails_over_to_another_model(client: LLMClient) -> None:

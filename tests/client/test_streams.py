@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import CANARY, GPT, HAIKU
-from tests.scripts import USAGE, Attempt, Pause, World, say
+from tests.support.four_ways import CANARY, GPT, HAIKU
+from tests.support.scripted_targets import USAGE, Attempt, Pause, World, say
 from unified_llm import LLMClient, health_snapshot, reset_health
-from unified_llm._backends.objects.finalize import ToItsEnd
-from unified_llm._client.drivers import finish_now
+from unified_llm._backends.objects.finalize import FinishInBackground
+from unified_llm._client.drivers import finish_without_loop
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError
 from unified_llm.types import LLMChunk
@@ -193,7 +193,7 @@ def test_what_would_have_to_wait_is_not_waited_for_in_the_garbage_collector() ->
         finally:
             steps.append("ended")
 
-    finish_now(close)
+    finish_without_loop(close)
     assert steps == ["begun", "ended"]
 
 
@@ -211,7 +211,7 @@ def test_what_is_awaited_to_its_end_is_still_cancelled_and_closed_as_anything_is
             steps.append("ended")
 
     async def close() -> None:
-        await ToItsEnd(clean_up())
+        await FinishInBackground(clean_up())
 
     async def cancel() -> None:
         task = asyncio.create_task(close())
@@ -230,9 +230,9 @@ def test_what_is_awaited_to_its_end_is_still_cancelled_and_closed_as_anything_is
             steps.append("closed")
 
     async def close_without_a_loop() -> None:
-        await ToItsEnd(wait())
+        await FinishInBackground(wait())
 
-    finish_now(close_without_a_loop)
+    finish_without_loop(close_without_a_loop)
     gc.collect()
     assert steps[2:] == ["closed"]
 

@@ -15,9 +15,9 @@ from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.semconv.attributes import error_attributes, server_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.client.asking import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
-from tests.client.observing import Observed, observing
-from tests.scripts import USAGE, Attempt, Pause, World, call_tool, say
+from tests.support.four_ways import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
+from tests.support.otel_recorder import Observed, observing
+from tests.support.scripted_targets import USAGE, Attempt, Pause, World, call_tool, say
 from unified_llm import LLMClient, LLMConfig, Usage, configure
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._observe import otel_attributes

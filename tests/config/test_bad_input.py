@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripts import World
+from tests.support.scripted_targets import World
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from unified_llm import BreakerConfig, LLMClient, LLMConfig
 from unified_llm._config.llm_config import CALL_FIELDS
-from unified_llm._core.api_key import LeftOut, Secret
+from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm.exceptions import ConfigurationError
 
 KEY = "sk-CANARY-0123456789"
@@ -93,7 +93,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"breaker": 5}, "breaker"),
     ({"breaker": {"failures": MISPLACED}}, "breaker.*must be a whole number"),
     ({"breaker": {"failures": 0}}, r"BreakerConfig\.failures must be a number greater than 0"),
-    ({"breaker": {"colour": MISPLACED}}, "breaker"),
+    ({"breaker": {"mode": MISPLACED}}, "breaker"),
     ({"verify_ssl": [MISPLACED]}, "verify_ssl"),
     ({"fallbacks": "mlx/demo"}, "fallbacks is a list"),
     ({"fallbacks": {"model": MISPLACED}}, "fallbacks is a list"),
@@ -182,15 +182,15 @@ def test_a_pickle_holds_no_key() -> None:
     data = pickle.dumps(config)
     assert b"CANARY" not in data
     again = pickle.loads(data)  # noqa: S301 - our own
-    assert (again.model, again.api_key, again.verify_ssl, again.temperature) == ("openai/x", LeftOut.KEY, True, 0.5)
-    assert [each.api_key for each in again.fallbacks] == [LeftOut.KEY, LeftOut.KEY]
+    assert (again.model, again.api_key, again.verify_ssl, again.temperature) == ("openai/x", OmittedKey.KEY, True, 0.5)
+    assert [each.api_key for each in again.fallbacks] == [OmittedKey.KEY, OmittedKey.KEY]
     assert pickle.loads(pickle.dumps(again)) == again  # noqa: S301
     assert pickle.loads(pickle.dumps(LLMConfig(model="openai/x"))).api_key is None  # noqa: S301
 
 
 @pytest.mark.usefixtures("no_keys")
 def test_a_key_that_was_left_out_says_so() -> None:
-    assert repr(LeftOut.KEY) == "<key left out of the pickle>"
+    assert repr(OmittedKey.KEY) == "<key left out of the pickle>"
     again = pickle.loads(pickle.dumps(LLMConfig(model="ollama/x", api_key=KEY)))  # noqa: S301
     with pytest.raises(ConfigurationError, match="The key of Ollama was left out of the pickle: set OLLAMA_API_KEY"):
         LLMClient(again)

@@ -55,7 +55,7 @@ def test_a_default_that_makes_no_sense_is_refused(name: str, value: Any, said: s
     assert default(name) is None
 
 
-@pytest.mark.parametrize(("name", "hint"), [("time_out", "did you mean timeout?"), ("colour", "known are timeout, ")])
+@pytest.mark.parametrize(("name", "hint"), [("time_out", "did you mean timeout?"), ("mode", "known are timeout, ")])
 def test_an_unknown_default_is_refused_with_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         configure(**{name: 1})

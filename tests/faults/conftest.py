@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.client.asking import CANARY
+from tests.support.four_ways import CANARY
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import GPT, GROQ, HAIKU, SONAR, WAYS, Told, Way, told
-from tests.scripts import Attempt, Pause, World, say
+from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, Told, Way, told
+from tests.support.scripted_targets import Attempt, Pause, World, say
 from unified_llm import LLMClient, health_snapshot, reset_health
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Failure

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.codec_checks import calm
-from unified_llm._formats.history import distinct, is_text, paired, results_as_text, text_of, with_text_results
+from unified_llm._formats.history import (
+    dedupe_call_ids,
+    is_text,
+    pair_tool_results,
+    results_as_text,
+    text_of,
+    with_text_results,
+)
 from unified_llm.types import CachePoint, ImagePart, Message, TextPart, ToolCall
 
 ASKED = Message.assistant(tool_calls=[ToolCall("a", "f"), ToolCall("b", "g")])
@@ -18,18 +25,18 @@ def result(identifier: str, text: str = "ok") -> Message:
 
 
 def test_results_follow_their_calls_in_the_order_of_the_calls() -> None:
-    assert paired([ASKED, result("b"), USER, result("a")]) == [ASKED, result("a"), result("b"), USER]
+    assert pair_tool_results([ASKED, result("b"), USER, result("a")]) == [ASKED, result("a"), result("b"), USER]
 
 
 def test_a_call_without_a_result_gets_one_only_where_that_is_asked_for() -> None:
-    assert paired([ASKED, result("a"), USER]) == [ASKED, result("a"), USER]
+    assert pair_tool_results([ASKED, result("a"), USER]) == [ASKED, result("a"), USER]
     made = Message.tool("This call was not answered.", "b", is_error=True)
-    assert paired([ASKED, result("a"), USER], answer_all=True) == [ASKED, result("a"), made, USER]
+    assert pair_tool_results([ASKED, result("a"), USER], answer_all=True) == [ASKED, result("a"), made, USER]
 
 
 def test_a_result_of_no_call_or_a_second_one_is_what_the_user_says() -> None:
     lost = Message("tool", "lost", name="f", tool_call_id="z", is_error=True)
-    assert paired([lost, ASKED, result("a"), result("a", "again"), Message("tool", "none")]) == [
+    assert pair_tool_results([lost, ASKED, result("a"), result("a", "again"), Message("tool", "none")]) == [
         Message.user("lost"),
         ASKED,
         result("a"),
@@ -41,7 +48,7 @@ def test_a_result_of_no_call_or_a_second_one_is_what_the_user_says() -> None:
 def test_an_identifier_that_is_used_again_means_the_latest_call() -> None:
     turn = Message.assistant(tool_calls=[ToolCall("a", "f")])
     talk = [turn, result("a", "one"), turn, result("a", "two")]
-    assert paired(talk) == talk
+    assert pair_tool_results(talk) == talk
 
 
 def test_calls_can_be_given_names_of_their_own() -> None:
@@ -49,7 +56,7 @@ def test_calls_can_be_given_names_of_their_own() -> None:
         return Message.assistant(tool_calls=[ToolCall(each, "f") for each in identifiers])
 
     talk = [turn("a", "a"), result("a", "one"), result("a", "two"), USER, turn("a", ""), result("", "three")]
-    assert distinct([*talk, result("a", "four"), result("a", "five")]) == [
+    assert dedupe_call_ids([*talk, result("a", "four"), result("a", "five")]) == [
         turn("a", "a_2"),
         result("a", "one"),
         result("a_2", "two"),
@@ -60,8 +67,11 @@ def test_calls_can_be_given_names_of_their_own() -> None:
         Message("tool", "five"),
     ]
     once = [turn("a", "b"), result("a"), result("b"), USER]
-    assert distinct(once) == once
-    assert distinct([turn("a b"), result("a b")], lambda name: name.replace(" ", "_")) == [turn("a_b"), result("a_b")]
+    assert dedupe_call_ids(once) == once
+    assert dedupe_call_ids([turn("a b"), result("a b")], lambda name: name.replace(" ", "_")) == [
+        turn("a_b"),
+        result("a_b"),
+    ]
 
 
 def test_media_of_results_come_after_all_results_of_the_turn() -> None:
@@ -94,7 +104,7 @@ def test_marks_for_the_cache_say_nothing() -> None:
     )
 )
 def test_whatever_the_order_every_call_is_answered_and_nothing_is_lost(talk: list[Message]) -> None:
-    ordered = paired(talk, answer_all=True)
+    ordered = pair_tool_results(talk, answer_all=True)
     said = [message.text for message in ordered if message.text != "This call was not answered."]
     assert sorted(said) == sorted(message.text for message in talk)
     waiting: list[str] = []

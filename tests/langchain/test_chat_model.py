@@ -16,9 +16,9 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tracers.base import BaseTracer
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
-from tests.langchain.worlds import KEY
-from tests.racing import Racing
-from tests.scripts import Pause, World, call_tool, say
+from tests.support.langchain_targets import KEY
+from tests.support.racing import Racing
+from tests.support.scripted_targets import Pause, World, call_tool, say
 from unified_llm import LLMConfig
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target

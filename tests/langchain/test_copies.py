@@ -17,8 +17,8 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField
 from pydantic import SecretStr
 
-from tests.langchain.worlds import KEY
-from tests.scripts import World, say
+from tests.support.langchain_targets import KEY
+from tests.support.scripted_targets import World, say
 from unified_llm import BreakerConfig, LLMConfig
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Failure

@@ -16,8 +16,8 @@ from langchain_core.exceptions import ModelAuthenticationError
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 
-from tests.langchain.worlds import KEY
-from tests.scripts import World, say
+from tests.support.langchain_targets import KEY
+from tests.support.scripted_targets import World, say
 from unified_llm import EmbeddingResponse, langchain
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AuthenticationError, ConfigurationError, GenerationError, ValidationError

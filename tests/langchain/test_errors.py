@@ -10,8 +10,8 @@ import pytest
 from langchain_core import exceptions as theirs
 from langchain_core.tracers.base import BaseTracer
 
-from tests.langchain.worlds import KEY
-from tests.scripts import World
+from tests.support.langchain_targets import KEY
+from tests.support.scripted_targets import World
 from unified_llm import exceptions as ours
 from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified

@@ -9,8 +9,8 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, messages_from_dict, messages_to_dict
 
-from tests.langchain.worlds import KEY
-from tests.scripts import USAGE, World
+from tests.support.langchain_targets import KEY
+from tests.support.scripted_targets import USAGE, World
 from unified_llm._core.outcome import Done
 from unified_llm.langchain import ChatUnified
 from unified_llm.types import Citation, LLMChunk, LLMResponse, Message, ProviderState, TokenLogprob

@@ -19,9 +19,9 @@ from langchain_core.runnables import RunnableLambda, RunnableWithFallbacks
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from tests.langchain.models import Limiter, Native, Plain, Streaming, WithForms, WithTools
-from tests.langchain.worlds import KEY, in_real_time, with_foreign
-from tests.scripts import World, say
+from tests.support.langchain_models import Limiter, Native, Plain, Streaming, WithForms, WithTools
+from tests.support.langchain_targets import KEY, in_real_time, with_foreign
+from tests.support.scripted_targets import World, say
 from unified_llm import exceptions as ours
 from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.client.test_four_ways import SCRIPTS
-from tests.scripts import Attempt as Scripted
-from tests.scripts import World
+from tests.support.scripted_targets import Attempt as Scripted
+from tests.support.scripted_targets import World
 from unified_llm import Attempt, LLMClient, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import LLMError

@@ -16,8 +16,8 @@ from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel, Field
 from pydantic.v1 import BaseModel as OldBaseModel
 
-from tests.langchain.worlds import KEY
-from tests.scripts import World, call_tool, say
+from tests.support.langchain_targets import KEY
+from tests.support.scripted_targets import World, call_tool, say
 from unified_llm import LLMConfig
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import ContentFilterError, ValidationError

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.scripts import World, say
+from tests.support.scripted_targets import World, say
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import AllTargetsFailedError, LLMError, RateLimitError
@@ -127,4 +127,4 @@ def test_colours_are_left_to_the_page_around_it() -> None:
     )._repr_html_()
     assert source.count("background:none") == 4
     assert "<style" not in source
-    assert [source.count(colour) for colour in ("#2da44e", "#8c959f", "#e5534b")] == [1, 1, 1]
+    assert [source.count(mode) for mode in ("#2da44e", "#8c959f", "#e5534b")] == [1, 1, 1]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.langchain.worlds import KEY
+from tests.support.langchain_targets import KEY
 
 
 @pytest.fixture(autouse=True)

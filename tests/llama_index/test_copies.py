@@ -17,10 +17,10 @@ from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
 
-from tests.langchain.worlds import KEY
-from tests.llama_index.asking import HELLO, PRIMARY, SECOND, model
-from tests.llama_index.models import Plain
-from tests.scripts import World, say
+from tests.support.langchain_targets import KEY
+from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, model
+from tests.support.llama_index_models import Plain
+from tests.support.scripted_targets import World, say
 from unified_llm import BreakerConfig, LLMConfig
 from unified_llm._core.api_key import Secret
 from unified_llm.exceptions import ConfigurationError

@@ -17,7 +17,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
-from tests.llama_index.vectors import KEY, SMALL, Vectors, vector
+from tests.support.vectors import KEY, SMALL, Vectors, vector
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import (

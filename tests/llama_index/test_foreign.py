@@ -16,10 +16,10 @@ from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from tests.langchain.worlds import in_real_time, with_foreign
-from tests.llama_index.asking import HELLO, PRIMARY, WAYS, listening, model, text_of
-from tests.llama_index.models import CALLING, Choosy, Native, Plain
-from tests.scripts import World
+from tests.support.langchain_targets import in_real_time, with_foreign
+from tests.support.llama_index_calls import HELLO, PRIMARY, WAYS, listening, model, text_of
+from tests.support.llama_index_models import CALLING, Choosy, Native, Plain
+from tests.support.scripted_targets import World
 from unified_llm import reset_health
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (

@@ -17,9 +17,9 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from pydantic import SecretStr
 
-from tests.langchain.worlds import KEY
-from tests.llama_index.asking import HELLO, PRIMARY, SECOND, WAYS, collected, listening, model, text_of
-from tests.scripts import AsyncPlayed, Pause, World, say
+from tests.support.langchain_targets import KEY
+from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, WAYS, collected, listening, model, text_of
+from tests.support.scripted_targets import AsyncPlayed, Pause, World, say
 from unified_llm import LLMConfig, reset_health
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Done, Failure
@@ -130,7 +130,7 @@ class _Lingering(AsyncPlayed):
 
 
 def test_a_loop_that_ends_before_its_streams_do_has_nothing_to_complain_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.scripts.AsyncPlayed", _Lingering)
+    monkeypatch.setattr("tests.support.scripted_targets.AsyncPlayed", _Lingering)
     complaints: list[str] = []
 
     async def leave(way: str) -> None:

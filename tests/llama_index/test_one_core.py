@@ -9,8 +9,8 @@ import pytest
 from llama_index.core import SummaryIndex
 from llama_index.core.schema import Document
 
-from tests.llama_index.asking import PRIMARY, SECOND, model
-from tests.scripts import Attempt, World, say
+from tests.support.llama_index_calls import PRIMARY, SECOND, model
+from tests.support.scripted_targets import Attempt, World, say
 from unified_llm import LLMClient, health_snapshot
 from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified

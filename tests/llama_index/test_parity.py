@@ -10,8 +10,8 @@ import pytest
 
 from tests.client.test_four_ways import SCRIPTS
 from tests.langchain.test_parity import QUESTION, Story, story
-from tests.llama_index.asking import HELLO, WAYS, collected
-from tests.scripts import World
+from tests.support.llama_index_calls import HELLO, WAYS, collected
+from tests.support.scripted_targets import World
 from unified_llm import LLMClient
 from unified_llm.llama_index import UnifiedLLM
 

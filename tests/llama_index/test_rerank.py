@@ -13,7 +13,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from tests.scripts import World
+from tests.support.scripted_targets import World
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError, ValidationError
 from unified_llm.llama_index.rerank import UnifiedRerank

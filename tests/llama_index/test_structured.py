@@ -13,8 +13,8 @@ from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, Field
 
-from tests.llama_index.asking import PRIMARY, SECOND, collected, listening, model
-from tests.scripts import Pause, World, call_tool, say
+from tests.support.llama_index_calls import PRIMARY, SECOND, collected, listening, model
+from tests.support.scripted_targets import Pause, World, call_tool, say
 from unified_llm import ToolCall, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (

@@ -15,7 +15,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from tests.scripts import Attempt, Pause, World, call_tool, say
+from tests.support.scripted_targets import Attempt, Pause, World, call_tool, say
 from unified_llm import reset_health
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import LLMError, StreamInterruptedError

@@ -14,8 +14,8 @@ from llama_index.core.program.utils import process_streaming_objects
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from tests.llama_index.asking import HELLO, PRIMARY, SECOND, collected, model
-from tests.scripts import World, call_tool, say
+from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, collected, model
+from tests.support.scripted_targets import World, call_tool, say
 from unified_llm import ToolCall
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import GenerationError, ValidationError

@@ -5,8 +5,8 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.policy.playing import Colour, Room
-from tests.scripts import Attempt
+from tests.support.policy_harness import Mode, Room
+from tests.support.scripted_targets import Attempt
 
 Rooms: TypeAlias = Callable[[Mapping[str, Sequence[Attempt]]], Room]
 
@@ -14,5 +14,5 @@ Rooms: TypeAlias = Callable[[Mapping[str, Sequence[Attempt]]], Room]
 @pytest.fixture(params=["sync", "async"])
 def room(request: pytest.FixtureRequest) -> Rooms:
     """Makes a room; every test that asks for it runs once with each driver."""
-    colour: Colour = request.param
-    return lambda scripts: Room(scripts, colour)
+    mode: Mode = request.param
+    return lambda scripts: Room(scripts, mode)

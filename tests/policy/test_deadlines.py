@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.conftest import Rooms
-from tests.policy.playing import A, B, limited, target
-from tests.scripts import Pause, say
+from tests.support.policy_harness import A, B, limited, target
+from tests.support.scripted_targets import Pause, say
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Retry, Timing
 

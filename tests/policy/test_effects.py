@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.policy.playing import DEAD, A, B, Room
+from tests.support.policy_harness import DEAD, A, B, Room
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import Hedging
 from unified_llm._policy.effects import FOREVER, Abandon, Emit, Open, Wait
-from unified_llm._policy.failover import Flow, plan
+from unified_llm._policy.failover import Flow, run_policy
 
 BEGAN = 1000.0
 ANSWER = Done("answer")
@@ -19,7 +19,7 @@ def hedged() -> Flow:
     """A call that asks another target after two seconds."""
     call = Room({}).prepare(A, B)
     call.hedging = Hedging(2.0, HedgeBudget())
-    return plan(call)
+    return run_policy(call)
 
 
 def ends(flow: Flow) -> bool:
@@ -30,7 +30,7 @@ def ends(flow: Flow) -> bool:
 
 
 def test_an_attempt_that_failed_is_closed_before_the_next_is_begun() -> None:
-    flow = plan(Room({}).prepare(A, B))
+    flow = run_policy(Room({}).prepare(A, B))
     assert flow.send(None) == Open(1, A, BEGAN + 60.0)
     assert flow.send(Failure("model_not_found", 404)) == Abandon(1)
     assert flow.send(None) == Open(2, B, BEGAN + 600.0)

@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 
 from tests.policy.conftest import Rooms
-from tests.policy.playing import A, B, Result, Room, limited, trip
-from tests.scripts import Pause, say
+from tests.support.policy_harness import A, B, Result, Room, limited, trip
+from tests.support.scripted_targets import Pause, say
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._policy.failure_rules import FAILURE_RULES
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.policy.playing import target
+from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.breaker import Permit
 from unified_llm._policy.health import Health, Refusal

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from tests.policy.playing import DEAD, A, B, C, Race, limited, target
-from tests.scripts import Attempt, Pause, Step, say
-from unified_llm._client.drivers import AsyncDrive, finish_now
+from tests.support.policy_harness import DEAD, A, B, C, Race, limited, target
+from tests.support.scripted_targets import Attempt, Pause, Step, say
+from unified_llm._client.drivers import AsyncDrive, finish_without_loop
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target, Timing
 from unified_llm._policy.budgets import CALLS_PER_HEDGE, HedgeBudget
 from unified_llm._policy.call_state import CallState
-from unified_llm._policy.failover import plan
+from unified_llm._policy.failover import run_policy
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import LLMRequest
 
@@ -266,7 +266,7 @@ def test_a_request_that_cannot_even_be_written_counts_as_refused(who: Target, ou
             return make(LLMRequest(()), each)
 
         call = race.prepare(A, B, streaming=False)
-        drive = AsyncDrive(plan(call), connect, runtime.current())
+        drive = AsyncDrive(run_policy(call), connect, runtime.current())
         await drive.advance()
         await drive.close()
         return call
@@ -354,7 +354,7 @@ def test_a_race_that_nobody_awaits_any_more_is_closed_without_waiting() -> None:
         step.close()
         assert race.world.open == 0
         await asyncio.sleep(0)
-        finish_now(drive.close)
+        finish_without_loop(drive.close)
 
     race.world.run(forget)
     assert race.is_free(A, B)

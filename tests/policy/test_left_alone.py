@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.conftest import Rooms
-from tests.policy.playing import DEAD, A, B, C, limited, target, trip
-from tests.scripts import Step, say
+from tests.support.policy_harness import DEAD, A, B, C, limited, target, trip
+from tests.support.scripted_targets import Step, say
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import BreakerConfig, Retry, Target
 from unified_llm.types import LLMResponse

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.client.asking import WAYS, Way, told
-from tests.policy.playing import target
-from tests.scripts import Attempt, World, say
+from tests.support.four_ways import WAYS, Way, told
+from tests.support.policy_harness import target
+from tests.support.scripted_targets import Attempt, World, say
 from unified_llm import LLMClient
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure, FailureKind
@@ -20,7 +20,7 @@ from unified_llm._core.target import BreakerConfig, Retry, Timing
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import CallState, Hedging
 from unified_llm._policy.effects import FOREVER, Abandon, Emit, Open, Sleep, Wait
-from unified_llm._policy.failover import plan
+from unified_llm._policy.failover import run_policy
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk
@@ -54,7 +54,7 @@ def failure(random: Random) -> Failure:
 
 def drive(call: CallState, clock: MovingClock, random: Random) -> None:
     """Perform what the policy asks for; most targets fail. Nothing may begin after the deadline."""
-    flow = plan(call)
+    flow = run_policy(call)
     outcome: Any = None
     racing: set[int] = set()
     try:

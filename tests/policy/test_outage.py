@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.policy.simulation import DEFAULT_BREAKER, FALLBACK, NO_BREAKER, PRIMARY, Mode, Outage, simulate
+from tests.support.outage_simulation import DEFAULT_BREAKER, FALLBACK, NO_BREAKER, PRIMARY, Mode, Outage, simulate
 from unified_llm._core.target import BreakerConfig
 
 # How the primary fails, and calls a second: seconds to the first chunk (half of the calls, 99 % of them), and requests

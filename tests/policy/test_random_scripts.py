@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.policy.playing import Race, Result, Room, target
-from tests.scripts import Attempt, Pause, say
+from tests.support.policy_harness import Race, Result, Room, target
+from tests.support.scripted_targets import Attempt, Pause, say
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import BreakerConfig, Retry, Target, Timing
 from unified_llm._policy.call_state import MOST_ATTEMPTS

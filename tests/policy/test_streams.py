@@ -8,8 +8,8 @@ import gc
 import pytest
 
 from tests.policy.conftest import Rooms
-from tests.policy.playing import Room, target, texts
-from tests.scripts import Attempt, Pause, in_chunks, say
+from tests.support.policy_harness import Room, target, texts
+from tests.support.scripted_targets import Attempt, Pause, in_chunks, say
 from unified_llm._client.drivers import END
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Retry, Timing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.policy.playing import A, target
+from tests.support.policy_harness import A, target
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._policy.breaker import Permit
 from unified_llm._policy.trace import RunningAttempt, Trace

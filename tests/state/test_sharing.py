@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.scripts import World
+from tests.support.scripted_targets import World
 from unified_llm import LLMClient, configure
 from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import defaults, runtime

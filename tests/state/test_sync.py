@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from tests.policy.playing import target
-from tests.state.memory import MemoryRedis, Process, WrongTypeError, pass_time, store
+from tests.support.policy_harness import target
+from tests.support.redis_in_memory import MemoryRedis, Process, WrongTypeError, pass_time, store
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo

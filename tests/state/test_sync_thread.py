@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.policy.playing import target
-from tests.scripts import World
-from tests.state.memory import MemoryRedis, Pipeline
+from tests.support.policy_harness import target
+from tests.support.redis_in_memory import MemoryRedis, Pipeline
+from tests.support.scripted_targets import World
 from unified_llm._core import runtime
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis.sync_thread import SyncThread

@@ -76,7 +76,7 @@ class TestAsking:
         assert emulate(asking(), Target("a", "b", "wrapped")) is None
 
     def test_a_tool_is_forced_where_there_are_tools(self) -> None:
-        ask = put(asking(parallel_tool_calls=True), *TOOLS, "json_object").ask
+        ask = put(asking(parallel_tool_calls=True), *TOOLS, "json_object").request
         (tool,) = ask.tools
         assert (tool.name, tool.parameters, ask.tool_choice) == ("place", SCHEMA, "place")
         assert ask.response_format is None
@@ -86,14 +86,14 @@ class TestAsking:
         mine = Tool("look", "Look something up.", {"type": "object", "properties": {}})
         emulation = put(asking(tools=(mine,)), *TOOLS)
         assert emulation.way == "prompt"
-        assert emulation.ask.tools == (mine,)
+        assert emulation.request.tools == (mine,)
 
     def test_arguments_are_objects_so_a_list_is_asked_for_in_words(self) -> None:
-        assert put(asking({"type": "array", "items": {"type": "string"}}), *TOOLS, "json_object").ask.tools == ()
+        assert put(asking({"type": "array", "items": {"type": "string"}}), *TOOLS, "json_object").request.tools == ()
 
     @pytest.mark.parametrize("system", [None, "Be brief."])
     def test_words_go_into_the_system_message(self, system: str | None) -> None:
-        ask = put(asking(system=system), "json_object").ask
+        ask = put(asking(system=system), "json_object").request
         first, *rest = ask.messages
         assert first.role == "system"
         assert first.text.startswith(system or "When")
@@ -102,16 +102,16 @@ class TestAsking:
         assert ask.response_format == ResponseFormat()
 
     def test_words_are_all_there_is_without_a_mode_for_json(self) -> None:
-        assert put(asking()).ask.response_format is None
+        assert put(asking()).request.response_format is None
 
     def test_any_object_is_a_schema_where_schemas_are_all_there_is(self) -> None:
         emulation = put(asking(None), "json_schema")
-        assert emulation.ask.response_format == ResponseFormat({"type": "object"}, "place", strict=False)
-        assert emulation.ask.messages == asking(None).messages
+        assert emulation.request.response_format == ResponseFormat({"type": "object"}, "place", strict=False)
+        assert emulation.request.messages == asking(None).messages
 
     def test_a_schema_that_cannot_be_written_is_left_for_the_codec_to_refuse(self) -> None:
         broken = {"type": "object", "default": float("nan")}
-        assert put(asking(broken)).ask.messages[0].text.endswith("{}")
+        assert put(asking(broken)).request.messages[0].text.endswith("{}")
 
 
 class TestForcedTool:

@@ -98,7 +98,7 @@ def test_a_piece_of_an_answer_is_never_taken_for_it() -> None:
 
 def test_a_model_that_holds_itself_is_asked_for_by_a_tool() -> None:
     emulation = put(CHAIN, "tools", "tool_choice")
-    (tool,) = emulation.ask.tools
+    (tool,) = emulation.request.tools
     assert (tool.parameters["type"], tool.parameters["required"]) == ("object", ["v"])
     assert "$ref" not in tool.parameters
     assert tool.parameters["$defs"] == CHAIN["$defs"]
@@ -107,7 +107,7 @@ def test_a_model_that_holds_itself_is_asked_for_by_a_tool() -> None:
 
 def test_a_mode_for_objects_is_used_for_what_can_be_nothing_else() -> None:
     for schema, used in ((CHAIN, True), ({"anyOf": [CITY, NAME]}, True), ({"type": ["object", "null"]}, False)):
-        assert (put(schema, "json_object").ask.response_format is not None) is used
+        assert (put(schema, "json_object").request.response_format is not None) is used
 
 
 def test_a_refusal_in_pieces_is_no_failure() -> None:

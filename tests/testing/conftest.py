@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.client.asking import CANARY
+from tests.support.four_ways import CANARY
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.client.asking import GPT, HAIKU, WAYS, Way, told
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
 from unified_llm import LLMClient
 from unified_llm import exceptions as exc
 from unified_llm.testing import outage

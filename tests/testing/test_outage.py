@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.client.asking import GPT, HAIKU, WAYS, Way, told
-from tests.scripts import World, say
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
+from tests.support.scripted_targets import World, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.backends.http.scripted import Network
-from tests.client.asking import GPT, WAYS, Way, told
+from tests.support.four_ways import GPT, WAYS, Way, told
+from tests.support.scripted_server import Network
 from unified_llm import LLMClient
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure

@@ -9,8 +9,8 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 
-from tests.client.asking import GPT, HAIKU, WAYS, Way, told
-from tests.langchain.models import Native, Plain, Streaming
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
+from tests.support.langchain_models import Native, Plain, Streaming
 from unified_llm import LLMClient, LLMResponse, ToolCall
 from unified_llm._backends.mlx import available
 from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError

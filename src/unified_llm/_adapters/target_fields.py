@@ -16,7 +16,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
 
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown
-from unified_llm._core.api_key import LeftOut, Secret, covered, may_be_a_key
+from unified_llm._core.api_key import OmittedKey, Secret, covered, may_be_a_key
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import ConfigurationError
 
@@ -157,7 +157,7 @@ class TargetFields(BaseModel):
         given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in type(self).model_fields}
         given.pop("fallbacks")
         if self._key_left_out and given.get("api_key") is None:
-            given["api_key"] = LeftOut.KEY
+            given["api_key"] = OmittedKey.KEY
         return LLMConfig(**{name: value for name, value in given.items() if value is not None})
 
     # Fallbacks

@@ -25,33 +25,33 @@ class Backends:
         self._lock = threading.Lock()
         self._http: Transport | None = None
 
-    def exchange(self, ask: AnyRequest, target: Target) -> Exchange:
+    def exchange(self, request: AnyRequest, target: Target) -> Exchange:
         """An attempt, for synchronous callers."""
-        if emulation := emulate(ask, target):
-            return EmulatedExchange(self._exchange(emulation.ask, target), emulation.reader())
-        return self._exchange(ask, target)
+        if emulation := emulate(request, target):
+            return EmulatedExchange(self._exchange(emulation.request, target), emulation.reader())
+        return self._exchange(request, target)
 
-    def aexchange(self, ask: AnyRequest, target: Target) -> AsyncExchange:
+    def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         """The same for asynchronous callers."""
-        if emulation := emulate(ask, target):
-            return AsyncEmulatedExchange(self._aexchange(emulation.ask, target), emulation.reader())
-        return self._aexchange(ask, target)
+        if emulation := emulate(request, target):
+            return AsyncEmulatedExchange(self._aexchange(emulation.request, target), emulation.reader())
+        return self._aexchange(request, target)
 
-    def _exchange(self, ask: AnyRequest, target: Target) -> Exchange:
+    def _exchange(self, request: AnyRequest, target: Target) -> Exchange:
         if make := runtime.current().exchange:
-            return make(ask, target)
-        if (model := within(target)) is not None:
-            inside: Exchange = model.exchange(ask)
+            return make(request, target)
+        if (model := in_process_model(target)) is not None:
+            inside: Exchange = model.exchange(request)
             return inside
-        return self._transport.exchange(codec_for(target.format), ask, target)
+        return self._transport.exchange(codec_for(target.format), request, target)
 
-    def _aexchange(self, ask: AnyRequest, target: Target) -> AsyncExchange:
+    def _aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         if make := runtime.current().aexchange:
-            return make(ask, target)
-        if (model := within(target)) is not None:
-            inside: AsyncExchange = model.aexchange(ask)
+            return make(request, target)
+        if (model := in_process_model(target)) is not None:
+            inside: AsyncExchange = model.aexchange(request)
             return inside
-        return self._transport.aexchange(codec_for(target.format), ask, target)
+        return self._transport.aexchange(codec_for(target.format), request, target)
 
     @property
     def _transport(self) -> Transport:
@@ -75,7 +75,7 @@ class Backends:
             await self._http.aclose()
 
 
-def within(target: Target) -> Any:
+def in_process_model(target: Target) -> Any:
     """The model in this process, if the target is one: it answers without HTTP."""
     if target.format in {"wrapped", "user"}:
         return target.instance

@@ -41,7 +41,7 @@ class PreparedCall:
         deadline: Seconds that it may take, or None.
     """
 
-    ask: AnyRequest
+    request: AnyRequest
     chain: Sequence[Target]
     policy: CallState
     started: float
@@ -55,7 +55,7 @@ class PreparedCall:
 
 
 def begin(
-    ask: AnyRequest,
+    request: AnyRequest,
     chain: Sequence[Target],
     runtime: Runtime,
     rules: CallOptions,
@@ -85,8 +85,8 @@ def begin(
     able: list[Target] = []
     nameless = False
     for target in chain:
-        reason = missing(ask, target) or _wrong_space(ask, target, able)
-        if not target.model and not isinstance(ask, ModelsRequest):
+        reason = missing(request, target) or _wrong_space(request, target, able)
+        if not target.model and not isinstance(request, ModelsRequest):
             reason, nameless = "no model was named", True
         if reason:
             trace.skipped(target, reason)
@@ -104,17 +104,17 @@ def begin(
     started = runtime.now()
     policy = CallState(
         targets=able,
-        streaming=isinstance(ask, LLMRequest) and ask.stream,
+        streaming=isinstance(request, LLMRequest) and request.stream,
         deadline=_FOREVER if rules.deadline is None else started + rules.deadline,
         health=process_health.current(),
         now=runtime.now,
         random=runtime.random,
         trace=trace,
         failover=rules.failover_on,
-        hedging=Hedging(rules.hedge_after, hedges) if rules.hedge_after and _hedgeable(ask, able) else None,
+        hedging=Hedging(rules.hedge_after, hedges) if rules.hedge_after and _hedgeable(request, able) else None,
         unlist=unlist,
     )
-    return PreparedCall(ask, chain, policy, started, rules.deadline)
+    return PreparedCall(request, chain, policy, started, rules.deadline)
 
 
 def _observer(runtime: Runtime, observe: Callable[[Attempt], None]) -> Callable[[Attempt], None]:
@@ -133,17 +133,17 @@ def _hurried(target: Target, timeout: float) -> Target:
     return replace(target, timing=replace(target.timing, first_token=timeout, whole=timeout, fixed=True))
 
 
-def _hedgeable(ask: AnyRequest, able: Sequence[Target]) -> bool:
+def _hedgeable(request: AnyRequest, able: Sequence[Target]) -> bool:
     """Whether asking twice changes nothing but the bill: a provider's own tools may act, and stored answers stay."""
-    if not isinstance(ask, LLMRequest):
+    if not isinstance(request, LLMRequest):
         return False
-    bodies = (ask.extra_body, *(target.extra_body for target in able))
-    return all(tool.builtin is None for tool in ask.tools) and not any(body.get("store") for body in bodies)
+    bodies = (request.extra_body, *(target.extra_body for target in able))
+    return all(tool.builtin is None for tool in request.tools) and not any(body.get("store") for body in bodies)
 
 
-def _wrong_space(ask: AnyRequest, target: Target, able: Sequence[Target]) -> str | None:
+def _wrong_space(request: AnyRequest, target: Target, able: Sequence[Target]) -> str | None:
     """Vectors of two models do not mix: an index built with both would be silently wrong."""
-    if not isinstance(ask, EmbeddingRequest) or not able or _space(target) == _space(able[0]):
+    if not isinstance(request, EmbeddingRequest) or not able or _space(target) == _space(able[0]):
         return None
     return "its vectors are of another space (declare the same space= where they are not)"
 
@@ -191,10 +191,10 @@ def _finish_chat(question: PreparedCall, answer: LLMResponse, attempts: tuple[At
 def _finish_embedding(
     question: PreparedCall, answer: EmbeddingResponse, attempts: tuple[Attempt, ...]
 ) -> EmbeddingResponse:
-    ask, served = question.ask, question.policy.trace.served
-    if isinstance(ask, EmbeddingRequest) and len(answer.vectors) != len(ask.texts):
+    request, served = question.request, question.policy.trace.served
+    if isinstance(request, EmbeddingRequest) and len(answer.vectors) != len(request.texts):
         raise GenerationError(
-            f"{len(answer.vectors)} vectors came for {len(ask.texts)} texts; none is returned.",
+            f"{len(answer.vectors)} vectors came for {len(request.texts)} texts; none is returned.",
             provider=served.provider if served else None,
             model=served.model if served else None,
             attempts=attempts,

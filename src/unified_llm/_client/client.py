@@ -30,7 +30,7 @@ from unified_llm._core.outcome import FailureKind
 from unified_llm._core.target import Target
 from unified_llm._observe.otel import AsyncWatchedDrive, WatchedDrive, awatched, watched
 from unified_llm._policy.budgets import HedgeBudget
-from unified_llm._policy.failover import plan
+from unified_llm._policy.failover import run_policy
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import CountRequest, ModelRequest
@@ -92,9 +92,9 @@ class Caller:
 
     # One call
 
-    def _question(self, ask: AnyRequest, targets: Sequence[Target], rules: CallOptions) -> PreparedCall:
+    def _question(self, request: AnyRequest, targets: Sequence[Target], rules: CallOptions) -> PreparedCall:
         return call.begin(
-            ask,
+            request,
             targets,
             runtime.current(),
             rules,
@@ -138,12 +138,14 @@ class Caller:
             if not self._told_unhedged:
                 self._told_unhedged = True
                 _log.warning("hedge_after has no effect on synchronous calls; asynchronous ones are hedged")
-        drive = Drive(plan(question.policy), partial(self._connections.exchange, question.ask), runtime.current())
+        drive = Drive(
+            run_policy(question.policy), partial(self._connections.exchange, question.request), runtime.current()
+        )
         return watched(drive, question)
 
     def _adrive(self, question: PreparedCall) -> AsyncDrive | AsyncWatchedDrive:
-        connect = partial(self._connections.aexchange, question.ask)
-        drive = AsyncDrive(plan(question.policy), connect, runtime.current())
+        connect = partial(self._connections.aexchange, question.request)
+        drive = AsyncDrive(run_policy(question.policy), connect, runtime.current())
         return awatched(drive, question)
 
     # Life
@@ -415,34 +417,34 @@ class LLMClient(Caller):
 
     def _fetch(self, place: ModelListKey) -> Models:
         pages = PageReader()
-        while (ask := pages.next) is not None:
-            pages.read(self._answer(self._question(ask, (place.target,), self._rules)))
+        while (request := pages.next) is not None:
+            pages.read(self._answer(self._question(request, (place.target,), self._rules)))
         return pages.models
 
     async def _afetch(self, place: ModelListKey) -> Models:
         pages = PageReader()
-        while (ask := pages.next) is not None:
-            pages.read(await self._aanswer(self._question(ask, (place.target,), self._rules)))
+        while (request := pages.next) is not None:
+            pages.read(await self._aanswer(self._question(request, (place.target,), self._rules)))
         return pages.models
 
     # One call
 
     def _chat(self, prompt: read_request.Prompt, overrides: dict[str, Any], *, stream: bool) -> PreparedCall:
         rules = self._rules.of_call(overrides, chat=True)
-        ask = read_request.chat(prompt, overrides, stream=stream)
-        return self._question(ask, self._targets(ask.model), rules)
+        request = read_request.chat(prompt, overrides, stream=stream)
+        return self._question(request, self._targets(request.model), rules)
 
     def _embedding(self, texts: str | Sequence[str], overrides: dict[str, Any]) -> PreparedCall:
         rules = self._rules.of_call(overrides, chat=False)
-        ask = read_request.embedding(texts, overrides)
-        return self._question(ask, self._targets(ask.model), rules)
+        request = read_request.embedding(texts, overrides)
+        return self._question(request, self._targets(request.model), rules)
 
     def _ranking(self, query: str, documents: Sequence[str], overrides: dict[str, Any]) -> PreparedCall:
         rules = self._rules.of_call(overrides, chat=False)
-        ask = read_request.ranking(query, documents, overrides)
-        return self._question(ask, self._targets(ask.model), rules)
+        request = read_request.ranking(query, documents, overrides)
+        return self._question(request, self._targets(request.model), rules)
 
     def _counting(self, prompt: read_request.Prompt, overrides: dict[str, Any]) -> PreparedCall:
         rules = self._rules.of_call(overrides, chat=False)
-        ask = CountRequest(read_request.chat(prompt, overrides))
-        return self._question(ask, self._targets(ask.chat.model), rules)
+        request = CountRequest(read_request.chat(prompt, overrides))
+        return self._question(request, self._targets(request.chat.model), rules)

@@ -121,7 +121,7 @@ class AsyncDrive:
             self.defeat = end.value
             return END
         except GeneratorExit:  # nobody awaits this any more
-            finish_now(self.close)
+            finish_without_loop(self.close)
             raise
         except BaseException:
             await self.close()
@@ -163,7 +163,7 @@ class AsyncDrive:
                 await self._exchanges.popitem()[1].close()
 
 
-def finish_now(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def finish_without_loop(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a coroutine function that has no reason to wait, where nobody can await: in the garbage collector."""
     coroutine = close()
     with suppress(StopIteration, RuntimeError):

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from unified_llm._client import errors
 from unified_llm._client.call import PreparedCall
-from unified_llm._client.drivers import END, AsyncDrive, Drive, finish_now
+from unified_llm._client.drivers import END, AsyncDrive, Drive, finish_without_loop
 from unified_llm._core.outcome import Done
 from unified_llm._lib import attempt_table
 from unified_llm._observe import logs
@@ -161,4 +161,4 @@ class AsyncStream(_Streaming):
     def __del__(self) -> None:
         """A stream that nobody holds any more gives its connection back, without waiting for anything."""
         if drive := getattr(self, "_drive", None):
-            finish_now(drive.close)
+            finish_without_loop(drive.close)

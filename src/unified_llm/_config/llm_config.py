@@ -13,7 +13,7 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
 from unified_llm._core import api_key as secret
 from unified_llm._core import base_url as url
-from unified_llm._core.api_key import LeftOut, Secret
+from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import ConfigurationError
 
@@ -137,7 +137,7 @@ class LLMConfig(pydantic.BaseModel):
     model: str | None = None
     provider: str | None = None
     base_url: Annotated[str | None, BeforeValidator(_url)] = None
-    api_key: Secret | LeftOut | None = Field(default=None, repr=False)
+    api_key: Secret | OmittedKey | None = Field(default=None, repr=False)
     api_version: str | None = None
     api: str | None = None
     timeout: Annotated[float | None, _NUMBER] = Field(
@@ -204,7 +204,7 @@ class LLMConfig(pydantic.BaseModel):
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle without the key, headers that may hold one, and an SSL context, which cannot travel."""
         state = super().__getstate__()
-        key = LeftOut.KEY if self.api_key is not None else None
+        key = OmittedKey.KEY if self.api_key is not None else None
         headers = {name: text for name, text in self.default_headers.items() if not secret.may_be_a_key(name)}
         state["__dict__"] = {**state["__dict__"], "api_key": key, "default_headers": headers}
         if isinstance(state["__dict__"]["verify_ssl"], SSLContext):

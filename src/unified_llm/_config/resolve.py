@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from unified_llm._config.llm_config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
 from unified_llm._core import base_url as url
 from unified_llm._core import defaults as settings
-from unified_llm._core.api_key import LeftOut, Secret
+from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Feature, Retry, Target, Timing
@@ -244,7 +244,7 @@ def _key(config: LLMConfig, row: ProviderSpec, place: _Address) -> Secret | None
     variable = next((name for name in (*row.token_env, *row.key_env) if os.environ.get(name)), None)
     if variable and place.own_host:
         return Secret(os.environ[variable], _from_environment(variable))
-    if config.api_key is LeftOut.KEY:
+    if config.api_key is OmittedKey.KEY:
         known = f"set {row.key_env[0]} in this process, or " if row.key_env and place.own_host else ""
         raise UnconfiguredError(f"The key of {row.title} was left out of the pickle: {known}pass api_key= again.")
     if url.is_private(place.base_url):

@@ -77,7 +77,7 @@ class Secret:
         raise TypeError("A key is never pickled; the copy finds it in the environment again.")
 
 
-class LeftOut(Enum):
+class OmittedKey(Enum):
     """Stands in a pickled configuration for a key that was given explicitly."""
 
     KEY = "left out of the pickle"
@@ -133,7 +133,7 @@ def hide(fields: dict[str, Any]) -> None:
     """
     for name in fields.keys() & {"fallbacks", "fallback_configs"}:
         fields[name] = covered(fields[name])
-    if not isinstance(fields.get("api_key"), (Secret, LeftOut, type(None))):
+    if not isinstance(fields.get("api_key"), (Secret, OmittedKey, type(None))):
         fields["api_key"] = Secret(_plain(fields.pop("api_key")), "api_key=")
 
 

@@ -60,7 +60,7 @@ class Codec(Protocol):
         """How its streams are cut; a line comes to the decoder as the data of an event."""
         ...
 
-    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
+    def encode(self, request: AnyRequest, target: Target) -> WireRequest:
         """The request as this target wants it.
 
         Raises:
@@ -69,7 +69,7 @@ class Codec(Protocol):
         """
         ...
 
-    def decode(self, ask: AnyRequest, target: Target, body: Any) -> Done | Failure:
+    def decode(self, request: AnyRequest, target: Target, body: Any) -> Done | Failure:
         """The whole answer, from the parsed JSON of a successful response.
 
         Its value is an ``LLMResponse``, an ``EmbeddingResponse``, a ``(models, cursor)`` pair, a ``ModelInfo``, a
@@ -77,7 +77,7 @@ class Codec(Protocol):
         """
         ...
 
-    def decoder(self, ask: LLMRequest, target: Target) -> Decoder:
+    def decoder(self, request: LLMRequest, target: Target) -> Decoder:
         """A decoder for one streamed answer."""
         ...
 

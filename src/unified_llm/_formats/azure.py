@@ -39,7 +39,7 @@ class Azure:
         """Write and read with that codec."""
         self._inner = inner
 
-    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
+    def encode(self, request: AnyRequest, target: Target) -> WireRequest:
         """OpenAI's request, sent to the deployment.
 
         A deployment that the target's address names is asked, whatever the model is called.
@@ -49,7 +49,7 @@ class Azure:
             UnsupportedOperationError: There is no such request.
         """
         deployment = _deployment(target)
-        wire = self._inner.encode(ask, deployment)
+        wire = self._inner.encode(request, deployment)
         version = target.api_version
         if not version:
             return wire
@@ -59,13 +59,13 @@ class Azure:
         query = f"{query}{'&' if mark else ''}api-version={quote(version, safe='')}"
         return replace(wire, url=f"{deployment.base_url}{route}?{query}")
 
-    def decode(self, ask: AnyRequest, target: Target, body: object) -> Done | Failure:
+    def decode(self, request: AnyRequest, target: Target, body: object) -> Done | Failure:
         """The whole answer."""
-        return self._inner.decode(ask, _deployment(target), body)
+        return self._inner.decode(request, _deployment(target), body)
 
-    def decoder(self, ask: LLMRequest, target: Target) -> Decoder:
+    def decoder(self, request: LLMRequest, target: Target) -> Decoder:
         """A decoder for one streamed answer."""
-        return self._inner.decoder(ask, _deployment(target))
+        return self._inner.decoder(request, _deployment(target))
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
         """What a response of that status says."""

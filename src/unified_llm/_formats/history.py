@@ -24,7 +24,7 @@ from unified_llm.types.messages import Message, ToolCall
 _KEPT: Final = 56
 
 
-def unused(identifier: str, used: set[str]) -> str:
+def unique_id(identifier: str, used: set[str]) -> str:
     """The identifier, with a number after it if it is taken; it is taken from then on."""
     name, number = identifier, 1
     while name in used:
@@ -54,7 +54,7 @@ class Identifiers:
             said: What the provider calls it.
             otherwise: The name of one that the provider does not name; ``call_0`` and so on if it is None.
         """
-        return unused(text_or_none(said) or otherwise or f"call_{len(self)}", self._used)
+        return unique_id(text_or_none(said) or otherwise or f"call_{len(self)}", self._used)
 
 
 # OpenAI refuses longer identifiers of tool calls (code string_above_max_length, github.com/vercel/ai/issues/5171).
@@ -64,7 +64,7 @@ _TEXTS: Final = frozenset({"application/json", "application/xml", "application/y
 _ALPHABET: Final = string.digits + string.ascii_letters
 
 
-def fitting_id(identifier: str, quirks: Quirks) -> str:
+def shorten_call_id(identifier: str, quirks: Quirks) -> str:
     """The identifier as the target accepts it, the same for a call and for its result."""
     length = quirks.tool_id_length
     if length is None:
@@ -151,10 +151,10 @@ def _is_result(message: Message) -> bool:
     return message.role == "tool"
 
 
-def distinct(messages: Sequence[Message], fit: Callable[[str], str] = str) -> list[Message]:
+def dedupe_call_ids(messages: Sequence[Message], fit: Callable[[str], str] = str) -> list[Message]:
     """A conversation in which no two calls have one identifier, none has an empty one, and results have those of calls.
 
-    Servers that give none are read as if they had said ``call_0`` in every turn. It is not ``paired`` yet: of two calls
+    Servers that give none are read as if they had said ``call_0`` in every turn. It is not ``pair_tool_results`` yet: of two calls
     with one identifier in one turn the first result answers the first.
 
     Args:
@@ -170,14 +170,14 @@ def distinct(messages: Sequence[Message], fit: Callable[[str], str] = str) -> li
             turns.append(replace(message, tool_call_id=names.popleft() if names else None))
             continue
         waiting |= {call.id: deque[str]() for call in message.tool_calls}
-        calls = tuple(replace(call, id=unused(fit(call.id) or "call", used)) for call in message.tool_calls)
+        calls = tuple(replace(call, id=unique_id(fit(call.id) or "call", used)) for call in message.tool_calls)
         for before, after in zip(message.tool_calls, calls, strict=True):
             waiting[before.id].append(after.id)
         turns.append(replace(message, tool_calls=calls) if calls else message)
     return turns
 
 
-def paired(messages: Sequence[Message], *, answer_all: bool = False) -> list[Message]:
+def pair_tool_results(messages: Sequence[Message], *, answer_all: bool = False) -> list[Message]:
     """The same conversation, with the results of tools right after the turn that called them, in its order.
 
     A result that answers no call becomes a turn of the user's.

@@ -18,7 +18,7 @@ from unified_llm._formats.json_values import count, is_list, is_object, object_o
 from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
 from unified_llm._formats.openai_errors import read_error, read_failure
-from unified_llm._formats.request_fields import as_wanted, at_root, post, setting
+from unified_llm._formats.request_fields import apply_quirks, at_root, effective, post
 from unified_llm.types.requests import EmbeddingRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, ModelInfo
 
@@ -27,19 +27,21 @@ __all__ = ["CODEC"]
 _DEDICATED: Final = ".endpoints.huggingface.cloud"
 
 
-def _write(ask: EmbeddingRequest, target: Target) -> WireRequest:
+def _write(request: EmbeddingRequest, target: Target) -> WireRequest:
     write, _ = OPENAI_CHAT.by_request[EmbeddingRequest]
-    return write(ask, target) if _is_dedicated(target) else _write_embeddings(ask, target)
+    return write(request, target) if _is_dedicated(target) else _write_embeddings(request, target)
 
 
-def _read(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+def _read(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     _, read = OPENAI_CHAT.by_request[EmbeddingRequest]
-    return read(ask, body, target) if is_object(body) and "data" in body else _read_embeddings(ask, body, target)
+    return (
+        read(request, body, target) if is_object(body) and "data" in body else _read_embeddings(request, body, target)
+    )
 
 
-def _read_models(ask: ModelsRequest, body: object, target: Target) -> Done | Failure:
+def _read_models(request: ModelsRequest, body: object, target: Target) -> Done | Failure:
     _, read = OPENAI_CHAT.by_request[ModelsRequest]
-    end = read(ask, body, target)
+    end = read(request, body, target)
     if isinstance(end, Failure):
         return end
     models, cursor = end.value
@@ -50,27 +52,27 @@ def _is_dedicated(target: Target) -> bool:
     return (urlsplit(target.base_url).hostname or "").endswith(_DEDICATED)
 
 
-def _write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
+def _write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
     """A request for the task ``feature-extraction``. The part of a model's name that chooses a company is left out."""
     fields: dict[str, Any] = {}
-    dimensions = setting(ask, "dimensions", target)
+    dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
         fields["dimensions"] = dimensions
-    body = {"inputs": list(ask.texts), **as_wanted(fields, target), **target.extra_body, **ask.extra_body}
+    body = {"inputs": list(request.texts), **apply_quirks(fields, target), **target.extra_body, **request.extra_body}
     model = quote(target.model.partition(":")[0])
     return post(f"/hf-inference/models/{model}/pipeline/feature-extraction", body, at_root(target, "/v1"))
 
 
-def _read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+def _read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """A vector for each text, and nothing else: neither model nor usage is said."""
     if is_object(body):
         return read_error(body, target) if "error" in body else Failure("malformed")
     rows: list[Any] = body if is_list(body) else []
-    if len(ask.texts) == 1 and rows and not is_list(rows[0]):
+    if len(request.texts) == 1 and rows and not is_list(rows[0]):
         rows = [rows]
     if rows and is_list(rows[0]) and rows[0] and is_list(rows[0][0]):
         return Failure("malformed", detail=f"{target.model} gives a vector for each token, not for each text.")
-    vectors = read_vectors(rows, len(ask.texts))
+    vectors = read_vectors(rows, len(request.texts))
     return Failure("malformed") if vectors is None else Done(EmbeddingResponse(vectors, target.model, target.provider))
 
 

@@ -73,10 +73,10 @@ class FunctionCodec:
         self.framing: Framing = framing
         self._stream, self._refusal, self._at = stream, refusal, at
 
-    def _functions_for(self, ask: AnyRequest) -> EncodeDecode | None:
-        return next((functions for kind, functions in self.by_request.items() if isinstance(ask, kind)), None)
+    def _functions_for(self, request: AnyRequest) -> EncodeDecode | None:
+        return next((functions for kind, functions in self.by_request.items() if isinstance(request, kind)), None)
 
-    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
+    def encode(self, request: AnyRequest, target: Target) -> WireRequest:
         """The request as this target wants it.
 
         Raises:
@@ -84,19 +84,19 @@ class FunctionCodec:
                 that this format cannot carry. The message names the field, never its value.
             UnsupportedOperationError: This format, or the provider, has no such request.
         """
-        functions = self._functions_for(ask)
+        functions = self._functions_for(request)
         if functions is None:
             raise UnsupportedOperationError(f"{target.name} has no such request.", provider=target.provider)
-        return functions[0](ask, self._at(target))
+        return functions[0](request, self._at(target))
 
-    def decode(self, ask: AnyRequest, target: Target, body: object) -> Done | Failure:
+    def decode(self, request: AnyRequest, target: Target, body: object) -> Done | Failure:
         """The whole answer."""
-        functions = self._functions_for(ask)
-        return Failure("malformed") if functions is None else functions[1](ask, body, target)
+        functions = self._functions_for(request)
+        return Failure("malformed") if functions is None else functions[1](request, body, target)
 
-    def decoder(self, ask: LLMRequest, target: Target) -> Decoder:
+    def decoder(self, request: LLMRequest, target: Target) -> Decoder:
         """A decoder for one streamed answer."""
-        return self._stream(ask, target)
+        return self._stream(request, target)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
         """What a response of that status says; its ``headers`` and ``request_id`` are left to the transport."""

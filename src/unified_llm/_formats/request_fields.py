@@ -34,7 +34,7 @@ def post(path: str, body: Mapping[str, Any], target: Target, *, stream: bool = F
     try:
         text = dump(body)
     except JSONError as problem:
-        raise ValidationError(f"{culprit(body)} cannot be sent: {problem}.") from None
+        raise ValidationError(f"{unserialisable_path(body)} cannot be sent: {problem}.") from None
     accept = ("accept", "text/event-stream" if stream else _JSON)
     return WireRequest("POST", target.base_url + path, headers(target, accept, ("content-type", _JSON)), text.encode())
 
@@ -66,15 +66,15 @@ def at_root(target: Target, *versions: str) -> Target:
     return target if base == target.base_url else replace(target, base_url=base)
 
 
-def setting(ask: LLMRequest | EmbeddingRequest, name: str, target: Target) -> Any:
+def effective(request: LLMRequest | EmbeddingRequest, name: str, target: Target) -> Any:
     """A field of the request, or the target's default for it; None where neither says anything."""
-    value = getattr(ask, name)
+    value = getattr(request, name)
     if value is None or value == ():
         value = target.defaults.get(name)
     return None if value == () else value
 
 
-def as_wanted(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
+def apply_quirks(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
     """The fields of a body with the target's quirks applied: ``drop``, and ``rename``."""
     dropped, renamed = target.quirks.drop, target.quirks.rename
     wanted: dict[str, Any] = {}
@@ -86,14 +86,14 @@ def as_wanted(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
     return wanted
 
 
-def leave_out(names: Iterable[str], ask: LLMRequest, target: Target) -> None:
+def log_dropped(names: Iterable[str], request: LLMRequest, target: Target) -> None:
     """Say of fields that a format does not have that they are not sent."""
     for name in names:
-        if setting(ask, name, target) is not None:
+        if effective(request, name, target) is not None:
             log.debug("%s is not sent to %s, whose format has nothing like it", name, target.name)
 
 
-def while_reasoning(fields: Mapping[str, Any], target: Target) -> Target:
+def with_reasoning_drops(fields: Mapping[str, Any], target: Target) -> Target:
     """The target with what it refuses while it reasons, if it is going to."""
     refused = target.quirks.drop_reasoning
     effort = fields.get("reasoning_effort")
@@ -104,16 +104,16 @@ def while_reasoning(fields: Mapping[str, Any], target: Target) -> Target:
     return replace(target, quirks=replace(target.quirks, drop=dropped))
 
 
-def continued(ask: LLMRequest) -> str:
+def continued(request: LLMRequest) -> str:
     """The text that is to be continued without a chat template.
 
     Raises:
         ValidationError: There is none, or more than that was asked for.
     """
-    last = ask.messages[-1].content if ask.messages else ""
+    last = request.messages[-1].content if request.messages else ""
     if not last or not is_text(last):
         raise ValidationError("as_text continues the text of the last message: it has to have one, and nothing else.")
-    if ask.tools:
+    if request.tools:
         raise ValidationError("as_text continues a text, in which no tools can be called: leave out tools, or as_text.")
     return text_of(last)
 
@@ -125,7 +125,7 @@ def function_of(tool: Tool) -> dict[str, Any]:
 
 
 def tool_fields(
-    ask: LLMRequest, target: Target, write: Callable[[Tool], Mapping[str, Any]], choose: Callable[[str], Any]
+    request: LLMRequest, target: Target, write: Callable[[Tool], Mapping[str, Any]], choose: Callable[[str], Any]
 ) -> dict[str, Any]:
     """``tools`` and what belongs to it, in either of OpenAI's formats.
 
@@ -137,11 +137,11 @@ def tool_fields(
         write: A tool as the format has it.
         choose: How the format names the one tool that must be called.
     """
-    choice, refused = ask.tool_choice, target.quirks.drop
-    if not ask.tools or (choice == "none" and "tool_choice.none" in refused):
+    choice, refused = request.tool_choice, target.quirks.drop
+    if not request.tools or (choice == "none" and "tool_choice.none" in refused):
         return {}
-    fields: dict[str, Any] = {"tools": [write(tool) for tool in ask.tools]}
-    chosen = [tool for tool in ask.tools if tool.name == choice]
+    fields: dict[str, Any] = {"tools": [write(tool) for tool in request.tools]}
+    chosen = [tool for tool in request.tools if tool.name == choice]
     if choice in {"auto", "none", "required"}:
         fields["tool_choice"] = choice
     elif choice is not None and chosen and chosen[0].builtin is not None:
@@ -151,7 +151,7 @@ def tool_fields(
     if isinstance(fields.get("tool_choice"), dict) and "tool_choice.function" in refused:
         # To be offered one tool and to have to call one is to have to call that one.
         fields |= {"tools": [write(tool) for tool in chosen] or fields["tools"], "tool_choice": "required"}
-    parallel = setting(ask, "parallel_tool_calls", target)
+    parallel = effective(request, "parallel_tool_calls", target)
     return fields if parallel is None else {**fields, "parallel_tool_calls": parallel}
 
 
@@ -168,7 +168,7 @@ def file_data(file: FilePart) -> dict[str, Any]:
     return {"filename": file.filename or f"document{extension}", "file_data": data}
 
 
-def own_tool(name: str, tool: Mapping[str, Any]) -> Mapping[str, Any]:
+def check_builtin_tool(name: str, tool: Mapping[str, Any]) -> Mapping[str, Any]:
     """A provider's own tool in one of OpenAI's formats, as it is.
 
     Raises:
@@ -186,7 +186,7 @@ def sanitised_name(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
 
 
-def culprit(value: object, path: str = "", depth: int = 0) -> str:
+def unserialisable_path(value: object, path: str = "", depth: int = 0) -> str:
     """Where in a body the value is that has no JSON form: ``messages[0].content``."""
     children: list[tuple[str, object]] = []
     if isinstance(value, Mapping):
@@ -199,5 +199,5 @@ def culprit(value: object, path: str = "", depth: int = 0) -> str:
         try:
             dump(child)
         except JSONError:
-            return culprit(child, where, depth + 1) if depth < _DEEPEST else where
+            return unserialisable_path(child, where, depth + 1) if depth < _DEEPEST else where
     return path or "The request"

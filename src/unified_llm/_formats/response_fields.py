@@ -65,7 +65,7 @@ def _token(said: object) -> Iterator[tuple[str, float]]:
         yield said["token"], number
 
 
-def seal(data: Mapping[str, Any], target: Target) -> ProviderState | None:
+def keep_state(data: Mapping[str, Any], target: Target) -> ProviderState | None:
     """For the history; None where it could not be written into a request again (a number beyond all bounds)."""
     try:
         dump(data)

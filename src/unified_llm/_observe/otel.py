@@ -86,40 +86,40 @@ def _histogram(meter: Meter, instrument: _Instrument) -> Histogram:
 
 def watched(drive: Drive, question: PreparedCall) -> Drive | WatchedDrive:
     """The driver of a call, watched where there is somebody to tell. Lists of models are not."""
-    ask, tools = question.ask, instruments()
-    if tools is None or not isinstance(ask, (LLMRequest, EmbeddingRequest)):
+    request, tools = question.request, instruments()
+    if tools is None or not isinstance(request, (LLMRequest, EmbeddingRequest)):
         return drive
-    return WatchedDrive(drive, question, ask, tools)
+    return WatchedDrive(drive, question, request, tools)
 
 
 def awatched(drive: AsyncDrive, question: PreparedCall) -> AsyncDrive | AsyncWatchedDrive:
     """As ``watched``."""
-    ask, tools = question.ask, instruments()
-    if tools is None or not isinstance(ask, (LLMRequest, EmbeddingRequest)):
+    request, tools = question.request, instruments()
+    if tools is None or not isinstance(request, (LLMRequest, EmbeddingRequest)):
         return drive
-    return AsyncWatchedDrive(drive, question, ask, tools)
+    return AsyncWatchedDrive(drive, question, request, tools)
 
 
 class Watch:
     """One call, from its first step to its end."""
 
-    def __init__(self, question: PreparedCall, ask: LLMRequest | EmbeddingRequest, tools: Instruments) -> None:
+    def __init__(self, question: PreparedCall, request: LLMRequest | EmbeddingRequest, tools: Instruments) -> None:
         """Begin the span."""
         from opentelemetry.trace import SpanKind, set_span_in_context
 
         policy = question.policy
         self._question = question
-        self._ask = ask
+        self._ask = request
         self._tools = tools
         self._started = policy.now()
         self._first_chunk: float | None = None
         self._over = False
         self._target = target = policy.targets[0]
-        self._place = otel_attributes.place(ask, target)
+        self._place = otel_attributes.place(request, target)
         self._span: Span = tools.tracer.start_span(
-            f"{otel_attributes.operation(ask)} {target.model}",
+            f"{otel_attributes.operation(request)} {target.model}",
             kind=SpanKind.CLIENT,
-            attributes={**otel_attributes.whom(ask, target), **otel_attributes.parameters(ask, target)},
+            attributes={**otel_attributes.whom(request, target), **otel_attributes.parameters(request, target)},
         )
         self.context: Context = set_span_in_context(self._span)
         for attempt in policy.trace.attempts:  # skipped before anything was asked
@@ -196,11 +196,11 @@ class _Watching(Generic[AnyDrive]):
     """What both watched drivers share."""
 
     def __init__(
-        self, drive: AnyDrive, question: PreparedCall, ask: LLMRequest | EmbeddingRequest, tools: Instruments
+        self, drive: AnyDrive, question: PreparedCall, request: LLMRequest | EmbeddingRequest, tools: Instruments
     ) -> None:
         """Nothing begins before the first step: a stream that is never read was never a call."""
         self._drive = drive
-        self._made_from = (question, ask, tools)
+        self._made_from = (question, request, tools)
         self._watch: Watch | None = None
 
     @property

@@ -49,24 +49,24 @@ _PARTS: Final[Mapping[str, str]] = {
 }
 
 
-def operation(ask: LLMRequest | EmbeddingRequest) -> str:
+def operation(request: LLMRequest | EmbeddingRequest) -> str:
     """What is done."""
-    return "chat" if isinstance(ask, LLMRequest) else "embeddings"
+    return "chat" if isinstance(request, LLMRequest) else "embeddings"
 
 
-def whom(ask: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+def whom(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
     """What is asked of whom."""
     spec = registry.find(target.provider)
     return {
-        "gen_ai.operation.name": operation(ask),
+        "gen_ai.operation.name": operation(request),
         "gen_ai.provider.name": (spec and spec.otel_name) or target.provider,
         "gen_ai.request.model": target.model,
     }
 
 
-def place(ask: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+def place(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
     """As ``whom``, and where; known of a span only at its end, since a fallback may have no address at all."""
-    attributes = whom(ask, target)
+    attributes = whom(request, target)
     url = urlsplit(target.base_url)
     if url.hostname:
         attributes["server.address"] = url.hostname
@@ -74,22 +74,22 @@ def place(ask: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
     return attributes
 
 
-def parameters(ask: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+def parameters(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
     """How it is asked, the target's defaults included."""
-    if isinstance(ask, EmbeddingRequest):
-        dimensions = target.defaults.get("dimensions") if ask.dimensions is None else ask.dimensions
+    if isinstance(request, EmbeddingRequest):
+        dimensions = target.defaults.get("dimensions") if request.dimensions is None else request.dimensions
         return {} if dimensions is None else {"gen_ai.embeddings.dimension.count": dimensions}
     attributes: Attributes = {}
     for name in _PARAMETERS:
-        value = getattr(ask, name)
+        value = getattr(request, name)
         value = target.defaults.get(name) if value is None else value
         if value is not None:
             attributes[f"gen_ai.request.{name}"] = value
-    if stop := ask.stop or target.defaults.get("stop"):
+    if stop := request.stop or target.defaults.get("stop"):
         attributes["gen_ai.request.stop_sequences"] = stop
-    if ask.stream:
+    if request.stream:
         attributes["gen_ai.request.stream"] = True
-    if ask.response_format is not None:
+    if request.response_format is not None:
         attributes["gen_ai.output.type"] = "json"
     return attributes
 
@@ -109,15 +109,15 @@ def served(target: Target, *, fell_back: bool) -> Attributes:
     return {"unified_llm.served_by": target.name, "unified_llm.fell_back": fell_back}
 
 
-def spent(ask: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[str, int]:
+def spent(request: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[str, int]:
     """Tokens by type: those that come in, and those that a model wrote."""
     counts = {"input": usage.prompt_tokens}
-    return {**counts, "output": usage.completion_tokens} if isinstance(ask, LLMRequest) else counts
+    return {**counts, "output": usage.completion_tokens} if isinstance(request, LLMRequest) else counts
 
 
-def usage_of(ask: LLMRequest | EmbeddingRequest, usage: Usage) -> Attributes:
+def usage_of(request: LLMRequest | EmbeddingRequest, usage: Usage) -> Attributes:
     """Tokens, as a span tells them."""
-    attributes: Attributes = {f"gen_ai.usage.{kind}_tokens": count for kind, count in spent(ask, usage).items()}
+    attributes: Attributes = {f"gen_ai.usage.{kind}_tokens": count for kind, count in spent(request, usage).items()}
     for field, name in _PARTS.items():
         if count := getattr(usage, field):
             attributes[f"gen_ai.usage.{name}"] = count

@@ -18,21 +18,21 @@ Ended: TypeAlias = tuple[TargetState, int, Done | Failure]
 
 def attempt(call: CallState, standing: TargetState, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
     """One exchange, from open to its end."""
-    clocked = begin(call, standing, permit, now)
+    clocked = start_attempt(call, standing, permit, now)
     attempts = (clocked.number,)
     outcome: Done | Failure | None = None
     try:
         outcome = yield Open(clocked.number, standing.target, clocked.until)
         if outcome is None:
             _, event = yield Wait(attempts, clocked.until)
-            outcome = yield from hand_out(call, clocked, event)
+            outcome = yield from stream_chunks(call, clocked, event)
         return standing, clocked.number, outcome
     finally:
         # Also on cancellation, and when the caller closes the stream: then nothing is known of the target's health.
         settle(call, clocked, outcome)
 
 
-def begin(call: CallState, standing: TargetState, permit: Permit, now: float) -> RunningAttempt:
+def start_attempt(call: CallState, standing: TargetState, permit: Permit, now: float) -> RunningAttempt:
     """An attempt that begins now. The last target has all the time that is left, unless the user chose ``timeout``."""
     target = standing.target
     limit = target.timing.first_token if call.streaming else target.timing.whole
@@ -47,7 +47,7 @@ def begin(call: CallState, standing: TargetState, permit: Permit, now: float) ->
     return clocked
 
 
-def hand_out(call: CallState, clocked: RunningAttempt, event: Any) -> Generator[Effect, Any, Done | Failure]:
+def stream_chunks(call: CallState, clocked: RunningAttempt, event: Any) -> Generator[Effect, Any, Done | Failure]:
     """Hand out chunks, from the first event on, until the end of the stream; or see the whole answer."""
     attempts, gap, now, deadline = (clocked.number,), clocked.target.timing.gap, call.now, call.deadline
     if call.streaming and not isinstance(event, Failure):

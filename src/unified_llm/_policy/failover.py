@@ -30,12 +30,12 @@ from unified_llm._policy.call_state import CallFailed, CallState, TargetState
 from unified_llm._policy.effects import Abandon, Effect, Emit
 from unified_llm._policy.health import Refusal
 from unified_llm._policy.hedging import race, rivals
-from unified_llm._policy.retry import LONGEST_WAIT, draw_consequences, heed, remember, rest
+from unified_llm._policy.retry import LONGEST_WAIT, apply_failure, note_exhausted_limit, sleep_until, start_cooldowns
 
 Flow: TypeAlias = Generator[Effect, Any, CallFailed | None]
 
 
-def plan(call: CallState) -> Flow:
+def run_policy(call: CallState) -> Flow:
     """Ask targets until one answers. See the module's docstring for the rules."""
     if call.hedging:
         call.hedging.budget.earn()
@@ -47,21 +47,21 @@ def plan(call: CallState) -> Flow:
         if step is None:
             return call.defeat()
         if not isinstance(step, tuple):
-            yield from rest(call, step, now)
+            yield from sleep_until(call, step, now)
             continue
         standing, permit = step
         hedged = call.hedging and rivals(call, standing)
         standing, number, outcome = yield from (race if hedged else attempt)(call, standing, permit, now)
         yield Abandon(number)
         if isinstance(outcome, Done):
-            heed(call, standing.target, outcome, call.now())
+            note_exhausted_limit(call, standing.target, outcome, call.now())
             yield Emit(outcome)
             return None
         standing.failure = outcome
         if call.committed:
-            remember(call, standing.target, outcome, retry_after.read(outcome), now=call.now())
+            start_cooldowns(call, standing.target, outcome, retry_after.read(outcome), now=call.now())
             return call.defeat(standing)
-        if not (yield from draw_consequences(call, standing, outcome)):
+        if not (yield from apply_failure(call, standing, outcome)):
             return call.defeat(standing)
 
 

@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 from unified_llm._core.outcome import Failure
 from unified_llm._policy import retry_after
-from unified_llm._policy.attempts import Ended, begin, hand_out, settle
+from unified_llm._policy.attempts import Ended, settle, start_attempt, stream_chunks
 from unified_llm._policy.breaker import Permit
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import FOREVER, Abandon, Effect, Open, Wait
-from unified_llm._policy.retry import judge, remember
+from unified_llm._policy.retry import on_failure, start_cooldowns
 from unified_llm._policy.trace import RunningAttempt
 
 # The attempts under way, by their numbers, and what a driver tells of one of them.
@@ -50,7 +50,7 @@ def race(call: CallState, first: TargetState, permit: Permit, now: float) -> Gen
         for loser in [each for each in running if each != number]:
             settle(call, running.pop(loser)[1], None, reason="hedged")
             yield Abandon(loser)
-        outcome = yield from hand_out(call, clocked, event)
+        outcome = yield from stream_chunks(call, clocked, event)
         settle(call, running.pop(number)[1], outcome)
     finally:
         for _, abandoned in running.values():  # cancelled, or closed by the caller
@@ -74,7 +74,7 @@ def _rival(call: CallState, first: TargetState, now: float) -> tuple[TargetState
 def _start(
     call: CallState, running: _Running, standing: TargetState, permit: Permit, *, now: float
 ) -> Generator[Effect, Any, _News | None]:
-    clocked = begin(call, standing, permit, now)
+    clocked = start_attempt(call, standing, permit, now)
     running[clocked.number] = standing, clocked
     failure = yield Open(clocked.number, standing.target, clocked.until, concurrent=True)
     return (clocked.number, failure) if failure else None
@@ -101,8 +101,8 @@ def _decide(
         standing.failure = event
         yield Abandon(number)
         if ends:
-            remember(call, standing.target, event, retry_after.read(event), now=call.now())
+            start_cooldowns(call, standing.target, event, retry_after.read(event), now=call.now())
             standing.over = True
         else:
-            judge(call, standing, event, call.now())
+            on_failure(call, standing, event, call.now())
         news = None

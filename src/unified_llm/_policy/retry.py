@@ -56,27 +56,27 @@ _RETRIES_ALONE: Final = 2
 
 
 # The call has ended, goes on with another target, or goes on when some target has rested.
-Upshot: TypeAlias = Literal["end", "on", "rest"]
+NextStep: TypeAlias = Literal["end", "on", "rest"]
 
 
-def draw_consequences(call: CallState, standing: TargetState, failure: Failure) -> Generator[Effect, Any, bool]:
+def apply_failure(call: CallState, standing: TargetState, failure: Failure) -> Generator[Effect, Any, bool]:
     """Draw the consequences of a failure, and rest where that is one of them.
 
     Returns False when the failure ends the call, whatever targets remain.
     """
     now = call.now()
-    upshot = judge(call, standing, failure, now)
+    upshot = on_failure(call, standing, failure, now)
     if upshot == "rest":  # another that rests may be ready sooner
         resumes = [other.resume for other in call.standings if call.asks(other) and other.resume > now]
-        yield from rest(call, min(resumes), now)
+        yield from sleep_until(call, min(resumes), now)
     return upshot != "end"
 
 
-def judge(call: CallState, standing: TargetState, failure: Failure, now: float) -> Upshot:
+def on_failure(call: CallState, standing: TargetState, failure: Failure, now: float) -> NextStep:
     """Draw the consequences of a failure: holds, and whether and when the same target is asked again."""
     verdict, said, failover = FAILURE_RULES[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
-    remember(call, standing.target, failure, said, now=now)
-    _rule_out(call, standing.target, verdict)
+    start_cooldowns(call, standing.target, failure, said, now=now)
+    exclude_targets(call, standing.target, verdict)
     call.bound = None if failover else standing
     resume = _resume(call, standing, verdict, said, now=now)
     if resume is None:
@@ -122,7 +122,7 @@ def _may_retry(
     return standing.asked <= allowed
 
 
-def remember(call: CallState, target: Target, failure: Failure, said: retry_after.Hints, *, now: float) -> None:
+def start_cooldowns(call: CallState, target: Target, failure: Failure, said: retry_after.Hints, *, now: float) -> None:
     """Remember what a failure says to other calls."""
     verdict = FAILURE_RULES[failure.kind]
     if verdict.hold == "credentials":
@@ -138,7 +138,7 @@ def remember(call: CallState, target: Target, failure: Failure, said: retry_afte
         call.unlist(target)
 
 
-def heed(call: CallState, target: Target, done: Done, now: float) -> None:
+def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float) -> None:
     """Remember that an answer used up a rate limit.
 
     That is advice: others are asked until the limit has recovered, but no call waits for it. Many providers tell when
@@ -148,18 +148,18 @@ def heed(call: CallState, target: Target, done: Done, now: float) -> None:
         call.health.hold(target.limit_key, now + pause, "its rate limit is used up", wait=False)
 
 
-def _rule_out(call: CallState, target: Target, verdict: FailureRule) -> None:
+def exclude_targets(call: CallState, target: Target, verdict: FailureRule) -> None:
     """Give up the targets of this call that would fail in the same way."""
     if verdict.hold == "credentials":
-        _give_up(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused")
+        _exclude(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused")
     if verdict.larger_window:
         window = target.context_window or 0
-        _give_up(
+        _exclude(
             call, lambda other: (other.context_window or 0) <= window, "its context window is not known to be larger"
         )
 
 
-def _give_up(call: CallState, which: Callable[[Target], bool], reason: str) -> None:
+def _exclude(call: CallState, which: Callable[[Target], bool], reason: str) -> None:
     for other in call.standings:
         if not other.over and which(other.target):
             other.over = True
@@ -167,7 +167,7 @@ def _give_up(call: CallState, which: Callable[[Target], bool], reason: str) -> N
                 call.trace.skipped(other.target, reason)
 
 
-def rest(call: CallState, until: float, now: float) -> Generator[Effect, Any, None]:
+def sleep_until(call: CallState, until: float, now: float) -> Generator[Effect, Any, None]:
     """Sleep until an instant, and keep account of it."""
     call.waited += until - now
     yield Sleep(until)

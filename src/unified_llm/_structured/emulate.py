@@ -32,7 +32,7 @@ _CUT: Final = ("length", "content_filter")  # an answer that was cut off is hand
 class Emulation:
     """A request as a target can take it, and how to read its answer."""
 
-    ask: LLMRequest
+    request: LLMRequest
     way: Way
     schema: Mapping[str, Any]
 
@@ -41,14 +41,14 @@ class Emulation:
         return EmulatedOutput(self)
 
 
-def emulate(ask: AnyRequest, target: Target) -> Emulation | None:
+def emulate(request: AnyRequest, target: Target) -> Emulation | None:
     """How a request for JSON is put to a target that has no such thing; None where nothing need be done.
 
     A model object of a framework is left alone: its own integration knows best.
     """
-    if not isinstance(ask, LLMRequest) or ask.response_format is None or target.format == "wrapped":
+    if not isinstance(request, LLMRequest) or request.response_format is None or target.format == "wrapped":
         return None
-    wanted, able = ask.response_format, target.features
+    wanted, able = request.response_format, target.features
     if target.quirks.closed_schemas and (wanted.schema is None or is_open(wanted.schema)):
         able -= {"json_schema"}
     if ("json_object" if wanted.schema is None else "json_schema") in able:
@@ -57,15 +57,15 @@ def emulate(ask: AnyRequest, target: Target) -> Emulation | None:
     if wanted.schema is None and "json_schema" in able:
         # Some servers know schemas alone; this one fits every object.
         any_object = ResponseFormat(schema, wanted.name, strict=False)
-        return Emulation(replace(ask, response_format=any_object), "prompt", schema)
+        return Emulation(replace(request, response_format=any_object), "prompt", schema)
     arguments = inlined(schema)
-    if {"tools", "tool_choice"} <= able and not ask.tools and arguments.get("type") == "object":
+    if {"tools", "tool_choice"} <= able and not request.tools and arguments.get("type") == "object":
         tool = Tool(wanted.name, "Give the answer. Call this exactly once.", arguments, wanted.strict)
-        forced = replace(ask, response_format=None, tools=(tool,), tool_choice=tool.name, parallel_tool_calls=None)
+        forced = replace(request, response_format=None, tools=(tool,), tool_choice=tool.name, parallel_tool_calls=None)
         return Emulation(forced, "tool", schema)
     form = ResponseFormat() if "json_object" in able and shapes(schema) == frozenset({"object"}) else None
-    messages = _instructed(ask.messages, schema)
-    return Emulation(replace(ask, response_format=form, messages=messages), "prompt", schema)
+    messages = _instructed(request.messages, schema)
+    return Emulation(replace(request, response_format=form, messages=messages), "prompt", schema)
 
 
 def _instructed(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:

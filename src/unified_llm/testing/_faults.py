@@ -72,9 +72,9 @@ class Fault:
     failure: Failure | None
     after: int
 
-    def steps(self, ask: AnyRequest) -> Sequence[Step]:
+    def steps(self, request: AnyRequest) -> Sequence[Step]:
         """What an attempt meets with, in order."""
-        streams = isinstance(ask, LLMRequest) and ask.stream
+        streams = isinstance(request, LLMRequest) and request.stream
         return [*(_chunks(self.after) if streams else ()), self.failure]
 
 

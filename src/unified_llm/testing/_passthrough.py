@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from unified_llm._client.backends import within
+from unified_llm._client.backends import in_process_model
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Failure
@@ -36,23 +36,23 @@ class Reality:
         self._lock = threading.Lock()
         self._http: Transport | None = None
 
-    def exchange(self, ask: AnyRequest, target: Target) -> Exchange:
+    def exchange(self, request: AnyRequest, target: Target) -> Exchange:
         """An attempt for synchronous callers."""
         if make := self._below.exchange:
-            return Real(make(ask, target), self._clock)
-        if (model := within(target)) is not None:  # it reads the clock of the outage itself
-            inside: Exchange = model.exchange(ask)
+            return Real(make(request, target), self._clock)
+        if (model := in_process_model(target)) is not None:  # it reads the clock of the outage itself
+            inside: Exchange = model.exchange(request)
             return inside
-        return Real(self._transport.exchange(codec_for(target.format), ask, target), self._clock)
+        return Real(self._transport.exchange(codec_for(target.format), request, target), self._clock)
 
-    def aexchange(self, ask: AnyRequest, target: Target) -> AsyncExchange:
+    def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         """An attempt for asynchronous callers."""
         if make := self._below.aexchange:
-            return AsyncReal(make(ask, target), self._clock)
-        if (model := within(target)) is not None:
-            inside: AsyncExchange = model.aexchange(ask)
+            return AsyncReal(make(request, target), self._clock)
+        if (model := in_process_model(target)) is not None:
+            inside: AsyncExchange = model.aexchange(request)
             return inside
-        return AsyncReal(self._transport.aexchange(codec_for(target.format), ask, target), self._clock)
+        return AsyncReal(self._transport.aexchange(codec_for(target.format), request, target), self._clock)
 
     def close(self) -> None:
         """Close every connection."""

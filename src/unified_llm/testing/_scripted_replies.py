@@ -73,14 +73,14 @@ class Replies:
         if not self._turns and not callable(replies):
             raise ConfigurationError("reply= is a list without an answer in it.")
 
-    def steps(self, ask: AnyRequest, target: Target) -> Sequence[Step]:
+    def steps(self, request: AnyRequest, target: Target) -> Sequence[Step]:
         """What an attempt on this target meets with, in order."""
-        if isinstance(ask, EmbeddingRequest):
-            return [Done(EmbeddingResponse([_vector(text, ask.dimensions) for text in ask.texts]))]
-        if not isinstance(ask, LLMRequest):
-            return [Done(_short(ask, target))]
-        answer = _finished(_checked(self._make(ask)), target)
-        return _in_chunks(answer) if ask.stream else [Done(answer)]
+        if isinstance(request, EmbeddingRequest):
+            return [Done(EmbeddingResponse([_vector(text, request.dimensions) for text in request.texts]))]
+        if not isinstance(request, LLMRequest):
+            return [Done(_short(request, target))]
+        answer = _finished(_checked(self._make(request)), target)
+        return _in_chunks(answer) if request.stream else [Done(answer)]
 
     def _next(self, _: LLMRequest) -> Reply:
         with self._lock:
@@ -128,17 +128,17 @@ def _chunks(answer: LLMResponse) -> Iterator[LLMChunk]:
         yield LLMChunk(citations=answer.citations, logprobs=answer.logprobs)
 
 
-def _short(ask: ModelsRequest | ModelRequest | CountRequest | RerankRequest, target: Target) -> object:
+def _short(request: ModelsRequest | ModelRequest | CountRequest | RerankRequest, target: Target) -> object:
     """Made-up answers to the smaller questions: no models, a plain one, a token for four letters, the order given."""
-    match ask:
+    match request:
         case ModelsRequest():
             return ((), None)
         case ModelRequest():
             return ModelInfo(target.model, target.provider)
         case CountRequest():
-            return sum(len(message.text) for message in ask.chat.messages) // 4 + 1
+            return sum(len(message.text) for message in request.chat.messages) // 4 + 1
         case RerankRequest():
-            best = range(min(ask.top_n or len(ask.documents), len(ask.documents)))
+            best = range(min(request.top_n or len(request.documents), len(request.documents)))
             return RerankResponse(tuple(RankedDocument(index, 1.0 / (index + 1)) for index in best))
 
 

@@ -40,13 +40,13 @@ class Script:
     _failed: dict[str, int] = field(default_factory=dict[str, int], init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def failing(self, ask: AnyRequest, target: Target) -> Sequence[Step] | None:
+    def failing(self, request: AnyRequest, target: Target) -> Sequence[Step] | None:
         """What an attempt on a target that fails meets with; None where it is up."""
-        return self.fault.steps(ask) if target in self.names and self._takes_one(target) else None
+        return self.fault.steps(request) if target in self.names and self._takes_one(target) else None
 
-    def answering(self, ask: AnyRequest, target: Target) -> Sequence[Step] | None:
+    def answering(self, request: AnyRequest, target: Target) -> Sequence[Step] | None:
         """What an attempt on a target that is up meets with; None where it is made for real."""
-        return self.replies.steps(ask, target) if self.replies else None
+        return self.replies.steps(request, target) if self.replies else None
 
     def _takes_one(self, target: Target) -> bool:
         if self.times is None:
@@ -99,23 +99,23 @@ class World:
             observe=told,
         )
 
-    def exchange(self, ask: AnyRequest, target: Target) -> Exchange:
+    def exchange(self, request: AnyRequest, target: Target) -> Exchange:
         """An attempt for synchronous callers."""
-        steps = self._steps(ask, target)
-        return Scripted(steps, self.clock) if steps else self.reality.exchange(ask, target)
+        steps = self._steps(request, target)
+        return Scripted(steps, self.clock) if steps else self.reality.exchange(request, target)
 
-    def aexchange(self, ask: AnyRequest, target: Target) -> AsyncExchange:
+    def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         """An attempt for asynchronous callers."""
-        steps = self._steps(ask, target)
-        return AsyncScripted(steps, self.clock) if steps else self.reality.aexchange(ask, target)
+        steps = self._steps(request, target)
+        return AsyncScripted(steps, self.clock) if steps else self.reality.aexchange(request, target)
 
-    def _steps(self, ask: AnyRequest, target: Target) -> Sequence[Step] | None:
+    def _steps(self, request: AnyRequest, target: Target) -> Sequence[Step] | None:
         """By the innermost outage that names the target, else by the innermost that has an answer."""
         for script in self.scripts:
-            if steps := script.failing(ask, target):
+            if steps := script.failing(request, target):
                 return steps
         for script in self.scripts:
-            if steps := script.answering(ask, target):
+            if steps := script.answering(request, target):
                 return steps
         return None
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.backends.http.colours import Caller, Colour, caller
-from tests.backends.http.scripted import Network
+from tests.support.scripted_server import Network
+from tests.support.sync_and_async import Caller, Mode, caller
 from unified_llm._backends.http import Transport
 
 
@@ -22,12 +22,12 @@ def transport(network: Network) -> Iterator[Transport]:
 
 
 @pytest.fixture(params=["sync", "async"])
-def colour(request: pytest.FixtureRequest) -> Colour:
-    found: Colour = request.param
+def mode(request: pytest.FixtureRequest) -> Mode:
+    found: Mode = request.param
     return found
 
 
 @pytest.fixture
-def call(colour: Colour) -> Iterator[Caller]:
-    with caller(colour) as made:
+def call(mode: Mode) -> Iterator[Caller]:
+    with caller(mode) as made:
         yield made

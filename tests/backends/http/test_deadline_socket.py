@@ -17,23 +17,23 @@ from typing import Any
 import httpcore
 import pytest
 
-from tests.backends.http.colours import Colour
+from tests.support.sync_and_async import Mode
 from unified_llm._backends.http.deadline_socket import DeadlineSocket
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket, AsyncStream, AsyncTLS
 from unified_llm._backends.http.deadline_socket_sync import BlockingStream, BlockingTLS, SyncDeadlineSocket
 from unified_llm._backends.http.tls import Session
 
-CERTIFICATE = str(Path(__file__).parent / "localhost.pem")
+CERTIFICATE = str(Path(__file__).parents[2] / "support" / "localhost.pem")
 
 
 class Both:
     """A wire of either colour; async calls are run in a loop."""
 
-    def __init__(self, colour: Colour, run: Callable[[Any], Any]) -> None:
-        self.wire: Any = SyncDeadlineSocket(time.monotonic) if colour == "sync" else AsyncDeadlineSocket(time.monotonic)
+    def __init__(self, mode: Mode, run: Callable[[Any], Any]) -> None:
+        self.wire: Any = SyncDeadlineSocket(time.monotonic) if mode == "sync" else AsyncDeadlineSocket(time.monotonic)
         self.wire.until, self.wire.connect = time.monotonic() + 2, 1.0
         self.stream: Any = None
-        self._colour, self._run = colour, run
+        self._colour, self._run = mode, run
 
     def do(self, result: Any) -> Any:
         return result if self._colour == "sync" else self._run(result)
@@ -57,9 +57,9 @@ class Both:
 
 
 @pytest.fixture
-def both(colour: Colour) -> Iterator[Both]:
+def both(mode: Mode) -> Iterator[Both]:
     with asyncio.Runner() as runner:
-        made = Both(colour, runner.run)
+        made = Both(mode, runner.run)
         yield made
         if made.wire:
             made.wire.drop()
@@ -143,7 +143,7 @@ def test_a_name_without_addresses_cannot_be_reached(both: Both, addresses: Calla
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, TimeoutError])
 def test_a_socket_that_does_not_connect_is_closed(
-    both: Both, colour: Colour, addresses: Callable[..., None], *, failure: type[BaseException], monkeypatch: Any
+    both: Both, mode: Mode, addresses: Callable[..., None], *, failure: type[BaseException], monkeypatch: Any
 ) -> None:
     made: list[socket.socket] = []
 
@@ -225,8 +225,8 @@ def test_a_write_to_nobody_fails(both: Both, pair: socket.socket) -> None:
         both.write(b"question")
 
 
-def test_a_peer_that_leaves_while_we_write_is_a_failed_write(both: Both, pair: socket.socket, colour: Colour) -> None:
-    if colour == "async":
+def test_a_peer_that_leaves_while_we_write_is_a_failed_write(both: Both, pair: socket.socket, mode: Mode) -> None:
+    if mode == "async":
 
         async def leave() -> None:
             task = asyncio.ensure_future(both.stream.write(bytes(8_000_000)))
@@ -259,8 +259,8 @@ def test_a_wire_that_is_forgotten_closes_its_socket(both: Both, pair: socket.soc
     assert pair.recv(1) == b""
 
 
-def test_a_reader_that_always_finds_something_lets_others_run(pair: socket.socket, both: Both, colour: Colour) -> None:
-    if colour == "sync":
+def test_a_reader_that_always_finds_something_lets_others_run(pair: socket.socket, both: Both, mode: Mode) -> None:
+    if mode == "sync":
         return
     turns: list[int] = []
 

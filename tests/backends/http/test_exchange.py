@@ -13,9 +13,9 @@ import httpcore
 import httpx
 import pytest
 
-from tests.backends.http.colours import Caller, caller, run, words
-from tests.backends.http.echo import CANARY, DONE, FINISH, EchoCodec, asking, target_at, text
-from tests.backends.http.scripted import Network
+from tests.support.echo_format import CANARY, DONE, FINISH, EchoCodec, asking, target_at, text
+from tests.support.scripted_server import Network
+from tests.support.sync_and_async import Caller, caller, run, words
 from unified_llm._backends.http import Transport
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.errors import failure

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.backends.http.colours import words
-from tests.backends.http.echo import DONE, EchoCodec, asking, target_at, text
-from tests.backends.http.scripted import Network
+from tests.support.echo_format import DONE, EchoCodec, asking, target_at, text
+from tests.support.scripted_server import Network
+from tests.support.sync_and_async import words
 from unified_llm._backends.http import Transport
 from unified_llm._backends.http.request import prepare
 from unified_llm._core.exchange import AsyncExchange

@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpcore
 import pytest
 
-from tests.backends.http.scripted import Clock
+from tests.support.scripted_server import Clock
 from unified_llm._backends.http import errors, pool
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket

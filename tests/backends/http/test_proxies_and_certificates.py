@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.http.echo import target_at
+from tests.support.echo_format import target_at
 from unified_llm._backends.http import pool, proxies_and_certificates
 from unified_llm._backends.http.request import Endpoint, place
 
-CERTIFICATE = str(Path(__file__).parent / "localhost.pem")
+CERTIFICATE = str(Path(__file__).parents[2] / "support" / "localhost.pem")
 
 
 def at(url: str) -> Endpoint:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.backends.http.colours import words
-from tests.backends.http.echo import DONE, EchoCodec, asking, target_at, text
+from tests.support.echo_format import DONE, EchoCodec, asking, target_at, text
+from tests.support.sync_and_async import words
 from unified_llm._backends.http.gzip_body import decoding
 from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.chunks import as_chunks, as_response

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.backends.mlx.ways import CHUNKS, EVERY_WAY, WHOLE
+from tests.support.mlx_ways import CHUNKS, EVERY_WAY, WHOLE
 from unified_llm import LLMClient
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx import exchange as chat

@@ -34,9 +34,9 @@ from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
-from tests.backends.mlx import tiny_bert
-from tests.backends.mlx.asking import PATIENCE, prompt
-from tests.backends.mlx.tiny_bert import Weights, hidden, mean, numbers, write_json, write_modules
+from tests.support import tiny_bert
+from tests.support.mlx_calls import PATIENCE, prompt
+from tests.support.tiny_bert import Weights, hidden, mean, numbers, write_json, write_modules
 
 TEXTS = ("a man eats bread", "the girl runs", "a", "a girl eats the bread : the man runs", "unheard of")
 Embed: TypeAlias = Callable[..., EmbeddingResponse]

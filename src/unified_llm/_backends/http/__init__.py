@@ -41,7 +41,7 @@ class Transport:
         self._blocking: BlockingPool | None = None
         self._loops: Loops | None = None
 
-    def exchange(self, codec: Codec, ask: AnyRequest, target: Target) -> Exchange:
+    def exchange(self, codec: Codec, request: AnyRequest, target: Target) -> Exchange:
         """One attempt, for sync code."""
         from unified_llm._backends.http.exchange_sync import BlockingExchange, BlockingPool
 
@@ -50,9 +50,9 @@ class Transport:
         if pool is None:  # two threads may both be first: then one pool serves a single call
             pool = self._blocking = BlockingPool(self._limit, self._now)
             pool.shelf.closed = self._closed
-        return BlockingExchange(pool, codec, ask, target)
+        return BlockingExchange(pool, codec, request, target)
 
-    def aexchange(self, codec: Codec, ask: AnyRequest, target: Target) -> AsyncExchange:
+    def aexchange(self, codec: Codec, request: AnyRequest, target: Target) -> AsyncExchange:
         """One attempt, for the running event loop."""
         from unified_llm._backends.http.exchange_async import LoopExchange, Loops
 
@@ -60,7 +60,7 @@ class Transport:
         loops = self._loops
         if loops is None:
             loops = self._loops = Loops(self._limit, self._now, closed=self._closed)
-        return LoopExchange(loops.running(), codec, ask, target)
+        return LoopExchange(loops.running(), codec, request, target)
 
     def close(self) -> None:
         """Close every idle connection, and from now on each busy one when its exchange ends. Never waits."""

@@ -99,11 +99,11 @@ class Body:
     first ``Done`` or ``Failure`` on, ``event`` does not return None any more until that end was handed out.
     """
 
-    def __init__(self, codec: Codec, ask: AnyRequest, target: Target, head: Head) -> None:
+    def __init__(self, codec: Codec, request: AnyRequest, target: Target, head: Head) -> None:
         self._head = head
         self._events: deque[Event] = deque()
         self._over = False
-        self._codec, self._ask, self._target = codec, ask, target
+        self._codec, self._ask, self._target = codec, request, target
         encoding = decoding(head.headers.get("content-encoding", ""))
         self._room: _Room = self._first_room()
         if encoding is None:
@@ -182,8 +182,8 @@ class _Room:
 class _Threshold(_Room):
     """Before the first byte that is no white space: it tells JSON from a stream."""
 
-    def __init__(self, codec: Codec, ask: AnyRequest, target: Target, head: Head) -> None:
-        self._codec, self._ask, self._target = codec, ask, target
+    def __init__(self, codec: Codec, request: AnyRequest, target: Target, head: Head) -> None:
+        self._codec, self._ask, self._target = codec, request, target
         self._labelled = "text/event-stream" in head.headers.get("content-type", "").lower()
         self.seen = b""
 
@@ -213,8 +213,8 @@ class _Threshold(_Room):
 class _WholeRoom(_Room):
     """A JSON body, decoded when all of it is there."""
 
-    def __init__(self, codec: Codec, ask: AnyRequest, target: Target) -> None:
-        self._codec, self._ask, self._target = codec, ask, target
+    def __init__(self, codec: Codec, request: AnyRequest, target: Target) -> None:
+        self._codec, self._ask, self._target = codec, request, target
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -246,10 +246,10 @@ class _WholeRoom(_Room):
 class _StreamRoom(_Room):
     """Events or lines, decoded as they come."""
 
-    def __init__(self, codec: Codec, ask: LLMRequest, target: Target) -> None:
+    def __init__(self, codec: Codec, request: LLMRequest, target: Target) -> None:
         self._splitter = SSESplitter() if codec.framing == "events" else LineSplitter()
-        self._decoder = codec.decoder(ask, target)
-        self._kept: list[LLMChunk] | None = None if ask.stream else []
+        self._decoder = codec.decoder(request, target)
+        self._kept: list[LLMChunk] | None = None if request.stream else []
 
     @override
     def take(self, piece: bytes) -> list[Event]:
@@ -314,8 +314,8 @@ class _ErrorRoom(_Room):
         return self._codec.failure(self._head.status, self._head.headers, self._body, self._target)
 
 
-def _streams(ask: AnyRequest) -> bool:
-    return isinstance(ask, LLMRequest) and ask.stream
+def _streams(request: AnyRequest) -> bool:
+    return isinstance(request, LLMRequest) and request.stream
 
 
 def _malformed(body: bytes) -> Failure:

@@ -17,7 +17,7 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import Final, Protocol
 
-from unified_llm._backends.objects.finalize import ToItsEnd
+from unified_llm._backends.objects.finalize import FinishInBackground
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import current
@@ -172,4 +172,4 @@ class NativeExchange:
     async def close(self) -> None:
         """End the model's own generator. What its clean-up raises concerns nobody: there is an outcome already."""
         with suppress(Exception):
-            await ToItsEnd(self._events.aclose())
+            await FinishInBackground(self._events.aclose())

@@ -15,7 +15,7 @@ from typing import Any, Final
 _TASKS: Final[set[asyncio.Task[None]]] = set()
 
 
-class ToItsEnd:
+class FinishInBackground:
     """What is awaited here is finished by the event loop, if whoever awaits it is closed before it has ended."""
 
     def __init__(self, awaitable: Awaitable[object]) -> None:

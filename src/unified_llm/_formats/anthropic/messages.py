@@ -17,8 +17,8 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
-from unified_llm._formats.anthropic.provider_state import unseal, written_arguments
-from unified_llm._formats.history import distinct, fitting_id, is_text, paired, text_of_file
+from unified_llm._formats.anthropic.provider_state import restore_state, written_arguments
+from unified_llm._formats.history import dedupe_call_ids, is_text, pair_tool_results, shorten_call_id, text_of_file
 from unified_llm._formats.request_fields import sanitised_name
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart
@@ -154,7 +154,7 @@ def write_conversation(messages: Sequence[Message], target: Target) -> Conversat
     numbered = [(index, message) for index, message in enumerate(messages) if message.role == "system"]
     system = [block for index, message in numbered for block in _system(message, f"messages[{index}]")]
     talk = [message for message in messages if message.role != "system"]
-    others = paired(distinct(talk, _identifier), answer_all=True)
+    others = pair_tool_results(dedupe_call_ids(talk, _identifier), answer_all=True)
     turns = list(_joined((_side(message), _blocks(message, target)) for message in others))
     if not turns and system:
         turns, system = [("user", system)], []
@@ -195,7 +195,7 @@ def _joined(turns: Iterable[tuple[str, list[Block]]]) -> Iterator[tuple[str, lis
 def _blocks(message: Message, target: Target) -> list[Block]:
     match message.role:
         case "assistant":
-            return unseal(message, target) or _assistant(message)
+            return restore_state(message, target) or _assistant(message)
         case "tool":
             return [_result(message)]
         case _:
@@ -231,7 +231,7 @@ def _name(name: str) -> str:
 
 
 def _identifier(identifier: str) -> str:
-    return identifier if _IDENTIFIER.fullmatch(identifier) else fitting_id(identifier, _ANTHROPIC_IDS)
+    return identifier if _IDENTIFIER.fullmatch(identifier) else shorten_call_id(identifier, _ANTHROPIC_IDS)
 
 
 def _unsigned(turns: Sequence[tuple[str, list[Block]]]) -> bool:

@@ -15,12 +15,12 @@ from unified_llm._formats.json_values import is_list, is_object, text_or_none
 from unified_llm.types.messages import Message, ProviderState, ToolCall
 
 
-def seal(blocks: Sequence[Mapping[str, Any]], target: Target) -> ProviderState | None:
+def keep_state(blocks: Sequence[Mapping[str, Any]], target: Target) -> ProviderState | None:
     """What goes back with the message; None where the message says it all."""
     kept = [_kept(block) for block in blocks]
     if all(block.keys() <= {"type", "length", "id", "name"} for block in kept):
         return None
-    return response_fields.seal({"blocks": kept}, target)
+    return response_fields.keep_state({"blocks": kept}, target)
 
 
 def _kept(block: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def _kept(block: Mapping[str, Any]) -> dict[str, Any]:
             return said
 
 
-def unseal(message: Message, target: Target) -> list[dict[str, Any]] | None:
+def restore_state(message: Message, target: Target) -> list[dict[str, Any]] | None:
     """The answer's blocks, with text and arguments as the message has them; None if there are none, or they do not fit.
 
     Histories are edited by users: what is sealed is only as good as the text and the calls that it belongs to.

@@ -22,7 +22,7 @@ from urllib.parse import quote
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.messages import Conversation, write_conversation
-from unified_llm._formats.request_fields import as_wanted, get, leave_out, post, setting
+from unified_llm._formats.request_fields import apply_quirks, effective, get, log_dropped, post
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm._lib.json_schema import is_open
 from unified_llm.exceptions import ValidationError
@@ -154,20 +154,20 @@ _OWN_TOOL: Final = re.compile(r"\w+_20\d{6}|tool_search_tool_\w+|mcp_toolset")
 _COUNTED: Final = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
 
 
-def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
+def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     """A request for ``/messages``."""
-    return post("/messages", _body(ask, target), target, stream=ask.stream)
+    return post("/messages", _body(request, target), target, stream=request.stream)
 
 
-def write_count(ask: CountRequest, target: Target) -> WireRequest:
+def write_count(request: CountRequest, target: Target) -> WireRequest:
     """A request for ``/messages/count_tokens``, which takes what belongs to the prompt and refuses the rest."""
-    body = _body(ask.chat, target)
+    body = _body(request.chat, target)
     return post("/messages/count_tokens", {name: body[name] for name in _COUNTED if name in body}, target)
 
 
-def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
+def write_models(request: ModelsRequest, target: Target) -> WireRequest:
     """A request for the list of models, with as many on a page as there may be."""
-    after = f"&after_id={quote(ask.cursor, safe='')}" if ask.cursor else ""
+    after = f"&after_id={quote(request.cursor, safe='')}" if request.cursor else ""
     return get(f"/models?limit=1000{after}", target)
 
 
@@ -176,10 +176,10 @@ def write_model(_: ModelRequest, target: Target) -> WireRequest:
     return get(f"/models/{quote(target.model, safe='')}", target)
 
 
-def _body(ask: LLMRequest, target: Target) -> dict[str, Any]:
-    conversation = write_conversation(ask.messages, target)
-    fields = _settings(ask, target)
-    most = setting(ask, "max_tokens", target)
+def _body(request: LLMRequest, target: Target) -> dict[str, Any]:
+    conversation = write_conversation(request.messages, target)
+    fields = _settings(request, target)
+    most = effective(request, "max_tokens", target)
     if most is None:
         most = target.max_output or ANSWER_TOKENS
     body: dict[str, Any] = {"model": target.model, "max_tokens": most, "messages": []}
@@ -188,27 +188,27 @@ def _body(ask: LLMRequest, target: Target) -> dict[str, Any]:
     body |= {name: fields[name] for name in ("temperature", "top_p") if name in fields}
     if stop := _stop(fields.get("stop", ()), target):
         body["stop_sequences"] = stop
-    body |= _tool_fields(ask, conversation, target, one_by_one=fields.get("parallel_tool_calls") is False)
+    body |= _tool_fields(request, conversation, target, one_by_one=fields.get("parallel_tool_calls") is False)
     if "reasoning_effort" in fields:
         _think(body, fields["reasoning_effort"], conversation, target)
-    if ask.response_format is not None:
-        schema = ask.response_format.schema
+    if request.response_format is not None:
+        schema = request.response_format.schema
         if schema is None:
             raise ValidationError("response_format needs a schema: this format has no JSON without one.")
         output = body.setdefault("output_config", {})
         output["format"] = {"type": "json_schema", "schema": _as_wanted(schema, target)}
-    if ask.stream:
+    if request.stream:
         body["stream"] = True
     _limit_marks(body, conversation, target)
     body["messages"] = conversation.written()
-    return {**body, **target.extra_body, **ask.extra_body}
+    return {**body, **target.extra_body, **request.extra_body}
 
 
-def _settings(ask: LLMRequest, target: Target) -> dict[str, Any]:
+def _settings(request: LLMRequest, target: Target) -> dict[str, Any]:
     """Settings under our own names, without those that the target, or the format, does not take."""
-    leave_out(_FOREIGN, ask, target)
-    given = {name: value for name in _NAMES if (value := setting(ask, name, target)) is not None}
-    wanted = as_wanted(given, target)
+    log_dropped(_FOREIGN, request, target)
+    given = {name: value for name in _NAMES if (value := effective(request, name, target)) is not None}
+    wanted = apply_quirks(given, target)
     if {"temperature", "top_p"} <= wanted.keys() and "top_p.with_temperature" in target.quirks.drop:
         del wanted["top_p"]
         log.debug("top_p is not sent to %s, which takes either it or temperature", target.name)
@@ -237,9 +237,11 @@ def _think(body: dict[str, Any], effort: str, conversation: Conversation, target
                 log.debug("%s is not sent to %s while it thinks, since it is refused then", name, target.name)
 
 
-def _tool_fields(ask: LLMRequest, conversation: Conversation, target: Target, *, one_by_one: bool) -> dict[str, Any]:
-    choice, words = ask.tool_choice, target.quirks.drop
-    tools = list(_tools(ask, target))
+def _tool_fields(
+    request: LLMRequest, conversation: Conversation, target: Target, *, one_by_one: bool
+) -> dict[str, Any]:
+    choice, words = request.tool_choice, target.quirks.drop
+    tools = list(_tools(request, target))
     if not tools and conversation.called:
         # The API refuses calls in a history without the tools that they were calls of.
         tools = [{"name": name, "input_schema": {"type": "object"}} for name in conversation.called]
@@ -266,8 +268,8 @@ def _tool_fields(ask: LLMRequest, conversation: Conversation, target: Target, *,
     return fields
 
 
-def _tools(ask: LLMRequest, target: Target) -> Iterator[Mapping[str, Any]]:
-    for index, tool in enumerate(ask.tools):
+def _tools(request: LLMRequest, target: Target) -> Iterator[Mapping[str, Any]]:
+    for index, tool in enumerate(request.tools):
         if tool.builtin is None:
             yield _function(tool, target)
         elif "input_schema" in tool.builtin or _OWN_TOOL.fullmatch(str(tool.builtin.get("type"))):

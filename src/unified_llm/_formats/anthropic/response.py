@@ -11,7 +11,7 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.errors import read_error
-from unified_llm._formats.anthropic.provider_state import seal
+from unified_llm._formats.anthropic.provider_state import keep_state
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import count, is_list, is_object, json_text, object_or_empty, place, text_or_none
 from unified_llm._formats.response_fields import finish_reason
@@ -58,7 +58,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
             reasoning=reasoning or None,
             refusal=refusal_of(answer),
             citations=tuple(_all_citations(blocks)),
-            provider_state=seal(blocks, target),
+            provider_state=keep_state(blocks, target),
             raw=answer,
         )
     )

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.errors import read_error
-from unified_llm._formats.anthropic.provider_state import seal
+from unified_llm._formats.anthropic.provider_state import keep_state
 from unified_llm._formats.anthropic.response import FINISH, read_citations, read_usage, refusal_of
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, text_or_none
@@ -203,7 +203,7 @@ class MessageStream:
             finish_reason=reason,
             usage=read_usage(self._usage),
             response_id=text_or_none(self._message.get("id")),
-            provider_state=seal(list(self._blocks.values()), self._target),
+            provider_state=keep_state(list(self._blocks.values()), self._target),
             model=text_or_none(self._message.get("model")) or self._target.model,
             provider=self._target.provider,
         )

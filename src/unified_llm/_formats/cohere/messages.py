@@ -12,10 +12,10 @@ from typing import Any
 from unified_llm._core.target import Target
 from unified_llm._formats.history import (
     arguments_text,
-    distinct,
-    fitting_id,
+    dedupe_call_ids,
     is_text,
-    paired,
+    pair_tool_results,
+    shorten_call_id,
     text_of,
     with_text_results,
 )
@@ -40,7 +40,10 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     instructions = "\n\n".join(filter(None, (text_of(content) for _, content in told)))
     written = [{"role": "system", "content": instructions}] if instructions else []
     talk = [each for each in messages if each.role != "system"]
-    turns = (_turn(message, target) for message in with_text_results(paired(distinct(talk), answer_all=True)))
+    turns = (
+        _turn(message, target)
+        for message in with_text_results(pair_tool_results(dedupe_call_ids(talk), answer_all=True))
+    )
     return [*written, *filter(None, turns)]
 
 
@@ -50,7 +53,7 @@ def _turn(message: Message, target: Target) -> dict[str, Any]:
         case "assistant" if message.tool_calls:
             return _calling(message, target)
         case "tool":
-            identifier = fitting_id(message.tool_call_id or "", target.quirks)
+            identifier = shorten_call_id(message.tool_call_id or "", target.quirks)
             return {"role": "tool", "tool_call_id": identifier, "content": text_of(message.content) or "(no output)"}
         case "user":
             content = _content(message.content)
@@ -73,7 +76,7 @@ def _calling(message: Message, target: Target) -> dict[str, Any]:
         turn["content"] = [{"type": "thinking", "thinking": thinking}]
     turn["tool_calls"] = [
         {
-            "id": fitting_id(call.id, target.quirks),
+            "id": shorten_call_id(call.id, target.quirks),
             "type": "function",
             "function": {"name": call.name, "arguments": arguments_text(call, f"tool_calls[{index}]")},
         }

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
 from unified_llm._formats.cohere.messages import write_messages
-from unified_llm._formats.request_fields import as_wanted, function_of, get, post, setting
+from unified_llm._formats.request_fields import apply_quirks, effective, function_of, get, post
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest, RerankRequest
@@ -32,40 +32,40 @@ _PURPOSES: Final = {"query": "search_query", "document": "search_document", None
 _PAGE: Final = 1000
 
 
-def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
+def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     """A request for ``/v2/chat``."""
-    body: dict[str, Any] = {"model": target.model, "messages": write_messages(ask.messages, target)}
-    body |= {"stream": ask.stream, **_fields(ask, target), **_tool_fields(ask, target)}
-    if ask.response_format is not None:
-        body["response_format"] = _response_format(ask.response_format)
-    return post("/v2/chat", {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
+    body: dict[str, Any] = {"model": target.model, "messages": write_messages(request.messages, target)}
+    body |= {"stream": request.stream, **_fields(request, target), **_tool_fields(request, target)}
+    if request.response_format is not None:
+        body["response_format"] = _response_format(request.response_format)
+    return post("/v2/chat", {**body, **target.extra_body, **request.extra_body}, target, stream=request.stream)
 
 
-def write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
+def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
     """A request for ``/v2/embed``; a text of unknown purpose is embedded as a document."""
     body: dict[str, Any] = {
         "model": target.model,
-        "texts": list(ask.texts),
-        "input_type": _PURPOSES[ask.purpose],
+        "texts": list(request.texts),
+        "input_type": _PURPOSES[request.purpose],
         "embedding_types": ["float"],
     }
-    dimensions = setting(ask, "dimensions", target)
+    dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
         body["output_dimension"] = dimensions
-    return post("/v2/embed", {**body, **target.extra_body, **ask.extra_body}, target)
+    return post("/v2/embed", {**body, **target.extra_body, **request.extra_body}, target)
 
 
-def write_ranking(ask: RerankRequest, target: Target) -> WireRequest:
+def write_ranking(request: RerankRequest, target: Target) -> WireRequest:
     """A request for ``/v2/rerank``."""
-    body: dict[str, Any] = {"model": target.model, "query": ask.query, "documents": list(ask.documents)}
-    if ask.top_n is not None:
-        body["top_n"] = ask.top_n
-    return post("/v2/rerank", {**body, **target.extra_body, **ask.extra_body}, target)
+    body: dict[str, Any] = {"model": target.model, "query": request.query, "documents": list(request.documents)}
+    if request.top_n is not None:
+        body["top_n"] = request.top_n
+    return post("/v2/rerank", {**body, **target.extra_body, **request.extra_body}, target)
 
 
-def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
+def write_models(request: ModelsRequest, target: Target) -> WireRequest:
     """A request for a page of the list of models."""
-    cursor = f"&page_token={quote(ask.cursor, safe='')}" if ask.cursor else ""
+    cursor = f"&page_token={quote(request.cursor, safe='')}" if request.cursor else ""
     return get(f"/v1/models?page_size={_PAGE}{cursor}", target)
 
 
@@ -74,12 +74,12 @@ def write_info(_: ModelRequest, target: Target) -> WireRequest:
     return get(f"/v1/models/{quote(target.model, safe='')}", target)
 
 
-def _fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
+def _fields(request: LLMRequest, target: Target) -> dict[str, Any]:
     """What the call or the target's defaults say, less what the table says is refused."""
-    said = {name: value for name in (*_FIELDS, *_ASIDE) if (value := setting(ask, name, target)) is not None}
+    said = {name: value for name in (*_FIELDS, *_ASIDE) if (value := effective(request, name, target)) is not None}
     if "top_logprobs" in said:
         said.setdefault("logprobs", True)  # those of the tokens themselves can be had
-    wanted = as_wanted(said, target)
+    wanted = apply_quirks(said, target)
     if "stop" in wanted:
         wanted["stop"] = list(wanted["stop"])
     fields = {_FIELDS[name]: value for name, value in wanted.items() if name in _FIELDS}
@@ -89,9 +89,9 @@ def _fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
     return fields
 
 
-def _tool_fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
+def _tool_fields(request: LLMRequest, target: Target) -> dict[str, Any]:
     """What may be called. A choice is all or none: to be offered one tool and to have to call is to call that one."""
-    choice, tools = ask.tool_choice, ask.tools
+    choice, tools = request.tool_choice, request.tools
     if not tools or (choice == "none" and "tool_choice" not in target.features):
         return {}
     alone = tuple(tool for tool in tools if tool.name == choice) if choice not in {"auto", "none", "required"} else ()

@@ -74,7 +74,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
             reasoning=thoughts + plan or None,
             citations=tuple(_citations(message, texts)),
             logprobs=read_logprobs(body.get("logprobs")),
-            provider_state=seal(thoughts, plan, target, has_calls=bool(calls)),
+            provider_state=keep_state(thoughts, plan, target, has_calls=bool(calls)),
             raw=body,
         )
     )
@@ -163,10 +163,10 @@ def read_usage(usage: object) -> Usage | None:
     return Usage(prompt, completion, prompt + completion, cached_tokens=count(usage.get("cached_tokens")))
 
 
-def seal(thoughts: str, plan: str, target: Target, *, has_calls: bool) -> ProviderState | None:
+def keep_state(thoughts: str, plan: str, target: Target, *, has_calls: bool) -> ProviderState | None:
     """What led to calls, for the turn that brings their results."""
     kept = {name: text for name, text in (("thinking", thoughts), ("tool_plan", plan)) if text}
-    return response_fields.seal(kept, target) if kept and has_calls else None
+    return response_fields.keep_state(kept, target) if kept and has_calls else None
 
 
 # The forms of a vector that hold one number for each dimension, the most exact first; the others are packed bits.
@@ -175,19 +175,19 @@ _FORMS: Final = ("float", "base64", "int8", "uint8")
 _FEATURES: Final[Mapping[str, str]] = {"chat": "streaming", "embed": "embeddings", "rerank": "rerank"}
 
 
-def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/v2/embed``: one vector for each text, all of one length."""
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
     forms = object_or_empty(answer.get("embeddings"))
-    vectors = read_vectors(next((found for form in _FORMS if (found := forms.get(form))), None), len(ask.texts))
+    vectors = read_vectors(next((found for form in _FORMS if (found := forms.get(form))), None), len(request.texts))
     if vectors is None:
         return Failure("malformed")
     return Done(EmbeddingResponse(vectors, target.model, target.provider, read_usage(answer.get("meta"))))
 
 
-def read_ranking(ask: RerankRequest, body: object, target: Target) -> Done | Failure:
+def read_ranking(request: RerankRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/v2/rerank``, the best first."""
     answer = _answer(body)
     if isinstance(answer, Failure):
@@ -197,7 +197,7 @@ def read_ranking(ask: RerankRequest, body: object, target: Target) -> Done | Fai
     for item in items if is_list(items) else ():
         known = object_or_empty(item)
         index, score = known.get("index"), finite(known.get("relevance_score"))
-        if not isinstance(index, int) or not 0 <= index < len(ask.documents) or score is None:
+        if not isinstance(index, int) or not 0 <= index < len(request.documents) or score is None:
             return Failure("malformed")
         ranked.append(RankedDocument(index, score))
     if not ranked or len({document.index for document in ranked}) < len(ranked):

@@ -8,7 +8,14 @@ from typing import Any
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.cohere.errors import read_error
-from unified_llm._formats.cohere.response import read_block, read_citation, read_end, read_logprobs, read_usage, seal
+from unified_llm._formats.cohere.response import (
+    keep_state,
+    read_block,
+    read_citation,
+    read_end,
+    read_logprobs,
+    read_usage,
+)
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_object, json_text, object_or_empty, text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse
@@ -119,7 +126,7 @@ class ChatStream:
             finish_reason=reason,
             usage=read_usage(delta.get("usage")),
             response_id=self._id,
-            provider_state=seal(thoughts, plan, self._target, has_calls=has_calls),
+            provider_state=keep_state(thoughts, plan, self._target, has_calls=has_calls),
             model=self._target.model,
             provider=self._target.provider,
         )

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from unified_llm._core.target import Target
 from unified_llm._formats.gemini.provider_state import SKIP_VALIDATION, write_answer
 from unified_llm._formats.gemini.thinking import demands_signatures
-from unified_llm._formats.history import is_media, is_text, paired, text_of
+from unified_llm._formats.history import is_media, is_text, pair_tool_results, text_of
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart
 from unified_llm.types.messages import Message, ToolCall
@@ -116,7 +116,7 @@ def write_contents(messages: Sequence[Message], target: Target) -> dict[str, Any
 
 def _turns(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
     contents: list[dict[str, Any]] = []
-    ordered = paired(messages, answer_all=True)
+    ordered = pair_tool_results(messages, answer_all=True)
     for index, message in enumerate(ordered):
         if message.role == "user":
             _add(contents, "user", write_parts(message.content, target))

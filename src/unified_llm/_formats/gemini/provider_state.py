@@ -50,11 +50,11 @@ class Layout:
     def _add(self, piece: dict[str, Any], signature: str | None = None) -> None:
         self._pieces.append({**piece, "signature": signature} if signature else piece)
 
-    def seal(self, content: str, target: Target) -> ProviderState | None:
+    def keep_state(self, content: str, target: Target) -> ProviderState | None:
         """What is to be sealed; None where nothing but text and calls came."""
         if not any("signature" in piece or "part" in piece for piece in self._pieces):
             return None
-        return response_fields.seal({"content": _digest(content), "pieces": self._pieces}, target)
+        return response_fields.keep_state({"content": _digest(content), "pieces": self._pieces}, target)
 
 
 def write_answer(message: Message, target: Target) -> list[dict[str, Any]]:

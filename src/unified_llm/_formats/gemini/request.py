@@ -19,7 +19,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.gemini.messages import write_contents
 from unified_llm._formats.gemini.thinking import thinking_config
 from unified_llm._formats.json_values import is_number
-from unified_llm._formats.request_fields import as_wanted, get, post, setting
+from unified_llm._formats.request_fields import apply_quirks, effective, get, post
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
@@ -82,43 +82,44 @@ _TASKS: Final[Mapping[str, str]] = {"query": "RETRIEVAL_QUERY", "document": "RET
 _PAGE: Final = 1000  # models; the most that one page can have
 
 
-def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
+def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     """A request for ``:generateContent``, or ``:streamGenerateContent``."""
-    body = {**write_contents(ask.messages, target), **_tool_fields(ask)}
-    generation = _generation_config(ask, target)
+    body = {**write_contents(request.messages, target), **_tool_fields(request)}
+    generation = _generation_config(request, target)
     if generation:
         body["generationConfig"] = generation
-    method = ":streamGenerateContent?alt=sse" if ask.stream else ":generateContent"
-    full = _with(_with(body, target.extra_body), ask.extra_body)
-    return post(f"/{_resource(target)}{method}", full, target, stream=ask.stream)
+    method = ":streamGenerateContent?alt=sse" if request.stream else ":generateContent"
+    full = _with(_with(body, target.extra_body), request.extra_body)
+    return post(f"/{_resource(target)}{method}", full, target, stream=request.stream)
 
 
-def write_count(ask: CountRequest, target: Target) -> WireRequest:
+def write_count(request: CountRequest, target: Target) -> WireRequest:
     """A request for ``:countTokens``: the conversation alone, or with its instructions and tools the whole request."""
-    body = {**write_contents(ask.chat.messages, target), **_tool_fields(ask.chat)}
+    body = {**write_contents(request.chat.messages, target), **_tool_fields(request.chat)}
     if len(body) > 1:
         body = {"generateContentRequest": {"model": _name(target), **body}}
     return post(f"/{_resource(target)}:countTokens", body, target)
 
 
-def write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
+def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
     """A request for ``:batchEmbedContents``, one content for each text."""
-    fields = as_wanted(
-        {name: value for name in ("purpose", "dimensions") if (value := setting(ask, name, target)) is not None}, target
+    fields = apply_quirks(
+        {name: value for name in ("purpose", "dimensions") if (value := effective(request, name, target)) is not None},
+        target,
     )
     options: dict[str, Any] = {}
     if "purpose" in fields:
         options["taskType"] = _TASKS.get(fields["purpose"], fields["purpose"])
     if "dimensions" in fields:
         options["outputDimensionality"] = fields["dimensions"]
-    options |= {**target.extra_body, **ask.extra_body}
-    requests = [{"model": _name(target), "content": {"parts": [{"text": text}]}, **options} for text in ask.texts]
+    options |= {**target.extra_body, **request.extra_body}
+    requests = [{"model": _name(target), "content": {"parts": [{"text": text}]}, **options} for text in request.texts]
     return post(f"/{_resource(target)}:batchEmbedContents", {"requests": requests}, target)
 
 
-def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
+def write_models(request: ModelsRequest, target: Target) -> WireRequest:
     """A request for a page of the models."""
-    page = {"pageSize": _PAGE, **({"pageToken": ask.cursor} if ask.cursor else {})}
+    page = {"pageSize": _PAGE, **({"pageToken": request.cursor} if request.cursor else {})}
     return get(f"/models?{urlencode(page)}", target)
 
 
@@ -137,34 +138,34 @@ def _resource(target: Target) -> str:
     return quote(_name(target), safe="/")
 
 
-def _generation_config(ask: LLMRequest, target: Target) -> dict[str, Any]:
-    said = {name: setting(ask, name, target) for name in (*_PLAIN, *_OTHERS)}
-    if ask.stream:
+def _generation_config(request: LLMRequest, target: Target) -> dict[str, Any]:
+    said = {name: effective(request, name, target) for name in (*_PLAIN, *_OTHERS)}
+    if request.stream:
         del said["n"]  # further answers come with whole ones alone
-    fields = as_wanted({name: value for name, value in said.items() if value is not None}, target)
+    fields = apply_quirks({name: value for name, value in said.items() if value is not None}, target)
     config = {_PLAIN[name]: value for name, value in fields.items() if name in _PLAIN}
     if "logprobs" in config:
         config["responseLogprobs"] = True  # one without the other is refused
     if "reasoning_effort" in fields:
         config["thinkingConfig"] = thinking_config(fields["reasoning_effort"], target.model)
-    if ask.response_format is not None:
+    if request.response_format is not None:
         config["responseMimeType"] = "application/json"
-        if ask.response_format.schema is not None:
-            config["responseJsonSchema"] = as_understood(ask.response_format.schema)
+        if request.response_format.schema is not None:
+            config["responseJsonSchema"] = as_understood(request.response_format.schema)
     return config
 
 
-def _tool_fields(ask: LLMRequest) -> dict[str, Any]:
+def _tool_fields(request: LLMRequest) -> dict[str, Any]:
     """``tools`` and ``toolConfig``; the latter is refused without functions."""
-    functions = [_declaration(tool) for tool in ask.tools if tool.builtin is None]
+    functions = [_declaration(tool) for tool in request.tools if tool.builtin is None]
     tools = [{"functionDeclarations": functions}] if functions else []
-    tools += [_builtin(tool) for tool in ask.tools if tool.builtin is not None]
+    tools += [_builtin(tool) for tool in request.tools if tool.builtin is not None]
     if not tools:
         return {}
-    if ask.tool_choice is None or not functions:
+    if request.tool_choice is None or not functions:
         return {"tools": tools}
-    mode = _MODES.get(ask.tool_choice)
-    calling = {"mode": mode} if mode else {"mode": "ANY", "allowedFunctionNames": [ask.tool_choice]}
+    mode = _MODES.get(request.tool_choice)
+    calling = {"mode": mode} if mode else {"mode": "ANY", "allowedFunctionNames": [request.tool_choice]}
     return {"tools": tools, "toolConfig": {"functionCallingConfig": calling}}
 
 

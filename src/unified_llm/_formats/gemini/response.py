@@ -280,7 +280,7 @@ def _response(said: Mapping[str, Any], answer: Mapping[str, Any], target: Target
         reasoning=candidate.reasoning,
         citations=read_citations(said, content),
         logprobs=read_logprobs(said),
-        provider_state=candidate.layout.seal(content, target),
+        provider_state=candidate.layout.keep_state(content, target),
     )
 
 
@@ -318,14 +318,14 @@ def _heard(details: object) -> int:
     return sum(count(each.get("tokenCount")) for each in every if each.get("modality") == "AUDIO")
 
 
-def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``:batchEmbedContents``: as many vectors as there were texts, in their order, all of one length."""
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
     listed = answer.get("embeddings")
     rows = [object_or_empty(each).get("values") for each in (listed if is_list(listed) else ())]
-    vectors = read_vectors(rows, len(ask.texts))
+    vectors = read_vectors(rows, len(request.texts))
     if vectors is None:
         return Failure("malformed")
     return Done(EmbeddingResponse(vectors, target.model, target.provider, read_usage(answer)))

@@ -71,7 +71,7 @@ class ChatStream:
             finish_reason=reason,
             usage=self._usage,
             response_id=self._id,
-            provider_state=self._candidate.layout.seal(self._candidate.content, self._target),
+            provider_state=self._candidate.layout.keep_state(self._candidate.content, self._target),
             model=self._model or self._target.model,
             provider=self._target.provider,
         )

@@ -11,7 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from unified_llm._core.target import Target
-from unified_llm._formats.history import distinct, fitting_id, is_media, paired, text_of, with_text_results
+from unified_llm._formats.history import (
+    dedupe_call_ids,
+    is_media,
+    pair_tool_results,
+    shorten_call_id,
+    text_of,
+    with_text_results,
+)
 from unified_llm._formats.json_values import object_or_empty, text_or_none
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import ImagePart, Part
@@ -26,7 +33,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     """
     written: list[dict[str, Any]] = []
     names: dict[str, str] = {}  # the call → its tool
-    for message in with_text_results(paired(distinct(messages))):
+    for message in with_text_results(pair_tool_results(dedupe_call_ids(messages))):
         names |= {call.id: call.name for call in message.tool_calls}
         written.append(_turn(message, names, target))
     return written
@@ -38,7 +45,7 @@ def _turn(message: Message, names: dict[str, str], target: Target) -> dict[str, 
         return {**turn, **_calls(message, target)}
     if message.role == "tool":
         identifier = message.tool_call_id or ""
-        return {**turn, "tool_name": names[identifier], "tool_call_id": fitting_id(identifier, target.quirks)}
+        return {**turn, "tool_name": names[identifier], "tool_call_id": shorten_call_id(identifier, target.quirks)}
     images = _images(message.content)
     return {**turn, "images": images} if images else turn
 
@@ -54,7 +61,7 @@ def _calls(message: Message, target: Target) -> dict[str, Any]:
     if (thinking := text_or_none(object_or_empty(provider_state).get("thinking"))) is not None:
         fields["thinking"] = thinking
     fields["tool_calls"] = [
-        {"id": fitting_id(call.id, target.quirks), "function": {"name": call.name, "arguments": call.arguments}}
+        {"id": shorten_call_id(call.id, target.quirks), "function": {"name": call.name, "arguments": call.arguments}}
         for call in message.tool_calls
     ]
     return fields

@@ -11,7 +11,7 @@ from typing import Any, Final
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
 from unified_llm._formats.ollama.messages import write_messages
-from unified_llm._formats.request_fields import as_wanted, continued, function_of, get, post, setting
+from unified_llm._formats.request_fields import apply_quirks, continued, effective, function_of, get, post
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
@@ -31,27 +31,27 @@ _ASIDE: Final = ("reasoning_effort", "logprobs", "top_logprobs", "parallel_tool_
 _THINK: Final[Mapping[str, str | bool]] = {"none": False, "minimal": "low", "xhigh": "max", "ultra": "max"}
 
 
-def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
+def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     """A request for ``/api/chat``; to continue a text without a template, for ``/api/generate``."""
     body: dict[str, Any] = {"model": target.model}
-    if ask.as_text:
-        body |= {"prompt": continued(ask), "raw": True}
+    if request.as_text:
+        body |= {"prompt": continued(request), "raw": True}
     else:
-        body |= {"messages": write_messages(ask.messages, target), **_tools(ask)}
-    body |= {"stream": ask.stream, **_fields(ask, target)}
-    if ask.response_format is not None:
-        schema = ask.response_format.schema
+        body |= {"messages": write_messages(request.messages, target), **_tools(request)}
+    body |= {"stream": request.stream, **_fields(request, target)}
+    if request.response_format is not None:
+        schema = request.response_format.schema
         body["format"] = "json" if schema is None else schema
-    return post("/api/generate" if ask.as_text else "/api/chat", _merged(body, target, ask.extra_body), target)
+    return post("/api/generate" if request.as_text else "/api/chat", _merged(body, target, request.extra_body), target)
 
 
-def write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
+def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
     """A request for ``/api/embed``; a text that is too long is cut short there unless ``truncate`` is false."""
-    body: dict[str, Any] = {"model": target.model, "input": list(ask.texts)}
-    dimensions = setting(ask, "dimensions", target)
+    body: dict[str, Any] = {"model": target.model, "input": list(request.texts)}
+    dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
         body["dimensions"] = dimensions
-    return post("/api/embed", _merged(body, target, ask.extra_body), target)
+    return post("/api/embed", _merged(body, target, request.extra_body), target)
 
 
 def write_models(_: ModelsRequest, target: Target) -> WireRequest:
@@ -64,10 +64,10 @@ def write_info(_: ModelRequest, target: Target) -> WireRequest:
     return post("/api/show", {"model": target.model}, target)
 
 
-def _fields(ask: LLMRequest, target: Target) -> dict[str, Any]:
+def _fields(request: LLMRequest, target: Target) -> dict[str, Any]:
     """What the call or the target's defaults say, less what the table says this model refuses."""
-    said = {name: value for name in (*_OPTIONS, *_ASIDE) if (value := setting(ask, name, target)) is not None}
-    wanted = as_wanted(said, target)
+    said = {name: value for name in (*_OPTIONS, *_ASIDE) if (value := effective(request, name, target)) is not None}
+    wanted = apply_quirks(said, target)
     if "stop" in wanted:
         wanted["stop"] = list(wanted["stop"])
     fields: dict[str, Any] = {}
@@ -90,11 +90,11 @@ def _merged(body: Mapping[str, Any], target: Target, extra: Mapping[str, Any]) -
     return merged
 
 
-def _tools(ask: LLMRequest) -> dict[str, Any]:
+def _tools(request: LLMRequest) -> dict[str, Any]:
     """What may be called. There is no ``tool_choice``: to forbid calls is not to offer any."""
-    if not ask.tools or ask.tool_choice == "none":
+    if not request.tools or request.tool_choice == "none":
         return {}
-    return {"tools": [_tool(tool) for tool in ask.tools]}
+    return {"tools": [_tool(tool) for tool in request.tools]}
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
             tool_calls=calls,
             reasoning=thinking or None,
             logprobs=response_fields.read_logprobs(answer.get("logprobs")),
-            provider_state=seal(thinking, target, has_calls=bool(calls)),
+            provider_state=keep_state(thinking, target, has_calls=bool(calls)),
             raw=answer,
         )
     )
@@ -95,9 +95,9 @@ def read_end(answer: Mapping[str, Any], target: Target, *, spoke: bool, has_call
     return reason if spoke or reason == "length" else Failure("empty")
 
 
-def seal(thinking: str, target: Target, *, has_calls: bool) -> ProviderState | None:
+def keep_state(thinking: str, target: Target, *, has_calls: bool) -> ProviderState | None:
     """The reasoning that led to calls, for the turn that brings their results."""
-    return response_fields.seal({"thinking": thinking}, target) if thinking and has_calls else None
+    return response_fields.keep_state({"thinking": thinking}, target) if thinking and has_calls else None
 
 
 def read_usage(answer: Mapping[str, Any]) -> Usage | None:
@@ -108,12 +108,12 @@ def read_usage(answer: Mapping[str, Any]) -> Usage | None:
     return Usage(prompt, completion, prompt + completion)
 
 
-def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/api/embed``: one vector for each text, all of one length."""
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    vectors = read_vectors(answer.get("embeddings"), len(ask.texts))
+    vectors = read_vectors(answer.get("embeddings"), len(request.texts))
     if vectors is None:
         return Failure("malformed")
     model = text_or_none(answer.get("model")) or target.model

@@ -10,7 +10,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_object, text_or_none
 from unified_llm._formats.ollama.errors import read_error
-from unified_llm._formats.ollama.response import read_calls, read_end, read_message, read_text, read_usage, seal
+from unified_llm._formats.ollama.response import keep_state, read_calls, read_end, read_message, read_text, read_usage
 from unified_llm._formats.response_fields import read_logprobs
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm._lib.sse import ServerSentEvent
@@ -82,7 +82,7 @@ class ChatStream:
         last = LLMChunk(
             finish_reason=reason,
             usage=read_usage(line),
-            provider_state=seal("".join(self._thinking), self._target, has_calls=has_calls),
+            provider_state=keep_state("".join(self._thinking), self._target, has_calls=has_calls),
             model=text_or_none(line.get("model")) or self._target.model,
             provider=self._target.provider,
         )

@@ -18,11 +18,11 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.history import (
     arguments_text,
-    distinct,
-    fitting_id,
+    dedupe_call_ids,
     is_text,
-    paired,
+    pair_tool_results,
     results_as_text,
+    shorten_call_id,
     text_of,
     text_of_file,
 )
@@ -94,7 +94,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
             no JSON form.
     """
     quirks = target.quirks
-    messages = paired(distinct(messages), answer_all=True)
+    messages = pair_tool_results(dedupe_call_ids(messages), answer_all=True)
     if quirks.turns == "alternating":
         messages = alternating(messages)
     with_names = "messages.name" not in quirks.drop
@@ -144,7 +144,7 @@ def _assistant(message: Message, path: str, target: Target) -> dict[str, Any]:
         written[reasoning_field] = reasoning
     written["tool_calls"] = [
         {
-            "id": fitting_id(call.id, quirks),
+            "id": shorten_call_id(call.id, quirks),
             "type": "function",
             "function": {"name": call.name, "arguments": arguments_text(call, f"{path}.tool_calls[{index}]")},
         }
@@ -164,7 +164,7 @@ def _reasoning_details(message: Message, target: Target) -> list[dict[str, Any]]
 
 def _tool_results(results: Sequence[Message], quirks: Quirks) -> list[dict[str, Any]]:
     """The results of one turn, side by side, and then one user message with what a ``tool`` message cannot carry."""
-    fitting = [replace(each, tool_call_id=fitting_id(each.tool_call_id or "", quirks)) for each in results]
+    fitting = [replace(each, tool_call_id=shorten_call_id(each.tool_call_id or "", quirks)) for each in results]
     return [
         {"role": "tool", "tool_call_id": each.tool_call_id, "content": each.content}
         if each.role == "tool"

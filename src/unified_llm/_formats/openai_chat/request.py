@@ -16,17 +16,17 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm._formats.request_fields import (
-    as_wanted,
+    apply_quirks,
+    check_builtin_tool,
     continued,
+    effective,
     function_of,
     get,
-    leave_out,
-    own_tool,
+    log_dropped,
     post,
     sanitised_name,
-    setting,
     tool_fields,
-    while_reasoning,
+    with_reasoning_drops,
 )
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.messages import ResponseFormat, Tool
@@ -39,62 +39,62 @@ _SAMPLING: Final = (
 _PLAIN: Final = (*_SAMPLING, "reasoning_effort", "logprobs", "top_logprobs")
 
 
-def write_chat(ask: LLMRequest, target: Target) -> WireRequest:
+def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     """A request for ``/chat/completions``, or for text completion where that was asked for."""
-    if ask.as_text:
-        return _write_text(ask, target)
-    fields = _fields(_PLAIN, ask, target)
+    if request.as_text:
+        return _write_text(request, target)
+    fields = _fields(_PLAIN, request, target)
     if "top_logprobs" in fields:
         fields.setdefault("logprobs", True)  # one without the other is refused
     if target.quirks.logprobs_count and fields.get("logprobs"):
         fields["logprobs"] = fields.pop("top_logprobs", 0) or 1
-    fields |= tool_fields(ask, target, _tool, _named)
-    if ask.response_format is not None:
-        fields["response_format"] = _response_format(ask.response_format)
-    fields |= _delivery(ask, target)
+    fields |= tool_fields(request, target, _tool, _named)
+    if request.response_format is not None:
+        fields["response_format"] = _response_format(request.response_format)
+    fields |= _delivery(request, target)
     fields = _with_effort(fields, target.quirks)
     body = {
         "model": target.model,
-        "messages": write_messages(ask.messages, target),
+        "messages": write_messages(request.messages, target),
         **target.quirks.send,
-        **as_wanted(fields, while_reasoning(fields, target)),
+        **apply_quirks(fields, with_reasoning_drops(fields, target)),
     }
-    return post("/chat/completions", {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
+    return post("/chat/completions", {**body, **target.extra_body, **request.extra_body}, target, stream=request.stream)
 
 
-def _write_text(ask: LLMRequest, target: Target) -> WireRequest:
+def _write_text(request: LLMRequest, target: Target) -> WireRequest:
     """A request for ``/completions``: the text of the last message is what is continued.
 
     ``suffix``, ``echo`` and the like go into ``extra_body``.
     """
-    leave_out(("reasoning_effort",), ask, target)
-    fields = _fields(_SAMPLING, ask, target)
-    alternatives = setting(ask, "top_logprobs", target)
-    if setting(ask, "logprobs", target) or alternatives:
+    log_dropped(("reasoning_effort",), request, target)
+    fields = _fields(_SAMPLING, request, target)
+    alternatives = effective(request, "top_logprobs", target)
+    if effective(request, "logprobs", target) or alternatives:
         fields["logprobs"] = alternatives or 1  # here it is the number of alternatives
-    fields |= _delivery(ask, target)
+    fields |= _delivery(request, target)
     # The names of old are the only ones that this endpoint knows.
     by_old_names = replace(target, quirks=replace(target.quirks, rename={}))
-    body = {"model": target.model, "prompt": continued(ask), **as_wanted(fields, by_old_names)}
+    body = {"model": target.model, "prompt": continued(request), **apply_quirks(fields, by_old_names)}
     path = target.quirks.text_path
-    return post(path, {**body, **target.extra_body, **ask.extra_body}, target, stream=ask.stream)
+    return post(path, {**body, **target.extra_body, **request.extra_body}, target, stream=request.stream)
 
 
-def write_embeddings(ask: EmbeddingRequest, target: Target) -> WireRequest:
+def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
     """A request for ``/embeddings``; base64 halves the answer and saves parsing thousands of decimal numbers."""
     fields: dict[str, Any] = {"encoding_format": "base64"}
-    dimensions = setting(ask, "dimensions", target)
+    dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
         fields["dimensions"] = dimensions
-    body = {"model": target.model, "input": list(ask.texts), **as_wanted(fields, target)}
-    return post("/embeddings", {**body, **target.extra_body, **ask.extra_body}, target)
+    body = {"model": target.model, "input": list(request.texts), **apply_quirks(fields, target)}
+    return post("/embeddings", {**body, **target.extra_body, **request.extra_body}, target)
 
 
-def write_models(ask: ModelsRequest, target: Target) -> WireRequest:
+def write_models(request: ModelsRequest, target: Target) -> WireRequest:
     """A request for the list of models."""
     path = _models_path(target)
-    if ask.cursor:
-        path += f"{'&' if '?' in path else '?'}after={quote(ask.cursor, safe='')}"
+    if request.cursor:
+        path += f"{'&' if '?' in path else '?'}after={quote(request.cursor, safe='')}"
     return get(path, target)
 
 
@@ -115,17 +115,17 @@ def _models_path(target: Target) -> str:
     return path
 
 
-def _fields(names: tuple[str, ...], ask: LLMRequest, target: Target) -> dict[str, Any]:
-    fields = {name: value for name in names if (value := setting(ask, name, target)) is not None}
+def _fields(names: tuple[str, ...], request: LLMRequest, target: Target) -> dict[str, Any]:
+    fields = {name: value for name in names if (value := effective(request, name, target)) is not None}
     if isinstance(fields.get("stop"), tuple):
         fields["stop"] = list(fields["stop"])
     return fields
 
 
-def _delivery(ask: LLMRequest, target: Target) -> dict[str, Any]:
+def _delivery(request: LLMRequest, target: Target) -> dict[str, Any]:
     """How many answers, and whether in pieces: several are never streamed."""
-    if not ask.stream:
-        return {"n": ask.n} if ask.n is not None and ask.n > 1 else {}
+    if not request.stream:
+        return {"n": request.n} if request.n is not None and request.n > 1 else {}
     usage = {} if target.quirks.usage_always else {"stream_options": {"include_usage": True}}
     return {"stream": True, **usage}
 
@@ -146,7 +146,7 @@ def _with_effort(fields: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
 
 def _tool(tool: Tool) -> Mapping[str, Any]:
     if tool.builtin is not None:
-        return own_tool(tool.name, tool.builtin)
+        return check_builtin_tool(tool.name, tool.builtin)
     function = function_of(tool)
     if tool.strict is not None:
         function["strict"] = tool.strict

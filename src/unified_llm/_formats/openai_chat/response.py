@@ -133,7 +133,7 @@ class ReasoningDetails:
             {name: value for name, value in part.items() if name != "id" or not str(value).startswith("rs_")}
             for part in self._parts
         ]
-        return response_fields.seal({"reasoning_details": parts}, target)
+        return response_fields.keep_state({"reasoning_details": parts}, target)
 
 
 def details_text(message: Mapping[str, Any]) -> str:
@@ -214,7 +214,7 @@ def message_of(choice: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {"content": choice["text"]} if isinstance(choice.get("text"), str) else {}
 
 
-def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """The answer of ``/embeddings``: as many vectors as there were texts, in their order, all of one length."""
     answer = read_answer(body, target)
     if isinstance(answer, Failure):
@@ -226,7 +226,7 @@ def read_embeddings(ask: EmbeddingRequest, body: object, target: Target) -> Done
         index, vector = row.get("index", position), read_vector(row.get("embedding"))
         if vector is not None and isinstance(index, int):
             vectors[index] = vector
-    wanted = range(len(ask.texts))
+    wanted = range(len(request.texts))
     if sorted(vectors) != list(wanted) or len({len(vector) for vector in vectors.values()}) > 1:
         return Failure("malformed")
     model = text_or_none(answer.get("model")) or target.model

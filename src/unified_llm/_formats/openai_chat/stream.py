@@ -42,10 +42,10 @@ class ChatStream:
         "_with_raw",
     )  # fmt: skip
 
-    def __init__(self, ask: LLMRequest, target: Target) -> None:
+    def __init__(self, request: LLMRequest, target: Target) -> None:
         """Nothing has been read yet."""
         self._target = target
-        self._with_raw = bool(ask.logprobs or ask.top_logprobs)
+        self._with_raw = bool(request.logprobs or request.top_logprobs)
         self._calls = ToolCalls()
         self._details = ReasoningDetails()
         self._sources: tuple[Citation, ...] = ()

@@ -10,8 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from unified_llm._core.target import Target
-from unified_llm._formats.history import arguments_text, distinct, fitting_id, is_text, paired, text_of
-from unified_llm._formats.openai_responses.provider_state import Kept, opened
+from unified_llm._formats.history import (
+    arguments_text,
+    dedupe_call_ids,
+    is_text,
+    pair_tool_results,
+    shorten_call_id,
+    text_of,
+)
+from unified_llm._formats.openai_responses.provider_state import Kept, restore_state
 from unified_llm._formats.request_fields import file_data
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart, data_url
@@ -28,7 +35,7 @@ def write_items(messages: Sequence[Message], target: Target) -> list[Mapping[str
             no JSON form.
     """
     items: list[Mapping[str, Any]] = []
-    for index, message in enumerate(paired(distinct(messages), answer_all=True)):
+    for index, message in enumerate(pair_tool_results(dedupe_call_ids(messages), answer_all=True)):
         items.extend(_turn(message, f"messages[{index}]", target))
     return items
 
@@ -38,7 +45,7 @@ def _turn(message: Message, path: str, target: Target) -> Iterator[Mapping[str, 
         case "assistant":
             yield from _assistant(message, path, target)
         case "tool":
-            identifier = fitting_id(message.tool_call_id or "", target.quirks)
+            identifier = shorten_call_id(message.tool_call_id or "", target.quirks)
             yield {"type": "function_call_output", "call_id": identifier, "output": _output(message, path)}
         case "system" if not is_text(message.content):
             raise ValidationError(f"{path} holds more than text, which a system message cannot carry.")
@@ -55,7 +62,7 @@ def _said(role: str, content: str | list[dict[str, Any]]) -> dict[str, Any]:
 
 def _assistant(message: Message, path: str, target: Target) -> Iterator[Mapping[str, Any]]:
     """An earlier answer: its text and its calls, each after the reasoning that led to it, if that is ours to give."""
-    kept = opened(message.provider_state, target) if message.provider_state else _NOTHING_KEPT
+    kept = restore_state(message.provider_state, target) if message.provider_state else _NOTHING_KEPT
     text = text_of(message.content)
     if text or not message.tool_calls:
         if text:
@@ -66,7 +73,7 @@ def _assistant(message: Message, path: str, target: Target) -> Iterator[Mapping[
         yield from kept.before_call.get(call.id, ())
         yield {
             "type": "function_call",
-            "call_id": fitting_id(call.id, target.quirks),
+            "call_id": shorten_call_id(call.id, target.quirks),
             "name": call.name,
             "arguments": arguments_text(call, f"{path}.tool_calls[{index}]"),
         }

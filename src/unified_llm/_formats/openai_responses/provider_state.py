@@ -35,7 +35,7 @@ class Kept:
     phase: str | None = None
 
 
-def seal(output: Iterable[object], target: Target) -> ProviderState | None:
+def keep_state(output: Iterable[object], target: Target) -> ProviderState | None:
     """What has to be kept of the items of an answer; None if there is nothing."""
     waiting: list[dict[str, Any]] = []
     reasoning: list[dict[str, Any]] = []
@@ -63,10 +63,10 @@ def seal(output: Iterable[object], target: Target) -> ProviderState | None:
     data: dict[str, Any] = {"model": target.model, "reasoning": reasoning}
     if phase:
         data["phase"] = phase
-    return response_fields.seal(data, target)
+    return response_fields.keep_state(data, target)
 
 
-def opened(provider_state: ProviderState, target: Target) -> Kept:
+def restore_state(provider_state: ProviderState, target: Target) -> Kept:
     """What was kept, for its own author; nothing for anybody else, and nothing that is not as it was written here."""
     data = provider_state.restore(target.provider, target.format)
     if not is_object(data) or data.get("model") != target.model:

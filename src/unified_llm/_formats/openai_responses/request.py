@@ -14,15 +14,15 @@ from unified_llm._core.target import Target
 from unified_llm._formats.json_values import is_list, is_object
 from unified_llm._formats.openai_responses.messages import write_items
 from unified_llm._formats.request_fields import (
-    as_wanted,
+    apply_quirks,
+    check_builtin_tool,
+    effective,
     function_of,
-    leave_out,
-    own_tool,
+    log_dropped,
     post,
     sanitised_name,
-    setting,
     tool_fields,
-    while_reasoning,
+    with_reasoning_drops,
 )
 from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import CountRequest, LLMRequest
@@ -33,20 +33,20 @@ _UNKNOWN: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
 _COUNTED: Final = ("input", "model", "parallel_tool_calls", "reasoning", "text", "tool_choice", "tools")
 
 
-def write_response(ask: LLMRequest, target: Target) -> WireRequest:
+def write_response(request: LLMRequest, target: Target) -> WireRequest:
     """A request for ``/responses``."""
-    return post("/responses", _body(ask, target), target, stream=ask.stream)
+    return post("/responses", _body(request, target), target, stream=request.stream)
 
 
-def write_count(ask: CountRequest, target: Target) -> WireRequest:
+def write_count(request: CountRequest, target: Target) -> WireRequest:
     """A request for the number of tokens of a prompt."""
-    body = _body(ask.chat, target)
+    body = _body(request.chat, target)
     return post("/responses/input_tokens", {name: body[name] for name in _COUNTED if name in body}, target)
 
 
-def _body(ask: LLMRequest, target: Target) -> Mapping[str, Any]:
-    fields = _sampling(ask, target) | tool_fields(ask, target, _tool, _named)
-    fields = as_wanted(fields, while_reasoning(fields, target))
+def _body(request: LLMRequest, target: Target) -> Mapping[str, Any]:
+    fields = _sampling(request, target) | tool_fields(request, target, _tool, _named)
+    fields = apply_quirks(fields, with_reasoning_drops(fields, target))
     include: list[str] = []
     effort = fields.pop("reasoning_effort", None)
     if effort is not None:
@@ -58,20 +58,20 @@ def _body(ask: LLMRequest, target: Target) -> Mapping[str, Any]:
         include.append("reasoning.encrypted_content")
     if include:
         fields["include"] = include
-    limit = setting(ask, "max_tokens", target)
+    limit = effective(request, "max_tokens", target)
     if limit is not None:
         fields["max_output_tokens"] = limit
-    if ask.response_format is not None:
-        fields["text"] = {"format": _format(ask.response_format)}
-    if ask.stream:
+    if request.response_format is not None:
+        fields["text"] = {"format": _format(request.response_format)}
+    if request.stream:
         fields["stream"] = True
-    body = {"model": target.model, "input": write_items(ask.messages, target), "store": False, **fields}
-    return _merged(_merged(body, target.extra_body), ask.extra_body)
+    body = {"model": target.model, "input": write_items(request.messages, target), "store": False, **fields}
+    return _merged(_merged(body, target.extra_body), request.extra_body)
 
 
-def _sampling(ask: LLMRequest, target: Target) -> dict[str, Any]:
-    leave_out(_UNKNOWN, ask, target)
-    said = {name: setting(ask, name, target) for name in _PLAIN}
+def _sampling(request: LLMRequest, target: Target) -> dict[str, Any]:
+    log_dropped(_UNKNOWN, request, target)
+    said = {name: effective(request, name, target) for name in _PLAIN}
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -93,7 +93,7 @@ def _merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]
 
 def _tool(tool: Tool) -> Mapping[str, Any]:
     if tool.builtin is not None:
-        return own_tool(tool.name, tool.builtin)
+        return check_builtin_tool(tool.name, tool.builtin)
     # Left open it would be strict here, and optional arguments required, as in no other format.
     return {"type": "function", **function_of(tool), "strict": bool(tool.strict)}
 

@@ -15,7 +15,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, place, text_or_none
 from unified_llm._formats.openai_errors import read_error
-from unified_llm._formats.openai_responses.provider_state import seal
+from unified_llm._formats.openai_responses.provider_state import keep_state
 from unified_llm._formats.response_fields import read_logprobs
 from unified_llm.types.messages import ToolCall
 from unified_llm.types.records import Usage
@@ -87,7 +87,7 @@ def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure
             refusal=answer.refusal or None,
             citations=tuple(answer.citations),
             logprobs=tuple(answer.logprobs),
-            provider_state=seal(output, target),
+            provider_state=keep_state(output, target),
             raw=body,
         )
     )

@@ -14,7 +14,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
 from unified_llm._formats.openai_errors import read_error
-from unified_llm._formats.openai_responses.provider_state import seal
+from unified_llm._formats.openai_responses.provider_state import keep_state
 from unified_llm._formats.openai_responses.response import (
     BETWEEN_THOUGHTS,
     Answer,
@@ -156,7 +156,7 @@ class ResponseStream:
             finish_reason=reason,
             usage=read_usage(response, self._target.quirks),
             response_id=text_or_none(response.get("id")),
-            provider_state=seal(output, self._target),
+            provider_state=keep_state(output, self._target),
             model=text_or_none(response.get("model")) or self._target.model,
             provider=self._target.provider,
         )

@@ -21,7 +21,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.call_state import CallState
 from unified_llm._policy.effects import Effect, Emit, Open, Sleep, Wait
-from unified_llm._policy.failover import Flow, plan
+from unified_llm._policy.failover import Flow, run_policy
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk
@@ -174,7 +174,7 @@ class Simulation:
             trace=Trace(),
         )
         self.made.append(Made(at))
-        self._later(at, _Caller(self.made[-1], call, plan(call)), None)
+        self._later(at, _Caller(self.made[-1], call, run_policy(call)), None)
 
     def run(self) -> None:
         """Until every call has come to its end."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from tests.scripts import Pause, Played, World
+from tests.support.scripted_targets import Pause, Played, World
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import current, use
 

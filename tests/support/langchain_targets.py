@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from tests.scripts import AsyncPlayed, Played, World
+from tests.support.scripted_targets import AsyncPlayed, Played, World
 from unified_llm._core.runtime import current, use
 
 KEY = "sk-canary-1234567890"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeAlias
 
-from tests.racing import Racing
-from tests.scripts import Attempt, World
+from tests.support.racing import Racing
+from tests.support.scripted_targets import Attempt, World
 from unified_llm._client.drivers import END, AsyncDrive, Drive
 from unified_llm._core import runtime
 from unified_llm._core.api_key import Secret
@@ -17,12 +17,12 @@ from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import AS_USUAL, CallFailed, CallState, Hedging
-from unified_llm._policy.failover import plan
+from unified_llm._policy.failover import run_policy
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk, LLMRequest, Message
 
-Colour: TypeAlias = Literal["sync", "async"]
+Mode: TypeAlias = Literal["sync", "async"]
 
 
 def target(name: str = "alpha/one", *, key: str | None = None, **fields: Any) -> Target:
@@ -68,7 +68,7 @@ class Room:
     """Targets that follow scripts, and what is known of them."""
 
     scripts: Mapping[str, Sequence[Attempt]]
-    colour: Colour = "sync"
+    mode: Mode = "sync"
     changes: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -87,7 +87,7 @@ class Room:
         with self.world.running():
             call = self.prepare(*targets, streaming=streaming, deadline=deadline)
             call.failover = failover
-            result = self._drain(call) if self.colour == "sync" else asyncio.run(self._adrain(call))
+            result = self._drain(call) if self.mode == "sync" else asyncio.run(self._adrain(call))
         assert self.world.open == others
         return result
 
@@ -106,13 +106,13 @@ class Room:
         """A driver for synchronous callers; the world has to be running."""
         make = runtime.current().exchange
         assert make
-        return Drive(plan(call), partial(make, _request(call)), runtime.current())
+        return Drive(run_policy(call), partial(make, _request(call)), runtime.current())
 
     def adrive(self, call: CallState) -> AsyncDrive:
         """The same for asynchronous callers."""
         make = runtime.current().aexchange
         assert make
-        return AsyncDrive(plan(call), partial(make, _request(call)), runtime.current())
+        return AsyncDrive(run_policy(call), partial(make, _request(call)), runtime.current())
 
     def _drain(self, call: CallState) -> Result:
         drive, result = self.drive(call), Result([], None, call.trace)

@@ -14,7 +14,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm.types import LLMChunk
 
-Colour = Literal["sync", "async"]
+Mode = Literal["sync", "async"]
 
 
 class Caller(Protocol):
@@ -56,9 +56,9 @@ class AsyncCaller:
 
 
 @contextlib.contextmanager
-def caller(colour: Colour) -> Iterator[Caller]:
+def caller(mode: Mode) -> Iterator[Caller]:
     """A caller of this colour, its loop closed in the end."""
-    if colour == "sync":
+    if mode == "sync":
         yield SyncCaller()
         return
     with asyncio.Runner() as runner:
