@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support import canary
-from unified_llm._core.defaults import configure
+from unified_llm._config.process_defaults import configure
 from unified_llm._state.process_health import reset_health
 
 # The same examples at every run: a test that fails now and then is no test. More of them where there is time.

@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from tests.support.canary import KEYS, NET, look_for_files
 from tests.support.scripted_targets import World, say
 from unified_llm import LLMClient, LLMConfig
-from unified_llm._core import defaults
+from unified_llm._config import process_defaults
 from unified_llm._core.target import Target
 from unified_llm._policy import health
 from unified_llm.exceptions import AllTargetsFailedError, ConfigurationError, LLMError
@@ -91,8 +91,8 @@ def keep_it_in_a_note() -> None:
 
 
 def keep_it_in_a_variable() -> None:
-    with suppress(LLMError):  # settings.configure(timeout=) is a call of ours
-        defaults.configure(timeout=LEAK)
+    with suppress(LLMError):  # configure(timeout=) is a call of ours
+        process_defaults.configure(timeout=LEAK)
 
 
 def keep_it_in_a_variable_of_what_pytest_catches() -> None:

@@ -1,4 +1,4 @@
-"""Language models that do not stop answering: one core for retry, failover and local inference.
+"""One client for many LLM providers, with retry, failover, circuit breaking and local inference.
 
     from unified_llm import LLMClient
 
@@ -17,8 +17,9 @@ from unified_llm._version import __version__
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
     from unified_llm._config.llm_config import LLMConfig
-    from unified_llm._config.user_providers import ChatProvider, register_provider
-    from unified_llm._core.defaults import configure
+    from unified_llm._config.process_defaults import configure
+    from unified_llm._config.user_providers import ChatProvider, ProviderBase, register_provider
+    from unified_llm._core.outcome import FailureKind
     from unified_llm._core.target import BreakerConfig
     from unified_llm._providers.registry import Provider
     from unified_llm._state.process_health import health_snapshot, reset_health
@@ -32,6 +33,7 @@ __all__ = [
     "BreakerConfig",
     "ChatProvider",
     "EmbeddingResponse",
+    "FailureKind",
     "LLMChunk",
     "LLMClient",
     "LLMConfig",
@@ -40,6 +42,7 @@ __all__ = [
     "Message",
     "ModelInfo",
     "Provider",
+    "ProviderBase",
     "ToolCall",
     "Usage",
     "__version__",
@@ -55,6 +58,7 @@ _HOMES = {
     "BreakerConfig": "_core.target",
     "ChatProvider": "_config.user_providers",
     "EmbeddingResponse": "types.responses",
+    "FailureKind": "_core.outcome",
     "LLMChunk": "types.responses",
     "LLMClient": "_client.client",
     "LLMConfig": "_config.llm_config",
@@ -63,9 +67,10 @@ _HOMES = {
     "Message": "types.messages",
     "ModelInfo": "types.responses",
     "Provider": "_providers.registry",
+    "ProviderBase": "_config.user_providers",
     "ToolCall": "types.messages",
     "Usage": "types.records",
-    "configure": "_core.defaults",
+    "configure": "_config.process_defaults",
     "health_snapshot": "_state.process_health",
     "register_provider": "_config.user_providers",
     "reset_health": "_state.process_health",

@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from unified_llm._core.target import Feature, Target
+from unified_llm._core.features import Feature
+from unified_llm._core.target import Target
 from unified_llm._providers.capabilities import missing
 from unified_llm.types import (
     AudioPart,

@@ -27,8 +27,8 @@ def test_a_copy_has_the_same_targets_and_keys_and_connections_of_its_own(duplica
     assert twin is not client
     assert twin.targets == client.targets
     assert key_of(twin) == EXPLICIT
-    assert twin._catalogue is not client._catalogue
-    assert twin._rules.deadline == 9.0
+    assert twin._model_lists is not client._model_lists
+    assert twin._options.deadline == 9.0
     world = World({GPT: [say("Hello")]})
     with world.running():
         assert twin.generate("Hello?").content == "Hello"

@@ -12,8 +12,8 @@ from unified_llm import LLMClient
 from unified_llm._client.backends import Backends
 from unified_llm._core import runtime
 from unified_llm._core.exchange import Event
+from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import CHAT, Feature
 from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message
 
@@ -86,7 +86,7 @@ def test_a_request_that_cannot_be_written_is_the_callers_mistake_and_goes_to_nob
         result = told(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert result.error is ValidationError
     assert [each[:2] for each in result.attempts] == [(GPT, "unsendable")]
-    assert result.message == f"{GPT}: temperature= holds a value that JSON has no word for; mend the request."
+    assert result.message == f"{GPT}: temperature= holds a value that JSON has no word for; fix the request."
 
 
 def chain(*links: Any) -> LLMClient:
@@ -108,7 +108,7 @@ def test_a_model_of_a_framework_stands_in(way: Way, monkeypatch: pytest.MonkeyPa
 def test_a_call_cannot_name_another_model_where_a_frameworks_own_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     client = chain(Chat())
     monkeypatch.setattr(client, "_chain", client._chain[1:])
-    with pytest.raises(ConfigurationError, match="framework's own model"):
+    with pytest.raises(ConfigurationError, match="wrapped model object"):
         client.generate("Hello?", model=GPT)
 
 

@@ -152,12 +152,12 @@ def test_one_failed_target_beside_skipped_ones_is_raised_as_itself() -> None:
 def test_a_deadline_that_ends_a_call_of_several_failures_is_mentioned() -> None:
     where = Target("openai", "gpt-4o", "openai_chat")
     defeat = CallFailed(((where, Failure("server")), (where, Failure("timeout"))), expired=True)
-    assert str(errors.from_defeat(defeat, (), 5.0)).startswith("None of 2 targets answered before the deadline:")
+    assert str(errors.from_call_failed(defeat, (), 5.0)).startswith("None of 2 targets answered before the deadline:")
 
 
 @pytest.mark.parametrize(("deadline", "told"), [(5.0, "The deadline of 5 s passed"), (None, "The deadline passed")])
 def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | None, told: str) -> None:
-    error = errors.from_defeat(CallFailed((), expired=True), (), deadline)
+    error = errors.from_call_failed(CallFailed((), expired=True), (), deadline)
     assert type(error) is exc.TimeoutError
     assert str(error).startswith(told)
 

@@ -37,7 +37,7 @@ def test_a_failover_is_a_warning_a_retry_information_and_the_rest_for_debugging(
         told(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert lines(caplog) == [
         (logging.DEBUG, f"{GPT}: server after 0.010 s"),
-        (logging.INFO, f"{GPT}: server after 0.010 s, asked again after a wait of 0.125 s"),
+        (logging.INFO, f"{GPT}: server after 0.010 s, retried after a wait of 0.125 s"),
         (logging.DEBUG, f"{HAIKU}: ok after 0.010 s"),
         (logging.WARNING, f"{HAIKU} answered in place of {GPT} (server)"),
     ]

@@ -297,7 +297,7 @@ class TestBase:
         async def stream(self: object, request: LLMRequest) -> AsyncIterator[str]:
             yield "x"
 
-        with pytest.raises(TypeError, match=r"Half.generate is async, so no stream follows"):
+        with pytest.raises(TypeError, match=r"Half.generate is async, so stream cannot be derived"):
             type("Half", (ProviderBase,), {"generate": generate})
         with pytest.raises(TypeError, match=r"Half.stream is async, so no generate follows"):
             type("Half", (ProviderBase,), {"stream": stream})

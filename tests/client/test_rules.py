@@ -104,15 +104,15 @@ def test_an_instant_to_hedge_that_makes_no_sense_is_refused(wrong: Any) -> None:
 def test_copies_keep_the_rules() -> None:
     client = LLMClient(GPT, deadline=9.0, hedge_after=2.0, failover_on={"filter": True})
     for copy in (deepcopy(client), pickle.loads(pickle.dumps(client))):  # noqa: S301 - our own
-        assert copy._rules == client._rules
-        assert copy._rules.failover_on == {"filter": True}
+        assert copy._options == client._options
+        assert copy._options.failover_on == {"filter": True}
 
 
 def test_rules_that_are_changed_by_their_owner_do_not_change_the_clients() -> None:
     mine: dict[Any, bool] = {"filter": True}
     client = LLMClient(GPT, failover_on=mine)
     mine.clear()
-    assert client._rules.failover_on == {"filter": True}
+    assert client._options.failover_on == {"filter": True}
 
 
 # Broken streams
@@ -208,7 +208,7 @@ def test_synchronous_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCapt
         assert "".join(chunk.content for chunk in client.stream("Hello?")) == "slow"
     assert world.names == [GPT, GPT]
     assert [record.message for record in caplog.records if "hedge_after" in record.message] == [
-        "hedge_after has no effect on synchronous calls; asynchronous ones are hedged"
+        "hedge_after has no effect on sync calls; use the async methods to hedge"
     ]
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.scripted_targets import World
 from unified_llm import LLMClient, ModelInfo
+from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import Feature
 from unified_llm.exceptions import ServiceUnavailableError, UnsupportedOperationError, ValidationError
 from unified_llm.testing import outage
 from unified_llm.types import CountRequest, ModelRequest, RankedDocument, RerankRequest, RerankResponse, Usage

@@ -68,7 +68,7 @@ def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, seen:
         "gen_ai.usage.input_tokens": 7,
         "gen_ai.usage.output_tokens": 3,
         "unified_llm.served_by": GPT,
-        "unified_llm.fell_back": False,
+        "unified_llm.used_fallback": False,
         **(streamed if way in STREAMS else {}),
     }
     assert [each["outcome"] for each in seen.events] == ["ok"]
@@ -90,7 +90,7 @@ def test_a_failover_tells_every_attempt_and_who_answered(way: Way, seen: Observe
     assert seen.facts["gen_ai.provider.name"] == "anthropic"
     assert seen.facts["gen_ai.request.model"] == "claude-haiku-4-5"
     assert seen.facts["server.address"] == "api.anthropic.com"
-    assert (seen.facts["unified_llm.served_by"], seen.facts["unified_llm.fell_back"]) == (HAIKU, True)
+    assert (seen.facts["unified_llm.served_by"], seen.facts["unified_llm.used_fallback"]) == (HAIKU, True)
     assert "error.type" not in seen.facts
 
 

@@ -8,7 +8,8 @@ import pytest
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._config import resolve
 from unified_llm._core.exchange import AsyncExchange, Exchange
-from unified_llm._core.target import Feature, Target
+from unified_llm._core.features import Feature
+from unified_llm._core.target import Target
 from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types import LLMRequest
@@ -111,7 +112,7 @@ def test_a_wrapped_model_object_is_a_target_with_its_own_abilities() -> None:
 @pytest.mark.usefixtures("no_keys")
 def test_a_call_cannot_put_a_model_in_place_of_a_model_object() -> None:
     client = LLMClient("openai/gpt-4o", fallbacks=[Foreign()], skip_unconfigured=True)
-    with pytest.raises(ConfigurationError, match="framework's own model"):
+    with pytest.raises(ConfigurationError, match="wrapped model object"):
         client.generate("Hello", model="openai/gpt-5-mini")
 
 

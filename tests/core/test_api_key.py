@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from unified_llm._core.api_key import Secret, hide, quoted
+from unified_llm._core.api_key import Secret
+from unified_llm._core.redaction import hide_keys, quoted
 from unified_llm.exceptions import ConfigurationError
 
 KEY = "sk-CANARY-0123456789"
@@ -97,30 +98,30 @@ def test_fingerprints_tell_keys_apart_and_hold_nothing_of_them() -> None:
 
 def test_a_key_among_arguments_is_replaced_in_place() -> None:
     arguments: dict[str, Any] = {"model": "openai/gpt-5-mini", "api_key": KEY}
-    hide(arguments)
+    hide_keys(arguments)
     assert arguments["api_key"] == Secret(KEY, "api_key=")
     before = arguments["api_key"]
-    hide(arguments)
+    hide_keys(arguments)
     assert arguments["api_key"] is before
 
 
 def test_a_key_in_a_secret_of_pydantic_is_opened() -> None:
     arguments: dict[str, Any] = {"api_key": SecretStr(KEY)}
-    hide(arguments)
+    hide_keys(arguments)
     assert arguments["api_key"].reveal() == KEY
 
 
 @pytest.mark.parametrize("arguments", [{}, {"api_key": None}])
 def test_no_key_stays_no_key(arguments: dict[str, Any]) -> None:
     before = dict(arguments)
-    hide(arguments)
+    hide_keys(arguments)
     assert arguments == before
 
 
 @pytest.mark.case(67)
 def test_a_malformed_key_is_in_no_variable_of_the_traceback() -> None:
     def make(**arguments: Any) -> None:
-        hide(arguments)
+        hide_keys(arguments)
 
     with pytest.raises(ConfigurationError) as refused:
         make(api_key=f"{KEY}\n")

@@ -8,7 +8,7 @@ from tests.policy.conftest import Rooms
 from tests.support.policy_harness import A, B, limited, target
 from tests.support.scripted_targets import Pause, say
 from unified_llm._core.outcome import Failure
-from unified_llm._core.target import Retry, Timing
+from unified_llm._core.target import RetryLimits, Timing
 
 
 @pytest.mark.case(50)
@@ -35,7 +35,7 @@ def test_the_last_target_has_all_the_time_that_is_left(room: Rooms) -> None:
 
 def test_a_timeout_of_the_users_holds_for_the_last_target_too(room: Rooms) -> None:
     play = room({"alpha/one": [[Pause(200.0), *say("A")]]})
-    result = play.call(target(timing=Timing(whole=5.0, fixed=True), retry=Retry(limit=0)))
+    result = play.call(target(timing=Timing(whole=5.0, fixed=True), retry=RetryLimits(limit=0)))
     assert result.outcomes == [("alpha/one", "timeout")]
     assert result.trace.attempts[0].seconds == pytest.approx(5.0)
 

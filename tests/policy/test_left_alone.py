@@ -8,7 +8,7 @@ from tests.policy.conftest import Rooms
 from tests.support.policy_harness import DEAD, A, B, C, limited, target, trip
 from tests.support.scripted_targets import Step, say
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import BreakerConfig, Retry, Target
+from unified_llm._core.target import BreakerConfig, RetryLimits, Target
 from unified_llm.types import LLMResponse
 
 # Credentials
@@ -105,7 +105,7 @@ def test_a_lone_target_is_asked_although_its_breaker_is_open(room: Rooms) -> Non
 def test_a_breaker_whose_cooldown_ends_within_the_back_off_lets_the_retry_through_as_its_probe(room: Rooms) -> None:
     play = room({"alpha/one": [DEAD, say("A")]})
     hasty = BreakerConfig(failures=1, cooldown=0.1, cooldown_max=0.1)
-    assert play.call(target(retry=Retry(delay=8.0), breaker=hasty)).text == "A"
+    assert play.call(target(retry=RetryLimits(delay=8.0), breaker=hasty)).text == "A"
     assert play.known("alpha/one")["state"] == "closed"
 
 

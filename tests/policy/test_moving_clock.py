@@ -16,7 +16,7 @@ from tests.support.scripted_targets import Attempt, World, say
 from unified_llm import LLMClient
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure, FailureKind
-from unified_llm._core.target import BreakerConfig, Retry, Timing
+from unified_llm._core.target import BreakerConfig, RetryLimits, Timing
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import CallState, Hedging
 from unified_llm._policy.effects import FOREVER, Abandon, Emit, Open, Sleep, Wait
@@ -27,7 +27,7 @@ from unified_llm.types import LLMChunk
 
 KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 NAMES = ["alpha/one", "alpha/two", "beta/one", "gamma/one", "delta/one"]
-RETRIES = [Retry(), Retry(limit=0), Retry(limit=9), Retry(delay=0.0)]
+RETRIES = [RetryLimits(), RetryLimits(limit=0), RetryLimits(limit=9), RetryLimits(delay=0.0)]
 HINTS: list[dict[str, str]] = [{}, {}, {"retry-after": "2"}, {"retry-after": "45"}, {"x-should-retry": "true"}]
 SCRIPTS_PER_SEED = 100
 

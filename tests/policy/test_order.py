@@ -8,7 +8,7 @@ from tests.policy.conftest import Rooms
 from tests.support.policy_harness import DEAD, A, B, limited, target, trip
 from tests.support.scripted_targets import say
 from unified_llm._core.outcome import Failure
-from unified_llm._core.target import BreakerConfig, Retry
+from unified_llm._core.target import BreakerConfig, RetryLimits
 
 # Order and retries
 
@@ -38,20 +38,20 @@ def test_a_blip_is_retried_once_while_another_target_is_ready_and_twice_on_the_l
 
 def test_no_retries_are_made_where_the_user_wants_none(room: Rooms) -> None:
     play = room({"alpha/one": [DEAD], "beta/two": [DEAD]})
-    play.call(target(retry=Retry(limit=0)), target("beta/two", retry=Retry(limit=0)))
+    play.call(target(retry=RetryLimits(limit=0)), target("beta/two", retry=RetryLimits(limit=0)))
     assert play.world.names == ["alpha/one", "beta/two"]
     assert play.world.slept == []
 
 
 def test_the_users_number_of_retries_holds_beside_others_as_well_as_alone(room: Rooms) -> None:
     play = room({"alpha/one": [DEAD], "beta/two": [DEAD]})
-    play.call(target(retry=Retry(limit=3)), target("beta/two", retry=Retry(limit=1)))
+    play.call(target(retry=RetryLimits(limit=3)), target("beta/two", retry=RetryLimits(limit=1)))
     assert play.world.names == ["alpha/one"] * 4 + ["beta/two"] * 2
 
 
 def test_a_call_makes_at_most_six_attempts(room: Rooms) -> None:
     play = room({"alpha/one": [DEAD], "beta/two": [DEAD]})
-    patient = Retry(limit=50)
+    patient = RetryLimits(limit=50)
     lenient = BreakerConfig(failures=1000)
     play.call(target(retry=patient, breaker=lenient), target("beta/two", retry=patient, breaker=lenient))
     assert play.world.names == ["alpha/one"] * 5 + ["beta/two"]
@@ -84,14 +84,14 @@ def test_the_back_off_of_a_blip_is_short_and_grows(room: Rooms) -> None:
 def test_the_back_off_of_throttling_is_four_times_as_long(room: Rooms) -> None:
     play = room({"alpha/one": [limited()]})
     play.world.draw = 1.0
-    play.call(target(retry=Retry(delay=2.0, delay_max=3.0)))
+    play.call(target(retry=RetryLimits(delay=2.0, delay_max=3.0)))
     assert play.world.slept == pytest.approx([2.0, 3.0])
 
 
 def test_the_back_off_follows_the_users_settings(room: Rooms) -> None:
     play = room({"alpha/one": [DEAD]})
     play.world.draw = 1.0
-    play.call(target(retry=Retry(limit=4, delay=4.0, factor=3.0, delay_max=8.0)))
+    play.call(target(retry=RetryLimits(limit=4, delay=4.0, factor=3.0, delay_max=8.0)))
     assert play.world.slept == pytest.approx([1.0, 3.0, 8.0, 8.0])
 
 
@@ -99,7 +99,7 @@ def test_the_back_off_follows_the_users_settings(room: Rooms) -> None:
 def test_no_delay_means_no_waiting(room: Rooms, draw: float) -> None:
     play = room({"alpha/one": [DEAD, say("A")]})
     play.world.draw = draw
-    assert play.call(target(retry=Retry(delay=0.0))).text == "A"
+    assert play.call(target(retry=RetryLimits(delay=0.0))).text == "A"
     assert sum(play.world.slept) == 0.0
 
 

@@ -8,7 +8,7 @@ from tests.policy.conftest import Rooms
 from tests.support.policy_harness import DEAD, A, B, limited, target
 from tests.support.scripted_targets import say
 from unified_llm._core.outcome import Failure
-from unified_llm._core.target import Retry
+from unified_llm._core.target import RetryLimits
 
 # Throttling
 
@@ -46,7 +46,7 @@ def test_of_two_that_ask_for_patience_the_sooner_is_asked_first(room: Rooms) -> 
 
 def test_of_several_that_ask_for_patience_the_soonest_is_waited_for_when_the_rest_has_failed(room: Rooms) -> None:
     play = room({"alpha/one": [limited(3.0), say("A")], "beta/two": [limited(9.0)], "gamma/three": [DEAD]})
-    assert play.call(A, B, target("gamma/three", retry=Retry(limit=0))).text == "A"
+    assert play.call(A, B, target("gamma/three", retry=RetryLimits(limit=0))).text == "A"
     assert play.world.slept == pytest.approx([3.15], abs=0.05)
 
 

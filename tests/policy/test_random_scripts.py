@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.policy_harness import Race, Result, Room, target
 from tests.support.scripted_targets import Attempt, Pause, say
 from unified_llm._core.outcome import Done, Failure, FailureKind
-from unified_llm._core.target import BreakerConfig, Retry, Target, Timing
+from unified_llm._core.target import BreakerConfig, RetryLimits, Target, Timing
 from unified_llm._policy.call_state import MOST_ATTEMPTS
 from unified_llm.types import LLMChunk
 
@@ -54,7 +54,7 @@ WISHES = st.lists(
 TARGETS = st.tuples(
     st.sampled_from([None, "sk-1", "sk-2"]),
     st.sampled_from([None, 8_000, 32_000]),
-    st.sampled_from([Retry(), Retry(limit=0), Retry(limit=9), Retry(delay=0.0)]),
+    st.sampled_from([RetryLimits(), RetryLimits(limit=0), RetryLimits(limit=9), RetryLimits(delay=0.0)]),
     st.sampled_from([Timing(), Timing(first_token=3.0, whole=3.0, fixed=True)]),
     st.sampled_from([BreakerConfig(), BreakerConfig(failures=1, cooldown=10.0)]),
 )
@@ -69,7 +69,7 @@ TARGETS = st.tuples(
 )
 def test_every_call_keeps_the_promises_and_both_drivers_agree(
     scripts: list[list[Attempt]],
-    parts: list[tuple[str | None, int | None, Retry, Timing, BreakerConfig]],
+    parts: list[tuple[str | None, int | None, RetryLimits, Timing, BreakerConfig]],
     wishes: list[Wish],
     draw: float,
 ) -> None:
@@ -137,7 +137,7 @@ def check(result: Result, chain: list[Target], asked: list[str]) -> None:
 )
 def test_a_hedged_call_keeps_the_promises_too(
     scripts: list[list[Attempt]],
-    parts: list[tuple[str | None, int | None, Retry, Timing, BreakerConfig]],
+    parts: list[tuple[str | None, int | None, RetryLimits, Timing, BreakerConfig]],
     wishes: list[Wish],
     after: float,
 ) -> None:

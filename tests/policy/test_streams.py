@@ -12,7 +12,7 @@ from tests.support.policy_harness import Room, target, texts
 from tests.support.scripted_targets import Attempt, Pause, in_chunks, say
 from unified_llm._client.drivers import END
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import Retry, Timing
+from unified_llm._core.target import RetryLimits, Timing
 from unified_llm.types import LLMChunk, LLMResponse, ToolCallChunk
 
 DEAD = Failure("server", 503)
@@ -102,7 +102,7 @@ def test_a_drip_ends_at_the_deadline_of_the_call(room: Rooms) -> None:
 )
 def test_a_break_counts_once_and_only_if_it_tells_of_ill_health(room: Rooms, broken: str, failures: int) -> None:
     play = room({"alpha/one": [DEAD, ["a", Failure(broken)]]})  # type: ignore[arg-type]
-    play.call(target(retry=Retry(limit=0)), streaming=True)
+    play.call(target(retry=RetryLimits(limit=0)), streaming=True)
     assert play.known("alpha/one")["failures"] == 1
     play.call(A, streaming=True)
     assert play.known("alpha/one")["failures"] == failures

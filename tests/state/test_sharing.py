@@ -23,7 +23,7 @@ from unified_llm._core.target import Target
 from unified_llm._policy.health_updates import BreakerOpened
 from unified_llm._state import process_health, sharing
 from unified_llm._state.redis.sync_thread import SyncThread
-from unified_llm._state.redis.url import Address
+from unified_llm._state.redis.url import RedisURL
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types import ModelInfo
 
@@ -96,7 +96,7 @@ def never() -> Any:
 
 
 def test_nothing_is_shared_unless_it_is_configured(lists: Lists, get: Any) -> None:
-    assert sharing.courier() is None
+    assert sharing.sync_thread() is None
     catalogue = ModelListCache()
     assert get(catalogue) == MODELS
     assert (lists.kept, lists.woken) == ([], 0)
@@ -104,18 +104,18 @@ def test_nothing_is_shared_unless_it_is_configured(lists: Lists, get: Any) -> No
 
 def test_configure_switches_it_on_and_off() -> None:
     configure(state=URL)
-    first = sharing.courier()
+    first = sharing.sync_thread()
     assert first
     assert line() is first
     configure(state=URL)
-    assert sharing.courier() is first, "the same address is nothing new"
+    assert sharing.sync_thread() is first, "the same address is nothing new"
     configure(state="redis://elsewhere")
-    second = sharing.courier()
+    second = sharing.sync_thread()
     assert second
     assert second is not first
     assert [first._over, second._over] == [True, False]
     configure(state=None)
-    assert sharing.courier() is None
+    assert sharing.sync_thread() is None
     assert line() is None
     assert [first._over, second._over] == [True, True]
 
@@ -126,8 +126,8 @@ def test_the_environment_switches_it_on_with_the_first_client(monkeypatch: pytes
     LLMClient("ollama/llama2")
     assert line()
     assert lists.woken == 1
-    address = default("state")
-    assert default("state") is address, "it is read once"
+    url = sharing._configured_url()
+    assert sharing._configured_url() is url, "it is read once"
     monkeypatch.setenv("UNIFIED_LLM_STATE", "")
     LLMClient("ollama/llama2")
     assert line() is None
@@ -136,7 +136,7 @@ def test_the_environment_switches_it_on_with_the_first_client(monkeypatch: pytes
 def test_what_is_learned_comes_into_the_registry_of_the_process() -> None:
     configure(state=URL)
     dead = Target("alpha", "one", "scripted", base_url="https://alpha")
-    found = sharing.courier()
+    found = sharing.sync_thread()
     assert found
     found._learn(BreakerOpened(dead.health_key, runtime.current().now() + 30.0, dead.name, 1))
     assert not process_health.HEALTH.ready(dead, runtime.current().now())
@@ -157,7 +157,7 @@ def test_an_address_that_makes_no_sense_is_refused_and_not_repeated(url: Any) ->
         configure(state=url, timeout=7)
     check(refused.value)
     assert default("timeout") == 5, "nothing is changed"
-    assert sharing.courier() is None
+    assert sharing.sync_thread() is None
 
 
 def test_an_address_in_the_environment_that_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,19 +177,19 @@ def check(problem: BaseException) -> None:
 
 
 def test_an_address_shows_nothing_and_is_never_pickled() -> None:
-    address = Address(URL, "here")
-    assert f"{address!r}" == "Address('***')"
-    assert address == Address(URL, "there") != Address("redis://localhost", "here")
-    assert len({address, Address(URL, "there")}) == 1
+    address = RedisURL(URL, "here")
+    assert f"{address!r}" == "RedisURL('***')"
+    assert address == RedisURL(URL, "there") != RedisURL("redis://localhost", "here")
+    assert len({address, RedisURL(URL, "there")}) == 1
     with pytest.raises(TypeError, match="never pickled"):
         address.__reduce__()
 
 
 def test_the_client_of_redis_waits_for_a_moment_unless_the_address_says_otherwise() -> None:
-    options = Address(URL, "here").connect().connection_pool.connection_kwargs
+    options = RedisURL(URL, "here").connect().connection_pool.connection_kwargs
     assert (options["socket_timeout"], options["socket_connect_timeout"]) == (0.05, 0.05)
     assert options["retry"]._retries == 0
-    slow = Address(f"{URL}?socket_timeout=0.2", "here").connect().connection_pool.connection_kwargs
+    slow = RedisURL(f"{URL}?socket_timeout=0.2", "here").connect().connection_pool.connection_kwargs
     assert slow["socket_timeout"] == 0.2
 
 
@@ -197,14 +197,14 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("unified_llm._state.redis.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r"run pip install 'unified-llm\[redis\]'"):
         configure(state=URL)
-    assert sharing.courier() is None
+    assert sharing.sync_thread() is None
 
 
 def test_what_a_test_plays_is_shared_with_nobody() -> None:
     configure(state=URL)
     with World({}).running():
-        assert sharing.courier() is None
-    assert sharing.courier()
+        assert sharing.sync_thread() is None
+    assert sharing.sync_thread()
 
 
 def test_a_list_that_another_process_asked_for_will_do(lists: Lists, get: Any) -> None:
@@ -215,7 +215,7 @@ def test_a_list_that_another_process_asked_for_will_do(lists: Lists, get: Any) -
     assert lists.kept == []
     lists.there.clear()
     assert get(catalogue, never) == OTHERS, "it is kept here, too"
-    assert catalogue._kept[KEY].until == 1_200.0, "and is as old as it is"
+    assert catalogue._cached[KEY].until == 1_200.0, "and is as old as it is"
 
 
 def test_a_list_that_was_asked_for_here_is_for_others(lists: Lists, get: Any) -> None:
@@ -235,7 +235,7 @@ def test_a_list_that_was_forgotten_is_asked_for_anew(lists: Lists, get: Any) -> 
     catalogue.forget(KEY)
     assert get(catalogue) == MODELS
     assert len(lists.kept) == 2
-    catalogue._kept.clear()
+    catalogue._cached.clear()
     assert get(catalogue, never) == OTHERS, "it was asked for anew once"
 
 
@@ -255,7 +255,7 @@ def test_many_threads_make_one_courier(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def look() -> None:
         gate.wait()
-        found.append(sharing.courier())
+        found.append(sharing.sync_thread())
 
     threads = [threading.Thread(target=look) for _ in range(8)]
     for thread in threads:
@@ -270,7 +270,7 @@ def test_many_threads_make_one_courier(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("address", [None, URL])
 def test_a_forked_child_has_a_courier_of_its_own_although_a_thread_held_the_lock(address: str | None) -> None:
     configure(state=address)
-    found = sharing.courier()
+    found = sharing.sync_thread()
     inbox = found._inbox if found else None
     with sharing._lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -279,15 +279,15 @@ def test_a_forked_child_has_a_courier_of_its_own_although_a_thread_held_the_lock
         signal.alarm(10)  # the child is killed, and the test fails, if it waits
         configure(state="redis://elsewhere")
         fresh = found is None or (found._inbox is not inbox and found._over)
-        os._exit(0 if sharing.courier() is not found and fresh else 1)
+        os._exit(0 if sharing.sync_thread() is not found and fresh else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert sharing.courier() is found
+    assert sharing.sync_thread() is found
 
 
 def test_the_end_of_the_process_ends_the_courier() -> None:
     sharing._finish()
     configure(state=URL)
-    found = sharing.courier()
+    found = sharing.sync_thread()
     assert found
     sharing._finish()
     assert found._over

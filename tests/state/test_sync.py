@@ -44,7 +44,7 @@ def test_an_outage_is_learned_of_within_a_second(one: Process, other: Process) -
     pass_time(0.0, one, other)
     one.trip(A)
     one.server.clock += 0.11
-    one.ledger.turn()
+    one.sync.poll()
     pass_time(0.91, other)
     assert other.state(A) == "open"
     assert not other.asks(A)
@@ -59,7 +59,7 @@ def test_the_first_turn_brings_what_was_known_before(one: Process, server: Memor
     pass_time(0.0, one)
     pass_time(10.0, one)
     late = Process(server, offset=5.0)
-    late.ledger.turn()
+    late.sync.poll()
     assert late.learned == [BreakerOpened(A.health_key, pytest.approx(late.now + 20.0), A.name, 1)]  # type: ignore[arg-type]
 
 
@@ -139,7 +139,7 @@ def test_what_concerns_one_process_alone_is_not_told(one: Process, server: Memor
     one.trip(INSIDE)
     pass_time(1.0, one)
     assert server.values == {}
-    assert one.ledger.due == one.now + 1.0
+    assert one.sync.due == one.now + 1.0
 
 
 def test_news_leaves_at_once_and_then_ten_times_a_second(one: Process, server: MemoryRedis) -> None:
@@ -149,25 +149,25 @@ def test_news_leaves_at_once_and_then_ten_times_a_second(one: Process, server: M
     pass_time(0.1, one)
     assert server.exchanges == 2
     one.trip(A)
-    assert one.ledger.due == pytest.approx(one.now + 0.1)
+    assert one.sync.due == pytest.approx(one.now + 0.1)
     pass_time(0.05, one)
     one.trip(B)
     assert server.exchanges == 2
     pass_time(0.06, one)
     assert server.exchanges == 4
     assert len(server.values) == 3
-    assert one.ledger.due == pytest.approx(one.now + 1.0)
+    assert one.sync.due == pytest.approx(one.now + 1.0)
 
 
 def test_everything_in_redis_ends_by_itself(one: Process, server: MemoryRedis) -> None:
     one.trip(A)
     one.hold(A.limit_key, 90.0)
-    one.ledger.keep(LISTED, MODELS, 300.0)
+    one.sync.keep(LISTED, MODELS, 300.0)
     pass_time(1.0, one)
     assert len(server.values) == 4
     assert set(server.ends) == set(server.values)
     pass_time(7_200.1, one)
-    one.ledger.find(LISTED)
+    one.sync.find(LISTED)
     assert server.values == {}
 
 
@@ -197,15 +197,15 @@ def test_a_redis_that_fails_is_left_alone_for_some_seconds(one: Process, server:
     server.trouble = OSError()
     pass_time(1.0, one)
     assert server.exchanges == 1
-    assert one.ledger.due == one.now + 5.0
+    assert one.sync.due == one.now + 5.0
     pass_time(4.9, one)
-    assert one.ledger.find(LISTED) is None
-    one.ledger.keep(LISTED, MODELS, 300.0)
+    assert one.sync.find(LISTED) is None
+    one.sync.keep(LISTED, MODELS, 300.0)
     assert server.exchanges == 1
     server.trouble = None
     pass_time(0.2, one)
-    one.ledger.keep(LISTED, MODELS, 300.0)
-    assert one.ledger.find(LISTED) == (MODELS, 0.0)
+    one.sync.keep(LISTED, MODELS, 300.0)
+    assert one.sync.find(LISTED) == (MODELS, 0.0)
 
 
 def test_what_was_to_be_told_meanwhile_is_told_later_if_it_is_still_true(
@@ -251,54 +251,54 @@ def test_a_write_that_is_refused_is_a_failure(one: Process, server: MemoryRedis)
     server.refused = set(server.values) - {INDEX}
     one.settle(A, ok=True)
     pass_time(1.0, one)
-    assert one.ledger.due == one.now + 5.0
+    assert one.sync.due == one.now + 5.0
     server.refused = set()
     pass_time(5.0, one)
-    assert one.ledger.due == one.now + 1.0
+    assert one.sync.due == one.now + 1.0
     with pytest.raises(WrongTypeError):
         MemoryRedis(refused={"k"}).set("k", b"", px=1)
 
 
 def test_news_that_nobody_takes_does_not_pile_up(one: Process, server: MemoryRedis) -> None:
     for number in range(5_000):
-        one.ledger.note(CooldownStarted(("alpha", f"{number}"), 900.0 + one.now, "rate limited", wait=True))
+        one.sync.publish(CooldownStarted(("alpha", f"{number}"), 900.0 + one.now, "rate limited", wait=True))
     pass_time(1.0, one)
     assert len(server.values) == 4_096 + 1
     late = Process(server)
-    late.ledger.turn()
+    late.sync.poll()
     assert len(late.learned) == 1_000, "nor does anybody read without end"
 
 
 def test_last_words_are_told_at_the_end(one: Process, other: Process, server: MemoryRedis) -> None:
     pass_time(1.0, one)
     one.trip(A)
-    one.ledger.close()
+    one.sync.close()
     assert server.closed
     pass_time(1.0, other)
     assert other.state(A) == "open"
     exchanges = server.exchanges
-    other.ledger.close()
+    other.sync.close()
     assert server.exchanges == exchanges, "there was nothing to tell"
 
 
 def test_a_model_list_is_found_with_its_age(one: Process, other: Process) -> None:
-    assert other.ledger.find(LISTED) is None
-    one.ledger.keep(LISTED, MODELS, 300.0)
+    assert other.sync.find(LISTED) is None
+    one.sync.keep(LISTED, MODELS, 300.0)
     one.server.clock += 20.0
-    found = other.ledger.find(LISTED)
+    found = other.sync.find(LISTED)
     assert found
     assert found[0] == MODELS
     assert found[1] == pytest.approx(20.0)
-    assert other.ledger.find(("mlx", "", None)) is None
-    one.ledger.keep(("mlx", "", None), MODELS, 300.0)
+    assert other.sync.find(("mlx", "", None)) is None
+    one.sync.keep(("mlx", "", None), MODELS, 300.0)
     one.server.clock += 281.0
-    assert other.ledger.find(LISTED) is None
+    assert other.sync.find(LISTED) is None
 
 
 def test_a_list_that_somebody_else_wrote_in_its_place_is_ignored(one: Process, server: MemoryRedis) -> None:
-    one.ledger.keep(LISTED, MODELS, 300.0)
+    one.sync.keep(LISTED, MODELS, 300.0)
     (name,) = server.values
     store(server).put(Record(name, "{}", 300.0))
-    assert one.ledger.find(LISTED) is None
+    assert one.sync.find(LISTED) is None
     del server.ends[name]
     assert store(server).get(name) is None, "it would stay for ever"

@@ -20,7 +20,7 @@ from tests.support.scripted_targets import World
 from unified_llm._core import runtime
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis.sync_thread import SyncThread
-from unified_llm._state.redis.url import Address
+from unified_llm._state.redis.url import RedisURL
 from unified_llm.types import ModelInfo
 
 A = target("alpha/one", base_url="https://alpha")
@@ -53,27 +53,27 @@ Learned = list[HealthUpdate]
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gated]:
     server = Gated()
-    monkeypatch.setattr(Address, "connect", lambda _: server)
+    monkeypatch.setattr(RedisURL, "connect", lambda _: server)
     yield server
     server.gate.set()
 
 
 @pytest.fixture
 def make(server: Gated) -> Iterator[Callable[..., SyncThread]]:
-    couriers: list[SyncThread] = []
+    sync_threads: list[SyncThread] = []
 
     def make(
         learn: Callable[[HealthUpdate], None] = lambda _: None, catch_up: Callable[[], None] = lambda: None
     ) -> SyncThread:
-        couriers.append(SyncThread(Address("redis://localhost", "here"), learn, catch_up))
-        return couriers[-1]
+        sync_threads.append(SyncThread(RedisURL("redis://localhost", "here"), learn, catch_up))
+        return sync_threads[-1]
 
     yield make
     server.gate.set()
-    for courier in couriers:
-        courier.stop()
-        if courier._thread:
-            courier._thread.join(PATIENCE)
+    for sync_thread in sync_threads:
+        sync_thread.stop()
+        if sync_thread._thread:
+            sync_thread._thread.join(PATIENCE)
 
 
 def opened(seconds: float = 30.0) -> BreakerOpened:
@@ -81,25 +81,25 @@ def opened(seconds: float = 30.0) -> BreakerOpened:
 
 
 def test_nothing_is_started_before_the_first_call(make: Any, server: Gated) -> None:
-    courier: Any = make()
+    sync_thread: Any = make()
     before = threading.active_count()
-    courier.tell(opened())
+    sync_thread.tell(opened())
     assert threading.active_count() == before
     assert not server.asked.is_set()
-    courier.wake()
+    sync_thread.wake()
     assert server.told.wait(PATIENCE)
-    thread = courier._thread
+    thread = sync_thread._thread
     assert thread.daemon
-    courier.wake()
-    assert courier._thread is thread
+    sync_thread.wake()
+    assert sync_thread._thread is thread
 
 
 def test_many_threads_start_one(make: Any) -> None:
-    courier, gate, before = make(), threading.Barrier(8), threading.active_count()
+    sync_thread, gate, before = make(), threading.Barrier(8), threading.active_count()
 
     def wake() -> None:
         gate.wait()
-        courier.wake()
+        sync_thread.wake()
 
     threads = [threading.Thread(target=wake) for _ in range(8)]
     for thread in threads:
@@ -132,10 +132,10 @@ def test_what_a_registry_put_off_is_told_without_another_call(make: Any, server:
 
     def catch_up() -> None:
         if put_off:
-            courier.tell(put_off.pop())
+            sync_thread.tell(put_off.pop())
 
-    courier: SyncThread = make(catch_up=catch_up)
-    courier.wake()
+    sync_thread: SyncThread = make(catch_up=catch_up)
+    sync_thread.wake()
     assert server.told.wait(PATIENCE)
 
 
@@ -152,28 +152,28 @@ def test_a_model_list_comes_from_whoever_asked_for_it(make: Any) -> None:
 
 
 def test_whoever_looks_for_a_list_waits_for_a_moment_at_most(make: Any, server: Gated) -> None:
-    courier = make()
+    sync_thread = make()
     server.gate.clear()
     started = time.monotonic()
-    assert courier.find(LISTED, 300.0) is None
-    assert asyncio.run(courier.afind(LISTED, 300.0)) is None
+    assert sync_thread.find(LISTED, 300.0) is None
+    assert asyncio.run(sync_thread.afind(LISTED, 300.0)) is None
     assert 0.1 <= time.monotonic() - started < 5.0
     server.gate.set()
-    courier.keep(LISTED, MODELS, 300.0)
-    assert courier._seek(LISTED).result(PATIENCE)
+    sync_thread.keep(LISTED, MODELS, 300.0)
+    assert sync_thread._seek(LISTED).result(PATIENCE)
 
 
 async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_nobody(make: Any, server: Gated) -> None:
-    courier = make()
+    sync_thread = make()
     server.gate.clear()
-    looking = asyncio.create_task(courier.afind(LISTED, 300.0))
+    looking = asyncio.create_task(sync_thread.afind(LISTED, 300.0))
     await asyncio.sleep(0)
     looking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await looking
     server.gate.set()
-    courier.keep(LISTED, MODELS, 300.0)
-    assert courier._seek(LISTED).result(PATIENCE)
+    sync_thread.keep(LISTED, MODELS, 300.0)
+    assert sync_thread._seek(LISTED).result(PATIENCE)
 
 
 def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, server: Gated) -> None:
@@ -199,22 +199,22 @@ def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, serve
 
 
 def test_the_end_of_a_process_waits_for_the_last_news(make: Any, server: Gated) -> None:
-    courier = make()
-    courier.wake()
+    sync_thread = make()
+    sync_thread.wake()
     assert server.asked.wait(PATIENCE)
-    courier.tell(opened())
-    courier.finish()
-    assert not courier._thread.is_alive()
+    sync_thread.tell(opened())
+    sync_thread.finish()
+    assert not sync_thread._thread.is_alive()
     assert server.told.is_set()
 
 
 def test_the_end_of_a_process_does_not_wait_for_a_server_that_hangs(make: Any, server: Gated) -> None:
-    courier = make()
+    sync_thread = make()
     server.gate.clear()
-    courier.wake()
+    sync_thread.wake()
     assert server.asked.wait(PATIENCE)
     started = time.monotonic()
-    courier.finish()
+    sync_thread.finish()
     assert 0.2 <= time.monotonic() - started < 5.0
 
 
@@ -224,26 +224,26 @@ def test_where_no_thread_can_be_started_calls_go_on(
     def refuse(_: object) -> NoReturn:
         raise RuntimeError("can't start new thread")
 
-    courier = make()
+    sync_thread = make()
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        courier.wake()
-        courier.wake()
-        assert courier.find(LISTED, 300.0) is None
-        courier.finish()
-    courier._thread = None
+        sync_thread.wake()
+        sync_thread.wake()
+        assert sync_thread.find(LISTED, 300.0) is None
+        sync_thread.finish()
+    sync_thread._thread = None
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
 def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
-    courier = make()
+    sync_thread = make()
     with World({}).running():
-        courier.tell(opened())
-        courier.keep(LISTED, MODELS, 300.0)
-        assert courier.find(LISTED, 300.0)
-    courier.tell(BreakerClosed(A.health_key, runtime.current().now() + 60.0))
-    assert courier._seek(LISTED).result(PATIENCE)
-    courier.finish()
+        sync_thread.tell(opened())
+        sync_thread.keep(LISTED, MODELS, 300.0)
+        assert sync_thread.find(LISTED, 300.0)
+    sync_thread.tell(BreakerClosed(A.health_key, runtime.current().now() + 60.0))
+    assert sync_thread._seek(LISTED).result(PATIENCE)
+    sync_thread.finish()
     told = [value for name, value in server.values.items() if "breaker" in name]
     assert len(told) == 1
     assert b"closed" in told[0]
@@ -251,18 +251,18 @@ def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 def test_a_forked_child_has_a_thread_of_its_own(make: Any, server: Gated) -> None:
-    courier = make()
-    courier.wake()
+    sync_thread = make()
+    sync_thread.wake()
     assert server.asked.wait(PATIENCE)
-    with courier._lock, warnings.catch_warnings():
+    with sync_thread._lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads: that is what is tried here
         child = os.fork()
     if child == 0:
         signal.alarm(10)
-        courier.renew()
+        sync_thread.renew()
         server.told.clear()
-        courier.tell(opened())
-        courier.wake()
+        sync_thread.tell(opened())
+        sync_thread.wake()
         os._exit(0 if server.told.wait(PATIENCE) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert server.values == {}, "the memory is the child's own"

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import CHAT, Feature, Target
+from unified_llm._core.target import Target
 from unified_llm._structured.emulate import Emulation, emulate
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message, ResponseFormat
 

@@ -141,7 +141,7 @@ class Process:
         self.woken = 0
         self.health = Health(lambda *change: self.changes.append(change))
         self.health.attach(self)
-        self.ledger = HealthSync(store(server), self._learn, lambda: self.now)
+        self.sync = HealthSync(store(server), self._learn, lambda: self.now)
 
     @property
     def now(self) -> float:
@@ -151,7 +151,7 @@ class Process:
         self.woken += 1
 
     def tell(self, fact: HealthUpdate) -> None:
-        self.ledger.note(fact)
+        self.sync.publish(fact)
 
     def _learn(self, fact: HealthUpdate) -> None:
         self.learned.append(fact)
@@ -183,4 +183,4 @@ def pass_time(seconds: float, *processes: Process) -> None:
     """Let time go by for all, with a turn each at its end."""
     processes[0].server.clock += seconds
     for process in processes:
-        process.ledger.turn()
+        process.sync.poll()

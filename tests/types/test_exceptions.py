@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unified_llm import exceptions as exc
-from unified_llm._config.resolve import ImpossibleError, UnconfiguredError
+from unified_llm._config.credentials import ImpossibleError, UnconfiguredError
 from unified_llm.types import Attempt, Usage
 
 FACTS: dict[str, Any] = {

@@ -1,1 +1,1 @@
-"""What the adapters for LangChain and for LlamaIndex have in common."""
+"""What the adapters for LangChain and for LlamaIndex share."""

@@ -1,4 +1,4 @@
-"""The keyword arguments of a framework's call, by the names that every surface knows, sorted into where they go."""
+"""Keyword arguments of a framework's call, renamed and split into request fields, client options and extra body."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ ALIASES: Final[Mapping[str, str]] = {
     "max_completion_tokens": "max_tokens",
     "chunk_size": "batch_size",
 }
-# Fields of a request that travel under their own name.
+# Fields of a request that keep their name.
 PLAIN: Final = frozenset({
     "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
     "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs",
 })  # fmt: skip
-# Fields of a request that each framework writes in its own way.
+# Fields of a request that each adapter converts.
 FORMED: Final = frozenset({"stop", "tools", "tool_choice", "response_format", "extra_body"})
-# What the client takes beside the request.
-RULES: Final = frozenset({"deadline", "failover_on", "hedge_after", "timeout"})
+# Options of the call that are no fields of the request.
+OPTIONS: Final = frozenset({"deadline", "failover_on", "hedge_after", "timeout"})
 
 
-def named(options: Mapping[str, Any], refused: frozenset[str], known: frozenset[str]) -> dict[str, Any]:
-    """What a call says, under our names; None says nothing.
+def rename_kwargs(options: Mapping[str, Any], refused: frozenset[str], known: frozenset[str]) -> dict[str, Any]:
+    """Rename the arguments of a call to our names, without those that are None.
 
     Args:
         options: The keyword arguments of the call.
         refused: Arguments of the constructor. Those that no call takes are refused: a key must not end up in a body.
-        known: What a call takes.
+        known: Arguments that a call takes.
 
     Raises:
         ValidationError: One of them belongs to the constructor.
@@ -44,21 +44,21 @@ def named(options: Mapping[str, Any], refused: frozenset[str], known: frozenset[
     return given
 
 
-def sort(
+def split_kwargs(
     given: dict[str, Any], plain: frozenset[str], not_sent: frozenset[str], *, tools: bool
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Fields of the request, what the client takes beside it, and further fields of the body.
+    """Split arguments into fields of the request, options of the call, and further fields of the body.
 
     Args:
-        given: What is left when the fields that are formed have been taken out, but for ``extra_body``.
-        plain: The fields that travel under their own name.
-        not_sent: What goes nowhere.
-        tools: Whether there are any: without, nothing is said of them.
+        given: The arguments without those in ``FORMED``, except ``extra_body``.
+        plain: The fields that keep their name.
+        not_sent: Arguments that are dropped.
+        tools: Whether the request has tools; without, ``parallel_tool_calls`` is dropped.
     """
     body = dict(given.pop("extra_body", None) or {})
     fields = {name: given.pop(name) for name in tuple(given) if name in plain}
-    limits = {name: given.pop(name) for name in tuple(given) if name in RULES}
+    options = {name: given.pop(name) for name in tuple(given) if name in OPTIONS}
     body.update((name, value) for name, value in given.items() if name not in not_sent)
     if not tools:
         fields.pop("parallel_tool_calls", None)
-    return fields, limits, body
+    return fields, options, body

@@ -1,8 +1,8 @@
 """A chain of targets as fields of a Pydantic object: what the chat models and embeddings of every framework share.
 
-The client behind it is made from the fields, at construction, so that mistakes are found there; it is made anew after a
-field is set. Copies share it. Keys stay in memory: they are in no dump, no repr and no pickle. Nothing here knows a
-framework: what a foreign model is, and what an error is called, the surfaces say.
+The client is made from the fields, at construction, so that mistakes are found there; it is made again after a field is
+set. Copies share it. Keys stay in memory: they are in no dump, no repr and no pickle. Nothing here imports a framework:
+the adapters define what a wrapped model is, and which exceptions are raised.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
 
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown
-from unified_llm._core.api_key import OmittedKey, Secret, covered, may_be_a_key
+from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.redaction import hide_nested_keys, may_be_a_key
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import ConfigurationError
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Fallback: TypeAlias = Any
 """A model string, an ``LLMConfig``, or a model object of the framework."""
 
-# What copies have in common with their original: it belongs to the process, or cannot be copied at all.
+# Fields that copies share with their original: they belong to the process, or cannot be copied.
 _SHARED: Final = ("fallbacks", "on_attempt", "verify_ssl")
 _HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl"})
 
@@ -47,21 +48,22 @@ class TargetFields(BaseModel):
         api: Another format than the provider's usual one; see ``LLMConfig``.
         timeout: Seconds for an attempt: to the first token of a stream, or for a whole answer (``request_timeout``).
         max_retries: Retries on each target; 0 is one attempt.
-        retry_delay: Base of the back-off, in seconds.
-        retry_max_delay: The longest back-off, in seconds.
+        retry_delay: Base of the exponential backoff, in seconds.
+        retry_max_delay: The longest backoff, in seconds.
         default_headers: Sent with every request to the primary.
         extra_body: Merged into the body of every request to the primary.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
         allow_http: Permit plain HTTP to another machine although a key travels.
-        breaker: When a failing target is left alone.
+        breaker: When the circuit breaker of a failing target opens, and for how long.
         cache_ttl: Seconds that a provider's model list stays fresh.
         deadline: Seconds for a whole call, all attempts and waits included (600); None for no limit.
-        failover_on: Kinds of failure that fail over or not, if not as usual (``{"filter": True}``): see ``LLMClient``.
-        skip_unconfigured: Leave out targets whose key or extra is missing, with one warning each.
+        failover_on: Kinds of failure that fail over or not, where that differs from the default (``{"filter": True}``):
+            see ``LLMClient``.
+        skip_unconfigured: Skip targets whose key or extra is missing, with one warning each.
         on_attempt: Called after each attempt. To be pickled it must be a function of a module, not a lambda.
     """
 
-    # Pydantic's part is put off until the first object is made: an import should cost little more than the framework's.
+    # The validator is built with the first object: an import should cost little more than the framework's.
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), defer_build=True)
 
     model: str | None = None
@@ -86,58 +88,57 @@ class TargetFields(BaseModel):
     skip_unconfigured: bool = False
     on_attempt: Callable[..., None] | None = Field(default=None, exclude=True, repr=False)
 
-    _client: LLMClient | None = PrivateAttr(default=None)  # imported when the first is made: it is most of the core
-    _key_left_out: bool = PrivateAttr(default=False)  # by a pickle, so that it is missed rather than forgotten
+    _client: LLMClient | None = PrivateAttr(default=None)  # imported when the first is made: it is most of the package
+    _key_omitted: bool = PrivateAttr(default=False)  # by a pickle, so that a missing key is reported
 
     # Other names of fields.
     ALIASES: ClassVar[Mapping[str, str]] = {"model_name": "model", "request_timeout": "timeout"}
-    # Fields that are the client's own arguments, and all that it is made from, beside those of LLMConfig.
+    # Arguments of the client, and all fields that it is made from, beside those of LLMConfig.
     PASSED_ON: ClassVar[frozenset[str]] = frozenset({"deadline", "failover_on", "skip_unconfigured", "on_attempt"})
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON
-    # What else the copies of a framework's object share.
+    # What else the copies of an adapter share.
     SHARED: ClassVar[tuple[str, ...]] = _SHARED
 
-    if not TYPE_CHECKING:  # type checkers know the fields, which say more than this signature does
+    if not TYPE_CHECKING:  # type checkers see the fields, which are more precise than this signature
 
         def __init__(self, model: Any = None, /, **fields: Any) -> None:
-            """Take the model by position too, refuse unknown fields, and repeat no value that could be a key."""
             if model is not None:
                 fields["model"] = model
             fields = {self.ALIASES.get(name, name): value for name, value in fields.items()}
             if isinstance(fields.get("api_key"), Secret):
                 fields["api_key"] = SecretStr(fields["api_key"].reveal())
-            elif isinstance(fields.get("api_key"), str):  # whatever else is wrong, the traceback must not show it
+            elif isinstance(fields.get("api_key"), str):  # a traceback of another error must not show it
                 fields["api_key"] = SecretStr(fields["api_key"])
-            fields["fallbacks"] = covered(fields.get("fallbacks", ()))
+            fields["fallbacks"] = hide_nested_keys(fields.get("fallbacks", ()))
             refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
             try:
                 super().__init__(**fields)
-            except pydantic.ValidationError as problem:
-                _explain(fields, problem)
+            except pydantic.ValidationError as error:
+                _explain(fields, error)
 
-    # What a framework adds
+    # What an adapter overrides
 
     @classmethod
     def wrap(cls, candidate: object) -> WrappedModel | None:  # noqa: ARG003
-        """A model object of the framework as a target; None where it is none."""
+        """Wrap a model object of the framework as a target; return None for anything else."""
         return None
 
     @classmethod
     def translated(cls) -> AbstractContextManager[None]:
-        """Raises our errors as what the framework knows them by."""
+        """Return a context that raises our errors as those of the framework."""
         return nullcontext()
 
     # The client
 
     @pydantic.model_validator(mode="after")
     def _connect_chain(self) -> Self:
-        """Find mistakes now. Nothing is sent, and no connection is made."""
+        """Make the client, which finds mistakes. Nothing is sent, and no connection is made."""
         self._client = self._client or self._make_client()
         return self
 
     @property
     def client(self) -> LLMClient:
-        """The client behind, which resolves the chain."""
+        """The client of the chain."""
         if self._client is None:
             self._client = self._make_client()
         return self._client
@@ -153,10 +154,10 @@ class TargetFields(BaseModel):
         )
 
     def _config(self) -> LLMConfig:
-        """The primary's configuration: every field that was given a value."""
+        """Make the primary's configuration of every field that was given a value."""
         given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in type(self).model_fields}
         given.pop("fallbacks")
-        if self._key_left_out and given.get("api_key") is None:
+        if self._key_omitted and given.get("api_key") is None:
             given["api_key"] = OmittedKey.KEY
         return LLMConfig(**{name: value for name, value in given.items() if value is not None})
 
@@ -169,19 +170,19 @@ class TargetFields(BaseModel):
 
     @classmethod
     def read_links(cls, fallbacks: Any) -> tuple[Fallback, ...]:
-        """Check fallbacks, and turn mappings into configurations, so that no key lies about in a plain dict.
+        """Check fallbacks, and turn mappings into configurations, so that no key stays in a plain dict.
 
         Raises:
-            ConfigurationError: One of them is nothing that can answer.
+            ConfigurationError: One of them is neither a target nor a model.
         """
         if isinstance(fallbacks, (str, Mapping)) or not isinstance(fallbacks, Sequence):
             raise ConfigurationError("fallbacks= is a list: of model strings, mappings, LLMConfig or models.")
-        return tuple(link for each in fallbacks for link in cls._read_link(each))
+        return tuple(link for fallback in fallbacks for link in cls._read_link(fallback))
 
     @classmethod
     def _read_link(cls, fallback: Any) -> tuple[Fallback, ...]:
         if isinstance(fallback, TargetFields):
-            return fallback.links()  # a chain in a chain: its targets, so that each has a health of its own
+            return fallback.links()  # the targets of the inner chain, each with its own health
         if isinstance(fallback, Mapping):
             return (LLMConfig(**fallback),)
         if isinstance(fallback, (str, LLMConfig)) or cls.wrap(fallback) is not None:
@@ -192,7 +193,7 @@ class TargetFields(BaseModel):
         )
 
     def links(self) -> tuple[Fallback, ...]:
-        """The whole chain, as fallbacks of another one."""
+        """Return the whole chain, as fallbacks of another one."""
         return (self._config(), *self.fallbacks)
 
     @field_serializer("fallbacks")
@@ -201,16 +202,16 @@ class TargetFields(BaseModel):
 
     @classmethod
     def describe(cls, link: Fallback) -> Any:
-        """A fallback as plain data without its key: for dumps, traces and cache keys."""
+        """Describe a fallback as plain data without its key: for dumps, traces and cache keys."""
         if isinstance(link, LLMConfig):
             return plain(link)
-        foreign = cls.wrap(link)
-        return f"{foreign.provider}/{foreign.model}" if foreign else link
+        wrapped = cls.wrap(link)
+        return f"{wrapped.provider}/{wrapped.model}" if wrapped else link
 
     # Models and health
 
     def list_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
-        """The models of every provider in the chain; a list is kept for ``cache_ttl`` seconds.
+        """List the models of every provider in the chain; a list is cached for ``cache_ttl`` seconds.
 
         Raises:
             LLMError: No provider answered.
@@ -219,16 +220,16 @@ class TargetFields(BaseModel):
             return self.client.list_models(use_cache=use_cache)
 
     async def alist_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
-        """As ``list_models``."""
+        """Do the same as ``list_models``, for async callers."""
         with self.translated():
             return await self.client.alist_models(use_cache=use_cache)
 
     def health(self) -> list[dict[str, Any]]:
-        """What this process knows of each target of the chain; see ``unified_llm.health_snapshot``."""
+        """Return what this process knows of each target of the chain; see ``unified_llm.health_snapshot``."""
         from unified_llm._state.process_health import health_snapshot
 
         names = {target.name for target in self.client.targets}
-        return [each for each in health_snapshot() if each["target"] in names]
+        return [row for row in health_snapshot() if row["target"] in names]
 
     # Copies
 
@@ -245,10 +246,10 @@ class TargetFields(BaseModel):
             self._changed()
 
     def _changed(self) -> None:
-        """A field that the client is made from has been set."""
+        """React to a change of a field that the client is made from."""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, which shares connections and health with the original.
+        """Copy; the copy shares connections and health with the original.
 
         Raises:
             ConfigurationError: ``update`` has a field that is unknown.
@@ -260,7 +261,7 @@ class TargetFields(BaseModel):
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy of the settings; connections, health and other models are shared."""
+        """Copy the settings; connections, health and other models are shared."""
         memo = {} if memo is None else memo
         for shared in (self._client, *(getattr(self, name, None) for name in self.SHARED)):
             if shared is not None:
@@ -278,17 +279,17 @@ class TargetFields(BaseModel):
             fields["verify_ssl"] = True
         if headers := fields["default_headers"]:
             fields["default_headers"] = {name: headers[name] for name in headers if not may_be_a_key(name)}
-        left_out_key = self._key_left_out or self.api_key is not None
-        private = {**(state["__pydantic_private__"] or {}), "_client": None, "_key_left_out": left_out_key}
+        left_out_key = self._key_omitted or self.api_key is not None
+        private = {**(state["__pydantic_private__"] or {}), "_client": None, "_key_omitted": left_out_key}
         return {**state, "__dict__": fields, "__pydantic_private__": private}
 
     def _to_pickle(self) -> Self:
-        """What is to be pickled: a framework may change the object when it takes it apart."""
+        """Return what is to be pickled: a framework may change the object when it takes it apart."""
         return self
 
 
 def plain(config: LLMConfig) -> dict[str, Any]:
-    """What was set of a configuration, without keys and what may hold one."""
+    """Return the fields of a configuration that were set, without keys and what may hold one."""
     return config.model_dump(include=set(config.model_fields_set) - _HIDDEN)
 
 

@@ -1,1 +1,1 @@
-"""The client: runs a call, and raises for what targets do."""
+"""The client: prepares and runs calls, and raises exceptions for failures."""

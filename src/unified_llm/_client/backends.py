@@ -1,4 +1,4 @@
-"""Where an exchange comes from: over HTTP, from MLX in this process, or from a framework's own model."""
+"""Chooses the backend of an exchange: HTTP, MLX in this process, or a wrapped model object."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ if TYPE_CHECKING:
 
 
 class Backends:
-    """The connections of one client; none is made before the first exchange."""
+    """The backends of one client; no connection is made before the first exchange."""
 
     def __init__(self) -> None:
-        """Nothing is connected yet."""
         self._lock = threading.Lock()
         self._http: Transport | None = None
 
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
-        """An attempt, for synchronous callers."""
+        """Make an exchange, for sync callers."""
         if emulation := emulate(request, target):
             return EmulatedExchange(self._exchange(emulation.request, target), emulation.reader())
         return self._exchange(request, target)
 
     def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
-        """The same for asynchronous callers."""
+        """Make an exchange, for async callers."""
         if emulation := emulate(request, target):
             return AsyncEmulatedExchange(self._aexchange(emulation.request, target), emulation.reader())
         return self._aexchange(request, target)
@@ -41,16 +40,16 @@ class Backends:
         if make := runtime.current().exchange:
             return make(request, target)
         if (model := in_process_model(target)) is not None:
-            inside: Exchange = model.exchange(request)
-            return inside
+            exchange: Exchange = model.exchange(request)
+            return exchange
         return self._transport.exchange(codec_for(target.format), request, target)
 
     def _aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         if make := runtime.current().aexchange:
             return make(request, target)
         if (model := in_process_model(target)) is not None:
-            inside: AsyncExchange = model.aexchange(request)
-            return inside
+            exchange: AsyncExchange = model.aexchange(request)
+            return exchange
         return self._transport.aexchange(codec_for(target.format), request, target)
 
     @property
@@ -70,13 +69,13 @@ class Backends:
             self._http.close()
 
     async def aclose(self) -> None:
-        """As ``close``, for those of the running event loop too."""
+        """Close every connection, those of the running event loop included."""
         if self._http is not None:
             await self._http.aclose()
 
 
 def in_process_model(target: Target) -> Any:
-    """The model in this process, if the target is one: it answers without HTTP."""
+    """Return the model object of a target in this process; None for targets behind HTTP."""
     if target.format in {"wrapped", "user"}:
         return target.instance
     if target.format == "mlx":

@@ -1,6 +1,6 @@
-"""One call: which targets can serve it, and what its answer looks like once one has.
+"""One call: dropping the targets that cannot serve it, and making the response from what the policy returns.
 
-Shared by synchronous and asynchronous callers; nothing here waits.
+Shared by the sync and the async client; nothing here waits.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
 from unified_llm._core.codec import AnyRequest
+from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
-from unified_llm._observe import logs
+from unified_llm._observe import logs, otel
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import CallFailed, CallState, Hedging
 from unified_llm._policy.trace import Trace
 from unified_llm._providers.capabilities import missing
 from unified_llm._state import process_health
-from unified_llm.exceptions import GenerationError, UnsupportedOperationError, ValidationError
-from unified_llm.types.records import Attempt
+from unified_llm.exceptions import GenerationError, LLMError, UnsupportedOperationError, ValidationError
+from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
 
@@ -31,110 +32,135 @@ _FOREVER = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """A call about to be made.
+    """A call that is ready to be made.
 
     Attributes:
-        ask: What is asked.
+        request: The request.
         chain: Every target, in order, those included that cannot serve it.
-        policy: What the policy is given.
-        started: When the call began.
+        state: The state that the policy works on.
+        started: The instant at which the call began.
         deadline: Seconds that it may take, or None.
+        observer: What observes the call besides the log, or None.
     """
 
     request: AnyRequest
     chain: Sequence[Target]
-    policy: CallState
+    state: CallState
     started: float
     deadline: float | None
+    observer: CallObserver | None
 
     @property
     def used_fallback(self) -> bool:
-        """Whether another target than the first of the chain answered."""
-        served = self.policy.trace.served
+        """True if another target than the first of the chain answered."""
+        served = self.state.trace.served
         return served is not None and served is not self.chain[0]
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self.state.now() - self.started
 
-def begin(
+    def error(self, failed: CallFailed, partial: str = "", usage: Usage | None = None) -> LLMError:
+        """Make the exception for the failed call.
+
+        Args:
+            failed: What the policy returned.
+            partial: The text that a stream had handed out.
+            usage: The tokens that a stream had reported.
+        """
+        attempts = self.state.trace.attempts
+        if failed.committed:
+            return errors.interrupted(failed, attempts, partial, usage)
+        return errors.from_call_failed(failed, attempts, self.deadline)
+
+
+def prepare_call(
     request: AnyRequest,
     chain: Sequence[Target],
     runtime: Runtime,
-    rules: CallOptions,
+    options: CallOptions,
     *,
     hedges: HedgeBudget,
-    observe: Callable[[Attempt], None] | None,
-    unlist: Callable[[Target], None],
+    on_attempt: Callable[[Attempt], None] | None,
+    on_model_gone: Callable[[Target], None],
 ) -> PreparedCall:
-    """Sort out who can serve the request.
+    """Drop targets that lack a capability; build the call's state.
 
     Args:
-        ask: What is asked.
-        chain: Whom it may be asked of, in order.
-        runtime: Clock and chance.
-        rules: The rules of this call.
-        hedges: What bounds the client's hedges.
-        observe: The user's callback for attempts.
-        unlist: Told of a target whose provider has no such model.
+        request: The request.
+        chain: The targets, in order.
+        runtime: Clock and randomness.
+        options: The options of this call.
+        hedges: The client's budget for hedges.
+        on_attempt: The user's callback for attempts.
+        on_model_gone: Called with a target whose provider has no such model.
 
     Raises:
-        UnsupportedOperationError: No target can.
+        UnsupportedOperationError: No target can serve the request.
         ValidationError: A target that might has no model.
     """
-    if rules.timeout is not None:
-        chain = [_hurried(target, rules.timeout) for target in chain]
-    trace = Trace(_observer(runtime, logs.observer(observe)))
-    able: list[Target] = []
-    nameless = False
-    for target in chain:
-        reason = missing(request, target) or _wrong_space(request, target, able)
-        if not target.model and not isinstance(request, ModelsRequest):
-            reason, nameless = "no model was named", True
-        if reason:
-            trace.skipped(target, reason)
-        else:
-            able.append(target)
-    if not able:
-        told = "; ".join(f"{each.target}: {each.reason}" for each in trace.attempts)
-        if nameless:
-            raise ValidationError(
-                f'No target can serve this request ({told}). Name the model: pass model="...".', attempts=trace.attempts
-            )
-        raise UnsupportedOperationError(
-            f"No target can serve this request ({told}). Add a fallback that can.", attempts=trace.attempts
-        )
+    if options.timeout is not None:
+        chain = [_with_timeout(target, options.timeout) for target in chain]
+    trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)))
+    able = _able_targets(request, chain, trace)
     started = runtime.now()
-    policy = CallState(
+    state = CallState(
         targets=able,
         streaming=isinstance(request, LLMRequest) and request.stream,
-        deadline=_FOREVER if rules.deadline is None else started + rules.deadline,
+        deadline=_FOREVER if options.deadline is None else started + options.deadline,
         health=process_health.current(),
         now=runtime.now,
         random=runtime.random,
         trace=trace,
-        failover=rules.failover_on,
-        hedging=Hedging(rules.hedge_after, hedges) if rules.hedge_after and _hedgeable(request, able) else None,
-        unlist=unlist,
+        failover=options.failover_on,
+        hedging=Hedging(options.hedge_after, hedges) if options.hedge_after and _may_hedge(request, able) else None,
+        unlist=on_model_gone,
     )
-    return PreparedCall(request, chain, policy, started, rules.deadline)
+    return PreparedCall(request, chain, state, started, options.deadline, otel.call_observer(request, chain[0], state))
 
 
-def _observer(runtime: Runtime, observe: Callable[[Attempt], None]) -> Callable[[Attempt], None]:
-    if (watch := runtime.observe) is None:
-        return observe
+def _able_targets(request: AnyRequest, chain: Sequence[Target], trace: Trace) -> list[Target]:
+    able: list[Target] = []
+    without_model = False
+    for target in chain:
+        reason = missing(request, target) or _wrong_space(request, target, able)
+        if not target.model and not isinstance(request, ModelsRequest):
+            reason, without_model = "no model was named", True
+        if reason:
+            trace.skipped(target, reason)
+        else:
+            able.append(target)
+    if able:
+        return able
+    reasons = "; ".join(f"{attempt.target}: {attempt.reason}" for attempt in trace.attempts)
+    if without_model:
+        raise ValidationError(
+            f'No target can serve this request ({reasons}). Name the model: pass model="...".', attempts=trace.attempts
+        )
+    raise UnsupportedOperationError(
+        f"No target can serve this request ({reasons}). Add a fallback that can.", attempts=trace.attempts
+    )
 
-    def told(attempt: Attempt) -> None:
-        watch(attempt)
+
+def _notify_all(runtime: Runtime, on_attempt: Callable[[Attempt], None]) -> Callable[[Attempt], None]:
+    if (observe := runtime.observe) is None:
+        return on_attempt
+
+    def notify(attempt: Attempt) -> None:
         observe(attempt)
+        on_attempt(attempt)
 
-    return told
+    return notify
 
 
-def _hurried(target: Target, timeout: float) -> Target:
-    """The same target with another limit for each attempt, in seconds."""
+def _with_timeout(target: Target, timeout: float) -> Target:
+    """Return the target with another limit for each attempt, in seconds."""
     return replace(target, timing=replace(target.timing, first_token=timeout, whole=timeout, fixed=True))
 
 
-def _hedgeable(request: AnyRequest, able: Sequence[Target]) -> bool:
-    """Whether asking twice changes nothing but the bill: a provider's own tools may act, and stored answers stay."""
+def _may_hedge(request: AnyRequest, able: Sequence[Target]) -> bool:
+    """Check that a second request changes nothing but the bill: a provider's own tools act, stored responses stay."""
     if not isinstance(request, LLMRequest):
         return False
     bodies = (request.extra_body, *(target.extra_body for target in able))
@@ -142,7 +168,7 @@ def _hedgeable(request: AnyRequest, able: Sequence[Target]) -> bool:
 
 
 def _wrong_space(request: AnyRequest, target: Target, able: Sequence[Target]) -> str | None:
-    """Vectors of two models do not mix: an index built with both would be silently wrong."""
+    """Give the reason to skip a target whose vectors do not mix with those of the first that is able."""
     if not isinstance(request, EmbeddingRequest) or not able or _space(target) == _space(able[0]):
         return None
     return "its vectors are of another space (declare the same space= where they are not)"
@@ -152,57 +178,61 @@ def _space(target: Target) -> str:
     return target.space or target.model.rpartition("/")[2].lower()
 
 
-def finish(question: PreparedCall, value: Any, defeat: CallFailed | None) -> Any:
-    """The answer as the caller gets it.
+def finish_call(call: PreparedCall, outcome: Any) -> Any:
+    """Make the response that the caller gets.
+
+    Args:
+        call: The call.
+        outcome: What the driver returned: ``Done`` or ``CallFailed``.
 
     Raises:
-        LLMError: There was none.
+        LLMError: The call failed.
     """
-    trace = question.policy.trace
-    if defeat is not None:
-        raise errors.from_defeat(defeat, trace.attempts, question.deadline)
+    if isinstance(outcome, CallFailed):
+        raise call.error(outcome)
+    trace = call.state.trace
     attempts = tuple(trace.attempts)
-    answer = value.value if isinstance(value, Done) else value
-    logs.log_answer(trace, getattr(answer, "usage", None), question.policy.now() - question.started)
-    if isinstance(answer, LLMResponse):
-        return _finish_chat(question, answer, attempts)
-    if isinstance(answer, EmbeddingResponse):
-        return _finish_embedding(question, answer, attempts)
-    if isinstance(answer, RerankResponse):
-        return replace(answer, **_signed(question, answer.model), attempts=attempts)
-    return answer
+    response = outcome.value if isinstance(outcome, Done) else outcome
+    logs.log_answer(trace, getattr(response, "usage", None), call.elapsed)
+    if isinstance(response, LLMResponse):
+        return _finish_chat(call, response, attempts)
+    if isinstance(response, EmbeddingResponse):
+        return _finish_embedding(call, response, attempts)
+    if isinstance(response, RerankResponse):
+        return replace(response, **_served_by(call, response.model), attempts=attempts)
+    return response
 
 
-def _finish_chat(question: PreparedCall, answer: LLMResponse, attempts: tuple[Attempt, ...]) -> LLMResponse:
-    trace = question.policy.trace
+def _finish_chat(call: PreparedCall, response: LLMResponse, attempts: tuple[Attempt, ...]) -> LLMResponse:
+    trace = call.state.trace
     served = trace.served
     return replace(
-        answer,
-        **_signed(question, answer.model),
+        response,
+        **_served_by(call, response.model),
         request_id=attempts[-1].request_id if attempts else None,
-        latency_ms=(question.policy.now() - question.started) * 1000,
+        latency_ms=call.elapsed * 1000,
         retry_count=trace.asked - 1,
-        used_fallback=question.used_fallback,
-        fallback_provider=served.provider if served and question.used_fallback else None,
+        used_fallback=call.used_fallback,
+        fallback_provider=served.provider if served and call.used_fallback else None,
         attempts=attempts,
     )
 
 
 def _finish_embedding(
-    question: PreparedCall, answer: EmbeddingResponse, attempts: tuple[Attempt, ...]
+    call: PreparedCall, response: EmbeddingResponse, attempts: tuple[Attempt, ...]
 ) -> EmbeddingResponse:
-    request, served = question.request, question.policy.trace.served
-    if isinstance(request, EmbeddingRequest) and len(answer.vectors) != len(request.texts):
+    request, served = call.request, call.state.trace.served
+    if isinstance(request, EmbeddingRequest) and len(response.vectors) != len(request.texts):
         raise GenerationError(
-            f"{len(answer.vectors)} vectors came for {len(request.texts)} texts; none is returned.",
+            f"{len(response.vectors)} vectors came for {len(request.texts)} texts; none is returned.",
             provider=served.provider if served else None,
             model=served.model if served else None,
             attempts=attempts,
         )
-    return replace(answer, **_signed(question, answer.model), attempts=attempts)
+    return replace(response, **_served_by(call, response.model), attempts=attempts)
 
 
-def _signed(question: PreparedCall, model: str) -> dict[str, Any]:
-    """Who answered: the provider as it is called here, the model as the provider names it."""
-    served = question.policy.trace.served
+def _served_by(call: PreparedCall, model: str) -> dict[str, Any]:
+    """Name the provider as the user does, and the model as the provider does."""
+    served = call.state.trace.served
     return {"provider": served.provider, "model": model or served.model} if served else {"model": model}

@@ -1,6 +1,6 @@
-"""How a client makes its calls, beyond what each target says: limits, hedging, and what fails over.
+"""Options of a call beyond those of each target: deadline, timeout, hedging, and what fails over.
 
-A mistake in a client's own rules is found when it is made; one in those of a call, before anything is sent.
+A mistake in a client's options is found when the client is made; one in those of a call, before anything is sent.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _KINDS: Final[tuple[str, ...]] = get_args(FailureKind)
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """The rules of a client, or of one call.
+    """The options of a client, or of one call.
 
     Attributes:
         deadline: Seconds for a whole call, or None for no limit.
         timeout: Seconds for each attempt of this call, in place of those of its target.
-        hedge_after: Seconds after which another target is asked beside a slow one, or None for never.
-        failover_on: For some kinds of failure, whether another target is asked.
+        hedge_after: Seconds after which the request is sent to another target beside a slow one, or None for never.
+        failover_on: For some kinds of failure, whether the call fails over.
     """
 
     deadline: float | None = DEADLINE
@@ -36,7 +36,7 @@ class CallOptions:
 
     @classmethod
     def of_client(cls, **given: Any) -> CallOptions:
-        """A client's own.
+        """Check the options of a client.
 
         Raises:
             ConfigurationError: One of them makes no sense.
@@ -44,7 +44,7 @@ class CallOptions:
         return cls(**_read(given, ConfigurationError))
 
     def of_call(self, overrides: dict[str, Any], *, chat: bool) -> CallOptions:
-        """Take the rules of one call out of what the user passed with it; the rest are fields of the request.
+        """Take the options of one call out of its keyword arguments; the rest are fields of the request.
 
         Raises:
             ValidationError: One of them makes no sense.
@@ -54,42 +54,42 @@ class CallOptions:
         return replace(self, **_read(given, ValidationError)) if given else self
 
 
-def check_stream_break(wish: object) -> None:
-    """What is to happen when a stream breaks after its first chunk.
+def check_stream_break(value: object) -> None:
+    """Refuse any value of ``on_stream_break`` but ``raise``.
 
     Raises:
         ConfigurationError: It is not ``raise``.
     """
-    if wish != "raise":
+    if value != "raise":
         raise ConfigurationError(
             'on_stream_break knows "raise" alone: a stream that broke after its first chunk raises '
             "StreamInterruptedError, and .partial has the text so far."
         )
 
 
-def _read(given: Mapping[str, Any], wrong: type[LLMError]) -> dict[str, Any]:
+def _read(given: Mapping[str, Any], error: type[LLMError]) -> dict[str, Any]:
     return {
-        name: _failover(value, wrong) if name == "failover_on" else _seconds(name, value, wrong)
+        name: _failover(value, error) if name == "failover_on" else _seconds(name, value, error)
         for name, value in given.items()
     }
 
 
-def _seconds(name: str, value: object, wrong: type[LLMError]) -> float | None:
+def _seconds(name: str, value: object, error: type[LLMError]) -> float | None:
     if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0):
         return value
-    raise wrong(f"{name} must be greater than 0 seconds, or None.")
+    raise error(f"{name} must be greater than 0 seconds, or None.")
 
 
-def _failover(value: object, wrong: type[LLMError]) -> dict[FailureKind, bool]:
+def _failover(value: object, error: type[LLMError]) -> dict[FailureKind, bool]:
     if value is None:
         return {}
-    if not isinstance(value, Mapping) or not all(isinstance(wish, bool) for wish in value.values()):
-        raise wrong(
+    if not isinstance(value, Mapping) or not all(isinstance(allowed, bool) for allowed in value.values()):
+        raise error(
             'failover_on maps kinds of failure to True or False, such as {"filter": True, "rate_limit": False}.'
         )
     for kind in value:
         if kind not in _KINDS:
             close = get_close_matches(str(kind), _KINDS, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(_KINDS)}."
-            raise wrong(f"failover_on names a kind of failure that is unknown: {hint}")
+            raise error(f"failover_on names a kind of failure that is unknown: {hint}")
     return dict(cast("Mapping[FailureKind, bool]", value))

@@ -1,52 +1,107 @@
-"""The two drivers: they perform what the policy asks for. Above the transport, only these exist twice.
+"""The sync and the async driver: they perform the effects of the policy. Above the HTTP backend, only they exist twice.
 
-``advance`` runs the policy until it hands something out, and returns that; ``END`` means that the policy has ended,
-with its verdict in ``defeat``. ``close`` may be called at any time, and more than once.
+    policy ── effect ──> driver ── open, read, close ──> exchange
+       ^                   │                                │
+       └──── outcome ──────┴──────────── outcome ───────────┘
+
+``advance`` runs the policy until something is handed to the caller: a chunk, or the end of the call (``Done`` or
+``CallFailed``), after which it is not called again. ``close`` may be called at any time, and more than once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from unified_llm._client.call import PreparedCall
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
-from unified_llm._core.outcome import Failure
+from unified_llm._core.observer import CallObserver
+from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 from unified_llm._policy.call_state import CallFailed
 from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
-from unified_llm._policy.failover import Flow
+from unified_llm._policy.failover import run_policy
 from unified_llm.exceptions import ValidationError
+from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
     from unified_llm._client.racing_tasks import RacingAttempts
 
-END: Final = object()
+Step: TypeAlias = LLMChunk | Done | CallFailed
+"""What ``advance`` returns."""
 
 
-class Drive:
-    """Drives a policy for a synchronous caller."""
+class _Observed:
+    """Notifies the observer of a call, if there is one."""
 
-    __slots__ = ("_connect", "_exchanges", "_flow", "_runtime", "defeat")
+    __slots__ = ("_call", "_observer", "_policy", "_runtime", "_started")
 
-    def __init__(self, flow: Flow, connect: Callable[[Target], Exchange], runtime: Runtime) -> None:
-        """Nothing happens before the first ``advance``."""
-        self._flow = flow
+    def __init__(self, call: PreparedCall, runtime: Runtime) -> None:
+        self._call, self._runtime = call, runtime
+        self._policy = run_policy(call.state)
+        self._observer, self._started = call.observer, False
+
+    def _enter(self, observer: CallObserver) -> Any:
+        if not self._started:
+            self._started = True
+            observer.started()
+        return observer.enter()
+
+    def _notify(self, observer: CallObserver, step: Step) -> None:
+        if isinstance(step, CallFailed):
+            observer.finished(self._call.error(step))
+            return
+        observer.event(step)
+        if isinstance(step, Done):
+            observer.finished(None)
+
+    def _finish(self) -> None:
+        if self._started and self._observer is not None:
+            self._observer.finished(None)
+
+
+class Driver(_Observed):
+    """Drives a call for a sync caller.
+
+    Args:
+        call: The call.
+        connect: Makes an exchange for a request to a target.
+        runtime: Clock and sleep.
+    """
+
+    __slots__ = ("_connect", "_exchanges")
+
+    def __init__(self, call: PreparedCall, connect: Callable[[AnyRequest, Target], Exchange], runtime: Runtime) -> None:
+        super().__init__(call, runtime)
         self._connect = connect
-        self._runtime = runtime
         self._exchanges: dict[int, Exchange] = {}
-        self.defeat: CallFailed | None = None
 
-    def advance(self) -> Any:
-        """The next thing that the policy hands out, or ``END``."""
-        send, exchanges = self._flow.send, self._exchanges
+    def advance(self) -> Step:
+        """Run the policy to the next chunk or to the end of the call."""
+        if (observer := self._observer) is None:
+            return self._advance()
+        token = self._enter(observer)
+        try:
+            step = self._advance()
+        except BaseException as error:
+            observer.leave(token)
+            observer.finished(error)
+            raise
+        observer.leave(token)
+        self._notify(observer, step)
+        return step
+
+    def _advance(self) -> Step:
+        send, exchanges = self._policy.send, self._exchanges
         outcome: Any = None
         try:
             while True:
                 effect = send(outcome)
                 if isinstance(effect, Emit):
-                    return effect.value
+                    return effect.chunk
                 if isinstance(effect, Wait):
                     number = effect.attempts[0]
                     outcome = (number, exchanges[number].read(effect.until))
@@ -59,53 +114,76 @@ class Drive:
                     elif exchange := exchanges.pop(effect.attempt, None):
                         exchange.close()
         except StopIteration as end:
-            self.defeat = end.value
-            return END
+            result: Done | CallFailed = end.value
+            return result
         except BaseException:
-            self.close()
+            self._close()
             raise
 
     def _open(self, effect: Open) -> Failure | None:
         try:
-            exchange = self._connect(effect.target)
-        except ValidationError as problem:
-            return Failure("unsendable", detail=str(problem))
+            exchange = self._connect(self._call.request, effect.target)
+        except ValidationError as error:
+            return Failure("unsendable", detail=str(error))
         self._exchanges[effect.attempt] = exchange
         return exchange.open(effect.until)
 
     def close(self) -> None:
-        """End the policy and every exchange."""
-        self._flow.close()
+        """End the policy and close every exchange."""
+        try:
+            self._close()
+        finally:
+            self._finish()
+
+    def _close(self) -> None:
+        self._policy.close()
         while self._exchanges:
             self._exchanges.popitem()[1].close()
 
 
-class AsyncDrive:
-    """Drives a policy for an asynchronous caller."""
+class AsyncDriver(_Observed):
+    """Drives a call for an async caller; arguments as for ``Driver``."""
 
-    __slots__ = ("_aside", "_connect", "_exchanges", "_flow", "_runtime", "defeat")
+    __slots__ = ("_connect", "_exchanges", "_racing")
 
-    def __init__(self, flow: Flow, connect: Callable[[Target], AsyncExchange], runtime: Runtime) -> None:
-        """Nothing happens before the first ``advance``."""
-        self._flow = flow
+    def __init__(
+        self, call: PreparedCall, connect: Callable[[AnyRequest, Target], AsyncExchange], runtime: Runtime
+    ) -> None:
+        super().__init__(call, runtime)
         self._connect = connect
-        self._runtime = runtime
         self._exchanges: dict[int, AsyncExchange] = {}
-        self._aside: RacingAttempts | None = None
-        self.defeat: CallFailed | None = None
+        self._racing: RacingAttempts | None = None
 
-    async def advance(self) -> Any:
-        """The next thing that the policy hands out, or ``END``."""
-        send, exchanges = self._flow.send, self._exchanges
+    async def advance(self) -> Step:
+        """Run the policy to the next chunk or to the end of the call."""
+        if (observer := self._observer) is None:
+            return await self._advance()
+        token = self._enter(observer)
+        try:
+            step = await self._advance()
+        except GeneratorExit:
+            # The awaiting task is gone with its context, and this may run in another: there is nothing to restore.
+            observer.finished(None)
+            raise
+        except BaseException as error:
+            observer.leave(token)
+            observer.finished(error)
+            raise
+        observer.leave(token)
+        self._notify(observer, step)
+        return step
+
+    async def _advance(self) -> Step:
+        send, exchanges = self._policy.send, self._exchanges
         outcome: Any = None
         try:
             while True:
                 effect = send(outcome)
                 if isinstance(effect, Emit):
-                    return effect.value
+                    return effect.chunk
                 if isinstance(effect, Wait):
-                    if self._aside:
-                        outcome = await self._first(self._aside, effect)
+                    if self._racing:
+                        outcome = await self._first(self._racing, effect)
                     else:
                         number = effect.attempts[0]
                         outcome = (number, await exchanges[number].read(effect.until))
@@ -118,53 +196,59 @@ class AsyncDrive:
                     else:
                         await self._abandon(effect.attempt)
         except StopIteration as end:
-            self.defeat = end.value
-            return END
-        except GeneratorExit:  # nobody awaits this any more
-            finish_without_loop(self.close)
+            result: Done | CallFailed = end.value
+            return result
+        except GeneratorExit:  # the coroutine is collected or closed: nothing can be awaited any more
+            finish_without_loop(self._close)
             raise
         except BaseException:
-            await self.close()
+            await self._close()
             raise
 
     async def _open(self, effect: Open) -> Failure | None:
         try:
-            exchange = self._connect(effect.target)
-        except ValidationError as problem:
-            return Failure("unsendable", detail=str(problem))
+            exchange = self._connect(self._call.request, effect.target)
+        except ValidationError as error:
+            return Failure("unsendable", detail=str(error))
         self._exchanges[effect.attempt] = exchange
         if not effect.concurrent:
             return await exchange.open(effect.until)
-        if self._aside is None:
+        if self._racing is None:
             from unified_llm._client.racing_tasks import RacingAttempts
 
-            self._aside = RacingAttempts()
-        self._aside.begin(effect.attempt, exchange, effect.until)
+            self._racing = RacingAttempts()
+        self._racing.begin(effect.attempt, exchange, effect.until)
         return None
 
-    async def _first(self, concurrent: RacingAttempts, effect: Wait) -> tuple[int, Event] | None:
+    async def _first(self, racing: RacingAttempts, effect: Wait) -> tuple[int, Event] | None:
         left = None if effect.until == FOREVER else max(0.0, effect.until - self._runtime.now())
-        return await concurrent.first(effect.attempts, left)
+        return await racing.first(effect.attempts, left)
 
     async def _abandon(self, number: int) -> None:
-        if self._aside:
-            await self._aside.stop(number)
+        if self._racing:
+            await self._racing.stop(number)
         if exchange := self._exchanges.pop(number, None):
             await exchange.close()
 
     async def close(self) -> None:
-        """End the policy and every exchange."""
-        self._flow.close()
+        """End the policy and close every exchange."""
         try:
-            if self._aside:
-                await self._aside.stop_all()
+            await self._close()
+        finally:
+            self._finish()
+
+    async def _close(self) -> None:
+        self._policy.close()
+        try:
+            if self._racing:
+                await self._racing.stop_all()
         finally:
             while self._exchanges:
                 await self._exchanges.popitem()[1].close()
 
 
 def finish_without_loop(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine function that has no reason to wait, where nobody can await: in the garbage collector."""
+    """Run a coroutine function that never really waits, where nothing can be awaited: in the garbage collector."""
     coroutine = close()
     with suppress(StopIteration, RuntimeError):
         coroutine.send(None)

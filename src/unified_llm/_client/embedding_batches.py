@@ -1,6 +1,6 @@
-"""How a batch of texts becomes vectors: in parts that fit, nothing asked for twice, all of one length.
+"""Embedding of many texts: split into requests that fit, no text twice, all vectors of one length.
 
-Pure: nothing here waits or asks anybody, so that synchronous and asynchronous callers do the same.
+Pure: nothing here waits, so that sync and async callers share it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from unified_llm.types.responses import EmbeddingResponse
 Vector: TypeAlias = list[float]
 Outcome: TypeAlias = EmbeddingResponse | LLMError
 Parts: TypeAlias = Generator[Sequence[str], Outcome, list[Vector]]
-"""Yields texts to ask for, is sent what came of it, and returns the vectors of all."""
+"""Yields the texts of one request, is sent its outcome, and returns the vectors of all texts."""
 
-# A batch that holds too many texts or tokens is refused by many names, most of them a plain 400.
+# Statuses with which providers refuse a request of too many texts or tokens; most use 400.
 _TOO_LARGE: Final = frozenset({400, 413, 422})
 
 
@@ -32,13 +32,13 @@ class Space:
     """The vectors of one model: all of one length.
 
     Attributes:
-        length: What the user asked for, else that of the first vector.
+        length: The length that the user asked for, else that of the first vector.
     """
 
     length: int | None = None
 
     def check(self, vectors: Sequence[Vector]) -> None:
-        """Remember the length, and refuse another: it means another model, whose vectors do not mix with these.
+        """Store the length, and refuse another: it means another model, whose vectors do not mix with these.
 
         Raises:
             GenerationError: A vector has another length than those before.
@@ -54,18 +54,18 @@ class Space:
 
 
 def parts(texts: Sequence[str], kept: dict[str, Vector], space: Space, most: int) -> Parts:
-    """Ask for texts; for the halves of what is too large, as long as it is more than one text.
+    """Request the vectors of texts; a request that is too large is halved, as long as it has more than one text.
 
     Args:
         texts: What to embed.
-        most: How many texts a request can have.
-        kept: Vectors that are known already; those that are found are added.
-        space: What the vectors must be like.
+        most: The most texts in one request.
+        kept: Vectors that are known already; new ones are added.
+        space: The length of the vectors.
 
     Raises:
-        LLMError: What came of a part that could not be had.
+        LLMError: The error of a request that failed.
     """
-    # Another thread may empty ``kept`` at any time, so it is looked into once.
+    # Another thread may empty ``kept`` at any time, so it is read once.
     vectors = {text: vector for text in texts if (vector := kept.get(text)) is not None}
     missing = [text for text in dict.fromkeys(texts) if text not in vectors]
     waiting = [missing[start : start + most] for start in range(0, len(missing), most)][::-1]
@@ -79,15 +79,15 @@ def parts(texts: Sequence[str], kept: dict[str, Vector], space: Space, most: int
             waiting += [part[half:], part[:half]]
             continue
         space.check(outcome.vectors)
-        found = dict(zip(part, outcome.vectors, strict=True))
-        vectors |= found
-        kept |= found
+        new = dict(zip(part, outcome.vectors, strict=True))
+        vectors |= new
+        kept |= new
     return [vectors[text] for text in texts]
 
 
 def _too_large(error: LLMError) -> bool:
     if isinstance(error, AllTargetsFailedError):
-        return any(_too_large(each) for each in error.errors)
+        return any(_too_large(inner) for inner in error.errors)
     if isinstance(error, ContextOverflowError):
         return True
     return isinstance(error, ValidationError) and error.status_code in _TOO_LARGE

@@ -1,4 +1,4 @@
-"""From failures, which are values, to exceptions: the one place that says what a user should do next."""
+"""Exceptions made of failures, with what happened and what to do next. The only place that states such advice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unified_llm._providers import registry
 from unified_llm.types.records import Attempt, Usage
 
 # kind: (exception, what happened, what to do next)
-_SAY: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
+_MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "connect": (
         exc.ConnectionError,
         "no connection could be made",
@@ -26,7 +26,7 @@ _SAY: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
         "pass the bundle of your network's authority as verify_ssl=",
     ),
     "pool": (exc.ConnectionError, "every connection of this client was busy", "make fewer calls at once"),
-    "unsendable": (exc.ValidationError, "the request cannot be sent", "mend the request"),
+    "unsendable": (exc.ValidationError, "the request cannot be sent", "fix the request"),
     "connection": (exc.ConnectionError, "the connection broke", "try again"),
     "timeout": (exc.TimeoutError, "no answer came in time", "raise timeout= or deadline=, or ask for less"),
     "auth": (exc.AuthenticationError, "the key was refused", "check the key"),
@@ -65,25 +65,25 @@ _SAY: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
 
 
 def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] = ()) -> exc.LLMError:
-    """The exception for one target's failure."""
-    kind, happened, advice = _SAY[failure.kind]
+    """Make the exception for the failure of one target."""
+    kind, happened, advice = _MESSAGES[failure.kind]
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
     if failure.detail and failure.kind == "unsendable":
-        happened = failure.detail.rstrip(".")  # our own words: a codec says which field, never what is in it
+        happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
     elif failure.detail and target.format == "mlx":
-        happened, _, advice = failure.detail.rstrip(".").partition(": ")  # our own too: what happened, and what to do
-    facts = ", ".join(
-        fact
-        for fact in (
+        happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
+    details = ", ".join(
+        detail
+        for detail in (
             f"HTTP {failure.status}" if failure.status else "",
             failure.code or "",
             f"request {failure.request_id}" if failure.request_id else "",
         )
-        if fact
+        if detail
     )
     error = kind(
-        f"{target.name}: {happened}{f' ({facts})' if facts else ''}{f'; {advice}' if advice else ''}.",
+        f"{target.name}: {happened}{f' ({details})' if details else ''}{f'; {advice}' if advice else ''}.",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,
@@ -97,20 +97,20 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
     return error
 
 
-def from_defeat(defeat: CallFailed, attempts: Sequence[Attempt], deadline: float | None) -> exc.LLMError:
-    """The exception for a call that was not answered."""
-    if defeat.final:
-        return from_failure(*defeat.final, attempts)
-    errors = tuple(from_failure(target, failure, attempts) for target, failure in defeat.failures)
+def from_call_failed(failed: CallFailed, attempts: Sequence[Attempt], deadline: float | None) -> exc.LLMError:
+    """Make the exception for a call that no target answered."""
+    if failed.final:
+        return from_failure(*failed.final, attempts)
+    errors = tuple(from_failure(target, failure, attempts) for target, failure in failed.failures)
     if not errors:
         limit = f" of {deadline:g} s" if deadline is not None else ""
         return exc.TimeoutError(f"The deadline{limit} passed before any target answered.", attempts=attempts)
     if len(errors) == 1:
         return errors[0]
-    last, told = errors[-1], "\n".join(f"  {error}" for error in errors)
-    late = " before the deadline" if defeat.expired else ""
+    last, lines = errors[-1], "\n".join(f"  {error}" for error in errors)
+    late = " before the deadline" if failed.expired else ""
     return exc.AllTargetsFailedError(
-        f"None of {len(errors)} targets answered{late}:\n{told}",
+        f"None of {len(errors)} targets answered{late}:\n{lines}",
         errors=errors,
         attempts=attempts,
         provider=last.provider,
@@ -121,12 +121,12 @@ def from_defeat(defeat: CallFailed, attempts: Sequence[Attempt], deadline: float
 
 
 def interrupted(
-    defeat: CallFailed, attempts: Sequence[Attempt], partial: str, usage: Usage | None
+    failed: CallFailed, attempts: Sequence[Attempt], partial: str, usage: Usage | None
 ) -> exc.StreamInterruptedError:
-    """The exception for a stream that broke after its first chunk was handed out."""
-    target, failure = defeat.final or defeat.failures[-1]
+    """Make the exception for a stream that broke after its first chunk was handed out."""
+    target, failure = failed.final or failed.failures[-1]
     error = exc.StreamInterruptedError(
-        f"{target.name}: the stream broke after it had begun ({_SAY[failure.kind][1]}); what had arrived is in "
+        f"{target.name}: the stream broke after it had begun ({_MESSAGES[failure.kind][1]}); what had arrived is in "
         ".partial, and nothing was asked twice.",
         provider=target.provider,
         model=target.model or None,

@@ -1,8 +1,7 @@
-"""Model lists, kept for a while: one request however many ask, from threads and tasks alike.
+"""Model lists: a cache in which one request serves all who ask at once, threads and tasks alike; paging; merging.
 
-Where state is shared, a list that another process asked for will do as well.
-
-Which model lists a chain has, and how they are put together. Asking for them is the client's.
+Where state is shared through Redis, a list that another process has fetched is used as well. The requests themselves
+are made by the client.
 """
 
 from __future__ import annotations
@@ -32,11 +31,11 @@ Models = tuple[ModelInfo, ...]
 
 
 class _AbandonedError(Exception):
-    """Whoever was asking gave up (cancelled, interrupted): one of those who waited must ask instead."""
+    """The thread or task that fetched the list was cancelled: one of those that waited must fetch it instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Cached:
     models: Models
     until: float
     now: Callable[[], float]  # the clock of that instant
@@ -45,123 +44,123 @@ class _Kept:
 class ModelListCache:
     """A cache of model lists with a time to live, in seconds of the clock that is passed in.
 
-    Whoever comes first for a key asks; the others wait for that answer. Failures are not kept. A list that came by
-    another clock is no longer fresh: that clock was a test's.
+    The first to ask for a key fetches the list; the others wait for its result. Failures are not cached. Entries stored
+    under another clock are stale (tests swap the clock).
     """
 
     def __init__(self) -> None:
-        """An empty catalogue."""
-        self._kept: dict[Hashable, _Kept] = {}
-        # What was forgotten is asked for anew, whatever other processes still have. A key is as old as its last list.
-        self._age = 0
-        self._ages: dict[Hashable, int] = {}
+        self._cached: dict[Hashable, _Cached] = {}
+        # A list that was dropped is fetched again, whatever other processes still have: each key keeps the generation
+        # in which its list was last fetched.
+        self._generation = 0
+        self._generations: dict[Hashable, int] = {}
         self._begin()
         sharing.begin()
 
     def _begin(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._asking: dict[Hashable, Future[Models]] = {}
+        self._fetching: dict[Hashable, Future[Models]] = {}
 
     def get(self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Models]) -> Models:
-        """The models of ``key``, asked for through ``fetch`` unless a fresh list is at hand."""
+        """Return the models of ``key``, fetched by ``fetch`` unless a fresh list is cached."""
         while True:
-            found, leads = self._look(key, now)
-            if isinstance(found, tuple):
-                return found
+            cached, leads = self._look_up(key, now)
+            if isinstance(cached, tuple):
+                return cached
             if not leads:
                 if _in_event_loop():
-                    return fetch()  # waiting here could block the very loop that the answer needs
+                    return fetch()  # waiting here could block the event loop that the response needs
                 with suppress(_AbandonedError):
-                    return found.result()
+                    return cached.result()
                 continue
             try:
-                courier = sharing.courier()
-                shared = courier.find(key, ttl) if courier and self._trusts(key) else None
+                sync = sharing.sync_thread()
+                shared = sync.find(key, ttl) if sync and self._trusts(key) else None
                 models, age = shared or (fetch(), 0.0)
-            except BaseException as problem:
-                self._fail(key, found, problem)
+            except BaseException as error:
+                self._fail(key, cached, error)
                 raise
-            self._keep(key, found, _Kept(models, now() + ttl - age, now))
-            if courier and not shared:
-                courier.keep(key, models, ttl)
+            self._store(key, cached, _Cached(models, now() + ttl - age, now))
+            if sync and not shared:
+                sync.keep(key, models, ttl)
             return models
 
     async def aget(
         self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Awaitable[Models]]
     ) -> Models:
-        """As ``get``."""
+        """Do the same as ``get``, for async callers."""
         while True:
-            found, leads = self._look(key, now)
-            if isinstance(found, tuple):
-                return found
+            cached, leads = self._look_up(key, now)
+            if isinstance(cached, tuple):
+                return cached
             if not leads:
                 import asyncio
 
                 with suppress(_AbandonedError):
-                    return await asyncio.wrap_future(found)
+                    return await asyncio.wrap_future(cached)
                 continue
             try:
-                courier = sharing.courier()
-                shared = await courier.afind(key, ttl) if courier and self._trusts(key) else None
+                sync = sharing.sync_thread()
+                shared = await sync.afind(key, ttl) if sync and self._trusts(key) else None
                 models, age = shared or (await fetch(), 0.0)
-            except BaseException as problem:
-                self._fail(key, found, problem)
+            except BaseException as error:
+                self._fail(key, cached, error)
                 raise
-            self._keep(key, found, _Kept(models, now() + ttl - age, now))
-            if courier and not shared:
-                courier.keep(key, models, ttl)
+            self._store(key, cached, _Cached(models, now() + ttl - age, now))
+            if sync and not shared:
+                sync.keep(key, models, ttl)
             return models
 
     def forget(self, key: Hashable | None = None) -> None:
         """Drop one list, or all."""
         with self._lock:
             if key is None:
-                self._kept.clear()
-                self._age += 1
+                self._cached.clear()
+                self._generation += 1
             else:
-                self._kept.pop(key, None)
-                self._ages[key] = -1
+                self._cached.pop(key, None)
+                self._generations[key] = -1
 
     def drop(self, key: Hashable, model: str) -> None:
-        """Take one model out of a list: its provider says that there is none."""
+        """Remove one model from a list: its provider has none of that name."""
         with self._lock:
-            if kept := self._kept.get(key):
-                self._kept[key] = replace(kept, models=tuple(each for each in kept.models if each.id != model))
+            if kept := self._cached.get(key):
+                self._cached[key] = replace(kept, models=tuple(info for info in kept.models if info.id != model))
 
-    def _look(self, key: Hashable, now: Callable[[], float]) -> tuple[Models | Future[Models], bool]:
-        """What is at hand: a fresh list, or an answer to wait for, or (True) one that the caller must bring about."""
+    def _look_up(self, key: Hashable, now: Callable[[], float]) -> tuple[Models | Future[Models], bool]:
+        """Return a fresh list, or a future to wait for, or (True) a future that the caller must fulfil."""
         from concurrent.futures import Future
 
-        if self._process != os.getpid():  # forked: whoever was asking is a thread of the parent, and will not answer
+        if self._process != os.getpid():  # forked: the thread that was fetching exists in the parent alone
             self._begin()
         with self._lock:
-            kept = self._kept.get(key)
+            kept = self._cached.get(key)
             if kept and kept.now == now and kept.until > now():
                 return kept.models, False
-            asking = self._asking.get(key)
-            if asking:
-                return asking, False
-            asking = self._asking[key] = Future()
-            asking.set_running_or_notify_cancel()  # so that a waiting task that is cancelled cannot cancel it for all
-            return asking, True
+            future = self._fetching.get(key)
+            if future:
+                return future, False
+            future = self._fetching[key] = Future()
+            future.set_running_or_notify_cancel()  # so that a waiting task that is cancelled cannot cancel it for all
+            return future, True
 
     def _trusts(self, key: Hashable) -> bool:
-        """Whether the list of another process will do: not where it could be the one that was forgotten here."""
+        """Check that a list of another process may be used: not one that may have been dropped here."""
         with self._lock:
-            return self._ages.get(key, 0) == self._age
+            return self._generations.get(key, 0) == self._generation
 
-    def _keep(self, key: Hashable, asking: Future[Models], kept: _Kept) -> None:
+    def _store(self, key: Hashable, future: Future[Models], kept: _Cached) -> None:
         with self._lock:
-            self._kept[key] = kept
-            self._ages[key] = self._age
-            del self._asking[key]
-        asking.set_result(kept.models)
+            self._cached[key] = kept
+            self._generations[key] = self._generation
+            del self._fetching[key]
+        future.set_result(kept.models)
 
-    def _fail(self, key: Hashable, asking: Future[Models], problem: BaseException) -> None:
+    def _fail(self, key: Hashable, future: Future[Models], error: BaseException) -> None:
         with self._lock:
-            del self._asking[key]
-        asking.set_exception(problem if isinstance(problem, Exception) else _AbandonedError())
+            del self._fetching[key]
+        future.set_exception(error if isinstance(error, Exception) else _AbandonedError())
 
 
 def _in_event_loop() -> bool:
@@ -174,7 +173,7 @@ def _in_event_loop() -> bool:
     return True
 
 
-# A list that never ends is a fault of the server.
+# Pages of one list; a server whose list never ends is broken.
 _MOST_PAGES: Final = 100
 
 
@@ -183,7 +182,7 @@ class ModelListKey:
     """One model list: fallbacks at the same provider, address and key share it.
 
     Attributes:
-        target: Whom to ask.
+        target: The target whose provider is asked.
         ttl: Seconds that the list stays fresh.
     """
 
@@ -191,20 +190,20 @@ class ModelListKey:
     ttl: float
 
     @property
-    def key(self) -> Hashable:
-        """What the list is kept under."""
+    def cache_key(self) -> Hashable:
+        """Provider, address and key."""
         target = self.target
         return (target.provider, target.base_url, target.key.fingerprint if target.key else None)
 
 
-def places(chain: Sequence[ResolvedTarget]) -> list[ModelListKey]:
-    """The model lists of a chain, in its order."""
-    found: dict[Hashable, ModelListKey] = {}
+def model_list_keys(chain: Sequence[ResolvedTarget]) -> list[ModelListKey]:
+    """Return the model lists of a chain, in its order, each once."""
+    keys: dict[Hashable, ModelListKey] = {}
     for resolved in chain:
-        # Without a model: a list that is broken says nothing of the health of a model, nor the other way round.
-        place = ModelListKey(replace(resolved.target, model=""), _ttl(resolved.config))
-        found.setdefault(place.key, place)
-    return list(found.values())
+        # Without a model: the health of a model list and that of a model are apart.
+        key = ModelListKey(replace(resolved.target, model=""), _ttl(resolved.config))
+        keys.setdefault(key.cache_key, key)
+    return list(keys.values())
 
 
 def _ttl(config: LLMConfig | None) -> float:
@@ -218,18 +217,17 @@ class PageReader:
     """Reads one list page by page.
 
     Attributes:
-        next: What to ask next; None when the list is complete.
-        models: What has come so far.
+        next: The request for the next page; None when the list is complete.
+        models: The models of all pages so far.
     """
 
     def __init__(self) -> None:
-        """Nothing has been asked yet."""
         self.next: ModelsRequest | None = ModelsRequest()
         self.models: Models = ()
         self._read = 0
 
     def read(self, page: tuple[Models, str | None]) -> None:
-        """Take in a page and the cursor of the next."""
+        """Add a page, given with the cursor of the next."""
         models, cursor = page
         self.models += models
         self._read += 1
@@ -237,30 +235,29 @@ class PageReader:
 
 
 class ModelListMerger:
-    """Lists as they come in; a failure counts only where nothing came at all."""
+    """Merges the lists of a chain; a failure counts only where no list came at all."""
 
     def __init__(self) -> None:
-        """Nothing has come."""
         self._models: list[ModelInfo] = []
-        self._problem: LLMError | None = None
+        self._error: LLMError | None = None
         self._answered = False
 
     def add(self, models: Models) -> None:
-        """A provider answered."""
+        """Add the list of a provider."""
         self._answered = True
         self._models.extend(models)
 
-    def missed(self, problem: LLMError) -> None:
-        """A provider did not; a failure says more than a missing feature."""
-        if self._problem is None or isinstance(self._problem, UnsupportedOperationError):
-            self._problem = problem
+    def failed(self, error: LLMError) -> None:
+        """Remember the first error; a failure is more telling than a missing feature."""
+        if self._error is None or isinstance(self._error, UnsupportedOperationError):
+            self._error = error
 
     def result(self) -> list[ModelInfo]:
-        """All models.
+        """Return all models.
 
         Raises:
             LLMError: No provider answered.
         """
-        if not self._answered and self._problem:
-            raise self._problem
+        if not self._answered and self._error:
+            raise self._error
         return self._models

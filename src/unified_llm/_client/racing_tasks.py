@@ -1,7 +1,7 @@
-"""Attempts that run beside the one that is waited for: those of a race. Imported when the first one begins.
+"""Concurrent attempts of a hedged call, one asyncio task each. Imported when the first hedge begins.
 
-A read that is cancelled ends its exchange. So each runs in a task of its own until its first event, and goes on while
-others are waited for.
+Cancelling a read ends its exchange, so each attempt runs in a task of its own until its first event, and goes on while
+the driver waits for others.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ class RacingAttempts:
     __slots__ = ("_tasks",)
 
     def __init__(self) -> None:
-        """None has begun."""
         self._tasks: dict[int, asyncio.Task[Event]] = {}
 
     def __bool__(self) -> bool:
-        """Whether one is under way."""
+        """Return True while an attempt is in progress."""
         return bool(self._tasks)
 
     def begin(self, number: int, exchange: AsyncExchange, until: float) -> None:
@@ -30,7 +29,7 @@ class RacingAttempts:
         self._tasks[number] = asyncio.create_task(_begin(exchange, until))
 
     async def first(self, numbers: Sequence[int], timeout: float | None) -> tuple[int, Event] | None:
-        """The first of these to have an event, or None when none has within so many seconds."""
+        """Return the first event of these attempts, or None when none comes within the timeout (seconds)."""
         tasks = {self._tasks[number]: number for number in numbers}
         done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         for task, number in tasks.items():
@@ -40,14 +39,14 @@ class RacingAttempts:
         return None
 
     async def stop(self, number: int) -> None:
-        """Give one up, if it is under way."""
+        """Cancel one attempt, if it is in progress."""
         if task := self._tasks.get(number):
             task.cancel()
             await asyncio.wait([task])
             del self._tasks[number]
 
     async def stop_all(self) -> None:
-        """Give all of them up."""
+        """Cancel all attempts."""
         try:
             if self._tasks:
                 for task in self._tasks.values():

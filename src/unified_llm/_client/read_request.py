@@ -1,6 +1,6 @@
-"""From what people pass to ``generate`` and ``embed`` to a request: strings, lists, dicts, keyword arguments.
+"""Requests made from what users pass to ``generate`` and ``embed``: strings, lists, dicts, keyword arguments.
 
-What cannot be right anywhere is found here, before anything is sent. No message repeats a text of the user's.
+Values that no provider accepts are refused here, before anything is sent. No message repeats a text of the user's.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from unified_llm.types.requests import EmbeddingRequest, LLMRequest, RerankReque
 
 Prompt: TypeAlias = str | Sequence[Message | Mapping[str, Any] | tuple[str, str]] | LLMRequest | Mapping[str, Any]
 
-_CHAT_FIELDS: Final = tuple(each.name for each in fields(LLMRequest) if each.name not in {"stream", "native"})
-_EMBED_FIELDS: Final = tuple(each.name for each in fields(EmbeddingRequest) if each.name != "texts")
-_RERANK_FIELDS: Final = tuple(each.name for each in fields(RerankRequest) if each.name not in {"query", "documents"})
+_CHAT_FIELDS: Final = tuple(field.name for field in fields(LLMRequest) if field.name not in {"stream", "native"})
+_EMBED_FIELDS: Final = tuple(field.name for field in fields(EmbeddingRequest) if field.name != "texts")
+_RERANK_FIELDS: Final = tuple(field.name for field in fields(RerankRequest) if field.name not in {"query", "documents"})
 _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
-# name: the least that makes sense
+# name: the smallest value allowed
 _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
 _TEXTS: Final = ("model", "reasoning_effort")
 _SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text")
 
 
 def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) -> LLMRequest:
-    """A chat request.
+    """Make a chat request.
 
     Raises:
         ValidationError: There is no message, a field is unknown, or a value cannot be right.
@@ -49,16 +49,16 @@ def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) 
 
 
 def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> EmbeddingRequest:
-    """An embedding request.
+    """Make an embedding request.
 
     Raises:
         ValidationError: There is no text, one is not a string, a field is unknown, or a value cannot be right.
     """
     _refuse_unknown(overrides, _EMBED_FIELDS)
-    several = (texts,) if isinstance(texts, str) else tuple(texts) if isinstance(texts, Sequence) else ()
-    if not several or not all(isinstance(text, str) for text in several):
+    given = (texts,) if isinstance(texts, str) else tuple(texts) if isinstance(texts, Sequence) else ()
+    if not given or not all(isinstance(text, str) for text in given):
         raise ValidationError("embed() needs a string, or a list of at least one string.")
-    request = EmbeddingRequest(several, **overrides)
+    request = EmbeddingRequest(given, **overrides)
     request = replace(request, extra_body=_extra_body(request.extra_body))
     _check_text("model", request.model)
     _check_whole_number("dimensions", request.dimensions, 1)
@@ -68,7 +68,7 @@ def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> Embed
 
 
 def ranking(query: str, documents: Sequence[str], overrides: Mapping[str, Any]) -> RerankRequest:
-    """A request for a ranking.
+    """Make a rerank request.
 
     Raises:
         ValidationError: There is no document, something is not a string, a field is unknown, or cannot be right.

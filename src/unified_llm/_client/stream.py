@@ -1,32 +1,30 @@
-"""What ``LLMClient.stream`` and ``astream`` return: something to iterate, to look at, and to close."""
+"""``Stream`` and ``AsyncStream``: iterators of chunks with ``.partial``, ``.attempts`` and a way to close them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from unified_llm._client import errors
 from unified_llm._client.call import PreparedCall
-from unified_llm._client.drivers import END, AsyncDrive, Drive, finish_without_loop
+from unified_llm._client.drivers import AsyncDriver, Driver, Step, finish_without_loop
 from unified_llm._core.outcome import Done
 from unified_llm._lib import attempt_table
 from unified_llm._observe import logs
-from unified_llm._observe.otel import AsyncWatchedDrive, WatchedDrive
 from unified_llm._policy.call_state import CallFailed
-from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.responses import LLMChunk
 
 
-class _Streaming:
-    """What both kinds share: the text so far, and the way to the last chunk or the error."""
+class _ChunkReader:
+    """The text so far, and the way to the last chunk or to the error: the part that needs no waiting."""
 
-    def __init__(self, question: PreparedCall) -> None:
-        self._question = question
-        self._trace = question.policy.trace
+    def __init__(self, call: PreparedCall) -> None:
+        self._call = call
+        self._trace = call.state.trace
         self._texts: list[str] = []
         self._usage: Usage | None = None
+        self._over = False
 
     @property
     def partial(self) -> str:
@@ -39,69 +37,75 @@ class _Streaming:
         return tuple(self._trace.attempts)
 
     def __repr__(self) -> str:
-        """Nothing of the answer."""
+        """Show the number of chunks, and nothing of the response."""
         return f"<{type(self).__name__} of {len(self._texts)} chunks so far>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: nothing of the answer either."""
+        """Show the attempts in a notebook, and nothing of the response."""
         return attempt_table.stream(type(self).__name__, len(self._texts), self.attempts)
 
-    def _take(self, value: Any) -> LLMChunk:
-        chunk: LLMChunk = value.value if type(value) is Done else value
-        if chunk.content:
-            self._texts.append(chunk.content)
-        if chunk.usage:
-            self._usage = chunk.usage
-        if type(value) is not Done:
-            return chunk
-        policy = self._question.policy
-        logs.log_answer(self._trace, chunk.usage, policy.now() - self._question.started)
-        served = self._trace.served
-        return replace(
-            chunk,
-            attempts=(attempts := self.attempts),
-            request_id=attempts[-1].request_id if attempts else None,
-            provider=chunk.provider or (served.provider if served else None),
-            model=chunk.model or (served.model if served else None),
-            used_fallback=self._question.used_fallback,
-        )
-
-    def _error(self, defeat: CallFailed) -> LLMError:
-        if defeat.committed:
-            return errors.interrupted(defeat, self.attempts, self.partial, self._usage)
-        return errors.from_defeat(defeat, self.attempts, self._question.deadline)
-
-
-class Stream(_Streaming):
-    """Chunks of an answer, for synchronous callers. Nothing is sent before the first chunk is asked for."""
-
-    def __init__(self, drive: Drive | WatchedDrive, question: PreparedCall) -> None:
-        """Made by ``LLMClient.stream``."""
-        super().__init__(question)
-        self._drive = drive
-
-    def __iter__(self) -> Self:
-        """Itself: a stream is read once."""
-        return self
-
-    def __next__(self) -> LLMChunk:
-        """The next chunk.
+    def _read(self, step: Step) -> LLMChunk:
+        """Return the chunk of a step.
 
         Raises:
             StreamInterruptedError: The stream broke after its first chunk.
             LLMError: No target answered.
         """
-        value = self._drive.advance()
-        if value is not END:
-            return self._take(value)
-        defeat, self._drive.defeat = self._drive.defeat, None
-        if defeat is None:
+        if isinstance(step, CallFailed):
+            self._over = True
+            raise self._call.error(step, self.partial, self._usage)
+        chunk: LLMChunk = step.value if isinstance(step, Done) else step
+        if chunk.content:
+            self._texts.append(chunk.content)
+        if chunk.usage:
+            self._usage = chunk.usage
+        return self._last(chunk) if isinstance(step, Done) else chunk
+
+    def _last(self, chunk: LLMChunk) -> LLMChunk:
+        self._over = True
+        logs.log_answer(self._trace, chunk.usage, self._call.elapsed)
+        served, attempts = self._trace.served, self.attempts
+        return replace(
+            chunk,
+            attempts=attempts,
+            request_id=attempts[-1].request_id if attempts else None,
+            provider=chunk.provider or (served.provider if served else None),
+            model=chunk.model or (served.model if served else None),
+            used_fallback=self._call.used_fallback,
+        )
+
+
+class Stream(_ChunkReader):
+    """Chunks of a response, for sync callers. Nothing is sent before the first chunk is asked for."""
+
+    def __init__(self, driver: Driver, call: PreparedCall) -> None:
+        super().__init__(call)
+        self._driver = driver
+
+    def __iter__(self) -> Self:
+        """Return itself: a stream is read once."""
+        return self
+
+    def __next__(self) -> LLMChunk:
+        """Return the next chunk.
+
+        Raises:
+            StreamInterruptedError: The stream broke after its first chunk.
+            LLMError: No target answered.
+        """
+        if self._over:
             raise StopIteration
-        raise self._error(defeat)
+        try:
+            step = self._driver.advance()
+        except BaseException:
+            self._over = True
+            raise
+        return self._read(step)
 
     def close(self) -> None:
         """Stop, and give the connection back."""
-        self._drive.close()
+        self._over = True
+        self._driver.close()
 
     def __enter__(self) -> Self:
         """Close at the end of the block."""
@@ -112,41 +116,42 @@ class Stream(_Streaming):
         self.close()
 
     def __del__(self) -> None:
-        """A stream that nobody holds any more gives its connection back."""
-        if drive := getattr(self, "_drive", None):
-            drive.close()
+        """Give the connection of a forgotten stream back."""
+        if driver := getattr(self, "_driver", None):
+            driver.close()
 
 
-class AsyncStream(_Streaming):
-    """Chunks of an answer, for asynchronous callers. Nothing is sent before the first chunk is asked for."""
+class AsyncStream(_ChunkReader):
+    """Chunks of a response, for async callers. Nothing is sent before the first chunk is asked for."""
 
-    def __init__(self, drive: AsyncDrive | AsyncWatchedDrive, question: PreparedCall) -> None:
-        """Made by ``LLMClient.astream``."""
-        super().__init__(question)
-        self._drive = drive
+    def __init__(self, driver: AsyncDriver, call: PreparedCall) -> None:
+        super().__init__(call)
+        self._driver = driver
 
     def __aiter__(self) -> Self:
-        """Itself: a stream is read once."""
+        """Return itself: a stream is read once."""
         return self
 
     async def __anext__(self) -> LLMChunk:
-        """The next chunk.
+        """Return the next chunk.
 
         Raises:
             StreamInterruptedError: The stream broke after its first chunk.
             LLMError: No target answered.
         """
-        value = await self._drive.advance()
-        if value is not END:
-            return self._take(value)
-        defeat, self._drive.defeat = self._drive.defeat, None
-        if defeat is None:
+        if self._over:
             raise StopAsyncIteration
-        raise self._error(defeat)
+        try:
+            step = await self._driver.advance()
+        except BaseException:
+            self._over = True
+            raise
+        return self._read(step)
 
     async def aclose(self) -> None:
         """Stop, and give the connection back."""
-        await self._drive.close()
+        self._over = True
+        await self._driver.close()
 
     async def __aenter__(self) -> Self:
         """Close at the end of the block."""
@@ -159,6 +164,6 @@ class AsyncStream(_Streaming):
         await self.aclose()
 
     def __del__(self) -> None:
-        """A stream that nobody holds any more gives its connection back, without waiting for anything."""
-        if drive := getattr(self, "_drive", None):
-            finish_without_loop(drive.close)
+        """Give the connection of a forgotten stream back, without waiting."""
+        if driver := getattr(self, "_driver", None):
+            finish_without_loop(driver.close)

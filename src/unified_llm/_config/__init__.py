@@ -1,1 +1,1 @@
-"""From what people configure to targets."""
+"""Configurations and the targets made from them."""

@@ -1,4 +1,4 @@
-"""``LLMConfig``: one target, as a user describes it."""
+"""``LLMConfig``: the configuration of one target."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Annotated, Any, Final
 import pydantic
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
-from unified_llm._core import api_key as secret
-from unified_llm._core import base_url as url
 from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.base_url import normalise
+from unified_llm._core.redaction import hide_keys, may_be_a_key, quoted
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import ConfigurationError
 
-# What belongs to a call rather than to a place: a fallback that names another model inherits these and nothing else.
+# What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
     "temperature", "max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
     "timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "cache_ttl", "breaker",
 )  # fmt: skip
-# Request fields that a configuration may set once for every call.
+# Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
-# Headers that say how a message is framed and encoded: a user who set one by accident would break the connection.
+# Headers of framing and encoding: a user who set one by accident would break the connection.
 _OWN_HEADERS: Final = frozenset({
     "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
     "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
@@ -61,19 +61,19 @@ def _stop(value: object) -> object:
 
 def _url(value: object) -> object:
     if isinstance(value, str):
-        url.normalise(value, source="base_url=")
+        normalise(value, source="base_url=")
     return value
 
 
 def read_fallbacks(value: object) -> tuple[Any, ...]:
-    """The fallbacks of a chain; mappings become configurations, so that a key inside is checked and hidden at once.
+    """Read the fallbacks of a chain; mappings become configurations, so that a key inside is checked and hidden.
 
     Raises:
         ConfigurationError: It is no list, or a mapping in it is wrong.
     """
     if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
         raise ConfigurationError("fallbacks is a list of model strings, mappings or LLMConfig.")
-    return tuple(LLMConfig(**each) if isinstance(each, Mapping) else each for each in value)
+    return tuple(LLMConfig(**fallback) if isinstance(fallback, Mapping) else fallback for fallback in value)
 
 
 def _headers(value: object) -> object:
@@ -91,7 +91,7 @@ def _headers(value: object) -> object:
 
 
 class LLMConfig(pydantic.BaseModel):
-    """One target: a model at a provider, and how to treat it.
+    """One target: a model at a provider, with its limits.
 
     Args:
         model: ``provider/model`` (``openai/gpt-5-mini``, ``ollama/llama2:7b``); with ``provider`` given, the model as
@@ -107,17 +107,17 @@ class LLMConfig(pydantic.BaseModel):
             remains.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
         max_retries: Retries on this target; 0 is one attempt. None: one while another target is ready, two on the last.
-        retry_delay: Base of the back-off after throttling, in seconds; a blip starts at a quarter of it.
-        retry_max_delay: The longest back-off, in seconds.
-        retry_exponential_base: Growth of the back-off from one retry to the next.
+        retry_delay: Base of the exponential backoff after throttling, in seconds; a transient error starts at a quarter.
+        retry_max_delay: The longest backoff, in seconds.
+        retry_exponential_base: Growth of the backoff from one retry to the next.
         cache_ttl: Seconds that this provider's model list stays fresh.
         default_headers: Sent with every request.
         extra_body: Merged into every request's body.
-        temperature: And the other sampling fields: used unless the call says otherwise.
-        breaker: When this target is left alone.
+        temperature: This and the other sampling fields are used unless the call sets them.
+        breaker: When the circuit breaker of this target opens, and for how long.
         fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig`` (alias ``fallback_configs``).
         last_resort: Does not lower what the chain advertises. None: true for ``mlx/demo`` alone.
-        space: The name of the vector space, for embeddings: targets that declare the same one may stand in for each
+        space: The name of the vector space, for embeddings: targets that declare the same one may replace each
             other.
         allow_http: Permit plain HTTP to another machine although a key travels.
 
@@ -168,14 +168,13 @@ class LLMConfig(pydantic.BaseModel):
     allow_http: bool = False
 
     def __init__(self, **fields: Any) -> None:
-        """Check everything, and say what is wrong without repeating a value that could be a key."""
-        secret.hide(fields)
+        hide_keys(fields)
         refuse_unknown(fields, (*type(self).model_fields, "request_timeout", "fallback_configs"), "LLMConfig")
         problem = None
         try:
             super().__init__(**fields)
         except pydantic.ValidationError as invalid:
-            problem = _say(invalid)
+            problem = _describe(invalid)
         except RecursionError:
             problem = "fallbacks holds itself, or goes too deep."
         if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
@@ -183,7 +182,7 @@ class LLMConfig(pydantic.BaseModel):
 
     @classmethod
     def read(cls, config: str | LLMConfig | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> LLMConfig:
-        """A configuration from what a client takes: a model string, a configuration, a mapping, and further fields.
+        """Read a configuration from what a client takes: a model string, a configuration or a mapping, and fields.
 
         Raises:
             ConfigurationError: A field is wrong.
@@ -202,21 +201,21 @@ class LLMConfig(pydantic.BaseModel):
         raise ConfigurationError("A client is made from a model string, an LLMConfig or a mapping.")
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Pickle without the key, headers that may hold one, and an SSL context, which cannot travel."""
+        """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled."""
         state = super().__getstate__()
         key = OmittedKey.KEY if self.api_key is not None else None
-        headers = {name: text for name, text in self.default_headers.items() if not secret.may_be_a_key(name)}
+        headers = {name: text for name, text in self.default_headers.items() if not may_be_a_key(name)}
         state["__dict__"] = {**state["__dict__"], "api_key": key, "default_headers": headers}
         if isinstance(state["__dict__"]["verify_ssl"], SSLContext):
             state["__dict__"]["verify_ssl"] = True
         return state
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> LLMConfig:
-        """A configuration is immutable: a copy shares what it holds."""
+        """Copy; a configuration is immutable, so the copy shares its values."""
         return self.model_copy()
 
     def given(self, names: Sequence[str]) -> dict[str, Any]:
-        """Those of the named fields that were set explicitly."""
+        """Return those of the named fields that were set explicitly."""
         return {name: getattr(self, name) for name in names if name in self.model_fields_set}
 
 
@@ -230,15 +229,15 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
-            raise ConfigurationError(f"{where} has no field {secret.quoted(name)}: {hint}")
+            raise ConfigurationError(f"{where} has no field {quoted(name)}: {hint}")
 
 
-def _say(problem: pydantic.ValidationError) -> str:
-    said: dict[str, str] = {}
-    for error in problem.errors(include_url=False, include_context=True, include_input=False):
+def _describe(invalid: pydantic.ValidationError) -> str:
+    messages: dict[str, str] = {}
+    for error in invalid.errors(include_url=False, include_context=True, include_input=False):
         field = ".".join(str(part) for part in error["loc"] if part != "tagged-union") or "the configuration"
-        said.setdefault(field, _ADVICE.get(error["type"]) or _bound(error) or "has a wrong value or type")
-    return "; ".join(f"{field} {advice}" for field, advice in said.items()) + "."
+        messages.setdefault(field, _ADVICE.get(error["type"]) or _bound(error) or "has a wrong value or type")
+    return "; ".join(f"{field} {advice}" for field, advice in messages.items()) + "."
 
 
 def _bound(error: Any) -> str | None:

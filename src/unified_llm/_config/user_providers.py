@@ -18,11 +18,11 @@ from typing import Any, Final, Protocol, cast, get_args
 from unified_llm import exceptions as exc
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core import base_url as url
-from unified_llm._core.api_key import quoted
 from unified_llm._core.chunks import as_chunks, as_response
+from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.target import CHAT, Feature
+from unified_llm._core.redaction import quoted
 from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
@@ -41,42 +41,42 @@ _REGISTERING: Final = threading.Lock()
 
 
 class Generates(Protocol):
-    """The least that a provider object has: without ``stream``, an answer comes in one piece."""
+    """The least that a provider object needs: without ``stream``, a response comes in one chunk."""
 
     def generate(self, request: LLMRequest) -> LLMResponse | str | Awaitable[LLMResponse | str]:
-        """A whole answer. ``request.model`` is the model as the user named it, after the provider's name."""
+        """Return the whole response. ``request.model`` is the model as the user named it, after the provider's name."""
         ...
 
 
 class ChatProvider(Generates, Protocol):
-    """What an object offers to be a provider. Nothing need be inherited; each method may be ``async`` or not.
+    """The protocol of a user-defined provider. Nothing has to be inherited; each method may be ``async`` or not.
 
     It may also have ``embed(request) -> EmbeddingResponse`` (an ``EmbeddingRequest`` comes in), ``list_models() ->
     Iterable[ModelInfo]``, ``close()`` (called when another object takes its last name, and when the interpreter ends),
     and the attributes ``features`` (names such as ``tools``: what it can do beyond plain chat) and ``context_window``,
     in tokens.
 
-    A synchronous method runs in a thread of its own, which is left to itself when the attempt's time is over; so it
-    may be called from several threads at once. For a synchronous caller an ``async`` method runs on an event loop of
-    its own, one for each attempt. What a configuration sets (``temperature``, ``extra_body`` ...) is in the request.
+    A sync method runs in a thread of its own, which is abandoned when the attempt times out; so it may be called from
+    several threads at once. For a sync caller an ``async`` method runs on an event loop of its own, one for each
+    attempt. What a configuration sets (``temperature``, ``extra_body`` ...) is in the request.
 
-    What goes wrong is raised: an ``LLMError`` of the kind that it is (``RateLimitError``, ``ServiceUnavailableError``
-    ...), or whatever an HTTP library raises. A ``TypeError`` and the like are taken for mistakes in the code, which no
-    fallback should hide: the caller gets to see them.
+    Failures are raised: an ``LLMError`` of their kind (``RateLimitError``, ``ServiceUnavailableError`` ...), or the
+    exceptions of an HTTP library. A ``TypeError`` and the like are mistakes in the code, which no fallback should hide:
+    they are raised to the caller.
     """
 
     def stream(
         self, request: LLMRequest
     ) -> Iterator[LLMChunk | str] | AsyncIterator[LLMChunk | str] | Awaitable[AsyncIterator[LLMChunk | str]]:
-        """An answer in pieces. Why it finished, and the tokens spent, may come on any; calls whole or in fragments."""
+        """Stream the response. Finish reason and usage may come on any chunk; tool calls whole or in fragments."""
         ...
 
 
 class ProviderBase:
-    """For those who like one: write ``generate`` or ``stream`` (without ``async``), and the other follows from it."""
+    """An optional base class: write ``generate`` or ``stream`` (without ``async``); the other is derived from it."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Refuse what nothing can follow from.
+        """Refuse a class from whose methods the other cannot be derived.
 
         Raises:
             TypeError: One method is ``async``, and the other is not there.
@@ -86,34 +86,36 @@ class ProviderBase:
             method = getattr(cls, name)
             native = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
             if native and getattr(cls, other) is getattr(ProviderBase, other):
-                raise TypeError(f"{cls.__name__}.{name} is async, so no {other} follows from it: write that as well.")
+                raise TypeError(
+                    f"{cls.__name__}.{name} is async, so {other} cannot be derived from it: write that as well."
+                )
 
     def generate(self, request: LLMRequest) -> LLMResponse | str:
-        """The whole answer that the pieces of ``stream`` add up to."""
+        """Join the chunks of ``stream`` into the whole response."""
         if type(self).stream is ProviderBase.stream:
             raise NotImplementedError(f"{type(self).__name__} needs a method generate or stream.")
         from unified_llm._backends.objects.user_provider import Pieces
 
         pieces = Pieces()
-        said = [chunk for piece in self.stream(request) if (chunk := pieces.take(piece))]
+        chunks = [chunk for piece in self.stream(request) if (chunk := pieces.take(piece))]
         end = pieces.end()
-        return as_response(said, end.value if isinstance(end, Done) else LLMChunk())
+        return as_response(chunks, end.value if isinstance(end, Done) else LLMChunk())
 
     def stream(self, request: LLMRequest) -> Iterator[LLMChunk | str]:
-        """The answer of ``generate``, in one piece."""
-        answer = self.generate(request)
-        said, last = as_chunks(LLMResponse(answer) if isinstance(answer, str) else answer)
-        if said:
-            yield said
+        """Yield the response of ``generate`` in one chunk."""
+        response = self.generate(request)
+        content, last = as_chunks(LLMResponse(response) if isinstance(response, str) else response)
+        if content:
+            yield content
         yield last
 
     @staticmethod
     def error(status: int, message: str = "", *, code: str | None = None, retry_after: float | None = None) -> LLMError:
-        """The exception for an HTTP status that is no success, to be raised.
+        """Make the exception for an HTTP status that is no success, to be raised.
 
         Args:
             status: The status.
-            message: What the server said. It is shown to nobody but those who read ``.detail``.
+            message: The server's message; it is in ``.detail`` alone.
             code: The server's own code, one word.
             retry_after: Seconds, where the server asked for patience.
         """
@@ -144,14 +146,14 @@ def register_provider(
     features: Iterable[str] | None = None,
     **row_fields: Any,
 ) -> None:
-    """Make a provider known to this process, so that ``name/model`` is a model string like any other.
+    """Register a provider in this process, so that ``name/model`` is a model string like any other.
 
-    Either an address that speaks a known format, or an object that answers by itself. Registering a name anew replaces
-    what it meant; clients that exist keep what they had, though an object that no name means any more is closed. Other
-    processes have to register it as well, those that get a pickled client among them.
+    A provider is a server with a known wire format, or an object that answers by itself. Registering a name again
+    replaces its provider; existing clients keep the one they have, though an object that has no name any more is closed.
+    Other processes have to register it as well, those that get a pickled client among them.
 
     Args:
-        name: What stands before the slash: small letters, digits, ``-`` and ``_``.
+        name: The part of a model string before the slash: small letters, digits, ``-`` and ``_``.
         provider: An object with the methods of ``ChatProvider``.
         base_url: The address, with or without the version path.
         api_key_env: The environment variable that may hold the key, or several. The key goes to the host of
@@ -159,9 +161,9 @@ def register_provider(
         features: What its models can do: ``tools``, ``tool_choice``, ``json_object``, ``json_schema``, ``images``,
             ``image_urls``, ``audio``, ``files``, ``embeddings`` ...; plain chat, streaming and the list of models need
             not be named. A request that needs more than that skips the target.
-        **row_fields: Further fields of the provider table: ``wire`` (the format, ``openai_chat`` if not named),
+        **row_fields: Further fields of the provider table: ``format`` (``openai_chat`` by default),
             ``quirks``, ``hosts``, ``local``, ``key_required``, ``literal_models``, ``headers``, ``title``, ``version``
-            ...; see ``unified_llm._providers.spec.ProviderSpec``.
+            ...; docs/user-providers.md lists them.
 
     Raises:
         ConfigurationError: The name is taken by a provider of the table, or something else is not as described here.
@@ -186,7 +188,7 @@ def register_provider(
 
 
 def _names(given: Any, what: str) -> tuple[str, ...]:
-    """One name, or several."""
+    """Read one name, or several."""
     several = (given,) if isinstance(given, str) else () if given is None else given
     names: list[Any] = list(several) if isinstance(several, Iterable) else [None]
     if not all(isinstance(name, str) for name in names):
@@ -248,7 +250,7 @@ def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> Provide
 
 
 def _close(provider: Any) -> None:
-    """Let an object go that no name means any more. What it raises is its own affair: nobody is there to hear it."""
+    """Close an object that has no name any more. Exceptions are ignored: there is no caller to raise them to."""
     close: Callable[[], Any] | None = getattr(provider, "close", None)
     if close is not None:
         from unified_llm._backends.objects.user_provider import finished

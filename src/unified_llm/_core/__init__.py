@@ -1,1 +1,1 @@
-"""What every layer above agrees on: targets, outcomes, exchanges, codecs, the clock."""
+"""Types and protocols shared by every layer above: targets, outcomes, exchanges, codecs, the clock."""

@@ -26,7 +26,7 @@ _PRIVATE_SUFFIXES: Final = (".local", ".internal", ".svc", ".lan", ".home.arpa",
 
 
 def normalise(text: str, *, source: str, version: str = "") -> str:
-    """A base URL ready to have a path appended.
+    """Normalise a base URL, so that a path can be appended.
 
     Args:
         text: What the user wrote.
@@ -50,7 +50,7 @@ def normalise(text: str, *, source: str, version: str = "") -> str:
 
 
 def _beginnings(version: str) -> list[str]:
-    """The proper beginnings of a path, whole segments each: of ``/a/b/c`` they are ``/a/b`` and ``/a``."""
+    """Return the proper prefixes of a path, in whole segments: of ``/a/b/c`` they are ``/a/b`` and ``/a``."""
     segments = version.split("/")
     return ["/".join(segments[:end]) for end in range(len(segments) - 1, 1, -1)]
 
@@ -59,7 +59,7 @@ def _host_and_port(parts: SplitResult) -> str:
     host = parts.hostname or ""
     address = _address(host)
     if address and address.is_unspecified:
-        # What servers are told to listen on (``OLLAMA_HOST=0.0.0.0``); to those who call them it means this machine.
+        # What servers listen on (``OLLAMA_HOST=0.0.0.0``); to their clients it means this machine.
         host = "127.0.0.1" if address.version == 4 else "::1"
     host = f"[{host}]" if ":" in host else host
     return host if parts.port is None else f"{host}:{parts.port}"
@@ -73,7 +73,7 @@ def _split(text: str, source: str) -> SplitResult:
 
 
 def _read(text: str) -> tuple[SplitResult | None, str | None]:
-    """The parts of a URL, and what is wrong with it."""
+    """Return the parts of a URL, and what is wrong with it."""
     problem = None
     try:
         parts = urlsplit(text)
@@ -123,19 +123,19 @@ def _serves_no_model(host: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """The host, in lower case, without brackets or port."""
+    """Return the host, in lower case, without brackets or port."""
     return urlsplit(url).hostname or ""
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL leads to this machine."""
+    """Check whether the URL leads to this machine."""
     host = host_of(url)
     address = _address(host)
     return address.is_loopback if address else host == "localhost" or host.endswith(".localhost")
 
 
 def is_private(url: str) -> bool:
-    """Whether the URL leads to this machine or this network: ``http://ollama:11434`` in a compose file does."""
+    """Check whether the URL leads to this machine or this network: ``http://ollama:11434`` in a compose file does."""
     if is_loopback(url):
         return True
     host = host_of(url).rstrip(".")
@@ -144,7 +144,7 @@ def is_private(url: str) -> bool:
 
 
 def matches(url: str, patterns: Iterable[str]) -> bool:
-    """Whether the host is one of these: exact names, or ``*.example.com`` for every name below."""
+    """Check whether the host is one of these: exact names, or ``*.example.com`` for all names below."""
     host = host_of(url).rstrip(".")
     return any(fnmatchcase(host, pattern) for pattern in patterns)
 

@@ -1,4 +1,4 @@
-"""One answer in its two shapes: whole, and in chunks. For servers that send the shape that was not asked for."""
+"""Conversion of whole responses to chunks and back, for servers that send the shape that was not asked for."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
-    """What the answer says, in one chunk (None where it says nothing), and the last chunk of its stream."""
-    said = LLMChunk(
+    """Split a response into one chunk of content (None where it has none) and the last chunk of its stream."""
+    content = LLMChunk(
         content=response.content,
         reasoning=response.reasoning or "",
         tool_calls=tuple(
@@ -33,11 +33,11 @@ def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
         provider_state=response.provider_state,
         raw=response.raw,
     )
-    return (said if said != LLMChunk() else None), last
+    return (content if content != LLMChunk() else None), last
 
 
 def as_response(chunks: Iterable[LLMChunk], last: LLMChunk) -> LLMResponse:
-    """The whole answer that these chunks are the pieces of."""
+    """Join chunks into the whole response."""
     every = [*chunks, last]
     return LLMResponse(
         content="".join(chunk.content for chunk in every),
@@ -49,8 +49,8 @@ def as_response(chunks: Iterable[LLMChunk], last: LLMChunk) -> LLMResponse:
         tool_calls=_joined(fragment for chunk in every for fragment in chunk.tool_calls),
         reasoning="".join(chunk.reasoning for chunk in every) or None,
         refusal="".join(chunk.refusal for chunk in every) or None,
-        citations=tuple(each for chunk in every for each in chunk.citations),
-        logprobs=tuple(each for chunk in every for each in chunk.logprobs),
+        citations=tuple(citation for chunk in every for citation in chunk.citations),
+        logprobs=tuple(logprob for chunk in every for logprob in chunk.logprobs),
         provider_state=last.provider_state,
         raw=last.raw,
     )

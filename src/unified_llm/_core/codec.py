@@ -1,7 +1,7 @@
-"""What a wire format must offer: pure functions from requests to bytes and from bytes to answers.
+"""Protocols of a wire format: pure functions from requests to bytes and from bytes to responses.
 
 A codec does no I/O, reads no clock, and never raises for what a provider sends: it names the kind of the failure,
-since only it knows the format. The transport drives it; the policy never sees it.
+since only it knows the format. The HTTP backend calls it; the policy does not.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from unified_llm.types.requests import (
 from unified_llm.types.responses import LLMChunk
 
 AnyRequest: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest | ModelRequest | CountRequest | RerankRequest
-"""What can be asked of a target. What it lacks is never asked: ``capabilities`` sees to that, by the table."""
+"""Any request to a target. ``capabilities`` skips targets that cannot serve one, by the provider table."""
 
 Framing: TypeAlias = Literal["events", "lines"]
-"""How a stream is cut: server-sent events, or one JSON value on each line."""
+"""How the events of a stream are framed: server-sent events, or one JSON value on each line."""
 
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """A request as it goes on the wire. ``headers`` hold the key, so they are in no repr."""
+    """An encoded request. ``headers`` hold the key, so they are in no repr."""
 
     method: Literal["GET", "POST"]
     url: str
@@ -41,14 +41,14 @@ class WireRequest:
 
 
 class Decoder(Protocol):
-    """Turns the events of one stream into chunks. Used once."""
+    """Decodes the events of one stream into chunks. Used once."""
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
-        """Chunks of this event; ``Done`` once, when the provider's own terminal event was seen; nothing after it."""
+        """Decode one event: chunks; ``Done`` once, for the provider's own terminal event; nothing after it."""
         ...
 
     def finish(self) -> Done | Failure:
-        """The bytes ended without a terminal event having been fed: what that means."""
+        """Judge a stream that ended without a terminal event."""
         ...
 
 
@@ -57,11 +57,11 @@ class Codec(Protocol):
 
     @property
     def framing(self) -> Framing:
-        """How its streams are cut; a line comes to the decoder as the data of an event."""
+        """The framing of its streams; a line is given to the decoder as the data of an event."""
         ...
 
     def encode(self, request: AnyRequest, target: Target) -> WireRequest:
-        """The request as this target wants it.
+        """Encode a request for a target.
 
         Raises:
             ValidationError: It holds a value that cannot be written (NaN, a lone surrogate, a set ...).
@@ -70,17 +70,17 @@ class Codec(Protocol):
         ...
 
     def decode(self, request: AnyRequest, target: Target, body: Any) -> Done | Failure:
-        """The whole answer, from the parsed JSON of a successful response.
+        """Decode the parsed JSON of a successful response.
 
         Its value is an ``LLMResponse``, an ``EmbeddingResponse``, a ``(models, cursor)`` pair, a ``ModelInfo``, a
-        number of tokens, or a ``RerankResponse``, by what was asked.
+        number of tokens, or a ``RerankResponse``, by the kind of request.
         """
         ...
 
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:
-        """A decoder for one streamed answer."""
+        """Make a decoder for one streamed response."""
         ...
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
-        """What a response of that status (not 2xx) says. ``headers`` have names in lower case; ``body`` is bounded."""
+        """Classify a response whose status is not 2xx. ``headers`` have names in lower case; ``body`` is bounded."""
         ...

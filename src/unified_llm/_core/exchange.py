@@ -1,7 +1,7 @@
-"""The one way to talk to a target: open, read until ``Done`` or a ``Failure``, close.
+"""One exchange with a target: open, read until ``Done`` or a ``Failure``, close.
 
-HTTP with a codec, MLX in this process, and a framework's own model all implement it. An exchange never raises for
-what the other side does; it returns a ``Failure``. Cancellation and the interpreter's own errors pass through.
+HTTP with a codec, MLX in this process, and wrapped model objects all implement it. An exchange never raises for what
+the other side does; it returns a ``Failure``. Cancellation and the interpreter's own errors pass through.
 
 ``until`` is an instant of the same monotonic clock that the driver uses, never a duration, so that no time is lost
 between the policy and a read. When it passes, the outcome is ``Failure("timeout")``.
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
+from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import Feature
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk
 
@@ -20,14 +20,14 @@ Event: TypeAlias = LLMChunk | Done | Failure
 
 
 class Exchange(Protocol):
-    """One attempt, for synchronous callers."""
+    """One attempt, for sync callers."""
 
     def open(self, until: float) -> Failure | None:
         """Send the request; None once the target has accepted it."""
         ...
 
     def read(self, until: float) -> Event:
-        """The next chunk (never an empty one), the end, or what went wrong."""
+        """Return the next chunk (never an empty one), the end, or the failure."""
         ...
 
     def close(self) -> None:
@@ -36,18 +36,18 @@ class Exchange(Protocol):
 
 
 class AsyncExchange(Protocol):
-    """One attempt, for asynchronous callers."""
+    """One attempt, for async callers."""
 
     async def open(self, until: float) -> Failure | None:
-        """As ``Exchange.open``."""
+        """Do the same as ``Exchange.open``."""
         ...
 
     async def read(self, until: float) -> Event:
-        """As ``Exchange.read``."""
+        """Do the same as ``Exchange.read``."""
         ...
 
     async def close(self) -> None:
-        """As ``Exchange.close``; must not need more than a moment, and works while its task is being cancelled."""
+        """Do the same as ``Exchange.close``, at once, and also while the task is being cancelled."""
         ...
 
 
@@ -64,9 +64,9 @@ class WrappedModel(Protocol):
     context_window: int | None
 
     def exchange(self, request: LLMRequest) -> Exchange:
-        """An attempt on it for synchronous callers; ``request.native`` holds the framework's own form."""
+        """Make an exchange for sync callers; ``request.native`` holds the framework's own form."""
         ...
 
     def aexchange(self, request: LLMRequest) -> AsyncExchange:
-        """An attempt on it for asynchronous callers."""
+        """Make an exchange for async callers."""
         ...

@@ -56,10 +56,10 @@ class Failure:
         kind: What happened.
         status: The HTTP status, if one came.
         code: The provider's own code, if it gave one.
-        detail: The provider's own words; never logged, since they may quote the prompt.
+        detail: The provider's message; never logged, since it may quote the prompt.
         request_id: The provider's identifier of this exchange.
         headers: The response headers that carry hints (Retry-After, rate limits), names in lower case.
-        retry_after: Seconds, where the body said so rather than a header.
+        retry_after: Seconds, where the body has it rather than a header.
     """
 
     kind: FailureKind

@@ -40,9 +40,9 @@ class Quirks:
         reasoning_filler: The text sent as the reasoning of a turn that has none, where ``rename`` asks for reasoning.
         reasoning_details: It wants the parts of its reasoning back as they came, in ``reasoning_details``.
         logprobs_count: Its ``logprobs`` is the number of alternatives (Together).
-        thinks: How an Anthropic model is told how hard to think: by a ``budget`` of tokens, or by an effort. Of the
-            latter, one thinks when ``asked``, and others unless they are told ``disabled`` or ``between_tools``, or
-            ``always``. None sends both, for servers that have models of many makers.
+        thinks: How the effort of an Anthropic model is set: by a ``budget`` of tokens, or by an effort. With an effort
+            it thinks when ``asked``, or unless the request has ``disabled`` or ``between_tools``, or ``always``. None
+            sends both, for servers that have models of many makers.
         closed_schemas: A JSON schema must list every property that an object may have.
         turns: ``alternating``: system messages come first, then the user and the model take turns (Perplexity);
             ``closed``: an assistant message stands between tool results and the next user message (Mistral).

@@ -1,7 +1,7 @@
-"""Clock, sleep, chance and connections, in one place where a test can take them over.
+"""Clock, sleep, randomness and backends, in one place where a test can replace them.
 
-Everything that depends on the world outside goes through the current ``Runtime``. ``use`` replaces it for a while:
-tests of this package run in fake time and without sockets, in sync and async, through every surface.
+Everything that depends on the outside goes through the current ``Runtime``. ``use`` replaces it for a while: tests of
+this package run in fake time and without sockets, in sync and async, through every adapter.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ def _sleep(until: float) -> None:
 
 
 async def _asleep(until: float) -> None:
-    import asyncio  # an asynchronous caller has it; others need not wait for it to be imported
+    import asyncio  # async callers have imported it; others need not wait for it
 
     await asyncio.sleep(max(0.0, until - time.monotonic()))
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The world outside.
+    """Clock, sleep, randomness and backends.
 
     Attributes:
         now: A monotonic clock, in seconds.
         sleep: Block until an instant of that clock.
         asleep: Suspend until an instant of that clock.
         random: A uniform draw from 0 to 1.
-        exchange: Makes the attempt in place of the real transport, or None.
-        aexchange: The same for asynchronous callers.
-        observe: Told of each attempt of every call, as the call records it, or None. It must not raise.
+        exchange: Makes the exchange in place of the real backends, or None.
+        aexchange: The same for async callers.
+        observe: Called with each attempt of every call, as the call records it, or None. It must not raise.
     """
 
     now: Callable[[], float] = time.monotonic
@@ -57,7 +57,7 @@ _current = Runtime()
 
 
 def current() -> Runtime:
-    """The runtime in use."""
+    """Return the runtime in use."""
     return _current
 
 

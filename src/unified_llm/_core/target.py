@@ -1,30 +1,23 @@
-"""A target: one place to ask, with everything that policy and codecs need to know of it.
+"""``Target``: a model at a provider, with everything that the policy and the codecs need.
 
-The client resolves it once from the user's configuration and the provider table; nothing below changes it.
+The client makes it from the user's configuration and the provider table; it is never changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from unified_llm._core.api_key import Secret
+from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.quirks import Quirks
 from unified_llm.exceptions import ConfigurationError
-
-Feature = Literal[
-    "tools", "tool_choice", "json_object", "json_schema", "images", "image_urls", "audio", "files", "streaming",
-    "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
-]  # fmt: skip
-
-
-CHAT: frozenset[Feature] = frozenset({"streaming", "models"})
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerConfig:
-    """When a failing target is left alone, and for how long.
+    """When the circuit breaker of a failing target opens, and for how long.
 
     Attributes:
         failures: So many failures in a row open the breaker (a timeout counts twice).
@@ -42,7 +35,7 @@ class BreakerConfig:
     cooldown_max: float = 300.0
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Refuse values that make no sense."""
         for name in ("failures", "window", "cooldown", "cooldown_max"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
@@ -71,14 +64,14 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
-    """How often and how soon one target is asked again.
+class RetryLimits:
+    """How often and how soon one target is retried.
 
     Attributes:
         limit: Retries after the first attempt; None is the policy's own (one while another target is ready, else two).
-        delay: Base of the back-off after throttling, in seconds; a blip starts at a quarter of it.
-        delay_max: The longest back-off, in seconds.
-        factor: Growth of the back-off from one retry to the next.
+        delay: Base of the exponential backoff after throttling, in seconds; a transient error starts at a quarter.
+        delay_max: The longest backoff, in seconds.
+        factor: Growth of the backoff from one retry to the next.
     """
 
     limit: int | None = None
@@ -89,10 +82,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place to ask.
+    """One model at one provider.
 
     Attributes:
-        provider: A name of the provider table, or of a framework's own model.
+        provider: A name of the provider table, or of a wrapped model.
         model: As the provider names it.
         format: How to talk to it: a name of ``_formats.make_codec.FORMATS``, ``mlx``, ``wrapped`` (a framework's own
             model object) or ``user`` (an object given to ``register_provider``).
@@ -109,7 +102,7 @@ class Target:
         api_version: The version of its API, where the user chooses one (Azure).
         timing: Limits of an attempt.
         retry: Retries.
-        breaker: When to leave it alone.
+        breaker: When its circuit breaker opens.
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
         space: The declared vector space, for embeddings.
@@ -132,7 +125,7 @@ class Target:
     reasoning: bool = False
     api_version: str | None = None
     timing: Timing = Timing()
-    retry: Retry = Retry()
+    retry: RetryLimits = RetryLimits()
     breaker: BreakerConfig = BreakerConfig()
     last_resort: bool = False
     verify: Any = field(default=True, repr=False)
@@ -147,16 +140,16 @@ class Target:
 
     @property
     def health_key(self) -> Hashable:
-        """What a breaker and a retry budget belong to."""
+        """The key of its breaker and its retry budget."""
         return (self.provider, self.base_url, self.model, self.instance.number if self.instance is not None else None)
 
     @property
     def credentials_key(self) -> Hashable:
-        """What a refused key or an empty purse belongs to: the provider and the key, whatever the model."""
+        """The key of cooldowns for a refused API key or an exhausted quota: provider and API key, any model."""
         holder = self.key.fingerprint if self.key else self.health_key
         return (self.provider, holder)
 
     @property
     def limit_key(self) -> Hashable:
-        """What a rate limit belongs to: the key and the model."""
-        return (*self.credentials_key, self.model)  # type: ignore[misc] # a tuple, said more widely
+        """The key of cooldowns for rate limits: API key and model."""
+        return (*self.credentials_key, self.model)  # type: ignore[misc] # a tuple is Hashable

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
-from unified_llm._core.api_key import quoted
 from unified_llm._core.codec import AnyRequest, Codec, Decoder, Framing, WireRequest
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest

@@ -1,1 +1,1 @@
-"""What is told to the logger and to OpenTelemetry."""
+"""The log and OpenTelemetry."""

@@ -1,7 +1,6 @@
-"""What the logger ``unified_llm`` says of calls, targets and breakers, and in which fields.
+"""Log lines of the logger ``unified_llm`` about attempts, calls and breakers, with structured fields in ``extra``.
 
-Lines are for people, the fields of ``extra`` for machines. Neither ever holds a key, a prompt, an answer or a
-provider's own words, so there is nothing to switch off before a log may be kept.
+Neither ever holds a key, a prompt, a response or a provider's message, so a log may be kept as it is.
 """
 
 from __future__ import annotations
@@ -16,46 +15,46 @@ from unified_llm.types.records import Attempt, Usage
 
 _log = logging.getLogger("unified_llm")
 
-# Of an attempt. Not its reason: that is the provider's own code, which any server may fill with anything.
+# Fields of an attempt. Not its reason: the provider's error code, which a server may fill with anything.
 _FIELDS: Final = ("target", "outcome", "status", "request_id", "seconds", "waited", "first_token", "retry")
 
 
-def observer(on_attempt: Callable[[Attempt], None] | None) -> Callable[[Attempt], None]:
-    """What is told of each attempt: the log, then the user's callback, which must not cost them the answer."""
-    if on_attempt is None:
+def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt], None]:
+    """Return a function that logs an attempt and calls the user's callback, whose errors must not end the call."""
+    if callback is None:
         return log_attempt
 
-    def observe(attempt: Attempt) -> None:
+    def notify(attempt: Attempt) -> None:
         log_attempt(attempt)
         try:
-            on_attempt(attempt)
-        except Exception as problem:  # noqa: BLE001 - see above
-            _log.warning("on_attempt raised %s; the call goes on", type(problem).__name__)
+            callback(attempt)
+        except Exception as error:  # noqa: BLE001 - see above
+            _log.warning("on_attempt raised %s; the call goes on", type(error).__name__)
 
-    return observe
+    return notify
 
 
 def log_attempt(attempt: Attempt) -> None:
-    """One line for each attempt: INFO where a target was asked again, else DEBUG."""
+    """Log an attempt: a retry at INFO, others at DEBUG."""
     level = logging.INFO if attempt.retry else logging.DEBUG
     if not _log.isEnabledFor(level):
         return
-    facts = {name: getattr(attempt, name) for name in _FIELDS}
-    if attempt.reason and attempt.outcome in {"skipped", "cancelled"}:  # then it is a reason of our own
-        _log.log(level, "%s: %s, %s", attempt.target, attempt.outcome, attempt.reason, extra=facts)
+    fields = {name: getattr(attempt, name) for name in _FIELDS}
+    if attempt.reason and attempt.outcome in {"skipped", "cancelled"}:  # then the reason is not the provider's
+        _log.log(level, "%s: %s, %s", attempt.target, attempt.outcome, attempt.reason, extra=fields)
     elif attempt.retry:
-        told = (attempt.target, attempt.outcome, attempt.seconds, attempt.waited)
-        _log.log(level, "%s: %s after %.3f s, asked again after a wait of %.3f s", *told, extra=facts)
+        values = (attempt.target, attempt.outcome, attempt.seconds, attempt.waited)
+        _log.log(level, "%s: %s after %.3f s, retried after a wait of %.3f s", *values, extra=fields)
     else:
-        _log.log(level, "%s: %s after %.3f s", attempt.target, attempt.outcome, attempt.seconds, extra=facts)
+        _log.log(level, "%s: %s after %.3f s", attempt.target, attempt.outcome, attempt.seconds, extra=fields)
 
 
 def log_answer(trace: Trace, usage: Usage | None, seconds: float) -> None:
-    """One line for each answer: WARNING where a target failed before another answered, since nobody notices else.
+    """Log a response: at WARNING where a target failed before another served, at DEBUG otherwise.
 
     Args:
-        trace: What was tried.
-        usage: Tokens spent by the attempt that answered, where its provider said.
+        trace: The attempts.
+        usage: Tokens of the attempt that served, where its provider reports them.
         seconds: How long the whole call took.
     """
     served = trace.served
@@ -64,16 +63,16 @@ def log_answer(trace: Trace, usage: Usage | None, seconds: float) -> None:
     level = logging.WARNING if failed else logging.DEBUG
     if served is None or not _log.isEnabledFor(level):
         return
-    facts: dict[str, Any] = {"target": served.name, "seconds": seconds, "attempts": trace.asked}
+    fields: dict[str, Any] = {"target": served.name, "seconds": seconds, "attempts": trace.asked}
     if usage is not None:
-        facts |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+        fields |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
     if failed:
-        told = ", ".join(f"{target} ({kind})" for target, kind in failed.items())
-        _log.log(level, "%s answered in place of %s", served.name, told, extra=facts)
+        failures = ", ".join(f"{target} ({kind})" for target, kind in failed.items())
+        _log.log(level, "%s answered in place of %s", served.name, failures, extra=fields)
     else:
-        _log.log(level, "%s answered after %.3f s", served.name, seconds, extra=facts)
+        _log.log(level, "%s answered after %.3f s", served.name, seconds, extra=fields)
 
 
 def log_breaker(target: str, before: State, after: State) -> None:
-    """A target is left alone, or asked again: WARNING."""
+    """Log that the breaker of a target changed its state, at WARNING."""
     _log.warning("%s: breaker %s -> %s", target, before, after, extra={"target": target, "state": after})

@@ -1,32 +1,31 @@
 """OpenTelemetry, for applications that use it: a span, an event for each attempt, and measurements of every call.
 
-It is never imported from here unless it is there already: an application that has set it up has imported it. Where
-nobody has, a call pays for one look into ``sys.modules`` (0.04 µs); where it is loaded but not set up, 2 µs. What
-things are called is in ``otel_attributes``; prompts and answers are told to nobody.
+OpenTelemetry is never imported from here unless it is there already: an application that has set it up has imported
+it. Where none has, a call costs one look-up in ``sys.modules`` (0.04 µs); where it is loaded but not set up, 2 µs.
+The names of attributes are in ``otel_attributes``; prompts and responses are never recorded.
 
-A call is watched from outside, around its driver, so that neither the policy nor the drivers know of it. The span
-begins with the first step and ends with the answer, the failure, the cancellation, or when the caller lets go. It is
-current while a step is performed, and only then: a span of a stream that stayed current between two chunks would take
-in whatever the caller does with them, and could be left in the wrong task.
+The driver of a call notifies a ``CallSpan``. The span starts with the first step and ends with the response, the
+failure, the cancellation, or when the caller stops. It is current during a step only: a span of a stream that stayed
+current between two chunks would contain whatever the caller does with them, and could be left in the wrong task.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from unified_llm._client import errors
-from unified_llm._client.call import PreparedCall
-from unified_llm._client.drivers import END, AsyncDrive, Drive
 from unified_llm._core import defaults
+from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done
+from unified_llm._core.target import Target
 from unified_llm._observe import otel_attributes
-from unified_llm._policy.call_state import CallFailed
+from unified_llm._policy.call_state import CallState
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
+from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -35,12 +34,11 @@ if TYPE_CHECKING:
 
 _NAME: Final = "unified_llm"
 _Instrument: TypeAlias = tuple[str, str, str, tuple[float, ...]]
-AnyDrive = TypeVar("AnyDrive", bound=Drive | AsyncDrive)
 
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """What spans and measurements are made with, for one pair of providers."""
+    """The tracer and the histograms of one pair of OpenTelemetry providers."""
 
     providers: tuple[TracerProvider, MeterProvider]
     tracer: Tracer
@@ -53,12 +51,12 @@ _latest: Instruments | None = None
 
 
 def instruments() -> Instruments | None:
-    """What to tell it with, or None.
+    """Return the tracer and histograms to record with, or None.
 
-    It is told where the application has set a tracer provider, never after ``configure(telemetry=False)``, and after
-    ``configure(telemetry=True)`` also where only measurements are collected.
+    Calls are recorded where the application has set a tracer provider, never after ``configure(telemetry=False)``, and
+    after ``configure(telemetry=True)`` also where only measurements are collected.
     """
-    global _latest  # noqa: PLW0603 - a cache; two threads that fill it at once do no harm
+    global _latest  # noqa: PLW0603 - a cache, which two threads may fill at once
     if sys.modules.get("opentelemetry.trace") is None:
         return None
     from opentelemetry import metrics, trace
@@ -84,195 +82,115 @@ def _histogram(meter: Meter, instrument: _Instrument) -> Histogram:
     return meter.create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=boundaries)
 
 
-def watched(drive: Drive, question: PreparedCall) -> Drive | WatchedDrive:
-    """The driver of a call, watched where there is somebody to tell. Lists of models are not."""
-    request, tools = question.request, instruments()
-    if tools is None or not isinstance(request, (LLMRequest, EmbeddingRequest)):
-        return drive
-    return WatchedDrive(drive, question, request, tools)
+def call_observer(request: AnyRequest, primary: Target, state: CallState) -> CallSpan | None:
+    """Return the observer of a call where spans or measurements are collected. Model lists have none.
+
+    Args:
+        request: The request.
+        primary: The first target of the chain, whether or not it can serve the request.
+        state: The state of the call.
+    """
+    recorders = instruments()
+    if recorders is None or not isinstance(request, (LLMRequest, EmbeddingRequest)):
+        return None
+    return CallSpan(request, primary, state, recorders)
 
 
-def awatched(drive: AsyncDrive, question: PreparedCall) -> AsyncDrive | AsyncWatchedDrive:
-    """As ``watched``."""
-    request, tools = question.request, instruments()
-    if tools is None or not isinstance(request, (LLMRequest, EmbeddingRequest)):
-        return drive
-    return AsyncWatchedDrive(drive, question, request, tools)
+class CallSpan:
+    """Span and measurements of one call; a ``CallObserver``."""
 
-
-class Watch:
-    """One call, from its first step to its end."""
-
-    def __init__(self, question: PreparedCall, request: LLMRequest | EmbeddingRequest, tools: Instruments) -> None:
-        """Begin the span."""
-        from opentelemetry.trace import SpanKind, set_span_in_context
-
-        policy = question.policy
-        self._question = question
-        self._ask = request
-        self._tools = tools
-        self._started = policy.now()
+    def __init__(
+        self, request: LLMRequest | EmbeddingRequest, primary: Target, state: CallState, recorders: Instruments
+    ) -> None:
+        self._request, self._primary, self._state, self._recorders = request, primary, state, recorders
+        self._on_attempt = state.trace.observe
         self._first_chunk: float | None = None
         self._over = False
-        self._target = target = policy.targets[0]
-        self._place = otel_attributes.place(request, target)
-        self._span: Span = tools.tracer.start_span(
+
+    def started(self) -> None:
+        """Start the span, with the targets that were skipped before the first attempt."""
+        from opentelemetry.trace import SpanKind, set_span_in_context
+
+        request, state = self._request, self._state
+        self._began = state.now()
+        self._target = target = state.targets[0]
+        self._attributes = otel_attributes.request_and_server(request, target)
+        self._span: Span = self._recorders.tracer.start_span(
             f"{otel_attributes.operation(request)} {target.model}",
             kind=SpanKind.CLIENT,
-            attributes={**otel_attributes.whom(request, target), **otel_attributes.parameters(request, target)},
+            attributes={
+                **otel_attributes.request_attributes(request, target),
+                **otel_attributes.parameters(request, target),
+            },
         )
-        self.context: Context = set_span_in_context(self._span)
-        for attempt in policy.trace.attempts:  # skipped before anything was asked
-            self._event(attempt)
-        self._observe = policy.trace.observe
-        policy.trace.observe = self._observed
+        self._context: Context = set_span_in_context(self._span)
+        for attempt in state.trace.attempts:
+            self.attempt(attempt)
+        state.trace.observe = self._attempt_ended
 
-    def _observed(self, attempt: Attempt) -> None:
-        if self._observe:
-            self._observe(attempt)
-        self._event(attempt)
+    def enter(self) -> Any:
+        """Make the span the current one."""
+        from opentelemetry.context import attach
 
-    def _event(self, attempt: Attempt) -> None:
+        return attach(self._context)
+
+    def leave(self, token: Any) -> None:
+        """Make the caller's span the current one again."""
+        from opentelemetry.context import detach
+
+        detach(token)
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Add an event for the attempt."""
         self._span.add_event(otel_attributes.ATTEMPT, otel_attributes.attempt(attempt))
 
-    def saw(self, value: Any, defeat: CallFailed | None) -> None:
-        """What the driver handed out."""
-        if value is END:
-            if defeat:
-                self._defeated(defeat)
-            self.end()
-            return
-        if self._first_chunk is None and self._question.policy.streaming:
-            self._first_chunk = self._question.policy.now() - self._started
-        if isinstance(value, Done):
-            self._answered(value.value)
-            self.end()
+    def _attempt_ended(self, attempt: Attempt) -> None:
+        if self._on_attempt:
+            self._on_attempt(attempt)
+        self.attempt(attempt)
 
-    def _answered(self, value: Any) -> None:
-        served = self._question.policy.trace.served or self._target
+    def event(self, event: LLMChunk | Done) -> None:
+        """Record the time to the first chunk, and the attributes of the response at its end."""
+        if self._first_chunk is None and self._state.streaming:
+            self._first_chunk = self._state.now() - self._began
+        if isinstance(event, Done):
+            self._record_response(event.value)
+
+    def _record_response(self, response: Any) -> None:
+        served = self._state.trace.served or self._target
         if served is not self._target:
-            self._place = otel_attributes.place(self._ask, served)
-            self._span.set_attributes(otel_attributes.parameters(self._ask, served))
-        self._place[otel_attributes.RESPONSE_MODEL] = value.model or served.model
-        self._span.set_attributes(otel_attributes.answer(value))
-        self._span.set_attributes(otel_attributes.served(served, fell_back=self._question.used_fallback))
-        if value.usage is not None:
-            self._span.set_attributes(otel_attributes.usage_of(self._ask, value.usage))
-            for kind, count in otel_attributes.spent(self._ask, value.usage).items():
-                self._tools.tokens.record(count, {**self._place, otel_attributes.TOKEN_TYPE: kind}, self.context)
+            self._attributes = otel_attributes.request_and_server(self._request, served)
+            self._span.set_attributes(otel_attributes.parameters(self._request, served))
+        self._attributes[otel_attributes.RESPONSE_MODEL] = response.model or served.model
+        self._span.set_attributes(otel_attributes.response(response))
+        self._span.set_attributes(otel_attributes.served(served, used_fallback=served is not self._primary))
+        if response.usage is not None:
+            self._span.set_attributes(otel_attributes.usage_attributes(self._request, response.usage))
+            for kind, count in otel_attributes.token_counts(self._request, response.usage).items():
+                attributes = {**self._attributes, otel_attributes.TOKEN_TYPE: kind}
+                self._recorders.tokens.record(count, attributes, self._context)
 
-    def _defeated(self, defeat: CallFailed) -> None:
-        if defeat.committed:
-            self.broke(errors.interrupted(defeat, (), "", None))
-        else:
-            self.broke(errors.from_defeat(defeat, (), self._question.deadline))
-
-    def broke(self, problem: BaseException) -> None:
-        """The call ended in an error, which is told by its class, and in words if they are this package's own."""
-        from opentelemetry.trace import Status, StatusCode
-
-        self._place[otel_attributes.ERROR_TYPE] = type(problem).__name__
-        words = str(problem) if isinstance(problem, LLMError) else None
-        self._span.set_status(Status(StatusCode.ERROR, words))
-        self.end()
-
-    def end(self) -> None:
-        """The call is over. May be called again."""
+    def finished(self, error: BaseException | None) -> None:
+        """End the span. An error is recorded by its class, and with its message if it is this package's own."""
         if self._over:
             return
         self._over = True
-        self._question.policy.trace.observe = self._observe
-        self._span.set_attributes(self._place)
+        state = self._state
+        state.trace.observe = self._on_attempt
+        if error is not None:
+            self._record_error(error)
+        self._span.set_attributes(self._attributes)
         if self._first_chunk is not None:
             self._span.set_attribute(otel_attributes.TIME_TO_FIRST_CHUNK, self._first_chunk)
-            # Of who answered; not of an error, which the convention leaves to the duration.
-            told = {name: value for name, value in self._place.items() if name != otel_attributes.ERROR_TYPE}
-            self._tools.first_chunk.record(self._first_chunk, told, self.context)
-        self._tools.duration.record(self._question.policy.now() - self._started, self._place, self.context)
+            # Without the error, which the convention gives to the duration alone.
+            attributes = {name: value for name, value in self._attributes.items() if name != otel_attributes.ERROR_TYPE}
+            self._recorders.first_chunk.record(self._first_chunk, attributes, self._context)
+        self._recorders.duration.record(state.now() - self._began, self._attributes, self._context)
         self._span.end()
 
+    def _record_error(self, error: BaseException) -> None:
+        from opentelemetry.trace import Status, StatusCode
 
-class _Watching(Generic[AnyDrive]):
-    """What both watched drivers share."""
-
-    def __init__(
-        self, drive: AnyDrive, question: PreparedCall, request: LLMRequest | EmbeddingRequest, tools: Instruments
-    ) -> None:
-        """Nothing begins before the first step: a stream that is never read was never a call."""
-        self._drive = drive
-        self._made_from = (question, request, tools)
-        self._watch: Watch | None = None
-
-    @property
-    def defeat(self) -> CallFailed | None:
-        """As of any driver."""
-        return self._drive.defeat
-
-    @defeat.setter
-    def defeat(self, defeat: CallFailed | None) -> None:
-        self._drive.defeat = defeat
-
-    def _begun(self) -> Watch:
-        if self._watch is None:
-            self._watch = Watch(*self._made_from)
-        return self._watch
-
-
-class WatchedDrive(_Watching[Drive]):
-    """A driver whose steps are told to OpenTelemetry."""
-
-    def advance(self) -> Any:
-        """As of any driver, with the span as the current one."""
-        from opentelemetry.context import attach, detach
-
-        watch = self._begun()
-        token = attach(watch.context)
-        try:
-            value = self._drive.advance()
-        except BaseException as problem:
-            watch.broke(problem)
-            raise
-        finally:
-            detach(token)
-        watch.saw(value, self._drive.defeat)
-        return value
-
-    def close(self) -> None:
-        """As of any driver."""
-        try:
-            self._drive.close()
-        finally:
-            if self._watch:
-                self._watch.end()
-
-
-class AsyncWatchedDrive(_Watching[AsyncDrive]):
-    """The same for asynchronous callers."""
-
-    async def advance(self) -> Any:
-        """As of any driver, with the span as the current one."""
-        from opentelemetry.context import attach, detach
-
-        watch = self._begun()
-        token = attach(watch.context)
-        try:
-            value = await self._drive.advance()
-        except GeneratorExit:
-            # Whoever awaited is gone with their context, and this may run in another: nothing to go back to.
-            watch.end()
-            raise
-        except BaseException as problem:
-            detach(token)
-            watch.broke(problem)
-            raise
-        detach(token)
-        watch.saw(value, self._drive.defeat)
-        return value
-
-    async def close(self) -> None:
-        """As of any driver."""
-        try:
-            await self._drive.close()
-        finally:
-            if self._watch:
-                self._watch.end()
+        self._attributes[otel_attributes.ERROR_TYPE] = type(error).__name__
+        description = str(error) if isinstance(error, LLMError) else None
+        self._span.set_status(Status(StatusCode.ERROR, description))

@@ -1,8 +1,8 @@
-"""What OpenTelemetry's conventions for generative AI call the things that this package knows.
+"""Attributes and instruments under OpenTelemetry's semantic conventions for generative AI.
 
-Names and numbers alone: nothing here imports OpenTelemetry. They are those of its semantic conventions as the package
+Names and numbers alone: nothing here imports OpenTelemetry. The names are those of the conventions as the package
 ``opentelemetry-semantic-conventions`` has them (0.66, the last set before the conventions for generative AI moved to a
-repository of their own); what no convention names begins with ``unified_llm``. Prompts and answers have no name here.
+repository of their own); what no convention names begins with ``unified_llm``. There is none for prompts or responses.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
 TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - tokens of text
 
 _PARAMETERS: Final = ("temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty")
-# Counts that are no part of an answer of everybody's, so that a zero says nothing.
+# Counts that many providers do not report: a zero is left out.
 _PARTS: Final[Mapping[str, str]] = {
     "cached_tokens": "cache_read.input_tokens",
     "cache_write_tokens": "cache_creation.input_tokens",
@@ -50,12 +50,12 @@ _PARTS: Final[Mapping[str, str]] = {
 
 
 def operation(request: LLMRequest | EmbeddingRequest) -> str:
-    """What is done."""
+    """Name the operation."""
     return "chat" if isinstance(request, LLMRequest) else "embeddings"
 
 
-def whom(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
-    """What is asked of whom."""
+def request_attributes(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+    """Describe the request: operation, provider, model."""
     spec = registry.find(target.provider)
     return {
         "gen_ai.operation.name": operation(request),
@@ -64,9 +64,9 @@ def whom(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
     }
 
 
-def place(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
-    """As ``whom``, and where; known of a span only at its end, since a fallback may have no address at all."""
-    attributes = whom(request, target)
+def request_and_server(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+    """Describe the request and its server; set at the end of a span, since a fallback may have no address at all."""
+    attributes = request_attributes(request, target)
     url = urlsplit(target.base_url)
     if url.hostname:
         attributes["server.address"] = url.hostname
@@ -75,7 +75,7 @@ def place(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
 
 
 def parameters(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
-    """How it is asked, the target's defaults included."""
+    """Describe the parameters of the request, the target's defaults included."""
     if isinstance(request, EmbeddingRequest):
         dimensions = target.defaults.get("dimensions") if request.dimensions is None else request.dimensions
         return {} if dimensions is None else {"gen_ai.embeddings.dimension.count": dimensions}
@@ -94,8 +94,8 @@ def parameters(request: LLMRequest | EmbeddingRequest, target: Target) -> Attrib
     return attributes
 
 
-def answer(value: Any) -> Attributes:
-    """What came back: an ``LLMResponse``, the last ``LLMChunk`` of a stream, or an ``EmbeddingResponse``."""
+def response(value: Any) -> Attributes:
+    """Describe an ``LLMResponse``, the last ``LLMChunk`` of a stream, or an ``EmbeddingResponse``."""
     attributes: Attributes = {}
     if identifier := getattr(value, "response_id", None):
         attributes["gen_ai.response.id"] = identifier
@@ -104,20 +104,21 @@ def answer(value: Any) -> Attributes:
     return attributes
 
 
-def served(target: Target, *, fell_back: bool) -> Attributes:
-    """Who answered, under the names of ``response_metadata``."""
-    return {"unified_llm.served_by": target.name, "unified_llm.fell_back": fell_back}
+def served(target: Target, *, used_fallback: bool) -> Attributes:
+    """Describe the target that served the request, under the names of ``response_metadata``."""
+    return {"unified_llm.served_by": target.name, "unified_llm.used_fallback": used_fallback}
 
 
-def spent(request: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[str, int]:
-    """Tokens by type: those that come in, and those that a model wrote."""
+def token_counts(request: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[str, int]:
+    """Count tokens by type: input, and for chat output."""
     counts = {"input": usage.prompt_tokens}
     return {**counts, "output": usage.completion_tokens} if isinstance(request, LLMRequest) else counts
 
 
-def usage_of(request: LLMRequest | EmbeddingRequest, usage: Usage) -> Attributes:
-    """Tokens, as a span tells them."""
-    attributes: Attributes = {f"gen_ai.usage.{kind}_tokens": count for kind, count in spent(request, usage).items()}
+def usage_attributes(request: LLMRequest | EmbeddingRequest, usage: Usage) -> Attributes:
+    """Describe the tokens of a response."""
+    counts = token_counts(request, usage)
+    attributes: Attributes = {f"gen_ai.usage.{kind}_tokens": count for kind, count in counts.items()}
     for field, name in _PARTS.items():
         if count := getattr(usage, field):
             attributes[f"gen_ai.usage.{name}"] = count
@@ -125,7 +126,7 @@ def usage_of(request: LLMRequest | EmbeddingRequest, usage: Usage) -> Attributes
 
 
 def attempt(ended: Attempt) -> Attributes:
-    """One attempt, as an event of the span. A failure's ``reason`` is the provider's own code, and stays out."""
+    """Describe an attempt. The ``reason`` of a failure is left out: it is the provider's own code."""
     facts = ended.as_dict()
     if ended.outcome not in {"skipped", "cancelled"}:
         facts.pop("reason", None)

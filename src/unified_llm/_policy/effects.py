@@ -7,9 +7,10 @@ responses. Every effect names its attempt by number. Instants are those of the d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from unified_llm._core.target import Target
+from unified_llm.types.responses import LLMChunk
 
 FOREVER: Final = float("inf")
 
@@ -49,9 +50,9 @@ class Sleep:
 
 @dataclass(slots=True)
 class Emit:
-    """Hand something to the caller. Outcome: None, once the caller asks for more."""
+    """Hand a chunk to the caller. Outcome: None, once the caller asks for more."""
 
-    value: Any
+    chunk: LLMChunk
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
 """The policy: which target is asked when, until one answers.
 
 One generator, shared by synchronous and asynchronous callers. It does no I/O, reads no clock of its own and never
-raises for what a target does: it yields effects, receives outcomes as values, and returns ``None`` when the call was
-answered or a ``CallFailed`` when it was not.
+raises for what a target does: it yields effects, receives outcomes as values, and returns the ``Done`` of the target
+that answered, or ``CallFailed``.
 
 The rules, in the order in which they are applied:
 
@@ -27,12 +27,12 @@ from unified_llm._policy import retry, retry_after
 from unified_llm._policy.attempts import attempt
 from unified_llm._policy.breaker import Permit
 from unified_llm._policy.call_state import CallFailed, CallState, TargetState
-from unified_llm._policy.effects import Abandon, Effect, Emit
+from unified_llm._policy.effects import Abandon, Effect
 from unified_llm._policy.health import Refusal
 from unified_llm._policy.hedging import race, rivals
 from unified_llm._policy.retry import LONGEST_WAIT, apply_failure, note_exhausted_limit, sleep_until, start_cooldowns
 
-Flow: TypeAlias = Generator[Effect, Any, CallFailed | None]
+Flow: TypeAlias = Generator[Effect, Any, Done | CallFailed]
 
 
 def run_policy(call: CallState) -> Flow:
@@ -55,8 +55,7 @@ def run_policy(call: CallState) -> Flow:
         yield Abandon(number)
         if isinstance(outcome, Done):
             note_exhausted_limit(call, standing.target, outcome, call.now())
-            yield Emit(outcome)
-            return None
+            return outcome
         standing.failure = outcome
         if call.committed:
             start_cooldowns(call, standing.target, outcome, retry_after.read(outcome), now=call.now())

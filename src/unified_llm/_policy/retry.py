@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import Retry, Target
+from unified_llm._core.target import RetryLimits, Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Sleep
@@ -26,7 +26,7 @@ _STEEPEST: Final = 30
 _SPREAD: Final = 0.1
 
 
-def delay(retry: Retry, retries: int, draw: float, *, throttled: bool, hint: float | None = None) -> float:
+def delay(retry: RetryLimits, retries: int, draw: float, *, throttled: bool, hint: float | None = None) -> float:
     """Seconds to wait.
 
     Args:

@@ -1,1 +1,1 @@
-"""The provider table and the wire formats: pure functions from requests to bytes and from bytes to answers."""
+"""The provider table: one row for each provider, and what is known of models."""

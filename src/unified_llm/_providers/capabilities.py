@@ -1,4 +1,4 @@
-"""What a request needs, and whether a target has it. A need is never dropped silently."""
+"""Features that a request needs, and whether a target has them. A need is never dropped silently."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final, assert_never
 
 from unified_llm._core.codec import AnyRequest
-from unified_llm._core.target import Feature, Target
+from unified_llm._core.features import Feature
+from unified_llm._core.target import Target
 from unified_llm.types.content import AudioPart, FilePart, ImagePart
 from unified_llm.types.messages import Message
 from unified_llm.types.requests import (
@@ -20,7 +21,7 @@ from unified_llm.types.requests import (
 
 _WORDS: Final[Mapping[Feature, str]] = {
     "tools": "call tools",
-    "tool_choice": "be told which tool to call",
+    "tool_choice": "be required to call a given tool",
     "json_object": "answer in JSON",
     "json_schema": "answer by a JSON schema",
     "images": "read images",
@@ -37,12 +38,12 @@ _WORDS: Final[Mapping[Feature, str]] = {
     "n": "give several answers at once",
 }
 
-# What ``_structured`` brings about where a provider does not. A last resort is not trusted with it.
+# Features that ``_structured`` emulates, except at a last resort.
 _EMULATED: Final = frozenset({"json_object", "json_schema"})
 
 
 def missing(ask: AnyRequest, target: Target) -> str | None:
-    """What the target lacks for this request, in words; None when it lacks nothing."""
+    """Say what the target lacks for this request; return None when it lacks nothing."""
     for need in _needs(ask):
         if need not in target.features and not (need in _EMULATED and _may_emulate(target)):
             return f"it cannot {_WORDS[need]}"

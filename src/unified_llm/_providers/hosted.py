@@ -9,22 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from unified_llm._core.features import CHAT, EMBEDDINGS, EVERYTHING, JSON, TOOLS, VISION, features
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.target import CHAT
 from unified_llm._providers import error_codes
 from unified_llm._providers.local import SERVERS
-from unified_llm._providers.spec import (
-    EMBEDDINGS,
-    EVERYTHING,
-    FLOAT_VECTORS,
-    JSON,
-    NO_NAMED_TOOL_CHOICE,
-    RESPONSES,
-    TOOLS,
-    VISION,
-    ProviderSpec,
-    features,
-)
+from unified_llm._providers.spec import FLOAT_VECTORS, NO_NAMED_TOOL_CHOICE, RESPONSES, ProviderSpec
 
 # Models that reason between tool calls and refuse a history from which that reasoning is missing.
 _REASONING_BACK: Final[Mapping[str, str]] = {"messages.reasoning": "reasoning_content"}

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from unified_llm._core.features import CHAT, EMBEDDINGS, EVERYTHING, TOOLS, VISION, features
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.target import CHAT
 from unified_llm._providers import error_codes
-from unified_llm._providers.spec import (
-    BOTH_APIS,
-    EMBEDDINGS,
-    EVERYTHING,
-    FLOAT_VECTORS,
-    NO_NAMED_TOOL_CHOICE,
-    RESPONSES,
-    TOOLS,
-    VISION,
-    ProviderSpec,
-    features,
-)
+from unified_llm._providers.spec import BOTH_APIS, FLOAT_VECTORS, NO_NAMED_TOOL_CHOICE, RESPONSES, ProviderSpec
 
 # With text completion, several answers, and word of each model.
 _SERVER: Final = EVERYTHING | features("as_text", "n", "model_info")

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
-from unified_llm._core.target import Feature
-from unified_llm._providers.spec import JSON, TOOLS, VISION, features
+from unified_llm._core.features import JSON, TOOLS, VISION, Feature, features
 
 # What OpenAI's reasoning models answer with 400, unsupported_parameter (platform.openai.com/docs/guides/reasoning).
 _SAMPLING: Final = frozenset(
@@ -40,7 +39,7 @@ class Model:
     """What is known of the models of these names.
 
     Attributes:
-        providers: Where the names mean these models; empty for everywhere.
+        providers: The providers at which the names mean these models; empty for all.
         pattern: A shell pattern over the name in lower case, as a whole or after its last slash.
         window: Tokens that a prompt can have.
         output: The most tokens that an answer can have.
@@ -50,7 +49,7 @@ class Model:
         drop_reasoning: Request fields that they refuse while they reason.
         reasoning: They may think for minutes before the first token.
         unasked: They reason unless ``reasoning_effort`` is ``none``; otherwise they do not, unless it is sent.
-        thinks: How they are told how hard to think: see ``Quirks``.
+        thinks: How their effort is set: see ``Quirks``.
         api: The format that they need, by its name in their provider's ``apis``, where it is not the usual one.
     """
 
@@ -171,7 +170,7 @@ MODELS: Final = (
     Model(("perplexity",), "sonar-reasoning*", 128_000, reasoning=True),
     Model(("perplexity",), "sonar-deep-research", 128_000, reasoning=True),
     Model(("perplexity",), "sonar", 128_000),
-    # platform.kimi.ai/docs: sampling is fixed for kimi models, and only k3 can be told which tool to call
+    # platform.kimi.ai/docs: sampling is fixed for kimi models, and only k3 takes which tool to call
     Model(("moonshot",), "moonshot-v1-128k*", 131_072),
     Model(("moonshot",), "moonshot-v1-32k*", 32_768),
     Model(("moonshot",), "moonshot-v1-8k*", 8_192),
@@ -194,7 +193,7 @@ MODELS: Final = (
     Model(("cohere",), "command-a*", 256_000, lacks=VISION, drop=_EFFORT, output=8_000),
     Model(("cohere",), "command-r7b*", 128_000, lacks=VISION, drop=_EFFORT, output=4_000),
     Model(("cohere",), "command-r*", 128_000, lacks=VISION | features("tool_choice"), drop=_EFFORT, output=4_000),
-    # ollama.com/search: no model of these families thinks, and the server refuses those that are told to.
+    # ollama.com/search: no model of these families thinks, and the server refuses requests with an effort.
     Model(("ollama",), "llama[234]*", drop=_EFFORT),
     Model(("ollama",), "codellama*", drop=_EFFORT),
     Model(("ollama",), "mistral", drop=_EFFORT),
@@ -214,12 +213,12 @@ MODELS: Final = (
 
 
 def find(provider: str, model: str) -> Model | None:
-    """What is known of a model at a provider, or None."""
+    """Return what is known of a model at a provider, or None."""
     return next((each for each in _matching(model) if not each.providers or provider in each.providers), None)
 
 
 def maker(model: str) -> str | None:
-    """The provider whose models have such a name, for suggestions."""
+    """Return the provider whose models have such a name, for suggestions."""
     return next((each.providers[0] for each in _matching(model) if each.providers), None)
 
 

@@ -9,9 +9,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from unified_llm._core.api_key import quoted
+from unified_llm._core.features import Feature
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.target import Feature
+from unified_llm._core.redaction import quoted
 from unified_llm._providers import models
 from unified_llm._providers.hosted import ROWS
 from unified_llm._providers.spec import ProviderSpec
@@ -88,7 +88,7 @@ class ModelProfile:
 
 
 def row(name: str) -> ProviderSpec:
-    """The row of a provider, by name or alias, in any case.
+    """Return the row of a provider, by name or alias, in any case.
 
     Raises:
         ConfigurationError: There is none; the message suggests the nearest name.
@@ -121,7 +121,7 @@ def register(added: ProviderSpec) -> ProviderSpec | None:
 
 
 def registered() -> tuple[ProviderSpec, ...]:
-    """The rows that were added."""
+    """Return the rows that were added."""
     return tuple(_ADDED.values())
 
 
@@ -131,13 +131,13 @@ def unregister(name: str) -> None:
 
 
 def suggest(text: str) -> str | None:
-    """The known provider whose name is most like this text, if any is like it."""
+    """Return the known provider whose name is most like this text, if any is like it."""
     close = get_close_matches(text.lower(), [*_ROWS, *_ADDED, *ALIASES], n=1, cutoff=0.6)
     return ALIASES.get(close[0], close[0]) if close else None
 
 
 def parse_model_string(model: str, separators: str = "/:") -> tuple[str, str] | None:
-    """Provider and model of a model string; None if the text before the first separator is no known provider.
+    """Split a model string into provider and model; None if the text before the first separator is no provider.
 
     Raises:
         ConfigurationError: A provider is named, but no model.
@@ -146,29 +146,29 @@ def parse_model_string(model: str, separators: str = "/:") -> tuple[str, str] | 
     if not positions:
         return None
     first = min(positions)
-    found = find(model[:first])
-    if found is None:
+    spec = find(model[:first])
+    if spec is None:
         return None
     if not model[first + 1 :].strip():
-        raise ConfigurationError(f'{found.name} is named without a model: write "{found.name}/model".')
-    return found.name, model[first + 1 :]
+        raise ConfigurationError(f'{spec.name} is named without a model: write "{spec.name}/model".')
+    return spec.name, model[first + 1 :]
 
 
 def unknown_model(model: str) -> str:
-    """A sentence about a model string that names no known provider, with the nearest that does."""
-    said = f"{quoted(model)} names no known provider"
+    """Describe the mistake in a model string that names no known provider, with the nearest that does."""
+    mistake = f"{quoted(model)} names no known provider"
     maker = models.maker(model)
     if maker and "/" not in model and ":" not in model:
-        return f"{said}: did you mean {maker}/{model}?"
+        return f"{mistake}: did you mean {maker}/{model}?"
     start = min(position for position in (model.find("/"), model.find(":"), len(model)) if position >= 0)
     near = suggest(model[:start]) if start < len(model) else None
     if near:
-        return f"{said}: did you mean {quoted(near + model[start:])}?"
-    return f'{said}: write "provider/model", such as "openai/gpt-5-mini", or pass provider=.'
+        return f"{mistake}: did you mean {quoted(near + model[start:])}?"
+    return f'{mistake}: write "provider/model", such as "openai/gpt-5-mini", or pass provider=.'
 
 
 def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> ModelProfile:
-    """What is known of a model at a provider: the row, refined by what ``models`` says of such a name.
+    """Return what is known of a model at a provider: the row, refined by what ``models`` says of such a name.
 
     Args:
         where: The provider.

@@ -7,30 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import FailureKind
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.target import CHAT, Feature
 
-
-def features(*features: Feature) -> frozenset[Feature]:
-    """A set of features, checked by the type checker."""
-    return frozenset(features)
-
-
-TOOLS: Final[frozenset[Feature]] = features("tools", "tool_choice")
-JSON: Final[frozenset[Feature]] = features("json_object", "json_schema")
-VISION: Final[frozenset[Feature]] = features("images", "image_urls")
-EMBEDDINGS: Final[frozenset[Feature]] = features("embeddings")
-# For gateways and servers that may run anything: what the format can carry. The model behind may take less.
-EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("audio", "files")
-# For ``apis``: who speaks OpenAI's Responses format at the same address. The usual one can be named as well, for some
-# models are asked in the other unless told otherwise.
+# For ``apis``: providers with OpenAI's Responses format at the same address. The usual format can be named as well,
+# since some models use the other by default.
 RESPONSES: Final[Mapping[str, str]] = {"chat": "openai_chat", "responses": "openai_responses"}
 # The same, and Anthropic's Messages format.
 BOTH_APIS: Final[Mapping[str, str]] = {**RESPONSES, "messages": "anthropic"}
-# For ``drop``. Nothing but numbers in the answer: for endpoints that are not known to take ``encoding_format: base64``.
+# For ``drop``. Vectors as lists of numbers: for endpoints that are not known to take ``encoding_format: base64``.
 FLOAT_VECTORS: Final = frozenset({"encoding_format"})
-# ``tool_choice`` as a word only: naming one tool becomes ``required`` with that tool alone.
+# ``tool_choice`` as ``auto``, ``none`` or ``required`` only: naming one tool becomes ``required`` with that tool alone.
 NO_NAMED_TOOL_CHOICE: Final = frozenset({"tool_choice.function"})
 
 
@@ -39,9 +27,9 @@ class ProviderSpec:
     """One provider.
 
     Attributes:
-        name: What stands before the slash of a model string.
-        title: What people call it.
-        base_url: Where requests go by default, with the version path; empty where there is no common address.
+        name: The part of a model string before the slash.
+        title: Its name for people.
+        base_url: The default base URL, with the version path; empty where there is no common address.
         version: The version path, appended to a ``base_url`` of the user's that has none.
         key_env: Environment variables that may hold the key; the first that is set wins.
         base_url_env: The same for the address.
@@ -97,6 +85,6 @@ class ProviderSpec:
     instance: Any = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """A provider's own host is the one of its base URL, unless the row says otherwise."""
+        """Default to the host of the base URL as the only host that may receive a key."""
         if not self.hosts and self.base_url:
             object.__setattr__(self, "hosts", (urlsplit(self.base_url).hostname or "",))

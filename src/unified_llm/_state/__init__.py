@@ -1,1 +1,1 @@
-"""What is known of the targets' health, in this process and through Redis."""
+"""The targets' health, in this process and shared through Redis."""

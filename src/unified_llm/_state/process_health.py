@@ -1,4 +1,4 @@
-"""The one registry of this process."""
+"""The health registry of this process, and its snapshot and reset."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def current() -> Health:
-    """The registry in use: that of the process, except in ``apart``."""
+    """Return the registry in use: that of the process, except in ``apart``."""
     return HEALTH if _apart is None else _apart
 
 
 def health_snapshot() -> list[dict[str, Any]]:
-    """What this process knows of every target it has asked.
+    """Return what this process knows of every target that it has sent a request to.
 
     Returns:
         One plain dict for each: ``target``, ``state`` (``closed``, ``open``, ``half_open``), ``failures`` in a row,
@@ -33,13 +33,13 @@ def health_snapshot() -> list[dict[str, Any]]:
 
 
 def reset_health() -> None:
-    """Forget every outcome, breaker, budget and hold of this process."""
+    """Drop every outcome, breaker, budget and cooldown of this process."""
     current().reset()
 
 
 @contextmanager
 def apart() -> Generator[None]:
-    """An empty registry for the calls that begin in this block; outside of it, nothing is learned from them."""
+    """Use an empty registry for the calls that begin in this block; they change nothing outside of it."""
     global _apart  # noqa: PLW0603 - set here alone
     before, _apart = _apart, Health(logs.log_breaker)
     try:

@@ -1,4 +1,4 @@
-"""The one courier between the registry of this process and those of others, if state is shared at all.
+"""The one thread that exchanges health and model lists with other processes, if state is shared at all.
 
 Without ``configure(state=...)`` nothing of ``_state/redis/`` is loaded.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from unified_llm._core import defaults, runtime
@@ -16,72 +18,87 @@ from unified_llm._state.process_health import HEALTH
 
 if TYPE_CHECKING:
     from unified_llm._state.redis.sync_thread import SyncThread
-    from unified_llm._state.redis.url import Address
+    from unified_llm._state.redis.url import RedisURL
 
 _lock = threading.Lock()
-_courier: SyncThread | None = None
+_sync_thread: SyncThread | None = None
 
 
-def courier() -> SyncThread | None:
-    """Who brings what other processes know; None where nothing is shared, or all is played by a test.
+def sync_thread() -> SyncThread | None:
+    """Return the thread that syncs with other processes; None where nothing is shared, or a test simulates backends.
 
     Raises:
-        ConfigurationError: The environment variable ``UNIFIED_LLM_STATE`` holds no address of Redis.
+        ConfigurationError: The environment variable ``UNIFIED_LLM_STATE`` holds no Redis URL.
     """
     return None if runtime.current().exchange else attach()
 
 
 def attach() -> SyncThread | None:
-    """Put to work whoever is configured now, in place of whoever was before.
+    """Start syncing with the state that is configured now, in place of the one before.
 
     Raises:
         ConfigurationError: As above.
     """
-    global _courier  # noqa: PLW0603 - the one courier of the process, set here alone
-    address, found = defaults.default("state"), _courier
-    if _address_of(found) == address:
-        return found
+    global _sync_thread  # noqa: PLW0603 - the one thread of the process, set here alone
+    url, thread = _configured_url(), _sync_thread
+    if _url_of(thread) == url:
+        return thread
     with _lock:
-        if _address_of(_courier) != address:
-            if _courier:
-                _courier.stop()
-            _courier = _make(address) if address else None
-            HEALTH.attach(_courier)
-        return _courier
+        if _url_of(_sync_thread) != url:
+            if _sync_thread:
+                _sync_thread.stop()
+            _sync_thread = _make(url) if url else None
+            HEALTH.attach(_sync_thread)
+        return _sync_thread
 
 
 def begin() -> None:
-    """Listen to other processes from now on, if that is configured: this process is about to make calls."""
-    if found := courier():
-        found.wake()
+    """Start receiving from other processes, if that is configured: this process is about to make calls."""
+    if thread := sync_thread():
+        thread.wake()
 
 
-def _address_of(found: SyncThread | None) -> Address | None:
-    return found.address if found else None
+def _configured_url() -> RedisURL | None:
+    """Return the URL of the shared state, from ``configure()`` or the environment. No frame has it in a variable."""
+    url: RedisURL | None = defaults.configured("state")
+    if url is None and os.environ.get("UNIFIED_LLM_STATE"):
+        return _checked_url()(os.environ["UNIFIED_LLM_STATE"], "the environment variable UNIFIED_LLM_STATE")
+    return url
 
 
-def _make(address: Address) -> SyncThread:
+@cache
+def _checked_url() -> Callable[[str, str], RedisURL]:
+    from unified_llm._state.redis.url import RedisURL
+
+    return lru_cache(1)(RedisURL)  # checking it takes a while, and every client looks here
+
+
+def _url_of(thread: SyncThread | None) -> RedisURL | None:
+    return thread.url if thread else None
+
+
+def _make(url: RedisURL) -> SyncThread:
     from unified_llm._state.redis.sync_thread import SyncThread
 
-    return SyncThread(address, _learn, HEALTH.catch_up)
+    return SyncThread(url, _learn, HEALTH.catch_up)
 
 
-def _learn(fact: HealthUpdate) -> None:
-    world = runtime.current()
-    HEALTH.learn(fact, world.now(), world.random())
+def _learn(update: HealthUpdate) -> None:
+    current = runtime.current()
+    HEALTH.learn(update, current.now(), current.random())
 
 
 def _renew() -> None:
-    """In a forked child: the lock may have been held by a thread that does not exist here."""
+    """Replace the lock in a forked child: a thread that does not exist here may have held it."""
     global _lock  # noqa: PLW0603 - as above
     _lock = threading.Lock()
-    if _courier:
-        _courier.renew()
+    if _sync_thread:
+        _sync_thread.renew()
 
 
 def _finish() -> None:
-    if _courier:
-        _courier.finish()
+    if _sync_thread:
+        _sync_thread.finish()
 
 
 atexit.register(_finish)

@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-from unified_llm._adapters.call_kwargs import named, sort
+from unified_llm._adapters.call_kwargs import rename_kwargs, split_kwargs
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._constants import NOT_SENT, PLAIN, REQUEST_FIELDS, ToolLike
 from unified_llm.langchain._messages import read_messages
@@ -50,12 +50,12 @@ def read_call(
     Raises:
         ValidationError: A message, a tool or an option cannot be translated.
     """
-    given = named(options, refused, REQUEST_FIELDS)
+    given = rename_kwargs(options, refused, REQUEST_FIELDS)
     stop = _stop(stop if stop is not None else given.pop("stop", None))
     tools = tuple(Tool.from_dict(tool_schema(tool)) for tool in given.pop("tools", None) or ())
     choice = tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
     form = response_format(given.pop("response_format", None))
-    plain, limits, body = sort(given, PLAIN, NOT_SENT, tools=bool(tools))
+    plain, limits, body = split_kwargs(given, PLAIN, NOT_SENT, tools=bool(tools))
     request = LLMRequest(
         read_messages(messages),
         stop=stop,

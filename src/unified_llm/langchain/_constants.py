@@ -33,7 +33,7 @@ PLAIN: Final = call_kwargs.PLAIN | {"n"}
 NOT_SENT: Final = frozenset({"stream", "stream_usage"})
 
 # Every name that a call may set.
-REQUEST_FIELDS: Final = PLAIN | call_kwargs.FORMED | call_kwargs.RULES | NOT_SENT
+REQUEST_FIELDS: Final = PLAIN | call_kwargs.FORMED | call_kwargs.OPTIONS | NOT_SENT
 
 
 def wrap(runnable: Any) -> WrappedChatModel | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from unified_llm._core.target import Feature, Target
+from unified_llm._core.features import Feature
+from unified_llm._core.target import Target
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile

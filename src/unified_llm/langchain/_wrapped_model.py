@@ -31,8 +31,8 @@ from langchain_core.runnables import RunnableBinding, RunnableSequence
 from unified_llm import exceptions as ours
 from unified_llm._backends.objects import errors
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
+from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Failure, FailureKind
-from unified_llm._core.target import Feature
 from unified_llm.langchain._call_kwargs import NativeCall
 from unified_llm.langchain._errors import REFUSAL
 from unified_llm.langchain._wrapped_answers import ChunkReader, read_result

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from unified_llm._adapters.call_kwargs import named, sort
+from unified_llm._adapters.call_kwargs import rename_kwargs, split_kwargs
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import NOT_SENT, PLAIN, REQUEST_FIELDS
 from unified_llm.llama_index._messages import read_messages
@@ -48,12 +48,12 @@ def read_call(
     Raises:
         ValidationError: A message, a tool or an option cannot be translated.
     """
-    given = named(options, refused, REQUEST_FIELDS)
+    given = rename_kwargs(options, refused, REQUEST_FIELDS)
     stop = given.pop("stop", None) or ()
     tools = tuple(_tool(tool) for tool in given.pop("tools", None) or ())
     choice = tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
     form = given.pop("response_format", None)
-    plain, limits, body = sort(given, PLAIN, NOT_SENT, tools=bool(tools))
+    plain, limits, body = split_kwargs(given, PLAIN, NOT_SENT, tools=bool(tools))
     request = LLMRequest(
         read_messages(messages),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),

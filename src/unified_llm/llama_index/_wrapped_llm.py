@@ -32,8 +32,8 @@ from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._backends.objects.errors import read_failure
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
+from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import Feature
 from unified_llm.llama_index._call_kwargs import NativeCall
 from unified_llm.llama_index._messages import read_messages
 from unified_llm.types.messages import Tool, ToolCallChunk

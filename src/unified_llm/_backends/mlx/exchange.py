@@ -31,8 +31,9 @@ from unified_llm._backends.mlx.engine_types import (
 )
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
+from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import Feature, Target
+from unified_llm._core.target import Target
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.messages import Message
 from unified_llm.types.records import Usage

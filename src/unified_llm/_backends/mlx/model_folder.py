@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError
-from unified_llm._core.target import CHAT, Feature
+from unified_llm._core.features import CHAT, Feature
 
 # huggingface.co/docs/transformers/model_doc/bert: what most small embedding models are (MiniLM, BGE, E5, GTE).
 _ENCODER: Final = "BertModel"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from unified_llm._core.features import Feature, features
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.target import Feature, Target
+from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.response import answer_of
 from unified_llm._formats.json_values import count, is_object, object_or_empty, text_or_none
 from unified_llm._formats.response_fields import read_page
-from unified_llm._providers.spec import features
 from unified_llm.types.requests import ModelRequest, ModelsRequest
 from unified_llm.types.responses import ModelInfo
 

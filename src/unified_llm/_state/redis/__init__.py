@@ -1,9 +1,8 @@
-"""What processes share through Redis: breakers, holds and model lists. Best effort; no call ever waits for it.
+"""Breakers, cooldowns and model lists shared through Redis. Best effort; no call ever waits for it.
 
-This process's own registry stays the authority, and answers at once. A thread in the background
-(``sync_thread``) passes on what is found out here and takes in what others found out (``sync``), as small JSON values
-that expire (``records``), by a handful of ``commands``. Nothing else in the package knows Redis, and it is imported
-when it is configured.
+The registry of this process stays the authority. A background thread (``sync_thread``) publishes health updates of this
+process and receives those of others (``sync``), as small JSON values that expire (``records``), by a few ``commands``.
+No other package imports the Redis client, and it is imported only where shared state is configured.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The few commands of Redis that shared state needs. Whatever goes wrong is raised; ``sync`` decides what follows.
+"""The few Redis commands that shared state needs. Errors are raised; ``sync`` handles them.
 
-Each record is a key of its own that expires by itself. An index says which keys there are, since nobody may scan a
-database that others use as well; its scores are the instants of expiry, by the clock of the server.
+Each record is a key of its own that expires by itself. An index lists the keys, since scanning a database that others
+use as well is slow; its scores are the instants of expiry, by the clock of the server.
 """
 
 from __future__ import annotations
@@ -9,67 +9,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from unified_llm._state.redis.records import LONGEST_FACT, LONGEST_LIST, PREFIX, Record
+from unified_llm._state.redis.records import LONGEST_LIST, LONGEST_UPDATE, PREFIX, Record
 
 if TYPE_CHECKING:
     import redis
 
 _INDEX: Final = f"{PREFIX}index"
-_INDEX_STAYS: Final = 7200  # seconds after the last record, which is longer than any record stays
-# The most facts that are read at once.
+_INDEX_TTL: Final = 7200  # seconds after the last record; longer than any record lives
+# The most updates that are read at once.
 _MOST: Final = 1000
 
 
 class Store:
-    """Redis, as far as it is needed here. Used by one thread.
+    """The records in Redis. Used by one thread.
 
     Args:
-        client: Knows where, and how long to wait.
+        client: A Redis client with the URL and the timeouts.
     """
 
     def __init__(self, client: redis.Redis) -> None:
-        """Nothing is sent yet."""
         self._client = client
 
-    def swap(self, told: Sequence[Record]) -> list[Record]:
-        """Write these facts, and read all that are there, those included."""
+    def swap(self, outgoing: Sequence[Record]) -> list[Record]:
+        """Write these records, and read all that are there, those included."""
         pipe = self._client.pipeline(transaction=False)
         pipe.time()
         pipe.zrange(_INDEX, 0, _MOST - 1, desc=True, withscores=True)
         (seconds, microseconds), index = pipe.execute()
         now = seconds * 1000 + microseconds // 1000
-        names = {name: None for name, until in _named(index) if until > now} | {each.key: None for each in told}
+        names = {name: None for name, until in _named(index) if until > now} | {record.key: None for record in outgoing}
         if not names:
             return []
         pipe = self._client.pipeline()
-        for each in told:
-            pipe.set(each.key, each.value, px=_milliseconds(each.seconds))
-            pipe.zadd(_INDEX, {each.key: now + _milliseconds(each.seconds)})
-        if told:
+        for record in outgoing:
+            pipe.set(record.key, record.value, px=_milliseconds(record.seconds))
+            pipe.zadd(_INDEX, {record.key: now + _milliseconds(record.seconds)})
+        if outgoing:
             pipe.zremrangebyscore(_INDEX, "-inf", now)
-            pipe.expire(_INDEX, _INDEX_STAYS)
+            pipe.expire(_INDEX, _INDEX_TTL)
         written = len(pipe)
         for name in names:
-            pipe.getrange(name, 0, LONGEST_FACT - 1)
+            pipe.getrange(name, 0, LONGEST_UPDATE - 1)
             pipe.pttl(name)
         answers = pipe.execute(raise_on_error=False)
         for answer in answers[:written]:
             if isinstance(answer, Exception):
                 raise answer
-        values, rests = answers[written::2], answers[written + 1 :: 2]
-        found = (_record(name, value, rest) for name, value, rest in zip(names, values, rests, strict=True))
-        return [record for record in found if record is not None]
+        values, ttls = answers[written::2], answers[written + 1 :: 2]
+        records = (_record(name, value, ttl) for name, value, ttl in zip(names, values, ttls, strict=True))
+        return [record for record in records if record is not None]
 
     def get(self, key: str) -> Record | None:
-        """One record."""
+        """Read one record."""
         pipe = self._client.pipeline()
         pipe.getrange(key, 0, LONGEST_LIST - 1)
         pipe.pttl(key)
-        value, rest = pipe.execute(raise_on_error=False)
-        return _record(key, value, rest)
+        value, ttl = pipe.execute(raise_on_error=False)
+        return _record(key, value, ttl)
 
     def put(self, record: Record) -> None:
-        """Write one record, which is no fact."""
+        """Write one record that is not in the index: a model list."""
         self._client.set(record.key, record.value, px=_milliseconds(record.seconds))
 
     def close(self) -> None:
@@ -82,11 +81,11 @@ def _named(index: Any) -> list[tuple[str, float]]:
     return [(name, until) for name, until in texts if name.startswith(PREFIX)]
 
 
-def _record(key: str, value: Any, rest: Any) -> Record | None:
-    """None where there is nothing, something of another type, or something that would stay for ever."""
-    if not isinstance(value, (str, bytes)) or not value or not isinstance(rest, int) or rest <= 0:
+def _record(key: str, value: Any, ttl: Any) -> Record | None:
+    """Return the record; None where there is nothing, a value of another type, or one that never expires."""
+    if not isinstance(value, (str, bytes)) or not value or not isinstance(ttl, int) or ttl <= 0:
         return None
-    return Record(key, value, rest / 1000)
+    return Record(key, value, ttl / 1000)
 
 
 def _milliseconds(seconds: float) -> int:

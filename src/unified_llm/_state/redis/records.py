@@ -1,8 +1,7 @@
-"""Facts and model lists as what is stored: a key of ours, a small JSON value, and the seconds that it stays.
+"""Health updates and model lists as Redis records: a key, a small JSON value, and its time to live.
 
-Instants become the time to live, so that no two clocks are compared. What is read is judged as a stranger's: whatever
-is not exactly as it is written here is ignored. A key in it is the registry's own, which knows credentials by their
-fingerprint alone.
+Instants become the time to live, so that no two clocks are compared. A value that is not exactly as it is written here
+is ignored. Credentials appear only as fingerprints, as in the keys of the registry.
 """
 
 from __future__ import annotations
@@ -20,23 +19,23 @@ from unified_llm.types.responses import ModelInfo
 
 PREFIX: Final = "unified-llm:1:"
 _VERSION: Final = 1
-# Seconds: less is over before others read it, and nothing stays for longer than an hour.
+# Seconds: a shorter update is over before others read it, and no record lives for longer than an hour.
 _SHORTEST: Final = 1.0
 _LONGEST: Final = 3600.0
 # The longest value that is written or read, in bytes.
-LONGEST_FACT: Final = 8_192
+LONGEST_UPDATE: Final = 8_192
 LONGEST_LIST: Final = 2**21
 _LONGEST_TEXT: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is stored.
+    """One record.
 
     Attributes:
-        key: Under which key.
+        key: Its key.
         value: JSON.
-        seconds: How long it stays (still, where it was read).
+        seconds: Its time to live (what is left of it, where it was read).
     """
 
     key: str
@@ -44,72 +43,72 @@ class Record:
     seconds: float
 
 
-def key_of(fact: HealthUpdate) -> str | None:
-    """The key under which a fact is stored; None where it concerns this process alone."""
-    return _name("hold" if isinstance(fact, CooldownStarted) else "breaker", fact.key)
+def key_of(update: HealthUpdate) -> str | None:
+    """Return the key of an update; None where it concerns this process alone."""
+    return _name("cooldown" if isinstance(update, CooldownStarted) else "breaker", update.key)
 
 
-def write(fact: HealthUpdate, identifier: str, now: float) -> Record | None:
-    """A fact as a record; None where it concerns this process alone, or is over too soon."""
-    key, seconds = key_of(fact), min(_LONGEST, fact.until - now)
+def write(update: HealthUpdate, identifier: str, now: float) -> Record | None:
+    """Write an update as a record; None where it concerns this process alone, or is over too soon."""
+    key, seconds = key_of(update), min(_LONGEST, update.until - now)
     if key is None or seconds < _SHORTEST:
         return None
-    value: dict[str, Any] = {"v": _VERSION, "id": identifier, "key": fact.key}
-    match fact:
+    value: dict[str, Any] = {"v": _VERSION, "id": identifier, "key": update.key}
+    match update:
         case BreakerOpened():
-            value |= {"is": "open", "name": fact.name, "trips": fact.trips}
+            value |= {"is": "open", "name": update.name, "trips": update.trips}
         case BreakerClosed():
             value |= {"is": "closed"}
         case CooldownStarted():
-            value |= {"is": "held", "reason": fact.reason, "wait": fact.wait}
+            value |= {"is": "cooldown", "reason": update.reason, "wait": update.wait}
     text = bounded_json.dump(value)
-    return Record(key, text, seconds) if len(text.encode()) <= LONGEST_FACT else None
+    return Record(key, text, seconds) if len(text.encode()) <= LONGEST_UPDATE else None
 
 
 def read(record: Record, now: float) -> tuple[HealthUpdate, str] | None:
-    """The fact and its identifier; None where the record is not one of ours."""
+    """Return the update and its identifier; None where the record is malformed."""
     value = _parse(record)
     if value is None or not 0 < record.seconds <= _LONGEST:
         return None
     until = now + record.seconds
-    fact: HealthUpdate
+    update: HealthUpdate
     match value:
         case {"is": "open", "name": str(name), "trips": int(trips), "key": list(key)} if 0 < trips < 1000:
-            fact = BreakerOpened(_frozen(key), until, _shown(name), trips)
+            update = BreakerOpened(_frozen(key), until, _printable(name), trips)
         case {"is": "closed", "key": list(key)}:
-            fact = BreakerClosed(_frozen(key), until)
-        case {"is": "held", "reason": str(reason), "wait": bool(wait), "key": list(key)}:
-            fact = CooldownStarted(_frozen(key), until, _shown(reason), wait)
+            update = BreakerClosed(_frozen(key), until)
+        case {"is": "cooldown", "reason": str(reason), "wait": bool(wait), "key": list(key)}:
+            update = CooldownStarted(_frozen(key), until, _printable(reason), wait)
         case _:
             return None
     identifier = value.get("id")
-    # The key is a digest of what stands inside, so that nobody can speak of one target under the name of another.
-    return (fact, identifier) if isinstance(identifier, str) and key_of(fact) == record.key else None
+    # The key is a digest of the content, so that a record about one target cannot be stored under another's key.
+    return (update, identifier) if isinstance(identifier, str) and key_of(update) == record.key else None
 
 
 def list_key(key: Hashable) -> str | None:
-    """The key under which a model list is stored; None where it concerns this process alone."""
+    """Return the key of a model list; None where it concerns this process alone."""
     return _name("models", key)
 
 
 def write_list(key: Hashable, models: tuple[ModelInfo, ...], ttl: float) -> Record | None:
-    """A model list that stays fresh for ``ttl`` seconds; None where that is too short, or the list too long."""
+    """Write a model list that stays fresh for ``ttl`` seconds; None where that is too short, or the list too long."""
     name, seconds = list_key(key), min(_LONGEST, ttl)
     if name is None or seconds < _SHORTEST:
         return None
-    plain = [{name: value for name, value in asdict(each).items() if value is not None} for each in models]
+    plain = [{name: value for name, value in asdict(info).items() if value is not None} for info in models]
     text = bounded_json.dump({"v": _VERSION, "seconds": seconds, "models": plain})
     return Record(name, text, seconds) if len(text.encode()) <= LONGEST_LIST else None
 
 
 def read_list(record: Record) -> tuple[tuple[ModelInfo, ...], float] | None:
-    """The list and its age in seconds; None where the record is not one of ours."""
+    """Return the list and its age in seconds; None where the record is malformed."""
     match _parse(record):
         case {"seconds": float() | int() as seconds, "models": list(plain)} if 0 < record.seconds <= seconds:
-            models = tuple(_model(each) for each in plain)
+            models = tuple(_model(item) for item in plain)
         case _:
             return None
-    whole = tuple(each for each in models if each is not None)
+    whole = tuple(info for info in models if info is not None)
     return (whole, float(seconds) - record.seconds) if len(whole) == len(models) else None
 
 
@@ -133,43 +132,43 @@ def _parse(record: Record) -> dict[str, Any] | None:
 
 
 def _name(kind: str, key: Hashable) -> str | None:
-    """A key of the store: readable up to the kind, then a digest."""
-    place = _place(key)
-    if not place or not all(isinstance(leaf, str | None) for leaf in _leaves(key)):
-        return None  # a model in this process (MLX), or an object of it (a framework's own model)
+    """Return a record's key: readable up to the kind, then a digest."""
+    origin = _origin(key)
+    if not origin or not all(isinstance(leaf, str | None) for leaf in _leaves(key)):
+        return None  # a model in this process: MLX, or a wrapped model object
     try:
         text = bounded_json.dump(key)
-        if base_url.is_loopback(place):
+        if base_url.is_loopback(origin):
             text += socket.gethostname()  # 127.0.0.1 is another server on another machine
-    except ValueError:  # nothing that JSON can hold, or a malformed address
+    except ValueError:  # it has no JSON form, or the address is malformed
         return None
     return f"{PREFIX}{kind}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _place(key: Hashable) -> str:
-    """Where a target is: the address in its health key, or the fingerprint of its key."""
+def _origin(key: Hashable) -> str:
+    """Return the address in a health key, or the fingerprint of its credentials."""
     match key:
-        case (_, str(place), *_):
-            return place
+        case (_, str(origin), *_):
+            return origin
         case (_, tuple(inner), *_):
-            return _place(inner)
+            return _origin(inner)
         case _:
             return ""
 
 
 def _leaves(key: Hashable) -> Iterator[object]:
     if isinstance(key, tuple):
-        for each in key:
-            yield from _leaves(each)
+        for part in key:
+            yield from _leaves(part)
     else:
         yield key
 
 
-def _shown(text: str) -> str:
-    """A text that will stand in a log."""
+def _printable(text: str) -> str:
+    """Bound a text that will be logged."""
     return text[:_LONGEST_TEXT] if text.isprintable() else "?"
 
 
 def _frozen(value: Any) -> Hashable:
-    """Lists, which JSON has, as the tuples that were written."""
-    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
+    """Turn the lists of JSON back into the tuples that were written."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -1,7 +1,10 @@
-"""The thread in the background that talks to Redis, so that no call and no event loop ever waits for it.
+"""The background thread that talks to Redis, so that no call and no event loop ever waits for it.
 
-One for each process, started by the first client or call and not before. A forked child starts its own. Callers hand
-errands to a queue and go on; only who looks for a model list waits for the answer, and for 50 ms at most.
+    calls ── jobs ──> queue ──> thread ──> Redis
+    registry <── health updates of other processes ──┘
+
+One for each process, started by the first client or call. A forked child starts its own. Callers put jobs into a queue
+and go on; only a look-up of a model list waits for its result, 50 ms at most.
 """
 
 from __future__ import annotations
@@ -19,57 +22,56 @@ from unified_llm._core import runtime
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis.commands import Store
 from unified_llm._state.redis.sync import PERIOD, HealthSync
-from unified_llm._state.redis.url import PATIENCE, Address
+from unified_llm._state.redis.url import REDIS_TIMEOUT, RedisURL
 from unified_llm.types.responses import ModelInfo
 
 _log = logging.getLogger("unified_llm")
 
-# Seconds that the end of a process waits for the last news to leave.
-_LAST_WORDS: Final = 0.2
+# Seconds that the end of a process waits for the last updates to be sent.
+_FINISH_TIMEOUT: Final = 0.2
 
 
 Models: TypeAlias = tuple[ModelInfo, ...]
-Found: TypeAlias = tuple[Models, float]
+AgedModels: TypeAlias = tuple[Models, float]
 """A model list, and its age in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Sought:
+class _FindModels:
     key: Hashable
-    answer: Future[Found | None]
+    result: Future[AgedModels | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Fetched:
+class _StoreModels:
     key: Hashable
     models: Models
     ttl: float
 
 
-# None: the end.
-_Errand: TypeAlias = HealthUpdate | _Sought | _Fetched | None
+# None ends the thread.
+_Job: TypeAlias = HealthUpdate | _FindModels | _StoreModels | None
 
 
 class SyncThread:
-    """Carries facts between the registry of this process and Redis, and model lists for whoever asks.
+    """Exchanges health updates between the registry of this process and Redis, and looks up model lists.
 
     Args:
-        address: Where Redis is.
-        learn: Given each fact of another process, in the courier's thread.
-        catch_up: Called there before each turn, so that the registry tells what it may have put off.
+        url: The URL of Redis.
+        learn: Called in the thread with each health update of another process.
+        catch_up: Called there before each poll, so that the registry publishes what it may have put off.
     """
 
-    def __init__(self, address: Address, learn: Callable[[HealthUpdate], None], catch_up: Callable[[], None]) -> None:
-        """Nothing is started yet."""
-        self.address = address
+    def __init__(self, url: RedisURL, learn: Callable[[HealthUpdate], None], catch_up: Callable[[], None]) -> None:
+        self.url = url
         self._learn, self._catch_up = learn, catch_up
         self.renew()
 
     def renew(self) -> None:
-        """Start afresh: after a fork the thread is the parent's, and what was handed to it is told there."""
+        """Reset after a fork: the thread and its queue belong to the parent."""
         # Re-entrant: a callback that runs in the garbage collector may make a call.
         self._lock = threading.RLock()
-        self._inbox: SimpleQueue[_Errand] = SimpleQueue()
+        self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._over = False
 
@@ -85,96 +87,96 @@ class SyncThread:
         self._thread = threading.Thread(target=self._work, args=(self._inbox,), name="unified-llm-state", daemon=True)
         try:
             self._thread.start()
-        except RuntimeError:  # no more threads, or the interpreter is about to end
+        except RuntimeError:  # no more threads, or the interpreter is shutting down
             self._over = True
             _log.warning("shared state: no thread can be started; calls go on without it")
 
-    def tell(self, fact: HealthUpdate) -> None:
-        """Pass a fact on. The queue may be added to at any moment, even in the garbage collector.
+    def tell(self, update: HealthUpdate) -> None:
+        """Publish an update. May run at any moment, even in the garbage collector.
 
-        What a test plays (in place of connections) is told to nobody.
+        Updates from simulated backends of a test are not published.
         """
         if not runtime.current().exchange:
-            self._inbox.put(fact)
+            self._inbox.put(update)
 
     def keep(self, key: Hashable, models: Models, ttl: float) -> None:
-        """Let other processes have a model list, for so many seconds."""
+        """Store a model list for other processes, for ``ttl`` seconds."""
         self.wake()
-        self._inbox.put(_Fetched(key, models, ttl))
+        self._inbox.put(_StoreModels(key, models, ttl))
 
-    def find(self, key: Hashable, ttl: float) -> Found | None:
-        """The model list that another process asked for less than ``ttl`` seconds ago, unless that takes too long."""
+    def find(self, key: Hashable, ttl: float) -> AgedModels | None:
+        """Return the model list that another process fetched less than ``ttl`` seconds ago, if found within 50 ms."""
         try:
-            return _fresh(self._seek(key).result(PATIENCE), ttl)
+            return _fresh(self._request_models(key).result(REDIS_TIMEOUT), ttl)
         except TimeoutError:
             return None
 
-    async def afind(self, key: Hashable, ttl: float) -> Found | None:
-        """As ``find``."""
+    async def afind(self, key: Hashable, ttl: float) -> AgedModels | None:
+        """Do the same as ``find``, for async callers."""
         try:
-            return _fresh(await asyncio.wait_for(asyncio.wrap_future(self._seek(key)), PATIENCE), ttl)
+            return _fresh(await asyncio.wait_for(asyncio.wrap_future(self._request_models(key)), REDIS_TIMEOUT), ttl)
         except TimeoutError:
             return None
 
     def stop(self) -> None:
-        """End the thread once it has told what it was handed. Does not wait."""
+        """End the thread once its queue is empty. Does not wait."""
         self._over = True
         self._inbox.put(None)
 
     def finish(self) -> None:
-        """End the thread, and wait a moment for its last words."""
+        """End the thread, and wait 0.2 s for its last updates to be sent."""
         self.stop()
         if self._thread is not None and self._thread.is_alive():
-            self._thread.join(_LAST_WORDS)
+            self._thread.join(_FINISH_TIMEOUT)
 
-    def _seek(self, key: Hashable) -> Future[Found | None]:
-        answer: Future[Found | None] = Future()
+    def _request_models(self, key: Hashable) -> Future[AgedModels | None]:
+        result: Future[AgedModels | None] = Future()
         self.wake()
         if self._over:
-            answer.set_result(None)
+            result.set_result(None)
         else:
-            self._inbox.put(_Sought(key, answer))
-        return answer
+            self._inbox.put(_FindModels(key, result))
+        return result
 
-    def _work(self, inbox: SimpleQueue[_Errand]) -> None:
-        ledger = HealthSync(Store(self.address.connect()), self._hear, _now)
+    def _work(self, inbox: SimpleQueue[_Job]) -> None:
+        sync = HealthSync(Store(self.url.connect()), self._receive, _now)
         while True:
             try:
-                errand = inbox.get(timeout=_pause(ledger))
+                job = inbox.get(timeout=_pause(sync))
             except Empty:
                 if not runtime.current().exchange:
                     self._catch_up()
-                    if inbox.empty():  # what that brought up goes first
-                        ledger.turn()
+                    if inbox.empty():  # what catch_up has published goes first
+                        sync.poll()
                 continue
-            if errand is None:
+            if job is None:
                 break
-            _run(errand, ledger)
-        ledger.close()
+            _run(job, sync)
+        sync.close()
 
-    def _hear(self, fact: HealthUpdate) -> None:
+    def _receive(self, update: HealthUpdate) -> None:
         if not self._over:
-            self._learn(fact)
+            self._learn(update)
 
 
-def _run(errand: HealthUpdate | _Sought | _Fetched, ledger: HealthSync) -> None:
-    match errand:
+def _run(job: HealthUpdate | _FindModels | _StoreModels, sync: HealthSync) -> None:
+    match job:
         case BreakerOpened() | BreakerClosed() | CooldownStarted():
-            ledger.note(errand)
-        case _Fetched(key, models, ttl):
-            ledger.keep(key, models, ttl)
-        case _Sought(key, answer):
-            if answer.set_running_or_notify_cancel():  # unless whoever asked has given up
-                answer.set_result(ledger.find(key))
+            sync.publish(job)
+        case _StoreModels(key, models, ttl):
+            sync.keep(key, models, ttl)
+        case _FindModels(key, result):
+            if result.set_running_or_notify_cancel():  # unless the caller was cancelled
+                result.set_result(sync.find(key))
 
 
-def _pause(ledger: HealthSync) -> float:
-    """Seconds to the next turn; at most a period, since a test may set the clock."""
-    return PERIOD if runtime.current().exchange else min(PERIOD, max(0.0, ledger.due - _now()))
+def _pause(sync: HealthSync) -> float:
+    """Return the seconds to the next poll; at most a period, since a test may set the clock."""
+    return PERIOD if runtime.current().exchange else min(PERIOD, max(0.0, sync.due - _now()))
 
 
-def _fresh(found: Found | None, ttl: float) -> Found | None:
-    return found if found and found[1] < ttl else None
+def _fresh(aged: AgedModels | None, ttl: float) -> AgedModels | None:
+    return aged if aged and aged[1] < ttl else None
 
 
 def _now() -> float:

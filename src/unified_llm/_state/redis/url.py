@@ -1,4 +1,4 @@
-"""Where the shared state is: a Redis URL, which often holds a password and therefore shows nothing of itself."""
+"""The URL of the shared state, which often holds a password and is therefore hidden in every repr."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from unified_llm.exceptions import ConfigurationError
 if TYPE_CHECKING:
     import redis
 
-# Seconds that one exchange with Redis may take, unless the URL says otherwise.
-PATIENCE: Final = 0.05
+# Seconds that one exchange with Redis may take, unless the URL sets another limit.
+REDIS_TIMEOUT: Final = 0.05
 
 
-class Address:
-    """A Redis URL that was looked at: ``redis://``, ``rediss://`` (TLS) or ``unix://``.
+class RedisURL:
+    """A Redis URL that was checked: ``redis://``, ``rediss://`` (TLS) or ``unix://``.
 
     Args:
-        url: With what the client of Redis knows: a password, a database, options (``?socket_timeout=0.2``).
+        url: Password, database and options as the Redis client reads them (``?socket_timeout=0.2``).
         source: Where it came from, for messages.
 
     Raises:
@@ -28,27 +28,26 @@ class Address:
     __slots__ = ("_url",)
 
     def __init__(self, url: object, source: str) -> None:
-        """Check and keep a URL."""
         problem = _problem_with(url, source)
         if problem:
-            del url  # whoever prints this traceback with its variables must not print a password
+            del url  # the traceback may be printed with its variables
             raise ConfigurationError(problem)
         self._url = str(url)
 
     def connect(self) -> redis.Redis:
-        """A client; it connects when it is first used."""
+        """Make a client; it connects when it is first used."""
         return _client(self._url)
 
     def __repr__(self) -> str:
-        """Nothing that could be a password."""
-        return "Address('***')"
+        """Hide the URL."""
+        return "RedisURL('***')"
 
     def __eq__(self, other: object) -> bool:
-        """Equal when the URLs are equal."""
-        return isinstance(other, Address) and other._url == self._url
+        """Compare the URLs."""
+        return isinstance(other, RedisURL) and other._url == self._url
 
     def __hash__(self) -> int:
-        """By the URL."""
+        """Hash the URL."""
         return hash(self._url)
 
     def __reduce__(self) -> NoReturn:
@@ -63,9 +62,9 @@ def _problem_with(url: object, source: str) -> str | None:
     if missing:
         return missing
     try:
-        # Made and thrown away: an option that does not exist is found out here, not in the background.
+        # Made to find an unknown option here rather than in the background thread.
         _client(url).connection_pool.make_connection()
-    except Exception as problem:  # noqa: BLE001 - whatever the client finds wrong; its words repeat the URL
+    except Exception as problem:  # noqa: BLE001 - whatever the client raises; its message repeats the URL
         return (
             f"The URL from {source} is not one that the client of Redis understands ({type(problem).__name__}): write "
             "redis://[user:password@]host[:port][/database], with special characters of a password percent-encoded."
@@ -78,10 +77,10 @@ def _client(url: str) -> redis.Redis:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
-    # Without a retry, which would wait: the next turn comes by itself.
+    # Without a retry, which would wait: the next poll comes by itself.
     limits: dict[str, Any] = {
-        "socket_timeout": PATIENCE,
-        "socket_connect_timeout": PATIENCE,
+        "socket_timeout": REDIS_TIMEOUT,
+        "socket_connect_timeout": REDIS_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
     }
     return redis.Redis.from_url(url, **limits)

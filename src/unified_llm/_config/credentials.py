@@ -1,0 +1,122 @@
+"""Base URLs and API keys of targets: from the configuration, the environment and the provider table."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.base_url import is_private, matches, normalise
+from unified_llm._core.quirks import Quirks
+from unified_llm._providers.spec import ProviderSpec
+from unified_llm.exceptions import ConfigurationError
+
+_TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+
+
+class UnconfiguredError(ConfigurationError):
+    """A key or an extra is missing; with ``skip_unconfigured=True`` the target is skipped."""
+
+
+class ImpossibleError(ConfigurationError):
+    """This platform cannot run the target at all; the chain goes on without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The base URL of a target.
+
+    Attributes:
+        base_url: The URL; empty where there is no network.
+        source: Where it was found, for messages.
+        own_host: The provider's key from the environment may be sent there.
+    """
+
+    base_url: str
+    source: str
+    own_host: bool
+
+
+def find_endpoint(config: LLMConfig, spec: ProviderSpec) -> Endpoint:
+    """Find the base URL: in the configuration, in the provider's variables, in its spec.
+
+    Raises:
+        ConfigurationError: The URL is malformed.
+        UnconfiguredError: There is none.
+    """
+    if config.base_url is not None:
+        base = normalise(config.base_url, source="base_url=", version=spec.version)
+        return Endpoint(base, "base_url=", matches(base, spec.hosts))
+    for variable in spec.base_url_env:
+        if text := os.environ.get(variable, "").strip():
+            text = _with_scheme(text, spec)
+            return Endpoint(normalise(text, source=variable, version=spec.version), variable, own_host=True)
+    if not spec.base_url and spec.format not in {"mlx", "user"}:
+        names = f" or set {spec.base_url_env[0]}" if spec.base_url_env else ""
+        raise UnconfiguredError(f"{spec.title} needs an address: pass base_url={names}.")
+    return Endpoint(spec.base_url, "the provider table", own_host=True)
+
+
+def _with_scheme(text: str, spec: ProviderSpec) -> str:
+    """Complete an address as Ollama takes it: ``0.0.0.0``, ``localhost``, ``:11434``, without a scheme or port."""
+    if "://" in text or not spec.local:
+        return text
+    host, _, path = text.strip("'\"").partition("/")
+    name, colon, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+    if not colon:
+        name, port = host, ""
+    port = port or str(urlsplit(spec.base_url).port or "")
+    return f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{f'/{path}' if path else ''}"
+
+
+def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint) -> Secret | None:
+    """Find the API key: in the configuration, else in the provider's variables if it may be sent to that host.
+
+    Raises:
+        ConfigurationError: The key is malformed.
+        UnconfiguredError: The provider needs one and there is none.
+    """
+    if isinstance(config.api_key, Secret):
+        return config.api_key
+    variable = next((name for name in (*spec.token_env, *spec.key_env) if os.environ.get(name)), None)
+    if variable and endpoint.own_host:
+        return Secret(os.environ[variable], _variable_source(variable))
+    if config.api_key is OmittedKey.KEY:
+        known = f"set {spec.key_env[0]} in this process, or " if spec.key_env and endpoint.own_host else ""
+        raise UnconfiguredError(f"The key of {spec.title} was left out of the pickle: {known}pass api_key= again.")
+    if is_private(endpoint.base_url):
+        return None
+    if variable:
+        raise UnconfiguredError(
+            f"The key in {variable} is only sent to {spec.title}'s own host: pass api_key= for another base_url."
+        )
+    if not spec.key_required:
+        return None
+    known = f"set {spec.key_env[0]} or " if spec.key_env else ""
+    raise UnconfiguredError(f"{spec.title} needs a key: {known}pass api_key=.")
+
+
+def quirks_for_key(quirks: Quirks, key: Secret | None, spec: ProviderSpec) -> Quirks:
+    """Adapt the header of the key: a token is sent as ``Authorization: Bearer``, whatever header a key has."""
+    if key is None or not spec.token_env or not _is_token(key, spec):
+        return quirks
+    return replace(quirks, key_header="")
+
+
+def _is_token(key: Secret, spec: ProviderSpec) -> bool:
+    # A signed token is three base64 strings with dots between (RFC 7519); a key has no dot in it.
+    return key.source in map(_variable_source, spec.token_env) or bool(_TOKEN.fullmatch(key.reveal()))
+
+
+def from_environment(variables: Sequence[str]) -> str | None:
+    """Return the value of the first of these variables that is set."""
+    return next((text for name in variables if (text := os.environ.get(name, "").strip())), None)
+
+
+def _variable_source(variable: str) -> str:
+    return f"the environment variable {variable}"

@@ -1,0 +1,24 @@
+"""Features of a target, and the sets of them that rows of the provider table are built from."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Feature = Literal[
+    "tools", "tool_choice", "json_object", "json_schema", "images", "image_urls", "audio", "files", "streaming",
+    "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
+]  # fmt: skip
+
+
+def features(*names: Feature) -> frozenset[Feature]:
+    """Make a set of features, checked by the type checker."""
+    return frozenset(names)
+
+
+CHAT: Final[frozenset[Feature]] = features("streaming", "models")
+TOOLS: Final[frozenset[Feature]] = features("tools", "tool_choice")
+JSON: Final[frozenset[Feature]] = features("json_object", "json_schema")
+VISION: Final[frozenset[Feature]] = features("images", "image_urls")
+EMBEDDINGS: Final[frozenset[Feature]] = features("embeddings")
+# For gateways and servers that may run anything: what the format can carry. The model behind may take less.
+EVERYTHING: Final[frozenset[Feature]] = CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("audio", "files")
