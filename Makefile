@@ -25,8 +25,9 @@ test: $(VENV)/.test ## the tests: no network, no server
 
 check: lint types coverage ## everything that a change must pass
 
-lint: $(VENV)/.dev ## ruff: style and format
+lint: $(VENV)/.dev ## ruff: style and format; docs/providers.md
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python docs/generate_providers.py --check
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet .; echo "make format would mend this"; exit 1; }
 
 types: $(VENV)/.dev ## mypy and pyright, both strict
@@ -50,7 +51,8 @@ servers: $(VENV)/.dev ## the large servers of the integration tests (two gigabyt
 mutation: $(VENV)/.mutation ## change the policy, a little each time: do the tests notice? (takes long)
 	@UNIFIED_LLM_THOROUGH=1 $(BIN)/python -m benchmarks.mutation
 
-format: $(VENV)/.dev ## rewrite the code in the house format
+format: $(VENV)/.dev ## format the code, and write docs/providers.md from the provider table
+	@$(BIN)/python docs/generate_providers.py
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -114,5 +115,16 @@ def _table(rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
+def main() -> int:
+    """Write the page, or with ``--check`` compare it with the table."""
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(render(), encoding="utf-8")
+        return 0
+    if PAGE.read_text(encoding="utf-8") == render():
+        return 0
+    print("docs/providers.md is not what the provider table says: run make format", file=sys.stderr)  # noqa: T201
+    return 1
+
+
 if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
+    sys.exit(main())

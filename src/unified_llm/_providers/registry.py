@@ -24,7 +24,7 @@ __all__ = [
 
 
 class Provider(StrEnum):
-    """The providers known by name. A test holds this list to the table."""
+    """Names of providers, for editors and type checkers. Any name of the table is accepted as a string."""
 
     OPENAI = "openai"
     AZURE = "azure"
