@@ -1,1 +1,1 @@
-"""Wire formats: pure functions from requests to bytes and from bytes to answers."""
+"""Wire formats: pure functions that encode requests as bytes and decode bytes to responses."""

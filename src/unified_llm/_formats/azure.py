@@ -1,9 +1,9 @@
 """Azure OpenAI: OpenAI's formats at other addresses.
 
-With a dated ``api_version`` requests go to ``/openai/deployments/{deployment}/...?api-version=``, as the resource's own
-pages and the older SDKs have it; without one to ``/openai/v1``, where the deployment is named in the body. What is
-written and read is OpenAI's, content filters included: those of a prompt come in a first chunk without choices, and as
-an error with an inner one.
+With a dated ``api_version`` requests go to ``/openai/deployments/{deployment}/...?api-version=``, as in Azure's
+documentation and the older SDKs; without one they go to ``/openai/v1``, and the body names the deployment. Request and
+response bodies are OpenAI's. Content filter results of a prompt come in a first chunk without choices, or as an error
+with an inner error.
 """
 
 from __future__ import annotations
@@ -22,68 +22,72 @@ from unified_llm.types.requests import LLMRequest
 
 __all__ = ["CODEC", "Azure"]
 
-# What belongs to a deployment; the rest (models, responses) belongs to the resource (openai.lib.azure).
-_OF_A_DEPLOYMENT: Final = frozenset({"/chat/completions", "/completions", "/embeddings"})
-_DEPLOYMENT: Final = re.compile(r"(?P<resource>.*?)/openai/deployments/(?P<name>[^/]+)")
-# ``preview`` and ``v1`` are versions of the v1 API; the older one has dates.
-_DATED: Final = re.compile(r"\d{4}-\d\d-\d\d")
+# Paths below a deployment; the others (models, responses) are paths of the resource (openai.lib.azure).
+_DEPLOYMENT_PATHS: Final = frozenset({"/chat/completions", "/completions", "/embeddings"})
+_DEPLOYMENT_URL: Final = re.compile(r"(?P<resource>.*?)/openai/deployments/(?P<name>[^/]+)")
+# ``preview`` and ``v1`` are versions of the v1 API; versions of the older API are dates.
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Azure:
-    """One of OpenAI's codecs at Azure's addresses. It holds nothing else, so one serves everybody."""
+    """One of OpenAI's codecs at Azure's addresses. It has no state of a request, so all clients share one.
+
+    Args:
+        inner: The codec that encodes requests and decodes responses.
+    """
 
     __slots__ = ("_inner",)
     framing: Final = "events"
 
     def __init__(self, inner: Codec) -> None:
-        """Write and read with that codec."""
         self._inner = inner
 
     def encode(self, request: AnyRequest, target: Target) -> WireRequest:
-        """OpenAI's request, sent to the deployment.
+        """Encode OpenAI's request for the URL of the deployment.
 
-        A deployment that the target's address names is asked, whatever the model is called.
+        A deployment named in the target's base URL takes precedence over the model's name.
 
         Raises:
-            ValidationError: It holds a value that cannot be written, or content that this format cannot carry.
-            UnsupportedOperationError: There is no such request.
+            ValidationError: The request contains a value that cannot be serialised, or content that this format cannot
+                represent.
+            UnsupportedOperationError: The format has no such request.
         """
-        deployment = _deployment(target)
+        deployment = _deployment_target(target)
         wire = self._inner.encode(request, deployment)
         version = target.api_version
         if not version:
             return wire
         route, mark, query = wire.url.removeprefix(deployment.base_url).partition("?")
-        if _is_dated(version) and route in _OF_A_DEPLOYMENT:
+        if _is_dated(version) and route in _DEPLOYMENT_PATHS:
             route = f"/deployments/{quote(deployment.model, safe='')}{route}"
         query = f"{query}{'&' if mark else ''}api-version={quote(version, safe='')}"
         return replace(wire, url=f"{deployment.base_url}{route}?{query}")
 
     def decode(self, request: AnyRequest, target: Target, body: object) -> Done | Failure:
-        """The whole answer."""
-        return self._inner.decode(request, _deployment(target), body)
+        """Decode a whole response."""
+        return self._inner.decode(request, _deployment_target(target), body)
 
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:
-        """A decoder for one streamed answer."""
-        return self._inner.decoder(request, _deployment(target))
+        """Return a decoder for one streamed response."""
+        return self._inner.decoder(request, _deployment_target(target))
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
-        """What a response of that status says."""
+        """Classify an error response by its status and body."""
         return self._inner.failure(status, headers, body, target)
 
 
-def _deployment(target: Target) -> Target:
-    """The target by the address of its API and the name of its deployment, whatever part of the address was given."""
+def _deployment_target(target: Target) -> Target:
+    """Return the target with the base URL of its API and the name of its deployment, from any form of the address."""
     base, model = target.base_url.removesuffix("/openai/v1"), target.model
-    named = _DEPLOYMENT.fullmatch(base)
-    if named:
-        base, model = named["resource"], unquote(named["name"])
+    match = _DEPLOYMENT_URL.fullmatch(base)
+    if match:
+        base, model = match["resource"], unquote(match["name"])
     version = "" if _is_dated(target.api_version or "") else "/v1"
     return replace(target, base_url=f"{base.removesuffix('/openai')}/openai{version}", model=model)
 
 
 def _is_dated(version: str) -> bool:
-    return _DATED.match(version) is not None
+    return _DATE.match(version) is not None
 
 
 CODEC = Azure(OPENAI_CHAT)

@@ -1,6 +1,7 @@
-"""What the writers of all formats do to turns that another provider's model took part in.
+"""Conversation history for all formats: pair tool results with calls, make call identifiers unique and short.
 
-Identifiers of tool calls: no two calls of one answer, or of one conversation, have the same.
+Turns may come from any provider's model. Within one response, and within one conversation, each call has an identifier
+of its own.
 """
 
 from __future__ import annotations
@@ -20,55 +21,56 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import CachePoint, FilePart, Media, Part, TextPart
 from unified_llm.types.messages import Message, ToolCall
 
-# Where a number is added to an identifier, so much of it is kept: Anthropic takes 64 letters.
-_KEPT: Final = 56
+# Characters kept of an identifier to which a number is added: Anthropic accepts 64 characters.
+_KEPT_LENGTH: Final = 56
 
 
 def unique_id(identifier: str, used: set[str]) -> str:
-    """The identifier, with a number after it if it is taken; it is taken from then on."""
+    """Return the identifier, with a number appended if it is in ``used``; add the result to ``used``."""
     name, number = identifier, 1
     while name in used:
         number += 1
-        name = f"{identifier[:_KEPT]}_{number}"
+        name = f"{identifier[:_KEPT_LENGTH]}_{number}"
     used.add(name)
     return name
 
 
 class Identifiers:
-    """Those of one answer: the provider's own, unless it gives none, or one of them twice. ``len`` counts them."""
+    """Call identifiers of one response: the provider's own, replaced where missing or repeated. ``len`` counts them."""
 
     __slots__ = ("_used",)
 
     def __init__(self) -> None:
-        """No call has been named."""
         self._used: set[str] = set()
 
     def __len__(self) -> int:
-        """How many calls have been named."""
+        """Return how many identifiers were assigned."""
         return len(self._used)
 
-    def take(self, said: object, otherwise: str | None = None) -> str:
-        """A name for the next call.
+    def take(self, provider_id: object, fallback: str | None = None) -> str:
+        """Return the identifier of the next call.
 
         Args:
-            said: What the provider calls it.
-            otherwise: The name of one that the provider does not name; ``call_0`` and so on if it is None.
+            provider_id: The provider's identifier.
+            fallback: Used if the provider gives none; ``call_0`` and so on if it is None.
         """
-        return unique_id(text_or_none(said) or otherwise or f"call_{len(self)}", self._used)
+        return unique_id(text_or_none(provider_id) or fallback or f"call_{len(self)}", self._used)
 
 
 # OpenAI refuses longer identifiers of tool calls (code string_above_max_length, github.com/vercel/ai/issues/5171).
-_LONGEST_ID: Final = 40
-# Files that are text, whatever they are called.
-_TEXTS: Final = frozenset({"application/json", "application/xml", "application/yaml", "application/x-ndjson"})
+_LONGEST_CALL_ID: Final = 40
+# Media types of text files outside of text/*.
+_TEXT_MEDIA_TYPES: Final = frozenset(
+    {"application/json", "application/xml", "application/yaml", "application/x-ndjson"}
+)
 _ALPHABET: Final = string.digits + string.ascii_letters
 
 
 def shorten_call_id(identifier: str, quirks: Quirks) -> str:
-    """The identifier as the target accepts it, the same for a call and for its result."""
+    """Return the identifier in the form that the target accepts; a call and its result get the same one."""
     length = quirks.tool_id_length
     if length is None:
-        fits, length = len(identifier) <= _LONGEST_ID, _LONGEST_ID
+        fits, length = len(identifier) <= _LONGEST_CALL_ID, _LONGEST_CALL_ID
     else:
         fits = length == 0 or (len(identifier) == length and identifier.isascii() and identifier.isalnum())
     if fits:
@@ -82,47 +84,47 @@ def shorten_call_id(identifier: str, quirks: Quirks) -> str:
 
 
 def arguments_text(call: ToolCall, path: str) -> str:
-    """What an earlier call was given, as text.
+    """Return the arguments of an earlier call as JSON text.
 
     Raises:
-        ValidationError: It has no JSON form.
+        ValidationError: The arguments have no JSON form.
     """
     if call.raw_arguments:
         return call.raw_arguments
     try:
         return dump(call.arguments)
-    except JSONError as problem:
-        raise ValidationError(f"{path}.arguments cannot be sent: {problem}.") from None
+    except JSONError as error:
+        raise ValidationError(f"{path}.arguments cannot be sent: {error}.") from None
 
 
 def is_media(part: Part) -> TypeGuard[Media]:
-    """Whether it is an image, a sound or a file."""
+    """Return whether the part is an image, audio or a file."""
     return not isinstance(part, (TextPart, CachePoint))
 
 
 def is_text(content: str | tuple[Part, ...]) -> bool:
-    """Whether it says nothing but text."""
+    """Return whether the content is text only."""
     return isinstance(content, str) or not any(map(is_media, content))
 
 
 def text_of(content: str | tuple[Part, ...]) -> str:
-    """Its text as one string: many servers take a list of parts from the user alone."""
+    """Return the content's text as one string: many servers accept a list of parts in user messages only."""
     if isinstance(content, str):
         return content
     return "\n".join(part.text for part in content if isinstance(part, TextPart))
 
 
 def text_of_file(file: FilePart) -> str | None:
-    """What is written in a file of text that is at hand; None for every other."""
-    if file.data is None or not (file.media_type.startswith("text/") or file.media_type in _TEXTS):
+    """Return the text of a text file whose data is in the request; None for any other file."""
+    if file.data is None or not (file.media_type.startswith("text/") or file.media_type in _TEXT_MEDIA_TYPES):
         return None
     return file.data.decode(errors="replace")
 
 
 def results_as_text(results: Sequence[Message]) -> list[Message]:
-    """The results of one turn as text alone, and then a turn of the user's with the media that they held.
+    """Return the tool results of one turn as text only, followed by a user message with their media.
 
-    Where a tool failed, its text says so.
+    The text of a failed tool begins with "Error".
     """
     written: list[Message] = []
     attached: list[Part] = []
@@ -139,11 +141,11 @@ def results_as_text(results: Sequence[Message]) -> list[Message]:
 
 
 def with_text_results(messages: Sequence[Message]) -> list[Message]:
-    """A conversation whose results of tools are text alone: ``results_as_text`` for each of its turns."""
+    """Return the conversation with tool results as text only: ``results_as_text`` for each of its turns."""
     turns: list[Message] = []
     for are_results, group in groupby(messages, key=_is_result):
-        together = list(group)
-        turns += results_as_text(together) if are_results else together
+        group_messages = list(group)
+        turns += results_as_text(group_messages) if are_results else group_messages
     return turns
 
 
@@ -151,18 +153,19 @@ def _is_result(message: Message) -> bool:
     return message.role == "tool"
 
 
-def dedupe_call_ids(messages: Sequence[Message], fit: Callable[[str], str] = str) -> list[Message]:
-    """A conversation in which no two calls have one identifier, none has an empty one, and results have those of calls.
+def dedupe_call_ids(messages: Sequence[Message], adapt: Callable[[str], str] = str) -> list[Message]:
+    """Return the conversation with a unique, non-empty identifier for each call, and results with those of their calls.
 
-    Servers that give none are read as if they had said ``call_0`` in every turn. It is not ``pair_tool_results`` yet: of two calls
-    with one identifier in one turn the first result answers the first.
+    Calls of servers that send no identifiers are ``call_0`` in every turn, so they collide. Results are not moved next
+    to their calls here: ``pair_tool_results`` does that. Of two calls with one identifier in one turn, the first result
+    belongs to the first call.
 
     Args:
         messages: The conversation.
-        fit: Makes an identifier of what a provider takes as one.
+        adapt: Converts an identifier to a form that the provider accepts.
     """
     used: set[str] = set()
-    waiting: dict[str, deque[str]] = {}  # an identifier → what its calls are now, as far as they wait for results
+    waiting: dict[str, deque[str]] = {}  # old identifier → new identifiers of its calls that have no result yet
     turns: list[Message] = []
     for message in messages:
         if message.role == "tool":
@@ -170,7 +173,7 @@ def dedupe_call_ids(messages: Sequence[Message], fit: Callable[[str], str] = str
             turns.append(replace(message, tool_call_id=names.popleft() if names else None))
             continue
         waiting |= {call.id: deque[str]() for call in message.tool_calls}
-        calls = tuple(replace(call, id=unique_id(fit(call.id) or "call", used)) for call in message.tool_calls)
+        calls = tuple(replace(call, id=unique_id(adapt(call.id) or "call", used)) for call in message.tool_calls)
         for before, after in zip(message.tool_calls, calls, strict=True):
             waiting[before.id].append(after.id)
         turns.append(replace(message, tool_calls=calls) if calls else message)
@@ -178,40 +181,40 @@ def dedupe_call_ids(messages: Sequence[Message], fit: Callable[[str], str] = str
 
 
 def pair_tool_results(messages: Sequence[Message], *, answer_all: bool = False) -> list[Message]:
-    """The same conversation, with the results of tools right after the turn that called them, in its order.
+    """Return the conversation with tool results right after the turn that made the calls, in the order of the calls.
 
-    A result that answers no call becomes a turn of the user's.
+    A result without a call, or a second result of one call, becomes a user message.
 
     Args:
         messages: The conversation.
-        answer_all: Give a call that was never answered a result that says so, for providers that insist on one.
+        answer_all: Add an error result for each call without a result, for providers that require one.
     """
-    called: dict[str, int] = {}  # the call → the turn that made it last
-    found: dict[int, dict[str, Message]] = {}
-    stray: set[int] = set()
+    calling_turn: dict[str, int] = {}  # call identifier → index of the last turn that made it
+    results_by_turn: dict[int, dict[str, Message]] = {}
+    unmatched: set[int] = set()
     for index, message in enumerate(messages):
-        called |= {call.id: index for call in message.tool_calls}
+        calling_turn |= {call.id: index for call in message.tool_calls}
         if message.role == "tool":
-            turn = called.get(message.tool_call_id or "")
-            results = {} if turn is None else found.setdefault(turn, {})
+            turn = calling_turn.get(message.tool_call_id or "")
+            results = {} if turn is None else results_by_turn.setdefault(turn, {})
             if turn is None or message.tool_call_id in results:
-                stray.add(index)
+                unmatched.add(index)
             else:
                 results[message.tool_call_id or ""] = message
     ordered: list[Message] = []
     for index, message in enumerate(messages):
         if message.role != "tool":
-            ordered += [message, *_answers(message, found.get(index, {}), answer_all=answer_all)]
-        elif index in stray:
+            ordered += [message, *_results_of(message, results_by_turn.get(index, {}), answer_all=answer_all)]
+        elif index in unmatched:
             ordered.append(replace(message, role="user", name=None, tool_call_id=None, is_error=False))
     return ordered
 
 
-def _answers(turn: Message, results: Mapping[str, Message], *, answer_all: bool) -> list[Message]:
-    answers: list[Message] = []
+def _results_of(turn: Message, results: Mapping[str, Message], *, answer_all: bool) -> list[Message]:
+    ordered: list[Message] = []
     for identifier in dict.fromkeys(call.id for call in turn.tool_calls):
         if identifier in results:
-            answers.append(results[identifier])
+            ordered.append(results[identifier])
         elif answer_all:
-            answers.append(Message.tool("This call was not answered.", identifier, is_error=True))
-    return answers
+            ordered.append(Message.tool("This call was not answered.", identifier, is_error=True))
+    return ordered

@@ -1,7 +1,7 @@
-"""Hugging Face: its router speaks OpenAI's format, except where it makes embeddings.
+"""Hugging Face: OpenAI's chat format, and its own format for embeddings.
 
-Chat goes to whichever company runs the model; embeddings are a task of ``hf-inference``, Hugging Face's own, at a path
-that names the model. A dedicated endpoint has OpenAI's path for them instead.
+The router sends chat requests to a provider that runs the model. Embeddings are a task of ``hf-inference``, Hugging
+Face's own provider, at a path that names the model. A dedicated endpoint has OpenAI's path for embeddings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unified_llm._formats.json_values import count, is_list, is_object, object_o
 from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
 from unified_llm._formats.openai_errors import read_error, read_failure
-from unified_llm._formats.request_fields import apply_quirks, at_root, effective, post
+from unified_llm._formats.request_fields import apply_quirks, without_version_path, effective, post
 from unified_llm.types.requests import EmbeddingRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, ModelInfo
 
@@ -27,44 +27,46 @@ __all__ = ["CODEC"]
 _DEDICATED: Final = ".endpoints.huggingface.cloud"
 
 
-def _write(request: EmbeddingRequest, target: Target) -> WireRequest:
+def _write_embeddings_request(request: EmbeddingRequest, target: Target) -> WireRequest:
     write, _ = OPENAI_CHAT.by_request[EmbeddingRequest]
-    return write(request, target) if _is_dedicated(target) else _write_embeddings(request, target)
+    return write(request, target) if _is_dedicated(target) else _write_feature_extraction(request, target)
 
 
-def _read(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+def _read_embeddings_response(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     _, read = OPENAI_CHAT.by_request[EmbeddingRequest]
     return (
-        read(request, body, target) if is_object(body) and "data" in body else _read_embeddings(request, body, target)
+        read(request, body, target)
+        if is_object(body) and "data" in body
+        else _read_feature_extraction(request, body, target)
     )
 
 
 def _read_models(request: ModelsRequest, body: object, target: Target) -> Done | Failure:
     _, read = OPENAI_CHAT.by_request[ModelsRequest]
-    end = read(request, body, target)
-    if isinstance(end, Failure):
-        return end
-    models, cursor = end.value
-    return replace(end, value=(tuple(_described(models, body)), cursor))
+    outcome = read(request, body, target)
+    if isinstance(outcome, Failure):
+        return outcome
+    models, cursor = outcome.value
+    return replace(outcome, value=(tuple(_with_provider_data(models, body)), cursor))
 
 
 def _is_dedicated(target: Target) -> bool:
     return (urlsplit(target.base_url).hostname or "").endswith(_DEDICATED)
 
 
-def _write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
-    """A request for the task ``feature-extraction``. The part of a model's name that chooses a company is left out."""
+def _write_feature_extraction(request: EmbeddingRequest, target: Target) -> WireRequest:
+    """Write a request for the task ``feature-extraction``, without the suffix of the model's name that selects a provider."""
     fields: dict[str, Any] = {}
     dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
         fields["dimensions"] = dimensions
     body = {"inputs": list(request.texts), **apply_quirks(fields, target), **target.extra_body, **request.extra_body}
     model = quote(target.model.partition(":")[0])
-    return post(f"/hf-inference/models/{model}/pipeline/feature-extraction", body, at_root(target, "/v1"))
+    return post(f"/hf-inference/models/{model}/pipeline/feature-extraction", body, without_version_path(target, "/v1"))
 
 
-def _read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
-    """A vector for each text, and nothing else: neither model nor usage is said."""
+def _read_feature_extraction(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
+    """Read one vector for each text; the response has neither model nor usage."""
     if is_object(body):
         return read_error(body, target) if "error" in body else Failure("malformed")
     rows: list[Any] = body if is_list(body) else []
@@ -76,19 +78,19 @@ def _read_embeddings(request: EmbeddingRequest, body: object, target: Target) ->
     return Failure("malformed") if vectors is None else Done(EmbeddingResponse(vectors, target.model, target.provider))
 
 
-def _described(models: tuple[ModelInfo, ...], body: object) -> Iterator[ModelInfo]:
-    """The models with what the router says of the companies that run them: the best of them counts."""
+def _with_provider_data(models: tuple[ModelInfo, ...], body: object) -> Iterator[ModelInfo]:
+    """Yield the models with the largest context window and all features of the providers that run them."""
     items = object_or_empty(body).get("data")
-    said = {item["id"]: item for item in (items if is_list(items) else ()) if is_object(item) and _has_id(item)}
+    item_by_id = {item["id"]: item for item in (items if is_list(items) else ()) if is_object(item) and _has_id(item)}
     for model in models:
-        item = said.get(model.id, {})
-        runners = item.get("providers")
-        offers = [each for each in runners if is_object(each)] if is_list(runners) else []
-        windows = [count(each.get("context_length")) for each in offers]
+        item = item_by_id.get(model.id, {})
+        providers = item.get("providers")
+        provider_entries = [entry for entry in providers if is_object(entry)] if is_list(providers) else []
+        windows = [count(entry.get("context_length")) for entry in provider_entries]
         yield replace(
             model,
             context_window=max([*windows, 0]) or model.context_window,
-            features=frozenset(_features(item, offers)) if offers else model.features,
+            features=frozenset(_features(item, provider_entries)) if provider_entries else model.features,
         )
 
 
@@ -96,22 +98,22 @@ def _has_id(item: Mapping[str, Any]) -> bool:
     return text_or_none(item.get("id")) is not None
 
 
-def _features(item: Mapping[str, Any], offers: list[dict[str, Any]]) -> Iterator[str]:
-    if any(each.get("supports_tools") is True for each in offers):
+def _features(item: Mapping[str, Any], provider_entries: list[dict[str, Any]]) -> Iterator[str]:
+    if any(entry.get("supports_tools") is True for entry in provider_entries):
         yield "tools"
-    if any(each.get("supports_structured_output") is True for each in offers):
+    if any(entry.get("supports_structured_output") is True for entry in provider_entries):
         yield from ("json_object", "json_schema")
-    seen = object_or_empty(item.get("architecture")).get("input_modalities")
-    if is_list(seen) and "image" in seen:
+    modalities = object_or_empty(item.get("architecture")).get("input_modalities")
+    if is_list(modalities) and "image" in modalities:
         yield from ("images", "image_urls")
 
 
 CODEC: Final = FunctionCodec(
     {
         **OPENAI_CHAT.by_request,
-        EmbeddingRequest: (_write, _read),
+        EmbeddingRequest: (_write_embeddings_request, _read_embeddings_response),
         ModelsRequest: (OPENAI_CHAT.by_request[ModelsRequest][0], _read_models),
     },
     stream=OPENAI_CHAT.decoder,
-    refusal=read_failure,
+    failure=read_failure,
 )

@@ -18,7 +18,7 @@ from unified_llm.types.requests import LLMRequest
 
 __all__ = ["FORMATS", "EncodeDecode", "FunctionCodec", "codec_for"]
 
-# Each is a module or folder beside this one, with its codec in CODEC.
+# Each is a module or package beside this one, whose CODEC is the codec.
 FORMATS: Final = (
     "anthropic", "openai_chat", "openai_responses", "azure", "azure_responses", "huggingface",
     "gemini", "ollama", "cohere",
@@ -47,58 +47,58 @@ def codec_for(name: str) -> Codec:
 
 
 class FunctionCodec:
-    """The codec of one wire format, made of functions. It keeps no state of a request, so all clients share one.
+    """Codec of one wire format, made of functions. It keeps no state of a request, so all clients share one.
 
     Args:
         by_request: The functions for each class of request.
-        stream: Makes a decoder for one streamed answer.
-        refusal: Reads a response that is no success, from its status and its body: in every format known so far that
-            says whatever decides the kind, and the headers are left to the transport.
-        framing: How streams are cut.
-        at: The target at the address that the writers count from, where users may have given another.
+        stream: Creates a decoder for one streamed response.
+        failure: Classifies an error response by its status and body, which decide the kind in every format known so
+            far; the transport reads the headers.
+        framing: How streams are split into events.
+        adjust: Replaces the target's base URL by the one that the writers expect, where users may have given another.
     """
 
-    __slots__ = ("_at", "_refusal", "_stream", "by_request", "framing")
+    __slots__ = ("_adjust", "_failure", "_stream", "by_request", "framing")
 
     def __init__(
         self,
         by_request: Mapping[type[Any], EncodeDecode],
         *,
         stream: Callable[[LLMRequest, Target], Decoder],
-        refusal: Callable[[int, bytes, Target], Failure],
+        failure: Callable[[int, bytes, Target], Failure],
         framing: Framing = "events",
-        at: Callable[[Target], Target] = lambda target: target,
+        adjust: Callable[[Target], Target] = lambda target: target,
     ) -> None:
         self.by_request = by_request
         self.framing: Framing = framing
-        self._stream, self._refusal, self._at = stream, refusal, at
+        self._stream, self._failure, self._adjust = stream, failure, adjust
 
     def _functions_for(self, request: AnyRequest) -> EncodeDecode | None:
         return next((functions for kind, functions in self.by_request.items() if isinstance(request, kind)), None)
 
     def encode(self, request: AnyRequest, target: Target) -> WireRequest:
-        """The request as this target wants it.
+        """Encode the request for this target.
 
         Raises:
-            ValidationError: It holds a value that cannot be written (NaN, a lone surrogate, a set ...), or content
-                that this format cannot carry. The message names the field, never its value.
+            ValidationError: The request contains a value that cannot be serialised (NaN, a lone surrogate, a set ...),
+                or content that this format cannot represent. The message names the field, never its value.
             UnsupportedOperationError: This format, or the provider, has no such request.
         """
         functions = self._functions_for(request)
         if functions is None:
             raise UnsupportedOperationError(f"{target.name} has no such request.", provider=target.provider)
-        return functions[0](request, self._at(target))
+        return functions[0](request, self._adjust(target))
 
     def decode(self, request: AnyRequest, target: Target, body: object) -> Done | Failure:
-        """The whole answer."""
+        """Decode a whole response."""
         functions = self._functions_for(request)
         return Failure("malformed") if functions is None else functions[1](request, body, target)
 
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:
-        """A decoder for one streamed answer."""
+        """Return a decoder for one streamed response."""
         return self._stream(request, target)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
-        """What a response of that status says; its ``headers`` and ``request_id`` are left to the transport."""
+        """Classify an error response; the transport adds its ``headers`` and ``request_id``."""
         del headers
-        return self._refusal(status, body, target)
+        return self._failure(status, body, target)

@@ -1,8 +1,8 @@
-"""What an error in OpenAI's shapes means, whichever of its formats the request had, and whoever copied the shape.
+"""Classify errors in OpenAI's shapes: of both of its formats, and of the providers that copied them.
 
-Codes decide, and the status where there is no code. Words decide nothing across providers, since one writes
-"insufficient quota" where another means a plain rate limit; the few patterns below are for servers that send no code,
-hold for one status each, and read nothing but the error's own message.
+The code decides, and the status where there is no code. The text of a message decides nothing across providers, since
+one writes "insufficient quota" where another means a plain rate limit; the few patterns below are for servers that send
+no code, apply to certain statuses only, and match nothing but the error's own message.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from unified_llm._core.target import Target
 from unified_llm._formats.json_values import brief, is_list, is_number, is_object
 from unified_llm._lib.bounded_json import JSONError, parse
 
-_READ: Final = 8000  # bytes of a body that is no JSON
-_A_DAY: Final = 86_400
+_LONGEST_TEXT: Final = 8000  # bytes read of a body that is not JSON
+_DAY_S: Final = 86_400
 
-# Codes and types, in lower case, that outweigh the status. Sources: the OpenAI SDK's error reference, Azure's content
+# Codes and types, in lower case, that take precedence over the status. Sources: the OpenAI SDK's error reference, Azure's content
 # filter (learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter), llama.cpp's server, Mistral, Groq.
 _BY_CODE: Final[Mapping[str, FailureKind]] = {
     "context_length_exceeded": "context",
@@ -49,15 +49,15 @@ _BY_CODE: Final[Mapping[str, FailureKind]] = {
     "model_decommissioned": "model_not_found",
     "invalid_model": "model_not_found",
     "deploymentnotfound": "model_not_found",
-    "model_not_supported": "model_not_found",  # Hugging Face: by none of those that the user chose
+    "model_not_supported": "model_not_found",  # Hugging Face: by none of the providers that the user selected
     "unsupported_parameter": "unsupported",
     "unsupported_value": "unsupported",
     "unknown_parameter": "unsupported",
     "not_supported_error": "unsupported",
     "operationnotsupported": "unsupported",  # Azure: the model behind the deployment does something else
 }
-# Codes that say no more than a status would: they count where there is no status, in a body or an event at HTTP 200.
-_IN_BAND: Final[Mapping[str, FailureKind]] = {
+# Codes that are no more specific than a status: used where there is no status, in a body or an event at HTTP 200.
+_BY_CODE_AT_200: Final[Mapping[str, FailureKind]] = {
     "rate_limit_exceeded": "rate_limit",
     "rate_limit_error": "rate_limit",
     "slow_down": "rate_limit",
@@ -73,7 +73,7 @@ _IN_BAND: Final[Mapping[str, FailureKind]] = {
     # Hugging Face's error_type
     "overloaded": "rate_limit",
     "validation": "bad_request",
-    # What a response of OpenAI's that failed says of an image.
+    # OpenAI's codes for an image in a failed response.
     "invalid_image": "bad_request",
     "invalid_image_format": "bad_request",
     "invalid_base64_image": "bad_request",
@@ -105,157 +105,157 @@ _BY_STATUS: Final[Mapping[int, FailureKind]] = {
 }
 # For 400, 413, 422 and a row's context_status. vLLM, Anthropic, Gemini, Mistral, xAI, TGI, Together,
 # Moonshot and LiteLLM write these.
-_CONTEXT_WORDS: Final = re.compile(
+_CONTEXT_PATTERN: Final = re.compile(
     r"maximum (context|prompt) length|prompt is too long|exceeds? the (available )?(context|maximum number of tokens)"
     r"|tokens \+ `?max_new_tokens`? must be|exceeded model token limit|\bContextWindowExceededError\b",
     re.IGNORECASE,
 )
 # For 400 and 422. OpenAI and Groq write the first, pydantic on the server the second.
-_UNSUPPORTED_WORDS: Final = re.compile(
+_UNSUPPORTED_PATTERN: Final = re.compile(
     r"^(unsupported parameter|unrecognized request argument|property '[^']*' is unsupported)"
     r"|extra inputs are not permitted",
     re.IGNORECASE,
 )
-# For 400. xAI and Gemini refuse a key that way.
-_KEY_WORDS: Final = re.compile(r"^(incorrect api key|invalid api key|api key not valid)", re.IGNORECASE)
-# For 403 and 412. Fireworks says so of an account without credit.
-_SUSPENDED_WORDS: Final = re.compile(r"\baccount\b.{0,80}\bis suspended\b", re.IGNORECASE)
-# For 400. LiteLLM says so of a filter that it met behind itself, and of a model that it does not know.
-_FILTERED_WORDS: Final = re.compile(r"\bContentPolicyViolationError\b")
-_UNKNOWN_MODEL_WORDS: Final = re.compile(r"\bInvalid model name passed in model=")
-# For 404 and 410. Not the path "/v1/models", which says that the base URL is wrong.
-_MODEL_WORDS: Final = re.compile(r"(?<![/\w])(models?|deployment)\b", re.IGNORECASE)
+# For 400. xAI and Gemini reject a key that way.
+_KEY_PATTERN: Final = re.compile(r"^(incorrect api key|invalid api key|api key not valid)", re.IGNORECASE)
+# For 403 and 412. Fireworks, of an account without credit.
+_SUSPENDED_PATTERN: Final = re.compile(r"\baccount\b.{0,80}\bis suspended\b", re.IGNORECASE)
+# For 400. LiteLLM, of a content filter of its upstream provider, and of an unknown model.
+_LITELLM_FILTER_PATTERN: Final = re.compile(r"\bContentPolicyViolationError\b")
+_LITELLM_MODEL_PATTERN: Final = re.compile(r"\bInvalid model name passed in model=")
+# For 404 and 410. Not the path "/v1/models", which means that the base URL is wrong.
+_MODEL_PATTERN: Final = re.compile(r"(?<![/\w])(models?|deployment)\b", re.IGNORECASE)
 # For a row's filter_status.
-_FILTER_WORDS: Final = re.compile(r"moderation|flagged", re.IGNORECASE)
+_FILTER_PATTERN: Final = re.compile(r"moderation|flagged", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """An error body, whatever its shape."""
+class _ErrorBody:
+    """Fields of an error body, independent of its shape."""
 
     message: str | None = field(default=None, repr=False)
-    names: tuple[str, ...] = ()  # codes and types as written, the most telling first
-    number: int | None = None  # a code that is an HTTP status
+    codes: tuple[str, ...] = ()  # codes and types as written, the most specific first
+    http_status: int | None = None  # a code that is an HTTP status
     param: str | None = None
-    flagged: bool = False  # it carries the reasons of a moderation
+    flagged: bool = False  # it contains the reasons of a moderation
     retry_after: float | None = None
     structured: bool = False  # it was JSON
 
 
 def read_failure(status: int, body: bytes, target: Target) -> Failure:
-    """What a response that is no success says."""
-    said = _read_bytes(body)
-    kind: FailureKind = "redirect" if 300 <= status < 400 else _kind(status, said, target.quirks)
-    return _failure(kind, said, status)
+    """Classify an error response by its status and body."""
+    error_body = _parse_body(body)
+    kind: FailureKind = "redirect" if 300 <= status < 400 else _kind_for_status(status, error_body, target.quirks)
+    return _failure(kind, error_body, status)
 
 
 def read_error(error: object, target: Target) -> Failure:
-    """What an error at HTTP 200 says: the body of an answer or an event of a stream."""
-    said = _read(error)
-    if said.number is not None:
-        return _failure(_kind(said.number, said, target.quirks), said, None)
-    return _failure(_by_code(said, target.quirks) or _in_band(said), said, None)
+    """Classify an error at HTTP 200: the body of a response or an event of a stream."""
+    error_body = _read_error_body(error)
+    if error_body.http_status is not None:
+        return _failure(_kind_for_status(error_body.http_status, error_body, target.quirks), error_body, None)
+    return _failure(_kind_by_code(error_body, target.quirks) or _kind_at_200(error_body), error_body, None)
 
 
-def _in_band(said: _Said) -> FailureKind:
-    for name in map(str.lower, said.names):
-        if name in _IN_BAND:
-            return _IN_BAND[name]
+def _kind_at_200(error_body: _ErrorBody) -> FailureKind:
+    for code in map(str.lower, error_body.codes):
+        if code in _BY_CODE_AT_200:
+            return _BY_CODE_AT_200[code]
     return "server"
 
 
-def _failure(kind: FailureKind, said: _Said, status: int | None) -> Failure:
-    code = next((name for name in said.names if re.fullmatch(r"[\w.\-:/ ]{1,80}", name, re.ASCII)), None)
-    if code is None and said.number is not None:
-        code = str(said.number)
-    return Failure(kind, status=status, code=code, detail=brief(said.message), retry_after=said.retry_after)
+def _failure(kind: FailureKind, error_body: _ErrorBody, status: int | None) -> Failure:
+    code = next((code for code in error_body.codes if re.fullmatch(r"[\w.\-:/ ]{1,80}", code, re.ASCII)), None)
+    if code is None and error_body.http_status is not None:
+        code = str(error_body.http_status)
+    return Failure(kind, status=status, code=code, detail=brief(error_body.message), retry_after=error_body.retry_after)
 
 
-def _kind(status: int, said: _Said, quirks: Quirks) -> FailureKind:
-    words = brief(said.message) or ""
-    by_code = _by_code(said, quirks)
+def _kind_for_status(status: int, error_body: _ErrorBody, quirks: Quirks) -> FailureKind:
+    message = brief(error_body.message) or ""
+    by_code = _kind_by_code(error_body, quirks)
     if by_code is not None:
         return by_code
-    if status in {403, 412} and _SUSPENDED_WORDS.search(words):
+    if status in {403, 412} and _SUSPENDED_PATTERN.search(message):
         return "quota"
-    own = quirks.codes.get(str(status)) if said.structured else None
-    if own is not None:
-        return own
-    if status == quirks.context_status or (status in {400, 413, 422} and _CONTEXT_WORDS.search(words)):
+    by_status = quirks.codes.get(str(status)) if error_body.structured else None
+    if by_status is not None:
+        return by_status
+    if status == quirks.context_status or (status in {400, 413, 422} and _CONTEXT_PATTERN.search(message)):
         return "context"
-    if status == quirks.filter_status and (said.flagged or _FILTER_WORDS.search(words)):
+    if status == quirks.filter_status and (error_body.flagged or _FILTER_PATTERN.search(message)):
         return "filter"
     if status in {400, 422}:
-        return _kind_of_bad_request(words)
+        return _kind_of_bad_request(message)
     if status in {404, 410}:
-        is_model = said.structured and (said.param == "model" or _MODEL_WORDS.search(words))
+        is_model = error_body.structured and (error_body.param == "model" or _MODEL_PATTERN.search(message))
         return "model_not_found" if is_model else "not_found"
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return "server" if status >= 500 else "bad_request"
 
 
-def _kind_of_bad_request(words: str) -> FailureKind:
-    if _UNSUPPORTED_WORDS.search(words):
+def _kind_of_bad_request(message: str) -> FailureKind:
+    if _UNSUPPORTED_PATTERN.search(message):
         return "unsupported"
-    if _FILTERED_WORDS.search(words):
+    if _LITELLM_FILTER_PATTERN.search(message):
         return "filter"
-    if _UNKNOWN_MODEL_WORDS.search(words):
+    if _LITELLM_MODEL_PATTERN.search(message):
         return "model_not_found"
-    return "auth" if _KEY_WORDS.search(words) else "bad_request"
+    return "auth" if _KEY_PATTERN.search(message) else "bad_request"
 
 
-def _by_code(said: _Said, quirks: Quirks) -> FailureKind | None:
-    own = quirks.codes
-    for name in map(str.lower, said.names):
-        if name in own:
-            return own[name]
-        if name in _BY_CODE:
-            return _BY_CODE[name]
-        if name.endswith("_spend_limit_exceeded"):
+def _kind_by_code(error_body: _ErrorBody, quirks: Quirks) -> FailureKind | None:
+    provider_codes = quirks.codes
+    for code in map(str.lower, error_body.codes):
+        if code in provider_codes:
+            return provider_codes[code]
+        if code in _BY_CODE:
+            return _BY_CODE[code]
+        if code.endswith("_spend_limit_exceeded"):
             return "quota"
     return None
 
 
-def _read_bytes(body: bytes) -> _Said:
+def _parse_body(body: bytes) -> _ErrorBody:
     try:
-        said = _read(parse(body))
+        error_body = _read_error_body(parse(body))
     except JSONError:
-        text = body[:_READ].decode(errors="replace").strip()
-        # A page of HTML says nothing that would help, and a lot of it.
-        return _Said(message=None if text.startswith("<") else text or None)
-    return said
+        text = body[:_LONGEST_TEXT].decode(errors="replace").strip()
+        # A page of HTML is long and contains nothing useful.
+        return _ErrorBody(message=None if text.startswith("<") else text or None)
+    return error_body
 
 
-def _read(value: object) -> _Said:
-    """``{"error": {...}}``, ``{"error": "text"}``, the flat shapes, and a list that wraps one of them."""
+def _read_error_body(value: object) -> _ErrorBody:
+    """Read ``{"error": {...}}``, ``{"error": "text"}``, the flat shapes, and a list that wraps one of them."""
     if is_list(value):
         value = value[0] if value else None
     if isinstance(value, str):
-        return _Said(message=value, structured=True)
+        return _ErrorBody(message=value, structured=True)
     if not is_object(value):
-        return _Said()
+        return _ErrorBody()
     inner = value.get("error")
-    outer: Mapping[str, Any] = value
+    fields: Mapping[str, Any] = value
     if is_object(base := value.get("base_resp")):  # MiniMax
-        outer = {**value, "code": str(base.get("status_code")), "message": base.get("status_msg")}
+        fields = {**value, "code": str(base.get("status_code")), "message": base.get("status_msg")}
     elif is_object(inner):
-        outer = {**{name: each for name, each in value.items() if name != "error"}, **inner}
-    numbers = (_status(outer.get(name)) for name in ("code", "status", "status_code"))
-    metadata = outer.get("metadata")
-    return _Said(
-        message=_message(outer, inner),
-        names=tuple(_names(outer)),
-        number=next((number for number in numbers if number is not None), None),
-        param=outer["param"] if isinstance(outer.get("param"), str) else None,
+        fields = {**{name: item for name, item in value.items() if name != "error"}, **inner}
+    statuses = (_http_status(fields.get(name)) for name in ("code", "status", "status_code"))
+    metadata = fields.get("metadata")
+    return _ErrorBody(
+        message=_read_message(fields, inner),
+        codes=tuple(_read_codes(fields)),
+        http_status=next((status for status in statuses if status is not None), None),
+        param=fields["param"] if isinstance(fields.get("param"), str) else None,
         flagged=is_object(metadata) and ("reasons" in metadata or "flagged_input" in metadata),
-        retry_after=_retry_after(outer),
+        retry_after=_read_retry_after(fields),
         structured=True,
     )
 
 
-def _message(outer: Mapping[str, Any], inner: object) -> str | None:
-    for candidate in (outer.get("message"), inner, outer.get("detail"), outer.get("msg")):
+def _read_message(fields: Mapping[str, Any], inner: object) -> str | None:
+    for candidate in (fields.get("message"), inner, fields.get("detail"), fields.get("msg")):
         if isinstance(candidate, str) and candidate:
             return candidate
         if is_list(candidate) and candidate and is_object(candidate[0]):  # pydantic on the server
@@ -263,34 +263,34 @@ def _message(outer: Mapping[str, Any], inner: object) -> str | None:
     return None
 
 
-def _names(outer: Mapping[str, Any]) -> Iterator[str]:
-    """Codes and types, wherever providers put them: Azure's inner error, Google's and Anthropic's details ..."""
-    details = outer.get("details")
-    places: list[Any] = [outer, outer.get("innererror"), outer.get("metadata")]  # the last is OpenRouter's
-    places += details if is_list(details) else [details]
-    for place in places:
-        if is_object(place):
+def _read_codes(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield codes and types from all places that providers use: Azure's inner error, Google's and Anthropic's details ..."""
+    details = fields.get("details")
+    layers: list[Any] = [fields, fields.get("innererror"), fields.get("metadata")]  # the last is OpenRouter's
+    layers += details if is_list(details) else [details]
+    for layer in layers:
+        if is_object(layer):
             for name in ("code", "error_code", "reason", "status", "type", "error_type"):
-                value = place.get(name)
-                if isinstance(value, str) and value not in {"", "error"} and _status(value) is None:
+                value = layer.get(name)
+                if isinstance(value, str) and value not in {"", "error"} and _http_status(value) is None:
                     yield value
 
 
-def _status(value: object) -> int | None:
-    """A code that is really an HTTP status (OpenRouter, vLLM), as a number or as text."""
+def _http_status(value: object) -> int | None:
+    """Return a code that is an HTTP status (OpenRouter, vLLM), given as a number or as text; None for other codes."""
     if isinstance(value, str) and re.fullmatch(r"[1-5]\d\d", value, re.ASCII):
         value = int(value)
     return value if isinstance(value, int) and 400 <= value < 600 else None
 
 
-def _retry_after(outer: Mapping[str, Any]) -> float | None:
-    """Google's ``RetryInfo`` ("17s"), or Hugging Face's ``estimated_time`` while a model is being loaded."""
-    estimated = outer.get("estimated_time")
-    if is_number(estimated) and 0 <= estimated <= _A_DAY:
+def _read_retry_after(fields: Mapping[str, Any]) -> float | None:
+    """Read Google's ``RetryInfo`` ("17s") or Hugging Face's ``estimated_time`` of loading a model, in seconds."""
+    estimated = fields.get("estimated_time")
+    if is_number(estimated) and 0 <= estimated <= _DAY_S:
         return float(estimated)
-    details = outer.get("details")
-    for each in details if is_list(details) else ():
-        delay = each.get("retryDelay") if is_object(each) else None
+    details = fields.get("details")
+    for detail in details if is_list(details) else ():
+        delay = detail.get("retryDelay") if is_object(detail) else None
         if isinstance(delay, str) and (match := re.fullmatch(r"(\d{1,6}(?:\.\d{1,9})?)s", delay, re.ASCII)):
             return float(match[1])
     return None

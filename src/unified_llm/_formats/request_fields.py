@@ -1,4 +1,4 @@
-"""What the writers of all formats have in common: headers, bodies, tools, files, and what cannot be written or sent."""
+"""Fields of requests in all formats: headers, bodies, tools, files, quirks applied, values that cannot be serialised."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 log = logging.getLogger("unified_llm")
 
 _JSON: Final = "application/json"
-# How deep a value that cannot be written is looked for.
-_DEEPEST: Final = 24
+# Levels at which a value that cannot be serialised is searched.
+_MAX_DEPTH: Final = 24
 
 
 def post(path: str, body: Mapping[str, Any], target: Target, *, stream: bool = False) -> WireRequest:
-    """A request with a JSON body.
+    """Return a request with a JSON body.
 
     Raises:
-        ValidationError: The body holds what has no JSON form; the message names the field, never its value.
+        ValidationError: The body contains a value without a JSON form; the message names the field, never its value.
     """
     try:
         text = dump(body)
-    except JSONError as problem:
-        raise ValidationError(f"{unserialisable_path(body)} cannot be sent: {problem}.") from None
+    except JSONError as error:
+        raise ValidationError(f"{unserialisable_path(body)} cannot be sent: {error}.") from None
     accept = ("accept", "text/event-stream" if stream else _JSON)
     return WireRequest("POST", target.base_url + path, headers(target, accept, ("content-type", _JSON)), text.encode())
 
 
 def get(path: str, target: Target) -> WireRequest:
-    """A request without a body."""
+    """Return a request without a body."""
     return WireRequest("GET", target.base_url + path, headers(target, ("accept", _JSON)))
 
 
 def headers(target: Target, *ours: tuple[str, str]) -> tuple[tuple[str, str], ...]:
-    """Names in lower case, each once; those that the user set win."""
-    every = dict(ours)
+    """Return the headers of a request, names in lower case; headers that the user set take precedence."""
+    merged = dict(ours)
     if target.key is not None:
         name = target.quirks.key_header
         key = target.key.reveal()
-        every |= {name.lower(): key} if name else {"authorization": f"Bearer {key}"}
-    every |= {name.lower(): value for name, value in target.headers.items()}
-    return tuple(every.items())
+        merged |= {name.lower(): key} if name else {"authorization": f"Bearer {key}"}
+    merged |= {name.lower(): value for name, value in target.headers.items()}
+    return tuple(merged.items())
 
 
-def at_root(target: Target, *versions: str) -> Target:
-    """The target with these paths taken off its address, for formats whose own paths say the version.
+def without_version_path(target: Target, *versions: str) -> Target:
+    """Return the target with these suffixes removed from its base URL, for formats whose own paths contain the version.
 
-    People know one server by several addresses: with the path of its OpenAI-compatible API, or without.
+    Users give the base URL of one server with the path of its OpenAI-compatible API, or without.
     """
     base = target.base_url
     for version in versions:
@@ -67,7 +67,7 @@ def at_root(target: Target, *versions: str) -> Target:
 
 
 def effective(request: LLMRequest | EmbeddingRequest, name: str, target: Target) -> Any:
-    """A field of the request, or the target's default for it; None where neither says anything."""
+    """Return a field of the request, or the target's default for it; None where neither sets it."""
     value = getattr(request, name)
     if value is None or value == ():
         value = target.defaults.get(name)
@@ -75,40 +75,40 @@ def effective(request: LLMRequest | EmbeddingRequest, name: str, target: Target)
 
 
 def apply_quirks(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
-    """The fields of a body with the target's quirks applied: ``drop``, and ``rename``."""
+    """Apply the target's quirks ``drop`` and ``rename`` to the fields of a body."""
     dropped, renamed = target.quirks.drop, target.quirks.rename
-    wanted: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for name, value in fields.items():
         if name in dropped:
             log.debug("%s is not sent to %s, which does not take it", name, target.name)
         else:
-            wanted[renamed.get(name, name)] = value
-    return wanted
+            kept[renamed.get(name, name)] = value
+    return kept
 
 
 def log_dropped(names: Iterable[str], request: LLMRequest, target: Target) -> None:
-    """Say of fields that a format does not have that they are not sent."""
+    """Log, at level debug, which of these fields are set but not sent, because the format has no such fields."""
     for name in names:
         if effective(request, name, target) is not None:
-            log.debug("%s is not sent to %s, whose format has nothing like it", name, target.name)
+            log.debug("%s is not sent to %s, whose format has no such field", name, target.name)
 
 
 def with_reasoning_drops(fields: Mapping[str, Any], target: Target) -> Target:
-    """The target with what it refuses while it reasons, if it is going to."""
+    """Return the target with ``drop_reasoning`` added to its ``drop``, if the model is going to reason."""
     refused = target.quirks.drop_reasoning
     effort = fields.get("reasoning_effort")
-    reasons = target.quirks.reasons_unasked if effort is None else effort != "none"
-    if not refused or not reasons:
+    will_reason = target.quirks.reasons_unasked if effort is None else effort != "none"
+    if not refused or not will_reason:
         return target
     dropped = target.quirks.drop | refused
     return replace(target, quirks=replace(target.quirks, drop=dropped))
 
 
-def continued(request: LLMRequest) -> str:
-    """The text that is to be continued without a chat template.
+def prompt_to_continue(request: LLMRequest) -> str:
+    """Return the text of the last message, to be continued without a chat template.
 
     Raises:
-        ValidationError: There is none, or more than that was asked for.
+        ValidationError: The last message is not plain text, or the request has tools.
     """
     last = request.messages[-1].content if request.messages else ""
     if not last or not is_text(last):
@@ -119,85 +119,85 @@ def continued(request: LLMRequest) -> str:
 
 
 def function_of(tool: Tool) -> dict[str, Any]:
-    """Name, description and parameters of a tool, as OpenAI, Cohere and Ollama write them."""
-    described = {"description": tool.description} if tool.description else {}
-    return {"name": tool.name, **described, "parameters": tool.parameters or {"type": "object", "properties": {}}}
+    """Return name, description and parameters of a tool in the format of OpenAI, Cohere and Ollama."""
+    description = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **description, "parameters": tool.parameters or {"type": "object", "properties": {}}}
 
 
 def tool_fields(
     request: LLMRequest, target: Target, write: Callable[[Tool], Mapping[str, Any]], choose: Callable[[str], Any]
 ) -> dict[str, Any]:
-    """``tools`` and what belongs to it, in either of OpenAI's formats.
+    """Return ``tools``, ``tool_choice`` and ``parallel_tool_calls`` for either of OpenAI's formats.
 
-    Each is refused without tools, so nothing is sent where there are none.
+    Providers reject the other two without tools, so a request without tools gets none of them.
 
     Args:
-        ask: The request.
-        target: Its quirks say which choices it does not take.
-        write: A tool as the format has it.
-        choose: How the format names the one tool that must be called.
+        request: The request.
+        target: Its quirks list the choices that it does not accept.
+        write: Writes a tool in the format.
+        choose: Writes the choice of one tool that must be called.
     """
     choice, refused = request.tool_choice, target.quirks.drop
     if not request.tools or (choice == "none" and "tool_choice.none" in refused):
         return {}
     fields: dict[str, Any] = {"tools": [write(tool) for tool in request.tools]}
-    chosen = [tool for tool in request.tools if tool.name == choice]
+    chosen_tools = [tool for tool in request.tools if tool.name == choice]
     if choice in {"auto", "none", "required"}:
         fields["tool_choice"] = choice
-    elif choice is not None and chosen and chosen[0].builtin is not None:
-        fields["tool_choice"] = {"type": chosen[0].builtin.get("type", choice)}
+    elif choice is not None and chosen_tools and chosen_tools[0].builtin is not None:
+        fields["tool_choice"] = {"type": chosen_tools[0].builtin.get("type", choice)}
     elif choice is not None:
         fields["tool_choice"] = choose(choice)
     if isinstance(fields.get("tool_choice"), dict) and "tool_choice.function" in refused:
-        # To be offered one tool and to have to call one is to have to call that one.
-        fields |= {"tools": [write(tool) for tool in chosen] or fields["tools"], "tool_choice": "required"}
+        # With only this tool offered, "required" forces a call of it.
+        fields |= {"tools": [write(tool) for tool in chosen_tools] or fields["tools"], "tool_choice": "required"}
     parallel = effective(request, "parallel_tool_calls", target)
     return fields if parallel is None else {**fields, "parallel_tool_calls": parallel}
 
 
 def image_url(image: ImagePart) -> dict[str, Any]:
-    """An image as OpenAI and Cohere write it."""
+    """Return an image in the format of OpenAI and Cohere."""
     url = image.url if image.data is None else data_url(image.data, image.media_type)
     return {"url": url} if image.detail is None else {"url": url, "detail": image.detail}
 
 
 def file_data(file: FilePart) -> dict[str, Any]:
-    """A file that is at hand, in either of OpenAI's formats, which want it to have a name."""
+    """Return name and data of a file for either of OpenAI's formats, which require a name."""
     extension = mimetypes.guess_extension(file.media_type) or ""
     data = file.url if file.data is None else data_url(file.data, file.media_type)
     return {"filename": file.filename or f"document{extension}", "file_data": data}
 
 
 def check_builtin_tool(name: str, tool: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A provider's own tool in one of OpenAI's formats, as it is.
+    """Return a provider's built-in tool unchanged, checked to be in one of OpenAI's formats.
 
     Raises:
-        ValidationError: It is written for another format.
+        ValidationError: The tool is written for another format.
     """
     kind = tool.get("type")
-    # Gemini's tools have no type, Anthropic's a date in it.
+    # Built-in tools of Gemini have no type; the types of Anthropic's contain a date.
     if not isinstance(kind, str) or re.search(r"_20\d{6}$", kind):
         raise ValidationError(f"The tool {name} is written for the format of another provider.")
     return tool
 
 
 def sanitised_name(name: str) -> str:
-    """A name as OpenAI allows it for speakers and schemas: at most 64 letters, digits, ``_`` and ``-``."""
+    """Return a name that OpenAI accepts for participants and schemas: at most 64 letters, digits, ``_`` and ``-``."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64]
 
 
 def unserialisable_path(value: object, path: str = "", depth: int = 0) -> str:
-    """Where in a body the value is that has no JSON form: ``messages[0].content``."""
+    """Return the path of the value in a body that has no JSON form, such as ``messages[0].content``."""
     children: list[tuple[str, object]] = []
     if isinstance(value, Mapping):
         fields = cast("Mapping[object, object]", value)
-        children = [(f"{path}.{name}".lstrip("."), each) for name, each in fields.items()]
+        children = [(f"{path}.{name}".lstrip("."), child) for name, child in fields.items()]
     elif isinstance(value, (list, tuple)):
         items = cast("Sequence[object]", value)
-        children = [(f"{path}[{index}]", each) for index, each in enumerate(items)]
-    for where, child in children:
+        children = [(f"{path}[{index}]", child) for index, child in enumerate(items)]
+    for child_path, child in children:
         try:
             dump(child)
         except JSONError:
-            return unserialisable_path(child, where, depth + 1) if depth < _DEEPEST else where
+            return unserialisable_path(child, child_path, depth + 1) if depth < _MAX_DEPTH else child_path
     return path or "The request"

@@ -1,4 +1,4 @@
-"""What the readers of all formats have in common: calls, log probabilities, reasons, sealing, lists of models."""
+"""Fields of responses in all formats: tool calls, log probabilities, finish reasons, provider state, model lists."""
 
 from __future__ import annotations
 
@@ -18,55 +18,61 @@ log = logging.getLogger("unified_llm")
 
 
 def finish_reason(
-    said: object, meanings: Mapping[str, FinishReason], target: Target, *, has_calls: bool
+    reason: object, meanings: Mapping[str, FinishReason], target: Target, *, has_calls: bool
 ) -> FinishReason:
-    """One of our four, by what the words of a format mean; an unknown one is a ``stop``, as is none at all.
+    """Map a format's finish reason to one of ours; an unknown or missing reason maps to ``stop``.
 
-    Several providers say ``stop`` when they called tools, and ``tool_calls`` when they called none.
+    Several providers send ``stop`` when they called tools, and ``tool_calls`` when they called none.
     """
-    known = meanings.get(said) if isinstance(said, str) else None
-    if known is None and said is not None:
+    known = meanings.get(reason) if isinstance(reason, str) else None
+    if known is None and reason is not None:
         log.debug("%s gave a finish reason that is not known; it is read as stop", target.name)
     if known is None or known in {"stop", "tool_calls"}:
         return "tool_calls" if has_calls else "stop"
     return known
 
 
-def read_calls(calls: object, identifiers: Identifiers, made: Callable[[int], str] | None = None) -> Iterator[ToolCall]:
-    """Whole calls in OpenAI's shape, which Cohere and Ollama have as well.
+def read_calls(
+    calls: object, identifiers: Identifiers, make_id: Callable[[int], str] | None = None
+) -> Iterator[ToolCall]:
+    """Read whole calls in OpenAI's shape, which Cohere and Ollama use as well.
 
     Args:
-        calls: What should be a list of them.
-        identifiers: Those of the answer so far.
-        made: Makes a name of a call's number, for those that the provider does not name.
+        calls: What should be a list of calls.
+        identifiers: Call identifiers of the response so far.
+        make_id: Makes an identifier from a call's number, for calls without one.
     """
     for call in calls if is_list(calls) else ():
         function = call.get("function") if is_object(call) else None
         if is_object(function):
-            identifier = identifiers.take(call.get("id"), made(len(identifiers)) if made else None)
+            identifier = identifiers.take(call.get("id"), make_id(len(identifiers)) if make_id else None)
             name = text_or_none(function.get("name")) or ""
             yield ToolCall.from_text(identifier, name, json_text(function.get("arguments")))
 
 
 def read_logprobs(tokens: object) -> tuple[TokenLogprob, ...]:
-    """Log probabilities as OpenAI's two formats and Ollama list them, of a whole text or of what is new in a stream."""
-    read: list[TokenLogprob] = []
-    for each in tokens if is_list(tokens) else ():
-        for pair in _token(each):
-            likeliest = each.get("top_logprobs")
-            top = tuple(other for one in (likeliest if is_list(likeliest) else ()) for other in _token(one))
-            read.append(TokenLogprob(*pair, top))
-    return tuple(read)
+    """Read log probabilities as OpenAI's two formats and Ollama list them, of a whole text or of one chunk of a stream."""
+    logprobs: list[TokenLogprob] = []
+    for token in tokens if is_list(tokens) else ():
+        for pair in _token_pair(token):
+            top = token.get("top_logprobs")
+            alternatives = tuple(other for entry in (top if is_list(top) else ()) for other in _token_pair(entry))
+            logprobs.append(TokenLogprob(*pair, alternatives))
+    return tuple(logprobs)
 
 
-def _token(said: object) -> Iterator[tuple[str, float]]:
-    """A token and its log probability, if it is one."""
-    if is_object(said) and isinstance(said.get("token"), str) and (number := finite(said.get("logprob"))) is not None:
-        yield said["token"], number
+def _token_pair(entry: object) -> Iterator[tuple[str, float]]:
+    """Yield a token and its log probability if the entry has both."""
+    if (
+        is_object(entry)
+        and isinstance(entry.get("token"), str)
+        and (number := finite(entry.get("logprob"))) is not None
+    ):
+        yield entry["token"], number
 
 
 def keep_state(data: Mapping[str, Any], target: Target) -> ProviderState | None:
-    """For the history; None where it could not be written into a request again (a number beyond all bounds)."""
+    """Return provider state for the history; None if it cannot be serialised again (an oversized number)."""
     try:
         dump(data)
     except JSONError:
@@ -77,12 +83,14 @@ def keep_state(data: Mapping[str, Any], target: Target) -> ProviderState | None:
 def read_page(
     items: object, read: Callable[[dict[str, Any]], ModelInfo | None], cursor: str | None = None
 ) -> Done | Failure:
-    """A page of a list of models: ``(models, cursor)``. One without a name is none; a page of these alone is no page.
+    """Read a page of a list of models: ``(models, cursor)``.
+
+    Models without a name are skipped; a page that has only such models is malformed.
 
     Args:
         items: What should be the list.
-        read: Reads one model, or returns None where it has no name.
-        cursor: Names the next page, None on the last.
+        read: Reads one model, or returns None if it has no name.
+        cursor: Cursor of the next page, None on the last.
     """
     if not is_list(items):
         return Failure("malformed")

@@ -27,5 +27,5 @@ CODEC: Final = FunctionCodec(
         ModelRequest: (write_model, read_model),
     },
     stream=lambda _, target: MessageStream(target),  # a stream says what it is
-    refusal=read_failure,
+    failure=read_failure,
 )

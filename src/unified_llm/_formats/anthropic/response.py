@@ -13,7 +13,15 @@ from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.errors import read_error
 from unified_llm._formats.anthropic.provider_state import keep_state
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import count, is_list, is_object, json_text, object_or_empty, place, text_or_none
+from unified_llm._formats.json_values import (
+    count,
+    is_list,
+    is_object,
+    json_text,
+    object_or_empty,
+    non_negative_int,
+    text_or_none,
+)
 from unified_llm._formats.response_fields import finish_reason
 from unified_llm.types.messages import ToolCall
 from unified_llm.types.records import Usage
@@ -69,7 +77,7 @@ def read_count(_: CountRequest, body: object, target: Target) -> Done | Failure:
     answer = answer_of(body, target)
     if isinstance(answer, Failure):
         return answer
-    tokens = place(answer.get("input_tokens"))
+    tokens = non_negative_int(answer.get("input_tokens"))
     return Failure("malformed") if tokens is None else Done(tokens)
 
 
@@ -96,9 +104,9 @@ def _call(block: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
     return ToolCall.from_text(identifier, text_or_none(block.get("name")) or "", json_text(block.get("input")))
 
 
-def refusal_of(place: Mapping[str, Any]) -> str | None:
+def refusal_of(non_negative_int: Mapping[str, Any]) -> str | None:
     """Why the model declined, where the provider explains it, or else the category that it names."""
-    details = object_or_empty(place.get("stop_details"))
+    details = object_or_empty(non_negative_int.get("stop_details"))
     return text_or_none(details.get("explanation")) or text_or_none(details.get("category"))
 
 

@@ -15,7 +15,7 @@ from unified_llm._formats.cohere.request import write_chat, write_embeddings, wr
 from unified_llm._formats.cohere.response import read_chat, read_embeddings, read_info, read_models, read_ranking
 from unified_llm._formats.cohere.stream import ChatStream
 from unified_llm._formats.make_codec import FunctionCodec
-from unified_llm._formats.request_fields import at_root
+from unified_llm._formats.request_fields import without_version_path
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest, RerankRequest
 
 __all__ = ["CODEC"]
@@ -29,6 +29,8 @@ CODEC: Final = FunctionCodec(
         ModelRequest: (write_info, read_info),
     },
     stream=lambda _, target: ChatStream(target),
-    refusal=read_failure,
-    at=lambda target: at_root(target, "/compatibility/v1", "/v1", "/v2"),  # any of its APIs may be named, or none
+    failure=read_failure,
+    adjust=lambda target: without_version_path(
+        target, "/compatibility/v1", "/v1", "/v2"
+    ),  # any of its APIs may be named, or none
 )

@@ -19,7 +19,7 @@ from unified_llm._formats.json_values import (
     is_list,
     is_object,
     object_or_empty,
-    place,
+    non_negative_int,
     read_vectors,
     text_or_none,
 )
@@ -105,7 +105,9 @@ def _citations(message: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator
     citations = message.get("citations")
     for citation in citations if is_list(citations) else ():
         index = object_or_empty(citation).get("content_index")
-        before = sum(len(text) for place, text in texts.items() if isinstance(index, int) and place < index)
+        before = sum(
+            len(text) for non_negative_int, text in texts.items() if isinstance(index, int) and non_negative_int < index
+        )
         yield from read_citation(citation, before)
 
 
@@ -117,7 +119,7 @@ def read_citation(citation: object, before: int) -> Iterator[Citation]:
     if not is_object(citation):
         return
     in_text = citation.get("type") in {None, "TEXT_CONTENT"}
-    start, end = (place(citation.get(name), before) if in_text else None for name in ("start", "end"))
+    start, end = (non_negative_int(citation.get(name), before) if in_text else None for name in ("start", "end"))
     sources = citation.get("sources")
     for source in sources if is_list(sources) and sources else ({},):
         known = object_or_empty(source)

@@ -27,5 +27,5 @@ CODEC: Final = FunctionCodec(
         CountRequest: (write_count, read_count),
     },
     stream=lambda _, target: ChatStream(target),  # an event says what it holds, whatever was asked
-    refusal=read_failure,
+    failure=read_failure,
 )

@@ -27,7 +27,7 @@ from unified_llm._formats.json_values import (
     is_object,
     json_text,
     object_or_empty,
-    place,
+    non_negative_int,
     read_vectors,
     text_or_none,
 )
@@ -354,7 +354,7 @@ def read_count(_: CountRequest, body: object, _target: Target) -> Done | Failure
     answer = _answer(body)
     if isinstance(answer, Failure):
         return answer
-    tokens = place(answer.get("totalTokens"))
+    tokens = non_negative_int(answer.get("totalTokens"))
     return Failure("malformed") if tokens is None else Done(tokens)
 
 

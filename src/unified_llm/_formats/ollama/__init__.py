@@ -14,7 +14,7 @@ from unified_llm._formats.ollama.errors import read_failure
 from unified_llm._formats.ollama.request import write_chat, write_embeddings, write_info, write_models
 from unified_llm._formats.ollama.response import read_chat, read_embeddings, read_info, read_models
 from unified_llm._formats.ollama.stream import ChatStream
-from unified_llm._formats.request_fields import at_root
+from unified_llm._formats.request_fields import without_version_path
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 
 __all__ = ["CODEC"]
@@ -27,7 +27,7 @@ CODEC: Final = FunctionCodec(
         ModelRequest: (write_info, read_info),
     },
     stream=lambda _, target: ChatStream(target),  # a line says itself whether it is of a chat or of a text
-    refusal=read_failure,
+    failure=read_failure,
     framing="lines",
-    at=lambda target: at_root(target, "/v1", "/api"),  # either of its two APIs may be named, or none
+    adjust=lambda target: without_version_path(target, "/v1", "/api"),  # either of its two APIs may be named, or none
 )

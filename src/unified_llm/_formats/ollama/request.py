@@ -11,7 +11,7 @@ from typing import Any, Final
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
 from unified_llm._formats.ollama.messages import write_messages
-from unified_llm._formats.request_fields import apply_quirks, continued, effective, function_of, get, post
+from unified_llm._formats.request_fields import apply_quirks, prompt_to_continue, effective, function_of, get, post
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
@@ -35,7 +35,7 @@ def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     """A request for ``/api/chat``; to continue a text without a template, for ``/api/generate``."""
     body: dict[str, Any] = {"model": target.model}
     if request.as_text:
-        body |= {"prompt": continued(request), "raw": True}
+        body |= {"prompt": prompt_to_continue(request), "raw": True}
     else:
         body |= {"messages": write_messages(request.messages, target), **_tools(request)}
     body |= {"stream": request.stream, **_fields(request, target)}

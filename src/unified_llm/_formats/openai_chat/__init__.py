@@ -27,5 +27,5 @@ CODEC: Final = FunctionCodec(
         ModelRequest: (write_model, read_model),
     },
     stream=ChatStream,
-    refusal=read_failure,
+    failure=read_failure,
 )

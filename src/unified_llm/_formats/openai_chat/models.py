@@ -94,7 +94,7 @@ def _model(item: Mapping[str, Any], provider: str) -> ModelInfo | None:
 
 
 def _first(names: tuple[str, ...], places: tuple[Mapping[str, Any], ...]) -> int | None:
-    numbers = (count(place.get(name)) for place in places for name in names)
+    numbers = (count(non_negative_int.get(name)) for non_negative_int in places for name in names)
     return next((number for number in numbers if number), None)
 
 
@@ -102,8 +102,8 @@ def _said(item: Mapping[str, Any]) -> Iterator[str]:
     """The abilities that a list names, in the provider's words."""
     for name in _SAID:
         yield from _words(item.get(name))
-    for place in (item, object_or_empty(item.get("architecture"))):
-        yield from (f"input {word}" for word in _words(place.get("input_modalities")))
+    for non_negative_int in (item, object_or_empty(item.get("architecture"))):
+        yield from (f"input {word}" for word in _words(non_negative_int.get("input_modalities")))
     yield from (name for name, value in item.items() if name.startswith("supports_") and value is True)
 
 

@@ -18,7 +18,7 @@ from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm._formats.request_fields import (
     apply_quirks,
     check_builtin_tool,
-    continued,
+    prompt_to_continue,
     effective,
     function_of,
     get,
@@ -75,7 +75,7 @@ def _write_text(request: LLMRequest, target: Target) -> WireRequest:
     fields |= _delivery(request, target)
     # The names of old are the only ones that this endpoint knows.
     by_old_names = replace(target, quirks=replace(target.quirks, rename={}))
-    body = {"model": target.model, "prompt": continued(request), **apply_quirks(fields, by_old_names)}
+    body = {"model": target.model, "prompt": prompt_to_continue(request), **apply_quirks(fields, by_old_names)}
     path = target.quirks.text_path
     return post(path, {**body, **target.extra_body, **request.extra_body}, target, stream=request.stream)
 

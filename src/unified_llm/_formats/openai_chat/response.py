@@ -21,7 +21,7 @@ from unified_llm._formats.json_values import (
     is_list,
     is_object,
     object_or_empty,
-    place,
+    non_negative_int,
     read_vector,
     text_or_none,
 )
@@ -69,8 +69,8 @@ def read_citations(message: Mapping[str, Any]) -> tuple[Citation, ...]:
             url=text_or_none(said.get("url")),
             title=text_or_none(said.get("title")) or text_or_none(said.get("document_id")),
             text=text_or_none(said.get("content")),
-            start=place(said.get("start_index")),
-            end=place(said.get("end_index")),
+            start=non_negative_int(said.get("start_index")),
+            end=non_negative_int(said.get("end_index")),
         )
         for each in (annotations if is_list(annotations) else ())
         if is_object(each) and is_object(said := each.get("url_citation") or each.get("document_citation"))

@@ -27,5 +27,5 @@ CODEC: Final = FunctionCodec(
         CountRequest: (write_count, read_count),
     },
     stream=lambda _, target: ResponseStream(target),  # whatever was asked for comes in events of its own
-    refusal=read_failure,
+    failure=read_failure,
 )

@@ -13,7 +13,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, place, text_or_none
+from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, non_negative_int, text_or_none
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.openai_responses.provider_state import keep_state
 from unified_llm._formats.response_fields import read_logprobs
@@ -99,7 +99,7 @@ def read_count(_: CountRequest, body: object, target: Target) -> Done | Failure:
         return Failure("malformed")
     if body.get("error"):
         return read_error(body, target)
-    tokens = place(body.get("input_tokens"))
+    tokens = non_negative_int(body.get("input_tokens"))
     return Failure("malformed") if tokens is None else Done(tokens)
 
 
@@ -179,8 +179,8 @@ def read_citation(annotation: object, start: int) -> Citation | None:
             return Citation(
                 url=text_or_none(annotation.get("url")),
                 title=text_or_none(annotation.get("title")),
-                start=place(annotation.get("start_index"), start),
-                end=place(annotation.get("end_index"), start),
+                start=non_negative_int(annotation.get("start_index"), start),
+                end=non_negative_int(annotation.get("end_index"), start),
             )
         case "file_citation" | "container_file_citation":
             return Citation(title=text_or_none(annotation.get("filename")))
