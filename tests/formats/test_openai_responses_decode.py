@@ -181,7 +181,7 @@ def test_nothing_that_a_provider_sends_raises(value: Any) -> None:
     output = [item, {"type": "reasoning", "summary": value, "encrypted_content": "x"}, value,
               {"type": "message", "content": [part, value], "phase": value}]  # fmt: skip
     CODEC.decode(ASK, place(), {"output": output, "status": value, "incomplete_details": value})
-    for kind in sorted(CODEC.decoder(ASK, place())._readers):  # type: ignore[attr-defined]
+    for kind in sorted(CODEC.decoder(ASK, place())._handlers):  # type: ignore[attr-defined]
         fields = {"item_id": value, "output_index": value, "content_index": value, "summary_index": value}
         read_events([
             {"type": kind, "delta": value, "item": value, "annotation": value, **fields},

@@ -18,7 +18,7 @@ from unified_llm._formats.json_values import count, is_list, is_object, object_o
 from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
 from unified_llm._formats.openai_errors import read_error, read_failure
-from unified_llm._formats.request_fields import apply_quirks, without_version_path, effective, post
+from unified_llm._formats.request_fields import apply_quirks, effective, post, without_version_path
 from unified_llm.types.requests import EmbeddingRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, ModelInfo
 
@@ -55,7 +55,7 @@ def _is_dedicated(target: Target) -> bool:
 
 
 def _write_feature_extraction(request: EmbeddingRequest, target: Target) -> WireRequest:
-    """Write a request for the task ``feature-extraction``, without the suffix of the model's name that selects a provider."""
+    """Write a request for the task ``feature-extraction``, without the provider suffix of the model's name."""
     fields: dict[str, Any] = {}
     dimensions = effective(request, "dimensions", target)
     if dimensions is not None:

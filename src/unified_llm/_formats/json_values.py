@@ -68,7 +68,7 @@ def count(value: object) -> int:
 
 
 def non_negative_int(value: object, start: int = 0) -> int | None:
-    """Return a non-negative integer (an offset, a count) plus ``start``; None if it is not a number or is out of range."""
+    """Return a non-negative integer (offset or count) plus ``start``; None if it is no number or out of range."""
     return start + int(value) if is_number(value) and 0 <= value < _LIMIT else None
 
 
@@ -105,5 +105,5 @@ def _unpack_floats(text: str) -> list[float] | None:
 
 
 def _all_finite(vector: Sequence[float]) -> bool:
-    """Check the sum: it is finite only if every term is, and a term that makes it overflow is not part of an embedding."""
+    """Check the sum: it is finite only if every term is, and an embedding has no terms so large that it overflows."""
     return math.isfinite(sum(vector))

@@ -21,8 +21,9 @@ from unified_llm._lib.bounded_json import JSONError, parse
 _LONGEST_TEXT: Final = 8000  # bytes read of a body that is not JSON
 _DAY_S: Final = 86_400
 
-# Codes and types, in lower case, that take precedence over the status. Sources: the OpenAI SDK's error reference, Azure's content
-# filter (learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter), llama.cpp's server, Mistral, Groq.
+# Codes and types, in lower case, that take precedence over the status. Sources: the OpenAI SDK's error reference,
+# Azure's content filter (learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter), llama.cpp's server,
+# Mistral, Groq.
 _BY_CODE: Final[Mapping[str, FailureKind]] = {
     "context_length_exceeded": "context",
     "exceed_context_size_error": "context",
@@ -264,7 +265,7 @@ def _read_message(fields: Mapping[str, Any], inner: object) -> str | None:
 
 
 def _read_codes(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield codes and types from all places that providers use: Azure's inner error, Google's and Anthropic's details ..."""
+    """Yield codes and types from every field that may have them, such as Azure's inner error and Google's details."""
     details = fields.get("details")
     layers: list[Any] = [fields, fields.get("innererror"), fields.get("metadata")]  # the last is OpenRouter's
     layers += details if is_list(details) else [details]

@@ -1,4 +1,4 @@
-"""Fields of requests in all formats: headers, bodies, tools, files, quirks applied, values that cannot be serialised."""
+"""Fields of requests in all formats: headers, bodies, tools, files, quirks; and errors of serialisation."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def read_calls(
 
 
 def read_logprobs(tokens: object) -> tuple[TokenLogprob, ...]:
-    """Read log probabilities as OpenAI's two formats and Ollama list them, of a whole text or of one chunk of a stream."""
+    """Read log probabilities in the shape of OpenAI's two formats and Ollama, of a whole text or of one chunk."""
     logprobs: list[TokenLogprob] = []
     for token in tokens if is_list(tokens) else ():
         for pair in _token_pair(token):

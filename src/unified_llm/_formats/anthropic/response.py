@@ -18,8 +18,8 @@ from unified_llm._formats.json_values import (
     is_list,
     is_object,
     json_text,
-    object_or_empty,
     non_negative_int,
+    object_or_empty,
     text_or_none,
 )
 from unified_llm._formats.response_fields import finish_reason
@@ -104,9 +104,9 @@ def _call(block: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
     return ToolCall.from_text(identifier, text_or_none(block.get("name")) or "", json_text(block.get("input")))
 
 
-def refusal_of(non_negative_int: Mapping[str, Any]) -> str | None:
+def refusal_of(answer: Mapping[str, Any]) -> str | None:
     """Why the model declined, where the provider explains it, or else the category that it names."""
-    details = object_or_empty(non_negative_int.get("stop_details"))
+    details = object_or_empty(answer.get("stop_details"))
     return text_or_none(details.get("explanation")) or text_or_none(details.get("category"))
 
 

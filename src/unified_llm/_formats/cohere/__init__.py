@@ -30,7 +30,6 @@ CODEC: Final = FunctionCodec(
     },
     stream=lambda _, target: ChatStream(target),
     failure=read_failure,
-    adjust=lambda target: without_version_path(
-        target, "/compatibility/v1", "/v1", "/v2"
-    ),  # any of its APIs may be named, or none
+    # The base URL may be that of any of Cohere's APIs, or of none.
+    adjust=lambda target: without_version_path(target, "/compatibility/v1", "/v1", "/v2"),
 )

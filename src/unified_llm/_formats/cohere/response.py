@@ -18,8 +18,8 @@ from unified_llm._formats.json_values import (
     count,
     is_list,
     is_object,
-    object_or_empty,
     non_negative_int,
+    object_or_empty,
     read_vectors,
     text_or_none,
 )
@@ -105,9 +105,7 @@ def _citations(message: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator
     citations = message.get("citations")
     for citation in citations if is_list(citations) else ():
         index = object_or_empty(citation).get("content_index")
-        before = sum(
-            len(text) for non_negative_int, text in texts.items() if isinstance(index, int) and non_negative_int < index
-        )
+        before = sum(len(text) for position, text in texts.items() if isinstance(index, int) and position < index)
         yield from read_citation(citation, before)
 
 

@@ -107,9 +107,7 @@ class ChatStream:
     def _read_citation(self, citation: object) -> Sequence[LLMChunk]:
         index = object_or_empty(citation).get("content_index")
         lengths = self._lengths.items()
-        before = sum(
-            length for non_negative_int, length in lengths if isinstance(index, int) and non_negative_int < index
-        )
+        before = sum(length for position, length in lengths if isinstance(index, int) and position < index)
         citations = tuple(read_citation(citation, before))
         return [LLMChunk(citations=citations)] if citations else ()
 

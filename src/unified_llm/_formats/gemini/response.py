@@ -26,8 +26,8 @@ from unified_llm._formats.json_values import (
     is_list,
     is_object,
     json_text,
-    object_or_empty,
     non_negative_int,
+    object_or_empty,
     read_vectors,
     text_or_none,
 )

@@ -11,7 +11,7 @@ from typing import Any, Final
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
 from unified_llm._formats.ollama.messages import write_messages
-from unified_llm._formats.request_fields import apply_quirks, prompt_to_continue, effective, function_of, get, post
+from unified_llm._formats.request_fields import apply_quirks, effective, function_of, get, post, prompt_to_continue
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest

@@ -1,8 +1,8 @@
-"""OpenAI's chat-completions format, which most providers and local servers speak.
+"""OpenAI's chat-completions format, which most providers and local servers use.
 
-The codec joins three rooms: ``request`` and ``messages`` write requests, ``response`` and ``stream`` read answers,
-whole and in pieces, ``models`` lists of models; ``openai_errors`` names failures. Where a provider differs, its row
-of the table says so in a quirk; nothing in here asks which provider it is talking to.
+``request`` and ``messages`` write requests, ``response`` reads whole responses, ``stream`` reads streamed ones,
+``models`` reads lists of models; ``openai_errors`` classifies errors. Where a provider differs, its row of the provider
+table has a quirk; nothing here depends on the name of the provider.
 """
 
 from __future__ import annotations

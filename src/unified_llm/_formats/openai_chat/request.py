@@ -1,7 +1,7 @@
-"""Requests: from our types to the JSON body of OpenAI's format, with a target's quirks applied.
+"""Write requests: the JSON body of OpenAI's format, with a target's quirks applied.
 
-What a target refuses is left out here (``drop``) or goes under another name (``rename``), so that one request can be
-sent to every target of a chain.
+Fields that a target rejects are omitted (``drop``) or renamed (``rename``), so that one request can be sent to every
+target of a chain.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm._formats.request_fields import (
     apply_quirks,
     check_builtin_tool,
-    prompt_to_continue,
     effective,
     function_of,
     get,
     log_dropped,
     post,
+    prompt_to_continue,
     sanitised_name,
     tool_fields,
     with_reasoning_drops,
@@ -32,27 +32,27 @@ from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 
-# Fields that have the same name here and there; the target's defaults fill the ones that a call leaves open.
+# Fields with the same name in our types and in the format; the target's defaults fill fields that are not set.
 _SAMPLING: Final = (
     "temperature", "top_p", "max_tokens", "stop", "seed", "frequency_penalty", "presence_penalty",
 )  # fmt: skip
-_PLAIN: Final = (*_SAMPLING, "reasoning_effort", "logprobs", "top_logprobs")
+_SAME_NAME: Final = (*_SAMPLING, "reasoning_effort", "logprobs", "top_logprobs")
 
 
 def write_chat(request: LLMRequest, target: Target) -> WireRequest:
-    """A request for ``/chat/completions``, or for text completion where that was asked for."""
+    """Write a request for ``/chat/completions``, or for text completion with ``as_text``."""
     if request.as_text:
-        return _write_text(request, target)
-    fields = _fields(_PLAIN, request, target)
+        return _write_completion(request, target)
+    fields = _fields(_SAME_NAME, request, target)
     if "top_logprobs" in fields:
-        fields.setdefault("logprobs", True)  # one without the other is refused
+        fields.setdefault("logprobs", True)  # rejected without it
     if target.quirks.logprobs_count and fields.get("logprobs"):
         fields["logprobs"] = fields.pop("top_logprobs", 0) or 1
-    fields |= tool_fields(request, target, _tool, _named)
+    fields |= tool_fields(request, target, _write_tool, _tool_choice)
     if request.response_format is not None:
-        fields["response_format"] = _response_format(request.response_format)
-    fields |= _delivery(request, target)
-    fields = _with_effort(fields, target.quirks)
+        fields["response_format"] = _write_response_format(request.response_format)
+    fields |= _n_or_stream(request, target)
+    fields = _map_effort(fields, target.quirks)
     body = {
         "model": target.model,
         "messages": write_messages(request.messages, target),
@@ -62,8 +62,8 @@ def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     return post("/chat/completions", {**body, **target.extra_body, **request.extra_body}, target, stream=request.stream)
 
 
-def _write_text(request: LLMRequest, target: Target) -> WireRequest:
-    """A request for ``/completions``: the text of the last message is what is continued.
+def _write_completion(request: LLMRequest, target: Target) -> WireRequest:
+    """Write a request for ``/completions``, which continues the text of the last message.
 
     ``suffix``, ``echo`` and the like go into ``extra_body``.
     """
@@ -72,16 +72,16 @@ def _write_text(request: LLMRequest, target: Target) -> WireRequest:
     alternatives = effective(request, "top_logprobs", target)
     if effective(request, "logprobs", target) or alternatives:
         fields["logprobs"] = alternatives or 1  # here it is the number of alternatives
-    fields |= _delivery(request, target)
-    # The names of old are the only ones that this endpoint knows.
-    by_old_names = replace(target, quirks=replace(target.quirks, rename={}))
-    body = {"model": target.model, "prompt": prompt_to_continue(request), **apply_quirks(fields, by_old_names)}
+    fields |= _n_or_stream(request, target)
+    # This older endpoint accepts only the original names.
+    without_renames = replace(target, quirks=replace(target.quirks, rename={}))
+    body = {"model": target.model, "prompt": prompt_to_continue(request), **apply_quirks(fields, without_renames)}
     path = target.quirks.text_path
     return post(path, {**body, **target.extra_body, **request.extra_body}, target, stream=request.stream)
 
 
 def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
-    """A request for ``/embeddings``; base64 halves the answer and saves parsing thousands of decimal numbers."""
+    """Write a request for ``/embeddings``; base64 halves the response and saves parsing thousands of decimals."""
     fields: dict[str, Any] = {"encoding_format": "base64"}
     dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
@@ -91,7 +91,7 @@ def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
 
 
 def write_models(request: ModelsRequest, target: Target) -> WireRequest:
-    """A request for the list of models."""
+    """Write a request for the list of models."""
     path = _models_path(target)
     if request.cursor:
         path += f"{'&' if '?' in path else '?'}after={quote(request.cursor, safe='')}"
@@ -99,7 +99,7 @@ def write_models(request: ModelsRequest, target: Target) -> WireRequest:
 
 
 def write_model(_: ModelRequest, target: Target) -> WireRequest:
-    """A request for what is said of the target's model: by itself, or in the list of all."""
+    """Write a request for the target's model, or for the list of all models where there is no such endpoint."""
     path = _models_path(target)
     if not target.quirks.models_whole:
         path = f"{path.partition('?')[0]}/{quote(target.model, safe='/:@')}"
@@ -122,29 +122,29 @@ def _fields(names: tuple[str, ...], request: LLMRequest, target: Target) -> dict
     return fields
 
 
-def _delivery(request: LLMRequest, target: Target) -> dict[str, Any]:
-    """How many answers, and whether in pieces: several are never streamed."""
+def _n_or_stream(request: LLMRequest, target: Target) -> dict[str, Any]:
+    """Return the fields for the number of responses and for streaming: several responses are never streamed."""
     if not request.stream:
         return {"n": request.n} if request.n is not None and request.n > 1 else {}
     usage = {} if target.quirks.usage_always else {"stream_options": {"include_usage": True}}
     return {"stream": True, **usage}
 
 
-def _with_effort(fields: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
-    """The fields with the effort as the target names it."""
+def _map_effort(fields: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
+    """Return the fields with the reasoning effort under the target's name for it."""
     effort = fields.get("reasoning_effort")
     if effort is None:
         return fields
-    named = {**fields, "reasoning_effort": quirks.efforts.get(effort, effort)}
-    way = quirks.thinking
-    if way is None:
-        return named
-    if way == "switch" or effort == "none":
-        del named["reasoning_effort"]
-    return {**named, "thinking": {"type": "disabled" if effort == "none" else "enabled"}}
+    mapped = {**fields, "reasoning_effort": quirks.efforts.get(effort, effort)}
+    style = quirks.thinking
+    if style is None:
+        return mapped
+    if style == "switch" or effort == "none":
+        del mapped["reasoning_effort"]
+    return {**mapped, "thinking": {"type": "disabled" if effort == "none" else "enabled"}}
 
 
-def _tool(tool: Tool) -> Mapping[str, Any]:
+def _write_tool(tool: Tool) -> Mapping[str, Any]:
     if tool.builtin is not None:
         return check_builtin_tool(tool.name, tool.builtin)
     function = function_of(tool)
@@ -153,14 +153,15 @@ def _tool(tool: Tool) -> Mapping[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _named(name: str) -> dict[str, Any]:
+def _tool_choice(name: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
 
 
-def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
-    if wanted.schema is None:
+def _write_response_format(response_format: ResponseFormat) -> dict[str, Any]:
+    if response_format.schema is None:
         return {"type": "json_object"}
-    inner: dict[str, Any] = {"name": sanitised_name(wanted.name) or "answer", "schema": wanted.schema}
-    if wanted.strict is not None:
-        inner["strict"] = wanted.strict
-    return {"type": "json_schema", "json_schema": inner}
+    name = sanitised_name(response_format.name) or "answer"
+    json_schema: dict[str, Any] = {"name": name, "schema": response_format.schema}
+    if response_format.strict is not None:
+        json_schema["strict"] = response_format.strict
+    return {"type": "json_schema", "json_schema": json_schema}

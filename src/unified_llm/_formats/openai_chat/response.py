@@ -1,8 +1,7 @@
-"""Whole answers: what a provider's JSON means, however it departs from OpenAI's.
+"""Read whole responses, including providers' variations of OpenAI's format.
 
-Nothing here raises for what a provider sends. What cannot be read as an answer is a ``Failure``.
-
-What comes with an answer besides its words: log probabilities, sources, and reasoning to be handed back.
+Besides the text: tool calls, log probabilities, citations, and reasoning that must be sent back. Nothing here raises
+for anything that a provider sends; a body that is not a response is a ``Failure``.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from unified_llm._formats.json_values import (
     count,
     is_list,
     is_object,
-    object_or_empty,
     non_negative_int,
+    object_or_empty,
     read_vector,
     text_or_none,
 )
@@ -35,100 +34,101 @@ from unified_llm.types.responses import Citation, EmbeddingResponse, FinishReaso
 
 
 def read_logprobs(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...]:
-    """Those of a choice or of its piece in a stream, in any of three shapes: chat, text completion, Together's."""
-    said = choice.get("logprobs")
-    if (number := finite(said)) is not None:  # Together streams the number alone, next to the token
+    """Read log probabilities of a choice, whole or streamed, in one of three shapes: chat, completion, Together."""
+    logprobs = choice.get("logprobs")
+    if (number := finite(logprobs)) is not None:  # Together streams the number alone, next to the token
         token = text_or_none(object_or_empty(choice.get("delta")).get("content")) or text_or_none(choice.get("text"))
-        return () if token is None else (TokenLogprob(token, number, _pairs(choice.get("top_logprobs"))),)
-    if not is_object(said):
+        return () if token is None else (TokenLogprob(token, number, _token_pairs(choice.get("top_logprobs"))),)
+    if not is_object(logprobs):
         return ()
-    return response_fields.read_logprobs(content) if is_list(content := said.get("content")) else tuple(_of_text(said))
+    content = logprobs.get("content")
+    return response_fields.read_logprobs(content) if is_list(content) else tuple(_read_text_logprobs(logprobs))
 
 
-def _of_text(said: Mapping[str, Any]) -> Iterator[TokenLogprob]:
-    """Lists side by side; the first token of a prompt that is echoed has no number."""
-    tokens, numbers, likeliest = (said.get(name) for name in ("tokens", "token_logprobs", "top_logprobs"))
-    if not is_list(tokens) or not is_list(numbers):
+def _read_text_logprobs(logprobs: Mapping[str, Any]) -> Iterator[TokenLogprob]:
+    """Read parallel lists of tokens and numbers; the first token of an echoed prompt has no number."""
+    tokens, token_logprobs, top_logprobs = (logprobs.get(name) for name in ("tokens", "token_logprobs", "top_logprobs"))
+    if not is_list(tokens) or not is_list(token_logprobs):
         return
-    for index, (token, number) in enumerate(zip(tokens, numbers, strict=False)):
-        if isinstance(token, str) and (known := finite(number)) is not None:
-            top = likeliest[index] if is_list(likeliest) and index < len(likeliest) else None
-            yield TokenLogprob(token, known, _pairs(top))
+    for index, (token, number) in enumerate(zip(tokens, token_logprobs, strict=False)):
+        if isinstance(token, str) and (logprob := finite(number)) is not None:
+            top = top_logprobs[index] if is_list(top_logprobs) and index < len(top_logprobs) else None
+            yield TokenLogprob(token, logprob, _token_pairs(top))
 
 
-def _pairs(top: object) -> tuple[tuple[str, float], ...]:
+def _token_pairs(top: object) -> tuple[tuple[str, float], ...]:
     pairs = ((token, finite(number)) for token, number in object_or_empty(top).items())
     return tuple((token, number) for token, number in pairs if number is not None)
 
 
 def read_citations(message: Mapping[str, Any]) -> tuple[Citation, ...]:
-    """The annotations of a message or a delta: of OpenAI's and OpenRouter's web searches, of Groq's documents."""
+    """Read annotations of a message or a delta: OpenAI's and OpenRouter's web searches, Groq's documents."""
     annotations = message.get("annotations")
     return tuple(
         Citation(
-            url=text_or_none(said.get("url")),
-            title=text_or_none(said.get("title")) or text_or_none(said.get("document_id")),
-            text=text_or_none(said.get("content")),
-            start=non_negative_int(said.get("start_index")),
-            end=non_negative_int(said.get("end_index")),
+            url=text_or_none(citation.get("url")),
+            title=text_or_none(citation.get("title")) or text_or_none(citation.get("document_id")),
+            text=text_or_none(citation.get("content")),
+            start=non_negative_int(citation.get("start_index")),
+            end=non_negative_int(citation.get("end_index")),
         )
-        for each in (annotations if is_list(annotations) else ())
-        if is_object(each) and is_object(said := each.get("url_citation") or each.get("document_citation"))
+        for annotation in (annotations if is_list(annotations) else ())
+        if is_object(annotation)
+        and is_object(citation := annotation.get("url_citation") or annotation.get("document_citation"))
     )
 
 
 def read_sources(answer: Mapping[str, Any]) -> tuple[Citation, ...]:
-    """The pages that Perplexity names beside its answer, in the order of the numbers in its text."""
+    """Read the pages that Perplexity lists next to its response, in the order of the reference numbers in its text."""
     urls, results = answer.get("citations"), answer.get("search_results")
-    found = {
+    by_url = {
         result["url"]: Citation(result["url"], text_or_none(result.get("title")), text_or_none(result.get("snippet")))
         for result in (results if is_list(results) else ())
         if is_object(result) and text_or_none(result.get("url"))
     }
-    numbered = [url for url in (urls if is_list(urls) else ()) if text_or_none(url)] or list(found)
-    return tuple(found.get(url) or Citation(url) for url in numbered)
+    ordered_urls = [url for url in (urls if is_list(urls) else ()) if text_or_none(url)] or list(by_url)
+    return tuple(by_url.get(url) or Citation(url) for url in ordered_urls)
 
 
-# What fragments of one part add to one another; of everything else, the last that says something holds.
-_GROWING: Final = ("text", "summary")
+# Fields whose fragments are concatenated; of every other field the last value that is not null counts.
+_APPENDED: Final = ("text", "summary")
 
 
 class ReasoningDetails:
-    """Gathers ``reasoning_details``: whole ones, or the fragments of a stream, which name their part by ``index``.
+    """Collects ``reasoning_details``: whole ones, or fragments of a stream, which identify their part by ``index``.
 
-    They have to go back exactly as they were before they were cut, or signatures do not fit.
+    Reassembled parts must equal the originals exactly, or signatures do not match.
     """
 
     __slots__ = ("_parts",)
 
     def __init__(self) -> None:
-        """Nothing has come."""
         self._parts: list[dict[str, Any]] = []
 
     def add(self, message: Mapping[str, Any]) -> None:
-        """Take in those of a message or a delta."""
+        """Add the reasoning details of a message or a delta."""
         details = message.get("reasoning_details")
-        for each in details if is_list(details) else ():
-            if is_object(each):
-                self._add(each)
+        for detail in details if is_list(details) else ():
+            if is_object(detail):
+                self._add(detail)
 
     def _add(self, fragment: dict[str, Any]) -> None:
         last = self._parts[-1] if self._parts else {}
-        same = all(last.get(name) == fragment.get(name) for name in ("type", "index"))
-        if not last or not same or fragment.get("index") is None:
+        same_part = all(last.get(name) == fragment.get(name) for name in ("type", "index"))
+        if not last or not same_part or fragment.get("index") is None:
             self._parts.append(dict(fragment))
             return
         for name, value in fragment.items():
-            if name in _GROWING and isinstance(value, str):
+            if name in _APPENDED and isinstance(value, str):
                 last[name] = f"{last.get(name) or ''}{value}"
             elif value is not None:
                 last[name] = value
 
     def provider_state(self, target: Target) -> ProviderState | None:
-        """For the history, where the target wants them back."""
+        """Return the provider state for the history, if the target requires the details back."""
         if not self._parts or not target.quirks.reasoning_details:
             return None
-        # OpenAI, behind OpenRouter, looks for an identifier of its own in a store in which nothing was stored.
+        # OpenAI, behind OpenRouter, looks up its own identifiers, but nothing was stored there.
         parts = [
             {name: value for name, value in part.items() if name != "id" or not str(value).startswith("rs_")}
             for part in self._parts
@@ -137,9 +137,9 @@ class ReasoningDetails:
 
 
 def details_text(message: Mapping[str, Any]) -> str:
-    """The visible reasoning in ``reasoning_details``, for those who send no other (MiniMax)."""
+    """Return the visible reasoning in ``reasoning_details``, for providers that send no other (MiniMax)."""
     details = message.get("reasoning_details")
-    parts = (each.get("text") for each in (details if is_list(details) else ()) if is_object(each))
+    parts = (detail.get("text") for detail in (details if is_list(details) else ()) if is_object(detail))
     return "".join(part for part in parts if isinstance(part, str))
 
 
@@ -156,22 +156,22 @@ FINISH: Final[Mapping[str, FinishReason]] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-# The provider gave up in the middle: OpenRouter and Mistral, OpenRouter, DeepSeek.
-_BROKEN_OFF: Final = ("error", "network_error", "insufficient_system_resource")
-# More than anybody can ask for (OpenAI: 128).
-_MOST_CHOICES: Final = 1024
+# Finish reasons of a response that the provider did not complete: OpenRouter and Mistral, OpenRouter, DeepSeek.
+_INTERRUPTED: Final = ("error", "network_error", "insufficient_system_resource")
+# More than any provider accepts (OpenAI: 128).
+_MAX_CHOICES: Final = 1024
 
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/chat/completions`` or ``/completions``."""
+    """Read the response of ``/chat/completions`` or ``/completions``."""
     answer = read_answer(body, target)
     if isinstance(answer, Failure):
         return answer
     choices = answer.get("choices")
-    read = [_read_choice(choice, answer, target) for choice in (choices if is_list(choices) else [])[:_MOST_CHOICES]]
-    answers = [each for each in read if isinstance(each, LLMResponse)]
+    results = [_read_choice(choice, answer, target) for choice in (choices if is_list(choices) else [])[:_MAX_CHOICES]]
+    answers = [result for result in results if isinstance(result, LLMResponse)]
     if not answers:
-        return next((each for each in read if isinstance(each, Failure)), Failure("empty"))
+        return next((result for result in results if isinstance(result, Failure)), Failure("empty"))
     usage = read_usage(answer, target.quirks)
     return Done(replace(answers[0], usage=usage, alternatives=tuple(answers[1:]), raw=answer))
 
@@ -179,12 +179,12 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
 def _read_choice(choice: object, answer: Mapping[str, Any], target: Target) -> LLMResponse | Failure:
     if not is_object(choice):
         return Failure("empty")
-    broken = broken_off(choice, target)
-    if broken is not None:
-        return broken
-    message = message_of(choice, "message")
+    interruption = read_interruption(choice, target)
+    if interruption is not None:
+        return interruption
+    message = get_message(choice, "message")
     content, reasoning = read_content(message)
-    calls = tuple(_tool_calls(message))
+    calls = tuple(_read_tool_calls(message))
     refusal = text_or_none(message.get("refusal"))
     reason = finish_reason(choice.get("finish_reason"), FINISH, target, has_calls=bool(calls))
     if reason in {"stop", "tool_calls"} and not (content or reasoning or calls or refusal):
@@ -206,8 +206,8 @@ def _read_choice(choice: object, answer: Mapping[str, Any], target: Target) -> L
     )
 
 
-def message_of(choice: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What a choice says: a message, a delta, or the bare text of a completion."""
+def get_message(choice: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the content of a choice: a message, a delta, or the bare text of a completion."""
     message = choice.get(name)
     if is_object(message):
         return message
@@ -215,14 +215,14 @@ def message_of(choice: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/embeddings``: as many vectors as there were texts, in their order, all of one length."""
+    """Read the response of ``/embeddings``: one vector per text, in the order of the texts, all of equal length."""
     answer = read_answer(body, target)
     if isinstance(answer, Failure):
         return answer
     rows = answer.get("data")
     vectors: dict[int, list[float]] = {}
-    for position, each in enumerate(rows if is_list(rows) else ()):
-        row = object_or_empty(each)
+    for position, item in enumerate(rows if is_list(rows) else ()):
+        row = object_or_empty(item)
         index, vector = row.get("index", position), read_vector(row.get("embedding"))
         if vector is not None and isinstance(index, int):
             vectors[index] = vector
@@ -235,7 +235,7 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
 
 
 def read_answer(body: object, target: Target) -> dict[str, Any] | Failure:
-    """The body if it is one, rather than an error at status 200 or no JSON object at all."""
+    """Return the body of a response; a ``Failure`` for an error at status 200 and for anything but a JSON object."""
     if is_list(body) and len(body) == 1:
         body = body[0]
     if not is_object(body):
@@ -244,7 +244,7 @@ def read_answer(body: object, target: Target) -> dict[str, Any] | Failure:
 
 
 def is_error(body: Mapping[str, Any]) -> bool:
-    """Whether a body or a chunk is an error, in spite of its status; MiniMax says so in ``base_resp``."""
+    """Return whether a body or a chunk is an error despite its status; MiniMax reports errors in ``base_resp``."""
     if body.get("error") or body.get("object") == "error":
         return True
     if "base_resp" not in body:
@@ -254,7 +254,7 @@ def is_error(body: Mapping[str, Any]) -> bool:
 
 
 def read_content(message: Mapping[str, Any]) -> tuple[str, str]:
-    """Text and visible reasoning of a message or a delta. Mistral sends both in one list of parts."""
+    """Read text and visible reasoning of a message or a delta. Mistral sends both in one list of parts."""
     content = message.get("content")
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     if not reasoning and "reasoning_details" in message:
@@ -262,17 +262,17 @@ def read_content(message: Mapping[str, Any]) -> tuple[str, str]:
     text = content if isinstance(content, str) else ""
     thoughts = reasoning if isinstance(reasoning, str) else ""
     if is_list(content):
-        text = "".join(_texts(content, "text"))
+        text = "".join(_texts_of_parts(content, "text"))
         thoughts += "".join(
             thought
             for part in content
             if is_object(part) and part.get("type") == "thinking"
-            for thought in _texts(part.get("thinking"), "text")
+            for thought in _texts_of_parts(part.get("thinking"), "text")
         )
     return text, thoughts
 
 
-def _texts(parts: object, kind: str) -> Iterator[str]:
+def _texts_of_parts(parts: object, kind: str) -> Iterator[str]:
     if isinstance(parts, str):
         yield parts
     elif is_list(parts):
@@ -281,46 +281,46 @@ def _texts(parts: object, kind: str) -> Iterator[str]:
                 yield part["text"]
 
 
-def _tool_calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
+def _read_tool_calls(message: Mapping[str, Any]) -> Iterator[ToolCall]:
     calls = message.get("tool_calls")
     if not calls and is_object(message.get("function_call")):
-        calls = [{"function": message["function_call"]}]  # what OpenAI sent before there were tools
+        calls = [{"function": message["function_call"]}]  # OpenAI's form before tools
     yield from read_calls(calls, Identifiers())
 
 
-def broken_off(choice: Mapping[str, Any], target: Target) -> Failure | None:
-    """What a choice says that ended because the provider failed."""
+def read_interruption(choice: Mapping[str, Any], target: Target) -> Failure | None:
+    """Return the failure of a choice that ended because the provider failed; None for any other choice."""
     if is_object(choice.get("error")):
         return read_error(choice, target)
     for name in ("finish_reason", "native_finish_reason"):
         reason = choice.get(name)
-        if isinstance(reason, str) and reason in _BROKEN_OFF:
+        if isinstance(reason, str) and reason in _INTERRUPTED:
             return Failure("server", code=reason)
     return None
 
 
 def read_usage(body: Mapping[str, Any], quirks: Quirks) -> Usage | None:
-    """Tokens counted in our one way, or None where the provider says nothing. What is missing or negative counts 0."""
+    """Read token counts; None where the provider sends none. A missing or negative number counts as 0."""
     usage = body.get("usage")
     if not is_object(usage) or not usage:
         return None
-    before = object_or_empty(usage.get("prompt_tokens_details"))
-    after = object_or_empty(usage.get("completion_tokens_details"))
+    prompt_details = object_or_empty(usage.get("prompt_tokens_details"))
+    completion_details = object_or_empty(usage.get("completion_tokens_details"))
     prompt, completion = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
     total = count(usage.get("total_tokens"))
-    reasoning = count(after.get("reasoning_tokens")) or count(usage.get("reasoning_tokens"))
+    reasoning = count(completion_details.get("reasoning_tokens")) or count(usage.get("reasoning_tokens"))
     if quirks.reasoning_apart and (total == 0 or total >= prompt + completion + reasoning):
         completion += reasoning
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=max(total, prompt + completion),
-        # DeepSeek and Moonshot have names of their own for what the cache gave.
-        cached_tokens=count(before.get("cached_tokens"))
+        # DeepSeek and Moonshot have their own names for cached tokens.
+        cached_tokens=count(prompt_details.get("cached_tokens"))
         or count(usage.get("prompt_cache_hit_tokens"))
         or count(usage.get("cached_tokens")),
-        cache_write_tokens=count(before.get("cache_write_tokens")),
+        cache_write_tokens=count(prompt_details.get("cache_write_tokens")),
         reasoning_tokens=reasoning,
-        audio_tokens=count(before.get("audio_tokens")),
-        audio_output_tokens=count(after.get("audio_tokens")),
+        audio_tokens=count(prompt_details.get("audio_tokens")),
+        audio_output_tokens=count(completion_details.get("audio_tokens")),
     )

@@ -1,9 +1,9 @@
-"""OpenAI's Responses format, which its newest models speak alone, and several other providers and servers speak too.
+"""OpenAI's Responses format: the only one of its newest models, and supported by several other providers and servers.
 
-``request`` and ``messages`` write requests, ``response`` reads whole answers, ``stream`` reads streamed ones,
-``provider_state`` keeps reasoning that only its author can read. Nothing is left with the provider: every request
-carries the whole conversation (``store`` is false), and reasoning comes and goes encrypted. What is no answer
-(embeddings, the list of models) is the same in both of OpenAI's formats, and so are errors.
+``request`` and ``messages`` write requests, ``response`` reads whole responses, ``stream`` reads streamed ones,
+``provider_state`` keeps encrypted reasoning. Nothing is stored at the provider: every request contains the whole
+conversation (``store`` is false), and reasoning is received and sent back encrypted. Embeddings, model lists and errors
+are the same in both of OpenAI's formats.
 """
 
 from __future__ import annotations
@@ -26,6 +26,6 @@ CODEC: Final = FunctionCodec(
         LLMRequest: (write_response, read_response),
         CountRequest: (write_count, read_count),
     },
-    stream=lambda _, target: ResponseStream(target),  # whatever was asked for comes in events of its own
+    stream=lambda _, target: ResponseStream(target),  # the events alone determine the chunks
     failure=read_failure,
 )

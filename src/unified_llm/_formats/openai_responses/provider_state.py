@@ -1,7 +1,7 @@
-"""Encrypted reasoning: taken out of an answer, and put back where it still fits.
+"""Encrypted reasoning: collected from a response, and sent back where it still belongs.
 
-A reasoning item without the call or the text that it led to is refused, and so is one that another model wrote. People
-edit histories, so an item is kept together with what followed it, and left out when that is gone.
+The API rejects a reasoning item without the call or the text that followed it, and one that another model wrote. Users
+edit histories, so an item is kept together with the item after it, and omitted when that was removed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from unified_llm._formats import response_fields
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
 from unified_llm.types.messages import ProviderState
 
-# The fields of a reasoning item that are input again; ``status`` is not.
-_FIELDS: Final = ("type", "id", "summary", "content", "encrypted_content")
-_TEXT: Final = ""  # stands where the identifier of a call would: it led to text
+# The fields of a reasoning item that are accepted as input; ``status`` is not.
+_INPUT_FIELDS: Final = ("type", "id", "summary", "content", "encrypted_content")
+_BEFORE_TEXT: Final = ""  # marker in place of a call's identifier: the reasoning preceded text
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What goes back into the history with one answer.
+class ReasoningItems:
+    """Provider state of one response.
 
     Attributes:
-        before_text: Reasoning items that led to its text.
-        before_call: Reasoning items that led to a call, by the call's identifier.
-        phase: ``commentary`` or ``final_answer``, where the model told them apart.
+        before_text: Reasoning items that preceded the text.
+        before_call: Reasoning items that preceded a call, by the call's identifier.
+        phase: ``commentary`` or ``final_answer``, if the model distinguishes them.
     """
 
     before_text: tuple[Mapping[str, Any], ...] = ()
@@ -36,8 +36,8 @@ class Kept:
 
 
 def keep_state(output: Iterable[object], target: Target) -> ProviderState | None:
-    """What has to be kept of the items of an answer; None if there is nothing."""
-    waiting: list[dict[str, Any]] = []
+    """Collect the provider state of the items of a response; None if there is none."""
+    pending: list[dict[str, Any]] = []
     reasoning: list[dict[str, Any]] = []
     phases: set[str | None] = set()
     for item in output:
@@ -45,18 +45,18 @@ def keep_state(output: Iterable[object], target: Target) -> ProviderState | None
             continue
         match item.get("type"):
             case "reasoning" if text_or_none(item.get("encrypted_content")):
-                waiting.append({name: item[name] for name in _FIELDS if item.get(name) is not None})
+                pending.append({name: item[name] for name in _INPUT_FIELDS if item.get(name) is not None})
                 continue
             case "function_call":
                 before = text_or_none(item.get("call_id")) or text_or_none(item.get("id"))
             case "message":
-                before = _TEXT
+                before = _BEFORE_TEXT
                 phases.add(text_or_none(item.get("phase")))
             case _:
                 continue
-        if waiting and before is not None:
-            reasoning.append({"before": before, "items": waiting})
-        waiting = []
+        if pending and before is not None:
+            reasoning.append({"before": before, "items": pending})
+        pending = []
     phase = next(iter(phases)) if len(phases) == 1 else None
     if not reasoning and phase is None:
         return None
@@ -66,11 +66,11 @@ def keep_state(output: Iterable[object], target: Target) -> ProviderState | None
     return response_fields.keep_state(data, target)
 
 
-def restore_state(provider_state: ProviderState, target: Target) -> Kept:
-    """What was kept, for its own author; nothing for anybody else, and nothing that is not as it was written here."""
+def restore_state(provider_state: ProviderState, target: Target) -> ReasoningItems:
+    """Return the state for the target and model that issued it; an empty one for any other, or if it was modified."""
     data = provider_state.restore(target.provider, target.format)
     if not is_object(data) or data.get("model") != target.model:
-        return Kept()
+        return ReasoningItems()
     before_text: list[dict[str, Any]] = []
     before_call: dict[str, list[dict[str, Any]]] = {}
     groups = data.get("reasoning")
@@ -79,10 +79,10 @@ def restore_state(provider_state: ProviderState, target: Target) -> Kept:
             continue
         items = [item for item in group["items"] if is_object(item) and item.get("type") == "reasoning"]
         match group.get("before"):
-            case str(before) if before != _TEXT:
+            case str(before) if before != _BEFORE_TEXT:
                 before_call.setdefault(before, []).extend(items)
             case str():
                 before_text.extend(items)
             case _:
                 pass
-    return Kept(tuple(before_text), before_call, text_or_none(data.get("phase")))
+    return ReasoningItems(tuple(before_text), before_call, text_or_none(data.get("phase")))

@@ -1,7 +1,7 @@
-"""Requests: from our types to the JSON body of the Responses format, with a target's quirks applied.
+"""Write requests: the JSON body of the Responses format, with a target's quirks applied.
 
-It has no ``stop``, ``seed`` or penalties: those are left out, so that one request can be sent to every target of a
-chain. Whoever knows a server that takes them says so in ``extra_body``.
+The format has no ``stop``, ``seed`` or penalties: these are omitted, so that one request can be sent to every target of
+a chain. Users of a server that accepts them set them in ``extra_body``.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from unified_llm._formats.request_fields import (
 from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import CountRequest, LLMRequest
 
-_PLAIN: Final = ("temperature", "top_p", "reasoning_effort", "logprobs", "top_logprobs")
-_UNKNOWN: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
-# What ``/responses/input_tokens`` takes (openai.types.responses.input_token_count_params).
-_COUNTED: Final = ("input", "model", "parallel_tool_calls", "reasoning", "text", "tool_choice", "tools")
+_SAME_NAME: Final = ("temperature", "top_p", "reasoning_effort", "logprobs", "top_logprobs")
+_UNSUPPORTED: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
+# Fields that ``/responses/input_tokens`` accepts (openai.types.responses.input_token_count_params).
+_COUNT_FIELDS: Final = ("input", "model", "parallel_tool_calls", "reasoning", "text", "tool_choice", "tools")
 
 
 def write_response(request: LLMRequest, target: Target) -> WireRequest:
-    """A request for ``/responses``."""
-    return post("/responses", _body(request, target), target, stream=request.stream)
+    """Write a request for ``/responses``."""
+    return post("/responses", _write_body(request, target), target, stream=request.stream)
 
 
 def write_count(request: CountRequest, target: Target) -> WireRequest:
-    """A request for the number of tokens of a prompt."""
-    body = _body(request.chat, target)
-    return post("/responses/input_tokens", {name: body[name] for name in _COUNTED if name in body}, target)
+    """Write a request for the number of tokens of a prompt."""
+    body = _write_body(request.chat, target)
+    return post("/responses/input_tokens", {name: body[name] for name in _COUNT_FIELDS if name in body}, target)
 
 
-def _body(request: LLMRequest, target: Target) -> Mapping[str, Any]:
-    fields = _sampling(request, target) | tool_fields(request, target, _tool, _named)
+def _write_body(request: LLMRequest, target: Target) -> Mapping[str, Any]:
+    fields = _sampling_fields(request, target) | tool_fields(request, target, _write_tool, _tool_choice)
     fields = apply_quirks(fields, with_reasoning_drops(fields, target))
     include: list[str] = []
     effort = fields.pop("reasoning_effort", None)
@@ -54,7 +54,7 @@ def _body(request: LLMRequest, target: Target) -> Mapping[str, Any]:
     if fields.pop("logprobs", None) or "top_logprobs" in fields:
         include.append("message.output_text.logprobs")
     if (target.reasoning or effort not in {None, "none"}) and "include" not in target.quirks.drop:
-        # Other models refuse to be asked for it (github.com/NousResearch/hermes-agent/pull/24234).
+        # Models without reasoning reject it (github.com/NousResearch/hermes-agent/pull/24234).
         include.append("reasoning.encrypted_content")
     if include:
         fields["include"] = include
@@ -62,23 +62,23 @@ def _body(request: LLMRequest, target: Target) -> Mapping[str, Any]:
     if limit is not None:
         fields["max_output_tokens"] = limit
     if request.response_format is not None:
-        fields["text"] = {"format": _format(request.response_format)}
+        fields["text"] = {"format": _write_format(request.response_format)}
     if request.stream:
         fields["stream"] = True
     body = {"model": target.model, "input": write_items(request.messages, target), "store": False, **fields}
-    return _merged(_merged(body, target.extra_body), request.extra_body)
+    return _merge_extra(_merge_extra(body, target.extra_body), request.extra_body)
 
 
-def _sampling(request: LLMRequest, target: Target) -> dict[str, Any]:
-    log_dropped(_UNKNOWN, request, target)
-    said = {name: effective(request, name, target) for name in _PLAIN}
-    return {name: value for name, value in said.items() if value is not None}
+def _sampling_fields(request: LLMRequest, target: Target) -> dict[str, Any]:
+    log_dropped(_UNSUPPORTED, request, target)
+    fields = {name: effective(request, name, target) for name in _SAME_NAME}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The body with the user's own fields in it.
+def _merge_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge the user's extra fields into the body.
 
-    ``text``, ``reasoning`` and ``include`` hold several things: to add one takes none of the others away.
+    ``text`` and ``reasoning`` are merged by key and ``include`` as a list, so that an extra value removes none of ours.
     """
     merged = {**body, **extra}
     for name in ("text", "reasoning"):
@@ -91,19 +91,20 @@ def _merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _tool(tool: Tool) -> Mapping[str, Any]:
+def _write_tool(tool: Tool) -> Mapping[str, Any]:
     if tool.builtin is not None:
         return check_builtin_tool(tool.name, tool.builtin)
-    # Left open it would be strict here, and optional arguments required, as in no other format.
+    # Without ``strict`` this format alone defaults to strict, which makes optional arguments required.
     return {"type": "function", **function_of(tool), "strict": bool(tool.strict)}
 
 
-def _named(name: str) -> dict[str, Any]:
+def _tool_choice(name: str) -> dict[str, Any]:
     return {"type": "function", "name": name}
 
 
-def _format(wanted: ResponseFormat) -> dict[str, Any]:
-    if wanted.schema is None:
+def _write_format(response_format: ResponseFormat) -> dict[str, Any]:
+    if response_format.schema is None:
         return {"type": "json_object"}
-    written = {"type": "json_schema", "name": sanitised_name(wanted.name) or "answer", "schema": wanted.schema}
-    return written if wanted.strict is None else {**written, "strict": wanted.strict}
+    name = sanitised_name(response_format.name) or "answer"
+    format_fields = {"type": "json_schema", "name": name, "schema": response_format.schema}
+    return format_fields if response_format.strict is None else {**format_fields, "strict": response_format.strict}

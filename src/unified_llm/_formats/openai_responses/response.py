@@ -1,6 +1,6 @@
-"""Whole answers: what a list of output items means.
+"""Read whole responses: a list of output items.
 
-Nothing here raises for what a provider sends. What cannot be read as an answer is a ``Failure``.
+Nothing here raises for anything that a provider sends; a body that is not a response is a ``Failure``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, non_negative_int, text_or_none
+from unified_llm._formats.json_values import count, is_list, is_object, non_negative_int, object_or_empty, text_or_none
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.openai_responses.provider_state import keep_state
 from unified_llm._formats.response_fields import read_logprobs
@@ -22,27 +22,27 @@ from unified_llm.types.records import Usage
 from unified_llm.types.requests import CountRequest, LLMRequest
 from unified_llm.types.responses import Citation, FinishReason, LLMResponse, TokenLogprob
 
-BETWEEN_THOUGHTS: Final = "\n\n"
-"""Stands between the parts of a summary of reasoning, each of which is a paragraph."""
+REASONING_SEPARATOR: Final = "\n\n"
+"""Joins the parts of a summary of reasoning, each of which is a paragraph."""
 
-# Why an answer is incomplete. The others (max_messages, steered) cut it off as well, for reasons of their own.
-_CUT: Final[Mapping[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
-_GIVEN_UP: Final = ("failed", "cancelled")
+# Reasons of an incomplete response; any other (max_messages, steered) is read as ``length``.
+_INCOMPLETE: Final[Mapping[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_INTERRUPTED: Final = ("failed", "cancelled")
 
 
 @dataclass(slots=True)
-class Answer:
-    """What the items of one answer say.
+class Output:
+    """Content of the output items of one response.
 
     Attributes:
         content: The text of all messages.
-        reasoning: Its parts.
-        refusal: Why the model declined, or nothing.
-        calls: What it wants to call.
-        citations: What it rests on.
-        logprobs: Those of its text.
-        others: It holds items of other kinds: the provider's own tools.
-        identifiers: Those of its calls.
+        reasoning: The parts of the reasoning.
+        refusal: Why the model declined, or an empty string.
+        calls: Tool calls.
+        citations: Sources of the text.
+        logprobs: Log probabilities of the text.
+        has_other_items: There are items of other kinds: the provider's built-in tools.
+        identifiers: Identifiers of the calls.
     """
 
     content: str = ""
@@ -51,20 +51,20 @@ class Answer:
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
     citations: list[Citation] = field(default_factory=list[Citation])
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
-    others: bool = False
+    has_other_items: bool = False
     identifiers: Identifiers = field(default_factory=Identifiers)
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing at all."""
-        return not (self.content or self.reasoning or self.refusal or self.calls or self.others)
+        """Whether the response has no content of any kind."""
+        return not (self.content or self.reasoning or self.refusal or self.calls or self.has_other_items)
 
 
 def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/responses``."""
+    """Read the response of ``/responses``."""
     if not is_object(body):
         return Failure("malformed")
-    failure = given_up(body, target)
+    failure = read_interruption(body, target)
     if failure is not None:
         return failure
     output = body.get("output")
@@ -83,7 +83,7 @@ def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure
             response_id=text_or_none(body.get("id")),
             usage=read_usage(body, target.quirks),
             tool_calls=tuple(answer.calls),
-            reasoning=BETWEEN_THOUGHTS.join(answer.reasoning) or None,
+            reasoning=REASONING_SEPARATOR.join(answer.reasoning) or None,
             refusal=answer.refusal or None,
             citations=tuple(answer.citations),
             logprobs=tuple(answer.logprobs),
@@ -94,7 +94,7 @@ def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure
 
 
 def read_count(_: CountRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/responses/input_tokens``."""
+    """Read the response of ``/responses/input_tokens``."""
     if not is_object(body):
         return Failure("malformed")
     if body.get("error"):
@@ -103,17 +103,17 @@ def read_count(_: CountRequest, body: object, target: Target) -> Done | Failure:
     return Failure("malformed") if tokens is None else Done(tokens)
 
 
-def given_up(response: Mapping[str, Any], target: Target) -> Failure | None:
-    """What an answer says that is an error, or that the provider did not finish."""
+def read_interruption(response: Mapping[str, Any], target: Target) -> Failure | None:
+    """Return the failure of a response that is an error or that the provider did not complete; None for any other."""
     if response.get("error") or response.get("object") == "error":
         return read_error(response, target)
     status = response.get("status")
-    return Failure("server", code=status) if isinstance(status, str) and status in _GIVEN_UP else None
+    return Failure("server", code=status) if isinstance(status, str) and status in _INTERRUPTED else None
 
 
-def read_output(output: list[Any]) -> Answer:
-    """What the items say, in their order."""
-    answer = Answer()
+def read_output(output: list[Any]) -> Output:
+    """Read the output items in order."""
+    answer = Output()
     for item in output:
         if not is_object(item):
             continue
@@ -121,15 +121,15 @@ def read_output(output: list[Any]) -> Answer:
             case "message":
                 _read_message(item, answer)
             case "reasoning":
-                answer.reasoning += _thoughts(item)
+                answer.reasoning += _read_reasoning(item)
             case "function_call":
-                answer.calls.append(_call(item, answer.identifiers))
+                answer.calls.append(_read_call(item, answer.identifiers))
             case _:
-                answer.others = True
+                answer.has_other_items = True
     return answer
 
 
-def _read_message(item: Mapping[str, Any], answer: Answer) -> None:
+def _read_message(item: Mapping[str, Any], answer: Output) -> None:
     content = item.get("content")
     for part in content if is_list(content) else ():
         if not is_object(part):
@@ -145,8 +145,8 @@ def _read_message(item: Mapping[str, Any], answer: Answer) -> None:
                 pass
 
 
-def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
-    """The summary, where the provider writes one; what was thought itself, where it shows that (llama.cpp, vLLM)."""
+def _read_reasoning(item: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the summary, if the provider sends one, and the reasoning itself, if it sends that (llama.cpp, vLLM)."""
     for name in ("summary", "content"):
         parts = item.get(name)
         for part in parts if is_list(parts) else ():
@@ -155,7 +155,7 @@ def _thoughts(item: Mapping[str, Any]) -> Iterator[str]:
                 yield text
 
 
-def _call(item: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
+def _read_call(item: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
     identifier = identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
     return ToolCall.from_text(
         identifier, text_or_none(item.get("name")) or "", text_or_none(item.get("arguments")) or ""
@@ -163,15 +163,15 @@ def _call(item: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
 
 
 def read_citations(annotations: object, start: int) -> Iterator[Citation]:
-    """The sources of a piece of text that begins at that place in the answer."""
-    for each in annotations if is_list(annotations) else ():
-        citation = read_citation(each, start)
+    """Read the sources of a part of the text that begins at the offset ``start``."""
+    for annotation in annotations if is_list(annotations) else ():
+        citation = read_citation(annotation, start)
         if citation is not None:
             yield citation
 
 
 def read_citation(annotation: object, start: int) -> Citation | None:
-    """A page, or a file that the provider searched; None for anything else."""
+    """Read a citation of a page, or of a file that the provider searched; None for anything else."""
     if not is_object(annotation):
         return None
     match annotation.get("type"):
@@ -189,29 +189,29 @@ def read_citation(annotation: object, start: int) -> Citation | None:
 
 
 def finish_reason(response: Mapping[str, Any], *, has_calls: bool) -> FinishReason:
-    """One of our four, from the status and what it says of an answer that is incomplete."""
+    """Return our finish reason, from the status and the details of an incomplete response."""
     if response.get("status") == "incomplete":
-        why = object_or_empty(response.get("incomplete_details")).get("reason")
-        return _CUT.get(why, "length") if isinstance(why, str) else "length"
+        reason = object_or_empty(response.get("incomplete_details")).get("reason")
+        return _INCOMPLETE.get(reason, "length") if isinstance(reason, str) else "length"
     return "tool_calls" if has_calls else "stop"
 
 
 def read_usage(response: Mapping[str, Any], quirks: Quirks) -> Usage | None:
-    """Tokens counted in our one way, or None where the provider says nothing."""
+    """Read token counts; None where the provider sends none."""
     usage = response.get("usage")
     if not is_object(usage) or not usage:
         return None
-    before = object_or_empty(usage.get("input_tokens_details"))
-    after = object_or_empty(usage.get("output_tokens_details"))
+    prompt_details = object_or_empty(usage.get("input_tokens_details"))
+    completion_details = object_or_empty(usage.get("output_tokens_details"))
     prompt, completion = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
-    total, reasoning = count(usage.get("total_tokens")), count(after.get("reasoning_tokens"))
+    total, reasoning = count(usage.get("total_tokens")), count(completion_details.get("reasoning_tokens"))
     if quirks.reasoning_apart and total and total >= prompt + completion + reasoning:
         completion += reasoning
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=max(total, prompt + completion),
-        cached_tokens=count(before.get("cached_tokens")),
-        cache_write_tokens=count(before.get("cache_write_tokens")),
+        cached_tokens=count(prompt_details.get("cached_tokens")),
+        cache_write_tokens=count(prompt_details.get("cache_write_tokens")),
         reasoning_tokens=reasoning,
     )

@@ -1,7 +1,7 @@
-"""Streamed answers: typed events in, chunks out, and the end only when the provider has said so.
+"""Read streamed responses: typed events in, chunks out. A stream is complete only after its last event.
 
-There is no ``[DONE]``: the last event carries the whole answer once more. What was streamed is not taken from it again;
-what a server did not stream is said then.
+There is no ``[DONE]``: the last event contains the whole response. Fields that were streamed are not read from it
+again; a field that a server did not stream becomes a chunk then.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from unified_llm._formats.json_values import is_list, is_object, object_or_empty
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.openai_responses.provider_state import keep_state
 from unified_llm._formats.openai_responses.response import (
-    BETWEEN_THOUGHTS,
-    Answer,
+    REASONING_SEPARATOR,
+    Output,
     finish_reason,
-    given_up,
     read_citation,
+    read_interruption,
     read_output,
     read_usage,
 )
@@ -30,127 +30,129 @@ from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
 
-Events: TypeAlias = Sequence[LLMChunk | Done | Failure]
-_Part: TypeAlias = tuple[str | int | None, int | None, int | None]
+StreamEvents: TypeAlias = Sequence[LLMChunk | Done | Failure]
+_PartKey: TypeAlias = tuple[str | int | None, int | None, int | None]
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 
 
 class ResponseStream:
-    """The decoder of one stream."""
+    """Decoder of one stream."""
 
-    __slots__ = ("_calls", "_ended", "_items", "_length", "_places", "_readers", "_said", "_target", "_thought")
+    __slots__ = (
+        "_calls", "_done_items", "_ended", "_handlers", "_last_reasoning_part", "_length", "_streamed_fields",
+        "_target", "_text_offsets",
+    )  # fmt: skip
 
     def __init__(self, target: Target) -> None:
-        """Nothing has been read yet."""
         self._target = target
-        self._calls = _Calls()
-        self._items: list[object] = []  # those that are done
-        self._places: dict[_Part, int] = {}  # a part of the answer → where its text begins
+        self._calls = _ToolCalls()
+        self._done_items: list[object] = []
+        self._text_offsets: dict[_PartKey, int] = {}  # part of the response → offset of its text
         self._length = 0
-        self._thought: _Part | None = None  # the part of the reasoning that was streamed last
-        self._said: set[str] = set()  # the fields of chunks that were streamed
+        self._last_reasoning_part: _PartKey | None = None
+        self._streamed_fields: set[str] = set()  # names of chunk fields
         self._ended = False
-        self._readers: Mapping[str, Callable[[dict[str, Any]], LLMChunk | None]] = {
-            "response.output_text.delta": self._text,
-            "response.output_text.annotation.added": self._annotation,
-            "response.refusal.delta": self._refusal,
-            "response.reasoning_summary_text.delta": self._reasoning,
-            "response.reasoning_text.delta": self._reasoning,
-            "response.output_item.added": self._item_begins,
-            "response.output_item.done": self._item_ends,
-            "response.function_call_arguments.delta": self._arguments,
-            "response.function_call_arguments.done": self._all_arguments,
+        self._handlers: Mapping[str, Callable[[dict[str, Any]], LLMChunk | None]] = {
+            "response.output_text.delta": self._on_text,
+            "response.output_text.annotation.added": self._on_annotation,
+            "response.refusal.delta": self._on_refusal,
+            "response.reasoning_summary_text.delta": self._on_reasoning,
+            "response.reasoning_text.delta": self._on_reasoning,
+            "response.output_item.added": self._on_item_added,
+            "response.output_item.done": self._on_item_done,
+            "response.function_call_arguments.delta": self._on_arguments,
+            "response.function_call_arguments.done": self._on_arguments_done,
         }
 
-    def feed(self, event: ServerSentEvent) -> Events:
-        """Chunks of this event; ``Done`` at the last; nothing after that or after a failure."""
+    def feed(self, event: ServerSentEvent) -> StreamEvents:
+        """Return the chunks of this event; ``Done`` at the last event; nothing after that or after a failure."""
         if self._ended or not event.data or event.data.strip() == "[DONE]":
             return ()
         try:
-            said = parse(event.data)
+            data = parse(event.data)
         except JSONError:
             return self._fail(Failure("malformed"))
-        if not is_object(said):
+        if not is_object(data):
             return self._fail(Failure("malformed"))
-        kind = said.get("type")
-        if kind == "error" or event.event == "error" or (said.get("error") and kind not in _ENDS):
-            return self._fail(read_error(said, self._target))
+        kind = data.get("type")
+        if kind == "error" or event.event == "error" or (data.get("error") and kind not in _ENDS):
+            return self._fail(read_error(data, self._target))
         if isinstance(kind, str) and kind in _ENDS:
-            return self._end(object_or_empty(said.get("response")), kind)
-        reader = self._readers.get(kind) if isinstance(kind, str) else None
-        chunk = reader(said) if reader else None
+            return self._end(object_or_empty(data.get("response")), kind)
+        handler = self._handlers.get(kind) if isinstance(kind, str) else None
+        chunk = handler(data) if handler else None
         if chunk is None:
             return ()
-        self._said.add(_field(chunk))
+        self._streamed_fields.add(_field_of(chunk))
         return (chunk,)
 
     def finish(self) -> Done | Failure:
-        """The bytes ended: without the last event nobody knows whether that was all."""
+        """End the stream without its last event: it is incomplete."""
         return Failure("truncated")
 
-    def _text(self, said: dict[str, Any]) -> LLMChunk | None:
-        text = said.get("delta")
+    def _on_text(self, data: dict[str, Any]) -> LLMChunk | None:
+        text = data.get("delta")
         if not isinstance(text, str) or not text:
             return None
-        self._places.setdefault(_part_of(said), self._length)
+        self._text_offsets.setdefault(_part_key(data), self._length)
         self._length += len(text)
-        return LLMChunk(content=text, logprobs=read_logprobs(said.get("logprobs")))
+        return LLMChunk(content=text, logprobs=read_logprobs(data.get("logprobs")))
 
-    def _annotation(self, said: dict[str, Any]) -> LLMChunk | None:
-        citation = read_citation(said.get("annotation"), self._places.get(_part_of(said), 0))
+    def _on_annotation(self, data: dict[str, Any]) -> LLMChunk | None:
+        citation = read_citation(data.get("annotation"), self._text_offsets.get(_part_key(data), 0))
         return LLMChunk(citations=(citation,)) if citation else None
 
-    def _refusal(self, said: dict[str, Any]) -> LLMChunk | None:
-        text = text_or_none(said.get("delta"))
+    def _on_refusal(self, data: dict[str, Any]) -> LLMChunk | None:
+        text = text_or_none(data.get("delta"))
         return LLMChunk(refusal=text) if text else None
 
-    def _reasoning(self, said: dict[str, Any]) -> LLMChunk | None:
-        text = text_or_none(said.get("delta"))
+    def _on_reasoning(self, data: dict[str, Any]) -> LLMChunk | None:
+        text = text_or_none(data.get("delta"))
         if not text:
             return None
-        part = _part_of(said)
-        is_next = self._thought is not None and self._thought != part
-        self._thought = part
-        return LLMChunk(reasoning=BETWEEN_THOUGHTS + text if is_next else text)
+        part = _part_key(data)
+        is_next = self._last_reasoning_part is not None and self._last_reasoning_part != part
+        self._last_reasoning_part = part
+        return LLMChunk(reasoning=REASONING_SEPARATOR + text if is_next else text)
 
-    def _item_begins(self, said: dict[str, Any]) -> LLMChunk | None:
-        item = said.get("item")
+    def _on_item_added(self, data: dict[str, Any]) -> LLMChunk | None:
+        item = data.get("item")
         if not is_object(item) or item.get("type") != "function_call":
             return None
-        return _chunk(self._calls.begin(item, said))
+        return _call_chunk(self._calls.begin(item, data))
 
-    def _item_ends(self, said: dict[str, Any]) -> LLMChunk | None:
-        item = said.get("item")
-        self._items.append(item)
+    def _on_item_done(self, data: dict[str, Any]) -> LLMChunk | None:
+        item = data.get("item")
+        self._done_items.append(item)
         if not is_object(item) or item.get("type") != "function_call":
             return None
-        named = {**said, "item_id": item.get("id"), "call_id": item.get("call_id")}
-        if not self._calls.knows(named):
-            return _chunk(self._calls.begin(item, said))
-        return _chunk(self._calls.rest(named, item.get("arguments")))
+        call_event = {**data, "item_id": item.get("id"), "call_id": item.get("call_id")}
+        if not self._calls.has_begun(call_event):
+            return _call_chunk(self._calls.begin(item, data))
+        return _call_chunk(self._calls.complete(call_event, item.get("arguments")))
 
-    def _arguments(self, said: dict[str, Any]) -> LLMChunk | None:
-        return _chunk(self._calls.more(said, said.get("delta")))
+    def _on_arguments(self, data: dict[str, Any]) -> LLMChunk | None:
+        return _call_chunk(self._calls.extend(data, data.get("delta")))
 
-    def _all_arguments(self, said: dict[str, Any]) -> LLMChunk | None:
-        return _chunk(self._calls.rest(said, said.get("arguments")))
+    def _on_arguments_done(self, data: dict[str, Any]) -> LLMChunk | None:
+        return _call_chunk(self._calls.complete(data, data.get("arguments")))
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:
         self._ended = True
         return (failure,)
 
-    def _end(self, response: dict[str, Any], kind: str) -> Events:
+    def _end(self, response: dict[str, Any], kind: str) -> StreamEvents:
         self._ended = True
         response = {"status": kind.removeprefix("response."), **response}
-        failure = given_up(response, self._target)
+        failure = read_interruption(response, self._target)
         if failure is not None:
             return (failure,)
-        whole = response.get("output")
-        output: list[Any] = whole if is_list(whole) and whole else self._items
+        full_output = response.get("output")
+        output: list[Any] = full_output if is_list(full_output) and full_output else self._done_items
         answer = read_output(output)
-        chunks = [chunk for chunk in _all_at_once(answer) if _field(chunk) not in self._said]
+        chunks = [chunk for chunk in _chunks_of(answer) if _field_of(chunk) not in self._streamed_fields]
         reason = finish_reason(response, has_calls=self._calls.any or bool(answer.calls))
-        if reason in {"stop", "tool_calls"} and not self._said and answer.is_empty:
+        if reason in {"stop", "tool_calls"} and not self._streamed_fields and answer.is_empty:
             return (Failure("empty"),)
         last = LLMChunk(
             finish_reason=reason,
@@ -163,82 +165,81 @@ class ResponseStream:
         return [*chunks, Done(last)]
 
 
-class _Calls:
-    """Numbers the calls of one stream. Events name a call by its item, by its own identifier, or by its place."""
+class _ToolCalls:
+    """Numbers the tool calls of one stream. Events identify a call by its item, its identifier or its index."""
 
-    __slots__ = ("_given", "_identifiers", "_numbers")
+    __slots__ = ("_arguments", "_identifiers", "_positions")
 
     def __init__(self) -> None:
-        """No call has begun."""
-        self._numbers: dict[str | int, int] = {}  # any of these names → the number of the call
-        self._given: list[str] = []  # the arguments so far
+        self._positions: dict[str | int, int] = {}  # item id, call id or index → position of the call
+        self._arguments: list[str] = []  # by position
         self._identifiers = Identifiers()
 
     @property
     def any(self) -> bool:
         """Whether a call has begun."""
-        return bool(self._given)
+        return bool(self._arguments)
 
-    def knows(self, said: Mapping[str, Any]) -> bool:
-        """Whether the call that an event is about has begun."""
-        return self._number(said) is not None
+    def has_begun(self, data: Mapping[str, Any]) -> bool:
+        """Return whether the call of an event has begun."""
+        return self._position(data) is not None
 
-    def begin(self, item: Mapping[str, Any], said: Mapping[str, Any]) -> ToolCallChunk:
-        """The first fragment of a call."""
-        number = len(self._given)
-        for name in (text_or_none(item.get("id")), text_or_none(item.get("call_id")), _index(said, "output_index")):
+    def begin(self, item: Mapping[str, Any], data: Mapping[str, Any]) -> ToolCallChunk:
+        """Return the first fragment of a call."""
+        position = len(self._arguments)
+        for name in (text_or_none(item.get("id")), text_or_none(item.get("call_id")), _index(data, "output_index")):
             if name is not None:
-                self._numbers[name] = number
+                self._positions[name] = position
         arguments = text_or_none(item.get("arguments")) or ""
-        self._given.append(arguments)
+        self._arguments.append(arguments)
         identifier = self._identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
-        return ToolCallChunk(number, identifier, text_or_none(item.get("name")) or "", arguments)
+        return ToolCallChunk(position, identifier, text_or_none(item.get("name")) or "", arguments)
 
-    def more(self, said: Mapping[str, Any], arguments: object) -> ToolCallChunk | None:
-        """A fragment of the arguments."""
-        number = self._number(said)
-        if number is None or not isinstance(arguments, str) or not arguments:
+    def extend(self, data: Mapping[str, Any], arguments: object) -> ToolCallChunk | None:
+        """Return a fragment of the arguments."""
+        position = self._position(data)
+        if position is None or not isinstance(arguments, str) or not arguments:
             return None
-        self._given[number] += arguments
-        return ToolCallChunk(number, arguments=arguments)
+        self._arguments[position] += arguments
+        return ToolCallChunk(position, arguments=arguments)
 
-    def rest(self, said: Mapping[str, Any], arguments: object) -> ToolCallChunk | None:
-        """What the whole arguments say beyond the fragments: all of them, where a server streams none."""
-        number = self._number(said)
-        if number is None or not isinstance(arguments, str) or not arguments.startswith(self._given[number]):
+    def complete(self, data: Mapping[str, Any], arguments: object) -> ToolCallChunk | None:
+        """Return the rest of the whole arguments after the fragments: all of them, where a server streams none."""
+        position = self._position(data)
+        if position is None or not isinstance(arguments, str) or not arguments.startswith(self._arguments[position]):
             return None
-        return self.more(said, arguments[len(self._given[number]) :])
+        return self.extend(data, arguments[len(self._arguments[position]) :])
 
-    def _number(self, said: Mapping[str, Any]) -> int | None:
-        names = (text_or_none(said.get("item_id")), text_or_none(said.get("call_id")), _index(said, "output_index"))
-        return next((self._numbers[name] for name in names if name is not None and name in self._numbers), None)
+    def _position(self, data: Mapping[str, Any]) -> int | None:
+        names = (text_or_none(data.get("item_id")), text_or_none(data.get("call_id")), _index(data, "output_index"))
+        return next((self._positions[name] for name in names if name is not None and name in self._positions), None)
 
 
-def _chunk(call: ToolCallChunk | None) -> LLMChunk | None:
+def _call_chunk(call: ToolCallChunk | None) -> LLMChunk | None:
     return LLMChunk(tool_calls=(call,)) if call else None
 
 
-def _index(said: Mapping[str, Any], name: str) -> int | None:
-    index = said.get(name)
+def _index(data: Mapping[str, Any], name: str) -> int | None:
+    index = data.get(name)
     return index if isinstance(index, int) else None
 
 
-def _part_of(said: Mapping[str, Any]) -> _Part:
-    """Which part of which item an event is about."""
-    item = text_or_none(said.get("item_id")) or _index(said, "output_index")
-    return (item, _index(said, "content_index"), _index(said, "summary_index"))
+def _part_key(data: Mapping[str, Any]) -> _PartKey:
+    """Return the key of the item and part of an event."""
+    item = text_or_none(data.get("item_id")) or _index(data, "output_index")
+    return (item, _index(data, "content_index"), _index(data, "summary_index"))
 
 
-def _field(chunk: LLMChunk) -> str:
-    """Which of its fields a chunk is about: of these it has one."""
-    named = (("content", chunk.content), ("reasoning", chunk.reasoning), ("tool_calls", chunk.tool_calls))
-    return next((name for name, value in named if value), "refusal" if chunk.refusal else "citations")
+def _field_of(chunk: LLMChunk) -> str:
+    """Return the name of the one field of a chunk that is set."""
+    fields = (("content", chunk.content), ("reasoning", chunk.reasoning), ("tool_calls", chunk.tool_calls))
+    return next((name for name, value in fields if value), "refusal" if chunk.refusal else "citations")
 
 
-def _all_at_once(answer: Answer) -> Iterator[LLMChunk]:
-    """A whole answer in chunks."""
+def _chunks_of(answer: Output) -> Iterator[LLMChunk]:
+    """Yield a whole response as chunks."""
     if answer.reasoning:
-        yield LLMChunk(reasoning=BETWEEN_THOUGHTS.join(answer.reasoning))
+        yield LLMChunk(reasoning=REASONING_SEPARATOR.join(answer.reasoning))
     if answer.content:
         yield LLMChunk(content=answer.content, citations=tuple(answer.citations), logprobs=tuple(answer.logprobs))
     if answer.refusal:
