@@ -226,7 +226,7 @@ def test_json_whose_objects_are_open_is_brought_about_by_a_tool() -> None:
     for schema in (None, {"type": "object", "properties": {"a": {"type": "object"}}}):
         emulated = emulate(replace(HELLO, response_format=ResponseFormat(schema)), claude())
         assert emulated
-        assert emulated.way == "tool"
+        assert emulated.mode == "tool"
         assert extra(emulated.request)["tool_choice"] == {"type": "tool", "name": "answer"}
     assert emulate(replace(HELLO, response_format=ResponseFormat(CITY)), claude()) is None
 

@@ -51,7 +51,7 @@ def put(ask: LLMRequest, *features: Feature) -> Emulation:
 
 
 def read(emulation: Emulation, *events: Event) -> list[Event]:
-    reader = emulation.reader()
+    reader = emulation.output_reader()
     return [event for each in events if (event := reader.read(each)) is not None]
 
 
@@ -86,7 +86,7 @@ class TestAsking:
     def test_the_user_s_own_tools_are_never_in_the_way(self) -> None:
         mine = Tool("look", "Look something up.", {"type": "object", "properties": {}})
         emulation = put(asking(tools=(mine,)), *TOOLS)
-        assert emulation.way == "prompt"
+        assert emulation.mode == "prompt"
         assert emulation.request.tools == (mine,)
 
     def test_arguments_are_objects_so_a_list_is_asked_for_in_words(self) -> None:
@@ -189,8 +189,8 @@ class TestPrompt:
     @pytest.mark.parametrize(
         ("said", "why"),
         [
-            ("I would rather not.", "it is no JSON"),
-            ('{"city": "Ro', "it is no JSON"),
+            ("I would rather not.", "it is not JSON"),
+            ('{"city": "Ro', "it is not JSON"),
             ("{}", "$.city is missing"),
             ('{"city": 7}', "$.city is no string"),
         ],

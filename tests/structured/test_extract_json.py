@@ -37,7 +37,7 @@ def put(schema: dict[str, Any], *features: Feature) -> Emulation:
 
 
 def streamed(emulation: Emulation, said: str, size: int, **end: Any) -> str | Failure:
-    reader = emulation.reader()
+    reader = emulation.output_reader()
     pieces = [reader.read(LLMChunk(said[start : start + size])) for start in range(0, len(said), size)]
     texts = [piece.content for piece in pieces if isinstance(piece, LLMChunk)]
     last = reader.read(Done(LLMChunk(finish_reason="stop", **end)))
@@ -47,7 +47,7 @@ def streamed(emulation: Emulation, said: str, size: int, **end: Any) -> str | Fa
 
 
 def whole(emulation: Emulation, said: str, **end: Any) -> str | Failure:
-    last = emulation.reader().read(Done(LLMResponse(said, **end)))
+    last = emulation.output_reader().read(Done(LLMResponse(said, **end)))
     assert last is not None
     return last if isinstance(last, Failure) else str(last.value.content)  # type: ignore[union-attr]
 
@@ -93,7 +93,7 @@ def test_of_a_whole_text_the_first_that_conforms_is_taken() -> None:
 
 def test_a_piece_of_an_answer_is_never_taken_for_it() -> None:
     cut = LINKS[:-1]  # what is inside would conform
-    assert whole(put(CHAIN), cut) == Failure("invalid", detail="it is no JSON")
+    assert whole(put(CHAIN), cut) == Failure("invalid", detail="it is not JSON")
     assert whole(put(CHAIN), cut, finish_reason="length") == cut
 
 
@@ -103,7 +103,7 @@ def test_a_model_that_holds_itself_is_asked_for_by_a_tool() -> None:
     assert (tool.parameters["type"], tool.parameters["required"]) == ("object", ["v"])
     assert "$ref" not in tool.parameters
     assert tool.parameters["$defs"] == CHAIN["$defs"]
-    assert put({"$ref": "#"}, "tools", "tool_choice").way == "prompt"
+    assert put({"$ref": "#"}, "tools", "tool_choice").mode == "prompt"
 
 
 def test_a_mode_for_objects_is_used_for_what_can_be_nothing_else() -> None:
@@ -112,7 +112,7 @@ def test_a_mode_for_objects_is_used_for_what_can_be_nothing_else() -> None:
 
 
 def test_a_refusal_in_pieces_is_no_failure() -> None:
-    reader = put(CITY).reader()
+    reader = put(CITY).output_reader()
     assert reader.read(LLMChunk(refusal="I will ")) is not None
     assert reader.read(LLMChunk(refusal="not.")) is not None
     end = Done(LLMChunk(finish_reason="stop"))

@@ -27,13 +27,13 @@ class Backends:
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
         """Make an exchange, for sync callers."""
         if emulation := emulate(request, target):
-            return EmulatedExchange(self._exchange(emulation.request, target), emulation.reader())
+            return EmulatedExchange(self._exchange(emulation.request, target), emulation.output_reader())
         return self._exchange(request, target)
 
     def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         """Make an exchange, for async callers."""
         if emulation := emulate(request, target):
-            return AsyncEmulatedExchange(self._aexchange(emulation.request, target), emulation.reader())
+            return AsyncEmulatedExchange(self._aexchange(emulation.request, target), emulation.output_reader())
         return self._aexchange(request, target)
 
     def _exchange(self, request: AnyRequest, target: Target) -> Exchange:

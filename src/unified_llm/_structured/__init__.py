@@ -1,1 +1,1 @@
-"""JSON from targets that have no schemas: asked for by a forced tool or by the prompt, and read back."""
+"""Structured output for targets without JSON schemas: by a forced tool call or by prompt, validated afterwards."""

@@ -1,4 +1,4 @@
-"""Exchanges whose request and answer are rewritten on the way, because the target lacks what was asked for."""
+"""Exchange wrappers that send an emulated request and convert its response."""
 
 from __future__ import annotations
 
@@ -8,44 +8,47 @@ from unified_llm._structured.emulate import EmulatedOutput
 
 
 class EmulatedExchange:
-    """An attempt for synchronous callers."""
+    """One attempt for sync callers.
 
-    def __init__(self, inner: Exchange, reader: EmulatedOutput) -> None:
-        """``inner`` was made for the rewritten request."""
-        self._inner, self._reader = inner, reader
+    Args:
+        inner: The exchange, created for the rewritten request.
+        output: Converts its events.
+    """
+
+    def __init__(self, inner: Exchange, output: EmulatedOutput) -> None:
+        self._inner, self._output = inner, output
 
     def open(self, until: float) -> Failure | None:
         """Send the rewritten request."""
         return self._inner.open(until)
 
     def read(self, until: float) -> Event:
-        """The next event that says something."""
-        while (event := self._reader.read(self._inner.read(until))) is None:
+        """Return the next event that is not empty after conversion."""
+        while (event := self._output.read(self._inner.read(until))) is None:
             pass
         return event
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
         self._inner.close()
 
 
 class AsyncEmulatedExchange:
-    """An attempt for asynchronous callers."""
+    """One attempt for async callers; arguments as for ``EmulatedExchange``."""
 
-    def __init__(self, inner: AsyncExchange, reader: EmulatedOutput) -> None:
-        """``inner`` was made for the rewritten request."""
-        self._inner, self._reader = inner, reader
+    def __init__(self, inner: AsyncExchange, output: EmulatedOutput) -> None:
+        self._inner, self._output = inner, output
 
     async def open(self, until: float) -> Failure | None:
         """Send the rewritten request."""
         return await self._inner.open(until)
 
     async def read(self, until: float) -> Event:
-        """The next event that says something."""
-        while (event := self._reader.read(await self._inner.read(until))) is None:
+        """Return the next event that is not empty after conversion."""
+        while (event := self._output.read(await self._inner.read(until))) is None:
             pass
         return event
 
     async def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
         await self._inner.close()

@@ -1,7 +1,17 @@
-"""Finds the JSON in what a model says: without the words before it, the fence around it and what follows.
+"""Extract JSON from a model's text: without the text before it, the code fence around it and the text after it.
 
-In a stream it can only be the first thing that looks like JSON of the right shape, since it is handed on as it comes.
-In a whole text it is the first that conforms to the schema.
+In a whole text, ``find_json`` returns the first JSON that conforms to the schema. In a stream, ``JSONExtractor`` emits
+the first text that looks like JSON of the right type, since it is passed on chunk by chunk:
+
+               start of an object or array        its closing bracket
+    SEARCHING -----------------------------> INSIDE ----------------> DONE
+        |                                                              ^
+        +--------------------------------------------------------------+
+          may_be_scalar, and the stream does not begin with such a start
+
+    SEARCHING   emits nothing; keeps an incomplete start ("{" and white space) for the next chunk
+    INSIDE      emits the text; counts brackets outside of strings
+    DONE        emits nothing
 """
 
 from __future__ import annotations
@@ -14,114 +24,112 @@ from typing import Any, Final
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm._lib.json_schema import mismatch, shapes
 
-_CLOSING: Final = {"{": "}", "[": "]"}
-_MARKS: Final = re.compile(r'["\\{}\[\]]')
-# What JSON begins with, and nothing else does: {a, b} is a set, and [note] a footnote.
-_BEGINNINGS: Final = {"{": r'\{\s*["}]', "[": r'\[\s*(?:["{\[\]\d-]|true|false|null)'}
-_FENCED: Final = re.compile(r"```\w*\s(.*?)```", re.DOTALL)
-# So many candidates are looked at, and so much white space is kept after what may be a beginning.
-_CANDIDATES: Final = 16
-_BLANK: Final = 256
+_CLOSING_BRACKET: Final = {"{": "}", "[": "]"}
+_DELIMITERS: Final = re.compile(r'["\\{}\[\]]')
+# Starts of JSON objects and arrays. Other text in brackets does not match: the set {a, b}, the footnote [note].
+_STARTS: Final = {"{": r'\{\s*["}]', "[": r'\[\s*(?:["{\[\]\d-]|true|false|null)'}
+_CODE_FENCE: Final = re.compile(r"```\w*\s(.*?)```", re.DOTALL)
+_MAX_CANDIDATES: Final = 16
+_MAX_PENDING: Final = 256  # characters kept of an incomplete start with white space
 
 
-def spot(text: str, schema: Mapping[str, Any]) -> str:
-    """The JSON in a whole text: the first that conforms, or the first at all, or the text where there is none."""
+def find_json(text: str, schema: Mapping[str, Any]) -> str:
+    """Return the JSON in a whole text: the first that conforms, else the first at all, else the text itself."""
     first: str | None = None
-    for each in islice(_candidates(text, schema), _CANDIDATES):
-        if problem(each, schema) is None:
-            return each
-        first = each if first is None else first
+    for candidate in islice(_candidates(text, schema), _MAX_CANDIDATES):
+        if check_json(candidate, schema) is None:
+            return candidate
+        first = candidate if first is None else first
     return text if first is None else first
 
 
-def problem(text: str, schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with a text that should be JSON of this schema; None if nothing is."""
+def check_json(text: str, schema: Mapping[str, Any]) -> str | None:
+    """Check that a text is JSON that conforms to the schema; return the problem, or None if there is none."""
     try:
         return mismatch(parse(text), schema)
     except JSONError:
-        return "it is no JSON"
+        return "it is not JSON"
 
 
 def _candidates(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    spotter = JSONExtractor(schema)
-    if spotter.may_be_plain:
-        if spotter.beginning.match(text.lstrip()) is None:
-            yield from (each.strip() for each in _FENCED.findall(text))
+    scanner = JSONExtractor(schema)
+    if scanner.may_be_scalar:
+        if scanner.start_pattern.match(text.lstrip()) is None:
+            yield from (candidate.strip() for candidate in _CODE_FENCE.findall(text))
         yield text.strip()
     position = 0
-    while found := spotter.beginning.search(text, position):
-        one = JSONExtractor(schema)
-        candidate = one.follow(text[found.start() :])
+    while match := scanner.start_pattern.search(text, position):
+        extractor = JSONExtractor(schema)
+        candidate = extractor.feed_json(text[match.start() :])
         yield candidate
-        if not one.over:  # what is inside of it is no answer
+        if not extractor.done:  # incomplete; JSON nested inside of it is not the answer
             return
-        position = found.start() + len(candidate)
+        position = match.start() + len(candidate)
 
 
 class JSONExtractor:
-    """Finds the JSON in a stream, piece by piece.
+    """Extracts the JSON from a stream, chunk by chunk.
 
     Attributes:
-        over: Nothing more is found in this stream: the JSON has ended, or it cannot be told where it begins.
-        may_be_plain: It may be a number or a text too, which has no beginning to look for: unless the very first thing
-            that comes looks like JSON, nothing is found before everything has been said. Then see ``spot``.
-        beginning: What it begins with, if it is an object or a list.
+        done: Nothing more is emitted: the JSON has ended, or its start cannot be recognised.
+        may_be_scalar: The JSON may also be a string, number, boolean or null, whose start cannot be recognised. Unless
+            the stream begins with an object or array, nothing is emitted; use ``find_json`` at the end of the stream.
+        start_pattern: Matches the start of an object or array, whichever the schema allows.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        """Nothing has been said yet."""
         kinds = shapes(schema)
         openings = ("{" if "object" in kinds else "") + ("[" if "array" in kinds else "")
-        self.may_be_plain = bool(kinds - {"object", "array"})
-        self.beginning = re.compile("|".join(_BEGINNINGS[each] for each in openings) or r"(?!)")
-        self._held_back = re.compile(rf"[{re.escape(openings)}]\s*\Z" if openings else r"(?!)")
-        self.over = False
-        self._held = self._opening = ""
+        self.may_be_scalar = bool(kinds - {"object", "array"})
+        self.start_pattern = re.compile("|".join(_STARTS[bracket] for bracket in openings) or r"(?!)")
+        self._partial_start = re.compile(rf"[{re.escape(openings)}]\s*\Z" if openings else r"(?!)")
+        self.done = False
+        self._pending = self._opening = ""
         self._depth = 0
-        self._in_text = self._escaped = False
+        self._in_string = self._escaped = False
 
-    def take(self, text: str) -> str:
-        """The part of this piece that belongs to the JSON, with what was held back of those before it."""
-        if self.over:
+    def feed(self, text: str) -> str:
+        """Return the part of this chunk that belongs to the JSON, after the start kept from previous chunks."""
+        if self.done:
             return ""
         if self._depth:
-            return self.follow(text)
-        text = self._held + text
-        if self.may_be_plain:
+            return self.feed_json(text)
+        text = self._pending + text
+        if self.may_be_scalar:
             text = text.lstrip()
-            found = self.beginning.match(text)
-            self.over = found is None and bool(text) and self._held_back.match(text) is None
+            match = self.start_pattern.match(text)
+            self.done = match is None and bool(text) and self._partial_start.match(text) is None
         else:
-            found = self.beginning.search(text)
-        if found:
-            self._held = ""
-            return self.follow(text[found.start() :])
-        held = self._held_back.search(text)
-        self._held = held.group()[:_BLANK] if held else ""
+            match = self.start_pattern.search(text)
+        if match:
+            self._pending = ""
+            return self.feed_json(text[match.start() :])
+        partial = self._partial_start.search(text)
+        self._pending = partial.group()[:_MAX_PENDING] if partial else ""
         return ""
 
-    def follow(self, text: str) -> str:
-        """As ``take``, where the text begins with the JSON, or goes on with it."""
+    def feed_json(self, text: str) -> str:
+        """Return the part that belongs to the JSON of a text that begins with the JSON or continues it."""
         self._opening = self._opening or text[0]
-        return text[: self._end(text)]
+        return text[: self._find_end(text)]
 
-    def _end(self, text: str) -> int:
-        """Where the JSON ends in this piece, which may be at its end."""
-        opening, closing, position = self._opening, _CLOSING[self._opening], 0
+    def _find_end(self, text: str) -> int:
+        """Return the position in this chunk where the JSON ends, or the length of the chunk."""
+        opening, closing, position = self._opening, _CLOSING_BRACKET[self._opening], 0
         if self._escaped and text:
             self._escaped, position = False, 1
-        while found := _MARKS.search(text, position):
-            mark, position = found.group(), found.end()
-            if mark == "\\" and self._in_text:
+        while match := _DELIMITERS.search(text, position):
+            delimiter, position = match.group(), match.end()
+            if delimiter == "\\" and self._in_string:
                 position += 1
                 self._escaped = position > len(text)
-            elif mark == '"':
-                self._in_text = not self._in_text
-            elif not self._in_text and mark == opening:
+            elif delimiter == '"':
+                self._in_string = not self._in_string
+            elif not self._in_string and delimiter == opening:
                 self._depth += 1
-            elif not self._in_text and mark == closing:
+            elif not self._in_string and delimiter == closing:
                 self._depth -= 1
                 if not self._depth:
-                    self.over = True
+                    self.done = True
                     return position
         return len(text)
