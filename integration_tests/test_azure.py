@@ -1,4 +1,4 @@
-"""Azure OpenAI in both of its API styles: the official SDK and ours, before one strict fake."""
+"""Azure OpenAI in both of its API styles: the official SDK and ours, against one strict fake."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REQUESTS: Mapping[str, Mapping[str, Any]] = {
         "response_format": {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA, "strict": True}},
     },
 }
-# (how we say it, whether the deployment is in the address)
+# API version and credential of a client, or a base URL that names the deployment.
 STYLES = ("dated", "dated, by token", "v1", "v1, by token", "the whole address")
 every_style = pytest.mark.parametrize("style", STYLES)
 
@@ -80,7 +80,7 @@ def ours(fake: Azure, style: str = "dated", **fields: Any) -> LLMClient:
 
 
 def _sent(fake: Azure) -> list[Any]:
-    """Where both asked, with what, and what they said."""
+    """Return method, path, query, credentials and body of both requests."""
     return [
         (
             each.method,
@@ -104,7 +104,7 @@ def test_both_ask_and_read_the_same(fake: Azure, style: str, request_: Mapping[s
     if style == "v1":  # OpenAI's own SDK has no header but one
         they_sent = (*they_sent[:3], KEY, None, they_sent[5])
     assert we_sent == they_sent
-    assert _told(read_by_us) == _theirs(read_by_them)
+    assert _our_fields(read_by_us) == _their_fields(read_by_them)
 
 
 @every_style
@@ -161,7 +161,7 @@ def test_a_version_that_there_is_not_is_no_missing_model(fake: Azure) -> None:
         us.generate("Hello")
 
 
-def _told(answer: LLMResponse) -> dict[str, Any]:
+def _our_fields(answer: LLMResponse) -> dict[str, Any]:
     assert answer.usage
     return {
         "content": answer.content,
@@ -172,7 +172,7 @@ def _told(answer: LLMResponse) -> dict[str, Any]:
     }
 
 
-def _theirs(answer: Any) -> dict[str, Any]:
+def _their_fields(answer: Any) -> dict[str, Any]:
     choice = answer.choices[0]
     calls = choice.message.tool_calls or ()
     return {

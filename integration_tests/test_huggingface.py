@@ -1,4 +1,4 @@
-"""Hugging Face's router: the official client and ours, before one strict fake."""
+"""Hugging Face's router: the official client and ours, against one strict fake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OpenAI's own client and ours, side by side: what each puts on the wire and what each reads from it."""
+"""OpenAI's own client and ours, side by side: the requests that each sends and the responses that each returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Responses format: OpenAI's own SDK and ours, side by side, before a strict fake and before llama.cpp."""
+"""The Responses format: OpenAI's own SDK and ours, side by side, against a strict fake and against llama.cpp."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class TestFake:
         read_by_them = theirs.responses.create(model=name, input="Hello", store=False)
         with ours(fake.address, name) as client:
             read_by_us = client.generate("Hello")
-        assert _told(read_by_us) == _theirs(read_by_them)
+        assert _our_fields(read_by_us) == _their_fields(read_by_them)
         they_sent, we_sent = (each.body for each in fake.requests)
         assert we_sent == they_sent | {"input": [{"type": "message", "role": "user", "content": "Hello"}]}
 
@@ -77,8 +77,8 @@ class TestFake:
         final = next(e.response for e in events if e.type in {"response.completed", "response.incomplete"})
         assert "".join(chunk.content for chunk in chunks) == (text or final.output_text)
         arguments = "".join(each.delta for each in events if each.type == "response.function_call_arguments.delta")
-        said = "".join(call.arguments for chunk in chunks for call in chunk.tool_calls)
-        assert said == (arguments or said)
+        arguments_streamed = "".join(call.arguments for chunk in chunks for call in chunk.tool_calls)
+        assert arguments_streamed == (arguments or arguments_streamed)
         usage, last = final.usage, chunks[-1]
         assert usage
         assert last.usage
@@ -133,7 +133,7 @@ class TestFake:
             assert client.count_tokens("Hello") == counted.input_tokens == 7
 
 
-def _told(answer: LLMResponse) -> dict[str, Any]:
+def _our_fields(answer: LLMResponse) -> dict[str, Any]:
     usage = answer.usage
     assert usage
     return {
@@ -157,7 +157,7 @@ def _told(answer: LLMResponse) -> dict[str, Any]:
     }
 
 
-def _theirs(answer: Any) -> dict[str, Any]:
+def _their_fields(answer: Any) -> dict[str, Any]:
     parts = [part for item in answer.output if item.type == "message" for part in item.content]
     texts = [part for part in parts if part.type == "output_text"]
     before, after = answer.usage.input_tokens_details, answer.usage.output_tokens_details
@@ -199,7 +199,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaServer]:
 
 @pytest.mark.proves("llamacpp", "chat", "stream", "tools", "errors", against="its own server, in the Responses format")
 class TestLlama:
-    """``seed`` is no field of this format, but this server takes it."""
+    """llama.cpp, which accepts ``seed``, although it is not a field of this format."""
 
     def ours(self, llama: LlamaServer) -> LLMClient:
         return ours(llama.base_url, llamacpp.MODEL, provider="llamacpp", api_key=llamacpp.KEY, max_tokens=60)

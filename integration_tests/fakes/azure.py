@@ -1,6 +1,6 @@
 """Azure OpenAI as a fake: both of its API styles, with a resource, two deployments, keys, tokens and content filters.
 
-Bodies are held to OpenAI's format by the scripted upstream's schema, and answered by its rules.
+Bodies are validated by the scripted upstream's schema of OpenAI's format, and answered by its rules.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def error(status: int, code: str, message: str, /, **fields: Any) -> RefusedErro
 
 
 def _check_access(received: Received, *, is_v1: bool) -> None:
-    """A key in its header, or a token; the newer API takes a key as a token too."""
+    """Accept a key in its header, or a token; the newer API accepts a key as a token too."""
     key, bearer = received.headers.get("api-key"), received.headers.get("authorization")
     if key is not None and bearer is not None:
         raise error(401, "401", "Two credentials were sent.")
@@ -71,31 +71,31 @@ def _serve(route: str, deployment: str, body: dict[str, Any]) -> Any:
         if route == "embeddings":
             return answers.embeddings(parse(EmbeddingBody, raw))
         return _chat(parse(ChatBody, raw))
-    except RequestError as problem:
-        raise error(400, "BadRequest", str(problem), type="invalid_request_error", param=None) from None
+    except RequestError as invalid:
+        raise error(400, "BadRequest", str(invalid), type="invalid_request_error", param=None) from None
 
 
 def _chat(body: ChatBody) -> Any:
-    given = answers.answer(body)
-    if "a filtered prompt" in (given.text or ""):
+    reply = answers.answer(body)
+    if "a filtered prompt" in (reply.text or ""):
         inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": _SAFE}
         raise error(400, "content_filter", "The response was filtered.", param="prompt", status=400, innererror=inner)
     if not body.stream:
-        completion = answers.completion(body, given, "000001")
+        completion = answers.completion(body, reply, "000001")
         for choice in completion["choices"]:
             choice["content_filter_results"] = _SAFE
         return {**completion, "prompt_filter_results": _prompt()}
-    return list(_events(body, given))
+    return list(_events(body, reply))
 
 
-def _events(body: ChatBody, given: answers.Answer) -> Iterator[bytes]:
-    yield _written(
+def _events(body: ChatBody, reply: answers.Answer) -> Iterator[bytes]:
+    yield _encode_event(
         {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": _prompt()}
     )
-    for event in answers.chunks(body, given, "000001"):
+    for event in answers.chunks(body, reply, "000001"):
         for choice in event["choices"]:
             choice["content_filter_results"] = _SAFE if choice["delta"].get("content") else {}
-        yield _written(event)
+        yield _encode_event(event)
     yield b"data: [DONE]\n\n"
 
 
@@ -103,5 +103,5 @@ def _prompt() -> list[Any]:
     return [{"prompt_index": 0, "content_filter_results": _SAFE}]
 
 
-def _written(event: Any) -> bytes:
+def _encode_event(event: Any) -> bytes:
     return f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()

@@ -1,4 +1,4 @@
-"""Hugging Face's router as a fake: OpenAI's chat, models with who runs them, and the task feature-extraction.
+"""Hugging Face's router as a fake: OpenAI's chat, models with their providers, and the task feature-extraction.
 
 The task's fields are those of the SDK's own type, and no others.
 """
@@ -22,11 +22,11 @@ CHAT = "org/talker"
 EMBEDDER = "org/embedder"
 DIMENSIONS = 8
 _TASK = re.compile(r"/hf-inference/models/(?P<model>[\w.-]+/[\w.-]+)/pipeline/feature-extraction")
-_FIELDS = frozenset(each.name for each in dataclasses.fields(FeatureExtractionInput)) | {
+_FIELDS = frozenset(field.name for field in dataclasses.fields(FeatureExtractionInput)) | {
     "dimensions",
     "encoding_format",
 }
-_RUNNERS = [
+_PROVIDERS = [
     {"provider": "fast", "status": "live", "context_length": 8192, "supports_tools": True},
     {"provider": "slow", "status": "live", "context_length": 131_072, "supports_structured_output": False},
 ]
@@ -48,7 +48,7 @@ class Router(Fake):
             case "/v1/chat/completions":
                 return _chat(received.body)
             case "/v1/models":
-                model = {"id": CHAT, "object": "model", "created": 1, "owned_by": "org", "providers": _RUNNERS}
+                model = {"id": CHAT, "object": "model", "created": 1, "owned_by": "org", "providers": _PROVIDERS}
                 return {"object": "list", "data": [model]}
             case _:
                 raise RefusedError(404, {"error": "Not Found"})
@@ -75,11 +75,11 @@ def _chat(body: dict[str, Any]) -> Any:
         refusal = {"message": message, "type": kind, "param": "model", "code": "model_not_supported"}
         raise RefusedError(400, {"error": refusal})
     try:
-        asked = parse(ChatBody, json.dumps(body).encode())
+        chat_body = parse(ChatBody, json.dumps(body).encode())
     except RequestError as problem:
         raise RefusedError(422, {"error": str(problem), "error_type": "validation"}) from None
-    given = answers.answer(asked)
-    if not asked.stream:
-        return answers.completion(asked, given, "000001")
-    events = [json.dumps(event) for event in answers.chunks(asked, given, "000001")]
+    reply = answers.answer(chat_body)
+    if not chat_body.stream:
+        return answers.completion(chat_body, reply, "000001")
+    events = [json.dumps(event) for event in answers.chunks(chat_body, reply, "000001")]
     return [f"data: {event}\n\n".encode() for event in (*events, "[DONE]")]

@@ -1,4 +1,4 @@
-"""OpenAI's Responses API as a fake: it holds requests to the types of OpenAI's own SDK, and answers what was recorded.
+"""OpenAI's Responses API as a fake: validates requests by the types of OpenAI's own SDK, and sends recorded responses.
 
 The model of a request names the recorded answer (``chat_tools``, ``stream_text`` ...); anything else does not exist.
 """
@@ -45,15 +45,15 @@ class Responses(Fake):
 
 
 def recorded(body: Mapping[str, Any]) -> Any:
-    """The answer that the model's name asks for."""
+    """Return the recorded response that the model's name selects."""
     file = RECORDED / f"{body['model']}.json"
     if not file.is_file():
         raise error(404, f"The model `{body['model']}` does not exist.", "model_not_found")
     case = json.loads(file.read_text(encoding="utf-8"))
-    return [written(event) for event in case["events"]] if body.get("stream") else case["body"]
+    return [encode_event(event) for event in case["events"]] if body.get("stream") else case["body"]
 
 
-def written(event: Mapping[str, Any]) -> bytes:
+def encode_event(event: Mapping[str, Any]) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
 
 
@@ -63,15 +63,15 @@ def error(status: int, message: str, code: str | None = None, param: str | None 
 
 
 def check(kind: str, body: Any) -> None:
-    """Refuse what the SDK's types do not have."""
+    """Reject fields that the SDK's types do not have."""
     try:
-        _consumed(_accepted()[kind].validate_python(body))
+        _consume(_request_types()[kind].validate_python(body))
     except ValidationError as problem:
         raise error(400, f"Unknown or invalid parameter: {problem}"[:2000], "unknown_parameter") from None
 
 
 def check_pairs(items: Any) -> None:
-    """Calls have results, results have calls, and reasoning is followed by what it led to."""
+    """Require a result for each call, a call for each result, and an item after each reasoning item."""
     items = [] if isinstance(items, str) else items
     calls = [item["call_id"] for item in items if item.get("type") == "function_call"]
     results = [item["call_id"] for item in items if item.get("type") == "function_call_output"]
@@ -92,9 +92,9 @@ def check_pairs(items: Any) -> None:
 
 
 @functools.cache
-def _accepted() -> Mapping[str, TypeAdapter[Any]]:
-    """The SDK's own types of what may be sent, made strict."""
-    for module in [each for name, each in sys.modules.items() if name.startswith("openai.types")]:
+def _request_types() -> Mapping[str, TypeAdapter[Any]]:
+    """Return the SDK's own types of requests, made strict."""
+    for module in [module for name, module in sys.modules.items() if name.startswith("openai.types")]:
         for kind in vars(module).values():
             if is_typeddict(kind):
                 kind.__pydantic_config__ = {"extra": "forbid"}
@@ -104,10 +104,10 @@ def _accepted() -> Mapping[str, TypeAdapter[Any]]:
     }
 
 
-def _consumed(value: Any) -> None:
-    """An Iterable is checked only as it is read."""
+def _consume(value: Any) -> None:
+    """Read all values: Pydantic checks an ``Iterable`` only as it is read."""
     if isinstance(value, Mapping):
         value = value.values()
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        for each in value:
-            _consumed(each)
+        for item in value:
+            _consume(item)

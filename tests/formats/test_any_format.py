@@ -1,4 +1,4 @@
-"""What holds of every format, whatever a provider sends and whatever a user asks: see ``any_format``."""
+"""Properties of every format, whatever a provider sends and whatever a user requests: see ``any_format``."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.any_format import check_failure, check_outcome, play
-from tests.support.any_request import REQUEST, sealed_by
+from tests.support.any_request import REQUEST, with_provider_state_of
 from tests.support.codec_checks import CANARY, calm
 from tests.support.recordings import (
-    ASKS,
     CHAT,
+    CORRUPT_VALUES,
     MISSING,
-    SPOILT,
-    Spoilt,
+    REQUESTS,
+    Corrupted,
+    all_targets,
+    as_event,
     bodies,
-    ends,
-    named,
-    places,
-    places_of,
+    encode_stream,
+    error_cases,
+    event_text,
+    is_end,
+    positions,
     recorded,
-    refusals,
-    split,
-    spots,
+    split_events,
     streams,
-    text_of,
-    whole,
-    written,
+    targets_of,
+    whole_body,
 )
 from unified_llm._core.chunks import as_response
 from unified_llm._core.codec import AnyRequest
@@ -60,133 +60,135 @@ from unified_llm.types import (
     Tool,
 )
 
-every_wire = pytest.mark.parametrize("wire", FORMATS)
+every_format = pytest.mark.parametrize("format_name", FORMATS)
 few = settings(calm, max_examples=40)
-CHANGES = (MISSING, *SPOILT)
+CHANGES = (MISSING, *CORRUPT_VALUES)
 
-# The words of a format are in its recordings; of what is made of them, much is nearly an answer.
+# Field names and values of the recordings, so that generated JSON is often almost a response.
 WORDS = sorted({
     str(word)
-    for wire in FORMATS
-    for _, case in recorded(wire)
-    for holder, key in spots(case)
+    for format_name in FORMATS
+    for _, case in recorded(format_name)
+    for holder, key in positions(case)
     for word in (key, holder[key])
     if isinstance(word, str) and len(word) < 30
 })  # fmt: skip
 JSON = st.recursive(
-    st.sampled_from([*SPOILT, *WORDS]),
+    st.sampled_from([*CORRUPT_VALUES, *WORDS]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
     max_leaves=12,
 )
 
 
-@every_wire
-def test_an_answer_that_is_spoilt_anywhere_is_an_answer_or_a_failure(wire: str) -> None:
+@every_format
+def test_an_answer_that_is_spoilt_anywhere_is_an_answer_or_a_failure(format_name: str) -> None:
     turn = count()
-    for where in places_of(wire):
-        for name, body in bodies(wire):
-            asked = [ask for ask in ASKS if isinstance(where.codec.decode(ask, where.target, body), Done)]
-            assert asked, f"{name} is no answer to anything"
-            for holder, key in list(spots(body)):
+    for source in targets_of(format_name):
+        for name, body in bodies(format_name):
+            accepted_requests = [
+                request for request in REQUESTS if isinstance(source.codec.decode(request, source.target, body), Done)
+            ]
+            assert accepted_requests, f"{name} is no answer to anything"
+            for holder, key in list(positions(body)):
                 number = next(turn)
-                change, ask = CHANGES[number % len(CHANGES)], asked[number % len(asked)]
-                with Spoilt(holder, key, change):
-                    check_outcome(ask, where.codec.decode(ask, where.target, body))
+                change, request = CHANGES[number % len(CHANGES)], accepted_requests[number % len(accepted_requests)]
+                with Corrupted(holder, key, change):
+                    check_outcome(request, source.codec.decode(request, source.target, body))
 
 
-@every_wire
-def test_a_stream_that_is_spoilt_anywhere_is_chunks_and_one_end(wire: str) -> None:
+@every_format
+def test_a_stream_that_is_spoilt_anywhere_is_chunks_and_one_end(format_name: str) -> None:
     turn = count()
-    for where in places_of(wire)[:2]:
-        for _, events in streams(wire):
-            sent = [named(each) for each in events]
+    for source in targets_of(format_name)[:2]:
+        for _, events in streams(format_name):
+            sent = [as_event(each) for each in events]
             for number, event in enumerate(events):
-                for holder, key in list(spots(event)):
-                    with Spoilt(holder, key, CHANGES[next(turn) % len(CHANGES)]):
-                        play(where, [*sent[:number], named(event, json.dumps(event)), *sent[number + 1 :]])
+                for holder, key in list(positions(event)):
+                    with Corrupted(holder, key, CHANGES[next(turn) % len(CHANGES)]):
+                        play(source, [*sent[:number], as_event(event, json.dumps(event)), *sent[number + 1 :]])
 
 
-@every_wire
+@every_format
 @settings(calm, max_examples=25)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=14), st.integers(0, 4000), st.integers(0, 40))
 def test_a_stream_in_any_order_with_gaps_and_repetitions_ends_only_where_it_says_so(
-    wire: str, picked: list[int], cut: int, which: int
+    format_name: str, picked: list[int], cut: int, which: int
 ) -> None:
-    where, (_, events) = places_of(wire)[0], streams(wire)[which % len(streams(wire))]
+    source, (_, events) = targets_of(format_name)[0], streams(format_name)[which % len(streams(format_name))]
     chosen = [events[number % len(events)] for number in picked]
-    data = written(where.codec, chosen)
-    out = play(where, split(where.codec, [data]))
-    assert play(where, split(where.codec, [data[: cut % len(data)], data[cut % len(data) :]])) == out
-    assert isinstance(out[-1], Failure) or any(map(ends, chosen))
+    data = encode_stream(source.codec, chosen)
+    out = play(source, split_events(source.codec, [data]))
+    assert play(source, split_events(source.codec, [data[: cut % len(data)], data[cut % len(data) :]])) == out
+    assert isinstance(out[-1], Failure) or any(map(is_end, chosen))
 
 
-@every_wire
-def test_a_stream_is_no_success_before_it_says_that_it_ends(wire: str) -> None:
-    for where in places_of(wire)[:1]:
-        for name, events in streams(wire):
-            last = next(number for number, each in enumerate(events) if ends(each))
+@every_format
+def test_a_stream_is_no_success_before_it_says_that_it_ends(format_name: str) -> None:
+    for source in targets_of(format_name)[:1]:
+        for name, events in streams(format_name):
+            last = next(number for number, each in enumerate(events) if is_end(each))
             for kept in range(last + 1):
-                assert isinstance(play(where, map(named, events[:kept]))[-1], Failure), name
-            assert isinstance(play(where, map(named, events))[-1], Done), name
+                assert isinstance(play(source, map(as_event, events[:kept]))[-1], Failure), name
+            assert isinstance(play(source, map(as_event, events))[-1], Done), name
 
 
 @few
 @given(JSON, JSON)
 def test_whatever_a_provider_says_means_something_or_is_a_failure(one: Any, two: Any) -> None:
-    for wire in FORMATS:
-        where = places_of(wire)[0]
-        for ask in ASKS:
-            check_outcome(ask, where.codec.decode(ask, where.target, one))
-        play(where, map(named, (one, two, one)))
+    for format_name in FORMATS:
+        source = targets_of(format_name)[0]
+        for request in REQUESTS:
+            check_outcome(request, source.codec.decode(request, source.target, one))
+        play(source, map(as_event, (one, two, one)))
 
 
 @few
 @given(
-    st.binary(max_size=20) | st.text(max_size=20).map(str.encode) | JSON.map(text_of).map(str.encode),
+    st.binary(max_size=20) | st.text(max_size=20).map(str.encode) | JSON.map(event_text).map(str.encode),
     st.integers(300, 999),
     st.dictionaries(st.sampled_from(["retry-after", "content-type"]), st.text(max_size=8), max_size=2),
 )
 def test_whatever_a_refusal_says_it_has_a_kind(body: bytes, status: int, headers: dict[str, str]) -> None:
-    for where in places():
-        failure = where.codec.failure(status, headers, body, where.target)
+    for source in all_targets():
+        failure = source.codec.failure(status, headers, body, source.target)
         check_failure(failure)
         assert failure.status in {status, None}
 
 
-@every_wire
-def test_a_refusal_that_is_spoilt_anywhere_has_a_kind(wire: str) -> None:
+@every_format
+def test_a_refusal_that_is_spoilt_anywhere_has_a_kind(format_name: str) -> None:
     turn = count()
-    for status, body in refusals(wire):
-        for holder, key in list(spots(body)):
-            with Spoilt(holder, key, CHANGES[next(turn) % len(CHANGES)]):
-                for where in places_of(wire)[:2]:
-                    check_failure(where.codec.failure(status, {}, json.dumps(body).encode(), where.target))
+    for status, body in error_cases(format_name):
+        for holder, key in list(positions(body)):
+            with Corrupted(holder, key, CHANGES[next(turn) % len(CHANGES)]):
+                for source in targets_of(format_name)[:2]:
+                    check_failure(source.codec.failure(status, {}, json.dumps(body).encode(), source.target))
 
 
-@pytest.mark.parametrize("wire", ["anthropic", "ollama", "openai_responses"])
-def test_the_chunks_of_a_stream_add_up_to_the_answer_that_comes_whole(wire: str) -> None:
-    where = places_of(wire)[0]
-    for name, events in streams(wire):
-        *chunks, end = play(where, map(named, events))
-        done = where.codec.decode(CHAT, where.target, whole(wire, events))
+@pytest.mark.parametrize("format_name", ["anthropic", "ollama", "openai_responses"])
+def test_the_chunks_of_a_stream_add_up_to_the_answer_that_comes_whole(format_name: str) -> None:
+    source = targets_of(format_name)[0]
+    for name, events in streams(format_name):
+        *chunks, end = play(source, map(as_event, events))
+        done = source.codec.decode(CHAT, source.target, whole_body(format_name, events))
         assert isinstance(done, Done), name
-        assert told(as_response(chunks, end.value)) == told(done.value), name
+        assert comparable_fields(as_response(chunks, end.value)) == comparable_fields(done.value), name
 
 
-def told(answer: LLMResponse) -> dict[str, Any]:
-    """What it says, without what belongs to one of the two ways: spaces in arguments, identifiers that we make."""
-    said = {each.name: getattr(answer, each.name) for each in fields(answer) if each.name not in {"raw", "logprobs"}}
-    return said | {"tool_calls": [(call.name, call.arguments, call.error) for call in answer.tool_calls]}
+def comparable_fields(answer: LLMResponse) -> dict[str, Any]:
+    """Return the fields that are equal, whole or streamed: without spaces in arguments and identifiers that we make."""
+    dropped = {each.name: getattr(answer, each.name) for each in fields(answer) if each.name not in {"raw", "logprobs"}}
+    return dropped | {"tool_calls": [(call.name, call.arguments, call.error) for call in answer.tool_calls]}
 
 
 @settings(calm, max_examples=60)
 @given(REQUEST)
-def test_whatever_is_asked_is_sent_as_json_or_refused_by_name(ask: LLMRequest) -> None:
-    for where in (each for wire in FORMATS for each in places_of(wire)):
-        own = sealed_by(ask, where.target)
-        for one in (own, CountRequest(own)):
+def test_whatever_is_asked_is_sent_as_json_or_refused_by_name(llm_request: LLMRequest) -> None:
+    for source in (each for format_name in FORMATS for each in targets_of(format_name)):
+        own = with_provider_state_of(llm_request, source.target)
+        for request in (own, CountRequest(own)):
             try:
-                wire = where.codec.encode(one, where.target)
+                wire = source.codec.encode(request, source.target)
             except (ValidationError, UnsupportedOperationError):
                 continue
             assert isinstance(json.loads(wire.body), dict)
@@ -194,10 +196,10 @@ def test_whatever_is_asked_is_sent_as_json_or_refused_by_name(ask: LLMRequest) -
 
 
 def test_every_question_is_sent_with_the_key_in_one_header_and_nowhere_else() -> None:
-    for where in places():
-        for ask in ASKS:
+    for source in all_targets():
+        for request in REQUESTS:
             try:
-                wire = where.codec.encode(ask, where.target)
+                wire = source.codec.encode(request, source.target)
             except UnsupportedOperationError:
                 continue
             assert re.fullmatch(r"https?://[!-~]+", wire.url)
@@ -211,7 +213,7 @@ def user(*parts: Part) -> LLMRequest:
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 OFFERED = replace(CHAT, tools=(Tool("weather", parameters=CITY), Tool("clock")))
-# What a feature lets people ask, and what of it must be in the request.
+# A request that needs the feature, and a pattern that its encoded body must match.
 FEATURES: dict[str, tuple[AnyRequest, str]] = {
     "tools": (OFFERED, '"city"'),
     "tool_choice": (replace(OFFERED, tool_choice="required"), "(?i)required|any"),
@@ -234,15 +236,15 @@ FEATURES: dict[str, tuple[AnyRequest, str]] = {
 
 def test_what_a_row_claims_its_format_can_write() -> None:
     assert FEATURES.keys() == set(get_args(Feature))
-    for where in places():
-        for feature in where.target.features:
-            ask, mark = FEATURES[feature]
-            wire = where.codec.encode(ask, where.target)
-            assert re.search(mark, wire.body.decode()), (where.name, feature)
+    for source in all_targets():
+        for feature in source.target.features:
+            request, mark = FEATURES[feature]
+            wire = source.codec.encode(request, source.target)
+            assert re.search(mark, wire.body.decode()), (source.name, feature)
 
 
 def check_secrecy(wire: Any) -> None:
-    """The key is in one header and nowhere else."""
+    """Check that the key is in one header and nowhere else."""
     assert CANARY not in wire.url
     assert CANARY.encode() not in wire.body
     assert CANARY not in repr(wire)
@@ -258,15 +260,15 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_setting_is_sent_or_said_once_to_be_left_out_without_its_value(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_setting_is_sent_or_logged_once_as_left_out_without_its_value(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "unified_llm")
-    for where in places():
+    for source in all_targets():
         for name, value in SETTINGS.items():
             caplog.clear()
-            wire = where.codec.encode(replace(CHAT, **{name: value}), where.target)
+            wire = source.codec.encode(replace(CHAT, **{name: value}), source.target)
             text = json.dumps(value[0] if isinstance(value, tuple) else value)
-            said = [line.partition(" is not sent to ")[0] for line in caplog.messages]
-            assert (text in wire.body.decode()) == (name not in said), (where.name, name)
-            assert set(said) <= {name, "logprobs"}, said  # which alternatives would have brought with them
-            assert len(set(said)) == len(said)
+            dropped = [line.partition(" is not sent to ")[0] for line in caplog.messages]
+            assert (text in wire.body.decode()) == (name not in dropped), (source.name, name)
+            assert set(dropped) <= {name, "logprobs"}, dropped  # top_logprobs also sets logprobs
+            assert len(set(dropped)) == len(dropped)
             assert not any(text.strip('"') in line for line in caplog.messages)

@@ -1,4 +1,4 @@
-"""Azure OpenAI: where requests go, with what key, and what its content filter adds."""
+"""Azure OpenAI: URLs, credentials, and what its content filter adds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unified_llm._formats.make_codec import codec_for
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ModelsRequest
 
-WIRE = Path(__file__).parent.parent / "fixtures" / "azure"
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "azure"
 HELLO = LLMRequest((Message.user("Hello"),), max_tokens=9)
 RESOURCE = "https://myresource.openai.azure.com"
 VERSION = "2024-10-21"
@@ -32,7 +32,7 @@ VARIABLES = (
 
 
 def fixture(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((WIRE / f"{name}.json").read_text(encoding="utf-8"))
+    read: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
     return read
 
 
@@ -43,14 +43,14 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def azure(base_url: str | None = RESOURCE, **fields: Any) -> Target:
-    """As the client resolves it."""
+    """Return a target as the client resolves it."""
     given = {"provider": "azure", "model": "mine", "api_key": CANARY} | fields
     config = LLMConfig(**{name: value for name, value in given.items() if value is not None}, base_url=base_url)
     return resolve.chain(config, (), skip_unconfigured=False)[0].target
 
 
-def url(ask: Any, where: Target) -> str:
-    return codec_for(where.format).encode(ask, where).url
+def url(request: Any, where: Target) -> str:
+    return codec_for(where.format).encode(request, where).url
 
 
 class TestAddress:
@@ -75,12 +75,12 @@ class TestAddress:
 
     def test_every_request_goes_where_it_belongs(self) -> None:
         dated, v1 = azure(api_version=VERSION), azure()
-        for ask, by_date, by_v1 in (
+        for request, by_date, by_v1 in (
             (EmbeddingRequest(("a",)), "/openai/deployments/mine/embeddings", "/openai/v1/embeddings"),
             (ModelsRequest(), "/openai/models", "/openai/v1/models"),
         ):
-            assert url(ask, dated) == f"{RESOURCE}{by_date}?api-version={VERSION}"
-            assert url(ask, v1) == f"{RESOURCE}{by_v1}"
+            assert url(request, dated) == f"{RESOURCE}{by_date}?api-version={VERSION}"
+            assert url(request, v1) == f"{RESOURCE}{by_v1}"
         more = url(ModelsRequest("last one"), dated)
         assert more == f"{RESOURCE}/openai/models?after=last%20one&api-version={VERSION}"
         as_text = LLMRequest((Message.user("Once"),), as_text=True)
@@ -141,15 +141,15 @@ class TestKey:
 
 class TestAnswers:
     def cases(self, prefix: str) -> Iterator[dict[str, Any]]:
-        for path in sorted(WIRE.glob(f"{prefix}_*.json")):
+        for path in sorted(FIXTURES.glob(f"{prefix}_*.json")):
             yield fixture(path.stem)
 
     def test_what_the_filters_say_of_an_answer_is_no_part_of_it(self) -> None:
         for case in self.cases("chat"):
             end = CODEC.decode(HELLO, azure(), case["body"])
             assert isinstance(end, Done)
-            found = {name: getattr(end.value, name) for name in case["expect"]}
-            check(found, case["expect"])
+            fields = {name: getattr(end.value, name) for name in case["expect"]}
+            check(fields, case["expect"])
             assert end.value.raw == case["body"]
 
     def test_nor_is_it_of_a_stream(self) -> None:
@@ -165,7 +165,7 @@ class TestAnswers:
                 failure = codec.failure(case["status"], {}, json.dumps(case["body"]).encode(), where)
                 assert (failure.kind, failure.code) == (case["kind"], case["code"]), case
 
-    def test_the_responses_format_is_openai_s_and_what_it_seals_comes_back(self) -> None:
+    def test_the_responses_format_is_openai_s_and_its_state_comes_back(self) -> None:
         where = azure(f"{RESOURCE}/openai/deployments/theirs", api="responses")
         codec = codec_for(where.format)
         end = codec.decode(HELLO, where, responses.fixture("chat_tools")["body"])
@@ -180,8 +180,8 @@ class TestAnswers:
 
 
 @pytest.mark.parametrize(
-    ("model", "wire"), [("o3-pro", "azure_responses"), ("gpt-5-codex", "azure_responses"), ("gpt-5", "azure")]
+    ("model", "format_name"), [("o3-pro", "azure_responses"), ("gpt-5-codex", "azure_responses"), ("gpt-5", "azure")]
 )
-def test_a_model_that_speaks_the_responses_format_alone_is_asked_in_it(model: str, wire: str) -> None:
-    assert azure(model=model).format == wire
+def test_a_model_that_speaks_the_responses_format_alone_is_asked_in_it(model: str, format_name: str) -> None:
+    assert azure(model=model).format == format_name
     assert azure(model=model, api="chat").format == "azure"

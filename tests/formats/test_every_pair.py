@@ -1,8 +1,8 @@
 """A conversation that one provider's model began goes on with any other: all ordered pairs of formats.
 
-The first turn is a recorded answer, read by the codec of its own format. What is checked of the request to the second
-provider is that it says everything that was said, in the form that this format demands, and nothing that is not its
-business: signatures and encrypted reasoning go back to their author alone.
+The first turn is a recorded response, decoded by the codec of its own format. The request to the second provider must
+contain the whole conversation, in the form that this format requires, but no provider state of another provider:
+signatures and encrypted reasoning go back only to the provider that issued them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers.capabilities import missing
 from unified_llm.types import ImagePart, LLMRequest, LLMResponse, Message, TextPart, Tool
 
-WIRE = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 PICTURE = b"\x89PNG\r\n\x1a\nnot really"
 SYSTEM, ASKED, THANKS, RESULT, PROBLEM = "Be brief.", "What is this?", "Go on.", "Sunny, 21 degrees", "it broke"
-# Fields under which formats keep what their provider alone can read.
+# Fields with opaque data of the provider.
 OPAQUE = ("signature", "thoughtSignature", "encrypted_content", "data")
 
 
 @dataclass(frozen=True)
 class Format:
-    """Who speaks a format in these tests, and an answer of theirs that calls tools."""
+    """A model that has the format, and a recorded response with tool calls."""
 
     model: str
     recorded: str
@@ -56,14 +56,14 @@ FORMATS = {
 
 @cache
 def target(name: str) -> Target:
-    spoken = FORMATS[name]
-    return LLMClient(spoken.model, api_key="sk-CANARY-of-pairs", base_url=spoken.base_url).targets[0]
+    row = FORMATS[name]
+    return LLMClient(row.model, api_key="sk-CANARY-of-pairs", base_url=row.base_url).targets[0]
 
 
 @cache
 def answer(name: str) -> LLMResponse:
-    """The recorded answer, as the codec of its format reads it."""
-    recorded = json.loads((WIRE / f"{FORMATS[name].recorded}.json").read_text(encoding="utf-8"))
+    """Decode the recorded response with the codec of its format."""
+    recorded = json.loads((FIXTURES / f"{FORMATS[name].recorded}.json").read_text(encoding="utf-8"))
     where = target(name)
     done = codec_for(where.format).decode(LLMRequest((Message.user(ASKED),)), where, recorded["body"])
     assert isinstance(done, Done)
@@ -73,16 +73,16 @@ def answer(name: str) -> LLMResponse:
 
 
 def conversation(name: str, *, picture: bool) -> tuple[Message, ...]:
-    """System, question, the recorded calls, their results (the last has failed), an answer, and the next question."""
-    said = answer(name)
+    """Return system message, question, recorded calls, results (the last one failed), answer and next question."""
+    recorded = answer(name)
     turn = Message(
         "assistant",
-        said.content,
-        tool_calls=said.tool_calls,
-        reasoning=said.reasoning,
-        provider_state=said.provider_state,
+        recorded.content,
+        tool_calls=recorded.tool_calls,
+        reasoning=recorded.reasoning,
+        provider_state=recorded.provider_state,
     )
-    *fine, failed = said.tool_calls
+    *fine, failed = recorded.tool_calls
     question = (TextPart(ASKED), ImagePart(data=PICTURE, media_type="image/png"))
     return (
         Message.system(SYSTEM),
@@ -154,24 +154,24 @@ READERS: dict[str, Callable[[Any], Iterator[Entry]]] = {
 
 
 def opaque(value: Any) -> Iterator[str]:
-    """What in sealed data nobody else can read."""
+    """Yield the opaque values in provider state."""
     if isinstance(value, dict):
-        for name, each in value.items():
-            if name in OPAQUE and isinstance(each, str):
-                yield each
+        for name, child in value.items():
+            if name in OPAQUE and isinstance(child, str):
+                yield child
             else:
-                yield from opaque(each)
+                yield from opaque(child)
     elif isinstance(value, list):
-        for each in value:
-            yield from opaque(each)
+        for child in value:
+            yield from opaque(child)
 
 
 def written(source: str, to: str) -> tuple[Any, str]:
-    """The body of the request that goes on with the conversation, parsed and as text."""
+    """Encode the request that continues the conversation; return its body, parsed and as text."""
     where = target(to)
-    ask = LLMRequest(conversation(source, picture="images" in where.features), tools=tools(source))
-    assert missing(ask, where) is None
-    wire = codec_for(where.format).encode(ask, where)
+    request = LLMRequest(conversation(source, picture="images" in where.features), tools=tools(source))
+    assert missing(request, where) is None
+    wire = codec_for(where.format).encode(request, where)
     return json.loads(wire.body), json.dumps(json.loads(wire.body), ensure_ascii=False)
 
 
@@ -179,7 +179,7 @@ def written(source: str, to: str) -> tuple[Any, str]:
 @pytest.mark.parametrize("source", FORMATS)
 def test_a_conversation_goes_on_elsewhere(source: str, to: str) -> None:
     body, text = written(source, to)
-    said = answer(source)
+    first_answer = answer(source)
     if to in {"anthropic", "gemini"}:  # which want the sides to take turns
         turns = [turn["role"].replace("model", "assistant") for turn in body.get("messages") or body["contents"]]
         assert turns == ["user", "assistant", "user", "assistant", "user"]
@@ -188,7 +188,7 @@ def test_a_conversation_goes_on_elsewhere(source: str, to: str) -> None:
     results = [entry for entry in entries if entry[0] == "result"]
     assert entries == calls + results
     assert [(name, arguments) for _, _, name, arguments in calls] == [
-        (call.name, dict(call.arguments)) for call in said.tool_calls
+        (call.name, dict(call.arguments)) for call in first_answer.tool_calls
     ]
     for called, result in zip(calls, results, strict=True):
         assert result[1] == called[1]
@@ -196,14 +196,14 @@ def test_a_conversation_goes_on_elsewhere(source: str, to: str) -> None:
     *fine, failed = (json.dumps(entry[3]) for entry in results)
     assert all(RESULT in result for result in fine)
     assert PROBLEM in failed
-    assert all(each in text for each in (SYSTEM, ASKED, THANKS, said.content))
+    assert all(part in text for part in (SYSTEM, ASKED, THANKS, first_answer.content))
     if "images" in target(to).features:
         assert b64encode(PICTURE).decode() in text
 
 
 @pytest.mark.parametrize("to", FORMATS)
 @pytest.mark.parametrize("source", [name for name in FORMATS if name in {"anthropic", "gemini", "openai_responses"}])
-def test_what_one_provider_sealed_goes_back_to_it_and_to_nobody_else(source: str, to: str) -> None:
+def test_the_state_of_one_provider_goes_back_to_it_and_to_no_other(source: str, to: str) -> None:
     provider_state = answer(source).provider_state
     assert provider_state
     secrets = list(opaque(provider_state.data))
@@ -218,15 +218,15 @@ def test_a_call_that_was_never_answered_leaves_no_request_that_is_refused() -> N
         for to in FORMATS:
             where = target(to)
             *_, last = talk = conversation(source, picture=False)[:3]
-            ask = LLMRequest((*talk, Message.user(THANKS)), tools=tools(source))
-            wire = codec_for(where.format).encode(ask, where)
+            request = LLMRequest((*talk, Message.user(THANKS)), tools=tools(source))
+            wire = codec_for(where.format).encode(request, where)
             entries = list(READERS.get(to, _openai)(json.loads(wire.body)))
             calls, results = (sum(entry[0] == kind for entry in entries) for kind in ("call", "result"))
             assert calls == len(last.tool_calls)
             assert results == calls or to == "ollama", (source, to)  # the one that does not mind
 
 
-def test_a_result_that_nobody_asked_for_is_still_said() -> None:
+def test_a_result_that_nobody_asked_for_is_still_sent() -> None:
     talk = (Message.user(ASKED), Message.tool(RESULT, "call_lost"), Message.user(THANKS))
     for to in FORMATS:
         wire = codec_for(target(to).format).encode(LLMRequest(talk), target(to))

@@ -1,4 +1,4 @@
-"""What every format does to the turns of a conversation before it writes them."""
+"""Changes that every format makes to a conversation before it is encoded."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_results_follow_their_calls_in_the_order_of_the_calls() -> None:
 
 def test_a_call_without_a_result_gets_one_only_where_that_is_asked_for() -> None:
     assert pair_tool_results([ASKED, result("a"), USER]) == [ASKED, result("a"), USER]
-    made = Message.tool("This call was not answered.", "b", is_error=True)
-    assert pair_tool_results([ASKED, result("a"), USER], answer_all=True) == [ASKED, result("a"), made, USER]
+    added = Message.tool("This call was not answered.", "b", is_error=True)
+    assert pair_tool_results([ASKED, result("a"), USER], answer_all=True) == [ASKED, result("a"), added, USER]
 
 
 def test_a_result_of_no_call_or_a_second_one_is_what_the_user_says() -> None:
@@ -105,8 +105,8 @@ def test_marks_for_the_cache_say_nothing() -> None:
 )
 def test_whatever_the_order_every_call_is_answered_and_nothing_is_lost(talk: list[Message]) -> None:
     ordered = pair_tool_results(talk, answer_all=True)
-    said = [message.text for message in ordered if message.text != "This call was not answered."]
-    assert sorted(said) == sorted(message.text for message in talk)
+    texts = [message.text for message in ordered if message.text != "This call was not answered."]
+    assert sorted(texts) == sorted(message.text for message in talk)
     waiting: list[str] = []
     for message in ordered:
         if message.role == "tool":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from tests.formats.test_openai_chat_decode import ALMOST
+from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import CANARY, calm, target
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.huggingface import CODEC
@@ -18,7 +18,7 @@ from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers import registry
 from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ModelsRequest
 
-WIRE = Path(__file__).parent.parent / "fixtures" / "huggingface"
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "huggingface"
 ROUTER = "https://router.huggingface.co"
 WHERE = target("huggingface", "org/name:fastest")
 TWO = EmbeddingRequest(("a", "b"))
@@ -26,7 +26,7 @@ ONE = EmbeddingRequest(("a",))
 
 
 def fixture(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((WIRE / f"{name}.json").read_text(encoding="utf-8"))
+    read: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
     return read
 
 
@@ -45,8 +45,8 @@ class TestEmbeddings:
         assert json.loads(wire.body) == {"inputs": ["a", "b"]}
 
     def test_the_user_s_own_fields_go_along(self) -> None:
-        ask = replace(TWO, dimensions=8, extra_body={"normalize": True})
-        body = json.loads(CODEC.encode(ask, replace(WHERE, extra_body={"truncate": True})).body)
+        request = replace(TWO, dimensions=8, extra_body={"normalize": True})
+        body = json.loads(CODEC.encode(request, replace(WHERE, extra_body={"truncate": True})).body)
         assert body == {"inputs": ["a", "b"], "dimensions": 8, "truncate": True, "normalize": True}
 
     def test_a_dedicated_endpoint_has_openai_s_path_and_answer(self) -> None:
@@ -81,8 +81,8 @@ class TestEmbeddings:
     @settings(calm, max_examples=25)
     @given(ALMOST)
     def test_nothing_that_is_sent_raises(self, body: Any) -> None:
-        for ask in (ONE, TWO, ModelsRequest()):
-            assert isinstance(CODEC.decode(ask, WHERE, body), Done | Failure)
+        for request in (ONE, TWO, ModelsRequest()):
+            assert isinstance(CODEC.decode(request, WHERE, body), Done | Failure)
         CODEC.decode(ModelsRequest(), WHERE, {"data": [{"id": "a", "providers": body, "architecture": body}, body]})
 
 
@@ -90,13 +90,13 @@ class TestFailures:
     def test_an_error_has_the_kind_of_its_status_and_its_words(self) -> None:
         for case in fixture("errors")["cases"]:
             failure = CODEC.failure(case["status"], {}, json.dumps(case["body"]).encode(), WHERE)
-            found = {"kind": failure.kind, "code": failure.code, "retry_after": failure.retry_after}
-            assert found == {name: case[name] for name in found}, case
+            actual = {"kind": failure.kind, "code": failure.code, "retry_after": failure.retry_after}
+            assert actual == {name: case[name] for name in actual}, case
 
     def test_an_error_at_status_200_is_one(self) -> None:
         for case in fixture("errors")["in_band"]:
-            for ask in (ONE, LLMRequest(())):
-                end = CODEC.decode(ask, WHERE, case["body"])
+            for request in (ONE, LLMRequest(())):
+                end = CODEC.decode(request, WHERE, case["body"])
                 assert isinstance(end, Failure)
                 assert end.kind == case["kind"], case
 
@@ -106,8 +106,8 @@ def test_models_say_what_the_best_of_those_who_run_them_can_do() -> None:
     end = CODEC.decode(ModelsRequest(), WHERE, case["body"])
     assert isinstance(end, Done)
     models, cursor = end.value
-    found = [[m.id, m.context_window, None if m.features is None else sorted(m.features)] for m in models]
-    assert (found, cursor) == (case["expect"], None)
+    actual = [[m.id, m.context_window, None if m.features is None else sorted(m.features)] for m in models]
+    assert (actual, cursor) == (case["expect"], None)
 
 
 def test_its_responses_format_is_openai_s_without_embeddings() -> None:

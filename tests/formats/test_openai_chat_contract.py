@@ -1,4 +1,4 @@
-"""Every row that speaks OpenAI's format, against every fixture of that format."""
+"""Every row that has OpenAI's format, against every fixture of that format."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def test_a_whole_answer_means_the_same_whoever_sends_it(name: str) -> None:
         answer = outcome.value
         assert answer.provider == provider
         assert answer.raw == case["body"]
-        found = {each: getattr(answer, each) for each in ("content", "reasoning", "refusal", "finish_reason", "model")}
-        found |= {
+        actual = {each: getattr(answer, each) for each in ("content", "reasoning", "refusal", "finish_reason", "model")}
+        actual |= {
             "response_id": answer.response_id,
             "usage": answer.usage,
             "tool_calls": [flat(c) for c in answer.tool_calls],
         }
-        check(found, case["expect"])
+        check(actual, case["expect"])
 
 
 @pytest.mark.parametrize("name", names("stream"))
@@ -136,12 +136,12 @@ def test_every_request_names_the_target_s_model_and_keeps_stop_and_messages() ->
 
 def test_nothing_that_a_provider_refuses_is_sent_to_it() -> None:
     for provider in PROVIDERS:
-        ask = LLMRequest(
+        request = LLMRequest(
             (Message("user", "Hello", name="Ann"),), temperature=0, max_tokens=1, top_p=1, seed=1, frequency_penalty=0,
             presence_penalty=0, reasoning_effort="low", logprobs=True, top_logprobs=2, stream=True,
         )  # fmt: skip
         where = target(provider)
-        body = body_of(ask, where)
+        body = body_of(request, where)
         assert not set(body) & where.quirks.drop
         assert not set(body) & set(where.quirks.rename)
         assert ("name" in body["messages"][0]) != ("messages.name" in where.quirks.drop)

@@ -1,4 +1,4 @@
-"""Conversations in OpenAI's format, whoever wrote their turns."""
+"""Conversations in OpenAI's format, including turns of other providers' models."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_file_of_text_is_text() -> None:
     ]
 
 
-def test_calls_of_one_name_are_told_apart() -> None:
+def test_calls_of_one_name_are_kept_apart() -> None:
     turn = Message.assistant(tool_calls=[CALL])
     written = write(turn, Message.tool("one", "call_1"), turn, Message.tool("two", "call_1"))
     assert [each.get("tool_call_id") or each["tool_calls"][0]["id"] for each in written] == [
@@ -129,8 +129,8 @@ class TestToolCalls:
         assert written[1] == {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
 
     def test_a_failure_says_that_it_is_one(self) -> None:
-        for said in ("no such city", "Error: no such city"):
-            written = write(Message.assistant(tool_calls=[CALL]), Message.tool(said, "call_1", is_error=True))
+        for text in ("no such city", "Error: no such city"):
+            written = write(Message.assistant(tool_calls=[CALL]), Message.tool(text, "call_1", is_error=True))
             assert written[1]["content"] == "Error: no such city"
 
     def test_images_in_results_follow_in_a_user_message_after_all_results_of_the_turn(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.formats.test_openai_chat_decode import ALMOST
+from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import calm, collect, event, plain_target, read_events, target
 from unified_llm._core.codec import Decoder
 from unified_llm._core.outcome import Done, Failure
@@ -49,12 +49,12 @@ class TestText:
     def test_events_without_data_produce_nothing(self, data: Any) -> None:
         assert decoder().feed(event(data)) == ()
 
-    def test_refusals_and_reasoning_are_told_apart(self) -> None:
+    def test_refusals_and_reasoning_are_kept_apart(self) -> None:
         out = read_events(
             [delta(reasoning_content="a"), delta(reasoning="b"), delta(refusal="No."), delta("stop"), "[DONE]"]
         )
-        found = collect(out)
-        assert (found["reasoning"], found["refusal"], found["content"]) == ("ab", "No.", "")
+        actual = collect(out)
+        assert (actual["reasoning"], actual["refusal"], actual["content"]) == ("ab", "No.", "")
 
     def test_text_and_tool_calls_in_one_delta_become_two_chunks(self) -> None:
         out = read_events(
@@ -69,7 +69,7 @@ class TestText:
 
     def test_the_raw_chunk_comes_along_if_log_probabilities_were_asked_for(self) -> None:
         chunk = delta(content="x")
-        out = read_events([chunk, delta("stop"), "[DONE]"], ask=LLMRequest((), logprobs=True))
+        out = read_events([chunk, delta("stop"), "[DONE]"], request=LLMRequest((), logprobs=True))
         assert out[0].raw == chunk
         assert read_events([chunk, delta("stop"), "[DONE]"])[0].raw is None
 
@@ -104,7 +104,7 @@ class TestEnd:
     @pytest.mark.parametrize(
         "events", [["[DONE]"], [delta("stop"), "[DONE]"], [delta("tool_calls"), "[DONE]"], [delta("stop")]]
     )
-    def test_a_stream_that_said_nothing_is_empty(self, events: list[Any]) -> None:
+    def test_a_stream_without_content_is_empty(self, events: list[Any]) -> None:
         assert read_events(events) == [Failure("empty")]
 
     def test_done_without_a_finish_reason_is_a_stop(self) -> None:
@@ -161,7 +161,7 @@ class TestFailures:
         (failure,) = decoder().feed(event({"message": "model crashed"}, "error"))
         assert failure == Failure("server", detail="model crashed")
 
-    def test_what_was_said_before_the_provider_broke_off_is_still_handed_out(self) -> None:
+    def test_what_came_before_the_provider_broke_off_is_still_handed_out(self) -> None:
         out = decoder().feed(event(delta("error", content="half")))
         assert out == [LLMChunk(content="half"), Failure("server", code="error")]
 
@@ -174,26 +174,28 @@ class TestToolCalls:
             (0, None, None, ": 1}"),
         ]
 
-    def test_interleaved_calls_are_told_apart(self) -> None:
-        found = calls_of(
+    def test_interleaved_calls_are_kept_apart(self) -> None:
+        actual = calls_of(
             fragment(0, "a", "t"), fragment(1, "b", "u"), fragment(0, arguments="1"), fragment(1, arguments="2")
         )
-        assert found == [(0, "a", "t", ""), (1, "b", "u", ""), (0, None, None, "1"), (1, None, None, "2")]
+        assert actual == [(0, "a", "t", ""), (1, "b", "u", ""), (0, None, None, "1"), (1, None, None, "2")]
 
     def test_indexes_that_begin_anywhere_are_counted_from_zero(self) -> None:
         assert [index for index, *_ in calls_of(fragment(1, "a", "t"), fragment(7, "b", "u"))] == [0, 1]
 
     def test_a_new_id_at_a_known_index_is_a_new_call(self) -> None:
-        found = calls_of(fragment(0, "a", "t", "{}"), fragment(0, "b", "t", "{"), fragment(0, None, None, "}"))
-        assert found == [(0, "a", "t", "{}"), (1, "b", "t", "{"), (1, None, None, "}")]
+        actual = calls_of(fragment(0, "a", "t", "{}"), fragment(0, "b", "t", "{"), fragment(0, None, None, "}"))
+        assert actual == [(0, "a", "t", "{}"), (1, "b", "t", "{"), (1, None, None, "}")]
 
-    def test_calls_without_index_and_id_are_told_apart_by_their_names(self) -> None:
-        found = calls_of(fragment(name="t", arguments="{}"), fragment(name="u", arguments="{"), fragment(arguments="}"))
-        assert found == [(0, "call_0", "t", "{}"), (1, "call_1", "u", "{"), (1, None, None, "}")]
+    def test_calls_without_index_and_id_are_kept_apart_by_their_names(self) -> None:
+        actual = calls_of(
+            fragment(name="t", arguments="{}"), fragment(name="u", arguments="{"), fragment(arguments="}")
+        )
+        assert actual == [(0, "call_0", "t", "{}"), (1, "call_1", "u", "{"), (1, None, None, "}")]
 
     def test_a_call_begins_with_its_name_however_late_that_comes(self) -> None:
-        found = calls_of(fragment(0, "a", None, "{"), fragment(0, None, "t"), fragment(0, None, None, "}"))
-        assert found == [(0, "a", "t", "{"), (0, None, None, "}")]
+        actual = calls_of(fragment(0, "a", None, "{"), fragment(0, None, "t"), fragment(0, None, None, "}"))
+        assert actual == [(0, "a", "t", "{"), (0, None, None, "}")]
 
     def test_a_call_whose_name_never_comes_has_none(self) -> None:
         assert calls_of(fragment(0, "a", None, "{"), fragment(0, None, None, "}")) == [(0, "a", "", "{}")]
@@ -211,8 +213,8 @@ class TestToolCalls:
         ]
 
     def test_an_id_that_comes_late_does_not_split_the_call(self) -> None:
-        found = calls_of(fragment(0, None, "t", ""), fragment(0, "late", None, "{}"))
-        assert found == [(0, "call_0", "t", ""), (0, None, None, "{}")]
+        actual = calls_of(fragment(0, None, "t", ""), fragment(0, "late", None, "{}"))
+        assert actual == [(0, "call_0", "t", ""), (0, None, None, "{}")]
 
     def test_fragments_that_say_nothing_are_passed_over(self) -> None:
         assert calls_of(fragment(0, "a", "t"), fragment(0), {"index": 0}, "text", {"function": 3}) == [
@@ -232,8 +234,8 @@ class TestToolCalls:
             delta(tool_calls=[fragment(0, "a", "t")]),
             *(delta(tool_calls=[fragment(0, arguments=part)]) for part in parts),
         ]
-        found = collect(read_events([*events, delta("tool_calls"), "[DONE]"]))
-        assert found["tool_calls"] == [["a", "t", {"text": text}]]
+        actual = collect(read_events([*events, delta("tool_calls"), "[DONE]"]))
+        assert actual["tool_calls"] == [["a", "t", {"text": text}]]
 
 
 @calm

@@ -1,4 +1,4 @@
-"""Each provider that speaks OpenAI's format, against what it really sends: ``tests/fixtures/rows/<provider>.json``.
+"""Each provider that has OpenAI's format, against its recorded responses: ``tests/fixtures/rows/<provider>.json``.
 
 A new row needs one such file and nothing here. It holds a ``source`` and what that provider sends and expects:
 
@@ -51,8 +51,8 @@ def recorded(provider: str) -> dict[str, Any]:
 
 @pytest.fixture(params=ROWS, ids=lambda row: row.name)
 def row(request: pytest.FixtureRequest) -> registry.ProviderSpec:
-    each: registry.ProviderSpec = request.param
-    return each
+    spec: registry.ProviderSpec = request.param
+    return spec
 
 
 def test_every_row_has_a_fixture_and_every_fixture_a_row() -> None:
@@ -65,26 +65,26 @@ def test_every_row_has_a_fixture_and_every_fixture_a_row() -> None:
 
 
 def test_it_is_asked_in_its_own_words(row: registry.ProviderSpec) -> None:
-    ask = QUESTION if "tools" in row.features else replace(QUESTION, tools=(), tool_choice=None)
-    body = body_of(ask, target(row.name, headers={}))
+    request = QUESTION if "tools" in row.features else replace(QUESTION, tools=(), tool_choice=None)
+    body = body_of(request, target(row.name, headers={}))
     offered = [tool["function"]["name"] for tool in body.pop("tools", [])]
     assert {name: body[name] for name in set(body) - {"model", "messages"}} == recorded(row.name)["sends"]
     named = isinstance(body.get("tool_choice"), dict)
-    assert offered == (["weather", "clock"] if named else ["weather"])[: len(ask.tools)]
+    assert offered == (["weather", "clock"] if named else ["weather"])[: len(request.tools)]
 
 
 def summary(answer: Any) -> dict[str, Any]:
     names = ("content", "reasoning", "finish_reason", "model", "response_id", "usage")
-    said = {name: getattr(answer, name) for name in names}
-    said["provider_state"] = answer.provider_state and answer.provider_state.data
-    return said | {"tool_calls": [flat(call) for call in answer.tool_calls]}
+    fields = {name: getattr(answer, name) for name in names}
+    fields["provider_state"] = answer.provider_state and answer.provider_state.data
+    return fields | {"tool_calls": [flat(call) for call in answer.tool_calls]}
 
 
 def test_its_answers_are_read(row: registry.ProviderSpec) -> None:
     fixture, where = recorded(row.name), target(row.name)
-    for part, ask in (("chat", QUESTION), ("tools", QUESTION), ("text", replace(QUESTION, as_text=True))):
+    for part, request in (("chat", QUESTION), ("tools", QUESTION), ("text", replace(QUESTION, as_text=True))):
         if case := fixture.get(part):
-            outcome = CODEC.decode(ask, where, case["body"])
+            outcome = CODEC.decode(request, where, case["body"])
             assert isinstance(outcome, Done), (part, outcome)
             assert (outcome.value.provider, outcome.value.raw) == (row.name, case["body"])
             check(summary(outcome.value), case["expect"])
@@ -94,11 +94,11 @@ def test_its_streams_are_read_wherever_the_network_cuts_them(row: registry.Provi
     case, where = recorded(row.name)["stream"], target(row.name)
     data = sse(case["events"])
     whole = read_pieces([data], where)
-    found = collect(whole)
-    found["provider_state"] = whole[-1].value.provider_state and whole[-1].value.provider_state.data
-    found["citations"] = [listed(each) for chunk in whole[:-1] for each in chunk.citations]
-    check(found, case["expect"])
-    assert (whole[-1].value.provider, found["finish_reason"]) == (row.name, case["expect"]["finish_reason"])
+    actual = collect(whole)
+    actual["provider_state"] = whole[-1].value.provider_state and whole[-1].value.provider_state.data
+    actual["citations"] = [listed(each) for chunk in whole[:-1] for each in chunk.citations]
+    check(actual, case["expect"])
+    assert (whole[-1].value.provider, actual["finish_reason"]) == (row.name, case["expect"]["finish_reason"])
     for cut in range(1, len(data)):
         assert read_pieces([data[:cut], data[cut:]], where) == whole
     assert read_pieces([data[i : i + 1] for i in range(len(data))], where) == whole
@@ -126,11 +126,11 @@ def test_what_its_model_list_says_is_kept(row: registry.ProviderSpec) -> None:
     outcome = CODEC.decode(ModelsRequest(), where, case["body"])
     assert isinstance(outcome, Done)
     models: tuple[ModelInfo, ...] = outcome.value[0]
-    found = [
+    actual = [
         {name: plain(getattr(model, name)) for name in wanted}
         for model, wanted in zip(models, case["expect"], strict=True)
     ]
-    assert found == case["expect"]
+    assert actual == case["expect"]
     # One model is in that list, or is asked for by name and comes in the same form.
     alone = replace(where, model=models[0].id)
     items = case["body"] if isinstance(case["body"], list) else case["body"]["data"]
@@ -157,9 +157,9 @@ def test_what_comes_beside_the_words_is_read(part: str) -> None:
             assert isinstance(outcome, Done), row.name
             answer = outcome.value
             answers = [[each.content, each.finish_reason] for each in (answer, *answer.alternatives)]
-            found = {"n": answers, "citations": list(map(listed, answer.citations))}
-            found["logprobs"] = list(map(listed, answer.logprobs))
-            assert found[part] == case["expect"], row.name
+            actual = {"n": answers, "citations": list(map(listed, answer.citations))}
+            actual["logprobs"] = list(map(listed, answer.logprobs))
+            assert actual[part] == case["expect"], row.name
             proven += 1
     assert proven
 

@@ -1,4 +1,4 @@
-"""Who speaks the Responses format, and which models are asked in it."""
+"""Providers that have the Responses format, and models that use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
 
-SPEAKERS = {row.name for row in registry.ROWS if "responses" in row.apis}
+PROVIDERS = {row.name for row in registry.ROWS if "responses" in row.apis}
 
 
 def resolved(model: str, **fields: Any) -> Target:
@@ -23,19 +23,29 @@ def resolved(model: str, **fields: Any) -> Target:
 
 
 def test_openai_and_those_who_copied_both_of_its_formats_speak_it() -> None:
-    assert {"openai", "azure", "openrouter", "groq", "xai", "vllm", "llamacpp", "lmstudio", "huggingface"} <= SPEAKERS
-    assert not {"anthropic", "gemini", "cohere", "mlx"} & SPEAKERS
+    assert {
+        "openai",
+        "azure",
+        "openrouter",
+        "groq",
+        "xai",
+        "vllm",
+        "llamacpp",
+        "lmstudio",
+        "huggingface",
+    } <= PROVIDERS
+    assert not {"anthropic", "gemini", "cohere", "mlx"} & PROVIDERS
 
 
 def test_the_usual_format_can_be_named_as_well() -> None:
-    for name in SPEAKERS:
+    for name in PROVIDERS:
         row = registry.row(name)
         assert row.apis["chat"] == row.format
-        assert {codec_for(wire).framing for wire in row.apis.values()} == {"events"}
+        assert {codec_for(format_name).framing for format_name in row.apis.values()} == {"events"}
 
 
 def test_it_carries_one_answer_without_sound() -> None:
-    for name in SPEAKERS:
+    for name in PROVIDERS:
         features = registry.model_profile(registry.row(name), "any", "responses").features
         assert not features & {"audio", "n", "as_text"}
         assert "streaming" in features

@@ -1,4 +1,4 @@
-"""Where the JSON is in what a model says, for schemas whose root is no plain object, and words that look like JSON."""
+"""Extraction of JSON for schemas whose root is not a plain object, and from text that looks like JSON."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ CHAIN: dict[str, Any] = {
 LINKS = '{"v":1,"next":{"v":2,"next":null}}'
 
 
-def put(schema: dict[str, Any], *features: Feature) -> Emulation:
-    ask = LLMRequest((Message.user("Which?"),), response_format=ResponseFormat(schema, "it"))
-    emulation = emulate(ask, Target("somewhere", "some-model", "openai_chat", features=CHAT | set(features)))
+def emulated(schema: dict[str, Any], *features: Feature) -> Emulation:
+    request = LLMRequest((Message.user("Which?"),), response_format=ResponseFormat(schema, "it"))
+    emulation = emulate(request, Target("somewhere", "some-model", "openai_chat", features=CHAT | set(features)))
     assert emulation is not None
     return emulation
 
 
-def streamed(emulation: Emulation, said: str, size: int, **end: Any) -> str | Failure:
+def streamed(emulation: Emulation, text: str, size: int, **end: Any) -> str | Failure:
     reader = emulation.output_reader()
-    pieces = [reader.read(LLMChunk(said[start : start + size])) for start in range(0, len(said), size)]
+    pieces = [reader.read(LLMChunk(text[start : start + size])) for start in range(0, len(text), size)]
     texts = [piece.content for piece in pieces if isinstance(piece, LLMChunk)]
     last = reader.read(Done(LLMChunk(finish_reason="stop", **end)))
     return (
@@ -46,8 +46,8 @@ def streamed(emulation: Emulation, said: str, size: int, **end: Any) -> str | Fa
     )
 
 
-def whole(emulation: Emulation, said: str, **end: Any) -> str | Failure:
-    last = emulation.output_reader().read(Done(LLMResponse(said, **end)))
+def whole(emulation: Emulation, text: str, **end: Any) -> str | Failure:
+    last = emulation.output_reader().read(Done(LLMResponse(text, **end)))
     assert last is not None
     return last if isinstance(last, Failure) else str(last.value.content)  # type: ignore[union-attr]
 
@@ -69,62 +69,62 @@ ROOTS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("root", ROOTS)
 def test_whatever_the_root_is_fences_and_words_are_left_out(root: str) -> None:
     schema, answer = ROOTS[root]
-    for said in (answer, f" {answer}\n", f"```json\n{answer}\n```", f"Sure:\n```\n{answer}\n```\nAnything else?"):
-        assert whole(put(schema), said) == answer
-        for size in range(1, len(said) + 1):
-            found = streamed(put(schema), said, size)
-            assert isinstance(found, str), (said, size)
-            assert json.loads(found) == json.loads(answer)
+    for text in (answer, f" {answer}\n", f"```json\n{answer}\n```", f"Sure:\n```\n{answer}\n```\nAnything else?"):
+        assert whole(emulated(schema), text) == answer
+        for size in range(1, len(text) + 1):
+            extracted = streamed(emulated(schema), text, size)
+            assert isinstance(extracted, str), (text, size)
+            assert json.loads(extracted) == json.loads(answer)
 
 
 def test_what_only_looks_like_the_beginning_is_passed_over() -> None:
-    said = 'In the set { a, b } of {2} [see] the answer is: { "city" :"Rome"} {'
-    for size in range(1, len(said) + 1):
-        assert streamed(put(CITY), said, size) == '{ "city" :"Rome"}'
+    text = 'In the set { a, b } of {2} [see] the answer is: { "city" :"Rome"} {'
+    for size in range(1, len(text) + 1):
+        assert streamed(emulated(CITY), text, size) == '{ "city" :"Rome"}'
     cities = {"type": "array", "items": {"type": "string"}}
-    assert streamed(put(cities), 'As [note] says: [\n "Rome"]', 1) == '[\n "Rome"]'
+    assert streamed(emulated(cities), 'As [note] says: [\n "Rome"]', 1) == '[\n "Rome"]'
 
 
 def test_of_a_whole_text_the_first_that_conforms_is_taken() -> None:
     thought = '<think>{"city": 7}? {"town": "Rome"}? {city}?</think> {"city": "Rome"} or {"city": "Bonn"}'
-    assert whole(put(CITY), thought) == '{"city": "Rome"}'
-    assert whole(put(CITY), '{"city": 7} or {}') == Failure("invalid", detail="$.city is no string")
+    assert whole(emulated(CITY), thought) == '{"city": "Rome"}'
+    assert whole(emulated(CITY), '{"city": 7} or {}') == Failure("invalid", detail="$.city is no string")
 
 
 def test_a_piece_of_an_answer_is_never_taken_for_it() -> None:
     cut = LINKS[:-1]  # what is inside would conform
-    assert whole(put(CHAIN), cut) == Failure("invalid", detail="it is not JSON")
-    assert whole(put(CHAIN), cut, finish_reason="length") == cut
+    assert whole(emulated(CHAIN), cut) == Failure("invalid", detail="it is not JSON")
+    assert whole(emulated(CHAIN), cut, finish_reason="length") == cut
 
 
 def test_a_model_that_holds_itself_is_asked_for_by_a_tool() -> None:
-    emulation = put(CHAIN, "tools", "tool_choice")
+    emulation = emulated(CHAIN, "tools", "tool_choice")
     (tool,) = emulation.request.tools
     assert (tool.parameters["type"], tool.parameters["required"]) == ("object", ["v"])
     assert "$ref" not in tool.parameters
     assert tool.parameters["$defs"] == CHAIN["$defs"]
-    assert put({"$ref": "#"}, "tools", "tool_choice").mode == "prompt"
+    assert emulated({"$ref": "#"}, "tools", "tool_choice").mode == "prompt"
 
 
 def test_a_mode_for_objects_is_used_for_what_can_be_nothing_else() -> None:
     for schema, used in ((CHAIN, True), ({"anyOf": [CITY, NAME]}, True), ({"type": ["object", "null"]}, False)):
-        assert (put(schema, "json_object").request.response_format is not None) is used
+        assert (emulated(schema, "json_object").request.response_format is not None) is used
 
 
 def test_a_refusal_in_pieces_is_no_failure() -> None:
-    reader = put(CITY).output_reader()
+    reader = emulated(CITY).output_reader()
     assert reader.read(LLMChunk(refusal="I will ")) is not None
     assert reader.read(LLMChunk(refusal="not.")) is not None
     end = Done(LLMChunk(finish_reason="stop"))
     assert reader.read(end) == end
 
 
-@pytest.mark.parametrize("said", ['{"city": "' + "x" * 100_000 + '"}', "word " * 20_000, "{" + " " * 100_000])
-def test_the_time_for_a_long_text_grows_no_faster_than_the_text(said: str) -> None:
+@pytest.mark.parametrize("text", ['{"city": "' + "x" * 100_000 + '"}', "word " * 20_000, "{" + " " * 100_000])
+def test_the_time_for_a_long_text_grows_no_faster_than_the_text(text: str) -> None:
     times: list[float] = []
-    for length in (len(said) // 8, len(said)):
+    for length in (len(text) // 8, len(text)):
         before = time.process_time()
-        streamed(put(CITY), said[:length], 16)
-        whole(put(CITY), said[:length])
+        streamed(emulated(CITY), text[:length], 16)
+        whole(emulated(CITY), text[:length])
         times.append(time.process_time() - before)
     assert times[1] < 24 * times[0] + 0.05

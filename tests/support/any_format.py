@@ -1,4 +1,4 @@
-"""What must hold of whatever is read from whatever a provider sends, in every format."""
+"""Checks of everything that codecs return, whatever a provider sends, for every format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
-from tests.support.recordings import Place
+from tests.support.recordings import RecordedTarget
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._lib.bounded_json import dump
@@ -33,14 +33,14 @@ from unified_llm.types import (
 )
 
 
-def play(where: Place, events: Iterable[ServerSentEvent]) -> list[Any]:
-    """Everything that a stream comes to, its end included; what must hold of each stream is checked."""
-    decoder, out = where.decoder(), list[Any]()
+def play(source: RecordedTarget, events: Iterable[ServerSentEvent]) -> list[Any]:
+    """Decode a stream to its end, and check it."""
+    decoder, out = source.decoder(), list[Any]()
     for event in events:
-        said = decoder.feed(event)
+        chunks = decoder.feed(event)
         if out and isinstance(out[-1], (Done, Failure)):
-            assert not said, "nothing comes after the end"
-        out.extend(said)
+            assert not chunks, "nothing comes after the end"
+        out.extend(chunks)
     if not out or not isinstance(out[-1], (Done, Failure)):
         out.append(decoder.finish())
     check_stream(out)
@@ -48,7 +48,7 @@ def play(where: Place, events: Iterable[ServerSentEvent]) -> list[Any]:
 
 
 def check_stream(out: Sequence[Any]) -> None:
-    """Chunks that say something, and then one end."""
+    """Check that there are chunks, none of them empty, and then one end."""
     *chunks, end = out
     calls: dict[int, str] = {}
     for chunk in chunks:
@@ -59,7 +59,7 @@ def check_stream(out: Sequence[Any]) -> None:
         assert not (chunk.tool_calls and any(texts)), "text and calls never share a chunk"
         last = (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider, chunk.provider_state, chunk.response_id)
         assert last == (None,) * 6, "what belongs to the last chunk is on the last chunk"
-        check_beside(chunk.citations, chunk.logprobs)
+        check_citations_and_logprobs(chunk.citations, chunk.logprobs)
         for fragment in chunk.tool_calls:
             assert type(fragment.index) is int
             assert isinstance(fragment.arguments, str)
@@ -82,7 +82,7 @@ def check_stream(out: Sequence[Any]) -> None:
 
 
 def check_end(last: LLMChunk | LLMResponse, calls: int) -> None:
-    """What a whole answer and a last chunk have in common."""
+    """Check the fields that a whole response and a last chunk have in common."""
     assert last.finish_reason in get_args(FinishReason)
     assert calls or last.finish_reason != "tool_calls"
     assert isinstance(last.model, str)
@@ -90,29 +90,29 @@ def check_end(last: LLMChunk | LLMResponse, calls: int) -> None:
     assert last.provider
     assert last.response_id is None or (isinstance(last.response_id, str) and last.response_id)
     check_usage(last.usage)
-    check_sealed(last.provider_state)
+    check_provider_state(last.provider_state)
 
 
 def check_usage(usage: Usage | None) -> None:
     if usage is None:
         return
     counts = [getattr(usage, name) for name in Usage.__slots__]
-    assert all(type(each) is int and each >= 0 for each in counts), usage
+    assert all(type(count) is int and count >= 0 for count in counts), usage
     assert usage.total_tokens >= usage.prompt_tokens + usage.completion_tokens, usage
 
 
-def check_sealed(provider_state: ProviderState | None) -> None:
+def check_provider_state(provider_state: ProviderState | None) -> None:
     if provider_state is not None:
         assert len(dump(provider_state.as_dict())) < 100_000
         assert ProviderState.from_dict(json.loads(dump(provider_state.as_dict()))) == provider_state
 
 
-def check_beside(citations: tuple[Citation, ...], logprobs: tuple[TokenLogprob, ...]) -> None:
+def check_citations_and_logprobs(citations: tuple[Citation, ...], logprobs: tuple[TokenLogprob, ...]) -> None:
     for citation in citations:
         for text in (citation.url, citation.title, citation.text):
             assert text is None or (isinstance(text, str) and text)
-        for place in (citation.start, citation.end):
-            assert place is None or (type(place) is int and place >= 0), citation
+        for offset in (citation.start, citation.end):
+            assert offset is None or (type(offset) is int and offset >= 0), citation
     for token in logprobs:
         for name, number in ((token.token, token.logprob), *token.top):
             assert isinstance(name, str)
@@ -129,20 +129,20 @@ def check_failure(failure: Failure) -> None:
     assert failure.status is None or type(failure.status) is int
 
 
-def check_outcome(ask: AnyRequest, outcome: Any) -> None:
-    """Whatever was asked, and whatever came."""
+def check_outcome(request: AnyRequest, outcome: Any) -> None:
+    """Check the outcome of a request of any kind."""
     if isinstance(outcome, Failure):
         check_failure(outcome)
         return
     assert isinstance(outcome, Done)
     value = outcome.value
     repr(value)
-    match ask:
+    match request:
         case LLMRequest():
             for answer in (value, *value.alternatives):
                 check_answer(answer)
         case EmbeddingRequest():
-            check_vectors(ask, value)
+            check_vectors(request, value)
         case ModelsRequest():
             models, cursor = value
             assert cursor is None or (isinstance(cursor, str) and cursor)
@@ -156,10 +156,10 @@ def check_outcome(ask: AnyRequest, outcome: Any) -> None:
         case RerankRequest():
             assert isinstance(value, RerankResponse)
             check_usage(value.usage)
-            places = [each.index for each in value.results]
-            assert len(set(places)) == len(places)
-            assert set(places) <= set(range(len(ask.documents)))
-            assert all(math.isfinite(each.score) for each in value.results)
+            indexes = [result.index for result in value.results]
+            assert len(set(indexes)) == len(indexes)
+            assert set(indexes) <= set(range(len(request.documents)))
+            assert all(math.isfinite(result.score) for result in value.results)
 
 
 def check_answer(answer: Any) -> None:
@@ -168,7 +168,7 @@ def check_answer(answer: Any) -> None:
     for text in (answer.reasoning, answer.refusal):
         assert text is None or (isinstance(text, str) and text)
     check_end(answer, len(answer.tool_calls))
-    check_beside(answer.citations, answer.logprobs)
+    check_citations_and_logprobs(answer.citations, answer.logprobs)
     for call in answer.tool_calls:
         assert isinstance(call.id, str)
         assert call.id
@@ -178,10 +178,10 @@ def check_answer(answer: Any) -> None:
     assert len(set(identifiers)) == len(identifiers), "no two calls of an answer have one identifier"
 
 
-def check_vectors(ask: EmbeddingRequest, value: Any) -> None:
+def check_vectors(request: EmbeddingRequest, value: Any) -> None:
     assert isinstance(value, EmbeddingResponse)
     check_usage(value.usage)
-    assert len(value.vectors) == len(ask.texts)
+    assert len(value.vectors) == len(request.texts)
     assert len({len(vector) for vector in value.vectors}) == 1
     assert all(type(number) is float and math.isfinite(number) for vector in value.vectors for number in vector)
 
@@ -192,5 +192,5 @@ def check_model(model: Any) -> None:
     assert model.id
     for number in (model.created, model.context_window, model.max_output):
         assert number is None or (type(number) is int and number > 0)
-    for words in (model.features, model.parameters):
-        assert words is None or all(isinstance(word, str) for word in words)
+    for names in (model.features, model.parameters):
+        assert names is None or all(isinstance(name, str) for name in names)

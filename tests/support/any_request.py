@@ -1,4 +1,4 @@
-"""Whatever can be asked of a model, as far as the types allow it: for the contract of every format."""
+"""Hypothesis strategies for requests: everything that the types allow, for the contract of every format."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ PART = st.one_of(
     st.sampled_from([FilePart(url="https://example.org/a.pdf"), FilePart(file_id="file-1"), FilePart(b"", "?")]),
     st.sampled_from([CachePoint(), CachePoint("1h")]),
 )
-# What formats seal, and what hands made of it.
-SEALED = st.sampled_from([
+# Provider state as formats write it, and after edits.
+PROVIDER_STATE = st.sampled_from([
     {}, [], {"pieces": [{}, 3]}, {"reasoning_details": [{"a": 1}], "tool_plan": 3, "thinking": "x"},
     {"blocks": [{"type": "thinking", "signature": "s"}, {"type": "text", "length": 0}]},
     {"blocks": [{"type": "tool_use"}]},
@@ -54,7 +54,7 @@ MESSAGE = st.builds(
     st.none() | NAME,
     st.booleans(),
     st.none() | TEXT,
-    st.none() | SEALED,
+    st.none() | PROVIDER_STATE,
 )
 BUILTIN = st.sampled_from([{"type": "web_search"}, {"type": "web_search_20250305", "name": "w"}, {"googleSearch": {}}])
 TOOL = st.builds(Tool, NAME, TEXT, SCHEMA, st.sampled_from([None, True, False]), st.none() | BUILTIN)
@@ -80,14 +80,14 @@ REQUEST = st.builds(
 )
 
 
-def sealed_by(ask: LLMRequest, target: Target) -> LLMRequest:
-    """The same request, in which whatever is sealed is for the target to open."""
+def with_provider_state_of(request: LLMRequest, target: Target) -> LLMRequest:
+    """Return the request with all provider state issued by the target."""
 
-    def own(message: Message) -> Message:
+    def rewritten(message: Message) -> Message:
         return replace(
             message,
             provider_state=message.provider_state
             and replace(message.provider_state, provider=target.provider, format=target.format),
         )
 
-    return replace(ask, messages=tuple(map(own, ask.messages)))
+    return replace(request, messages=tuple(map(rewritten, request.messages)))

@@ -1,4 +1,4 @@
-"""Every recorded answer and error of every format, where it came from, and ways to spoil it."""
+"""Recorded responses and errors of every format, the targets that sent them, and ways to corrupt them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from unified_llm.types import (
     RerankRequest,
 )
 
-_WIRE = Path(__file__).parent.parent / "fixtures"
-# Where the recordings of a format are, if it is read as another one is.
-_ALSO = {"azure": ("openai_chat",), "huggingface": ("openai_chat",), "azure_responses": ("openai_responses",)}
+_FIXTURES = Path(__file__).parent.parent / "fixtures"
+# Formats whose responses are those of another format.
+_SAME_FORMAT = {"azure": ("openai_chat",), "huggingface": ("openai_chat",), "azure_responses": ("openai_responses",)}
 
 CHAT = LLMRequest((Message.user("Hello"),))
-ASKS: tuple[AnyRequest, ...] = (
+REQUESTS: tuple[AnyRequest, ...] = (
     CHAT,
     EmbeddingRequest(("a", "b")),
     ModelsRequest(),
@@ -44,15 +44,15 @@ ASKS: tuple[AnyRequest, ...] = (
     RerankRequest("q", tuple("abcdefgh")),
 )
 DEEP: Any = {"a": [[[[{"b": [{}]}]]]]}
-SPOILT: tuple[Any, ...] = (
+CORRUPT_VALUES: tuple[Any, ...] = (
     "x" * 5000, None, True, 0, -1, 2**70, 10**400, 1.5, float("inf"), "", "x", [], [None, 1, "x", {}], {}, DEEP,
 )  # fmt: skip
 MISSING = object()
 
 
 @dataclass(frozen=True)
-class Place:
-    """A target, its codec, and what it was recorded to say."""
+class RecordedTarget:
+    """A target and its codec."""
 
     target: Target
     codec: Codec
@@ -65,77 +65,80 @@ class Place:
         return self.codec.decoder(replace(CHAT, stream=True), self.target)
 
 
-def place(row: ProviderSpec, api: str | None = None, model: str = "some-model", **fields: Any) -> Place:
-    """As the client would resolve it."""
-    facts = registry.model_profile(row, model, api)
+def recorded_target(
+    row: ProviderSpec, api: str | None = None, model: str = "some-model", **fields: Any
+) -> RecordedTarget:
+    """Return a target as the client would resolve it."""
+    profile = registry.model_profile(row, model, api)
     target = Target(
-        row.name, model, facts.format, row.base_url or "https://example.test/v1", Secret(CANARY, "a test"), row.headers,
-        features=facts.features, quirks=facts.quirks, max_output=facts.max_output, reasoning=facts.reasoning,
+        row.name, model, profile.format, row.base_url or "https://example.test/v1", Secret(CANARY, "a test"),
+        row.headers, features=profile.features, quirks=profile.quirks, max_output=profile.max_output,
+        reasoning=profile.reasoning,
     )  # fmt: skip
-    return Place(replace(target, **fields), codec_for(facts.format))
+    return RecordedTarget(replace(target, **fields), codec_for(profile.format))
 
 
 @cache
-def places() -> tuple[Place, ...]:
-    """Every row in every format that it speaks."""
-    found = [place(row, api) for row in registry.ROWS if row.format != "mlx" for api in (None, *row.apis)]
-    named = {each.name: each for each in found}
-    return (*named.values(), place(registry.row("azure"), api_version="2024-10-21"))
+def all_targets() -> tuple[RecordedTarget, ...]:
+    """Return a target for every row of the provider table in every format that it has."""
+    targets = [recorded_target(row, api) for row in registry.ROWS if row.format != "mlx" for api in (None, *row.apis)]
+    by_name = {target.name: target for target in targets}
+    return (*by_name.values(), recorded_target(registry.row("azure"), api_version="2024-10-21"))
 
 
 @cache
-def places_of(wire: str) -> tuple[Place, ...]:
-    """Of the rows in one format the first, and those whose quirks matter for what is read."""
-    first, *others = (each for each in places() if each.target.format == wire)
-    return (first, *[other for other in others if _reads_otherwise(other.target.quirks)][:3])
+def targets_of(format_name: str) -> tuple[RecordedTarget, ...]:
+    """Return the first target of a format, and up to three whose quirks change how responses are read."""
+    first, *others = (entry for entry in all_targets() if entry.target.format == format_name)
+    return (first, *[other for other in others if _changes_decoding(other.target.quirks)][:3])
 
 
-def _reads_otherwise(quirks: Quirks) -> bool:
+def _changes_decoding(quirks: Quirks) -> bool:
     return bool(quirks.reasoning_details or quirks.reasoning_apart or quirks.codes)
 
 
 def _read(folder: str) -> Iterator[tuple[str, Any]]:
-    for path in sorted((_WIRE / folder).glob("*.json")):
+    for path in sorted((_FIXTURES / folder).glob("*.json")):
         yield f"{folder}/{path.stem}", json.loads(path.read_text(encoding="utf-8"))
 
 
 @cache
-def recorded(wire: str) -> tuple[tuple[str, Any], ...]:
-    """The recordings of a format, by name; of the rows, one for each thing that was recorded."""
-    found = [pair for folder in (wire, *_ALSO.get(wire, ())) for pair in _read(folder)]
-    if wire == "openai_chat":
+def recorded(format_name: str) -> tuple[tuple[str, Any], ...]:
+    """Return the recordings of a format, by name; of a fixture of a row, one for each part."""
+    recordings = [pair for folder in (format_name, *_SAME_FORMAT.get(format_name, ())) for pair in _read(folder)]
+    if format_name == "openai_chat":
         for name, row in _read("rows"):
-            found += [(f"{name}:{part}", case) for part, case in row.items() if isinstance(case, dict)]
-    return tuple(found)
+            recordings += [(f"{name}:{part}", case) for part, case in row.items() if isinstance(case, dict)]
+    return tuple(recordings)
 
 
-def bodies(wire: str) -> list[tuple[str, Any]]:
-    return [(name, case["body"]) for name, case in recorded(wire) if "body" in case]
+def bodies(format_name: str) -> list[tuple[str, Any]]:
+    return [(name, case["body"]) for name, case in recorded(format_name) if "body" in case]
 
 
-def streams(wire: str) -> list[tuple[str, list[Any]]]:
-    """The recorded answers in pieces, and those of the format that it is read as."""
-    return [(name, case["events"]) for name, case in recorded(wire) if "expect" in case and "events" in case]
+def streams(format_name: str) -> list[tuple[str, list[Any]]]:
+    """Return the recorded streams, with those of the format that has the same responses."""
+    return [(name, case["events"]) for name, case in recorded(format_name) if "expect" in case and "events" in case]
 
 
-def refusals(wire: str) -> list[tuple[int, Any]]:
-    """The recorded errors: a status, and a body."""
-    cases = [each for _, case in recorded(wire) for each in case.get("cases", ())]
-    return [(each["status"], each["body"]) for each in cases if "status" in each]
+def error_cases(format_name: str) -> list[tuple[int, Any]]:
+    """Return the recorded errors: status and body."""
+    cases = [error for _, case in recorded(format_name) for error in case.get("cases", ())]
+    return [(error["status"], error["body"]) for error in cases if "status" in error]
 
 
-def whole(wire: str, events: Sequence[Any]) -> Any:
-    """The body that the provider would have sent in one piece in place of these events."""
-    if wire == "anthropic":
-        return _whole_message(events)
-    if wire == "ollama":
-        return _whole_lines(events)
+def whole_body(format_name: str, events: Sequence[Any]) -> Any:
+    """Return the whole response that is equivalent to these events."""
+    if format_name == "anthropic":
+        return _merge_anthropic_events(events)
+    if format_name == "ollama":
+        return _merge_ollama_lines(events)
     response = events[-1]["response"]  # not all servers repeat in it what they have streamed
-    items = [each["item"] for each in events if each["type"] == "response.output_item.done"]
+    items = [event["item"] for event in events if event["type"] == "response.output_item.done"]
     return {**response, "output": response["output"] or items}
 
 
-def _whole_message(events: Sequence[Any]) -> Any:
+def _merge_anthropic_events(events: Sequence[Any]) -> Any:
     message: dict[str, Any] = {"content": []}
     for event in events:
         blocks, delta = message["content"], event.get("delta", {})
@@ -147,9 +150,9 @@ def _whole_message(events: Sequence[Any]) -> Any:
             case "content_block_delta" if delta["type"] == "citations_delta":
                 blocks[-1]["citations"] = [*(blocks[-1].get("citations") or ()), delta["citation"]]
             case "content_block_delta":
-                ((name, said),) = (pair for pair in delta.items() if pair[0] != "type")
+                ((name, fragment),) = (pair for pair in delta.items() if pair[0] != "type")
                 name = "written" if name == "partial_json" else name
-                blocks[-1][name] = (blocks[-1].get(name) or "") + said
+                blocks[-1][name] = (blocks[-1].get(name) or "") + fragment
             case "message_delta":
                 message |= delta
                 message["usage"] = {**message.get("usage", {}), **event["usage"]}
@@ -161,19 +164,19 @@ def _whole_message(events: Sequence[Any]) -> Any:
     return message
 
 
-def _whole_lines(events: Sequence[Any]) -> Any:
+def _merge_ollama_lines(events: Sequence[Any]) -> Any:
     *_, last = events
-    messages = [each.get("message", each) for each in events]
+    messages = [event.get("message", event) for event in events]
     name = "content" if "message" in last else "response"
-    said = {part: "".join(each.get(part) or "" for each in messages) for part in (name, "thinking")}
-    calls = [call for each in messages for call in each.get("tool_calls") or ()]
-    logprobs = [token for each in events for token in each.get("logprobs") or ()]
+    fields = {part: "".join(message.get(part) or "" for message in messages) for part in (name, "thinking")}
+    calls = [call for message in messages for call in message.get("tool_calls") or ()]
+    logprobs = [token for event in events for token in event.get("logprobs") or ()]
     answer = {**last, "logprobs": logprobs}
-    return {**answer, "message": {**said, "tool_calls": calls}} if name == "content" else {**answer, **said}
+    return {**answer, "message": {**fields, "tool_calls": calls}} if name == "content" else {**answer, **fields}
 
 
-def spots(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place inside of a JSON value: the object or list, and the key or index."""
+def positions(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every position inside of a JSON value: the object or list, and the key or index."""
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
         items = list(value.items())
@@ -181,11 +184,11 @@ def spots(value: Any) -> Iterator[tuple[Any, Any]]:
         items = list(enumerate(value))
     for key, inner in items:
         yield value, key
-        yield from spots(inner)
+        yield from positions(inner)
 
 
-class Spoilt:
-    """A recording with one value in it replaced, or taken away; as it was afterwards."""
+class Corrupted:
+    """Context in which one value of a recording is replaced or removed; it is restored afterwards."""
 
     def __init__(self, holder: Any, key: Any, value: Any) -> None:
         self._holder, self._key, self._value = holder, key, value
@@ -205,32 +208,32 @@ class Spoilt:
             self._holder.extend(self._before)
 
 
-def text_of(event: Any) -> str:
+def event_text(event: Any) -> str:
     return event if isinstance(event, str) else json.dumps(event)
 
 
-def named(event: Any, text: str | None = None) -> ServerSentEvent:
-    """An event as a server would name it."""
+def as_event(event: Any, text: str | None = None) -> ServerSentEvent:
+    """Return an event with the name that a server would give it."""
     kind = event.get("type") if isinstance(event, dict) else None
-    return ServerSentEvent(text_of(event) if text is None else text, kind if isinstance(kind, str) else "message")
+    return ServerSentEvent(event_text(event) if text is None else text, kind if isinstance(kind, str) else "message")
 
 
-def written(codec: Codec, events: Sequence[Any]) -> bytes:
-    """A stream as it comes over the network."""
+def encode_stream(codec: Codec, events: Sequence[Any]) -> bytes:
+    """Return the bytes of a stream."""
     if codec.framing == "lines":
-        return "".join(f"{text_of(each)}\n" for each in events).encode()
-    return "".join(f"event: {named(each).event}\ndata: {text_of(each)}\n\n" for each in events).encode()
+        return "".join(f"{event_text(event)}\n" for event in events).encode()
+    return "".join(f"event: {as_event(event).event}\ndata: {event_text(event)}\n\n" for event in events).encode()
 
 
-def split(codec: Codec, pieces: Iterable[bytes]) -> Iterator[ServerSentEvent]:
+def split_events(codec: Codec, pieces: Iterable[bytes]) -> Iterator[ServerSentEvent]:
     splitter = LineSplitter() if codec.framing == "lines" else SSESplitter()
     for piece in pieces:
         yield from splitter.feed(piece)
     yield from splitter.close()
 
 
-def ends(event: Any) -> bool:
-    """Whether an event of any format says that, or why, the answer has ended."""
+def is_end(event: Any) -> bool:
+    """Return whether an event of any format ends the response, or has its finish reason."""
     if not isinstance(event, dict):
         return "[DONE]" in event
     delta: Any = event.get("delta")
@@ -240,5 +243,7 @@ def ends(event: Any) -> bool:
         or event.get("type") in {"message_stop", "message-end"}
         or str(event.get("type")) in {f"response.{how}" for how in ("completed", "incomplete", "failed", "cancelled")}
         or (isinstance(delta, dict) and delta.get("stop_reason"))
-        or any(each.get("finish_reason") or each.get("finishReason") for each in listed if isinstance(each, dict))
+        or any(
+            choice.get("finish_reason") or choice.get("finishReason") for choice in listed if isinstance(choice, dict)
+        )
     )

@@ -1,4 +1,4 @@
-"""What the tests of the Responses format share: its fixtures, and streams read to their end."""
+"""Helpers for tests of the Responses format: its fixtures, and streams read to their end."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from unified_llm._formats.openai_responses import CODEC
 from unified_llm._lib.sse import SSESplitter
 from unified_llm.types import LLMChunk, LLMRequest, ToolCall
 
-WIRE = Path(__file__).parent.parent / "fixtures" / "openai_responses"
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "openai_responses"
 
 
 def fixture(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((WIRE / f"{name}.json").read_text(encoding="utf-8"))
+    read: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
     return read
 
 
 def names(prefix: str) -> list[str]:
-    return sorted(path.stem for path in WIRE.glob(f"{prefix}_*.json"))
+    return sorted(path.stem for path in FIXTURES.glob(f"{prefix}_*.json"))
 
 
-def place(**fields: Any) -> Target:
+def plain_target(**fields: Any) -> Target:
     return Target("somewhere", "some-model", "openai_responses", "https://example.test/v1", **fields)
 
 
-def body_of(ask: Any, where: Target | None = None) -> Any:
-    return json.loads(CODEC.encode(ask, where or place()).body)
+def body_of(request: Any, where: Target | None = None) -> Any:
+    return json.loads(CODEC.encode(request, where or plain_target()).body)
 
 
 def read_pieces(pieces: Sequence[bytes], where: Target) -> list[Any]:
-    """Everything that a stream comes to, its end included."""
+    """Decode a stream, its end included."""
     splitter, decoder = SSESplitter(), CODEC.decoder(LLMRequest(()), where)
     out: list[Any] = []
     for piece in pieces:
-        for each in splitter.feed(piece):
-            out.extend(decoder.feed(each))
-    for each in splitter.close():
-        out.extend(decoder.feed(each))
+        for event in splitter.feed(piece):
+            out.extend(decoder.feed(event))
+    for event in splitter.close():
+        out.extend(decoder.feed(event))
     if not out or not isinstance(out[-1], Done | Failure):
         out.append(decoder.finish())
     return out
 
 
 def read_events(events: Sequence[Any], where: Target | None = None) -> list[Any]:
-    return read_pieces([sse(events)], where or place())
+    return read_pieces([sse(events)], where or plain_target())
 
 
 def collect(out: Sequence[Any]) -> dict[str, Any]:
-    """What a stream said, added up, once its form has been checked."""
+    """Check the chunks of a stream and return their combined content."""
     *chunks, end = out
     assert isinstance(end, Done), end
     last = end.value
@@ -73,13 +73,13 @@ def collect(out: Sequence[Any]) -> dict[str, Any]:
         "reasoning": "".join(chunk.reasoning for chunk in chunks) or None,
         "refusal": "".join(chunk.refusal for chunk in chunks) or None,
         "tool_calls": [flat(ToolCall.from_text(*call)) for _, call in sorted(calls.items())],
-        "citations": cited(citation for chunk in chunks for citation in chunk.citations),
-        "logprobs": weighed(token for chunk in chunks for token in chunk.logprobs),
-        **ending(last),
+        "citations": citation_rows(citation for chunk in chunks for citation in chunk.citations),
+        "logprobs": logprob_rows(token for chunk in chunks for token in chunk.logprobs),
+        **end_fields(last),
     }
 
 
-def ending(last: Any) -> dict[str, Any]:
+def end_fields(last: Any) -> dict[str, Any]:
     return {
         "finish_reason": last.finish_reason,
         "response_id": last.response_id,
@@ -89,22 +89,22 @@ def ending(last: Any) -> dict[str, Any]:
     }
 
 
-def answered(answer: Any) -> dict[str, Any]:
-    """The same of a whole answer."""
+def summary(answer: Any) -> dict[str, Any]:
+    """Return the same fields of a whole response."""
     return {
         "content": answer.content,
         "reasoning": answer.reasoning,
         "refusal": answer.refusal,
         "tool_calls": [flat(call) for call in answer.tool_calls],
-        "citations": cited(answer.citations),
-        "logprobs": weighed(answer.logprobs),
-        **ending(answer),
+        "citations": citation_rows(answer.citations),
+        "logprobs": logprob_rows(answer.logprobs),
+        **end_fields(answer),
     }
 
 
-def cited(citations: Any) -> list[Any]:
-    return [[each.url, each.title, each.start, each.end] for each in citations]
+def citation_rows(citations: Any) -> list[Any]:
+    return [[citation.url, citation.title, citation.start, citation.end] for citation in citations]
 
 
-def weighed(tokens: Any) -> list[Any]:
-    return [[each.token, each.logprob, [list(pair) for pair in each.top]] for each in tokens]
+def logprob_rows(tokens: Any) -> list[Any]:
+    return [[token.token, token.logprob, [list(pair) for pair in token.top]] for token in tokens]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.codec_checks import CANARY, calm, target
-from tests.support.responses import body_of, fixture, place
+from tests.support.responses import body_of, fixture, plain_target
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Done
 from unified_llm._core.quirks import Quirks
@@ -43,19 +43,19 @@ ROME = ToolCall("call_b", "weather", {"city": "Rome"}, '{"city":"Rome"}')
 
 
 def items(*messages: Message, **fields: Any) -> Any:
-    return body_of(LLMRequest(messages), place(**fields))["input"]
+    return body_of(LLMRequest(messages), plain_target(**fields))["input"]
 
 
-def said(role: str, content: Any) -> dict[str, Any]:
+def message_item(role: str, content: Any) -> dict[str, Any]:
     return {"type": "message", "role": role, "content": content}
 
 
 class TestRequest:
     def test_it_keeps_nothing_with_the_provider(self) -> None:
-        assert body_of(HELLO) == {"model": "some-model", "input": [said("user", "Hello")], "store": False}
+        assert body_of(HELLO) == {"model": "some-model", "input": [message_item("user", "Hello")], "store": False}
 
     def test_it_goes_to_its_path_with_the_key_in_one_header(self) -> None:
-        wire = CODEC.encode(replace(HELLO, stream=True), place(key=Secret(CANARY, "a test")))
+        wire = CODEC.encode(replace(HELLO, stream=True), plain_target(key=Secret(CANARY, "a test")))
         assert (wire.method, wire.url) == ("POST", "https://example.test/v1/responses")
         assert dict(wire.headers) == {
             "authorization": f"Bearer {CANARY}", "accept": "text/event-stream", "content-type": "application/json",
@@ -63,8 +63,8 @@ class TestRequest:
         assert body_of(replace(HELLO, stream=True))["stream"] is True
 
     def test_what_the_format_has_goes_by_its_names(self) -> None:
-        ask = replace(HELLO, temperature=0.5, top_p=0.9, max_tokens=50, logprobs=True, reasoning_effort="low")
-        body = body_of(ask, place(quirks=Quirks(rename={"max_tokens": "max_completion_tokens"})))
+        request = replace(HELLO, temperature=0.5, top_p=0.9, max_tokens=50, logprobs=True, reasoning_effort="low")
+        body = body_of(request, plain_target(quirks=Quirks(rename={"max_tokens": "max_completion_tokens"})))
         assert {name: body[name] for name in ("temperature", "top_p", "max_output_tokens", "reasoning")} == {
             "temperature": 0.5, "top_p": 0.9, "max_output_tokens": 50, "reasoning": {"effort": "low"},
         }  # fmt: skip
@@ -75,36 +75,38 @@ class TestRequest:
         body = body_of(replace(HELLO, top_logprobs=2))
         assert (body["top_logprobs"], body["include"]) == (2, ["message.output_text.logprobs"])
 
-    def test_what_the_format_has_not_is_left_out_and_said_so(self, caplog: pytest.LogCaptureFixture) -> None:
-        ask = replace(HELLO, stop=("END",), seed=7, frequency_penalty=0.1, presence_penalty=0.1)
+    def test_what_the_format_has_not_is_left_out_and_logged(self, caplog: pytest.LogCaptureFixture) -> None:
+        request = replace(HELLO, stop=("END",), seed=7, frequency_penalty=0.1, presence_penalty=0.1)
         with caplog.at_level(logging.DEBUG, "unified_llm"):
-            assert body_of(ask) == body_of(HELLO)
+            assert body_of(request) == body_of(HELLO)
         assert [record.getMessage().split()[0] for record in caplog.records] == [
             "stop", "seed", "frequency_penalty", "presence_penalty",
         ]  # fmt: skip
 
     def test_defaults_of_the_target_hold_where_the_call_says_nothing(self) -> None:
-        where = place(defaults={"temperature": 0.1, "max_tokens": 9})
+        where = plain_target(defaults={"temperature": 0.1, "max_tokens": 9})
         assert body_of(HELLO, where)["temperature"] == 0.1
         assert body_of(replace(HELLO, temperature=1, max_tokens=5), where)["max_output_tokens"] == 5
 
     def test_encrypted_reasoning_is_asked_of_models_that_reason_alone(self) -> None:
         encrypted = ["reasoning.encrypted_content"]
-        assert body_of(HELLO, place(reasoning=True))["include"] == encrypted
+        assert body_of(HELLO, plain_target(reasoning=True))["include"] == encrypted
         assert body_of(replace(HELLO, reasoning_effort="high"))["include"] == encrypted
         assert "include" not in body_of(replace(HELLO, reasoning_effort="none"))
-        renamed = body_of(replace(HELLO, reasoning_effort="max"), place(quirks=Quirks(efforts={"max": "xhigh"})))
+        renamed = body_of(replace(HELLO, reasoning_effort="max"), plain_target(quirks=Quirks(efforts={"max": "xhigh"})))
         assert renamed["reasoning"] == {"effort": "xhigh"}
         assert "include" not in body_of(HELLO)
-        assert "include" not in body_of(HELLO, place(reasoning=True, quirks=Quirks(drop=frozenset({"include"}))))
+        assert "include" not in body_of(HELLO, plain_target(reasoning=True, quirks=Quirks(drop=frozenset({"include"}))))
 
     def test_what_a_model_refuses_is_left_out(self) -> None:
-        ask = replace(HELLO, temperature=0.5, top_logprobs=2, logprobs=True, tools=(WEATHER,), parallel_tool_calls=True)
-        body = body_of(ask, target("openai", "o3-pro"))
+        request = replace(
+            HELLO, temperature=0.5, top_logprobs=2, logprobs=True, tools=(WEATHER,), parallel_tool_calls=True
+        )
+        body = body_of(request, target("openai", "o3-pro"))
         assert not set(body) & {"temperature", "top_logprobs", "include", "parallel_tool_calls"}
-        refused = place(quirks=Quirks(drop_reasoning=frozenset({"temperature"})))
-        assert "temperature" not in body_of(replace(ask, reasoning_effort="low"), refused)
-        assert "temperature" in body_of(replace(ask, reasoning_effort="none"), refused)
+        refused = plain_target(quirks=Quirks(drop_reasoning=frozenset({"temperature"})))
+        assert "temperature" not in body_of(replace(request, reasoning_effort="low"), refused)
+        assert "temperature" in body_of(replace(request, reasoning_effort="none"), refused)
 
     def test_json_is_asked_for_in_text(self) -> None:
         assert body_of(replace(HELLO, response_format=ResponseFormat()))["text"] == {"format": {"type": "json_object"}}
@@ -115,7 +117,7 @@ class TestRequest:
         assert "strict" not in body_of(replace(HELLO, response_format=ResponseFormat(SCHEMA)))["text"]["format"]
 
     def test_what_the_user_adds_takes_nothing_away(self) -> None:
-        ask = replace(
+        request = replace(
             HELLO,
             reasoning_effort="low",
             response_format=ResponseFormat(),
@@ -126,23 +128,23 @@ class TestRequest:
                 "store": True,
             },
         )
-        body = body_of(ask, place(extra_body={"truncation": "auto", "store": False}))
+        body = body_of(request, plain_target(extra_body={"truncation": "auto", "store": False}))
         assert body["reasoning"] == {"effort": "low", "summary": "auto"}
         assert body["text"] == {"format": {"type": "json_object"}, "verbosity": "low"}
         assert body["include"] == ["reasoning.encrypted_content", "web_search_call.action.sources"]
         assert (body["store"], body["truncation"]) == (True, "auto")
 
     def test_tokens_are_counted_of_what_would_be_sent(self) -> None:
-        ask = replace(HELLO, temperature=0.5, max_tokens=5, tools=(WEATHER,), reasoning_effort="low", stream=True)
-        wire = CODEC.encode(CountRequest(ask), place())
+        request = replace(HELLO, temperature=0.5, max_tokens=5, tools=(WEATHER,), reasoning_effort="low", stream=True)
+        wire = CODEC.encode(CountRequest(request), plain_target())
         assert wire.url.endswith("/responses/input_tokens")
-        assert set(body_of(CountRequest(ask))) == {"model", "input", "tools", "reasoning"}
+        assert set(body_of(CountRequest(request))) == {"model", "input", "tools", "reasoning"}
 
     def test_what_is_no_answer_is_as_in_openai_s_other_format(self) -> None:
-        assert CODEC.encode(EmbeddingRequest(("a",)), place()).url.endswith("/embeddings")
-        assert CODEC.encode(ModelsRequest(), place()).url.endswith("/models")
+        assert CODEC.encode(EmbeddingRequest(("a",)), plain_target()).url.endswith("/embeddings")
+        assert CODEC.encode(ModelsRequest(), plain_target()).url.endswith("/models")
         with pytest.raises(UnsupportedOperationError):
-            CODEC.encode(RerankRequest("q", ("d",)), place())
+            CODEC.encode(RerankRequest("q", ("d",)), plain_target())
 
     def test_what_cannot_be_written_is_named_and_not_repeated(self) -> None:
         with pytest.raises(ValidationError, match=r"input\[0\]\.content"):
@@ -151,8 +153,8 @@ class TestRequest:
 
 class TestTools:
     def test_their_functions_are_flat_and_no_stricter_than_elsewhere(self) -> None:
-        ask = replace(HELLO, tools=(WEATHER, Tool("now", strict=True)))
-        assert body_of(ask)["tools"] == [
+        request = replace(HELLO, tools=(WEATHER, Tool("now", strict=True)))
+        assert body_of(request)["tools"] == [
             {
                 "type": "function",
                 "name": "weather",
@@ -165,17 +167,17 @@ class TestTools:
 
     def test_the_choice_is_a_word_or_a_name(self) -> None:
         search = Tool("search", builtin={"type": "web_search"})
-        ask = replace(HELLO, tools=(WEATHER, search), parallel_tool_calls=False)
+        request = replace(HELLO, tools=(WEATHER, search), parallel_tool_calls=False)
         for choice in ("auto", "none", "required"):
-            assert body_of(replace(ask, tool_choice=choice))["tool_choice"] == choice
-        named = replace(ask, tool_choice="weather")
+            assert body_of(replace(request, tool_choice=choice))["tool_choice"] == choice
+        named = replace(request, tool_choice="weather")
         assert body_of(named)["tool_choice"] == {"type": "function", "name": "weather"}
-        assert body_of(replace(ask, tool_choice="search"))["tool_choice"] == {"type": "web_search"}
-        assert body_of(ask)["parallel_tool_calls"] is False
+        assert body_of(replace(request, tool_choice="search"))["tool_choice"] == {"type": "web_search"}
+        assert body_of(request)["parallel_tool_calls"] is False
         assert "tools" not in body_of(
-            replace(ask, tool_choice="none"), place(quirks=Quirks(drop=frozenset({"tool_choice.none"})))
+            replace(request, tool_choice="none"), plain_target(quirks=Quirks(drop=frozenset({"tool_choice.none"})))
         )
-        by_word = body_of(named, place(quirks=Quirks(drop=frozenset({"tool_choice.function"}))))
+        by_word = body_of(named, plain_target(quirks=Quirks(drop=frozenset({"tool_choice.function"}))))
         assert ([tool["name"] for tool in by_word["tools"]], by_word["tool_choice"]) == (["weather"], "required")
 
     def test_without_tools_there_is_no_choice(self) -> None:
@@ -185,9 +187,9 @@ class TestTools:
         search: dict[str, Any] = {"type": "web_search", "user_location": {"type": "approximate", "country": "NO"}}
         assert body_of(replace(HELLO, tools=(Tool("s", builtin=search),)))["tools"] == [search]
         others: list[dict[str, Any]] = [{"google_search": {}}, {"type": "web_search_20250305", "name": "web_search"}]
-        for foreign in others:
+        for builtin in others:
             with pytest.raises(ValidationError, match="another provider"):
-                body_of(replace(HELLO, tools=(Tool("s", builtin=foreign),)))
+                body_of(replace(HELLO, tools=(Tool("s", builtin=builtin),)))
 
 
 class TestHistory:
@@ -199,7 +201,8 @@ class TestHistory:
             Message.system("Briefer."),
         )
         assert items(*turns) == [
-            said("system", "Be brief."), said("user", "Hi"), said("assistant", "Hello"), said("system", "Briefer."),
+            message_item("system", "Be brief."), message_item("user", "Hi"), message_item("assistant", "Hello"),
+            message_item("system", "Briefer."),
         ]  # fmt: skip
 
     def test_media_are_parts(self) -> None:
@@ -238,8 +241,8 @@ class TestHistory:
             Message.tool("sun", "call_a"),
         )
         assert items(*turns) == [
-            said("user", "Oslo and Rome?"),
-            said("assistant", "Let me look."),
+            message_item("user", "Oslo and Rome?"),
+            message_item("assistant", "Let me look."),
             {"type": "function_call", "call_id": "call_a", "name": "weather", "arguments": '{"city":"Oslo"}'},
             {"type": "function_call", "call_id": "call_b", "name": "weather", "arguments": '{"city":"Rome"}'},
             {"type": "function_call_output", "call_id": "call_a", "output": "sun"},
@@ -250,7 +253,7 @@ class TestHistory:
         written = items(Message.assistant(tool_calls=[OSLO]), Message.tool("sun", "call_x"))
         assert [item["type"] for item in written] == ["function_call", "function_call_output", "message"]
         assert written[1]["output"].startswith("Error: ")
-        assert written[2] == said("user", "sun")
+        assert written[2] == message_item("user", "sun")
 
     def test_long_identifiers_are_shortened_alike(self) -> None:
         long = replace(OSLO, id="c" * 60)
@@ -267,12 +270,12 @@ class TestHistory:
         assert failed == [{"type": "input_text", "text": "Error:"}, text, picture]
 
     def test_reasoning_in_the_open_is_not_sent_back(self) -> None:
-        assert items(Message("assistant", "Hi", reasoning="Greet.")) == [said("assistant", "Hi")]
+        assert items(Message("assistant", "Hi", reasoning="Greet.")) == [message_item("assistant", "Hi")]
 
 
-class TestSealed:
+class TestProviderState:
     def answer(self, name: str) -> Message:
-        end = CODEC.decode(HELLO, place(), fixture(name)["body"])
+        end = CODEC.decode(HELLO, plain_target(), fixture(name)["body"])
         assert isinstance(end, Done)
         answer = end.value
         return Message("assistant", answer.content, tool_calls=answer.tool_calls, provider_state=answer.provider_state)
@@ -292,7 +295,7 @@ class TestSealed:
     def test_reasoning_that_led_to_text_goes_before_it_with_its_phase(self) -> None:
         reasoning, message = items(self.answer("chat_phase"))
         assert reasoning["encrypted_content"] == "gAAAAB3"
-        assert message == said("assistant", "Done.") | {"phase": "final_answer"}
+        assert message == message_item("assistant", "Done.") | {"phase": "final_answer"}
 
     def test_it_is_left_out_when_what_it_led_to_is_gone(self) -> None:
         turn = self.answer("chat_tools")
@@ -314,7 +317,7 @@ class TestSealed:
                 turn, provider_state=replace(turn.provider_state, data={**turn.provider_state.data, "model": "another"})
             ),
         ):
-            assert items(other) == [said("assistant", "Done.")]
+            assert items(other) == [message_item("assistant", "Done.")]
 
     @settings(calm, max_examples=25)
     @given(st.recursive(st.none() | st.text(max_size=3) | st.integers(), st.lists, max_leaves=4))

@@ -1,4 +1,4 @@
-"""What comes with an answer besides its words, and the reasoning that goes back."""
+"""Log probabilities, citations, and reasoning that is sent back."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class TestLogprobs:
                 "choices": [{"delta": {"content": content}, "logprobs": {"content": [{"token": token, "logprob": -1}]}}]
             }
 
-        first, second, *_ = read_events([piece("", "\ufffd"), piece("é", "\ufffd")], ask=ASK)
+        first, second, *_ = read_events([piece("", "\ufffd"), piece("é", "\ufffd")], request=ASK)
         assert (first.content, first.logprobs) == ("", (TokenLogprob("\ufffd", -1.0),))
         assert (second.content, second.logprobs) == ("é", (TokenLogprob("\ufffd", -1.0),))
 
@@ -59,15 +59,15 @@ class TestLogprobs:
             {"choices": [{"delta": {}, "logprobs": {"content": [{"token": "x", "logprob": -1}]}}]},
             {"choices": [{"delta": {}, "finish_reason": "stop"}]},
         ]
-        assert read_events(events, ask=ASK)[-1].kind == "empty"
+        assert read_events(events, request=ASK)[-1].kind == "empty"
 
 
 class TestCitations:
     def test_documents_are_cited_by_their_name(self) -> None:
-        said = {
+        message = {
             "annotations": [{"type": "document_citation", "document_citation": {"document_id": "a", "end_index": 5}}]
         }
-        assert read_citations(said) == (Citation(title="a", end=5),)
+        assert read_citations(message) == (Citation(title="a", end=5),)
 
     def test_a_stream_hands_on_each_annotation_once(self) -> None:
         note = {"type": "url_citation", "url_citation": {"url": "https://a.test", "title": "A"}}
@@ -87,39 +87,42 @@ class TestReasoningThatGoesBack:
         return ProviderState(provider, "openai_chat", {"reasoning_details": [dict(each) for each in self.details]})
 
     def test_it_goes_back_to_its_author_alone_with_or_without_calls(self) -> None:
-        said = Message("assistant", "Four.", provider_state=self.provider_state("openrouter"))
-        assert write_messages([said], target("openrouter"))[0]["reasoning_details"] == list(self.details)
+        message = Message("assistant", "Four.", provider_state=self.provider_state("openrouter"))
+        assert write_messages([message], target("openrouter"))[0]["reasoning_details"] == list(self.details)
         for other in ("minimax", "openai", "openai-compatible"):
-            assert "reasoning_details" not in write_messages([said], target(other))[0]
-        assert "reasoning_details" not in write_messages([replace(said, provider_state=None)], target("openrouter"))[0]
+            assert "reasoning_details" not in write_messages([message], target(other))[0]
+        assert (
+            "reasoning_details" not in write_messages([replace(message, provider_state=None)], target("openrouter"))[0]
+        )
 
     @pytest.mark.parametrize("data", [None, [], {"reasoning_details": "x"}, {"reasoning_details": [1]}])
     def test_what_hands_have_been_at_is_left_out(self, data: Any) -> None:
-        said = Message("assistant", "Four.", provider_state=ProviderState("openrouter", "openai_chat", data))
-        assert write_messages([said], target("openrouter")) == [{"role": "assistant", "content": "Four."}]
+        message = Message("assistant", "Four.", provider_state=ProviderState("openrouter", "openai_chat", data))
+        assert write_messages([message], target("openrouter")) == [{"role": "assistant", "content": "Four."}]
 
     @given(st.text(min_size=1), st.integers(1, 6))
     @calm
     def test_fragments_become_the_part_that_they_were_cut_from(self, text: str, pieces: int) -> None:
         size = -(-len(text) // pieces)
         cut = [text[i : i + size] for i in range(0, len(text), size)]
-        gathered = ReasoningDetails()
-        for each in cut:
-            gathered.add({"reasoning_details": [{"type": "reasoning.text", "index": 0, "text": each, "format": None}]})
-        gathered.add({"reasoning_details": [{"type": "reasoning.text", "index": 0, "signature": "s", "text": None}]})
-        gathered.add({"reasoning_details": [{"type": "reasoning.text", "index": 1, "text": "z"}, "junk"]})
-        provider_state = gathered.provider_state(target("openrouter"))
+        details = ReasoningDetails()
+        for fragment in cut:
+            detail = {"type": "reasoning.text", "index": 0, "text": fragment, "format": None}
+            details.add({"reasoning_details": [detail]})
+        details.add({"reasoning_details": [{"type": "reasoning.text", "index": 0, "signature": "s", "text": None}]})
+        details.add({"reasoning_details": [{"type": "reasoning.text", "index": 1, "text": "z"}, "junk"]})
+        provider_state = details.provider_state(target("openrouter"))
         assert provider_state
         first, second = provider_state.data["reasoning_details"]
         assert (first["text"], first["signature"], second["text"]) == (text, "s", "z")
 
     def test_whole_parts_without_an_index_stay_apart(self) -> None:
-        gathered = ReasoningDetails()
-        gathered.add({"reasoning_details": [{"type": "reasoning.text", "text": "a"}, {"type": "reasoning.text"}]})
-        provider_state = gathered.provider_state(target("minimax"))
+        details = ReasoningDetails()
+        details.add({"reasoning_details": [{"type": "reasoning.text", "text": "a"}, {"type": "reasoning.text"}]})
+        provider_state = details.provider_state(target("minimax"))
         assert provider_state
         assert len(provider_state.data["reasoning_details"]) == 2
-        assert gathered.provider_state(plain_target()) is None
+        assert details.provider_state(plain_target()) is None
 
 
 @given(JUNK)

@@ -1,4 +1,4 @@
-"""What refusals mean: beyond the documented cases of the contract."""
+"""Classification of errors, beyond the documented cases of the contract."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.formats.test_openai_chat_decode import ALMOST
+from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import CANARY, calm, plain_target, target
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
@@ -39,16 +39,16 @@ BODIES = (
 @pytest.mark.parametrize(("status", "kind"), BY_STATUS.items())
 def test_a_status_alone_has_a_kind_whatever_the_body(status: int, kind: str) -> None:
     for body in BODIES:
-        found = failure(status, body)
-        assert (found.kind, found.status) == (kind, status), body[:20]
+        actual = failure(status, body)
+        assert (actual.kind, actual.status) == (kind, status), body[:20]
 
 
 @calm
 @given(st.integers(300, 599), ALMOST)
 def test_whatever_a_provider_refuses_with_comes_to_a_failure(status: int, body: Any) -> None:
-    found = failure(status, body)
-    assert isinstance(found, Failure)
-    assert found.code is None or len(found.code) <= 80
+    actual = failure(status, body)
+    assert isinstance(actual, Failure)
+    assert actual.code is None or len(actual.code) <= 80
 
 
 class TestQuirks:
@@ -79,11 +79,11 @@ class TestQuirks:
 
 class TestDetail:
     def test_the_provider_s_words_are_kept_but_bounded_and_out_of_the_repr(self) -> None:
-        found = failure(400, {"error": {"message": "Your prompt 'my secret' is bad. " + "x" * 5000}})
-        assert found.detail is not None
-        assert found.detail.startswith("Your prompt")
-        assert len(found.detail) == 2000
-        assert "my secret" not in repr(found)
+        actual = failure(400, {"error": {"message": "Your prompt 'my secret' is bad. " + "x" * 5000}})
+        assert actual.detail is not None
+        assert actual.detail.startswith("Your prompt")
+        assert len(actual.detail) == 2000
+        assert "my secret" not in repr(actual)
 
     @pytest.mark.parametrize(
         ("body", "detail"),

@@ -1,4 +1,4 @@
-"""Text completion: a text goes in, its continuation comes out, and no chat template comes between."""
+"""Text completion: a text is continued without a chat template."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ONCE = (Message.user("Once upon a time"),)
 
 
 def test_the_last_message_is_continued_with_the_fields_that_the_endpoint_knows() -> None:
-    ask = LLMRequest(
+    request = LLMRequest(
         (Message.system("Be brief."), Message("user", (TextPart("Once"), TextPart("upon")))), temperature=0.5,
         max_tokens=9, stop=("\n",), seed=1, reasoning_effort="low", n=2, as_text=True, extra_body={"suffix": "End."},
     )  # fmt: skip
-    assert body_of(ask, target("openai", "gpt-3.5-turbo-instruct")) == {
+    assert body_of(request, target("openai", "gpt-3.5-turbo-instruct")) == {
         "model": "gpt-3.5-turbo-instruct", "prompt": "Once\nupon", "temperature": 0.5, "max_tokens": 9, "stop": ["\n"],
         "seed": 1, "n": 2, "suffix": "End.",
     }  # fmt: skip
@@ -55,8 +55,8 @@ def test_a_text_calls_no_tools() -> None:
 def test_it_streams_like_an_answer() -> None:
     pieces = [{"choices": [{"index": 0, "text": text, "finish_reason": None}]} for text in (" there", " was")]
     end = {"choices": [{"index": 0, "text": "", "finish_reason": "length"}], "usage": {"prompt_tokens": 4}}
-    found = collect(read_events([*pieces, end, "[DONE]"], ask=LLMRequest(ONCE, as_text=True, stream=True)))
-    assert (found["content"], found["finish_reason"], found["usage"].prompt_tokens) == (" there was", "length", 4)
+    actual = collect(read_events([*pieces, end, "[DONE]"], request=LLMRequest(ONCE, as_text=True, stream=True)))
+    assert (actual["content"], actual["finish_reason"], actual["usage"].prompt_tokens) == (" there was", "length", 4)
     body = json.loads(CODEC.encode(LLMRequest(ONCE, as_text=True, stream=True, n=2), plain_target()).body)
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
     assert "n" not in body, "several answers are never streamed"

@@ -37,11 +37,11 @@ def test_fields_that_the_call_leaves_open_are_not_sent() -> None:
 
 
 def test_every_field_of_a_request_has_its_place() -> None:
-    ask = LLMRequest(
+    request = LLMRequest(
         HELLO, temperature=0.0, max_tokens=5, top_p=0.5, stop=("a", "b"), seed=0, frequency_penalty=-1.0,
         presence_penalty=1.0, reasoning_effort="low", logprobs=False,
     )  # fmt: skip
-    body = body_of(ask)
+    body = body_of(request)
     del body["messages"], body["model"]
     assert body == {
         "temperature": 0.0, "max_tokens": 5, "top_p": 0.5, "stop": ["a", "b"], "seed": 0, "frequency_penalty": -1.0,
@@ -54,7 +54,7 @@ def test_top_logprobs_ask_for_logprobs_too() -> None:
     assert (body["logprobs"], body["top_logprobs"]) == (True, 3)
 
 
-def test_together_is_told_how_many_alternatives() -> None:
+def test_together_gets_the_number_of_alternatives() -> None:
     asked: tuple[dict[str, Any], ...] = ({"top_logprobs": 3}, {"logprobs": True}, {"logprobs": False}, {})
     sent = [body_of(LLMRequest(HELLO, **fields), target("together")).get("logprobs") for fields in asked]
     assert sent == [3, 1, False, None]
@@ -117,8 +117,8 @@ class TestReasoningModels:
         "model", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5-mini", "gpt-5.2-chat-latest"]
     )
     def test_sampling_fields_are_left_out(self, model: Any) -> None:
-        ask = LLMRequest(HELLO, temperature=0.2, top_p=0.5, presence_penalty=1, logprobs=True, max_tokens=7)
-        assert set(body_of(ask, target("openai", model))) == {"model", "messages", "max_completion_tokens"}
+        request = LLMRequest(HELLO, temperature=0.2, top_p=0.5, presence_penalty=1, logprobs=True, max_tokens=7)
+        assert set(body_of(request, target("openai", model))) == {"model", "messages", "max_completion_tokens"}
 
     def test_models_that_can_switch_reasoning_off_keep_them(self) -> None:
         body = body_of(LLMRequest(HELLO, temperature=0.2, reasoning_effort="none"), target("openai", "gpt-5.2"))
@@ -136,9 +136,9 @@ class TestReasoningModels:
         ],
     )
     def test_sampling_goes_with_an_effort_of_none_alone(self, model: str, effort: Any, kept: Any) -> None:
-        ask = LLMRequest(HELLO, temperature=0.2, top_p=0.5, logprobs=True, reasoning_effort=effort)
-        assert set(body_of(ask, target("openai", model))) >= {"temperature", "top_p", "logprobs"} or not kept
-        assert ("temperature" in body_of(ask, target("openai", model))) == kept
+        request = LLMRequest(HELLO, temperature=0.2, top_p=0.5, logprobs=True, reasoning_effort=effort)
+        assert set(body_of(request, target("openai", model))) >= {"temperature", "top_p", "logprobs"} or not kept
+        assert ("temperature" in body_of(request, target("openai", model))) == kept
 
     @pytest.mark.parametrize(
         ("provider", "effort", "sent"),
@@ -158,8 +158,8 @@ class TestReasoningModels:
 
     def test_what_a_provider_wants_in_every_request_yields_to_the_user(self) -> None:
         assert body_of(LLMRequest(HELLO), target("minimax"))["reasoning_split"] is True
-        ask = LLMRequest(HELLO, extra_body={"reasoning_split": False})
-        assert body_of(ask, target("minimax"))["reasoning_split"] is False
+        request = LLMRequest(HELLO, extra_body={"reasoning_split": False})
+        assert body_of(request, target("minimax"))["reasoning_split"] is False
 
     def test_models_that_do_not_reason_get_no_effort(self) -> None:
         body = body_of(LLMRequest(HELLO, reasoning_effort="low", temperature=0.2), target("azure", "gpt-4o-mini"))
@@ -213,8 +213,8 @@ class TestTools:
         assert [tool["function"]["name"] for tool in body["tools"]] == ["weather"]
 
     def test_without_tools_nothing_about_tools_is_sent(self) -> None:
-        ask = LLMRequest(HELLO, tools=(), tool_choice="required", parallel_tool_calls=False)
-        assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(body_of(ask))
+        request = LLMRequest(HELLO, tools=(), tool_choice="required", parallel_tool_calls=False)
+        assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(body_of(request))
 
     def test_parallel_calls_can_be_forbidden_by_the_call_or_by_default(self) -> None:
         assert body_of(LLMRequest(HELLO, tools=(WEATHER,), parallel_tool_calls=False))["parallel_tool_calls"] is False
@@ -283,12 +283,12 @@ class TestModels:
         }
 
     def test_questions_that_the_format_has_not_are_refused(self) -> None:
-        ask = CountRequest(LLMRequest(HELLO))
+        request = CountRequest(LLMRequest(HELLO))
         with pytest.raises(UnsupportedOperationError):
-            CODEC.encode(ask, plain_target())
-        assert CODEC.decode(ask, plain_target(), {}) == Failure("malformed")
+            CODEC.encode(request, plain_target())
+        assert CODEC.decode(request, plain_target(), {}) == Failure("malformed")
 
-    def test_openrouter_is_told_who_asks_and_the_user_s_own_name_wins(self) -> None:
+    def test_openrouter_gets_a_name_of_the_client_and_the_user_s_own_name_wins(self) -> None:
         row = registry.row("openrouter")
         assert row.headers == {"X-OpenRouter-Title": "unified-llm"}
         where = target("openrouter", headers={**row.headers, "x-openrouter-title": "Mine"})
@@ -306,7 +306,7 @@ def looped() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("ask", "path"),
+    ("any_request", "path"),
     [
         (LLMRequest((Message.user("x"), Message.user("lone \ud800 surrogate"))), r"messages\[1\]\.content"),
         (LLMRequest(HELLO, temperature=math.nan), "temperature"),
@@ -323,9 +323,9 @@ def looped() -> dict[str, Any]:
     ],
     ids=["surrogate", "nan", "set", "bytes", "cycle", "key", "schema", "arguments", "embedding"],
 )
-def test_what_cannot_be_written_is_refused_by_naming_the_field_and_not_the_value(ask: Any, path: str) -> None:
+def test_what_cannot_be_written_is_refused_by_naming_the_field_and_not_the_value(any_request: Any, path: str) -> None:
     with pytest.raises(ValidationError, match=path) as caught:
-        CODEC.encode(ask, plain_target())
+        CODEC.encode(any_request, plain_target())
     assert "surrogate surrogate" not in str(caught.value)
     assert "bytes" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -1,4 +1,4 @@
-"""Whole answers that depart from OpenAI's form, and those that are none."""
+"""Whole responses that differ from OpenAI's format, and bodies that are not responses."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ASK = LLMRequest(())
 TWO = EmbeddingRequest(("a", "b"))
 
 
-def decode(body: Any, where: Target | None = None, ask: AnyRequest = ASK) -> Any:
-    return CODEC.decode(ask, where or plain_target(), body)
+def decode(body: Any, where: Target | None = None, request: AnyRequest = ASK) -> Any:
+    return CODEC.decode(request, where or plain_target(), body)
 
 
 def answered(message: Any, finish: Any = "stop", **more: Any) -> LLMResponse:
@@ -92,8 +92,8 @@ ALMOST = st.recursive(
 @calm
 @given(ALMOST)
 def test_whatever_a_provider_sends_comes_to_an_outcome(body: Any) -> None:
-    for ask in (ASK, TWO, ModelsRequest()):
-        assert isinstance(decode(body, ask=ask), Done | Failure)
+    for request in (ASK, TWO, ModelsRequest()):
+        assert isinstance(decode(body, request=request), Done | Failure)
 
 
 @pytest.mark.parametrize("body", [None, 3, "text", [], [1], [{}, {}], True])
@@ -121,13 +121,13 @@ def test_an_answer_that_says_nothing_is_empty(body: Any) -> None:
 
 
 def test_what_is_left_of_several_answers_counts() -> None:
-    said = {"message": {"content": "Hi"}, "finish_reason": "stop"}
+    complete = {"message": {"content": "Hi"}, "finish_reason": "stop"}
     broken = {"message": {"content": "H"}, "finish_reason": "error"}
-    for choices in ([said, broken], [broken, said], [{}, "junk", said]):
+    for choices in ([complete, broken], [broken, complete], [{}, "junk", complete]):
         answer = decode({"choices": choices, "usage": {"prompt_tokens": 1}}).value
         assert (answer.content, answer.alternatives, answer.usage.prompt_tokens) == ("Hi", (), 1)
     assert decode({"choices": [broken, {}]}).kind == "server"
-    assert decode({"choices": [said, said]}).value.alternatives[0].usage is None
+    assert decode({"choices": [complete, complete]}).value.alternatives[0].usage is None
 
 
 def test_nothing_after_the_limit_is_an_answer() -> None:
@@ -166,22 +166,22 @@ def test_reasoning_alone_is_an_answer() -> None:
     ],
 )
 def test_an_error_at_status_200_is_a_failure_by_its_code(body: Any, kind: str, code: Any) -> None:
-    for ask in (ASK, TWO, ModelsRequest()) if not isinstance(body, dict) or "choices" not in body else (ASK,):
-        outcome = decode(body, ask=ask)
+    for request in (ASK, TWO, ModelsRequest()) if not isinstance(body, dict) or "choices" not in body else (ASK,):
+        outcome = decode(body, request=request)
         assert isinstance(outcome, Failure)
         assert (outcome.kind, outcome.code, outcome.status) == (kind, code, None)
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("reason", "meant"),
     [
         ("stop", "stop"), ("eos", "stop"), ("end_turn", "stop"), ("length", "length"), ("model_length", "length"),
         ("max_tokens", "length"), ("content_filter", "content_filter"), ("tool_calls", "stop"), (None, "stop"),
         (7, "stop"), (["stop"], "stop"),
     ],
 )  # fmt: skip
-def test_every_reason_to_finish_is_one_of_four(said: Any, meant: Any) -> None:
-    assert answered({"content": "x"}, said).finish_reason == meant
+def test_every_reason_to_finish_is_one_of_four(reason: Any, meant: Any) -> None:
+    assert answered({"content": "x"}, reason).finish_reason == meant
 
 
 def test_an_unknown_reason_to_finish_is_a_stop_and_is_mentioned_at_debug(caplog: pytest.LogCaptureFixture) -> None:
@@ -211,10 +211,12 @@ def test_calls_of_no_known_form_are_passed_over() -> None:
     assert answer.tool_calls == ()
 
 
-@pytest.mark.parametrize(("thinking", "found"), [("as one text", "as one text"), (None, None), ([{"type": "x"}], None)])
-def test_thinking_may_be_a_text_or_nothing(thinking: Any, found: str | None) -> None:
+@pytest.mark.parametrize(
+    ("thinking", "expected"), [("as one text", "as one text"), (None, None), ([{"type": "x"}], None)]
+)
+def test_thinking_may_be_a_text_or_nothing(thinking: Any, expected: str | None) -> None:
     content = [{"type": "thinking", "thinking": thinking}, {"type": "text", "text": "x"}]
-    assert answered({"content": content}).reasoning == found
+    assert answered({"content": content}).reasoning == expected
 
 
 class TestUsage:
@@ -279,7 +281,7 @@ class TestEmbeddings:
         ],
     )
     def test_vectors_that_are_not_one_for_each_text_are_malformed(self, data: Any) -> None:
-        assert decode({"data": data}, ask=TWO) == Failure("malformed")
+        assert decode({"data": data}, request=TWO) == Failure("malformed")
 
     @calm
     @given(
@@ -291,18 +293,18 @@ class TestEmbeddings:
     def test_base64_says_the_same_as_numbers(self, vector: list[float]) -> None:
         packed = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
         one = EmbeddingRequest(("a",))
-        outcome = decode({"data": [{"embedding": packed}]}, ask=one)
-        assert outcome.value.vectors == [vector] == decode({"data": [{"embedding": vector}]}, ask=one).value.vectors
+        outcome = decode({"data": [{"embedding": packed}]}, request=one)
+        assert outcome.value.vectors == [vector] == decode({"data": [{"embedding": vector}]}, request=one).value.vectors
 
 
 class TestModels:
     @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {}}, {"data": ["x"]}, [3], {"models": 3}])
     def test_what_is_no_list_of_models_is_malformed(self, body: Any) -> None:
-        assert decode(body, ask=ModelsRequest()) == Failure("malformed")
+        assert decode(body, request=ModelsRequest()) == Failure("malformed")
 
     @pytest.mark.parametrize("body", [[], {"data": []}])
     def test_no_models_are_a_list_too(self, body: Any) -> None:
-        assert decode(body, ask=ModelsRequest()).value == ((), None)
+        assert decode(body, request=ModelsRequest()).value == ((), None)
 
     @pytest.mark.parametrize(
         ("provider", "body", "kind"),
@@ -321,7 +323,7 @@ class TestModels:
         assert (described.id, described.context_window) == ("a", 8)
 
     def test_one_model_in_a_bare_list_is_no_error(self) -> None:
-        models, _ = decode([{"id": "only"}], ask=ModelsRequest()).value
+        models, _ = decode([{"id": "only"}], request=ModelsRequest()).value
         assert [model.id for model in models] == ["only"]
 
     def test_ten_thousand_models_are_read(self) -> None:

@@ -1,4 +1,4 @@
-"""Providers that insist on an order of turns."""
+"""Providers that require an order of roles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_perplexity_gets_system_messages_first_and_then_turns_that_alternate() -
     assert written[3]["content"][2]["type"] == "image_url"
 
 
-def test_perplexity_is_told_of_calls_without_words_and_of_tools_that_failed() -> None:
+def test_perplexity_gets_calls_without_text_and_failures_of_tools() -> None:
     messages = [Message.user("?"), Message.assistant(tool_calls=[CALL]), Message.tool("no", "call_1", is_error=True)]
     written = write_messages(messages, target("perplexity"))
     assert written[1]["content"] == '(Called weather({"city": "Rome"}).)'
