@@ -83,14 +83,14 @@ def _sent(fake: Azure) -> list[Any]:
     """Return method, path, query, credentials and body of both requests."""
     return [
         (
-            each.method,
-            each.path,
-            dict(each.query),
-            each.headers.get("api-key"),
-            each.headers.get("authorization"),
-            each.body,
+            received.method,
+            received.path,
+            dict(received.query),
+            received.headers.get("api-key"),
+            received.headers.get("authorization"),
+            received.body,
         )
-        for each in fake.requests
+        for received in fake.requests
     ]
 
 
@@ -116,12 +116,12 @@ def test_both_stream_the_same(fake: Azure, style: str, request_: Mapping[str, An
         chunks = list(us.stream(dict(request_)))
     they_sent, we_sent = _sent(fake)
     assert (we_sent[1], we_sent[2], we_sent[5]) == (they_sent[1], they_sent[2], they_sent[5])
-    deltas = [each.choices[0].delta for each in events if each.choices]
+    deltas = [event.choices[0].delta for event in events if event.choices]
     assert "".join(chunk.content for chunk in chunks) == "".join(delta.content or "" for delta in deltas)
     calls = [part for delta in deltas for part in delta.tool_calls or ()]
     arguments = "".join((part.function.arguments or "") for part in calls if part.function)
     assert "".join(call.arguments for chunk in chunks for call in chunk.tool_calls) == arguments
-    usage = next(each.usage for each in events if each.usage)
+    usage = next(event.usage for event in events if event.usage)
     assert chunks[-1].usage
     assert chunks[-1].usage.total_tokens == usage.total_tokens
 
@@ -131,11 +131,11 @@ def test_both_embed_the_same_and_list_the_same(fake: Azure, style: str) -> None:
     with theirs(fake, style) as them, ours(fake, style, model="my embedding") as us:
         vectors = them.embeddings.create(model="my embedding", input=["a", "ö"], dimensions=8)
         ours_vectors = us.embed(["a", "ö"], dimensions=8)
-        listed = [each.id for each in them.models.list()]
-        assert [each.id for each in us.list_models()] == listed
+        listed = [model.id for model in them.models.list()]
+        assert [model.id for model in us.list_models()] == listed
     for we, they in zip(ours_vectors.vectors, vectors.data, strict=True):
         assert list(we) == pytest.approx(they.embedding, abs=1e-7)
-    paths = [(each.path, dict(each.query)) for each in fake.requests]
+    paths = [(received.path, dict(received.query)) for received in fake.requests]
     assert paths[0] == paths[1]
     assert paths[2] == paths[3]
 
@@ -165,7 +165,7 @@ def _our_fields(answer: LLMResponse) -> dict[str, Any]:
     assert answer.usage
     return {
         "content": answer.content,
-        "calls": [(each.id, each.name, each.raw_arguments) for each in answer.tool_calls],
+        "calls": [(call.id, call.name, call.raw_arguments) for call in answer.tool_calls],
         "model": answer.model,
         "finish_reason": answer.finish_reason,
         "usage": (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens),
@@ -177,7 +177,7 @@ def _their_fields(answer: Any) -> dict[str, Any]:
     calls = choice.message.tool_calls or ()
     return {
         "content": choice.message.content or "",
-        "calls": [(each.id, each.function.name, each.function.arguments) for each in calls],
+        "calls": [(call.id, call.function.name, call.function.arguments) for call in calls],
         "model": answer.model,
         "finish_reason": choice.finish_reason,
         "usage": (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens),

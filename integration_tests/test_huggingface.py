@@ -61,8 +61,8 @@ def test_both_ask_and_read_the_same(fake: Router, request_: Mapping[str, Any]) -
     )
     choice = read_by_them.choices[0]
     assert read_by_us.content == (choice.message.content or "")
-    calls = [(each.id, each.function.name, each.function.arguments) for each in choice.message.tool_calls or ()]
-    assert [(each.id, each.name, each.raw_arguments) for each in read_by_us.tool_calls] == calls
+    calls = [(call.id, call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
+    assert [(call.id, call.name, call.raw_arguments) for call in read_by_us.tool_calls] == calls
     assert read_by_us.finish_reason == choice.finish_reason
     assert read_by_us.usage
     assert read_by_us.usage.total_tokens == read_by_them.usage.total_tokens
@@ -71,7 +71,7 @@ def test_both_ask_and_read_the_same(fake: Router, request_: Mapping[str, Any]) -
 def test_both_stream_the_same(fake: Router) -> None:
     request_ = REQUESTS["plain"]
     them = theirs(base_url=f"{fake.address}/v1")
-    deltas = [each.choices[0].delta for each in them.chat_completion(model=CHAT, stream=True, **request_)]
+    deltas = [chunk.choices[0].delta for chunk in them.chat_completion(model=CHAT, stream=True, **request_)]
     with ours(fake) as us:
         chunks = list(us.stream(dict(request_)))
     assert "".join(chunk.content for chunk in chunks) == "".join(delta.content or "" for delta in deltas)

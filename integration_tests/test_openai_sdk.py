@@ -110,7 +110,7 @@ def test_both_say_and_read_the_same(
 ) -> None:
     read_by_them: ChatCompletion = theirs.chat.completions.create(model="scripted-large", **request_)
     read_by_us = ours.generate(dict(request_))
-    sent_by_them, sent_by_us = (each.body for each in upstream.requests)
+    sent_by_them, sent_by_us = (received.body for received in upstream.requests)
     assert sent_by_us == sent_by_them
     assert _read(read_by_us) == _fields(read_by_them)
 
@@ -120,12 +120,12 @@ def test_both_stream_the_same(upstream: Upstream, theirs: OpenAI, ours: LLMClien
     with theirs.chat.completions.create(
         model="scripted-large", stream=True, stream_options={"include_usage": True}, **request_
     ) as stream:
-        said_to_them = list(stream)
-    said_to_us = list(ours.stream(dict(request_)))
-    sent_by_them, sent_by_us = (each.body for each in upstream.requests)
+        their_chunks = list(stream)
+    our_chunks = list(ours.stream(dict(request_)))
+    sent_by_them, sent_by_us = (received.body for received in upstream.requests)
     assert sent_by_us == sent_by_them
-    deltas = [each.choices[0].delta for each in said_to_them if each.choices]
-    assert "".join(each.content for each in said_to_us) == "".join(delta.content or "" for delta in deltas)
+    deltas = [chunk.choices[0].delta for chunk in their_chunks if chunk.choices]
+    assert "".join(chunk.content for chunk in our_chunks) == "".join(delta.content or "" for delta in deltas)
     theirs_parts = [
         (part.index, bool(part.id), part.function.name, part.function.arguments or "")
         for delta in deltas
@@ -133,12 +133,12 @@ def test_both_stream_the_same(upstream: Upstream, theirs: OpenAI, ours: LLMClien
         if part.function
     ]
     ours_parts = [
-        (part.index, bool(part.id), part.name, part.arguments) for chunk in said_to_us for part in chunk.tool_calls
+        (part.index, bool(part.id), part.name, part.arguments) for chunk in our_chunks for part in chunk.tool_calls
     ]
     assert ours_parts == theirs_parts
-    usage = next(each.usage for each in said_to_them if each.usage)
-    assert said_to_us[-1].usage
-    assert said_to_us[-1].usage.total_tokens == usage.total_tokens
+    usage = next(chunk.usage for chunk in their_chunks if chunk.usage)
+    assert our_chunks[-1].usage
+    assert our_chunks[-1].usage.total_tokens == usage.total_tokens
 
 
 def test_both_embed_the_same(upstream: Upstream, theirs: OpenAI, ours: LLMClient) -> None:
@@ -147,11 +147,11 @@ def test_both_embed_the_same(upstream: Upstream, theirs: OpenAI, ours: LLMClient
     # Their client asks for base64, which is half as precise.
     for we, they in zip(read_by_us.vectors, read_by_them.data, strict=True):
         assert list(we) == pytest.approx(they.embedding, abs=1e-7)
-    assert [each.body["input"] for each in upstream.requests] == [["a", "ö"], ["a", "ö"]]
+    assert [received.body["input"] for received in upstream.requests] == [["a", "ö"], ["a", "ö"]]
 
 
 def test_both_list_the_same(theirs: OpenAI, ours: LLMClient) -> None:
-    assert [each.id for each in ours.list_models()] == [each.id for each in theirs.models.list()]
+    assert [model.id for model in ours.list_models()] == [model.id for model in theirs.models.list()]
 
 
 def _fields(answer: ChatCompletion) -> dict[str, Any]:
@@ -162,9 +162,9 @@ def _fields(answer: ChatCompletion) -> dict[str, Any]:
     return {
         "content": choice.message.content or "",
         "calls": [
-            (each.function.name, each.function.arguments)
-            for each in choice.message.tool_calls or ()
-            if each.type == "function"
+            (call.function.name, call.function.arguments)
+            for call in choice.message.tool_calls or ()
+            if call.type == "function"
         ],
         "model": answer.model,
         "finish_reason": choice.finish_reason,
@@ -184,7 +184,7 @@ def _read(answer: LLMResponse) -> dict[str, Any]:
     assert usage
     return {
         "content": answer.content,
-        "calls": [(each.name, each.raw_arguments) for each in answer.tool_calls],
+        "calls": [(call.name, call.raw_arguments) for call in answer.tool_calls],
         "model": answer.model,
         "finish_reason": answer.finish_reason,
         "prompt": usage.prompt_tokens,

@@ -64,7 +64,7 @@ class TestFake:
         with ours(fake.address, name) as client:
             read_by_us = client.generate("Hello")
         assert _our_fields(read_by_us) == _their_fields(read_by_them)
-        they_sent, we_sent = (each.body for each in fake.requests)
+        they_sent, we_sent = (received.body for received in fake.requests)
         assert we_sent == they_sent | {"input": [{"type": "message", "role": "user", "content": "Hello"}]}
 
     @pytest.mark.parametrize("name", STREAMED)
@@ -76,7 +76,7 @@ class TestFake:
         text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
         final = next(e.response for e in events if e.type in {"response.completed", "response.incomplete"})
         assert "".join(chunk.content for chunk in chunks) == (text or final.output_text)
-        arguments = "".join(each.delta for each in events if each.type == "response.function_call_arguments.delta")
+        arguments = "".join(event.delta for event in events if event.type == "response.function_call_arguments.delta")
         arguments_streamed = "".join(call.arguments for chunk in chunks for call in chunk.tool_calls)
         assert arguments_streamed == (arguments or arguments_streamed)
         usage, last = final.usage, chunks[-1]
@@ -143,8 +143,8 @@ def _our_fields(answer: LLMResponse) -> dict[str, Any]:
         "model": answer.model,
         "refusal": answer.refusal or "",
         "reasoning": answer.reasoning or "",
-        "cited": [each.url for each in answer.citations if each.url],
-        "logprobs": [(each.token, each.logprob) for each in answer.logprobs],
+        "cited": [citation.url for citation in answer.citations if citation.url],
+        "logprobs": [(token.token, token.logprob) for token in answer.logprobs],
         "cut": answer.finish_reason in {"length", "content_filter"},
         "usage": (
             usage.prompt_tokens,
@@ -169,13 +169,15 @@ def _their_fields(answer: Any) -> dict[str, Any]:
     ]
     return {
         "content": answer.output_text,
-        "calls": [(each.call_id, each.name, each.arguments) for each in answer.output if each.type == "function_call"],
+        "calls": [(item.call_id, item.name, item.arguments) for item in answer.output if item.type == "function_call"],
         "id": answer.id,
         "model": answer.model,
         "refusal": "".join(part.refusal for part in parts if part.type == "refusal"),
         "reasoning": "\n\n".join(thoughts),
-        "cited": [each.url for part in texts for each in part.annotations if each.type == "url_citation"],
-        "logprobs": [(each.token, each.logprob) for part in texts for each in part.logprobs or ()],
+        "cited": [
+            annotation.url for part in texts for annotation in part.annotations if annotation.type == "url_citation"
+        ],
+        "logprobs": [(token.token, token.logprob) for part in texts for token in part.logprobs or ()],
         "cut": answer.status == "incomplete",
         "usage": (
             answer.usage.input_tokens,
@@ -226,8 +228,8 @@ class TestLlama:
             fields: Mapping[str, Any] = {"tools": [TOOL], "tool_choice": "required", "extra_body": {"seed": 3}}
             chunks = list(client.stream("hello", **fields))
             whole = client.generate("hello", **fields)
-        text = "".join(each.delta for each in events if each.type == "response.output_text.delta")
-        arguments = "".join(each.delta for each in events if each.type == "response.function_call_arguments.delta")
+        text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+        arguments = "".join(event.delta for event in events if event.type == "response.function_call_arguments.delta")
         assert arguments
         assert "".join(chunk.content for chunk in chunks) == text == whole.content
         assert "".join(call.arguments for chunk in chunks for call in chunk.tool_calls) == arguments

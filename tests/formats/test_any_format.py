@@ -101,7 +101,7 @@ def test_a_stream_that_is_spoilt_anywhere_is_chunks_and_one_end(format_name: str
     turn = count()
     for source in targets_of(format_name)[:2]:
         for _, events in streams(format_name):
-            sent = [as_event(each) for each in events]
+            sent = [as_event(event) for event in events]
             for number, event in enumerate(events):
                 for holder, key in list(positions(event)):
                     with Corrupted(holder, key, CHANGES[next(turn) % len(CHANGES)]):
@@ -126,7 +126,7 @@ def test_a_stream_in_any_order_with_gaps_and_repetitions_ends_only_where_it_says
 def test_a_stream_is_no_success_before_it_says_that_it_ends(format_name: str) -> None:
     for source in targets_of(format_name)[:1]:
         for name, events in streams(format_name):
-            last = next(number for number, each in enumerate(events) if is_end(each))
+            last = next(number for number, event in enumerate(events) if is_end(event))
             for kept in range(last + 1):
                 assert isinstance(play(source, map(as_event, events[:kept]))[-1], Failure), name
             assert isinstance(play(source, map(as_event, events))[-1], Done), name
@@ -177,14 +177,16 @@ def test_the_chunks_of_a_stream_add_up_to_the_answer_that_comes_whole(format_nam
 
 def comparable_fields(answer: LLMResponse) -> dict[str, Any]:
     """Return the fields that are equal, whole or streamed: without spaces in arguments and identifiers that we make."""
-    dropped = {each.name: getattr(answer, each.name) for each in fields(answer) if each.name not in {"raw", "logprobs"}}
+    dropped = {
+        field.name: getattr(answer, field.name) for field in fields(answer) if field.name not in {"raw", "logprobs"}
+    }
     return dropped | {"tool_calls": [(call.name, call.arguments, call.error) for call in answer.tool_calls]}
 
 
 @settings(calm, max_examples=60)
 @given(REQUEST)
 def test_whatever_is_asked_is_sent_as_json_or_refused_by_name(llm_request: LLMRequest) -> None:
-    for source in (each for format_name in FORMATS for each in targets_of(format_name)):
+    for source in (target for format_name in FORMATS for target in targets_of(format_name)):
         own = with_provider_state_of(llm_request, source.target)
         for request in (own, CountRequest(own)):
             try:

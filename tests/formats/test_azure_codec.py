@@ -155,7 +155,7 @@ class TestAnswers:
     def test_nor_is_it_of_a_stream(self) -> None:
         for case in self.cases("stream"):
             decoder = CODEC.decoder(HELLO, azure())
-            out = [each for data in case["events"] for each in decoder.feed(event(data))]
+            out = [outcome for data in case["events"] for outcome in decoder.feed(event(data))]
             check(collect(out), case["expect"])
 
     def test_an_error_has_the_kind_of_its_code(self) -> None:

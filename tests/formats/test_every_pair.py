@@ -97,7 +97,7 @@ def conversation(name: str, *, picture: bool) -> tuple[Message, ...]:
 
 def tools(name: str) -> tuple[Tool, ...]:
     names = dict.fromkeys(call.name for call in answer(name).tool_calls)
-    return tuple(Tool(each, "A tool.", {"type": "object", "properties": {}}) for each in names)
+    return tuple(Tool(name, "A tool.", {"type": "object", "properties": {}}) for name in names)
 
 
 Entry: TypeAlias = tuple[str, str | None, str | None, Any]

@@ -53,7 +53,7 @@ def test_an_identifier_that_is_used_again_means_the_latest_call() -> None:
 
 def test_calls_can_be_given_names_of_their_own() -> None:
     def turn(*identifiers: str) -> Message:
-        return Message.assistant(tool_calls=[ToolCall(each, "f") for each in identifiers])
+        return Message.assistant(tool_calls=[ToolCall(identifier, "f") for identifier in identifiers])
 
     talk = [turn("a", "a"), result("a", "one"), result("a", "two"), USER, turn("a", ""), result("", "three")]
     assert dedupe_call_ids([*talk, result("a", "four"), result("a", "five")]) == [

@@ -40,7 +40,7 @@ def test_a_whole_answer_means_the_same_whoever_sends_it(name: str) -> None:
         answer = outcome.value
         assert answer.provider == provider
         assert answer.raw == case["body"]
-        actual = {each: getattr(answer, each) for each in ("content", "reasoning", "refusal", "finish_reason", "model")}
+        actual = {name: getattr(answer, name) for name in ("content", "reasoning", "refusal", "finish_reason", "model")}
         actual |= {
             "response_id": answer.response_id,
             "usage": answer.usage,
@@ -71,7 +71,7 @@ def test_a_stream_means_the_same_wherever_the_network_cuts_it(name: str) -> None
 @pytest.mark.parametrize("name", names("stream"))
 def test_a_stream_that_is_cut_off_is_never_a_success(name: str) -> None:
     events = fixture(name)["events"]
-    finish = next(i for i, each in enumerate(events) if each["choices"] and each["choices"][0]["finish_reason"])
+    finish = next(i for i, event in enumerate(events) if event["choices"] and event["choices"][0]["finish_reason"])
     for kept in range(finish):
         assert read_events(events[:kept])[-1] == Failure("truncated")
 

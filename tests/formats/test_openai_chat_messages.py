@@ -77,7 +77,7 @@ def test_a_file_of_text_is_text() -> None:
 def test_calls_of_one_name_are_kept_apart() -> None:
     turn = Message.assistant(tool_calls=[CALL])
     written = write(turn, Message.tool("one", "call_1"), turn, Message.tool("two", "call_1"))
-    assert [each.get("tool_call_id") or each["tool_calls"][0]["id"] for each in written] == [
+    assert [message.get("tool_call_id") or message["tool_calls"][0]["id"] for message in written] == [
         "call_1",
         "call_1",
         "call_1_2",

@@ -84,7 +84,7 @@ class TestReasoningThatGoesBack:
     details = ({"type": "reasoning.text", "text": "Hm.", "signature": "c2ln", "index": 0},)
 
     def provider_state(self, provider: str) -> ProviderState:
-        return ProviderState(provider, "openai_chat", {"reasoning_details": [dict(each) for each in self.details]})
+        return ProviderState(provider, "openai_chat", {"reasoning_details": [dict(detail) for detail in self.details]})
 
     def test_it_goes_back_to_its_author_alone_with_or_without_calls(self) -> None:
         message = Message("assistant", "Four.", provider_state=self.provider_state("openrouter"))

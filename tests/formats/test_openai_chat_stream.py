@@ -29,7 +29,9 @@ def fragment(
 
 
 def calls_of(*fragments: Any) -> list[tuple[int, str | None, str | None, str]]:
-    out = read_events([*(delta(tool_calls=[each]) for each in fragments), delta("tool_calls"), "[DONE]"])
+    out = read_events(
+        [*(delta(tool_calls=[call_fragment]) for call_fragment in fragments), delta("tool_calls"), "[DONE]"]
+    )
     return [(call.index, call.id, call.name, call.arguments) for chunk in out[:-1] for call in chunk.tool_calls]
 
 
@@ -206,7 +208,7 @@ class TestToolCalls:
             assert done.value.finish_reason == "tool_calls"
 
     def test_no_two_calls_have_one_identifier(self) -> None:
-        assert [each[1] for each in calls_of(fragment(0, "a", "t"), fragment(1, "a", "t"), fragment(2, None, "t"))] == [
+        assert [call[1] for call in calls_of(fragment(0, "a", "t"), fragment(1, "a", "t"), fragment(2, None, "t"))] == [
             "a",
             "a_2",
             "call_2",
@@ -242,8 +244,10 @@ class TestToolCalls:
 @given(st.lists(ALMOST | st.just("[DONE]"), max_size=4))
 def test_whatever_a_provider_streams_comes_to_chunks_and_one_end(payloads: Any) -> None:
     stream = decoder()
-    out = [each for data in payloads for each in stream.feed(event(data if data == "[DONE]" else json.dumps(data)))]
-    chunks = [each for each in out if isinstance(each, LLMChunk)]
+    out = [
+        outcome for data in payloads for outcome in stream.feed(event(data if data == "[DONE]" else json.dumps(data)))
+    ]
+    chunks = [outcome for outcome in out if isinstance(outcome, LLMChunk)]
     assert len(chunks) >= len(out) - 1
     assert out[: len(chunks)] == chunks, "the end comes last"
     assert all(each.content or each.reasoning or each.refusal or each.tool_calls for each in chunks)

@@ -40,7 +40,7 @@ def test_a_stream_is_read_wherever_the_network_cuts_it_and_is_no_success_before_
     step = max(1, len(data) // 100)
     assert all(read_pieces([data[:cut], data[cut:]], plain_target()) == whole for cut in range(1, len(data), step))
     assert read_pieces([data[i : i + 1] for i in range(len(data))], plain_target()) == whole
-    end = next(i for i, each in enumerate(case["events"]) if each["type"] in ENDS)
+    end = next(i for i, data in enumerate(case["events"]) if data["type"] in ENDS)
     for kept in range(end):
         assert read_events(case["events"][:kept])[-1] == Failure("truncated")
 
@@ -74,11 +74,11 @@ class TestFailures:
             assert (end.kind, end.code) == (case["kind"], case["code"]), case
 
     def test_a_stream_that_failed_has_the_kind_of_its_code_and_says_no_more(self) -> None:
-        text = next(each for each in fixture("stream_text")["events"] if each["type"] == "response.output_text.delta")
+        text = next(data for data in fixture("stream_text")["events"] if data["type"] == "response.output_text.delta")
         for case in fixture("errors_in_band")["events"]:
             before = [] if case["kind"] == "empty" else [text]
             out = read_events([*before, case["event"], text])
-            assert [type(each) for each in out] == [LLMChunk] * len(before) + [Failure], case
+            assert [type(outcome) for outcome in out] == [LLMChunk] * len(before) + [Failure], case
             assert out[-1].kind == case["kind"], case
 
     def test_a_named_error_event_is_one_whatever_its_data(self) -> None:

@@ -96,7 +96,7 @@ def test_its_streams_are_read_wherever_the_network_cuts_them(row: registry.Provi
     whole = read_pieces([data], where)
     actual = collect(whole)
     actual["provider_state"] = whole[-1].value.provider_state and whole[-1].value.provider_state.data
-    actual["citations"] = [listed(each) for chunk in whole[:-1] for each in chunk.citations]
+    actual["citations"] = [as_list(citation) for chunk in whole[:-1] for citation in chunk.citations]
     check(actual, case["expect"])
     assert (whole[-1].value.provider, actual["finish_reason"]) == (row.name, case["expect"]["finish_reason"])
     for cut in range(1, len(data)):
@@ -142,10 +142,10 @@ def plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
 
 
-def listed(each: Citation | TokenLogprob) -> list[Any]:
-    if isinstance(each, Citation):
-        return [each.url, each.title, each.text, each.start, each.end]
-    return [each.token, each.logprob, [list(pair) for pair in each.top]]
+def as_list(item: Citation | TokenLogprob) -> list[Any]:
+    if isinstance(item, Citation):
+        return [item.url, item.title, item.text, item.start, item.end]
+    return [item.token, item.logprob, [list(pair) for pair in item.top]]
 
 
 @pytest.mark.parametrize("part", ["citations", "logprobs", "n"])
@@ -156,9 +156,9 @@ def test_what_comes_beside_the_words_is_read(part: str) -> None:
             outcome = CODEC.decode(QUESTION, target(row.name), case["body"])
             assert isinstance(outcome, Done), row.name
             answer = outcome.value
-            answers = [[each.content, each.finish_reason] for each in (answer, *answer.alternatives)]
-            actual = {"n": answers, "citations": list(map(listed, answer.citations))}
-            actual["logprobs"] = list(map(listed, answer.logprobs))
+            answers = [[choice.content, choice.finish_reason] for choice in (answer, *answer.alternatives)]
+            actual = {"n": answers, "citations": list(map(as_list, answer.citations))}
+            actual["logprobs"] = list(map(as_list, answer.logprobs))
             assert actual[part] == case["expect"], row.name
             proven += 1
     assert proven
