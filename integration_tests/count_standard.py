@@ -1,6 +1,6 @@
 """Run LangChain's standard suites in both configurations and count: ``python integration_tests/count_standard.py``.
 
-Pytest is content with a test that was skipped, deselected or never collected; this is not.
+Pytest exits with 0 if a test was skipped, deselected or never collected; this script fails then.
 """
 
 from __future__ import annotations
@@ -22,35 +22,37 @@ _IMPOSSIBLE = {"test_structured_output_pydantic_2_v1"} if sys.version_info >= (3
 
 
 class Count:
-    """A pytest plugin that counts how tests end."""
+    """Pytest plugin that counts the outcomes of tests."""
 
     def __init__(self) -> None:
-        self.ends: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.skipped: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if hasattr(report, "wasxfail"):
-            self.ends["xfailed or xpassed"] += 1
+            self.outcomes["xfailed or xpassed"] += 1
         elif report.when == "call" or not report.passed:
-            self.ends[report.outcome] += 1
+            self.outcomes[report.outcome] += 1
         if report.skipped:
             self.skipped.add(report.nodeid.rsplit("::", 1)[1])
 
     @property
     def complete(self) -> bool:
         allowed = Counter(passed=_EXPECTED - len(_IMPOSSIBLE), skipped=len(_IMPOSSIBLE))
-        return self.ends == +allowed and self.skipped == _IMPOSSIBLE
+        return self.outcomes == +allowed and self.skipped == _IMPOSSIBLE
 
 
 def main() -> int:
-    """Count both configurations; the exit status says whether both are complete."""
+    """Run both configurations; return 0 if both are complete, otherwise 1."""
     incomplete = False
     for name, file in _CONFIGURATIONS.items():
         count = Count()
         pytest.main(["-q", "--no-header", "--benchmark-disable", str(_HERE / "langchain" / file)], plugins=[count])
         incomplete |= not count.complete
-        ends = ", ".join(f"{count.ends[end]} {end}" for end in ("passed", "failed", "skipped", "xfailed or xpassed"))
-        sys.stdout.write(f"standard suites, {name}: {ends} of {_EXPECTED}\n")
+        outcomes = ", ".join(
+            f"{count.outcomes[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped", "xfailed or xpassed")
+        )
+        sys.stdout.write(f"standard suites, {name}: {outcomes} of {_EXPECTED}\n")
         for test in sorted(count.skipped):
             sys.stdout.write(f"  skipped: {test}\n")
     return int(incomplete)

@@ -1,4 +1,4 @@
-"""LangChain's own machinery over ``ChatUnified``, each time with a primary that answers 503 to everything."""
+"""LangChain's agents, chains, traces and copies over ``ChatUnified`` with a primary that always returns 503."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Forecast(BaseModel):
 
 
 def get_weather(city: str) -> str:
-    """The weather in a city."""
+    """Return the weather in a city."""
     return f"It is sunny in {city}."
 
 
 @pytest.fixture
 def make(upstream: Upstream, second: Upstream) -> Iterator[MakeModel]:
-    """Makes the model; at the end, the primary must have been asked and the second target must have answered."""
+    """Yield a factory of the model; afterwards both the primary and the second target must have had requests."""
     upstream.status = 503
 
     def make(**fields: Any) -> ChatUnified:
@@ -137,10 +137,10 @@ async def test_langgraph_streams_tokens_async(make: MakeModel) -> None:
 async def test_events_of_version_3_are_well_formed(make: MakeModel) -> None:
     model = make()
     bound = model.bind_tools([get_weather])
-    for asked in (model, bound):
-        events = list(asked.stream_events("How is 'Oslo'?", version="v3"))
+    for runnable in (model, bound):
+        events = list(runnable.stream_events("How is 'Oslo'?", version="v3"))
         assert_valid_event_stream(events)
-        stream = await asked.astream_events("How is 'Oslo'?", version="v3")
+        stream = await runnable.astream_events("How is 'Oslo'?", version="v3")
         assert_valid_event_stream([event async for event in stream])
         assert served_by(await stream.output) == SERVED_BY
 
@@ -153,12 +153,12 @@ async def test_events_of_version_2_are_streamed(make: MakeModel) -> None:
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
 def test_structured_output_by_each_method(make: MakeModel, method: Method) -> None:
-    ask = "As JSON with 'city' and 'days'" if method == "json_mode" else "How is 'Oslo' in 3 days?"
-    result = make().with_structured_output(Forecast, method=method, include_raw=True).invoke(ask)
+    prompt = "As JSON with 'city' and 'days'" if method == "json_mode" else "How is 'Oslo' in 3 days?"
+    result = make().with_structured_output(Forecast, method=method, include_raw=True).invoke(prompt)
     assert isinstance(result, dict)
     assert served_by(result["raw"]) == SERVED_BY
     if method == "json_mode":
-        assert "days" in str(result["parsing_error"])  # the upstream's JSON mode knows no numbers
+        assert "days" in str(result["parsing_error"])  # the upstream's JSON mode writes no numbers
     else:
         assert result["parsed"] == Forecast(city="Oslo", days=3)
 
@@ -201,7 +201,7 @@ async def test_a_chat_model_of_another_maker_is_a_fallback(make: MakeModel, seco
         assert message.usage_metadata
         assert served_by(message).endswith("scripted-small")
     assert second.count() == len(answers)
-    assert len(runs.traced_runs) == len(answers)  # the foreign model starts no run of its own
+    assert len(runs.traced_runs) == len(answers)  # the wrapped model starts no run of its own
 
 
 def test_init_chat_model_knows_the_package(upstream: Upstream) -> None:
@@ -244,9 +244,9 @@ def test_a_trace_of_a_failure_names_every_attempt(make: MakeModel, second: Upstr
 
 async def test_copies_work_like_the_original(make: MakeModel) -> None:
     model = make()
-    for each in (model.model_copy(), copy.deepcopy(model), copy.copy(model)):
-        assert each.invoke("hello").text == "You said: hello. This is all I know about it."
-        assert (await each.ainvoke("hello")).text == "You said: hello. This is all I know about it."
+    for copied in (model.model_copy(), copy.deepcopy(model), copy.copy(model)):
+        assert copied.invoke("hello").text == "You said: hello. This is all I know about it."
+        assert (await copied.ainvoke("hello")).text == "You said: hello. This is all I know about it."
 
 
 def test_a_pickle_carries_no_key_and_looks_for_one_again(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What langchain-tests needs around it: files to download, and a recording to replay."""
+"""Fixtures for langchain-tests: files to download, and a recording to replay."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _FILES: Mapping[str, bytes] = {".png": PNG, ".pdf": PDF, ".wav": WAV}
 
 @pytest.fixture(scope="session", autouse=True)
 def _known_to_langchain() -> None:
-    """Loading a serialised model is refused by LangChain, unless it knows the class."""
+    """Register our classes: LangChain refuses to load a serialised model of a class that is not registered."""
     register()
 
 
 @pytest.fixture(autouse=True)
 def _downloads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real small files in place of those that the suite would fetch from the internet."""
+    """Replace the files that the suite would download from the internet by small real ones."""
 
     def get(url: str, **_: object) -> SimpleNamespace:
         return SimpleNamespace(content=_FILES[Path(url).suffix])
@@ -41,7 +41,7 @@ def _downloads(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def vcr_config() -> dict[str, Any]:
     # Not by host: the upstream listens on another port in every run.
-    # Nor with the key in it: VCR writes down every header that it is not told to leave out.
+    # Nor with the API key in it: VCR records every header that is not filtered.
     return {
         "match_on": ["method", "path", "body"],
         "allow_playback_repeats": True,
@@ -54,7 +54,7 @@ def vcr_config() -> dict[str, Any]:
 def vcr_cassette_dir(
     request: pytest.FixtureRequest, vcr_markers: list[object], vcr_config: dict[str, Any], tmp_path: Path
 ) -> str:
-    """A folder with a fresh recording of what the one VCR test of the suite says, made against the upstream."""
+    """Return a folder with a fresh recording of the requests of the suite's one VCR test, made with the upstream."""
     if vcr_markers:
         request.getfixturevalue("_fresh_start")
         request.getfixturevalue("_servers")
@@ -64,5 +64,5 @@ def vcr_cassette_dir(
         with recorded as cassette:
             list(model.stream("Write a story about a cat."))
         assert len(cassette), "nothing was recorded: VCR did not see the requests"
-        unified_llm.reset_health()  # or the breaker is open, and the replay asks for less than was recorded
+        unified_llm.reset_health()  # or the breaker is open, and the replay sends fewer requests than were recorded
     return str(tmp_path)

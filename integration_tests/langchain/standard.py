@@ -1,6 +1,6 @@
-"""LangChain's standard suites for ``ChatUnified`` and ``UnifiedEmbeddings``: every switch on, whoever answers.
+"""LangChain's standard suites for ``ChatUnified`` and ``UnifiedEmbeddings``, with every switch on.
 
-The suites are the same in every configuration; a test module only says what state the primary is in.
+The suites are the same in every configuration; a test module only sets the state of the primary.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _DETAILS: list[Detail] = [
 _NOWHERE = "http://127.0.0.1:9/v1"
 
 
-class TargetFields:
-    """Two targets, the scripted upstreams, and the state that the first one is in."""
+class TwoTargets:
+    """Two targets, the scripted upstreams, and the state of the first."""
 
     primary_status: ClassVar[int | None] = None
     _urls: tuple[str, str] = (_NOWHERE, _NOWHERE)
@@ -45,7 +45,7 @@ class TargetFields:
         if self.primary_status is None:
             assert second.requests == []
         else:
-            # Whatever the test asked, the primary was asked first and the second target answered.
+            # Every request was sent to the primary first and then served by the second target.
             assert bool(upstream.requests) == bool(second.requests)
 
     def _params(self, model: str, fallback: str) -> dict[str, Any]:
@@ -53,8 +53,8 @@ class TargetFields:
         return {"model": f"openai-compatible/{model}", "base_url": self._urls[0], "api_key": KEY, "fallbacks": [second]}
 
 
-class ChatSwitches(TargetFields):
-    """What the suite is told: this model can do everything."""
+class ChatSwitches(TwoTargets):
+    """Switches of the suite: this model supports everything."""
 
     chat_model_class = ChatUnified
     has_tool_calling = True
@@ -72,8 +72,8 @@ class ChatSwitches(TargetFields):
     returns_usage_metadata = True
     supports_model_override = True
     enable_vcr_tests = True
-    # A model named in a call replaces the primary's. The fallback has this model anyway: so the test sees it answer in
-    # either configuration.
+    # A model named in a call replaces the primary's. The fallback has this model anyway, so the test gets a response
+    # of it in either configuration.
     model_override_value = "scripted-small"
     supported_usage_metadata_details: ClassVar[dict[Literal["invoke", "stream"], list[Detail]]] = {
         "invoke": _DETAILS,
@@ -89,19 +89,19 @@ class ChatSwitches(TargetFields):
     def chat_model_params(self) -> dict[str, Any]:
         return self._params("scripted-large", "scripted-small")
 
-    def _ask(self, *, stream: bool = False) -> AIMessage:
+    def _call(self, *, stream: bool = False) -> AIMessage:
         model = ChatUnified(**self.chat_model_params)
         if not stream:
             return model.invoke("Hello")
         first, *rest = model.stream("Hello")
         return sum(rest, start=first)
 
-    # The scripted upstream counts every kind of token in every answer.
-    invoke_with_audio_input = _ask
-    invoke_with_audio_output = _ask
-    invoke_with_reasoning_output = _ask
-    invoke_with_cache_read_input = _ask
-    invoke_with_cache_creation_input = _ask
+    # The scripted upstream counts every kind of token in every response.
+    invoke_with_audio_input = _call
+    invoke_with_audio_output = _call
+    invoke_with_reasoning_output = _call
+    invoke_with_cache_read_input = _call
+    invoke_with_cache_creation_input = _call
 
 
 class ChatUnit(ChatSwitches, ChatModelUnitTests):
@@ -109,14 +109,14 @@ class ChatUnit(ChatSwitches, ChatModelUnitTests):
 
     @pytest.fixture(autouse=True)
     def _servers(self) -> None:
-        """None."""
+        """Start no servers."""
 
 
 class Chat(ChatSwitches, ChatModelIntegrationTests):
     """Fifty tests against the scripted upstreams."""
 
 
-class EmbeddingSwitches(TargetFields):
+class EmbeddingSwitches(TwoTargets):
     embeddings_class = UnifiedEmbeddings
     init_from_env_params = (
         {"OPENAI_API_KEY": "sk-from-the-environment"},
@@ -134,7 +134,7 @@ class EmbeddingUnit(EmbeddingSwitches, EmbeddingsUnitTests):
 
     @pytest.fixture(autouse=True)
     def _servers(self) -> None:
-        """None."""
+        """Start no servers."""
 
 
 class Embedding(EmbeddingSwitches, EmbeddingsIntegrationTests):

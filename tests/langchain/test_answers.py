@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from unified_llm.langchain import _answers
-from unified_llm.langchain._answers import add_outputs, read_chunk, read_response
+from unified_llm.langchain._answers import read_chunk, read_response, sum_outputs
 from unified_llm.types import Attempt, LLMChunk, LLMResponse, ToolCall, ToolCallChunk, Usage
 
 ATTEMPTS = (Attempt("openai/gpt-5-mini", "server", 503, 0.1), Attempt("gemini/flash", "ok", 200, 0.2))
@@ -46,7 +46,7 @@ def chunks_of(*chunks: LLMChunk, **options: Any) -> list[AIMessageChunk]:
     return messages  # type: ignore[return-value]
 
 
-def added(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+def add_up(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     return sum(chunks[1:], start=chunks[0])
 
 
@@ -74,11 +74,11 @@ def test_a_stream_ends_in_the_same_metadata_once() -> None:
     chunks = chunks_of(LLMChunk("Hel"), LLMChunk("lo"), LAST)
     whole = LLMResponse("", "flash-001", "gemini", response_id="r-1", used_fallback=True, attempts=ATTEMPTS)
     assert [bool(chunk.response_metadata) for chunk in chunks] == [False, False, True]
-    assert added(chunks).response_metadata == message_of(whole).response_metadata
+    assert add_up(chunks).response_metadata == message_of(whole).response_metadata
     assert [chunk.chunk_position for chunk in chunks] == [None, None, "last"]
 
 
-def test_usage_is_told_in_whole_numbers_with_its_details() -> None:
+def test_usage_is_reported_in_whole_numbers_with_its_details() -> None:
     expected = {
         "input_tokens": 50,
         "output_tokens": 20,
@@ -87,11 +87,11 @@ def test_usage_is_told_in_whole_numbers_with_its_details() -> None:
         "output_token_details": {"audio": 2, "reasoning": 7},
     }
     assert message_of(LLMResponse("Hi", usage=USAGE)).usage_metadata == expected
-    assert added(chunks_of(LLMChunk("Hi"), LAST)).usage_metadata == expected
+    assert add_up(chunks_of(LLMChunk("Hi"), LAST)).usage_metadata == expected
 
 
 def test_usage_of_a_stream_can_be_left_out() -> None:
-    assert added(chunks_of(LLMChunk("Hi"), LAST, usage=False)).usage_metadata is None
+    assert add_up(chunks_of(LLMChunk("Hi"), LAST, usage=False)).usage_metadata is None
 
 
 def test_text_and_fragments_of_calls_never_share_a_chunk() -> None:
@@ -102,10 +102,10 @@ def test_text_and_fragments_of_calls_never_share_a_chunk() -> None:
         LAST,
     )
     assert not any(chunk.content and chunk.tool_call_chunks for chunk in chunks)
-    assert [(call["name"], call["args"], call["id"]) for call in added(chunks).tool_calls] == [("add", {"a": 1}, "c1")]
+    assert [(call["name"], call["args"], call["id"]) for call in add_up(chunks).tool_calls] == [("add", {"a": 1}, "c1")]
 
 
-def test_calls_whose_arguments_are_no_json_are_told_apart() -> None:
+def test_calls_whose_arguments_are_no_json_are_kept_apart() -> None:
     good, bad = ToolCall.from_text("c1", "add", '{"a":1}'), ToolCall.from_text("c2", "add", '{"a":')
     message = message_of(LLMResponse(tool_calls=(good, bad), finish_reason="tool_calls"))
     assert [call["id"] for call in message.tool_calls] == ["c1"]
@@ -115,7 +115,7 @@ def test_calls_whose_arguments_are_no_json_are_told_apart() -> None:
 
 def test_reasoning_is_a_content_block_whole_and_streamed() -> None:
     whole = message_of(LLMResponse("So.", reasoning="Hm."))
-    streamed = added(chunks_of(LLMChunk(reasoning="H"), LLMChunk(reasoning="m."), LLMChunk("So."), LAST))
+    streamed = add_up(chunks_of(LLMChunk(reasoning="H"), LLMChunk(reasoning="m."), LLMChunk("So."), LAST))
     for message in (whole, streamed):
         assert [(block["type"], block.get("reasoning") or block.get("text")) for block in message.content_blocks] == [
             ("reasoning", "Hm."),
@@ -123,19 +123,19 @@ def test_reasoning_is_a_content_block_whole_and_streamed() -> None:
         ]
 
 
-def test_a_refusal_is_told_whole_and_streamed() -> None:
+def test_a_refusal_is_reported_whole_and_streamed() -> None:
     assert message_of(LLMResponse(refusal="No.")).additional_kwargs["refusal"] == "No."
-    assert added(chunks_of(LLMChunk(refusal="N"), LLMChunk(refusal="o."), LAST)).additional_kwargs["refusal"] == "No."
+    assert add_up(chunks_of(LLMChunk(refusal="N"), LLMChunk(refusal="o."), LAST)).additional_kwargs["refusal"] == "No."
 
 
-def test_langsmith_is_told_the_provider_that_answered_under_its_own_name_for_it() -> None:
+def test_langsmith_gets_the_provider_that_answered_under_its_own_name_for_it() -> None:
     generation = read_response(LLMResponse("Hi", "flash-001", "gemini", attempts=ATTEMPTS)).generations[0]
-    told = (generation.generation_info or {})["lc_gateway_metadata"]
-    assert (told["provider"], told["model"], len(told["attempts"])) == ("google_genai", "flash-001", 2)
+    metadata = (generation.generation_info or {})["lc_gateway_metadata"]
+    assert (metadata["provider"], metadata["model"], len(metadata["attempts"])) == ("google_genai", "flash-001", 2)
 
 
 def test_without_the_private_hook_of_langchain_nothing_of_it_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_answers, "_GATEWAY", "")
+    monkeypatch.setattr(_answers, "_GATEWAY_KEY", "")
     assert read_response(LLMResponse("Hi", "flash", "gemini")).generations[0].generation_info is None
 
 
@@ -144,14 +144,14 @@ def test_a_langchain_core_without_the_hook_is_no_error(monkeypatch: pytest.Monke
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    assert _answers._gateway_module() is None
+    assert _answers._import_gateway_module() is None
 
 
 def test_log_probabilities_are_handed_on_where_they_were_asked_for() -> None:
     raw = {"choices": [{"logprobs": {"content": [{"token": "Hi", "logprob": -0.1}]}}]}
     assert message_of(LLMResponse("Hi", raw=raw), logprobs=True).response_metadata["logprobs"]["content"]
     assert "logprobs" not in message_of(LLMResponse("Hi", raw=raw)).response_metadata
-    chunk = added(chunks_of(LLMChunk("Hi", raw=raw), LLMChunk(" you", raw=raw), LAST, logprobs=True))
+    chunk = add_up(chunks_of(LLMChunk("Hi", raw=raw), LLMChunk(" you", raw=raw), LAST, logprobs=True))
     assert len(chunk.response_metadata["logprobs"]["content"]) == 2
 
 
@@ -162,7 +162,7 @@ def test_where_there_are_no_log_probabilities_none_are_made_up(raw: Any) -> None
 
 def test_tokens_of_several_answers_are_summed_for_callbacks() -> None:
     outputs = [read_response(LLMResponse("Hi", "m", usage=Usage(1, 2, 3))).llm_output for _ in range(2)]
-    assert add_outputs([*outputs, None]) == {
+    assert sum_outputs([*outputs, None]) == {
         "model_name": "m",
         "token_usage": {"prompt_tokens": 2, "completion_tokens": 4, "total_tokens": 6},
     }

@@ -109,7 +109,7 @@ def test_what_a_user_sent_and_cannot_be_sent_on_is_an_error_that_names_what_can(
 )
 def test_what_only_its_author_can_read_is_left_out_of_an_answer_in_the_history(block: dict[str, Any]) -> None:
     content = read_content([block, {"type": "text", "text": "so"}], assistant=True)
-    assert (content.flat(), content.calls, content.results) == ("so", [], [])
+    assert (content.flatten(), content.tool_calls, content.tool_results) == ("so", [], [])
 
 
 @pytest.mark.parametrize(
@@ -126,13 +126,13 @@ def test_reasoning_is_read_without_its_signature(block: dict[str, Any], reasonin
 
 
 def test_empty_texts_are_left_out() -> None:
-    assert read_content(["", {"type": "text", "text": ""}]).flat() == ""
+    assert read_content(["", {"type": "text", "text": ""}]).flatten() == ""
 
 
 def test_texts_of_one_answer_are_joined_and_those_of_a_user_stay_apart() -> None:
     two: list[Any] = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    assert read_content(two).flat(join=True) == "ab"
-    assert read_content(two).flat() == (TextPart("a"), TextPart("b"))
+    assert read_content(two).flatten(join=True) == "ab"
+    assert read_content(two).flatten() == (TextPart("a"), TextPart("b"))
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_texts_of_one_answer_are_joined_and_those_of_a_user_stay_apart() -> None
 def test_a_mark_for_the_cache_stands_after_what_may_be_cached(mark: dict[str, Any], point: CachePoint) -> None:
     blocks: list[Any] = [{"type": "text", "text": "a", **mark}, {"type": "image", "base64": B64, **mark}, "b"]
     image = ImagePart(data=DATA, media_type="image/png")
-    assert read_content(blocks).flat() == (TextPart("a"), point, image, point, TextPart("b"))
+    assert read_content(blocks).flatten() == (TextPart("a"), point, image, point, TextPart("b"))
 
 
 def test_a_mark_on_an_empty_text_belongs_to_what_stands_before() -> None:
     blocks: list[Any] = ["a", {"type": "text", "text": "", "cache_control": {"type": "ephemeral"}}]
-    assert read_content(blocks).flat() == (TextPart("a"), CachePoint())
+    assert read_content(blocks).flatten() == (TextPart("a"), CachePoint())

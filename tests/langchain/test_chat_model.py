@@ -24,7 +24,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm.exceptions import ConfigurationError, ContentFilterError, ValidationError
 from unified_llm.langchain import ChatUnified
-from unified_llm.langchain._profile import chain_profile
+from unified_llm.langchain._profile import read_chain_profile
 from unified_llm.types import Attempt, LLMRequest, ModelInfo
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def model(**fields: Any) -> ChatUnified:
     )
 
 
-def asked(world: World) -> LLMRequest:
+def sent_request(world: World) -> LLMRequest:
     request = world.asked[-1][1]
     assert isinstance(request, LLMRequest)
     return request
@@ -57,7 +57,7 @@ class Tracer(BaseTracer):
         self.runs.append(run)
 
 
-# Calling
+# Calls
 
 
 def test_a_chain_of_prompt_model_and_parser_answers() -> None:
@@ -68,7 +68,7 @@ def test_a_chain_of_prompt_model_and_parser_answers() -> None:
     )
     with World({PRIMARY: [say("A switch to another server.")]}).running() as world:
         assert chain.invoke({"question": "What is failover?"}) == "A switch to another server."
-    assert [message.role for message in asked(world).messages] == ["system", "user"]
+    assert [message.role for message in sent_request(world).messages] == ["system", "user"]
 
 
 async def test_every_way_of_asking_gives_the_same_answer() -> None:
@@ -112,9 +112,9 @@ def test_a_call_may_name_another_model_and_that_is_no_failover(name: str) -> Non
         message = model().invoke("Hi", model=name)
         last = list(model().stream("Hi", model=name))[-1]
     assert world.names == ["openai/gpt-5"] * 2
-    for each in (message, last):
-        assert each.response_metadata["model_name"] == "gpt-5"
-        assert each.response_metadata["unified_llm"]["fell_back"] is False
+    for answer in (message, last):
+        assert answer.response_metadata["model_name"] == "gpt-5"
+        assert answer.response_metadata["unified_llm"]["fell_back"] is False
 
 
 def test_options_of_a_call_become_fields_of_the_request_and_others_go_into_its_body() -> None:
@@ -130,7 +130,7 @@ def test_options_of_a_call_become_fields_of_the_request_and_others_go_into_its_b
             b=2,
             logprobs=True,
         )
-    request = asked(world)
+    request = sent_request(world)
     assert (request.temperature, request.max_tokens, request.top_p, request.seed) == (0.3, 9, 0.5, 7)
     assert (request.stop, request.logprobs, dict(request.extra_body)) == (("\n",), True, {"a": 1, "b": 2})
 
@@ -138,7 +138,7 @@ def test_options_of_a_call_become_fields_of_the_request_and_others_go_into_its_b
 def test_stop_is_taken_as_one_text_and_under_anthropics_name() -> None:
     with World({PRIMARY: [say("Hi")]}).running() as world:
         model().invoke("Hi", stop_sequences="###")
-    assert asked(world).stop == ("###",)
+    assert sent_request(world).stop == ("###",)
 
 
 @pytest.mark.parametrize("name", ["api_key", "base_url", "default_headers", "fallbacks"])
@@ -158,7 +158,7 @@ def test_a_call_may_have_a_deadline_of_its_own() -> None:
     assert world.clock - began <= 5.1
 
 
-def test_what_fails_over_is_the_models_or_the_calls_to_say() -> None:
+def test_what_fails_over_is_set_by_the_model_or_by_the_call() -> None:
     with World({PRIMARY: [Failure("filter", 400)], SECOND: [say("Hello")]}).running():
         with pytest.raises(ContentFilterError):
             model().invoke("Hi")
@@ -170,7 +170,7 @@ def test_what_fails_over_is_the_models_or_the_calls_to_say() -> None:
         assert later.invoke("Hi").content == "Hello"
 
 
-def test_a_slow_answer_is_hedged_by_the_word_of_the_model_or_of_the_call() -> None:
+def test_a_slow_answer_is_hedged_by_a_setting_of_the_model_or_of_the_call() -> None:
     script = {PRIMARY: [[Pause(20.0), *say("slow")]], SECOND: [say("quick")]}
     hedging = model(hedge_after=2.0)
     answer = Racing(script).run(lambda: hedging.ainvoke("Hi"))
@@ -193,7 +193,7 @@ def test_model_kwargs_are_fields_of_every_request_or_of_the_primarys_body() -> N
     llm = model(model_kwargs={"logprobs": True, "service_tier": "flex"})
     with World({PRIMARY: [say("Hi")]}).running() as world:
         llm.invoke("Hi")
-    assert asked(world).logprobs is True
+    assert sent_request(world).logprobs is True
     assert llm.client.targets[0].extra_body == {"service_tier": "flex"}
     assert llm.client.targets[1].extra_body == {}
 
@@ -227,7 +227,7 @@ async def test_events_of_the_third_version_are_valid() -> None:
 def test_streaming_answers_invoke_from_a_stream_and_usage_can_be_left_out_of_it() -> None:
     with World({PRIMARY: [say("Hello there")]}).running() as world:
         assert model(streaming=True).invoke("Hi").usage_metadata
-        assert asked(world).stream
+        assert sent_request(world).stream
         assert model(streaming=True, stream_usage=False).invoke("Hi").usage_metadata is None
         assert list(model().stream("Hi", stream_usage=False))[-1].usage_metadata is None
 
@@ -253,7 +253,7 @@ class Tokens(BaseCallbackHandler):
         self.result = response
 
 
-async def test_callbacks_hear_every_token_and_the_usage() -> None:
+async def test_callbacks_get_every_token_and_the_usage() -> None:
     with World({PRIMARY: [say("Hello there")]}).running():
         for_stream, for_invoke, for_events, for_aevents = Tokens(), Tokens(), Tokens(), Tokens()
         list(model().stream("Hi", config={"callbacks": [for_stream]}))
@@ -264,8 +264,8 @@ async def test_callbacks_hear_every_token_and_the_usage() -> None:
         usage = UsageMetadataCallbackHandler()
         model().batch(["Hi", "Ho"], config={"callbacks": [usage]})
         generated = model().generate([[HumanMessage("Hi")], [HumanMessage("Ho")]])
-    for heard in (for_stream, for_events, for_aevents):
-        assert "".join(heard.tokens) == "Hello there"
+    for handler in (for_stream, for_events, for_aevents):
+        assert "".join(handler.tokens) == "Hello there"
     assert for_invoke.result
     assert for_invoke.result.llm_output
     assert for_invoke.result.llm_output["token_usage"]["total_tokens"] == 10
@@ -303,11 +303,11 @@ def test_until_somebody_answers_a_trace_names_the_chain() -> None:
     assert model()._get_ls_params(model="gpt-5")["ls_model_name"] == "gpt-5"
 
 
-def test_on_attempt_hears_of_every_attempt() -> None:
-    heard: list[Attempt] = []
+def test_on_attempt_is_called_for_every_attempt() -> None:
+    attempts: list[Attempt] = []
     with World({PRIMARY: [DOWN], SECOND: [say("Hi")]}).running():
-        model(on_attempt=heard.append).invoke("Hi")
-    assert [(each.target, each.outcome) for each in heard] == [(PRIMARY, "auth"), (SECOND, "ok")]
+        model(on_attempt=attempts.append).invoke("Hi")
+    assert [(each.target, each.outcome) for each in attempts] == [(PRIMARY, "auth"), (SECOND, "ok")]
 
 
 # Settings
@@ -329,7 +329,7 @@ def test_settings_reach_the_targets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"temprature": 0}, "temperature"),
         ({"model": "opnai/gpt-5"}, "openai"),
@@ -350,8 +350,8 @@ def test_settings_reach_the_targets() -> None:
         ({"max_tokens": "sk-misplaced"}, "max_tokens"),
     ],
 )
-def test_bad_settings_are_found_at_construction_and_no_value_is_repeated(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as caught:
+def test_bad_settings_are_found_at_construction_and_no_value_is_repeated(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         model(**fields)
     assert "canary" not in str(caught.value)
     assert "misplaced" not in str(caught.value)
@@ -394,7 +394,7 @@ def test_the_profile_is_what_every_model_of_the_chain_can_do() -> None:
 def test_a_last_resort_does_not_lower_the_profile_and_alone_it_counts() -> None:
     weak = LLMConfig(model="ollama/llama2", last_resort=True)
     assert model(fallbacks=[weak]).profile == model(fallbacks=[]).profile
-    assert chain_profile([Target("mlx", "demo", "mlx", last_resort=True)])["tool_calling"] is False
+    assert read_chain_profile([Target("mlx", "demo", "mlx", last_resort=True)])["tool_calling"] is False
 
 
 def test_a_profile_given_by_the_user_stays() -> None:

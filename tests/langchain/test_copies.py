@@ -1,4 +1,4 @@
-"""Copies, dumps, pickles and caches: what they share, what they keep, and what they must not hold."""
+"""Copies, dumps, pickles and caches: what they share, what they keep, and what they must not contain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
-from unified_llm.langchain._cache import PrimaryAnswers
+from unified_llm.langchain._cache import PrimaryOnlyCache
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # load
 
@@ -57,7 +57,7 @@ def test_a_field_that_is_set_takes_effect_with_the_next_call() -> None:
     assert llm.client.targets[0].key == Secret(KEY + "x", "api_key=")
 
 
-def test_a_field_that_has_nothing_to_do_with_targets_leaves_the_client_alone() -> None:
+def test_a_field_that_has_nothing_to_do_with_targets_keeps_the_client() -> None:
     llm = model()
     client = llm.client
     llm.tags = ["a"]
@@ -69,7 +69,7 @@ def test_the_profile_follows_the_model_and_a_half_set_chain_has_none() -> None:
     assert llm.profile
     assert llm.profile["image_inputs"] is True
     llm.model = "nobody/nothing"
-    assert getattr(llm, "profile") is None  # noqa: B009 - or mypy believes it for ever
+    assert getattr(llm, "profile") is None  # noqa: B009 - or mypy assumes it from here on
     llm.model = "deepseek/deepseek-chat"
     assert llm.profile
     assert llm.profile["image_inputs"] is False
@@ -81,7 +81,7 @@ def test_the_profile_follows_the_model_and_a_half_set_chain_has_none() -> None:
 @pytest.mark.parametrize(
     "how", [copy.copy, copy.deepcopy, ChatUnified.model_copy, lambda llm: llm.model_copy(deep=True)]
 )
-def test_a_copy_has_the_same_key_the_same_connections_and_a_life_of_its_own(how: Any) -> None:
+def test_a_copy_has_the_same_key_the_same_connections_and_settings_of_its_own(how: Any) -> None:
     fake = FakeListChatModel(responses=["Hi"])
     llm = model(fallbacks=[fake], rate_limiter=InMemoryRateLimiter(), verify_ssl=ssl.create_default_context())
     copied = how(llm)
@@ -221,12 +221,12 @@ async def test_a_cache_of_ones_own_is_used_in_async_code_too() -> None:
     with World({PRIMARY: [say("one"), say("two")]}).running() as world:
         assert (await model(cache=cache).ainvoke("Hi")).content == "one"
         assert (await model(cache=cache).ainvoke("Hi")).content == "one"
-        PrimaryAnswers(cache).clear()
+        PrimaryOnlyCache(cache).clear()
         assert (await model(cache=cache).ainvoke("Hi")).content == "two"
     assert len(world.asked) == 2
 
 
-def test_the_cache_key_tells_every_difference_that_matters() -> None:
+def test_the_cache_key_has_every_difference_that_matters() -> None:
     llm = model()
     assigned = model()
     assigned.temperature = 0.5
@@ -274,24 +274,24 @@ def test_a_secret_or_a_configuration_is_taken_as_it_is() -> None:
     assert llm.client.targets[0].key == Secret(KEY, "api_key=")
 
 
-def over_there(llm: ChatUnified) -> ChatUnified:
-    """What another process gets."""
+def pickled_copy(llm: ChatUnified) -> ChatUnified:
+    """Return what another process gets."""
     copied: ChatUnified = pickle.loads(pickle.dumps(llm))  # noqa: S301 - our own
     return copied
 
 
 @pytest.mark.usefixtures("no_keys")
 def test_a_pickled_model_at_an_address_of_its_own_misses_the_key_rather_than_forget_it() -> None:
-    """A server on this machine may go without a key, but not where there was one."""
-    there = over_there(ChatUnified(model="vllm/x", base_url="http://127.0.0.1:9", api_key=KEY))
+    # A server on this machine needs no key, unless the original had one.
+    copied = pickled_copy(ChatUnified(model="vllm/x", base_url="http://127.0.0.1:9", api_key=KEY))
     with pytest.raises(ConfigurationError, match="left out of the pickle"):
-        there.invoke("Hello?")
-    there.api_key = SecretStr(KEY)
+        copied.invoke("Hello?")
+    copied.api_key = SecretStr(KEY)
     with World({"vllm/x": [say("Hello")]}).running():
-        assert there.invoke("Hello?").content == "Hello"
-    again = over_there(over_there(there))
+        assert copied.invoke("Hello?").content == "Hello"
+    again = pickled_copy(pickled_copy(copied))
     with pytest.raises(ConfigurationError, match="left out of the pickle"):
         again.invoke("Hello?")
-    without = over_there(ChatUnified(model="vllm/x", base_url="http://127.0.0.1:9"))
+    without = pickled_copy(ChatUnified(model="vllm/x", base_url="http://127.0.0.1:9"))
     with World({"vllm/x": [say("Hello")]}).running():
         assert without.invoke("Hello?").content == "Hello"

@@ -35,7 +35,7 @@ def embeddings(**fields: Any) -> UnifiedEmbeddings:
     return UnifiedEmbeddings(**{"model": SMALL, "api_key": KEY} | fields)
 
 
-async def test_documents_and_questions_become_vectors_and_the_provider_is_told_which_is_which() -> None:
+async def test_documents_and_questions_become_vectors_and_the_request_marks_which_is_which() -> None:
     with World({SMALL: [vectors([1.0], [2.0]), vectors([3.0])] * 2}).running() as world:
         model = embeddings(dimensions=1)
         assert isinstance(model, Embeddings)
@@ -61,7 +61,7 @@ def test_batches_of_different_lengths_are_never_mixed() -> None:
         embeddings(batch_size=1).embed_documents(["a", "b"])
 
 
-def test_another_place_with_the_same_model_stands_in_and_another_model_never_does() -> None:
+def test_another_region_with_the_same_model_is_a_fallback_and_another_model_never_is() -> None:
     script: dict[str, Any] = {
         SMALL: [Failure("auth", 401), vectors([1.0])],
         "ollama/nomic-embed-text": [vectors([9.0])],
@@ -78,7 +78,7 @@ def test_errors_are_langchains_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"fallbacks": [FakeListChatModel(responses=[])]}, "chat model"),
         ({"batch_size": 0}, "batch_size"),
@@ -86,8 +86,8 @@ def test_errors_are_langchains_too() -> None:
         ({"model": None}, "model"),
     ],
 )
-def test_bad_settings_are_found_at_construction(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_bad_settings_are_found_at_construction(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
         embeddings(**fields)
 
 

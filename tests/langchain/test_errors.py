@@ -39,12 +39,14 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "twin"), PAIRS)
-def test_every_error_of_ours_is_one_of_langchains_and_not_retryable(kind: type[ours.LLMError], twin: type[Any]) -> None:
+@pytest.mark.parametrize(("kind", "native"), PAIRS)
+def test_every_error_of_ours_is_one_of_langchains_and_not_retryable(
+    kind: type[ours.LLMError], native: type[Any]
+) -> None:
     attempt = Attempt("openai/gpt-5", "auth", 401)
     error = translate(kind("what happened", provider="openai", status_code=401, attempts=[attempt]))
     assert isinstance(error, kind)
-    assert isinstance(error, twin)
+    assert isinstance(error, native)
     assert error.is_retryable is False
     assert (str(error), error.provider, error.status_code, error.attempts) == (
         "what happened",
@@ -57,11 +59,11 @@ def test_every_error_of_ours_is_one_of_langchains_and_not_retryable(kind: type[o
     assert (type(again), str(again), again.attempts) == (type(error), "what happened", (attempt,))
 
 
-def test_every_public_error_has_a_twin() -> None:
+def test_every_public_error_has_a_class_that_is_langchains_too() -> None:
     assert {kind.__name__ for kind, _ in PAIRS} | {"LLMError"} == set(ours.__all__)
 
 
-def test_an_error_of_a_users_own_class_has_the_twin_of_its_base() -> None:
+def test_an_error_of_a_users_own_class_gets_the_class_of_its_base() -> None:
     class SpecialError(ours.RateLimitError):
         pass
 
@@ -128,7 +130,7 @@ class Tracer(BaseTracer):
         self.runs.append(run)
 
 
-def test_a_trace_of_a_failure_holds_the_attempts_and_no_word_of_the_provider() -> None:
+def test_a_trace_of_a_failure_has_the_attempts_and_no_text_of_the_provider() -> None:
     tracer = Tracer()
     llm = ChatUnified(model="openai/gpt-5-mini", api_key=KEY)
     failure = Failure("auth", 401, detail="You sent: a prompt")

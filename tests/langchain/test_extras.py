@@ -1,4 +1,4 @@
-"""What some providers give beside an answer: sealed state, sources, several answers, log probabilities."""
+"""What some providers return beside the text: provider state, citations, several answers, log probabilities."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from unified_llm.langchain import ChatUnified
 from unified_llm.types import Citation, LLMChunk, LLMResponse, Message, ProviderState, TokenLogprob
 
 PRIMARY = "openai/gpt-5-mini"
-SEALED = ProviderState("openai", "openai_responses", [{"type": "reasoning", "encrypted_content": "abc"}])
+STATE = ProviderState("openai", "openai_responses", [{"type": "reasoning", "encrypted_content": "abc"}])
 SOURCE = Citation(url="https://example.com/", title="Example", start=0, end=5)
 TOKENS = (TokenLogprob("Hel", -0.1, (("Hel", -0.1), ("Hal", -2.5))), TokenLogprob("lo", -0.2))
 ANSWER = LLMResponse(
-    "Hello", usage=USAGE, provider_state=SEALED, citations=(SOURCE,), logprobs=TOKENS, alternatives=(LLMResponse("Hi"),)
+    "Hello", usage=USAGE, provider_state=STATE, citations=(SOURCE,), logprobs=TOKENS, alternatives=(LLMResponse("Hi"),)
 )
 PIECES: list[Any] = [
     LLMChunk("Hel", logprobs=TOKENS[:1]),
     LLMChunk("lo", logprobs=TOKENS[1:]),
     LLMChunk(citations=(SOURCE,)),
     LLMChunk(citations=(Citation(title="A book"),)),
-    Done(LLMChunk(finish_reason="stop", usage=USAGE, provider_state=SEALED)),
+    Done(LLMChunk(finish_reason="stop", usage=USAGE, provider_state=STATE)),
 ]
 
 
@@ -47,19 +47,19 @@ def streamed() -> AIMessage:
     return added
 
 
-def test_sealed_state_goes_back_with_its_message_and_survives_storage() -> None:
+def test_provider_state_goes_back_with_its_message_and_survives_storage() -> None:
     (stored,) = messages_from_dict(json.loads(json.dumps(messages_to_dict([whole()]))))
     for answer in (whole(), streamed(), stored):
         world = World({PRIMARY: [[ANSWER]]})
         with world.running():
             model().invoke([HumanMessage("Hello?"), answer, HumanMessage("And?")])
         sent: tuple[Message, ...] = world.asked[0][1].messages
-        assert sent[1].provider_state == SEALED
+        assert sent[1].provider_state == STATE
         assert "abc" not in repr(sent)
 
 
-def test_what_somebody_else_wrote_under_that_name_is_no_sealed_state() -> None:
-    for wrong in (None, "text", {"provider": "openai"}, [SEALED.as_dict()]):
+def test_what_somebody_else_wrote_under_that_name_is_no_provider_state() -> None:
+    for wrong in (None, "text", {"provider": "openai"}, [STATE.as_dict()]):
         message = AIMessage("Hello", additional_kwargs={"unified_llm_provider_state": wrong})
         world = World({PRIMARY: [[ANSWER]]})
         with world.running():
@@ -68,9 +68,9 @@ def test_what_somebody_else_wrote_under_that_name_is_no_sealed_state() -> None:
 
 
 def test_sources_are_listed_with_the_message() -> None:
-    told = {"url": "https://example.com/", "title": "Example", "start": 0, "end": 5}
-    assert whole().additional_kwargs["citations"] == [told]
-    assert streamed().additional_kwargs["citations"] == [told, {"title": "A book"}]
+    citation = {"url": "https://example.com/", "title": "Example", "start": 0, "end": 5}
+    assert whole().additional_kwargs["citations"] == [citation]
+    assert streamed().additional_kwargs["citations"] == [citation, {"title": "A book"}]
 
 
 def test_log_probabilities_have_openai_s_form_whoever_gave_them() -> None:

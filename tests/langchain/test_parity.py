@@ -1,6 +1,6 @@
-"""Every surface tells one story: the same targets, attempts and waits, and an error of the same kind.
+"""The adapters behave like the client: the same targets, attempts and waits, and an error of the same kind.
 
-The scripts are those by which ``tests/client/test_four_ways.py`` compares the client with itself.
+The scripts are those of ``tests/client/test_four_ways.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unified_llm.exceptions import LLMError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.types import EmbeddingResponse
 
-Story: TypeAlias = tuple[str, list[tuple[str, str, int | None, float]], list[str], list[float]]
+Observation: TypeAlias = tuple[str, list[tuple[str, str, int | None, float]], list[str], list[float]]
 QUESTION = "Hello?"
 VECTORS = EmbeddingResponse([[0.5, 1.0]])
 
@@ -50,32 +50,36 @@ EMBED: dict[str, Callable[[UnifiedEmbeddings], Any]] = {
 }
 
 
-def story(world: World, tell: Callable[[Callable[[Attempt], None]], Any]) -> Story:
-    """What happened: the kind of error, each attempt, who was asked, and every wait."""
+def observe(world: World, call: Callable[[Callable[[Attempt], None]], Any]) -> Observation:
+    """Run a call and return what happened: the kind of error, each attempt, the targets in order, and every wait."""
     reset_health()
-    heard: list[Attempt] = []
+    attempts: list[Attempt] = []
     error = ""
     with world.running():
         try:
-            tell(heard.append)
+            call(attempts.append)
         except LLMError as problem:
             error = next(kind.__name__ for kind in type(problem).__mro__ if kind.__module__ == "unified_llm.exceptions")
     assert world.open == 0
-    told = [(each.target, each.outcome, each.status, round(each.waited, 6)) for each in heard]
-    return error, told, world.names, [round(seconds, 6) for seconds in world.slept]
+    records = [(attempt.target, attempt.outcome, attempt.status, round(attempt.waited, 6)) for attempt in attempts]
+    return error, records, world.names, [round(seconds, 6) for seconds in world.slept]
 
 
 @pytest.mark.parametrize("way", CHAT)
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_chat_model_of_langchain_tells_what_the_client_tells(name: str, way: str) -> None:
     (first, *others), script = SCRIPTS[name]
-    expected = story(World(script), lambda hear: LLMClient(first, fallbacks=others, on_attempt=hear).generate(QUESTION))
-    told = story(World(script), lambda hear: CHAT[way](ChatUnified(model=first, fallbacks=others, on_attempt=hear)))
-    assert told == expected
+    expected = observe(
+        World(script), lambda record: LLMClient(first, fallbacks=others, on_attempt=record).generate(QUESTION)
+    )
+    observed = observe(
+        World(script), lambda record: CHAT[way](ChatUnified(model=first, fallbacks=others, on_attempt=record))
+    )
+    assert observed == expected
 
 
 def embedding(attempt: Scripted) -> Scripted:
-    """The same attempt, answered with a vector where it is answered at all."""
+    """Return the same attempt, with a vector in place of text if it succeeds."""
     if isinstance(attempt, Failure) or any(isinstance(step, Failure) for step in attempt) or not attempt:
         return attempt
     return [Done(VECTORS)]
@@ -90,11 +94,11 @@ def test_embeddings_of_langchain_tell_what_the_client_tells(name: str, way: str)
     world = dict(zip(models, attempts, strict=True))
     fallbacks = [{"model": model, "api_key": "sk-CANARY-e"} for model in models[1:]]
     assert len(others) <= 2
-    expected = story(
-        World(world), lambda hear: LLMClient(models[0], fallbacks=fallbacks, on_attempt=hear).embed(QUESTION)
+    expected = observe(
+        World(world), lambda record: LLMClient(models[0], fallbacks=fallbacks, on_attempt=record).embed(QUESTION)
     )
-    told = story(
+    observed = observe(
         World(world),
-        lambda hear: EMBED[way](UnifiedEmbeddings(model=models[0], fallbacks=fallbacks, on_attempt=hear)),
+        lambda record: EMBED[way](UnifiedEmbeddings(model=models[0], fallbacks=fallbacks, on_attempt=record)),
     )
-    assert told == expected
+    assert observed == expected

@@ -22,7 +22,7 @@ from unified_llm import LLMConfig
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import ContentFilterError, ValidationError
 from unified_llm.langchain import ChatUnified
-from unified_llm.langchain._call_kwargs import response_format, tool_choice, tool_schema
+from unified_llm.langchain._call_kwargs import convert_tool, read_response_format, read_tool_choice
 from unified_llm.types import LLMRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -80,7 +80,7 @@ def model(**fields: Any) -> ChatUnified:
     )
 
 
-def asked(world: World, index: int = -1) -> LLMRequest:
+def sent_request(world: World, index: int = -1) -> LLMRequest:
     request = world.asked[index][1]
     assert isinstance(request, LLMRequest)
     return request
@@ -93,7 +93,7 @@ def asked(world: World, index: int = -1) -> LLMRequest:
 def test_every_kind_of_tool_becomes_a_function(offered: Any) -> None:
     with World({PRIMARY: [say("Hi")]}).running() as world:
         model().bind_tools([offered]).invoke("Hi")
-    (sent,) = asked(world).tools
+    (sent,) = sent_request(world).tools
     assert sent.name in {"add", "multiply", "Joke", "OldJoke", "DictJoke"}
     assert set(sent.parameters["properties"]) in ({"a", "b"}, {"setup", "punchline"})
 
@@ -117,20 +117,20 @@ def test_every_kind_of_tool_becomes_a_function(offered: Any) -> None:
     ],
 )
 def test_a_dict_of_another_providers_form_becomes_the_same(given: dict[str, Any], sent: dict[str, Any]) -> None:
-    assert tool_schema(given) == {"type": "function", "function": sent}
+    assert convert_tool(given) == {"type": "function", "function": sent}
 
 
 def test_a_providers_own_tool_is_passed_through() -> None:
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
     with World({PRIMARY: [say("Hi")]}).running() as world:
         model().bind_tools([search]).invoke("Hi")
-    assert asked(world).tools[0].builtin == search
+    assert sent_request(world).tools[0].builtin == search
 
 
 def test_a_tool_that_is_bound_by_hand_is_converted_too() -> None:
     with World({PRIMARY: [say("Hi")]}).running() as world:
         model().invoke("Hi", tools=[add], tool_choice="any")
-    assert (asked(world).tools[0].name, asked(world).tool_choice) == ("add", "required")
+    assert (sent_request(world).tools[0].name, sent_request(world).tool_choice) == ("add", "required")
 
 
 def test_what_is_no_tool_is_refused() -> None:
@@ -157,21 +157,21 @@ def test_what_is_no_tool_is_refused() -> None:
 def test_a_choice_among_tools_has_one_form(choice: Any, sent: str | None) -> None:
     with World({PRIMARY: [say("Hi")]}).running() as world:
         model().bind_tools([add], tool_choice=choice).invoke("Hi")
-    assert asked(world).tool_choice == sent
+    assert sent_request(world).tool_choice == sent
 
 
 def test_a_choice_of_a_tool_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(ValidationError, match="'add'"):
         model().bind_tools([add], tool_choice="subtract")
-    assert tool_choice("subtract", []) is None
+    assert read_tool_choice("subtract", []) is None
 
 
 def test_strict_and_parallel_reach_the_request() -> None:
     with World({PRIMARY: [say("Hi")]}).running() as world:
         model().bind_tools([add], strict=True, parallel_tool_calls=False).invoke("Hi")
-    assert asked(world).parallel_tool_calls is False
-    assert asked(world).tools[0].strict is True
-    assert asked(world).tools[0].parameters["additionalProperties"] is False
+    assert sent_request(world).parallel_tool_calls is False
+    assert sent_request(world).tools[0].strict is True
+    assert sent_request(world).tools[0].parameters["additionalProperties"] is False
 
 
 def test_an_empty_list_of_tools_is_dropped_with_all_that_belongs_to_it() -> None:
@@ -180,7 +180,11 @@ def test_an_empty_list_of_tools_is_dropped_with_all_that_belongs_to_it() -> None
     assert bound.kwargs == {}
     with World({PRIMARY: [say("Hi")]}).running() as world:
         model().invoke("Hi", tools=[], tool_choice="any", parallel_tool_calls=True)
-    assert (asked(world).tools, asked(world).tool_choice, asked(world).parallel_tool_calls) == ((), None, None)
+    assert (sent_request(world).tools, sent_request(world).tool_choice, sent_request(world).parallel_tool_calls) == (
+        (),
+        None,
+        None,
+    )
 
 
 async def test_a_streamed_call_of_a_tool_adds_up() -> None:
@@ -221,7 +225,7 @@ async def test_every_schema_and_method_gives_the_same_joke(
         ]
     for result in results:
         assert (result if isinstance(result, dict) else dict(result)) == JOKE
-    request = asked(world)
+    request = sent_request(world)
     if by_tool:
         assert (request.tool_choice, request.parallel_tool_calls) == (request.tools[0].name, False)
     else:
@@ -233,7 +237,7 @@ def test_json_schema_is_the_default_only_where_the_whole_chain_can() -> None:
     deepseek = LLMConfig(model="deepseek/deepseek-chat", api_key=KEY)
     with World({PRIMARY: [call_tool("Joke", ANSWER)]}).running() as world:
         model(fallbacks=[deepseek]).with_structured_output(Joke).invoke("A joke")
-    assert asked(world).tool_choice == "Joke"
+    assert sent_request(world).tool_choice == "Joke"
 
 
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
@@ -241,7 +245,7 @@ def test_strict_reaches_the_request(method: Literal["function_calling", "json_sc
     answer = call_tool("Joke", ANSWER) if method == "function_calling" else say(ANSWER)
     with World({PRIMARY: [answer]}).running() as world:
         model().with_structured_output(SCHEMA, method=method, strict=True).invoke("A joke")
-    request = asked(world)
+    request = sent_request(world)
     asked_for = request.tools[0] if request.tools else request.response_format
     assert asked_for
     assert asked_for.strict is True
@@ -260,7 +264,7 @@ def test_with_include_raw_the_error_of_a_parser_is_a_value() -> None:
 
 
 @pytest.mark.parametrize("schema", [Joke, SCHEMA])
-async def test_a_model_that_declines_is_said_to_have_declined(schema: Any) -> None:
+async def test_a_model_that_declines_is_reported_as_a_refusal(schema: Any) -> None:
     structured = model().with_structured_output(schema, method="json_schema")
     with World({PRIMARY: [say("", refusal="I would rather not.")]}).running():
         with pytest.raises(ContentFilterError, match="declined") as caught:
@@ -275,7 +279,7 @@ def test_tools_beside_a_schema_come_first() -> None:
     with World({PRIMARY: [call_tool("add", '{"a": 1, "b": 2}'), say(ANSWER)]}).running() as world:
         assert structured.invoke("A joke") is None
         assert structured.invoke("A joke") == Joke(**JOKE)
-    assert (asked(world).tools[0].name, bool(asked(world).response_format)) == ("add", True)
+    assert (sent_request(world).tools[0].name, bool(sent_request(world).response_format)) == ("add", True)
 
 
 def test_json_mode_needs_no_schema_and_the_others_do() -> None:
@@ -306,7 +310,7 @@ def test_partial_answers_are_parsed_as_they_come() -> None:
     ],
 )
 def test_a_schema_is_found_in_every_wrapping(form: dict[str, Any], name: str) -> None:
-    wrapped = response_format(form)
+    wrapped = read_response_format(form)
     assert wrapped
     assert (wrapped["type"], wrapped["json_schema"]["name"]) == ("json_schema", name)
     assert wrapped["json_schema"]["schema"]["properties"]
@@ -314,10 +318,10 @@ def test_a_schema_is_found_in_every_wrapping(form: dict[str, Any], name: str) ->
 
 def test_what_is_no_schema_is_refused() -> None:
     with pytest.raises(ValidationError, match="int"):
-        response_format(42)
+        read_response_format(42)
 
 
-def test_traces_are_told_the_schema() -> None:
+def test_traces_get_the_schema() -> None:
     structured = model().with_structured_output(Joke, method="json_schema", strict=True)
     assert structured.first.kwargs["ls_structured_output_format"] == {  # type: ignore[attr-defined]
         "kwargs": {"method": "json_schema", "strict": True},
@@ -336,7 +340,7 @@ async def test_an_agent_uses_tools_while_its_primary_is_down() -> None:
         aresult = await agent.ainvoke({"messages": [HumanMessage("1 + 2?")]})
     assert [message.content for message in result["messages"]] == ["1 + 2?", "", "3", "It is 3."]
     assert aresult["messages"][-1].content == "It is 3."
-    assert [message.role for message in asked(world).messages] == ["user", "assistant", "tool"]
+    assert [message.role for message in sent_request(world).messages] == ["user", "assistant", "tool"]
 
 
 @pytest.mark.parametrize("strategy", [ProviderStrategy, ToolStrategy, None])
@@ -347,14 +351,14 @@ def test_an_agent_answers_in_a_shape_by_either_strategy(strategy: Any) -> None:
     with World({PRIMARY: [call_tool("add", '{"a": 1, "b": 2}'), answer]}).running() as world:
         result = agent.invoke({"messages": [HumanMessage("A joke")]})
     assert result["structured_response"] == Joke(**JOKE)
-    assert asked(world).tool_choice == ("required" if strategy is ToolStrategy else None)
+    assert sent_request(world).tool_choice == ("required" if strategy is ToolStrategy else None)
 
 
 def test_an_agent_without_tools_sends_none() -> None:
     agent = create_agent(model(), tools=[], response_format=ProviderStrategy(Joke))
     with World({PRIMARY: [say(ANSWER)]}).running() as world:
         assert agent.invoke({"messages": [HumanMessage("A joke")]})["structured_response"] == Joke(**JOKE)
-    assert asked(world).tools == ()
+    assert sent_request(world).tools == ()
 
 
 async def test_langgraph_streams_the_messages_of_whoever_answers() -> None:

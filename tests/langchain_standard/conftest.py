@@ -1,4 +1,4 @@
-"""What langchain-tests needs around it."""
+"""Fixtures for langchain-tests."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from unified_llm.langchain import register
 
 @pytest.fixture(scope="session", autouse=True)
 def _known_to_langchain() -> None:
-    """Loading a serialised model is refused by LangChain, unless it knows the class."""
+    """Register our classes: LangChain refuses to load a serialised model of a class that is not registered."""
     register()

@@ -16,7 +16,7 @@ from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from tests.support.langchain_targets import in_real_time, with_foreign
+from tests.support.langchain_targets import in_real_time, with_wrapped_models
 from tests.support.llama_index_calls import HELLO, PRIMARY, WAYS, listening, model, text_of
 from tests.support.llama_index_models import CALLING, Choosy, Native, Plain
 from tests.support.scripted_targets import World
@@ -111,7 +111,7 @@ def test_what_it_can_do_is_what_it_says_and_only_tools_of_its_own_kind() -> None
     unknown = _wrapped_llm.wrap(Native(knows_its_metadata=False))
     assert unknown is not None
     assert (unknown.model, "tools" in unknown.features) == ("native-1", False)
-    with with_foreign(world()), pytest.raises(AuthenticationError):
+    with with_wrapped_models(world()), pytest.raises(AuthenticationError):
         model(fallbacks=[Plain()]).chat_with_tools([TOOL], user_msg="?")
     with pytest.raises(ConfigurationError, match="model of the framework"):
         model(fallbacks=[TOOL])
@@ -154,7 +154,7 @@ class SDKError(Exception):
 def test_its_errors_are_judged_as_those_of_any_target(problem: Exception, kind: str) -> None:
     for way in ("chat", "astream_chat"):
         reset_health()
-        with with_foreign(world()), pytest.raises(LLMError) as told:
+        with with_wrapped_models(world()), pytest.raises(LLMError) as told:
             WAYS[way](model(fallbacks=[Native(problem=problem)], max_retries=0))
         last = told.value.errors[-1] if isinstance(told.value, AllTargetsFailedError) else told.value
         assert type(last).__name__ == kind
@@ -176,7 +176,7 @@ def test_one_that_hangs_or_is_silent_is_given_up(way: str) -> None:
     gate.set()
     assert isinstance(told.value.errors[-1], TimeoutError)
     silent = Native(message=ChatMessage(role="assistant"), thinks=False)
-    with with_foreign(world()), pytest.raises(AllTargetsFailedError, match="empty answer"):
+    with with_wrapped_models(world()), pytest.raises(AllTargetsFailedError, match="empty answer"):
         WAYS[way](model(fallbacks=[silent]))
 
 

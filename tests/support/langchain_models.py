@@ -1,4 +1,4 @@
-"""Small chat models of LangChain's, of every build: to stand in a chain beside our own targets."""
+"""Small LangChain chat models with different capabilities, as fallbacks beside our own targets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import Field
 
 
 class Plain(BaseChatModel):
-    """It can answer, and that is all: no streaming, no async of its own."""
+    """A model without tools, streaming or async implementation."""
 
     model: str = "plain-1"
     answer: Any = "Hello from outside"
@@ -55,7 +55,7 @@ class Plain(BaseChatModel):
 
 
 class WithTools(Plain):
-    """It takes tools."""
+    """A model with tools."""
 
     def bind_tools(
         self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
@@ -65,7 +65,7 @@ class WithTools(Plain):
 
 
 class WithForms(WithTools):
-    """It can be held to a schema, in words of its own."""
+    """A model with tools and a structured output of its own."""
 
     def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Any:
         if kwargs.get("method") == "refuse":
@@ -74,21 +74,23 @@ class WithForms(WithTools):
 
 
 class Streaming(WithTools):
-    """It streams, but knows nothing of event loops."""
+    """A model with tools that streams, without async implementation."""
 
     chunks: list[Any] = Field(default_factory=lambda: ["Hello ", "from ", "outside"])
     released: list[int] = Field(default_factory=list)
 
-    def _pieces(self) -> list[ChatGenerationChunk]:
-        whole = [each if isinstance(each, AIMessageChunk) else AIMessageChunk(content=each) for each in self.chunks]
-        return [ChatGenerationChunk(message=each) for each in whole]
+    def _make_chunks(self) -> list[ChatGenerationChunk]:
+        messages = [
+            chunk if isinstance(chunk, AIMessageChunk) else AIMessageChunk(content=chunk) for chunk in self.chunks
+        ]
+        return [ChatGenerationChunk(message=message) for message in messages]
 
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
     ) -> Iterator[ChatGenerationChunk]:
         self._begin(messages, stop, kwargs)
         try:
-            for position, piece in enumerate(self._pieces()):
+            for position, piece in enumerate(self._make_chunks()):
                 if position and self.wait:
                     self.wait.wait()
                 yield piece
@@ -97,7 +99,7 @@ class Streaming(WithTools):
 
 
 class Native(Streaming):
-    """It is at home on an event loop."""
+    """A model with tools, streaming and an async implementation."""
 
     pause: float = 0.0
 
@@ -114,14 +116,14 @@ class Native(Streaming):
         await asyncio.sleep(self.pause)
         self._begin(messages, stop, kwargs)
         try:
-            for piece in self._pieces():
+            for piece in self._make_chunks():
                 yield piece
         finally:
             self.released.append(1)
 
 
 class Limiter:
-    """A rate limiter that counts."""
+    """Rate limiter that counts the calls."""
 
     def __init__(self) -> None:
         self.acquired = 0

@@ -1,4 +1,4 @@
-"""What these tests share: a canary that must turn up nowhere, and a world in which foreign models are real."""
+"""A canary key that must appear nowhere, and scripted targets beside wrapped models that are real."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ KEY = "sk-canary-1234567890"
 
 
 @contextmanager
-def with_foreign(world: World) -> Iterator[World]:
-    """Run a world in which only targets of our own follow the script; model objects of LangChain answer themselves."""
+def with_wrapped_models(world: World) -> Iterator[World]:
+    """Run a world in which our own targets follow the script, and wrapped models are called."""
     with world.running():
         runtime = replace(
             current(),
-            exchange=lambda ask, target: (
-                target.instance.exchange(ask) if target.instance else Played(world, ask, target.name)
+            exchange=lambda request, target: (
+                target.instance.exchange(request) if target.instance else Played(world, request, target.name)
             ),
-            aexchange=lambda ask, target: (
-                target.instance.aexchange(ask) if target.instance else AsyncPlayed(world, ask, target.name)
+            aexchange=lambda request, target: (
+                target.instance.aexchange(request) if target.instance else AsyncPlayed(world, request, target.name)
             ),
         )
         with use(runtime):
@@ -32,7 +32,7 @@ def with_foreign(world: World) -> Iterator[World]:
 
 @contextmanager
 def in_real_time(world: World) -> Iterator[World]:
-    """The same with the clock on the wall, for threads that know no other."""
+    """Run the same with real time, for threads that wait."""
     world.clock, world.latency = time.monotonic(), 0.0
-    with with_foreign(world), use(replace(current(), now=time.monotonic)):
+    with with_wrapped_models(world), use(replace(current(), now=time.monotonic)):
         yield world

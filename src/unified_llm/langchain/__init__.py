@@ -1,6 +1,6 @@
 """unified-llm for LangChain: a chat model and embeddings with failover built in.
 
-What is here is imported when it is first asked for.
+Public names are imported at their first use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatUnified", "UnifiedEmbeddings", "register"]
 
-_WHERE = {"ChatUnified": "chat_model", "UnifiedEmbeddings": "embeddings", "register": "_register"}
+_MODULES = {"ChatUnified": "chat_model", "UnifiedEmbeddings": "embeddings", "register": "_register"}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,12 +23,12 @@ def __getattr__(name: str) -> Any:
     Raises:
         ConfigurationError: LangChain is not installed.
     """
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     try:
-        module = import_module(f"{__name__}.{_WHERE[name]}")
+        module = import_module(f"{__name__}.{_MODULES[name]}")
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in {"langchain_core", "langchain"}:
             raise
@@ -40,5 +40,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return sorted(__all__)

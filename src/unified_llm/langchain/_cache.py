@@ -1,7 +1,7 @@
-"""LangChain's cache of answers, with one rule more: an answer of a fallback is not kept as if it were the primary's.
+"""LangChain's response cache, with one more rule: only responses of the primary are stored.
 
-LangChain stores whatever a model returned under that model's key. Here this would mean that the poorer answer of a last
-resort, given during an outage of a minute, is handed out for as long as the cache lives.
+LangChain stores whatever a model returned under that model's key. Without this rule, the weaker response of a fallback,
+served during an outage of one minute, would be returned for the lifetime of the cache.
 """
 
 from __future__ import annotations
@@ -19,51 +19,50 @@ from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 from unified_llm.langchain._constants import RECORD
 
 
-class PrimaryAnswers(BaseCache):
-    """A cache that lets everything out, and only answers of the primary in."""
+class PrimaryOnlyCache(BaseCache):
+    """Wrapper of the user's cache: looks everything up, stores only responses of the primary."""
 
     def __init__(self, cache: BaseCache) -> None:
-        """Wrap the user's cache."""
         self._cache = cache
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
-        """What the cache has."""
+        """Return the cached response; None if there is none."""
         return self._cache.lookup(prompt, llm_string)
 
     async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
-        """What the cache has."""
+        """Return the cached response; None if there is none."""
         return await self._cache.alookup(prompt, llm_string)
 
     def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
-        """Keep an answer of the primary."""
-        if not _stood_in(return_val):
+        """Store a response of the primary; drop one of a fallback."""
+        if not _is_from_fallback(return_val):
             self._cache.update(prompt, llm_string, return_val)
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
-        """Keep an answer of the primary."""
-        if not _stood_in(return_val):
+        """Store a response of the primary; drop one of a fallback."""
+        if not _is_from_fallback(return_val):
             await self._cache.aupdate(prompt, llm_string, return_val)
 
     def clear(self, **kwargs: Any) -> None:
-        """Empty the cache."""
+        """Clear the user's cache."""
         self._cache.clear(**kwargs)
 
 
-def _stood_in(generations: Sequence[Generation]) -> bool:
+def _is_from_fallback(generations: Sequence[Generation]) -> bool:
     return any(
-        isinstance(each, ChatGeneration) and each.message.response_metadata.get(RECORD, {}).get("fell_back")
-        for each in generations
+        isinstance(generation, ChatGeneration) and generation.message.response_metadata.get(RECORD, {}).get("fell_back")
+        for generation in generations
     )
 
 
 if TYPE_CHECKING:
     _Base = BaseChatModel
 else:
-    _Base = object  # a Pydantic class more would cost every import some milliseconds
+    _Base = object  # another Pydantic class would cost every import some milliseconds
 
 
-class PrimaryCaching(_Base):
-    """The part of a chat model that keeps only its primary's answers in LangChain's cache."""
+class PrimaryOnlyCacheMixin(_Base):
+    """Mixin for a chat model: only responses of its primary are stored in LangChain's cache."""
 
     def _generate_with_cache(
         self,
@@ -72,8 +71,8 @@ class PrimaryCaching(_Base):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        model = self._with_careful_cache()
-        return super(PrimaryCaching, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
+        model = self._with_primary_only_cache()
+        return super(PrimaryOnlyCacheMixin, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
 
     async def _agenerate_with_cache(
         self,
@@ -82,14 +81,14 @@ class PrimaryCaching(_Base):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        model = self._with_careful_cache()
-        return await super(PrimaryCaching, model)._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        model = self._with_primary_only_cache()
+        return await super(PrimaryOnlyCacheMixin, model)._agenerate_with_cache(messages, stop, run_manager, **kwargs)
 
-    def _with_careful_cache(self) -> Self:
-        """This model; where there is a cache, a copy that lets only the primary's answers into it."""
+    def _with_primary_only_cache(self) -> Self:
+        """Return this model; where a cache is in use, a copy that stores only responses of the primary in it."""
         cache = self.cache if isinstance(self.cache, BaseCache) else get_llm_cache()
         if cache is None or self.cache is False:
             return self
         copied = self.model_copy()
-        vars(copied)["cache"] = PrimaryAnswers(cache)
+        vars(copied)["cache"] = PrimaryOnlyCache(cache)
         return copied

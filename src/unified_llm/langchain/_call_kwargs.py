@@ -1,7 +1,7 @@
-"""What a caller may pass with one call: tools, a choice among them, a form of the answer, sampling.
+"""Read the keyword arguments of one call: tools, tool choice, response format, sampling.
 
-LangChain hands these on as keyword arguments, from ``bind``, ``bind_tools`` and ``invoke`` alike. Here they become a
-request; what is no field of a request goes into its body as it is.
+LangChain passes them on from ``bind``, ``bind_tools`` and ``invoke`` alike. Those that are fields of a request become
+one; the others go into the request body unchanged.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ from unified_llm.langchain._messages import read_messages
 from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
 
-_CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required", "auto": "auto", "none": "none"}
+_TOOL_CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required", "auto": "auto", "none": "none"}
 
 
 @dataclass(frozen=True, slots=True)
 class NativeCall:
-    """A call in LangChain's own form, for a model object of LangChain in the chain."""
+    """The arguments of a call as LangChain passed them, for wrapped models in the chain.
+
+    Attributes:
+        messages: LangChain's messages.
+        stop: Texts at which to stop.
+        options: The keyword arguments of the call.
+    """
 
     messages: Sequence[BaseMessage] = field(repr=False)
     stop: tuple[str, ...]
@@ -42,26 +48,26 @@ def read_call(
         messages: The conversation.
         stop: Texts at which to stop, in place of the constructor's.
         options: The keyword arguments of the call.
-        refused: Arguments of the constructor. Those that no call takes are refused: a key must not end up in a body.
+        refused: Arguments of the constructor. One that no call takes is refused: an API key must not end up in a body.
 
     Returns:
-        The request, and what the client takes beside it (``deadline``, ``timeout`` ...).
+        The request, and the options that the client takes beside it (``deadline``, ``timeout`` ...).
 
     Raises:
         ValidationError: A message, a tool or an option cannot be translated.
     """
     given = rename_kwargs(options, refused, REQUEST_FIELDS)
-    stop = _stop(stop if stop is not None else given.pop("stop", None))
-    tools = tuple(Tool.from_dict(tool_schema(tool)) for tool in given.pop("tools", None) or ())
-    choice = tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
-    form = response_format(given.pop("response_format", None))
+    stop = _read_stop(stop if stop is not None else given.pop("stop", None))
+    tools = tuple(Tool.from_dict(convert_tool(tool)) for tool in given.pop("tools", None) or ())
+    tool_choice = read_tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
+    response_format = read_response_format(given.pop("response_format", None))
     plain, limits, body = split_kwargs(given, PLAIN, NOT_SENT, tools=bool(tools))
     request = LLMRequest(
         read_messages(messages),
         stop=stop,
         tools=tools,
-        tool_choice=choice if tools else None,
-        response_format=ResponseFormat.from_dict(form) if form else None,
+        tool_choice=tool_choice if tools else None,
+        response_format=ResponseFormat.from_dict(response_format) if response_format else None,
         extra_body=body,
         native=NativeCall(messages, stop, options),
         **plain,
@@ -69,15 +75,15 @@ def read_call(
     return request, limits
 
 
-def _stop(stop: str | Sequence[str] | None) -> tuple[str, ...]:
+def _read_stop(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     return (stop,) if isinstance(stop, str) else tuple(stop or ())
 
 
-def tool_schema(tool: ToolLike, *, strict: bool | None = None) -> dict[str, Any]:
-    """A tool in OpenAI's form; a provider's own tool (web search ...) as it is.
+def convert_tool(tool: ToolLike, *, strict: bool | None = None) -> dict[str, Any]:
+    """Convert a tool into OpenAI's format; return a provider's built-in tool (web search ...) unchanged.
 
     Raises:
-        ValidationError: It is no tool.
+        ValidationError: The argument is no tool.
     """
     kind = tool.get("type") if isinstance(tool, dict) else None
     if isinstance(tool, dict) and kind == "function" and "function" not in tool:  # OpenAI's Responses API
@@ -93,11 +99,18 @@ def tool_schema(tool: ToolLike, *, strict: bool | None = None) -> dict[str, Any]
         ) from problem
 
 
-def tool_choice(choice: Any, names: Sequence[str]) -> str | None:
-    """``auto``, ``none``, ``required`` or the name of a tool, from whatever LangChain or a provider calls them.
+def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
+    """Convert LangChain's or a provider's form of ``tool_choice`` into ours.
+
+    Args:
+        choice: ``tool_choice`` as the caller passed it.
+        names: The names of the tools.
+
+    Returns:
+        ``auto``, ``none``, ``required`` or the name of a tool; None if there is no choice or no tool.
 
     Raises:
-        ValidationError: There is no such tool, or the choice is none that is known.
+        ValidationError: The choice is unknown, or names a tool that does not exist.
     """
     if choice is None or choice is False:
         return None
@@ -108,8 +121,8 @@ def tool_choice(choice: Any, names: Sequence[str]) -> str | None:
         choice = (function.get("name") if isinstance(function, Mapping) else choice.get("name")) or choice.get("type")
     if choice in names:
         return str(choice)
-    if choice in _CHOICES:
-        return _CHOICES[choice]
+    if choice in _TOOL_CHOICES:
+        return _TOOL_CHOICES[choice]
     if not names:
         return None
     raise ValidationError(
@@ -117,66 +130,74 @@ def tool_choice(choice: Any, names: Sequence[str]) -> str | None:
     )
 
 
-def response_format(form: Any, *, strict: bool | None = None) -> dict[str, Any] | None:
-    """OpenAI's ``response_format``, from that or from a schema.
+def read_response_format(given: Any, *, strict: bool | None = None) -> dict[str, Any] | None:
+    """Convert a schema into OpenAI's ``response_format``; return one that is in that format already.
+
+    Args:
+        given: A ``response_format``, a schema or None.
+        strict: Ask the provider to enforce the schema.
 
     Raises:
-        ValidationError: It is neither.
+        ValidationError: The argument is neither a response format nor a schema.
     """
-    if form is None:
+    if given is None:
         return None
-    if isinstance(form, Mapping) and form.get("type") in {"text", "json_object", "json_schema"}:
-        return dict(form)
-    if isinstance(form, Mapping) and isinstance(form.get("schema"), Mapping):
-        wrapped: dict[str, Any] = {"name": "answer", **form}
+    if isinstance(given, Mapping) and given.get("type") in {"text", "json_object", "json_schema"}:
+        return dict(given)
+    if isinstance(given, Mapping) and isinstance(given.get("schema"), Mapping):
+        json_schema: dict[str, Any] = {"name": "answer", **given}
     else:
-        wrapped = _schema(form, strict=strict)
+        json_schema = _read_schema(given, strict=strict)
     if strict is not None:
-        wrapped["strict"] = strict
-    return {"type": "json_schema", "json_schema": wrapped}
+        json_schema["strict"] = strict
+    return {"type": "json_schema", "json_schema": json_schema}
 
 
-def _schema(form: Any, *, strict: bool | None) -> dict[str, Any]:
-    """A schema beside its name, in the dialect that OpenAI's tools use: without references."""
-    if isinstance(form, dict) and "properties" in form and "title" not in form:
-        form = {"title": "answer", **form}
+def _read_schema(schema: Any, *, strict: bool | None) -> dict[str, Any]:
+    """Convert a schema into OpenAI's ``json_schema`` object: name, description, and the schema without references."""
+    if isinstance(schema, dict) and "properties" in schema and "title" not in schema:
+        schema = {"title": "answer", **schema}
     try:
-        function = convert_to_openai_function(form, strict=strict or None)
+        function = convert_to_openai_function(schema, strict=strict or None)
     except (ValueError, TypeError, KeyError) as problem:
         raise ValidationError(
             "A schema is a Pydantic class, a TypedDict or a JSON schema with properties and a title; "
-            f"got {type(form).__name__}."
+            f"got {type(schema).__name__}."
         ) from problem
-    wrapped = {"name": function["name"], "schema": function.get("parameters") or {"type": "object", "properties": {}}}
-    return {**wrapped, "description": function["description"]} if function.get("description") else wrapped
+    parameters = function.get("parameters") or {"type": "object", "properties": {}}
+    json_schema = {"name": function["name"], "schema": parameters}
+    return {**json_schema, "description": function["description"]} if function.get("description") else json_schema
 
 
-def bind_options(
+def make_bind_options(
     tools: Sequence[ToolLike],
-    choice: Any,
+    tool_choice: Any,
     *,
     strict: bool | None,
-    parallel: bool | None,
-    form: Any,
+    parallel_tool_calls: bool | None,
+    response_format: Any,
 ) -> dict[str, Any]:
-    """What ``bind_tools`` binds. An empty list of tools is dropped: some providers refuse one.
+    """Make the keyword arguments that ``bind_tools`` binds.
+
+    An empty list of tools is dropped: some providers refuse it.
 
     Raises:
-        ValidationError: Something is no tool, or the choice names none of them.
+        ValidationError: An item is no tool, or the choice names none of the tools.
     """
     options: dict[str, Any] = {}
     if tools:
-        schemas = [tool_schema(tool, strict=strict) for tool in tools]
+        schemas = [convert_tool(tool, strict=strict) for tool in tools]
         options["tools"] = schemas
-        if (chosen := tool_choice(choice, [Tool.from_dict(schema).name for schema in schemas])) is not None:
-            options["tool_choice"] = chosen
-        if parallel is not None:
-            options["parallel_tool_calls"] = parallel
-    if (shape := response_format(form)) is not None:
-        options["response_format"] = shape
+        names = [Tool.from_dict(schema).name for schema in schemas]
+        if (choice := read_tool_choice(tool_choice, names)) is not None:
+            options["tool_choice"] = choice
+        if parallel_tool_calls is not None:
+            options["parallel_tool_calls"] = parallel_tool_calls
+    if (read_format := read_response_format(response_format)) is not None:
+        options["response_format"] = read_format
     return options
 
 
-def is_pydantic(schema: Any) -> bool:
-    """Whether a schema is a Pydantic class, of version 1 or 2."""
+def is_pydantic_class(schema: Any) -> bool:
+    """Return whether a schema is a Pydantic class, of version 1 or 2."""
     return isinstance(schema, type) and is_basemodel_subclass(schema)

@@ -1,7 +1,7 @@
-"""Every error twice at once: ours, and LangChain's of the same kind. Code that catches either works.
+"""Exceptions that are both ours and langchain-core's, so that code that catches either works.
 
-None is retryable to LangChain: retries and failover have been tried already, and a retry middleware on top would
-multiply them.
+To LangChain none of them is retryable: the client has retried and failed over already, and a retry middleware on top
+would multiply the attempts.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from langchain_core import exceptions as theirs
 
 from unified_llm import exceptions as ours
 
-# Newer than the oldest langchain-core that we run with.
+# ModelRefusalError is newer than the oldest supported langchain-core.
 REFUSAL: type[theirs.ModelError] = getattr(theirs, "ModelRefusalError", theirs.ModelInvalidRequestError)
 
 
-class _Record:
-    """What of an error goes into a trace: how far the call got, never the provider's words."""
+class _TraceResponse:
+    """The part of an error that LangChain puts into a trace: the attempts, never the provider's own text."""
 
     def __init__(self, error: ours.LLMError) -> None:
         self.status_code = error.status_code
@@ -27,21 +27,21 @@ class _Record:
         self._error = error
 
     def json(self) -> dict[str, Any]:
-        """The body that LangChain puts into a trace."""
+        """Return the body that LangChain puts into a trace."""
         error = self._error
         attempts = [attempt.as_dict() for attempt in error.attempts]
         return {"provider": error.provider, "model": error.model, "code": error.code, "attempts": attempts}
 
 
 class ChainError(ours.LLMError):
-    """What all errors raised by ``ChatUnified`` have in common."""
+    """Base class of the exceptions that are both ours and langchain-core's."""
 
     is_retryable: ClassVar[bool] = False
 
     @property
-    def response(self) -> _Record:
+    def response(self) -> _TraceResponse:
         """The attempts, for LangChain's traces."""
-        return _Record(self)
+        return _TraceResponse(self)
 
 
 class ChainConfigurationError(ChainError, ours.ConfigurationError, theirs.ModelInvalidRequestError):
@@ -61,11 +61,11 @@ class ChainUnsupportedOperationError(ChainError, ours.UnsupportedOperationError,
 
 
 class ChainAuthenticationError(ChainError, ours.AuthenticationError, theirs.ModelAuthenticationError):
-    """The key was refused."""
+    """The API key was refused."""
 
 
 class ChainPermissionDeniedError(ChainError, ours.PermissionDeniedError, theirs.ModelPermissionDeniedError):
-    """The key may not do this."""
+    """The API key lacks a permission."""
 
 
 class ChainQuotaExceededError(ChainError, ours.QuotaExceededError, theirs.ModelRateLimitError):
@@ -77,7 +77,7 @@ class ChainRateLimitError(ChainError, ours.RateLimitError, theirs.ModelRateLimit
 
 
 class ChainModelNotFoundError(ChainError, ours.ModelNotFoundError, theirs.ModelNotFoundError):
-    """No such model."""
+    """The provider has no such model."""
 
 
 class ChainContentFilterError(ChainError, ours.ContentFilterError, REFUSAL):  # type: ignore[misc,valid-type]
@@ -89,15 +89,15 @@ class ChainConnectionError(ChainError, ours.ConnectionError, theirs.ModelConnect
 
 
 class ChainTimeoutError(ChainError, ours.TimeoutError, theirs.ModelTimeoutError):
-    """No answer in time."""
+    """No response came in time."""
 
 
 class ChainServiceUnavailableError(ChainError, ours.ServiceUnavailableError, theirs.ModelAPIError):
-    """The provider failed."""
+    """The provider failed or is overloaded."""
 
 
 class ChainGenerationError(ChainError, ours.GenerationError, theirs.ModelAPIError):
-    """An answer came that is no answer."""
+    """A response could not be used."""
 
 
 class ChainStreamInterruptedError(ChainError, ours.StreamInterruptedError, theirs.ModelConnectionError):
@@ -105,37 +105,37 @@ class ChainStreamInterruptedError(ChainError, ours.StreamInterruptedError, their
 
 
 class ChainAllTargetsFailedError(ChainError, ours.AllTargetsFailedError, theirs.ModelAPIError):
-    """Several targets were tried and none answered."""
+    """Several targets were tried and all failed."""
 
 
 class ChainUnknownError(ChainError, theirs.ModelError):
-    """An error of a kind that is newer than this table."""
+    """An error of ours that has no class above."""
 
 
-# Each of our kinds, and the class that is also LangChain's.
-_TWINS: Final[dict[type[ours.LLMError], type[ChainError]]] = {
-    next(base for base in twin.__bases__ if base.__module__ == ours.__name__): twin
-    for twin in ChainError.__subclasses__()
-    if twin is not ChainUnknownError
+# Class of ours -> the class that is langchain-core's too.
+_CHAIN_CLASSES: Final[dict[type[ours.LLMError], type[ChainError]]] = {
+    next(base for base in chain_class.__bases__ if base.__module__ == ours.__name__): chain_class
+    for chain_class in ChainError.__subclasses__()
+    if chain_class is not ChainUnknownError
 }
 
 
 def translate(error: ours.LLMError) -> ours.LLMError:
-    """The same error, of a class that LangChain knows too."""
+    """Return the error as an exception that is langchain-core's too, with the same arguments and attributes."""
     if isinstance(error, ChainError):
         return error
-    kind = next((_TWINS[base] for base in type(error).__mro__ if base in _TWINS), ChainUnknownError)
-    twin = kind.__new__(kind)
-    Exception.__init__(twin, *error.args)
-    twin.__dict__.update(error.__dict__)
-    return twin
+    bases = type(error).__mro__
+    chain_class = next((_CHAIN_CLASSES[base] for base in bases if base in _CHAIN_CLASSES), ChainUnknownError)
+    translated = chain_class.__new__(chain_class)
+    Exception.__init__(translated, *error.args)
+    translated.__dict__.update(error.__dict__)
+    return translated
 
 
 @contextmanager
-def translated() -> Generator[None, None, None]:
-    """Raise our errors so that LangChain knows them too."""
+def translate_errors() -> Generator[None, None, None]:
+    """Raise our errors as exceptions that are langchain-core's too."""
     try:
         yield
     except ours.LLMError as error:
-        twin = translate(error)
-        raise twin.with_traceback(error.__traceback__) from error.__cause__
+        raise translate(error).with_traceback(error.__traceback__) from error.__cause__

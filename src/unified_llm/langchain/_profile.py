@@ -1,4 +1,4 @@
-"""What a chain of models can do, in the words of LangChain's model profiles."""
+"""The capabilities of a chain of targets, as LangChain's model profile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unified_llm._core.target import Target
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
 
-_FEATURES: Final[Mapping[str, Feature]] = {
+_PROFILE_FEATURES: Final[Mapping[str, Feature]] = {
     "tool_calling": "tools",
     "tool_choice": "tool_choice",
     "structured_output": "json_schema",
@@ -22,14 +22,14 @@ _FEATURES: Final[Mapping[str, Feature]] = {
 }
 
 
-def chain_profile(targets: Sequence[Target]) -> ModelProfile:
-    """What every target can do, and the smallest window that is known.
+def read_chain_profile(targets: Sequence[Target]) -> ModelProfile:
+    """Return the capabilities that every target has, and the smallest known context window.
 
-    Last resorts do not count: they are passed over for what they cannot do, and lower nobody's sights.
+    Last resorts do not count, unless there are no other targets: they are skipped for requests that they cannot serve.
     """
     counted = [target for target in targets if not target.last_resort] or list(targets)
     profile: dict[str, Any] = {"text_inputs": True, "text_outputs": True}
-    for name, feature in _FEATURES.items():
+    for name, feature in _PROFILE_FEATURES.items():
         profile[name] = all(feature in target.features for target in counted)
     windows = [target.context_window for target in counted if target.context_window]
     if windows:

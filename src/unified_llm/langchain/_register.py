@@ -1,4 +1,4 @@
-"""``register``: makes our classes known where LangChain knows only its own, for those who ask for it."""
+"""``register()``: add our classes to the tables of LangChain's factories and of its loader."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any, Final
 
 from unified_llm.exceptions import ConfigurationError
 
-NAME: Final = "unified"
+PROVIDER_PREFIX: Final = "unified"
 _MODULE: Final = "unified_llm.langchain"
 _CLASSES: Final = ("ChatUnified", "UnifiedEmbeddings")
-_FACTORIES: Final = ("langchain.chat_models.base", "langchain.embeddings.base")
+_FACTORY_MODULES: Final = ("langchain.chat_models.base", "langchain.embeddings.base")
 
 
 def register() -> None:
-    """Teach LangChain's factories the prefix ``unified:``, and its loader our classes.
+    """Register the prefix ``unified:`` with LangChain's factories, and our classes with its loader.
 
     ``init_chat_model("unified:openai/gpt-5-mini")`` then makes ``ChatUnified("openai/gpt-5-mini")``; ``create_agent``
-    and ``init_embeddings`` understand it too. And ``langchain_core.load`` counts our classes among those that ``"all"``
-    means.
+    and ``init_embeddings`` accept the prefix too. ``langchain_core.load`` includes our classes in
+    ``allowed_objects="all"``.
 
-    LangChain keeps fixed tables of both and has no public way into them, so this changes the tables of this process.
+    LangChain has fixed tables for both and no public way to extend them, so this changes the tables of this process.
     Calling it again changes nothing.
 
     Raises:
-        ConfigurationError: LangChain is not installed, or its tables are gone. Where only ``langchain`` itself is
-            missing, the loader has been taught by then.
+        ConfigurationError: LangChain is not installed, or its tables do not exist. Where only ``langchain`` itself is
+            missing, our classes are registered with the loader nevertheless.
     """
-    _teach_loader()
-    for module_name, class_name in zip(_FACTORIES, _CLASSES, strict=True):
+    _register_with_loader()
+    for module_name, class_name in zip(_FACTORY_MODULES, _CLASSES, strict=True):
         try:
             module = importlib.import_module(module_name)
         except ModuleNotFoundError:
@@ -36,10 +36,10 @@ def register() -> None:
         table = getattr(module, "_BUILTIN_PROVIDERS", None)
         if not isinstance(table, dict):
             raise ConfigurationError(f"This version of langchain cannot be extended: import {class_name} instead.")
-        table[NAME] = (_MODULE, class_name, _make)
+        table[PROVIDER_PREFIX] = (_MODULE, class_name, _make_model)
 
 
-def _teach_loader() -> None:
+def _register_with_loader() -> None:
     try:
         module = importlib.import_module("langchain_core.load.load")
     except ModuleNotFoundError:
@@ -52,5 +52,8 @@ def _teach_loader() -> None:
     computed.clear()
 
 
-def _make(cls: type[Any], **fields: Any) -> Any:
+def _make_model(cls: type[Any], **fields: Any) -> Any:
     return cls(**fields)
+
+
+register.__module__ = "unified_llm.langchain"  # the public module

@@ -1,6 +1,6 @@
-"""What a chat model object of LangChain's answered, read as an answer of ours.
+"""Convert the results and chunks of a wrapped LangChain chat model into ours.
 
-The message itself goes along as ``raw``, so that its content blocks reach the caller as the model wrote them.
+The original message is kept as ``raw``, so that its content blocks reach the caller as the model wrote them.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from unified_llm.types.records import Usage
 from unified_llm.types.responses import FinishReason, LLMChunk, LLMResponse
 
 if TYPE_CHECKING:
-    from unified_llm.langchain._wrapped_model import NativeArguments, WrappedChatModel
+    from unified_llm._core.exchange import WrappedModel
 
-_REASONS: Final[Mapping[str, FinishReason]] = {
+_FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
     "length": "length",
     "max_tokens": "length",
     "model_length": "length",
@@ -35,74 +35,87 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
 }
 
 
-def read_result(foreign: WrappedChatModel, phrased: NativeArguments, result: ChatResult) -> Done | Failure:
-    """A whole answer."""
+def read_result(wrapped: WrappedModel, answer_tool: str | None, result: ChatResult) -> Done | Failure:
+    """Convert a whole result.
+
+    Args:
+        wrapped: The model that returned it.
+        answer_tool: The tool whose arguments are the response; see ``NativeArguments``.
+        result: LangChain's result.
+
+    Returns:
+        The response, or a failure if the result is empty.
+    """
     generation = result.generations[0] if result.generations else None
     if generation is None or not isinstance(generation.message, AIMessage):
         return Failure("empty")
     message = generation.message
     metadata = {**(result.llm_output or {}), **(generation.generation_info or {}), **message.response_metadata}
-    calls = _calls(message)
-    content, answered = str(message.text), False
-    if phrased.answer_tool:
-        answer = next((call for call in calls if call.name == phrased.answer_tool), None)
+    calls = _read_tool_calls(message)
+    content, by_tool = str(message.text), False
+    if answer_tool:
+        answer = next((call for call in calls if call.name == answer_tool), None)
         if answer:
-            content, calls, answered = answer.raw_arguments, [], True
-    reasoning, refusal = _reasoning(message), message.additional_kwargs.get("refusal")
+            content, calls, by_tool = answer.raw_arguments, [], True
+    reasoning, refusal = _read_reasoning(message), message.additional_kwargs.get("refusal")
     if not (content or calls or reasoning or refusal):
         return Failure("empty")
     return Done(
         LLMResponse(
             content=content,
-            model=str(metadata.get("model_name") or metadata.get("model") or foreign.model),
-            provider=foreign.provider,
-            finish_reason="stop" if answered else _finish_reason(metadata, calls=bool(calls)),
+            model=str(metadata.get("model_name") or metadata.get("model") or wrapped.model),
+            provider=wrapped.provider,
+            finish_reason="stop" if by_tool else _read_finish_reason(metadata, has_calls=bool(calls)),
             response_id=metadata.get("id"),
-            usage=_usage(message.usage_metadata),
+            usage=_read_usage(message.usage_metadata),
             tool_calls=tuple(calls),
             reasoning=reasoning or None,
             refusal=refusal,
-            raw=None if answered else message,
+            raw=None if by_tool else message,
         )
     )
 
 
 class ChunkReader:
-    """Reads one stream of chunks."""
+    """Reader of one stream of a wrapped model.
 
-    def __init__(self, foreign: WrappedChatModel, phrased: NativeArguments) -> None:
-        """Nothing has been seen yet."""
-        self._foreign = foreign
-        self._answer_tool = phrased.answer_tool
+    Args:
+        wrapped: The model that streams.
+        answer_tool: The tool whose arguments are the response; see ``NativeArguments``.
+    """
+
+    def __init__(self, wrapped: WrappedModel, answer_tool: str | None) -> None:
+        self._wrapped = wrapped
+        self._answer_tool = answer_tool
         self._answer_index: int | None = None
         self._indices: dict[Any, int] = {}
         self._usage: UsageMetadata | None = None
         self._metadata: dict[str, Any] = {}
-        self._seen = False
-        self._called = False
+        self._has_output = False
+        self._has_calls = False
 
     def feed(self, chunk: ChatGenerationChunk) -> LLMChunk | None:
-        """One chunk; None if there is nothing in it to hand out."""
+        """Convert one chunk; return None if it has nothing for the caller."""
         message = chunk.message
         self._metadata.update({**(chunk.generation_info or {}), **message.response_metadata})
         if not isinstance(message, AIMessageChunk):
             return None
         if message.usage_metadata:
             self._usage = add_usage(self._usage, message.usage_metadata)
-        fragments, answer = self._fragments(message)
-        reasoning = _reasoning(message)
+        fragments, answer = self._read_fragments(message)
+        reasoning = _read_reasoning(message)
         content = str(message.text) + answer
         refusal = message.additional_kwargs.get("refusal") or ""
         extras = bool(message.additional_kwargs) or (isinstance(message.content, list) and bool(message.content))
         if not (content or reasoning or fragments or refusal or extras):
             return None
-        self._seen = self._seen or bool(content or fragments or refusal or reasoning)
-        self._called = self._called or bool(fragments)
+        self._has_output = self._has_output or bool(content or fragments or refusal or reasoning)
+        self._has_calls = self._has_calls or bool(fragments)
         raw = None if self._answer_tool and message.tool_call_chunks else message
         return LLMChunk(content=content, reasoning=reasoning, tool_calls=fragments, refusal=refusal, raw=raw)
 
-    def feed_whole(self, result: ChatResult) -> LLMChunk | None:
-        """A whole answer as a chunk; None if there is none."""
+    def feed_result(self, result: ChatResult) -> LLMChunk | None:
+        """Convert a whole result into one chunk; return None if it has nothing for the caller."""
         if not result.generations:
             return None
         generation = result.generations[0]
@@ -118,70 +131,71 @@ class ChunkReader:
         return self.feed(ChatGenerationChunk(message=chunk, generation_info=generation.generation_info))
 
     def finish(self) -> Done | Failure:
-        """The last chunk, with everything that is known only now."""
-        if not self._seen:
+        """Return the last chunk, with finish reason, usage and names; a failure if the stream was empty."""
+        if not self._has_output:
             return Failure("empty")
         return Done(
             LLMChunk(
-                finish_reason=_finish_reason(self._metadata, calls=self._called),
-                usage=_usage(self._usage),
+                finish_reason=_read_finish_reason(self._metadata, has_calls=self._has_calls),
+                usage=_read_usage(self._usage),
                 response_id=self._metadata.get("id"),
-                model=str(self._metadata.get("model_name") or self._metadata.get("model") or self._foreign.model),
-                provider=self._foreign.provider,
+                model=str(self._metadata.get("model_name") or self._metadata.get("model") or self._wrapped.model),
+                provider=self._wrapped.provider,
             )
         )
 
-    def _fragments(self, message: AIMessageChunk) -> tuple[tuple[ToolCallChunk, ...], str]:
-        """Fragments of tool calls, and what was written into the tool that stands for the answer."""
+    def _read_fragments(self, message: AIMessageChunk) -> tuple[tuple[ToolCallChunk, ...], str]:
+        """Return the fragments of tool calls, and the text of the answer tool's arguments."""
         fragments: list[ToolCallChunk] = []
         answer = ""
-        for position, piece in enumerate(message.tool_call_chunks):
-            index = self._number(piece.get("index"), piece["id"], position)
-            if piece["name"] and piece["name"] == self._answer_tool:
+        for position, fragment in enumerate(message.tool_call_chunks):
+            index = self._assign_index(fragment.get("index"), fragment["id"], position)
+            if fragment["name"] and fragment["name"] == self._answer_tool:
                 self._answer_index = index
             if index == self._answer_index:
-                answer += piece["args"] or ""
+                answer += fragment["args"] or ""
             else:
-                fragments.append(ToolCallChunk(index, piece["id"], piece["name"], piece["args"] or ""))
+                fragments.append(ToolCallChunk(index, fragment["id"], fragment["name"], fragment["args"] or ""))
         return tuple(fragments), answer
 
-    def _number(self, index: Any, identifier: str | None, position: int) -> int:
-        """Calls are counted here: models count from 0 or 1, with text blocks or without, or not at all."""
+    def _assign_index(self, index: Any, identifier: str | None, position: int) -> int:
+        """Number the calls from 0: models count from 0 or 1, with text blocks or without, or not at all."""
         if index is None:
             index = identifier or (list(self._indices)[-1] if self._indices else position)
         return self._indices.setdefault(index, len(self._indices))
 
 
-def _calls(message: AIMessage) -> list[ToolCall]:
+def _read_tool_calls(message: AIMessage) -> list[ToolCall]:
     calls = [ToolCall(call["id"] or "", call["name"], call["args"], dump(call["args"])) for call in message.tool_calls]
-    broken = [
+    invalid = [
         ToolCall(call["id"] or "", call["name"] or "", {}, call["args"] or "", error=call["error"] or "not valid JSON")
         for call in message.invalid_tool_calls
     ]
-    return calls + broken
+    return calls + invalid
 
 
-def _reasoning(message: BaseMessage) -> str:
+def _read_reasoning(message: BaseMessage) -> str:
     return "".join(str(block.get("reasoning", "")) for block in message.content_blocks if block["type"] == "reasoning")
 
 
-def _finish_reason(metadata: Mapping[str, Any], *, calls: bool) -> FinishReason:
-    said = next((metadata[name] for name in ("finish_reason", "stop_reason", "done_reason") if metadata.get(name)), "")
-    return _REASONS.get(str(said).lower()) or ("tool_calls" if calls else "stop")
+def _read_finish_reason(metadata: Mapping[str, Any], *, has_calls: bool) -> FinishReason:
+    names = ("finish_reason", "stop_reason", "done_reason")
+    reason = next((metadata[name] for name in names if metadata.get(name)), "")
+    return _FINISH_REASONS.get(str(reason).lower()) or ("tool_calls" if has_calls else "stop")
 
 
-def _usage(usage: UsageMetadata | None) -> Usage | None:
+def _read_usage(usage: UsageMetadata | None) -> Usage | None:
     if usage is None:
         return None
-    read: Mapping[str, Any] = usage.get("input_token_details") or {}
-    written: Mapping[str, Any] = usage.get("output_token_details") or {}
+    input_details: Mapping[str, Any] = usage.get("input_token_details") or {}
+    output_details: Mapping[str, Any] = usage.get("output_token_details") or {}
     return Usage(
         prompt_tokens=usage["input_tokens"],
         completion_tokens=usage["output_tokens"],
         total_tokens=usage["total_tokens"],
-        cached_tokens=read.get("cache_read") or 0,
-        cache_write_tokens=read.get("cache_creation") or 0,
-        reasoning_tokens=written.get("reasoning") or 0,
-        audio_tokens=read.get("audio") or 0,
-        audio_output_tokens=written.get("audio") or 0,
+        cached_tokens=input_details.get("cache_read") or 0,
+        cache_write_tokens=input_details.get("cache_creation") or 0,
+        reasoning_tokens=output_details.get("reasoning") or 0,
+        audio_tokens=input_details.get("audio") or 0,
+        audio_output_tokens=output_details.get("audio") or 0,
     )

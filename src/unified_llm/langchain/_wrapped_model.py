@@ -1,15 +1,12 @@
-"""A chat model object of LangChain's as a target in a chain.
+"""A LangChain chat model object as a target of a chain.
 
-The object keeps its own configuration and does its own retries, which count as one attempt. It receives LangChain's own
-messages; what the call asks for (tools, a form of the answer) is phrased by its own ``bind_tools`` and
-``with_structured_output``. No second callback run is started: the run is that of the chain.
-
-What a chat model object of LangChain's does when it is asked, told as the events of an exchange.
-
-What the exceptions of a chat model object of LangChain's say of its provider.
+The object keeps its own configuration and its own retries, which count as one attempt. It receives LangChain's own
+messages; tools and response format of the request are converted by its own ``bind_tools`` and
+``with_structured_output``. It starts no callback run of its own: the run is that of the chain. Its results, chunks and
+exceptions become the events of an exchange.
 """
 
-# LangChain's own points of extension begin with an underscore, and this file is on their other side.
+# LangChain's extension points begin with an underscore, and this module calls them.
 # ruff: noqa: SLF001
 # pyright: reportPrivateUsage=false
 
@@ -39,29 +36,29 @@ from unified_llm.langchain._wrapped_answers import ChunkReader, read_result
 from unified_llm.types.messages import ResponseFormat
 from unified_llm.types.requests import LLMRequest
 
-# Options of a call that every chat model of LangChain's takes. Others belong to the provider of the primary.
-_PASSED: Final = ("temperature", "max_tokens", "top_p", "parallel_tool_calls")
-# What a profile calls our features. Where a model publishes no profile it is given the benefit of the doubt.
-_PROFILE: Final[Mapping[Feature, str]] = {
+# Options of a call that every LangChain chat model takes. Others are meant for the primary's provider.
+_PASSED_OPTIONS: Final = ("temperature", "max_tokens", "top_p", "parallel_tool_calls")
+# Our features -> fields of LangChain's model profile. A model without a profile is assumed to have these features.
+_PROFILE_FIELDS: Final[Mapping[Feature, str]] = {
     "images": "image_inputs",
     "image_urls": "image_url_inputs",
     "audio": "audio_inputs",
     "files": "pdf_inputs",
     "tool_choice": "tool_choice",
 }
-_NUMBERS: Final = count()
-_ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": True}
+_INSTANCE_NUMBERS: Final = count()
+_ANY_OBJECT_SCHEMA: Final[Mapping[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": True}
 
 
 @dataclass(frozen=True, slots=True)
 class NativeArguments:
-    """A call as one model object wants it.
+    """The arguments of one call of a wrapped model.
 
     Attributes:
-        messages: LangChain's own.
+        messages: LangChain's messages.
         stop: Texts at which to stop, or None.
         options: Keyword arguments.
-        answer_tool: The tool whose arguments are the answer, where the model has no other way to be held to a schema.
+        answer_tool: The tool whose arguments are the response, where the model has no other structured output.
     """
 
     messages: list[BaseMessage] = field(repr=False)
@@ -75,53 +72,91 @@ class WrappedChatModel:
 
     Args:
         model: The chat model.
-        bound: Keyword arguments that a binding adds to every call. They win over those of the call; tools are joined.
-        origin: What the user gave: the model or the binding. Kept alive, since its identity is the target's.
+        bound: Keyword arguments that a binding adds to every call. They override those of the call; tools are joined.
+        origin: The object that the user passed: the model or the binding. Kept alive, since its ``id`` identifies the
+            target.
+
+    The name and the features of the model are read once, at construction.
     """
 
     def __init__(self, model: BaseChatModel, bound: Mapping[str, Any], origin: object) -> None:
-        """Ask the model for its name and abilities, once."""
         params = model._get_ls_params()
-        self.number = next(_NUMBERS)
+        self.number = next(_INSTANCE_NUMBERS)
         self.chat = model
         self.origin = origin
         self.bound = {name: value for name, value in bound.items() if name != "ls_structured_output_format"}
         self.provider = str(params.get("ls_provider") or model._llm_type)
         self.model = str(params.get("ls_model_name") or type(model).__name__)
-        self.features = _features(model)
+        self.features = _read_features(model)
         window = (model.profile or {}).get("max_input_tokens")
         self.context_window = window if isinstance(window, int) else None
 
     def exchange(self, request: LLMRequest) -> Exchange:
-        """An attempt in a thread of its own, abandoned when its time is over."""
+        """Make an attempt in a thread of its own, which is abandoned at its deadline."""
         from unified_llm._backends.objects.exchange import ThreadExchange
 
         return ThreadExchange(self, request)
 
     def aexchange(self, request: LLMRequest) -> AsyncExchange:
-        """An attempt on the event loop, or in a thread where the model knows nothing of event loops."""
+        """Make an attempt on the event loop, or in a thread if the model has no async implementation."""
         from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange
 
-        if self.native_async(streaming=request.stream):
+        if self.has_native_async(streaming=request.stream):
             return NativeExchange(self, request)
         return ThreadedAsyncExchange(self, request)
 
     def events(self, request: LLMRequest) -> Generator[Event, None, None]:
-        """One answer, for a thread that may wait."""
-        return events(self, request)
+        """Call the model and yield the events of its response; blocks the thread."""
+        arguments = self.make_arguments(request)
+        if limiter := self.chat.rate_limiter:
+            limiter.acquire(blocking=True)
+        if request.stream and self.streams:
+            reader = ChunkReader(self, arguments.answer_tool)
+            stream = self.chat._stream(arguments.messages, arguments.stop, **arguments.options)
+            for native_chunk in stream:
+                if chunk := reader.feed(native_chunk):
+                    yield chunk
+            yield reader.finish()
+        else:
+            result = self.chat._generate(arguments.messages, arguments.stop, **arguments.options)
+            yield from self._result_events(result, arguments, streaming=request.stream)
 
-    def aevents(self, request: LLMRequest) -> AsyncGenerator[Event, None]:
-        """One answer, on the event loop."""
-        return aevents(self, request)
+    async def aevents(self, request: LLMRequest) -> AsyncGenerator[Event, None]:
+        """Call the model and yield the events of its response, on the event loop."""
+        arguments = self.make_arguments(request)
+        if limiter := self.chat.rate_limiter:
+            await limiter.aacquire(blocking=True)
+        if request.stream and self.streams:
+            reader = ChunkReader(self, arguments.answer_tool)
+            stream = self.chat._astream(arguments.messages, arguments.stop, **arguments.options)
+            async with aclosing(stream) as native_chunks:  # type: ignore[type-var] # declared as an AsyncIterator
+                async for native_chunk in native_chunks:
+                    if chunk := reader.feed(native_chunk):
+                        yield chunk
+            yield reader.finish()
+        else:
+            result = await self.chat._agenerate(arguments.messages, arguments.stop, **arguments.options)
+            for event in self._result_events(result, arguments, streaming=request.stream):
+                yield event
+
+    def _result_events(self, result: ChatResult, arguments: NativeArguments, *, streaming: bool) -> Iterator[Event]:
+        """Yield the events of a whole result: one, or a stream of one chunk if the request was for a stream."""
+        if not streaming:
+            yield read_result(self, arguments.answer_tool, result)
+            return
+        reader = ChunkReader(self, arguments.answer_tool)
+        if chunk := reader.feed_result(result):
+            yield chunk
+        yield reader.finish()
 
     def read_failure(self, problem: Exception) -> Failure | None:
-        """What an exception of the model says of its provider."""
+        """Convert an exception of the model into a failure; return None for a bug in someone's code."""
         return read_failure(problem)
 
-    def native_async(self, *, streaming: bool) -> bool:
-        """Whether the model has an asynchronous implementation, rather than the inherited hop into a thread pool.
+    def has_native_async(self, *, streaming: bool) -> bool:
+        """Return whether the model has an async implementation, rather than the inherited call in a thread pool.
 
-        A thread of a pool cannot be abandoned: it would keep the interpreter from ending.
+        A thread of a pool cannot be abandoned: it would keep the interpreter from exiting.
         """
         kind = type(self.chat)
         if streaming and self.streams and kind._astream is not BaseChatModel._astream:
@@ -139,74 +174,80 @@ class WrappedChatModel:
 
     @property
     def cache_key(self) -> str:
-        """What its answers depend on, for LangChain's cache."""
+        """The settings that the response depends on, for LangChain's cache."""
         return self.chat._get_llm_string(**self.bound)
 
-    def phrase(self, request: LLMRequest) -> NativeArguments:
-        """Turn a request into a call of this model's own."""
+    def make_arguments(self, request: LLMRequest) -> NativeArguments:
+        """Convert a request into the arguments of a call of this model."""
         native: NativeCall = request.native
-        given = {name: native.options[name] for name in _PASSED if native.options.get(name) is not None}
-        form = request.response_format if "response_format" not in self.bound else None
-        # Beside tools the form is always a tool too: models differ in what else they demand of tools then.
-        own_form = self._form(form) if form and not request.tools else None
-        answer = _answer_tool(form) if form and own_form is None else None
-        options = {**given, **self._tools(request, native, answer), **(own_form or {})}
-        joined = _join(options.get("tools"), self.bound.get("tools"))
-        options = {**options, **self.bound, **({"tools": joined} if joined else {})}
+        passed = {name: native.options[name] for name in _PASSED_OPTIONS if native.options.get(name) is not None}
+        response_format = request.response_format if "response_format" not in self.bound else None
+        # Beside tools the response format becomes a tool too: models differ in what else they require of tools then.
+        own_format = self._bind_response_format(response_format) if response_format and not request.tools else None
+        answer_tool = _make_answer_tool(response_format) if response_format and own_format is None else None
+        options = {**passed, **self._bind_tools(request, native, answer_tool), **(own_format or {})}
+        tools = _join_tools(options.get("tools"), self.bound.get("tools"))
+        options = {**options, **self.bound, **({"tools": tools} if tools else {})}
         stop = options.pop("stop", None) or list(native.stop) or None
-        return NativeArguments(list(native.messages), stop, options, form.name if form and answer else None)
+        answer_tool_name = response_format.name if response_format and answer_tool else None
+        return NativeArguments(list(native.messages), stop, options, answer_tool_name)
 
-    def _tools(self, request: LLMRequest, native: NativeCall, answer: dict[str, Any] | None) -> Mapping[str, Any]:
-        tools = [*(native.options.get("tools") or ()), *([answer] if answer else ())]
+    def _bind_tools(
+        self, request: LLMRequest, native: NativeCall, answer_tool: dict[str, Any] | None
+    ) -> Mapping[str, Any]:
+        """Return the model's own keyword arguments for the tools of a call."""
+        tools = [*(native.options.get("tools") or ()), *([answer_tool] if answer_tool else ())]
         choice = {"required": "any"}.get(request.tool_choice or "", request.tool_choice)
         if not tools or choice == "none":
             return {}
-        if answer:
-            choice = "any" if len(tools) > 1 else answer["function"]["name"]
+        if answer_tool:
+            choice = "any" if len(tools) > 1 else answer_tool["function"]["name"]
         binding = self.chat.bind_tools(tools, **({"tool_choice": choice} if choice else {}))
         return dict(binding.kwargs) if isinstance(binding, RunnableBinding) else {}
 
-    def _form(self, form: ResponseFormat) -> dict[str, Any] | None:
-        """The model's own keyword arguments for an answer in JSON, or None where it has none."""
+    def _bind_response_format(self, response_format: ResponseFormat) -> dict[str, Any] | None:
+        """Return the model's own keyword arguments for a response in JSON; None if it has none."""
         if type(self.chat).with_structured_output is BaseChatModel.with_structured_output:
             return None
         if (self.chat.profile or {}).get("structured_output") is False:
             return None
-        schema = {**(form.schema or _ANY_OBJECT), "title": form.name}
+        schema = {**(response_format.schema or _ANY_OBJECT_SCHEMA), "title": response_format.name}
+        method = "json_schema" if response_format.schema else "json_mode"
         try:
-            chain = self.chat.with_structured_output(schema, method="json_schema" if form.schema else "json_mode")
+            chain = self.chat.with_structured_output(schema, method=method)
         except (NotImplementedError, TypeError, ValueError):
             return None
         first = chain.first if isinstance(chain, RunnableSequence) else None
         if not isinstance(first, RunnableBinding) or "tools" in first.kwargs:
-            return None  # it would use a tool as well: then one of ours, so that we can tell it from the others
+            return None  # the model uses a tool too: then use one of ours, whose name identifies its arguments
         return {name: value for name, value in first.kwargs.items() if name != "ls_structured_output_format"}
 
 
-def _answer_tool(form: ResponseFormat) -> dict[str, Any]:
-    function = {"name": form.name, "description": "Give the final answer.", "parameters": form.schema or _ANY_OBJECT}
+def _make_answer_tool(response_format: ResponseFormat) -> dict[str, Any]:
+    parameters = response_format.schema or _ANY_OBJECT_SCHEMA
+    function = {"name": response_format.name, "description": "Give the final answer.", "parameters": parameters}
     return {"type": "function", "function": function}
 
 
-def _features(model: BaseChatModel) -> frozenset[Feature]:
+def _read_features(model: BaseChatModel) -> frozenset[Feature]:
     profile = model.profile or {}
     features: set[Feature] = {"streaming"}
-    features |= {feature for feature, name in _PROFILE.items() if profile.get(name) is not False}
+    features |= {feature for feature, name in _PROFILE_FIELDS.items() if profile.get(name) is not False}
     if type(model).bind_tools is BaseChatModel.bind_tools or profile.get("tool_calling") is False:
         features.discard("tool_choice")
     else:
-        # With tools, an answer of a given schema can always be had: as the arguments of one.
+        # With tools, structured output is always possible: as the arguments of a tool.
         features |= {"tools", "json_object", "json_schema"}
     if profile.get("structured_output"):
         features |= {"json_object", "json_schema"}
     return frozenset(features)
 
 
-def _join(called: Iterable[Any] | None, bound: Iterable[Any] | None) -> list[Any]:
-    """The tools of the call and those of the binding; where both have one of a name, the binding's own form of it."""
-    own = list(bound or ())
-    names = {_tool_name(tool) for tool in own} - {None}
-    return [*(tool for tool in called or () if _tool_name(tool) not in names), *own]
+def _join_tools(called: Iterable[Any] | None, bound: Iterable[Any] | None) -> list[Any]:
+    """Join the tools of the call and those of the binding; of two with the same name, keep the binding's."""
+    bound_tools = list(bound or ())
+    names = {_tool_name(tool) for tool in bound_tools} - {None}
+    return [*(tool for tool in called or () if _tool_name(tool) not in names), *bound_tools]
 
 
 def _tool_name(tool: Any) -> str | None:
@@ -217,75 +258,26 @@ def _tool_name(tool: Any) -> str | None:
     return str(name) if name else None
 
 
-_known: WeakValueDictionary[int, WrappedChatModel] = WeakValueDictionary()
+_wrappers: WeakValueDictionary[int, WrappedChatModel] = WeakValueDictionary()
 
 
 def wrap(candidate: object) -> WrappedChatModel | None:
-    """The target for a chat model or a binding of one, or None if it is neither.
+    """Return the target for a chat model or a binding of one; None if the candidate is neither.
 
-    One object has one wrapper, however many chains it stands in, so that its health is known to all of them.
+    One object has one wrapper, in however many chains it is a target, so that all of them share its health.
     """
     model: object = candidate.bound if isinstance(candidate, RunnableBinding) else candidate
     bound = candidate.kwargs if isinstance(candidate, RunnableBinding) else {}
     if not isinstance(model, BaseChatModel):
         return None
-    found = _known.get(id(candidate))
-    if found is None:
-        found = _known[id(candidate)] = WrappedChatModel(model, bound, candidate)
-    return found
+    wrapper = _wrappers.get(id(candidate))
+    if wrapper is None:
+        wrapper = _wrappers[id(candidate)] = WrappedChatModel(model, bound, candidate)
+    return wrapper
 
 
-def events(foreign: WrappedChatModel, request: LLMRequest) -> Generator[Event, None, None]:
-    """One answer, for a thread that may wait."""
-    phrased = foreign.phrase(request)
-    if limiter := foreign.chat.rate_limiter:
-        limiter.acquire(blocking=True)
-    if request.stream and foreign.streams:
-        reader = ChunkReader(foreign, phrased)
-        stream = foreign.chat._stream(phrased.messages, phrased.stop, **phrased.options)
-        for chunk in stream:
-            if ours := reader.feed(chunk):
-                yield ours
-        yield reader.finish()
-    else:
-        result = foreign.chat._generate(phrased.messages, phrased.stop, **phrased.options)
-        yield from _whole(foreign, phrased, result, streaming=request.stream)
-
-
-async def aevents(foreign: WrappedChatModel, request: LLMRequest) -> AsyncGenerator[Event, None]:
-    """One answer, on the event loop."""
-    phrased = foreign.phrase(request)
-    if limiter := foreign.chat.rate_limiter:
-        await limiter.aacquire(blocking=True)
-    if request.stream and foreign.streams:
-        reader = ChunkReader(foreign, phrased)
-        stream = foreign.chat._astream(phrased.messages, phrased.stop, **phrased.options)
-        async with aclosing(stream) as chunks:  # type: ignore[type-var] # an async generator, said more widely
-            async for chunk in chunks:
-                if ours := reader.feed(chunk):
-                    yield ours
-        yield reader.finish()
-    else:
-        result = await foreign.chat._agenerate(phrased.messages, phrased.stop, **phrased.options)
-        for event in _whole(foreign, phrased, result, streaming=request.stream):
-            yield event
-
-
-def _whole(
-    foreign: WrappedChatModel, phrased: NativeArguments, result: ChatResult, *, streaming: bool
-) -> Iterator[Event]:
-    """The events of a whole answer: one, or a stream of one chunk where chunks were asked for."""
-    if not streaming:
-        yield read_result(foreign, phrased, result)
-        return
-    reader = ChunkReader(foreign, phrased)
-    if chunk := reader.feed_whole(result):
-        yield chunk
-    yield reader.finish()
-
-
-# Kinds by class, most particular first: LangChain's taxonomy, ours (a chain inside a chain), and the builtins.
-_CLASSES: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
+# Kind of failure by class, the most specific first: LangChain's errors, ours (a chain inside a chain), the builtins.
+_KINDS_BY_CLASS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
     (theirs.ContextOverflowError, "context"),
     (theirs.ModelAuthenticationError, "auth"),
     (theirs.ModelPermissionDeniedError, "permission"),
@@ -304,8 +296,8 @@ _CLASSES: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
 
 
 def read_failure(problem: Exception) -> Failure | None:
-    """What the exception of a model object says of its provider; None for a mistake in someone's code.
+    """Convert the exception of a wrapped model into a failure; return None for a bug in someone's code.
 
-    LangChain's own taxonomy comes first, then what ``_backends.objects.errors`` can tell of any exception.
+    LangChain's error classes come first, then the rules of ``_backends.objects.errors`` for any exception.
     """
-    return errors.read_failure(problem, _CLASSES)
+    return errors.read_failure(problem, _KINDS_BY_CLASS)

@@ -1,4 +1,4 @@
-"""``ChatUnified``: a chat model of LangChain's in every respect, over a chain of targets."""
+"""``ChatUnified``: a LangChain chat model over a chain of targets."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
-from unified_llm.langchain._base import LangChainFields
-from unified_llm.langchain._binding import EVERYTHING, ModelBinding, joinable
-from unified_llm.langchain._cache import PrimaryCaching
-from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike, wrap
-from unified_llm.langchain._errors import translated
+from unified_llm.langchain._base import LangChainFields, wrap
+from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, ModelBinding, can_join_chain
+from unified_llm.langchain._cache import PrimaryOnlyCacheMixin
+from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike
+from unified_llm.langchain._errors import translate_errors
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from unified_llm.types.responses import LLMChunk
 
 
-def _stop(stop: object) -> object:
+def _read_stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
-class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
+class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChatModel):
     """One chat model over many providers: retry, failover, circuit breaking.
 
-    It is a chat model in every respect: agents, structured output, streaming, callbacks and traces work with it as with
-    any other, whoever answers. ``response_metadata["unified_llm"]`` says who did, and what was tried.
+    Agents, structured output, streaming, callbacks and traces work with it as with any other chat model, whichever
+    target serves the request. ``response_metadata["unified_llm"]`` has the target that did, and the attempts.
 
     Example:
         .. code-block:: python
@@ -52,21 +52,21 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
             llm.invoke("What is failover?").content
 
     Args:
-        fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig``, other chat models of LangChain's,
-            and chat models with bound tools.
+        fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig``, other LangChain chat models, and
+            chat models with bound tools.
         temperature: Randomness, commonly 0 to 2.
         max_tokens: The most tokens to generate (``max_completion_tokens``).
         top_p: Nucleus sampling, 0 to 1.
-        stop: Texts at which to stop (``stop_sequences``); a call's own replace them.
+        stop: Texts at which to stop (``stop_sequences``); those of a call replace them.
         seed: For repeatable sampling.
         frequency_penalty: -2 to 2.
         presence_penalty: -2 to 2.
         reasoning_effort: ``low``, ``medium``, ``high`` ..., as the provider names it.
-        streaming: Answer ``invoke`` from a stream too.
-        stream_usage: Report the tokens spent at the end of a stream.
-        hedge_after: For asynchronous calls: seconds without a first chunk (or without the whole answer) after which
-            another target is asked as well; see ``LLMClient``.
-        on_stream_break: ``raise`` is all there is.
+        streaming: Use a stream for ``invoke`` too.
+        stream_usage: Report token usage at the end of a stream.
+        hedge_after: For async calls: seconds without a first chunk (or without the whole response) after which the
+            request is sent to another target as well; see ``LLMClient``.
+        on_stream_break: ``raise`` is the only value.
         model_kwargs: Further fields of the request: those that any call may set, and others for the primary's body.
 
     The other arguments are those of ``TargetFields`` and of LangChain's own chat models.
@@ -78,7 +78,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
     temperature: float | None = None
     max_tokens: int | None = None
     top_p: float | None = None
-    stop: Annotated[list[str] | None, BeforeValidator(_stop)] = None
+    stop: Annotated[list[str] | None, BeforeValidator(_read_stop)] = None
     seed: int | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
@@ -89,19 +89,19 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
     on_stream_break: str = "raise"
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
 
-    _own_profile: Any = PrivateAttr(default=None)
+    _computed_profile: Any = PrivateAttr(default=None)
 
     PASSED_ON: ClassVar[frozenset[str]] = TargetFields.PASSED_ON | {"hedge_after", "on_stream_break"}
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON | {"model_kwargs"}
 
     @model_validator(mode="after")
     def _set_unified_llm_version(self) -> Self:
-        """Name our version in traces."""
-        with suppress(AttributeError):  # newer than the oldest langchain-core that we run with
+        """Add our version to the metadata of traces."""
+        with suppress(AttributeError):  # newer than the oldest supported langchain-core
             self._add_version("unified-llm", __version__)
         return self
 
-    # Calling
+    # Calls
 
     def _generate(
         self,
@@ -112,9 +112,9 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
     ) -> ChatResult:
         from unified_llm.langchain import _answers
 
-        with translated():
-            request, limits = self._request(messages, stop, kwargs)
-            response = self.client.generate(request, **limits)
+        with translate_errors():
+            request, call_options = self._read_call(messages, stop, kwargs)
+            response = self.client.generate(request, **call_options)
         return _answers.read_response(response, logprobs=bool(request.logprobs))
 
     async def _agenerate(
@@ -126,9 +126,9 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
     ) -> ChatResult:
         from unified_llm.langchain import _answers
 
-        with translated():
-            request, limits = self._request(messages, stop, kwargs)
-            response = await self.client.agenerate(request, **limits)
+        with translate_errors():
+            request, call_options = self._read_call(messages, stop, kwargs)
+            response = await self.client.agenerate(request, **call_options)
         return _answers.read_response(response, logprobs=bool(request.logprobs))
 
     def _stream(
@@ -138,15 +138,15 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with translated():
-            request, limits = self._request(messages, stop, kwargs)
-            read = self._reader(request, kwargs)
-            with self.client.stream(request, **limits) as chunks:
+        with translate_errors():
+            request, call_options = self._read_call(messages, stop, kwargs)
+            read_chunk = self._make_chunk_reader(request, kwargs)
+            with self.client.stream(request, **call_options) as chunks:
                 for chunk in chunks:
-                    for piece in read(chunk):
+                    for generation_chunk in read_chunk(chunk):
                         if run_manager:
-                            run_manager.on_llm_new_token(piece.text, chunk=piece)
-                        yield piece
+                            run_manager.on_llm_new_token(generation_chunk.text, chunk=generation_chunk)
+                        yield generation_chunk
 
     async def _astream(
         self,
@@ -155,25 +155,25 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        with translated():
-            request, limits = self._request(messages, stop, kwargs)
-            read = self._reader(request, kwargs)
-            async with self.client.astream(request, **limits) as chunks:
+        with translate_errors():
+            request, call_options = self._read_call(messages, stop, kwargs)
+            read_chunk = self._make_chunk_reader(request, kwargs)
+            async with self.client.astream(request, **call_options) as chunks:
                 async for chunk in chunks:
-                    for piece in read(chunk):
+                    for generation_chunk in read_chunk(chunk):
                         if run_manager:
-                            await run_manager.on_llm_new_token(piece.text, chunk=piece)
-                        yield piece
+                            await run_manager.on_llm_new_token(generation_chunk.text, chunk=generation_chunk)
+                        yield generation_chunk
 
-    def _request(
+    def _read_call(
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> tuple[LLMRequest, dict[str, Any]]:
         from unified_llm.langchain._call_kwargs import read_call
 
-        known = {name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS}
-        return read_call(messages, stop, {**known, **options}, frozenset(type(self).model_fields))
+        fields = {name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS}
+        return read_call(messages, stop, {**fields, **options}, frozenset(type(self).model_fields))
 
-    def _reader(
+    def _make_chunk_reader(
         self, request: LLMRequest, options: Mapping[str, Any]
     ) -> Callable[[LLMChunk], Iterator[ChatGenerationChunk]]:
         from unified_llm.langchain import _answers
@@ -185,13 +185,13 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
         )
 
     def _config(self) -> LLMConfig:
-        """The primary's configuration, with what ``model_kwargs`` adds to its body."""
+        """Return the primary's configuration; fields of ``model_kwargs`` that no call has go into ``extra_body``."""
         config = super()._config()
         further = {name: value for name, value in self.model_kwargs.items() if name not in REQUEST_FIELDS}
         return config.model_copy(update={"extra_body": {**config.extra_body, **further}}) if further else config
 
-    # Tools and structured output. The annotations are read at run time: RunnableWithFallbacks tells by them whether to
-    # apply a method to every model that it holds.
+    # Tools and structured output. The annotations are evaluated at run time: RunnableWithFallbacks decides by them
+    # whether to apply a method to each of its models.
 
     def bind(self, **kwargs: Any) -> ModelBinding:
         """Bind arguments to every call."""
@@ -207,24 +207,28 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
         response_format: Schema | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Offer tools to the model, whichever of the chain it is.
+        """Offer tools to the model, on whichever target.
 
         Args:
             tools: LangChain tools, functions, Pydantic classes, JSON schemas, or a provider's own tools.
             tool_choice: ``auto``, ``none``, ``any`` (also ``required`` and True), or the name of a tool.
             strict: Ask the provider to enforce the schemas.
-            parallel_tool_calls: Whether several calls may come in one answer.
-            response_format: A schema for the answer, where the model does not call a tool.
+            parallel_tool_calls: Whether one response may have several calls.
+            response_format: A schema for the response, where the model does not call a tool.
             **kwargs: Further arguments to bind.
 
         Raises:
-            ValidationError: Something is no tool, or ``tool_choice`` names none of them.
+            ValidationError: An item is no tool, or ``tool_choice`` names none of the tools.
         """
-        from unified_llm.langchain._call_kwargs import bind_options
+        from unified_llm.langchain._call_kwargs import make_bind_options
 
-        with translated():
-            options = bind_options(
-                tools, tool_choice, strict=strict, parallel=parallel_tool_calls, form=response_format
+        with translate_errors():
+            options = make_bind_options(
+                tools,
+                tool_choice,
+                strict=strict,
+                parallel_tool_calls=parallel_tool_calls,
+                response_format=response_format,
             )
         return self.bind(**options, **kwargs)
 
@@ -238,13 +242,13 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
         tools: Sequence[ToolLike] = (),
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """Answer in the shape of a schema.
+        """Return a runnable whose output conforms to a schema.
 
         Args:
-            schema: A Pydantic class, a TypedDict, or a JSON schema (also in the form of a tool).
-            method: ``json_schema`` (the provider holds the answer to the schema), ``function_calling`` (the answer is
-                the arguments of a tool) or ``json_mode`` (any JSON; say in the prompt which). None: ``json_schema``
-                where the whole chain can, else ``function_calling``.
+            schema: A Pydantic class, a TypedDict, or a JSON schema (also in the format of a tool).
+            method: ``json_schema`` (the provider enforces the schema), ``function_calling`` (the response is the
+                arguments of a tool) or ``json_mode`` (any JSON; describe it in the prompt). None: ``json_schema`` if
+                every target of the chain supports it, otherwise ``function_calling``.
             include_raw: Return a dict with ``raw``, ``parsed`` and ``parsing_error``.
             strict: Ask the provider to enforce the schema.
             tools: Tools to offer as well, with ``json_schema``.
@@ -253,30 +257,30 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
         Raises:
             ValidationError: The method is unknown, or there is no schema.
         """
-        from unified_llm.langchain._structured_output import structured_output, with_raw
+        from unified_llm.langchain._structured_output import bind_structured_output, with_raw
 
         chosen = method or ("json_schema" if (self.profile or {}).get("structured_output") else "function_calling")
-        with translated():
-            model, parser = structured_output(self, schema, chosen, strict=strict, tools=tools, options=kwargs)
+        with translate_errors():
+            model, parser = bind_structured_output(self, schema, chosen, strict=strict, tools=tools, options=kwargs)
         return with_raw(model, parser) if include_raw else model | parser
 
     def with_fallbacks(  # type: ignore[override] # stays a chat model
         self,
         fallbacks: Sequence[Runnable[LanguageModelInput, Any]],
         *,
-        exceptions_to_handle: tuple[type[BaseException], ...] = EVERYTHING,
+        exceptions_to_handle: tuple[type[BaseException], ...] = DEFAULT_EXCEPTIONS,
         exception_key: str | None = None,
     ) -> ChatUnified | RunnableWithFallbacks[LanguageModelInput, AIMessage]:
         """Add fallbacks; the result is a ``ChatUnified`` again.
 
-        With other fallbacks than chat models (and chat models with bound tools), with ``exceptions_to_handle`` or with
-        ``exception_key`` it is LangChain's own ``RunnableWithFallbacks``.
+        With fallbacks that are neither chat models nor chat models with bound tools, with ``exceptions_to_handle`` or
+        with ``exception_key`` it is LangChain's own ``RunnableWithFallbacks``.
         """
-        if joinable(fallbacks, exceptions_to_handle, exception_key):
+        if can_join_chain(fallbacks, exceptions_to_handle, exception_key):
             return self.model_copy(update={"fallbacks": [*self.fallbacks, *fallbacks]})
         return super().with_fallbacks(fallbacks, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
 
-    # What LangChain wants to know
+    # LangChain's interface of chat models: names, cache key, profile, usage
 
     @property
     def _llm_type(self) -> str:
@@ -287,39 +291,42 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryCaching, BaseChatModel):
         return self._identity()
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        """Name the chain, until it is known who answers: then LangSmith is told the real provider and model."""
+        """Return the chain's names for LangSmith; the response carries those of the target that served it."""
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
         params["ls_provider"] = PROVIDER
         return params
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """The key of the cache: everything that the answer depends on, as it is now."""
-        foreign = [found.cache_key for link in self.fallbacks if (found := wrap(link))]
-        identity = {**self._identity(), "foreign": foreign, "stop": stop or self.stop, "_type": self._llm_type}
+        """Return the key for LangChain's cache: all current settings that the response depends on."""
+        wrapped = [model.cache_key for fallback in self.fallbacks if (model := wrap(fallback))]
+        identity = {**self._identity(), "wrapped": wrapped, "stop": stop or self.stop, "_type": self._llm_type}
         return str(sorted({**identity, **kwargs}.items()))
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        """What every model of the chain can do."""
-        from unified_llm.langchain._profile import chain_profile
+        """Return the capabilities that every target of the chain has."""
+        from unified_llm.langchain._profile import read_chain_profile
 
-        profile = chain_profile(self.client.targets)
-        self._own_profile = profile
+        profile = read_chain_profile(self.client.targets)
+        self._computed_profile = profile
         return profile
 
     def _changed(self) -> None:
-        """Keep the profile true, unless the user gave one."""
-        if self.profile is None or self.profile == self._own_profile:
+        """Update the profile, unless the user set one."""
+        if self.profile is None or self.profile == self._computed_profile:
             vars(self)["profile"] = None
-            with suppress(LLMError):  # another field may have to be set first; the next call says what is wrong
+            with suppress(LLMError):  # another field may have to be set first; the next call reports what is wrong
                 vars(self)["profile"] = self._resolve_model_profile()
 
     def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
         from unified_llm.langchain import _answers
 
-        return _answers.add_outputs(_llm_outputs)
+        return _answers.sum_outputs(_llm_outputs)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:
-        """About how many tokens a conversation has, whoever will read it: no tokenizer is loaded for this."""
+        """Estimate how many tokens a conversation has, whichever target serves it; no tokenizer is loaded."""
         from langchain_core.messages.utils import count_tokens_approximately
 
         return count_tokens_approximately(messages, tools=list(tools) if tools else None)  # type: ignore[arg-type]
+
+
+ChatUnified.__module__ = "unified_llm.langchain"  # the public module, which reprs, pickles and documentation name

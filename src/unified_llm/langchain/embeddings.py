@@ -12,16 +12,16 @@ from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm.exceptions import ConfigurationError, GenerationError
 from unified_llm.langchain._base import LangChainFields
-from unified_llm.langchain._errors import translated
+from unified_llm.langchain._errors import translate_errors
 
-# OpenAI takes at most 2048 texts in a request, others fewer; most servers at home work best with some hundreds.
-_BATCH = 512
+# OpenAI takes at most 2048 texts in a request, others fewer; most local servers work best with some hundreds.
+_DEFAULT_BATCH_SIZE = 512
 
 
 class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
-    """Embeddings with failover between places that offer the same model.
+    """Embeddings with failover between providers of the same model.
 
-    Vectors of two models do not mix: an index built with both would be silently wrong. So a fallback is asked only if
+    Vectors of two models do not mix: an index built with both would be silently wrong. So a fallback is used only if
     it has the same model name, or if both declare the same ``space``.
 
     Example:
@@ -34,9 +34,9 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
             vector = embeddings.embed_query("What is failover?")
 
     Args:
-        dimensions: The length of the vectors, where the model can choose.
-        batch_size: How many texts go into one request (512, or fewer where a provider of the chain takes no more).
-        space: The name of the vector space, where the same model has different names in different places.
+        dimensions: The length of the vectors, where the model supports several.
+        batch_size: The most texts in one request (512, or fewer where a provider of the chain takes no more).
+        space: The name of the vector space, where providers have different names for the same model.
 
     The other arguments are those of ``TargetFields``.
 
@@ -45,56 +45,59 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
     """
 
     dimensions: int | None = Field(default=None, gt=0)
-    batch_size: int = Field(default=_BATCH, gt=0)
+    batch_size: int = Field(default=_DEFAULT_BATCH_SIZE, gt=0)
     space: str | None = None
 
     @model_validator(mode="after")
     def _refuse_chat_models(self) -> Self:
-        if any(not isinstance(link, (str, LLMConfig)) for link in self.fallbacks):
-            raise ConfigurationError("A chat model cannot stand in for embeddings: give fallbacks as model strings.")
+        if any(not isinstance(fallback, (str, LLMConfig)) for fallback in self.fallbacks):
+            raise ConfigurationError("A chat model cannot be a fallback for embeddings: use a model string.")
         return self
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Vectors of documents, in the order of the texts."""
+        """Return the vectors of documents, in the order of the texts."""
         vectors: list[list[float]] = []
-        with translated():
-            for batch in self._batches(texts):
-                _extend(vectors, self.client.embed(batch, **self._options("document")).vectors)
+        with translate_errors():
+            for batch in self._split_batches(texts):
+                _append_batch(vectors, self.client.embed(batch, **self._request_options("document")).vectors)
         return vectors
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
-        """As ``embed_documents``."""
+        """Return the vectors of documents, as ``embed_documents`` does."""
         vectors: list[list[float]] = []
-        with translated():
-            for batch in self._batches(texts):
-                _extend(vectors, (await self.client.aembed(batch, **self._options("document"))).vectors)
+        with translate_errors():
+            for batch in self._split_batches(texts):
+                _append_batch(vectors, (await self.client.aembed(batch, **self._request_options("document"))).vectors)
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a question."""
-        with translated():
-            return self.client.embed([text], **self._options("query")).vectors[0]
+        """Return the vector of a query."""
+        with translate_errors():
+            return self.client.embed([text], **self._request_options("query")).vectors[0]
 
     async def aembed_query(self, text: str) -> list[float]:
-        """As ``embed_query``."""
-        with translated():
-            return (await self.client.aembed([text], **self._options("query"))).vectors[0]
+        """Return the vector of a query, as ``embed_query`` does."""
+        with translate_errors():
+            return (await self.client.aembed([text], **self._request_options("query"))).vectors[0]
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    def _split_batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
         size = min(self.batch_size, *(target.embeds_at_once for target in self.client.targets))
         for start in range(0, len(texts), size):
             yield texts[start : start + size]
 
-    def _options(self, purpose: str) -> dict[str, Any]:
+    def _request_options(self, purpose: str) -> dict[str, Any]:
         return {"purpose": purpose} | ({"dimensions": self.dimensions} if self.dimensions else {})
 
 
-def _extend(vectors: list[list[float]], more: list[list[float]]) -> None:
-    """Add a batch; another length than before means another model.
+def _append_batch(vectors: list[list[float]], more: list[list[float]]) -> None:
+    """Append the vectors of a batch to those of the batches before.
 
     Raises:
-        GenerationError: The length differs.
+        GenerationError: Their length differs, so they are of another model.
     """
     if vectors and more and len(vectors[0]) != len(more[0]):
-        raise GenerationError("Vectors of different lengths came for one list of texts; none is returned.")
+        raise GenerationError("Two batches of one list of texts have vectors of different lengths; none is returned.")
     vectors.extend(more)
+
+
+UnifiedEmbeddings.__module__ = "unified_llm.langchain"  # the public module, which reprs, pickles and documentation name

@@ -20,7 +20,7 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from tests.support.langchain_models import Limiter, Native, Plain, Streaming, WithForms, WithTools
-from tests.support.langchain_targets import KEY, in_real_time, with_foreign
+from tests.support.langchain_targets import KEY, in_real_time, with_wrapped_models
 from tests.support.scripted_targets import World, say
 from unified_llm import exceptions as ours
 from unified_llm._core.outcome import Failure
@@ -56,17 +56,17 @@ def down() -> World:
     return World({PRIMARY: [DOWN]})
 
 
-def added(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+def add_up(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     return sum(chunks[1:], start=chunks[0])
 
 
 async def all_ways(llm: Any) -> list[AIMessage]:
-    """The answers of invoke, ainvoke, stream and astream."""
+    """Return the responses of invoke, ainvoke, stream and astream."""
     return [
         llm.invoke("Hi"),
         await llm.ainvoke("Hi"),
-        added(list(llm.stream("Hi"))),
-        added([chunk async for chunk in llm.astream("Hi")]),
+        add_up(list(llm.stream("Hi"))),
+        add_up([chunk async for chunk in llm.astream("Hi")]),
     ]
 
 
@@ -74,9 +74,9 @@ async def all_ways(llm: Any) -> list[AIMessage]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_model_object_of_any_build_stands_in_however_it_is_asked(kind: type[Plain]) -> None:
+async def test_a_model_object_of_any_build_is_a_fallback_in_all_four_ways(kind: type[Plain]) -> None:
     outside = kind()
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         answers = await all_ways(model(outside))
     for answer in answers:
         assert answer.text == "Hello from outside"
@@ -97,13 +97,13 @@ async def test_content_blocks_reach_the_caller_as_the_model_wrote_them(version: 
             for index, block in enumerate(blocks)
         ],
     )
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         answers = await all_ways(model(outside, output_version=version))
     for answer in answers:
         blocks_read: list[Any] = list(answer.content_blocks)
-        thought, said = blocks_read
+        thought, text = blocks_read
         assert (thought["type"], thought["reasoning"], thought["extras"]) == ("reasoning", "Hm.", {"signature": "s-1"})
-        assert (said["type"], said["text"]) == ("text", "So.")
+        assert (text["type"], text["text"]) == ("text", "So.")
         assert answer.response_metadata["model_name"] == "claude"
         assert answer.response_metadata["finish_reason"] == "stop"
 
@@ -118,7 +118,7 @@ async def test_what_a_model_wants_back_with_the_history_is_kept() -> None:
             )
         ],
     )
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         for answer in await all_ways(model(outside)):
             assert answer.additional_kwargs == {"thought_signatures": {"c1": "xyz"}, "reasoning_content": "Hm."}
             assert [block["type"] for block in answer.content_blocks] == ["reasoning", "text"]
@@ -137,7 +137,7 @@ async def test_usage_finish_reason_and_identifiers_are_read_from_the_message() -
         answer=AIMessage("Hi", usage_metadata=usage, response_metadata=metadata),
         chunks=["Hi", AIMessageChunk(content="", usage_metadata=usage, response_metadata=metadata)],
     )
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         for answer in await all_ways(model(outside)):
             assert answer.usage_metadata == usage
             assert [answer.response_metadata[name] for name in ("finish_reason", "id", "model_name")] == [
@@ -158,7 +158,7 @@ async def test_calls_of_tools_and_broken_ones_are_read() -> None:
         answer=AIMessage("", tool_calls=calls, invalid_tool_calls=broken),
         chunks=[AIMessageChunk(content="", tool_call_chunks=[each]) for each in fragments],
     )
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         whole, awhole, streamed, astreamed = await all_ways(model(outside))
     for answer in (whole, awhole):
         assert [(call["name"], call["args"], call["id"]) for call in answer.tool_calls] == [("add", {"a": 1}, "c1")]
@@ -170,15 +170,15 @@ async def test_calls_of_tools_and_broken_ones_are_read() -> None:
 
 def test_calls_in_a_model_that_cannot_stream_are_streamed_all_the_same() -> None:
     calls: Any = [{"name": "add", "args": {"a": 1}, "id": "c1"}, {"name": "add", "args": {"a": 2}, "id": "c2"}]
-    with with_foreign(down()):
-        whole = added(list(model(Plain(answer=AIMessage("", tool_calls=calls))).stream("Hi")))
+    with with_wrapped_models(down()):
+        whole = add_up(list(model(Plain(answer=AIMessage("", tool_calls=calls))).stream("Hi")))
     assert [(call["args"], call["id"]) for call in whole.tool_calls] == [({"a": 1}, "c1"), ({"a": 2}, "c2")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_empty_answer_is_no_answer(kind: type[Plain]) -> None:
     fields: dict[str, Any] = {"chunks": ["", AIMessageChunk(content=[])]} if issubclass(kind, Streaming) else {}
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         for way in (lambda llm: llm.invoke("Hi"), lambda llm: list(llm.stream("Hi"))):
             with pytest.raises(ours.LLMError) as caught:
                 way(model(kind(answer="", **fields)))
@@ -190,25 +190,25 @@ async def test_a_model_that_returns_nothing_at_all_has_not_answered() -> None:
         def _result(self) -> ChatResult:
             return ChatResult(generations=[])
 
-    with with_foreign(World({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
+    with with_wrapped_models(World({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
         assert model(Nothing(), "ollama/llama2").invoke("Hi").content == "still here"
         assert (await model(Nothing(), "ollama/llama2").ainvoke("Hi")).content == "still here"
-        assert added(list(model(Nothing(disable_streaming=True), "ollama/llama2").stream("Hi"))).text == "still here"
+        assert add_up(list(model(Nothing(disable_streaming=True), "ollama/llama2").stream("Hi"))).text == "still here"
 
 
 def test_what_is_no_chunk_of_an_answer_is_passed_over() -> None:
     class Chatty(Streaming):
-        def _pieces(self) -> list[ChatGenerationChunk]:
-            return [ChatGenerationChunk(message=HumanMessageChunk(content="?")), *super()._pieces()]
+        def _make_chunks(self) -> list[ChatGenerationChunk]:
+            return [ChatGenerationChunk(message=HumanMessageChunk(content="?")), *super()._make_chunks()]
 
-    with with_foreign(down()):
-        assert added(list(model(Chatty()).stream("Hi"))).text == "Hello from outside"
+    with with_wrapped_models(down()):
+        assert add_up(list(model(Chatty()).stream("Hi"))).text == "Hello from outside"
 
 
 def test_a_model_whose_streaming_is_switched_off_is_asked_for_a_whole_answer() -> None:
     outside = Streaming(disable_streaming=True, answer="whole")
-    with with_foreign(down()):
-        assert added(list(model(outside).stream("Hi"))).text == "whole"
+    with with_wrapped_models(down()):
+        assert add_up(list(model(outside).stream("Hi"))).text == "whole"
 
 
 # What is passed on
@@ -224,7 +224,7 @@ async def test_a_model_receives_langchains_own_messages_and_what_the_call_asks_f
         "model": "gpt-5",
         "extra_body": {"a": 1},
     }
-    with with_foreign(World({"openai/gpt-5": [DOWN]})):
+    with with_wrapped_models(World({"openai/gpt-5": [DOWN]})):
         await model(outside, temperature=0.9).ainvoke("Hi", **options)
     (call,) = outside.calls
     assert call["messages"][0].content == "Hi"
@@ -238,7 +238,7 @@ async def test_a_model_receives_langchains_own_messages_and_what_the_call_asks_f
 @pytest.mark.parametrize(("choice", "sent"), [("any", "any"), ("add", "add"), (None, None), ("auto", "auto")])
 def test_tools_are_phrased_by_the_models_own_bind_tools(choice: str | None, sent: str | None) -> None:
     outside = WithTools()
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         model(outside).bind_tools([add], tool_choice=choice, parallel_tool_calls=False).invoke("Hi")
     (call,) = outside.calls
     assert [each["function"]["name"] for each in call["tools"]] == ["add"]
@@ -247,14 +247,14 @@ def test_tools_are_phrased_by_the_models_own_bind_tools(choice: str | None, sent
 
 def test_where_no_tool_may_be_called_none_is_offered() -> None:
     outside = WithTools()
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         model(outside).bind_tools([add], tool_choice="none").invoke("Hi")
     assert "tools" not in outside.calls[0]
 
 
 def test_a_model_without_tools_is_skipped_for_a_request_that_needs_them() -> None:
     outside = Plain()
-    with with_foreign(down()), pytest.raises(ours.AuthenticationError) as caught:
+    with with_wrapped_models(down()), pytest.raises(ours.AuthenticationError) as caught:
         model(outside).bind_tools([add]).invoke("Hi")
     assert outside.calls == []
     assert ("outside/plain-1", "skipped") in [(each.target, each.outcome) for each in caught.value.attempts]
@@ -266,7 +266,7 @@ def test_what_is_bound_to_a_fallback_wins_and_tools_are_joined() -> None:
     binding = outside.bind(
         tools=[own, {"name": "search"}, {"declarations": []}, "its own object"], temperature=0.0, stop=["own"]
     )
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         bound = model(binding).bind_tools([add, Joke])
         bound.invoke("Hi", temperature=0.7, stop=["x"])
     (call,) = outside.calls
@@ -277,9 +277,9 @@ def test_what_is_bound_to_a_fallback_wins_and_tools_are_joined() -> None:
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-async def test_a_model_that_can_be_held_to_a_schema_is_asked_in_its_own_words(method: Any) -> None:
+async def test_a_model_with_structured_output_of_its_own_uses_it(method: Any) -> None:
     outside = WithForms(answer=json.dumps(JOKE))
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         structured = model(outside).with_structured_output(Joke, method=method)
         assert structured.invoke("A joke") == Joke(**JOKE)
     (call,) = outside.calls
@@ -296,7 +296,7 @@ async def test_one_that_cannot_gives_its_answer_as_the_arguments_of_a_tool() -> 
     ]
     chunks = [AIMessageChunk(content="", tool_call_chunks=[each]) for each in fragments]
     outside = Native(answer=AIMessage("", tool_calls=calls), chunks=chunks)
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         llm = model(outside).with_structured_output(Joke, method="json_schema")
         results = [llm.invoke("A joke"), await llm.ainvoke("A joke"), list(llm.stream("A joke"))[-1]]
         raw = model(outside).bind(
@@ -312,7 +312,7 @@ async def test_one_that_cannot_gives_its_answer_as_the_arguments_of_a_tool() -> 
 def test_beside_other_tools_the_model_may_choose_between_them_and_the_answer(kind: type[WithTools]) -> None:
     calls: Any = [{"name": "add", "args": {"a": 1, "b": 2}, "id": "c1"}]
     outside = kind(answer=AIMessage("", tool_calls=calls))
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         message = model(outside).bind_tools([add], response_format=Joke).invoke("A joke")
     assert outside.calls[0]["tool_choice"] == "any"
     assert [each["function"]["name"] for each in outside.calls[0]["tools"]] == ["add", "Joke"]
@@ -334,27 +334,27 @@ def test_a_model_that_has_no_form_of_its_own_after_all_gets_the_tool(kind: str) 
         if kind == "profile"
         else Unwilling(answer=answer)
     )
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         assert model(outside).with_structured_output(Joke, method="json_schema").invoke("A joke") == Joke(**JOKE)
     assert outside.calls[0]["tool_choice"] == "Joke"
 
 
 def test_a_form_that_is_bound_to_the_fallback_is_left_as_it_is() -> None:
     outside = WithTools(answer=json.dumps(JOKE))
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         model(outside.bind(response_format="its own")).bind(response_format={"type": "json_object"}).invoke("A joke")
     assert outside.calls[0]["response_format"] == "its own"
     assert "tools" not in outside.calls[0]
 
 
-# Abilities
+# Features
 
 
-def test_abilities_come_from_the_profile_and_without_one_a_model_is_given_the_benefit_of_the_doubt() -> None:
+def test_features_come_from_the_profile_and_without_one_a_model_is_assumed_to_have_them() -> None:
     def features(candidate: Any) -> frozenset[str]:
-        found = wrap(candidate)
-        assert found
-        return found.features
+        wrapper = wrap(candidate)
+        assert wrapper
+        return wrapper.features
 
     assert features(Plain()) >= {"images", "audio", "files", "streaming"}
     assert not features(Plain()) & {"tools", "tool_choice", "json_schema"}
@@ -377,7 +377,7 @@ def test_the_profile_of_the_chain_counts_model_objects_too() -> None:
     )
 
 
-def test_one_object_is_one_target_however_many_chains_it_stands_in() -> None:
+def test_one_object_is_one_target_in_however_many_chains() -> None:
     outside = Plain()
     binding = outside.bind(stop=["x"])
     assert wrap(outside) is wrap(outside)
@@ -391,10 +391,10 @@ def test_one_object_is_one_target_however_many_chains_it_stands_in() -> None:
 
 def test_the_target_of_an_object_that_is_gone_is_never_taken_for_that_of_another() -> None:
     for position in range(3):
-        found = wrap(Plain(model=f"m{position}"))
-        assert found
-        assert found.model == f"m{position}"
-        del found
+        wrapper = wrap(Plain(model=f"m{position}"))
+        assert wrapper
+        assert wrapper.model == f"m{position}"
+        del wrapper
         gc.collect()
 
 
@@ -407,7 +407,7 @@ def test_with_fallbacks_stays_a_chat_model() -> None:
     assert isinstance(chain, ChatUnified)
     assert [target.name for target in chain.client.targets] == [PRIMARY, "outside/plain-1", "ollama/llama2"]
     assert chain.client.targets[0].key is not None
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         assert chain.invoke("Hi").content == "Hello from outside"
 
 
@@ -430,7 +430,7 @@ def test_with_fallbacks_after_bind_tools_joins_the_chain_and_keeps_the_tools() -
     assert isinstance(chain.bound, ChatUnified)
     names = [target.name for target in chain.bound.client.targets]
     assert names == [PRIMARY, "outside/plain-1", "ollama/llama2", "unified-llm/ollama/llama3"]
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         assert chain.invoke("Hi").text == "Hello from outside"
     assert [each["function"]["name"] for each in outside.calls[0]["tools"]] == ["add"]
 
@@ -450,7 +450,7 @@ def test_what_is_no_model_gets_langchains_own_fallbacks() -> None:
 def test_a_model_with_bound_tools_of_ours_keeps_its_own_failover_inside_another_chain() -> None:
     inner = ChatUnified(model="ollama/llama2", fallbacks=["groq/x"], skip_unconfigured=True).bind_tools([add])
     llm = model(inner)
-    with with_foreign(World({PRIMARY: [DOWN], "ollama/llama2": [say("Hi")]})) as world:
+    with with_wrapped_models(World({PRIMARY: [DOWN], "ollama/llama2": [say("Hi")]})) as world:
         assert llm.invoke("Hi").content == "Hi"
     assert [request.tools[0].name for name, request in world.asked if name == "ollama/llama2"] == ["add"]
 
@@ -459,7 +459,7 @@ def test_a_model_with_bound_tools_of_ours_keeps_its_own_failover_inside_another_
 
 
 @pytest.mark.parametrize("kind", [Plain, Streaming])
-async def test_a_synchronous_model_that_hangs_is_abandoned_at_its_deadline(kind: type[Plain]) -> None:
+async def test_a_sync_model_that_hangs_is_abandoned_at_its_deadline(kind: type[Plain]) -> None:
     never = threading.Event()
     outside = kind(wait=never)
     llm = model(outside, deadline=0.05)
@@ -510,7 +510,7 @@ def test_a_thread_that_outlives_its_loop_ends_quietly() -> None:
     assert not thread.is_alive()
 
 
-async def test_an_asynchronous_model_that_hangs_is_cancelled_at_its_deadline() -> None:
+async def test_an_async_model_that_hangs_is_cancelled_at_its_deadline() -> None:
     outside = Native(pause=60.0)
     llm = model(outside, deadline=0.1)
     began = time.monotonic()
@@ -526,7 +526,7 @@ async def test_an_asynchronous_model_that_hangs_is_cancelled_at_its_deadline() -
 
 async def test_a_stream_that_is_closed_early_gives_the_model_its_end() -> None:
     threaded, native = Streaming(chunks=["word "] * 100), Native(chunks=["word "] * 100)
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         stream = model(threaded).stream("Hi")
         next(stream)
         stream.close()  # type: ignore[attr-defined]
@@ -545,7 +545,7 @@ async def test_the_rate_limiter_of_a_model_is_respected() -> None:
         pass
 
     limiter = Counting()
-    with with_foreign(down()):
+    with with_wrapped_models(down()):
         await all_ways(model(Native(rate_limiter=limiter)))
     assert limiter.acquired == 4
 
@@ -555,7 +555,7 @@ async def test_the_rate_limiter_of_a_model_is_respected() -> None:
 
 class HttpError(Exception):
     def __init__(self, status: int, code: str | None = None, headers: dict[str, str] | None = None) -> None:
-        super().__init__("what the provider said")
+        super().__init__("the provider's message")
         self.code = code
         self.response = type("Response", (), {"status_code": status, "headers": headers or {}})()
 
@@ -619,7 +619,7 @@ class StatusError(Exception):
         (TypeError("x"), None),
     ],
 )
-def test_what_an_exception_says_of_the_provider(problem: Exception, kind: str | None) -> None:
+def test_an_exception_becomes_a_kind_of_failure(problem: Exception, kind: str | None) -> None:
     failure = read_failure(problem)
     assert (failure.kind if failure else None) == kind
 
@@ -633,7 +633,7 @@ def test_hints_of_when_to_come_back_are_kept_and_other_headers_are_not() -> None
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_failure_of_a_model_object_is_a_failure_of_its_target(kind: type[Plain]) -> None:
     outside = kind(problem=HttpError(503))
-    with with_foreign(World({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
+    with with_wrapped_models(World({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
         for answer in await all_ways(model(outside, "ollama/llama2")):
             assert answer.text == "still here"
             record = answer.response_metadata["unified_llm"]["attempts"]
@@ -644,7 +644,7 @@ async def test_the_failure_of_a_model_object_is_a_failure_of_its_target(kind: ty
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_mistake_in_someones_code_is_raised_as_it_is(kind: type[Plain]) -> None:
-    with with_foreign(World({PRIMARY: [DOWN], "ollama/llama2": [say("never")]})):
+    with with_wrapped_models(World({PRIMARY: [DOWN], "ollama/llama2": [say("never")]})):
         llm = model(kind(problem=KeyError("a typo")), "ollama/llama2")
         with pytest.raises(KeyError, match="a typo"):
             llm.invoke("Hi")
@@ -654,8 +654,8 @@ async def test_a_mistake_in_someones_code_is_raised_as_it_is(kind: type[Plain]) 
             await llm.ainvoke("Hi")
 
 
-def test_a_fake_model_of_langchains_own_stands_in_without_more() -> None:
-    with with_foreign(down()):
+def test_a_fake_model_of_langchains_own_is_a_fallback_without_more() -> None:
+    with with_wrapped_models(down()):
         message = model(FakeListChatModel(responses=["canned"])).invoke("Hi")
     assert message.content == "canned"
     assert message.response_metadata["unified_llm"]["served_by"].startswith("fakelist")
