@@ -49,9 +49,8 @@ def main() -> int:
         count = Count()
         pytest.main(["-q", "--no-header", "--benchmark-disable", str(_HERE / "langchain" / file)], plugins=[count])
         incomplete |= not count.complete
-        outcomes = ", ".join(
-            f"{count.outcomes[outcome]} {outcome}" for outcome in ("passed", "failed", "skipped", "xfailed or xpassed")
-        )
+        names = ("passed", "failed", "skipped", "xfailed or xpassed")
+        outcomes = ", ".join(f"{count.outcomes[outcome]} {outcome}" for outcome in names)
         sys.stdout.write(f"standard suites, {name}: {outcomes} of {_EXPECTED}\n")
         for test in sorted(count.skipped):
             sys.stdout.write(f"  skipped: {test}\n")

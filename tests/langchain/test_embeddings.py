@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import subprocess
 import sys
 from typing import Any
@@ -147,6 +148,23 @@ def test_the_package_lists_its_names_and_has_no_others() -> None:
     assert hasattr(langchain, "ChatUnified")
     with pytest.raises(AttributeError, match="ChatLiteLLM"):
         _ = langchain.ChatLiteLLM
+
+
+def test_public_names_say_where_they_are_imported_from() -> None:
+    for name in langchain.__all__:
+        public = getattr(langchain, name)
+        assert public.__module__ == "unified_llm.langchain"
+        assert pickle.loads(pickle.dumps(public)) is public  # noqa: S301 - made here
+
+
+def test_a_class_can_be_extended() -> None:
+    class Chat(ChatUnified):
+        note: str = "none"
+
+    chat = Chat(model="ollama/llama2", stop="###", note="mine")
+    assert (chat.stop, chat.note) == (["###"], "mine")
+    with World({"ollama/llama2": [say("Hi")]}).running():
+        assert chat.invoke("Hi").content == "Hi"
 
 
 def test_importing_the_chat_model_imports_neither_httpx_nor_the_rest_of_the_core() -> None:

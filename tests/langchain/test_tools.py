@@ -180,11 +180,8 @@ def test_an_empty_list_of_tools_is_dropped_with_all_that_belongs_to_it() -> None
     assert bound.kwargs == {}
     with World({PRIMARY: [say("Hi")]}).running() as world:
         model().invoke("Hi", tools=[], tool_choice="any", parallel_tool_calls=True)
-    assert (sent_request(world).tools, sent_request(world).tool_choice, sent_request(world).parallel_tool_calls) == (
-        (),
-        None,
-        None,
-    )
+    request = sent_request(world)
+    assert (request.tools, request.tool_choice, request.parallel_tool_calls) == ((), None, None)
 
 
 async def test_a_streamed_call_of_a_tool_adds_up() -> None:
