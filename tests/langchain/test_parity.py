@@ -20,7 +20,7 @@ from unified_llm.exceptions import LLMError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.types import EmbeddingResponse
 
-Observation: TypeAlias = tuple[str, list[tuple[str, str, int | None, float]], list[str], list[float]]
+Story: TypeAlias = tuple[str, list[tuple[str, str, int | None, float]], list[str], list[float]]
 QUESTION = "Hello?"
 VECTORS = EmbeddingResponse([[0.5, 1.0]])
 
@@ -50,7 +50,7 @@ EMBED: dict[str, Callable[[UnifiedEmbeddings], Any]] = {
 }
 
 
-def observe(world: World, call: Callable[[Callable[[Attempt], None]], Any]) -> Observation:
+def story(world: World, call: Callable[[Callable[[Attempt], None]], Any]) -> Story:
     """Run a call and return what happened: the kind of error, each attempt, the targets in order, and every wait."""
     reset_health()
     attempts: list[Attempt] = []
@@ -69,10 +69,10 @@ def observe(world: World, call: Callable[[Callable[[Attempt], None]], Any]) -> O
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_chat_model_of_langchain_tells_what_the_client_tells(name: str, way: str) -> None:
     (first, *others), script = SCRIPTS[name]
-    expected = observe(
+    expected = story(
         World(script), lambda record: LLMClient(first, fallbacks=others, on_attempt=record).generate(QUESTION)
     )
-    observed = observe(
+    observed = story(
         World(script), lambda record: CHAT[way](ChatUnified(model=first, fallbacks=others, on_attempt=record))
     )
     assert observed == expected
@@ -94,10 +94,10 @@ def test_embeddings_of_langchain_tell_what_the_client_tells(name: str, way: str)
     world = dict(zip(models, attempts, strict=True))
     fallbacks = [{"model": model, "api_key": "sk-CANARY-e"} for model in models[1:]]
     assert len(others) <= 2
-    expected = observe(
+    expected = story(
         World(world), lambda record: LLMClient(models[0], fallbacks=fallbacks, on_attempt=record).embed(QUESTION)
     )
-    observed = observe(
+    observed = story(
         World(world),
         lambda record: EMBED[way](UnifiedEmbeddings(model=models[0], fallbacks=fallbacks, on_attempt=record)),
     )
