@@ -344,5 +344,18 @@ ROWS: Final = (
         quirks=Quirks(drop=FLOAT_VECTORS),
         docs="https://docs.sambanova.ai/docs/en/features/openai-compatibility",
     ),
+    ProviderSpec(
+        "deepinfra",
+        "DeepInfra",
+        base_url="https://api.deepinfra.com/v1/openai",
+        version="/v1/openai",
+        key_env=("DEEPINFRA_API_KEY",),
+        base_url_env=("DEEPINFRA_BASE_URL", "DEEPINFRA_API_BASE"),
+        features=CHAT | EMBEDDINGS | features("tools", "json_object", "n", "as_text"),
+        # LiteLLM's deepinfra/chat/transformation.py: tool_choice is auto or none; a missing key is a 403 there.
+        quirks=Quirks(drop=FLOAT_VECTORS, codes={"403": "auth"}),
+        literal_models=True,
+        docs="https://deepinfra.com/docs/advanced/openai_api",
+    ),
     *SERVERS,
 )
