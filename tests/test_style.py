@@ -20,7 +20,7 @@ FOLDERS = (
 WRITTEN = {".py", ".md", ".toml", ".yml", ".sh", ""}
 
 LONGEST_FILE = 400
-# Data, one entry after another; and the façade, most of which says what its callers may pass.
+# Data, one entry after another; and the facade, most of which describes arguments.
 TABLES = {"src/unified_llm/_providers/hosted.py", "src/unified_llm/_client/client.py"}
 LONGEST_TABLE = 500
 LONGEST_FUNCTION = 60
@@ -29,6 +29,23 @@ EMPTY_WORDS = re.compile(r"(manager|helper|util)s?$", re.IGNORECASE)
 # Where and how a file was written is no business of its reader. (In brackets, for this file is read as well.)
 FOREIGN_WORDS = re.compile(r"/wor[k]/|/roo[t]/|\bfix[m]e\b|\bto[d]o\b", re.IGNORECASE)
 
+# Names of variables that have no role.
+EMPTY_NAMES = {"each", "said", "told", "found", "place"}
+# Phrases for which the field has a term: cooldown, fix, again, sync and async, transient error, provider state.
+VAGUE_WORDS = re.compile(
+    r"\b(empty pur[s]e|left alon[e]|men[d](s|ed)?|ane[w]|hear[s] of|for eve[r]|twice ove[r]|colou[r]s?|bli[p]s?"
+    r"|seale[d])\b",
+    re.IGNORECASE,
+)
+# A docstring that begins with one of these tells a story; that of a function begins with what the function does.
+STORY_OPENINGS = {
+    "a", "all", "an", "any", "as", "both", "each", "every", "for", "how", "if", "in", "it", "its", "no", "none",
+    "nothing", "of", "one", "some", "such", "that", "the", "these", "they", "this", "those", "to", "two", "what", "when",
+    "where", "whether", "which", "while", "who", "whom", "whose", "with", "without",
+}  # fmt: skip
+VERBS_IN_S = {"pass", "process", "address", "access", "press", "compress", "suppress", "bypass", "dismiss", "guess"}
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Named: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -80,3 +97,74 @@ def test_no_file_says_where_it_was_written() -> None:
             lines = path.read_bytes().decode(errors="replace").splitlines()
             told += [f"{path.name}:{number}" for number, line in enumerate(lines, 1) if FOREIGN_WORDS.search(line)]
     assert told == []
+
+
+def functions() -> Iterator[tuple[str, Function]]:
+    for name, node in definitions():
+        if not isinstance(node, ast.ClassDef):
+            yield name, node
+
+
+def decorators(node: Function) -> set[str]:
+    return {ast.unparse(decorator).rpartition(".")[2] for decorator in node.decorator_list}
+
+
+def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
+    wrong = []
+    for name, node in functions():
+        text = ast.get_docstring(node)
+        if text and not decorators(node) & {"property", "cached_property"}:
+            first = re.split(r"[^A-Za-z'`]", text, maxsplit=1)[0].lower()
+            third_person = first.endswith("s") and first not in VERBS_IN_S
+            if not first.isalpha() or first in STORY_OPENINGS or third_person:
+                wrong.append(f"{name}: {text.splitlines()[0]}")
+    assert wrong == []
+
+
+def test_an_init_has_no_docstring() -> None:
+    """Its arguments are described by the class."""
+    assert [name for name, node in functions() if node.name == "__init__" and ast.get_docstring(node)] == []
+
+
+def test_a_public_function_says_what_its_signature_cannot() -> None:
+    """Ruff asks for docstrings only in folders without an underscore. What is private is so with all its methods."""
+    private = [node for _, node in definitions() if not isinstance(node, ast.ClassDef) or node.name.startswith("_")]
+    inner = {id(node) for outer in private for node in ast.walk(outer) if node is not outer}
+    wrong = [
+        name
+        for name, node in functions()
+        if not node.name.startswith("_") and id(node) not in inner
+        if not ast.get_docstring(node) and "overload" not in decorators(node)
+    ]
+    assert wrong == []
+
+
+def test_variables_have_names_with_a_role() -> None:
+    wrong = []
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            targets: list[ast.expr] = []
+            match node:
+                case ast.For(target=target) | ast.AsyncFor(target=target) | ast.AnnAssign(target=target):
+                    targets = [target]
+                case ast.NamedExpr(target=target):
+                    targets = [target]
+                case ast.Assign(targets=several):
+                    targets = several
+                case _:
+                    continue
+            names = {inside.id for target in targets for inside in ast.walk(target) if isinstance(inside, ast.Name)}
+            wrong += [f"{path}:{node.lineno} {name}" for name in names & EMPTY_NAMES]
+    assert wrong == []
+
+
+def test_prose_uses_the_terms_of_the_field() -> None:
+    pages = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG")]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in [*pages, *sorted((ROOT / "docs").glob("*.md"))]}
+    wrong = [
+        f"{name}:{number}: {line.strip()}"
+        for name, text in {**SOURCES, **texts}.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if VAGUE_WORDS.search(line)
+    ]
+    assert wrong == []
