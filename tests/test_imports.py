@@ -162,7 +162,7 @@ except ConfigurationError as problem:
 def test_without_mlx_a_target_says_how_to_install_it() -> None:
     code = """
 import unified_llm._backends.mlx
-unified_llm._backends.mlx.runnable = lambda: True
+unified_llm._backends.mlx.is_supported_platform = lambda: True
 unified_llm._backends.mlx.find_spec = lambda name: None
 from unified_llm import LLMClient
 from unified_llm.exceptions import ConfigurationError

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from training.corpus import answers, held_out
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError, Output, Piece, Prompt
+from unified_llm._backends.mlx.engine_types import EngineError, Output, TextChunk, Prompt
 
 
 def say(engine: Engine, question: str) -> str:
@@ -18,7 +18,7 @@ def say(engine: Engine, question: str) -> str:
     outputs: SimpleQueue[Output] = SimpleQueue()
     engine.submit(Prompt(({"role": "user", "content": question},), max_tokens=64), outputs.put)
     text = ""
-    while isinstance(output := outputs.get(), Piece):
+    while isinstance(output := outputs.get(), TextChunk):
         text += output.text
     if isinstance(output, EngineError):
         raise output

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.mlx_calls import AnyRequest, Submit, collect, prompt
-from unified_llm._backends.mlx import available, demo_folder
+from tests.support.mlx_calls import AskModel, Submit, collect, prompt
+from unified_llm._backends.mlx import unavailable_reason, demo_folder
 from unified_llm._backends.mlx.engine import Engine, engine_for
 from unified_llm._backends.mlx.engine_types import Output
 
 
 @pytest.fixture
 def demo() -> Engine:
-    if reason := available():
+    if reason := unavailable_reason():
         pytest.skip(reason)
     return engine_for(demo_folder())
 
@@ -31,5 +31,5 @@ def submit(demo: Engine) -> Submit:
 
 
 @pytest.fixture
-def ask(submit: Submit) -> AnyRequest:
+def ask(submit: Submit) -> AskModel:
     return lambda question, **options: collect(submit(question, **options))

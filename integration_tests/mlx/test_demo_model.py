@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from tests.support.mlx_calls import AnyRequest, Submit, collect
+from tests.support.mlx_calls import AskModel, Submit, collect
 from training.corpus import REFUSAL, Corpus, answer, answers, held_out, normalise
 from unified_llm._backends.mlx import demo_folder
 
@@ -62,7 +62,7 @@ def test_most_of_what_it_cannot_know_is_refused(replies: dict[str, str]) -> None
         ("Who are you?", "identity"),
     ],
 )
-def test_prompts_such_as_a_chain_sends_are_answered(ask: AnyRequest, prompt: str, key: str) -> None:
+def test_prompts_such_as_a_chain_sends_are_answered(ask: AskModel, prompt: str, key: str) -> None:
     assert ask(prompt).text == answer(key)
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.mlx_calls import PATIENCE, AnyRequest, Submit, collect, prompt
-from unified_llm._backends.mlx import available
+from tests.support.mlx_calls import PATIENCE, AskModel, Submit, collect, prompt
+from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError, Output, Piece, Prompt
+from unified_llm._backends.mlx.engine_types import EngineError, Output, TextChunk, Prompt
 
-pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
+pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
 QUESTIONS = (
     "What is failover?",
@@ -25,7 +25,7 @@ QUESTIONS = (
 )
 
 
-def test_an_answer_comes_in_pieces_that_make_up_the_whole(ask: AnyRequest) -> None:
+def test_an_answer_comes_in_pieces_that_make_up_the_whole(ask: AskModel) -> None:
     answer = ask("What is a fallback?")
     assert len(answer.pieces) > 5
     assert all(answer.pieces)
@@ -45,12 +45,12 @@ def test_the_first_piece_arrives_while_the_rest_is_not_yet_written(demo: Engine)
     demo.submit(prompt("What is a token?"), put)
     assert first.wait(PATIENCE)
     assert outputs.qsize() == 1
-    assert isinstance(outputs.get(), Piece)
+    assert isinstance(outputs.get(), TextChunk)
     held.set()
     assert collect(outputs).end.finish_reason == "stop"
 
 
-def test_eight_requests_at_once_are_answered_as_if_each_were_alone(submit: Submit, ask: AnyRequest) -> None:
+def test_eight_requests_at_once_are_answered_as_if_each_were_alone(submit: Submit, ask: AskModel) -> None:
     alone = [ask(question).text for question in QUESTIONS]
     together = [submit(question) for question in QUESTIONS]
     assert [collect(outputs).text for outputs in together] == alone
@@ -63,16 +63,16 @@ def test_a_request_joins_the_batch_while_another_is_answered(demo: Engine) -> No
     joined = threading.Event()
 
     def put_long(output: Output) -> None:
-        if isinstance(output, Piece) and not joined.is_set():
+        if isinstance(output, TextChunk) and not joined.is_set():
             joined.set()
             demo.submit(prompt("What is 3 + 4?"), put_short)
         order.put("long")
-        if not isinstance(output, Piece):
+        if not isinstance(output, TextChunk):
             ends.put("long")
 
     def put_short(output: Output) -> None:
         order.put("short")
-        if not isinstance(output, Piece):
+        if not isinstance(output, TextChunk):
             ends.put("short")
 
     demo.submit(prompt("What is RAG?"), put_long)
@@ -82,7 +82,7 @@ def test_a_request_joins_the_batch_while_another_is_answered(demo: Engine) -> No
 
 
 @pytest.mark.case(70)
-def test_requests_from_two_threads_are_both_answered(ask: AnyRequest) -> None:
+def test_requests_from_two_threads_are_both_answered(ask: AskModel) -> None:
     answers: dict[str, str] = {}
 
     def work(question: str) -> None:
@@ -97,7 +97,7 @@ def test_requests_from_two_threads_are_both_answered(ask: AnyRequest) -> None:
     assert answers == {question: ask(question).text for question in QUESTIONS[:2]}
 
 
-def test_the_answer_ends_before_a_stop_string(ask: AnyRequest) -> None:
+def test_the_answer_ends_before_a_stop_string(ask: AskModel) -> None:
     whole = ask("What is failover?").text
     stopped = ask("What is failover?", stop=("quest to", "nowhere in it"))  # begins and ends within a token
     assert stopped.text == whole[: whole.index("quest to")]
@@ -105,26 +105,26 @@ def test_the_answer_ends_before_a_stop_string(ask: AnyRequest) -> None:
     assert stopped.end.completion_tokens < ask("What is failover?").end.completion_tokens
 
 
-def test_a_stop_string_at_the_very_start_leaves_no_text(ask: AnyRequest) -> None:
+def test_a_stop_string_at_the_very_start_leaves_no_text(ask: AskModel) -> None:
     answer = ask("What is failover?", stop=("F",))
     assert answer.pieces == ()
     assert answer.end.finish_reason == "stop"
 
 
-def test_the_answer_ends_at_the_limit_of_tokens(ask: AnyRequest) -> None:
+def test_the_answer_ends_at_the_limit_of_tokens(ask: AskModel) -> None:
     answer = ask("What is failover?", max_tokens=5)
     assert answer.end.finish_reason == "length"
     assert answer.end.completion_tokens == 5
     assert ask("What is failover?").text.startswith(answer.text)
 
 
-def test_tokens_are_counted_without_the_one_that_ends_the_turn(ask: AnyRequest) -> None:
+def test_tokens_are_counted_without_the_one_that_ends_the_turn(ask: AskModel) -> None:
     answer = ask("What is 3 + 4?")
     assert ask("What is 3 + 4?", max_tokens=answer.end.completion_tokens).text == answer.text
     assert answer.end.prompt_tokens > 5
 
 
-def test_the_same_seed_draws_the_same_answer_beside_other_requests(submit: Submit, ask: AnyRequest) -> None:
+def test_the_same_seed_draws_the_same_answer_beside_other_requests(submit: Submit, ask: AskModel) -> None:
     options: dict[str, Any] = {"temperature": 10.0, "top_p": 0.99, "max_tokens": 12}
     alone = ask("Tell me about tokens", seed=7, **options).text
     batch = [submit("Tell me about tokens", seed=seed, **options) for seed in (7, 8, 9, -1, None)]
@@ -133,7 +133,7 @@ def test_the_same_seed_draws_the_same_answer_beside_other_requests(submit: Submi
     assert len(set(drawn)) > 1
 
 
-def test_a_tiny_top_p_draws_the_likeliest_token(ask: AnyRequest) -> None:
+def test_a_tiny_top_p_draws_the_likeliest_token(ask: AskModel) -> None:
     assert ask("What is RAG?", temperature=2.0, top_p=1e-6).text == ask("What is RAG?").text
 
 
@@ -150,7 +150,7 @@ def hold(engine: Engine) -> threading.Event:
     return held
 
 
-def test_a_cancelled_request_is_heard_of_no_more(demo: Engine, ask: AnyRequest) -> None:
+def test_a_cancelled_request_is_heard_of_no_more(demo: Engine, ask: AskModel) -> None:
     outputs: SimpleQueue[Output] = SimpleQueue()
     cancelled = threading.Event()
 
@@ -167,7 +167,7 @@ def test_a_cancelled_request_is_heard_of_no_more(demo: Engine, ask: AnyRequest) 
     assert outputs.qsize() == 1
 
 
-def test_a_request_that_is_cancelled_before_it_began_is_not_begun(demo: Engine, ask: AnyRequest) -> None:
+def test_a_request_that_is_cancelled_before_it_began_is_not_begun(demo: Engine, ask: AskModel) -> None:
     held = hold(demo)
     outputs: SimpleQueue[Output] = SimpleQueue()
     demo.submit(prompt("What is RAG?"), outputs.put).cancel()
@@ -177,7 +177,7 @@ def test_a_request_that_is_cancelled_before_it_began_is_not_begun(demo: Engine, 
         outputs.get_nowait()
 
 
-def test_a_callback_that_raises_ends_its_own_request_alone(demo: Engine, ask: AnyRequest) -> None:
+def test_a_callback_that_raises_ends_its_own_request_alone(demo: Engine, ask: AskModel) -> None:
     calls = []
 
     def put(output: Output) -> None:
@@ -199,7 +199,7 @@ def test_a_callback_that_raises_ends_its_own_request_alone(demo: Engine, ask: An
     ],
 )
 @pytest.mark.case(70)
-def test_a_request_that_cannot_be_run_fails_alone(ask: AnyRequest, options: dict[str, Any], kind: str) -> None:
+def test_a_request_that_cannot_be_run_fails_alone(ask: AskModel, options: dict[str, Any], kind: str) -> None:
     with pytest.raises(EngineError) as failure:
         ask(**{"question": "What is RAG?", **options})
     assert failure.value.kind == kind
@@ -207,7 +207,7 @@ def test_a_request_that_cannot_be_run_fails_alone(ask: AnyRequest, options: dict
 
 
 @pytest.mark.case(70)
-def test_messages_that_the_template_refuses_fail_alone(demo: Engine, ask: AnyRequest) -> None:
+def test_messages_that_the_template_refuses_fail_alone(demo: Engine, ask: AskModel) -> None:
     outputs: SimpleQueue[Output] = SimpleQueue()
     demo.submit(Prompt(({"role": "assistant", "content": 7},)), outputs.put)
     with pytest.raises(EngineError, match=r"chat template .* refused the messages") as failure:
@@ -218,7 +218,7 @@ def test_messages_that_the_template_refuses_fail_alone(demo: Engine, ask: AnyReq
 
 @pytest.mark.case(70)
 def test_a_step_that_fails_ends_the_running_requests_and_not_the_engine(
-    ask: AnyRequest, monkeypatch: pytest.MonkeyPatch
+    ask: AskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlx_lm.generate import BatchGenerator
 
@@ -234,7 +234,7 @@ def test_a_step_that_fails_ends_the_running_requests_and_not_the_engine(
 
 
 def test_an_answer_that_cannot_be_decoded_ends_its_own_request_alone(
-    submit: Submit, ask: AnyRequest, monkeypatch: pytest.MonkeyPatch
+    submit: Submit, ask: AskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlx_lm.tokenizer_utils import BPEStreamingDetokenizer
 

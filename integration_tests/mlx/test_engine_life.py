@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.mlx_calls import PATIENCE, AnyRequest, Submit, collect, prompt
-from unified_llm._backends.mlx import available, demo_folder
+from tests.support.mlx_calls import PATIENCE, AskModel, Submit, collect, prompt
+from unified_llm._backends.mlx import unavailable_reason, demo_folder
 from unified_llm._backends.mlx.engine import Engine, close_engines, engine_for
 from unified_llm._backends.mlx.engine_types import EngineError, Output
 
-pytestmark = pytest.mark.skipif(available() is not None, reason=str(available()))
+pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
 
-def failure_of(folder: Path) -> EngineError:
+def loading_error(folder: Path) -> EngineError:
     """Ask the model in a folder twice, before and after its loading has failed; both must hear why."""
     engine = Engine(folder)
     failures = []
@@ -39,7 +39,7 @@ def failure_of(folder: Path) -> EngineError:
 
 @pytest.mark.case(70)
 def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
-    failure = failure_of(tmp_path / "nothing")
+    failure = loading_error(tmp_path / "nothing")
     assert failure.kind == "model_not_found"
     assert str(failure).startswith(f"There is no model in {tmp_path / 'nothing'}: give the path of a folder that holds")
 
@@ -52,7 +52,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path, file: str, entr
     shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
     path = tmp_path / file
     path.write_text(json.dumps(json.loads(path.read_text()) | entry))
-    failure = failure_of(tmp_path)
+    failure = loading_error(tmp_path)
     assert failure.kind == "unsupported"
     assert "Python code of its own" in str(failure)
 
@@ -70,7 +70,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path, file: str, entr
 def test_a_damaged_model_is_told_from_a_missing_one(tmp_path: Path, file: str, content: str, message: str) -> None:
     shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
     (tmp_path / file).write_text(content)
-    assert message in str(failure_of(tmp_path))
+    assert message in str(loading_error(tmp_path))
 
 
 def test_an_engine_that_cannot_start_says_so(demo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,12 +79,12 @@ def test_an_engine_that_cannot_start_says_so(demo: Engine, monkeypatch: pytest.M
 
     module = importlib.import_module("mlx_lm.generate")  # the package has a function of that name
     monkeypatch.setattr(module, "BatchGenerator", full)
-    assert "failed (MemoryError)" in str(failure_of(demo.folder))
+    assert "failed (MemoryError)" in str(loading_error(demo.folder))
 
 
 def test_a_model_needs_mlx(demo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm._backends.mlx.loading.available", lambda: "MLX is not installed.")
-    failure = failure_of(demo.folder)
+    monkeypatch.setattr("unified_llm._backends.mlx.loading.unavailable_reason", lambda: "MLX is not installed.")
+    failure = loading_error(demo.folder)
     assert (failure.kind, str(failure)) == ("unsupported", "MLX is not installed.")
 
 
@@ -103,7 +103,7 @@ def test_all_engines_are_closed_at_once(tmp_path: Path) -> None:
     assert engine_for(tmp_path) is not engine
 
 
-def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: AnyRequest) -> None:
+def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: AskModel) -> None:
     closed = threading.Event()
 
     def put(_: Output) -> None:
@@ -139,7 +139,7 @@ def test_closing_an_engine_ends_the_answers_that_it_was_writing() -> None:
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     """Run code in an interpreter of its own, where no other test has loaded anything."""
-    setup = "import os, queue, sys\nfrom unified_llm._backends.mlx import available, demo_folder\n"
+    setup = "import os, queue, sys\nfrom unified_llm._backends.mlx import demo_folder, unavailable_reason\n"
     setup += "from unified_llm._backends.mlx.engine import engine_for\n"
     setup += "from unified_llm._backends.mlx.engine_types import Prompt\n"
     setup += "outputs = queue.SimpleQueue()\nasked = Prompt(({'role': 'user', 'content': 'What is RAG?'},))\n"

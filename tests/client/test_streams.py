@@ -12,8 +12,7 @@ import pytest
 from tests.support.four_ways import CANARY, GPT, HAIKU
 from tests.support.scripted_targets import USAGE, Attempt, Pause, World, say
 from unified_llm import LLMClient, health_snapshot, reset_health
-from unified_llm._backends.objects.finalize import FinishInBackground
-from unified_llm._client.drivers import finish_without_loop
+from unified_llm._backends.objects.finalize import FinishInBackground, finish_without_loop
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError
 from unified_llm.types import LLMChunk

@@ -60,7 +60,7 @@ def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> Non
         assert heard.names.count("LLMChatEndEvent") == (0 if "complete" in way else 1), "those of the chain alone"
         assert fallback.calls[0]["temperature"] == 0.5
     if other is Plain:
-        assert fallback.calls[0]["thread"] == "unified-llm-foreign", "never on the loop"
+        assert fallback.calls[0]["thread"] == "unified-llm-model", "never on the loop"
 
 
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])

@@ -12,7 +12,8 @@ import pytest
 
 from tests.support.policy_harness import DEAD, A, B, C, Race, limited, target
 from tests.support.scripted_targets import Attempt, Pause, Step, say
-from unified_llm._client.drivers import AsyncDrive, finish_without_loop
+from unified_llm._backends.objects.finalize import finish_without_loop
+from unified_llm._client.drivers import AsyncDrive
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target, Timing

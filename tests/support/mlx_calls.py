@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, Piece, Prompt
+from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, TextChunk, Prompt
 
 PATIENCE = 60
 """Seconds to wait for an output before a test fails; answers take milliseconds."""
@@ -28,7 +28,7 @@ def prompt(question: str, **options: Any) -> Prompt:
 def collect(outputs: SimpleQueue[Output]) -> Answer:
     """Wait for a whole answer; an error is raised."""
     pieces = []
-    while isinstance(output := outputs.get(timeout=PATIENCE), Piece):
+    while isinstance(output := outputs.get(timeout=PATIENCE), TextChunk):
         pieces.append(output.text)
     if isinstance(output, EngineError):
         raise output
@@ -37,4 +37,4 @@ def collect(outputs: SimpleQueue[Output]) -> Answer:
 
 
 Submit: TypeAlias = Callable[..., SimpleQueue[Output]]
-AnyRequest: TypeAlias = Callable[..., Answer]
+AskModel: TypeAlias = Callable[..., Answer]

@@ -1,1 +1,1 @@
-"""What answers: HTTP servers, models in this process, Python objects. The only I/O of calls."""
+"""Backends: HTTP servers, models in this process, Python objects. The only I/O of calls."""

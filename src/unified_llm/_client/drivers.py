@@ -10,10 +10,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
@@ -245,11 +245,3 @@ class AsyncDriver(_Observed):
         finally:
             while self._exchanges:
                 await self._exchanges.popitem()[1].close()
-
-
-def finish_without_loop(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine function that never really waits, where nothing can be awaited: in the garbage collector."""
-    coroutine = close()
-    with suppress(StopIteration, RuntimeError):
-        coroutine.send(None)
-    coroutine.close()

@@ -6,8 +6,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
-from unified_llm._client.drivers import AsyncDriver, Driver, Step, finish_without_loop
+from unified_llm._client.drivers import AsyncDriver, Driver, Step
 from unified_llm._core.outcome import Done
 from unified_llm._lib import attempt_table
 from unified_llm._observe import logs

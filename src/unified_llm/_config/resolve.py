@@ -172,9 +172,9 @@ def _wrapped_target(model: WrappedModel) -> Target:
 
 
 def _user_model(spec: ProviderSpec, model: str, defaults: dict[str, Any], config: LLMConfig) -> WrappedModel:
-    from unified_llm._backends.objects.user_provider import OwnModel
+    from unified_llm._backends.objects.user_provider import UserProviderModel
 
-    return OwnModel(spec, model, defaults, config.extra_body)
+    return UserProviderModel(spec, model, defaults, config.extra_body)
 
 
 def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
@@ -201,16 +201,16 @@ def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
 def _check_mlx(model: str) -> None:
     from unified_llm._backends import mlx
     from unified_llm._backends.mlx import model_folder
-    from unified_llm._backends.mlx.exchange import folder_of
+    from unified_llm._backends.mlx.exchange import resolve_folder
 
-    if reason := mlx.available():
-        raise UnconfiguredError(reason) if mlx.runnable() else ImpossibleError(reason)
-    if reason := model_folder.problem(folder_of(model)):
+    if reason := mlx.unavailable_reason():
+        raise UnconfiguredError(reason) if mlx.is_supported_platform() else ImpossibleError(reason)
+    if reason := model_folder.find_problem(resolve_folder(model)):
         raise ConfigurationError(reason)
 
 
 def _mlx_features(model: str) -> frozenset[Feature]:
     from unified_llm._backends.mlx import model_folder
-    from unified_llm._backends.mlx.exchange import folder_of
+    from unified_llm._backends.mlx.exchange import resolve_folder
 
-    return model_folder.features_of(folder_of(model))
+    return model_folder.read_features(resolve_folder(model))

@@ -94,11 +94,11 @@ class ProviderBase:
         """Join the chunks of ``stream`` into the whole response."""
         if type(self).stream is ProviderBase.stream:
             raise NotImplementedError(f"{type(self).__name__} needs a method generate or stream.")
-        from unified_llm._backends.objects.user_provider import Pieces
+        from unified_llm._backends.objects.user_provider import StreamChecker
 
-        pieces = Pieces()
-        chunks = [chunk for piece in self.stream(request) if (chunk := pieces.take(piece))]
-        end = pieces.end()
+        checker = StreamChecker()
+        chunks = [chunk for piece in self.stream(request) if (chunk := checker.check_chunk(piece))]
+        end = checker.finish()
         return as_response(chunks, end.value if isinstance(end, Done) else LLMChunk())
 
     def stream(self, request: LLMRequest) -> Iterator[LLMChunk | str]:
@@ -253,9 +253,9 @@ def _close(provider: Any) -> None:
     """Close an object that has no name any more. Exceptions are ignored: there is no caller to raise them to."""
     close: Callable[[], Any] | None = getattr(provider, "close", None)
     if close is not None:
-        from unified_llm._backends.objects.user_provider import finished
+        from unified_llm._backends.objects.user_provider import close_object
 
-        finished(close)
+        close_object(close)
 
 
 @atexit.register

@@ -291,7 +291,7 @@ _KINDS_BY_CLASS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
     (theirs.ModelAPIError, "server"),
     (ours.UnsupportedOperationError, "unsupported"),
     (theirs.ModelInvalidRequestError, "bad_request"),
-    *errors.OURS,
+    *errors.KINDS_BY_CLASS,
 )
 
 

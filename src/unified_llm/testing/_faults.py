@@ -16,17 +16,17 @@ from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk
 
-Kind: TypeAlias = Literal[
+FaultKind: TypeAlias = Literal[
     "refused", "dns", "tls", "hang", "cut", "truncated", "empty", "malformed",
     "auth", "quota", "rate_limit", "context", "filter",
     "400", "401", "402", "403", "404", "408", "413", "429", "500", "502", "503", "504", "529",
 ]  # fmt: skip
 """How a target fails."""
 
-Step: TypeAlias = Event | None
+ScriptedEvent: TypeAlias = Event | None
 """One event of an attempt; None for a silence without end."""
 
-_FAILURES: Final[Mapping[Kind, Failure | None]] = {
+_FAILURES: Final[Mapping[FaultKind, Failure | None]] = {
     "refused": Failure("connect", detail="Connection refused"),
     "dns": Failure("connect", detail="no such name"),
     "tls": Failure("tls", detail="certificate verify failed"),
@@ -72,13 +72,13 @@ class Fault:
     failure: Failure | None
     after: int
 
-    def steps(self, request: AnyRequest) -> Sequence[Step]:
+    def steps(self, request: AnyRequest) -> Sequence[ScriptedEvent]:
         """What an attempt meets with, in order."""
         streams = isinstance(request, LLMRequest) and request.stream
         return [*(_chunks(self.after) if streams else ()), self.failure]
 
 
-def fault(kind: Kind, after: int | None, retry_after: float | None) -> Fault:
+def fault(kind: FaultKind, after: int | None, retry_after: float | None) -> Fault:
     """Read what the user said of a fault.
 
     Raises:

@@ -10,17 +10,17 @@ from unified_llm._core import runtime
 from unified_llm._state import process_health
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.testing._clock import Clock
-from unified_llm.testing._faults import Kind, fault
+from unified_llm.testing._faults import FaultKind, fault
 from unified_llm.testing._scripted_replies import Replies, Reply
-from unified_llm.testing._simulated_backends import Script, World
-from unified_llm.testing._target_patterns import Names
+from unified_llm.testing._simulated_backends import Script, SimulatedBackends
+from unified_llm.testing._target_patterns import TargetPatterns
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import LLMRequest
 
 
 def outage(
     targets: str | Iterable[str],
-    kind: Kind = "503",
+    kind: FaultKind = "503",
     *,
     reply: Reply | Sequence[Reply] | Callable[[LLMRequest], Reply] | None = None,
     times: int | None = None,
@@ -56,7 +56,7 @@ def outage(
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
         raise ConfigurationError("times= is a number of attempts: 1, 2 ...")
     replies = None if reply is None else Replies(reply)
-    return Outage(Script(Names(targets), fault(kind, after, retry_after), replies, times))
+    return Outage(Script(TargetPatterns(targets), fault(kind, after, retry_after), replies, times))
 
 
 class Outage:
@@ -100,7 +100,7 @@ class Outage:
         """
         if self._clock is not None:
             raise ConfigurationError("An outage is for one `with`: make another with outage(...).")
-        world = self._stack.enter_context(World(runtime.current(), self._script))
+        world = self._stack.enter_context(SimulatedBackends(runtime.current(), self._script))
         self._stack.enter_context(process_health.apart())
         self._stack.enter_context(runtime.use(world.runtime(self.attempts.append)))
         self._clock, self._started = world.clock, world.clock.now()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from unified_llm._backends.http import Transport
 
 
-class Reality:
+class Passthrough:
     """Makes attempts as they would be made without an outage.
 
     Args:
@@ -39,20 +39,20 @@ class Reality:
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
         """An attempt for synchronous callers."""
         if make := self._below.exchange:
-            return Real(make(request, target), self._clock)
+            return PassthroughExchange(make(request, target), self._clock)
         if (model := in_process_model(target)) is not None:  # it reads the clock of the outage itself
             inside: Exchange = model.exchange(request)
             return inside
-        return Real(self._transport.exchange(codec_for(target.format), request, target), self._clock)
+        return PassthroughExchange(self._transport.exchange(codec_for(target.format), request, target), self._clock)
 
     def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         """An attempt for asynchronous callers."""
         if make := self._below.aexchange:
-            return AsyncReal(make(request, target), self._clock)
+            return AsyncPassthroughExchange(make(request, target), self._clock)
         if (model := in_process_model(target)) is not None:
             inside: AsyncExchange = model.aexchange(request)
             return inside
-        return AsyncReal(self._transport.aexchange(codec_for(target.format), request, target), self._clock)
+        return AsyncPassthroughExchange(self._transport.aexchange(codec_for(target.format), request, target), self._clock)
 
     def close(self) -> None:
         """Close every connection."""
@@ -84,7 +84,7 @@ class _Below:
         return until - self._ahead
 
 
-class Real:
+class PassthroughExchange:
     """An attempt on a target that knows nothing of an outage's clock."""
 
     def __init__(self, exchange: Exchange, clock: Clock) -> None:
@@ -105,7 +105,7 @@ class Real:
         self._exchange.close()
 
 
-class AsyncReal:
+class AsyncPassthroughExchange:
     """The same for asynchronous callers."""
 
     def __init__(self, exchange: AsyncExchange, clock: Clock) -> None:

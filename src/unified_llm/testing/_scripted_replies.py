@@ -22,7 +22,7 @@ from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import dump
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.testing._clock import Clock
-from unified_llm.testing._faults import Step
+from unified_llm.testing._faults import ScriptedEvent
 from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.requests import (
     CountRequest,
@@ -73,7 +73,7 @@ class Replies:
         if not self._turns and not callable(replies):
             raise ConfigurationError("reply= is a list without an answer in it.")
 
-    def steps(self, request: AnyRequest, target: Target) -> Sequence[Step]:
+    def steps(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent]:
         """What an attempt on this target meets with, in order."""
         if isinstance(request, EmbeddingRequest):
             return [Done(EmbeddingResponse([_vector(text, request.dimensions) for text in request.texts]))]
@@ -110,7 +110,7 @@ def _with_text(call: ToolCall) -> ToolCall:
     return call if call.raw_arguments else replace(call, raw_arguments=dump(call.arguments))
 
 
-def _in_chunks(answer: LLMResponse) -> Sequence[Step]:
+def _in_chunks(answer: LLMResponse) -> Sequence[ScriptedEvent]:
     _, last = as_chunks(answer)
     return [*_chunks(answer), Done(last)]
 
@@ -148,7 +148,7 @@ def _vector(text: str, dimensions: int | None) -> list[float]:
     return [byte / 127.5 - 1.0 for byte in digest]
 
 
-class Scripted:
+class ScriptedExchange:
     """An attempt that meets with what the test says. No time passes in it but in a silence.
 
     Args:
@@ -156,7 +156,7 @@ class Scripted:
         clock: The clock of the outage.
     """
 
-    def __init__(self, steps: Sequence[Step], clock: Clock) -> None:
+    def __init__(self, steps: Sequence[ScriptedEvent], clock: Clock) -> None:
         """Nothing has been read."""
         self._steps = deque(steps)
         self._clock = clock
@@ -179,20 +179,20 @@ class Scripted:
         """Nothing is held."""
 
 
-class AsyncScripted:
+class AsyncScriptedExchange:
     """The same for asynchronous callers; other tasks run at each step."""
 
-    def __init__(self, steps: Sequence[Step], clock: Clock) -> None:
-        """As ``Scripted``."""
-        self._inner = Scripted(steps, clock)
+    def __init__(self, steps: Sequence[ScriptedEvent], clock: Clock) -> None:
+        """As ``ScriptedExchange``."""
+        self._inner = ScriptedExchange(steps, clock)
 
     async def open(self, until: float) -> Failure | None:
-        """As ``Scripted.open``."""
+        """As ``ScriptedExchange.open``."""
         await asyncio.sleep(0)
         return self._inner.open(until)
 
     async def read(self, until: float) -> Event:
-        """As ``Scripted.read``."""
+        """As ``ScriptedExchange.read``."""
         await asyncio.sleep(0)
         return self._inner.read(until)
 

@@ -15,10 +15,10 @@ from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 from unified_llm.testing._clock import Clock
-from unified_llm.testing._faults import Fault, Step
-from unified_llm.testing._passthrough import Reality
-from unified_llm.testing._scripted_replies import AsyncScripted, Replies, Scripted
-from unified_llm.testing._target_patterns import Names
+from unified_llm.testing._faults import Fault, ScriptedEvent
+from unified_llm.testing._passthrough import Passthrough
+from unified_llm.testing._scripted_replies import AsyncScriptedExchange, Replies, ScriptedExchange
+from unified_llm.testing._target_patterns import TargetPatterns
 from unified_llm.types.records import Attempt
 
 
@@ -33,18 +33,18 @@ class Script:
         times: How many attempts on each target fail; None for all.
     """
 
-    names: Names
+    names: TargetPatterns
     fault: Fault
     replies: Replies | None
     times: int | None
     _failed: dict[str, int] = field(default_factory=dict[str, int], init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def failing(self, request: AnyRequest, target: Target) -> Sequence[Step] | None:
+    def failing(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
         """What an attempt on a target that fails meets with; None where it is up."""
         return self.fault.steps(request) if target in self.names and self._takes_one(target) else None
 
-    def answering(self, request: AnyRequest, target: Target) -> Sequence[Step] | None:
+    def answering(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
         """What an attempt on a target that is up meets with; None where it is made for real."""
         return self.replies.steps(request, target) if self.replies else None
 
@@ -62,7 +62,7 @@ def _steady() -> float:
     return 0.5
 
 
-class World:
+class SimulatedBackends:
     """Makes the attempts of an outage, in place of the transport.
 
     Args:
@@ -74,9 +74,9 @@ class World:
         """Find out whether there is an outage around this one."""
         outer = getattr(below.exchange, "__self__", None)
         self._below = below
-        self._outer = outer if isinstance(outer, World) else None
+        self._outer = outer if isinstance(outer, SimulatedBackends) else None
         self.clock: Clock = self._outer.clock if self._outer else Clock(below.now)
-        self.reality: Reality = self._outer.reality if self._outer else Reality(below, self.clock)
+        self.reality: Passthrough = self._outer.reality if self._outer else Passthrough(below, self.clock)
         self.scripts: Sequence[Script] = (script, *(self._outer.scripts if self._outer else ()))
 
     def runtime(self, observe: Callable[[Attempt], None]) -> Runtime:
@@ -102,14 +102,14 @@ class World:
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
         """An attempt for synchronous callers."""
         steps = self._steps(request, target)
-        return Scripted(steps, self.clock) if steps else self.reality.exchange(request, target)
+        return ScriptedExchange(steps, self.clock) if steps else self.reality.exchange(request, target)
 
     def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
         """An attempt for asynchronous callers."""
         steps = self._steps(request, target)
-        return AsyncScripted(steps, self.clock) if steps else self.reality.aexchange(request, target)
+        return AsyncScriptedExchange(steps, self.clock) if steps else self.reality.aexchange(request, target)
 
-    def _steps(self, request: AnyRequest, target: Target) -> Sequence[Step] | None:
+    def _steps(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
         """By the innermost outage that names the target, else by the innermost that has an answer."""
         for script in self.scripts:
             if steps := script.failing(request, target):

@@ -12,7 +12,7 @@ from unified_llm.exceptions import ConfigurationError
 EVERYTHING: Final = "*"
 
 
-class Names:
+class TargetPatterns:
     """A set of targets, by name.
 
     Args:

@@ -13,8 +13,8 @@ from tests.support.mlx_ways import CHUNKS, EVERY_WAY, WHOLE
 from unified_llm import LLMClient
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx import exchange as chat
-from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, Piece, Prompt, Ticket
-from unified_llm._backends.mlx.exchange import MLXModel, folder_of
+from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, TextChunk, Prompt, EngineRequest
+from unified_llm._backends.mlx.exchange import MLXModel, resolve_folder
 from unified_llm._core.target import Target
 from unified_llm.exceptions import (
     ConfigurationError,
@@ -38,13 +38,13 @@ class Scripted:
     """An engine that says what it is told, at once, and notes what it was asked."""
 
     def __init__(self, *outputs: Output | str) -> None:
-        self.outputs = [Piece(each) if isinstance(each, str) and each is not NOTHING else each for each in outputs]
+        self.outputs = [TextChunk(each) if isinstance(each, str) and each is not NOTHING else each for each in outputs]
         self.asked = asyncio.Event()
         self.prompts: list[Prompt] = []
-        self.tickets: list[Ticket] = []
+        self.tickets: list[EngineRequest] = []
 
-    def submit(self, prompt: Prompt, put: Callable[[Output], None]) -> Ticket:
-        ticket = Ticket(prompt, put, lambda _: None)
+    def submit(self, prompt: Prompt, put: Callable[[Output], None]) -> EngineRequest:
+        ticket = EngineRequest(prompt, put, lambda _: None)
         self.prompts.append(prompt)
         self.tickets.append(ticket)
         self.asked.set()
@@ -210,7 +210,7 @@ def test_a_piece_that_comes_from_another_thread_wakes_the_task(script: Callable[
     async def work() -> str:
         task = asyncio.create_task(LLMClient("mlx/demo").agenerate(QUESTION))
         await engine.asked.wait()
-        for output in (Piece("a"), Piece("b"), END):
+        for output in (TextChunk("a"), TextChunk("b"), END):
             await asyncio.to_thread(engine.tickets[0].deliver, output)
         return (await task).content
 
@@ -242,7 +242,7 @@ def test_a_piece_for_a_loop_that_has_ended_is_dropped(script: Callable[..., Scri
         assert await exchange.open(0) is None
 
     asyncio.run(work())
-    assert not engine.tickets[0].deliver(Piece("a"))
+    assert not engine.tickets[0].deliver(TextChunk("a"))
 
 
 def test_closing_before_opening_is_harmless() -> None:
@@ -288,14 +288,14 @@ def test_what_it_cannot_do_is_not_asked_of_it(script: Callable[..., Scripted], f
 @pytest.mark.case(70)
 def test_a_folder_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="There is no such folder for mlx/"):
-        folder_of("no/such/folder")
+        resolve_folder("no/such/folder")
 
 
 def test_a_folder_may_be_in_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert folder_of("~/model") == tmp_path / "model"
-    assert folder_of("demo") == demo_folder()
+    assert resolve_folder("~/model") == tmp_path / "model"
+    assert resolve_folder("demo") == demo_folder()
 
 
 @pytest.mark.case(70)

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import pytest
 
 from unified_llm import EmbeddingResponse, LLMClient
-from unified_llm._backends.mlx import available, demo_folder, encoder, engine
+from unified_llm._backends.mlx import unavailable_reason, demo_folder, encoder, engine
 from unified_llm._backends.mlx.encoder import Encoder
 from unified_llm._backends.mlx.engine import engine_for
-from unified_llm._backends.mlx.engine_types import Encoded, EngineError, Output, Piece, Texts, Ticket
+from unified_llm._backends.mlx.engine_types import Encoded, EngineError, Output, TextChunk, Texts, EngineRequest
 from unified_llm.exceptions import (
     ConfigurationError,
     GenerationError,
@@ -27,7 +27,7 @@ from unified_llm.exceptions import (
 )
 from unified_llm.types import Usage
 
-if (reason := available()) is not None:
+if (reason := unavailable_reason()) is not None:
     pytest.skip(reason, allow_module_level=True)
 
 from safetensors.numpy import save_file
@@ -158,15 +158,15 @@ def test_a_question_does_not_wait_until_a_library_has_been_read(
     folder: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "_AT_ONCE", 16)
-    queue: SimpleQueue[Ticket | None] = SimpleQueue()
+    queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
     told: list[tuple[str, Output]] = []
 
-    def ask(name: str, count: int, then: Callable[[], object] = lambda: None) -> Ticket:
+    def ask(name: str, count: int, then: Callable[[], object] = lambda: None) -> EngineRequest:
         def put(output: Output) -> None:
             told.append((name, output))
             then()
 
-        ticket = Ticket(Texts(("the girl runs",) * count), put, queue.put)
+        ticket = EngineRequest(Texts(("the girl runs",) * count), put, queue.put)
         queue.put(ticket)
         return ticket
 
@@ -184,11 +184,11 @@ def test_a_question_does_not_wait_until_a_library_has_been_read(
 def test_vectors_that_do_not_come_in_time_are_given_up(
     folder: Path, weights: Weights, ask: Embed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tickets: list[Ticket] = []
+    tickets: list[EngineRequest] = []
 
     class Silent:
-        def submit(self, texts: Texts, put: Callable[[Output], None]) -> Ticket:
-            tickets.append(Ticket(texts, put, lambda _: None))
+        def submit(self, texts: Texts, put: Callable[[Output], None]) -> EngineRequest:
+            tickets.append(EngineRequest(texts, put, lambda _: None))
             return tickets[-1]
 
     monkeypatch.setattr("unified_llm._backends.mlx.exchange.engine_for", lambda _: Silent())
@@ -336,7 +336,7 @@ def test_an_engine_whose_folder_was_exchanged_refuses_the_wrong_kind(
 
 def test_an_embedding_model_needs_mlx(folder: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_of(folder)
-    monkeypatch.setattr("unified_llm._backends.mlx.encoder.available", lambda: "MLX is not installed: run pip.")
+    monkeypatch.setattr("unified_llm._backends.mlx.encoder.unavailable_reason", lambda: "MLX is not installed: run pip.")
     with pytest.raises(UnsupportedOperationError, match="MLX is not installed; run pip"):
         client.embed("a")
 
@@ -351,9 +351,9 @@ def test_a_folder_may_move_under_a_client(folder: Path, weights: Weights) -> Non
 
 def test_text_in_place_of_vectors_is_no_answer(folder: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     class Talking:
-        def submit(self, texts: Texts, put: Callable[[Output], None]) -> Ticket:
-            put(Piece("Hello"))
-            return Ticket(texts, put, lambda _: None)
+        def submit(self, texts: Texts, put: Callable[[Output], None]) -> EngineRequest:
+            put(TextChunk("Hello"))
+            return EngineRequest(texts, put, lambda _: None)
 
     monkeypatch.setattr("unified_llm._backends.mlx.exchange.engine_for", lambda _: Talking())
     with pytest.raises(GenerationError, match="something came back that is no answer"):

@@ -24,7 +24,7 @@ def test_mlx_runs_on_apple_silicon_and_on_linux(
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert mlx.runnable() is (verdict == "runs")
+    assert mlx.is_supported_platform() is (verdict == "runs")
 
 
 @pytest.mark.case(70)
@@ -32,7 +32,7 @@ def test_a_platform_without_mlx_is_told_so_and_not_to_install_it(monkeypatch: py
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(platform, "system", lambda: "Windows")
     monkeypatch.setattr(platform, "machine", lambda: "AMD64")
-    reason = mlx.available()
+    reason = mlx.unavailable_reason()
     assert reason == (
         "MLX needs macOS on Apple silicon or Linux, and this is Windows on AMD64: use another provider here."
     )
@@ -44,13 +44,13 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
 ) -> None:
     monkeypatch.setattr(mlx, "runnable", lambda: True)
     monkeypatch.setattr(mlx, "find_spec", lambda name: None if name == missing else object())
-    assert mlx.available() == "MLX is not installed: run pip install 'unified-llm[mlx]'."
+    assert mlx.unavailable_reason() == "MLX is not installed: run pip install 'unified-llm[mlx]'."
 
 
 def test_nothing_is_missing_where_both_packages_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlx, "runnable", lambda: True)
     monkeypatch.setattr(mlx, "find_spec", lambda _: object())
-    assert mlx.available() is None
+    assert mlx.unavailable_reason() is None
 
 
 def test_the_demo_model_is_part_of_the_package() -> None:

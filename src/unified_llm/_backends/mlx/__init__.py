@@ -15,13 +15,13 @@ INSTALL = "pip install 'unified-llm[mlx]'"
 """The command that a message recommends where MLX is missing."""
 
 
-def available() -> str | None:
+def unavailable_reason() -> str | None:
     """Tell whether models can run here through MLX.
 
     Returns:
         None if they can, else one sentence that says why not and what to do.
     """
-    if not runnable():
+    if not is_supported_platform():
         return (
             "MLX needs macOS on Apple silicon or Linux, and this is "
             f"{platform.system()} on {platform.machine()}: use another provider here."
@@ -31,7 +31,7 @@ def available() -> str | None:
     return None
 
 
-def runnable() -> bool:
+def is_supported_platform() -> bool:
     """Tell whether MLX is made for this platform at all, installed or not."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"

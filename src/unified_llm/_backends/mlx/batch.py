@@ -13,8 +13,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, Piece, Prompt, Ticket
-from unified_llm._backends.mlx.loading import Detokenizer, Loaded
+from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, TextChunk, Prompt, EngineRequest
+from unified_llm._backends.mlx.loading import Detokenizer, LoadedModel
 from unified_llm._backends.mlx.stop_strings import StopFilter
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Generator(Protocol):
 class _Row:
     """A request in the running batch."""
 
-    ticket: Ticket
+    ticket: EngineRequest
     detokenizer: Detokenizer
     stops: StopFilter
     prompt_tokens: int
@@ -69,7 +69,7 @@ class _Row:
 class Batch:
     """A model and its running requests."""
 
-    def __init__(self, loaded: Loaded, folder: Path) -> None:
+    def __init__(self, loaded: LoadedModel, folder: Path) -> None:
         self._loaded = loaded
         self._folder = folder
         self._rows: dict[int, _Row] = {}
@@ -81,7 +81,7 @@ class Batch:
         ends = [[token] for token in self._loaded.tokenizer.eos_token_ids]
         return cast("Generator", BatchGenerator(self._loaded.model, stop_tokens=ends))
 
-    def serve(self, queue: SimpleQueue[Ticket | None]) -> None:
+    def serve(self, queue: SimpleQueue[EngineRequest | None]) -> None:
         """Take requests and write answers until None comes through the queue."""
         try:
             while self._admit(queue):
@@ -92,7 +92,7 @@ class Batch:
             self._fail(closed)
             self._generator.close()
 
-    def _admit(self, queue: SimpleQueue[Ticket | None]) -> bool:
+    def _admit(self, queue: SimpleQueue[EngineRequest | None]) -> bool:
         """Take what is in the queue, waiting for something only while nothing runs; tell whether to go on."""
         while True:
             try:
@@ -109,7 +109,7 @@ class Batch:
             except EngineError as error:
                 ticket.deliver(error)
 
-    def _insert(self, ticket: Ticket) -> None:
+    def _insert(self, ticket: EngineRequest) -> None:
         prompt, tokenizer = ticket.prompt, self._loaded.tokenizer
         if not isinstance(prompt, Prompt):
             message = f"The model in {self._folder} writes text and makes no embeddings: use an embedding model."
@@ -134,7 +134,7 @@ class Batch:
             raise EngineError("bad_request", message) from error
         self._rows[uid] = _Row(ticket, tokenizer.detokenizer, StopFilter(prompt.stop), len(ids))
 
-    def _remove(self, ticket: Ticket) -> None:
+    def _remove(self, ticket: EngineRequest) -> None:
         for uid in [uid for uid, row in self._rows.items() if row.ticket is ticket]:
             self._drop(uid)
 
@@ -172,7 +172,7 @@ class Batch:
             ended = "stop"
         elif ended:
             text += row.stops.flush()
-        outputs: list[Output] = [Piece(text)] if text else []
+        outputs: list[Output] = [TextChunk(text)] if text else []
         if ended:
             outputs.append(Finished(ended, row.prompt_tokens, row.completion_tokens))
         wanted = all(row.ticket.deliver(output) for output in outputs)

@@ -13,10 +13,10 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, cast
 
-from unified_llm._backends.mlx import available
-from unified_llm._backends.mlx.engine_types import Encoded, EngineError, Texts, Ticket
-from unified_llm._backends.mlx.loading import accelerated
-from unified_llm._backends.mlx.model_folder import Recipe, problem, read_object, read_recipe, weights_of
+from unified_llm._backends.mlx import unavailable_reason
+from unified_llm._backends.mlx.engine_types import Encoded, EngineError, Texts, EngineRequest
+from unified_llm._backends.mlx.loading import has_gpu
+from unified_llm._backends.mlx.model_folder import Recipe, find_problem, read_object, read_recipe, weight_files
 
 if TYPE_CHECKING:
     import mlx.core as mx
@@ -34,7 +34,7 @@ _ACCELERATED: Final = 16  # times as many on a GPU
 class _Job:
     """A request under way: its texts as tokens, the shortest first, and the vectors so far."""
 
-    ticket: Ticket
+    ticket: EngineRequest
     rows: list[tuple[int, list[int]]]
     vectors: list[list[float]]
     tokens: int
@@ -60,14 +60,14 @@ class Encoder:
         Raises:
             EngineError: MLX is missing, or the folder holds no model that can be used.
         """
-        if reason := available() or problem(folder):
+        if reason := unavailable_reason() or find_problem(folder):
             raise EngineError("unsupported", reason)
         self._folder = folder
         self._network, self._tokenizer, self._recipe, self._width = _load(folder)
         self._jobs: deque[_Job] = deque()
-        self._at_once = _AT_ONCE * (_ACCELERATED if accelerated() else 1)
+        self._at_once = _AT_ONCE * (_ACCELERATED if has_gpu() else 1)
 
-    def serve(self, queue: SimpleQueue[Ticket | None]) -> None:
+    def serve(self, queue: SimpleQueue[EngineRequest | None]) -> None:
         """Take requests and answer them until None comes through the queue."""
         try:
             while self._admit(queue):
@@ -80,7 +80,7 @@ class Encoder:
             for job in self._jobs:
                 job.ticket.deliver(closed)
 
-    def _admit(self, queue: SimpleQueue[Ticket | None]) -> bool:
+    def _admit(self, queue: SimpleQueue[EngineRequest | None]) -> bool:
         """Take what is in the queue, waiting for something only while nothing runs; tell whether to go on."""
         while True:
             try:
@@ -97,10 +97,10 @@ class Encoder:
             except EngineError as error:
                 ticket.deliver(error)
 
-    def _job(self, ticket: Ticket) -> _Job:
+    def _job(self, ticket: EngineRequest) -> _Job:
         asked = ticket.prompt
         if not isinstance(asked, Texts):
-            raise EngineError("unsupported", cannot_chat(self._folder))
+            raise EngineError("unsupported", no_chat_message(self._folder))
         if asked.dimensions not in {None, self._width}:
             message = f"The model in {self._folder} makes vectors of {self._width} numbers: leave out dimensions."
             raise EngineError("unsupported", message)
@@ -162,7 +162,7 @@ class Encoder:
         return pooled / mx.maximum(mx.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
 
 
-def cannot_chat(folder: Path) -> str:
+def no_chat_message(folder: Path) -> str:
     """What to say to a prompt."""
     return f"The model in {folder} makes embeddings and writes no text: use another model for chat."
 
@@ -178,7 +178,7 @@ def _load(folder: Path) -> tuple[Bert, Tokenizer, Recipe, int]:
         recipe = read_recipe(folder, shape.positions)
         tokenizer = _load_tokenizer(folder, shape, recipe)
         weights: dict[str, mx.array] = {}
-        for path in weights_of(folder):
+        for path in weight_files(folder):
             weights |= cast("dict[str, mx.array]", mx.load(str(path)))
         network = Bert(shape, weights)
     except VariantError as error:

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 
 from unified_llm._backends.mlx.batch import Batch
 from unified_llm._backends.mlx.encoder import Encoder
-from unified_llm._backends.mlx.engine_types import Asked, EngineError, Output, Ticket
+from unified_llm._backends.mlx.engine_types import Payload, EngineError, Output, EngineRequest
 from unified_llm._backends.mlx.loading import load
 from unified_llm._backends.mlx.model_folder import is_encoder, read_object
 
@@ -41,13 +41,13 @@ class Engine:
         self.folder = folder
         self.ended: EngineError | None = None
         self._lock = threading.Lock()
-        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
         self._pid = os.getpid()
         # A daemon, for the interpreter waits for other threads before it calls `close_engines`.
         self._thread = threading.Thread(target=self._run, name=f"mlx-engine-{folder.name}", daemon=True)
         self._thread.start()
 
-    def submit(self, prompt: Asked, put: Callable[[Output], None]) -> Ticket:
+    def submit(self, prompt: Payload, put: Callable[[Output], None]) -> EngineRequest:
         """Hand in a request.
 
         Args:
@@ -55,7 +55,7 @@ class Engine:
             put: Called with each output, from the engine thread: it must return at once. An exception from it
                 cancels the request.
         """
-        ticket = Ticket(prompt, put, self._queue.put)
+        ticket = EngineRequest(prompt, put, self._queue.put)
         refusal = _forked(self._pid)
         if refusal is None:
             with self._lock:  # the thread looks for the last time into the queue under the same lock

@@ -46,7 +46,7 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextChunk:
     """Text that the model has just written; never empty."""
 
     text: str = field(repr=False)
@@ -92,22 +92,22 @@ class EngineError(Exception):
         self.kind: FailureKind = kind
 
 
-Asked: TypeAlias = Prompt | Texts
+Payload: TypeAlias = Prompt | Texts
 """What can be handed in: a prompt to a chat model, texts to an encoder."""
 
-Output: TypeAlias = Piece | Finished | Encoded | EngineError
+Output: TypeAlias = TextChunk | Finished | Encoded | EngineError
 """What a request's callback receives.
 
 For a prompt, pieces and then one ``Finished``; for texts, one ``Encoded``; or an ``EngineError``, and nothing more.
 """
 
 
-class Ticket:
+class EngineRequest:
     """A request that was handed in."""
 
     __slots__ = ("_wake", "cancelled", "prompt", "put")
 
-    def __init__(self, prompt: Asked, put: Callable[[Output], None], wake: Callable[[Ticket], None]) -> None:
+    def __init__(self, prompt: Payload, put: Callable[[Output], None], wake: Callable[[EngineRequest], None]) -> None:
         self.prompt = prompt
         self.put = put
         self.cancelled = False

@@ -16,18 +16,18 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from unified_llm._backends import mlx
-from unified_llm._backends.mlx.encoder import cannot_chat
+from unified_llm._backends.mlx.encoder import no_chat_message
 from unified_llm._backends.mlx.engine import engine_for
 from unified_llm._backends.mlx.engine_types import (
-    Asked,
+    Payload,
     Encoded,
     EngineError,
     Finished,
     Output,
-    Piece,
+    TextChunk,
     Prompt,
     Texts,
-    Ticket,
+    EngineRequest,
 )
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
@@ -41,7 +41,7 @@ from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelsReque
 from unified_llm.types.responses import EmbeddingResponse, FinishReason, LLMChunk, LLMResponse, ModelInfo
 
 
-class Reading(Protocol):
+class EngineCall(Protocol):
     """A request on its way through an engine, for synchronous and asynchronous callers alike."""
 
     @property
@@ -49,7 +49,7 @@ class Reading(Protocol):
         """Why the model cannot be asked this at all; found before it is loaded."""
         ...
 
-    def asked(self) -> Asked:
+    def asked(self) -> Payload:
         """What the engine is handed."""
         ...
 
@@ -68,14 +68,14 @@ class Embedding:
         self._target = target
         self._request = request
 
-    def asked(self) -> Asked:
+    def asked(self) -> Payload:
         """The texts."""
         return Texts(self._request.texts, self._request.purpose, self._request.dimensions)
 
     def event(self, output: Output) -> Event | None:
         """The vectors, all at once."""
         if not isinstance(output, Encoded):
-            return failure_of(output)
+            return to_failure(output)
         return Done(
             EmbeddingResponse(
                 vectors=output.vectors,
@@ -86,7 +86,7 @@ class Embedding:
         )
 
 
-def failure_of(output: Output) -> Failure:
+def to_failure(output: Output) -> Failure:
     """What an engine could not do; an output of the wrong kind says that the folder's model was exchanged."""
     if isinstance(output, EngineError):
         return Failure(output.kind, detail=str(output))
@@ -97,7 +97,7 @@ def failure_of(output: Output) -> Failure:
 _MOST_TOKENS = 512
 
 
-def folder_of(model: str) -> Path:
+def resolve_folder(model: str) -> Path:
     """The folder of a model's name.
 
     Raises:
@@ -141,7 +141,7 @@ class MLXModel:
             _AsyncListing() if isinstance(request, ModelsRequest) else _Awaiting(self._target, self._reading(request))
         )
 
-    def _reading(self, request: Any) -> Reading:
+    def _reading(self, request: Any) -> EngineCall:
         if isinstance(request, EmbeddingRequest):
             return Embedding(self._target, request)
         return _Chat(self._target, request)
@@ -179,18 +179,18 @@ class _Chat:
     def refusal(self) -> Failure | None:
         if "embeddings" not in self._target.features:
             return None
-        return Failure("unsupported", detail=cannot_chat(folder_of(self._target.model)))
+        return Failure("unsupported", detail=no_chat_message(resolve_folder(self._target.model)))
 
-    def asked(self) -> Asked:
+    def asked(self) -> Payload:
         return _prompt(self._request, self._target)
 
     def event(self, output: Output) -> Event | None:
-        if isinstance(output, Piece):
+        if isinstance(output, TextChunk):
             self._texts.append(output.text)
             return LLMChunk(content=output.text) if self._request.stream else None
         if isinstance(output, Finished):
             return self._done(output)
-        return failure_of(output)
+        return to_failure(output)
 
     def _done(self, finished: Finished) -> Event:
         if not self._texts and finished.finish_reason == "stop":
@@ -218,16 +218,16 @@ class _Chat:
 class _Attempt:
     """What both kinds of exchange share: handing in, and taking back."""
 
-    def __init__(self, target: Target, reading: Reading) -> None:
+    def __init__(self, target: Target, reading: EngineCall) -> None:
         self._target = target
         self._reading = reading
-        self._ticket: Ticket | None = None
+        self._ticket: EngineRequest | None = None
 
     def _submit(self, put: Any) -> Failure | None:
         try:
             if (refusal := self._reading.refusal) is not None:
                 return refusal
-            engine = engine_for(folder_of(self._target.model))
+            engine = engine_for(resolve_folder(self._target.model))
         except ConfigurationError:
             return Failure("model_not_found")
         except EngineError as error:
@@ -243,7 +243,7 @@ class _Attempt:
 class _Blocking(_Attempt):
     """An attempt for synchronous callers."""
 
-    def __init__(self, target: Target, reading: Reading) -> None:
+    def __init__(self, target: Target, reading: EngineCall) -> None:
         super().__init__(target, reading)
         self._outputs: SimpleQueue[Output] = SimpleQueue()
 
@@ -268,7 +268,7 @@ class _Blocking(_Attempt):
 class _Awaiting(_Attempt):
     """An attempt for asynchronous callers: the engine thread wakes their loop."""
 
-    def __init__(self, target: Target, reading: Reading) -> None:
+    def __init__(self, target: Target, reading: EngineCall) -> None:
         super().__init__(target, reading)
         self._outputs: deque[Output] = deque()
         self._arrived = asyncio.Event()

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from unified_llm._backends.mlx import available
+from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine_types import EngineError
-from unified_llm._backends.mlx.model_folder import no_model, read_object
+from unified_llm._backends.mlx.model_folder import no_model_message, read_object
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
@@ -60,7 +60,7 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A model that is ready to run, with all that belongs to it.
 
     Attributes:
@@ -74,7 +74,7 @@ class Loaded:
     window: int | None
 
 
-def load(folder: Path) -> Loaded:
+def load(folder: Path) -> LoadedModel:
     """Load a model and its tokenizer into memory, all of it at once.
 
     Args:
@@ -83,7 +83,7 @@ def load(folder: Path) -> Loaded:
     Raises:
         EngineError: MLX is missing, the folder holds no model, or the model wants to run code of its own.
     """
-    if reason := available():
+    if reason := unavailable_reason():
         raise EngineError("unsupported", reason)
     config = _checked_config(folder)
     try:
@@ -95,10 +95,10 @@ def load(folder: Path) -> Loaded:
     if not tokenizer.has_chat_template:
         raise EngineError("unsupported", f"The model in {folder} has no chat template: use a model made for chat.")
     window = config.get("max_position_embeddings")
-    return Loaded(model, tokenizer, window if isinstance(window, int) else None)
+    return LoadedModel(model, tokenizer, window if isinstance(window, int) else None)
 
 
-def accelerated() -> bool:
+def has_gpu() -> bool:
     """Whether there is a GPU that MLX can use."""
     import mlx.core as mx
 
@@ -108,7 +108,7 @@ def accelerated() -> bool:
 def _load(folder: Path) -> tuple[Module, Tokenizer]:
     import mlx.core as mx
 
-    if not accelerated() and "MLX_DISABLE_COMPILE" not in os.environ:
+    if not has_gpu() and "MLX_DISABLE_COMPILE" not in os.environ:
         # On a CPU the compiled kernels save nothing, and a C++ compiler would be started for each of them.
         mx.disable_compile()
 
@@ -116,7 +116,7 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
 
     # A lazily loaded array could not be evaluated by another thread, nor an error in its file be told from the start.
     model, tokenizer = mlx_lm.load(str(folder), {"trust_remote_code": False}, lazy=False)[:2]
-    if not accelerated():
+    if not has_gpu():
         model.set_dtype(mx.float32)  # processors compute in single precision; half is several times slower
         mx.eval(model.parameters())  # pyright: ignore[reportUnknownMemberType]
     return model, cast("Tokenizer", tokenizer)
@@ -125,7 +125,7 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
 def _checked_config(folder: Path) -> dict[str, Any]:
     """Read the configuration, and refuse what would make the libraries import code from the folder."""
     if not (folder / "config.json").is_file():
-        raise EngineError("model_not_found", no_model(folder))
+        raise EngineError("model_not_found", no_model_message(folder))
     config = read_object(folder / "config.json")
     tokenizer_config = read_object(folder / "tokenizer_config.json")
     if "model_file" in config or "auto_map" in tokenizer_config:

@@ -27,7 +27,7 @@ _OTHER_ENCODERS: Final = frozenset({
 _EMBEDDINGS: Final[frozenset[Feature]] = frozenset({"embeddings", "models"})
 
 
-def features_of(folder: Path) -> frozenset[Feature]:
+def read_features(folder: Path) -> frozenset[Feature]:
     """What the model in a folder can do: chat, or make embeddings."""
     return _EMBEDDINGS if is_encoder(_config(folder)) else CHAT
 
@@ -37,14 +37,14 @@ def is_encoder(config: Mapping[str, Any]) -> bool:
     return _architecture(config) == _ENCODER
 
 
-def problem(folder: Path) -> str | None:
+def find_problem(folder: Path) -> str | None:
     """What keeps the model in a folder from being used at all, and what to do; None where nothing is seen."""
     try:
         config = _config(folder)
     except EngineError as error:
         return str(error)
     if not config:
-        return no_model(folder)
+        return no_model_message(folder)
     if is_encoder(config):
         return _missing_file(folder)
     if config.get("model_type") in _OTHER_ENCODERS:
@@ -55,12 +55,12 @@ def problem(folder: Path) -> str | None:
     return None
 
 
-def no_model(folder: Path) -> str:
+def no_model_message(folder: Path) -> str:
     """What to say of a folder without a model."""
     return f"There is no model in {folder}: give the path of a folder that holds config.json and the weights."
 
 
-def weights_of(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """The files of weights, in one part or several."""
     return sorted(folder.glob("model*.safetensors"))
 
@@ -112,7 +112,7 @@ def _missing_file(folder: Path) -> str | None:
             f"The embedding model in {folder} has no tokenizer.json: save its tokenizer once with transformers "
             "(AutoTokenizer.from_pretrained(folder).save_pretrained(folder)), or take a folder that has one."
         )
-    if not weights_of(folder):
+    if not weight_files(folder):
         return (
             f"The embedding model in {folder} has no model.safetensors, the only format that is loaded: convert its "
             "weights, or take a folder that has them."

@@ -1,1 +1,1 @@
-"""Model objects of a framework as targets: what they have in common, whichever framework they are of."""
+"""Python objects as targets: what wrapped framework models and user-defined providers have in common."""

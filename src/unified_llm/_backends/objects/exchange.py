@@ -1,10 +1,9 @@
-"""Attempts on a model object of a framework, which knows nothing of deadlines.
+"""Exchanges with model objects (wrapped models, user-defined providers), which have no deadlines of their own.
 
-A synchronous model runs in a daemon thread that hands its chunks over through a short queue. When the attempt's time is
-over the thread is left to itself: it stops at its next chunk, and never keeps the interpreter from ending.
+A sync model runs in a daemon thread that passes its events on through a short queue. When the deadline of the attempt
+is over, the thread is abandoned: it stops at its next event, and as a daemon it never keeps the interpreter from ending.
 
-What the model answers, the framework's own surface tells as events: a generator of chunks that ends with ``Done`` or a
-``Failure``. What it raises is read there too.
+A model object yields events: chunks, then ``Done`` or a ``Failure``. Exceptions from it are mapped to failures here.
 """
 
 from __future__ import annotations
@@ -23,153 +22,150 @@ from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import current
 from unified_llm.types.requests import LLMRequest
 
-# Chunks that a thread may be ahead of its reader.
-_AHEAD: Final = 16
+# Events that a thread may be ahead of its reader.
+_QUEUE_SIZE: Final = 16
 
 
-class Asked(Protocol):
-    """A model object that can be asked."""
+class EventSource(Protocol):
+    """A model object as a source of events, one generator for each request."""
 
     def events(self, request: LLMRequest) -> Generator[Event, None, None]:
-        """One answer, blocking the thread that reads it."""
+        """Yield the events of one response, blocking the thread that reads them."""
         ...
 
     def aevents(self, request: LLMRequest) -> AsyncGenerator[Event, None]:
-        """One answer, on the event loop."""
+        """Yield the events of one response, on the event loop."""
         ...
 
-    def read_failure(self, problem: Exception) -> Failure | None:
-        """What an exception says of the model's provider; None for a mistake in someone's code."""
+    def read_failure(self, error: Exception, /) -> Failure | None:
+        """Map an exception to a failure of the model's provider; None for a bug in someone's code."""
         ...
 
 
 class ThreadExchange:
-    """An attempt in a thread.
+    """An attempt in a thread. Nothing runs before ``open``.
 
     Args:
-        model: Whom to ask.
-        request: What is asked.
-        notify: Called, in the thread, after each event that is handed over.
+        model: The model object.
+        request: The request to it.
+        notify: Called, in the thread, after each event that is put into the queue.
     """
 
-    def __init__(self, model: Asked, request: LLMRequest, notify: Callable[[], None] | None = None) -> None:
-        """Nothing runs before ``open``."""
+    def __init__(self, model: EventSource, request: LLMRequest, notify: Callable[[], None] | None = None) -> None:
         self._model = model
         self._request = request
         self._notify = notify
-        self._queue: Queue[Event | BaseException] = Queue(_AHEAD)
+        self._queue: Queue[Event | BaseException] = Queue(_QUEUE_SIZE)
         self._abandoned = False
 
     def open(self, until: float) -> Failure | None:  # noqa: ARG002 - a thread is always accepted
         """Start the thread, in the caller's context."""
         context = contextvars.copy_context()
-        Thread(target=context.run, args=(self._run,), name="unified-llm-foreign", daemon=True).start()
+        Thread(target=context.run, args=(self._run,), name="unified-llm-model", daemon=True).start()
         return None
 
     def read(self, until: float) -> Event:
-        """The next event that the thread has handed over."""
+        """Return the next event from the thread, or a timeout failure."""
         try:
-            return _unwrap(self._queue.get(timeout=max(0.0, until - current().now())))
+            return _raise_or_return(self._queue.get(timeout=max(0.0, until - current().now())))
         except Empty:
             return Failure("timeout")
 
-    def read_now(self) -> Event | None:
-        """The next event, if there is one yet."""
+    def read_nowait(self) -> Event | None:
+        """Return the next event if there is one yet."""
         try:
-            return _unwrap(self._queue.get_nowait())
+            return _raise_or_return(self._queue.get_nowait())
         except Empty:
             return None
 
     def close(self) -> None:
-        """Leave the thread to itself."""
+        """Abandon the thread: it stops at its next event."""
         self._abandoned = True
         with suppress(Empty):
-            while True:  # a thread that waits for room must find some, or it would wait for ever
+            while True:  # make room: a thread that waits to put an event would wait without end
                 self._queue.get_nowait()
 
     def _run(self) -> None:
         events = self._model.events(self._request)
         try:
             for event in events:
-                self._hand_over(event)
+                self._put(event)
                 if self._abandoned:
                     return
-        except BaseException as problem:  # noqa: BLE001 - an outcome, or raised where somebody waits for an answer
-            failure = self._model.read_failure(problem) if isinstance(problem, Exception) else None
-            self._hand_over(failure or problem)
+        except BaseException as error:  # noqa: BLE001 - a failure, or raised in the thread that reads
+            failure = self._model.read_failure(error) if isinstance(error, Exception) else None
+            self._put(failure or error)
         finally:
-            with suppress(Exception):  # there is an outcome already, or nobody wants one
+            with suppress(Exception):  # the attempt has its outcome already, or was abandoned
                 events.close()
 
-    def _hand_over(self, event: Event | BaseException) -> None:
+    def _put(self, event: Event | BaseException) -> None:
         self._queue.put(event)
         if self._notify:
             self._notify()
 
 
-def _unwrap(event: Event | BaseException) -> Event:
+def _raise_or_return(event: Event | BaseException) -> Event:
     if isinstance(event, BaseException):
         raise event
     return event
 
 
 class ThreadedAsyncExchange:
-    """An attempt in a thread, for asynchronous callers. No thread of theirs waits for it."""
+    """An attempt in a thread, for async callers: the event loop is never blocked. Nothing runs before ``open``."""
 
-    def __init__(self, model: Asked, request: LLMRequest) -> None:
-        """Nothing runs before ``open``."""
+    def __init__(self, model: EventSource, request: LLMRequest) -> None:
         self._loop = asyncio.get_running_loop()
-        self._news = asyncio.Event()
-        self._inner = ThreadExchange(model, request, self._tell)
+        self._event_ready = asyncio.Event()
+        self._inner = ThreadExchange(model, request, self._wake_loop)
 
-    def _tell(self) -> None:
-        with suppress(RuntimeError):  # the loop has been closed, and nobody waits any more
-            self._loop.call_soon_threadsafe(self._news.set)
+    def _wake_loop(self) -> None:
+        with suppress(RuntimeError):  # the loop has been closed, so nothing waits any more
+            self._loop.call_soon_threadsafe(self._event_ready.set)
 
     async def open(self, until: float) -> Failure | None:
         """Start the thread."""
         return self._inner.open(until)
 
     async def read(self, until: float) -> Event:
-        """The next event, without blocking the loop."""
+        """Return the next event, or a timeout failure, without blocking the loop."""
         try:
             async with asyncio.timeout(until - current().now()):
-                while (event := self._inner.read_now()) is None:
-                    await self._news.wait()
-                    self._news.clear()
+                while (event := self._inner.read_nowait()) is None:
+                    await self._event_ready.wait()
+                    self._event_ready.clear()
         except TimeoutError:
             return Failure("timeout")
         return event
 
     async def close(self) -> None:
-        """Leave the thread to itself."""
+        """Abandon the thread: it stops at its next event."""
         self._inner.close()
 
 
 class NativeExchange:
-    """An attempt on the event loop."""
+    """An attempt on the event loop, with a model object that is async itself. Nothing runs before ``read``."""
 
-    def __init__(self, model: Asked, request: LLMRequest) -> None:
-        """Nothing runs before ``read``."""
+    def __init__(self, model: EventSource, request: LLMRequest) -> None:
         self._model = model
         self._events = model.aevents(request)
 
     async def open(self, until: float) -> Failure | None:  # noqa: ARG002 - the model opens when it is read
-        """Nothing to do: the first read begins the call."""
+        """Return None: the first read starts the call."""
         return None
 
     async def read(self, until: float) -> Event:
-        """The next event; when time is over, the model is cancelled."""
+        """Return the next event; at the deadline, cancel the model."""
         try:
             async with asyncio.timeout(until - current().now()):
                 return await anext(self._events)
-        except Exception as problem:
-            failure = self._model.read_failure(problem)
+        except Exception as error:
+            failure = self._model.read_failure(error)
             if failure is None:
                 raise
             return failure
 
     async def close(self) -> None:
-        """End the model's own generator. What its clean-up raises concerns nobody: there is an outcome already."""
+        """Close the model's generator. What its clean-up raises is dropped: the attempt has its outcome already."""
         with suppress(Exception):
             await FinishInBackground(self._events.aclose())

@@ -1,9 +1,8 @@
-"""A provider object of the user's as a target: its methods, of whatever colour, told as the events of an exchange.
+"""A provider object of the user's as a target: call its methods, sync or async, and check what they returned.
 
-What a provider object gave, held to the shapes that it promised.
-
-What has another shape is a mistake in its code, and a ``TypeError`` that names the place: it would come up far from
-there otherwise. What is plainly meant is taken: None for no text, a whole tool call in a stream.
+Its methods' output becomes the events of an exchange. Output of another type than the protocol promises is a bug in the
+provider's code, and a ``TypeError`` that names the field: otherwise it would fail far from its cause. What is plainly
+meant is accepted: None for no text, a whole tool call in a stream.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar, cast, get_args
 
 from unified_llm import exceptions as exc
-from unified_llm._backends.objects.errors import OURS, read_failure
+from unified_llm._backends.objects.errors import KINDS_BY_CLASS, read_failure
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
 from unified_llm._core.chunks import as_chunks
 from unified_llm._core.codec import AnyRequest
@@ -33,154 +32,169 @@ _REASONS: Final[tuple[str, ...]] = get_args(FinishReason)
 _Answer = TypeVar("_Answer", LLMResponse, LLMChunk)
 
 
-def whole(answer: Any) -> Event:
-    """A whole answer."""
-    said = _response(answer)
-    says = said.content or said.tool_calls or said.refusal or said.reasoning
-    return Done(said) if says or said.finish_reason != "stop" else Failure("empty")
+def check_response(output: Any) -> Event:
+    """Check a whole response; an empty one is a failure.
+
+    Raises:
+        TypeError: It is no response, or a field has the wrong type.
+    """
+    response = _check_whole(output)
+    has_output = response.content or response.tool_calls or response.refusal or response.reasoning
+    return Done(response) if has_output or response.finish_reason != "stop" else Failure("empty")
 
 
-def in_pieces(answer: Any) -> Iterator[Event]:
-    """A whole answer, to someone who asked for a stream."""
-    end = whole(answer)
+def stream_response(output: Any) -> Iterator[Event]:
+    """Check a whole response and yield it as the events of a stream."""
+    end = check_response(output)
     if isinstance(end, Done):
-        said, last = as_chunks(end.value)
-        yield from () if said is None else (said,)
+        chunk, last = as_chunks(end.value)
+        yield from () if chunk is None else (chunk,)
         end = Done(last)
     yield end
 
 
-def vectors(answer: Any) -> Event:
-    """What ``embed`` returned: the response, or the vectors alone."""
-    if isinstance(answer, EmbeddingResponse):
-        return Done(answer)
-    if not _is_list(answer) or not all(map(_is_list, answer := list(answer))):
-        raise TypeError(f"embed returned {_kind(answer)}, where an EmbeddingResponse or a list of vectors is wanted.")
-    return Done(EmbeddingResponse([[float(number) for number in vector] for vector in answer]))
+def check_embeddings(output: Any) -> Event:
+    """Check what ``embed`` returned: an ``EmbeddingResponse``, or the vectors alone.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if isinstance(output, EmbeddingResponse):
+        return Done(output)
+    if not _is_collection(output) or not all(map(_is_collection, output := list(output))):
+        raise TypeError(f"embed returned {_type_name(output)}; expected an EmbeddingResponse or a list of vectors.")
+    return Done(EmbeddingResponse([[float(number) for number in vector] for vector in output]))
 
 
-def models(answer: Any, provider: str) -> Event:
-    """What ``list_models`` returned."""
-    if not _is_list(answer):
-        raise TypeError(f"list_models returned {_kind(answer)}, where an iterable of ModelInfo or names is wanted.")
-    return Done((tuple(_model(each, provider) for each in answer), None))
+def check_model_list(output: Any, provider: str) -> Event:
+    """Check what ``list_models`` returned: an iterable of ``ModelInfo`` or names.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not _is_collection(output):
+        raise TypeError(f"list_models returned {_type_name(output)}; expected an iterable of ModelInfo or names.")
+    return Done((tuple(_check_model(model, provider) for model in output), None))
 
 
-def _model(listed: Any, provider: str) -> ModelInfo:
-    if isinstance(listed, ModelInfo):
-        return replace(listed, provider=provider)
-    if isinstance(listed, str):
-        return ModelInfo(listed, provider)
-    raise TypeError(f"list_models returned a list with {_kind(listed)} in it, where a ModelInfo or a name is wanted.")
+def _check_model(model: Any, provider: str) -> ModelInfo:
+    if isinstance(model, ModelInfo):
+        return replace(model, provider=provider)
+    if isinstance(model, str):
+        return ModelInfo(model, provider)
+    raise TypeError(f"list_models returned a list that contains {_type_name(model)}; expected ModelInfo or names.")
 
 
-class Pieces:
-    """A stream of the object's: whole when its iterator has ended.
+class StreamChecker:
+    """Checks the chunks of a provider's stream, and makes its last chunk.
 
-    Facts about the answer (why it finished, the tokens spent ...) may come on any piece; here they go on the last.
+    Finish reason, usage and the like may come on any chunk of the provider's; they are moved to the last. The stream is
+    complete when the provider's iterator has ended.
     """
 
     def __init__(self) -> None:
-        """Nothing has been said yet."""
-        self._facts: dict[str, Any] = {}
-        self._said = self._called = False
-        self._calls = 0  # so many places of tool calls are taken
+        self._last_fields: dict[str, Any] = {}
+        self._has_output = self._has_tool_calls = False
+        self._next_index = 0  # of a tool call
 
-    def take(self, piece: Any) -> LLMChunk | None:
-        """What the piece says; None if it says nothing."""
-        chunk = LLMChunk(piece) if isinstance(piece, str) else piece
+    def check_chunk(self, output: Any) -> LLMChunk | None:
+        """Check a chunk and return what is new in it; None if nothing is.
+
+        Raises:
+            TypeError: It is neither a chunk nor a text, or a field has the wrong type.
+        """
+        chunk = LLMChunk(output) if isinstance(output, str) else output
         if not isinstance(chunk, LLMChunk):
-            raise TypeError(f"A provider streamed {_kind(piece)}, where an LLMChunk or a text is wanted.")
-        chunk = _checked(chunk)
+            raise TypeError(f"A provider streamed {_type_name(output)}; expected an LLMChunk or a str.")
+        chunk = _check_fields(chunk)
         names = ["finish_reason", "usage", "response_id", "model", "provider_state"]
         if chunk.finish_reason is not None or chunk.usage is not None:
             names.append("raw")
-        told = {name: value for name in names if (value := getattr(chunk, name)) is not None}
-        self._facts.update(told)
-        says = LLMChunk(
-            chunk.content, chunk.reasoning, tuple(map(self._fragment, chunk.tool_calls)), chunk.refusal,
-            chunk.citations, chunk.logprobs, raw=None if "raw" in told else chunk.raw,
+        last_fields = {name: value for name in names if (value := getattr(chunk, name)) is not None}
+        self._last_fields.update(last_fields)
+        new = LLMChunk(
+            chunk.content, chunk.reasoning, tuple(map(self._to_fragment, chunk.tool_calls)), chunk.refusal,
+            chunk.citations, chunk.logprobs, raw=None if "raw" in last_fields else chunk.raw,
         )  # fmt: skip
-        self._called = self._called or bool(says.tool_calls)
-        if says.content or says.reasoning or says.refusal or says.tool_calls:
-            self._said = True
-            return says
-        return says if says.citations or says.logprobs else None
+        self._has_tool_calls = self._has_tool_calls or bool(new.tool_calls)
+        if new.content or new.reasoning or new.refusal or new.tool_calls:
+            self._has_output = True
+            return new
+        return new if new.citations or new.logprobs else None
 
-    def _fragment(self, call: ToolCall | ToolCallChunk) -> ToolCallChunk:
-        """A fragment as it is; a whole call in a place of its own."""
+    def _to_fragment(self, call: ToolCall | ToolCallChunk) -> ToolCallChunk:
+        """Return a fragment as it is, a whole call as one fragment with the next free index."""
         if isinstance(call, ToolCall):
-            call = ToolCallChunk(self._calls, call.id, call.name, written(call).raw_arguments)
-        self._calls = max(self._calls, call.index + 1)
+            call = ToolCallChunk(self._next_index, call.id, call.name, fill_raw_arguments(call).raw_arguments)
+        self._next_index = max(self._next_index, call.index + 1)
         return call
 
-    def end(self) -> Event:
-        """The last event of the stream."""
-        reason = _reason(self._facts.pop("finish_reason", "stop"), called=self._called)
-        return Done(LLMChunk(finish_reason=reason, **self._facts)) if self._said or reason != "stop" else _SILENCE
+    def finish(self) -> Event:
+        """Return the last event of the stream; a failure if the stream was empty."""
+        reason = _finish_reason(self._last_fields.pop("finish_reason", "stop"), has_tool_calls=self._has_tool_calls)
+        if not self._has_output and reason == "stop":
+            return Failure("empty")
+        return Done(LLMChunk(finish_reason=reason, **self._last_fields))
 
 
-_SILENCE: Final = Failure("empty")
-
-
-def written(call: ToolCall) -> ToolCall:
-    """The call, with the text of its arguments if that was left out."""
+def fill_raw_arguments(call: ToolCall) -> ToolCall:
+    """Write the text of a tool call's arguments, if the provider left it out."""
     return call if call.raw_arguments or not call.arguments else replace(call, raw_arguments=dump(call.arguments))
 
 
-def _response(answer: Any) -> LLMResponse:
-    said = LLMResponse(answer) if isinstance(answer, str) else answer
-    if not isinstance(said, LLMResponse):
-        raise TypeError(f"A provider answered with {_kind(answer)}, where an LLMResponse or a text is wanted.")
-    said = _checked(said)
-    calls = tuple(written(call) for call in said.tool_calls if isinstance(call, ToolCall))
-    if len(calls) != len(said.tool_calls):
-        raise TypeError("A whole answer has fragments in its tool_calls, where whole calls (ToolCall) are wanted.")
+def _check_whole(output: Any) -> LLMResponse:
+    response = LLMResponse(output) if isinstance(output, str) else output
+    if not isinstance(response, LLMResponse):
+        raise TypeError(f"A provider returned {_type_name(output)}; expected an LLMResponse or a str.")
+    response = _check_fields(response)
+    calls = tuple(fill_raw_arguments(call) for call in response.tool_calls if isinstance(call, ToolCall))
+    if len(calls) != len(response.tool_calls):
+        raise TypeError("A provider's LLMResponse has fragments in tool_calls; expected whole calls (ToolCall).")
     return replace(
-        said,
+        response,
         tool_calls=calls,
-        finish_reason=_reason(said.finish_reason, called=bool(calls)),
-        alternatives=tuple(map(_response, said.alternatives)),
+        finish_reason=_finish_reason(response.finish_reason, has_tool_calls=bool(calls)),
+        alternatives=tuple(map(_check_whole, response.alternatives)),
     )
 
 
-def _reason(reason: FinishReason, *, called: bool) -> FinishReason:
-    """An answer that calls tools has finished for that, said or not."""
-    return "tool_calls" if called and reason == "stop" else reason
+def _finish_reason(reason: FinishReason, *, has_tool_calls: bool) -> FinishReason:
+    """Return ``tool_calls`` for a response with tool calls, even if its provider left the reason at ``stop``."""
+    return "tool_calls" if has_tool_calls and reason == "stop" else reason
 
 
-def _checked(answer: _Answer) -> _Answer:
-    """An answer or a piece of one whose texts, calls and facts are what their names say."""
+def _check_fields(answer: _Answer) -> _Answer:
+    """Check the types of texts, tool calls, usage and finish reason; replace a text that is None by an empty one."""
     where = type(answer).__name__
     for name in ("content", "reasoning", "refusal"):
         text = getattr(answer, name)
-        if text is None:  # as OpenAI's SDK has it
+        if text is None:  # as in OpenAI's SDK
             answer = cast("_Answer", replace(cast("Any", answer), **{name: ""}))
         elif not isinstance(text, str):
-            raise TypeError(f"A provider's {where} has {_kind(text)} in {name}, where a text is wanted.")
+            raise TypeError(f"A provider's {where} has {_type_name(text)} in {name}; expected a str.")
     wrong = [call for call in answer.tool_calls if not isinstance(call, (ToolCall, ToolCallChunk))]
     if wrong:
-        raise TypeError(f"A provider's {where} has {_kind(wrong[0])} in tool_calls, where a ToolCall is wanted.")
+        raise TypeError(f"A provider's {where} has {_type_name(wrong[0])} in tool_calls; expected a ToolCall.")
     if not isinstance(answer.usage, (Usage, type(None))):
-        raise TypeError(f"A provider's {where} has {_kind(answer.usage)} in usage, where a Usage is wanted.")
+        raise TypeError(f"A provider's {where} has {_type_name(answer.usage)} in usage; expected a Usage.")
     if answer.finish_reason not in (*_REASONS, None):
-        raise TypeError(f"A provider's {where} has another finish_reason than {', '.join(_REASONS)}.")
+        raise TypeError(f"A provider's {where} has an unknown finish_reason; expected one of {', '.join(_REASONS)}.")
     return answer
 
 
-def _is_list(value: Any) -> bool:
+def _is_collection(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
 
 
-def _kind(value: Any) -> str:
+def _type_name(value: Any) -> str:
     return type(value).__name__
 
 
-# Objects that are being closed. An event loop keeps no hold of its tasks.
-_ENDING: Final[set[asyncio.Task[None]]] = set()
-# An object of the user's raises our exceptions for what they say, with or without a status.
+# `close` calls under way. Strong references: an event loop keeps only weak ones to its tasks.
+_CLOSING: Final[set[asyncio.Task[None]]] = set()
+# A provider object of the user's raises our exceptions for what they mean, with or without a status.
 _KINDS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
-    *OURS,
+    *KINDS_BY_CLASS,
     (exc.AuthenticationError, "auth"),
     (exc.PermissionDeniedError, "permission"),
     (exc.RateLimitError, "rate_limit"),
@@ -191,167 +205,170 @@ _KINDS: Final[tuple[tuple[type[Exception], FailureKind], ...]] = (
 )
 
 
-class OwnModel:
-    """A ``WrappedModel`` around a provider object, for one model of it."""
+class UserProviderModel:
+    """A ``WrappedModel`` around a provider object of the user's, for one of its models.
+
+    ``number`` belongs to the object, not to the name: an object registered under the name of another does not inherit
+    its health.
+
+    Args:
+        spec: The provider's row of the provider table.
+        model: What the user wrote after the provider's name.
+        defaults: Fields of a request, where the request leaves them open.
+        extra_body: Further fields for the provider; the request's own override them.
+    """
 
     def __init__(
-        self, row: ProviderSpec, model: str, defaults: Mapping[str, Any], extra_body: Mapping[str, Any]
+        self, spec: ProviderSpec, model: str, defaults: Mapping[str, Any], extra_body: Mapping[str, Any]
     ) -> None:
-        """The row's number belongs to its object: nobody inherits the health of who had the name before.
-
-        Args:
-            row: Whose model it is.
-            model: What the user wrote after the provider's name.
-            defaults: Fields of a request, where the request leaves them open.
-            extra_body: Further fields for the provider, before those of the request.
-        """
-        self.number, self._own = row.instance
+        self.number, self._provider = spec.instance
         self._defaults, self._extra_body = defaults, extra_body
-        self.provider = row.name
+        self.provider = spec.name
         self.model = model
-        self.features = row.features
-        window = getattr(self._own, "context_window", None)
+        self.features = spec.features
+        window = getattr(self._provider, "context_window", None)
         self.context_window: int | None = window if isinstance(window, int) else None
 
     def exchange(self, request: Any) -> Exchange:
-        """An attempt in a thread of its own, left to itself when its time is over."""
+        """Create an attempt in a thread, which is abandoned at its deadline."""
         return ThreadExchange(self, request)
 
     def aexchange(self, request: Any) -> AsyncExchange:
-        """An attempt on the event loop; in a thread, if the method knows nothing of event loops."""
+        """Create an attempt on the event loop, or in a thread if the method is sync."""
         method = self._method(request)
         native = inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
         return NativeExchange(self, request) if native else ThreadedAsyncExchange(self, request)
 
     def events(self, request: Any) -> Generator[Event, None, None]:
-        """One answer, for a thread that may wait."""
-        answer = self._ask(request)
-        if hasattr(answer, "__await__") or hasattr(answer, "__aiter__"):
-            yield from _waited_for(self._told(answer, request))
+        """Yield the events of one response, in a thread that may block."""
+        output = self._call_method(request)
+        if hasattr(output, "__await__") or hasattr(output, "__aiter__"):
+            yield from _run_async(self._read_async(output, request))
         else:
-            yield from _read(answer, request, self.provider)
+            yield from _read_output(output, request, self.provider)
 
     async def aevents(self, request: Any) -> AsyncGenerator[Event, None]:
-        """One answer, on the event loop."""
-        async with aclosing(self._told(self._ask(request), request)) as events:
+        """Yield the events of one response, on the event loop."""
+        async with aclosing(self._read_async(self._call_method(request), request)) as events:
             async for event in events:
                 yield event
 
-    async def _told(self, answer: Any, ask: AnyRequest) -> AsyncGenerator[Event, None]:
-        if hasattr(answer, "__await__"):
-            answer = await answer
-        if not hasattr(answer, "__aiter__"):
-            for event in _read(answer, ask, self.provider):
+    async def _read_async(self, output: Any, request: AnyRequest) -> AsyncGenerator[Event, None]:
+        if hasattr(output, "__await__"):
+            output = await output
+        if not hasattr(output, "__aiter__"):
+            for event in _read_output(output, request, self.provider):
                 yield event
             return
-        async with aclosing(answer) if hasattr(answer, "aclose") else nullcontext():
-            if not _streams(ask):  # a list of models, say, from an asynchronous generator
-                for event in _read([each async for each in answer], ask, self.provider):
+        async with aclosing(output) if hasattr(output, "aclose") else nullcontext():
+            if not _is_stream(request):  # a list of models from an async generator, for example
+                for event in _read_output([item async for item in output], request, self.provider):
                     yield event
                 return
-            pieces = Pieces()
-            async for piece in answer:
-                if chunk := pieces.take(piece):
+            checker = StreamChecker()
+            async for item in output:
+                if chunk := checker.check_chunk(item):
                     yield chunk
-        yield pieces.end()
+        yield checker.finish()
 
-    def read_failure(self, problem: Exception) -> Failure | None:
-        """What an exception of the object's says."""
-        failure = read_failure(problem, _KINDS)
-        if failure is not None and isinstance(problem, exc.LLMError):
-            retry_after = problem.retry_after if isinstance(problem, exc.RateLimitError) else None
-            failure = replace(failure, retry_after=retry_after, request_id=problem.request_id, detail=problem.detail)
+    def read_failure(self, error: Exception) -> Failure | None:
+        """Map an exception of the provider object to a failure; None for a bug in its code."""
+        failure = read_failure(error, _KINDS)
+        if failure is not None and isinstance(error, exc.LLMError):
+            retry_after = error.retry_after if isinstance(error, exc.RateLimitError) else None
+            failure = replace(failure, retry_after=retry_after, request_id=error.request_id, detail=error.detail)
         return failure
 
-    def _method(self, ask: AnyRequest) -> Callable[..., Any]:
-        if isinstance(ask, LLMRequest):
-            wanted = "stream" if ask.stream and hasattr(self._own, "stream") else "generate"
+    def _method(self, request: AnyRequest) -> Callable[..., Any]:
+        if isinstance(request, LLMRequest):
+            name = "stream" if request.stream and hasattr(self._provider, "stream") else "generate"
         else:
-            wanted = "embed" if isinstance(ask, EmbeddingRequest) else "list_models"
-        method: Callable[..., Any] = getattr(self._own, wanted)
+            name = "embed" if isinstance(request, EmbeddingRequest) else "list_models"
+        method: Callable[..., Any] = getattr(self._provider, name)
         return method
 
-    def _ask(self, ask: Any) -> Any:
-        method = self._method(ask)
-        return method(self._filled(ask)) if hasattr(ask, "model") else method()
+    def _call_method(self, request: Any) -> Any:
+        method = self._method(request)
+        return method(self._apply_defaults(request)) if hasattr(request, "model") else method()
 
-    def _filled(self, ask: LLMRequest | EmbeddingRequest) -> LLMRequest | EmbeddingRequest:
-        """The request with the target's own model, and what the configuration says where the request says nothing."""
-        open_ones = {name: value for name, value in self._defaults.items() if getattr(ask, name, value) in (None, ())}
-        return replace(ask, model=self.model, extra_body={**self._extra_body, **ask.extra_body}, **open_ones)
-
-
-def _streams(ask: AnyRequest) -> bool:
-    return isinstance(ask, LLMRequest) and ask.stream
+    def _apply_defaults(self, request: LLMRequest | EmbeddingRequest) -> LLMRequest | EmbeddingRequest:
+        """Set the target's own model, and the configuration's values where the request leaves a field open."""
+        unset = {name: value for name, value in self._defaults.items() if getattr(request, name, value) in (None, ())}
+        return replace(request, model=self.model, extra_body={**self._extra_body, **request.extra_body}, **unset)
 
 
-def _read(answer: Any, ask: AnyRequest, provider: str) -> Iterator[Event]:
-    """What was returned, as events."""
-    if isinstance(ask, EmbeddingRequest):
-        yield vectors(answer)
-    elif not isinstance(ask, LLMRequest):
-        yield models(answer, provider)
-    elif not ask.stream:
-        yield whole(answer)
-    elif isinstance(answer, (str, LLMResponse, bytes, Mapping)) or not isinstance(answer, Iterable):
-        yield from in_pieces(answer)
+def _is_stream(request: AnyRequest) -> bool:
+    return isinstance(request, LLMRequest) and request.stream
+
+
+def _read_output(output: Any, request: AnyRequest, provider: str) -> Iterator[Event]:
+    """Check what a method returned and yield it as events."""
+    if isinstance(request, EmbeddingRequest):
+        yield check_embeddings(output)
+    elif not isinstance(request, LLMRequest):
+        yield check_model_list(output, provider)
+    elif not request.stream:
+        yield check_response(output)
+    elif isinstance(output, (str, LLMResponse, bytes, Mapping)) or not isinstance(output, Iterable):
+        yield from stream_response(output)
     else:
-        pieces = Pieces()
-        with closing(cast("Generator[Any]", answer)) if hasattr(answer, "close") else nullcontext():
-            yield from (chunk for piece in answer if (chunk := pieces.take(piece)))
-        yield pieces.end()
+        checker = StreamChecker()
+        with closing(cast("Generator[Any]", output)) if hasattr(output, "close") else nullcontext():
+            yield from (chunk for item in output if (chunk := checker.check_chunk(item)))
+        yield checker.finish()
 
 
-def _waited_for(events: AsyncGenerator[Event, None]) -> Generator[Event, None, None]:
-    """The events of an asynchronous generator, for a thread that may wait.
+def _run_async(events: AsyncGenerator[Event, None]) -> Generator[Event, None, None]:
+    """Yield the events of an async generator, in a thread that may block.
 
-    It runs on an event loop that lives as long as the attempt, in one task from its beginning to its end, as it would
-    for an asynchronous caller: an ``asyncio.timeout`` around a ``yield`` needs that.
+    The generator runs on an event loop that lives as long as the attempt, in one task from its start to its end, as for
+    an async caller: an ``asyncio.timeout`` around a ``yield`` needs that.
     """
     with asyncio.Runner() as runner:
-        ahead: asyncio.Queue[Event] = asyncio.Queue(1)
-        task = runner.get_loop().create_task(_hand_over(events, ahead))
-        while (event := runner.run(_next(ahead, task))) is not None:
+        queue: asyncio.Queue[Event] = asyncio.Queue(1)
+        task = runner.get_loop().create_task(_put_events(events, queue))
+        while (event := runner.run(_next_event(queue, task))) is not None:
             yield event
 
 
-async def _hand_over(events: AsyncGenerator[Event, None], ahead: asyncio.Queue[Event]) -> None:
+async def _put_events(events: AsyncGenerator[Event, None], queue: asyncio.Queue[Event]) -> None:
     async with aclosing(events):
         async for event in events:
-            await ahead.put(event)
+            await queue.put(event)
 
 
-async def _next(ahead: asyncio.Queue[Event], task: asyncio.Task[None]) -> Event | None:
-    """The next event; None after the last. Raises what the task does."""
-    coming = asyncio.create_task(ahead.get())
-    await asyncio.wait((coming, task), return_when=asyncio.FIRST_COMPLETED)
-    if coming.done():
-        return coming.result()
-    coming.cancel()
-    if not ahead.empty():
-        return ahead.get_nowait()
+async def _next_event(queue: asyncio.Queue[Event], task: asyncio.Task[None]) -> Event | None:
+    """Return the next event, None after the last. Raises what the task raised."""
+    getter = asyncio.create_task(queue.get())
+    await asyncio.wait((getter, task), return_when=asyncio.FIRST_COMPLETED)
+    if getter.done():
+        return getter.result()
+    getter.cancel()
+    if not queue.empty():
+        return queue.get_nowait()
     await task
     return None
 
 
-def finished(close: Callable[[], Any]) -> None:
-    """Call an object's ``close``, of either colour; what it raises concerns nobody any more.
+def close_object(close: Callable[[], Any]) -> None:
+    """Call a provider object's ``close``, sync or async, and drop what it raises: the object is out of use.
 
-    Where an event loop runs, an asynchronous one is left to it: what the object holds belongs to that loop.
+    Where an event loop runs, an async ``close`` runs on it in the background, since the object's connections belong to
+    that loop.
     """
     with suppress(Exception):
-        ending = close()
-        if not hasattr(ending, "__await__"):
+        closing_call = close()
+        if not hasattr(closing_call, "__await__"):
             return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            asyncio.run(_awaited(ending))
+            asyncio.run(_await_close(closing_call))
         else:
-            _ENDING.add(task := loop.create_task(_awaited(ending)))
-            task.add_done_callback(_ENDING.discard)
+            _CLOSING.add(task := loop.create_task(_await_close(closing_call)))
+            task.add_done_callback(_CLOSING.discard)
 
 
-async def _awaited(ending: Awaitable[object]) -> None:
+async def _await_close(closing_call: Awaitable[object]) -> None:
     with suppress(Exception):
-        await ending
+        await closing_call

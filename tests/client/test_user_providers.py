@@ -218,7 +218,7 @@ def test_what_is_no_answer_is_a_mistake_in_its_code() -> None:
 
     register_provider("wrong", Wrong())
     for way in WAYS:
-        with pytest.raises(TypeError, match=r"an LLM(Response|Chunk) or a text is wanted"):
+        with pytest.raises(TypeError, match=r"expected an LLM(Response|Chunk) or a str"):
             told(way, LLMClient("wrong/a"))
 
 

@@ -78,9 +78,9 @@ class TestPieces:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "a dict": ({"content": "x"}, "answered with dict"),
-    "bytes": (b"x", "answered with bytes"),
-    "nothing": (None, "answered with NoneType"),
+    "a dict": ({"content": "x"}, "returned dict"),
+    "bytes": (b"x", "returned bytes"),
+    "nothing": (None, "returned NoneType"),
     "a number as text": (LLMResponse(5), "int in content"),  # type: ignore[arg-type]
     "a dict as usage": (LLMResponse("x", usage={"total": 1}), "dict in usage"),  # type: ignore[arg-type]
     "a dict as a call": (LLMResponse(tool_calls=({"name": "look"},)), "dict in tool_calls"),  # type: ignore[arg-type]
@@ -105,7 +105,7 @@ def test_pieces_are_no_whole_answer() -> None:
 
     register_provider("confused", Confused())
     for way in ("generate", "agenerate"):
-        with pytest.raises(TypeError, match="answered with list"):
+        with pytest.raises(TypeError, match="returned list"):
             told(way, LLMClient("confused/a"))
 
 

@@ -16,7 +16,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import TimeoutError
 from unified_llm.testing import outage
 from unified_llm.testing._clock import Clock
-from unified_llm.testing._passthrough import AsyncReal, Real
+from unified_llm.testing._passthrough import AsyncPassthroughExchange, PassthroughExchange
 
 LLAMA = "llamacpp/llama2"
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
@@ -121,7 +121,7 @@ def test_an_instant_does_not_move_when_others_put_the_clock_forward() -> None:
     """Somebody else's time-out must not become that of an exchange which is under way."""
     clock, told_sync, told_async = Clock(lambda: 100.0), Told(), Told()
     clock.skip(110.0)
-    real, areal = Real(told_sync, clock), AsyncReal(AsyncTold(told_async), clock)
+    real, areal = PassthroughExchange(told_sync, clock), AsyncPassthroughExchange(AsyncTold(told_async), clock)
     steps = [(140.0, 200.0), (140.0, 200.0), (260.0, 260.0)]
 
     async def go(until: float, forward: float) -> None:

@@ -12,7 +12,7 @@ from langchain_core.tools import tool
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
 from tests.support.langchain_models import Native, Plain, Streaming
 from unified_llm import LLMClient, LLMResponse, ToolCall
-from unified_llm._backends.mlx import available
+from unified_llm._backends.mlx import unavailable_reason
 from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.testing import outage
@@ -138,7 +138,7 @@ async def test_a_model_object_that_is_up_answers_itself_or_by_the_tests_words(wa
 
 @EVERY_WAY
 def test_the_demo_model_answers_when_the_network_is_gone_unless_it_is_named(way: Way) -> None:
-    if reason := available():
+    if reason := unavailable_reason():
         pytest.skip(reason)
     client = LLMClient(GPT, fallbacks=[HAIKU, "mlx/demo"])
     with outage("*", "dns") as seen:

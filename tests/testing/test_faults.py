@@ -11,7 +11,7 @@ from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
 from unified_llm import LLMClient
 from unified_llm import exceptions as exc
 from unified_llm.testing import outage
-from unified_llm.testing._faults import Kind
+from unified_llm.testing._faults import FaultKind
 
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
 
@@ -49,11 +49,11 @@ MIDWAY = {"cut", "truncated"}
 
 
 def test_the_table_is_that_of_the_kinds() -> None:
-    assert list(ALONE) == list(get_args(Kind))
+    assert list(ALONE) == list(get_args(FaultKind))
 
 
 @pytest.mark.parametrize("kind", ALONE)
-def test_a_target_alone_fails_as_its_kind_says(kind: Kind) -> None:
+def test_a_target_alone_fails_as_its_kind_says(kind: FaultKind) -> None:
     error, status, outcome = ALONE[kind]
     for way in WAYS:
         broken = kind in MIDWAY and "stream" in way
@@ -66,7 +66,7 @@ def test_a_target_alone_fails_as_its_kind_says(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ALONE if kind not in RAISED])
-def test_a_fallback_answers_in_its_place(kind: Kind) -> None:
+def test_a_fallback_answers_in_its_place(kind: FaultKind) -> None:
     # A prompt that is too long is tried again only where there is more room.
     chain = [GPT, "openai/gpt-4.1"] if kind in {"context", "413"} else [GPT, HAIKU]
     for way in WAYS:
@@ -82,7 +82,7 @@ def test_a_fallback_answers_in_its_place(kind: Kind) -> None:
 
 @EVERY_WAY
 @pytest.mark.parametrize("kind", sorted(RAISED))
-def test_what_is_wrong_with_the_request_is_raised(kind: Kind, way: Way) -> None:
+def test_what_is_wrong_with_the_request_is_raised(kind: FaultKind, way: Way) -> None:
     with outage("openai", kind, reply="I am still here.") as seen:
         result = told(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert result.error is ALONE[kind][0]
@@ -101,7 +101,7 @@ async def read(way: str, client: LLMClient, texts: list[str]) -> None:
 @pytest.mark.parametrize("way", ["stream", "astream"])
 @pytest.mark.parametrize("kind", [*sorted(MIDWAY), "hang", "503"])
 @pytest.mark.parametrize("after", [1, 5])
-async def test_a_stream_breaks_after_so_many_chunks(kind: Kind, way: str, after: int) -> None:
+async def test_a_stream_breaks_after_so_many_chunks(kind: FaultKind, way: str, after: int) -> None:
     texts: list[str] = []
     with outage("openai", kind, reply="never asked for", after=after) as seen:
         client = LLMClient(GPT, fallbacks=[HAIKU])
@@ -119,7 +119,7 @@ def test_a_whole_answer_breaks_whatever_after_says() -> None:
 
 
 @pytest.mark.parametrize("kind", ["429", "503"])
-def test_a_server_says_when_to_come_back_and_is_asked_then(kind: Kind) -> None:
+def test_a_server_says_when_to_come_back_and_is_asked_then(kind: FaultKind) -> None:
     with outage("openai", kind, reply="Here again.", times=1, retry_after=20) as seen:
         answer = LLMClient(GPT).generate("Hello?")
     assert (answer.content, answer.retry_count) == ("Here again.", 1)
