@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.mlx_calls import AskModel, Submit, collect, prompt
-from unified_llm._backends.mlx import unavailable_reason, demo_folder
-from unified_llm._backends.mlx.engine import Engine, engine_for
+from unified_llm._backends.mlx import demo_folder, unavailable_reason
+from unified_llm._backends.mlx.engine import Engine, get_engine
 from unified_llm._backends.mlx.engine_types import Output
 
 
@@ -15,12 +15,12 @@ from unified_llm._backends.mlx.engine_types import Output
 def demo() -> Engine:
     if reason := unavailable_reason():
         pytest.skip(reason)
-    return engine_for(demo_folder())
+    return get_engine(demo_folder())
 
 
 @pytest.fixture
 def submit(demo: Engine) -> Submit:
-    """Hand a question in and return the queue that its outputs come through."""
+    """Submit a question and return the queue of its outputs."""
 
     def submit(question: str, **options: Any) -> SimpleQueue[Output]:
         outputs: SimpleQueue[Output] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""The demo model is held to questions whose wording it was never trained on."""
+"""The demo model on held-out questions, whose wording it was never trained on."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from unified_llm._backends.mlx import demo_folder
 
 
 @pytest.fixture(scope="module")
-def said() -> dict[str, str]:
-    """What the model has said so far, by question."""
+def answers_by_question() -> dict[str, str]:
+    """The model's answers so far, by question."""
     return {}
 
 
 @pytest.fixture
-def replies(submit: Submit, said: dict[str, str]) -> dict[str, str]:
-    """The model's answer to each question of the list, all asked at once."""
-    if not said:
+def replies(submit: Submit, answers_by_question: dict[str, str]) -> dict[str, str]:
+    """The model's answer to every question of the list, all submitted at once."""
+    if not answers_by_question:
         waiting = {ask: submit(ask) for ask, _ in held_out()}
-        said.update({ask: collect(outputs).text for ask, outputs in waiting.items()})
-    return said
+        answers_by_question.update({ask: collect(outputs).text for ask, outputs in waiting.items()})
+    return answers_by_question
 
 
 def test_the_list_is_long_enough_to_judge_by() -> None:
@@ -38,7 +38,7 @@ def test_four_answers_in_five_are_right(replies: dict[str, str]) -> None:
     assert len(wrong) <= len(replies) * 0.2, wrong
 
 
-def test_nothing_is_said_that_the_corpus_does_not_hold(replies: dict[str, str]) -> None:
+def test_no_reply_is_outside_the_corpus(replies: dict[str, str]) -> None:
     assert {reply for reply in replies.values() if reply not in answers()} == set()
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.mlx_calls import PATIENCE, AskModel, Submit, collect, prompt
+from tests.support.mlx_calls import TIMEOUT, AskModel, Submit, collect, prompt
 from unified_llm._backends.mlx import unavailable_reason
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError, Output, TextChunk, Prompt
+from unified_llm._backends.mlx.engine_types import EngineError, Output, Prompt, TextChunk
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
@@ -27,26 +27,26 @@ QUESTIONS = (
 
 def test_an_answer_comes_in_pieces_that_make_up_the_whole(ask: AskModel) -> None:
     answer = ask("What is a fallback?")
-    assert len(answer.pieces) > 5
-    assert all(answer.pieces)
+    assert len(answer.chunks) > 5
+    assert all(answer.chunks)
     assert answer.text.startswith("A fallback")
     assert answer.end.finish_reason == "stop"
 
 
 def test_the_first_piece_arrives_while_the_rest_is_not_yet_written(demo: Engine) -> None:
-    held, first = threading.Event(), threading.Event()
+    release, first = threading.Event(), threading.Event()
     outputs: SimpleQueue[Output] = SimpleQueue()
 
     def put(output: Output) -> None:
         outputs.put(output)
         first.set()
-        held.wait(PATIENCE)  # the engine cannot write on before this returns
+        release.wait(TIMEOUT)  # the engine cannot write on before this returns
 
     demo.submit(prompt("What is a token?"), put)
-    assert first.wait(PATIENCE)
+    assert first.wait(TIMEOUT)
     assert outputs.qsize() == 1
     assert isinstance(outputs.get(), TextChunk)
-    held.set()
+    release.set()
     assert collect(outputs).end.finish_reason == "stop"
 
 
@@ -76,7 +76,7 @@ def test_a_request_joins_the_batch_while_another_is_answered(demo: Engine) -> No
             ends.put("short")
 
     demo.submit(prompt("What is RAG?"), put_long)
-    assert [ends.get(timeout=PATIENCE) for _ in range(2)] == ["short", "long"]
+    assert [ends.get(timeout=TIMEOUT) for _ in range(2)] == ["short", "long"]
     seen = [order.get() for _ in range(order.qsize())]
     assert seen.index("short") < len(seen) - seen[::-1].index("long") - 1
 
@@ -93,7 +93,7 @@ def test_requests_from_two_threads_are_both_answered(ask: AskModel) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
     assert answers == {question: ask(question).text for question in QUESTIONS[:2]}
 
 
@@ -107,7 +107,7 @@ def test_the_answer_ends_before_a_stop_string(ask: AskModel) -> None:
 
 def test_a_stop_string_at_the_very_start_leaves_no_text(ask: AskModel) -> None:
     answer = ask("What is failover?", stop=("F",))
-    assert answer.pieces == ()
+    assert answer.chunks == ()
     assert answer.end.finish_reason == "stop"
 
 
@@ -139,39 +139,39 @@ def test_a_tiny_top_p_draws_the_likeliest_token(ask: AskModel) -> None:
 
 def hold(engine: Engine) -> threading.Event:
     """Keep the engine thread busy until the event is set."""
-    held, busy = threading.Event(), threading.Event()
+    release, busy = threading.Event(), threading.Event()
 
     def put(_: Output) -> None:
         busy.set()
-        held.wait(PATIENCE)
+        release.wait(TIMEOUT)
 
     engine.submit(prompt("What is 1 + 1?"), put)
-    assert busy.wait(PATIENCE)
-    return held
+    assert busy.wait(TIMEOUT)
+    return release
 
 
-def test_a_cancelled_request_is_heard_of_no_more(demo: Engine, ask: AskModel) -> None:
+def test_a_cancelled_request_has_no_further_output(demo: Engine, ask: AskModel) -> None:
     outputs: SimpleQueue[Output] = SimpleQueue()
     cancelled = threading.Event()
 
     def put(output: Output) -> None:
         outputs.put(output)
-        ticket.cancel()
+        request.cancel()
         cancelled.set()
 
-    held = hold(demo)  # until `ticket` is bound
-    ticket = demo.submit(prompt("What is RAG?"), put)
-    held.set()
-    assert cancelled.wait(PATIENCE)
+    release = hold(demo)  # until `ticket` is bound
+    request = demo.submit(prompt("What is RAG?"), put)
+    release.set()
+    assert cancelled.wait(TIMEOUT)
     ask("What is RAG?")  # as long as the cancelled one would have been
     assert outputs.qsize() == 1
 
 
 def test_a_request_that_is_cancelled_before_it_began_is_not_begun(demo: Engine, ask: AskModel) -> None:
-    held = hold(demo)
+    release = hold(demo)
     outputs: SimpleQueue[Output] = SimpleQueue()
     demo.submit(prompt("What is RAG?"), outputs.put).cancel()
-    held.set()
+    release.set()
     ask("What is RAG?")
     with pytest.raises(Empty):
         outputs.get_nowait()

@@ -14,22 +14,22 @@ from typing import Any
 
 import pytest
 
-from tests.support.mlx_calls import PATIENCE, AskModel, Submit, collect, prompt
-from unified_llm._backends.mlx import unavailable_reason, demo_folder
-from unified_llm._backends.mlx.engine import Engine, close_engines, engine_for
+from tests.support.mlx_calls import TIMEOUT, AskModel, Submit, collect, prompt
+from unified_llm._backends.mlx import demo_folder, unavailable_reason
+from unified_llm._backends.mlx.engine import Engine, close_engines, get_engine
 from unified_llm._backends.mlx.engine_types import EngineError, Output
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
 
 def loading_error(folder: Path) -> EngineError:
-    """Ask the model in a folder twice, before and after its loading has failed; both must hear why."""
+    """Submit two requests, before and after loading has failed; both must get the same error."""
     engine = Engine(folder)
     failures = []
     for _ in range(2):
         outputs: SimpleQueue[Output] = SimpleQueue()
         engine.submit(prompt("What is RAG?"), outputs.put)
-        output = outputs.get(timeout=PATIENCE)
+        output = outputs.get(timeout=TIMEOUT)
         assert isinstance(output, EngineError)
         failures.append(output)
         engine.close()
@@ -67,7 +67,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path, file: str, entr
     ],
 )
 @pytest.mark.case(70)
-def test_a_damaged_model_is_told_from_a_missing_one(tmp_path: Path, file: str, content: str, message: str) -> None:
+def test_a_damaged_model_is_not_taken_for_a_missing_one(tmp_path: Path, file: str, content: str, message: str) -> None:
     shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
     (tmp_path / file).write_text(content)
     assert message in str(loading_error(tmp_path))
@@ -89,18 +89,18 @@ def test_a_model_needs_mlx(demo: Engine, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_there_is_one_engine_for_a_folder_and_a_new_one_after_it_ended(tmp_path: Path) -> None:
-    engine = engine_for(tmp_path)
+    engine = get_engine(tmp_path)
     engine.close()
     assert engine.ended is not None
-    assert engine_for(tmp_path) is not engine
-    assert engine_for(demo_folder()) is engine_for(demo_folder() / ".." / "demo")
+    assert get_engine(tmp_path) is not engine
+    assert get_engine(demo_folder()) is get_engine(demo_folder() / ".." / "demo")
 
 
 def test_all_engines_are_closed_at_once(tmp_path: Path) -> None:
-    engine = engine_for(tmp_path)
+    engine = get_engine(tmp_path)
     close_engines()
     assert engine.ended is not None
-    assert engine_for(tmp_path) is not engine
+    assert get_engine(tmp_path) is not engine
 
 
 def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: AskModel) -> None:
@@ -111,7 +111,7 @@ def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: AskModel
         closed.set()
 
     demo.submit(prompt("What is RAG?"), put)
-    assert closed.wait(PATIENCE)
+    assert closed.wait(TIMEOUT)
     assert ask("What is a token?").text.startswith("A token")
 
 
@@ -123,26 +123,26 @@ def test_closing_an_engine_ends_the_answers_that_it_was_writing() -> None:
     def put(output: Output) -> None:
         outputs.put(output)
         started.set()
-        closing.wait(PATIENCE)
+        closing.wait(TIMEOUT)
 
     engine.submit(prompt("What is RAG?"), put)
-    assert started.wait(PATIENCE)
+    assert started.wait(TIMEOUT)
     closer = threading.Thread(target=engine.close)
     closer.start()
     while engine._queue.empty():
         time.sleep(0.001)
     closing.set()
-    closer.join(PATIENCE)
+    closer.join(TIMEOUT)
     with pytest.raises(EngineError, match="closed during the answer"):
         collect(outputs)
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in an interpreter of its own, where no other test has loaded anything."""
+    """Run code in a new interpreter, where no other test has loaded anything."""
     setup = "import os, queue, sys\nfrom unified_llm._backends.mlx import demo_folder, unavailable_reason\n"
-    setup += "from unified_llm._backends.mlx.engine import engine_for\n"
+    setup += "from unified_llm._backends.mlx.engine import get_engine\n"
     setup += "from unified_llm._backends.mlx.engine_types import Prompt\n"
-    setup += "outputs = queue.SimpleQueue()\nasked = Prompt(({'role': 'user', 'content': 'What is RAG?'},))\n"
+    setup += "outputs = queue.SimpleQueue()\nquestion = Prompt(({'role': 'user', 'content': 'What is RAG?'},))\n"
     command = [sys.executable, "-W", "error", "-c", setup + code]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -150,8 +150,8 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "code",
     [
-        "engine_for(demo_folder()).submit(asked, outputs.put)",  # while the model is being loaded
-        "engine_for(demo_folder()).submit(asked, outputs.put); outputs.get()",  # in the middle of a stream
+        "get_engine(demo_folder()).submit(question, outputs.put)",  # while the model is being loaded
+        "get_engine(demo_folder()).submit(question, outputs.put); outputs.get()",  # in the middle of a stream
     ],
 )
 def test_the_interpreter_exits_cleanly(demo: Engine, code: str) -> None:
@@ -170,7 +170,7 @@ def test_a_fork_is_noticed_by_the_process_id(
     here = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: here + 1)
     with pytest.raises(EngineError, match="does not survive a fork") as failure:
-        engine_for(tmp_path)
+        get_engine(tmp_path)
     assert failure.value.kind == "unsupported"
     with pytest.raises(EngineError, match="does not survive a fork"):
         collect(submit("What is RAG?"))
@@ -181,19 +181,19 @@ def test_a_fork_is_noticed_by_the_process_id(
 def test_a_child_of_a_process_that_used_no_engine_may_use_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     close_engines()
     monkeypatch.setattr("unified_llm._backends.mlx.engine._engines_pid", -1)
-    engine = engine_for(tmp_path)
+    engine = get_engine(tmp_path)
     close_engines()
     assert engine.ended is not None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_forked_child_is_told_that_mlx_does_not_survive_a_fork(tmp_path: Path) -> None:
+def test_a_forked_child_gets_the_error_that_mlx_does_not_survive_a_fork(tmp_path: Path) -> None:
     done = run(
-        f"import pathlib; nowhere = pathlib.Path({str(tmp_path)!r}); engine = engine_for(nowhere); engine.close()\n"
+        f"import pathlib; nowhere = pathlib.Path({str(tmp_path)!r}); engine = get_engine(nowhere); engine.close()\n"
         "if child := os.fork():\n"
         "    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
-        "engine.submit(asked, outputs.put); print(outputs.get())\n"
-        "try: engine_for(nowhere)\n"
+        "engine.submit(question, outputs.put); print(outputs.get())\n"
+        "try: get_engine(nowhere)\n"
         "except Exception as error: print(error)\n"
     )
     assert (done.returncode, done.stderr) == (0, "")

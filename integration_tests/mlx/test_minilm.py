@@ -77,7 +77,7 @@ async def test_a_task_that_is_given_up_leaves_the_model_to_others(client: LLMCli
         assert len((await client.aembed("a question")).vectors) == 1
 
 
-def test_it_is_no_chat_model_and_a_chain_knows(client: LLMClient) -> None:
+def test_it_is_no_chat_model_and_a_chain_skips_it(client: LLMClient) -> None:
     with pytest.raises(UnsupportedOperationError, match="makes embeddings and writes no text"):
         client.generate("What is failover?")
     chain = LLMClient(f"mlx/{minilm.folder()}", fallbacks=["mlx/demo"])

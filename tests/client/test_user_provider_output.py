@@ -203,7 +203,7 @@ class TestEnds:
         for way in ("stream", "astream"):
             assert told(way, LLMClient("limited/a")).error is exc.StreamInterruptedError
 
-    def test_a_stream_that_nobody_holds_cleans_up_even_if_it_has_to_wait(self) -> None:
+    def test_a_stream_without_references_cleans_up_even_if_it_has_to_wait(self) -> None:
         steps: list[str] = []
 
         class Careful(Whole):

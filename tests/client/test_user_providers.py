@@ -120,7 +120,7 @@ class Raising:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", [Plain, Native, Mixed, OnlyWhole, FromPieces, FromWhole])
-def test_an_object_of_any_colour_answers_in_all_four_ways(kind: type[ChatProvider], way: Way) -> None:
+def test_a_sync_or_async_object_answers_in_all_four_ways(kind: type[ChatProvider], way: Way) -> None:
     register_provider("mine", kind())
     answer = told(way, LLMClient("mine/parrot"))
     assert answer.content == "parrot says hello"
@@ -174,7 +174,7 @@ def test_a_mistake_in_its_code_is_seen_not_hidden() -> None:
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
-def test_a_stream_that_breaks_is_never_begun_anew(way: Way) -> None:
+def test_a_stream_that_breaks_is_never_begun_again(way: Way) -> None:
     broken = Raising(ConnectionResetError("gone"), after=1)
     register_provider("broken", broken)
     register_provider("mine", OnlyWhole())
@@ -242,7 +242,7 @@ def test_tools_come_to_those_that_say_they_have_them() -> None:
         assert answer.attempts[0][5] == "it cannot call tools"
 
 
-def test_json_is_asked_for_in_words_and_checked() -> None:
+def test_json_is_asked_for_by_prompt_and_checked() -> None:
     class Knowing(ProviderBase):
         def generate(self, request: LLMRequest) -> str:
             assert "JSON schema" in request.messages[0].text
@@ -267,7 +267,7 @@ def test_vectors_and_models_come_from_those_that_have_them() -> None:
         LLMClient("plain/a").embed("a")
 
 
-def test_a_name_that_is_taken_over_begins_anew_and_the_old_object_is_closed() -> None:
+def test_a_name_that_is_taken_over_has_new_health_and_the_old_object_is_closed() -> None:
     closed: list[str] = []
 
     class Closing(Raising):

@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeAlias
 
-from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, TextChunk, Prompt
+from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, Prompt, TextChunk
 
-PATIENCE = 60
+TIMEOUT = 60
 """Seconds to wait for an output before a test fails; answers take milliseconds."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    pieces: tuple[str, ...]
+    chunks: tuple[str, ...]
     end: Finished
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return "".join(self.chunks)
 
 
 def prompt(question: str, **options: Any) -> Prompt:
@@ -26,14 +26,14 @@ def prompt(question: str, **options: Any) -> Prompt:
 
 
 def collect(outputs: SimpleQueue[Output]) -> Answer:
-    """Wait for a whole answer; an error is raised."""
-    pieces = []
-    while isinstance(output := outputs.get(timeout=PATIENCE), TextChunk):
-        pieces.append(output.text)
+    """Wait for a whole answer; raise an engine's error."""
+    chunks = []
+    while isinstance(output := outputs.get(timeout=TIMEOUT), TextChunk):
+        chunks.append(output.text)
     if isinstance(output, EngineError):
         raise output
     assert isinstance(output, Finished)
-    return Answer(tuple(pieces), output)
+    return Answer(tuple(chunks), output)
 
 
 Submit: TypeAlias = Callable[..., SimpleQueue[Output]]

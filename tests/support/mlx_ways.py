@@ -1,4 +1,4 @@
-"""The four ways to ask a client, by one name each, for tests that hold for all of them."""
+"""The four ways to call a client, as functions of the same signature, for parametrized tests."""
 
 from __future__ import annotations
 

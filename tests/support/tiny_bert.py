@@ -1,4 +1,4 @@
-"""A BERT of some hundred random weights, written on the spot, and the same network again in NumPy, text by text."""
+"""A BERT of some hundred random weights, written to a folder, and the same network in NumPy, one text at a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Weights = dict[str, np.ndarray]
 
 
 def write(folder: Path, **changes: Any) -> Weights:
-    """Write a model; ``changes`` are those of ``config.json``. The weights that were written."""
+    """Write a model and return its weights; ``changes`` are made to ``config.json``."""
     config = CONFIG | changes
     weights = _weights(config)
     folder.mkdir(exist_ok=True)
@@ -49,13 +49,13 @@ def write(folder: Path, **changes: Any) -> Weights:
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", WORDS.index("[CLS]")), ("[SEP]", WORDS.index("[SEP]"))]
     )
-    tokenizer.enable_padding(length=12)  # as in the wild: what a file says of padding is not for us
+    tokenizer.enable_padding(length=12)  # as in real files: the padding there must be ignored
     tokenizer.save(f"{folder / 'tokenizer.json'}")
     return weights
 
 
 def write_modules(folder: Path, pooling: dict[str, Any], kinds: tuple[tuple[str, str], ...] = MODULES) -> None:
-    """Say how vectors are pooled, as sentence-transformers does."""
+    """Write the files that define the pooling, as sentence-transformers does."""
     write_json(folder / "modules.json", [{"type": kind, "path": path} for kind, path in kinds])
     (folder / "1_Pooling").mkdir()
     write_json(folder / "1_Pooling" / "config.json", pooling)
@@ -93,7 +93,7 @@ def _weights(config: dict[str, Any]) -> Weights:
 
 
 def hidden(weights: Weights, ids: list[int], config: dict[str, Any] = CONFIG) -> np.ndarray:
-    """The vectors of one text's tokens, by the book and in double precision."""
+    """Compute the vectors of one text's tokens, as in the paper and in double precision."""
     w = {name: weight.astype(np.float64) for name, weight in weights.items()}
     heads, eps = config["num_attention_heads"], config["layer_norm_eps"]
 
@@ -114,9 +114,9 @@ def hidden(weights: Weights, ids: list[int], config: dict[str, Any] = CONFIG) ->
         at = f"encoder.layer.{number}."
         q, k, v = (head(dense(f"{at}attention.self.{name}", x)) for name in ("query", "key", "value"))
         mixed = []
-        for each in range(heads):
-            scores = np.exp(q[each] @ k[each].T / math.sqrt(q[each].shape[1]))
-            mixed.append(scores / scores.sum(axis=1, keepdims=True) @ v[each])
+        for index in range(heads):
+            scores = np.exp(q[index] @ k[index].T / math.sqrt(q[index].shape[1]))
+            mixed.append(scores / scores.sum(axis=1, keepdims=True) @ v[index])
         x = norm(f"{at}attention.output.LayerNorm", dense(f"{at}attention.output.dense", np.hstack(mixed)) + x)
         between = ACTIVATIONS[config["hidden_act"]](dense(f"{at}intermediate.dense", x))
         x = norm(f"{at}output.LayerNorm", dense(f"{at}output.dense", between) + x)
@@ -131,12 +131,12 @@ ACTIVATIONS: dict[str, Any] = {
 
 
 def mean(x: np.ndarray) -> np.ndarray:
-    """Mean of all tokens, at the length 1."""
+    """Return the mean of all tokens, normalised to length 1."""
     pooled = x.mean(axis=0)
     return np.asarray(pooled / np.linalg.norm(pooled))
 
 
 def numbers(text: str) -> list[int]:
-    """A text's tokens; words are separated by blanks."""
+    """Return the token numbers of a text whose words are separated by spaces."""
     words = (WORDS.index(word) if word in WORDS else WORDS.index("[UNK]") for word in text.split())
     return [WORDS.index("[CLS]"), *words, WORDS.index("[SEP]")]

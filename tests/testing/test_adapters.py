@@ -126,7 +126,7 @@ async def test_a_model_object_fails_by_its_providers_name_and_is_not_called(way:
 
 @EVERY_WAY
 @pytest.mark.parametrize("kind", [Plain, Streaming, Native])
-async def test_a_model_object_that_is_up_answers_itself_or_by_the_tests_words(way: Way, kind: type[Plain]) -> None:
+async def test_a_model_object_that_is_up_answers_itself_or_with_the_tests_reply(way: Way, kind: type[Plain]) -> None:
     foreign = kind()
     with outage("openai", "hang"), outage("groq"):
         assert (await said(way, model(foreign))).text == "Hello from outside"

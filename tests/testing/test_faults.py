@@ -127,7 +127,7 @@ def test_a_server_says_when_to_come_back_and_is_asked_then(kind: FaultKind) -> N
     assert seen.seconds >= 20
 
 
-def test_a_rate_limit_is_told_with_its_hint() -> None:
+def test_a_rate_limit_is_raised_with_its_hint() -> None:
     with outage("openai", "rate_limit", retry_after=90), pytest.raises(exc.RateLimitError) as caught:
         LLMClient(GPT).generate("Hello?")
     assert caught.value.retry_after == 90

@@ -102,7 +102,7 @@ def test_an_answer_can_be_made_of_the_request(way: Way) -> None:
         assert told(way, chain(GPT, HAIKU), "  are you  there?\n").content == "  ARE YOU  THERE?\n"
 
 
-def test_a_stream_tells_all_that_the_whole_answer_does() -> None:
+def test_a_stream_has_all_that_the_whole_answer_has() -> None:
     reply = LLMResponse("Rome", citations=(Citation("https://x.example"),), logprobs=(TokenLogprob("Rome", -0.1),))
     with outage("openai", reply=replace(reply, provider_state=ProviderState("openai", "openai_chat", 1))):
         *chunks, last = chain(GPT, HAIKU).stream("Where?")
@@ -134,7 +134,7 @@ def test_an_answer_has_every_part_that_it_was_given(way: Way) -> None:
 
 
 @EVERY_WAY
-def test_without_words_of_the_test_others_are_asked_as_ever(way: Way) -> None:
+def test_without_a_reply_other_targets_get_real_requests(way: Way) -> None:
     with World({HAIKU: [say("I am the world.")]}).running() as world, outage("openai", "hang") as seen:
         assert told(way, chain(GPT, HAIKU)).content == "I am the world."
     assert world.names == [HAIKU]
@@ -189,7 +189,7 @@ def test_a_blip_is_over_after_so_many_attempts(way: Way) -> None:
     assert [each.outcome for each in seen.attempts] == ["server", "server", "ok"]
 
 
-def test_every_target_has_its_own_blip() -> None:
+def test_every_target_has_its_own_transient_error() -> None:
     with outage("*", "503", reply="Here again.", times=1) as seen:
         with pytest.raises(AllTargetsFailedError):
             chain(GPT, HAIKU, max_retries=0).generate("Hello?")
@@ -253,7 +253,7 @@ def test_a_target_that_hangs_alone_is_given_up_when_its_time_is_over(way: Way, s
 
 
 @EVERY_WAY
-def test_nobody_waits_for_ever(way: Way) -> None:
+def test_no_call_waits_without_end(way: Way) -> None:
     client = LLMClient(GPT, deadline=None)
     with outage("openai", "hang", after=None):
         if "stream" in way:  # there is a limit to the first token
@@ -264,7 +264,7 @@ def test_nobody_waits_for_ever(way: Way) -> None:
 
 
 @EVERY_WAY
-def test_a_long_wait_passes_at_once_and_is_told(way: Way) -> None:
+def test_a_long_wait_passes_at_once_and_is_recorded(way: Way) -> None:
     begun = time.monotonic()
     with outage("openai", "429", reply="Here again.", times=1, retry_after=55) as seen:
         assert told(way, LLMClient(GPT)).content == "Here again."
@@ -353,7 +353,7 @@ def test_a_stream_that_outlives_the_block_stays_in_it() -> None:
     assert health_snapshot() == []
 
 
-def test_a_users_own_callback_hears_of_it_as_ever() -> None:
+def test_a_users_own_callback_is_called_as_ever() -> None:
     heard: list[Any] = []
     with outage("openai", "dns", reply="Hello") as outer, outage("groq") as inner:
         chain(GPT, HAIKU, on_attempt=heard.append).generate("Hello?")

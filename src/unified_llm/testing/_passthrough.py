@@ -52,7 +52,9 @@ class Passthrough:
         if (model := in_process_model(target)) is not None:
             inside: AsyncExchange = model.aexchange(request)
             return inside
-        return AsyncPassthroughExchange(self._transport.aexchange(codec_for(target.format), request, target), self._clock)
+        return AsyncPassthroughExchange(
+            self._transport.aexchange(codec_for(target.format), request, target), self._clock
+        )
 
     def close(self) -> None:
         """Close every connection."""

@@ -13,7 +13,7 @@ from tests.support.mlx_ways import CHUNKS, EVERY_WAY, WHOLE
 from unified_llm import LLMClient
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx import exchange as chat
-from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, TextChunk, Prompt, EngineRequest
+from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, Output, Prompt, TextChunk
 from unified_llm._backends.mlx.exchange import MLXModel, resolve_folder
 from unified_llm._core.target import Target
 from unified_llm.exceptions import (
@@ -30,41 +30,43 @@ from unified_llm.exceptions import (
 from unified_llm.types import LLMRequest, Message, ModelInfo, ToolCall, Usage
 
 QUESTION = "What is failover?"
-NOTHING = "nothing"
-"""In a script: the engine is silent for ever."""
+SILENCE = "silence"
+"""In a script: the engine never delivers anything."""
 
 
-class Scripted:
-    """An engine that says what it is told, at once, and notes what it was asked."""
+class FakeEngine:
+    """An engine that delivers its script at once, and records the requests."""
 
     def __init__(self, *outputs: Output | str) -> None:
-        self.outputs = [TextChunk(each) if isinstance(each, str) and each is not NOTHING else each for each in outputs]
-        self.asked = asyncio.Event()
+        self.outputs = [
+            TextChunk(output) if isinstance(output, str) and output is not SILENCE else output for output in outputs
+        ]
+        self.submitted = asyncio.Event()
         self.prompts: list[Prompt] = []
-        self.tickets: list[EngineRequest] = []
+        self.requests: list[EngineRequest] = []
 
-    def submit(self, prompt: Prompt, put: Callable[[Output], None]) -> EngineRequest:
-        ticket = EngineRequest(prompt, put, lambda _: None)
+    def submit(self, prompt: Prompt, on_output: Callable[[Output], None]) -> EngineRequest:
+        request = EngineRequest(prompt, on_output, lambda _: None)
         self.prompts.append(prompt)
-        self.tickets.append(ticket)
-        self.asked.set()
+        self.requests.append(request)
+        self.submitted.set()
         for output in self.outputs:
             if not isinstance(output, str):
-                ticket.deliver(output)
-        return ticket
+                request.deliver(output)
+        return request
 
 
 END = Finished("stop", 5, 2)
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
-    """Let the model say this; time stands still."""
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeEngine]:
+    """Replace the engine by one that delivers these outputs."""
     monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
 
-    def script(*outputs: Output | str) -> Scripted:
-        engine = Scripted(*outputs)
-        monkeypatch.setattr(chat, "engine_for", lambda _: engine)
+    def script(*outputs: Output | str) -> FakeEngine:
+        engine = FakeEngine(*outputs)
+        monkeypatch.setattr(chat, "get_engine", lambda _: engine)
         return engine
 
     return script
@@ -72,7 +74,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scripted]:
 
 @EVERY_WAY
 def test_the_conversation_reaches_the_engine_in_the_roles_of_its_template(
-    script: Callable[..., Scripted], ask: Callable[..., Any]
+    script: Callable[..., FakeEngine], ask: Callable[..., Any]
 ) -> None:
     engine = script("yes", END)
     call = ToolCall.from_text("c1", "now", "{}")
@@ -93,21 +95,21 @@ def test_the_conversation_reaches_the_engine_in_the_roles_of_its_template(
     assert (prompt.temperature, prompt.top_p, prompt.seed, prompt.stop) == (0.0, 0.5, 4, ("END",))
 
 
-def test_an_answer_has_a_bound_of_its_own(script: Callable[..., Scripted]) -> None:
+def test_an_answer_has_a_bound_of_its_own(script: Callable[..., FakeEngine]) -> None:
     engine = script("yes", END)
     LLMClient("mlx/demo").generate(QUESTION)
     assert (engine.prompts[0].max_tokens, engine.prompts[0].temperature, engine.prompts[0].stop) == (512, 0.0, ())
 
 
 @WHOLE
-def test_pieces_are_joined_and_counted(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+def test_chunks_are_joined_and_counted(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
     script("a", "b", Finished("length", 5, 2))
     answer = ask(LLMClient("mlx/demo"), QUESTION)
     assert (answer.content, answer.finish_reason, answer.usage) == ("ab", "length", Usage(5, 2, 7))
 
 
 @CHUNKS
-def test_pieces_are_handed_on_as_they_come(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+def test_chunks_are_handed_on_as_they_come(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
     script("a", "b", END)
     chunks = ask(LLMClient("mlx/demo"), QUESTION)
     assert [chunk.content for chunk in chunks] == ["a", "b", ""]
@@ -115,7 +117,7 @@ def test_pieces_are_handed_on_as_they_come(script: Callable[..., Scripted], ask:
 
 
 @EVERY_WAY
-def test_an_empty_answer_is_none(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+def test_an_empty_answer_is_none(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
     script(Finished("stop", 5, 0))
     with pytest.raises(GenerationError, match="empty"):
         ask(LLMClient("mlx/demo", max_retries=0), QUESTION)
@@ -131,31 +133,31 @@ def test_an_empty_answer_is_none(script: Callable[..., Scripted], ask: Callable[
         ("unsupported", UnsupportedOperationError),
     ],
 )
-def test_what_an_engine_refuses_is_told_by_its_kind(
-    script: Callable[..., Scripted], ask: Callable[..., Any], kind: Any, error: type[LLMError]
+def test_what_an_engine_refuses_is_raised_by_its_kind(
+    script: Callable[..., FakeEngine], ask: Callable[..., Any], kind: Any, error: type[LLMError]
 ) -> None:
-    script(EngineError(kind, "The model sulks."))
+    script(EngineError(kind, "The model failed."))
     with pytest.raises(error) as refused:
         ask(LLMClient("mlx/demo", max_retries=0), QUESTION)
-    assert refused.value.detail == "The model sulks."
+    assert refused.value.detail == "The model failed."
 
 
 @EVERY_WAY
-def test_an_engine_that_cannot_be_had_is_told_likewise(
-    script: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+def test_an_engine_that_cannot_be_started_is_raised_likewise(
+    script: Callable[..., FakeEngine], monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
 ) -> None:
     def forked(_: Path) -> None:
         raise EngineError("unsupported", "MLX does not survive a fork.")
 
     script()
-    monkeypatch.setattr(chat, "engine_for", forked)
+    monkeypatch.setattr(chat, "get_engine", forked)
     with pytest.raises(UnsupportedOperationError) as refused:
         ask(LLMClient("mlx/demo"), QUESTION)
     assert refused.value.detail == "MLX does not survive a fork."
 
 
 @CHUNKS
-def test_a_stream_that_breaks_keeps_what_had_come(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+def test_a_stream_that_breaks_keeps_what_had_come(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
     script("a", EngineError("server", "Out of memory."))
     with pytest.raises(StreamInterruptedError) as broken:
         ask(LLMClient("mlx/demo"), QUESTION)
@@ -164,66 +166,66 @@ def test_a_stream_that_breaks_keeps_what_had_come(script: Callable[..., Scripted
 
 @EVERY_WAY
 def test_a_silent_engine_is_given_up_in_time(
-    script: Callable[..., Scripted], monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
+    script: Callable[..., FakeEngine], monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
 ) -> None:
-    engine = script(NOTHING)
+    engine = script(SILENCE)
     with pytest.raises(TimeoutError, match="no answer came in time"):
         ask(LLMClient("mlx/demo", max_retries=0, timeout=0.001), QUESTION)
-    assert [ticket.cancelled for ticket in engine.tickets] == [True]
+    assert [request.cancelled for request in engine.requests] == [True]
 
 
 @WHOLE
-def test_a_silent_engine_fails_over(script: Callable[..., Scripted], ask: Callable[..., Any], tmp_path: Path) -> None:
-    engine = script(NOTHING)
+def test_a_silent_engine_fails_over(script: Callable[..., FakeEngine], ask: Callable[..., Any], tmp_path: Path) -> None:
+    engine = script(SILENCE)
     client = LLMClient(f"mlx/{tmp_path}", timeout=0.001, max_retries=0, fallbacks=["mlx/demo"])
     with pytest.raises(LLMError) as failed:
         ask(client, QUESTION)
     assert [attempt.outcome for attempt in failed.value.attempts] == ["timeout", "timeout"]
-    assert [ticket.cancelled for ticket in engine.tickets] == [True, True]
+    assert [request.cancelled for request in engine.requests] == [True, True]
 
 
 @CHUNKS
-def test_every_request_is_taken_back_at_its_end(script: Callable[..., Scripted], ask: Callable[..., Any]) -> None:
+def test_every_request_is_taken_back_at_its_end(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
     engine = script("a", END)
     ask(LLMClient("mlx/demo"), QUESTION)
-    assert engine.tickets[0].cancelled
+    assert engine.requests[0].cancelled
 
 
-def test_a_task_that_is_cancelled_takes_its_request_back(script: Callable[..., Scripted]) -> None:
-    engine = script(NOTHING)
+def test_a_task_that_is_cancelled_takes_its_request_back(script: Callable[..., FakeEngine]) -> None:
+    engine = script(SILENCE)
 
     async def work() -> None:
         task = asyncio.create_task(LLMClient("mlx/demo").agenerate(QUESTION))
-        await engine.asked.wait()
+        await engine.submitted.wait()
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(work())
-    assert engine.tickets[0].cancelled
+    assert engine.requests[0].cancelled
 
 
-def test_a_piece_that_comes_from_another_thread_wakes_the_task(script: Callable[..., Scripted]) -> None:
-    engine = script(NOTHING)
+def test_a_chunk_that_comes_from_another_thread_wakes_the_task(script: Callable[..., FakeEngine]) -> None:
+    engine = script(SILENCE)
 
     async def work() -> str:
         task = asyncio.create_task(LLMClient("mlx/demo").agenerate(QUESTION))
-        await engine.asked.wait()
+        await engine.submitted.wait()
         for output in (TextChunk("a"), TextChunk("b"), END):
-            await asyncio.to_thread(engine.tickets[0].deliver, output)
+            await asyncio.to_thread(engine.requests[0].deliver, output)
         return (await task).content
 
     assert asyncio.run(work()) == "ab"
 
 
-def test_a_piece_that_comes_at_the_wrong_moment_is_not_missed(script: Callable[..., Scripted]) -> None:
-    engine = script(NOTHING)
+def test_a_chunk_that_comes_at_the_wrong_moment_is_not_missed(script: Callable[..., FakeEngine]) -> None:
+    engine = script(SILENCE)
 
     class Clearing(asyncio.Event):
         def clear(self) -> None:
             super().clear()
-            engine.tickets[0].deliver(Finished("length", 5, 0))
+            engine.requests[0].deliver(Finished("length", 5, 0))
 
     async def work() -> object:
         exchange: Any = MLXModel(Target("mlx", "demo", "mlx")).aexchange(LLMRequest((Message.user(QUESTION),)))
@@ -234,15 +236,15 @@ def test_a_piece_that_comes_at_the_wrong_moment_is_not_missed(script: Callable[.
     assert asyncio.run(work()) == "length"
 
 
-def test_a_piece_for_a_loop_that_has_ended_is_dropped(script: Callable[..., Scripted]) -> None:
-    engine = script(NOTHING)
+def test_a_chunk_for_a_loop_that_has_ended_is_dropped(script: Callable[..., FakeEngine]) -> None:
+    engine = script(SILENCE)
 
     async def work() -> None:
         exchange = MLXModel(Target("mlx", "demo", "mlx")).aexchange(LLMRequest((Message.user(QUESTION),)))
         assert await exchange.open(0) is None
 
     asyncio.run(work())
-    assert not engine.tickets[0].deliver(TextChunk("a"))
+    assert not engine.requests[0].deliver(TextChunk("a"))
 
 
 def test_closing_before_opening_is_harmless() -> None:
@@ -259,7 +261,7 @@ def test_closing_before_opening_is_harmless() -> None:
 # What it offers
 
 
-def test_the_embedded_model_is_the_one_that_is_listed(script: Callable[..., Scripted]) -> None:
+def test_the_embedded_model_is_the_one_that_is_listed(script: Callable[..., FakeEngine]) -> None:
     script()
     client = LLMClient("mlx/demo")
     assert client.list_models() == [ModelInfo("demo", "mlx", owned_by="unified-llm")]
@@ -274,7 +276,7 @@ def test_the_embedded_model_is_the_one_that_is_listed(script: Callable[..., Scri
         {"response_format": {"type": "json_object"}},
     ],
 )
-def test_what_it_cannot_do_is_not_asked_of_it(script: Callable[..., Scripted], fields: dict[str, Any]) -> None:
+def test_what_it_cannot_do_is_not_asked_of_it(script: Callable[..., FakeEngine], fields: dict[str, Any]) -> None:
     engine = script("a", END)
     with pytest.raises(UnsupportedOperationError, match="mlx/demo"):
         LLMClient("mlx/demo").generate(QUESTION, **fields)
@@ -299,7 +301,7 @@ def test_a_folder_may_be_in_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.case(70)
-def test_a_folder_that_has_gone_since_is_a_missing_model(script: Callable[..., Scripted], tmp_path: Path) -> None:
+def test_a_folder_that_has_gone_since_is_a_missing_model(script: Callable[..., FakeEngine], tmp_path: Path) -> None:
     script("a", END)
     folder = tmp_path / "model"
     folder.mkdir()

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import pytest
 
 from unified_llm import EmbeddingResponse, LLMClient
-from unified_llm._backends.mlx import unavailable_reason, demo_folder, encoder, engine
+from unified_llm._backends.mlx import demo_folder, encoder, engine, unavailable_reason
 from unified_llm._backends.mlx.encoder import Encoder
-from unified_llm._backends.mlx.engine import engine_for
-from unified_llm._backends.mlx.engine_types import Encoded, EngineError, Output, TextChunk, Texts, EngineRequest
+from unified_llm._backends.mlx.engine import get_engine
+from unified_llm._backends.mlx.engine_types import Encoded, EngineError, EngineRequest, Output, TextChunk, Texts
 from unified_llm.exceptions import (
     ConfigurationError,
     GenerationError,
@@ -35,7 +35,7 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
 from tests.support import tiny_bert
-from tests.support.mlx_calls import PATIENCE, prompt
+from tests.support.mlx_calls import TIMEOUT, prompt
 from tests.support.tiny_bert import Weights, hidden, mean, numbers, write_json, write_modules
 
 TEXTS = ("a man eats bread", "the girl runs", "a", "a girl eats the bread : the man runs", "unheard of")
@@ -50,12 +50,12 @@ def aembed(client: LLMClient, texts: Any, **options: Any) -> EmbeddingResponse:
     return asyncio.run(client.aembed(texts, **options))
 
 
-BOTH = pytest.mark.parametrize("ask", [embed, aembed])
+SYNC_AND_ASYNC = pytest.mark.parametrize("ask", [embed, aembed])
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder for one model, whose engine ends with the test."""
+    """A folder for one model; its engine is closed after the test."""
     yield tmp_path
     if started := engine._engines.pop(tmp_path, None):
         started.close()
@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def weights(folder: Path) -> Weights:
-    """A model is in the folder; these are its weights."""
+    """Write a model into the folder; return its weights."""
     return tiny_bert.write(folder)
 
 
@@ -75,11 +75,11 @@ def close_to(vectors: Any) -> Any:
     return [pytest.approx(vector.tolist(), abs=1e-5) for vector in vectors]
 
 
-@BOTH
+@SYNC_AND_ASYNC
 def test_vectors_are_those_of_the_network_whatever_is_read_with_them(
     folder: Path, weights: Weights, ask: Embed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoder, "_AT_ONCE", 16)  # so that it takes several passes, of texts of different lengths
+    monkeypatch.setattr(encoder, "_TOKENS_PER_STEP", 16)  # several passes, of texts of different lengths
     answer = ask(client_of(folder), TEXTS)
     assert answer.vectors == close_to(mean(hidden(weights, numbers(text))) for text in TEXTS)
     count = sum(len(numbers(text)) for text in TEXTS)
@@ -97,8 +97,9 @@ def test_networks_differ_in_the_activation(folder: Path, activation: str) -> Non
 def test_checkpoints_may_name_their_weights_as_older_ones_did_and_come_in_parts(folder: Path, weights: Weights) -> None:
     (folder / "model.safetensors").unlink()
     older = {
-        "bert." + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): each
-        for name, each in weights.items()
+        "bert."
+        + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): weight
+        for name, weight in weights.items()
     }
     names = sorted(older)
     for part, half in enumerate((names[::2], names[1::2])):
@@ -157,57 +158,57 @@ def test_a_question_is_marked_as_one_where_the_model_wants_that(folder: Path, we
 def test_a_question_does_not_wait_until_a_library_has_been_read(
     folder: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoder, "_AT_ONCE", 16)
+    monkeypatch.setattr(encoder, "_TOKENS_PER_STEP", 16)
     queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
-    told: list[tuple[str, Output]] = []
+    outputs: list[tuple[str, Output]] = []
 
     def ask(name: str, count: int, then: Callable[[], object] = lambda: None) -> EngineRequest:
-        def put(output: Output) -> None:
-            told.append((name, output))
+        def on_output(output: Output) -> None:
+            outputs.append((name, output))
             then()
 
-        ticket = EngineRequest(Texts(("the girl runs",) * count), put, queue.put)
-        queue.put(ticket)
-        return ticket
+        request = EngineRequest(Texts(("the girl runs",) * count), on_output, queue.put)
+        queue.put(request)
+        return request
 
     ask("library", 100)
     given_up = ask("given up", 100)
     ask("short", 1, then=given_up.cancel)
     ask("question", 4, then=lambda: queue.put(None))
     Encoder(folder).serve(queue)
-    assert [name for name, _ in told] == ["short", "question", "library"]
-    assert [type(output) for _, output in told] == [Encoded, Encoded, EngineError]
-    assert "was closed during the answer" in str(told[-1][1])
+    assert [name for name, _ in outputs] == ["short", "question", "library"]
+    assert [type(output) for _, output in outputs] == [Encoded, Encoded, EngineError]
+    assert "was closed during the answer" in str(outputs[-1][1])
 
 
-@BOTH
+@SYNC_AND_ASYNC
 def test_vectors_that_do_not_come_in_time_are_given_up(
     folder: Path, weights: Weights, ask: Embed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tickets: list[EngineRequest] = []
+    requests: list[EngineRequest] = []
 
-    class Silent:
-        def submit(self, texts: Texts, put: Callable[[Output], None]) -> EngineRequest:
-            tickets.append(EngineRequest(texts, put, lambda _: None))
-            return tickets[-1]
+    class SilentEngine:
+        def submit(self, texts: Texts, on_output: Callable[[Output], None]) -> EngineRequest:
+            requests.append(EngineRequest(texts, on_output, lambda _: None))
+            return requests[-1]
 
-    monkeypatch.setattr("unified_llm._backends.mlx.exchange.engine_for", lambda _: Silent())
+    monkeypatch.setattr("unified_llm._backends.mlx.exchange.get_engine", lambda _: SilentEngine())
     with pytest.raises(TimeoutError, match="no answer came in time"):
         ask(client_of(folder, timeout=0.001), "a")
-    assert [ticket.cancelled for ticket in tickets] == [True]
+    assert [request.cancelled for request in requests] == [True]
 
 
 # What cannot be
 
 
-def spoil(folder: Path, *, remove: str = "", **changes: Any) -> None:
+def damage_model(folder: Path, *, remove: str = "", **changes: Any) -> None:
     write_json(folder / "config.json", tiny_bert.CONFIG | changes)
     if remove:
         (folder / remove).unlink()
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("damage", "message"),
     [
         ({"remove": "config.json"}, "There is no model in .*: give the path of a folder that holds config.json"),
         ({"remove": "tokenizer.json"}, "has no tokenizer.json: save its tokenizer once"),
@@ -216,23 +217,23 @@ def spoil(folder: Path, *, remove: str = "", **changes: Any) -> None:
         ({"architectures": None, "model_type": "mpnet"}, "is a mpnet, which cannot run here: for embeddings use"),
     ],
 )
-def test_what_a_folder_lacks_is_told_when_the_client_is_made(
-    folder: Path, weights: Weights, how: dict[str, Any], said: str
+def test_what_a_folder_lacks_is_reported_when_the_client_is_made(
+    folder: Path, weights: Weights, damage: dict[str, Any], message: str
 ) -> None:
-    spoil(folder, **how)
-    with pytest.raises(ConfigurationError, match=said):
+    damage_model(folder, **damage)
+    with pytest.raises(ConfigurationError, match=message):
         client_of(folder)
 
 
 @pytest.mark.parametrize("content", ["{", "[]"])
-def test_a_damaged_configuration_is_told_when_the_client_is_made(folder: Path, content: str) -> None:
+def test_a_damaged_configuration_is_reported_when_the_client_is_made(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     with pytest.raises(ConfigurationError, match="check that the file is whole"):
         client_of(folder)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"hidden_act": "swish"}, "since its hidden_act is not known here; use another"),
         ({"position_embedding_type": "relative_key"}, "since it is a variant of BERT that is not known here"),
@@ -244,21 +245,21 @@ def test_a_damaged_configuration_is_told_when_the_client_is_made(folder: Path, c
     ],
 )
 def test_a_network_that_would_give_wrong_vectors_is_not_run(
-    folder: Path, weights: Weights, changes: dict[str, Any], said: str
+    folder: Path, weights: Weights, changes: dict[str, Any], message: str
 ) -> None:
-    spoil(folder, **changes)
-    with pytest.raises(LLMError, match=said):
+    damage_model(folder, **changes)
+    with pytest.raises(LLMError, match=message):
         client_of(folder).embed("a")
 
 
-def test_a_damaged_file_of_weights_is_told(folder: Path, weights: Weights) -> None:
+def test_a_damaged_file_of_weights_is_reported(folder: Path, weights: Weights) -> None:
     (folder / "model.safetensors").write_bytes(b"")
     with pytest.raises(LLMError, match=r"could not be loaded \(RuntimeError\); check that its files are whole"):
         client_of(folder).embed("a")
 
 
 @pytest.mark.parametrize(
-    ("pooling", "kinds", "said"),
+    ("pooling", "kinds", "message"),
     [
         ({"pooling_mode_max_tokens": True}, tiny_bert.MODULES, "wants the pooling 'max_tokens', which is not known"),
         ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, tiny_bert.MODULES, "cls_token and mean"),
@@ -267,13 +268,13 @@ def test_a_damaged_file_of_weights_is_told(folder: Path, weights: Weights) -> No
     ],
 )
 @pytest.mark.usefixtures("weights")
-def test_a_step_that_is_not_known_is_refused(folder: Path, pooling: dict[str, Any], kinds: Any, said: str) -> None:
+def test_a_step_that_is_not_known_is_refused(folder: Path, pooling: dict[str, Any], kinds: Any, message: str) -> None:
     write_modules(folder, pooling, kinds)
-    with pytest.raises(UnsupportedOperationError, match=said):
+    with pytest.raises(UnsupportedOperationError, match=message):
         client_of(folder).embed("a")
 
 
-@BOTH
+@SYNC_AND_ASYNC
 def test_another_length_of_vectors_than_the_models_own_is_refused(folder: Path, weights: Weights, ask: Embed) -> None:
     with pytest.raises(UnsupportedOperationError, match="makes vectors of 8 numbers; leave out dimensions"):
         ask(client_of(folder), "a", dimensions=4)
@@ -296,7 +297,7 @@ def test_a_text_without_tokens_has_no_vector(folder: Path, weights: Weights) -> 
         client_of(folder).embed(["a", ""])
 
 
-def test_a_failure_in_the_network_leaves_the_next_request_alone(
+def test_a_failure_in_the_network_does_not_affect_the_next_request(
     folder: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of(folder)
@@ -305,7 +306,7 @@ def test_a_failure_in_the_network_leaves_the_next_request_alone(
         with pytest.raises(ServiceUnavailableError, match=r"failed \(TypeError\)"):
             client.embed(["a", "man"])
     with monkeypatch.context() as patch:
-        patch.setattr(Encoder, "_prepared", lambda *_: [b"no text"])
+        patch.setattr(Encoder, "_prepare", lambda *_: [b"no text"])
         with pytest.raises(ValidationError, match=r"refused a text \(TypeError\)"):
             client.embed("a")
     assert len(client.embed("a").vectors) == 1
@@ -322,21 +323,21 @@ def test_an_embedding_model_is_not_chatted_with_nor_a_chat_model_embedded(folder
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"), [(prompt("Hi"), "makes embeddings"), (Texts(("a",)), "makes no embeddings")]
+    ("payload", "message"), [(prompt("Hi"), "makes embeddings"), (Texts(("a",)), "makes no embeddings")]
 )
 def test_an_engine_whose_folder_was_exchanged_refuses_the_wrong_kind(
-    folder: Path, weights: Weights, asked: Any, said: str
+    folder: Path, weights: Weights, payload: Any, message: str
 ) -> None:
     outputs: SimpleQueue[Output] = SimpleQueue()
-    engine_for(demo_folder() if isinstance(asked, Texts) else folder).submit(asked, outputs.put)
-    refused = outputs.get(timeout=PATIENCE)
+    get_engine(demo_folder() if isinstance(payload, Texts) else folder).submit(payload, outputs.put)
+    refused = outputs.get(timeout=TIMEOUT)
     assert isinstance(refused, EngineError)
-    assert (refused.kind, said in str(refused)) == ("unsupported", True)
+    assert (refused.kind, message in str(refused)) == ("unsupported", True)
 
 
 def test_an_embedding_model_needs_mlx(folder: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     client = client_of(folder)
-    monkeypatch.setattr("unified_llm._backends.mlx.encoder.unavailable_reason", lambda: "MLX is not installed: run pip.")
+    monkeypatch.setattr(encoder, "unavailable_reason", lambda: "MLX is not installed: run pip.")
     with pytest.raises(UnsupportedOperationError, match="MLX is not installed; run pip"):
         client.embed("a")
 
@@ -350,11 +351,11 @@ def test_a_folder_may_move_under_a_client(folder: Path, weights: Weights) -> Non
 
 
 def test_text_in_place_of_vectors_is_no_answer(folder: Path, weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Talking:
-        def submit(self, texts: Texts, put: Callable[[Output], None]) -> EngineRequest:
-            put(TextChunk("Hello"))
-            return EngineRequest(texts, put, lambda _: None)
+    class ChatEngine:
+        def submit(self, texts: Texts, on_output: Callable[[Output], None]) -> EngineRequest:
+            on_output(TextChunk("Hello"))
+            return EngineRequest(texts, on_output, lambda _: None)
 
-    monkeypatch.setattr("unified_llm._backends.mlx.exchange.engine_for", lambda _: Talking())
+    monkeypatch.setattr("unified_llm._backends.mlx.exchange.get_engine", lambda _: ChatEngine())
     with pytest.raises(GenerationError, match="something came back that is no answer"):
         client_of(folder).embed("a")

@@ -28,7 +28,7 @@ def test_mlx_runs_on_apple_silicon_and_on_linux(
 
 
 @pytest.mark.case(70)
-def test_a_platform_without_mlx_is_told_so_and_not_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_platform_without_mlx_the_message_does_not_say_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(platform, "system", lambda: "Windows")
     monkeypatch.setattr(platform, "machine", lambda: "AMD64")
@@ -39,16 +39,16 @@ def test_a_platform_without_mlx_is_told_so_and_not_to_install_it(monkeypatch: py
 
 
 @pytest.mark.parametrize("missing", ["mlx", "mlx_lm"])
-def test_a_missing_package_is_told_with_the_command_that_installs_it(
+def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    monkeypatch.setattr(mlx, "runnable", lambda: True)
+    monkeypatch.setattr(mlx, "is_supported_platform", lambda: True)
     monkeypatch.setattr(mlx, "find_spec", lambda name: None if name == missing else object())
     assert mlx.unavailable_reason() == "MLX is not installed: run pip install 'unified-llm[mlx]'."
 
 
 def test_nothing_is_missing_where_both_packages_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mlx, "runnable", lambda: True)
+    monkeypatch.setattr(mlx, "is_supported_platform", lambda: True)
     monkeypatch.setattr(mlx, "find_spec", lambda _: object())
     assert mlx.unavailable_reason() is None
 

@@ -6,7 +6,7 @@ from unified_llm._backends.mlx.stop_strings import StopFilter
 
 
 def shown(stops: tuple[str, ...], *texts: str) -> list[str]:
-    """What passes for each piece of text, and at last what the end of the answer lets go."""
+    """Return what passes for each text that is fed, and last what ``flush`` releases."""
     stop_filter = StopFilter(stops)
     return [*(stop_filter.feed(text) for text in texts), stop_filter.flush()]
 

@@ -1,7 +1,7 @@
 """Models in this process through MLX, and the embedded demo model.
 
-Everything that touches MLX lives in this package. Importing it imports neither mlx nor mlx-lm: these are loaded by
-the engine thread of the first model that is used.
+Everything that uses MLX is in this package. Importing it imports neither mlx nor mlx-lm: the engine thread of the first
+model that is used imports them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 INSTALL = "pip install 'unified-llm[mlx]'"
-"""The command that a message recommends where MLX is missing."""
+"""The command that an error message recommends where MLX is missing."""
 
 
 def unavailable_reason() -> str | None:
-    """Tell whether models can run here through MLX.
+    """Check whether models can run here through MLX.
 
     Returns:
         None if they can, else one sentence that says why not and what to do.
@@ -32,7 +32,7 @@ def unavailable_reason() -> str | None:
 
 
 def is_supported_platform() -> bool:
-    """Tell whether MLX is made for this platform at all, installed or not."""
+    """Check whether MLX is built for this platform at all, installed or not."""
     if sys.platform == "darwin":
         return platform.machine() == "arm64"
     return sys.platform == "linux" and platform.machine() in {"x86_64", "aarch64"}

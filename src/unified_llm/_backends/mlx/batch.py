@@ -1,7 +1,7 @@
-"""The requests that run together on one model.
+"""Continuous batch of a chat model: the requests that run together, one token of each at every step.
 
-Only the engine thread may touch anything here. Each request keeps its own draw, stop strings and count, so that what
-one is answered does not depend on the others.
+Only the engine thread may use this module. Each request has its own sampler, stop strings and token count, so that its
+answer does not depend on the others in the batch. ``engine`` shows the life of a request.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from unified_llm._backends.mlx.engine_types import EngineError, Finished, Output, TextChunk, Prompt, EngineRequest
+from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, Output, Prompt, TextChunk
 from unified_llm._backends.mlx.loading import Detokenizer, LoadedModel
 from unified_llm._backends.mlx.stop_strings import StopFilter
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Response(Protocol):
-    """One token of one request, as mlx-lm's generator tells of it."""
+    """One token of one request, as mlx-lm's generator returns it."""
 
     uid: int
     token: int
@@ -30,7 +30,7 @@ class Response(Protocol):
 
 
 class Generator(Protocol):
-    """What mlx-lm's ``BatchGenerator`` offers, as far as it is used here."""
+    """The part of mlx-lm's ``BatchGenerator`` that is used here."""
 
     def insert(
         self,
@@ -51,15 +51,15 @@ class Generator(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what was reserved on the device."""
+        """Free the memory on the device."""
         ...
 
 
 @dataclass(slots=True)
-class _Row:
-    """A request in the running batch."""
+class _RunningRequest:
+    """A request in the batch, and its state."""
 
-    ticket: EngineRequest
+    request: EngineRequest
     detokenizer: Detokenizer
     stops: StopFilter
     prompt_tokens: int
@@ -67,12 +67,12 @@ class _Row:
 
 
 class Batch:
-    """A model and its running requests."""
+    """A chat model and its running requests."""
 
     def __init__(self, loaded: LoadedModel, folder: Path) -> None:
         self._loaded = loaded
         self._folder = folder
-        self._rows: dict[int, _Row] = {}
+        self._running: dict[int, _RunningRequest] = {}
         self._generator = self._new_generator()
 
     def _new_generator(self) -> Generator:
@@ -82,35 +82,35 @@ class Batch:
         return cast("Generator", BatchGenerator(self._loaded.model, stop_tokens=ends))
 
     def serve(self, queue: SimpleQueue[EngineRequest | None]) -> None:
-        """Take requests and write answers until None comes through the queue."""
+        """Admit requests and write answers until None comes through the queue."""
         try:
             while self._admit(queue):
-                if self._rows:
+                if self._running:
                     self._step()
         finally:
             closed = EngineError("server", f"The engine of the model in {self._folder} was closed during the answer.")
-            self._fail(closed)
+            self._fail_all(closed)
             self._generator.close()
 
     def _admit(self, queue: SimpleQueue[EngineRequest | None]) -> bool:
-        """Take what is in the queue, waiting for something only while nothing runs; tell whether to go on."""
+        """Empty the queue, blocking only while nothing runs; return False when the engine is to end."""
         while True:
             try:
-                ticket = queue.get(block=not self._rows)
+                request = queue.get(block=not self._running)
             except Empty:
                 return True
-            if ticket is None:
+            if request is None:
                 return False
-            if ticket.cancelled:
-                self._remove(ticket)
+            if request.cancelled:
+                self._remove(request)
                 continue
             try:
-                self._insert(ticket)
+                self._insert(request)
             except EngineError as error:
-                ticket.deliver(error)
+                request.deliver(error)
 
-    def _insert(self, ticket: EngineRequest) -> None:
-        prompt, tokenizer = ticket.prompt, self._loaded.tokenizer
+    def _insert(self, request: EngineRequest) -> None:
+        prompt, tokenizer = request.payload, self._loaded.tokenizer
         if not isinstance(prompt, Prompt):
             message = f"The model in {self._folder} writes text and makes no embeddings: use an embedding model."
             raise EngineError("unsupported", message)
@@ -124,87 +124,87 @@ class Batch:
             message = f"The prompt has {len(ids)} tokens and the model reads {self._loaded.window}: shorten it."
             raise EngineError("context", message)
         try:
-            draw = _sampler(prompt)
+            sampler = _make_sampler(prompt)
             (uid,) = self._generator.insert(
-                [ids], [min(room, prompt.max_tokens)], samplers=None if draw is None else [draw]
+                [ids], [min(room, prompt.max_tokens)], samplers=None if sampler is None else [sampler]
             )
         except (TypeError, ValueError) as error:
-            # The error's own words are left out: they could quote what they refuse.
+            # The library's message is left out: it could quote the prompt.
             message = f"MLX refused the request ({type(error).__name__}): check its sampling fields and max_tokens."
             raise EngineError("bad_request", message) from error
-        self._rows[uid] = _Row(ticket, tokenizer.detokenizer, StopFilter(prompt.stop), len(ids))
+        self._running[uid] = _RunningRequest(request, tokenizer.detokenizer, StopFilter(prompt.stop), len(ids))
 
-    def _remove(self, ticket: EngineRequest) -> None:
-        for uid in [uid for uid, row in self._rows.items() if row.ticket is ticket]:
+    def _remove(self, request: EngineRequest) -> None:
+        for uid in [uid for uid, running in self._running.items() if running.request is request]:
             self._drop(uid)
 
     def _drop(self, uid: int) -> None:
-        """Let go of a request; the generator does not mind when it has done so already."""
-        del self._rows[uid]
+        """Remove a request from the batch; harmless if the generator has removed it already."""
+        del self._running[uid]
         self._generator.remove([uid])
 
     def _step(self) -> None:
         """Write one token of every answer."""
         try:
             _, responses = self._generator.next()
-        except Exception as error:  # noqa: BLE001 - out of memory, say; the next request may be smaller
-            self._fail(self._failure(error))
+        except Exception as error:  # noqa: BLE001 - out of memory, for example; the next request may be smaller
+            self._fail_all(self._server_error(error))
             self._generator = self._new_generator()
             return
         for response in responses:
-            if row := self._rows.get(response.uid):
+            if running := self._running.get(response.uid):
                 try:
-                    self._write(row, response)
+                    self._write(running, response)
                 except Exception as error:  # noqa: BLE001 - one answer that cannot be decoded must not end the others
                     self._drop(response.uid)
-                    row.ticket.deliver(self._failure(error))
+                    running.request.deliver(self._server_error(error))
 
-    def _write(self, row: _Row, response: Response) -> None:
-        """Hand on the text of one token, and the end of an answer that ends with it."""
+    def _write(self, running: _RunningRequest, response: Response) -> None:
+        """Deliver the text of one token, and the end of the answer if it is the last."""
         ended = response.finish_reason
         if ended != "stop":  # the token that ends a turn is no text
-            row.completion_tokens += 1
-            row.detokenizer.add_token(response.token)
+            running.completion_tokens += 1
+            running.detokenizer.add_token(response.token)
         if ended:
-            row.detokenizer.finalize()
-        text = row.stops.feed(row.detokenizer.last_segment)
-        if row.stops.stopped:
+            running.detokenizer.finalize()
+        text = running.stops.feed(running.detokenizer.last_segment)
+        if running.stops.stopped:
             ended = "stop"
         elif ended:
-            text += row.stops.flush()
+            text += running.stops.flush()
         outputs: list[Output] = [TextChunk(text)] if text else []
         if ended:
-            outputs.append(Finished(ended, row.prompt_tokens, row.completion_tokens))
-        wanted = all(row.ticket.deliver(output) for output in outputs)
-        if ended or not wanted:
+            outputs.append(Finished(ended, running.prompt_tokens, running.completion_tokens))
+        delivered = all(running.request.deliver(output) for output in outputs)
+        if ended or not delivered:
             self._drop(response.uid)
 
-    def _failure(self, error: Exception) -> EngineError:
+    def _server_error(self, error: Exception) -> EngineError:
         return EngineError("server", f"The model in {self._folder} failed ({type(error).__name__}).")
 
-    def _fail(self, error: EngineError) -> None:
-        for row in self._rows.values():
-            row.ticket.deliver(error)
-        self._rows.clear()
+    def _fail_all(self, error: EngineError) -> None:
+        for running in self._running.values():
+            running.request.deliver(error)
+        self._running.clear()
 
 
-def _sampler(prompt: Prompt) -> Callable[[mx.array], mx.array] | None:
-    """Make the function that draws a token, or None for the greedy choice that a whole batch shares."""
+def _make_sampler(prompt: Prompt) -> Callable[[mx.array], mx.array] | None:
+    """Make the function that draws a token; None for the greedy choice, which the whole batch shares."""
     if prompt.temperature <= 0:
         return None
     import mlx.core as mx
     from mlx_lm.sample_utils import apply_top_p
 
-    # Each request draws with a key of its own: MLX's global seed would couple it to the others in the batch.
+    # Each request draws with its own key: MLX's global seed would couple it to the others in the batch.
     seed = random.getrandbits(63) if prompt.seed is None else prompt.seed % 2**63
     key = mx.random.key(seed)
 
     def draw(logprobs: mx.array) -> mx.array:
         nonlocal key
-        key, now = mx.random.split(key)
+        key, step_key = mx.random.split(key)
         logprobs = logprobs / prompt.temperature
         if 0 < prompt.top_p < 1:
             logprobs = apply_top_p(logprobs, prompt.top_p)
-        return mx.random.categorical(logprobs, key=now)
+        return mx.random.categorical(logprobs, key=step_key)
 
     return draw

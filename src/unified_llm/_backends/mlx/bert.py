@@ -1,6 +1,6 @@
 """BERT's encoder: token numbers in, one vector for each token out.
 
-Weights keep the names that they have in the Hugging Face layout. Imported by engine threads alone, since importing it
+Weights keep the names that they have in the Hugging Face layout. Only engine threads import this module, since it
 imports MLX. Nothing here may use a compiled function (``mlx.nn`` has some): on a CPU each would start a C++ compiler.
 
 Devlin et al. 2018, arxiv.org/abs/1810.04805; huggingface.co/docs/transformers/model_doc/bert for the names.
@@ -37,7 +37,7 @@ _ACTIVATIONS: Final[Mapping[str, Callable[[mx.array], mx.array]]] = {
 
 
 class VariantError(Exception):
-    """The network cannot be built; the message says why, as the end of a sentence."""
+    """The network cannot be built; the message is the reason, as the end of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,18 @@ class Shape:
     Attributes:
         vocabulary: Different tokens.
         positions: The most tokens of a text.
-        kinds: Kinds of segments; only the first is used.
+        token_types: Types of segments; only the first is used.
         width: The length of a vector.
-        inner: The width of the layers between.
+        inner: The width of the feed-forward layers.
         layers: How many layers.
         heads: How many heads of attention.
-        epsilon: What keeps a normalisation from dividing by zero.
-        activation: The function between the two layers of a block, as ``hidden_act`` names it.
+        epsilon: Keeps a normalisation from dividing by zero.
+        activation: The function between the two feed-forward layers, as ``hidden_act`` names it.
     """
 
     vocabulary: int
     positions: int
-    kinds: int
+    token_types: int
     width: int
     inner: int
     layers: int
@@ -68,7 +68,7 @@ class Shape:
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
-        """Take the sizes from ``config.json``.
+        """Read the sizes from ``config.json``.
 
         Raises:
             VariantError: The configuration is incomplete, or of a variant that would give wrong vectors.
@@ -77,7 +77,7 @@ class Shape:
             shape = cls(
                 vocabulary=int(config["vocab_size"]),
                 positions=int(config["max_position_embeddings"]),
-                kinds=int(config.get("type_vocab_size", 2)),
+                token_types=int(config.get("type_vocab_size", 2)),
                 width=int(config["hidden_size"]),
                 inner=int(config["intermediate_size"]),
                 layers=int(config["num_hidden_layers"]),
@@ -96,13 +96,13 @@ class Shape:
         return shape
 
 
-def weights_for(shape: Shape) -> dict[str, tuple[int, ...]]:
-    """The weights that a network of this shape needs, and their shapes."""
+def expected_weights(shape: Shape) -> dict[str, tuple[int, ...]]:
+    """List the weights that a network of this shape needs, with their shapes."""
     width, inner = shape.width, shape.inner
     needed: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (shape.vocabulary, width),
         "embeddings.position_embeddings.weight": (shape.positions, width),
-        "embeddings.token_type_embeddings.weight": (shape.kinds, width),
+        "embeddings.token_type_embeddings.weight": (shape.token_types, width),
     }
     norms = ["embeddings.LayerNorm"]
     for number in range(shape.layers):
@@ -133,33 +133,33 @@ class Bert:
     def __init__(self, shape: Shape, weights: Mapping[str, mx.array]) -> None:
         self._shape = shape
         self._activate = _ACTIVATIONS[shape.activation]
-        named = {_modern(name): weight for name, weight in weights.items()}
+        named = {_canonical_name(name): weight for name, weight in weights.items()}
         self._weights: dict[str, mx.array] = {}
-        for name, size in weights_for(shape).items():
+        for name, size in expected_weights(shape).items():
             weight = named.get(name)
             if weight is None or weight.shape != size:
                 raise VariantError(f"its weights lack {name} of the shape {size}")
-            self._weights[name] = weight.astype(mx.float32)  # a half would be several times slower on a CPU
+            self._weights[name] = weight.astype(mx.float32)  # half precision is several times slower on a CPU
         mx.eval(self._weights)
 
     def __call__(self, tokens: mx.array, mask: mx.array) -> mx.array:
-        """Vectors of shape (texts, tokens, width).
+        """Compute vectors of shape (texts, tokens, width).
 
         Args:
             tokens: Token numbers of shape (texts, tokens), padded with anything.
-            mask: True where a token is one, of the same shape.
+            mask: True where a token is no padding, of the same shape.
         """
-        place = self._weights["embeddings.position_embeddings.weight"][: tokens.shape[1]]
-        kind = self._weights["embeddings.token_type_embeddings.weight"][0]
-        x = self._norm("embeddings", self._weights["embeddings.word_embeddings.weight"][tokens] + place + kind)
-        seen = mask[:, None, None, :]  # every token sees every one that is no padding
+        position = self._weights["embeddings.position_embeddings.weight"][: tokens.shape[1]]
+        token_type = self._weights["embeddings.token_type_embeddings.weight"][0]
+        x = self._norm("embeddings", self._weights["embeddings.word_embeddings.weight"][tokens] + position + token_type)
+        attended = mask[:, None, None, :]  # every token attends to all but padding
         for number in range(self._shape.layers):
             layer = f"encoder.layer.{number}"
-            x = self._join(f"{layer}.attention.output", self._attend(f"{layer}.attention.self", x, seen), x)
-            x = self._join(f"{layer}.output", self._activate(self._dense(f"{layer}.intermediate.dense", x)), x)
+            x = self._add_and_norm(f"{layer}.attention.output", self._attend(f"{layer}.attention.self", x, attended), x)
+            x = self._add_and_norm(f"{layer}.output", self._activate(self._dense(f"{layer}.intermediate.dense", x)), x)
         return x
 
-    def _attend(self, name: str, x: mx.array, seen: mx.array) -> mx.array:
+    def _attend(self, name: str, x: mx.array, attended: mx.array) -> mx.array:
         texts, tokens, width = x.shape
         heads = self._shape.heads
         queries, keys, values = (
@@ -167,12 +167,12 @@ class Bert:
             for part in ("query", "key", "value")
         )
         scale = (width // heads) ** -0.5
-        mixed = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=seen)
+        mixed = mx.fast.scaled_dot_product_attention(queries, keys, values, scale=scale, mask=attended)
         return mixed.transpose(0, 2, 1, 3).reshape(texts, tokens, width)
 
-    def _join(self, name: str, x: mx.array, before: mx.array) -> mx.array:
-        """Another layer, added to what came before it."""
-        return self._norm(name, self._dense(f"{name}.dense", x) + before)
+    def _add_and_norm(self, name: str, x: mx.array, residual: mx.array) -> mx.array:
+        """Apply a dense layer, add the residual connection and normalise."""
+        return self._norm(name, self._dense(f"{name}.dense", x) + residual)
 
     def _dense(self, name: str, x: mx.array) -> mx.array:
         return mx.addmm(self._weights[f"{name}.bias"], x, self._weights[f"{name}.weight"].T)
@@ -182,6 +182,6 @@ class Bert:
         return mx.fast.layer_norm(x, weight, bias, self._shape.epsilon)
 
 
-def _modern(name: str) -> str:
-    """A weight's name; the oldest files say gamma and beta, those with a head put all this under ``bert.``."""
+def _canonical_name(name: str) -> str:
+    """Return the usual name of a weight: the oldest files use gamma and beta, those with a head prefix ``bert.``."""
     return name.removeprefix("bert.").replace(".gamma", ".weight").replace(".beta", ".bias")

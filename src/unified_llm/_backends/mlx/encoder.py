@@ -1,7 +1,7 @@
 """An embedding model and its requests, in an engine's thread: texts in, vectors out.
 
-Only the engine thread may touch anything here. Requests take turns, so that a question does not wait until a whole
-library has been read; they are not mixed, so that what one is answered does not depend on the others.
+Only the engine thread may use this module. Requests take turns, so that a short request does not wait until a large one
+has been encoded; texts of different requests are not mixed, so that the vectors of one do not depend on the others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, cast
 
 from unified_llm._backends.mlx import unavailable_reason
-from unified_llm._backends.mlx.engine_types import Encoded, EngineError, Texts, EngineRequest
+from unified_llm._backends.mlx.engine_types import Encoded, EngineError, EngineRequest, Texts
 from unified_llm._backends.mlx.loading import has_gpu
 from unified_llm._backends.mlx.model_folder import Recipe, find_problem, read_object, read_recipe, weight_files
 
@@ -24,27 +24,31 @@ if TYPE_CHECKING:
 
     from unified_llm._backends.mlx.bert import Bert, Shape
 
-# Tokens, padding included, that go through the network at once. On a CPU more would be no faster, and a question, a
-# cancellation or the end of the program would wait for them, some seconds with a small model on a slow core.
-_AT_ONCE: Final = 512
-_ACCELERATED: Final = 16  # times as many on a GPU
+# Tokens, padding included, that go through the network at once. On a CPU more would be no faster, and a short request,
+# a cancellation or the end of the program would wait for them, some seconds with a small model on a slow core.
+_TOKENS_PER_STEP: Final = 512
+_GPU_FACTOR: Final = 16  # times as many on a GPU
 
 
 @dataclass(slots=True)
 class _Job:
-    """A request under way: its texts as tokens, the shortest first, and the vectors so far."""
+    """A running request: its texts as tokens, the shortest first, and the vectors so far."""
 
-    ticket: EngineRequest
+    request: EngineRequest
     rows: list[tuple[int, list[int]]]
     vectors: list[list[float]]
     tokens: int
 
-    def take(self, most: int) -> list[tuple[int, list[int]]]:
-        """The next rows that go through the network together: so many tokens at most, but at least one text."""
+    def take_rows(self, max_tokens: int) -> list[tuple[int, list[int]]]:
+        """Remove and return the next rows, which go through the network together.
+
+        Args:
+            max_tokens: The most tokens of all rows, padding included; one text is taken in any case.
+        """
         count, longest = 0, 0
         for _, ids in self.rows:
             longest = max(longest, len(ids))
-            if count and longest * (count + 1) > most:
+            if count and longest * (count + 1) > max_tokens:
                 break
             count += 1
         taken, self.rows = self.rows[:count], self.rows[count:]
@@ -52,23 +56,25 @@ class _Job:
 
 
 class Encoder:
-    """An embedding model and its running requests, each of which is given a turn after another."""
+    """An embedding model and its running requests, which take turns. The model is loaded at once.
+
+    Args:
+        folder: The folder of the model.
+
+    Raises:
+        EngineError: MLX is missing, or the folder has no model that can be used.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Load the model.
-
-        Raises:
-            EngineError: MLX is missing, or the folder holds no model that can be used.
-        """
         if reason := unavailable_reason() or find_problem(folder):
             raise EngineError("unsupported", reason)
         self._folder = folder
         self._network, self._tokenizer, self._recipe, self._width = _load(folder)
         self._jobs: deque[_Job] = deque()
-        self._at_once = _AT_ONCE * (_ACCELERATED if has_gpu() else 1)
+        self._tokens_per_step = _TOKENS_PER_STEP * (_GPU_FACTOR if has_gpu() else 1)
 
     def serve(self, queue: SimpleQueue[EngineRequest | None]) -> None:
-        """Take requests and answer them until None comes through the queue."""
+        """Admit requests and answer them until None comes through the queue."""
         try:
             while self._admit(queue):
                 if self._jobs:
@@ -78,68 +84,68 @@ class Encoder:
         finally:
             closed = EngineError("server", f"The engine of the model in {self._folder} was closed during the answer.")
             for job in self._jobs:
-                job.ticket.deliver(closed)
+                job.request.deliver(closed)
 
     def _admit(self, queue: SimpleQueue[EngineRequest | None]) -> bool:
-        """Take what is in the queue, waiting for something only while nothing runs; tell whether to go on."""
+        """Empty the queue, blocking only while nothing runs; return False when the engine is to end."""
         while True:
             try:
-                ticket = queue.get(block=not self._jobs)
+                request = queue.get(block=not self._jobs)
             except Empty:
                 return True
-            if ticket is None:
+            if request is None:
                 return False
-            if ticket.cancelled:
-                self._jobs = deque(job for job in self._jobs if job.ticket is not ticket)
+            if request.cancelled:
+                self._jobs = deque(job for job in self._jobs if job.request is not request)
                 continue
             try:
-                self._jobs.append(self._job(ticket))
+                self._jobs.append(self._make_job(request))
             except EngineError as error:
-                ticket.deliver(error)
+                request.deliver(error)
 
-    def _job(self, ticket: EngineRequest) -> _Job:
-        asked = ticket.prompt
-        if not isinstance(asked, Texts):
+    def _make_job(self, request: EngineRequest) -> _Job:
+        texts = request.payload
+        if not isinstance(texts, Texts):
             raise EngineError("unsupported", no_chat_message(self._folder))
-        if asked.dimensions not in {None, self._width}:
+        if texts.dimensions not in {None, self._width}:
             message = f"The model in {self._folder} makes vectors of {self._width} numbers: leave out dimensions."
             raise EngineError("unsupported", message)
         try:
-            encodings = self._tokenizer.encode_batch(list(self._prepared(asked)))
+            encodings = self._tokenizer.encode_batch(list(self._prepare(texts)))
         except Exception as error:
             message = f"The tokenizer of the model in {self._folder} refused a text ({type(error).__name__})."
             raise EngineError("bad_request", message) from error
-        if not all(each.ids for each in encodings):
+        if not all(encoding.ids for encoding in encodings):
             raise EngineError("bad_request", "A text has no tokens: leave out empty texts.")
-        rows = sorted(((index, each.ids) for index, each in enumerate(encodings)), key=lambda row: len(row[1]))
-        return _Job(ticket, rows, [[] for _ in rows], sum(len(ids) for _, ids in rows))
+        rows = sorted(((index, encoding.ids) for index, encoding in enumerate(encodings)), key=lambda row: len(row[1]))
+        return _Job(request, rows, [[] for _ in rows], sum(len(ids) for _, ids in rows))
 
-    def _prepared(self, asked: Texts) -> Iterator[str]:
-        prefix = self._recipe.prefixes.get(asked.purpose or "", "")
-        for text in asked.texts:
-            yield (prefix + text).lower() if self._recipe.lower else prefix + text
+    def _prepare(self, texts: Texts) -> Iterator[str]:
+        prefix = self._recipe.prefixes.get(texts.purpose or "", "")
+        for text in texts.texts:
+            yield (prefix + text).lower() if self._recipe.lowercase else prefix + text
 
     def _step(self, job: _Job) -> None:
         """Encode the next texts of a request."""
-        rows = job.take(self._at_once)
+        rows = job.take_rows(self._tokens_per_step)
         try:
             vectors = self._encode([ids for _, ids in rows])
-        except Exception as error:  # noqa: BLE001 - out of memory, say; the next request may be smaller
+        except Exception as error:  # noqa: BLE001 - out of memory, for example; the next request may be smaller
             job.rows.clear()
             job.vectors.clear()
-            job.ticket.deliver(EngineError("server", f"The model in {self._folder} failed ({type(error).__name__})."))
+            job.request.deliver(EngineError("server", f"The model in {self._folder} failed ({type(error).__name__})."))
             return
         for (index, _), vector in zip(rows, vectors, strict=True):
             job.vectors[index] = vector
 
     def _finish(self) -> None:
-        """Answer the request that has just had its turn, if it is complete."""
+        """Deliver the vectors of the request that has just had its turn, if they are complete."""
         job = self._jobs[-1]
         if job.rows:
             return
         self._jobs.pop()
         if job.vectors:
-            job.ticket.deliver(Encoded(job.vectors, job.tokens))
+            job.request.deliver(Encoded(job.vectors, job.tokens))
 
     def _encode(self, rows: Sequence[Sequence[int]]) -> list[list[float]]:
         import mlx.core as mx
@@ -152,7 +158,7 @@ class Encoder:
     def _pool(self, hidden: mx.array, mask: mx.array) -> mx.array:
         import mlx.core as mx
 
-        if self._recipe.first:
+        if self._recipe.pools_first_token:
             pooled = hidden[:, 0]
         else:
             weights = mask[:, :, None]
@@ -163,12 +169,12 @@ class Encoder:
 
 
 def no_chat_message(folder: Path) -> str:
-    """What to say to a prompt."""
+    """Write the error message for a prompt to an embedding model."""
     return f"The model in {folder} makes embeddings and writes no text: use another model for chat."
 
 
 def _load(folder: Path) -> tuple[Bert, Tokenizer, Recipe, int]:
-    """Read everything into memory: the network, the tokenizer, what is done around them, and the vectors' length."""
+    """Load the network, the tokenizer and the pooling recipe; also return the length of the vectors."""
     import mlx.core as mx
 
     from unified_llm._backends.mlx.bert import Bert, Shape, VariantError
@@ -188,7 +194,7 @@ def _load(folder: Path) -> tuple[Bert, Tokenizer, Recipe, int]:
     except EngineError:
         raise
     except Exception as error:
-        # The library's own message may quote the files; its kind is enough to go on.
+        # The library's message is left out: it may quote the files.
         message = f"The model in {folder} could not be loaded ({type(error).__name__}): check that its files are whole."
         raise EngineError("server", message) from error
     return network, tokenizer, recipe, shape.width
@@ -202,6 +208,6 @@ def _load_tokenizer(folder: Path, shape: Shape, recipe: Recipe) -> Tokenizer:
     tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     if tokenizer.get_vocab_size() > shape.vocabulary:
         raise VariantError("its tokenizer has more tokens than its network knows")
-    tokenizer.no_padding()  # what the file says of padding and truncation is from its making
-    tokenizer.enable_truncation(recipe.longest)
+    tokenizer.no_padding()  # padding and truncation in the file are those of its training
+    tokenizer.enable_truncation(recipe.max_tokens)
     return tokenizer

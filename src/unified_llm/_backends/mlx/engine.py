@@ -1,8 +1,32 @@
 """One thread for each loaded model: it owns the weights, the running batch and every cache.
 
 MLX ties arrays and streams to the thread that made them, so nothing of MLX ever leaves the engine thread: requests go
-in through a queue and join the running batch, text comes out through each request's own callback. An engine decides
-nothing (no retry, no deadline, no waiting for a slow reader) and knows nothing of asyncio.
+in through a queue and join the running batch, text comes out through each request's own callback. An engine has no
+retries, no deadlines and no back-pressure, and does not use asyncio. The life of one request to a chat model::
+
+    caller's thread     engine thread
+
+    submit() ---------> queue
+                          |
+                          v
+                        admit ---------> EngineError: chat template, context window, sampling fields
+                          |
+                          v
+                        prefill          the prompt is read in parts, by the same steps of the batch
+                          |
+                          v
+                   +--> batch step       one token of every running request
+                   |      |
+    on_output() <--+------+ TextChunk    held back while it may be the beginning of a stop string
+                          |
+                          v
+    on_output() <------ Finished         end of the turn, stop string, or max_tokens
+
+    cancel() ---------> queue ---------> out of the batch before the next step; no further output
+
+Requests in the queue are admitted between two steps, so a new request joins while others are being answered. A step
+that fails (out of memory) ends all running requests with an ``EngineError``, and the batch starts again empty. An
+embedding model has the same queue; its requests take turns (see ``encoder``).
 """
 
 from __future__ import annotations
@@ -18,22 +42,22 @@ from queue import SimpleQueue
 
 from unified_llm._backends.mlx.batch import Batch
 from unified_llm._backends.mlx.encoder import Encoder
-from unified_llm._backends.mlx.engine_types import Payload, EngineError, Output, EngineRequest
+from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Output, Payload
 from unified_llm._backends.mlx.loading import load
 from unified_llm._backends.mlx.model_folder import is_encoder, read_object
 
-# mlx-lm imports concurrent.futures.thread, which refuses to be imported once the interpreter has begun to exit; where
-# that happens while a model is being loaded, it must be there already.
+# mlx-lm imports concurrent.futures.thread, which cannot be imported once the interpreter has begun to exit. It is
+# imported here, since the exit may begin while a model is being loaded.
 
 
 class Engine:
     """A model and the thread that runs it.
 
-    The thread starts at once and loads the model; requests may be handed in meanwhile. A model that cannot be loaded
+    The thread starts at once and loads the model; requests may be submitted meanwhile. A model that cannot be loaded
     answers every request with the same ``EngineError``.
 
     Attributes:
-        folder: Where the model lies, in the Hugging Face layout.
+        folder: The folder of the model, in the Hugging Face layout.
         ended: Why the engine takes no more requests, or None while it does.
     """
 
@@ -43,32 +67,32 @@ class Engine:
         self._lock = threading.Lock()
         self._queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
         self._pid = os.getpid()
-        # A daemon, for the interpreter waits for other threads before it calls `close_engines`.
+        # A daemon, because the interpreter waits for other threads before it calls `close_engines`.
         self._thread = threading.Thread(target=self._run, name=f"mlx-engine-{folder.name}", daemon=True)
         self._thread.start()
 
-    def submit(self, prompt: Payload, put: Callable[[Output], None]) -> EngineRequest:
-        """Hand in a request.
+    def submit(self, payload: Payload, on_output: Callable[[Output], None]) -> EngineRequest:
+        """Put a request into the queue.
 
         Args:
-            prompt: What to ask.
-            put: Called with each output, from the engine thread: it must return at once. An exception from it
+            payload: The prompt, or the texts.
+            on_output: Called with each output, from the engine thread: it must return at once. An exception from it
                 cancels the request.
         """
-        ticket = EngineRequest(prompt, put, self._queue.put)
-        refusal = _forked(self._pid)
+        request = EngineRequest(payload, on_output, self._queue.put)
+        refusal = _fork_error(self._pid)
         if refusal is None:
-            with self._lock:  # the thread looks for the last time into the queue under the same lock
+            with self._lock:  # the thread empties the queue for the last time under the same lock
                 refusal = self.ended
                 if refusal is None:
-                    self._queue.put(ticket)
+                    self._queue.put(request)
         if refusal is not None:
-            ticket.deliver(refusal)
-        return ticket
+            request.deliver(refusal)
+        return request
 
     def close(self) -> None:
         """End the thread and free the model; requests that still run receive an ``EngineError``."""
-        if _forked(self._pid) is None and self._thread is not threading.current_thread():
+        if _fork_error(self._pid) is None and self._thread is not threading.current_thread():
             self._queue.put(None)
             self._thread.join()
 
@@ -81,19 +105,19 @@ class Engine:
                 Batch(load(self.folder), self.folder).serve(self._queue)
         except EngineError as error:
             ended = error
-        except Exception as error:  # noqa: BLE001 - whatever it was, somebody waits for an answer
+        except Exception as error:  # noqa: BLE001 - whatever it was, the requests in the queue get an answer
             ended = EngineError("server", f"The engine of the model in {self.folder} failed ({type(error).__name__}).")
         with self._lock:
             self.ended = ended
             late = [self._queue.get() for _ in range(self._queue.qsize())]
-        for ticket in late:
-            if ticket is not None:
-                ticket.deliver(ended)
+        for request in late:
+            if request is not None:
+                request.deliver(ended)
         _release_thread()
 
 
 def _release_thread() -> None:
-    """Leave MLX in a state in which this thread, and then the interpreter, can end without an abort."""
+    """Synchronise MLX, so that this thread, and then the interpreter, can end without an abort."""
     if mx := sys.modules.get("mlx.core"):
         mx.synchronize()
         mx.clear_streams()
@@ -104,15 +128,15 @@ _engines_lock = threading.Lock()
 _engines_pid = os.getpid()
 
 
-def engine_for(folder: Path) -> Engine:
+def get_engine(folder: Path) -> Engine:
     """Return this process's engine for a model, starting it on first use; one that has ended is replaced.
 
     Raises:
         EngineError: An engine was started before this process was forked.
     """
-    global _engines_pid  # noqa: PLW0603 - the process that the table belongs to
+    global _engines_pid  # noqa: PLW0603 - the process that started the engines
     if _engines_pid != os.getpid():
-        if _engines and (refusal := _forked(_engines_pid)):
+        if _engines and (refusal := _fork_error(_engines_pid)):
             raise refusal
         _engines_pid = os.getpid()
     folder = folder.resolve()
@@ -130,8 +154,8 @@ def close_engines() -> None:
         _engines.popitem()[1].close()
 
 
-def _forked(pid: int) -> EngineError | None:
-    """Refuse work in a child of the process in which MLX was started: its threads did not come along."""
+def _fork_error(pid: int) -> EngineError | None:
+    """Return an error in a forked child of the process in which MLX was started: its threads do not exist there."""
     if pid == os.getpid():
         return None
     message = "MLX does not survive a fork: start worker processes with the 'spawn' method, or use MLX in them alone."

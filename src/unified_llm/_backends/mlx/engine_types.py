@@ -1,4 +1,4 @@
-"""What goes into an engine and what comes out of it, as values that any thread may hold."""
+"""Input and output of an engine, as values that any thread may use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unified_llm._core.outcome import FailureKind
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model is asked.
+    """A request to a chat model.
 
     Attributes:
         messages: The conversation as the chat template takes it: mappings with ``role`` and ``content``.
@@ -32,12 +32,12 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What an encoder is asked.
+    """A request to an embedding model.
 
     Attributes:
         texts: Texts to turn into vectors, at least one.
         purpose: What they are for; some models want a question marked as one.
-        dimensions: The length that the vectors should have, where the caller cares.
+        dimensions: The length that the vectors should have; None for the model's own.
     """
 
     texts: tuple[str, ...] = field(repr=False)
@@ -81,10 +81,10 @@ class Encoded:
 
 
 class EngineError(Exception):
-    """What an engine tells a caller whose request it cannot serve: one sentence that says what to do.
+    """A request that an engine cannot serve; the message is one sentence that says what to do.
 
     Attributes:
-        kind: What happened, in the words that the policy understands.
+        kind: The kind of failure, as the policy knows it.
     """
 
     def __init__(self, kind: FailureKind, message: str) -> None:
@@ -93,37 +93,45 @@ class EngineError(Exception):
 
 
 Payload: TypeAlias = Prompt | Texts
-"""What can be handed in: a prompt to a chat model, texts to an encoder."""
+"""What can be submitted: a prompt to a chat model, texts to an embedding model."""
 
 Output: TypeAlias = TextChunk | Finished | Encoded | EngineError
 """What a request's callback receives.
 
-For a prompt, pieces and then one ``Finished``; for texts, one ``Encoded``; or an ``EngineError``, and nothing more.
+For a prompt, chunks and then one ``Finished``; for texts, one ``Encoded``; or an ``EngineError``, and nothing more.
 """
 
 
 class EngineRequest:
-    """A request that was handed in."""
+    """A request that was submitted to an engine.
 
-    __slots__ = ("_wake", "cancelled", "prompt", "put")
+    Args:
+        payload: The prompt, or the texts.
+        on_output: Called with each output, from the engine thread.
+        enqueue: Puts the request into the engine's queue, to wake its thread after a cancellation.
+    """
 
-    def __init__(self, prompt: Payload, put: Callable[[Output], None], wake: Callable[[EngineRequest], None]) -> None:
-        self.prompt = prompt
-        self.put = put
+    __slots__ = ("_enqueue", "cancelled", "on_output", "payload")
+
+    def __init__(
+        self, payload: Payload, on_output: Callable[[Output], None], enqueue: Callable[[EngineRequest], None]
+    ) -> None:
+        self.payload = payload
+        self.on_output = on_output
         self.cancelled = False
-        self._wake = wake
+        self._enqueue = enqueue
 
     def deliver(self, output: Output) -> bool:
-        """Call back with an output, from the engine thread; False when nobody wants it any more."""
+        """Call back with an output, from the engine thread; return False if the request is over for its caller."""
         if self.cancelled:
             return False
         try:
-            self.put(output)
-        except Exception:  # noqa: BLE001 - the caller's event loop is closed, say; the other requests must go on
+            self.on_output(output)
+        except Exception:  # noqa: BLE001 - the caller's event loop is closed, for example; the other requests go on
             return False
         return True
 
     def cancel(self) -> None:
-        """Take the request out of the batch; harmless at any time. A piece that is on its way may still arrive."""
+        """Take the request out of the batch; harmless at any time. A chunk that is under way may still arrive."""
         self.cancelled = True
-        self._wake(self)
+        self._enqueue(self)

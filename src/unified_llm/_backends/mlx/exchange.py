@@ -1,9 +1,7 @@
-"""A model in this process as a target: the same exchange that HTTP has, over an engine's callbacks.
+"""A model in this process as a target: sync and async exchanges over an engine's callbacks.
 
 ``mlx/demo`` is the embedded demo model; any other ``mlx/<folder>`` is a local folder in the Hugging Face layout, with
 a chat model or an embedding model in it.
-
-An embedding request to a model in this process: what an engine is handed, and how its output becomes vectors.
 """
 
 from __future__ import annotations
@@ -11,23 +9,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from unified_llm._backends import mlx
 from unified_llm._backends.mlx.encoder import no_chat_message
-from unified_llm._backends.mlx.engine import engine_for
+from unified_llm._backends.mlx.engine import get_engine
 from unified_llm._backends.mlx.engine_types import (
-    Payload,
     Encoded,
     EngineError,
+    EngineRequest,
     Finished,
     Output,
-    TextChunk,
+    Payload,
     Prompt,
+    TextChunk,
     Texts,
-    EngineRequest,
 )
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
@@ -42,38 +41,35 @@ from unified_llm.types.responses import EmbeddingResponse, FinishReason, LLMChun
 
 
 class EngineCall(Protocol):
-    """A request on its way through an engine, for synchronous and asynchronous callers alike."""
+    """One request to an engine: what is submitted, and how its outputs become events."""
 
     @property
     def refusal(self) -> Failure | None:
-        """Why the model cannot be asked this at all; found before it is loaded."""
+        """Why the model cannot serve the request at all; checked before it is loaded."""
         ...
 
-    def asked(self) -> Payload:
-        """What the engine is handed."""
+    def encode(self) -> Payload:
+        """Return what is submitted to the engine."""
         ...
 
-    def event(self, output: Output) -> Event | None:
-        """What an output of the engine means to the caller; None for nothing yet."""
+    def decode(self, output: Output) -> Event | None:
+        """Convert an output of the engine to an event; None if there is none yet."""
         ...
 
 
-class Embedding:
-    """Texts to turn into vectors."""
+class _EmbeddingCall:
+    """An embedding request."""
 
-    refusal: Failure | None = None  # a target without embeddings is never asked for them
+    refusal: Failure | None = None  # a target without embeddings gets no embedding requests
 
     def __init__(self, target: Target, request: EmbeddingRequest) -> None:
-        """Nothing is loaded yet."""
         self._target = target
         self._request = request
 
-    def asked(self) -> Payload:
-        """The texts."""
+    def encode(self) -> Payload:
         return Texts(self._request.texts, self._request.purpose, self._request.dimensions)
 
-    def event(self, output: Output) -> Event | None:
-        """The vectors, all at once."""
+    def decode(self, output: Output) -> Event | None:
         if not isinstance(output, Encoded):
             return to_failure(output)
         return Done(
@@ -87,18 +83,18 @@ class Embedding:
 
 
 def to_failure(output: Output) -> Failure:
-    """What an engine could not do; an output of the wrong kind says that the folder's model was exchanged."""
+    """Convert an engine's error; any other output here means that the model in the folder was replaced."""
     if isinstance(output, EngineError):
         return Failure(output.kind, detail=str(output))
     return Failure("malformed")
 
 
-# As much as the demo model can usefully write, and a bound for one that never ends.
-_MOST_TOKENS = 512
+# The default of max_tokens: enough for the demo model, and a bound for a model that never ends.
+_MAX_TOKENS = 512
 
 
 def resolve_folder(model: str) -> Path:
-    """The folder of a model's name.
+    """Return the folder of a model's name.
 
     Raises:
         ConfigurationError: There is no such folder.
@@ -114,17 +110,16 @@ def resolve_folder(model: str) -> Path:
 
 
 class MLXModel:
-    """A target that is a model in this process.
+    """A target that is a model in this process. The model is loaded by the first exchange.
 
     Attributes:
         provider: ``mlx``.
         model: ``demo``, or the folder as the user wrote it.
-        features: What it can do.
-        context_window: Tokens, where known.
+        features: The model's features.
+        context_window: In tokens, where known.
     """
 
     def __init__(self, target: Target) -> None:
-        """Nothing is loaded before the first exchange."""
         self.provider = target.provider
         self.model = target.model
         self.features: frozenset[Feature] = target.features
@@ -132,43 +127,45 @@ class MLXModel:
         self._target = target
 
     def exchange(self, request: Any) -> Exchange:
-        """An attempt for synchronous callers."""
-        return _Listing() if isinstance(request, ModelsRequest) else _Blocking(self._target, self._reading(request))
+        """Create an attempt for sync callers."""
+        if isinstance(request, ModelsRequest):
+            return _SyncModelList()
+        return _SyncExchange(self._target, self._call(request))
 
     def aexchange(self, request: Any) -> AsyncExchange:
-        """An attempt for asynchronous callers."""
-        return (
-            _AsyncListing() if isinstance(request, ModelsRequest) else _Awaiting(self._target, self._reading(request))
-        )
+        """Create an attempt for async callers."""
+        if isinstance(request, ModelsRequest):
+            return _AsyncModelList()
+        return _AsyncExchange(self._target, self._call(request))
 
-    def _reading(self, request: Any) -> EngineCall:
+    def _call(self, request: Any) -> EngineCall:
         if isinstance(request, EmbeddingRequest):
-            return Embedding(self._target, request)
-        return _Chat(self._target, request)
+            return _EmbeddingCall(self._target, request)
+        return _ChatCall(self._target, request)
 
 
 def _prompt(request: LLMRequest, target: Target) -> Prompt:
-    def setting(name: str, default: Any) -> Any:
-        given = getattr(request, name)
-        return target.defaults.get(name, default) if given in (None, ()) else given
+    def effective(name: str, default: Any) -> Any:
+        value = getattr(request, name)
+        return target.defaults.get(name, default) if value in (None, ()) else value
 
     return Prompt(
         messages=tuple(_message(message) for message in request.messages),
-        max_tokens=setting("max_tokens", _MOST_TOKENS),
-        temperature=setting("temperature", 0.0),
-        top_p=setting("top_p", 1.0),
-        seed=setting("seed", None),
-        stop=setting("stop", ()),
+        max_tokens=effective("max_tokens", _MAX_TOKENS),
+        temperature=effective("temperature", 0.0),
+        top_p=effective("top_p", 1.0),
+        seed=effective("seed", None),
+        stop=effective("stop", ()),
     )
 
 
 def _message(message: Message) -> dict[str, str]:
-    # Chat templates know system, user and assistant; what a tool said is something that the user hands on.
+    # Chat templates have the roles system, user and assistant; the result of a tool is passed on as the user's.
     return {"role": "user" if message.role == "tool" else message.role, "content": message.text}
 
 
-class _Chat:
-    """A prompt, and how what the engine says becomes an answer."""
+class _ChatCall:
+    """A chat request."""
 
     def __init__(self, target: Target, request: LLMRequest) -> None:
         self._target = target
@@ -181,18 +178,18 @@ class _Chat:
             return None
         return Failure("unsupported", detail=no_chat_message(resolve_folder(self._target.model)))
 
-    def asked(self) -> Payload:
+    def encode(self) -> Payload:
         return _prompt(self._request, self._target)
 
-    def event(self, output: Output) -> Event | None:
+    def decode(self, output: Output) -> Event | None:
         if isinstance(output, TextChunk):
             self._texts.append(output.text)
             return LLMChunk(content=output.text) if self._request.stream else None
         if isinstance(output, Finished):
-            return self._done(output)
+            return self._finish(output)
         return to_failure(output)
 
-    def _done(self, finished: Finished) -> Event:
+    def _finish(self, finished: Finished) -> Event:
         if not self._texts and finished.finish_reason == "stop":
             return Failure("empty")
         usage = Usage(
@@ -215,40 +212,40 @@ class _Chat:
         )
 
 
-class _Attempt:
-    """What both kinds of exchange share: handing in, and taking back."""
+class _EngineExchange:
+    """The common part of the sync and async exchanges: submit and cancel."""
 
-    def __init__(self, target: Target, reading: EngineCall) -> None:
+    def __init__(self, target: Target, call: EngineCall) -> None:
         self._target = target
-        self._reading = reading
-        self._ticket: EngineRequest | None = None
+        self._call = call
+        self._submitted: EngineRequest | None = None
 
-    def _submit(self, put: Any) -> Failure | None:
+    def _submit(self, on_output: Callable[[Output], None]) -> Failure | None:
         try:
-            if (refusal := self._reading.refusal) is not None:
+            if (refusal := self._call.refusal) is not None:
                 return refusal
-            engine = engine_for(resolve_folder(self._target.model))
+            engine = get_engine(resolve_folder(self._target.model))
         except ConfigurationError:
             return Failure("model_not_found")
         except EngineError as error:
             return Failure(error.kind, detail=str(error))
-        self._ticket = engine.submit(self._reading.asked(), put)
+        self._submitted = engine.submit(self._call.encode(), on_output)
         return None
 
     def _cancel(self) -> None:
-        if self._ticket is not None:
-            self._ticket.cancel()
+        if self._submitted is not None:
+            self._submitted.cancel()
 
 
-class _Blocking(_Attempt):
-    """An attempt for synchronous callers."""
+class _SyncExchange(_EngineExchange):
+    """An attempt for sync callers."""
 
-    def __init__(self, target: Target, reading: EngineCall) -> None:
-        super().__init__(target, reading)
+    def __init__(self, target: Target, call: EngineCall) -> None:
+        super().__init__(target, call)
         self._outputs: SimpleQueue[Output] = SimpleQueue()
 
     def open(self, until: float) -> Failure | None:
-        del until  # handing in a request takes no time; loading the model is waited for in the first read
+        del until  # submitting takes no time; the first read waits until the model is loaded
         return self._submit(self._outputs.put)
 
     def read(self, until: float) -> Event:
@@ -258,18 +255,18 @@ class _Blocking(_Attempt):
                 output = self._outputs.get(timeout=min(left, threading.TIMEOUT_MAX))
             except Empty:
                 return Failure("timeout")
-            if (event := self._reading.event(output)) is not None:
+            if (event := self._call.decode(output)) is not None:
                 return event
 
     def close(self) -> None:
         self._cancel()
 
 
-class _Awaiting(_Attempt):
-    """An attempt for asynchronous callers: the engine thread wakes their loop."""
+class _AsyncExchange(_EngineExchange):
+    """An attempt for async callers: the engine thread wakes their event loop."""
 
-    def __init__(self, target: Target, reading: EngineCall) -> None:
-        super().__init__(target, reading)
+    def __init__(self, target: Target, call: EngineCall) -> None:
+        super().__init__(target, call)
         self._outputs: deque[Output] = deque()
         self._arrived = asyncio.Event()
 
@@ -277,19 +274,19 @@ class _Awaiting(_Attempt):
         del until
         loop = asyncio.get_running_loop()
 
-        def put(output: Output) -> None:
+        def on_output(output: Output) -> None:
             self._outputs.append(output)
             loop.call_soon_threadsafe(self._arrived.set)
 
-        return self._submit(put)
+        return self._submit(on_output)
 
     async def read(self, until: float) -> Event:
         while True:
             while self._outputs:
-                if (event := self._reading.event(self._outputs.popleft())) is not None:
+                if (event := self._call.decode(self._outputs.popleft())) is not None:
                     return event
             self._arrived.clear()
-            if self._outputs:  # arrived between the last look and the clearing
+            if self._outputs:  # arrived between the last check and `clear`
                 continue
             try:
                 async with asyncio.timeout(max(0.0, until - runtime.current().now())):
@@ -301,8 +298,8 @@ class _Awaiting(_Attempt):
         self._cancel()
 
 
-class _Listing:
-    """The models that need no download: the embedded one."""
+class _SyncModelList:
+    """A list of the models that need no download: the embedded one."""
 
     def open(self, until: float) -> Failure | None:
         del until
@@ -313,17 +310,17 @@ class _Listing:
         return Done(((ModelInfo("demo", "mlx", owned_by="unified-llm"),), None))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no connection."""
 
 
-class _AsyncListing:
-    """As ``_Listing``."""
+class _AsyncModelList:
+    """As ``_SyncModelList``."""
 
     async def open(self, until: float) -> Failure | None:
-        return _Listing().open(until)
+        return _SyncModelList().open(until)
 
     async def read(self, until: float) -> Event:
-        return _Listing().read(until)
+        return _SyncModelList().read(until)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no connection."""

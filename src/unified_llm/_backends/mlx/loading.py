@@ -1,4 +1,4 @@
-"""Loads a model from a local folder, and only what is safe to load.
+"""Load a chat model from a local folder, and only what is safe to load.
 
 Called from an engine thread: MLX binds arrays to the thread that made them. Nothing is downloaded and no code that
 came with a model is run.
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Detokenizer(Protocol):
-    """What turns the tokens of one answer into text, as mlx-lm has it."""
+    """Turns the tokens of one answer into text: the part of mlx-lm's detokenizers that is used here."""
 
     @property
     def last_segment(self) -> str:
-        """The text that became readable since this was last asked for."""
+        """The text that became readable since this was last read."""
         ...
 
     def add_token(self, token: int) -> None:
@@ -33,12 +33,12 @@ class Detokenizer(Protocol):
         ...
 
     def finalize(self) -> None:
-        """Let go of what was held back for a character that never became whole."""
+        """Release text that was held back for an incomplete character."""
         ...
 
 
 class Tokenizer(Protocol):
-    """What a tokenizer of mlx-lm offers, as far as it is used here."""
+    """The part of mlx-lm's tokenizers that is used here."""
 
     has_chat_template: bool
 
@@ -61,7 +61,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that is ready to run, with all that belongs to it.
+    """A model that is ready to run, with its tokenizer.
 
     Attributes:
         model: The network.
@@ -81,15 +81,15 @@ def load(folder: Path) -> LoadedModel:
         folder: A folder in the Hugging Face layout.
 
     Raises:
-        EngineError: MLX is missing, the folder holds no model, or the model wants to run code of its own.
+        EngineError: MLX is missing, the folder has no model, or the model wants to run its own code.
     """
     if reason := unavailable_reason():
         raise EngineError("unsupported", reason)
-    config = _checked_config(folder)
+    config = _check_config(folder)
     try:
         model, tokenizer = _load(folder)
     except Exception as error:
-        # The library's own message may quote the files; its kind is enough to go on.
+        # The library's message is left out: it may quote the files.
         message = f"The model in {folder} could not be loaded ({type(error).__name__}): check that its files are whole."
         raise EngineError("server", message) from error
     if not tokenizer.has_chat_template:
@@ -99,7 +99,7 @@ def load(folder: Path) -> LoadedModel:
 
 
 def has_gpu() -> bool:
-    """Whether there is a GPU that MLX can use."""
+    """Check whether there is a GPU that MLX can use."""
     import mlx.core as mx
 
     return mx.metal.is_available() or mx.cuda.is_available()
@@ -114,7 +114,7 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
 
     import mlx_lm
 
-    # A lazily loaded array could not be evaluated by another thread, nor an error in its file be told from the start.
+    # A lazily loaded array could not be evaluated by another thread, and an error in its file would only show later.
     model, tokenizer = mlx_lm.load(str(folder), {"trust_remote_code": False}, lazy=False)[:2]
     if not has_gpu():
         model.set_dtype(mx.float32)  # processors compute in single precision; half is several times slower
@@ -122,8 +122,8 @@ def _load(folder: Path) -> tuple[Module, Tokenizer]:
     return model, cast("Tokenizer", tokenizer)
 
 
-def _checked_config(folder: Path) -> dict[str, Any]:
-    """Read the configuration, and refuse what would make the libraries import code from the folder."""
+def _check_config(folder: Path) -> dict[str, Any]:
+    """Read the configuration; refuse one that would make the libraries import code from the folder."""
     if not (folder / "config.json").is_file():
         raise EngineError("model_not_found", no_model_message(folder))
     config = read_object(folder / "config.json")

@@ -1,9 +1,9 @@
-"""What a folder holds, as far as its small JSON files tell, so that a mistake is found before anything is loaded.
+"""The JSON files of a model's folder: which kind of model it is, what is missing, and the pooling recipe.
 
-How an embedding model is to be used: what its folder says beside the network itself.
+They are read before anything is loaded, so that a mistake is found early.
 
-The files are those that sentence-transformers writes (sbert.net/docs): ``modules.json`` says how the vectors of the
-tokens become one, and whether it is given the length 1.
+The pooling recipe of an embedding model is in the files that sentence-transformers writes (sbert.net/docs):
+``modules.json`` defines how the vectors of the tokens are pooled into one, and whether it is normalised to length 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from unified_llm._core.features import CHAT, Feature
 
 # huggingface.co/docs/transformers/model_doc/bert: what most small embedding models are (MiniLM, BGE, E5, GTE).
 _ENCODER: Final = "BertModel"
-# Other networks that read and never write; a chat model of these types does not exist.
+# Other encoder-only networks; a chat model of these types does not exist.
 _OTHER_ENCODERS: Final = frozenset({
     "albert", "bert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "nomic_bert", "roberta",
     "xlm-roberta",
@@ -28,17 +28,17 @@ _EMBEDDINGS: Final[frozenset[Feature]] = frozenset({"embeddings", "models"})
 
 
 def read_features(folder: Path) -> frozenset[Feature]:
-    """What the model in a folder can do: chat, or make embeddings."""
+    """Return the features of the model in a folder: those of chat, or embeddings."""
     return _EMBEDDINGS if is_encoder(_config(folder)) else CHAT
 
 
 def is_encoder(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is that of an embedding model which can run here."""
+    """Check whether a configuration is that of an embedding model which can run here."""
     return _architecture(config) == _ENCODER
 
 
 def find_problem(folder: Path) -> str | None:
-    """What keeps the model in a folder from being used at all, and what to do; None where nothing is seen."""
+    """Return why the model in a folder cannot be used, and what to do; None if no problem is found."""
     try:
         config = _config(folder)
     except EngineError as error:
@@ -56,20 +56,20 @@ def find_problem(folder: Path) -> str | None:
 
 
 def no_model_message(folder: Path) -> str:
-    """What to say of a folder without a model."""
+    """Write the error message for a folder without a model."""
     return f"There is no model in {folder}: give the path of a folder that holds config.json and the weights."
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of weights, in one part or several."""
+    """List the files of weights, one or several."""
     return sorted(folder.glob("model*.safetensors"))
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where there is no such file.
+    """Read a JSON object; an empty one if there is no such file.
 
     Raises:
-        EngineError: The file holds something else.
+        EngineError: The file contains something else.
     """
     content = read_json(path)
     if content is None:
@@ -80,7 +80,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> object:
-    """Read a JSON file; None where there is none.
+    """Read a JSON file; None if there is none.
 
     Raises:
         EngineError: It cannot be read.
@@ -120,77 +120,77 @@ def _missing_file(folder: Path) -> str | None:
     return None
 
 
-# Names under which models keep what is put before a document.
-_DOCUMENT: Final = ("document", "passage", "corpus")
+# Names under which models keep the prefix of documents.
+_DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is done around the network.
+    """How an embedding model is to be used: what happens before and after the network.
 
     Attributes:
-        longest: Tokens of a text that are read; what follows them is not.
-        first: The vector is that of the first token, else the mean of all.
-        normalise: Give it the length 1.
-        lower: Write texts in lower case first.
-        prefixes: What is put before a text, by its purpose.
+        max_tokens: The most tokens of a text that are read; the rest is cut off.
+        pools_first_token: The vector is that of the first token, else the mean of all.
+        normalise: Scale the vector to length 1.
+        lowercase: Convert texts to lower case first.
+        prefixes: The prefix of a text, by its purpose.
     """
 
-    longest: int
-    first: bool = False
+    max_tokens: int
+    pools_first_token: bool = False
     normalise: bool = True
-    lower: bool = False
+    lowercase: bool = False
     prefixes: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def read_recipe(folder: Path, positions: int) -> Recipe:
-    """Read how a model is to be used; without ``modules.json``, the mean of all tokens at the length 1.
+    """Read a model's recipe; without ``modules.json``, the mean of all tokens at length 1.
 
     Args:
-        folder: Where the model lies.
+        folder: The folder of the model.
         positions: The most tokens that the network can read.
 
     Raises:
-        EngineError: A file cannot be read, or asks for something that is not known here.
+        EngineError: A file cannot be read, or requires something that is not supported here.
     """
     sentences = read_object(folder / "sentence_bert_config.json")
     tokenizer = read_object(folder / "tokenizer_config.json")
     limits = (positions, sentences.get("max_seq_length"), tokenizer.get("model_max_length"))
     prompts = read_object(folder / "config_sentence_transformers.json").get("prompts")
-    first, normalise = _modules(folder)
+    pools_first_token, normalise = _read_modules(folder)
     return Recipe(
-        longest=int(min(limit for limit in limits if isinstance(limit, (int, float)) and limit > 0)),
-        first=first,
+        max_tokens=int(min(limit for limit in limits if isinstance(limit, (int, float)) and limit > 0)),
+        pools_first_token=pools_first_token,
         normalise=normalise,
-        lower=sentences.get("do_lower_case") is True,
+        lowercase=sentences.get("do_lower_case") is True,
         prefixes=_prefixes(prompts if isinstance(prompts, dict) else {}),
     )
 
 
 def _prefixes(prompts: dict[str, Any]) -> dict[str, str]:
-    document = next((prompts[name] for name in _DOCUMENT if name in prompts), None)
-    found = {"query": prompts.get("query"), "document": document}
-    return {purpose: text for purpose, text in found.items() if isinstance(text, str)}
+    document = next((prompts[name] for name in _DOCUMENT_PROMPTS if name in prompts), None)
+    prefixes = {"query": prompts.get("query"), "document": document}
+    return {purpose: text for purpose, text in prefixes.items() if isinstance(text, str)}
 
 
-def _modules(folder: Path) -> tuple[bool, bool]:
-    """Whether the first token speaks for all, and whether vectors are normalised."""
+def _read_modules(folder: Path) -> tuple[bool, bool]:
+    """Return whether the vector is that of the first token, and whether it is normalised."""
     modules = read_json(folder / "modules.json")
     if not isinstance(modules, list):
         return False, True
-    first = normalise = False
+    pools_first_token = normalise = False
     for module in modules:
-        kind, path = _module(module)
+        kind, path = _parse_module(module)
         if kind == "Pooling":
-            first = _pools_the_first(read_object(folder / path / "config.json"), folder)
+            pools_first_token = _pools_first_token(read_object(folder / path / "config.json"), folder)
         elif kind == "Normalize":
             normalise = True
         elif kind != "Transformer":
-            raise _unknown(folder, f"a step {kind!r}")
-    return first, normalise
+            raise _unsupported(folder, f"a step {kind!r}")
+    return pools_first_token, normalise
 
 
-def _module(module: Any) -> tuple[str, str]:
+def _parse_module(module: Any) -> tuple[str, str]:
     match module:
         case {"type": str(kind), "path": str(path)}:
             return kind.rpartition(".")[2], path
@@ -198,15 +198,15 @@ def _module(module: Any) -> tuple[str, str]:
             return "", ""
 
 
-def _pools_the_first(config: dict[str, Any], folder: Path) -> bool:
-    """True for the first token, False for the mean; written as one name, or as a switch for each way."""
-    asked = {name.removeprefix("pooling_mode_") for name, value in config.items() if value is True}
-    asked = {config["pooling_mode"]} if isinstance(config.get("pooling_mode"), str) else asked & _POOLINGS
-    if asked <= {"mean", "mean_tokens"}:
+def _pools_first_token(config: dict[str, Any], folder: Path) -> bool:
+    """Return True for the first token, False for the mean; the file has one name, or a boolean for each method."""
+    methods = {name.removeprefix("pooling_mode_") for name, value in config.items() if value is True}
+    methods = {config["pooling_mode"]} if isinstance(config.get("pooling_mode"), str) else methods & _POOLINGS
+    if methods <= {"mean", "mean_tokens"}:
         return False
-    if asked <= {"cls", "cls_token"}:
+    if methods <= {"cls", "cls_token"}:
         return True
-    raise _unknown(folder, f"the pooling {' and '.join(sorted(asked))!r}")
+    raise _unsupported(folder, f"the pooling {' and '.join(sorted(methods))!r}")
 
 
 _POOLINGS: Final = frozenset({
@@ -214,7 +214,7 @@ _POOLINGS: Final = frozenset({
 })  # fmt: skip
 
 
-def _unknown(folder: Path, what: str) -> EngineError:
+def _unsupported(folder: Path, what: str) -> EngineError:
     message = (
         f"The embedding model in {folder} wants {what}, which is not known here: use one that pools by mean or cls."
     )

@@ -1,7 +1,7 @@
 """Stop strings, found in the text and not in the tokens.
 
-A stop string may begin in the middle of one token and end in the middle of another, so only the text can tell. This
-module knows nothing of models.
+A stop string may begin in the middle of one token and end in the middle of another, so only the text decides. This
+module does not depend on any model.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class StopFilter:
         self._stops: tuple[str, ...] = tuple(stop for stop in stops if stop)
         self._held: str = ""
         self.stopped: bool = False
-        """Whether a stop string was found; nothing passes any more."""
+        """True once a stop string was found; nothing passes any more."""
 
     def feed(self, text: str) -> str:
-        """Take what the model wrote and return what may be shown."""
+        """Take what the model wrote and return the part that may be shown."""
         if self.stopped:
             return ""
         text = self._held + text
-        ends = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        ends = [start for stop in self._stops if (start := text.find(stop)) >= 0]
         if ends:
             self.stopped, self._held = True, ""
             return text[: min(ends)]
@@ -36,7 +36,7 @@ class StopFilter:
         return text[:shown]
 
     def flush(self) -> str:
-        """Return what was held back, once the model has ended."""
+        """Return the text that was held back, once the model has ended."""
         held, self._held = self._held, ""
         return held
 

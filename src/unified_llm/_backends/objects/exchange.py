@@ -1,7 +1,7 @@
 """Exchanges with model objects (wrapped models, user-defined providers), which have no deadlines of their own.
 
 A sync model runs in a daemon thread that passes its events on through a short queue. When the deadline of the attempt
-is over, the thread is abandoned: it stops at its next event, and as a daemon it never keeps the interpreter from ending.
+is over, the thread is abandoned: it stops at its next event, and as a daemon it does not delay the interpreter's exit.
 
 A model object yields events: chunks, then ``Done`` or a ``Failure``. Exceptions from it are mapped to failures here.
 """

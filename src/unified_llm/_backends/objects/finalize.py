@@ -1,8 +1,8 @@
 """Finish async clean-up where nobody can await it any more.
 
-A stream that is no longer referenced is closed in the garbage collector, where nothing can be awaited. The object behind
-it (a wrapped model, a user-defined provider) may have to wait while it cleans up; cut off there, it would leave its
-connections open. ``FinishInBackground`` gives the rest of such a clean-up to the running event loop::
+A stream that is no longer referenced is closed in the garbage collector, where nothing can be awaited. The object
+behind it (a wrapped model, a user-defined provider) may have to wait while it cleans up; cut off there, it would leave
+its connections open. ``FinishInBackground`` gives the rest of such a clean-up to the running event loop::
 
     await FinishInBackground(clean_up())
       |
