@@ -138,7 +138,7 @@ class TestVectorsAndLists:
 
         register_provider("mine", Listing("x"))
         client = LLMClient("mine/a")
-        assert [each.model_string for each in client.list_models()] == ["mine/small", "mine/large"]
+        assert [model.model_string for model in client.list_models()] == ["mine/small", "mine/large"]
         assert len(asyncio.run(client.alist_models(use_cache=False))) == 2
 
     @pytest.mark.parametrize("feature", ["embeddings", "rerank", "count_tokens", "model_info"])

@@ -261,7 +261,7 @@ def test_vectors_and_models_come_from_those_that_have_them() -> None:
     assert client.targets[0].context_window == 4096
     assert client.embed(["a", "b"]).vectors == [[1.0, 2.0], [1.0, 2.0]]
     assert asyncio.run(client.aembed("a", dimensions=2)).model == "mine"
-    assert [(each.id, each.provider) for each in client.list_models()] == [("small", "mine"), ("large", "mine")]
+    assert [(model.id, model.provider) for model in client.list_models()] == [("small", "mine"), ("large", "mine")]
     register_provider("plain", Plain())
     with pytest.raises(exc.UnsupportedOperationError, match="make embeddings"):
         LLMClient("plain/a").embed("a")

@@ -17,7 +17,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_real_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever sleeps on the clock on the wall fails the test."""
+    """Fail a test that sleeps in real time."""
     sleep = asyncio.sleep
 
     def refuse(seconds: float) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The surfaces, and the targets that are no provider's API: whatever asks through a chain meets with the outage."""
+"""Outages through the adapters, and of wrapped models and models in this process."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def model(*fallbacks: Any) -> ChatUnified:
     return ChatUnified(model=GPT, fallbacks=list(fallbacks) or [HAIKU])
 
 
-async def said(way: Way, llm: ChatUnified) -> AIMessage:
-    """What a chat model of LangChain's answers, asked in one of the four ways."""
+async def ask_chat_model(way: Way, llm: ChatUnified) -> AIMessage:
+    """Call a LangChain chat model in one of the four ways; return its answer."""
     match way:
         case "generate":
             return llm.invoke("Hello?")
@@ -68,8 +68,8 @@ async def test_an_agent_survives(kind: Any) -> None:
 async def test_an_agent_streams_from_whoever_is_up() -> None:
     agent = create_agent(model(), tools=[add])
     with outage("openai", "503", reply="It is 3.") as seen:
-        heard: list[Any] = [piece async for piece, _ in agent.astream(QUESTION, stream_mode="messages")]
-    pieces = [piece.text for piece in heard]
+        messages: list[Any] = [piece async for piece, _ in agent.astream(QUESTION, stream_mode="messages")]
+    pieces = [piece.text for piece in messages]
     assert "".join(pieces) == "It is 3."
     assert len(pieces) > 3
     assert seen.asked[-1] == HAIKU
@@ -78,21 +78,21 @@ async def test_an_agent_streams_from_whoever_is_up() -> None:
 @EVERY_WAY
 async def test_a_chat_model_of_langchains_fails_over(way: Way) -> None:
     with outage("openai", "529", reply="I am still here."):
-        message = await said(way, model())
+        message = await ask_chat_model(way, model())
     assert message.content == "I am still here."
     assert message.response_metadata["unified_llm"]["fell_back"]
 
 
 async def test_a_stream_of_langchains_breaks_as_it_would() -> None:
-    heard: list[str] = []
+    texts: list[str] = []
 
-    async def listen() -> None:
+    async def read() -> None:
         async for chunk in model().astream("Hello?"):
-            heard.append(chunk.text)  # noqa: PERF401 - what came before the error counts
+            texts.append(chunk.text)  # noqa: PERF401 - the texts before an error count
 
     with outage("openai", "cut", after=3), pytest.raises(StreamInterruptedError) as caught:
-        await listen()
-    assert caught.value.partial == "".join(heard) == "This answer breaks "
+        await read()
+    assert caught.value.partial == "".join(texts) == "This answer breaks "
 
 
 async def test_embeddings_come_from_the_other_region() -> None:
@@ -108,7 +108,7 @@ async def test_embeddings_come_from_the_other_region() -> None:
         assert await embeddings.aembed_documents(["a", "b"]) == documents
         assert await embeddings.aembed_query("a") == embeddings.embed_query("a") == documents[0] != documents[1]
     assert len(documents[0]) == 4
-    assert {each.outcome for each in seen.attempts} >= {"connect", "ok"}
+    assert {attempt.outcome for attempt in seen.attempts} >= {"connect", "ok"}
     with outage("openai", "503"), pytest.raises(AllTargetsFailedError):
         embeddings.embed_query("a")
 
@@ -116,24 +116,24 @@ async def test_embeddings_come_from_the_other_region() -> None:
 @EVERY_WAY
 @pytest.mark.parametrize("kind", [Plain, Streaming, Native])
 async def test_a_model_object_fails_by_its_providers_name_and_is_not_called(way: Way, kind: type[Plain]) -> None:
-    foreign = kind()
+    wrapped = kind()
     with outage(["openai", "outside"], "503", reply="I am still here.") as seen:
-        message = await said(way, model(foreign, HAIKU))
+        message = await ask_chat_model(way, model(wrapped, HAIKU))
     assert message.content == "I am still here."
     assert list(dict.fromkeys(seen.asked)) == [GPT, "outside/plain-1", HAIKU]
-    assert foreign.calls == []
+    assert wrapped.calls == []
 
 
 @EVERY_WAY
 @pytest.mark.parametrize("kind", [Plain, Streaming, Native])
 async def test_a_model_object_that_is_up_answers_itself_or_with_the_tests_reply(way: Way, kind: type[Plain]) -> None:
-    foreign = kind()
+    wrapped = kind()
     with outage("openai", "hang"), outage("groq"):
-        assert (await said(way, model(foreign))).text == "Hello from outside"
-    assert len(foreign.calls) == 1
+        assert (await ask_chat_model(way, model(wrapped))).text == "Hello from outside"
+    assert len(wrapped.calls) == 1
     with outage("openai", "hang", reply="By the test."):
-        assert (await said(way, model(foreign))).text == "By the test."
-    assert len(foreign.calls) == 1
+        assert (await ask_chat_model(way, model(wrapped))).text == "By the test."
+    assert len(wrapped.calls) == 1
 
 
 @EVERY_WAY

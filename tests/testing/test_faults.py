@@ -1,4 +1,4 @@
-"""Every kind of outage, asked for in all four ways."""
+"""Every kind of fault, with all four ways to call a client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unified_llm.testing._faults import FaultKind
 
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
 
-# What a user gets of a target that fails like this and has no fallback: the error, the status, the outcome told.
+# What a user gets from a failing target without a fallback: the error, the status, the outcome of the attempt.
 ALONE: Mapping[str, tuple[type[exc.LLMError], int | None, str]] = {
     "refused": (exc.ConnectionError, None, "connect"),
     "dns": (exc.ConnectionError, None, "connect"),
@@ -61,7 +61,7 @@ def test_a_target_alone_fails_as_its_kind_says(kind: FaultKind) -> None:
             result = told(way, LLMClient(GPT))
         assert result.error is (exc.StreamInterruptedError if broken else error), way
         assert result.facts[2] == status
-        assert {each.outcome for each in seen.attempts} == {outcome}
+        assert {attempt.outcome for attempt in seen.attempts} == {outcome}
         assert set(seen.asked) == {GPT}
 
 
@@ -70,14 +70,16 @@ def test_a_fallback_answers_in_its_place(kind: FaultKind) -> None:
     # A prompt that is too long is tried again only where there is more room.
     chain = [GPT, "openai/gpt-4.1"] if kind in {"context", "413"} else [GPT, HAIKU]
     for way in WAYS:
-        # Before its first chunk a stream that breaks is no other case than an answer that does.
+        # A stream that breaks before its first chunk fails over like a whole answer.
         with outage(GPT, kind, reply="I am still here.", after=0) as seen:
             result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
         assert result.content == "I am still here.", way
         assert result.facts[-2:] == (chain[1].partition("/")[2], chain[1].partition("/")[0])
         assert seen.asked[0] == GPT
         assert seen.asked[-1] == chain[1]
-        assert [each[:2] for each in result.attempts] == [(each.target, each.outcome) for each in seen.attempts]
+        assert [attempt[:2] for attempt in result.attempts] == [
+            (attempt.target, attempt.outcome) for attempt in seen.attempts
+        ]
 
 
 @EVERY_WAY
@@ -95,7 +97,7 @@ async def read(way: str, client: LLMClient, texts: list[str]) -> None:
         texts.extend(chunk.content for chunk in client.stream("Hello?"))
     else:
         async for chunk in client.astream("Hello?"):
-            texts.append(chunk.content)  # noqa: PERF401 - what came before the error counts
+            texts.append(chunk.content)  # noqa: PERF401 - the texts before an error count
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
@@ -134,33 +136,36 @@ def test_a_rate_limit_is_raised_with_its_hint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("arguments", "message"),
     [
-        ({"kind": "refusd"}, "outage() knows no kind 'refusd': did you mean 'refused'? Known are refused, dns, tls, "),
+        (
+            {"kind": "refusd"},
+            "outage() has no kind 'refusd': did you mean 'refused'? The kinds are refused, dns, tls, ",
+        ),
         ({"kind": "QUOTA"}, "did you mean 'quota'?"),
         ({"kind": 503}, "did you mean '503'?"),
-        ({"kind": "earthquake"}, "outage() knows no kind 'earthquake': Known are refused"),
-        ({"kind": "cut", "after": -1}, "after= is a number of chunks"),
-        ({"kind": "cut", "after": True}, "after= is a number of chunks"),
-        ({"kind": "cut", "after": 1.5}, "after= is a number of chunks"),
-        ({"kind": "refused", "retry_after": 3}, "with 'refused' there is none"),
-        ({"kind": "hang", "retry_after": 3}, "with 'hang' there is none"),
-        ({"retry_after": -1}, "retry_after= is a number of seconds"),
-        ({"retry_after": float("nan")}, "retry_after= is a number of seconds"),
-        ({"retry_after": 1e9}, "retry_after= is a number of seconds"),
-        ({"times": 0}, "times= is a number of attempts"),
-        ({"times": True}, "times= is a number of attempts"),
-        ({"times": 1.5}, "times= is a number of attempts"),
-        ({"targets": []}, "Say which targets fail"),
-        ({"targets": " "}, "Say which targets fail"),
-        ({"targets": ["openai", 7]}, "Say which targets fail"),
-        ({"reply": []}, "a list without an answer"),
+        ({"kind": "earthquake"}, "outage() has no kind 'earthquake': The kinds are refused"),
+        ({"kind": "cut", "after": -1}, "after= must be a number of chunks"),
+        ({"kind": "cut", "after": True}, "after= must be a number of chunks"),
+        ({"kind": "cut", "after": 1.5}, "after= must be a number of chunks"),
+        ({"kind": "refused", "retry_after": 3}, "'refused' has none: leave it out"),
+        ({"kind": "hang", "retry_after": 3}, "'hang' has none: leave it out"),
+        ({"retry_after": -1}, "retry_after= must be a number of seconds"),
+        ({"retry_after": float("nan")}, "retry_after= must be a number of seconds"),
+        ({"retry_after": 1e9}, "retry_after= must be a number of seconds"),
+        ({"times": 0}, "times= must be a number of attempts"),
+        ({"times": True}, "times= must be a number of attempts"),
+        ({"times": 1.5}, "times= must be a number of attempts"),
+        ({"targets": []}, "Name the targets that fail"),
+        ({"targets": " "}, "Name the targets that fail"),
+        ({"targets": ["openai", 7]}, "Name the targets that fail"),
+        ({"reply": []}, "reply= is an empty list"),
         ({"reply": 7}, "not int"),
         ({"reply": ["Hello", 7]}, "not int"),
         ({"reply": {"anthropic": "Hello"}}, "not dict"),
     ],
 )
-def test_what_makes_no_sense_is_refused_at_once(said: dict[str, Any], message: str) -> None:
+def test_what_makes_no_sense_is_refused_at_once(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(exc.ConfigurationError) as caught:
-        outage(**{"targets": "openai"} | said)
+        outage(**{"targets": "openai"} | arguments)
     assert message in str(caught.value)

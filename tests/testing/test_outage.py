@@ -1,4 +1,4 @@
-"""``outage``: who fails, for how long, what time passes, and that nothing is left behind."""
+"""``outage``: which targets fail, for how long, on which clock, and that nothing is left behind."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_region_goes_by_its_address() -> None:
     client = LLMClient(GPT, base_url=EU, api_key="sk-canary-eu", fallbacks=[{"base_url": US}])
     with outage(EU + "/", reply="Hello") as seen:
         assert client.generate("Hello?").used_fallback
-    assert [each.outcome for each in seen.attempts] == ["server", "server", "ok"]
+    assert [attempt.outcome for attempt in seen.attempts] == ["server", "server", "ok"]
     with outage("https://eu.exam", reply="Hello"):
         assert not client.generate("Hello?").used_fallback
 
@@ -106,11 +106,11 @@ def test_a_stream_has_all_that_the_whole_answer_has() -> None:
     reply = LLMResponse("Rome", citations=(Citation("https://x.example"),), logprobs=(TokenLogprob("Rome", -0.1),))
     with outage("openai", reply=replace(reply, provider_state=ProviderState("openai", "openai_chat", 1))):
         *chunks, last = chain(GPT, HAIKU).stream("Where?")
-    assert ([each.citations for each in chunks if each.citations], last.provider_state is not None) == (
+    assert ([chunk.citations for chunk in chunks if chunk.citations], last.provider_state is not None) == (
         [reply.citations],
         True,
     )
-    assert [each.logprobs for each in chunks if each.logprobs] == [reply.logprobs]
+    assert [chunk.logprobs for chunk in chunks if chunk.logprobs] == [reply.logprobs]
 
 
 def test_what_a_function_gives_must_be_an_answer() -> None:
@@ -171,7 +171,7 @@ async def test_a_model_list_fails_or_is_empty_and_is_forgotten_afterwards() -> N
             assert client.list_models() == []
             assert await client.alist_models() == []
             assert client.health_check()
-        assert {each.target for each in seen.attempts if each.outcome == "server"} == {"openai"}
+        assert {attempt.target for attempt in seen.attempts if attempt.outcome == "server"} == {"openai"}
         with outage("*", "503"):
             assert not await client.ahealth_check()
         with pytest.raises(ServiceUnavailableError):
@@ -186,7 +186,7 @@ def test_a_blip_is_over_after_so_many_attempts(way: Way) -> None:
     with outage("openai", "503", reply="Here again.", times=2) as seen:
         result = told(way, LLMClient(GPT))
     assert result.content == "Here again."
-    assert [each.outcome for each in seen.attempts] == ["server", "server", "ok"]
+    assert [attempt.outcome for attempt in seen.attempts] == ["server", "server", "ok"]
 
 
 def test_every_target_has_its_own_transient_error() -> None:
@@ -194,7 +194,11 @@ def test_every_target_has_its_own_transient_error() -> None:
         with pytest.raises(AllTargetsFailedError):
             chain(GPT, HAIKU, max_retries=0).generate("Hello?")
         chain(GPT, HAIKU, max_retries=0).generate("Hello?")
-    assert [(each.target, each.outcome) for each in seen.attempts] == [(GPT, "server"), (HAIKU, "server"), (GPT, "ok")]
+    assert [(attempt.target, attempt.outcome) for attempt in seen.attempts] == [
+        (GPT, "server"),
+        (HAIKU, "server"),
+        (GPT, "ok"),
+    ]
 
 
 # Outages within outages
@@ -207,15 +211,15 @@ def test_what_any_of_them_names_fails_and_the_innermost_answer_is_given(way: Way
         with outage("anthropic", "429", reply="inner") as inner:
             assert told(way, client).content == "inner"
         assert told(way, client).content == "outer"
-    assert [each.outcome for each in inner.attempts] == ["server", "server", "rate_limit", "ok"]
+    assert [attempt.outcome for attempt in inner.attempts] == ["server", "server", "rate_limit", "ok"]
     assert outer.attempts[: len(inner.attempts)] == inner.attempts
-    assert [each.outcome for each in outer.attempts[len(inner.attempts) :]] == ["server", "server", "ok"]
+    assert [attempt.outcome for attempt in outer.attempts[len(inner.attempts) :]] == ["server", "server", "ok"]
 
 
 def test_the_innermost_says_how_a_target_fails_and_the_outer_one_gives_the_answer() -> None:
     with outage("openai", "503", reply="outer"), outage("openai", "401") as seen:
         assert chain(GPT, HAIKU).generate("Hello?").content == "outer"
-    assert [each.outcome for each in seen.attempts] == ["auth", "ok"]
+    assert [attempt.outcome for attempt in seen.attempts] == ["auth", "ok"]
 
 
 def test_time_that_passed_in_an_inner_one_has_passed_in_the_outer_one() -> None:
@@ -230,9 +234,9 @@ def test_an_outage_is_used_once() -> None:
     assert made.seconds == 0
     with made:
         chain(GPT, HAIKU).generate("Hello?")
-        with pytest.raises(ConfigurationError, match="for one `with`"), made:
+        with pytest.raises(ConfigurationError, match="in one `with` only"), made:
             pass
-    with pytest.raises(ConfigurationError, match="for one `with`"), made:
+    with pytest.raises(ConfigurationError, match="in one `with` only"), made:
         pass
     assert repr(made) == "<Outage of openai: 3 attempts>"
     assert not callable(made)  # as a decorator it would be over before an async function has begun
@@ -301,7 +305,7 @@ def test_threads_may_share_one() -> None:
     with repeated as seen, ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda number: client.generate(str(number)).content, range(200)))
     assert answers == [str(number) for number in range(200)]
-    assert sum(each.outcome == "ok" for each in seen.attempts) == 200
+    assert sum(attempt.outcome == "ok" for attempt in seen.attempts) == 200
 
 
 # What is left behind
@@ -349,18 +353,18 @@ def test_a_stream_that_outlives_the_block_stays_in_it() -> None:
     next(stream)
     with pytest.raises(StreamInterruptedError):
         next(stream)
-    assert [each.outcome for each in seen.attempts] == ["connection"]
+    assert [attempt.outcome for attempt in seen.attempts] == ["connection"]
     assert health_snapshot() == []
 
 
 def test_a_users_own_callback_is_called_as_ever() -> None:
-    heard: list[Any] = []
+    attempts: list[Any] = []
     with outage("openai", "dns", reply="Hello") as outer, outage("groq") as inner:
-        chain(GPT, HAIKU, on_attempt=heard.append).generate("Hello?")
-    assert heard == outer.attempts == inner.attempts
+        chain(GPT, HAIKU, on_attempt=attempts.append).generate("Hello?")
+    assert attempts == outer.attempts == inner.attempts
 
 
 def test_the_last_error_is_the_one_that_was_asked_for() -> None:
     with outage(["openai", "anthropic"], "refused"), pytest.raises(AllTargetsFailedError) as caught:
         chain(GPT, HAIKU).generate("Hello?")
-    assert [type(each) for each in caught.value.errors] == [ConnectionError, ConnectionError]
+    assert [type(error) for error in caught.value.errors] == [ConnectionError, ConnectionError]

@@ -1,4 +1,4 @@
-"""Targets that are up, asked for real in the middle of an outage: over the real HTTP code and a network of scripts."""
+"""Real attempts on targets that are up, during an outage: over the real HTTP code and a scripted network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LAST = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
 
 def answer(way: Way) -> bytes:
     if "stream" in way:
-        kind, body = "text/event-stream", "".join(f"data: {json.dumps(each)}\n\n" for each in (PIECE, LAST))
+        kind, body = "text/event-stream", "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in (PIECE, LAST))
         body += "data: [DONE]\n\n"
     else:
         kind, body = "application/json", json.dumps(WHOLE)
@@ -85,26 +85,26 @@ def test_connections_are_kept_within_an_outage(way: Way, network: Network) -> No
     assert len(network.made) == 1
 
 
-class Told:
-    """An exchange that remembers the instants it is told."""
+class RecordingExchange:
+    """An exchange that records its deadlines."""
 
     def __init__(self) -> None:
-        self.instants: list[float] = []
+        self.deadlines: list[float] = []
         self.closed = 0
 
     def open(self, until: float) -> None:
-        self.instants.append(until)
+        self.deadlines.append(until)
 
     def read(self, until: float) -> Failure:
-        self.instants.append(until)
+        self.deadlines.append(until)
         return Failure("timeout")
 
     def close(self) -> None:
         self.closed += 1
 
 
-class AsyncTold:
-    def __init__(self, inner: Told) -> None:
+class AsyncRecordingExchange:
+    def __init__(self, inner: RecordingExchange) -> None:
         self.inner = inner
 
     async def open(self, until: float) -> None:
@@ -118,23 +118,26 @@ class AsyncTold:
 
 
 def test_an_instant_does_not_move_when_others_put_the_clock_forward() -> None:
-    """Somebody else's time-out must not become that of an exchange which is under way."""
-    clock, told_sync, told_async = Clock(lambda: 100.0), Told(), Told()
+    # The timeout of another attempt must not become that of a running exchange.
+    clock, recording, arecording = Clock(lambda: 100.0), RecordingExchange(), RecordingExchange()
     clock.skip(110.0)
-    real, areal = PassthroughExchange(told_sync, clock), AsyncPassthroughExchange(AsyncTold(told_async), clock)
+    real, areal = (
+        PassthroughExchange(recording, clock),
+        AsyncPassthroughExchange(AsyncRecordingExchange(arecording), clock),
+    )
     steps = [(140.0, 200.0), (140.0, 200.0), (260.0, 260.0)]
 
     async def go(until: float, forward: float) -> None:
-        await (areal.open(until) if not told_async.instants else areal.read(until))
+        await (areal.open(until) if not arecording.deadlines else areal.read(until))
         clock.skip(forward)
 
     for until, forward in steps:
-        _ = real.open(until) if not told_sync.instants else real.read(until)
+        _ = real.open(until) if not recording.deadlines else real.read(until)
         asyncio.run(go(until, forward))
     real.close()
     asyncio.run(areal.close())
-    assert told_sync.instants == told_async.instants == [130.0, 130.0, 160.0]
-    assert told_sync.closed == told_async.closed == 1
+    assert recording.deadlines == arecording.deadlines == [130.0, 130.0, 160.0]
+    assert recording.closed == arecording.closed == 1
 
 
 @pytest.mark.parametrize("below", [0.1, 1.0, 1000.0, 6044.0956, 1e9 / 3])

@@ -1,11 +1,11 @@
-"""For the tests of whoever uses this package: make providers fail, and see what becomes of an application.
+"""Simulated outages, for the tests of an application: make providers fail and check how it reacts.
 
     with outage("openai", "503", reply="I am still here.") as seen:
         answer = agent.invoke(question)
     assert seen.asked[-1] == "anthropic/claude-haiku-4-5"
 
-No network is needed, no time passes, and nothing is left behind. It must not be used outside of tests: the switch is
-one for the whole process.
+No network is needed, no time passes, and nothing is left behind. Do not use it outside of tests: an outage is
+process-wide.
 """
 
 from __future__ import annotations

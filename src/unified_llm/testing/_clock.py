@@ -1,6 +1,6 @@
-"""The clock of an outage: waits pass at once, and whatever reads the clock finds that they have passed.
+"""Clock of an outage: it is advanced instead of waiting.
 
-It goes on as the clock below it does, only ahead of it: targets that run for real take the time that they take.
+It runs ahead of the runtime's own clock by the sum of the skipped waits: real attempts take the time that they take.
 """
 
 from __future__ import annotations
@@ -12,41 +12,40 @@ from collections.abc import Callable
 
 
 class Clock:
-    """A clock that can be put forward.
+    """A clock that can be advanced.
 
     Args:
-        below: The clock that it is ahead of.
+        real_now: The clock that it runs ahead of.
 
     Attributes:
-        ahead: By how many seconds.
+        ahead: The seconds that it is ahead; 0 at first.
     """
 
-    def __init__(self, below: Callable[[], float]) -> None:
-        """As late as the clock below."""
+    def __init__(self, real_now: Callable[[], float]) -> None:
         self.ahead = 0.0
-        self._below = below
+        self._real_now = real_now
         self._lock = threading.Lock()
 
     def now(self) -> float:
-        """The time, in seconds."""
-        return self._below() + self.ahead
+        """Return the time, in seconds."""
+        return self._real_now() + self.ahead
 
     def skip(self, until: float) -> None:
-        """Let the time until an instant have passed.
+        """Advance the clock to an instant.
 
         Raises:
-            AssertionError: The instant never comes.
+            AssertionError: The instant is infinite: a call without any limit.
         """
         if math.isinf(until):
             raise AssertionError(
-                "A target hangs, and the call would wait for it for ever: nothing limits it. Give it a deadline= or a "
+                "A target hangs, and the call has no limit, so it would never return: give it a deadline= or a "
                 "timeout=."
             )
         with self._lock:
-            while (left := until - self.now()) > 0:  # more than once where a sum of floats falls short
+            while (left := until - self.now()) > 0:  # more than once if a sum of floats falls short
                 self.ahead += left
 
     async def askip(self, until: float) -> None:
-        """As ``skip``; other tasks run in between."""
+        """Advance the clock to an instant as ``skip`` does; let other tasks run first."""
         await asyncio.sleep(0)
         self.skip(until)

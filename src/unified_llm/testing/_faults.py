@@ -1,4 +1,4 @@
-"""The ways in which a target can fail in a test, and what each of them comes to."""
+"""Faults of targets in an outage: the kinds, and the failures that they stand for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FaultKind: TypeAlias = Literal[
 """How a target fails."""
 
 ScriptedEvent: TypeAlias = Event | None
-"""One event of an attempt; None for a silence without end."""
+"""One event of an attempt; None if the target hangs."""
 
 _FAILURES: Final[Mapping[FaultKind, Failure | None]] = {
     "refused": Failure("connect", detail="Connection refused"),
@@ -54,7 +54,7 @@ _FAILURES: Final[Mapping[FaultKind, Failure | None]] = {
     "504": Failure("server", 504),
     "529": Failure("server", 529),
 }
-# In these ways an answer breaks that has begun.
+# Kinds that break an answer after it has begun.
 _MIDWAY: Final = frozenset({"cut", "truncated"})
 _WORDS: Final = ("This ", "answer ", "breaks ", "off ")
 _A_DAY: Final = 86_400.0
@@ -62,45 +62,45 @@ _A_DAY: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to fail.
+    """A fault of a target.
 
     Attributes:
-        failure: What every attempt comes to; None where nothing ever comes.
-        after: So many chunks of a stream come first.
+        failure: The outcome of every attempt; None if the target hangs.
+        after: The number of chunks before the failure, in a stream.
     """
 
     failure: Failure | None
     after: int
 
-    def steps(self, request: AnyRequest) -> Sequence[ScriptedEvent]:
-        """What an attempt meets with, in order."""
+    def events_for(self, request: AnyRequest) -> Sequence[ScriptedEvent]:
+        """List the events of an attempt, in order."""
         streams = isinstance(request, LLMRequest) and request.stream
-        return [*(_chunks(self.after) if streams else ()), self.failure]
+        return [*(_make_chunks(self.after) if streams else ()), self.failure]
 
 
-def fault(kind: FaultKind, after: int | None, retry_after: float | None) -> Fault:
-    """Read what the user said of a fault.
+def make_fault(kind: FaultKind, after: int | None, retry_after: float | None) -> Fault:
+    """Validate the arguments of ``outage`` and make the fault.
 
     Raises:
-        ConfigurationError: The kind is unknown, or something does not go with it.
+        ConfigurationError: The kind is unknown, or an argument is invalid for it.
     """
     if kind not in _FAILURES:
         near = get_close_matches(str(kind).lower(), _FAILURES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigurationError(f"outage() knows no kind {kind!r}: {hint}Known are {', '.join(_FAILURES)}.")
+        raise ConfigurationError(f"outage() has no kind {kind!r}: {hint}The kinds are {', '.join(_FAILURES)}.")
     failure = _FAILURES[kind]
     if after is None:
         after = 1 if kind in _MIDWAY else 0
     if isinstance(after, bool) or not isinstance(after, int) or after < 0:
-        raise ConfigurationError("after= is a number of chunks: 0, 1, 2 ...")
+        raise ConfigurationError("after= must be a number of chunks: 0, 1, 2 ...")
     if retry_after is None:
         return Fault(failure, after)
     if failure is None or failure.status is None:
-        raise ConfigurationError(f"retry_after= is part of a server's answer, and with {kind!r} there is none.")
+        raise ConfigurationError(f"retry_after= is part of a server's response, and {kind!r} has none: leave it out.")
     if not (math.isfinite(retry_after) and 0 <= retry_after <= _A_DAY):
-        raise ConfigurationError("retry_after= is a number of seconds, a day at most.")
+        raise ConfigurationError("retry_after= must be a number of seconds, a day at most.")
     return Fault(replace(failure, retry_after=float(retry_after)), after)
 
 
-def _chunks(number: int) -> Iterator[LLMChunk]:
+def _make_chunks(number: int) -> Iterator[LLMChunk]:
     return (LLMChunk(content=word) for word in islice(cycle(_WORDS), number))

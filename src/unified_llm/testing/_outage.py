@@ -1,4 +1,4 @@
-"""``outage``: the block in which named targets fail, and what was tried in it."""
+"""``outage``: a ``with`` block in which chosen targets fail, and the record of its attempts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unified_llm._core import runtime
 from unified_llm._state import process_health
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.testing._clock import Clock
-from unified_llm.testing._faults import FaultKind, fault
+from unified_llm.testing._faults import FaultKind, make_fault
 from unified_llm.testing._scripted_replies import Replies, Reply
 from unified_llm.testing._simulated_backends import Script, SimulatedBackends
 from unified_llm.testing._target_patterns import TargetPatterns
@@ -29,46 +29,45 @@ def outage(
 ) -> Outage:
     """Make targets fail until the block ends, in every client, model and agent of this process.
 
-    Nothing of what fails is sent, and no wait takes time: back-off, ``Retry-After`` and time-outs pass at once. The
-    block knows nothing of earlier failures and leaves nothing behind. Blocks can be nested: what any of them names
-    fails, and the innermost ``reply`` answers.
+    No request is sent to a failing target, and no wait takes time: backoff, ``Retry-After`` and timeouts pass at once.
+    The block starts with empty health records and restores the previous ones at its end. Blocks can be nested: targets
+    of any block fail, and the innermost ``reply`` is used.
 
     Args:
-        targets: Who fails: a provider (``openai``), a target (``openai/gpt-5-mini``), an address
-            (``https://eu.example``), or ``*`` for all but models in this process (``mlx``, which can be named); or
-            several of these. Model objects of a framework go by the provider's name too.
-        kind: How: no connection (``refused``, ``dns``, ``tls``); no answer (``hang``), or half of one (``cut``,
-            ``truncated``), or none that could be used (``empty``, ``malformed``); a refusal (``auth``, ``quota``,
+        targets: The targets that fail: a provider (``openai``), a target (``openai/gpt-5-mini``), an address
+            (``https://eu.example``), or ``*`` for all but models in this process (name ``mlx`` for these); or several
+            of these. A wrapped model object of a framework matches its provider's name.
+        kind: How they fail: no connection (``refused``, ``dns``, ``tls``); no response (``hang``), a part of one
+            (``cut``, ``truncated``), or an unusable one (``empty``, ``malformed``); an error (``auth``, ``quota``,
             ``rate_limit``, ``context``, ``filter``), or an HTTP status from ``400`` to ``529``.
-        reply: What all other targets answer, so that no network is needed: a text, an ``LLMResponse`` (for tool calls),
-            a list of these for one turn after another, or a function that makes one of the ``LLMRequest``. Embeddings
-            are made up. None: they are asked for real.
-        times: So many attempts on each target fail, and then it is up. None: all of them.
-        after: So many chunks of a stream come before it breaks (1 for ``cut`` and ``truncated``, else 0).
-        retry_after: Seconds that the server asks to be left alone for.
+        reply: The answer of all other targets, so that no network is needed: a text, an ``LLMResponse`` (for tool
+            calls), a list of these for one turn after another, or a function that makes one from the ``LLMRequest``.
+            Embeddings are made up. None: other targets get real requests.
+        times: The number of attempts that fail on each target; then it is up. None: all attempts fail.
+        after: The number of chunks of a stream before it breaks (1 for ``cut`` and ``truncated``, else 0).
+        retry_after: The server's ``Retry-After``, in seconds.
 
     Returns:
-        What to use in ``with``. It tells what was tried.
+        A context manager, which records the attempts.
 
     Raises:
-        ConfigurationError: The kind is unknown, or something is not as described here.
+        ConfigurationError: The kind is unknown, or another argument is invalid.
     """
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
-        raise ConfigurationError("times= is a number of attempts: 1, 2 ...")
+        raise ConfigurationError("times= must be a number of attempts: 1, 2 ...")
     replies = None if reply is None else Replies(reply)
-    return Outage(Script(TargetPatterns(targets), fault(kind, after, retry_after), replies, times))
+    return Outage(Script(TargetPatterns(targets), make_fault(kind, after, retry_after), replies, times))
 
 
 class Outage:
-    """An outage, made by ``outage``, for one ``with``.
+    """Context manager made by ``outage``, for one ``with``.
 
     Attributes:
-        attempts: Every attempt of the calls that began in the block, in the order in which they ended; targets that
-            were skipped are among them.
+        attempts: Every attempt of the calls that began in the block, in the order in which they ended, skipped targets
+            included.
     """
 
     def __init__(self, script: Script) -> None:
-        """Nothing fails before the block."""
         self.attempts: list[Attempt] = []
         self._script = script
         self._stack = ExitStack()
@@ -78,35 +77,35 @@ class Outage:
 
     @property
     def asked(self) -> list[str]:
-        """The targets that were asked, attempt by attempt."""
+        """The targets that got a request, attempt by attempt."""
         return [attempt.target for attempt in self.attempts if attempt.outcome != "skipped"]
 
     @property
     def seconds(self) -> float:
-        """How long the block would have taken, or has taken so far, had every wait been waited for."""
+        """How long the block would have taken, or would have taken so far, with real waits."""
         if self._ended is not None:
             return self._ended
         return self._clock.now() - self._started if self._clock else 0.0
 
     def __repr__(self) -> str:
-        """Who fails, and how often somebody was asked."""
-        return f"<Outage of {self._script.names}: {len(self.asked)} attempts>"
+        """Show the failing targets and the number of attempts."""
+        return f"<Outage of {self._script.targets}: {len(self.asked)} attempts>"
 
     def __enter__(self) -> Self:
-        """Begin to fail.
+        """Start the outage.
 
         Raises:
-            ConfigurationError: It has begun before.
+            ConfigurationError: It was started before.
         """
         if self._clock is not None:
-            raise ConfigurationError("An outage is for one `with`: make another with outage(...).")
-        world = self._stack.enter_context(SimulatedBackends(runtime.current(), self._script))
+            raise ConfigurationError("An outage can be used in one `with` only: make another with outage(...).")
+        backends = self._stack.enter_context(SimulatedBackends(runtime.current(), self._script))
         self._stack.enter_context(process_health.apart())
-        self._stack.enter_context(runtime.use(world.runtime(self.attempts.append)))
-        self._clock, self._started = world.clock, world.clock.now()
+        self._stack.enter_context(runtime.use(backends.runtime(self.attempts.append)))
+        self._clock, self._started = backends.clock, backends.clock.now()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave everything as it was."""
+        """End the outage and restore the health records and the runtime."""
         self._ended = self.seconds
         self._stack.close()

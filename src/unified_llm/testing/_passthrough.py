@@ -1,6 +1,6 @@
-"""Attempts on targets that run for real, in the middle of an outage.
+"""Real attempts on targets that are up, during an outage.
 
-They get connections of their own, which the outage closes at its end, and the time that they take is real.
+They use separate connections, which the outage closes at its end, and the time that they take is real.
 """
 
 from __future__ import annotations
@@ -22,36 +22,35 @@ if TYPE_CHECKING:
 
 
 class Passthrough:
-    """Makes attempts as they would be made without an outage.
+    """Makes attempts as without an outage. Connections are made when they are needed.
 
     Args:
-        below: The runtime before the outage.
+        outer: The runtime outside of the outage.
         clock: The clock of the outage, ahead of that of the runtime.
     """
 
-    def __init__(self, below: Runtime, clock: Clock) -> None:
-        """Nothing is connected before it is needed."""
-        self._below = below
+    def __init__(self, outer: Runtime, clock: Clock) -> None:
+        self._outer = outer
         self._clock = clock
         self._lock = threading.Lock()
         self._http: Transport | None = None
 
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
-        """An attempt for synchronous callers."""
-        if make := self._below.exchange:
+        """Create an attempt for sync callers."""
+        if make := self._outer.exchange:
             return PassthroughExchange(make(request, target), self._clock)
         if (model := in_process_model(target)) is not None:  # it reads the clock of the outage itself
-            inside: Exchange = model.exchange(request)
-            return inside
+            exchange: Exchange = model.exchange(request)
+            return exchange
         return PassthroughExchange(self._transport.exchange(codec_for(target.format), request, target), self._clock)
 
     def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
-        """An attempt for asynchronous callers."""
-        if make := self._below.aexchange:
+        """Create an attempt for async callers."""
+        if make := self._outer.aexchange:
             return AsyncPassthroughExchange(make(request, target), self._clock)
         if (model := in_process_model(target)) is not None:
-            inside: AsyncExchange = model.aexchange(request)
-            return inside
+            exchange: AsyncExchange = model.aexchange(request)
+            return exchange
         return AsyncPassthroughExchange(
             self._transport.aexchange(codec_for(target.format), request, target), self._clock
         )
@@ -67,62 +66,60 @@ class Passthrough:
             if self._http is None:
                 from unified_llm._backends.http import Transport
 
-                self._http = Transport(now=self._below.now)
+                self._http = Transport(now=self._outer.now)
             return self._http
 
 
-class _Below:
-    """Tells the instants of an outage's clock by the clock below it."""
+class _RealDeadline:
+    """Converts deadlines from the clock of an outage to the real clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._said: float | None = None
+        self._until: float | None = None
         self._ahead = 0.0
 
-    def instant(self, until: float) -> float:
-        """An instant that was said before stays where it was, however far others have put the clock forward since."""
-        if until != self._said:
-            self._said, self._ahead = until, self._clock.ahead
+    def convert(self, until: float) -> float:
+        """Convert a deadline; repeated with the same one, return the same, even if the clock was advanced since."""
+        if until != self._until:
+            self._until, self._ahead = until, self._clock.ahead
         return until - self._ahead
 
 
 class PassthroughExchange:
-    """An attempt on a target that knows nothing of an outage's clock."""
+    """An attempt that uses the real clock."""
 
     def __init__(self, exchange: Exchange, clock: Clock) -> None:
-        """Nothing happens before ``open``."""
         self._exchange = exchange
-        self._below = _Below(clock)
+        self._deadline = _RealDeadline(clock)
 
     def open(self, until: float) -> Failure | None:
-        """As the exchange does."""
-        return self._exchange.open(self._below.instant(until))
+        """Open the exchange with the real deadline."""
+        return self._exchange.open(self._deadline.convert(until))
 
     def read(self, until: float) -> Event:
-        """As the exchange does."""
-        return self._exchange.read(self._below.instant(until))
+        """Read the exchange with the real deadline."""
+        return self._exchange.read(self._deadline.convert(until))
 
     def close(self) -> None:
-        """As the exchange does."""
+        """Close the exchange."""
         self._exchange.close()
 
 
 class AsyncPassthroughExchange:
-    """The same for asynchronous callers."""
+    """As ``PassthroughExchange``, for async callers."""
 
     def __init__(self, exchange: AsyncExchange, clock: Clock) -> None:
-        """Nothing happens before ``open``."""
         self._exchange = exchange
-        self._below = _Below(clock)
+        self._deadline = _RealDeadline(clock)
 
     async def open(self, until: float) -> Failure | None:
-        """As the exchange does."""
-        return await self._exchange.open(self._below.instant(until))
+        """Open the exchange with the real deadline."""
+        return await self._exchange.open(self._deadline.convert(until))
 
     async def read(self, until: float) -> Event:
-        """As the exchange does."""
-        return await self._exchange.read(self._below.instant(until))
+        """Read the exchange with the real deadline."""
+        return await self._exchange.read(self._deadline.convert(until))
 
     async def close(self) -> None:
-        """As the exchange does."""
+        """Close the exchange."""
         await self._exchange.close()

@@ -1,6 +1,6 @@
-"""What targets that are up answer in a test that has no network: the words of the test's author.
+"""Scripted exchanges of an outage: the faults of failing targets, and the replies of the others.
 
-Attempts that follow a script: those on targets that fail, and on targets that answer what a test says.
+The replies are those that the test gives as ``reply=``; no network is used.
 """
 
 from __future__ import annotations
@@ -45,58 +45,57 @@ Reply: TypeAlias = str | LLMResponse
 """One answer: its text, or all of it."""
 
 # Words, with the white space around them: joined they are the text again.
-_PIECES: Final = re.compile(r"\s*\S+\s?|\s+")
+_WORDS: Final = re.compile(r"\s*\S+\s?|\s+")
 _DIMENSIONS: Final = 8
 
 
 class Replies:
-    """Answers in the order of the turns of a conversation; the last is given again and again.
+    """Replies in the order of the turns of a conversation; the last is repeated.
 
     Args:
-        replies: One answer, several, or a function that makes one of a request.
+        replies: One reply, several, or a function that makes one from a request.
 
     Raises:
         ConfigurationError: It is none of these.
     """
 
     def __init__(self, replies: Reply | Sequence[Reply] | Callable[[LLMRequest], Reply]) -> None:
-        """Nothing has been asked yet."""
-        self._make: Callable[[LLMRequest], Reply] = self._next
+        self._reply_to: Callable[[LLMRequest], Reply] = self._next_turn
         self._turns: list[Reply] = []
         self._lock = threading.Lock()
         if callable(replies):
-            self._make = replies
+            self._reply_to = replies
         elif isinstance(replies, Sequence) and not isinstance(replies, str):
-            self._turns = [_checked(reply) for reply in replies]
+            self._turns = [_check_reply(reply) for reply in replies]
         else:
-            self._turns = [_checked(replies)]
+            self._turns = [_check_reply(replies)]
         if not self._turns and not callable(replies):
-            raise ConfigurationError("reply= is a list without an answer in it.")
+            raise ConfigurationError("reply= is an empty list: give it at least one answer.")
 
-    def steps(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent]:
-        """What an attempt on this target meets with, in order."""
+    def events_for(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent]:
+        """List the events of an attempt on this target, in order."""
         if isinstance(request, EmbeddingRequest):
             return [Done(EmbeddingResponse([_vector(text, request.dimensions) for text in request.texts]))]
         if not isinstance(request, LLMRequest):
-            return [Done(_short(request, target))]
-        answer = _finished(_checked(self._make(request)), target)
-        return _in_chunks(answer) if request.stream else [Done(answer)]
+            return [Done(_made_up_result(request, target))]
+        answer = _complete(_check_reply(self._reply_to(request)), target)
+        return _stream_events(answer) if request.stream else [Done(answer)]
 
-    def _next(self, _: LLMRequest) -> Reply:
+    def _next_turn(self, _: LLMRequest) -> Reply:
         with self._lock:
             return self._turns.pop(0) if len(self._turns) > 1 else self._turns[0]
 
 
-def _checked(reply: object) -> Reply:
+def _check_reply(reply: object) -> Reply:
     if isinstance(reply, (str, LLMResponse)):
         return reply
-    raise ConfigurationError(f"reply= gives a text or an LLMResponse, not {type(reply).__name__}.")
+    raise ConfigurationError(f"reply= must give a str or an LLMResponse, not {type(reply).__name__}.")
 
 
-def _finished(reply: Reply, target: Target) -> LLMResponse:
-    """What a test leaves out of an answer, and a provider would not."""
+def _complete(reply: Reply, target: Target) -> LLMResponse:
+    """Fill in what a provider always sends and a test may leave out: model, provider, finish reason ..."""
     answer = LLMResponse(reply) if isinstance(reply, str) else reply
-    calls = tuple(_with_text(call) for call in answer.tool_calls)
+    calls = tuple(_fill_raw_arguments(call) for call in answer.tool_calls)
     return replace(
         answer,
         tool_calls=calls,
@@ -106,11 +105,11 @@ def _finished(reply: Reply, target: Target) -> LLMResponse:
     )
 
 
-def _with_text(call: ToolCall) -> ToolCall:
+def _fill_raw_arguments(call: ToolCall) -> ToolCall:
     return call if call.raw_arguments else replace(call, raw_arguments=dump(call.arguments))
 
 
-def _in_chunks(answer: LLMResponse) -> Sequence[ScriptedEvent]:
+def _stream_events(answer: LLMResponse) -> Sequence[ScriptedEvent]:
     _, last = as_chunks(answer)
     return [*_chunks(answer), Done(last)]
 
@@ -118,8 +117,8 @@ def _in_chunks(answer: LLMResponse) -> Sequence[ScriptedEvent]:
 def _chunks(answer: LLMResponse) -> Iterator[LLMChunk]:
     if answer.reasoning:
         yield LLMChunk(reasoning=answer.reasoning)
-    for piece in _PIECES.findall(answer.content):
-        yield LLMChunk(content=piece)
+    for word in _WORDS.findall(answer.content):
+        yield LLMChunk(content=word)
     if answer.refusal:
         yield LLMChunk(refusal=answer.refusal)
     for index, call in enumerate(answer.tool_calls):
@@ -128,8 +127,8 @@ def _chunks(answer: LLMResponse) -> Iterator[LLMChunk]:
         yield LLMChunk(citations=answer.citations, logprobs=answer.logprobs)
 
 
-def _short(request: ModelsRequest | ModelRequest | CountRequest | RerankRequest, target: Target) -> object:
-    """Made-up answers to the smaller questions: no models, a plain one, a token for four letters, the order given."""
+def _made_up_result(request: ModelsRequest | ModelRequest | CountRequest | RerankRequest, target: Target) -> object:
+    """Make up a result: no models, a plain model, a token per four characters, documents in the given order."""
     match request:
         case ModelsRequest():
             return ((), None)
@@ -138,63 +137,61 @@ def _short(request: ModelsRequest | ModelRequest | CountRequest | RerankRequest,
         case CountRequest():
             return sum(len(message.text) for message in request.chat.messages) // 4 + 1
         case RerankRequest():
-            best = range(min(request.top_n or len(request.documents), len(request.documents)))
-            return RerankResponse(tuple(RankedDocument(index, 1.0 / (index + 1)) for index in best))
+            indices = range(min(request.top_n or len(request.documents), len(request.documents)))
+            return RerankResponse(tuple(RankedDocument(index, 1.0 / (index + 1)) for index in indices))
 
 
 def _vector(text: str, dimensions: int | None) -> list[float]:
-    """A made-up vector: the same for the same text, another for another."""
+    """Make up a vector: the same for the same text, different for different texts."""
     digest = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(dimensions or _DIMENSIONS)
     return [byte / 127.5 - 1.0 for byte in digest]
 
 
 class ScriptedExchange:
-    """An attempt that meets with what the test says. No time passes in it but in a silence.
+    """An attempt that follows a script. Only where the target hangs does it advance the clock.
 
     Args:
-        steps: What comes, in order; the last stays as it is.
+        events: The events, in order; the last is repeated.
         clock: The clock of the outage.
     """
 
-    def __init__(self, steps: Sequence[ScriptedEvent], clock: Clock) -> None:
-        """Nothing has been read."""
-        self._steps = deque(steps)
+    def __init__(self, events: Sequence[ScriptedEvent], clock: Clock) -> None:
+        self._events = deque(events)
         self._clock = clock
 
     def open(self, until: float) -> Failure | None:
-        """Refused where the failure is the first that comes."""
+        """Return the failure if it is the first event."""
         del until
-        first = self._steps[0]
+        first = self._events[0]
         return first if isinstance(first, Failure) else None
 
     def read(self, until: float) -> Event:
-        """The next event, or a time-out at once."""
-        step = self._steps.popleft() if len(self._steps) > 1 else self._steps[0]
-        if step is not None:
-            return step
+        """Return the next event; where the target hangs, advance the clock and return a timeout."""
+        event = self._events.popleft() if len(self._events) > 1 else self._events[0]
+        if event is not None:
+            return event
         self._clock.skip(until)
         return Failure("timeout")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no connection."""
 
 
 class AsyncScriptedExchange:
-    """The same for asynchronous callers; other tasks run at each step."""
+    """As ``ScriptedExchange``, for async callers; other tasks run before every event."""
 
-    def __init__(self, steps: Sequence[ScriptedEvent], clock: Clock) -> None:
-        """As ``ScriptedExchange``."""
-        self._inner = ScriptedExchange(steps, clock)
+    def __init__(self, events: Sequence[ScriptedEvent], clock: Clock) -> None:
+        self._inner = ScriptedExchange(events, clock)
 
     async def open(self, until: float) -> Failure | None:
-        """As ``ScriptedExchange.open``."""
+        """Return the failure if it is the first event."""
         await asyncio.sleep(0)
         return self._inner.open(until)
 
     async def read(self, until: float) -> Event:
-        """As ``ScriptedExchange.read``."""
+        """Return the next event; where the target hangs, advance the clock and return a timeout."""
         await asyncio.sleep(0)
         return self._inner.read(until)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no connection."""

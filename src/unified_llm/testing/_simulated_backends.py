@@ -1,6 +1,6 @@
-"""The world of an outage: who fails in it, who answers what, and what time it is.
+"""Backends of an outage, in place of the real ones: scripted faults, scripted replies, or real attempts.
 
-Outages within each other share one clock, and the world of the inner one knows the scripts of all.
+Nested outages share one clock, and the backends of the inner one have the scripts of all.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from unified_llm.types.records import Attempt
 
 @dataclass(slots=True)
 class Script:
-    """What one outage says.
+    """The arguments of one outage.
 
     Attributes:
-        names: Who fails.
-        fault: How.
-        replies: What all others answer; None where they are asked for real.
+        targets: The targets that fail.
+        fault: How they fail.
+        replies: The replies of all other targets; None if these get real requests.
         times: How many attempts on each target fail; None for all.
     """
 
-    names: TargetPatterns
+    targets: TargetPatterns
     fault: Fault
     replies: Replies | None
     times: int | None
     _failed: dict[str, int] = field(default_factory=dict[str, int], init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def failing(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
-        """What an attempt on a target that fails meets with; None where it is up."""
-        return self.fault.steps(request) if target in self.names and self._takes_one(target) else None
+    def fault_events(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
+        """List the events of an attempt that fails; None if the target is up."""
+        return self.fault.events_for(request) if target in self.targets and self._fails_now(target) else None
 
-    def answering(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
-        """What an attempt on a target that is up meets with; None where it is made for real."""
-        return self.replies.steps(request, target) if self.replies else None
+    def reply_events(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
+        """List the events of an attempt on a target that is up; None if the attempt is real."""
+        return self.replies.events_for(request, target) if self.replies else None
 
-    def _takes_one(self, target: Target) -> bool:
+    def _fails_now(self, target: Target) -> bool:
         if self.times is None:
             return True
         with self._lock:
@@ -57,73 +57,72 @@ class Script:
         return failed < self.times
 
 
-def _steady() -> float:
-    """A test that fails by chance is none."""
+def _fixed_random() -> float:
+    """Return a constant instead of a random number, so that tests are repeatable."""
     return 0.5
 
 
 class SimulatedBackends:
-    """Makes the attempts of an outage, in place of the transport.
+    """Makes the attempts of an outage. It finds the enclosing outage, if there is one, through the runtime.
 
     Args:
-        below: The runtime before the outage.
-        script: What the outage says.
+        outer: The runtime outside of the outage.
+        script: The arguments of the outage.
     """
 
-    def __init__(self, below: Runtime, script: Script) -> None:
-        """Find out whether there is an outage around this one."""
-        outer = getattr(below.exchange, "__self__", None)
-        self._below = below
-        self._outer = outer if isinstance(outer, SimulatedBackends) else None
-        self.clock: Clock = self._outer.clock if self._outer else Clock(below.now)
-        self.reality: Passthrough = self._outer.reality if self._outer else Passthrough(below, self.clock)
+    def __init__(self, outer: Runtime, script: Script) -> None:
+        enclosing = getattr(outer.exchange, "__self__", None)
+        self._outer_runtime = outer
+        self._outer = enclosing if isinstance(enclosing, SimulatedBackends) else None
+        self.clock: Clock = self._outer.clock if self._outer else Clock(outer.now)
+        self.passthrough: Passthrough = self._outer.passthrough if self._outer else Passthrough(outer, self.clock)
         self.scripts: Sequence[Script] = (script, *(self._outer.scripts if self._outer else ()))
 
     def runtime(self, observe: Callable[[Attempt], None]) -> Runtime:
-        """What calls in the outage are given; ``observe`` is told of every attempt."""
-        watch = self._below.observe
+        """Make the runtime of calls in the outage; ``observe`` is called with every attempt."""
+        outer_observe = self._outer_runtime.observe
 
-        def told(attempt: Attempt) -> None:
+        def observe_both(attempt: Attempt) -> None:
             observe(attempt)
-            if watch:
-                watch(attempt)
+            if outer_observe:
+                outer_observe(attempt)
 
         return replace(
-            self._below,
+            self._outer_runtime,
             now=self.clock.now,
             sleep=self.clock.skip,
             asleep=self.clock.askip,
-            random=_steady,
+            random=_fixed_random,
             exchange=self.exchange,
             aexchange=self.aexchange,
-            observe=told,
+            observe=observe_both,
         )
 
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
-        """An attempt for synchronous callers."""
-        steps = self._steps(request, target)
-        return ScriptedExchange(steps, self.clock) if steps else self.reality.exchange(request, target)
+        """Create an attempt for sync callers."""
+        events = self._events(request, target)
+        return ScriptedExchange(events, self.clock) if events else self.passthrough.exchange(request, target)
 
     def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
-        """An attempt for asynchronous callers."""
-        steps = self._steps(request, target)
-        return AsyncScriptedExchange(steps, self.clock) if steps else self.reality.aexchange(request, target)
+        """Create an attempt for async callers."""
+        events = self._events(request, target)
+        return AsyncScriptedExchange(events, self.clock) if events else self.passthrough.aexchange(request, target)
 
-    def _steps(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
-        """By the innermost outage that names the target, else by the innermost that has an answer."""
+    def _events(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
+        """List the events of the innermost outage in which the target fails, else of the innermost with replies."""
         for script in self.scripts:
-            if steps := script.failing(request, target):
-                return steps
+            if events := script.fault_events(request, target):
+                return events
         for script in self.scripts:
-            if steps := script.answering(request, target):
-                return steps
+            if events := script.reply_events(request, target):
+                return events
         return None
 
     def __enter__(self) -> Self:
-        """Close at the end of the block."""
+        """Return these backends; they are closed at the end of the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connections that were made for targets that are up, with the outermost outage."""
+        """Close the connections of real attempts, at the end of the outermost outage."""
         if self._outer is None:
-            self.reality.close()
+            self.passthrough.close()

@@ -1,4 +1,4 @@
-"""Which targets a test speaks of."""
+"""Patterns for targets: by provider, by name, by address, or all."""
 
 from __future__ import annotations
 
@@ -9,48 +9,47 @@ from unified_llm._core.target import Target
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
 
-EVERYTHING: Final = "*"
+ALL_TARGETS: Final = "*"
 
 
 class TargetPatterns:
-    """A set of targets, by name.
+    """A set of targets, by patterns. Names are parsed like model strings.
 
     Args:
-        names: A provider, a target, an address, or ``*``; or several of them.
+        patterns: A provider, a target, an address, or ``*``; or several of them.
 
     Raises:
         ConfigurationError: There is none, or one that is no text.
     """
 
-    def __init__(self, names: str | Iterable[str]) -> None:
-        """Read every name as model strings are read."""
-        given = [names] if isinstance(names, str) else list(names)
-        if not given or not all(isinstance(name, str) and name.strip() for name in given):
+    def __init__(self, patterns: str | Iterable[str]) -> None:
+        names = [patterns] if isinstance(patterns, str) else list(patterns)
+        if not names or not all(isinstance(name, str) and name.strip() for name in names):
             raise ConfigurationError(
-                'Say which targets fail: a provider ("openai"), a target ("openai/gpt-5-mini"), an address, or "*".'
+                'Name the targets that fail: a provider ("openai"), a target ("openai/gpt-5-mini"), an address, or "*".'
             )
-        self._names = {_canonical(name.strip()) for name in given}
+        self._names = {_canonical(name.strip()) for name in names}
 
     def __contains__(self, target: Target) -> bool:
-        """Whether the target is meant. No network takes a model in this process away: ``*`` does not mean it."""
+        """Match a target. ``*`` does not match a model in this process, which needs no network."""
         return (
             not self._names.isdisjoint({target.provider, target.name})
-            or (EVERYTHING in self._names and target.format != "mlx")
-            or any(_within(target.base_url, name) for name in self._names if "://" in name)
+            or (ALL_TARGETS in self._names and target.format != "mlx")
+            or any(_is_below(target.base_url, name) for name in self._names if "://" in name)
         )
 
     def __repr__(self) -> str:
-        """The names."""
+        """List the names."""
         return ", ".join(sorted(self._names))
 
 
 def _canonical(name: str) -> str:
-    """``hf`` is ``huggingface``, and ``openai:gpt-5-mini`` is ``openai/gpt-5-mini``; others are left as they are."""
+    """Replace ``hf`` by ``huggingface``, and ``openai:gpt-5-mini`` by ``openai/gpt-5-mini``; keep other names."""
     if "://" in name:
         return name.rstrip("/")
-    found = registry.parse_model_string(name)
-    return "/".join(found) if found else registry.ALIASES.get(name.lower(), name)
+    parsed = registry.parse_model_string(name)
+    return "/".join(parsed) if parsed else registry.ALIASES.get(name.lower(), name)
 
 
-def _within(address: str, given: str) -> bool:
-    return address == given or address.startswith(given + "/")
+def _is_below(address: str, prefix: str) -> bool:
+    return address == prefix or address.startswith(prefix + "/")

@@ -98,8 +98,8 @@ def test_checkpoints_may_name_their_weights_as_older_ones_did_and_come_in_parts(
     (folder / "model.safetensors").unlink()
     older = {
         "bert."
-        + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): weight
-        for name, weight in weights.items()
+        + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array
+        for name, array in weights.items()
     }
     names = sorted(older)
     for part, half in enumerate((names[::2], names[1::2])):
