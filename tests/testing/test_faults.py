@@ -140,7 +140,7 @@ def test_a_rate_limit_is_raised_with_its_hint() -> None:
     [
         (
             {"kind": "refusd"},
-            "outage() has no kind 'refusd': did you mean 'refused'? The kinds are refused, dns, tls, ",
+            "outage() has no kind 'refusd': did you mean 'refused'? The kinds are refused, dns, ",
         ),
         ({"kind": "QUOTA"}, "did you mean 'quota'?"),
         ({"kind": 503}, "did you mean '503'?"),
