@@ -1,4 +1,4 @@
-"""What objects that are providers give and do beyond the plain case: odd shapes, clean-up, what they are asked with."""
+"""Provider objects beyond the plain case: unusual output, clean-up, the requests that they get."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _unregister() -> Iterator[None]:
 
 
 class Whole:
-    """Answers whatever it was made with; its stream is that in pieces, if it has pieces."""
+    """Returns what it was made with; its stream is ``pieces`` if given, else the same."""
 
     features = ("tools",)
 
@@ -44,7 +44,7 @@ class Whole:
         return self.pieces
 
 
-class TestPieces:
+class TestStreams:
     def test_facts_may_come_on_any_piece_and_none_is_lost(self) -> None:
         pieces = [
             LLMChunk("so ", response_id="r-1", model="mine-2", provider="somebody"),
@@ -91,10 +91,10 @@ WRONG: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_has_another_shape_is_a_mistake_in_its_code(name: str) -> None:
-    answer, words = WRONG[name]
+    answer, message = WRONG[name]
     register_provider("wrong", Whole(answer))
     for way in WAYS:
-        with pytest.raises(TypeError, match=words):
+        with pytest.raises(TypeError, match=message):
             told(way, LLMClient("wrong/a"))
 
 
@@ -233,7 +233,7 @@ class TestEnds:
                     yield "so "
                     yield "far"
                 finally:
-                    raise ValueError("nobody hears this")
+                    raise ValueError("dropped")
 
         async def break_off() -> list[str]:
             async with LLMClient("careless/a").astream("Hello?") as stream:
@@ -306,7 +306,7 @@ class TestBase:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ({"provider": Whole}, "'Whole' is a class"),
         ({"provider": Whole("x"), "features": 7}, "features= is a name, or several"),
@@ -315,8 +315,8 @@ class TestBase:
         ({"base_url": "https://x.example", "quirks": {"renames": {}}}, "did you mean 'rename'"),
     ],
 )
-def test_what_cannot_work_is_refused_when_it_is_registered(arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(exc.ConfigurationError, match=words):
+def test_what_cannot_work_is_refused_when_it_is_registered(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(exc.ConfigurationError, match=message):
         register_provider("mine", **arguments)
 
 

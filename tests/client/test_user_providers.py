@@ -1,4 +1,4 @@
-"""A provider of one's own: an object that answers, or an address."""
+"""User-defined providers: an object with methods, or an address."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _unregister() -> Iterator[None]:
 
 
 class Plain:
-    """Both methods, knowing nothing of event loops."""
+    """Both methods, sync."""
 
     def generate(self, request: LLMRequest) -> LLMResponse:
         return LLMResponse(f"{request.model} says hello", usage=USAGE)
@@ -49,7 +49,7 @@ class Plain:
 
 
 class Native:
-    """Both methods, on an event loop."""
+    """Both methods, async."""
 
     async def generate(self, request: LLMRequest) -> str:
         await asyncio.sleep(0)
@@ -101,21 +101,21 @@ class Listing(OnlyWhole):
 
 
 class Raising:
-    """Raises the same whatever is asked, at once or after the first piece."""
+    """Raises the same error from both methods, at once or after some chunks."""
 
-    def __init__(self, problem: Exception, after: int = 0) -> None:
-        self.problem = problem
+    def __init__(self, error: Exception, after: int = 0) -> None:
+        self.error = error
         self.after = after
-        self.asked = 0
+        self.calls = 0
 
     def generate(self, request: LLMRequest) -> str:
-        self.asked += 1
-        raise self.problem
+        self.calls += 1
+        raise self.error
 
     def stream(self, request: LLMRequest) -> Iterator[str]:
-        self.asked += 1
+        self.calls += 1
         yield from ["so far "] * self.after
-        raise self.problem
+        raise self.error
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -132,7 +132,7 @@ class Failing(Exception):  # noqa: N818 - as an SDK's exceptions are
     status_code = 503
 
 
-PROBLEMS: dict[str, tuple[Exception, str]] = {
+ERRORS: dict[str, tuple[Exception, str]] = {
     "ours": (exc.ServiceUnavailableError("Down."), "server"),
     "by status": (ProviderBase.error(401, "who are you?"), "auth"),
     "throttled": (ProviderBase.error(429, code="slow_down", retry_after=7), "rate_limit"),
@@ -143,16 +143,16 @@ PROBLEMS: dict[str, tuple[Exception, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", ERRORS)
 def test_what_it_raises_is_read_for_what_it_says(name: str) -> None:
-    problem, outcome = PROBLEMS[name]
-    broken = Raising(problem)
+    error, outcome = ERRORS[name]
+    broken = Raising(error)
     register_provider("broken", broken)
     register_provider("mine", OnlyWhole())
     client = LLMClient("broken/a", fallbacks=["mine/b"], max_retries=0)
     for way in WAYS:
         answer = told(way, client)
-        if outcome == "bad_request":  # never failed over
+        if outcome == "bad_request":  # no failover
             assert answer.error is exc.ValidationError
         else:
             assert answer.content == "b says hello"
@@ -179,7 +179,7 @@ def test_a_stream_that_breaks_is_never_begun_again(way: Way) -> None:
     register_provider("broken", broken)
     register_provider("mine", OnlyWhole())
     assert told(way, LLMClient("broken/a", fallbacks=["mine/b"])).error is exc.StreamInterruptedError
-    assert broken.asked == 1
+    assert broken.calls == 1
 
 
 def test_one_that_hangs_is_left_when_its_time_is_over() -> None:
@@ -277,7 +277,7 @@ def test_a_name_that_is_taken_over_has_new_health_and_the_old_object_is_closed()
     class ClosingPlainly(OnlyWhole):
         def close(self) -> None:
             closed.append("sync")
-            raise ValueError("nobody hears this")
+            raise ValueError("dropped")
 
     register_provider("mine", Closing(Failing("down")))
     with pytest.raises(exc.ServiceUnavailableError):
@@ -335,7 +335,7 @@ class TestAddresses:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "words"),
+    ("name", "arguments", "message"),
     [
         ("My Gateway", {"base_url": "https://x.example"}, "small letters"),
         ("a/b", {"base_url": "https://x.example"}, "small letters"),
@@ -351,8 +351,8 @@ class TestAddresses:
         ("mine", {"base_url": "https://x.example", "headers": {"Authorization": "Bearer x"}}, "api_key="),
     ],
 )
-def test_what_cannot_be_a_provider_is_refused_at_once(name: str, arguments: dict[str, Any], words: str) -> None:
-    with pytest.raises(exc.ConfigurationError, match=words):
+def test_what_cannot_be_a_provider_is_refused_at_once(name: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(exc.ConfigurationError, match=message):
         register_provider(name, **arguments)
     assert registry.registered() == ()
 

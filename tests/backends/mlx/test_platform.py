@@ -9,7 +9,7 @@ from unified_llm._backends import mlx
 
 
 @pytest.mark.parametrize(
-    ("system", "machine", "verdict"),
+    ("system", "machine", "outcome"),
     [
         ("darwin", "arm64", "runs"),
         ("darwin", "x86_64", "cannot run"),
@@ -20,11 +20,11 @@ from unified_llm._backends import mlx
     ],
 )
 def test_mlx_runs_on_apple_silicon_and_on_linux(
-    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, verdict: str
+    monkeypatch: pytest.MonkeyPatch, system: str, machine: str, outcome: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert mlx.is_supported_platform() is (verdict == "runs")
+    assert mlx.is_supported_platform() is (outcome == "runs")
 
 
 @pytest.mark.case(70)
