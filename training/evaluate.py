@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from training.corpus import answers, held_out
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx.engine import Engine
-from unified_llm._backends.mlx.engine_types import EngineError, Output, TextChunk, Prompt
+from unified_llm._backends.mlx.engine_types import EngineError, Output, Prompt, TextChunk
 
 
 def say(engine: Engine, question: str) -> str:

@@ -97,8 +97,7 @@ def test_networks_differ_in_the_activation(folder: Path, activation: str) -> Non
 def test_checkpoints_may_name_their_weights_as_older_ones_did_and_come_in_parts(folder: Path, weights: Weights) -> None:
     (folder / "model.safetensors").unlink()
     older = {
-        "bert."
-        + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array
+        "bert." + name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array
         for name, array in weights.items()
     }
     names = sorted(older)
