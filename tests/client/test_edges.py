@@ -18,8 +18,8 @@ from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message
 
 if TYPE_CHECKING:
-    from unified_llm._backends.http.exchange_async import LoopExchange
-    from unified_llm._backends.http.exchange_sync import BlockingExchange
+    from unified_llm._backends.http.exchange_async import AsyncHTTPExchange
+    from unified_llm._backends.http.exchange_sync import SyncHTTPExchange
 
 
 class Chat:
@@ -134,11 +134,11 @@ async def test_connections_are_made_once_and_closed_with_their_client() -> None:
     connections, ask = Backends(), LLMRequest((Message.user("Hello?"),))
     connections.close()
     (target,) = LLMClient("ollama/llama2").targets
-    first, second = (cast("LoopExchange", connections.aexchange(ask, target)) for _ in range(2))
-    blocking = cast("BlockingExchange", connections.exchange(ask, target))
+    first, second = (cast("AsyncHTTPExchange", connections.aexchange(ask, target)) for _ in range(2))
+    blocking = cast("SyncHTTPExchange", connections.exchange(ask, target))
     assert first._pool is second._pool
-    shelves = (first._pool.shelf, blocking._pool.shelf)
-    assert [shelf.closed for shelf in shelves] == [False, False]
+    idle_connections = (first._pool.idle_connections, blocking._pool.idle_connections)
+    assert [idle.closed for idle in idle_connections] == [False, False]
     await connections.aclose()
-    assert [shelf.closed for shelf in shelves] == [True, True]
+    assert [idle.closed for idle in idle_connections] == [True, True]
     connections.close()

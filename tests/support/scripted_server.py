@@ -36,28 +36,28 @@ class Connection:
         self.sent = b""
         self.closed = False
         self.refuses_bytes = False
-        self.wire: DeadlineSocket | None = None
+        self.sock: DeadlineSocket | None = None
 
     @property
     def requests(self) -> int:
         return self.sent.count(b" HTTP/1.1\r\n")
 
     def read(self) -> bytes:
-        assert self.wire is not None
+        assert self.sock is not None
         if self.closed:
             raise httpcore.ReadError
         if not self.plays:
-            self.clock.time = max(self.clock.time, self.wire.until)
+            self.clock.time = max(self.clock.time, self.sock.until)
             raise httpcore.ReadTimeout
         play = self.plays.pop(0)
         if isinstance(play, float):
-            if self.clock.time + play > self.wire.until:
-                self.clock.time = max(self.clock.time, self.wire.until)
+            if self.clock.time + play > self.sock.until:
+                self.clock.time = max(self.clock.time, self.sock.until)
                 raise httpcore.ReadTimeout
             self.clock.time += play
             return self.read()
         if isinstance(play, bytes):
-            self.wire.received += len(play)
+            self.sock.received += len(play)
             return play
         raise play
 
@@ -127,27 +127,27 @@ class Network:
         self.places: list[tuple[str, int]] = []
         network = self
 
-        def connect(wire: DeadlineSocket, host: str, port: int) -> Connection:
+        def connect(sock: DeadlineSocket, host: str, port: int) -> Connection:
             network.places.append((host, port))
-            wire.begin()
+            sock.start_connecting()
             if len(network.made) == len(network.connections):
-                raise wire.unreachable(ConnectionRefusedError("refused"))
+                raise sock.connect_error(ConnectionRefusedError("refused"))
             connection = network.connections[len(network.made)]
-            connection.wire = wire
+            connection.sock = sock
             network.made.append(connection)
             return connection
 
-        def connect_tcp(wire: SyncDeadlineSocket, host: str, port: int, **_: object) -> httpcore.NetworkStream:
-            return Stream(connect(wire, host, port))
+        def connect_tcp(sock: SyncDeadlineSocket, host: str, port: int, **_: object) -> httpcore.NetworkStream:
+            return Stream(connect(sock, host, port))
 
         async def aconnect_tcp(
-            wire: AsyncDeadlineSocket, host: str, port: int, **_: object
+            sock: AsyncDeadlineSocket, host: str, port: int, **_: object
         ) -> httpcore.AsyncNetworkStream:
-            return AsyncStream(connect(wire, host, port))
+            return AsyncStream(connect(sock, host, port))
 
-        def drop(wire: DeadlineSocket) -> None:
+        def drop(sock: DeadlineSocket) -> None:
             for connection in network.made:
-                if connection.wire is wire:
+                if connection.sock is sock:
                     connection.close()
 
         patch.setattr(SyncDeadlineSocket, "connect_tcp", connect_tcp)

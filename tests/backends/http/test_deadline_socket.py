@@ -19,9 +19,9 @@ import pytest
 
 from tests.support.sync_and_async import Mode
 from unified_llm._backends.http.deadline_socket import DeadlineSocket
-from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket, AsyncStream, AsyncTLS
-from unified_llm._backends.http.deadline_socket_sync import BlockingStream, BlockingTLS, SyncDeadlineSocket
-from unified_llm._backends.http.tls import Session
+from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket, AsyncStream, AsyncTLSStream
+from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket, SyncStream, SyncTLSStream
+from unified_llm._backends.http.tls import TLSSession
 
 CERTIFICATE = str(Path(__file__).parents[2] / "support" / "localhost.pem")
 
@@ -30,21 +30,21 @@ class Both:
     """A wire of either colour; async calls are run in a loop."""
 
     def __init__(self, mode: Mode, run: Callable[[Any], Any]) -> None:
-        self.wire: Any = SyncDeadlineSocket(time.monotonic) if mode == "sync" else AsyncDeadlineSocket(time.monotonic)
-        self.wire.until, self.wire.connect = time.monotonic() + 2, 1.0
+        self.sock: Any = SyncDeadlineSocket(time.monotonic) if mode == "sync" else AsyncDeadlineSocket(time.monotonic)
+        self.sock.until, self.sock.connect_timeout = time.monotonic() + 2, 1.0
         self.stream: Any = None
         self._colour, self._run = mode, run
 
     def do(self, result: Any) -> Any:
         return result if self._colour == "sync" else self._run(result)
 
-    def over(self, sock: socket.socket) -> None:
-        sock.setblocking(self._colour == "sync")
-        self.wire.keep(sock)
-        self.stream = BlockingStream(self.wire) if self._colour == "sync" else AsyncStream(self.wire)
+    def over(self, raw_socket: socket.socket) -> None:
+        raw_socket.setblocking(self._colour == "sync")
+        self.sock.adopt(raw_socket)
+        self.stream = SyncStream(self.sock) if self._colour == "sync" else AsyncStream(self.sock)
 
     def connect(self) -> None:
-        self.stream = self.do(self.wire.connect_tcp("a.test", 80))
+        self.stream = self.do(self.sock.connect_tcp("a.test", 80))
 
     def read(self, size: int = 65536) -> bytes:
         data: bytes = self.do(self.stream.read(size))
@@ -61,8 +61,8 @@ def both(mode: Mode) -> Iterator[Both]:
     with asyncio.Runner() as runner:
         made = Both(mode, runner.run)
         yield made
-        if made.wire:
-            made.wire.drop()
+        if made.sock:
+            made.sock.drop()
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Calla
 def _forget(*, older: bool) -> int:
     """Leave a connection in a cycle of garbage, with a socket that is older or younger than it; its descriptor."""
     made = socket.socket(socket.AF_UNIX) if older else None
-    wire: Any = AsyncDeadlineSocket(time.monotonic)
-    wire.keep(made or socket.socket(socket.AF_UNIX))
-    wire.itself = wire
-    return int(wire.sock.fileno())
+    sock: Any = AsyncDeadlineSocket(time.monotonic)
+    sock.adopt(made or socket.socket(socket.AF_UNIX))
+    sock.itself = sock
+    return int(sock.raw_socket.fileno())
 
 
 def test_a_forgotten_connection_closes_in_silence_whatever_the_collector_comes_upon_first() -> None:
@@ -121,7 +121,7 @@ def test_when_no_address_answers_the_reason_is_kept(both: Both, addresses: Calla
     addresses("shut", "shut")
     with pytest.raises(httpcore.ConnectError):
         both.connect()
-    assert (both.wire.fault, both.wire.detail) == ("connect", "No such file or directory")
+    assert (both.sock.failure_kind, both.sock.detail) == ("connect", "No such file or directory")
 
 
 @pytest.mark.parametrize("problem", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("label too long")])
@@ -132,7 +132,7 @@ def test_a_name_that_cannot_be_looked_up(both: Both, problem: Exception, monkeyp
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(httpcore.ConnectError):
         both.connect()
-    assert both.wire.detail == "no such name"
+    assert both.sock.detail == "no such name"
 
 
 def test_a_name_without_addresses_cannot_be_reached(both: Both, addresses: Callable[..., None]) -> None:
@@ -167,7 +167,7 @@ def test_bytes_go_both_ways(both: Both, pair: socket.socket) -> None:
     assert pair.recv(100) == b"question"
     pair.sendall(b"answer")
     assert both.read() == b"answer"
-    assert both.wire.received == 6
+    assert both.sock.received == 6
     pair.close()
     assert both.read() == b""
 
@@ -193,14 +193,14 @@ def test_an_answer_to_a_request_that_could_not_be_sent_is_read(both: Both, pair:
 
 
 def test_a_read_waits_until_its_instant(both: Both, pair: socket.socket) -> None:
-    both.wire.until = time.monotonic() + 0.05
+    both.sock.until = time.monotonic() + 0.05
     with pytest.raises(httpcore.ReadTimeout):
         both.read()
-    assert time.monotonic() >= both.wire.until - 0.01
+    assert time.monotonic() >= both.sock.until - 0.01
 
 
 def test_a_read_whose_instant_has_passed_takes_what_is_there(both: Both, pair: socket.socket) -> None:
-    both.wire.until = float("-inf")
+    both.sock.until = float("-inf")
     with pytest.raises(httpcore.ReadTimeout):
         both.read()
     pair.sendall(b"here")
@@ -208,13 +208,13 @@ def test_a_read_whose_instant_has_passed_takes_what_is_there(both: Both, pair: s
 
 
 def test_an_endless_instant_is_no_problem(both: Both, pair: socket.socket) -> None:
-    both.wire.until = float("inf")
+    both.sock.until = float("inf")
     pair.sendall(b"here")
     assert both.read() == b"here"
 
 
 def test_a_write_that_nobody_reads_ends_at_its_instant(both: Both, pair: socket.socket) -> None:
-    both.wire.until = time.monotonic() + 0.05
+    both.sock.until = time.monotonic() + 0.05
     with pytest.raises(httpcore.WriteTimeout):
         both.write(bytes(8_000_000))
 
@@ -239,8 +239,8 @@ def test_a_peer_that_leaves_while_we_write_is_a_failed_write(both: Both, pair: s
 
 
 def test_a_dropped_wire_refuses_everything(both: Both, pair: socket.socket) -> None:
-    both.wire.drop()
-    both.wire.drop()
+    both.sock.drop()
+    both.sock.drop()
     assert both.stream.get_extra_info("is_readable")
     with pytest.raises(httpcore.ReadError):
         both.read()
@@ -250,12 +250,12 @@ def test_a_dropped_wire_refuses_everything(both: Both, pair: socket.socket) -> N
 
 
 def test_closing_a_stream_drops_its_wire(both: Both, pair: socket.socket) -> None:
-    both.do(both.stream.close() if isinstance(both.wire, SyncDeadlineSocket) else both.stream.aclose())
+    both.do(both.stream.close() if isinstance(both.sock, SyncDeadlineSocket) else both.stream.aclose())
     assert pair.recv(1) == b""
 
 
 def test_a_wire_that_is_forgotten_closes_its_socket(both: Both, pair: socket.socket) -> None:
-    both.wire = both.stream = None
+    both.sock = both.stream = None
     assert pair.recv(1) == b""
 
 
@@ -333,11 +333,11 @@ def client(cafile: str | None = CERTIFICATE) -> ssl.SSLContext:
 
 
 def secure(both: Both, peer: Peer, context: ssl.SSLContext, name: str = "localhost") -> Any:
-    session = Session(context, name)
-    if isinstance(both.wire, SyncDeadlineSocket):
-        return BlockingTLS(PeerStream(peer), both.wire, session)
-    stream = AsyncTLS(AsyncPeerStream(peer), both.wire, session)
-    both.do(stream.shake_hands())
+    session = TLSSession(context, name)
+    if isinstance(both.sock, SyncDeadlineSocket):
+        return SyncTLSStream(PeerStream(peer), both.sock, session)
+    stream = AsyncTLSStream(AsyncPeerStream(peer), both.sock, session)
+    both.do(stream.do_handshake())
     return stream
 
 
@@ -378,33 +378,33 @@ def test_a_certificate_that_does_not_fit_is_refused(both: Both, cafile: str | No
 def test_a_stream_speaks_tls_when_it_is_told_to(both: Both, pair: socket.socket) -> None:
     """The peer closes at once: what matters here is what becomes of that."""
     pair.close()
-    both.wire.begin()
-    until = both.wire.until
+    both.sock.start_connecting()
+    until = both.sock.until
     with pytest.raises(httpcore.ConnectError):
         both.do(both.stream.start_tls(client(), "localhost"))
-    assert (both.wire.fault, both.wire.detail) == ("connect", "closed during the TLS handshake")
-    assert both.wire.until == until
+    assert (both.sock.failure_kind, both.sock.detail) == ("connect", "closed during the TLS handshake")
+    assert both.sock.until == until
 
 
 def test_a_handshake_has_no_more_time_than_connecting_has(both: Both, pair: socket.socket) -> None:
-    both.wire.connect = 0.05
-    both.wire.begin()
+    both.sock.connect_timeout = 0.05
+    both.sock.start_connecting()
     with pytest.raises(httpcore.ConnectTimeout):
         both.do(both.stream.start_tls(client(), "localhost"))
-    assert both.wire.detail == "no TLS handshake in time"
+    assert both.sock.detail == "no TLS handshake in time"
 
 
 def test_what_is_no_tls_is_a_failure_of_tls(both: Both, pair: socket.socket) -> None:
     pair.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    both.wire.begin()
+    both.sock.start_connecting()
     with pytest.raises(httpcore.ConnectError):
         both.do(both.stream.start_tls(client(), "localhost"))
-    assert both.wire.fault == "tls"
+    assert both.sock.failure_kind == "tls"
 
 
 def test_windows_has_no_poll(pair: socket.socket, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
-    wire: DeadlineSocket = both.wire
-    assert not wire.readable()
+    sock: DeadlineSocket = both.sock
+    assert not sock.readable()
     pair.sendall(b"x")
-    assert wire.readable()
+    assert sock.readable()

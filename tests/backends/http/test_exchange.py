@@ -18,7 +18,7 @@ from tests.support.scripted_server import Network
 from tests.support.sync_and_async import Caller, caller, run, words
 from unified_llm._backends.http import Transport
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
-from unified_llm._backends.http.errors import failure
+from unified_llm._backends.http.errors import failure_from_error
 from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
@@ -512,12 +512,14 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
 
 @pytest.mark.parametrize("problem", [httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL])
 def test_nothing_is_kept_of_what_http_code_says_about_a_request_that_it_refuses(problem: type[Exception]) -> None:
-    found = failure(problem(f"Illegal header value b'Bearer {CANARY}'"), SyncDeadlineSocket(time.monotonic))
-    assert found == Failure("unsendable")
+    failure = failure_from_error(
+        problem(f"Illegal header value b'Bearer {CANARY}'"), SyncDeadlineSocket(time.monotonic)
+    )
+    assert failure == Failure("unsendable")
 
 
 def test_a_proxy_that_refuses_is_a_failure_to_connect() -> None:
-    assert failure(httpx.ProxyError("407 who are you"), SyncDeadlineSocket(time.monotonic)).kind == "connect"
+    assert failure_from_error(httpx.ProxyError("407 who are you"), SyncDeadlineSocket(time.monotonic)).kind == "connect"
 
 
 class RefusingCodec(EchoCodec):
@@ -626,9 +628,9 @@ def test_the_connect_limit_of_the_target_is_obeyed(call: Caller, transport: Tran
     target = target_at(URL, timing=Timing(connect=3))
     exchange = call.exchange(transport, EchoCodec(), asking(), target)
     run(exchange, network.clock() + 60)
-    wire = network.made[0].wire
-    assert wire is not None
-    assert wire.connect == 3
+    sock = network.made[0].sock
+    assert sock is not None
+    assert sock.connect_timeout == 3
 
 
 def test_an_answer_larger_than_the_bound_is_refused(

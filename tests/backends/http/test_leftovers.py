@@ -16,7 +16,7 @@ from tests.support.echo_format import DONE, EchoCodec, asking, target_at, text
 from tests.support.scripted_server import Network
 from tests.support.sync_and_async import words
 from unified_llm._backends.http import Transport
-from unified_llm._backends.http.request import prepare
+from unified_llm._backends.http.request import prepare_request
 from unified_llm._core.exchange import AsyncExchange
 from unified_llm._core.outcome import Failure
 
@@ -101,7 +101,7 @@ async def test_an_upload_that_breaks_leaves_nothing_for_the_event_loop_to_end(
     network.plays()
     tasks = Tasks()
     asyncio.get_running_loop().set_task_factory(tasks)
-    body = prepare(EchoCodec().encode(asking(), target_at(URL)), streams=False)
+    body = prepare_request(EchoCodec().encode(asking(), target_at(URL)), stream=False)
     assert not isinstance(body, Failure)
     stream = body[1].stream
     assert isinstance(stream, httpx.AsyncByteStream)

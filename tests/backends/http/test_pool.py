@@ -7,7 +7,7 @@ from tests.support.scripted_server import Clock
 from unified_llm._backends.http import errors, pool
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
-from unified_llm._backends.http.request import place
+from unified_llm._backends.http.request import parse_endpoint
 
 
 class Held:
@@ -29,56 +29,60 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def shelf(clock: Clock) -> pool.Shelf[Held]:
-    return pool.Shelf(clock)
+def idle_connections(clock: Clock) -> pool.IdleConnections[Held]:
+    return pool.IdleConnections(clock)
 
 
-def test_the_last_one_put_is_the_first_one_taken(shelf: pool.Shelf[Held]) -> None:
+def test_the_last_one_put_is_the_first_one_taken(idle_connections: pool.IdleConnections[Held]) -> None:
     first, second, other = Held(), Held(), Held()
-    shelf.put(route(), first)
-    shelf.put(route(), second)
-    shelf.put(route("b"), other)
-    assert [shelf.take(route()) for _ in range(3)] == [second, first, None]
-    assert shelf.take(route("c")) is None
-    assert len(shelf) == 1
+    idle_connections.put(route(), first)
+    idle_connections.put(route(), second)
+    idle_connections.put(route("b"), other)
+    assert [idle_connections.take(route()) for _ in range(3)] == [second, first, None]
+    assert idle_connections.take(route("c")) is None
+    assert len(idle_connections) == 1
 
 
-def test_what_is_too_old_is_dropped_instead_of_taken(shelf: pool.Shelf[Held], clock: Clock) -> None:
+def test_what_is_too_old_is_dropped_instead_of_taken(
+    idle_connections: pool.IdleConnections[Held], clock: Clock
+) -> None:
     old = Held()
-    shelf.put(route(), old)
-    clock.time += pool.KEEP_SECONDS + 1
-    assert shelf.take(route()) is None
+    idle_connections.put(route(), old)
+    clock.time += pool.MAX_IDLE_SECONDS + 1
+    assert idle_connections.take(route()) is None
     assert old.dropped
 
 
-def test_each_put_drops_a_few_of_the_too_old_everywhere(shelf: pool.Shelf[Held], clock: Clock) -> None:
+def test_each_put_drops_a_few_of_the_too_old_everywhere(
+    idle_connections: pool.IdleConnections[Held], clock: Clock
+) -> None:
     old = [Held() for _ in range(6)]
-    for number, slot in enumerate(old):
-        shelf.put(route(str(number % 2)), slot)
-    clock.time += pool.KEEP_SECONDS + 1
-    shelf.put(route("new"), Held())
-    assert sum(slot.dropped for slot in old) == 4
-    shelf.put(route("new"), Held())
-    assert all(slot.dropped for slot in old)
-    assert len(shelf) == 2
+    for number, connection in enumerate(old):
+        idle_connections.put(route(str(number % 2)), connection)
+    clock.time += pool.MAX_IDLE_SECONDS + 1
+    idle_connections.put(route("new"), Held())
+    assert sum(connection.dropped for connection in old) == 4
+    idle_connections.put(route("new"), Held())
+    assert all(connection.dropped for connection in old)
+    assert len(idle_connections) == 2
 
 
-def test_beyond_the_bound_nothing_is_kept(shelf: pool.Shelf[Held]) -> None:
-    many = [Held() for _ in range(pool.KEEP + 1)]
-    kept = [shelf.put(route(str(number % 7)), slot) for number, slot in enumerate(many)]
-    assert kept == [True] * pool.KEEP + [False]
-    assert [slot.dropped for slot in many] == [False] * pool.KEEP + [True]
+def test_beyond_the_bound_nothing_is_kept(idle_connections: pool.IdleConnections[Held]) -> None:
+    many = [Held() for _ in range(pool.MAX_IDLE + 1)]
+    kept = [idle_connections.put(route(str(number % 7)), connection) for number, connection in enumerate(many)]
+    assert kept == [True] * pool.MAX_IDLE + [False]
+    assert [connection.dropped for connection in many] == [False] * pool.MAX_IDLE + [True]
 
 
-def test_a_closed_shelf_is_empty_and_keeps_nothing(shelf: pool.Shelf[Held]) -> None:
+def test_a_closed_shelf_is_empty_and_keeps_nothing(idle_connections: pool.IdleConnections[Held]) -> None:
     before, after = Held(), Held()
-    shelf.put(route(), before)
-    shelf.closed = True
-    assert shelf.clear() == [before]
-    assert not shelf.put(route(), after)
+    idle_connections.put(route(), before)
+    idle_connections.closed = True
+    assert idle_connections.close_all() == [before]
+    assert not idle_connections.put(route(), after)
     assert before.dropped
     assert after.dropped
-    assert len(shelf) == 0
+    assert len(idle_connections) == 0
 
 
 @pytest.mark.parametrize(
@@ -91,24 +95,24 @@ def test_a_closed_shelf_is_empty_and_keeps_nothing(shelf: pool.Shelf[Held]) -> N
 )
 def test_each_route_has_its_kind_of_connection(clock: Clock, proxy: str | None, kind: str) -> None:
     way = pool.Route(("https", "api.test", 443), verify=True, proxy=proxy)
-    assert type(pool.connection(way, SyncDeadlineSocket(clock))).__name__ == kind
-    assert type(pool.aconnection(way, AsyncDeadlineSocket(clock))).__name__ == "Async" + kind
+    assert type(pool.make_connection(way, SyncDeadlineSocket(clock))).__name__ == kind
+    assert type(pool.make_async_connection(way, AsyncDeadlineSocket(clock))).__name__ == "Async" + kind
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy.test", "ftp://proxy.test"])  # httpx's extra for SOCKS is missing
 def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_setup(clock: Clock, proxy: str) -> None:
     way = pool.Route(("https", "api.test", 443), verify=True, proxy=proxy)
     for make in (
-        lambda: pool.connection(way, SyncDeadlineSocket(clock)),
-        lambda: pool.aconnection(way, AsyncDeadlineSocket(clock)),
+        lambda: pool.make_connection(way, SyncDeadlineSocket(clock)),
+        lambda: pool.make_async_connection(way, AsyncDeadlineSocket(clock)),
     ):
-        with pytest.raises(errors.SETUP_FAULTS) as caught:
+        with pytest.raises(errors.SETUP_ERRORS) as caught:
             make()
-        assert errors.setup_failure(caught.value).kind == "connect"
+        assert errors.failure_from_setup_error(caught.value).kind == "connect"
 
 
 def test_a_place_knows_its_port_and_its_host_header() -> None:
-    found = [place(url) for url in ("https://a.test/v1", "http://[::1]:8080", "http://bücher.test")]
+    found = [parse_endpoint(url) for url in ("https://a.test/v1", "http://[::1]:8080", "http://bücher.test")]
     assert [each and (each.origin, each.host) for each in found] == [
         (("https", "a.test", 443), b"a.test"),
         (("http", "::1", 8080), b"[::1]:8080"),
@@ -117,6 +121,6 @@ def test_a_place_knows_its_port_and_its_host_header() -> None:
 
 
 def test_httpcore_connections_offer_what_the_slots_ask_of_them(clock: Clock) -> None:
-    connection = pool.connection(route(), SyncDeadlineSocket(clock))
+    connection = pool.make_connection(route(), SyncDeadlineSocket(clock))
     assert isinstance(connection, httpcore.ConnectionInterface)
     assert not connection.is_idle()

@@ -7,13 +7,13 @@ import pytest
 
 from tests.support.echo_format import target_at
 from unified_llm._backends.http import pool, proxies_and_certificates
-from unified_llm._backends.http.request import Endpoint, place
+from unified_llm._backends.http.request import Endpoint, parse_endpoint
 
 CERTIFICATE = str(Path(__file__).parents[2] / "support" / "localhost.pem")
 
 
 def at(url: str) -> Endpoint:
-    found = place(url)
+    found = parse_endpoint(url)
     assert found is not None
     return found
 
@@ -26,33 +26,37 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_context_is_made_once() -> None:
-    assert proxies_and_certificates.context(verify=True) is proxies_and_certificates.context(verify=True)
-    assert proxies_and_certificates.context(verify=True) is not proxies_and_certificates.context(verify=False)
+    assert proxies_and_certificates.load_ssl_context(verify=True) is proxies_and_certificates.load_ssl_context(
+        verify=True
+    )
+    assert proxies_and_certificates.load_ssl_context(verify=True) is not proxies_and_certificates.load_ssl_context(
+        verify=False
+    )
 
 
 def test_certificates_are_checked_unless_the_user_says_no() -> None:
-    assert proxies_and_certificates.context(verify=True).verify_mode is ssl.CERT_REQUIRED
-    assert proxies_and_certificates.context(verify=True).check_hostname
-    assert proxies_and_certificates.context(verify=False).verify_mode is ssl.CERT_NONE
+    assert proxies_and_certificates.load_ssl_context(verify=True).verify_mode is ssl.CERT_REQUIRED
+    assert proxies_and_certificates.load_ssl_context(verify=True).check_hostname
+    assert proxies_and_certificates.load_ssl_context(verify=False).verify_mode is ssl.CERT_NONE
 
 
 def test_a_context_of_the_users_own_is_used_as_it_is() -> None:
     own = ssl.create_default_context()
-    assert proxies_and_certificates.context(own) is own
-    assert pool.route(at("https://a.test"), target_at("", verify=own)).verify is own
+    assert proxies_and_certificates.load_ssl_context(own) is own
+    assert pool.route_to(at("https://a.test"), target_at("", verify=own)).verify is own
 
 
 def test_a_bundle_may_be_a_file_or_a_folder(tmp_path: Path) -> None:
-    assert len(proxies_and_certificates.context(CERTIFICATE).get_ca_certs()) == 1
-    assert proxies_and_certificates.context(str(tmp_path)).get_ca_certs() == []
-    assert pool.route(at("https://a.test"), target_at("", verify=Path(CERTIFICATE))).verify == CERTIFICATE
+    assert len(proxies_and_certificates.load_ssl_context(CERTIFICATE).get_ca_certs()) == 1
+    assert proxies_and_certificates.load_ssl_context(str(tmp_path)).get_ca_certs() == []
+    assert pool.route_to(at("https://a.test"), target_at("", verify=Path(CERTIFICATE))).verify == CERTIFICATE
 
 
 def test_the_environments_bundle_is_read_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = proxies_and_certificates.context(verify=True)
+    before = proxies_and_certificates.load_ssl_context(verify=True)
     monkeypatch.setenv("SSL_CERT_FILE", CERTIFICATE)
-    assert len(proxies_and_certificates.context(verify=True).get_ca_certs()) == 1
-    assert proxies_and_certificates.context(verify=True) is not before
+    assert len(proxies_and_certificates.load_ssl_context(verify=True).get_ca_certs()) == 1
+    assert proxies_and_certificates.load_ssl_context(verify=True) is not before
 
 
 @pytest.mark.parametrize(
@@ -79,8 +83,8 @@ def test_proxies_are_for_https_to_public_hosts(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert proxies_and_certificates.proxy_for(at(url)) == expected
+    assert proxies_and_certificates.find_proxy(at(url)) == expected
 
 
 def test_plain_http_has_one_route_whatever_the_trust() -> None:
-    assert pool.route(at("http://a.test"), target_at("", verify=False)).verify is True
+    assert pool.route_to(at("http://a.test"), target_at("", verify=False)).verify is True

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.echo_format import DONE, EchoCodec, asking, target_at, text
 from tests.support.sync_and_async import words
-from unified_llm._backends.http.gzip_body import decoding
+from unified_llm._backends.http.gzip_body import make_content_decoder
 from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.chunks import as_chunks, as_response
 from unified_llm._core.exchange import Event
@@ -19,7 +19,7 @@ from unified_llm.types import EmbeddingRequest, LLMChunk, LLMResponse, ToolCall,
 
 
 def events_of(
-    *pieces: bytes, stream: bool = False, cut: bool = False, status: int = 200, ask: Any = None, **headers: str
+    *pieces: bytes, stream: bool = False, incomplete: bool = False, status: int = 200, ask: Any = None, **headers: str
 ) -> list[Event]:
     """All events of a body that came in these pieces."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
@@ -27,14 +27,14 @@ def events_of(
     events: list[Event] = []
 
     def take() -> None:
-        while (event := body.event()) is not None:
+        while (event := body.next_event()) is not None:
             events.append(event)
 
     take()
     for piece in pieces:
         body.feed(piece)
         take()
-    body.finish(cut=cut)
+    body.finish(incomplete=incomplete)
     take()
     return events
 
@@ -150,27 +150,27 @@ def test_damaged_gzip_is_malformed_and_half_of_it_is_a_broken_connection() -> No
 )
 def test_gunzip_returns_every_byte_in_bounded_pieces(members: list[bytes], cuts: list[int]) -> None:
     packed = b"".join(gzip.compress(member) for member in members)
-    encoding = decoding("gzip")
-    assert encoding is not None
+    decoder = make_content_decoder("gzip")
+    assert decoder is not None
     got: list[bytes] = []
     places = sorted({min(cut, len(packed)) for cut in cuts})
     for start, end in zip([0, *places], [*places, len(packed)], strict=True):
-        encoding.feed(packed[start:end])
-        while piece := encoding.piece():
+        decoder.feed(packed[start:end])
+        while piece := decoder.read():
             assert len(piece) <= 64 * 1024
             got.append(piece)
     assert b"".join(got) == b"".join(members)
-    assert encoding.whole
+    assert decoder.complete
 
 
 @pytest.mark.case(26)
 def test_a_bomb_is_never_held_at_once() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     packed = b"".join(packer.compress(bytes(1_000_000)) for _ in range(50)) + packer.flush()
-    encoding = decoding("gzip")
-    assert encoding is not None
-    encoding.feed(packed)
-    assert len(encoding.piece()) <= 64 * 1024
+    decoder = make_content_decoder("gzip")
+    assert decoder is not None
+    decoder.feed(packed)
+    assert len(decoder.read()) <= 64 * 1024
 
 
 FULL = LLMResponse(

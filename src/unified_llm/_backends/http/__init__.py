@@ -1,7 +1,7 @@
-"""All HTTP of this package: the one place that knows httpx, sockets and TLS.
+"""All HTTP of this package: the only code that uses httpx, sockets and TLS.
 
-A ``Transport`` makes exchanges. What a server or a network does to one is returned as a ``Failure``, never raised.
-Redirects are never followed, cookies never kept, HTTP/1.1 is spoken, and bodies, events and waits are bounded.
+A ``Transport`` makes exchanges. Errors of the server or the network are returned as a ``Failure``, never raised.
+The protocol is HTTP/1.1; redirects are never followed, cookies never kept, and bodies, events and waits are bounded.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unified_llm._backends.http.exchange_async import Loops
-    from unified_llm._backends.http.exchange_sync import BlockingPool
+    from unified_llm._backends.http.exchange_async import AsyncPools
+    from unified_llm._backends.http.exchange_sync import SyncPool
     from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import AsyncExchange, Exchange
     from unified_llm._core.target import Target
@@ -25,65 +25,65 @@ __all__ = ["Transport"]
 class Transport:
     """The connections of one client, shared by its threads and event loops.
 
-    It costs nothing until its first exchange. ``close`` is not required: connections that are no longer referred to
-    close themselves.
+    Nothing is imported or allocated before the first exchange. ``close`` is not required: connections that are no
+    longer referenced close themselves.
 
     Args:
-        max_connections: How many may be busy at once, for sync code and for each event loop. A call that finds all of
-            them busy waits up to five seconds.
-        now: A monotonic clock, the one that the exchanges' instants belong to.
+        max_connections: How many may be busy at the same time, for sync code and for each event loop. A call that
+            finds all of them busy waits up to five seconds.
+        now: A monotonic clock; the exchanges' deadlines are instants of this clock.
     """
 
     def __init__(self, *, max_connections: int = 1000, now: Callable[[], float] = time.monotonic) -> None:
-        self._limit, self._now = max_connections, now
-        self._process = os.getpid()
+        self._max_connections, self._now = max_connections, now
+        self._process_id = os.getpid()
         self._closed = False
-        self._blocking: BlockingPool | None = None
-        self._loops: Loops | None = None
+        self._sync_pool: SyncPool | None = None
+        self._async_pools: AsyncPools | None = None
 
-    def exchange(self, codec: Codec, request: AnyRequest, target: Target) -> Exchange:
-        """One attempt, for sync code."""
-        from unified_llm._backends.http.exchange_sync import BlockingExchange, BlockingPool
+    def exchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> Exchange:
+        """Create one attempt for sync code."""
+        from unified_llm._backends.http.exchange_sync import SyncHTTPExchange, SyncPool
 
-        self._notice_fork()
-        pool = self._blocking
-        if pool is None:  # two threads may both be first: then one pool serves a single call
-            pool = self._blocking = BlockingPool(self._limit, self._now)
-            pool.shelf.closed = self._closed
-        return BlockingExchange(pool, codec, request, target)
+        self._reset_after_fork()
+        pool = self._sync_pool
+        if pool is None:  # if two threads are first at once, one of the pools serves a single call
+            pool = self._sync_pool = SyncPool(self._max_connections, self._now)
+            pool.idle_connections.closed = self._closed
+        return SyncHTTPExchange(pool, codec, call_request, target)
 
-    def aexchange(self, codec: Codec, request: AnyRequest, target: Target) -> AsyncExchange:
-        """One attempt, for the running event loop."""
-        from unified_llm._backends.http.exchange_async import LoopExchange, Loops
+    def aexchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> AsyncExchange:
+        """Create one attempt for the running event loop."""
+        from unified_llm._backends.http.exchange_async import AsyncHTTPExchange, AsyncPools
 
-        self._notice_fork()
-        loops = self._loops
-        if loops is None:
-            loops = self._loops = Loops(self._limit, self._now, closed=self._closed)
-        return LoopExchange(loops.running(), codec, request, target)
+        self._reset_after_fork()
+        pools = self._async_pools
+        if pools is None:
+            pools = self._async_pools = AsyncPools(self._max_connections, self._now, closed=self._closed)
+        return AsyncHTTPExchange(pools.for_running_loop(), codec, call_request, target)
 
     def close(self) -> None:
-        """Close every idle connection, and from now on each busy one when its exchange ends. Never waits."""
+        """Close every idle connection now, and each busy one when its exchange ends. Never waits."""
         self._closed = True
-        self._clear()
+        self._close_idle()
 
     async def aclose(self) -> None:
-        """As ``close``; it waits for a turn of the event loop at most."""
+        """Close as ``close`` does; wait for one turn of the event loop at most."""
         self._closed = True
-        if self._loops is not None:
-            await self._loops.aclear(closed=True)
-        self._clear()
+        if self._async_pools is not None:
+            await self._async_pools.aclose_idle(closed=True)
+        self._close_idle()
 
-    def _clear(self) -> None:
-        if self._blocking is not None:
-            self._blocking.shelf.closed = self._closed
-            self._blocking.shelf.clear()
-        if self._loops is not None:
-            self._loops.clear(closed=self._closed)
+    def _close_idle(self) -> None:
+        if self._sync_pool is not None:
+            self._sync_pool.idle_connections.closed = self._closed
+            self._sync_pool.idle_connections.close_all()
+        if self._async_pools is not None:
+            self._async_pools.close_idle(closed=self._closed)
 
-    def _notice_fork(self) -> None:
-        """After a fork the connections are the parent's. Closing a copy of a socket sends nothing."""
-        if os.getpid() != self._process:
-            self._process = os.getpid()
-            self._clear()
-            self._blocking = self._loops = None
+    def _reset_after_fork(self) -> None:
+        """Drop all connections in a forked child: they belong to the parent. Closing a copied socket sends nothing."""
+        if os.getpid() != self._process_id:
+            self._process_id = os.getpid()
+            self._close_idle()
+            self._sync_pool = self._async_pools = None

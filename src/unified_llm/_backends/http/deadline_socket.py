@@ -1,8 +1,16 @@
-"""What the connections of both colours have in common: a socket, and the instants by which things must be done.
+"""A socket with a deadline: the part that sync and async connections share.
 
-httpcore takes one timeout for all reads of a body. Here every operation asks its ``DeadlineSocket`` for the instant, and the
-exchange moves that instant as it goes along: it bounds a whole upload, all addresses of a host together, and a body
-that drips. An operation whose instant has passed still takes what is there without waiting.
+httpcore takes one timeout for each read of a body. Here every operation reads its deadline from its
+``DeadlineSocket``, and the exchange moves that deadline as it proceeds. So one deadline bounds a whole upload, all
+addresses of a host together, and a body that arrives a few bytes at a time. An operation whose deadline has passed
+still takes the bytes that are available without waiting.
+
+::
+
+    start_connecting                       adopt                                        drop
+          |-- addresses, one after another --|-- TLS handshake --|-- request, response --|
+          |<------- connect_timeout, and no later than until --->|
+          |<------------------- until, which the exchange moves with each step --------->|
 """
 
 from __future__ import annotations
@@ -21,34 +29,34 @@ import httpcore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LONG: Final = 1e6  # seconds; sockets and selectors refuse infinity
+_MAX_TIMEOUT: Final = 1e6  # seconds; sockets and selectors refuse infinity
 
 
 class DeadlineSocket:
     """One connection, and the owner of its socket.
 
-    ``drop`` closes it at once, from any thread, with or without a running loop, and sends nothing. So ends every
-    connection that is not kept, in a forked child and under a closed event loop too; there is no graceful way.
+    ``drop`` closes the socket at once, from any thread, with or without a running loop, and sends nothing. It is the
+    only way to close one, since it also works in a forked child and after the event loop was closed.
 
     Attributes:
-        now: The clock of the instants.
-        until: The instant by which whatever goes on must be done.
-        connect: Seconds that making the connection may take, within ``until``.
-        received: Bytes that came since the exchange set it to zero, decrypted where there is TLS.
-        fault: Why connecting failed.
-        detail: The system's words for that; they hold no secret.
+        now: The clock of the deadlines.
+        until: The deadline of the current operation, an instant of ``now``.
+        connect_timeout: Seconds that making the connection may take, within ``until``.
+        received: Bytes received since the exchange set it to zero, decrypted where there is TLS.
+        failure_kind: Why connecting failed.
+        detail: The system's message for that failure; it contains no secret.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self.until = 0.0
-        self.connect = 0.0
+        self.connect_timeout = 0.0
         self.received = 0
-        self.fault: Literal["connect", "tls"] = "connect"
+        self.failure_kind: Literal["connect", "tls"] = "connect"
         self.detail: str | None = None
-        self._connect_until = 0.0
+        self._connect_deadline = 0.0
         self._socket: socket.socket | None = None
-        self._forgotten: weakref.finalize[..., Any] | None = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
 
     def __del__(self) -> None:
         self.drop()
@@ -58,22 +66,22 @@ class DeadlineSocket:
         owned, self._socket = self._socket, None
         if owned is not None:
             owned.close()
-        if self._forgotten is not None:
-            self._forgotten.detach()
+        if self._finalizer is not None:
+            self._finalizer.detach()
 
     @property
-    def sock(self) -> socket.socket:
-        """The socket.
+    def raw_socket(self) -> socket.socket:
+        """The system's socket.
 
         Raises:
-            OSError: It was closed.
+            OSError: The socket was closed, or not connected yet.
         """
         if self._socket is None:
             raise OSError("closed")
         return self._socket
 
     def readable(self) -> bool:
-        """Whether something has arrived on an idle connection: its end, or what nobody asked for."""
+        """Return whether an idle connection has received something: its end, or data that no request asked for."""
         if self._socket is None:
             return True
         if sys.platform == "win32":
@@ -82,52 +90,52 @@ class DeadlineSocket:
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))
 
-    def left(self) -> float:
-        """Seconds until the instant; 0.0 when it has passed."""
-        return min(max(0.0, self.until - self.now()), _LONG)
+    def seconds_left(self) -> float:
+        """Return the seconds until the deadline; 0.0 when it has passed."""
+        return min(max(0.0, self.until - self.now()), _MAX_TIMEOUT)
 
-    def begin(self) -> None:
-        """A connection is about to be made."""
-        self._connect_until = min(self.until, self.now() + self.connect)
-        self.fault, self.detail = "connect", None
+    def start_connecting(self) -> None:
+        """Set the connect deadline; forget the reason of an earlier failure."""
+        self._connect_deadline = min(self.until, self.now() + self.connect_timeout)
+        self.failure_kind, self.detail = "connect", None
 
-    def share(self, addresses: int) -> float:
-        """Seconds for the next of so many addresses, so that one black hole does not take all the time."""
-        return min(max(0.001, (self._connect_until - self.now()) / addresses), _LONG)
+    def seconds_per_address(self, addresses: int) -> float:
+        """Divide the time that is left by ``addresses``, so that one unresponsive address does not use up all of it."""
+        return min(max(0.001, (self._connect_deadline - self.now()) / addresses), _MAX_TIMEOUT)
 
-    def keep(self, made: socket.socket) -> None:
-        """The connection was made on this socket."""
-        with suppress(OSError):  # not every kind of socket has such delays
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = made
-        # In a cycle of garbage the socket may be finalized before its owner, and complain that nobody closed it. Held
-        # by this it is no part of the cycle.
-        self._forgotten = weakref.finalize(self, made.close)
-        self._forgotten.atexit = False
+    def adopt(self, new_socket: socket.socket) -> None:
+        """Take ownership of a connected socket."""
+        with suppress(OSError):  # not every kind of socket has this option
+            new_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = new_socket
+        # In a garbage cycle the socket may be finalized before its owner, and then warns that it was not closed. A
+        # reference from the finalizer keeps it out of the cycle.
+        self._finalizer = weakref.finalize(self, new_socket.close)
+        self._finalizer.atexit = False
 
-    def unreachable(self, problem: Exception | None) -> Exception:
-        """What to raise when no address could be reached, and why."""
-        if isinstance(problem, TimeoutError):
+    def connect_error(self, error: Exception | None) -> Exception:
+        """Return the exception to raise when no address could be reached; record why."""
+        if isinstance(error, TimeoutError):
             self.detail = "no connection in time"
             return httpcore.ConnectTimeout()
         self.detail = "no such name"
-        if isinstance(problem, OSError) and not isinstance(problem, socket.gaierror):
-            self.detail = os.strerror(problem.errno) if problem.errno else str(problem)
+        if isinstance(error, OSError) and not isinstance(error, socket.gaierror):
+            self.detail = os.strerror(error.errno) if error.errno else str(error)
         return httpcore.ConnectError()
 
-    def hurry(self) -> float:
-        """Hold what follows to the time for connecting. Returns the instant to put back afterwards."""
-        until, self.until = self.until, min(self.until, self._connect_until)
+    def cap_to_connect_deadline(self) -> float:
+        """Cap the deadline at the connect deadline; return the old one."""
+        until, self.until = self.until, min(self.until, self._connect_deadline)
         return until
 
-    def unshaken(self, problem: Exception) -> Exception:
-        """What to raise when the TLS handshake failed, and why."""
+    def handshake_error(self, error: Exception) -> Exception:
+        """Close the socket; return the exception to raise when the TLS handshake failed; record why."""
         self.drop()
-        if isinstance(problem, httpcore.TimeoutException):
+        if isinstance(error, httpcore.TimeoutException):
             self.detail = "no TLS handshake in time"
             return httpcore.ConnectTimeout()
-        if isinstance(problem, (httpcore.NetworkError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        if isinstance(error, (httpcore.NetworkError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             self.detail = "closed during the TLS handshake"
         else:
-            self.fault, self.detail = "tls", str(problem)
+            self.failure_kind, self.detail = "tls", str(error)
         return httpcore.ConnectError()

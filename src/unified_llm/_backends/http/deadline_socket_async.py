@@ -1,6 +1,6 @@
-"""The network as httpcore's async half uses it, over a ``DeadlineSocket`` and asyncio's socket calls.
+"""httpcore's async network backend over a ``DeadlineSocket`` and asyncio's socket calls.
 
-No asyncio transport stands between: one cannot be closed once its loop is, and closing one takes a turn of the loop,
+No asyncio transport is used: it cannot be closed once its loop is closed, and closing it takes a turn of the loop,
 which a cancelled task does not get.
 """
 
@@ -16,17 +16,17 @@ import httpcore
 from typing_extensions import override
 
 from unified_llm._backends.http.deadline_socket import DeadlineSocket
-from unified_llm._backends.http.tls import TLS_ERRORS, Session
+from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_PIECE: Final = 65536
-_IN_A_ROW: Final = 2  # reads that found something at once, before other tasks get their turn
+_CHUNK_SIZE: Final = 65536
+_READS_PER_TURN: Final = 2  # reads that need not wait, before other tasks get a turn
 
 
 class AsyncDeadlineSocket(DeadlineSocket, httpcore.AsyncNetworkBackend):
-    """The network, for one connection."""
+    """Network backend of one async connection."""
 
     @override
     async def connect_tcp(
@@ -38,98 +38,98 @@ class AsyncDeadlineSocket(DeadlineSocket, httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address that answers."""
-        self.begin()
+        self.start_connecting()
         loop = asyncio.get_running_loop()
         try:
-            found = await self._addresses(loop, host, port)
-        except (OSError, UnicodeError) as problem:
-            raise self.unreachable(problem) from None
-        last: OSError | None = None
-        for position, (family, kind, protocol, _, address) in enumerate(found):
-            made = socket.socket(family, kind, protocol)
+            addresses = await self._resolve(loop, host, port)
+        except (OSError, UnicodeError) as error:
+            raise self.connect_error(error) from None
+        last_error: OSError | None = None
+        for position, (family, kind, protocol, _, address) in enumerate(addresses):
+            new_socket = socket.socket(family, kind, protocol)
             try:
-                made.setblocking(False)  # noqa: FBT003 - the standard library's signature
-                async with asyncio.timeout(self.share(len(found) - position)):
-                    await loop.sock_connect(made, address)
-                self.keep(made)
-            except OSError as problem:
-                made.close()
-                last = problem
+                new_socket.setblocking(False)  # noqa: FBT003 - the standard library's signature
+                async with asyncio.timeout(self.seconds_per_address(len(addresses) - position)):
+                    await loop.sock_connect(new_socket, address)
+                self.adopt(new_socket)
+            except OSError as error:
+                new_socket.close()
+                last_error = error
             except BaseException:
-                made.close()
+                new_socket.close()
                 raise
             else:
                 return AsyncStream(self)
-        raise self.unreachable(last)
+        raise self.connect_error(last_error)
 
-    async def _addresses(self, loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[Any]:
-        try:  # an address needs no look-up, so no thread for one
+    async def _resolve(self, loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[Any]:
+        try:  # a numeric address needs no look-up, so no thread either
             return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except socket.gaierror:
-            async with asyncio.timeout(self.share(1)):
+            async with asyncio.timeout(self.seconds_per_address(1)):
                 return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """What plain and encrypted streams have in common."""
+    """Base of plain and encrypted async streams."""
 
-    wire: AsyncDeadlineSocket
+    sock: AsyncDeadlineSocket
 
     @override
     async def aclose(self) -> None:
-        self.wire.drop()
+        self.sock.drop()
 
     @override
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        until = self.wire.hurry()
+        until = self.sock.cap_to_connect_deadline()
         try:
-            stream = AsyncTLS(self, self.wire, Session(ssl_context, server_hostname))
-            await stream.shake_hands()
-        except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError) as problem:
-            raise self.wire.unshaken(problem) from None
+            stream = AsyncTLSStream(self, self.sock, TLSSession(ssl_context, server_hostname))
+            await stream.do_handshake()
+        except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError) as error:
+            raise self.sock.handshake_error(error) from None
         finally:
-            self.wire.until = until
+            self.sock.until = until
         return stream
 
 
 class AsyncStream(_Stream):
-    """Bytes as they are on the socket. A head waits for its body, so that both are one packet."""
+    """Plain bytes on the socket. A request's head is sent with its body, so that both are one packet."""
 
-    def __init__(self, wire: AsyncDeadlineSocket) -> None:
-        self.wire = wire
-        self._held = b""
-        self._at_once = 0
+    def __init__(self, sock: AsyncDeadlineSocket) -> None:
+        self.sock = sock
+        self._unsent = b""
+        self._immediate_reads = 0
 
     @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        wire = self.wire
-        if self._held:
-            with suppress(httpcore.WriteError):  # the server may have answered before it closed
+        sock = self.sock
+        if self._unsent:
+            with suppress(httpcore.WriteError):  # the server may have responded before it closed
                 await self.write(b"")
         try:
-            data = wire.sock.recv(max_bytes)
+            data = sock.raw_socket.recv(max_bytes)
         except BlockingIOError:
-            data = await self._wait(max_bytes)
+            data = await self._wait_and_read(max_bytes)
         except OSError:
             raise httpcore.ReadError from None
         else:
-            self._at_once += 1
-            if self._at_once >= _IN_A_ROW:
-                self._at_once = 0
+            self._immediate_reads += 1
+            if self._immediate_reads >= _READS_PER_TURN:
+                self._immediate_reads = 0
                 await asyncio.sleep(0)
-        wire.received += len(data)
+        sock.received += len(data)
         return data
 
-    async def _wait(self, max_bytes: int) -> bytes:
-        self._at_once = 0
-        left = self.wire.left()
-        if not left:
+    async def _wait_and_read(self, max_bytes: int) -> bytes:
+        self._immediate_reads = 0
+        seconds_left = self.sock.seconds_left()
+        if not seconds_left:
             raise httpcore.ReadTimeout
         try:
-            async with asyncio.timeout(left):
-                return await asyncio.get_running_loop().sock_recv(self.wire.sock, max_bytes)
+            async with asyncio.timeout(seconds_left):
+                return await asyncio.get_running_loop().sock_recv(self.sock.raw_socket, max_bytes)
         except TimeoutError:
             raise httpcore.ReadTimeout from None
         except OSError:
@@ -137,27 +137,27 @@ class AsyncStream(_Stream):
 
     @override
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send; a first small piece is held until the next, which httpcore always writes, if only an empty one."""
-        if buffer and not self._held and len(buffer) < _PIECE:
-            self._held = buffer
+        """Send; keep a small first chunk until the next one, which httpcore always writes, even if it is empty."""
+        if buffer and not self._unsent and len(buffer) < _CHUNK_SIZE:
+            self._unsent = buffer
             return
-        buffer, self._held = self._held + buffer, b""
+        buffer, self._unsent = self._unsent + buffer, b""
         if not buffer:
             return
-        wire = self.wire
+        sock = self.sock
         try:
-            sent = wire.sock.send(buffer)
+            sent = sock.raw_socket.send(buffer)
         except BlockingIOError:
             sent = 0
         except OSError:
             raise httpcore.WriteError from None
         if sent < len(buffer):
-            await self._write_rest(memoryview(buffer)[sent:])
+            await self._write_remaining(memoryview(buffer)[sent:])
 
-    async def _write_rest(self, rest: memoryview) -> None:
+    async def _write_remaining(self, remaining: memoryview) -> None:
         try:
-            async with asyncio.timeout(self.wire.left()):
-                await asyncio.get_running_loop().sock_sendall(self.wire.sock, rest)
+            async with asyncio.timeout(self.sock.seconds_left()):
+                await asyncio.get_running_loop().sock_sendall(self.sock.raw_socket, remaining)
         except TimeoutError:
             raise httpcore.WriteTimeout from None
         except OSError:
@@ -165,29 +165,29 @@ class AsyncStream(_Stream):
 
     @override
     def get_extra_info(self, info: str) -> Any:
-        return self.wire.readable() if info == "is_readable" else None
+        return self.sock.readable() if info == "is_readable" else None
 
 
-class AsyncTLS(_Stream):
-    """TLS over another stream."""
+class AsyncTLSStream(_Stream):
+    """TLS over another async stream."""
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream, wire: AsyncDeadlineSocket, session: Session) -> None:
-        self._inner, self.wire, self._session = inner, wire, session
+    def __init__(self, inner: httpcore.AsyncNetworkStream, sock: AsyncDeadlineSocket, session: TLSSession) -> None:
+        self._inner, self.sock, self._session = inner, sock, session
 
-    async def shake_hands(self) -> None:
-        """Agree on keys, and judge the certificate."""
-        await self._perform(self._session.shake_hands)
+    async def do_handshake(self) -> None:
+        """Agree on keys and verify the certificate."""
+        await self._perform(self._session.do_handshake)
 
     @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        before = self.wire.received
+        before = self.sock.received
         data: bytes = b""
         try:
             data = await self._perform(self._session.read, max_bytes)
         except ssl.SSLError:
             raise httpcore.ReadError from None
         finally:
-            self.wire.received = before + len(data)  # not what TLS says to itself
+            self.sock.received = before + len(data)  # without the bytes of the TLS protocol itself
         return data
 
     @override
@@ -201,16 +201,16 @@ class AsyncTLS(_Stream):
     @override
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return bool(self._session.ssl_object.pending()) or self.wire.readable()
+            return bool(self._session.ssl_object.pending()) or self.sock.readable()
         return self._session.ssl_object if info == "ssl_object" else None
 
     async def _perform(self, step: Callable[..., Any], *arguments: Any) -> Any:
         session = self._session
         while True:
-            result = session.attempt(step, *arguments)
-            outgoing = session.outgoing()
+            result = session.run_step(step, *arguments)
+            outgoing = session.take_outgoing()
             if outgoing:
                 await self._inner.write(outgoing)
             if not session.wants_more:
                 return result
-            session.receive(await self._inner.read(_PIECE))
+            session.receive(await self._inner.read(_CHUNK_SIZE))

@@ -1,4 +1,4 @@
-"""The network as httpcore's sync half uses it, over a ``DeadlineSocket``; its ``timeout`` arguments are for others than ours."""
+"""httpcore's sync network backend over a ``DeadlineSocket``; its deadline replaces the ``timeout`` arguments."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import httpcore
 from typing_extensions import override
 
 from unified_llm._backends.http.deadline_socket import DeadlineSocket
-from unified_llm._backends.http.tls import TLS_ERRORS, Session
+from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_PIECE: Final = 65536
+_CHUNK_SIZE: Final = 65536
 
 
 class SyncDeadlineSocket(DeadlineSocket, httpcore.NetworkBackend):
-    """The network, for one connection."""
+    """Network backend of one sync connection."""
 
     @override
     def connect_tcp(
@@ -31,88 +31,88 @@ class SyncDeadlineSocket(DeadlineSocket, httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers. Looking up the name cannot be bounded: the system does that."""
-        self.begin()
+        """Connect to the first address that answers. The name look-up has no deadline: the system call takes none."""
+        self.start_connecting()
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as problem:
-            raise self.unreachable(problem) from None
-        last: OSError | None = None
-        for position, (family, kind, protocol, _, address) in enumerate(found):
-            made = socket.socket(family, kind, protocol)
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise self.connect_error(error) from None
+        last_error: OSError | None = None
+        for position, (family, kind, protocol, _, address) in enumerate(addresses):
+            new_socket = socket.socket(family, kind, protocol)
             try:
-                made.settimeout(self.share(len(found) - position))
-                made.connect(address)
-                self.keep(made)
-            except OSError as problem:
-                made.close()
-                last = problem
+                new_socket.settimeout(self.seconds_per_address(len(addresses) - position))
+                new_socket.connect(address)
+                self.adopt(new_socket)
+            except OSError as error:
+                new_socket.close()
+                last_error = error
             except BaseException:
-                made.close()
+                new_socket.close()
                 raise
             else:
-                return BlockingStream(self)
-        raise self.unreachable(last)
+                return SyncStream(self)
+        raise self.connect_error(last_error)
 
 
 class _Stream(httpcore.NetworkStream):
-    """What plain and encrypted streams have in common."""
+    """Base of plain and encrypted sync streams."""
 
-    wire: SyncDeadlineSocket
+    sock: SyncDeadlineSocket
 
     @override
     def close(self) -> None:
-        self.wire.drop()
+        self.sock.drop()
 
     @override
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        until = self.wire.hurry()
+        until = self.sock.cap_to_connect_deadline()
         try:
-            return BlockingTLS(self, self.wire, Session(ssl_context, server_hostname))
-        except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError) as problem:
-            raise self.wire.unshaken(problem) from None
+            return SyncTLSStream(self, self.sock, TLSSession(ssl_context, server_hostname))
+        except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError) as error:
+            raise self.sock.handshake_error(error) from None
         finally:
-            self.wire.until = until
+            self.sock.until = until
 
 
-class BlockingStream(_Stream):
-    """Bytes as they are on the socket. A head waits for its body, so that both are one packet."""
+class SyncStream(_Stream):
+    """Plain bytes on the socket. A request's head is sent with its body, so that both are one packet."""
 
-    def __init__(self, wire: SyncDeadlineSocket) -> None:
-        self.wire = wire
-        self._held = b""
+    def __init__(self, sock: SyncDeadlineSocket) -> None:
+        self.sock = sock
+        self._unsent = b""
 
     @override
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        wire = self.wire
-        if self._held:
-            with suppress(httpcore.WriteError):  # the server may have answered before it closed
+        sock = self.sock
+        if self._unsent:
+            with suppress(httpcore.WriteError):  # the server may have responded before it closed
                 self.write(b"")
         try:
-            wire.sock.settimeout(wire.left())
-            data = wire.sock.recv(max_bytes)
+            sock.raw_socket.settimeout(sock.seconds_left())
+            data = sock.raw_socket.recv(max_bytes)
         except (BlockingIOError, TimeoutError):
             raise httpcore.ReadTimeout from None
         except OSError:
             raise httpcore.ReadError from None
-        wire.received += len(data)
+        sock.received += len(data)
         return data
 
     @override
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send; a first small piece is held until the next, which httpcore always writes, if only an empty one."""
-        if buffer and not self._held and len(buffer) < _PIECE:
-            self._held = buffer
+        """Send; keep a small first chunk until the next one, which httpcore always writes, even if it is empty."""
+        if buffer and not self._unsent and len(buffer) < _CHUNK_SIZE:
+            self._unsent = buffer
             return
-        buffer, self._held = self._held + buffer, b""
-        wire = self.wire
+        buffer, self._unsent = self._unsent + buffer, b""
+        sock = self.sock
         view = memoryview(buffer)
         try:
             while view:
-                wire.sock.settimeout(wire.left())
-                view = view[wire.sock.send(view) :]
+                sock.raw_socket.settimeout(sock.seconds_left())
+                view = view[sock.raw_socket.send(view) :]
         except (BlockingIOError, TimeoutError):
             raise httpcore.WriteTimeout from None
         except OSError:
@@ -120,26 +120,26 @@ class BlockingStream(_Stream):
 
     @override
     def get_extra_info(self, info: str) -> Any:
-        return self.wire.readable() if info == "is_readable" else None
+        return self.sock.readable() if info == "is_readable" else None
 
 
-class BlockingTLS(_Stream):
-    """TLS over another stream; shakes hands when made."""
+class SyncTLSStream(_Stream):
+    """TLS over another sync stream; the constructor performs the handshake."""
 
-    def __init__(self, inner: httpcore.NetworkStream, wire: SyncDeadlineSocket, session: Session) -> None:
-        self._inner, self.wire, self._session = inner, wire, session
-        self._perform(session.shake_hands)
+    def __init__(self, inner: httpcore.NetworkStream, sock: SyncDeadlineSocket, session: TLSSession) -> None:
+        self._inner, self.sock, self._session = inner, sock, session
+        self._perform(session.do_handshake)
 
     @override
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        before = self.wire.received
+        before = self.sock.received
         data: bytes = b""
         try:
             data = self._perform(self._session.read, max_bytes)
         except ssl.SSLError:
             raise httpcore.ReadError from None
         finally:
-            self.wire.received = before + len(data)  # not what TLS says to itself
+            self.sock.received = before + len(data)  # without the bytes of the TLS protocol itself
         return data
 
     @override
@@ -153,16 +153,16 @@ class BlockingTLS(_Stream):
     @override
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":
-            return bool(self._session.ssl_object.pending()) or self.wire.readable()
+            return bool(self._session.ssl_object.pending()) or self.sock.readable()
         return self._session.ssl_object if info == "ssl_object" else None
 
     def _perform(self, step: Callable[..., Any], *arguments: Any) -> Any:
         session = self._session
         while True:
-            result = session.attempt(step, *arguments)
-            outgoing = session.outgoing()
+            result = session.run_step(step, *arguments)
+            outgoing = session.take_outgoing()
             if outgoing:
                 self._inner.write(outgoing)
             if not session.wants_more:
                 return result
-            session.receive(self._inner.read(_PIECE))
+            session.receive(self._inner.read(_CHUNK_SIZE))

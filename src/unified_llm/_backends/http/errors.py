@@ -1,4 +1,4 @@
-"""What HTTP code raises, as kinds of failure. Nothing of an exception is kept: some repeat a whole header."""
+"""Exceptions of httpx as failures. An exception's message is never kept: some repeat a whole header, key and all."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from unified_llm._core.outcome import Failure
 if TYPE_CHECKING:
     from unified_llm._backends.http.deadline_socket import DeadlineSocket
 
-FAULTS: Final = (httpx.TransportError, httpx.InvalidURL, OSError)
-"""What can come out of HTTP code while it talks to a server."""
+HTTP_ERRORS: Final = (httpx.TransportError, httpx.InvalidURL, OSError)
+"""Exceptions that HTTP code raises while it communicates with a server."""
 
-SETUP_FAULTS: Final = (OSError, ValueError, RuntimeError, ImportError)
-"""What can come out of making a connection ready: certificates that cannot be read, a proxy that cannot be used."""
+SETUP_ERRORS: Final = (OSError, ValueError, RuntimeError, ImportError)
+"""Exceptions from preparing a connection: certificates that cannot be read, a proxy that cannot be used."""
 
 
-def failure(problem: Exception, wire: DeadlineSocket) -> Failure:
-    """The failure that an exception on this connection stands for."""
-    match problem:
+def failure_from_error(error: Exception, sock: DeadlineSocket) -> Failure:
+    """Return the failure for an exception that was raised on this connection."""
+    match error:
         case httpx.ConnectError() | httpx.ConnectTimeout():
-            return Failure(wire.fault, detail=wire.detail)
+            return Failure(sock.failure_kind, detail=sock.detail)
         case httpx.TimeoutException():
             return Failure("timeout")
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
             return Failure("unsendable")
         case httpx.ProxyError():
-            return Failure("connect", detail="The proxy refused.")
+            return Failure("connect", detail="The proxy refused the connection.")
         case _:
             return Failure("connection")
 
 
-def setup_failure(problem: Exception) -> Failure:
-    """The failure of a connection that could not even be prepared."""
-    if isinstance(problem, OSError):
-        return Failure("tls", detail=f"The certificates cannot be read: {problem}")
-    return Failure("connect", detail=f"The environment's proxy cannot be used ({type(problem).__name__}).")
+def failure_from_setup_error(error: Exception) -> Failure:
+    """Return the failure of a connection that could not be prepared."""
+    if isinstance(error, OSError):
+        return Failure("tls", detail=f"The certificates cannot be read: {error}")
+    return Failure("connect", detail=f"The environment's proxy cannot be used ({type(error).__name__}).")

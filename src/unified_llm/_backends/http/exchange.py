@@ -1,11 +1,11 @@
-"""What the exchanges of both colours have in common: the request that they send, and when a connection may be kept."""
+"""The part that sync and async exchanges share: the request to send, and the rule for stale connections."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from unified_llm._backends.http import pool
-from unified_llm._backends.http.request import prepare
+from unified_llm._backends.http.request import prepare_request
 from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.outcome import Failure
 from unified_llm.types.requests import LLMRequest
@@ -18,37 +18,38 @@ if TYPE_CHECKING:
     from unified_llm._core.target import Target
 
 ERROR_SECONDS: Final = 5.0
-"""How long to wait for an error's body, whose status is known already."""
+"""How long to wait for the body of an error response; its status is already known."""
 
 _STALE_SECONDS: Final = 1.0
 
 
-class HTTPAttempt:
-    """One request to one target, whatever the colour."""
+class HTTPExchange:
+    """Base of the sync and the async exchange: one request to one target."""
 
-    def __init__(self, codec: Codec, ask: AnyRequest, target: Target) -> None:
-        self._codec, self._ask, self._target = codec, ask, target
-        self._streams = isinstance(ask, LLMRequest) and ask.stream
+    def __init__(self, codec: Codec, call_request: AnyRequest, target: Target) -> None:
+        self._codec, self._call_request, self._target = codec, call_request, target
+        self._wants_stream = isinstance(call_request, LLMRequest) and call_request.stream
 
-    def _prepare(self) -> tuple[pool.Route, httpx.Request] | Failure:
-        prepared = prepare(self._codec.encode(self._ask, self._target), streams=self._streams)
+    def _prepare_request(self) -> tuple[pool.Route, httpx.Request] | Failure:
+        prepared = prepare_request(self._codec.encode(self._call_request, self._target), stream=self._wants_stream)
         if isinstance(prepared, Failure):
             return prepared
-        place, request = prepared
-        return pool.route(place, self._target), request
+        endpoint, http_request = prepared
+        return pool.route_to(endpoint, self._target), http_request
 
-    def _set(self, wire: DeadlineSocket, until: float) -> None:
-        wire.until, wire.connect, wire.received = until, self._target.timing.connect, 0
+    def _start_on(self, sock: DeadlineSocket, until: float) -> None:
+        sock.until, sock.connect_timeout, sock.received = until, self._target.timing.connect, 0
 
-    def _received(self, response: httpx.Response) -> tuple[Head, Body]:
-        head = Head(response.status_code, response.headers.raw)
-        return head, Body(self._codec, self._ask, self._target, head)
+    def _open_body(self, http_response: httpx.Response) -> tuple[Head, Body]:
+        head = Head(http_response.status_code, http_response.headers.raw)
+        return head, Body(self._codec, self._call_request, self._target, head)
 
 
-def is_stale(failure: Failure | None, wire: DeadlineSocket, seconds: float) -> bool:
-    """Whether a kept connection failed because the server had closed it, perhaps while we were writing.
+def is_stale(failure: Failure | None, sock: DeadlineSocket, seconds: float) -> bool:
+    """Return whether a reused connection failed because the server had closed it, perhaps while we were writing.
 
-    No failure of this request then, which nobody has seen; but only if it shows at once and before any byte of an
-    answer. A server that dies of a request takes longer.
+    Such a failure does not count against the request, which the server has not processed, so it is sent again over a
+    new connection. It must show within one second and before any byte of a response: a server that crashes while it
+    processes a request takes longer.
     """
-    return failure is not None and failure.kind == "connection" and not wire.received and seconds < _STALE_SECONDS
+    return failure is not None and failure.kind == "connection" and not sock.received and seconds < _STALE_SECONDS

@@ -1,7 +1,15 @@
-"""The async exchange over HTTP, for asyncio. Its sync counterpart, ``exchange_sync``, says the same without ``await``.
+"""The async exchange over HTTP, for asyncio. ``exchange_sync`` is the same code, line by line, without ``await``.
 
-Connections belong to the event loop that made them, so there is a pool for each. Nothing of a pool refers to its loop
-for long; pools of closed loops are emptied when any loop is looked up.
+A connection belongs to the event loop that made it, so each loop has a pool of its own::
+
+    Transport
+      |-- SyncPool                           all threads
+      `-- AsyncPools
+            |-- loop A --> AsyncPool         max_connections permits, IdleConnections
+            |-- loop B --> AsyncPool
+            `-- loop C (closed)              its idle connections are closed at the next look-up of another loop
+
+The map holds weak references to loops, and a pool does not keep a reference to its loop for long.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ import httpx
 
 from unified_llm._backends.http import errors, pool
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
-from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPAttempt, is_stale
+from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPExchange, is_stale
 from unified_llm._core.outcome import Done, Failure
 
 if TYPE_CHECKING:
@@ -27,62 +35,62 @@ if TYPE_CHECKING:
     from unified_llm._core.exchange import Event
     from unified_llm._core.target import Target
 
-_BUFFERED: Final = 256  # pieces; a server that sends them by the byte could make thousands of one read
+_MAX_BUFFERED_CHUNKS: Final = 256  # a server that sends chunks of one byte could make thousands from one read
 
 
-class LoopSlot(httpx.AsyncHTTPTransport):
-    """One connection, for one request after the other; see ``BlockingSlot``."""
+class AsyncPooledConnection(httpx.AsyncHTTPTransport):
+    """One connection that carries one request after another; see ``SyncPooledConnection``."""
 
     def __init__(self, route: pool.Route, now: Callable[[], float]) -> None:
-        # httpx's own __init__ would make a pool of many connections where this has one.
-        self.wire = AsyncDeadlineSocket(now)
-        self.connection = pool.aconnection(route, self.wire)
-        self._pool = self.connection  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        # httpx's own __init__ would create a pool of many connections; this has a single one.
+        self.sock = AsyncDeadlineSocket(now)
+        self.http_connection = pool.make_async_connection(route, self.sock)
+        self._pool = self.http_connection  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
         self.idle_since = 0.0
-        self._rest: tuple[AsyncIterator[bytes], httpx.AsyncByteStream] | None = None
+        self._unread: tuple[AsyncIterator[bytes], httpx.AsyncByteStream] | None = None
 
     def drop(self) -> None:
-        """Close at once, with or without a running loop."""
-        self.wire.drop()
+        """Close the connection at once, with or without a running loop."""
+        self.sock.drop()
 
-    def park(self, pieces: AsyncIterator[bytes], stream: httpx.AsyncByteStream) -> None:
-        """Nothing more of this body is wanted. Its last bytes may still be on their way; ``settle`` sees to them."""
-        self._rest = (pieces, stream)
+    def release(self, body_chunks: AsyncIterator[bytes], stream: httpx.AsyncByteStream) -> None:
+        """Keep the unread end of a body, which may not have arrived yet, for ``make_reusable`` to read."""
+        self._unread = (body_chunks, stream)
 
-    async def finish(self) -> None:
-        """After ``drop``: end what is left of a body here, rather than in a task that the event loop makes for it."""
-        rest, self._rest = self._rest, None
-        if rest is not None:
-            await _finish(rest[0])
+    async def end_body(self) -> None:
+        """End an unread body after ``drop``, here rather than in a task that the event loop would create for it."""
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            await _end_body(unread[0])
 
-    async def settle(self) -> bool:
-        """Whether this connection can carry another request. Waits for nothing."""
-        self.wire.until = pool.NOT_WAITING
+    async def make_reusable(self) -> bool:
+        """Read the end of the last body, without waiting; return whether the connection can carry another request."""
+        self.sock.until = pool.NO_WAIT
         try:
-            if self._rest is not None:
-                pieces, stream = self._rest
-                for _ in range(pool.REST):
-                    if await anext(pieces, None) is None:
+            if self._unread is not None:
+                body_chunks, stream = self._unread
+                for _ in range(pool.MAX_UNREAD_CHUNKS):
+                    if await anext(body_chunks, None) is None:
                         break
                 else:
                     return False
                 await stream.aclose()
-                self._rest = None
-            return self.connection.is_idle() and not self.connection.has_expired()
-        except errors.FAULTS:
+                self._unread = None
+            return self.http_connection.is_idle() and not self.http_connection.has_expired()
+        except errors.HTTP_ERRORS:
             return False
 
 
-class LoopPool:
+class AsyncPool:
     """The connections of one event loop."""
 
-    def __init__(self, limit: int, now: Callable[[], float]) -> None:
+    def __init__(self, max_connections: int, now: Callable[[], float]) -> None:
         self.now = now
-        self.shelf: pool.Shelf[LoopSlot] = pool.Shelf(now)
-        self._permits = asyncio.Semaphore(limit)
+        self.idle_connections: pool.IdleConnections[AsyncPooledConnection] = pool.IdleConnections(now)
+        self._permits = asyncio.Semaphore(max_connections)
 
-    async def acquire(self, until: float) -> bool:
-        """Whether one more connection may be busy."""
+    async def acquire_permit(self, until: float) -> bool:
+        """Wait for a permit to use one more connection; return False if none came free in time."""
         if not self._permits.locked():
             return await self._permits.acquire()
         try:
@@ -91,186 +99,190 @@ class LoopPool:
         except TimeoutError:
             return False
 
-    def release(self) -> None:
-        """One less is busy."""
+    def release_permit(self) -> None:
+        """Return the permit of one connection."""
         self._permits.release()
 
-    async def idle(self, route: pool.Route) -> LoopSlot | None:
-        """A connection that works, or None where a new one is needed."""
-        while (slot := self.shelf.take(route)) is not None:
+    async def take_idle(self, route: pool.Route) -> AsyncPooledConnection | None:
+        """Return an idle connection that can carry a request, or None if a new one is needed."""
+        while (connection := self.idle_connections.take(route)) is not None:
             works = False
             try:
-                works = await slot.settle()
+                works = await connection.make_reusable()
             finally:
                 if not works:
-                    slot.drop()
+                    connection.drop()
             if works:
-                return slot
-            await slot.finish()
+                return connection
+            await connection.end_body()
         return None
 
 
-class Loops:
-    """The pools of all event loops."""
+class AsyncPools:
+    """The pools of all event loops, one each.
 
-    def __init__(self, limit: int, now: Callable[[], float], *, closed: bool) -> None:
-        self._limit, self._now, self._closed = limit, now, closed
-        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPool] = WeakKeyDictionary()
+    ``_lock`` guards the look-up and insertion in ``for_running_loop``, which threads with loops of their own run at the
+    same time; it is never held across an ``await``. ``close_idle`` needs no lock: it iterates over a copy.
+    """
+
+    def __init__(self, max_connections: int, now: Callable[[], float], *, closed: bool) -> None:
+        self._max_connections, self._now, self._closed = max_connections, now, closed
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncPool] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def running(self) -> LoopPool:
-        """The pool of the running loop."""
+    def for_running_loop(self) -> AsyncPool:
+        """Return the pool of the running loop; create it if there is none."""
         loop = asyncio.get_running_loop()
         with self._lock:
-            found = self._pools.get(loop)
-            if found is None or len(self._pools) > 1:
+            loop_pool = self._pools.get(loop)
+            if loop_pool is None or len(self._pools) > 1:
                 self._sweep()
-            if found is None:
-                found = self._pools[loop] = LoopPool(self._limit, self._now)
-                found.shelf.closed = self._closed
-        return found
+            if loop_pool is None:
+                loop_pool = self._pools[loop] = AsyncPool(self._max_connections, self._now)
+                loop_pool.idle_connections.closed = self._closed
+        return loop_pool
 
-    def clear(self, *, closed: bool) -> None:
-        """Close all idle connections; after ``closed`` none is kept any more."""
+    def close_idle(self, *, closed: bool) -> None:
+        """Close all idle connections; if ``closed``, keep none from now on."""
         self._closed = closed
-        for each in list(self._pools.values()):
-            each.shelf.closed = closed
-            each.shelf.clear()
+        for loop_pool in list(self._pools.values()):
+            loop_pool.idle_connections.closed = closed
+            loop_pool.idle_connections.close_all()
 
-    async def aclear(self, *, closed: bool) -> None:
-        """As ``clear``; unfinished bodies of the running loop are ended, too."""
-        own = self._pools.get(asyncio.get_running_loop())
-        dropped = own.shelf.clear() if own else []
-        self.clear(closed=closed)
-        for slot in dropped:
-            await slot.finish()
+    async def aclose_idle(self, *, closed: bool) -> None:
+        """Close as ``close_idle`` does; also end the unread bodies of the running loop."""
+        loop_pool = self._pools.get(asyncio.get_running_loop())
+        dropped = loop_pool.idle_connections.close_all() if loop_pool else []
+        self.close_idle(closed=closed)
+        for connection in dropped:
+            await connection.end_body()
 
     def _sweep(self) -> None:
         for loop in list(self._pools):
             if loop.is_closed():
-                self._pools.pop(loop).shelf.clear()
+                self._pools.pop(loop).idle_connections.close_all()
 
 
-class _Answer(NamedTuple):
-    """A response that has begun."""
+class _OpenResponse(NamedTuple):
+    """A response whose head has arrived."""
 
     head: Head
     body: Body
     stream: httpx.AsyncByteStream
-    pieces: AsyncIterator[bytes]
+    body_chunks: AsyncIterator[bytes]
 
 
-class LoopExchange(HTTPAttempt):
-    """One attempt over HTTP."""
+class AsyncHTTPExchange(HTTPExchange):
+    """One attempt over HTTP, for asyncio."""
 
-    def __init__(self, connections: LoopPool, codec: Codec, ask: AnyRequest, target: Target) -> None:
-        super().__init__(codec, ask, target)
+    def __init__(self, connections: AsyncPool, codec: Codec, call_request: AnyRequest, target: Target) -> None:
+        super().__init__(codec, call_request, target)
         self._pool = connections
-        self._permit = False
-        self._place: tuple[pool.Route, LoopSlot] | None = None
-        self._answer: _Answer | None = None
-        self._keep = False
+        self._has_permit = False
+        self._in_use: tuple[pool.Route, AsyncPooledConnection] | None = None
+        self._response: _OpenResponse | None = None
+        self._reusable = False
 
     async def open(self, until: float) -> Failure | None:
-        """Send the request; None once the target has accepted it.
+        """Send the request; return None once the target has accepted it.
 
         Raises:
             ValidationError: The codec cannot write the request.
         """
-        prepared = self._prepare()
+        prepared = self._prepare_request()
         if isinstance(prepared, Failure):
             return prepared
-        if not await self._pool.acquire(until):
+        if not await self._pool.acquire_permit(until):
             return Failure("pool")
-        self._permit = True
-        answer = await self._send(*prepared, until)
-        if isinstance(answer, Failure):
-            return answer
-        self._answer = answer
-        if answer.head.status < 300:
+        self._has_permit = True
+        response = await self._send(*prepared, until)
+        if isinstance(response, Failure):
+            return response
+        self._response = response
+        if response.head.status < 300:
             return None
         end = await self.read(min(until, self._pool.now() + ERROR_SECONDS))
-        return end if isinstance(end, Failure) else Failure("malformed", status=answer.head.status)
+        return end if isinstance(end, Failure) else Failure("malformed", status=response.head.status)
 
     async def read(self, until: float) -> Event:
-        """The next chunk, the end, or what went wrong."""
-        if self._answer is None or self._place is None:
-            return Failure("connection")  # there is nothing to read before open, or after its failure
-        _, body, _, pieces = self._answer
-        self._place[1].wire.until = until
-        while (event := body.event()) is None:
+        """Return the next chunk, the end, or a failure."""
+        if self._response is None or self._in_use is None:
+            return Failure("connection")  # not opened, or opening failed
+        _, body, _, body_chunks = self._response
+        self._in_use[1].sock.until = until
+        while (event := body.next_event()) is None:
             if self._pool.now() >= until:
-                return body.late()
+                return body.on_timeout()
             try:
-                piece = await anext(pieces, None)
+                data = await anext(body_chunks, None)
             except httpx.TimeoutException:
-                return body.late()
-            except errors.FAULTS:
-                body.finish(cut=True)
+                return body.on_timeout()
+            except errors.HTTP_ERRORS:
+                body.finish(incomplete=True)
                 continue
-            if piece is None:
-                self._keep = True
-                body.finish(cut=False)
+            if data is None:
+                self._reusable = True
+                body.finish(incomplete=False)
             else:
-                body.feed(piece)
-        self._keep = self._keep or isinstance(event, Done)
+                body.feed(data)
+        self._reusable = self._reusable or isinstance(event, Done)
         return event
 
     async def close(self) -> None:
-        """Give everything back: the connection to the pool if it can be used again."""
-        place, self._place = self._place, None
-        answer, self._answer = self._answer, None
-        if place is not None:
-            route, slot = place
-            if answer is not None and self._keep and answer.head.persistent:
-                slot.park(answer.pieces, answer.stream)
-                if self._pool.shelf.put(route, slot):
-                    answer = None
+        """Return the permit, and the connection to the pool if it can be reused; else close it."""
+        in_use, self._in_use = self._in_use, None
+        response, self._response = self._response, None
+        if in_use is not None:
+            route, connection = in_use
+            if response is not None and self._reusable and response.head.persistent:
+                connection.release(response.body_chunks, response.stream)
+                if self._pool.idle_connections.put(route, connection):
+                    response = None
             else:
-                slot.drop()
-        if self._permit:
-            self._permit = False
-            self._pool.release()
-        if answer is not None:
-            # From here nobody comes back who closes in the garbage collector: the loop then ends the generator.
+                connection.drop()
+        if self._has_permit:
+            self._has_permit = False
+            self._pool.release_permit()
+        if response is not None:
+            # If the garbage collector closes this coroutine, it ends here, and the loop then ends the generator.
             await asyncio.sleep(0)
-            await _finish(answer.pieces)
+            await _end_body(response.body_chunks)
 
-    async def _send(self, route: pool.Route, request: httpx.Request, until: float) -> _Answer | Failure:
-        """Send over an idle connection, or a new one."""
-        begun = self._pool.now()
-        slot = await self._pool.idle(route)
-        if slot is not None:
-            answer = await self._send_over(route, slot, request, until)
-            if not isinstance(answer, Failure) or not is_stale(answer, slot.wire, self._pool.now() - begun):
-                return answer
-            slot.drop()
+    async def _send(self, route: pool.Route, http_request: httpx.Request, until: float) -> _OpenResponse | Failure:
+        """Send over an idle connection, or over a new one if there is none or the idle one was stale."""
+        started = self._pool.now()
+        connection = await self._pool.take_idle(route)
+        if connection is not None:
+            response = await self._send_over(route, connection, http_request, until)
+            if not isinstance(response, Failure) or not is_stale(response, connection.sock, self._pool.now() - started):
+                return response
+            connection.drop()
         try:
-            slot = LoopSlot(route, self._pool.now)
-        except errors.SETUP_FAULTS as problem:
-            return errors.setup_failure(problem)
-        return await self._send_over(route, slot, request, until)
+            connection = AsyncPooledConnection(route, self._pool.now)
+        except errors.SETUP_ERRORS as error:
+            return errors.failure_from_setup_error(error)
+        return await self._send_over(route, connection, http_request, until)
 
     async def _send_over(
-        self, route: pool.Route, slot: LoopSlot, request: httpx.Request, until: float
-    ) -> _Answer | Failure:
-        self._place = (route, slot)
-        self._set(slot.wire, until)
+        self, route: pool.Route, connection: AsyncPooledConnection, http_request: httpx.Request, until: float
+    ) -> _OpenResponse | Failure:
+        self._in_use = (route, connection)
+        self._start_on(connection.sock, until)
         try:
-            response = await slot.handle_async_request(request)
-        except errors.FAULTS as problem:
-            return errors.failure(problem, slot.wire)
-        stream = cast("httpx.AsyncByteStream", response.stream)
-        return _Answer(*self._received(response), stream, aiter(stream))
+            http_response = await connection.handle_async_request(http_request)
+        except errors.HTTP_ERRORS as error:
+            return errors.failure_from_error(error, connection.sock)
+        stream = cast("httpx.AsyncByteStream", http_response.stream)
+        return _OpenResponse(*self._open_body(http_response), stream, aiter(stream))
 
 
-async def _finish(pieces: AsyncIterator[bytes]) -> None:
-    """Let a generator end here that the event loop would otherwise end at some later time, perhaps too late.
+async def _end_body(body_chunks: AsyncIterator[bytes]) -> None:
+    """Exhaust a body's generator here; the event loop would otherwise end it at some later time, perhaps too late.
 
-    Its connection is closed, so it fails as soon as it has handed out what it had read. Everything of importance was
-    done before: should the task be cancelled here, the generator ends by that.
+    Its connection is closed, so it fails as soon as it has returned the chunks that it had read. Nothing else remains
+    to be done: if the task is cancelled here, the cancellation ends the generator.
     """
-    with suppress(*errors.FAULTS, RuntimeError):
-        for _ in range(_BUFFERED):
-            if await anext(pieces, None) is None:
+    with suppress(*errors.HTTP_ERRORS, RuntimeError):
+        for _ in range(_MAX_BUFFERED_CHUNKS):
+            if await anext(body_chunks, None) is None:
                 return

@@ -1,4 +1,4 @@
-"""The sync exchange over HTTP. Its async counterpart, ``exchange_async``, says the same line by line with ``await``."""
+"""The sync exchange over HTTP. ``exchange_async`` is the same code, line by line, with ``await``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import httpx
 
 from unified_llm._backends.http import errors, pool
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
-from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPAttempt, is_stale
+from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPExchange, is_stale
 from unified_llm._core.outcome import Done, Failure
 
 if TYPE_CHECKING:
@@ -21,182 +21,183 @@ if TYPE_CHECKING:
     from unified_llm._core.target import Target
 
 
-class BlockingSlot(httpx.HTTPTransport):
-    """One connection, for one request after the other.
+class SyncPooledConnection(httpx.HTTPTransport):
+    """One connection that carries one request after another.
 
-    It is an httpx transport, so that what records or replaces httpx's traffic (vcrpy, respx, pytest-httpx) sees ours.
+    It is an httpx transport, so that tools that record or replace httpx's traffic (vcrpy, respx, pytest-httpx) work
+    with ours.
     """
 
     def __init__(self, route: pool.Route, now: Callable[[], float]) -> None:
-        # httpx's own __init__ would make a pool of many connections where this has one.
-        self.wire = SyncDeadlineSocket(now)
-        self.connection = pool.connection(route, self.wire)
-        self._pool = self.connection  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+        # httpx's own __init__ would create a pool of many connections; this has a single one.
+        self.sock = SyncDeadlineSocket(now)
+        self.http_connection = pool.make_connection(route, self.sock)
+        self._pool = self.http_connection  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
         self.idle_since = 0.0
-        self._rest: tuple[Iterator[bytes], httpx.SyncByteStream] | None = None
+        self._unread: tuple[Iterator[bytes], httpx.SyncByteStream] | None = None
 
     def drop(self) -> None:
-        """Close at once."""
-        self._rest = None
-        self.wire.drop()
+        """Close the connection at once."""
+        self._unread = None
+        self.sock.drop()
 
-    def park(self, pieces: Iterator[bytes], stream: httpx.SyncByteStream) -> None:
-        """Nothing more of this body is wanted. Its last bytes may still be on their way; ``settle`` sees to them."""
-        self._rest = (pieces, stream)
+    def release(self, body_chunks: Iterator[bytes], stream: httpx.SyncByteStream) -> None:
+        """Keep the unread end of a body, which may not have arrived yet, for ``make_reusable`` to read."""
+        self._unread = (body_chunks, stream)
 
-    def settle(self) -> bool:
-        """Whether this connection can carry another request. Waits for nothing."""
-        rest, self._rest = self._rest, None
-        self.wire.until = pool.NOT_WAITING
+    def make_reusable(self) -> bool:
+        """Read the end of the last body, without waiting; return whether the connection can carry another request."""
+        unread, self._unread = self._unread, None
+        self.sock.until = pool.NO_WAIT
         try:
-            if rest is not None:
-                pieces, stream = rest
-                for _ in range(pool.REST):
-                    if next(pieces, None) is None:
+            if unread is not None:
+                body_chunks, stream = unread
+                for _ in range(pool.MAX_UNREAD_CHUNKS):
+                    if next(body_chunks, None) is None:
                         break
                 else:
                     return False
                 stream.close()
-            return self.connection.is_idle() and not self.connection.has_expired()
-        except errors.FAULTS:
+            return self.http_connection.is_idle() and not self.http_connection.has_expired()
+        except errors.HTTP_ERRORS:
             return False
 
 
-class BlockingPool:
+class SyncPool:
     """The connections of all threads."""
 
-    def __init__(self, limit: int, now: Callable[[], float]) -> None:
+    def __init__(self, max_connections: int, now: Callable[[], float]) -> None:
         self.now = now
-        self.shelf: pool.Shelf[BlockingSlot] = pool.Shelf(now)
+        self.idle_connections: pool.IdleConnections[SyncPooledConnection] = pool.IdleConnections(now)
         # SimpleQueue.put may be called by the garbage collector at any moment; a semaphore's release may not.
         self._permits: SimpleQueue[None] = SimpleQueue()
-        for _ in range(limit):
+        for _ in range(max_connections):
             self._permits.put(None)
 
-    def acquire(self, until: float) -> bool:
-        """Whether one more connection may be busy."""
+    def acquire_permit(self, until: float) -> bool:
+        """Wait for a permit to use one more connection; return False if none came free in time."""
         try:
             self._permits.get(timeout=max(0.0, min(pool.WAIT_SECONDS, until - self.now())))
         except Empty:
             return False
         return True
 
-    def release(self) -> None:
-        """One less is busy."""
+    def release_permit(self) -> None:
+        """Return the permit of one connection."""
         self._permits.put(None)
 
-    def idle(self, route: pool.Route) -> BlockingSlot | None:
-        """A connection that works, or None where a new one is needed."""
-        while (slot := self.shelf.take(route)) is not None:
-            if slot.settle():
-                return slot
-            slot.drop()
+    def take_idle(self, route: pool.Route) -> SyncPooledConnection | None:
+        """Return an idle connection that can carry a request, or None if a new one is needed."""
+        while (connection := self.idle_connections.take(route)) is not None:
+            if connection.make_reusable():
+                return connection
+            connection.drop()
         return None
 
 
-class _Answer(NamedTuple):
-    """A response that has begun."""
+class _OpenResponse(NamedTuple):
+    """A response whose head has arrived."""
 
     head: Head
     body: Body
     stream: httpx.SyncByteStream
-    pieces: Iterator[bytes]
+    body_chunks: Iterator[bytes]
 
 
-class BlockingExchange(HTTPAttempt):
-    """One attempt over HTTP."""
+class SyncHTTPExchange(HTTPExchange):
+    """One attempt over HTTP, for threads."""
 
-    def __init__(self, connections: BlockingPool, codec: Codec, ask: AnyRequest, target: Target) -> None:
-        super().__init__(codec, ask, target)
+    def __init__(self, connections: SyncPool, codec: Codec, call_request: AnyRequest, target: Target) -> None:
+        super().__init__(codec, call_request, target)
         self._pool = connections
-        self._permit = False
-        self._place: tuple[pool.Route, BlockingSlot] | None = None
-        self._answer: _Answer | None = None
-        self._keep = False
+        self._has_permit = False
+        self._in_use: tuple[pool.Route, SyncPooledConnection] | None = None
+        self._response: _OpenResponse | None = None
+        self._reusable = False
 
     def open(self, until: float) -> Failure | None:
-        """Send the request; None once the target has accepted it.
+        """Send the request; return None once the target has accepted it.
 
         Raises:
             ValidationError: The codec cannot write the request.
         """
-        prepared = self._prepare()
+        prepared = self._prepare_request()
         if isinstance(prepared, Failure):
             return prepared
-        if not self._pool.acquire(until):
+        if not self._pool.acquire_permit(until):
             return Failure("pool")
-        self._permit = True
-        answer = self._send(*prepared, until)
-        if isinstance(answer, Failure):
-            return answer
-        self._answer = answer
-        if answer.head.status < 300:
+        self._has_permit = True
+        response = self._send(*prepared, until)
+        if isinstance(response, Failure):
+            return response
+        self._response = response
+        if response.head.status < 300:
             return None
         end = self.read(min(until, self._pool.now() + ERROR_SECONDS))
-        return end if isinstance(end, Failure) else Failure("malformed", status=answer.head.status)
+        return end if isinstance(end, Failure) else Failure("malformed", status=response.head.status)
 
     def read(self, until: float) -> Event:
-        """The next chunk, the end, or what went wrong."""
-        if self._answer is None or self._place is None:
-            return Failure("connection")  # there is nothing to read before open, or after its failure
-        _, body, _, pieces = self._answer
-        self._place[1].wire.until = until
-        while (event := body.event()) is None:
+        """Return the next chunk, the end, or a failure."""
+        if self._response is None or self._in_use is None:
+            return Failure("connection")  # not opened, or opening failed
+        _, body, _, body_chunks = self._response
+        self._in_use[1].sock.until = until
+        while (event := body.next_event()) is None:
             if self._pool.now() >= until:
-                return body.late()
+                return body.on_timeout()
             try:
-                piece = next(pieces, None)
+                data = next(body_chunks, None)
             except httpx.TimeoutException:
-                return body.late()
-            except errors.FAULTS:
-                body.finish(cut=True)
+                return body.on_timeout()
+            except errors.HTTP_ERRORS:
+                body.finish(incomplete=True)
                 continue
-            if piece is None:
-                self._keep = True
-                body.finish(cut=False)
+            if data is None:
+                self._reusable = True
+                body.finish(incomplete=False)
             else:
-                body.feed(piece)
-        self._keep = self._keep or isinstance(event, Done)
+                body.feed(data)
+        self._reusable = self._reusable or isinstance(event, Done)
         return event
 
     def close(self) -> None:
-        """Give everything back: the connection to the pool if it can be used again."""
-        place, self._place = self._place, None
-        answer, self._answer = self._answer, None
-        if place is not None:
-            route, slot = place
-            if answer is not None and self._keep and answer.head.persistent:
-                slot.park(answer.pieces, answer.stream)
-                self._pool.shelf.put(route, slot)
+        """Return the permit, and the connection to the pool if it can be reused; else close it."""
+        in_use, self._in_use = self._in_use, None
+        response, self._response = self._response, None
+        if in_use is not None:
+            route, connection = in_use
+            if response is not None and self._reusable and response.head.persistent:
+                connection.release(response.body_chunks, response.stream)
+                self._pool.idle_connections.put(route, connection)
             else:
-                slot.drop()
-        if self._permit:
-            self._permit = False
-            self._pool.release()
+                connection.drop()
+        if self._has_permit:
+            self._has_permit = False
+            self._pool.release_permit()
 
-    def _send(self, route: pool.Route, request: httpx.Request, until: float) -> _Answer | Failure:
-        """Send over an idle connection, or a new one."""
-        begun = self._pool.now()
-        slot = self._pool.idle(route)
-        if slot is not None:
-            answer = self._send_over(route, slot, request, until)
-            if not isinstance(answer, Failure) or not is_stale(answer, slot.wire, self._pool.now() - begun):
-                return answer
-            slot.drop()
+    def _send(self, route: pool.Route, http_request: httpx.Request, until: float) -> _OpenResponse | Failure:
+        """Send over an idle connection, or over a new one if there is none or the idle one was stale."""
+        started = self._pool.now()
+        connection = self._pool.take_idle(route)
+        if connection is not None:
+            response = self._send_over(route, connection, http_request, until)
+            if not isinstance(response, Failure) or not is_stale(response, connection.sock, self._pool.now() - started):
+                return response
+            connection.drop()
         try:
-            slot = BlockingSlot(route, self._pool.now)
-        except errors.SETUP_FAULTS as problem:
-            return errors.setup_failure(problem)
-        return self._send_over(route, slot, request, until)
+            connection = SyncPooledConnection(route, self._pool.now)
+        except errors.SETUP_ERRORS as error:
+            return errors.failure_from_setup_error(error)
+        return self._send_over(route, connection, http_request, until)
 
     def _send_over(
-        self, route: pool.Route, slot: BlockingSlot, request: httpx.Request, until: float
-    ) -> _Answer | Failure:
-        self._place = (route, slot)
-        self._set(slot.wire, until)
+        self, route: pool.Route, connection: SyncPooledConnection, http_request: httpx.Request, until: float
+    ) -> _OpenResponse | Failure:
+        self._in_use = (route, connection)
+        self._start_on(connection.sock, until)
         try:
-            response = slot.handle_request(request)
-        except errors.FAULTS as problem:
-            return errors.failure(problem, slot.wire)
-        stream = cast("httpx.SyncByteStream", response.stream)
-        return _Answer(*self._received(response), stream, iter(stream))
+            http_response = connection.handle_request(http_request)
+        except errors.HTTP_ERRORS as error:
+            return errors.failure_from_error(error, connection.sock)
+        stream = cast("httpx.SyncByteStream", http_response.stream)
+        return _OpenResponse(*self._open_body(http_response), stream, iter(stream))

@@ -1,99 +1,101 @@
-"""Content-Encoding, one bounded piece at a time: half a megabyte of gzip can hold 500 megabytes of zeros."""
+"""Decoders of Content-Encoding that return bounded chunks: half a megabyte of gzip can expand to 500 megabytes."""
 
 from __future__ import annotations
 
 import zlib
 from typing import Final, Protocol
 
-_PIECE: Final = 64 * 1024
+_CHUNK_SIZE: Final = 64 * 1024
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_ONLY: Final = 16 + zlib.MAX_WBITS
 
 
-class Plain:
-    """Bytes as they came."""
+class IdentityDecoder:
+    """Decoder of a body without an encoding."""
 
     def __init__(self) -> None:
         self._data = b""
 
     def feed(self, data: bytes) -> None:
-        """Take what arrived; everything fed before has been taken out."""
+        """Take received bytes; all bytes of an earlier call must have been read."""
         self._data = data
 
-    def piece(self) -> bytes:
-        """What can be had now; empty when more must arrive first."""
+    def read(self) -> bytes:
+        """Return all bytes that are available; empty when more must arrive first."""
         data, self._data = self._data, b""
         return data
 
     @property
-    def whole(self) -> bool:
-        """Whether the encoding itself has ended."""
+    def complete(self) -> bool:
+        """Whether the encoded data is complete."""
         return True
 
 
-class Gunzip:
-    """As ``Plain``, for gzip. Bytes that are no gzip at all pass as they are: some proxies only claim it.
+class GzipDecoder:
+    """Decoder of gzip. A body that is not gzip at all is returned unchanged: some proxies set the header by mistake.
 
-    ``piece`` raises ``zlib.error`` for damaged data.
+    ``read`` raises ``zlib.error`` for corrupted data.
     """
 
     def __init__(self) -> None:
         self._data = b""
-        self._inflate = zlib.decompressobj(_GZIP_ONLY)
-        self._begun = False
-        self._plain = False
+        self._decompressor = zlib.decompressobj(_GZIP_ONLY)
+        self._detected = False
+        self._not_gzip = False
 
     def feed(self, data: bytes) -> None:
-        """Take what arrived."""
+        """Take received bytes."""
         self._data += data
 
-    def piece(self) -> bytes:
-        """At most 64 KiB of what can be had now; empty when more must arrive first."""
-        if not self._begun and not self._begins():
+    def read(self) -> bytes:
+        """Return at most 64 KiB of decoded bytes; empty when more must arrive first."""
+        if not self._detected and not self._detect_format():
             return b""
-        if self._plain:
+        if self._not_gzip:
             data, self._data = self._data, b""
             return data
         while self._data:
-            if self._inflate.eof:  # a further member, or padding
+            if self._decompressor.eof:  # another member, or padding
                 if not self._data.startswith(_GZIP):
                     self._data = b""
                     break
-                self._inflate = zlib.decompressobj(_GZIP_ONLY)
-            data = self._inflate.decompress(self._data, _PIECE)
-            self._data = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+                self._decompressor = zlib.decompressobj(_GZIP_ONLY)
+            data = self._decompressor.decompress(self._data, _CHUNK_SIZE)
+            self._data = (
+                self._decompressor.unused_data if self._decompressor.eof else self._decompressor.unconsumed_tail
+            )
             if data:
                 return data
-        return self._inflate.decompress(b"", _PIECE) if not self._inflate.eof else b""
+        return self._decompressor.decompress(b"", _CHUNK_SIZE) if not self._decompressor.eof else b""
 
     @property
-    def whole(self) -> bool:
-        """Whether the encoding itself has ended."""
-        return self._plain or not self._begun or self._inflate.eof
+    def complete(self) -> bool:
+        """Whether the encoded data is complete."""
+        return self._not_gzip or not self._detected or self._decompressor.eof
 
-    def _begins(self) -> bool:
+    def _detect_format(self) -> bool:
         if len(self._data) < len(_GZIP) and _GZIP.startswith(self._data):
             return False
-        self._begun = True
-        self._plain = not self._data.startswith(_GZIP)
+        self._detected = True
+        self._not_gzip = not self._data.startswith(_GZIP)
         return True
 
 
-class Encoding(Protocol):
-    """What both have in common."""
+class ContentDecoder(Protocol):
+    """Interface of both decoders."""
 
     def feed(self, data: bytes) -> None: ...
-    def piece(self) -> bytes: ...
+    def read(self) -> bytes: ...
     @property
-    def whole(self) -> bool: ...
+    def complete(self) -> bool: ...
 
 
-def decoding(content_encoding: str) -> Encoding | None:
-    """What undoes this ``Content-Encoding``; None for one that was never asked for."""
+def make_content_decoder(content_encoding: str) -> ContentDecoder | None:
+    """Return a decoder for this ``Content-Encoding``; None for an encoding that was not requested."""
     match content_encoding.strip().lower():
         case "" | "identity":
-            return Plain()
+            return IdentityDecoder()
         case "gzip" | "x-gzip":
-            return Gunzip()
+            return GzipDecoder()
         case _:
             return None

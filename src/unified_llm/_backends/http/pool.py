@@ -1,9 +1,13 @@
-"""Idle connections, and how to make one.
+"""Idle connections, and the creation of connections.
 
-A stack of connections for each route, each of them one httpcore connection by itself. httpcore's own pool looks through
-all of its connections for every request, so that a hundred calls at once cost far more each than one; a stack does not.
-There are no locks: a deque's ``append`` and ``pop`` are atomic, and a connection may be given back by the garbage
-collector of a thread that holds any lock.
+Each route has a stack of idle connections; each of them is a single httpcore connection. httpcore's own pool scans all
+of its connections for every request, so that each of a hundred concurrent calls costs far more than a single one; a
+stack has no such scan.
+
+Rule for locks: there are none here, and none may be added. The garbage collector can close an exchange, and so call
+``put``, in a thread that already holds any lock. Every step is therefore one atomic operation of a deque or a
+dictionary (``append``, ``pop``, ``popleft``, ``setdefault``), a loop runs over a copy, and an ``IndexError`` means
+that another thread took the connection first.
 """
 
 from __future__ import annotations
@@ -25,99 +29,101 @@ if TYPE_CHECKING:
     from unified_llm._backends.http.request import Endpoint
     from unified_llm._core.target import Target
 
-KEEP_SECONDS: Final = 45.0
-"""How long an idle connection is kept. Many servers close theirs after 60 or 75 seconds; those that do so earlier are
-noticed, since a closed connection is readable."""
+MAX_IDLE_SECONDS: Final = 45.0
+"""How long an idle connection is kept. Many servers close theirs after 60 or 75 seconds; a connection that was closed
+earlier is detected, since it is readable."""
 
-KEEP: Final = 100
+MAX_IDLE: Final = 100
 """How many idle connections are kept, over all routes."""
 
 WAIT_SECONDS: Final = 5.0
-"""How long a call waits when ``max_connections`` are busy."""
+"""How long a call waits for a permit when ``max_connections`` are busy."""
 
-NOT_WAITING: Final = float("-inf")
-"""An instant that has passed whatever the clock says: take what is there."""
+NO_WAIT: Final = float("-inf")
+"""A deadline that has passed on every clock: read only the bytes that are available."""
 
-REST: Final = 8
-"""Pieces of a body after its last event that are read to save a connection; more is not the end of a stream."""
+MAX_UNREAD_CHUNKS: Final = 8
+"""Chunks of a body after its last event that are read to save a connection; the end of a stream has no more."""
 
-_SWEEP: Final = 4  # expired connections closed on one occasion, so that no call pays for all
+_MAX_SWEPT: Final = 4  # expired connections closed by one ``put``, so that no call has to close all of them
 
 
 class Route(NamedTuple):
-    """Connections of one route are interchangeable."""
+    """Key of the pool: connections of the same route are interchangeable."""
 
     origin: tuple[str, str, int]
     verify: proxies_and_certificates.Verify
     proxy: str | None
 
 
-def route(place: Endpoint, target: Target) -> Route:
-    """The route to a target."""
-    if place.origin[0] == "http":
-        return Route(place.origin, verify=True, proxy=None)
+def route_to(endpoint: Endpoint, target: Target) -> Route:
+    """Return the route to a target."""
+    if endpoint.origin[0] == "http":
+        return Route(endpoint.origin, verify=True, proxy=None)
     verify = target.verify
     return Route(
-        place.origin, verify if isinstance(verify, bool) else _plain(verify), proxies_and_certificates.proxy_for(place)
+        endpoint.origin,
+        verify if isinstance(verify, bool) else _as_verify(verify),
+        proxies_and_certificates.find_proxy(endpoint),
     )
 
 
-def _plain(verify: object) -> proxies_and_certificates.Verify:
+def _as_verify(verify: object) -> proxies_and_certificates.Verify:
     return verify if isinstance(verify, ssl.SSLContext) else str(verify)
 
 
-class Idle(Protocol):
-    """What a shelf holds."""
+class PooledConnection(Protocol):
+    """Interface of the connections in ``IdleConnections``."""
 
     idle_since: float
 
     def drop(self) -> None:
-        """Close at once."""
+        """Close the connection at once."""
         ...
 
 
-S = TypeVar("S", bound=Idle)
+ConnectionT = TypeVar("ConnectionT", bound=PooledConnection)
 
 
-class Shelf(Generic[S]):
-    """Idle connections: the one given back last is taken first, so that few stay in use when few are needed."""
+class IdleConnections(Generic[ConnectionT]):
+    """Idle connections by route, last in, first out: where few are needed, the others expire."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._stacks: dict[Route, deque[S]] = {}
+        self._stacks: dict[Route, deque[ConnectionT]] = {}
         self.closed = False
 
-    def take(self, route: Route) -> S | None:
-        """The youngest connection to there, if there is one; whether it still works is for the caller to see."""
+    def take(self, route: Route) -> ConnectionT | None:
+        """Remove and return the most recently used connection of a route, or None; the caller checks that it works."""
         stack = self._stacks.get(route)
         if stack is None:
             return None
-        horizon = self._now() - KEEP_SECONDS
+        oldest = self._now() - MAX_IDLE_SECONDS
         while True:
             try:
-                slot = stack.pop()
+                connection = stack.pop()
             except IndexError:
                 return None
-            if slot.idle_since >= horizon:
-                return slot
-            slot.drop()
+            if connection.idle_since >= oldest:
+                return connection
+            connection.drop()
 
-    def put(self, route: Route, slot: S) -> bool:
-        """Keep a connection for the next call, and close a few that have waited too long. False if it was not kept."""
-        if self.closed or len(self) >= KEEP:
-            slot.drop()
+    def put(self, route: Route, connection: ConnectionT) -> bool:
+        """Keep a connection for the next call and close a few expired ones; return False if it was closed instead."""
+        if self.closed or len(self) >= MAX_IDLE:
+            connection.drop()
             return False
-        slot.idle_since = self._now()
-        self._stacks.setdefault(route, deque()).append(slot)
-        self._sweep(slot.idle_since - KEEP_SECONDS)
+        connection.idle_since = self._now()
+        self._stacks.setdefault(route, deque()).append(connection)
+        self._sweep(connection.idle_since - MAX_IDLE_SECONDS)
         return True
 
     def __len__(self) -> int:
         return sum(len(stack) for stack in list(self._stacks.values()))
 
-    def clear(self) -> list[S]:
-        """Close them all; returns what they were."""
-        dropped: list[S] = []
+    def close_all(self) -> list[ConnectionT]:
+        """Close all connections; return them."""
+        dropped: list[ConnectionT] = []
         for stack in list(self._stacks.values()):
             while stack:
                 try:
@@ -127,70 +133,76 @@ class Shelf(Generic[S]):
                 dropped[-1].drop()
         return dropped
 
-    def _sweep(self, horizon: float) -> None:
-        left = _SWEEP
+    def _sweep(self, oldest: float) -> None:
+        left = _MAX_SWEPT
         for stack in list(self._stacks.values()):
             try:
-                while left and stack[0].idle_since < horizon:
+                while left and stack[0].idle_since < oldest:
                     stack.popleft().drop()
                     left -= 1
             except IndexError:
                 continue
 
 
-def connection(route: Route, wire: SyncDeadlineSocket) -> httpcore.ConnectionInterface:
-    """A connection that will be made on this wire when it is first used.
+def make_connection(route: Route, sock: SyncDeadlineSocket) -> httpcore.ConnectionInterface:
+    """Create an httpcore connection, which connects ``sock`` when it is first used.
 
     Raises:
         OSError, ssl.SSLError: A bundle of certificates cannot be read.
-        ValueError, RuntimeError: The proxy's URL is wrong, or it is a SOCKS proxy and httpx's extra is missing.
+        ValueError, RuntimeError: The proxy's URL is invalid, or it is a SOCKS proxy and httpx's extra is missing.
     """
-    return _factory(route, wire).create_connection(_origin(route))
+    return _make_factory(route, sock).create_connection(_to_origin(route))
 
 
-def _factory(route: Route, wire: SyncDeadlineSocket) -> httpcore.ConnectionPool:
-    secure = _context(route)
+def _make_factory(route: Route, sock: SyncDeadlineSocket) -> httpcore.ConnectionPool:
+    ssl_context = _load_ssl_context(route)
     if route.proxy is None:
-        return httpcore.ConnectionPool(ssl_context=secure, network_backend=wire)
+        return httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=sock)
     proxy = httpx.Proxy(route.proxy)
     if proxy.url.scheme.startswith("socks"):
-        return httpcore.SOCKSProxy(str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=secure, network_backend=wire)
+        return httpcore.SOCKSProxy(
+            str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=ssl_context, network_backend=sock
+        )
     return httpcore.HTTPProxy(
         str(proxy.url),
         proxy_auth=proxy.raw_auth,
-        ssl_context=secure,
-        proxy_ssl_context=proxies_and_certificates.context(verify=True) if proxy.url.scheme == "https" else None,
-        network_backend=wire,
+        ssl_context=ssl_context,
+        proxy_ssl_context=proxies_and_certificates.load_ssl_context(verify=True)
+        if proxy.url.scheme == "https"
+        else None,
+        network_backend=sock,
     )
 
 
-def aconnection(route: Route, wire: AsyncDeadlineSocket) -> httpcore.AsyncConnectionInterface:
-    """As ``connection``, for async."""
-    return _afactory(route, wire).create_connection(_origin(route))
+def make_async_connection(route: Route, sock: AsyncDeadlineSocket) -> httpcore.AsyncConnectionInterface:
+    """Create an async connection; see ``make_connection``."""
+    return _make_async_factory(route, sock).create_connection(_to_origin(route))
 
 
-def _afactory(route: Route, wire: AsyncDeadlineSocket) -> httpcore.AsyncConnectionPool:
-    secure = _context(route)
+def _make_async_factory(route: Route, sock: AsyncDeadlineSocket) -> httpcore.AsyncConnectionPool:
+    ssl_context = _load_ssl_context(route)
     if route.proxy is None:
-        return httpcore.AsyncConnectionPool(ssl_context=secure, network_backend=wire)
+        return httpcore.AsyncConnectionPool(ssl_context=ssl_context, network_backend=sock)
     proxy = httpx.Proxy(route.proxy)
     if proxy.url.scheme.startswith("socks"):
         return httpcore.AsyncSOCKSProxy(
-            str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=secure, network_backend=wire
+            str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=ssl_context, network_backend=sock
         )
     return httpcore.AsyncHTTPProxy(
         str(proxy.url),
         proxy_auth=proxy.raw_auth,
-        ssl_context=secure,
-        proxy_ssl_context=proxies_and_certificates.context(verify=True) if proxy.url.scheme == "https" else None,
-        network_backend=wire,
+        ssl_context=ssl_context,
+        proxy_ssl_context=proxies_and_certificates.load_ssl_context(verify=True)
+        if proxy.url.scheme == "https"
+        else None,
+        network_backend=sock,
     )
 
 
-def _context(route: Route) -> ssl.SSLContext | None:
-    return proxies_and_certificates.context(route.verify) if route.origin[0] == "https" else None
+def _load_ssl_context(route: Route) -> ssl.SSLContext | None:
+    return proxies_and_certificates.load_ssl_context(route.verify) if route.origin[0] == "https" else None
 
 
-def _origin(route: Route) -> httpcore.Origin:
+def _to_origin(route: Route) -> httpcore.Origin:
     scheme, host, port = route.origin
     return httpcore.Origin(scheme.encode(), host.encode(), port)

@@ -1,4 +1,4 @@
-"""Whom to trust, and by which way to go: SSL contexts and the environment's proxies."""
+"""SSL contexts, and the proxies that the environment configures."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from unified_llm._backends.http.request import Endpoint
 
 Verify: TypeAlias = bool | str | ssl.SSLContext
-"""Certificates: the usual authorities, none, a bundle (file or folder), or a context of the user's own."""
+"""Certificates to trust: the usual authorities (True), any (False), a bundle (file or folder), a user's context."""
 
 
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 
 
-def context(verify: Verify) -> ssl.SSLContext:
-    """The context for this; making one reads some 150 certificates, so each is made once in a process.
+def load_ssl_context(verify: Verify) -> ssl.SSLContext:
+    """Return the SSL context for ``verify``, created once per process since it reads some 150 certificates.
 
     Raises:
         OSError: A bundle cannot be read.
-        ssl.SSLError: It holds no certificates.
+        ssl.SSLError: A bundle contains no certificates.
     """
     if isinstance(verify, ssl.SSLContext):
         return verify
-    return _context(verify, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return _load_ssl_context(verify, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 
 @lru_cache(maxsize=32)
-def _context(verify: bool | str, _file: str | None, _folder: str | None) -> ssl.SSLContext:  # noqa: FBT001 - a user's setting
-    """The variables are arguments so that a change of them makes a new context; httpx reads them itself."""
+def _load_ssl_context(verify: bool | str, _cert_file: str | None, _cert_folder: str | None) -> ssl.SSLContext:  # noqa: FBT001 - a user's setting
+    """Create an SSL context. The variables are arguments so that their change creates a new one; httpx reads them."""
     if isinstance(verify, str):
         if os.path.isdir(verify):  # noqa: PTH112 - ssl takes a string
             return ssl.create_default_context(capath=verify)
@@ -44,19 +44,20 @@ def _context(verify: bool | str, _file: str | None, _folder: str | None) -> ssl.
     return httpx.create_ssl_context(verify=verify)
 
 
-def proxy_for(place: Endpoint) -> str | None:
-    """The URL of the proxy for this place, from ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``.
+def find_proxy(endpoint: Endpoint) -> str | None:
+    """Return the URL of the proxy for an endpoint, from ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``.
 
-    Only for https to public hosts: a proxy could read all of plain http, and has no way to hosts of one's own network.
+    A proxy is used for https to public hosts only: it could read all of plain http, and cannot reach hosts of a
+    private network.
     """
-    if place.origin[0] != "https":
+    if endpoint.origin[0] != "https":
         return None
-    return _proxy(place.origin, tuple(map(os.environ.get, _PROXY_VARIABLES)))
+    return _find_proxy(endpoint.origin, tuple(map(os.environ.get, _PROXY_VARIABLES)))
 
 
 @lru_cache(maxsize=512)
-def _proxy(origin: tuple[str, str, int], _variables: tuple[str | None, ...]) -> str | None:
-    """Reading the system's settings takes longer than all else before a request, so it is done once for each host."""
+def _find_proxy(origin: tuple[str, str, int], _variables: tuple[str | None, ...]) -> str | None:
+    """Find the proxy of one host; cached, since reading the system's settings is the slowest part of preparation."""
     scheme, host, port = origin
     if is_private(f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}"):
         return None

@@ -1,6 +1,6 @@
-"""What goes out: a codec's request, checked and completed.
+"""The HTTP request: a codec's request, validated and completed.
 
-Everything is checked before HTTP code sees it, since that code repeats a refused header in full, key and all, in the
+Everything is validated before HTTP code gets it, since that code repeats a refused header in full, key and all, in the
 exception that it raises and in its debug log.
 """
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from unified_llm._core.codec import WireRequest
 
-_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE: Final = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER_VALUE: Final = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
 
-# They say how this connection frames its messages and where it leads: a caller's value could only break it.
-_OURS: Final = frozenset(
+# These headers define the framing and the destination of this connection; a caller's value could only break it.
+_RESERVED_HEADERS: Final = frozenset(
     ("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
      "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
 )  # fmt: skip
@@ -44,8 +44,8 @@ class Endpoint:
 
 
 @lru_cache(maxsize=512)
-def place(url: str) -> Endpoint | None:
-    """Where a URL leads, or None if it leads nowhere."""
+def parse_endpoint(url: str) -> Endpoint | None:
+    """Parse a URL; return None if it is not a valid http or https URL."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError, ValueError):
@@ -56,11 +56,11 @@ def place(url: str) -> Endpoint | None:
     return Endpoint(parsed, (parsed.scheme, parsed.raw_host.decode("ascii"), port), parsed.netloc)
 
 
-class _Sent(httpx.ByteStream):
-    """A body in one piece.
+class _RequestBody(httpx.ByteStream):
+    """A request body of one chunk.
 
-    httpx hands its own to async code by a generator. One that a broken upload leaves half-way is a task for the event
-    loop to clean up, when the call is long over.
+    httpx's own class uses a generator in async code. If an upload breaks, an unfinished generator becomes a task of the
+    event loop, which ends it long after the call.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -69,14 +69,14 @@ class _Sent(httpx.ByteStream):
 
     @override
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Once(self._body)
+        return _OneChunkIterator(self._body)
 
 
-class _Once:
-    """An iterator over one thing, without a generator."""
+class _OneChunkIterator:
+    """Async iterator over one chunk, without a generator."""
 
-    def __init__(self, piece: bytes) -> None:
-        self._left = [piece]
+    def __init__(self, chunk: bytes) -> None:
+        self._left = [chunk]
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -87,33 +87,35 @@ class _Once:
         return self._left.pop()
 
 
-def prepare(wire: WireRequest, *, streams: bool) -> tuple[Endpoint, httpx.Request] | Failure:
-    """The request as HTTP code takes it.
+def prepare_request(wire_request: WireRequest, *, stream: bool) -> tuple[Endpoint, httpx.Request] | Failure:
+    """Validate a codec's request and convert it to httpx's.
 
     Args:
-        wire: What the codec made.
-        streams: The answer is wanted in chunks. It is then asked for uncompressed, since a compressor holds chunks
-            back until it has enough of them.
+        wire_request: The codec's request.
+        stream: Whether the response is to be streamed. It is then requested uncompressed, since a compressor delays
+            chunks until it has enough of them.
     """
-    where = place(wire.url)
-    if where is None:
-        return Failure("unsendable", detail="The URL leads nowhere.")
+    endpoint = parse_endpoint(wire_request.url)
+    if endpoint is None:
+        return Failure("unsendable", detail="The URL is not a valid http or https URL.")
     headers: dict[bytes, bytes] = {
-        b"host": where.host,
-        b"accept": b"text/event-stream, application/json" if streams else b"application/json",
-        b"accept-encoding": b"identity" if streams else b"gzip",
+        b"host": endpoint.host,
+        b"accept": b"text/event-stream, application/json" if stream else b"application/json",
+        b"accept-encoding": b"identity" if stream else b"gzip",
         b"user-agent": _USER_AGENT,
     }
-    if wire.method == "POST":
+    if wire_request.method == "POST":
         headers[b"content-type"] = b"application/json"
-        headers[b"content-length"] = b"%d" % len(wire.body)
-    for name, value in wire.headers:
-        if not _NAME.fullmatch(name):
-            return Failure("unsendable", detail="A header has a name that HTTP cannot carry.")
-        if not _VALUE.fullmatch(value):
-            return Failure("unsendable", detail=f"The header {name} has a value that HTTP cannot carry.")
+        headers[b"content-length"] = b"%d" % len(wire_request.body)
+    for name, value in wire_request.headers:
+        if not _HEADER_NAME.fullmatch(name):
+            return Failure("unsendable", detail="The name of a header is not valid in HTTP.")
+        if not _HEADER_VALUE.fullmatch(value):
+            return Failure("unsendable", detail=f"The value of the header {name} is not valid in HTTP.")
         key = name.lower()
-        if key not in _OURS:
+        if key not in _RESERVED_HEADERS:
             headers[key.encode()] = value.encode()
-    request = httpx.Request(wire.method, where.url, headers=list(headers.items()), stream=_Sent(wire.body))
-    return where, request
+    http_request = httpx.Request(
+        wire_request.method, endpoint.url, headers=list(headers.items()), stream=_RequestBody(wire_request.body)
+    )
+    return endpoint, http_request

@@ -1,4 +1,4 @@
-"""TLS as a conversation of bytes, without a socket: the same for sync, async, and TLS inside TLS (an https proxy)."""
+"""TLS over memory buffers, without a socket: the same for sync, async, and TLS inside TLS (an https proxy)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TLS_ERRORS = (ssl.SSLError, ssl.CertificateError, ValueError)
-"""What a handshake raises; ``ValueError`` for a name that cannot be checked."""
+"""Exceptions that a handshake raises; ``ValueError`` for a host name that cannot be verified."""
 
 
-class Session:
-    """One TLS connection's state.
+class TLSSession:
+    """State of one TLS connection.
 
-    After every ``attempt`` send what ``outgoing`` returns; while ``wants_more``, give ``receive`` what arrives and
-    attempt again.
+    After each ``run_step`` send the bytes that ``take_outgoing`` returns. While ``wants_more`` is true, pass received
+    bytes to ``receive`` and run the step again.
     """
 
     def __init__(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
@@ -25,36 +25,40 @@ class Session:
         self.ssl_object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self.wants_more = False
 
-    def attempt(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        """What the step returns; nothing of meaning while it ``wants_more``."""
+    def run_step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a step and return its result, which has no meaning while ``wants_more`` is true."""
         self.wants_more = False
         try:
             return step(*arguments)
         except ssl.SSLWantReadError:
             self.wants_more = True
 
-    def shake_hands(self) -> None:
-        """A step: agree on keys, and judge the certificate."""
+    def do_handshake(self) -> None:
+        """Agree on keys and verify the certificate (a step)."""
         self.ssl_object.do_handshake()
 
     def read(self, max_bytes: int) -> bytes:
-        """A step: decrypted bytes; none at the end, however the peer ended (only the body's own framing counts)."""
+        """Return decrypted bytes (a step); none at the end of the connection.
+
+        A connection that was closed without a TLS alert ends in the same way: the body's own framing shows if it is
+        complete.
+        """
         try:
             return self.ssl_object.read(max_bytes)
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            self._outgoing.read()  # the alert that answers an end: nobody waits for it
+            self._outgoing.read()  # drop the alert that responds to the end: the peer no longer reads
             return b""
 
     def write(self, data: bytes) -> None:
-        """A step: encrypt. All of it: the way out has no bound."""
+        """Encrypt all of ``data`` (a step); the outgoing buffer has no limit."""
         self.ssl_object.write(data)
 
-    def outgoing(self) -> bytes:
-        """What must be sent now."""
+    def take_outgoing(self) -> bytes:
+        """Remove and return the bytes to send now."""
         return self._outgoing.read()
 
     def receive(self, data: bytes) -> None:
-        """Take what the peer sent; nothing means that it is gone."""
+        """Take received bytes; empty bytes mean that the peer closed the connection."""
         if data:
             self._incoming.write(data)
         else:
