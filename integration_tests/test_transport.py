@@ -1,4 +1,4 @@
-"""The transport against a server that does wrong on purpose, over real sockets, in both colours."""
+"""The transport against a server that injects faults, over real sockets, sync and async."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from integration_tests.faultserver import (
     head,
     ok,
 )
-from tests.support.echo_format import CANARY, DONE, EchoCodec, asking, target_at, text
-from tests.support.sync_and_async import Caller, Mode, caller, run, words
+from tests.support.echo_format import CANARY, DONE, EchoCodec, chat_request, target_at, text_event
+from tests.support.sync_and_async import Caller, Mode, caller, run, summarize
 from unified_llm._backends.http import Transport
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
@@ -41,14 +41,14 @@ from unified_llm._core.target import Timing
 
 CERTIFICATE = Path(__file__).parent.parent / "tests" / "support" / "localhost.pem"
 HI = ok(b'{"text": "hi"}')
-BEGUN = head(CHUNKED) + chunk(text("a"))
-STREAM = BEGUN + chunk(text("b")) + chunk(DONE) + LAST_CHUNK
+BEGUN = head(CHUNKED) + chunk(text_event("a"))
+STREAM = BEGUN + chunk(text_event("b")) + chunk(DONE) + LAST_CHUNK
 
 
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> Mode:
-    found: Mode = request.param
-    return found
+    parameter: Mode = request.param
+    return parameter
 
 
 @pytest.fixture
@@ -64,10 +64,10 @@ def transport() -> Iterator[Transport]:
     made.close()
 
 
-def asked(
+def run_call(
     call: Caller, transport: Transport, url: str, *, stream: bool = False, seconds: float = 5, **fields: Any
 ) -> list[Event]:
-    exchange = call.exchange(transport, EchoCodec(), asking(stream=stream), target_at(url, **fields))
+    exchange = call.exchange(transport, EchoCodec(), chat_request(stream=stream), target_at(url, **fields))
     return run(exchange, lambda: time.monotonic() + seconds)
 
 
@@ -81,7 +81,7 @@ def unused_port() -> int:
 
 
 def test_a_refused_connection(call: Caller, transport: Transport) -> None:
-    (failure,) = asked(call, transport, f"http://127.0.0.1:{unused_port()}")
+    (failure,) = run_call(call, transport, f"http://127.0.0.1:{unused_port()}")
     assert isinstance(failure, Failure)
     assert failure.kind == "connect"
     assert "refused" in (failure.detail or "")
@@ -92,40 +92,42 @@ def test_a_name_that_does_not_exist(call: Caller, transport: Transport, monkeypa
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    assert words(asked(call, transport, "http://no-such-host.invalid")) == ["connect"]
+    assert summarize(run_call(call, transport, "http://no-such-host.invalid")) == ["connect"]
 
 
 def test_a_connection_that_is_never_accepted_is_given_up_in_time(call: Caller, transport: Transport) -> None:
     with socket.socket() as listener, contextlib.ExitStack() as held:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for _ in range(8):  # with its queue full, the system drops the first packet of every further connection
+        for _ in range(8):  # with a full queue the system drops the first packet of each further connection
             waiting = held.enter_context(socket.socket())
             waiting.settimeout(0)
             waiting.connect_ex(listener.getsockname())
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        begun = time.monotonic()
-        assert words(asked(call, transport, url, timing=Timing(connect=0.3))) == ["connect"]
-        assert words(asked(call, transport, url, seconds=0.3)) == ["connect"]
-        assert 0.5 < time.monotonic() - begun < 4
+        started = time.monotonic()
+        assert summarize(run_call(call, transport, url, timing=Timing(connect=0.3))) == ["connect"]
+        assert summarize(run_call(call, transport, url, seconds=0.3)) == ["connect"]
+        assert 0.5 < time.monotonic() - started < 4
 
 
 def test_of_two_addresses_the_second_answers(
     call: Caller, transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FaultServer([Send(HI)]) as server:
-        found = [
+        resolved = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", unused_port())),
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)),
         ]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        assert words(asked(call, transport, "http://two.test")) == [("whole", "hi")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved)
+        assert summarize(run_call(call, transport, "http://two.test")) == [("whole", "hi")]
 
 
 def test_a_server_that_closes_or_resets_before_it_reads(call: Caller, transport: Transport) -> None:
     for step in (Close(), Reset()):
-        with FaultServer(on_accept=[Sleep(0.02), step]) as server:  # at once, it could be while we still connect
-            assert words(asked(call, transport, server.url)) == ["connection"]
+        with FaultServer(
+            on_accept=[Sleep(0.02), step]
+        ) as server:  # without the pause it could happen while we still connect
+            assert summarize(run_call(call, transport, server.url)) == ["connection"]
 
 
 # TLS
@@ -141,24 +143,24 @@ def tls() -> ssl.SSLContext:
 def test_tls_with_a_bundle_of_ones_own(call: Caller, transport: Transport, tls: ssl.SSLContext) -> None:
     with FaultServer([Send(HI)], [Send(STREAM)], [Send(HI)], tls=tls) as server:
         for verify in (str(CERTIFICATE), ssl.create_default_context(cafile=str(CERTIFICATE))):
-            assert words(asked(call, transport, server.url, verify=verify))
-        assert words(asked(call, transport, server.url, verify=str(CERTIFICATE))) == [("whole", "hi")]
-        assert server.accepted == 2  # one for each way of trust
+            assert summarize(run_call(call, transport, server.url, verify=verify))
+        assert summarize(run_call(call, transport, server.url, verify=str(CERTIFICATE))) == [("whole", "hi")]
+        assert server.accepted == 2  # one for each kind of certificates
 
 
 def test_a_stream_over_tls(call: Caller, transport: Transport, tls: ssl.SSLContext) -> None:
-    big = chunk(text("x" * 100_000))
+    big = chunk(text_event("x" * 100_000))
     with FaultServer([Send(BEGUN + big + chunk(DONE)), Sleep(0.02), Send(LAST_CHUNK)], tls=tls) as server:
         for _ in range(2):
-            said = words(asked(call, transport, server.url, stream=True, verify=False))
-            assert said == ["a", "x" * 100_000, "."]
-            time.sleep(0.2)  # the last bytes arrive when nobody waits for them
+            results = summarize(run_call(call, transport, server.url, stream=True, verify=False))
+            assert results == ["a", "x" * 100_000, "."]
+            time.sleep(0.2)  # the last bytes arrive when no call reads them
         assert server.accepted == 1
 
 
 def test_a_certificate_that_nobody_signed_is_refused(call: Caller, transport: Transport, tls: ssl.SSLContext) -> None:
     with FaultServer(tls=tls) as server:
-        (failure,) = asked(call, transport, server.url)
+        (failure,) = run_call(call, transport, server.url)
         assert isinstance(failure, Failure)
         assert failure.kind == "tls"
         assert "self-signed" in (failure.detail or "")
@@ -167,16 +169,16 @@ def test_a_certificate_that_nobody_signed_is_refused(call: Caller, transport: Tr
 
 
 def test_a_bundle_that_is_not_there(call: Caller, transport: Transport) -> None:
-    assert words(asked(call, transport, "https://127.0.0.1:1", verify="/nowhere/ca.pem")) == ["tls"]
+    assert summarize(run_call(call, transport, "https://127.0.0.1:1", verify="/nowhere/ca.pem")) == ["tls"]
 
 
 def test_a_certificate_for_another_name_is_refused(
     call: Caller, transport: Transport, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FaultServer(tls=tls) as server:
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        assert words(asked(call, transport, "https://other.internal", verify=str(CERTIFICATE))) == ["tls"]
+        resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved)
+        assert summarize(run_call(call, transport, "https://other.internal", verify=str(CERTIFICATE))) == ["tls"]
 
 
 @pytest.mark.parametrize(
@@ -185,9 +187,9 @@ def test_a_certificate_for_another_name_is_refused(
 def test_a_port_that_does_not_speak_tls(call: Caller, transport: Transport, step: Any, kind: str) -> None:
     with FaultServer(on_accept=[step, Hang()] if isinstance(step, Send) else [step]) as server:
         url = server.url.replace("http:", "https:")
-        begun = time.monotonic()
-        assert words(asked(call, transport, url, timing=Timing(connect=0.3))) == [kind]
-        assert time.monotonic() - begun < 4
+        started = time.monotonic()
+        assert summarize(run_call(call, transport, url, timing=Timing(connect=0.3))) == [kind]
+        assert time.monotonic() - started < 4
         assert server.settles_at(0)
 
 
@@ -196,45 +198,45 @@ def test_a_port_that_does_not_speak_tls(call: Caller, transport: Transport, step
 
 def test_a_server_that_never_answers(call: Caller, transport: Transport) -> None:
     with FaultServer([Hang()]) as server:
-        begun = time.monotonic()
-        assert words(asked(call, transport, server.url, seconds=0.2)) == ["timeout"]
-        assert time.monotonic() - begun < 3
+        started = time.monotonic()
+        assert summarize(run_call(call, transport, server.url, seconds=0.2)) == ["timeout"]
+        assert time.monotonic() - started < 3
         assert server.settles_at(0)
 
 
 def test_a_stream_that_stalls(call: Caller, transport: Transport) -> None:
     with FaultServer([Send(BEGUN), Hang()]) as server:
-        assert words(asked(call, transport, server.url, stream=True, seconds=0.2)) == ["a", "timeout"]
+        assert summarize(run_call(call, transport, server.url, stream=True, seconds=0.2)) == ["a", "timeout"]
         assert server.settles_at(0)
 
 
 @pytest.mark.parametrize("step", [Repeat(chunk(b": ping\n\n"), pause=0.02), Repeat(chunk(b"d"), pause=0.02)])
 def test_bytes_that_make_no_event_do_not_prolong_a_read(call: Caller, transport: Transport, step: Repeat) -> None:
     with FaultServer([Send(BEGUN), step]) as server:
-        begun = time.monotonic()
-        assert words(asked(call, transport, server.url, stream=True, seconds=0.3)) == ["a", "timeout"]
-        assert time.monotonic() - begun < 4
+        started = time.monotonic()
+        assert summarize(run_call(call, transport, server.url, stream=True, seconds=0.3)) == ["a", "timeout"]
+        assert time.monotonic() - started < 4
         assert server.settles_at(0)
 
 
 def test_an_upload_that_is_not_read_is_given_up_in_time(call: Caller, transport: Transport) -> None:
     with FaultServer(on_accept=[Sleep(3)]) as server:
-        exchange = call.exchange(transport, EchoCodec(), asking("x" * 30_000_000), target_at(server.url))
-        begun = time.monotonic()
-        assert words(run(exchange, begun + 0.3)) == ["timeout"]
-        assert time.monotonic() - begun < 3
+        exchange = call.exchange(transport, EchoCodec(), chat_request("x" * 30_000_000), target_at(server.url))
+        started = time.monotonic()
+        assert summarize(run(exchange, started + 0.3)) == ["timeout"]
+        assert time.monotonic() - started < 3
 
 
 def test_an_upload_that_is_reset_half_way(call: Caller, transport: Transport) -> None:
     with FaultServer(on_accept=[Sleep(0.1), Reset()]) as server:
-        exchange = call.exchange(transport, EchoCodec(), asking("x" * 30_000_000), target_at(server.url))
-        assert words(run(exchange, time.monotonic() + 5)) == ["connection"]
+        exchange = call.exchange(transport, EchoCodec(), chat_request("x" * 30_000_000), target_at(server.url))
+        assert summarize(run(exchange, time.monotonic() + 5)) == ["connection"]
 
 
 def test_a_large_upload_arrives(call: Caller, transport: Transport) -> None:
     with FaultServer([Send(HI)]) as server:
-        exchange = call.exchange(transport, EchoCodec(), asking("x" * 5_000_000), target_at(server.url))
-        assert words(run(exchange, time.monotonic() + 10)) == [("whole", "hi")]
+        exchange = call.exchange(transport, EchoCodec(), chat_request("x" * 5_000_000), target_at(server.url))
+        assert summarize(run(exchange, time.monotonic() + 10)) == [("whole", "hi")]
         assert len(server.requests[0].body) > 5_000_000
 
 
@@ -247,21 +249,23 @@ CUTS = [(Close(), "connection"), (Reset(), "connection")]
 @pytest.mark.parametrize(("step", "kind"), CUTS)
 @pytest.mark.parametrize("framing", [CHUNKED, "Content-Length: 1000"])
 def test_a_stream_that_is_cut(call: Caller, transport: Transport, *, framing: str, step: Any, kind: str) -> None:
-    event = chunk(text("a")) if framing == CHUNKED else text("a")
+    event = chunk(text_event("a")) if framing == CHUNKED else text_event("a")
     with FaultServer([Send(head(framing) + event), Sleep(0.05), step]) as server:
-        assert words(asked(call, transport, server.url, stream=True)) == ["a", kind]
+        assert summarize(run_call(call, transport, server.url, stream=True)) == ["a", kind]
 
 
 def test_a_stream_that_ends_with_its_connection(call: Caller, transport: Transport) -> None:
-    with FaultServer([Send(head() + text("a")), Close()], [Send(head() + text("a") + DONE), Close()]) as server:
-        assert words(asked(call, transport, server.url, stream=True)) == ["a", "truncated"]
-        assert words(asked(call, transport, server.url, stream=True)) == ["a", "."]
+    with FaultServer(
+        [Send(head() + text_event("a")), Close()], [Send(head() + text_event("a") + DONE), Close()]
+    ) as server:
+        assert summarize(run_call(call, transport, server.url, stream=True)) == ["a", "truncated"]
+        assert summarize(run_call(call, transport, server.url, stream=True)) == ["a", "."]
 
 
 @pytest.mark.parametrize("every", [1, 7])
 def test_a_response_in_tiny_pieces(call: Caller, transport: Transport, every: int) -> None:
     with FaultServer([Send(STREAM, every=every)]) as server:
-        assert words(asked(call, transport, server.url, stream=True)) == ["a", "b", "."]
+        assert summarize(run_call(call, transport, server.url, stream=True)) == ["a", "b", "."]
 
 
 # Sizes
@@ -272,9 +276,9 @@ def test_a_gzip_bomb_costs_no_memory(call: Caller, transport: Transport) -> None
     packed = gzip.compress(b'{"text": "' + bytes(200_000_000), 9)
     assert len(packed) < 300_000
     with FaultServer([Send(ok(packed, "Content-Encoding: gzip"))]) as server:
-        asked(call, transport, server.url)
+        run_call(call, transport, server.url)
         tracemalloc.start()
-        assert words(asked(call, transport, server.url)) == ["oversized"]
+        assert summarize(run_call(call, transport, server.url)) == ["oversized"]
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 80_000_000
@@ -282,19 +286,19 @@ def test_a_gzip_bomb_costs_no_memory(call: Caller, transport: Transport) -> None
 
 def test_a_body_without_end(call: Caller, transport: Transport) -> None:
     with FaultServer([Send(head() + b'{"text": "'), Repeat(b"x" * 1_000_000)]) as server:
-        assert words(asked(call, transport, server.url, seconds=20)) == ["oversized"]
+        assert summarize(run_call(call, transport, server.url, seconds=20)) == ["oversized"]
         assert server.settles_at(0)
 
 
 def test_a_line_without_end(call: Caller, transport: Transport) -> None:
     with FaultServer([Send(BEGUN + chunk(b"data: ")), Repeat(chunk(b"x" * 10_000))]) as server:
-        assert words(asked(call, transport, server.url, stream=True)) == ["a", "oversized"]
+        assert summarize(run_call(call, transport, server.url, stream=True)) == ["a", "oversized"]
         assert server.settles_at(0)
 
 
 def test_a_slow_reader_slows_the_server_down(call: Caller, transport: Transport) -> None:
-    with FaultServer([Send(head(CHUNKED)), Repeat(chunk(text("x" * 10_000)))]) as server:
-        exchange = call.exchange(transport, EchoCodec(), asking(stream=True), target_at(server.url))
+    with FaultServer([Send(head(CHUNKED)), Repeat(chunk(text_event("x" * 10_000)))]) as server:
+        exchange = call.exchange(transport, EchoCodec(), chat_request(stream=True), target_at(server.url))
         assert exchange.open(time.monotonic() + 5) is None
         tracemalloc.start()
         for _ in range(20):
@@ -309,7 +313,7 @@ def test_a_slow_reader_slows_the_server_down(call: Caller, transport: Transport)
 
 def test_an_error_with_a_huge_body(call: Caller, transport: Transport) -> None:
     with FaultServer([Send(head(CHUNKED, status="500 Oops")), Repeat(chunk(b"x" * 100_000))]) as server:
-        (failure,) = asked(call, transport, server.url)
+        (failure,) = run_call(call, transport, server.url)
         assert isinstance(failure, Failure)
         assert (failure.kind, failure.status) == ("server", 500)
         assert server.settles_at(0)
@@ -323,14 +327,14 @@ def test_a_redirect_to_another_host_takes_nothing_there(call: Caller, transport:
     with FaultServer() as other:
         moved = ok(b"", f"Location: {other.url}/", status=f"{status} Moved")
         with FaultServer([Send(moved)]) as server:
-            assert words(asked(call, transport, server.url)) == ["redirect"]
+            assert summarize(run_call(call, transport, server.url)) == ["redirect"]
         assert other.accepted == 0
 
 
 def test_calls_in_turn_use_one_connection(call: Caller, transport: Transport) -> None:
     with FaultServer([Send(HI)], [Send(STREAM)], [Send(ok(b"no", status="503 Busy"))], [Send(HI)]) as server:
         for stream in (False, True, False, False):
-            asked(call, transport, server.url, stream=stream)
+            run_call(call, transport, server.url, stream=stream)
         assert server.accepted == 1
         assert server.open == 1
         transport.close()
@@ -341,7 +345,7 @@ def test_calls_in_turn_use_one_connection(call: Caller, transport: Transport) ->
 def test_a_connection_that_the_server_closed_between_calls(call: Caller, transport: Transport, step: Any) -> None:
     with FaultServer([Send(HI), step], [Send(HI)]) as server:
         for _ in range(2):
-            assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+            assert summarize(run_call(call, transport, server.url)) == [("whole", "hi")]
             assert server.settles_at(len(server.requests) - 1)
         assert server.accepted == 2
 
@@ -352,24 +356,24 @@ def test_a_connection_that_the_server_closes_upon_the_next_request(
 ) -> None:
     with FaultServer([Send(HI)], [step], [Send(HI)]) as server:
         for _ in range(2):
-            assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+            assert summarize(run_call(call, transport, server.url)) == [("whole", "hi")]
         assert [request.connection for request in server.requests] == [0, 0, 1]
 
 
 def test_a_stream_ends_although_the_server_keeps_its_connection_open(call: Caller, transport: Transport) -> None:
     with FaultServer([Send(BEGUN + chunk(DONE)), Hang()], [Send(HI)]) as server:
-        begun = time.monotonic()
-        assert words(asked(call, transport, server.url, stream=True)) == ["a", "."]
-        assert words(asked(call, transport, server.url)) == [("whole", "hi")]
-        assert time.monotonic() - begun < 3
+        started = time.monotonic()
+        assert summarize(run_call(call, transport, server.url, stream=True)) == ["a", "."]
+        assert summarize(run_call(call, transport, server.url)) == [("whole", "hi")]
+        assert time.monotonic() - started < 3
         assert server.settles_at(1)
 
 
 def test_a_stream_that_is_left_early(call: Caller, transport: Transport) -> None:
-    with FaultServer([Send(BEGUN), Repeat(chunk(text("more")), pause=0.01)]) as server:
-        exchange = call.exchange(transport, EchoCodec(), asking(stream=True), target_at(server.url))
+    with FaultServer([Send(BEGUN), Repeat(chunk(text_event("more")), pause=0.01)]) as server:
+        exchange = call.exchange(transport, EchoCodec(), chat_request(stream=True), target_at(server.url))
         assert exchange.open(time.monotonic() + 5) is None
-        assert words([exchange.read(time.monotonic() + 5)]) == ["a"]
+        assert summarize([exchange.read(time.monotonic() + 5)]) == ["a"]
         exchange.close()
         assert server.settles_at(0)
 
@@ -377,7 +381,7 @@ def test_a_stream_that_is_left_early(call: Caller, transport: Transport) -> None
 def test_a_transport_that_is_forgotten_leaves_no_connection(call: Caller) -> None:
     with FaultServer([Send(HI)]) as server:
         forgotten = Transport()
-        asked(call, forgotten, server.url)
+        run_call(call, forgotten, server.url)
         del forgotten
         gc.collect()
         assert server.settles_at(0)
@@ -388,30 +392,30 @@ def test_a_transport_that_is_forgotten_leaves_no_connection(call: Caller) -> Non
 
 def test_threads_share_connections(transport: Transport) -> None:
     with FaultServer([Send(HI)]) as server, caller("sync") as call:
-        said: list[Any] = []
+        results: list[Any] = []
 
         def work() -> None:
             for _ in range(25):
-                said.extend(words(asked(call, transport, server.url)))
+                results.extend(summarize(run_call(call, transport, server.url)))
 
         threads = [threading.Thread(target=work) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert said == [("whole", "hi")] * 200
+        assert results == [("whole", "hi")] * 200
         assert server.accepted <= 8
         transport.close()
         assert server.settles_at(0)
 
 
-async def acall(transport: Transport, url: str, *, stream: bool = False, seconds: float = 5) -> list[Event]:
-    exchange = transport.aexchange(EchoCodec(), asking(stream=stream), target_at(url))
+async def run_async_call(transport: Transport, url: str, *, stream: bool = False, seconds: float = 5) -> list[Event]:
+    exchange = transport.aexchange(EchoCodec(), chat_request(stream=stream), target_at(url))
     until = time.monotonic() + seconds
     try:
-        refused = await exchange.open(until)
-        if refused is not None:
-            return [refused]
+        failure = await exchange.open(until)
+        if failure is not None:
+            return [failure]
         events = [await exchange.read(until)]
         while not isinstance(events[-1], (Done, Failure)):
             events.append(await exchange.read(until))
@@ -423,8 +427,8 @@ async def acall(transport: Transport, url: str, *, stream: bool = False, seconds
 def test_a_hundred_calls_at_once_and_then_a_hundred_more(transport: Transport) -> None:
     async def work(url: str) -> None:
         for _ in range(2):
-            every = await asyncio.gather(*(acall(transport, url, stream=True) for _ in range(100)))
-            assert [words(events) for events in every] == [["a", "b", "."]] * 100
+            all_events = await asyncio.gather(*(run_async_call(transport, url, stream=True) for _ in range(100)))
+            assert [summarize(events) for events in all_events] == [["a", "b", "."]] * 100
 
     with FaultServer([Send(STREAM)]) as server:
         asyncio.run(work(server.url))
@@ -438,8 +442,8 @@ def test_two_loops_one_after_the_other_do_not_share_connections(
 ) -> None:
     with FaultServer([Send(HI)], [Send(BEGUN + chunk(DONE))], [Send(HI)]) as server:
         for stream in (False, True, False, False):
-            assert len(asyncio.run(acall(transport, server.url, stream=stream)))
-            # What a closed loop had is gone as soon as another one asks; a body that had not ended, with the loop.
+            assert len(asyncio.run(run_async_call(transport, server.url, stream=stream)))
+            # Connections of a closed loop are closed when another loop makes a call; with an unfinished body, at once.
             assert server.settles_at(0 if stream else 1)
         assert server.accepted == 4
         transport.close()
@@ -450,7 +454,7 @@ def test_two_loops_one_after_the_other_do_not_share_connections(
 def test_loops_in_threads_do_not_share_connections(transport: Transport) -> None:
     async def work(url: str) -> None:
         for _ in range(10):
-            assert words(await acall(transport, url)) == [("whole", "hi")]
+            assert summarize(await run_async_call(transport, url)) == [("whole", "hi")]
 
     with FaultServer([Send(HI)]) as server:
         threads = [threading.Thread(target=lambda: asyncio.run(work(server.url))) for _ in range(8)]
@@ -469,16 +473,16 @@ def test_a_forked_child_makes_connections_of_its_own_and_leaves_those_of_its_par
     call: Caller, transport: Transport, mode: Mode
 ) -> None:
     with FaultServer([Send(HI)]) as server:
-        asked(call, transport, server.url)
+        run_call(call, transport, server.url)
         child = os.fork()
         if child == 0:
-            with caller(mode) as own:
-                said = words(asked(own, transport, server.url))
+            with caller(mode) as child_call:
+                results = summarize(run_call(child_call, transport, server.url))
             transport.close()
-            os._exit(said != [("whole", "hi")])
+            os._exit(results != [("whole", "hi")])
         assert os.waitpid(child, 0)[1] == 0
         assert server.settles_at(1)
-        assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+        assert summarize(run_call(call, transport, server.url)) == [("whole", "hi")]
         assert [request.connection for request in server.requests] == [0, 1, 0]
 
 
@@ -486,7 +490,7 @@ def test_a_loop_that_was_closed_with_an_open_stream_leaves_no_trace(
     transport: Transport, recwarn: pytest.WarningsRecorder
 ) -> None:
     async def begin(url: str) -> object:
-        exchange = transport.aexchange(EchoCodec(), asking(stream=True), target_at(url))
+        exchange = transport.aexchange(EchoCodec(), chat_request(stream=True), target_at(url))
         assert await exchange.open(time.monotonic() + 5) is None
         await exchange.read(time.monotonic() + 5)
         return exchange
@@ -515,8 +519,8 @@ def test_a_loop_that_was_closed_with_an_open_stream_leaves_no_trace(
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_cancelled_call_leaves_nothing(*, script: list[Any], accepts: bool, times: int) -> None:
     async def work(url: str, server: FaultServer | None) -> None:
-        for number in range(3):  # with one permit: each must have come back
-            task = asyncio.create_task(acall(narrow, url, stream=True))
+        for number in range(3):  # with one permit: each call must return it
+            task = asyncio.create_task(run_async_call(narrow, url, stream=True))
             if server:
                 assert await asyncio.to_thread(server.was_asked, number + 1)
             await asyncio.sleep(0.05)
@@ -547,15 +551,15 @@ def test_a_cancelled_call_leaves_nothing(*, script: list[Any], accepts: bool, ti
 
 def test_a_call_cancelled_while_it_waits_for_a_permit_takes_none() -> None:
     async def work(url: str) -> None:
-        busy = asyncio.create_task(acall(narrow, url))
+        busy = asyncio.create_task(run_async_call(narrow, url))
         await asyncio.sleep(0.05)
-        waiting = asyncio.create_task(acall(narrow, url))
+        waiting = asyncio.create_task(run_async_call(narrow, url))
         await asyncio.sleep(0.05)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert words(await busy) == [("whole", "hi")]
-        assert words(await acall(narrow, url)) == [("whole", "hi")]
+        assert summarize(await busy) == [("whole", "hi")]
+        assert summarize(await run_async_call(narrow, url)) == [("whole", "hi")]
 
     narrow = Transport(max_connections=1)
     with FaultServer([Sleep(0.2), Send(HI)]) as server:
@@ -567,7 +571,7 @@ def test_a_timeout_of_the_callers_own_works_around_a_call(transport: Transport) 
     async def work(url: str) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await acall(transport, url, stream=True)
+                await run_async_call(transport, url, stream=True)
 
     with FaultServer([Send(BEGUN), Hang()]) as server:
         asyncio.run(work(server.url))
@@ -586,9 +590,9 @@ def test_a_proxy_is_for_https_to_public_hosts_only(
             monkeypatch.setenv(name, proxy.url)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
-        assert words(asked(call, transport, server.url)) == [("whole", "hi")]
+        assert summarize(run_call(call, transport, server.url)) == [("whole", "hi")]
         assert proxy.accepted == 0
-        (failure,) = asked(call, transport, "https://api.example.com/v1")
+        (failure,) = run_call(call, transport, "https://api.example.com/v1")
         assert isinstance(failure, Failure)
         assert failure.kind == "connect"
         assert [(request.method, request.path) for request in proxy.requests] == [("CONNECT", "api.example.com:443")]
@@ -596,7 +600,7 @@ def test_a_proxy_is_for_https_to_public_hosts_only(
         monkeypatch.setenv("NO_PROXY", "example.com")
         monkeypatch.setenv("no_proxy", "example.com")
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
-        assert words(asked(call, transport, "https://api.example.com/v1")) == ["connect"]
+        assert summarize(run_call(call, transport, "https://api.example.com/v1")) == ["connect"]
         assert len(proxy.requests) == 1
 
 
@@ -606,8 +610,8 @@ def test_recorders_of_httpx_traffic_see_ours(call: Caller, transport: Transport,
     with FaultServer([Send(HI)], [Send(STREAM)]) as server:
         url = server.url
         with vcr.use_cassette(str(cassette), filter_headers=["authorization"]):
-            assert words(asked(call, transport, url)) == [("whole", "hi")]
-            assert words(asked(call, transport, url, stream=True)) == ["a", "b", "."]
+            assert summarize(run_call(call, transport, url)) == [("whole", "hi")]
+            assert summarize(run_call(call, transport, url, stream=True)) == ["a", "b", "."]
     with vcr.use_cassette(str(cassette), record_mode="none"):
-        assert words(asked(call, transport, url)) == [("whole", "hi")]
-        assert words(asked(call, transport, url, stream=True)) == ["a", "b", "."]
+        assert summarize(run_call(call, transport, url)) == [("whole", "hi")]
+        assert summarize(run_call(call, transport, url, stream=True)) == ["a", "b", "."]

@@ -1,4 +1,4 @@
-"""A wire format of a few lines, so that the transport is tested without any provider's."""
+"""A minimal wire format, so that the transport is tested without a provider's format."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ CANARY = "sk-CANARY-7f3a"
 DONE = b"data: [DONE]\n\n"
 
 
-def text(words: str) -> bytes:
-    """The event of one chunk."""
-    return b"data: " + json.dumps({"text": words}).encode() + b"\n\n"
+def text_event(content: str) -> bytes:
+    """Return the server-sent event of one chunk."""
+    return b"data: " + json.dumps({"text": content}).encode() + b"\n\n"
 
 
 FINISH = b'data: {"finish": "stop"}\n\n'
 
 
-def asking(words: str = "hello", *, stream: bool = False) -> LLMRequest:
-    return LLMRequest((Message.user(words),), stream=stream)
+def chat_request(content: str = "hello", *, stream: bool = False) -> LLMRequest:
+    return LLMRequest((Message.user(content),), stream=stream)
 
 
 def target_at(url: str, **fields: Any) -> Target:
@@ -40,44 +40,44 @@ class EchoDecoder:
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         if event.data == "[DONE]":
             return [Done(LLMChunk(finish_reason="stop", model="m"))]
-        said = json.loads(event.data)
-        if "error" in said:
-            return [Failure("server", code=said["error"])]
-        if "finish" in said:
+        body = json.loads(event.data)
+        if "error" in body:
+            return [Failure("server", code=body["error"])]
+        if "finish" in body:
             self.finished = True
             return []
-        return [LLMChunk(content=said["text"])]
+        return [LLMChunk(content=body["text"])]
 
     def finish(self) -> Done | Failure:
         return Done(LLMChunk(finish_reason="stop", model="m")) if self.finished else Failure("truncated")
 
 
 class EchoCodec:
-    """``headers`` are sent along, whatever they are."""
+    """Codec that sends ``headers`` unchanged."""
 
     framing: Framing = "events"
 
     def __init__(self, headers: Sequence[tuple[str, str]] = (("authorization", f"Bearer {CANARY}"),)) -> None:
         self.headers = headers
 
-    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
-        match ask:
+    def encode(self, request: AnyRequest, target: Target) -> WireRequest:
+        match request:
             case LLMRequest():
-                said: Any = [message.text for message in ask.messages]
+                body: Any = [message.text for message in request.messages]
             case EmbeddingRequest():
-                said = list(ask.texts)
+                body = list(request.texts)
             case _:
                 return WireRequest("GET", target.base_url + "/models", self.headers)
-        return WireRequest("POST", target.base_url + "/echo", self.headers, json.dumps(said).encode())
+        return WireRequest("POST", target.base_url + "/echo", self.headers, json.dumps(body).encode())
 
-    def decode(self, ask: AnyRequest, target: Target, body: Any) -> Done | Failure:
+    def decode(self, request: AnyRequest, target: Target, body: Any) -> Done | Failure:
         if not isinstance(body, dict) or "text" not in body:
             return Failure("malformed")
-        if isinstance(ask, EmbeddingRequest):
+        if isinstance(request, EmbeddingRequest):
             return Done(EmbeddingResponse([[1.0]]))
         return Done(LLMResponse(content=body["text"], model="m"))
 
-    def decoder(self, ask: LLMRequest, target: Target) -> EchoDecoder:
+    def decoder(self, request: LLMRequest, target: Target) -> EchoDecoder:
         return EchoDecoder()
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:

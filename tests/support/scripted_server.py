@@ -1,4 +1,4 @@
-"""A network of scripts under the real HTTP code: no sockets, and time passes only where a script says so."""
+"""A scripted network under the real HTTP code: no sockets, and time passes only where a script contains a pause."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 if TYPE_CHECKING:
     import pytest
 
-Play = bytes | float | type[Exception]
-"""What one read finds: bytes (none: the server has closed), seconds that pass first, or an exception."""
+Step = bytes | float | type[Exception]
+"""Result of one read: bytes (empty: the server closed the connection), seconds that pass first, or an exception."""
 
 
 class Clock:
@@ -28,11 +28,11 @@ class Clock:
 
 
 class Connection:
-    """One connection's script; when it is over the server says nothing more and keeps the connection open."""
+    """Script of one connection; after its last step the server sends nothing and keeps the connection open."""
 
-    def __init__(self, clock: Clock, plays: Iterable[Play]) -> None:
+    def __init__(self, clock: Clock, steps: Iterable[Step]) -> None:
         self.clock = clock
-        self.plays = list(plays)
+        self.script = list(steps)
         self.sent = b""
         self.closed = False
         self.refuses_bytes = False
@@ -46,20 +46,20 @@ class Connection:
         assert self.sock is not None
         if self.closed:
             raise httpcore.ReadError
-        if not self.plays:
+        if not self.script:
             self.clock.time = max(self.clock.time, self.sock.until)
             raise httpcore.ReadTimeout
-        play = self.plays.pop(0)
-        if isinstance(play, float):
-            if self.clock.time + play > self.sock.until:
+        step = self.script.pop(0)
+        if isinstance(step, float):
+            if self.clock.time + step > self.sock.until:
                 self.clock.time = max(self.clock.time, self.sock.until)
                 raise httpcore.ReadTimeout
-            self.clock.time += play
+            self.clock.time += step
             return self.read()
-        if isinstance(play, bytes):
-            self.sock.received += len(play)
-            return play
-        raise play
+        if isinstance(step, bytes):
+            self.sock.received += len(step)
+            return step
+        raise step
 
     def write(self, data: bytes) -> None:
         if self.refuses_bytes:
@@ -67,7 +67,7 @@ class Connection:
         self.sent += data
 
     def readable(self) -> bool:
-        return self.closed or self.plays[:1] == [b""]
+        return self.closed or self.script[:1] == [b""]
 
     def close(self) -> None:
         self.closed = True
@@ -118,17 +118,17 @@ class AsyncStream(httpcore.AsyncNetworkStream):
 
 
 class Network:
-    """Hands out its connections in order; none is left: connection refused."""
+    """Opens its connections in order; refuses a connection when none is left."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
         self.connections: list[Connection] = []
         self.made: list[Connection] = []
-        self.places: list[tuple[str, int]] = []
+        self.addresses: list[tuple[str, int]] = []
         network = self
 
         def connect(sock: DeadlineSocket, host: str, port: int) -> Connection:
-            network.places.append((host, port))
+            network.addresses.append((host, port))
             sock.start_connecting()
             if len(network.made) == len(network.connections):
                 raise sock.connect_error(ConnectionRefusedError("refused"))
@@ -154,13 +154,13 @@ class Network:
         patch.setattr(AsyncDeadlineSocket, "connect_tcp", aconnect_tcp)
         patch.setattr(DeadlineSocket, "drop", drop)
 
-    def plays(self, *plays: Play) -> Connection:
-        """One more connection, with this script."""
-        connection = Connection(self.clock, plays)
+    def add_connection(self, *steps: Step) -> Connection:
+        """Add a connection with this script."""
+        connection = Connection(self.clock, steps)
         self.connections.append(connection)
         return connection
 
     @property
     def open(self) -> int:
-        """Connections that were made and not closed."""
+        """Number of connections that were opened and not closed."""
         return sum(not connection.closed for connection in self.made)

@@ -1,4 +1,4 @@
-"""Sync and async exchanges behind one face, so that every test of one is a test of the other."""
+"""Sync and async exchanges behind one interface, so that every test covers both."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Mode = Literal["sync", "async"]
 
 
 class Caller(Protocol):
-    """One colour."""
+    """Creates sync or async exchanges."""
 
-    def exchange(self, transport: Transport, codec: Codec, ask: AnyRequest, target: Target) -> Exchange: ...
+    def exchange(self, transport: Transport, codec: Codec, request: AnyRequest, target: Target) -> Exchange: ...
 
 
 class SyncCaller:
-    def exchange(self, transport: Transport, codec: Codec, ask: AnyRequest, target: Target) -> Exchange:
-        return transport.exchange(codec, ask, target)
+    def exchange(self, transport: Transport, codec: Codec, request: AnyRequest, target: Target) -> Exchange:
+        return transport.exchange(codec, request, target)
 
 
-class _Awaited:
+class _RunInLoop:
     def __init__(self, runner: asyncio.Runner, exchange: AsyncExchange) -> None:
         self._runner, self._exchange = runner, exchange
 
@@ -43,21 +43,21 @@ class _Awaited:
 
 
 class AsyncCaller:
-    """All exchanges belong to one event loop, which stands still between the calls."""
+    """Runs all exchanges in one event loop, which is stopped between calls."""
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self._runner = runner
 
-    def exchange(self, transport: Transport, codec: Codec, ask: AnyRequest, target: Target) -> Exchange:
+    def exchange(self, transport: Transport, codec: Codec, request: AnyRequest, target: Target) -> Exchange:
         async def make() -> AsyncExchange:
-            return transport.aexchange(codec, ask, target)
+            return transport.aexchange(codec, request, target)
 
-        return _Awaited(self._runner, self._runner.run(make()))
+        return _RunInLoop(self._runner, self._runner.run(make()))
 
 
 @contextlib.contextmanager
 def caller(mode: Mode) -> Iterator[Caller]:
-    """A caller of this colour, its loop closed in the end."""
+    """Yield a caller of this mode; close its event loop at the end."""
     if mode == "sync":
         yield SyncCaller()
         return
@@ -66,16 +66,16 @@ def caller(mode: Mode) -> Iterator[Caller]:
 
 
 def run(exchange: Exchange, until: float | Callable[[], float]) -> list[Event]:
-    """Open, read to the end, close."""
+    """Open an exchange, read it to the end, close it; return the events."""
 
     def instant() -> float:
         return until() if callable(until) else until
 
     try:
         events: list[Event] = []
-        refused = exchange.open(instant())
-        if refused is not None:
-            return [refused]
+        failure = exchange.open(instant())
+        if failure is not None:
+            return [failure]
         while not events or isinstance(events[-1], LLMChunk):
             events.append(exchange.read(instant()))
         return events
@@ -83,17 +83,17 @@ def run(exchange: Exchange, until: float | Callable[[], float]) -> list[Event]:
         exchange.close()
 
 
-def words(events: list[Event]) -> list[Any]:
-    """Chunks as text, a whole answer as its text, an end of a stream as ``.``, a failure as its kind."""
-    said: list[Any] = []
+def summarize(events: list[Event]) -> list[Any]:
+    """Return chunks as text, a whole answer as ``("whole", text)``, the end of a stream as ``.``, a failure as its kind."""
+    results: list[Any] = []
     for event in events:
         match event:
             case LLMChunk():
-                said.append(event.content)
+                results.append(event.content)
             case Done(value=LLMChunk()):
-                said.append(".")
+                results.append(".")
             case Done():
-                said.append(("whole", getattr(event.value, "content", event.value)))
+                results.append(("whole", getattr(event.value, "content", event.value)))
             case Failure():
-                said.append(event.kind)
-    return said
+                results.append(event.kind)
+    return results

@@ -49,7 +49,7 @@ def client() -> LLMClient:
 
 @EVERY_WAY
 def test_it_has_all_its_own_time_after_others_have_hung(way: Way, network: Network) -> None:
-    network.plays(200.0, answer(way))  # a local server may take 300 s
+    network.add_connection(200.0, answer(way))  # a local server may take 300 s
     with outage("openai", "hang") as seen:
         result = told(way, client())
         assert result.content == "Hello from the network"
@@ -60,14 +60,14 @@ def test_it_has_all_its_own_time_after_others_have_hung(way: Way, network: Netwo
 
 @EVERY_WAY
 def test_its_own_time_ends_when_it_would(way: Way, network: Network) -> None:
-    network.plays()
+    network.add_connection()
     with outage("openai", "hang"):
         assert told(way, client(), timeout=20).error is not None
     assert network.clock() == 1020
 
 
 def test_one_that_hangs_for_real_takes_its_time(network: Network) -> None:
-    network.plays()
+    network.add_connection()
     with outage("openai", "503") as seen, pytest.raises(TimeoutError):
         LLMClient(LLAMA, max_retries=0).generate("Hello?", timeout=20)
     assert seen.seconds == 20
@@ -76,7 +76,7 @@ def test_one_that_hangs_for_real_takes_its_time(network: Network) -> None:
 
 @EVERY_WAY
 def test_connections_are_kept_within_an_outage(way: Way, network: Network) -> None:
-    network.plays(answer("generate"), answer("generate"))
+    network.add_connection(answer("generate"), answer("generate"))
     asked = client()
     with outage("openai", "503") as seen:
         asked.generate("Hello?")

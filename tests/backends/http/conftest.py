@@ -23,8 +23,8 @@ def transport(network: Network) -> Iterator[Transport]:
 
 @pytest.fixture(params=["sync", "async"])
 def mode(request: pytest.FixtureRequest) -> Mode:
-    found: Mode = request.param
-    return found
+    parameter: Mode = request.param
+    return parameter
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Wires over Unix sockets: the system's own, but no network."""
+"""Deadline sockets over Unix sockets: real sockets, but no network."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from unified_llm._backends.http.tls import TLSSession
 CERTIFICATE = str(Path(__file__).parents[2] / "support" / "localhost.pem")
 
 
-class Both:
-    """A wire of either colour; async calls are run in a loop."""
+class SocketDriver:
+    """A sync or an async deadline socket; async calls run in an event loop."""
 
     def __init__(self, mode: Mode, run: Callable[[Any], Any]) -> None:
         self.sock: Any = SyncDeadlineSocket(time.monotonic) if mode == "sync" else AsyncDeadlineSocket(time.monotonic)
         self.sock.until, self.sock.connect_timeout = time.monotonic() + 2, 1.0
         self.stream: Any = None
-        self._colour, self._run = mode, run
+        self._mode, self._run = mode, run
 
     def do(self, result: Any) -> Any:
-        return result if self._colour == "sync" else self._run(result)
+        return result if self._mode == "sync" else self._run(result)
 
     def over(self, raw_socket: socket.socket) -> None:
-        raw_socket.setblocking(self._colour == "sync")
+        raw_socket.setblocking(self._mode == "sync")
         self.sock.adopt(raw_socket)
-        self.stream = SyncStream(self.sock) if self._colour == "sync" else AsyncStream(self.sock)
+        self.stream = SyncStream(self.sock) if self._mode == "sync" else AsyncStream(self.sock)
 
     def connect(self) -> None:
         self.stream = self.do(self.sock.connect_tcp("a.test", 80))
@@ -51,24 +51,24 @@ class Both:
         return data
 
     def write(self, data: bytes) -> None:
-        """As httpcore does it: what is to be sent, and nothing more to say."""
+        """Write as httpcore does: the data, then an empty chunk."""
         self.do(self.stream.write(data))
         self.do(self.stream.write(b""))
 
 
 @pytest.fixture
-def both(mode: Mode) -> Iterator[Both]:
+def driver(mode: Mode) -> Iterator[SocketDriver]:
     with asyncio.Runner() as runner:
-        made = Both(mode, runner.run)
+        made = SocketDriver(mode, runner.run)
         yield made
         if made.sock:
             made.sock.drop()
 
 
 @pytest.fixture
-def pair(both: Both) -> Iterator[socket.socket]:
+def pair(driver: SocketDriver) -> Iterator[socket.socket]:
     ours, theirs = socket.socketpair()
-    both.over(ours)
+    driver.over(ours)
     with theirs:
         theirs.settimeout(2)
         yield theirs
@@ -76,20 +76,20 @@ def pair(both: Both) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def addresses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
-    """Makes every name resolve to these: ``open`` accepts, ``shut`` refuses."""
+    """Resolve every host name to these sockets: ``open`` accepts, ``shut`` refuses."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "open"))
         listener.listen()
 
         def resolve(*names: str) -> None:
-            found = [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", str(tmp_path / name)) for name in names]
-            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            resolved = [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", str(tmp_path / name)) for name in names]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved)
 
         yield resolve
 
 
 def _forget(*, older: bool) -> int:
-    """Leave a connection in a cycle of garbage, with a socket that is older or younger than it; its descriptor."""
+    """Leave a connection in a garbage cycle, with an older or a younger socket; return the socket's descriptor."""
     made = socket.socket(socket.AF_UNIX) if older else None
     sock: Any = AsyncDeadlineSocket(time.monotonic)
     sock.adopt(made or socket.socket(socket.AF_UNIX))
@@ -104,46 +104,48 @@ def test_a_forgotten_connection_closes_in_silence_whatever_the_collector_comes_u
         warnings.simplefilter("always")
         gc.collect()
     assert complaints == []
-    for each in descriptors:
+    for descriptor in descriptors:
         with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(each)
+            os.fstat(descriptor)
 
 
-def test_the_first_address_that_answers_is_used(both: Both, addresses: Callable[..., None]) -> None:
+def test_the_first_address_that_answers_is_used(driver: SocketDriver, addresses: Callable[..., None]) -> None:
     addresses("shut", "open")
-    both.connect()
-    both.write(b"hello")
-    assert not both.stream.get_extra_info("is_readable")
-    assert both.stream.get_extra_info("anything else") is None
+    driver.connect()
+    driver.write(b"hello")
+    assert not driver.stream.get_extra_info("is_readable")
+    assert driver.stream.get_extra_info("anything else") is None
 
 
-def test_when_no_address_answers_the_reason_is_kept(both: Both, addresses: Callable[..., None]) -> None:
+def test_when_no_address_answers_the_reason_is_kept(driver: SocketDriver, addresses: Callable[..., None]) -> None:
     addresses("shut", "shut")
     with pytest.raises(httpcore.ConnectError):
-        both.connect()
-    assert (both.sock.failure_kind, both.sock.detail) == ("connect", "No such file or directory")
+        driver.connect()
+    assert (driver.sock.failure_kind, driver.sock.detail) == ("connect", "No such file or directory")
 
 
 @pytest.mark.parametrize("problem", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("label too long")])
-def test_a_name_that_cannot_be_looked_up(both: Both, problem: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_cannot_be_looked_up(
+    driver: SocketDriver, problem: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise problem
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(httpcore.ConnectError):
-        both.connect()
-    assert both.sock.detail == "no such name"
+        driver.connect()
+    assert driver.sock.detail == "no such name"
 
 
-def test_a_name_without_addresses_cannot_be_reached(both: Both, addresses: Callable[..., None]) -> None:
+def test_a_name_without_addresses_cannot_be_reached(driver: SocketDriver, addresses: Callable[..., None]) -> None:
     addresses()
     with pytest.raises(httpcore.ConnectError):
-        both.connect()
+        driver.connect()
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt, TimeoutError])
 def test_a_socket_that_does_not_connect_is_closed(
-    both: Both, mode: Mode, addresses: Callable[..., None], *, failure: type[BaseException], monkeypatch: Any
+    driver: SocketDriver, mode: Mode, addresses: Callable[..., None], *, failure: type[BaseException], monkeypatch: Any
 ) -> None:
     made: list[socket.socket] = []
 
@@ -158,108 +160,112 @@ def test_a_socket_that_does_not_connect_is_closed(
     addresses("open")
     monkeypatch.setattr(socket, "socket", Breaking)
     with pytest.raises((KeyboardInterrupt, httpcore.ConnectTimeout)):
-        both.connect()
+        driver.connect()
     assert made[0].fileno() == -1
 
 
-def test_bytes_go_both_ways(both: Both, pair: socket.socket) -> None:
-    both.write(b"question")
+def test_bytes_go_both_ways(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.write(b"question")
     assert pair.recv(100) == b"question"
     pair.sendall(b"answer")
-    assert both.read() == b"answer"
-    assert both.sock.received == 6
+    assert driver.read() == b"answer"
+    assert driver.sock.received == 6
     pair.close()
-    assert both.read() == b""
+    assert driver.read() == b""
 
 
-def test_a_head_and_its_body_are_one_packet(both: Both, pair: socket.socket) -> None:
+def test_a_head_and_its_body_are_one_packet(driver: SocketDriver, pair: socket.socket) -> None:
     for data in (b"head ", b"body", b""):
-        both.do(both.stream.write(data))
+        driver.do(driver.stream.write(data))
     assert pair.recv(100) == b"head body"
-    both.do(both.stream.write(b"head alone"))
+    driver.do(driver.stream.write(b"head alone"))
     pair.settimeout(0)
     with pytest.raises(BlockingIOError):
         pair.recv(1)
     pair.sendall(b"early answer")
-    assert both.read() == b"early answer"
+    assert driver.read() == b"early answer"
     assert pair.recv(100) == b"head alone"
 
 
-def test_an_answer_to_a_request_that_could_not_be_sent_is_read(both: Both, pair: socket.socket) -> None:
+def test_an_answer_to_a_request_that_could_not_be_sent_is_read(driver: SocketDriver, pair: socket.socket) -> None:
     pair.sendall(b"too much")
     pair.shutdown(socket.SHUT_RD)
-    both.do(both.stream.write(b"question"))
-    assert both.read() == b"too much"
+    driver.do(driver.stream.write(b"question"))
+    assert driver.read() == b"too much"
 
 
-def test_a_read_waits_until_its_instant(both: Both, pair: socket.socket) -> None:
-    both.sock.until = time.monotonic() + 0.05
+def test_a_read_waits_until_its_instant(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.until = time.monotonic() + 0.05
     with pytest.raises(httpcore.ReadTimeout):
-        both.read()
-    assert time.monotonic() >= both.sock.until - 0.01
+        driver.read()
+    assert time.monotonic() >= driver.sock.until - 0.01
 
 
-def test_a_read_whose_instant_has_passed_takes_what_is_there(both: Both, pair: socket.socket) -> None:
-    both.sock.until = float("-inf")
+def test_a_read_whose_instant_has_passed_takes_what_is_there(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.until = float("-inf")
     with pytest.raises(httpcore.ReadTimeout):
-        both.read()
+        driver.read()
     pair.sendall(b"here")
-    assert both.read() == b"here"
+    assert driver.read() == b"here"
 
 
-def test_an_endless_instant_is_no_problem(both: Both, pair: socket.socket) -> None:
-    both.sock.until = float("inf")
+def test_an_endless_instant_is_no_problem(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.until = float("inf")
     pair.sendall(b"here")
-    assert both.read() == b"here"
+    assert driver.read() == b"here"
 
 
-def test_a_write_that_nobody_reads_ends_at_its_instant(both: Both, pair: socket.socket) -> None:
-    both.sock.until = time.monotonic() + 0.05
+def test_a_write_that_nobody_reads_ends_at_its_instant(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.until = time.monotonic() + 0.05
     with pytest.raises(httpcore.WriteTimeout):
-        both.write(bytes(8_000_000))
+        driver.write(bytes(8_000_000))
 
 
-def test_a_write_to_nobody_fails(both: Both, pair: socket.socket) -> None:
+def test_a_write_to_nobody_fails(driver: SocketDriver, pair: socket.socket) -> None:
     pair.close()
     with pytest.raises(httpcore.WriteError):
-        both.write(b"question")
+        driver.write(b"question")
 
 
-def test_a_peer_that_leaves_while_we_write_is_a_failed_write(both: Both, pair: socket.socket, mode: Mode) -> None:
+def test_a_peer_that_leaves_while_we_write_is_a_failed_write(
+    driver: SocketDriver, pair: socket.socket, mode: Mode
+) -> None:
     if mode == "async":
 
         async def leave() -> None:
-            task = asyncio.ensure_future(both.stream.write(bytes(8_000_000)))
+            task = asyncio.ensure_future(driver.stream.write(bytes(8_000_000)))
             await asyncio.sleep(0.01)
             pair.close()
             await task
 
         with pytest.raises(httpcore.WriteError):
-            both.do(leave())
+            driver.do(leave())
 
 
-def test_a_dropped_wire_refuses_everything(both: Both, pair: socket.socket) -> None:
-    both.sock.drop()
-    both.sock.drop()
-    assert both.stream.get_extra_info("is_readable")
+def test_a_dropped_socket_refuses_everything(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.drop()
+    driver.sock.drop()
+    assert driver.stream.get_extra_info("is_readable")
     with pytest.raises(httpcore.ReadError):
-        both.read()
+        driver.read()
     with pytest.raises(httpcore.WriteError):
-        both.write(b"x")
+        driver.write(b"x")
     assert pair.recv(1) == b""
 
 
-def test_closing_a_stream_drops_its_wire(both: Both, pair: socket.socket) -> None:
-    both.do(both.stream.close() if isinstance(both.sock, SyncDeadlineSocket) else both.stream.aclose())
+def test_closing_a_stream_drops_its_socket(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.do(driver.stream.close() if isinstance(driver.sock, SyncDeadlineSocket) else driver.stream.aclose())
     assert pair.recv(1) == b""
 
 
-def test_a_wire_that_is_forgotten_closes_its_socket(both: Both, pair: socket.socket) -> None:
-    both.sock = both.stream = None
+def test_a_deadline_socket_that_is_forgotten_closes_its_socket(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock = driver.stream = None
     assert pair.recv(1) == b""
 
 
-def test_a_reader_that_always_finds_something_lets_others_run(pair: socket.socket, both: Both, mode: Mode) -> None:
+def test_a_reader_that_always_finds_something_lets_others_run(
+    pair: socket.socket, driver: SocketDriver, mode: Mode
+) -> None:
     if mode == "sync":
         return
     turns: list[int] = []
@@ -272,19 +278,19 @@ def test_a_reader_that_always_finds_something_lets_others_run(pair: socket.socke
     async def read() -> None:
         task = asyncio.create_task(other())
         for _ in range(20):
-            await both.stream.read(10)
+            await driver.stream.read(10)
         assert len(turns) == 5
         await task
 
     pair.sendall(bytes(200))
-    both.do(read())
+    driver.do(read())
 
 
 # TLS, the peer being a second session in the same thread
 
 
 class Peer:
-    """A TLS server that echoes; what reads and writes over it does so without waiting."""
+    """A TLS server that echoes; reading and writing never wait."""
 
     def __init__(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -332,79 +338,79 @@ def client(cafile: str | None = CERTIFICATE) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=cafile)
 
 
-def secure(both: Both, peer: Peer, context: ssl.SSLContext, name: str = "localhost") -> Any:
+def secure(driver: SocketDriver, peer: Peer, context: ssl.SSLContext, name: str = "localhost") -> Any:
     session = TLSSession(context, name)
-    if isinstance(both.sock, SyncDeadlineSocket):
-        return SyncTLSStream(PeerStream(peer), both.sock, session)
-    stream = AsyncTLSStream(AsyncPeerStream(peer), both.sock, session)
-    both.do(stream.do_handshake())
+    if isinstance(driver.sock, SyncDeadlineSocket):
+        return SyncTLSStream(PeerStream(peer), driver.sock, session)
+    stream = AsyncTLSStream(AsyncPeerStream(peer), driver.sock, session)
+    driver.do(stream.do_handshake())
     return stream
 
 
-def test_tls_carries_bytes_both_ways(both: Both, pair: socket.socket) -> None:
+def test_tls_carries_bytes_both_ways(driver: SocketDriver, pair: socket.socket) -> None:
     peer = Peer()
-    both.stream = secure(both, peer, client())
-    assert both.stream.get_extra_info("ssl_object").version() == "TLSv1.3"
-    both.write(b"question" * 1000)
-    both.write(b"")
-    assert both.read() == b"question" * 1000
-    assert not both.stream.get_extra_info("is_readable")
-    assert both.stream.get_extra_info("anything else") is None
+    driver.stream = secure(driver, peer, client())
+    assert driver.stream.get_extra_info("ssl_object").version() == "TLSv1.3"
+    driver.write(b"question" * 1000)
+    driver.write(b"")
+    assert driver.read() == b"question" * 1000
+    assert not driver.stream.get_extra_info("is_readable")
+    assert driver.stream.get_extra_info("anything else") is None
 
 
-def test_the_end_of_a_tls_connection_is_an_end_however_it_comes(both: Both, pair: socket.socket) -> None:
+def test_the_end_of_a_tls_connection_is_an_end_however_it_comes(driver: SocketDriver, pair: socket.socket) -> None:
     peer = Peer()
-    both.stream = secure(both, peer, client())
+    driver.stream = secure(driver, peer, client())
     peer.outgoing.read()
-    assert both.read() == b""
+    assert driver.read() == b""
 
 
-def test_damaged_tls_is_a_failed_read(both: Both, pair: socket.socket) -> None:
+def test_damaged_tls_is_a_failed_read(driver: SocketDriver, pair: socket.socket) -> None:
     peer = Peer()
-    both.stream = secure(both, peer, client())
+    driver.stream = secure(driver, peer, client())
     peer.outgoing.write(b"\x17\x03\x03\x00\x05xxxxx")
     with pytest.raises(httpcore.ReadError):
-        both.read()
+        driver.read()
     with pytest.raises(httpcore.WriteError):
-        both.write(b"x")
+        driver.write(b"x")
 
 
 @pytest.mark.parametrize(("cafile", "name"), [(None, "localhost"), (CERTIFICATE, "other.test")])
-def test_a_certificate_that_does_not_fit_is_refused(both: Both, cafile: str | None, name: str) -> None:
+def test_a_certificate_that_does_not_fit_is_refused(driver: SocketDriver, cafile: str | None, name: str) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        secure(both, Peer(), client(cafile), name)
+        secure(driver, Peer(), client(cafile), name)
 
 
-def test_a_stream_speaks_tls_when_it_is_told_to(both: Both, pair: socket.socket) -> None:
-    """The peer closes at once: what matters here is what becomes of that."""
+def test_a_stream_starts_tls_on_request(driver: SocketDriver, pair: socket.socket) -> None:
+    """Here the peer closes at once, so the handshake fails."""
     pair.close()
-    both.sock.start_connecting()
-    until = both.sock.until
+    driver.sock.start_connecting()
+    until = driver.sock.until
     with pytest.raises(httpcore.ConnectError):
-        both.do(both.stream.start_tls(client(), "localhost"))
-    assert (both.sock.failure_kind, both.sock.detail) == ("connect", "closed during the TLS handshake")
-    assert both.sock.until == until
+        driver.do(driver.stream.start_tls(client(), "localhost"))
+    assert (driver.sock.failure_kind, driver.sock.detail) == ("connect", "closed during the TLS handshake")
+    assert driver.sock.until == until
 
 
-def test_a_handshake_has_no_more_time_than_connecting_has(both: Both, pair: socket.socket) -> None:
-    both.sock.connect_timeout = 0.05
-    both.sock.start_connecting()
+def test_a_handshake_has_no_more_time_than_connecting_has(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.connect_timeout = 0.05
+    driver.sock.start_connecting()
     with pytest.raises(httpcore.ConnectTimeout):
-        both.do(both.stream.start_tls(client(), "localhost"))
-    assert both.sock.detail == "no TLS handshake in time"
+        driver.do(driver.stream.start_tls(client(), "localhost"))
+    assert driver.sock.detail == "no TLS handshake in time"
 
 
-def test_what_is_no_tls_is_a_failure_of_tls(both: Both, pair: socket.socket) -> None:
+def test_what_is_no_tls_is_a_failure_of_tls(driver: SocketDriver, pair: socket.socket) -> None:
     pair.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    both.sock.start_connecting()
+    driver.sock.start_connecting()
     with pytest.raises(httpcore.ConnectError):
-        both.do(both.stream.start_tls(client(), "localhost"))
-    assert both.sock.failure_kind == "tls"
+        driver.do(driver.stream.start_tls(client(), "localhost"))
+    assert driver.sock.failure_kind == "tls"
 
 
-def test_windows_has_no_poll(pair: socket.socket, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_has_no_poll(pair: socket.socket, driver: SocketDriver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "win32")
-    sock: DeadlineSocket = both.sock
+    sock: DeadlineSocket = driver.sock
     assert not sock.readable()
     pair.sendall(b"x")
     assert sock.readable()

@@ -1,6 +1,6 @@
-"""What asynchronous exchanges leave to their event loop: nothing, unless the garbage collector had to close them.
+"""Async exchanges leave no work to their event loop, unless the garbage collector had to close them.
 
-A generator that is forgotten half-way is a task of the event loop's own, at some later time.
+For each unfinished generator that is no longer referenced the event loop creates a task, at some later time.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.echo_format import DONE, EchoCodec, asking, target_at, text
+from tests.support.echo_format import DONE, EchoCodec, chat_request, target_at, text_event
 from tests.support.scripted_server import Network
-from tests.support.sync_and_async import words
+from tests.support.sync_and_async import summarize
 from unified_llm._backends.http import Transport
 from unified_llm._backends.http.request import prepare_request
 from unified_llm._core.exchange import AsyncExchange
@@ -30,7 +30,7 @@ def chunk(data: bytes) -> bytes:
 
 
 class Tasks:
-    """Counts the tasks that a loop is asked to make; generators that are forgotten half-way cost one each."""
+    """Task factory that counts tasks; each unfinished generator that is no longer referenced costs one."""
 
     def __init__(self) -> None:
         self.made = 0
@@ -41,26 +41,26 @@ class Tasks:
 
 
 async def read_one(transport: Transport, network: Network) -> AsyncExchange:
-    exchange = transport.aexchange(EchoCodec(), asking(stream=True), target_at(URL))
+    exchange = transport.aexchange(EchoCodec(), chat_request(stream=True), target_at(URL))
     assert await exchange.open(network.clock() + 1) is None
-    assert words([await exchange.read(network.clock() + 1)])
+    assert summarize([await exchange.read(network.clock() + 1)])
     return exchange
 
 
 @pytest.mark.parametrize(
-    ("played", "kept"),
+    ("script", "kept"),
     [
         pytest.param([chunk(DONE)], 1, id="after its end, with the rest to come"),
-        pytest.param([chunk(text("a") + text("b"))], 0, id="in the middle"),
-        pytest.param([chunk(DONE), *[chunk(text("more"))] * 50], 1, id="after its end, with much more to come"),
+        pytest.param([chunk(text_event("a") + text_event("b"))], 0, id="in the middle"),
+        pytest.param([chunk(DONE), *[chunk(text_event("more"))] * 50], 1, id="after its end, with much more to come"),
     ],
 )
 @pytest.mark.parametrize("first", ["transport", "exchange"])
 async def test_no_body_is_left_for_the_event_loop_to_end(
-    transport: Transport, network: Network, *, played: list[bytes], kept: int, first: str
+    transport: Transport, network: Network, *, script: list[bytes], kept: int, first: str
 ) -> None:
-    network.plays(EVENTS, *played)
-    network.plays(EVENTS, chunk(DONE), END)
+    network.add_connection(EVENTS, *script)
+    network.add_connection(EVENTS, chunk(DONE), END)
     tasks = Tasks()
     asyncio.get_running_loop().set_task_factory(tasks)
     exchange = await read_one(transport, network)
@@ -82,9 +82,9 @@ async def test_no_body_is_left_for_the_event_loop_to_end(
 async def test_what_is_closed_by_the_garbage_collector_is_left_to_the_event_loop_in_peace(
     transport: Transport, network: Network, caplog: pytest.LogCaptureFixture
 ) -> None:
-    network.plays(EVENTS, chunk(text("a") + text("b")))
+    network.add_connection(EVENTS, chunk(text_event("a") + text_event("b")))
     closing = (await read_one(transport, network)).close()
-    closing.send(None)  # as far as it gets without waiting; nobody comes back
+    closing.send(None)  # runs until it waits for the first time; it is never resumed
     closing.close()
     del closing
     gc.collect()
@@ -98,10 +98,10 @@ async def test_what_is_closed_by_the_garbage_collector_is_left_to_the_event_loop
 async def test_an_upload_that_breaks_leaves_nothing_for_the_event_loop_to_end(
     transport: Transport, network: Network
 ) -> None:
-    network.plays()
+    network.add_connection()
     tasks = Tasks()
     asyncio.get_running_loop().set_task_factory(tasks)
-    body = prepare_request(EchoCodec().encode(asking(), target_at(URL)), stream=False)
+    body = prepare_request(EchoCodec().encode(chat_request(), target_at(URL)), stream=False)
     assert not isinstance(body, Failure)
     stream = body[1].stream
     assert isinstance(stream, httpx.AsyncByteStream)

@@ -10,7 +10,7 @@ from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.request import parse_endpoint
 
 
-class Held:
+class FakeConnection:
     def __init__(self) -> None:
         self.idle_since = 0.0
         self.dropped = False
@@ -29,60 +29,58 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def idle_connections(clock: Clock) -> pool.IdleConnections[Held]:
+def idle(clock: Clock) -> pool.IdleConnections[FakeConnection]:
     return pool.IdleConnections(clock)
 
 
-def test_the_last_one_put_is_the_first_one_taken(idle_connections: pool.IdleConnections[Held]) -> None:
-    first, second, other = Held(), Held(), Held()
-    idle_connections.put(route(), first)
-    idle_connections.put(route(), second)
-    idle_connections.put(route("b"), other)
-    assert [idle_connections.take(route()) for _ in range(3)] == [second, first, None]
-    assert idle_connections.take(route("c")) is None
-    assert len(idle_connections) == 1
+def test_the_last_one_put_is_the_first_one_taken(idle: pool.IdleConnections[FakeConnection]) -> None:
+    first, second, other = FakeConnection(), FakeConnection(), FakeConnection()
+    idle.put(route(), first)
+    idle.put(route(), second)
+    idle.put(route("b"), other)
+    assert [idle.take(route()) for _ in range(3)] == [second, first, None]
+    assert idle.take(route("c")) is None
+    assert len(idle) == 1
 
 
-def test_what_is_too_old_is_dropped_instead_of_taken(
-    idle_connections: pool.IdleConnections[Held], clock: Clock
-) -> None:
-    old = Held()
-    idle_connections.put(route(), old)
+def test_what_is_too_old_is_dropped_instead_of_taken(idle: pool.IdleConnections[FakeConnection], clock: Clock) -> None:
+    old = FakeConnection()
+    idle.put(route(), old)
     clock.time += pool.MAX_IDLE_SECONDS + 1
-    assert idle_connections.take(route()) is None
+    assert idle.take(route()) is None
     assert old.dropped
 
 
 def test_each_put_drops_a_few_of_the_too_old_everywhere(
-    idle_connections: pool.IdleConnections[Held], clock: Clock
+    idle: pool.IdleConnections[FakeConnection], clock: Clock
 ) -> None:
-    old = [Held() for _ in range(6)]
+    old = [FakeConnection() for _ in range(6)]
     for number, connection in enumerate(old):
-        idle_connections.put(route(str(number % 2)), connection)
+        idle.put(route(str(number % 2)), connection)
     clock.time += pool.MAX_IDLE_SECONDS + 1
-    idle_connections.put(route("new"), Held())
+    idle.put(route("new"), FakeConnection())
     assert sum(connection.dropped for connection in old) == 4
-    idle_connections.put(route("new"), Held())
+    idle.put(route("new"), FakeConnection())
     assert all(connection.dropped for connection in old)
-    assert len(idle_connections) == 2
+    assert len(idle) == 2
 
 
-def test_beyond_the_bound_nothing_is_kept(idle_connections: pool.IdleConnections[Held]) -> None:
-    many = [Held() for _ in range(pool.MAX_IDLE + 1)]
-    kept = [idle_connections.put(route(str(number % 7)), connection) for number, connection in enumerate(many)]
+def test_beyond_the_bound_nothing_is_kept(idle: pool.IdleConnections[FakeConnection]) -> None:
+    many = [FakeConnection() for _ in range(pool.MAX_IDLE + 1)]
+    kept = [idle.put(route(str(number % 7)), connection) for number, connection in enumerate(many)]
     assert kept == [True] * pool.MAX_IDLE + [False]
     assert [connection.dropped for connection in many] == [False] * pool.MAX_IDLE + [True]
 
 
-def test_a_closed_shelf_is_empty_and_keeps_nothing(idle_connections: pool.IdleConnections[Held]) -> None:
-    before, after = Held(), Held()
-    idle_connections.put(route(), before)
-    idle_connections.closed = True
-    assert idle_connections.close_all() == [before]
-    assert not idle_connections.put(route(), after)
+def test_a_closed_pool_is_empty_and_keeps_nothing(idle: pool.IdleConnections[FakeConnection]) -> None:
+    before, after = FakeConnection(), FakeConnection()
+    idle.put(route(), before)
+    idle.closed = True
+    assert idle.close_all() == [before]
+    assert not idle.put(route(), after)
     assert before.dropped
     assert after.dropped
-    assert len(idle_connections) == 0
+    assert len(idle) == 0
 
 
 @pytest.mark.parametrize(
@@ -94,33 +92,33 @@ def test_a_closed_shelf_is_empty_and_keeps_nothing(idle_connections: pool.IdleCo
     ],
 )
 def test_each_route_has_its_kind_of_connection(clock: Clock, proxy: str | None, kind: str) -> None:
-    way = pool.Route(("https", "api.test", 443), verify=True, proxy=proxy)
-    assert type(pool.make_connection(way, SyncDeadlineSocket(clock))).__name__ == kind
-    assert type(pool.make_async_connection(way, AsyncDeadlineSocket(clock))).__name__ == "Async" + kind
+    route_by_proxy = pool.Route(("https", "api.test", 443), verify=True, proxy=proxy)
+    assert type(pool.make_connection(route_by_proxy, SyncDeadlineSocket(clock))).__name__ == kind
+    assert type(pool.make_async_connection(route_by_proxy, AsyncDeadlineSocket(clock))).__name__ == "Async" + kind
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy.test", "ftp://proxy.test"])  # httpx's extra for SOCKS is missing
 def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_setup(clock: Clock, proxy: str) -> None:
-    way = pool.Route(("https", "api.test", 443), verify=True, proxy=proxy)
+    route_by_proxy = pool.Route(("https", "api.test", 443), verify=True, proxy=proxy)
     for make in (
-        lambda: pool.make_connection(way, SyncDeadlineSocket(clock)),
-        lambda: pool.make_async_connection(way, AsyncDeadlineSocket(clock)),
+        lambda: pool.make_connection(route_by_proxy, SyncDeadlineSocket(clock)),
+        lambda: pool.make_async_connection(route_by_proxy, AsyncDeadlineSocket(clock)),
     ):
         with pytest.raises(errors.SETUP_ERRORS) as caught:
             make()
         assert errors.failure_from_setup_error(caught.value).kind == "connect"
 
 
-def test_a_place_knows_its_port_and_its_host_header() -> None:
-    found = [parse_endpoint(url) for url in ("https://a.test/v1", "http://[::1]:8080", "http://bücher.test")]
-    assert [each and (each.origin, each.host) for each in found] == [
+def test_an_endpoint_has_its_port_and_its_host_header() -> None:
+    endpoints = [parse_endpoint(url) for url in ("https://a.test/v1", "http://[::1]:8080", "http://bücher.test")]
+    assert [endpoint and (endpoint.origin, endpoint.host) for endpoint in endpoints] == [
         (("https", "a.test", 443), b"a.test"),
         (("http", "::1", 8080), b"[::1]:8080"),
         (("http", "xn--bcher-kva.test", 80), b"xn--bcher-kva.test"),
     ]
 
 
-def test_httpcore_connections_offer_what_the_slots_ask_of_them(clock: Clock) -> None:
+def test_httpcore_connections_offer_what_pooled_connections_need(clock: Clock) -> None:
     connection = pool.make_connection(route(), SyncDeadlineSocket(clock))
     assert isinstance(connection, httpcore.ConnectionInterface)
     assert not connection.is_idle()

@@ -13,9 +13,9 @@ CERTIFICATE = str(Path(__file__).parents[2] / "support" / "localhost.pem")
 
 
 def at(url: str) -> Endpoint:
-    found = parse_endpoint(url)
-    assert found is not None
-    return found
+    endpoint = parse_endpoint(url)
+    assert endpoint is not None
+    return endpoint
 
 
 @pytest.fixture(autouse=True)

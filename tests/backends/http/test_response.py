@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.echo_format import DONE, EchoCodec, asking, target_at, text
-from tests.support.sync_and_async import words
+from tests.support.echo_format import DONE, EchoCodec, chat_request, target_at, text_event
+from tests.support.sync_and_async import summarize
 from unified_llm._backends.http.gzip_body import make_content_decoder
 from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.chunks import as_chunks, as_response
@@ -19,11 +19,16 @@ from unified_llm.types import EmbeddingRequest, LLMChunk, LLMResponse, ToolCall,
 
 
 def events_of(
-    *pieces: bytes, stream: bool = False, incomplete: bool = False, status: int = 200, ask: Any = None, **headers: str
+    *pieces: bytes,
+    stream: bool = False,
+    incomplete: bool = False,
+    status: int = 200,
+    request: Any = None,
+    **headers: str,
 ) -> list[Event]:
-    """All events of a body that came in these pieces."""
+    """Return all events of a body that arrives in these chunks."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    body = Body(EchoCodec(), ask or asking(stream=stream), target_at("http://x.test"), Head(status, raw))
+    body = Body(EchoCodec(), request or chat_request(stream=stream), target_at("http://x.test"), Head(status, raw))
     events: list[Event] = []
 
     def take() -> None:
@@ -62,7 +67,7 @@ HI = b'{"text": "hi"}'
 )
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_that_is_none_is_named(pieces: list[bytes], kind: str, *, stream: bool) -> None:
-    assert words(events_of(*pieces, stream=stream)) == [kind]
+    assert summarize(events_of(*pieces, stream=stream)) == [kind]
 
 
 def test_204_is_an_empty_answer() -> None:
@@ -80,68 +85,68 @@ def test_what_is_no_answer_is_kept_for_those_who_look() -> None:
 @pytest.mark.parametrize("pieces", [[HI], [b"\xef\xbb\xbf" + HI], [b"\n\n  ", HI], [b"\xef", b"\xbb\xbf", HI]])
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "text/event-stream", ""])
 def test_json_is_json_whatever_the_server_calls_it(pieces: list[bytes], content_type: str) -> None:
-    assert words(events_of(*pieces, content_type=content_type)) == [("whole", "hi")]
+    assert summarize(events_of(*pieces, content_type=content_type)) == [("whole", "hi")]
 
 
 @pytest.mark.parametrize("content_type", ["text/event-stream; charset=utf-8", "text/plain", "application/json", ""])
 def test_a_stream_is_a_stream_whatever_the_server_calls_it(content_type: str) -> None:
-    raw = b": hello\n\n" + text("a") + b"\n\nevent: x\n" + text("b") + DONE
-    assert words(events_of(raw, stream=True, content_type=content_type)) == ["a", "b", "."]
+    raw = b": hello\n\n" + text_event("a") + b"\n\nevent: x\n" + text_event("b") + DONE
+    assert summarize(events_of(raw, stream=True, content_type=content_type)) == ["a", "b", "."]
 
 
 def test_a_stream_that_begins_with_an_unknown_field_needs_its_label() -> None:
-    raw = b"x-server: 1\n" + text("a") + DONE
-    assert words(events_of(raw, stream=True, content_type="text/event-stream")) == ["a", "."]
-    assert words(events_of(raw, stream=True)) == ["malformed"]
+    raw = b"x-server: 1\n" + text_event("a") + DONE
+    assert summarize(events_of(raw, stream=True, content_type="text/event-stream")) == ["a", "."]
+    assert summarize(events_of(raw, stream=True)) == ["malformed"]
 
 
 def test_a_server_that_ignores_the_wish_for_a_stream_is_understood() -> None:
-    assert words(events_of(HI, stream=True)) == ["hi", "."]
-    assert words(events_of(b'{"text": ""}', stream=True)) == ["."]
+    assert summarize(events_of(HI, stream=True)) == ["hi", "."]
+    assert summarize(events_of(b'{"text": ""}', stream=True)) == ["."]
 
 
 def test_a_server_that_streams_unasked_is_understood() -> None:
-    (done,) = events_of(text("a") + text("b") + DONE)
+    (done,) = events_of(text_event("a") + text_event("b") + DONE)
     assert isinstance(done, Done)
     assert done.value == LLMResponse(content="ab", model="m")
 
 
 def test_a_stream_in_place_of_embeddings_is_malformed() -> None:
-    assert words(events_of(text("a"), ask=EmbeddingRequest(("x",)))) == ["malformed"]
+    assert summarize(events_of(text_event("a"), request=EmbeddingRequest(("x",)))) == ["malformed"]
 
 
 def test_nothing_follows_the_end() -> None:
-    assert words(events_of(text("a") + DONE + text("b") + DONE, stream=True)) == ["a", "."]
-    assert words(events_of(text("a") + DONE, text("b"), stream=True)) == ["a", "."]
+    assert summarize(events_of(text_event("a") + DONE + text_event("b") + DONE, stream=True)) == ["a", "."]
+    assert summarize(events_of(text_event("a") + DONE, text_event("b"), stream=True)) == ["a", "."]
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "deflate"])
 def test_an_encoding_that_was_not_asked_for_is_malformed(encoding: str) -> None:
-    assert words(events_of(HI, content_encoding=encoding)) == ["malformed"]
+    assert summarize(events_of(HI, content_encoding=encoding)) == ["malformed"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZIP"])
 def test_gzip_is_undone_however_it_is_cut(encoding: str) -> None:
     packed = gzip.compress(HI)
     pieces = [packed[index : index + 1] for index in range(len(packed))]
-    assert words(events_of(*pieces, content_encoding=encoding)) == [("whole", "hi")]
+    assert summarize(events_of(*pieces, content_encoding=encoding)) == [("whole", "hi")]
 
 
 def test_gzip_in_several_members_and_with_padding_is_undone() -> None:
     packed = gzip.compress(HI[:5]) + gzip.compress(HI[5:]) + bytes(16)
-    assert words(events_of(packed, content_encoding="gzip")) == [("whole", "hi")]
+    assert summarize(events_of(packed, content_encoding="gzip")) == [("whole", "hi")]
 
 
 def test_what_only_claims_to_be_gzip_passes() -> None:
-    assert words(events_of(HI[:1], HI[1:], content_encoding="gzip")) == [("whole", "hi")]
-    assert words(events_of(b"\x1f", content_encoding="gzip", stream=True)) == ["empty"]
-    assert words(events_of(HI, content_encoding="identity")) == [("whole", "hi")]
+    assert summarize(events_of(HI[:1], HI[1:], content_encoding="gzip")) == [("whole", "hi")]
+    assert summarize(events_of(b"\x1f", content_encoding="gzip", stream=True)) == ["empty"]
+    assert summarize(events_of(HI, content_encoding="identity")) == [("whole", "hi")]
 
 
 def test_damaged_gzip_is_malformed_and_half_of_it_is_a_broken_connection() -> None:
     packed = gzip.compress(HI)
-    assert words(events_of(packed[:10] + b"\xff" * 20, content_encoding="gzip")) == ["malformed"]
-    assert words(events_of(packed[:-9], content_encoding="gzip")) == ["connection"]
+    assert summarize(events_of(packed[:10] + b"\xff" * 20, content_encoding="gzip")) == ["malformed"]
+    assert summarize(events_of(packed[:-9], content_encoding="gzip")) == ["connection"]
 
 
 @given(
@@ -152,14 +157,14 @@ def test_gunzip_returns_every_byte_in_bounded_pieces(members: list[bytes], cuts:
     packed = b"".join(gzip.compress(member) for member in members)
     decoder = make_content_decoder("gzip")
     assert decoder is not None
-    got: list[bytes] = []
-    places = sorted({min(cut, len(packed)) for cut in cuts})
-    for start, end in zip([0, *places], [*places, len(packed)], strict=True):
+    decoded: list[bytes] = []
+    offsets = sorted({min(cut, len(packed)) for cut in cuts})
+    for start, end in zip([0, *offsets], [*offsets, len(packed)], strict=True):
         decoder.feed(packed[start:end])
         while piece := decoder.read():
             assert len(piece) <= 64 * 1024
-            got.append(piece)
-    assert b"".join(got) == b"".join(members)
+            decoded.append(piece)
+    assert b"".join(decoded) == b"".join(members)
     assert decoder.complete
 
 
@@ -188,8 +193,8 @@ FULL = LLMResponse(
 
 @pytest.mark.parametrize("response", [FULL, LLMResponse(), LLMResponse(content="x", finish_reason="length")])
 def test_an_answer_is_the_same_in_both_shapes(response: LLMResponse) -> None:
-    said, last = as_chunks(response)
-    assert as_response([said] if said else [], last) == response
+    chunk, last = as_chunks(response)
+    assert as_response([chunk] if chunk else [], last) == response
 
 
 def test_fragments_of_tool_calls_are_joined_by_their_index() -> None:
