@@ -1,13 +1,13 @@
-"""A hundred calls at once over real sockets, while 15 % of all requests fail. Run: ``python -m benchmarks.soak``.
+"""A hundred concurrent calls over real sockets, while 15 % of all requests fail. Run: ``python -m benchmarks.soak``.
 
-Two targets that fail at random stand before one that does not. Callers ask without a pause, half of them for streams:
-first as tasks of one event loop, then as threads. It exits with 1 if one of these does not hold:
+Two targets that fail at random come before one that does not. Callers send requests without a pause, half of them for
+streams: first as tasks of one event loop, then as threads. It exits with 1 if one of these is violated:
 
-- every call is answered; but for streams that break after their first words, where nobody can take over unseen: each of
+- every call is answered, except streams that break after their first words, where no failover is possible: each of
   those is raised as ``StreamInterruptedError``, and they are exactly those that the server broke;
-- each answer comes from one target and one request, and belongs to the question that was asked;
+- each answer comes from one target and one request, and belongs to the question of its call;
 - a call costs at most 1.6 requests;
-- memory is flat from a quarter of the time on (not looked at in less than 20 s, where everything still warms up);
+- memory is flat from a quarter of the time on (not checked in runs of less than 20 s, where caches still fill);
 - at the end there are as many tasks, threads and sockets as before.
 """
 
@@ -35,7 +35,7 @@ from unified_llm.types import Attempt
 
 CHAIN = ("shaky-1", "shaky-2", "well")
 MOST_REQUESTS = 1.6
-# Time goes faster here: breakers open and close again all along.
+# Short cooldowns, so that breakers open and close many times in one run.
 BREAKER = BreakerConfig(cooldown=2.0, cooldown_max=10.0)
 # Caches fill (16,384 short strings in the JSON parser alone), and each of malloc's arenas grows in larger pieces.
 SLACK = 6 << 20
@@ -46,13 +46,13 @@ _PAGES = Path("/proc/self/statm")
 
 @dataclass
 class Tally:
-    """What became of the calls. Appending and adding to it is atomic enough: each thread counts by itself.
+    """Results of the calls. It has no lock: each thread has a tally of its own.
 
     Attributes:
         answered: Calls that got a whole answer.
-        interrupted: Streams that broke after their first words, and said so.
-        wrong: Answers that are not what one target said to this question.
-        lost: Errors of calls that got no answer, by kind.
+        interrupted: Streams that broke after their first words and raised ``StreamInterruptedError``.
+        wrong: Answers that are not the answer of one target to this question.
+        lost: Errors of calls without an answer, by kind.
         seconds: How long each answered call took.
         fell_back: Answers from another target than the first.
     """
@@ -64,27 +64,27 @@ class Tally:
     seconds: array[float] = field(default_factory=lambda: array("d"))
     fell_back: int = 0
 
-    def take(self, question: str, text: str, attempts: Sequence[Attempt], began: float) -> None:
-        """An answer has come."""
-        self.seconds.append(time.monotonic() - began)
+    def add_answer(self, question: str, text: str, attempts: Sequence[Attempt], started: float) -> None:
+        """Count a whole answer."""
+        self.seconds.append(time.monotonic() - started)
         self.answered += 1
         self.fell_back += not attempts[-1].target.endswith(CHAIN[0])
         self._check(question, text, attempts, whole=True)
 
-    def interrupt(self, question: str, error: StreamInterruptedError) -> None:
-        """A stream broke."""
+    def add_interrupted(self, question: str, error: StreamInterruptedError) -> None:
+        """Count a stream that broke."""
         self.interrupted += 1
         self._check(question, error.partial, error.attempts, whole=False)
 
     def _check(self, question: str, text: str, attempts: Sequence[Attempt], *, whole: bool) -> None:
         words = text.split()
-        target, _, asked = (words or ["//"])[0].split("/")
-        good = len(set(words)) == 1 and asked == question and attempts[-1].target.endswith(f"/{target}")
+        target, _, question_in_answer = (words or ["//"])[0].split("/")
+        good = len(set(words)) == 1 and question_in_answer == question and attempts[-1].target.endswith(f"/{target}")
         if not good or (len(words) != WORDS if whole else not 0 < len(words) < WORDS):
             self.wrong.append(f"{question}: {text!r} by {attempts[-1].target}")
 
     def __iadd__(self, other: Tally) -> Self:
-        """Both together."""
+        """Add another tally to this one."""
         self.answered += other.answered
         self.interrupted += other.interrupted
         self.fell_back += other.fell_back
@@ -96,16 +96,16 @@ class Tally:
 
 @dataclass
 class Report:
-    """What was measured, and which bounds it breaks.
+    """Measurements of one run, and the bounds that they violate.
 
     Attributes:
         kind: ``tasks`` or ``threads``.
-        tally: What became of the calls.
-        requests: How many requests the server saw.
+        tally: Results of the calls.
+        requests: How many requests the server received.
         broken: How many streams the server broke after their first words.
-        memory: Resident bytes at a quarter, half, three quarters and all of the time, where the system tells them.
-        seconds: How long callers went on.
-        left: What is more at the end than before (``threads``, ``tasks``, ``files``).
+        memory: Resident bytes at a quarter, half, three quarters and all of the time, on systems that report them.
+        seconds: How long callers sent requests.
+        left: How many more there are at the end than before, of ``threads``, ``tasks`` and ``files``.
     """
 
     kind: str
@@ -118,20 +118,20 @@ class Report:
 
     @property
     def calls(self) -> int:
-        """All of them."""
+        """Number of all calls."""
         return self.tally.answered + self.tally.interrupted + self.tally.lost.total()
 
     def waited(self, share: float) -> float:
-        """Seconds that a call took, at this quantile."""
+        """Return the seconds that a call took, at this quantile."""
         seconds = sorted(self.tally.seconds)
         return seconds[int(share * (len(seconds) - 1))]
 
     @property
     def problems(self) -> list[str]:
-        """The bounds that do not hold, in words."""
+        """Messages about the bounds that are violated."""
         tally, growth = self.tally, self.memory[-1] - self.memory[0] if self.memory else 0
         flat = growth <= SLACK or self.seconds < WARM
-        found = {
+        checks = {
             f"calls without an answer: {dict(tally.lost)}": bool(tally.lost),
             f"{tally.interrupted} streams were interrupted, and {self.broken} broken": tally.interrupted != self.broken,
             f"{len(tally.wrong)} wrong answers, such as {tally.wrong[:1]}": bool(tally.wrong),
@@ -139,10 +139,10 @@ class Report:
             f"memory grew by {growth / 2**20:.1f} MiB": not flat,
             f"left over: {self.left}": any(more > 0 for more in self.left.values()),
         }
-        return [problem for problem, holds in found.items() if holds]
+        return [message for message, violated in checks.items() if violated]
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the report as text."""
         tally = self.tally
         outcome = f"{tally.answered} answered, {tally.lost.total()} lost, {len(tally.wrong)} wrong"
         broken = f"{tally.interrupted} streams interrupted, {self.broken} broken by the server"
@@ -151,14 +151,14 @@ class Report:
         lines = [
             f"{self.kind}: {self.calls} calls, {outcome}; {broken}",
             f"  {elsewhere}; {requests}; seconds p50 {self.waited(0.5):.3f}, p99 {self.waited(0.99):.3f}",
-            "  resident MiB at 25, 50, 75, 100 %: " + " ".join(f"{each / 2**20:.1f}" for each in self.memory),
+            "  resident MiB at 25, 50, 75, 100 %: " + " ".join(f"{size / 2**20:.1f}" for size in self.memory),
             f"  more than before: {self.left}",
         ]
-        return "\n".join([*lines, *(f"  BROKEN BOUND: {problem}" for problem in self.problems)])
+        return "\n".join([*lines, *(f"  VIOLATED BOUND: {problem}" for problem in self.problems)])
 
 
 def client(url: str, timeout: float) -> LLMClient:
-    """Asks the shaky targets first; only the good one may take its time."""
+    """Return a client that tries the shaky targets first; only the good one has a long timeout."""
     chain = [
         LLMConfig(
             provider="openai-compatible",
@@ -174,14 +174,14 @@ def client(url: str, timeout: float) -> LLMClient:
 
 
 def soak_tasks(server: Server, seconds: float, at_once: int, timeout: float) -> Report:
-    """As tasks of one event loop."""
+    """Run the calls as tasks of one event loop."""
     report = Report("tasks", seconds)
 
     async def run() -> None:
         before = len(asyncio.all_tasks())
         until = time.monotonic() + seconds
-        async with client(server.url, timeout) as asked:
-            callers = [asyncio.create_task(_calls(asked, number, until, report.tally)) for number in range(at_once)]
+        async with client(server.url, timeout) as llm:
+            callers = [asyncio.create_task(_async_calls(llm, number, until, report.tally)) for number in range(at_once)]
             for _ in range(4):
                 await asyncio.sleep(seconds / 4)
                 report.memory += resident()
@@ -193,33 +193,33 @@ def soak_tasks(server: Server, seconds: float, at_once: int, timeout: float) -> 
     return report
 
 
-async def _calls(asked: LLMClient, number: int, until: float, tally: Tally) -> None:
+async def _async_calls(llm: LLMClient, number: int, until: float, tally: Tally) -> None:
     count = 0
-    while (began := time.monotonic()) < until:
+    while (started := time.monotonic()) < until:
         count += 1
         question = f"{number}.{count}"
         try:
             if count % 2:
-                answer = await asked.agenerate(question)
-                tally.take(question, answer.content, answer.attempts, began)
+                answer = await llm.agenerate(question)
+                tally.add_answer(question, answer.content, answer.attempts, started)
             else:
-                async with asked.astream(question) as stream:
+                async with llm.astream(question) as stream:
                     text = "".join([chunk.content async for chunk in stream])
-                tally.take(question, text, stream.attempts, began)
+                tally.add_answer(question, text, stream.attempts, started)
         except StreamInterruptedError as error:
-            tally.interrupt(question, error)
+            tally.add_interrupted(question, error)
         except LLMError as error:
             tally.lost[type(error).__name__] += 1
 
 
 def soak_threads(server: Server, seconds: float, at_once: int, timeout: float) -> Report:
-    """As threads."""
+    """Run the calls as threads."""
     report = Report("threads", seconds)
     tallies = [Tally() for _ in range(at_once)]
-    with watched(report, server), client(server.url, timeout) as asked:
+    with watched(report, server), client(server.url, timeout) as llm:
         until = time.monotonic() + seconds
         callers = [
-            threading.Thread(target=_blocking_calls, args=(asked, number, until, tally))
+            threading.Thread(target=_sync_calls, args=(llm, number, until, tally))
             for number, tally in enumerate(tallies)
         ]
         for caller in callers:
@@ -234,28 +234,28 @@ def soak_threads(server: Server, seconds: float, at_once: int, timeout: float) -
     return report
 
 
-def _blocking_calls(asked: LLMClient, number: int, until: float, tally: Tally) -> None:
+def _sync_calls(llm: LLMClient, number: int, until: float, tally: Tally) -> None:
     count = 0
-    while (began := time.monotonic()) < until:
+    while (started := time.monotonic()) < until:
         count += 1
         question = f"{number}.{count}"
         try:
             if count % 2:
-                answer = asked.generate(question)
-                tally.take(question, answer.content, answer.attempts, began)
+                answer = llm.generate(question)
+                tally.add_answer(question, answer.content, answer.attempts, started)
             else:
-                with asked.stream(question) as stream:
+                with llm.stream(question) as stream:
                     text = "".join(chunk.content for chunk in stream)
-                tally.take(question, text, stream.attempts, began)
+                tally.add_answer(question, text, stream.attempts, started)
         except StreamInterruptedError as error:
-            tally.interrupt(question, error)
+            tally.add_interrupted(question, error)
         except LLMError as error:
             tally.lost[type(error).__name__] += 1
 
 
 @contextmanager
 def watched(report: Report, server: Server) -> Iterator[None]:
-    """Count what the server sees, and what is left over."""
+    """Count the requests of the server, and the threads and files that are left over."""
     reset_health()
     seen, threads, files = server.seen(), threading.active_count(), open_files()
     yield
@@ -266,29 +266,29 @@ def watched(report: Report, server: Server) -> Iterator[None]:
 
 
 def resident() -> list[int]:
-    """Resident bytes of this process, where the system says so."""
+    """Return the resident bytes of this process, on systems that report them."""
     return [int(_PAGES.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")] if _PAGES.exists() else []
 
 
 def open_files() -> int:
-    """Sockets and other open files of this process, where the system says so."""
+    """Return the number of open files and sockets of this process, on systems that report them."""
     return len(list(_FILES.iterdir())) if _FILES.exists() else 0
 
 
 def main() -> None:
-    """Run both kinds."""
+    """Run both kinds and print their reports."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0, help="in all")
-    parser.add_argument("--at-once", type=int, default=100, help="calls under way at any moment")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of both runs together")
+    parser.add_argument("--at-once", type=int, default=100, help="concurrent calls")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    logging.getLogger("unified_llm").setLevel(logging.ERROR)  # it warns of every failover: there are thousands
+    logging.getLogger("unified_llm").setLevel(logging.ERROR)  # every failover logs a warning: thousands of them
     reports: list[Report] = []
     with serving(Plan(seed=options.seed)) as server:
         for soak in (soak_tasks, soak_threads):
             reports.append(soak(server, options.seconds / 2, options.at_once, timeout=1.5))
             print(reports[-1], flush=True)
-        print("the server saw:", dict(sorted(server.seen().items())))
+        print("requests of the server:", dict(sorted(server.seen().items())))
     raise SystemExit(any(report.problems for report in reports))
 
 

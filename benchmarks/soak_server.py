@@ -1,8 +1,8 @@
-"""The server of the soak: an OpenAI-like API that goes wrong at random, in a process of its own.
+"""Server of the soak test: an OpenAI-compatible API that fails at random, in a process of its own.
 
-Each path prefix (``/shaky-1/v1``) is a target. All of them but ``well`` fail a share of their requests, each time in
-one of the ways in ``FAULTS``. Every word of an answer names the target, the request's serial number and the question,
-so that an answer made of two answers cannot be mistaken for one.
+Each path prefix (``/shaky-1/v1``) is a target. All of them but ``well`` fail a share of their requests, each
+with one of ``FAULTS``. Every word of an answer names the target, the request's serial number and the question,
+so that a mixture of two answers is detected.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _ROLE = {"role": "assistant", "content": ""}
 
 @dataclass(frozen=True)
 class Plan:
-    """How the server behaves.
+    """Behaviour of the server.
 
     Attributes:
         faulty: The share of requests that fail, for each target but ``well``.
-        broken: The share of streams that break after their first words: no other target can take over from there.
-        pause: Seconds from a request to the first word, at the most; a quarter of that at the least.
+        broken: The share of streams that break after their first words: no failover is possible then.
+        pause: Most seconds from a request to the first word; the least is a quarter of it.
         seed: The same seed fails the same requests, as far as they come in the same order.
     """
 
@@ -46,67 +46,65 @@ class Plan:
 
 
 class State:
-    """What all connections share."""
+    """State that all connections share."""
 
-    def __init__(self, run_policy: Plan) -> None:
-        """Nothing has happened yet."""
-        self.run_policy = run_policy
-        self.chance = Random(run_policy.seed)  # noqa: S311 - chance, not a secret
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.chance = Random(plan.seed)  # noqa: S311 - chance, not a secret
         self.seen: Counter[str] = Counter()
-        self.open: set[Caller] = set()
+        self.open: set[ClientConnection] = set()
 
     def fault(self, target: str, *, stream: bool) -> str | None:
-        """What goes wrong with this request."""
+        """Return the fault of this request, or None."""
         if target == "well":
             return None
         draw = self.chance.random()
-        if draw < self.run_policy.faulty:
+        if draw < self.plan.faulty:
             return self.chance.choice(FAULTS)
-        return "broken" if stream and draw < self.run_policy.faulty + self.run_policy.broken else None
+        return "broken" if stream and draw < self.plan.faulty + self.plan.broken else None
 
 
-class Caller(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """One connection, with one request at a time."""
 
     transport: asyncio.Transport
 
     def __init__(self, state: State) -> None:
-        """Not connected yet."""
         self.state = state
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come."""
+        """Remember the connection."""
         self.transport = cast("asyncio.Transport", transport)
         self.state.open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        """It has left."""
+        """Forget the connection."""
         self.state.open.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """A request, or a part of one."""
+        """Collect the bytes of a request; respond when it is complete."""
         self.buffer += data
-        head, found, rest = self.buffer.partition(b"\r\n\r\n")
-        if not found:
+        head, complete, rest = self.buffer.partition(b"\r\n\r\n")
+        if not complete:
             return
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         if len(rest) >= length:
             self.buffer = rest[length:]
             target = head.split(b" ", 2)[1].split(b"/")[1].decode()
-            self._asked(target, json.loads(rest[:length]))
+            self._respond_later(target, json.loads(rest[:length]))
 
-    def _asked(self, target: str, ask: dict[str, Any]) -> None:
-        state, stream = self.state, bool(ask.get("stream"))
+    def _respond_later(self, target: str, request: dict[str, Any]) -> None:
+        state, stream = self.state, bool(request.get("stream"))
         fault = state.fault(target, stream=stream)
         state.seen["requests"] += 1
         state.seen[target] += 1
         state.seen[fault or "good"] += 1
-        word = f"{target}/{state.seen['requests']}/{ask['messages'][-1]['content']}"
-        pause = state.run_policy.pause * state.chance.uniform(0.25, 1.0)
-        asyncio.get_running_loop().call_later(pause, self._answer, target, word, fault, stream)
+        marker = f"{target}/{state.seen['requests']}/{request['messages'][-1]['content']}"
+        pause = state.plan.pause * state.chance.uniform(0.25, 1.0)
+        asyncio.get_running_loop().call_later(pause, self._respond, target, marker, fault, stream)
 
-    def _answer(self, target: str, word: str, fault: str | None, stream: bool) -> None:  # noqa: FBT001 - call_later has no keywords
+    def _respond(self, target: str, marker: str, fault: str | None, stream: bool) -> None:  # noqa: FBT001 - call_later has no keywords
         if self.transport.is_closing():
             return
         match fault:
@@ -122,18 +120,18 @@ class Caller(asyncio.Protocol):
                 self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 self.transport.abort()
             case "hang":
-                pass  # until the client leaves
+                pass  # until the client closes the connection
             case _ if stream:
-                self._stream(target, word, fault)
+                self._stream(target, marker, fault)
             case _:
-                body = _whole(json.dumps(_completion(target, " ".join([word] * WORDS))).encode(), "200 OK")
+                body = _whole(json.dumps(_completion(target, " ".join([marker] * WORDS))).encode(), "200 OK")
                 self.transport.write(body[: len(body) * 2 // 3] if fault else body)
                 if fault:
                     self.transport.close()
 
-    def _stream(self, target: str, word: str, fault: str | None) -> None:
-        """Three parts, some time apart, so that the streams of many callers are under way at once."""
-        events = [_event(target, _ROLE), *(_event(target, {"content": word + " "}) for _ in range(WORDS))]
+    def _stream(self, target: str, marker: str, fault: str | None) -> None:
+        """Send three parts with pauses, so that the streams of many callers overlap."""
+        events = [_event(target, _ROLE), *(_event(target, {"content": marker + " "}) for _ in range(WORDS))]
         end = [_event(target, {}, "stop"), b"data: [DONE]\n\n"]
         parts = [events[:1], events[1 : WORDS // 2], events[WORDS // 2 :] + end]
         if fault:  # "nothing" and "midway" come before the first word, "broken" after some
@@ -141,15 +139,11 @@ class Caller(asyncio.Protocol):
         self.transport.write(_STREAM_HEAD)
         later = asyncio.get_running_loop().call_later
         for number, part in enumerate(parts):
-            later(
-                number * self.state.run_policy.pause / 8,
-                self.transport.write,
-                b"".join(_chunked(event) for event in part),
-            )
+            later(number * self.state.plan.pause / 8, self.transport.write, b"".join(_chunked(event) for event in part))
         if fault:
-            later(len(parts) * self.state.run_policy.pause / 8, self.transport.close)
+            later(len(parts) * self.state.plan.pause / 8, self.transport.close)
         else:
-            later((len(parts) - 1) * self.state.run_policy.pause / 8, self.transport.write, b"0\r\n\r\n")
+            later((len(parts) - 1) * self.state.plan.pause / 8, self.transport.write, b"0\r\n\r\n")
 
 
 def _whole(body: bytes, status: str, headers: str = "") -> bytes:
@@ -181,17 +175,17 @@ def _event(target: str, delta: dict[str, str], finish: str | None = None) -> byt
     return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
-def serve(pipe: Connection, run_policy: Plan) -> None:
-    """The server's process: sends its port, then what it has seen each time it is asked."""
+def serve(pipe: Connection, plan: Plan) -> None:
+    """Run the server's process: send its port, then its counts for each message that it receives."""
 
     async def run() -> None:
-        state, loop = State(run_policy), asyncio.get_running_loop()
+        state, loop = State(plan), asyncio.get_running_loop()
 
         def report() -> None:
             pipe.recv()
             pipe.send({**state.seen, "open": len(state.open)})
 
-        server = await loop.create_server(lambda: Caller(state), "127.0.0.1", 0, backlog=1024)
+        server = await loop.create_server(lambda: ClientConnection(state), "127.0.0.1", 0, backlog=1024)
         loop.add_reader(pipe.fileno(), report)
         pipe.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
@@ -200,25 +194,24 @@ def serve(pipe: Connection, run_policy: Plan) -> None:
 
 
 class Server:
-    """The other end of that process."""
+    """The client's end of the server's process."""
 
     def __init__(self, pipe: Connection) -> None:
-        """It is running."""
         self._pipe = pipe
         self.url = f"http://127.0.0.1:{pipe.recv()}"
 
     def seen(self) -> Counter[str]:
-        """How many requests came, in all, to each target, and with each fault; and connections that are open."""
+        """Return the number of requests: all, by target and by fault; and the number of open connections."""
         self._pipe.send("seen?")
         return Counter(self._pipe.recv())
 
 
 @contextmanager
-def serving(run_policy: Plan) -> Generator[Server]:
-    """A server until the block ends."""
+def serving(plan: Plan) -> Generator[Server]:
+    """Run a server until the block ends."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=serve, args=(there, run_policy), daemon=True)
+    process = context.Process(target=serve, args=(there, plan), daemon=True)
     process.start()
     try:
         yield Server(here)

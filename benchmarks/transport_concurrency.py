@@ -1,9 +1,9 @@
-"""What one call costs in CPU time, alone and among a hundred others at once.
+"""CPU time of one call, alone and among hundreds of concurrent calls.
 
     python benchmarks/transport_concurrency.py [--at-once 1 10 100 500] [--calls 2000]
 
-The server runs in a process of its own and answers from memory; only this process is measured. httpx's own pool is
-measured beside ours, for the same bodies.
+The server runs in a process of its own and responds from memory; only this process is measured. httpx's own pool is
+measured too, for the same bodies.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ STREAM = (
 
 
 class Server(asyncio.Protocol):
-    """Answers requests without a look at them: 10 ms later, so that calls overlap."""
+    """Responds to every request after 10 ms, so that calls overlap."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come."""
+        """Remember the connection."""
         self.transport = cast("asyncio.Transport", transport)
         self.buffer = b""
 
     def data_received(self, data: bytes) -> None:
-        """A request, or a part of one."""
+        """Collect the bytes of a request; respond when it is complete."""
         self.buffer += data
-        head, found, rest = self.buffer.partition(b"\r\n\r\n")
-        if not found:
+        head, complete, rest = self.buffer.partition(b"\r\n\r\n")
+        if not complete:
             return
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         if len(rest) >= length:
@@ -59,7 +59,7 @@ class Server(asyncio.Protocol):
 
 
 def serve(pipe: Connection) -> None:
-    """The server's process."""
+    """Run the server's process."""
 
     async def run() -> None:
         server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=2048)
@@ -70,64 +70,64 @@ def serve(pipe: Connection) -> None:
 
 
 class Decoder:
-    """Chunks until the last."""
+    """Decoder of the streams of ``Server``."""
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
-        """One event."""
+        """Return the chunk of an event, or the end."""
         if event.data == "[DONE]":
             return [Done(LLMChunk(finish_reason="stop"))]
         return [LLMChunk(content=json.loads(event.data)["text"])]
 
     def finish(self) -> Done | Failure:
-        """The end without an end."""
+        """Return a failure: the terminal event is missing."""
         return Failure("truncated")
 
 
 class Codec:
-    """A format as small as one can be, so that the transport is what is measured."""
+    """A minimal format, so that only the transport is measured."""
 
     framing: Final = "events"
 
-    def encode(self, ask: AnyRequest, target: Target) -> WireRequest:
-        """A request."""
-        path = "/stream" if isinstance(ask, LLMRequest) and ask.stream else "/whole"
+    def encode(self, request: AnyRequest, target: Target) -> WireRequest:
+        """Write a request."""
+        path = "/stream" if isinstance(request, LLMRequest) and request.stream else "/whole"
         return WireRequest("POST", target.base_url + path, [("authorization", "Bearer none")], b"{}")
 
-    def decode(self, ask: AnyRequest, target: Target, body: Any) -> Done | Failure:  # noqa: ARG002 - the protocol's signature
-        """A whole answer."""
+    def decode(self, request: AnyRequest, target: Target, body: Any) -> Done | Failure:  # noqa: ARG002 - the protocol's signature
+        """Read a whole answer."""
         return Done(LLMResponse(content=body["text"]))
 
-    def decoder(self, ask: LLMRequest, target: Target) -> Decoder:  # noqa: ARG002 - the protocol's signature
-        """A decoder."""
+    def decoder(self, request: LLMRequest, target: Target) -> Decoder:  # noqa: ARG002 - the protocol's signature
+        """Return a decoder."""
         return Decoder()
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:  # noqa: ARG002
-        """No answer."""
+        """Return a failure by status."""
         return Failure("server", status=status)
 
 
-def ours(url: str, *, stream: bool) -> Callable[[], Awaitable[None]]:
-    """One call through the transport."""
+def call_transport(url: str, *, stream: bool) -> Callable[[], Awaitable[None]]:
+    """Return a function that makes one call through the transport."""
     transport, codec = Transport(), Codec()
-    ask, target = LLMRequest((Message.user("hello"),), stream=stream), Target("bench", "m", "bench", base_url=url)
+    request, target = LLMRequest((Message.user("hello"),), stream=stream), Target("bench", "m", "bench", base_url=url)
 
     async def call() -> None:
         until = time.monotonic() + 60
-        exchange = transport.aexchange(codec, ask, target)
+        exchange = transport.aexchange(codec, request, target)
         try:
-            refused = await exchange.open(until)
-            while refused is None and isinstance(event := await exchange.read(until), LLMChunk | Failure):
-                refused = event if isinstance(event, Failure) else None
-            if refused:
-                raise SystemExit(refused)
+            failure = await exchange.open(until)
+            while failure is None and isinstance(event := await exchange.read(until), LLMChunk | Failure):
+                failure = event if isinstance(event, Failure) else None
+            if failure:
+                raise SystemExit(failure)
         finally:
             await exchange.close()
 
     return call
 
 
-def theirs(url: str, *, stream: bool) -> Callable[[], Awaitable[None]]:
-    """One call through an httpx client whose pool is large enough; the bytes are read and dropped."""
+def call_httpx(url: str, *, stream: bool) -> Callable[[], Awaitable[None]]:
+    """Return a function that makes one call through an httpx client with a large pool; it reads and drops the bytes."""
     client = httpx.AsyncClient(limits=httpx.Limits(max_connections=1000, max_keepalive_connections=1000), timeout=60)
 
     async def call() -> None:
@@ -139,20 +139,20 @@ def theirs(url: str, *, stream: bool) -> Callable[[], Awaitable[None]]:
 
 
 async def measure(call: Callable[[], Awaitable[None]], calls: int, at_once: int) -> float:
-    """CPU milliseconds a call."""
+    """Return the CPU milliseconds of a call."""
 
     async def caller(share: int) -> None:
         for _ in range(share):
             await call()
 
     await asyncio.gather(*(caller(1) for _ in range(at_once)))  # make the connections
-    begun = time.process_time()
+    started = time.process_time()
     await asyncio.gather(*(caller(calls // at_once) for _ in range(at_once)))
-    return (time.process_time() - begun) / (calls // at_once * at_once) * 1000
+    return (time.process_time() - started) / (calls // at_once * at_once) * 1000
 
 
 def main() -> None:
-    """Print a table."""
+    """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 10, 100, 500])
     parser.add_argument("--calls", type=int, default=2000)
@@ -162,12 +162,12 @@ def main() -> None:
     server.start()
     url = f"http://127.0.0.1:{here.recv()}"
     print("CPU ms a call          at once:", *(f"{number:>8}" for number in options.at_once))
-    for name, make in (("unified_llm", ours), ("httpx", theirs)):
+    for name, make in (("unified_llm", call_transport), ("httpx", call_httpx)):
         for stream in (False, True):
             kind = f"stream of {EVENTS}" if stream else "whole answer"
             cells: list[str] = []
             for at_once in options.at_once:
-                # One at a time each call takes 10 ms and more, so fewer of them do.
+                # One at a time, each call takes 10 ms or more, so fewer calls are enough.
                 calls = min(options.calls, 300) if at_once == 1 else max(options.calls, at_once * 4)
                 cells.append(f"{asyncio.run(measure(make(url, stream=stream), calls, at_once)):8.3f}")
             print(f"{name:<12} {kind:<18}", *cells)

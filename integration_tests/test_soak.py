@@ -29,7 +29,7 @@ def test_every_call_is_answered_once_by_one_target_while_requests_fail_at_random
 def test_the_soak_would_notice_answers_that_are_mixed_up() -> None:
     attempts = (Attempt("openai-compatible/shaky-1", "server"), Attempt("openai-compatible/well", "ok"))
     word, report = "well/7/3.1 ", Report("tasks", 1.0, requests=1)
-    report.tally.take("3.1", word * WORDS, attempts, 0.0)
+    report.tally.add_answer("3.1", word * WORDS, attempts, 0.0)
     assert report.problems == []
     for mixed in (
         word * (WORDS - 1) + "well/8/3.1",  # two requests
@@ -38,5 +38,5 @@ def test_the_soak_would_notice_answers_that_are_mixed_up() -> None:
         word * (WORDS - 1),  # a part of one
         "",
     ):
-        report.tally.take("3.1", mixed, attempts, 0.0)
+        report.tally.add_answer("3.1", mixed, attempts, 0.0)
     assert [problem[:15] for problem in report.problems] == ["5 wrong answers"]

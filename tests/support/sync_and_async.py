@@ -84,7 +84,7 @@ def run(exchange: Exchange, until: float | Callable[[], float]) -> list[Event]:
 
 
 def summarize(events: list[Event]) -> list[Any]:
-    """Return chunks as text, a whole answer as ``("whole", text)``, the end of a stream as ``.``, a failure as its kind."""
+    """Return text for a chunk, ``("whole", text)`` for an answer, ``.`` for a stream's end, the kind of a failure."""
     results: list[Any] = []
     for event in events:
         match event:

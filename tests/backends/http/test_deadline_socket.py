@@ -35,25 +35,25 @@ class SocketDriver:
         self.stream: Any = None
         self._mode, self._run = mode, run
 
-    def do(self, result: Any) -> Any:
+    def complete(self, result: Any) -> Any:
         return result if self._mode == "sync" else self._run(result)
 
-    def over(self, raw_socket: socket.socket) -> None:
+    def use(self, raw_socket: socket.socket) -> None:
         raw_socket.setblocking(self._mode == "sync")
         self.sock.adopt(raw_socket)
         self.stream = SyncStream(self.sock) if self._mode == "sync" else AsyncStream(self.sock)
 
     def connect(self) -> None:
-        self.stream = self.do(self.sock.connect_tcp("a.test", 80))
+        self.stream = self.complete(self.sock.connect_tcp("a.test", 80))
 
     def read(self, size: int = 65536) -> bytes:
-        data: bytes = self.do(self.stream.read(size))
+        data: bytes = self.complete(self.stream.read(size))
         return data
 
     def write(self, data: bytes) -> None:
         """Write as httpcore does: the data, then an empty chunk."""
-        self.do(self.stream.write(data))
-        self.do(self.stream.write(b""))
+        self.complete(self.stream.write(data))
+        self.complete(self.stream.write(b""))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def driver(mode: Mode) -> Iterator[SocketDriver]:
 @pytest.fixture
 def pair(driver: SocketDriver) -> Iterator[socket.socket]:
     ours, theirs = socket.socketpair()
-    driver.over(ours)
+    driver.use(ours)
     with theirs:
         theirs.settimeout(2)
         yield theirs
@@ -176,9 +176,9 @@ def test_bytes_go_both_ways(driver: SocketDriver, pair: socket.socket) -> None:
 
 def test_a_head_and_its_body_are_one_packet(driver: SocketDriver, pair: socket.socket) -> None:
     for data in (b"head ", b"body", b""):
-        driver.do(driver.stream.write(data))
+        driver.complete(driver.stream.write(data))
     assert pair.recv(100) == b"head body"
-    driver.do(driver.stream.write(b"head alone"))
+    driver.complete(driver.stream.write(b"head alone"))
     pair.settimeout(0)
     with pytest.raises(BlockingIOError):
         pair.recv(1)
@@ -190,7 +190,7 @@ def test_a_head_and_its_body_are_one_packet(driver: SocketDriver, pair: socket.s
 def test_an_answer_to_a_request_that_could_not_be_sent_is_read(driver: SocketDriver, pair: socket.socket) -> None:
     pair.sendall(b"too much")
     pair.shutdown(socket.SHUT_RD)
-    driver.do(driver.stream.write(b"question"))
+    driver.complete(driver.stream.write(b"question"))
     assert driver.read() == b"too much"
 
 
@@ -239,7 +239,7 @@ def test_a_peer_that_leaves_while_we_write_is_a_failed_write(
             await task
 
         with pytest.raises(httpcore.WriteError):
-            driver.do(leave())
+            driver.complete(leave())
 
 
 def test_a_dropped_socket_refuses_everything(driver: SocketDriver, pair: socket.socket) -> None:
@@ -254,7 +254,7 @@ def test_a_dropped_socket_refuses_everything(driver: SocketDriver, pair: socket.
 
 
 def test_closing_a_stream_drops_its_socket(driver: SocketDriver, pair: socket.socket) -> None:
-    driver.do(driver.stream.close() if isinstance(driver.sock, SyncDeadlineSocket) else driver.stream.aclose())
+    driver.complete(driver.stream.close() if isinstance(driver.sock, SyncDeadlineSocket) else driver.stream.aclose())
     assert pair.recv(1) == b""
 
 
@@ -283,7 +283,7 @@ def test_a_reader_that_always_finds_something_lets_others_run(
         await task
 
     pair.sendall(bytes(200))
-    driver.do(read())
+    driver.complete(read())
 
 
 # TLS, the peer being a second session in the same thread
@@ -297,15 +297,15 @@ class Peer:
         context.load_cert_chain(CERTIFICATE)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.session = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
-        self.shaken = False
+        self.handshake_done = False
         self.silent = False
 
     def take(self, data: bytes) -> None:
         self.incoming.write(data)
         with contextlib.suppress(ssl.SSLWantReadError):
-            if not self.shaken:
+            if not self.handshake_done:
                 self.session.do_handshake()
-                self.shaken = True
+                self.handshake_done = True
             self.session.write(self.session.read(65536))
 
     def give(self) -> bytes:
@@ -343,7 +343,7 @@ def secure(driver: SocketDriver, peer: Peer, context: ssl.SSLContext, name: str 
     if isinstance(driver.sock, SyncDeadlineSocket):
         return SyncTLSStream(PeerStream(peer), driver.sock, session)
     stream = AsyncTLSStream(AsyncPeerStream(peer), driver.sock, session)
-    driver.do(stream.do_handshake())
+    driver.complete(stream.do_handshake())
     return stream
 
 
@@ -387,7 +387,7 @@ def test_a_stream_starts_tls_on_request(driver: SocketDriver, pair: socket.socke
     driver.sock.start_connecting()
     until = driver.sock.until
     with pytest.raises(httpcore.ConnectError):
-        driver.do(driver.stream.start_tls(client(), "localhost"))
+        driver.complete(driver.stream.start_tls(client(), "localhost"))
     assert (driver.sock.failure_kind, driver.sock.detail) == ("connect", "closed during the TLS handshake")
     assert driver.sock.until == until
 
@@ -396,7 +396,7 @@ def test_a_handshake_has_no_more_time_than_connecting_has(driver: SocketDriver, 
     driver.sock.connect_timeout = 0.05
     driver.sock.start_connecting()
     with pytest.raises(httpcore.ConnectTimeout):
-        driver.do(driver.stream.start_tls(client(), "localhost"))
+        driver.complete(driver.stream.start_tls(client(), "localhost"))
     assert driver.sock.detail == "no TLS handshake in time"
 
 
@@ -404,7 +404,7 @@ def test_what_is_no_tls_is_a_failure_of_tls(driver: SocketDriver, pair: socket.s
     pair.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     driver.sock.start_connecting()
     with pytest.raises(httpcore.ConnectError):
-        driver.do(driver.stream.start_tls(client(), "localhost"))
+        driver.complete(driver.stream.start_tls(client(), "localhost"))
     assert driver.sock.failure_kind == "tls"
 
 
