@@ -109,7 +109,9 @@ def test_every_public_name_is_described() -> None:
 
 
 def test_every_public_method_is_described() -> None:
-    assert [name for name, member in MEMBERS.items() if not name.endswith("__init__") and not member.__doc__] == []
+    # The class describes what ``__init__`` takes.
+    methods = {name: member for name, member in MEMBERS.items() if not name.endswith(".__init__")}
+    assert [name for name, member in methods.items() if not generated(name, member) and not member.__doc__] == []
 
 
 def test_every_public_function_is_annotated() -> None:

@@ -1,9 +1,9 @@
-"""Everything that this package raises.
+"""Exceptions that this package raises.
 
     LLMError
     ├── ConfigurationError          a setting is wrong; raised before any request
-    ├── ValidationError             the request itself is wrong (HTTP 400, 413, 422, or found here)
-    │   └── ContextOverflowError    the prompt is longer than the model's window
+    ├── ValidationError             the request itself is wrong (HTTP 400, 413, 422, or found before sending)
+    │   └── ContextOverflowError    the prompt is longer than the model's context window
     ├── UnsupportedOperationError   no target can do what the request asks for
     ├── AuthenticationError         the key was refused (401)
     ├── PermissionDeniedError       the key may not do this (403)
@@ -14,12 +14,12 @@
     ├── ConnectionError             no connection, or it broke (also the builtin ConnectionError)
     ├── TimeoutError                no answer in time (also the builtin TimeoutError)
     ├── ServiceUnavailableError     the provider failed (5xx, 529)
-    ├── GenerationError             an answer came that is no answer (empty, malformed, of the wrong type)
-    ├── StreamInterruptedError      the stream broke after text was handed out
+    ├── GenerationError             the response is unusable (empty, malformed, of the wrong type)
+    ├── StreamInterruptedError      the stream broke after text was returned
     └── AllTargetsFailedError       several targets were tried and none answered
 
-Messages say what happened, on which target, and what to do next. They never hold a key, a prompt, an answer, or the
-provider's own words, which may quote any of these; the provider's words are in ``detail`` for those who look.
+Messages state what happened, on which target, and what to do next. They never contain a key, a prompt, an answer, or
+the provider's own message, which may quote any of these; the provider's message is in ``detail``.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ __all__ = [
 
 
 class LLMError(Exception):
-    """Base of everything that this package raises.
+    """Base class of all exceptions of this package. Everything but the message is optional.
 
     Attributes:
         provider: The provider that failed, or None.
         model: The model that failed, or None.
         status_code: The HTTP status, if one came.
-        request_id: The provider's identifier of the exchange, to quote to its support.
-        code: The provider's own error code, if it gave one.
-        detail: The provider's own words. They may quote the prompt, so they are in no message, log or pickle.
+        request_id: The provider's identifier of the request, to quote to its support.
+        code: The provider's own error code, if it sent one.
+        detail: The provider's own message. It may quote the prompt, so it is in no message, log or pickle.
         attempts: Every attempt of the call, in order.
     """
 
@@ -78,7 +78,6 @@ class LLMError(Exception):
         detail: str | None = None,
         attempts: Sequence[Attempt] = (),
     ) -> None:
-        """Make an error; everything but the message is optional."""
         super().__init__(message)
         self.provider = provider
         self.model = model
@@ -89,13 +88,16 @@ class LLMError(Exception):
         self.attempts: tuple[Attempt, ...] = tuple(attempts)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows of an error at the end of a cell."""
+        """Return the message and a table of the attempts as HTML, for an error that is the value of a notebook cell."""
+        from dataclasses import asdict
+
         from unified_llm._lib import attempt_table
 
-        return attempt_table.error(type(self).__name__, str(self), self.attempts)
+        attempts = [asdict(attempt) for attempt in self.attempts]
+        return attempt_table.render_error(type(self).__name__, str(self), attempts)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without ``detail``, and without what cannot travel (causes, tracebacks)."""
+        """Pickle without ``detail``, and without what cannot be pickled (causes, tracebacks)."""
         state = {name: value for name, value in self.__dict__.items() if name not in {"detail", "raw"}}
         return (_restore, (type(self), str(self), state))
 
@@ -113,7 +115,7 @@ class ConfigurationError(LLMError):
 
 
 class ValidationError(LLMError):
-    """The request is wrong, and would be wrong anywhere else too."""
+    """The request is invalid, for any provider."""
 
 
 class ContextOverflowError(ValidationError):
@@ -137,7 +139,7 @@ class QuotaExceededError(LLMError):
 
 
 class RateLimitError(LLMError):
-    """Too many requests; ``retry_after`` is the provider's hint in seconds, if it gave one."""
+    """Too many requests; ``retry_after`` is the provider's delay in seconds, if it sent one."""
 
     retry_after: float | None = None
 
@@ -155,27 +157,26 @@ class ConnectionError(LLMError, builtins.ConnectionError):
 
 
 class TimeoutError(LLMError, builtins.TimeoutError):
-    """No answer came in time."""
+    """No response arrived within the timeout."""
 
 
 class ServiceUnavailableError(LLMError):
-    """The provider failed."""
+    """The provider failed (a server error or an overload)."""
 
 
 class GenerationError(LLMError):
-    """Something came back that is no answer: empty, malformed, or of the wrong type."""
+    """The response is unusable: empty, malformed, or of the wrong type."""
 
 
 class StreamInterruptedError(LLMError):
-    """The stream broke after its first chunk was handed out. Nothing was replayed.
+    """The stream broke after its first chunk was returned. The request was not sent again.
 
     Attributes:
         partial: The text so far.
-        usage: Tokens spent so far, where the provider had said.
+        usage: Tokens used so far, if the provider reported them.
     """
 
     def __init__(self, message: str, *, partial: str = "", usage: Usage | None = None, **fields: Any) -> None:
-        """Make an error that carries what had arrived."""
         super().__init__(message, **fields)
         self.partial = partial
         self.usage = usage
@@ -190,10 +191,9 @@ class AllTargetsFailedError(LLMError):
     """Several targets were tried and none answered.
 
     Attributes:
-        errors: The last error of each target that was asked, in the order of the chain.
+        errors: The last error of each target that was tried, in the order of the chain.
     """
 
     def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **fields: Any) -> None:
-        """Make an error that carries the error of each target."""
         super().__init__(message, **fields)
         self.errors: tuple[LLMError, ...] = tuple(errors)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unified_llm._lib.json_schema import mismatch
+from unified_llm._lib.json_schema import find_mismatch
 
 PERSON: dict[str, Any] = {
     "type": "object",
@@ -50,12 +50,12 @@ DEPARTING = {
 
 @pytest.mark.parametrize("value", CONFORMING)
 def test_what_conforms_has_no_mismatch(value: Any) -> None:
-    assert mismatch(value, PERSON) is None
+    assert find_mismatch(value, PERSON) is None
 
 
 @pytest.mark.parametrize("told", DEPARTING)
 def test_the_first_mismatch_is_told_by_its_place(told: str) -> None:
-    assert mismatch(DEPARTING[told], PERSON) == told
+    assert find_mismatch(DEPARTING[told], PERSON) == told
 
 
 def test_the_other_keywords() -> None:
@@ -80,8 +80,8 @@ def test_the_other_keywords() -> None:
         ({"minItems": 1}, [1], []),
     )
     for schema, fits, fails in cases:
-        assert mismatch(fits, schema) is None, (schema, fits)
-        assert mismatch(fails, schema) is not None, (schema, fails)
+        assert find_mismatch(fits, schema) is None, (schema, fits)
+        assert find_mismatch(fails, schema) is not None, (schema, fails)
 
 
 def test_a_schema_that_says_nothing_that_is_known_allows_anything() -> None:
@@ -99,12 +99,12 @@ def test_a_schema_that_says_nothing_that_is_known_allows_anything() -> None:
     )
     for schema in silent:
         for value in (None, 1, "a", [1], {"a": 1}):
-            assert mismatch(value, schema) is None, (schema, value)
+            assert find_mismatch(value, schema) is None, (schema, value)
 
 
 def test_a_schema_that_leads_back_to_itself_comes_to_an_end() -> None:
     for circle in ({"$ref": "#"}, {"allOf": [{"$ref": "#"}] * 3}, {"oneOf": [{"$ref": "#"}, False]}):
-        assert mismatch(1, circle) is None
+        assert find_mismatch(1, circle) is None
 
 
 def test_alternatives_within_alternatives_are_gone_through_once() -> None:
@@ -113,8 +113,8 @@ def test_alternatives_within_alternatives_are_gone_through_once() -> None:
     tree: Any = None
     for _ in range(20):  # 3 ** 20 ways
         tree = {"child": tree, "kind": "c"}
-    assert mismatch(tree, schema) is None
-    assert mismatch({"child": tree, "kind": "d"}, schema) is not None
+    assert find_mismatch(tree, schema) is None
+    assert find_mismatch({"child": tree, "kind": "d"}, schema) is not None
 
 
 JSON = st.recursive(
@@ -126,5 +126,5 @@ JSON = st.recursive(
 
 @given(value=JSON, schema=st.dictionaries(st.sampled_from([*PERSON, "items", "enum", "not", "oneOf"]), JSON))
 def test_no_schema_and_no_value_makes_it_raise(value: Any, schema: dict[str, Any]) -> None:
-    told = mismatch(value, schema)
+    told = find_mismatch(value, schema)
     assert told is None or told.startswith("$")

@@ -25,10 +25,12 @@ from unified_llm.types import (
 )
 
 SHAPES = [
-    value
-    for module in (requests, responses, records, messages, content)
-    for value in vars(module).values()
-    if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ == module.__name__
+    *dict.fromkeys(
+        value
+        for module in (requests, responses, records, messages, content)
+        for value in vars(module).values()
+        if isinstance(value, type) and dataclasses.is_dataclass(value)
+    )
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Self
 
@@ -43,7 +43,8 @@ class _ChunkReader:
 
     def _repr_html_(self) -> str:
         """Show the attempts in a notebook, and nothing of the response."""
-        return attempt_table.stream(type(self).__name__, len(self._texts), self.attempts)
+        attempts = [asdict(attempt) for attempt in self.attempts]
+        return attempt_table.render_stream(type(self).__name__, len(self._texts), attempts)
 
     def _read(self, step: Step) -> LLMChunk:
         """Return the chunk of a step.

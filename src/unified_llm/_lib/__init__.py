@@ -1,1 +1,1 @@
-"""What would be a library of its own: JSON, event streams, schemas. Knows nothing of this package."""
+"""General helpers that do not depend on this package: JSON, event streams, JSON schemas, a table in HTML."""

@@ -1,7 +1,7 @@
-"""JSON with bounds, in one place.
+"""Parse and write JSON, with bounds on hostile input.
 
-``pydantic_core`` parses (it is a dependency already, quick, and reads unfinished JSON). It neither recurses without
-limit nor chokes on 5,000-digit integers, both of which the standard library's parser does on hostile input.
+``pydantic_core`` parses: it is a dependency already, fast, and reads incomplete JSON. It bounds recursion and accepts
+5,000-digit integers; the standard library's parser fails on both.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ __all__ = ["JSONError", "dump", "finite", "parse", "parse_object", "parse_partia
 
 
 class JSONError(ValueError):
-    """The text is not the JSON that was expected. The message never contains the text."""
+    """The text is not the expected JSON. The message never contains the text."""
 
 
 def parse(text: str | bytes) -> Any:
-    """Parse any JSON value; a byte order mark is skipped.
+    """Parse any JSON value; skip a byte order mark.
 
-    A number beyond what a float can hold (``1e999``) becomes infinity, as with every parser here: see ``finite``.
+    A number beyond the range of a float (``1e999``) becomes infinity, as with every parser here: see ``finite``.
 
     Raises:
-        JSONError: It is not JSON.
+        JSONError: The text is not JSON.
     """
     if isinstance(text, bytes):
         text = text.removeprefix(b"\xef\xbb\xbf")
@@ -34,16 +34,16 @@ def parse(text: str | bytes) -> Any:
         return from_json(text, allow_inf_nan=False)
     except TypeError:
         raise JSONError("the text holds a lone surrogate, which UTF-8 cannot carry") from None
-    except ValueError as problem:
-        # The parser's message names the place and what it expected, never the text itself.
-        raise JSONError(str(problem)) from None
+    except ValueError as error:
+        # The parser's message names the position and the expected token, never the text itself.
+        raise JSONError(str(error)) from None
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        JSONError: It is not JSON, or not an object.
+        JSONError: The text is not JSON, or not an object.
     """
     value = parse(text)
     if not isinstance(value, dict):
@@ -52,7 +52,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 
 
 def parse_partial(text: str) -> Any:
-    """Parse the beginning of a JSON value, as far as it goes; None where nothing can be told yet."""
+    """Parse the beginning of a JSON value; return None if it is too short or invalid."""
     try:
         return from_json(text, allow_partial="trailing-strings", allow_inf_nan=False)
     except (TypeError, ValueError):
@@ -60,30 +60,30 @@ def parse_partial(text: str) -> Any:
 
 
 def dump(value: Any) -> str:
-    """Write compact JSON, non-ASCII as it is.
+    """Write compact JSON; keep non-ASCII characters unescaped.
 
     Raises:
         JSONError: A value has no JSON form (NaN, a set, bytes, a cycle, a lone surrogate ...).
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_mapping_to_dict)
         text.encode()
     except UnicodeEncodeError:
         raise JSONError("a text holds a lone surrogate, which UTF-8 cannot carry") from None
-    except (TypeError, ValueError, RecursionError) as problem:
-        raise JSONError(f"a value cannot be written as JSON ({type(problem).__name__})") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise JSONError(f"a value cannot be written as JSON ({type(error).__name__})") from None
     return text
 
 
-def _plain(value: Any) -> Any:
-    """Mappings of other kinds than dict are objects too."""
+def _mapping_to_dict(value: Any) -> Any:
+    """Convert mappings other than dict, which are JSON objects too."""
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError
 
 
 def finite(value: Any) -> float | None:
-    """The value as a finite float, or None."""
+    """Return the value as a finite float, or None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:

@@ -1,8 +1,8 @@
-"""Whether a JSON value conforms to a JSON schema, as far as the shape of an answer goes.
+"""Validation of JSON values against a JSON schema, and queries about a schema.
 
-Checked are the keywords that say what a program will find: types, constants, properties, items, bounds, combinations
-and local references (https://json-schema.org/draft/2020-12). ``pattern`` and ``format`` are left to the reader: a
-pattern from outside could keep us busy for hours. What is found wrong is told by its place, never by its value.
+Checked are the keywords that determine the structure: types, constants, properties, items, bounds, combinations and
+local references (https://json-schema.org/draft/2020-12). ``pattern`` and ``format`` are not: a regular expression from
+outside could take hours. Messages name the path of a mismatch, never its value.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from unified_llm._lib.bounded_json import finite
 
-_DEEPEST: Final = 64
+_MAX_DEPTH: Final = 64
 _TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
     "object": Mapping,
     "array": list,
@@ -30,81 +30,81 @@ _ANY: Final = frozenset(_TYPES) - {"integer"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where in the value we are; ``root`` is the whole schema, which references lead into."""
+class _Context:
+    """The current path in the value; ``root`` is the whole schema, in which references are resolved."""
 
     path: str
     root: Mapping[str, Any]
     depth: int = 0
-    # Whether a value fits a schema, by their ids: alternatives inside alternatives would be gone through for ever. What
-    # is being found out fits as long as nothing speaks against it, so that no circle is followed either.
-    fits: dict[tuple[int, int], bool] = field(default_factory=dict[tuple[int, int], bool])
+    # Results of value and schema, by their ids: without them, nested alternatives take exponential time. A pair that is
+    # still being checked counts as conforming, so that a circular reference ends.
+    results: dict[tuple[int, int], bool] = field(default_factory=dict[tuple[int, int], bool])
 
-    def step(self, path: str = "") -> _Place:
-        return _Place(self.path + path, self.root, self.depth + 1, self.fits)
+    def step(self, path: str = "") -> _Context:
+        return _Context(self.path + path, self.root, self.depth + 1, self.results)
 
 
-def mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """The first way in which the value departs from the schema (``$.score is missing``); None if it conforms."""
-    return next(_mismatches(value, schema, _Place("$", schema)), None)
+def find_mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """Return the first mismatch of the value with the schema (``$.score is missing``), or None if it conforms."""
+    return next(_mismatches(value, schema, _Context("$", schema)), None)
 
 
 def is_open(schema: Any, depth: int = 0) -> bool:
-    """Whether some object may hold properties that the schema does not name, because it says so or names none."""
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+    """Return whether some object in it may have unnamed properties: the schema allows them, or names none."""
+    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
         return False
     rest = schema.get("additionalProperties")
-    nameless = schema.get("type") == "object" and not schema.get("properties") and rest is not False
-    if nameless or rest is True or isinstance(rest, Mapping) or schema.get("patternProperties"):
+    unnamed = schema.get("type") == "object" and not schema.get("properties") and rest is not False
+    if unnamed or rest is True or isinstance(rest, Mapping) or schema.get("patternProperties"):
         return True
-    named = [each for name in ("properties", "$defs", "definitions") for each in _values(schema.get(name))]
-    listed = [each for name in ("anyOf", "oneOf", "allOf", "prefixItems") for each in _list(schema.get(name))]
-    return any(is_open(each, depth + 1) for each in [*named, *listed, schema.get("items")])
+    named = [child for name in ("properties", "$defs", "definitions") for child in _values(schema.get(name))]
+    listed = [child for name in ("anyOf", "oneOf", "allOf", "prefixItems") for child in _list(schema.get(name))]
+    return any(is_open(child, depth + 1) for child in [*named, *listed, schema.get("items")])
 
 
-def inlined(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema with its own ``$ref`` replaced by what it means, and its type said; references inside stay.
+def inline_reference(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema with its own ``$ref`` replaced by the target, and with a type; inner references stay.
 
-    Pydantic writes a model that holds itself as a reference to a definition, which nobody takes for a tool's arguments.
+    Pydantic writes a recursive model as a reference to a definition, which no provider accepts for a tool's arguments.
     """
-    seen = 0
-    while isinstance(reference := schema.get("$ref"), str) and seen < _DEEPEST:
-        meant = _resolved(reference, schema)
-        if not isinstance(meant, Mapping):
+    steps = 0
+    while isinstance(reference := schema.get("$ref"), str) and steps < _MAX_DEPTH:
+        target = _resolve(reference, schema)
+        if not isinstance(target, Mapping):
             break
-        schema = {**{name: each for name, each in schema.items() if name != "$ref"}, **meant}
-        seen += 1
+        schema = {**{name: value for name, value in schema.items() if name != "$ref"}, **target}
+        steps += 1
     return {**schema, "type": "object"} if "type" not in schema and "properties" in schema else schema
 
 
-def shapes(schema: Any, root: Mapping[str, Any] | None = None, depth: int = 0) -> frozenset[str]:
-    """The types of JSON value that may conform, as a schema names them (an integer is a number)."""
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+def json_types(schema: Any, root: Mapping[str, Any] | None = None, depth: int = 0) -> frozenset[str]:
+    """Return the types of JSON values that may conform, as named in schemas (an integer is a number)."""
+    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
         return _ANY
     root = schema if root is None else root
-    found = _named(schema)
+    types = _own_types(schema)
     if isinstance(reference := schema.get("$ref"), str):
-        found &= shapes(_resolved(reference, root), root, depth + 1)
+        types &= json_types(_resolve(reference, root), root, depth + 1)
     for name in ("anyOf", "oneOf", "allOf"):
-        if parts := [shapes(each, root, depth + 1) for each in _list(schema.get(name))]:
-            found &= frozenset[str]().union(*parts) if name != "allOf" else _ANY.intersection(*parts)
-    return found
+        if parts := [json_types(child, root, depth + 1) for child in _list(schema.get(name))]:
+            types &= frozenset[str]().union(*parts) if name != "allOf" else _ANY.intersection(*parts)
+    return types
 
 
-def _named(schema: Mapping[str, Any]) -> frozenset[str]:
-    """The types that a schema names by itself, or by the values that it lists."""
+def _own_types(schema: Mapping[str, Any]) -> frozenset[str]:
+    """Return the types by the schema's own ``type``, ``const``, ``enum`` and ``properties``, without subschemas."""
     if names := _type_names(schema):
         return frozenset("number" if name == "integer" else str(name) for name in names)
     if "const" in schema or _list(schema.get("enum")):
         choices = [*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else [])]
-        return frozenset(name for name in _ANY for each in choices if _is(each, name))
+        return frozenset(name for name in _ANY for choice in choices if _has_type(choice, name))
     return frozenset({"object"}) if "properties" in schema else _ANY
 
 
 def _type_names(schema: Mapping[str, Any]) -> list[Any]:
-    wanted = schema.get("type")
-    names = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
-    # OpenAPI's way to say it.
+    declared = schema.get("type")
+    names = [declared] if isinstance(declared, str) else declared if isinstance(declared, list) else []
+    # OpenAPI 3.0 has ``nullable`` in place of the type "null".
     return [*names, "null"] if names and schema.get("nullable") is True else names
 
 
@@ -112,17 +112,17 @@ def _values(schemas: Any) -> list[Any]:
     return list(schemas.values()) if isinstance(schemas, Mapping) else []
 
 
-def _mismatches(value: Any, schema: Any, at: _Place) -> Iterator[str]:
+def _mismatches(value: Any, schema: Any, at: _Context) -> Iterator[str]:
     if schema is False:
         yield f"{at.path} is not allowed"
-    if not isinstance(schema, Mapping) or at.depth > _DEEPEST:  # true allows anything; no circle is followed for ever
+    if not isinstance(schema, Mapping) or at.depth > _MAX_DEPTH:  # true allows anything
         return
     if isinstance(reference := schema.get("$ref"), str):
-        yield from _beside(value, _resolved(reference, at.root), at)
+        yield from _subschema_mismatches(value, _resolve(reference, at.root), at)
     yield from _wrong_type(value, schema, at.path)
-    if "const" in schema and not _same(value, schema["const"]):
+    if "const" in schema and not _equal(value, schema["const"]):
         yield f"{at.path} is not the value that it must be"
-    if isinstance(choices := schema.get("enum"), Sequence) and not any(_same(value, each) for each in choices):
+    if isinstance(choices := schema.get("enum"), Sequence) and not any(_equal(value, choice) for choice in choices):
         yield f"{at.path} is none of the values that it may be"
     yield from _out_of_bounds(value, schema, at.path)
     yield from _combined(value, schema, at)
@@ -132,34 +132,34 @@ def _mismatches(value: Any, schema: Any, at: _Place) -> Iterator[str]:
         yield from _wrong_items(value, schema, at)
 
 
-def _resolved(reference: str, root: Mapping[str, Any]) -> Any:
-    """What a reference within the same schema means; one that leads nowhere allows anything."""
-    found: Any = root if reference == "#" or reference.startswith("#/") else None
+def _resolve(reference: str, root: Mapping[str, Any]) -> Any:
+    """Return the target of a reference within the schema; None if there is none, which allows any value."""
+    target: Any = root if reference == "#" or reference.startswith("#/") else None
     for step in unquote(reference).split("/")[1:]:
         name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, list):
-            found = dict(enumerate(found)).get(int(name) if name.isdecimal() else -1)
+        if isinstance(target, list):
+            target = dict(enumerate(target)).get(int(name) if name.isdecimal() else -1)
         else:
-            found = found.get(name) if isinstance(found, Mapping) else None
-    return found
+            target = target.get(name) if isinstance(target, Mapping) else None
+    return target
 
 
 def _wrong_type(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
     names = _type_names(schema)
-    if names and not any(_is(value, name) for name in names):
+    if names and not any(_has_type(value, name) for name in names):
         yield f"{path} is no {' or '.join(map(str, names))}"
 
 
-def _is(value: Any, name: Any) -> bool:
-    kind = _TYPES.get(name) if isinstance(name, str) else None
-    if kind is None or isinstance(value, bool):
-        return kind is None or name == "boolean"
-    return isinstance(value, kind) and (name != "integer" or (finite(value) or 0.0).is_integer())
+def _has_type(value: Any, name: Any) -> bool:
+    python_type = _TYPES.get(name) if isinstance(name, str) else None
+    if python_type is None or isinstance(value, bool):
+        return python_type is None or name == "boolean"
+    return isinstance(value, python_type) and (name != "integer" or (finite(value) or 0.0).is_integer())
 
 
-def _same(one: Any, other: Any) -> bool:
-    """JSON's equality: 1 is 1.0, but true is not 1."""
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+def _equal(left: Any, right: Any) -> bool:
+    """Compare as JSON does: 1 equals 1.0, but not true."""
+    return bool(left == right) and isinstance(left, bool) == isinstance(right, bool)
 
 
 def _out_of_bounds(value: Any, schema: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -181,58 +181,58 @@ def _out_of_bounds(value: Any, schema: Mapping[str, Any], path: str) -> Iterator
         yield f"{path} is too large"
 
 
-def _bound(schema: Mapping[str, Any], name: str, otherwise: float) -> float:
+def _bound(schema: Mapping[str, Any], name: str, default: float) -> float:
     bound = finite(schema.get(name))
-    return otherwise if bound is None else bound
+    return default if bound is None else bound
 
 
-def _fits(value: Any, schema: Any, at: _Place) -> bool:
+def _conforms(value: Any, schema: Any, at: _Context) -> bool:
     pair = (id(value), id(schema))
-    if pair not in at.fits:
-        at.fits[pair] = True
-        at.fits[pair] = next(_mismatches(value, schema, at.step()), None) is None
-    return at.fits[pair]
+    if pair not in at.results:
+        at.results[pair] = True
+        at.results[pair] = next(_mismatches(value, schema, at.step()), None) is None
+    return at.results[pair]
 
 
-def _beside(value: Any, schema: Any, at: _Place) -> Iterator[str]:
-    """The mismatches of the same value with a schema that holds as well."""
-    if not _fits(value, schema, at):
+def _subschema_mismatches(value: Any, schema: Any, at: _Context) -> Iterator[str]:
+    """Yield the mismatches of the same value with a subschema that applies in addition."""
+    if not _conforms(value, schema, at):
         yield from _mismatches(value, schema, at.step())
 
 
-def _combined(value: Any, schema: Mapping[str, Any], at: _Place) -> Iterator[str]:
-    def fits(one: Any) -> bool:
-        return _fits(value, one, at)
+def _combined(value: Any, schema: Mapping[str, Any], at: _Context) -> Iterator[str]:
+    def conforms(subschema: Any) -> bool:
+        return _conforms(value, subschema, at)
 
-    for each in _list(schema.get("allOf")):
-        yield from _beside(value, each, at)
-    if (some := _list(schema.get("anyOf"))) and not any(map(fits, some)):
+    for subschema in _list(schema.get("allOf")):
+        yield from _subschema_mismatches(value, subschema, at)
+    if (any_of := _list(schema.get("anyOf"))) and not any(map(conforms, any_of)):
         yield f"{at.path} fits none of its alternatives"
-    if (one_of := _list(schema.get("oneOf"))) and sum(map(fits, one_of)) != 1:
+    if (one_of := _list(schema.get("oneOf"))) and sum(map(conforms, one_of)) != 1:
         yield f"{at.path} does not fit exactly one of its alternatives"
-    if "not" in schema and fits(schema["not"]):
+    if "not" in schema and conforms(schema["not"]):
         yield f"{at.path} is what it must not be"
 
 
-def _wrong_properties(value: Mapping[str, Any], schema: Mapping[str, Any], at: _Place) -> Iterator[str]:
-    known = schema.get("properties")
-    properties: Mapping[str, Any] = known if isinstance(known, Mapping) else {}
+def _wrong_properties(value: Mapping[str, Any], schema: Mapping[str, Any], at: _Context) -> Iterator[str]:
+    declared = schema.get("properties")
+    properties: Mapping[str, Any] = declared if isinstance(declared, Mapping) else {}
     for name in _list(schema.get("required")):
         if isinstance(name, str) and name not in value:
             yield f"{at.path}.{name} is missing"
     rest = True if schema.get("patternProperties") else schema.get("additionalProperties", True)
-    for name, each in value.items():
+    for name, child in value.items():
         if name in properties:
-            yield from _mismatches(each, properties[name], at.step(f".{name}"))
-        elif rest is not True:  # its name is not told: that is the model's own word
-            yield from _mismatches(each, rest, at.step(".(a property that the schema does not name)"))
+            yield from _mismatches(child, properties[name], at.step(f".{name}"))
+        elif rest is not True:  # the name is omitted: the model chose it, so it may quote an answer
+            yield from _mismatches(child, rest, at.step(".(a property that the schema does not name)"))
 
 
-def _wrong_items(value: list[Any], schema: Mapping[str, Any], at: _Place) -> Iterator[str]:
+def _wrong_items(value: list[Any], schema: Mapping[str, Any], at: _Context) -> Iterator[str]:
     first = _list(schema.get("prefixItems"))
-    for index, each in enumerate(value):
-        wanted = first[index] if index < len(first) else schema.get("items", True)
-        yield from _mismatches(each, wanted, at.step(f"[{index}]"))
+    for index, item in enumerate(value):
+        item_schema = first[index] if index < len(first) else schema.get("items", True)
+        yield from _mismatches(item, item_schema, at.step(f"[{index}]"))
 
 
 def _list(value: Any) -> list[Any]:

@@ -1,7 +1,7 @@
-"""One JSON value on each line (NDJSON), out of bytes, however the network cut them.
+"""Splitter of newline-delimited JSON (NDJSON): bytes in any chunking to lines.
 
-Ollama streams that way (https://github.com/ollama/ollama/blob/main/docs/api.md). A line comes out as the data of an
-event, so that what reads streams need not know how they were cut.
+Ollama streams in this format (https://github.com/ollama/ollama/blob/main/docs/api.md). A line is returned as the data
+of a ``ServerSentEvent``, so that the readers of streams are the same for both formats.
 """
 
 from __future__ import annotations
@@ -13,41 +13,41 @@ __all__ = ["LineSplitter"]
 
 
 class LineSplitter:
-    """Takes the bytes of one stream, returns the lines that they complete. Used as ``SSESplitter`` is.
+    """Incremental splitter of one stream's bytes into lines, with the interface of ``SSESplitter``.
 
     Args:
-        limit: The most bytes that one line may have. When one has more, ``oversized`` becomes true, the lines before it
-            are still returned, and everything after it is dropped.
+        limit: The most bytes of one line. When a line exceeds it, ``oversized`` becomes true, the lines before it are
+            still returned, and everything after it is dropped.
     """
 
     def __init__(self, limit: int = EVENT_LIMIT) -> None:
         self.oversized = False
         self._limit = limit
-        self._rest: list[bytes] = []  # the pieces of the line that has not ended yet
+        self._rest: list[bytes] = []  # the parts of the line that is not complete yet
         self._size = 0
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """The lines that end within ``data``."""
+        """Add bytes of the stream; return the lines that they complete."""
         if self.oversized:
             return []
-        *whole, last = data.split(b"\n")
-        found: list[ServerSentEvent] = []
-        for piece in whole:
-            line = b"".join([*self._rest, piece]).strip()
+        *ends, last = data.split(b"\n")
+        lines: list[ServerSentEvent] = []
+        for end in ends:
+            line = b"".join([*self._rest, end]).strip()
             self._rest.clear()
             self._size = 0
             if len(line) > self._limit:
                 self.oversized = True
-                return found
+                return lines
             if line:
-                found.append(ServerSentEvent(line.decode(errors="replace")))
+                lines.append(ServerSentEvent(line.decode(errors="replace")))
         self._rest.append(last)
         self._size += len(last)
         self.oversized = self._size > self._limit
-        return found
+        return lines
 
     def close(self) -> list[ServerSentEvent]:
-        """The bytes have ended: the last line, if nothing but its end is missing. Half a value is never returned."""
+        """End the stream; return the last line if only its line feed is missing, but never an incomplete value."""
         line = b"".join(self._rest).strip()
         self._rest.clear()
         if self.oversized or not line:

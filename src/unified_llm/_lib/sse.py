@@ -1,7 +1,7 @@
-"""Server-sent events out of bytes, however the network cut them.
+"""Splitter of server-sent events: bytes in any chunking to events.
 
-Lines end at CR, LF or CRLF and nowhere else: a splitter of text would also break at U+2028, which JSON may hold. The
-format is https://html.spec.whatwg.org/multipage/server-sent-events.html; nothing is known here of what events mean.
+Lines end at CR, LF or CRLF only: ``str.splitlines`` would also break at U+2028, which JSON may contain. The format is
+https://html.spec.whatwg.org/multipage/server-sent-events.html; the meaning of events is up to the caller.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from unified_llm._lib.bounded_json import JSONError, parse
 __all__ = ["EVENT_LIMIT", "SSESplitter", "ServerSentEvent"]
 
 EVENT_LIMIT: Final = 1024 * 1024
-"""Bytes. No provider sends an event of that size; without a bound one endless event would fill the memory."""
+"""In bytes. No provider sends an event of that size; without a limit, one endless event would exhaust the memory."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSentEvent:
-    """One event.
+    """One server-sent event.
 
     Attributes:
         data: Its ``data`` lines, joined with line feeds.
-        event: Its name; ``message`` where the server gave none.
+        event: Its name; ``message`` if the server sent none.
         id: Its ``id`` line, if it had one.
     """
 
@@ -35,23 +35,23 @@ class ServerSentEvent:
 
 
 class SSESplitter:
-    """Takes the bytes of one stream, returns the events that they complete.
+    """Incremental splitter of one stream's bytes into events.
 
     Args:
-        limit: The most bytes that one event may have. When one has more, ``oversized`` becomes true, the events before
-            it are still returned, and everything after it is dropped.
+        limit: The most bytes of one event. When an event exceeds it, ``oversized`` becomes true, the events before it
+            are still returned, and everything after it is dropped.
     """
 
     def __init__(self, limit: int = EVENT_LIMIT) -> None:
         self.oversized = False
         self._limit = limit
         self._buffer = bytearray()
-        self._searched = 0  # how much of the buffer holds no blank line for certain
+        self._searched = 0  # the length of the part of the buffer that has no blank line
         self._after_cr = False
-        self._start: bytes | None = b""  # what came before a byte order mark could be told; then None
+        self._start: bytes | None = b""  # bytes held until a byte order mark is recognised or ruled out; then None
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """The events that end within ``data``."""
+        """Add bytes of the stream; return the events that they complete."""
         if self.oversized or not data:
             return []
         if self._start is not None:
@@ -67,20 +67,20 @@ class SSESplitter:
             return []
         whole = bytes(buffer[:end])
         del buffer[: end + 2]
-        self._searched = len(buffer)  # the last blank line of all is behind us
+        self._searched = len(buffer)  # rfind found the last blank line, so the rest has none
         return self._events(whole)
 
     def close(self) -> list[ServerSentEvent]:
-        """The bytes have ended: the last event, if only the blank line after it is missing.
+        """End the stream; return the last event if only the blank line after it is missing.
 
-        The specification drops such an event. Some servers end that way, though, so one whose data is plainly whole
-        (JSON, or ``[DONE]``) is returned; half an event never is.
+        The specification drops such an event, but some servers end their streams that way. So an event whose data is
+        complete (valid JSON, or ``[DONE]``) is returned; an incomplete one never is.
         """
         if self.oversized:
             return []
         event = _event(bytes(self._buffer) or (self._start or b""))
         self._buffer.clear()
-        return [event] if event is not None and _whole(event.data) else []
+        return [event] if event is not None and _is_complete(event.data) else []
 
     def _without_mark(self, data: bytes) -> bytes:
         data = (self._start or b"") + data
@@ -91,7 +91,7 @@ class SSESplitter:
         return data.removeprefix(_BOM)
 
     def _with_line_feeds(self, data: bytes) -> bytes:
-        """A CR ends its line at once; the LF of a CRLF, perhaps in the next piece, then adds nothing."""
+        """Convert line ends to LF. A CR ends its line at once; the LF of a CRLF, even in the next call, is dropped."""
         if not data:
             return data
         if self._after_cr:
@@ -101,25 +101,25 @@ class SSESplitter:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _events(self, whole: bytes) -> list[ServerSentEvent]:
-        found: list[ServerSentEvent] = []
+        events: list[ServerSentEvent] = []
         for block in whole.split(b"\n\n"):
             if len(block) > self._limit:
                 self.oversized = True
-                return found
+                return events
             event = _event(block)
             if event is not None:
-                found.append(event)
+                events.append(event)
         self.oversized = len(self._buffer) > self._limit
-        return found
+        return events
 
 
 def _event(block: bytes) -> ServerSentEvent | None:
-    """The event of these lines; None without a ``data`` line (comments, a lone ``retry``) or bare JSON."""
+    """Parse the lines of an event; return None without a ``data`` line (comments, only ``retry``) or bare JSON."""
     if block.startswith(b"data: ") and b"\n" not in block:  # nearly every event of nearly every provider
         return ServerSentEvent(block[6:].decode(errors="replace"))
-    if block.startswith((b"{", b"[")):  # no field, but how Google says in mid-stream that it gives up
+    if block.startswith((b"{", b"[")):  # not a field: Google sends an error in mid-stream as bare JSON
         bare = block.decode(errors="replace")
-        return ServerSentEvent(bare) if _whole(bare) else None
+        return ServerSentEvent(bare) if _is_complete(bare) else None
     if b"data" not in block:
         return None
     data: list[bytes] = []
@@ -143,7 +143,7 @@ def _event(block: bytes) -> ServerSentEvent | None:
     )
 
 
-def _whole(data: str) -> bool:
+def _is_complete(data: str) -> bool:
     if data.strip() == "[DONE]":
         return True
     try:

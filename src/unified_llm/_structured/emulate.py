@@ -16,7 +16,7 @@ from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import JSONError, dump
-from unified_llm._lib.json_schema import inlined, is_open, shapes
+from unified_llm._lib.json_schema import inline_reference, is_open, json_types
 from unified_llm._structured.extract_json import JSONExtractor, check_json, find_json
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
@@ -58,12 +58,12 @@ def emulate(request: AnyRequest, target: Target) -> Emulation | None:
         # Some servers support only schemas; this one accepts every object.
         any_object = ResponseFormat(schema, response_format.name, strict=False)
         return Emulation(replace(request, response_format=any_object), "prompt", schema)
-    arguments = inlined(schema)
+    arguments = inline_reference(schema)
     if {"tools", "tool_choice"} <= features and not request.tools and arguments.get("type") == "object":
         tool = Tool(response_format.name, "Give the answer. Call this exactly once.", arguments, response_format.strict)
         forced = replace(request, response_format=None, tools=(tool,), tool_choice=tool.name, parallel_tool_calls=None)
         return Emulation(forced, "tool", schema)
-    json_mode = ResponseFormat() if "json_object" in features and shapes(schema) == frozenset({"object"}) else None
+    json_mode = ResponseFormat() if "json_object" in features and json_types(schema) == frozenset({"object"}) else None
     messages = _add_instruction(request.messages, schema)
     return Emulation(replace(request, response_format=json_mode, messages=messages), "prompt", schema)
 

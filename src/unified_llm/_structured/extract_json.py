@@ -22,7 +22,7 @@ from itertools import islice
 from typing import Any, Final
 
 from unified_llm._lib.bounded_json import JSONError, parse
-from unified_llm._lib.json_schema import mismatch, shapes
+from unified_llm._lib.json_schema import find_mismatch, json_types
 
 _CLOSING_BRACKET: Final = {"{": "}", "[": "]"}
 _DELIMITERS: Final = re.compile(r'["\\{}\[\]]')
@@ -46,7 +46,7 @@ def find_json(text: str, schema: Mapping[str, Any]) -> str:
 def check_json(text: str, schema: Mapping[str, Any]) -> str | None:
     """Check that a text is JSON that conforms to the schema; return the problem, or None if there is none."""
     try:
-        return mismatch(parse(text), schema)
+        return find_mismatch(parse(text), schema)
     except JSONError:
         return "it is not JSON"
 
@@ -78,7 +78,7 @@ class JSONExtractor:
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        kinds = shapes(schema)
+        kinds = json_types(schema)
         openings = ("{" if "object" in kinds else "") + ("[" if "array" in kinds else "")
         self.may_be_scalar = bool(kinds - {"object", "array"})
         self.start_pattern = re.compile("|".join(_STARTS[bracket] for bracket in openings) or r"(?!)")

@@ -1,4 +1,8 @@
-"""What calls take and give: requests, answers, messages and their parts. All of it is frozen."""
+"""Frozen dataclasses of requests and responses, messages and their parts.
+
+The annotations in the modules of this folder are evaluated when a class is made, without the future import, so that
+``typing.get_type_hints`` and Pydantic can read them although ``__module__`` names another module than the defining one.
+"""
 
 from __future__ import annotations
 
@@ -77,3 +81,26 @@ __all__ = [
     "ToolCallChunk",
     "Usage",
 ]
+
+# The names that ``unified_llm`` exports as well.
+_ROOT_NAMES = {
+    "Attempt",
+    "EmbeddingResponse",
+    "LLMChunk",
+    "LLMRequest",
+    "LLMResponse",
+    "Message",
+    "ModelInfo",
+    "ToolCall",
+    "Usage",
+}
+
+
+def _set_public_modules() -> None:
+    """Set ``__module__`` of every public class to the module that users import it from; pickles name that one too."""
+    for name in __all__:
+        if isinstance(value := globals()[name], type):  # not an alias, such as Role
+            value.__module__ = "unified_llm" if name in _ROOT_NAMES else __name__
+
+
+_set_public_modules()

@@ -1,10 +1,8 @@
-"""The parts of a message: text, images, audio, files, and marks for the cache.
+"""Parts of a message: text, images, audio, files, and cache points.
 
-``parse_content`` reads content parts in OpenAI's shape, ``image_part`` what people have at hand (a path, a URL,
-bytes). Codecs turn parts into each provider's own form.
+``parse_content`` reads content parts in OpenAI's shape, ``image_part`` a path, a URL or bytes. Codecs write parts in
+each provider's own format.
 """
-
-from __future__ import annotations
 
 import base64
 import binascii
@@ -22,7 +20,7 @@ _IMAGE_SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"),
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Text."""
+    """A part that is text."""
 
     text: str = field(repr=False)
 
@@ -39,7 +37,7 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class AudioPart:
-    """A sound; ``format`` is ``wav`` or ``mp3`` with most providers."""
+    """A recording; ``format`` is ``wav`` or ``mp3`` with most providers."""
 
     data: bytes = field(repr=False)
     format: str = "wav"
@@ -49,7 +47,7 @@ class AudioPart:
 class FilePart:
     """A document, as bytes, by URL, or by the identifier of an earlier upload.
 
-    ``cite`` asks for citations of it, where a provider does not give them unasked (Anthropic).
+    ``cite`` asks for citations of it, where a provider returns them only on request (Anthropic).
     """
 
     data: bytes | None = field(default=None, repr=False)
@@ -62,9 +60,9 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class CachePoint:
-    """A mark that says nothing: the prompt up to here may be cached.
+    """A mark without content: the prompt up to here may be cached.
 
-    Formats that cache by themselves leave it out. ``ttl`` is how long, ``5m`` or ``1h`` with Anthropic.
+    Formats whose providers cache automatically omit it. ``ttl`` is how long, ``5m`` or ``1h`` with Anthropic.
     """
 
     ttl: str | None = None
@@ -86,7 +84,7 @@ def parse_content(content: str | Sequence[Any]) -> str | tuple[Part, ...]:
         return content
     if isinstance(content, Mapping) or not isinstance(content, Sequence):
         raise ValidationError("A message's content is a string or a list of content parts.")
-    return tuple(each for part in content for each in _parts_of(part))
+    return tuple(parsed for part in content for parsed in _parts_of(part))
 
 
 def _parts_of(part: Any) -> Iterator[Part]:
@@ -96,7 +94,7 @@ def _parts_of(part: Any) -> Iterator[Part]:
 
 
 def cache_points(part: Mapping[str, Any]) -> Iterator[CachePoint]:
-    """Anthropic's mark on a part, if it has one: the prompt up to here may be cached."""
+    """Yield a ``CachePoint`` if the part has Anthropic's ``cache_control``: the prompt up to here may be cached."""
     mark = part.get("cache_control")
     if isinstance(mark, Mapping):
         ttl = mark.get("ttl")
@@ -141,7 +139,7 @@ def _parse_file(file: Mapping[str, Any]) -> FilePart:
 
 
 def image_from_url(url: str, detail: str | None = None) -> ImagePart:
-    """An image from an ``http(s)`` or ``data:`` URL; data URLs are decoded, so that every format can carry them."""
+    """Make an image from an ``http(s)`` or ``data:`` URL; decode data URLs, so that every format can carry them."""
     if not url.startswith("data:"):
         return ImagePart(url=url, detail=detail)
     data, media_type = split_data_url(url)
@@ -149,10 +147,10 @@ def image_from_url(url: str, detail: str | None = None) -> ImagePart:
 
 
 def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
-    """An image from a path, a URL or bytes.
+    """Make an image from a path, a URL or bytes.
 
     Raises:
-        ValidationError: The file cannot be read, or the type of the image cannot be told.
+        ValidationError: The file cannot be read, or the type of the image is not recognised.
     """
     if isinstance(image, str) and image.startswith(("http://", "https://", "data:")):
         return image_from_url(image)
@@ -160,19 +158,19 @@ def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
         return ImagePart(data=image, media_type=_media_type_of(image))
     try:
         data = Path(image).read_bytes()
-    except (OSError, TypeError, ValueError) as problem:
-        # The path is not repeated: who passes base64 as it is has put the image itself there.
-        reason = getattr(problem, "strerror", None) or "that is no path"
+    except (OSError, TypeError, ValueError) as error:
+        # The message omits the path: where a user passed base64 by mistake, the path is the image itself.
+        reason = getattr(error, "strerror", None) or "that is no path"
         raise ValidationError(
             f"An image cannot be read ({reason}): pass a path, bytes, or an http(s):// or data: URL."
         ) from None
-    import mimetypes  # its tables are read when it is imported
+    import mimetypes  # importing it reads its tables
 
     return ImagePart(data=data, media_type=_media_type_of(data, mimetypes.guess_type(image)[0]))
 
 
 def _media_type_of(data: bytes, guess: str | None = None) -> str:
-    """By the first bytes, which do not lie; else what a file's name says."""
+    """Return the media type by the first bytes, which are reliable; else the guess from the file's name."""
     for signature, media_type in _IMAGE_SIGNATURES:
         if data.startswith(signature):
             return media_type
@@ -184,7 +182,7 @@ def _media_type_of(data: bytes, guess: str | None = None) -> str:
 
 
 def split_data_url(url: str) -> tuple[bytes, str | None]:
-    """The bytes and media type of a ``data:`` URL (RFC 2397), or of bare base64.
+    """Return the bytes and media type of a ``data:`` URL (RFC 2397), or of bare base64.
 
     Raises:
         ValidationError: It is not valid base64.
@@ -196,7 +194,7 @@ def split_data_url(url: str) -> tuple[bytes, str | None]:
 
 
 def decode_base64(text: str) -> bytes:
-    """Bytes from base64.
+    """Decode base64.
 
     Raises:
         ValidationError: It is not valid base64.
@@ -208,5 +206,5 @@ def decode_base64(text: str) -> bytes:
 
 
 def data_url(data: bytes, media_type: str) -> str:
-    """A ``data:`` URL that holds these bytes."""
+    """Return a ``data:`` URL that contains these bytes."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

@@ -1,15 +1,13 @@
-"""A conversation: messages, the tools offered in it, and the calls that models make.
+"""Messages of a conversation, the tools offered in it, and the calls that models make.
 
-Nothing here belongs to one provider. ``Message.from_dict`` reads what people type, in the shape of OpenAI's
-chat API, which every Python user of language models knows.
+Nothing here belongs to one provider. ``Message.from_dict`` reads dicts in the shape of OpenAI's chat API, the most
+widely used one.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
 from unified_llm._lib.bounded_json import JSONError, dump, parse_object
 from unified_llm.exceptions import ValidationError
@@ -17,7 +15,7 @@ from unified_llm.types.content import Part, TextPart, image_part, parse_content
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
-# Names that OpenAI's own API has used for the same roles over time.
+# Older and newer names of the same roles in OpenAI's API.
 _ALIASES: Mapping[str, Role] = {"developer": "system", "human": "user", "ai": "assistant", "function": "tool"}
 
 
@@ -44,7 +42,7 @@ class ProviderState:
         return {"provider": self.provider, "format": self.format, "data": self.data}
 
     @classmethod
-    def from_dict(cls, provider_state: object) -> ProviderState | None:
+    def from_dict(cls, provider_state: object) -> Self | None:
         """Read what ``as_dict`` wrote; return None for anything else, since stored histories get edited."""
         match provider_state:
             case {"provider": str(provider), "format": str(wire_format), "data": data}:
@@ -55,12 +53,12 @@ class ProviderState:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One function call that a model asked for.
+    """One function call requested by a model.
 
     Attributes:
-        id: The provider's identifier, or one made here where the provider gives none.
+        id: The provider's identifier, or a generated one where the provider sends none.
         name: The tool's name.
-        arguments: The parsed arguments; empty when the text was not a JSON object.
+        arguments: The parsed arguments; empty if the text was not a JSON object.
         raw_arguments: The text exactly as the model wrote it.
         error: Why ``raw_arguments`` could not be parsed, or None.
     """
@@ -72,19 +70,19 @@ class ToolCall:
     error: str | None = None
 
     @classmethod
-    def from_text(cls, identifier: str, name: str, raw_arguments: str) -> ToolCall:
-        """Parse what a model wrote as arguments; text that is no JSON object ends up in ``error``, never raises."""
+    def from_text(cls, identifier: str, name: str, raw_arguments: str) -> Self:
+        """Parse the arguments that a model wrote; where they are not a JSON object, set ``error`` and never raise."""
         try:
             return cls(identifier, name, parse_object(raw_arguments) if raw_arguments.strip() else {}, raw_arguments)
-        except JSONError as problem:
-            return cls(identifier, name, {}, raw_arguments, error=str(problem))
+        except JSONError as error:
+            return cls(identifier, name, {}, raw_arguments, error=str(error))
 
     @classmethod
-    def from_dict(cls, call: Mapping[str, Any]) -> ToolCall:
+    def from_dict(cls, call: Mapping[str, Any]) -> Self:
         """Read a call in OpenAI's shape: ``{"id", "type": "function", "function": {"name", "arguments"}}``.
 
         Raises:
-            ValidationError: There is no name, or the arguments are neither text nor a mapping of JSON values.
+            ValidationError: The name is missing, or the arguments are neither text nor a mapping of JSON values.
         """
         match call:
             case {"function": {"name": str(name), **function}}:
@@ -97,8 +95,8 @@ class ToolCall:
             case Mapping():
                 try:
                     return cls(identifier, name, arguments, dump(arguments))
-                except JSONError as problem:
-                    raise ValidationError(f"The arguments of the tool call {name!r}: {problem}.") from None
+                except JSONError as error:
+                    raise ValidationError(f"The arguments of the tool call {name!r}: {error}.") from None
             case _:
                 raise ValidationError(f"The arguments of the tool call {name!r} are neither text nor a mapping.")
 
@@ -125,7 +123,7 @@ class Tool:
         description: What it does, for the model.
         parameters: JSON schema of its arguments.
         strict: Ask the provider to enforce the schema; None leaves the provider's default.
-        builtin: A provider's own tool (web search ...), passed through as it is; the other fields are then unused.
+        builtin: A provider's own tool (web search ...), passed through unchanged; the other fields are then unused.
     """
 
     name: str
@@ -135,11 +133,11 @@ class Tool:
     builtin: Mapping[str, Any] | None = None
 
     @classmethod
-    def from_dict(cls, tool: Mapping[str, Any]) -> Tool:
+    def from_dict(cls, tool: Mapping[str, Any]) -> Self:
         """Read a tool in OpenAI's shape; one of another type than ``function`` is the provider's own.
 
         Raises:
-            ValidationError: It has no name, or its parameters are no JSON schema.
+            ValidationError: It has no name, or its parameters are not a JSON schema.
         """
         function = tool.get("function")
         if tool.get("type") != "function" or not isinstance(function, Mapping):
@@ -154,15 +152,15 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """The answer must be JSON: of this schema, or any object where ``schema`` is None."""
+    """A request for JSON output: of this schema, or any object where ``schema`` is None."""
 
     schema: Mapping[str, Any] | None = None
     name: str = "answer"
     strict: bool | None = None
 
     @classmethod
-    def from_dict(cls, response_format: Mapping[str, Any]) -> ResponseFormat | None:
-        """Read OpenAI's ``response_format``; None for plain text."""
+    def from_dict(cls, response_format: Mapping[str, Any]) -> Self | None:
+        """Read OpenAI's ``response_format``; return None for plain text."""
         match response_format.get("type"):
             case "text":
                 return None
@@ -188,11 +186,11 @@ class Message:
         role: ``system``, ``user``, ``assistant`` or ``tool``.
         content: Text, or a tuple of parts (text, image, audio, file).
         name: The speaker's name, where the provider takes one.
-        tool_calls: What an assistant asked to call.
-        tool_call_id: Which call a ``tool`` message answers.
-        is_error: The tool failed, and ``content`` says how.
-        reasoning: The assistant's visible reasoning, where its provider wants it sent back.
-        provider_state: Opaque state of the provider that wrote it, to be sent back to that provider.
+        tool_calls: The calls that an assistant requested.
+        tool_call_id: The id of the call whose result a ``tool`` message contains.
+        is_error: Whether the tool failed; ``content`` then describes the error.
+        reasoning: The assistant's visible reasoning, where its provider requires it to be sent back.
+        provider_state: Opaque state of the provider that generated the message, to be sent back to that provider.
     """
 
     role: Role
@@ -212,37 +210,37 @@ class Message:
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
 
     @classmethod
-    def system(cls, content: str) -> Message:
-        """Instructions for the model."""
+    def system(cls, content: str) -> Self:
+        """Make a message with instructions for the model."""
         return cls("system", content)
 
     @classmethod
-    def user(cls, content: str, *, images: Sequence[str | bytes | PathLike[str]] = ()) -> Message:
-        """What the user says, with images given as path, URL (``http(s)://`` or ``data:``) or bytes.
+    def user(cls, content: str, *, images: Sequence[str | bytes | PathLike[str]] = ()) -> Self:
+        """Make a message of the user, with images given as path, URL (``http(s)://`` or ``data:``) or bytes.
 
         Raises:
-            ValidationError: An image file cannot be read or its type cannot be told.
+            ValidationError: An image file cannot be read or its type is not recognised.
         """
         if not images:
             return cls("user", content)
         return cls("user", (TextPart(content), *(image_part(image) for image in images)))
 
     @classmethod
-    def assistant(cls, content: str = "", *, tool_calls: Sequence[ToolCall] = ()) -> Message:
-        """What a model answered earlier."""
+    def assistant(cls, content: str = "", *, tool_calls: Sequence[ToolCall] = ()) -> Self:
+        """Make a message of the assistant: an earlier response of a model."""
         return cls("assistant", content, tool_calls=tuple(tool_calls))
 
     @classmethod
-    def tool(cls, content: str, tool_call_id: str, *, is_error: bool = False) -> Message:
-        """A tool's result for the call of that id."""
+    def tool(cls, content: str, tool_call_id: str, *, is_error: bool = False) -> Self:
+        """Make a message with a tool's result for the call of that id."""
         return cls("tool", content, tool_call_id=tool_call_id, is_error=is_error)
 
     @classmethod
-    def from_dict(cls, message: Mapping[str, Any]) -> Message:
+    def from_dict(cls, message: Mapping[str, Any]) -> Self:
         """Read a message in the shape of OpenAI's chat API (string content or content parts).
 
         Raises:
-            ValidationError: The role is missing or unknown, a content part has no known type, or a field is no text.
+            ValidationError: The role is missing or unknown, a content part has no known type, or a field is no string.
         """
         role = message.get("role")
         role = _ALIASES.get(role, role) if isinstance(role, str) else ""

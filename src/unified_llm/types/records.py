@@ -1,6 +1,4 @@
-"""What is kept of a call: attempts, and tokens used."""
-
-from __future__ import annotations
+"""Records of a call: its attempts and its token usage."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -8,9 +6,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens spent, counted in one way whoever answered.
+    """Tokens used, counted in the same way with all providers.
 
-    ``prompt_tokens`` includes cached ones, ``completion_tokens`` includes reasoning.
+    ``prompt_tokens`` includes cached tokens, ``completion_tokens`` includes reasoning tokens.
     """
 
     prompt_tokens: int = 0
@@ -25,19 +23,19 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What became of one target in one call.
+    """One attempt of a call at one target, and its outcome.
 
     Attributes:
         target: ``provider/model``.
         outcome: ``ok``, the kind of failure, ``skipped`` or ``cancelled``.
         status: The HTTP status, if one came.
-        seconds: How long it took, until its outcome was known.
-        waited: Seconds slept before it (back-off, Retry-After).
+        seconds: Seconds from its start to its outcome.
+        waited: Seconds slept before it (backoff, Retry-After).
         first_token: Seconds until the first chunk of a stream, or None.
         request_id: The provider's identifier of this exchange.
-        reason: Why it was skipped, the provider's error code, or ``hedged``: another attempt was faster.
-        maybe_billed: The provider may charge for it although nothing came of it.
-        retry: The same target had been asked before in the same call.
+        reason: The reason for skipping it, the provider's error code, or ``hedged``: another attempt was faster.
+        maybe_billed: Whether the provider may charge for it although it failed.
+        retry: Whether the same target had an earlier attempt in the same call.
     """
 
     target: str
@@ -52,7 +50,7 @@ class Attempt:
     retry: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """A plain dict for metadata and JSON; fields that say nothing are left out."""
-        full = {each.name: getattr(self, each.name) for each in fields(self)}
+        """Return a plain dict for metadata and JSON; omit empty fields, except the first three and ``seconds``."""
+        full = {field.name: getattr(self, field.name) for field in fields(self)}
         always = ("target", "outcome", "status", "seconds")
         return {name: value for name, value in full.items() if name in always or value}

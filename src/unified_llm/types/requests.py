@@ -1,14 +1,8 @@
-"""What goes in and what comes out: requests, answers and their parts.
+"""Requests: chat, embeddings, lists of models, reranking, token counts, model descriptions.
 
-The same shapes serve every provider and every surface. Everything here is frozen, decides nothing, and keeps
-prompts and answers out of its ``repr``.
-
-The smaller questions: what can be asked of a provider besides an answer, vectors and its list of models.
-
-Frozen, like everything in ``types``; texts stay out of every ``repr``.
+The same classes serve every provider and every adapter. They are frozen, contain no logic, and keep prompts and other
+texts out of their ``repr``.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,9 +13,9 @@ from unified_llm.types.messages import Message, ResponseFormat, Tool
 
 @dataclass(frozen=True, slots=True)
 class LLMRequest:
-    """One question to a chat model.
+    """One request to a chat model.
 
-    A field left at None is not sent, so the provider's own default holds.
+    A field that is None is not sent, so that the provider's default applies.
 
     Attributes:
         messages: The conversation, oldest first.
@@ -29,21 +23,21 @@ class LLMRequest:
         temperature: Randomness, commonly 0 to 2.
         max_tokens: The most tokens to generate.
         top_p: Nucleus sampling, 0 to 1.
-        stop: Texts at which to stop, not part of the answer.
+        stop: Texts at which to stop; they are not part of the response.
         seed: For repeatable sampling where the provider supports it.
         frequency_penalty: -2 to 2.
         presence_penalty: -2 to 2.
-        tools: What the model may call.
+        tools: The functions that the model may call.
         tool_choice: ``auto``, ``none``, ``required``, or the name of one tool.
-        parallel_tool_calls: Whether several calls may come in one answer.
+        parallel_tool_calls: Whether one response may contain several calls.
         response_format: Ask for JSON.
         reasoning_effort: ``none``, ``minimal``, ``low``, ``medium``, ``high`` ..., as the provider names it.
         logprobs: Return log probabilities.
-        top_logprobs: How many alternatives for each token.
-        n: How many answers; those after the first are in ``alternatives``. Whole answers only.
+        top_logprobs: The number of alternatives for each token.
+        n: The number of answers; those after the first are in ``alternatives``. Not for streams.
         as_text: Continue the text of the last message, without a chat template (text completion).
-        extra_body: Further fields of the request's body, sent as they are.
-        stream: Set by the client: whether the answer comes in chunks.
+        extra_body: Further fields of the request's body, sent unchanged.
+        stream: Whether the response is streamed in chunks; set by the client.
         native: The framework's own form of this request, for a target that is itself a model of that framework.
     """
 
@@ -72,14 +66,14 @@ class LLMRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """Texts to turn into vectors, answered in the same order.
+    """Texts to embed; the vectors are returned in the same order.
 
     Attributes:
         texts: At least one text.
         model: Replaces the primary for this call.
         dimensions: The length of the vectors, where the model can choose.
         purpose: ``query`` or ``document``, for providers that embed them differently.
-        extra_body: Further fields of the request's body, sent as they are.
+        extra_body: Further fields of the request's body, sent unchanged.
     """
 
     texts: tuple[str, ...] = field(repr=False)
@@ -91,21 +85,21 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelsRequest:
-    """Ask a provider which models it has; ``cursor`` names the next page."""
+    """A request for a provider's list of models; ``cursor`` names the next page."""
 
     cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """Order documents by how well they answer a query.
+    """A request to rank documents by their relevance to a query.
 
     Attributes:
-        query: What is looked for.
+        query: The search query.
         documents: At least one text.
-        top_n: How many of the best to return; None for all.
+        top_n: The number of best documents to return; None for all.
         model: Replaces the primary for this call.
-        extra_body: Further fields of the request's body, sent as they are.
+        extra_body: Further fields of the request's body, sent unchanged.
     """
 
     query: str = field(repr=False)
@@ -117,11 +111,11 @@ class RerankRequest:
 
 @dataclass(frozen=True, slots=True)
 class CountRequest:
-    """How many tokens the prompt of a chat request has, by the provider's own count."""
+    """A request for the number of tokens in the prompt of a chat request, by the provider's own count."""
 
     chat: LLMRequest
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a provider says of the target's model: window, features."""
+    """A request for the provider's description of the target's model: context window, features."""

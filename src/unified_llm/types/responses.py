@@ -1,8 +1,6 @@
-"""What comes out: answers, chunks, vectors, rankings, descriptions of models. All of it is frozen."""
+"""Responses: whole answers, chunks, vectors, rankings, descriptions of models. All classes are frozen."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from unified_llm.types.messages import ProviderState, ToolCall, ToolCallChunk
@@ -13,14 +11,15 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where something in an answer comes from.
+    """The source of a statement in an answer.
 
     Attributes:
-        url: The page, where there is one.
-        title: Its title, or that of the document.
-        text: The words cited.
-        start: Where the sentence that rests on it begins in ``content``, in characters, where the provider says so.
-        end: Where it ends.
+        url: The address of the page, if it is one.
+        title: The title of the page or document.
+        text: The quoted text.
+        start: The position in ``content``, in characters, at which the supported sentence begins, if the provider
+            reports it.
+        end: The position at which that sentence ends.
     """
 
     url: str | None = None
@@ -32,7 +31,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of the answer, its log probability, and the likeliest tokens in its place, with theirs."""
+    """A token of the answer, its log probability, and the likeliest alternatives with theirs."""
 
     token: str = field(repr=False)
     logprob: float
@@ -49,21 +48,21 @@ class LLMResponse:
         provider: The provider that answered.
         finish_reason: ``stop``, ``length``, ``tool_calls`` or ``content_filter``.
         response_id: The provider's identifier of the answer.
-        usage: Tokens spent by the attempt that answered.
-        tool_calls: What the model wants to call.
-        reasoning: Its visible reasoning, if any.
+        usage: Tokens used by the attempt that answered.
+        tool_calls: The calls that the model requests.
+        reasoning: The model's visible reasoning, if any.
         refusal: The provider's refusal text, if the model declined.
-        citations: What it rests on, where the provider says so.
-        logprobs: One for each token, if they were asked for.
-        alternatives: The other answers, where ``n`` asked for several.
-        provider_state: Opaque state of its provider, to be sent back with this response in the history.
-        request_id: The provider's identifier of the exchange, for its support.
-        latency_ms: From the call to the answer, all attempts and waits included.
+        citations: The sources of the answer, if the provider reports them.
+        logprobs: One entry for each token, if the request asked for them.
+        alternatives: The other answers, if ``n`` asked for several.
+        provider_state: Opaque state of the provider, to be sent back with this response in the history.
+        request_id: The provider's identifier of the request, for its support.
+        latency_ms: Milliseconds from the call to the answer, including all attempts and waits.
         retry_count: Attempts beyond the first, over all targets.
         used_fallback: Whether another target than the first answered.
         fallback_provider: The provider of that other target.
         attempts: Every attempt in order.
-        raw: The provider's own body.
+        raw: The body of the provider's response.
     """
 
     content: str = field(default="", repr=False)
@@ -77,7 +76,7 @@ class LLMResponse:
     refusal: str | None = field(default=None, repr=False)
     citations: tuple[Citation, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
-    alternatives: tuple[LLMResponse, ...] = ()
+    alternatives: "tuple[LLMResponse, ...]" = ()
     provider_state: ProviderState | None = None
     request_id: str | None = None
     latency_ms: float = 0.0
@@ -88,18 +87,30 @@ class LLMResponse:
     raw: Any = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the attempts, and nothing of the answer."""
+        """Return an HTML table of the attempts, without the answer's text."""
         from unified_llm._lib import attempt_table
 
-        return attempt_table.response(self)
+        return attempt_table.render_response(
+            f"{self.provider}/{self.model}",
+            [asdict(attempt) for attempt in self.attempts],
+            used_fallback=self.used_fallback,
+            latency_ms=self.latency_ms,
+            tokens=(self.usage.prompt_tokens, self.usage.completion_tokens) if self.usage else None,
+            finish_reason=self.finish_reason,
+            tool_calls=len(self.tool_calls),
+        )
+
+
+# The only annotation that names its own class: evaluated here, where the name is known.
+LLMResponse.__annotations__["alternatives"] = tuple[LLMResponse, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LLMChunk:
-    """A piece of an answer; ``content``, ``reasoning``, ``citations`` and ``logprobs`` are only what is new.
+    """A chunk of a streamed response; ``content``, ``reasoning``, ``citations`` and ``logprobs`` are the new part only.
 
     ``finish_reason``, ``usage``, ``response_id``, ``request_id``, ``model``, ``provider``, ``provider_state``,
-    ``used_fallback`` and ``attempts`` come on the last chunk alone.
+    ``used_fallback`` and ``attempts`` are set on the last chunk only.
     """
 
     content: str = field(default="", repr=False)
@@ -133,17 +144,18 @@ class EmbeddingResponse:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model that a provider offers.
+    """Description of a model that a provider offers.
 
     Attributes:
         id: The provider's name for it.
-        provider: Who offers it; ``provider/id`` is a model string.
-        owned_by: Its maker, where the provider says so.
-        created: Unix time in seconds, where the provider says so.
-        context_window: Tokens, where the provider says so.
-        max_output: The most tokens of an answer, where the provider says so.
-        features: What it can do (``tools``, ``images``, ``json_schema`` ...), where the provider says so; else None.
-        parameters: Request fields that it takes, where the provider says so; else None.
+        provider: The provider that offers it; ``provider/id`` is a model string.
+        owned_by: The organisation that made it, if the provider reports it.
+        created: Unix time in seconds, if the provider reports it.
+        context_window: Size in tokens, if the provider reports it.
+        max_output: The most tokens of an answer, if the provider reports it.
+        features: Supported features (``tools``, ``images``, ``json_schema`` ...), if the provider reports them; else
+            None.
+        parameters: Supported request fields, if the provider reports them; else None.
     """
 
     id: str
@@ -157,13 +169,13 @@ class ModelInfo:
 
     @property
     def model_string(self) -> str:
-        """What to pass as ``model=``."""
+        """The value to pass as ``model=``."""
         return f"{self.provider}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class RankedDocument:
-    """One document of a ranking: its place in the request, and its relevance, from 0 to 1 with most models."""
+    """One document of a ranking: its index in the request, and its relevance, from 0 to 1 with most models."""
 
     index: int
     score: float
@@ -171,7 +183,7 @@ class RankedDocument:
 
 @dataclass(frozen=True, slots=True)
 class RerankResponse:
-    """A ranking, the best first. Scores of two models cannot be compared."""
+    """A ranking, the best document first. Scores of two models cannot be compared."""
 
     results: tuple[RankedDocument, ...]
     model: str = ""
