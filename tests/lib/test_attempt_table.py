@@ -1,4 +1,4 @@
-"""What a notebook shows: a table of attempts, in which nothing is an answer and nothing is taken for markup."""
+"""The HTML for notebooks: a table of attempts, without any text of an answer, and with everything escaped."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def shown(thing: LLMResponse | LLMError) -> Page:
     return Page(thing._repr_html_())
 
 
-def test_an_answer_shows_who_was_asked_and_nothing_of_what_was_said() -> None:
+def test_a_response_shows_its_attempts_and_nothing_of_the_answer() -> None:
     dead = Failure("server", 503, "overloaded", SECRET, request_id="req-7")
     with World({GPT: [dead], HAIKU: [say(SECRET, reasoning=SECRET)]}).running():
         page = shown(LLMClient(GPT, fallbacks=[HAIKU]).generate(SECRET))
@@ -121,7 +121,7 @@ def test_nothing_that_a_server_says_becomes_markup() -> None:
     assert f"RateLimitError {evil}" in shown(RateLimitError(evil)).text
 
 
-def test_colours_are_left_to_the_page_around_it() -> None:
+def test_the_table_takes_its_style_from_the_page() -> None:
     source = LLMResponse(
         attempts=(Attempt("a/b", "ok"), Attempt("a/b", "skipped"), Attempt("a/b", "auth"))
     )._repr_html_()

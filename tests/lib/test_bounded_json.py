@@ -56,7 +56,7 @@ def test_what_is_no_json_is_refused_without_being_repeated(text: str | bytes) ->
 
 
 @pytest.mark.parametrize(("text", "kind"), [("[]", "list"), ("null", "NoneType"), ("1", "int"), ('"x"', "str")])
-def test_an_object_is_told_from_other_json(text: str, kind: str) -> None:
+def test_an_object_is_distinguished_from_other_json(text: str, kind: str) -> None:
     with pytest.raises(JSONError, match=f"expected a JSON object, got {kind}"):
         bounded_json.parse_object(text)
 
@@ -103,7 +103,7 @@ for _ in range(100_000):
 
 # reliability.md, case 63
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "reason"),
     [
         pytest.param({"CANARY"}, "TypeError", id="set"),
         pytest.param(b"CANARY", "TypeError", id="bytes"),
@@ -118,8 +118,8 @@ for _ in range(100_000):
         pytest.param({"CANARY\ud800": 1}, "lone surrogate", id="surrogate in a key"),
     ],
 )
-def test_what_has_no_json_form_is_refused_without_being_repeated(value: Any, said: str) -> None:
-    with pytest.raises(JSONError, match=said) as refused:
+def test_what_has_no_json_form_is_refused_without_being_repeated(value: Any, reason: str) -> None:
+    with pytest.raises(JSONError, match=reason) as refused:
         bounded_json.dump(value)
     assert "CANARY" not in str(refused.value)
 
@@ -128,7 +128,7 @@ def test_what_has_no_json_form_is_refused_without_being_repeated(value: Any, sai
     ("value", "number"),
     [(1, 1.0), (1.5, 1.5), (0, 0.0), (True, None), ("1", None), (None, None), (float("nan"), None), (10**400, None)],
 )
-def test_a_finite_number_is_told_from_everything_else(value: Any, number: float | None) -> None:
+def test_only_a_finite_number_is_one(value: Any, number: float | None) -> None:
     assert bounded_json.finite(value) == number
 
 

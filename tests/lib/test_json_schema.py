@@ -1,4 +1,4 @@
-"""Whether a value conforms to a JSON schema, and what is said of one that does not."""
+"""Validation against a JSON schema, and the messages about values that do not conform."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def test_what_conforms_has_no_mismatch(value: Any) -> None:
     assert find_mismatch(value, PERSON) is None
 
 
-@pytest.mark.parametrize("told", DEPARTING)
-def test_the_first_mismatch_is_told_by_its_place(told: str) -> None:
-    assert find_mismatch(DEPARTING[told], PERSON) == told
+@pytest.mark.parametrize("mismatch", DEPARTING)
+def test_the_first_mismatch_is_named_by_its_path(mismatch: str) -> None:
+    assert find_mismatch(DEPARTING[mismatch], PERSON) == mismatch
 
 
 def test_the_other_keywords() -> None:
@@ -126,5 +126,5 @@ JSON = st.recursive(
 
 @given(value=JSON, schema=st.dictionaries(st.sampled_from([*PERSON, "items", "enum", "not", "oneOf"]), JSON))
 def test_no_schema_and_no_value_makes_it_raise(value: Any, schema: dict[str, Any]) -> None:
-    told = find_mismatch(value, schema)
-    assert told is None or told.startswith("$")
+    mismatch = find_mismatch(value, schema)
+    assert mismatch is None or mismatch.startswith("$")

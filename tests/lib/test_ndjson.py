@@ -1,4 +1,4 @@
-"""Lines of JSON out of bytes, however they are cut."""
+"""Splitting bytes into lines of JSON, in any chunking."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from unified_llm._lib.ndjson import LineSplitter
 
 def lines(pieces: list[bytes], limit: int = 1024) -> list[str]:
     splitter = LineSplitter(limit)
-    return [each.data for piece in pieces for each in splitter.feed(piece)] + [each.data for each in splitter.close()]
+    return [event.data for piece in pieces for event in splitter.feed(piece)] + [
+        event.data for event in splitter.close()
+    ]
 
 
 def test_every_line_comes_out_once_it_has_ended() -> None:
     splitter = LineSplitter()
     assert splitter.feed(b'{"a":') == []
-    assert [each.data for each in splitter.feed(b' 1}\n{"b": 2}\r\n{"c"')] == ['{"a": 1}', '{"b": 2}']
-    assert [each.data for each in splitter.feed(b": 3}\n")] == ['{"c": 3}']
+    assert [event.data for event in splitter.feed(b' 1}\n{"b": 2}\r\n{"c"')] == ['{"a": 1}', '{"b": 2}']
+    assert [event.data for event in splitter.feed(b": 3}\n")] == ['{"c": 3}']
     assert splitter.close() == []
 
 
@@ -45,7 +47,7 @@ def test_bytes_that_are_no_text_do_not_break_it() -> None:
 def test_a_line_beyond_the_bound_ends_it() -> None:
     for pieces in ([b'{"a":1}\n' + b"x" * 11 + b"\n" + b"{}\n"], [b'{"a":1}\n', b"x" * 6, b"x" * 6, b"\n{}\n"]):
         splitter = LineSplitter(10)
-        assert [each.data for piece in pieces for each in splitter.feed(piece)] == ['{"a":1}']
+        assert [event.data for piece in pieces for event in splitter.feed(piece)] == ['{"a":1}']
         assert splitter.oversized
         assert splitter.feed(b"{}\n") == []
         assert splitter.close() == []

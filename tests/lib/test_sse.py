@@ -26,8 +26,8 @@ def test_every_line_end_of_the_specification_ends_a_line(end: bytes) -> None:
 
 @pytest.mark.case(37)
 def test_what_only_looks_like_a_line_end_stays_in_the_data() -> None:
-    said = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg"
-    assert data_of(b"data: " + said.encode() + b"\n\n") == [said]
+    text = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg"
+    assert data_of(b"data: " + text.encode() + b"\n\n") == [text]
 
 
 def test_a_carriage_return_ends_an_event_without_waiting_for_what_follows() -> None:

@@ -127,7 +127,7 @@ def test_an_image_may_be_a_url() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         ("no/such/CANARY.png", "No such file"),
         (".", "directory"),
@@ -137,8 +137,8 @@ def test_an_image_may_be_a_url() -> None:
         (None, "no path"),
     ],
 )
-def test_an_image_that_cannot_be_read_is_not_repeated(image: Any, said: str) -> None:
-    with pytest.raises(ValidationError, match=said) as refused:
+def test_an_image_that_cannot_be_read_is_not_repeated(image: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message) as refused:
         image_part(image)
     assert "CANARY" not in str(refused.value)
     assert "pass a path, bytes" in str(refused.value)

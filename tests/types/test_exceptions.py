@@ -18,7 +18,7 @@ FACTS: dict[str, Any] = {
     "status_code": 503,
     "request_id": "req-1",
     "code": "overloaded",
-    "detail": "CANARY said the provider",
+    "detail": "CANARY of the provider",
     "attempts": [Attempt("openai/gpt-5-mini", "server", 503)],
 }
 KINDS = [getattr(exc, name) for name in exc.__all__]
@@ -30,7 +30,7 @@ def test_every_error_carries_what_is_known(kind: type[exc.LLMError]) -> None:
     assert str(error) == "openai/gpt-5-mini: it failed."
     assert error.args == ("openai/gpt-5-mini: it failed.",)
     assert (error.provider, error.model, error.status_code) == ("openai", "gpt-5-mini", 503)
-    assert (error.request_id, error.code, error.detail) == ("req-1", "overloaded", "CANARY said the provider")
+    assert (error.request_id, error.code, error.detail) == ("req-1", "overloaded", "CANARY of the provider")
     assert error.attempts == (Attempt("openai/gpt-5-mini", "server", 503),)
 
 
@@ -43,7 +43,7 @@ def test_every_error_can_be_made_from_a_message_alone(kind: type[exc.LLMError]) 
 
 @pytest.mark.parametrize("kind", [*KINDS, UnconfiguredError, ImpossibleError])
 @pytest.mark.parametrize("protocol", [0, pickle.HIGHEST_PROTOCOL])
-def test_an_error_is_pickled_without_the_words_of_the_provider(kind: type[exc.LLMError], protocol: int) -> None:
+def test_an_error_is_pickled_without_the_message_of_the_provider(kind: type[exc.LLMError], protocol: int) -> None:
     error = kind("It failed.", **FACTS)
     error.__cause__ = ValueError("CANARY")
     error.raw = "CANARY"  # type: ignore[attr-defined]

@@ -62,7 +62,7 @@ def test_the_tool_calls_of_an_answer_can_be_handed_back_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "reason"),
     [
         ({}, "needs a role"),
         ({"role": "CANARY"}, "needs a role"),
@@ -83,8 +83,8 @@ def test_the_tool_calls_of_an_answer_can_be_handed_back_as_they_are() -> None:
         ({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"a": float("nan")}}}]}, "JSON"),
     ],
 )
-def test_a_message_that_cannot_be_right_is_refused(message: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said) as refused:
+def test_a_message_that_cannot_be_right_is_refused(message: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason) as refused:
         Message.from_dict(message)
     assert "CANARY" not in str(refused.value)
 
@@ -128,12 +128,12 @@ def test_a_tool_of_another_type_is_the_own_one_of_a_provider(tool: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "reason"),
     [({}, "needs a name"), ({"name": ""}, "needs a name"), ({"name": 5}, "needs a name"),
      ({"name": "f", "parameters": ["x"]}, "JSON schema")],
 )  # fmt: skip
-def test_a_function_that_cannot_be_called_is_refused(function: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_a_function_that_cannot_be_called_is_refused(function: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
         Tool.from_dict({"type": "function", "function": function})
 
 
@@ -167,5 +167,5 @@ def test_a_format_that_is_none_is_refused(shape: dict[str, Any]) -> None:
         Message.assistant("CANARY", tool_calls=[ToolCall.from_text("c1", "f", "CANARY")]),
     ],
 )
-def test_what_was_said_is_in_no_repr(thing: Any) -> None:
+def test_no_repr_shows_a_message(thing: Any) -> None:
     assert "CANARY" not in repr(thing)

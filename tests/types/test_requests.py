@@ -42,10 +42,10 @@ def test_every_shape_is_frozen_and_slotted(shape: Any) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_field_of_a_shape_is_described(shape: Any) -> None:
-    told = shape.__doc__ or ""
-    assert not told.startswith(f"{shape.__name__}(")
-    if "Attributes:" in told:
-        missing = [field.name for field in dataclasses.fields(shape) if f"{field.name}: " not in told]
+    doc = shape.__doc__ or ""
+    assert not doc.startswith(f"{shape.__name__}(")
+    if "Attributes:" in doc:
+        missing = [field.name for field in dataclasses.fields(shape) if f"{field.name}: " not in doc]
         assert missing == []
 
 

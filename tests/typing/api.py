@@ -119,19 +119,19 @@ def reading(answer: LLMResponse) -> None:
 def failing(client: LLMClient) -> str | None:
     try:
         client.generate("Hello")
-    except RateLimitError as problem:
-        assert_type(problem.retry_after, float | None)
-    except AllTargetsFailedError as problem:
-        assert_type(problem.errors, tuple[LLMError, ...])
-    except StreamInterruptedError as problem:
-        assert_type(problem.partial, str)
-    except ConnectionError as problem:
-        os_error: OSError = problem
+    except RateLimitError as error:
+        assert_type(error.retry_after, float | None)
+    except AllTargetsFailedError as error:
+        assert_type(error.errors, tuple[LLMError, ...])
+    except StreamInterruptedError as error:
+        assert_type(error.partial, str)
+    except ConnectionError as error:
+        os_error: OSError = error
         raise os_error from None
-    except LLMError as problem:
-        assert_type(problem.attempts, tuple[Attempt, ...])
-        assert_type(problem.status_code, int | None)
-        return problem.provider
+    except LLMError as error:
+        assert_type(error.attempts, tuple[Attempt, ...])
+        assert_type(error.status_code, int | None)
+        return error.provider
     return None
 
 
