@@ -46,7 +46,7 @@ conformance: $(VENV)/.dev ## score LLMs of LlamaIndex on one suite: this one, Op
 	@$(BIN)/python -m conformance.llama_index
 
 servers: $(VENV)/.dev ## the large servers of the integration tests (two gigabytes, into ~/.cache/unified-llm)
-	@$(BIN)/python -m integration_tests.install_servers
+	@$(BIN)/python -m integration_tests.support.install_servers
 
 mutation: $(VENV)/.mutation ## change the policy, a little each time: do the tests notice? (takes long)
 	@UNIFIED_LLM_THOROUGH=1 $(BIN)/python -m benchmarks.mutation

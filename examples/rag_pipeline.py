@@ -26,7 +26,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.node_parser import MarkdownNodeParser, SentenceSplitter
 from llama_index.core.response_synthesizers import ResponseMode
 
-from integration_tests.llamacpp import KEY, MODEL, LlamaServer, write_model
+from integration_tests.support.llamacpp import KEY, MODEL, LlamaServer, write_model
 from unified_llm import Attempt
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import unified_llm
-from integration_tests.upstream import Upstream
+from integration_tests.support.upstream import Upstream
 from tests.support import canary
 
 _HERE = Path(__file__).parent

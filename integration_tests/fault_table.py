@@ -21,7 +21,7 @@ _ROOT: Final = Path(__file__).parents[1]
 sys.path.insert(0, str(_ROOT))
 sys.dont_write_bytecode = True
 
-from integration_tests.faults.catalogue import TITLES, WAYS, reason  # noqa: E402
+from integration_tests.support.fault_catalogue import TITLES, WAYS, reason  # noqa: E402
 
 APART: Final = "apart"
 _NAMES: Final = {

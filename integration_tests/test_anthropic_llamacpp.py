@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anthropic import Anthropic, APIStatusError, BadRequestError
 
-from integration_tests import llamacpp
-from integration_tests.llamacpp import KEY, MODEL, LlamaServer
-from integration_tests.needs import need
+from integration_tests.support import llamacpp
+from integration_tests.support.llamacpp import KEY, MODEL, LlamaServer
+from integration_tests.support.needs import need
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import AuthenticationError, ContextOverflowError
 from unified_llm.types import LLMChunk, LLMResponse

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from integration_tests.fakes.anthropic import KEY, FakeAnthropic
 from integration_tests.fakes.anthropic_rules import RefusedError, check
-from integration_tests.media import PDF, PNG
+from integration_tests.support.media import PDF, PNG
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import (
     AuthenticationError,

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from integration_tests.media import PNG
-from integration_tests.upstream import KEY, Upstream
-from integration_tests.upstream_answers import vector
+from integration_tests.support.media import PNG
+from integration_tests.support.upstream import KEY, Upstream
+from integration_tests.support.upstream_answers import vector
 from unified_llm import LLMClient, LLMConfig, Message, ToolCall, Usage
 from unified_llm.exceptions import (
     AllTargetsFailedError,

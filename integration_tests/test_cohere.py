@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integration_tests.fakes.cohere import KEY, Chat, FakeCohere
-from integration_tests.media import PNG
+from integration_tests.support.media import PNG
 from unified_llm import LLMClient, LLMConfig, Message, exceptions
 from unified_llm._core.target import Target
 from unified_llm._formats.cohere.messages import write_messages

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from integration_tests.fakes.gemini import KEY, FakeGemini
-from integration_tests.media import PDF, PNG, WAV
-from integration_tests.needs import need
+from integration_tests.support.media import PDF, PNG, WAV
+from integration_tests.support.needs import need
 from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, Message, Usage
 from unified_llm import exceptions as problems
 from unified_llm._core.chunks import as_response

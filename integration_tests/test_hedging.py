@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from integration_tests.faultserver import CHUNKED, FaultServer, Hang, Send, Sleep, Step, chunk, head, ok
+from integration_tests.support.fault_server import CHUNKED, FaultServer, Hang, Send, Sleep, Step, chunk, head, ok
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import AllTargetsFailedError
 

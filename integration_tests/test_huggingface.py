@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from integration_tests.fakes.huggingface import CHAT, EMBEDDER, KEY, Router
-from integration_tests.needs import need
+from integration_tests.support.needs import need
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import AuthenticationError, ModelNotFoundError, ServiceUnavailableError
 

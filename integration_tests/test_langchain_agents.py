@@ -24,7 +24,7 @@ from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 from langgraph.prebuilt import create_react_agent  # type: ignore[deprecated] # still in wide use
 from pydantic import BaseModel, Field, SecretStr
 
-from integration_tests.upstream import KEY, Upstream
+from integration_tests.support.upstream import KEY, Upstream
 from unified_llm import LLMConfig
 from unified_llm.exceptions import AllTargetsFailedError
 from unified_llm.langchain import ChatUnified, register

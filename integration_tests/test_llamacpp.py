@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from integration_tests import llamacpp
-from integration_tests.llamacpp import KEY, LlamaServer
-from integration_tests.needs import need
+from integration_tests.support import llamacpp
+from integration_tests.support.llamacpp import KEY, LlamaServer
+from integration_tests.support.needs import need
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._client.stream import Stream
 from unified_llm.exceptions import AuthenticationError, ContextOverflowError, StreamInterruptedError

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integration_tests.fakes.ollama import KEY, Chat, FakeOllama
-from integration_tests.media import PNG
+from integration_tests.support.media import PNG
 from unified_llm import LLMChunk, LLMClient, LLMConfig, LLMResponse, Message, exceptions
 from unified_llm._core.target import Target
 from unified_llm._formats.ollama.messages import write_messages

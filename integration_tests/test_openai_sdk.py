@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openai import OpenAI
 
-from integration_tests.media import PDF, PNG, WAV
-from integration_tests.upstream import KEY, Upstream
+from integration_tests.support.media import PDF, PNG, WAV
+from integration_tests.support.upstream import KEY, Upstream
 from unified_llm import LLMClient, LLMConfig, LLMResponse
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from statistics import median
 
 import pytest
 
-from integration_tests.redisserver import PASSWORD, RedisServer
-from integration_tests.upstream import KEY, Upstream
-from integration_tests.worker import PROMPT, Worker
+from integration_tests.support.redis_server import PASSWORD, RedisServer
+from integration_tests.support.upstream import KEY, Upstream
+from integration_tests.support.worker import PROMPT, Worker
 
 PRIMARY, FALLBACK = "vllm/scripted-large", "llamacpp/scripted-small"
 # Seconds: a turn comes once a second, and a Redis that failed is left alone for five.

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from integration_tests import llamacpp
-from integration_tests.faults.playing import WAYS, Told, Way, aask, ask, no_other_task
-from integration_tests.llamacpp import KEY, LlamaServer
-from integration_tests.needs import need
-from integration_tests.relay import BlackHole, Cut, Delay, Drip, Fault, HalfOpen, Relay
+from integration_tests.support import llamacpp
+from integration_tests.support.fault_harness import WAYS, Told, Way, aask, ask, no_other_task
+from integration_tests.support.llamacpp import KEY, LlamaServer
+from integration_tests.support.needs import need
+from integration_tests.support.relay import BlackHole, Cut, Delay, Drip, Fault, HalfOpen, Relay
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import ConnectionError, StreamInterruptedError, TimeoutError
 

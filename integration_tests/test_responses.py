@@ -9,11 +9,11 @@ from typing import Any
 import openai
 import pytest
 
-from integration_tests import llamacpp
 from integration_tests.fakes.openai_responses import KEY, RECORDED, Responses
-from integration_tests.llamacpp import LlamaServer
-from integration_tests.media import PDF, PNG
-from integration_tests.needs import need
+from integration_tests.support import llamacpp
+from integration_tests.support.llamacpp import LlamaServer
+from integration_tests.support.media import PDF, PNG
+from integration_tests.support.needs import need
 from unified_llm import LLMClient, LLMConfig, LLMResponse
 from unified_llm.exceptions import AuthenticationError, ContextOverflowError, ModelNotFoundError
 from unified_llm.types import FilePart, ImagePart, Message, TextPart, ToolCall

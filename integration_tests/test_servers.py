@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from integration_tests import llamacpp, servers
-from integration_tests.llamacpp import LlamaServer
-from integration_tests.needs import need
+from integration_tests.support import llamacpp, servers
+from integration_tests.support.llamacpp import LlamaServer
+from integration_tests.support.needs import need
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._backends.mlx import demo_folder
 from unified_llm.exceptions import (

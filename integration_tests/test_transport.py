@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from integration_tests.faultserver import (
+from integration_tests.support.fault_server import (
     CHUNKED,
     LAST_CHUNK,
     Close,

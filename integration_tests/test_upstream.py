@@ -12,7 +12,7 @@ import httpx
 import pytest
 from openai import OpenAI
 
-from integration_tests.upstream import KEY, Upstream
+from integration_tests.support.upstream import KEY, Upstream
 
 Headers = list[tuple[str, str]]
 

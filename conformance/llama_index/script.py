@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from typing import Any, Literal, TypeAlias
 
-from integration_tests.upstream_schema import ChatBody, ObjectFormat, SchemaFormat
+from integration_tests.support.upstream_schema import ChatBody, ObjectFormat, SchemaFormat
 
 JSON = dict[str, Any]
 USAGE = {"prompt_tokens": 137, "completion_tokens": 59, "total_tokens": 196}

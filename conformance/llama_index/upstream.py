@@ -20,7 +20,7 @@ from typing import Any, Self
 from typing_extensions import override
 
 from conformance.llama_index.script import JSON, Answer, Break, Hang, Refuse, Say, broken, chunks, completion
-from integration_tests.upstream_schema import ChatBody, RequestError, parse
+from integration_tests.support.upstream_schema import ChatBody, RequestError, parse
 
 KEY = "sk-CONFORMANCE-0123456789abcdef"
 # Seconds that a held answer is held at most: an LLM that never lets go of it must not hold up the suite.

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from integration_tests.fakes import anthropic_answers as answers
 from integration_tests.fakes.anthropic_rules import RefusedError, check
-from integration_tests.loopback import Loopback
+from integration_tests.support.loopback import Loopback
 
 KEY = "sk-ant-CANARY-fake"
 VERSIONS = ("2023-06-01", "2026-10-21")

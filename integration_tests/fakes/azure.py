@@ -12,9 +12,9 @@ from typing import Any
 
 from typing_extensions import override
 
-from integration_tests import upstream_answers as answers
 from integration_tests.fakes.serving import Fake, Received, RefusedError
-from integration_tests.upstream_schema import ChatBody, EmbeddingBody, RequestError, parse
+from integration_tests.support import upstream_answers as answers
+from integration_tests.support.upstream_schema import ChatBody, EmbeddingBody, RequestError, parse
 
 KEY = "sk-CANARY-azure-key"
 TOKEN = "eyJDQU5BUlk.YXp1cmU.dG9rZW4"

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from integration_tests.fakes import gemini_answers as answers
 from integration_tests.fakes.gemini_schema import BODIES, RefusedError, read
-from integration_tests.loopback import Loopback
+from integration_tests.support.loopback import Loopback
 
 KEY = "sk-CANARY-fake-gemini"
 _PATH = re.compile(r"/(v1|v1beta)/(models(?:/(?P<model>[\w.\-]+)(?::(?P<method>\w+))?)?)")

@@ -13,9 +13,9 @@ from typing import Any
 from huggingface_hub import FeatureExtractionInput
 from typing_extensions import override
 
-from integration_tests import upstream_answers as answers
 from integration_tests.fakes.serving import Fake, Received, RefusedError
-from integration_tests.upstream_schema import ChatBody, RequestError, parse
+from integration_tests.support import upstream_answers as answers
+from integration_tests.support.upstream_schema import ChatBody, RequestError, parse
 
 KEY = "hf_CANARYCANARYCANARY"
 CHAT = "org/talker"

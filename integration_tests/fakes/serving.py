@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from typing_extensions import override
 
-from integration_tests.loopback import Loopback
+from integration_tests.support.loopback import Loopback
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from integration_tests.faults.playing import (
+from integration_tests.support.fault_harness import (
     KEY,
     PROMPT,
     WAYS,
@@ -24,8 +24,8 @@ from integration_tests.faults.playing import (
     no_other_task,
     target,
 )
-from integration_tests.faults.saying import FIRST, ROLE, answer, begun, delta, streamed
-from integration_tests.faultserver import FaultServer, Hang, Send, Step
+from integration_tests.support.fault_responses import FIRST, ROLE, answer, begun, delta, streamed
+from integration_tests.support.fault_server import FaultServer, Hang, Send, Step
 from unified_llm import LLMClient, health_snapshot
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm.exceptions import ConnectionError

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from integration_tests.faults.leftovers import narrow, no_task_left, nothing_left
-from integration_tests.faults.playing import KEY, limit_connections, target
-from integration_tests.faults.saying import FIRST, ROLE, SECOND, answer, begun, delta, refusal, streamed
-from integration_tests.faultserver import FaultServer, Hang, Send
+from integration_tests.support.cleanup_checks import narrow, no_task_left, nothing_left
+from integration_tests.support.fault_harness import KEY, limit_connections, target
+from integration_tests.support.fault_responses import FIRST, ROLE, SECOND, answer, begun, delta, refusal, streamed
+from integration_tests.support.fault_server import FaultServer, Hang, Send
 from unified_llm import LLMClient, health_snapshot, reset_health
 from unified_llm.exceptions import ConnectionError
 

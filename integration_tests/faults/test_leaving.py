@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import pytest
 
-from integration_tests.faults.leftovers import narrow, no_task_left, nothing_left
-from integration_tests.faults.playing import limit_connections
-from integration_tests.faults.saying import END, ROLE, begun, delta
-from integration_tests.faultserver import LAST_CHUNK, FaultServer, Hang, Repeat, Send, Step, chunk
+from integration_tests.support.cleanup_checks import narrow, no_task_left, nothing_left
+from integration_tests.support.fault_harness import limit_connections
+from integration_tests.support.fault_responses import END, ROLE, begun, delta
+from integration_tests.support.fault_server import LAST_CHUNK, FaultServer, Hang, Repeat, Send, Step, chunk
 from unified_llm import LLMClient
 
 Leaving = Literal["breaks out", "raises", "forgets", "closes"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from integration_tests.faults.playing import KEY, OTHER_KEY, WAYS, Told, Way, aask, ask, target
-from integration_tests.faults.saying import FIRST, SECOND, answer, dump, refusal, streamed
-from integration_tests.faultserver import FaultServer, Hang, Repeat, Send, Step, head, ok
+from integration_tests.support.fault_harness import KEY, OTHER_KEY, WAYS, Told, Way, aask, ask, target
+from integration_tests.support.fault_responses import FIRST, SECOND, answer, dump, refusal, streamed
+from integration_tests.support.fault_server import FaultServer, Hang, Repeat, Send, Step, head, ok
 from tests.test_canary import clean_error
 from unified_llm import LLMClient
 from unified_llm.exceptions import (

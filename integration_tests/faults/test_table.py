@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from integration_tests.faults import bodies, connections, event_streams, inputs, refusals
-from integration_tests.faults.playing import Case, Way, play
+from integration_tests.support.fault_cases import bodies, connections, event_streams, inputs, refusals
+from integration_tests.support.fault_harness import Case, Way, play
 
 CASES = [*connections.CASES, *refusals.CASES, *bodies.CASES, *event_streams.CASES, *inputs.CASES]
 

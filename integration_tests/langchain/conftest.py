@@ -12,7 +12,7 @@ from langchain_tests.integration_tests import chat_models
 from vcr import VCR  # type: ignore[import-untyped]
 
 import unified_llm
-from integration_tests.media import PDF, PNG, WAV
+from integration_tests.support.media import PDF, PNG, WAV
 from unified_llm.langchain import register
 
 if TYPE_CHECKING:

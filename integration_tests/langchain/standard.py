@@ -12,7 +12,7 @@ import pytest
 from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests
 
-from integration_tests.upstream import KEY, Upstream
+from integration_tests.support.upstream import KEY, Upstream
 from unified_llm import LLMConfig
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 

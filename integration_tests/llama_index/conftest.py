@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from integration_tests import minilm
+from integration_tests.support import minilm
 from tests.llama_index.conftest import _loop
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from llama_index.core import Settings, VectorStoreIndex
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.schema import TextNode
 
-from integration_tests import minilm
-from integration_tests.upstream import KEY, Upstream
-from integration_tests.upstream_answers import vector
+from integration_tests.support import minilm
+from integration_tests.support.upstream import KEY, Upstream
+from integration_tests.support.upstream_answers import vector
 from unified_llm.exceptions import ServiceUnavailableError
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from rag_pipeline import Pipeline, Told
 
-from integration_tests import llamacpp
-from integration_tests.llamacpp import LlamaServer
-from integration_tests.needs import need
+from integration_tests.support import llamacpp
+from integration_tests.support.llamacpp import LlamaServer
+from integration_tests.support.needs import need
 
 if TYPE_CHECKING:
     from llama_index.core import VectorStoreIndex

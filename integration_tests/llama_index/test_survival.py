@@ -13,9 +13,9 @@ from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.agent.workflow import FunctionAgent, ReActAgent
 from llama_index.core.memory import ChatMemoryBuffer
 
-from integration_tests.faults.saying import ROLE, answer, begun, delta
-from integration_tests.faultserver import FaultServer, Hang, Reset, Send, Sleep, Step, ok
-from integration_tests.upstream import KEY, Upstream
+from integration_tests.support.fault_responses import ROLE, answer, begun, delta
+from integration_tests.support.fault_server import FaultServer, Hang, Reset, Send, Sleep, Step, ok
+from integration_tests.support.upstream import KEY, Upstream
 from unified_llm import LLMConfig
 from unified_llm.exceptions import StreamInterruptedError
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from integration_tests import minilm
+from integration_tests.support import minilm
 from tests.support import tiny_bert
 from unified_llm import LLMClient
 from unified_llm.exceptions import UnsupportedOperationError

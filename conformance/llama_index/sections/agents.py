@@ -19,7 +19,7 @@ from conformance.llama_index.script import Call, Refuse, Say, shaped
 from conformance.llama_index.sections.predicting import ACTION, ANSWER, DIVIDE
 from conformance.llama_index.sections.structured import ADA, Person
 from conformance.llama_index.sections.tools import ADD, RAIN, SUM, WEATHER
-from integration_tests.upstream_schema import NamedChoice, ToolResult
+from integration_tests.support.upstream_schema import NamedChoice, ToolResult
 
 either_way = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 NODES = [NodeWithScore(node=TextNode(text=text), score=1.0) for text in ("Llamas hum.", "Alpacas hum too.")]

@@ -15,7 +15,7 @@ from conformance.llama_index.asking import acollect, ask, each_mode, text, user
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Say
 from conformance.llama_index.sections.agents import NODES
-from integration_tests.upstream_schema import ChatBody
+from integration_tests.support.upstream_schema import ChatBody
 
 ASYNC = ("achat", "acomplete", "astream_chat", "astream_complete")
 each_async = pytest.mark.parametrize("mode", ASYNC)

@@ -29,8 +29,16 @@ from conformance.llama_index.asking import CHATS, ask, each_chat, text, user
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Say
 from conformance.llama_index.sections.tools import ADD
-from integration_tests.media import PDF, PNG, WAV
-from integration_tests.upstream_schema import Assistant, AudioPart, FilePart, ImagePart, TextPart, ToolResult, User
+from integration_tests.support.media import PDF, PNG, WAV
+from integration_tests.support.upstream_schema import (
+    Assistant,
+    AudioPart,
+    FilePart,
+    ImagePart,
+    TextPart,
+    ToolResult,
+    User,
+)
 
 ARGUMENTS = {"a": 20, "b": 22}
 PLAIN_CALL = {"id": "call_7", "type": "function", "function": {"name": "add", "arguments": '{"a": 20, "b": 22}'}}

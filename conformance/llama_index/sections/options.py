@@ -10,7 +10,7 @@ from conformance.llama_index.asking import ask, collect, each_mode, each_tool_mo
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Say
 from conformance.llama_index.sections.tools import ADD, SUM
-from integration_tests.upstream_schema import ChatBody
+from integration_tests.support.upstream_schema import ChatBody
 
 
 def limit(body: ChatBody) -> int | None:

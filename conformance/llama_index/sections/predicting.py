@@ -11,7 +11,7 @@ from conformance.llama_index.asking import collect, user
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Call, Say
 from conformance.llama_index.sections.tools import ADD, RAIN, SUM, WEATHER
-from integration_tests.upstream_schema import Assistant, ChatBody
+from integration_tests.support.upstream_schema import Assistant, ChatBody
 
 each_method = pytest.mark.parametrize("method", ["predict_and_call", "apredict_and_call"])
 ACTION = 'Thought: I need a tool.\nAction: add\nAction Input: {"a": 20, "b": 22}\n'

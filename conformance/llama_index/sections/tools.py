@@ -12,7 +12,7 @@ from llama_index.core.tools import FunctionTool
 from conformance.llama_index.asking import TOOL_MODES, collect, each_tool_mode, each_tool_stream, text, user
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Call, Say
-from integration_tests.upstream_schema import Assistant, NamedChoice, ToolResult
+from integration_tests.support.upstream_schema import Assistant, NamedChoice, ToolResult
 
 
 def add(a: int, b: int) -> int:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from integration_tests.faultserver import CHUNKED, LAST_CHUNK, chunk, head, ok
+from integration_tests.support.fault_server import CHUNKED, LAST_CHUNK, chunk, head, ok
 
 FIRST: Final = "CANARY-answer of the first"
 SECOND: Final = "CANARY-answer of the second"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from integration_tests.faults.playing import Answers, Breaks, Case, Fails, Place, Raises, serving
-from integration_tests.faults.saying import (
+from integration_tests.support.fault_harness import Answers, Breaks, Case, Fails, Place, Raises, serving
+from integration_tests.support.fault_responses import (
     DONE,
     END,
     FIRST,
@@ -22,7 +22,7 @@ from integration_tests.faults.saying import (
     stream,
     streamed,
 )
-from integration_tests.faultserver import (
+from integration_tests.support.fault_server import (
     CHUNKED,
     LAST_CHUNK,
     Close,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from integration_tests.upstream_checks import check_strict, image_url, media, object_schema, pdf
+from integration_tests.support.upstream_checks import check_strict, image_url, media, object_schema, pdf
 
 
 class RequestError(Exception):

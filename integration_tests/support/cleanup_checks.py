@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from integration_tests.faults.playing import KEY, OTHER_KEY, no_other_task, target
-from integration_tests.faultserver import FaultServer
+from integration_tests.support.fault_harness import KEY, OTHER_KEY, no_other_task, target
+from integration_tests.support.fault_server import FaultServer
 from unified_llm import LLMClient, health_snapshot
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HOME = Path(os.environ.get("UNIFIED_LLM_SERVERS") or Path.home() / ".cache" / "unified-llm")
-REQUIREMENTS = Path(__file__).parents[1] / "requirements"
+REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 AIMOCK = "@copilotkit/aimock@1.43.0"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from integration_tests.needs import need
+from integration_tests.support.needs import need
 
 
 def folder() -> Path:

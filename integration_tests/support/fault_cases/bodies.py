@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from integration_tests.faults.playing import Answers, Case, Fails, Place, Raises, serving
-from integration_tests.faults.saying import FIRST, body, dump, error, events
-from integration_tests.faultserver import Repeat, Send, head, ok
+from integration_tests.support.fault_harness import Answers, Case, Fails, Place, Raises, serving
+from integration_tests.support.fault_responses import FIRST, body, dump, error, events
+from integration_tests.support.fault_server import Repeat, Send, head, ok
 from unified_llm.exceptions import ConnectionError, ContentFilterError, GenerationError, RateLimitError
 from unified_llm.exceptions import ServiceUnavailableError as UnavailableError
 from unified_llm.types import Usage

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from integration_tests.faults.playing import Answers, Case, Fails, Place, Raises, serving
-from integration_tests.faults.refusals import ECHO
-from integration_tests.faults.saying import FIRST, ROLE, answer, error, event, refusal, stream, streamed
-from integration_tests.faultserver import Send
+from integration_tests.support.fault_cases.refusals import ECHO
+from integration_tests.support.fault_harness import Answers, Case, Fails, Place, Raises, serving
+from integration_tests.support.fault_responses import FIRST, ROLE, answer, error, event, refusal, stream, streamed
+from integration_tests.support.fault_server import Send
 from unified_llm.exceptions import AuthenticationError, GenerationError, ServiceUnavailableError, ValidationError
 
 GOOD: Final = Answers(FIRST)

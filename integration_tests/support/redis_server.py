@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from integration_tests.needs import need, need_program
+from integration_tests.support.needs import need, need_program
 
 if TYPE_CHECKING:
     import redis

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from integration_tests.upstream_schema import (
+from integration_tests.support.upstream_schema import (
     Assistant,
     AudioPart,
     ChatBody,

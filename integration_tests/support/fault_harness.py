@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from integration_tests.faults.saying import SECOND, answer, streamed
-from integration_tests.faultserver import FaultServer, Send, Step
+from integration_tests.support.fault_responses import SECOND, answer, streamed
+from integration_tests.support.fault_server import FaultServer, Send, Step
 from tests.test_canary import clean, clean_error
 from unified_llm import LLMClient, LLMConfig, health_snapshot, reset_health
 from unified_llm._backends.http import Transport

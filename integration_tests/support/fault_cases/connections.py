@@ -11,13 +11,13 @@ from typing import Any, Final
 
 import pytest
 
-from integration_tests.faults.playing import KEY, Answers, Case, Fails, Place, serving
-from integration_tests.faults.saying import FIRST, answer, refusal, streamed
-from integration_tests.faultserver import Close, FaultServer, Hang, Reset, Send, Sleep, Step, ok
+from integration_tests.support.fault_harness import KEY, Answers, Case, Fails, Place, serving
+from integration_tests.support.fault_responses import FIRST, answer, refusal, streamed
+from integration_tests.support.fault_server import Close, FaultServer, Hang, Reset, Send, Sleep, Step, ok
 from unified_llm.exceptions import ConfigurationError, ConnectionError
 
 _HERE: Final = Path(__file__).parent
-TRUSTED: Final = str(_HERE.parents[1] / "tests" / "support" / "localhost.pem")
+TRUSTED: Final = str(_HERE.parents[2] / "tests" / "support" / "localhost.pem")
 EXPIRED: Final = str(_HERE / "expired.pem")
 UNCONNECTED: Final = Fails("connect", ConnectionError)
 BROKEN: Final = Fails("connection", ConnectionError)

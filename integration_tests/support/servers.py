@@ -18,8 +18,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from integration_tests import llamacpp
-from integration_tests.needs import need, need_program
+from integration_tests.support import llamacpp
+from integration_tests.support.needs import need, need_program
 from unified_llm._backends.mlx import demo_folder
 
 GATEWAY_KEY = "sk-CANARY-gateway-on-loopback"

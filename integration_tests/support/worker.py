@@ -34,13 +34,23 @@ class Worker:
     def __init__(
         self, first: str, second: str, key: str, environment: Mapping[str, str], *, cooldown: float = 30.0
     ) -> None:
-        here = Path(__file__).parents[1]
+        root = Path(__file__).parents[2]
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "integration_tests.worker", first, second, key, f"{cooldown}"],
+            [
+                sys.executable,
+                "-W",
+                "error",
+                "-m",
+                "integration_tests.support.worker",
+                first,
+                second,
+                key,
+                f"{cooldown}",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=here,
+            cwd=root,
             env={**os.environ, **environment},
         )
 

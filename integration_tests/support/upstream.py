@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from integration_tests import upstream_answers as answers
-from integration_tests.loopback import Loopback
-from integration_tests.upstream_schema import ChatBody, EmbeddingBody, RequestError, parse
+from integration_tests.support import upstream_answers as answers
+from integration_tests.support.loopback import Loopback
+from integration_tests.support.upstream_schema import ChatBody, EmbeddingBody, RequestError, parse
 
 KEY = "sk-CANARY-scripted-upstream"
 MODELS = ("scripted-large", "scripted-small", "scripted-embedding")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from integration_tests.faults.playing import KEY, PROMPT, Answers, Case, Fails, Raises, serving
-from integration_tests.faults.saying import FIRST, answer, error, refusal, streamed
-from integration_tests.faultserver import Send
+from integration_tests.support.fault_harness import KEY, PROMPT, Answers, Case, Fails, Raises, serving
+from integration_tests.support.fault_responses import FIRST, answer, error, refusal, streamed
+from integration_tests.support.fault_server import Send
 from unified_llm._core.outcome import FailureKind
 from unified_llm.exceptions import (
     AuthenticationError,
