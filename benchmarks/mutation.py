@@ -38,10 +38,13 @@ def main() -> None:
     options = parser.parse_args()
     shutil.rmtree(ROOT / "mutants", ignore_errors=True)  # or results for older tests would stay
     mutmut("run", "--max-children", str(options.at_once))
-    found = outcomes()
-    files = {name: name.split(".")[2] for name in found}
-    made, noticed = Counter(files.values()), Counter(files[name] for name, each in found.items() if each in NOTICED)
-    for name, outcome in found.items():
+    results = outcomes()
+    files = {name: name.split(".")[2] for name in results}
+    made, noticed = (
+        Counter(files.values()),
+        Counter(files[name] for name, each in results.items() if each in NOTICED),
+    )
+    for name, outcome in results.items():
         if outcome not in NOTICED:
             change = [
                 line for line in mutmut("show", name).splitlines() if line[:1] in "+-" and line[:3] not in "+++---"

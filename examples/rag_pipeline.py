@@ -72,7 +72,7 @@ def build_index(passages: list[BaseNode], model: Path, *, show_progress: bool = 
 
 
 @dataclass(frozen=True)
-class Told:
+class Answered:
     """One question: how it was asked, what was answered, from which passage, and what was tried for it."""
 
     way: str
@@ -115,7 +115,7 @@ class Pipeline:
         if attempt.target.startswith("llamacpp/") and attempt.outcome == "ok":
             self.on_answer(sum(each.target == attempt.target and each.outcome == "ok" for each in self.attempts))
 
-    def query(self, question: str, way: ResponseMode) -> Told:
+    def query(self, question: str, way: ResponseMode) -> Answered:
         """Ask a query engine that puts its answer together in one of LlamaIndex's ways."""
         before = len(self.attempts)
         engine = self.index.as_query_engine(
@@ -129,9 +129,9 @@ class Pipeline:
         answer = engine.query(question)
         best = answer.source_nodes[0].node
         passage = f"{best.metadata['page']}{best.metadata['header_path']}"
-        return Told(way.value, str(answer), passage, tuple(self.attempts[before:]))
+        return Answered(way.value, str(answer), passage, tuple(self.attempts[before:]))
 
-    def converse(self, *questions: str) -> Iterator[Told]:
+    def converse(self, *questions: str) -> Iterator[Answered]:
         """Ask a chat engine, which remembers what was said."""
         engine = self.index.as_chat_engine(
             llm=self.llm,
@@ -146,9 +146,9 @@ class Pipeline:
             stream = engine.stream_chat(question)
             answer = "".join(stream.response_gen)
             passage = str(stream.source_nodes[0].node.metadata["page"])
-            yield Told("chat", answer, passage, tuple(self.attempts[before:]))
+            yield Answered("chat", answer, passage, tuple(self.attempts[before:]))
 
-    def run(self) -> Iterator[Told]:
+    def run(self) -> Iterator[Answered]:
         """Ask in every way."""
         for way in (ResponseMode.COMPACT, ResponseMode.REFINE, ResponseMode.TREE_SUMMARIZE):
             yield self.query("After how many failures in a row is the breaker of a target open?", way)
@@ -167,9 +167,9 @@ def main() -> None:
         with LlamaServer(model) as server:
             pipeline = Pipeline(index, server.base_url)
             pipeline.on_answer = lambda count: server.kill() if count == 2 else None
-            for told in pipeline.run():
-                print(f"\n{told.way}, from {told.passage}: {told.answer.strip()[:100]!r}")
-                for attempt in told.attempts:
+            for answered in pipeline.run():
+                print(f"\n{answered.way}, from {answered.passage}: {answered.answer.strip()[:100]!r}")
+                for attempt in answered.attempts:
                     print(f"    {attempt.target:<24}{attempt.outcome:<12}{attempt.seconds:7.3f} s")
 
 

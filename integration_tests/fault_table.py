@@ -1,7 +1,7 @@
-"""Every numbered fault case in every way to ask, as a table: ``python integration_tests/fault_table.py [--markdown]``.
+"""Table of all numbered fault cases by kind of call: ``python integration_tests/fault_table.py [--markdown]``.
 
-Runs the tests that claim a case (``@pytest.mark.case(29)``) and nothing else, writes nothing but this table, and exits
-with 1 if a case failed, or has no test in a way that makes sense.
+Runs only the tests that declare a case (``@pytest.mark.case(29)``), prints only this table, and exits with 1 if a case
+failed, or has no test for a kind of call to which it applies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NAMES: Final = {
 
 
 class Claims:
-    """A pytest plugin that remembers which test claims what, and how it ended."""
+    """Pytest plugin that records the cases of each test and its outcome."""
 
     def __init__(self) -> None:
         self.claims: dict[str, list[tuple[int, str]]] = {}
@@ -53,14 +53,14 @@ class Claims:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.passed and report.when != "call":
             return
-        for place in self.claims.get(report.nodeid, ()):
-            self.ends[place][report.outcome] += 1
+        for claim in self.claims.get(report.nodeid, ()):
+            self.ends[claim][report.outcome] += 1
         if report.failed:
             self.failed.append(report.nodeid)
 
 
 def _ways(item: pytest.Item, marker: pytest.Mark) -> Iterable[str]:
-    """In which ways a test asks: as its mark says, or as its parameters do."""
+    """Return the kinds of call in a test: from its mark, else from its parameters."""
     if marker.kwargs.get("ways"):
         return [str(way) for way in marker.kwargs["ways"]]
     params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
@@ -71,7 +71,7 @@ def _ways(item: pytest.Item, marker: pytest.Mark) -> Iterable[str]:
 
 
 def cell(ends: Counter[str], number: int, way: str, notes: list[str]) -> str:
-    """What the table says of one case in one way."""
+    """Return the cell of one case and one kind of call."""
     if ends["failed"]:
         return f"FAILED {ends['failed']}"
     if ends["passed"]:
@@ -85,7 +85,7 @@ def cell(ends: Counter[str], number: int, way: str, notes: list[str]) -> str:
 
 
 def rows(claims: Claims, notes: list[str]) -> Iterator[list[str]]:
-    """The table, line by line."""
+    """Yield the rows of the table."""
     yield ["case", "", *WAYS, APART]
     for number, title in TITLES.items():
         yield [
@@ -96,7 +96,7 @@ def rows(claims: Claims, notes: list[str]) -> Iterator[list[str]]:
 
 
 def show(table: list[list[str]], *, markdown: bool) -> None:
-    """Print it."""
+    """Print the table."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for position, row in enumerate(table):
         padded = [
@@ -108,10 +108,10 @@ def show(table: list[list[str]], *, markdown: bool) -> None:
 
 
 def main(*arguments: str) -> int:
-    """Run, print, and say whether all is well."""
-    claims, said, begun = Claims(), io.StringIO(), time.monotonic()
+    """Run the tests and print the table; return the exit status."""
+    claims, output, begun = Claims(), io.StringIO(), time.monotonic()
     folders = [str(_ROOT / "tests"), str(_ROOT / "integration_tests")]
-    with redirect_stdout(said):
+    with redirect_stdout(output):
         status = pytest.main(
             ["-m", "case", "-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "--show-capture=no", *folders],
             plugins=[claims],
@@ -125,7 +125,7 @@ def main(*arguments: str) -> int:
     empty = [row[0] for row in table[1:] if not any(text.isdigit() for text in row[2:])]
     wrong = sum(text == "MISSING" for row in table for text in row) + len(empty) + len(claims.strays)
     if claims.failed or status or wrong:
-        sys.stdout.write(said.getvalue())
+        sys.stdout.write(output.getvalue())
     passed = sum(ends["passed"] for ends in claims.ends.values())
     skipped = sum(ends["skipped"] for ends in claims.ends.values())
     sys.stdout.write(

@@ -50,8 +50,8 @@ async def text(client: LLMClient, way: str) -> tuple[str, tuple[str, ...]]:
         answer = await client.agenerate("Hello?")
         return answer.content, tuple(each.outcome for each in answer.attempts)
     stream = client.astream("Hello?")
-    said = "".join([piece.content async for piece in stream])
-    return said, tuple(each.outcome for each in stream.attempts)
+    text = "".join([piece.content async for piece in stream])
+    return text, tuple(each.outcome for each in stream.attempts)
 
 
 @pytest.mark.parametrize("silence", SILENCES)
@@ -90,7 +90,7 @@ async def test_a_cancelled_race_closes_both_connections(way: str) -> None:
     with FaultServer([Hang()]) as slow, FaultServer([Hang()]) as quick:
         async with racing(slow, quick, after=0.05) as client:
             task = asyncio.create_task(text(client, way))
-            assert await asyncio.to_thread(quick.was_asked, 1)
+            assert await asyncio.to_thread(quick.has_received, 1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

@@ -137,8 +137,8 @@ def test_a_wrong_key_is_refused_then_left_alone_while_another_is_right(running: 
     with LLMClient(wrong) as client, pytest.raises(AuthenticationError):
         client.generate("hello")
     with LLMClient(wrong, fallbacks=[target(running)]) as client:
-        told = [[each.outcome for each in client.generate("hello").attempts] for _ in range(2)]
-    assert told == [["skipped", "ok"], ["skipped", "ok"]]
+        outcomes = [[each.outcome for each in client.generate("hello").attempts] for _ in range(2)]
+    assert outcomes == [["skipped", "ok"], ["skipped", "ok"]]
 
 
 def test_a_server_killed_in_the_middle_of_a_stream_interrupts_it(doomed: LlamaServer) -> None:

@@ -1,4 +1,4 @@
-"""Processes that share what they know through a real Redis, which is slow, dies and comes back."""
+"""Processes that share health through a real Redis, which hangs, crashes and restarts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from integration_tests.support.upstream import KEY, Upstream
 from integration_tests.support.worker import PROMPT, Worker
 
 PRIMARY, FALLBACK = "vllm/scripted-large", "llamacpp/scripted-small"
-# Seconds: a turn comes once a second, and a Redis that failed is left alone for five.
+# Seconds: the state is synchronised once a second; after a failure of Redis, the next attempt follows after five.
 SOON, BACK = 2.0, 8.0
 
 
@@ -27,7 +27,7 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def start(server: RedisServer, upstream: Upstream, second: Upstream) -> Iterator[Callable[..., Worker]]:
-    """Starts a process that shares its state."""
+    """Start a process that shares its state."""
     with ExitStack() as running:
 
         def start(**options: float) -> Worker:
@@ -38,28 +38,28 @@ def start(server: RedisServer, upstream: Upstream, second: Upstream) -> Iterator
 
 
 def secret_free(server: RedisServer) -> None:
-    """No key, prompt, answer or password is in Redis, all of it is ours, and nothing stays for ever."""
-    for name, (value, stays) in server.dump().items():
+    """Assert that Redis has no key, prompt, answer or password, only our names, and an expiry for every value."""
+    for name, (value, ttl) in server.dump().items():
         assert name.startswith("unified-llm:1:")
-        assert 0 < stays <= 7_200_000
+        assert 0 < ttl <= 7_200_000
         for secret in (KEY, PROMPT, "CANARY", PASSWORD, "You said"):
             assert secret not in value
 
 
-def wait_for(what: Callable[[], bool], seconds: float) -> float:
-    """Wait until something is so; how long it took."""
+def wait_for(condition: Callable[[], bool], seconds: float) -> float:
+    """Wait until the condition is true; return the seconds that it took."""
     started = time.monotonic()
-    while not what():
+    while not condition():
         assert time.monotonic() - started < seconds
         time.sleep(0.02)
     return time.monotonic() - started
 
 
 def trip(worker: Worker, upstream: Upstream) -> None:
-    """Have one process find out that the primary is dead."""
+    """Open the breaker of the primary in one process."""
     upstream.status = 503
     for _ in range(5):
-        assert worker.do("ask") == [f"{PRIMARY} server", f"{FALLBACK} ok"]
+        assert worker.do("generate") == [f"{PRIMARY} server", f"{FALLBACK} ok"]
     assert worker.state() == "open"
 
 
@@ -71,12 +71,12 @@ def test_one_process_learns_of_an_outage_and_of_its_end_from_the_other(
     trip(one, upstream)
     record_property("seconds", wait_for(lambda: other.state() == "open", SOON))
     asked = upstream.count()
-    assert other.do("ask") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
-    assert other.do("aask") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
+    assert other.do("generate") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
+    assert other.do("agenerate") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
     assert upstream.count() == asked
     upstream.status = None
     wait_for(lambda: one.state() == "half_open", 5.0)
-    assert one.do("ask") == [f"{PRIMARY} ok"]
+    assert one.do("generate") == [f"{PRIMARY} ok"]
     wait_for(lambda: other.state() == "closed", SOON)
     assert upstream.count() == asked + 1
     assert other.do("warnings") == one.do("warnings") == []
@@ -88,16 +88,16 @@ def test_a_process_that_starts_later_knows_of_the_outage(start: Callable[..., Wo
     wait_for(lambda: late.state() == "open", SOON)
 
 
-def test_a_refused_key_is_left_alone_by_all(
+def test_a_refused_key_is_skipped_by_all_processes(
     start: Callable[..., Worker], upstream: Upstream, server: RedisServer
 ) -> None:
     one, other = start(), start()
     upstream.status = 401
-    assert one.do("ask") == [f"{PRIMARY} auth", f"{FALLBACK} ok"]
+    assert one.do("generate") == [f"{PRIMARY} auth", f"{FALLBACK} ok"]
     wait_for(lambda: any(":hold:" in name for name in server.dump()), SOON)
     time.sleep(1.2)
     asked = upstream.count()
-    assert other.do("ask") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
+    assert other.do("generate") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
     assert upstream.count() == asked
 
 
@@ -108,7 +108,7 @@ def test_a_model_list_is_asked_for_once(start: Callable[..., Worker], upstream: 
     wait_for(lambda: any(":models:" in name for name in server.dump()), SOON)
     assert other.do("list") == third.do("alist") == models
     assert upstream.count("models") == 1
-    assert other.do("list anew")
+    assert other.do("list again")
     assert upstream.count("models") == 2
 
 
@@ -116,14 +116,14 @@ def test_when_redis_dies_calls_go_on_and_when_it_is_back_they_share_again(
     start: Callable[..., Worker], upstream: Upstream, server: RedisServer
 ) -> None:
     one, other = start(), start()
-    assert one.do("ask") == other.do("ask") == [f"{PRIMARY} ok"]
+    assert one.do("generate") == other.do("generate") == [f"{PRIMARY} ok"]
     server.kill()
     for _ in range(3):
-        assert one.do("ask") == one.do("aask") == [f"{PRIMARY} ok"]
+        assert one.do("generate") == one.do("agenerate") == [f"{PRIMARY} ok"]
         assert one.do("list")
         time.sleep(0.5)
     trip(one, upstream)
-    assert other.state() == "closed", "nobody can tell"
+    assert other.state() == "closed", "no update can arrive"
     assert [len(worker.do("warnings")) for worker in (one, other)] == [1, 1]
     assert PASSWORD not in f"{one.do('warnings')}"
     server.start()
@@ -137,16 +137,16 @@ def test_a_redis_that_hangs_slows_nothing_down(
     worker = start()
     worker.do("list")
     usual, usual_stall = worker.do("measure"), worker.do("stall")
-    server.hold_up()
+    server.suspend()
     try:
         listed = worker.do("list cold")
         hung = worker.do("measure")
-        time.sleep(2.5)  # until it is asked again, for nothing
+        time.sleep(2.5)  # until the next attempt, which fails as well
         stall = worker.do("stall")
         assert worker.do("list cold") < listed + 0.5
         assert len(worker.do("warnings")) == 1
     finally:
-        server.let_go()
+        server.resume()
     for name, value in (
         ("median", median(usual)), ("median, hung", median(hung)), ("longest", max(usual)),
         ("longest, hung", max(hung)), ("stall", usual_stall), ("stall, hung", stall), ("list, hung", listed),
@@ -158,12 +158,12 @@ def test_a_redis_that_hangs_slows_nothing_down(
     assert listed < max(usual) + 0.5
 
 
-def test_a_redis_that_is_not_there_at_first_is_no_obstacle(
+def test_a_redis_that_starts_later_is_used_then(
     start: Callable[..., Worker], upstream: Upstream, server: RedisServer
 ) -> None:
     server.kill()
     one, other = start(), start()
-    assert one.do("ask") == [f"{PRIMARY} ok"]
+    assert one.do("generate") == [f"{PRIMARY} ok"]
     assert other.do("alist")
     server.start()
     wait_for(lambda: one.do("warnings") != [], SOON)
@@ -171,7 +171,7 @@ def test_a_redis_that_is_not_there_at_first_is_no_obstacle(
     wait_for(lambda: other.state() == "open", BACK)
 
 
-def test_last_news_leaves_with_a_process_that_ends(upstream: Upstream, second: Upstream, server: RedisServer) -> None:
+def test_the_last_update_is_sent_when_a_process_ends(upstream: Upstream, second: Upstream, server: RedisServer) -> None:
     worker = Worker(upstream.base_url, second.base_url, KEY, {"UNIFIED_LLM_STATE": server.url})
     assert worker.do("begin")
     trip(worker, upstream)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from integration_tests.support import llamacpp
-from integration_tests.support.fault_harness import WAYS, Told, Way, aask, ask, no_other_task
+from integration_tests.support.fault_harness import WAYS, CallResult, Way, arun_call, no_other_task, run_call
 from integration_tests.support.llamacpp import KEY, LlamaServer
 from integration_tests.support.needs import need
 from integration_tests.support.relay import BlackHole, Cut, Delay, Drip, Fault, HalfOpen, Relay
@@ -62,7 +62,7 @@ def target(base_url: str, **fields: Any) -> LLMConfig:
     return LLMConfig(model=llamacpp.MODEL, base_url=base_url, api_key=KEY, **fields)
 
 
-def tell(way: Way, relay: Relay, fault: Fault | None, around: LlamaServer | None, **overrides: Any) -> Told:
+def make_call(way: Way, relay: Relay, fault: Fault | None, around: LlamaServer | None, **overrides: Any) -> CallResult:
     """Ask through the relay, with or without a way around it."""
     relay.fault = fault
     first = target(f"http://127.0.0.1:{relay.port}/v1", timeout=overrides.pop("timeout", None))
@@ -71,28 +71,28 @@ def tell(way: Way, relay: Relay, fault: Fault | None, around: LlamaServer | None
     mode, _, shape = way.partition(" ")
     if mode == "sync":
         with client:
-            return ask(client, streaming=shape == "stream", **fields)
+            return run_call(client, streaming=shape == "stream", **fields)
 
-    async def atell() -> Told:
+    async def amake_call() -> CallResult:
         async with client:
-            told = await aask(client, streaming=shape == "stream", **fields)
+            result = await arun_call(client, streaming=shape == "stream", **fields)
         await no_other_task()
-        return told
+        return result
 
-    return asyncio.run(atell())
+    return asyncio.run(amake_call())
 
 
 @pytest.fixture(scope="module")
 def whole(server: LlamaServer) -> str:
     """What the server says when nothing is in the way."""
     with LLMClient(target(server.base_url)) as client:
-        said = client.generate("CANARY-prompt: what is failover?", seed=1, extra_body={"ignore_eos": True}).content
-    assert len(said) > 20
-    return said
+        content = client.generate("CANARY-prompt: what is failover?", seed=1, extra_body={"ignore_eos": True}).content
+    assert len(content) > 20
+    return content
 
 
-def outcomes(told: Told) -> list[str]:
-    return [each.outcome for each in told.attempts]
+def outcomes(result: CallResult) -> list[str]:
+    return [each.outcome for each in result.attempts]
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -102,9 +102,9 @@ def test_before_the_first_token_nobody_notices(
 ) -> None:
     fault, kind = BROKEN[name]
     timeout = 0.3 if kind == "timeout" else None
-    told = tell(way, relay, fault, server, timeout=timeout)
-    assert (outcomes(told), told.text, told.error) == ([kind, "ok"], whole, None)
-    alone = tell(way, relay, fault, None, timeout=timeout)
+    result = make_call(way, relay, fault, server, timeout=timeout)
+    assert (outcomes(result), result.text, result.error) == ([kind, "ok"], whole, None)
+    alone = make_call(way, relay, fault, None, timeout=timeout)
     assert (outcomes(alone), type(alone.error)) == ([kind], ERRORS[kind])
 
 
@@ -114,12 +114,12 @@ def test_after_the_first_token_the_stream_is_interrupted_and_nothing_asked_twice
     way: Way, relay: Relay, server: LlamaServer, *, name: str, whole: str
 ) -> None:
     fault, kind = INTERRUPTED[name]
-    told = tell(way, relay, fault, server, deadline=0.8 if kind == "timeout" else 60)
-    assert isinstance(told.error, StreamInterruptedError)
-    assert outcomes(told) == [kind]
-    assert told.error.partial == "".join(chunk.content for chunk in told.chunks)
-    assert 0 < len(told.error.partial) < len(whole)
-    assert whole.startswith(told.error.partial)
+    result = make_call(way, relay, fault, server, deadline=0.8 if kind == "timeout" else 60)
+    assert isinstance(result.error, StreamInterruptedError)
+    assert outcomes(result) == [kind]
+    assert result.error.partial == "".join(chunk.content for chunk in result.chunks)
+    assert 0 < len(result.error.partial) < len(whole)
+    assert whole.startswith(result.error.partial)
 
 
 @pytest.mark.parametrize("name", SLOW)
@@ -127,11 +127,11 @@ def test_after_the_first_token_the_stream_is_interrupted_and_nothing_asked_twice
 def test_an_answer_that_comes_slowly_is_the_same_answer(
     way: Way, relay: Relay, server: LlamaServer, *, name: str, whole: str
 ) -> None:
-    told = tell(way, relay, SLOW[name], server)
-    assert (outcomes(told), told.text, told.error) == (["ok"], whole, None)
+    result = make_call(way, relay, SLOW[name], server)
+    assert (outcomes(result), result.text, result.error) == (["ok"], whole, None)
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_relay_without_a_fault_is_not_noticed(way: Way, relay: Relay, server: LlamaServer, whole: str) -> None:
-    told = tell(way, relay, None, server)
-    assert (outcomes(told), told.text) == (["ok"], whole)
+    result = make_call(way, relay, None, server)
+    assert (outcomes(result), result.text) == (["ok"], whole)

@@ -78,7 +78,7 @@ AIMOCK = pytest.param(
 
 
 @dataclass(frozen=True)
-class Place:
+class Endpoint:
     """A server, as both clients name it."""
 
     name: str
@@ -98,53 +98,53 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def llama(folder: Path) -> Iterator[Place]:
+def llama(folder: Path) -> Iterator[Endpoint]:
     need("xllamacpp", "gguf", "numpy", install="pip install xllamacpp gguf numpy")
     llamacpp.write_model(folder / "random.gguf")
     with LlamaServer(folder / "random.gguf", slots=3) as server:
-        yield Place("llamacpp", server.base_url, llamacpp.MODEL, llamacpp.KEY, "llamacpp")
+        yield Endpoint("llamacpp", server.base_url, llamacpp.MODEL, llamacpp.KEY, "llamacpp")
 
 
 @pytest.fixture(scope="module")
-def gateway(folder: Path, llama: Place) -> Iterator[Place]:
+def gateway(folder: Path, llama: Endpoint) -> Iterator[Endpoint]:
     with servers.litellm(folder, llama.base_url) as url:
-        yield Place("litellm", url, "llama", servers.GATEWAY_KEY, "litellm")
+        yield Endpoint("litellm", url, "llama", servers.GATEWAY_KEY, "litellm")
 
 
 @pytest.fixture(scope="module")
-def mlx(folder: Path) -> Iterator[Place]:
+def mlx(folder: Path) -> Iterator[Endpoint]:
     with servers.mlx_lm(folder) as url:
-        yield Place("mlx_lm", url, str(demo_folder()))
+        yield Endpoint("mlx_lm", url, str(demo_folder()))
 
 
 @pytest.fixture(scope="module")
-def mlx_vlm(folder: Path) -> Iterator[Place]:
+def mlx_vlm(folder: Path) -> Iterator[Endpoint]:
     with servers.mlx_vlm(folder) as url:
-        yield Place("mlx_vlm", url, str(demo_folder()))
+        yield Endpoint("mlx_vlm", url, str(demo_folder()))
 
 
 @pytest.fixture(scope="module")
-def mock(folder: Path) -> Iterator[Place]:
+def mock(folder: Path) -> Iterator[Endpoint]:
     with servers.aimock(folder) as url:
-        yield Place("aimock", url, "gpt-4o", provider="openai")
+        yield Endpoint("aimock", url, "gpt-4o", provider="openai")
 
 
 FIXTURES = {"llamacpp": "llama", "litellm": "gateway", "mlx_lm": "mlx", "mlx_vlm": "mlx_vlm", "aimock": "mock"}
 
 
 @pytest.fixture
-def place(request: pytest.FixtureRequest) -> Place:
-    found: Place = request.getfixturevalue(FIXTURES[request.param])
-    return found
+def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+    endpoint: Endpoint = request.getfixturevalue(FIXTURES[request.param])
+    return endpoint
 
 
 @pytest.fixture
-def sdk(place: Place) -> Iterator[OpenAI]:
-    with OpenAI(base_url=place.base_url, api_key=place.key, max_retries=0) as client:
+def sdk(endpoint: Endpoint) -> Iterator[OpenAI]:
+    with OpenAI(base_url=endpoint.base_url, api_key=endpoint.key, max_retries=0) as client:
         yield client
 
 
-EVERYBODY = pytest.mark.parametrize("place", [LLAMACPP, LITELLM, MLX_LM, MLX_VLM, AIMOCK], indirect=True)
+EVERYBODY = pytest.mark.parametrize("endpoint", [LLAMACPP, LITELLM, MLX_LM, MLX_VLM, AIMOCK], indirect=True)
 ASKED = "2+2?"
 
 
@@ -153,10 +153,10 @@ def counts(usage: Any) -> list[int]:
 
 
 @EVERYBODY
-def test_an_answer(place: Place, sdk: OpenAI) -> None:
+def test_an_answer(endpoint: Endpoint, sdk: OpenAI) -> None:
     messages: Any = [{"role": "user", "content": ASKED}]
-    theirs = sdk.chat.completions.create(model=place.model, messages=messages, max_tokens=12, seed=1)
-    with place.ours() as client:
+    theirs = sdk.chat.completions.create(model=endpoint.model, messages=messages, max_tokens=12, seed=1)
+    with endpoint.ours() as client:
         ours = client.generate(ASKED, seed=1)
     choice = theirs.choices[0]
     assert (ours.content, ours.finish_reason, ours.model) == (
@@ -170,28 +170,28 @@ def test_an_answer(place: Place, sdk: OpenAI) -> None:
 
 
 @EVERYBODY
-def test_a_stream(place: Place, sdk: OpenAI) -> None:
+def test_a_stream(endpoint: Endpoint, sdk: OpenAI) -> None:
     theirs = ""
     for chunk in sdk.chat.completions.create(
-        model=place.model, messages=[{"role": "user", "content": ASKED}], max_tokens=12, seed=1, stream=True
+        model=endpoint.model, messages=[{"role": "user", "content": ASKED}], max_tokens=12, seed=1, stream=True
     ):
         theirs += (chunk.choices[0].delta.content or "") if chunk.choices else ""
-    with place.ours() as client:
+    with endpoint.ours() as client:
         *chunks, last = client.stream(ASKED, seed=1)
     assert "".join(chunk.content for chunk in chunks) == theirs
     assert last.finish_reason in {"stop", "length"}
     # aimock's mock of a stream counts nothing unless its fixture says so.
-    assert last.usage or place.name == "aimock"
+    assert last.usage or endpoint.name == "aimock"
 
 
-@pytest.mark.parametrize("place", [LLAMACPP, LITELLM, AIMOCK], indirect=True)
-def test_calls_of_tools_whole_and_streamed(place: Place, sdk: OpenAI) -> None:
-    asked: Any = [{"role": "user", "content": "The weather?" if place.name != "aimock" else "weather"}]
+@pytest.mark.parametrize("endpoint", [LLAMACPP, LITELLM, AIMOCK], indirect=True)
+def test_calls_of_tools_whole_and_streamed(endpoint: Endpoint, sdk: OpenAI) -> None:
+    asked: Any = [{"role": "user", "content": "The weather?" if endpoint.name != "aimock" else "weather"}]
     tools: Any = [TOOL]
     theirs = sdk.chat.completions.create(
-        model=place.model, messages=asked, tools=tools, tool_choice="required", max_tokens=200, seed=3
+        model=endpoint.model, messages=asked, tools=tools, tool_choice="required", max_tokens=200, seed=3
     )
-    with place.ours(max_tokens=200) as client:
+    with endpoint.ours(max_tokens=200) as client:
         ours = client.generate(asked, tools=[TOOL], tool_choice="required", seed=3)
         *chunks, last = client.stream(asked, tools=[TOOL], tool_choice="required", seed=3)
     streamed: dict[int, list[str]] = {}
@@ -209,11 +209,11 @@ def test_calls_of_tools_whole_and_streamed(place: Place, sdk: OpenAI) -> None:
     assert [(name, json.loads(text)) for name, text in streamed.values()] == expected
 
 
-@pytest.mark.parametrize("place", [LLAMACPP], indirect=True)
-def test_several_answers(place: Place, sdk: OpenAI) -> None:
+@pytest.mark.parametrize("endpoint", [LLAMACPP], indirect=True)
+def test_several_answers(endpoint: Endpoint, sdk: OpenAI) -> None:
     messages: Any = [{"role": "user", "content": ASKED}]
-    theirs = sdk.chat.completions.create(model=place.model, messages=messages, max_tokens=5, seed=1, n=3)
-    with place.ours(max_tokens=5) as client:
+    theirs = sdk.chat.completions.create(model=endpoint.model, messages=messages, max_tokens=5, seed=1, n=3)
+    with endpoint.ours(max_tokens=5) as client:
         ours = client.generate(ASKED, seed=1, n=3)
     assert len(ours.alternatives) == 2
     assert ours.usage
@@ -221,34 +221,34 @@ def test_several_answers(place: Place, sdk: OpenAI) -> None:
     assert {each.finish_reason for each in (ours, *ours.alternatives)} == {"length"}
 
 
-@pytest.mark.parametrize("place", [LLAMACPP, MLX_LM, MLX_VLM], indirect=True)
-def test_log_probabilities_whole_and_streamed(place: Place, sdk: OpenAI) -> None:
+@pytest.mark.parametrize("endpoint", [LLAMACPP, MLX_LM, MLX_VLM], indirect=True)
+def test_log_probabilities_whole_and_streamed(endpoint: Endpoint, sdk: OpenAI) -> None:
     messages: Any = [{"role": "user", "content": ASKED}]
     theirs = sdk.chat.completions.create(
-        model=place.model, messages=messages, max_tokens=4, seed=1, temperature=0, logprobs=True, top_logprobs=2
+        model=endpoint.model, messages=messages, max_tokens=4, seed=1, temperature=0, logprobs=True, top_logprobs=2
     )
-    said = theirs.choices[0].logprobs
-    assert said
-    expected = [(each.token, each.logprob, len(each.top_logprobs)) for each in said.content or []]
+    logprobs = theirs.choices[0].logprobs
+    assert logprobs
+    expected = [(each.token, each.logprob, len(each.top_logprobs)) for each in logprobs.content or []]
     assert expected
-    with place.ours(max_tokens=4) as client:
+    with endpoint.ours(max_tokens=4) as client:
         asked: Any = {"seed": 1, "temperature": 0, "logprobs": True, "top_logprobs": 2}
         ours = client.generate(ASKED, **asked)
         streamed = [each for chunk in client.stream(ASKED, **asked) for each in chunk.logprobs]
     assert [(each.token, len(each.top)) for each in ours.logprobs] == [(token, top) for token, _, top in expected]
     assert [each.logprob for each in ours.logprobs] == pytest.approx([number for _, number, _ in expected], abs=1e-3)
     # mlx_lm.server leaves them out of its streams.
-    assert [each.token for each in streamed] == [each.token for each in ours.logprobs] or place.name == "mlx_lm"
+    assert [each.token for each in streamed] == [each.token for each in ours.logprobs] or endpoint.name == "mlx_lm"
 
 
-@pytest.mark.parametrize("place", [LLAMACPP, LITELLM, MLX_LM], indirect=True)
-def test_text_completion_whole_and_streamed(place: Place, sdk: OpenAI) -> None:
-    model = "text" if place.name == "litellm" else place.model
+@pytest.mark.parametrize("endpoint", [LLAMACPP, LITELLM, MLX_LM], indirect=True)
+def test_text_completion_whole_and_streamed(endpoint: Endpoint, sdk: OpenAI) -> None:
+    model = "text" if endpoint.name == "litellm" else endpoint.model
     asked: Any = {"seed": 1, "temperature": 0}
     create = sdk.completions.create
     theirs = create(model=model, prompt="A token is", max_tokens=8, **asked)
     pieces = create(model=model, prompt="A token is", max_tokens=8, stream=True, **asked)
-    with place.ours(model=model, max_tokens=8) as client:
+    with endpoint.ours(model=model, max_tokens=8) as client:
         ours = client.complete("A token is", as_text=True, **asked)
         text = "".join(chunk.content for chunk in client.stream("A token is", as_text=True, **asked))
     assert ours.content == theirs.choices[0].text
@@ -258,14 +258,14 @@ def test_text_completion_whole_and_streamed(place: Place, sdk: OpenAI) -> None:
     assert counts(ours.usage) == counts(theirs.usage)
 
 
-@pytest.mark.parametrize("place", [LLAMACPP, LITELLM, MLX_LM, AIMOCK], indirect=True)
-def test_the_models_and_one_of_them(place: Place, sdk: OpenAI) -> None:
+@pytest.mark.parametrize("endpoint", [LLAMACPP, LITELLM, MLX_LM, AIMOCK], indirect=True)
+def test_the_models_and_one_of_them(endpoint: Endpoint, sdk: OpenAI) -> None:
     theirs = [model.id for model in sdk.models.list().data]
-    with place.ours() as client:
+    with endpoint.ours() as client:
         assert [model.id for model in client.list_models()] == theirs
-        assert place.model in theirs
-        if place.name != "aimock":  # which answers 404 for a single model
-            assert client.model_info().id == place.model
+        assert endpoint.model in theirs
+        if endpoint.name != "aimock":  # which answers 404 for a single model
+            assert client.model_info().id == endpoint.model
 
 
 @pytest.mark.parametrize(
@@ -277,12 +277,14 @@ def test_the_models_and_one_of_them(place: Place, sdk: OpenAI) -> None:
         ("nobody", ModelNotFoundError),
     ],
 )
-def test_a_gateway_s_errors_mean_what_those_behind_it_meant(gateway: Place, model: str, kind: type[LLMError]) -> None:
+def test_the_errors_of_a_gateway_have_the_kinds_of_those_behind_it(
+    gateway: Endpoint, model: str, kind: type[LLMError]
+) -> None:
     with gateway.ours(model=model) as client, pytest.raises(kind):
         client.generate(ASKED)
 
 
-def test_a_gateway_refuses_a_wrong_key_and_knows_the_window_of_its_models(gateway: Place) -> None:
+def test_a_gateway_refuses_a_wrong_key_and_knows_the_window_of_its_models(gateway: Endpoint) -> None:
     with gateway.ours(api_key="sk-CANARY-wrong") as client, pytest.raises(AuthenticationError):
         client.generate(ASKED)
     with gateway.ours(model="quick") as client:
@@ -290,12 +292,12 @@ def test_a_gateway_refuses_a_wrong_key_and_knows_the_window_of_its_models(gatewa
         assert (client.model_info().context_window, client.model_info().max_output) == (272_000, 128_000)
 
 
-@pytest.mark.parametrize("place", [MLX_LM, MLX_VLM, AIMOCK], indirect=True)
-def test_refusals_are_failures_of_ours(place: Place) -> None:
-    if place.name == "aimock":
-        with place.ours() as client, pytest.raises(RateLimitError):
+@pytest.mark.parametrize("endpoint", [MLX_LM, MLX_VLM, AIMOCK], indirect=True)
+def test_refusals_are_failures_of_ours(endpoint: Endpoint) -> None:
+    if endpoint.name == "aimock":
+        with endpoint.ours() as client, pytest.raises(RateLimitError):
             client.generate("limit")
         return
-    with place.ours(model="/no/such/folder") as client, pytest.raises(LLMError) as caught:
+    with endpoint.ours(model="/no/such/folder") as client, pytest.raises(LLMError) as caught:
         client.generate(ASKED)
     assert caught.value.status_code in {400, 404}

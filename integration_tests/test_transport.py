@@ -522,7 +522,7 @@ def test_a_cancelled_call_leaves_nothing(*, script: list[Any], accepts: bool, ti
         for number in range(3):  # with one permit: each call must return it
             task = asyncio.create_task(run_async_call(narrow, url, stream=True))
             if server:
-                assert await asyncio.to_thread(server.was_asked, number + 1)
+                assert await asyncio.to_thread(server.has_received, number + 1)
             await asyncio.sleep(0.05)
             for _ in range(times):
                 task.cancel()

@@ -33,9 +33,9 @@ def score(ask: Callable[[str], str]) -> tuple[float, list[str]]:
     """
     known, faults = answers(), []
     for question, expected in held_out():
-        said = ask(question)
-        if said != expected:
-            faults.append(f"{'WRONG' if said in known else 'GARBLED'} {question!r} -> {said!r}")
+        answered = ask(question)
+        if answered != expected:
+            faults.append(f"{'WRONG' if answered in known else 'GARBLED'} {question!r} -> {answered!r}")
     return 1 - len(faults) / len(held_out()), faults
 
 

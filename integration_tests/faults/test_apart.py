@@ -16,12 +16,12 @@ from integration_tests.support.fault_harness import (
     KEY,
     PROMPT,
     WAYS,
-    Told,
+    CallResult,
     Way,
-    aask,
-    ask,
+    arun_call,
     limit_connections,
     no_other_task,
+    run_call,
     target,
 )
 from integration_tests.support.fault_responses import FIRST, ROLE, answer, begun, delta, streamed
@@ -34,27 +34,27 @@ HELD = 200
 SILENT: list[Step] = [Send(begun(ROLE + delta("more "))), Hang()]
 
 
-def tell(client: LLMClient, way: Way) -> Told:
+def make_call(client: LLMClient, way: Way) -> CallResult:
     """One call in one way, in an event loop of its own where it needs one."""
     mode, _, shape = way.partition(" ")
     if mode == "sync":
-        return ask(client, streaming=shape == "stream")
-    return asyncio.run(aask(client, streaming=shape == "stream"))
+        return run_call(client, streaming=shape == "stream")
+    return asyncio.run(arun_call(client, streaming=shape == "stream"))
 
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> Way:
-    found: Way = request.param
-    return found
+    param: Way = request.param
+    return param
 
 
 # 11: every connection is busy
 
 
-def check_refused(told: Told) -> None:
-    assert type(told.error) is ConnectionError
-    assert "every connection of this client was busy" in str(told.error)
-    assert told.asked == [("first", "pool")]
+def check_refused(result: CallResult) -> None:
+    assert type(result.error) is ConnectionError
+    assert "every connection of this client was busy" in str(result.error)
+    assert result.outcomes == [("first", "pool")]
     assert {row["failures"] for row in health_snapshot()} == {0}
 
 
@@ -70,10 +70,10 @@ def test_a_call_beyond_two_hundred_streams_is_refused_without_blame(
         with client, contextlib.ExitStack() as held:
             streams: list[Stream] = [held.enter_context(client.stream(PROMPT)) for _ in range(HELD)]
             assert [next(stream).content for stream in streams] == ["more "] * HELD
-            check_refused(ask(client, streaming=shape == "stream", deadline=0.2))
+            check_refused(run_call(client, streaming=shape == "stream", deadline=0.2))
             assert len(server.requests) == HELD
             streams[7].close()
-            assert ask(client, streaming=shape == "stream").text == FIRST
+            assert run_call(client, streaming=shape == "stream").text == FIRST
         assert server.settles_at(0)
 
 
@@ -90,9 +90,9 @@ def test_a_call_beyond_two_hundred_streams_of_a_loop_is_refused_without_blame(
             streams: list[AsyncStream] = [await held.enter_async_context(client.astream(PROMPT)) for _ in range(HELD)]
             said = await asyncio.gather(*(anext(stream) for stream in streams))
             assert [chunk.content for chunk in said] == ["more "] * HELD
-            check_refused(await aask(client, streaming=shape == "stream", deadline=0.2))
+            check_refused(await arun_call(client, streaming=shape == "stream", deadline=0.2))
             await streams[7].aclose()
-            assert (await aask(client, streaming=shape == "stream")).text == FIRST
+            assert (await arun_call(client, streaming=shape == "stream")).text == FIRST
         await no_other_task()
 
     good = Send(streamed() if shape == "stream" else answer())
@@ -120,7 +120,7 @@ def test_a_call_beyond_two_hundred_streams_of_a_loop_is_refused_without_blame(
 def test_an_address_means_the_same_however_it_is_written(way: Way, written: str, path: str) -> None:
     with FaultServer([Send(streamed() if "stream" in way else answer())]) as server:
         with LLMClient(target("first", server.url + written, KEY)) as client:
-            assert tell(client, way).text == FIRST
+            assert make_call(client, way).text == FIRST
         assert [request.path for request in server.requests] == [path]
 
 
@@ -136,7 +136,7 @@ def good(way: Way) -> Iterator[FaultServer]:
 @pytest.mark.case(57)
 def test_one_client_serves_one_loop_after_the_other(way: Way, good: FaultServer) -> None:
     with LLMClient(target("first", f"{good.url}/v1", KEY)) as client:
-        assert [tell(client, way).text for _ in range(3)] == [FIRST] * 3
+        assert [make_call(client, way).text for _ in range(3)] == [FIRST] * 3
     assert good.settles_at(0)
 
 
@@ -146,7 +146,7 @@ def test_one_client_serves_eight_threads_each_with_a_loop_of_its_own(way: Way, g
 
     def work(client: LLMClient) -> list[str]:
         gate.wait(5)
-        return [tell(client, way).text for _ in range(5)]
+        return [make_call(client, way).text for _ in range(5)]
 
     with LLMClient(target("first", f"{good.url}/v1", KEY)) as client, ThreadPoolExecutor(8) as threads:
         said = [each for texts in threads.map(work, [client] * 8) for each in texts]
@@ -160,8 +160,8 @@ def test_one_client_serves_eight_threads_each_with_a_loop_of_its_own(way: Way, g
 async def test_a_synchronous_call_works_inside_a_running_loop(shape: str) -> None:
     good = Send(streamed() if shape == "stream" else answer())
     with FaultServer([good]) as server, LLMClient(target("first", f"{server.url}/v1", KEY)) as client:
-        assert ask(client, streaming=shape == "stream").text == FIRST
-        assert (await aask(client, streaming=shape == "stream")).text == FIRST
+        assert run_call(client, streaming=shape == "stream").text == FIRST
+        assert (await arun_call(client, streaming=shape == "stream")).text == FIRST
 
 
 # 59: the end of the interpreter

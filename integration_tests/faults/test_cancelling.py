@@ -51,8 +51,8 @@ class CancelledAt:
                 task.cancel()
             try:
                 yield waited_for
-            except BaseException as problem:  # noqa: BLE001 - what is thrown at the task belongs to the coroutine
-                send = lambda problem=problem: steps.throw(problem)  # noqa: E731
+            except BaseException as error:  # noqa: BLE001 - what is thrown at the task belongs to the coroutine
+                send = lambda error=error: steps.throw(error)  # noqa: E731
             else:
                 send = steps.__next__
 
@@ -138,12 +138,12 @@ def test_one_of_many_calls_can_be_cancelled_without_harm_to_the_others(
     async def work(server: FaultServer) -> None:
         async with no_task_left(), LLMClient(target("first", f"{server.url}/v1", KEY)) as client:
             tasks = [asyncio.create_task(collect(client, streaming=way == "async stream")) for _ in range(10)]
-            assert await asyncio.to_thread(server.was_asked, 10)
+            assert await asyncio.to_thread(server.has_received, 10)
             for task in tasks[::2]:
                 task.cancel()
-            said = await asyncio.gather(*tasks, return_exceptions=True)
-            assert said[1::2] == [FIRST] * 5
-            assert all(isinstance(each, asyncio.CancelledError) for each in said[::2])
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert results[1::2] == [FIRST] * 5
+            assert all(isinstance(each, asyncio.CancelledError) for each in results[::2])
 
     with FaultServer(good) as server, nothing_left(server):
         asyncio.run(work(server))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from integration_tests.support.fault_harness import KEY, OTHER_KEY, WAYS, Told, Way, aask, ask, target
+from integration_tests.support.fault_harness import KEY, OTHER_KEY, WAYS, CallResult, Way, arun_call, run_call, target
 from integration_tests.support.fault_responses import FIRST, SECOND, answer, dump, refusal, streamed
 from integration_tests.support.fault_server import FaultServer, Hang, Repeat, Send, Step, head, ok
 from tests.test_canary import clean_error
@@ -31,16 +31,16 @@ BUSY = Send(refusal("503 Busy", b""))
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> Way:
-    found: Way = request.param
-    return found
+    param: Way = request.param
+    return param
 
 
-def tell(client: LLMClient, way: Way, prompt: Any, **overrides: Any) -> Told:
+def make_call(client: LLMClient, way: Way, prompt: Any, **overrides: Any) -> CallResult:
     """One call in one way."""
     mode, _, shape = way.partition(" ")
     if mode == "sync":
-        return ask(client, prompt, streaming=shape == "stream", **overrides)
-    return asyncio.run(aask(client, prompt, streaming=shape == "stream", **overrides))
+        return run_call(client, prompt, streaming=shape == "stream", **overrides)
+    return asyncio.run(arun_call(client, prompt, streaming=shape == "stream", **overrides))
 
 
 def after_failing_over(way: Way, provider: str, prompt: Any, **overrides: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -58,7 +58,7 @@ def after_failing_over(way: Way, provider: str, prompt: Any, **overrides: Any) -
             fallbacks=[target("second", f"{second.url}/v1", OTHER_KEY, provider=provider)],
         )
         with client:
-            assert tell(client, way, prompt, **overrides).text == SECOND
+            assert make_call(client, way, prompt, **overrides).text == SECOND
         assert first.requests[0].headers["authorization"] == f"Bearer {KEY}"
         assert first.requests[0].headers["x-first"] == "1"
         assert second.requests[0].headers["authorization"] == f"Bearer {OTHER_KEY}"
@@ -113,7 +113,7 @@ STRANGE = ["../..", "a/b", "a?x=1#y", "%2e%2e", "../../../evil", "a b", "a" * 20
 def test_a_model_of_a_strange_name_changes_no_path(way: Way, model: str) -> None:
     with FaultServer([Send(streamed() if "stream" in way else answer())]) as server:
         with LLMClient(target(model, f"{server.url}/v1", KEY)) as client:
-            assert tell(client, way, "CANARY-prompt").text == FIRST
+            assert make_call(client, way, "CANARY-prompt").text == FIRST
         assert [request.path for request in server.requests] == ["/v1/chat/completions"]
         assert json.loads(server.requests[0].body)["model"] == model
 
@@ -158,9 +158,9 @@ def test_a_list_that_is_none_is_told_and_passed_over_while_another_answers(way: 
     with ExitStack() as stack:
         first, second = stack.enter_context(FaultServer(script)), stack.enter_context(FaultServer([Send(listing("x"))]))
         broken = target("first", f"{first.url}/v1", KEY, timeout=0.3 if kind is TimeoutError else None)
-        with pytest.raises(kind) as problem:
+        with pytest.raises(kind) as caught:
             listed(mode, LLMClient(broken))
-        clean_error(problem.value)
+        clean_error(caught.value)
         other = target("second", f"{second.url}/v1", OTHER_KEY)
         assert listed(mode, LLMClient(broken, fallbacks=[other])) == ["x"]
         assert first.settles_at(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from integration_tests.support.fault_cases import bodies, connections, event_streams, inputs, refusals
-from integration_tests.support.fault_harness import Case, Way, play
+from integration_tests.support.fault_harness import Case, Way, run_case
 
 CASES = [*connections.CASES, *refusals.CASES, *bodies.CASES, *event_streams.CASES, *inputs.CASES]
 
@@ -13,10 +13,10 @@ CASES = [*connections.CASES, *refusals.CASES, *bodies.CASES, *event_streams.CASE
 @pytest.mark.parametrize(
     ("case", "way"),
     [
-        pytest.param(case, way, id=f"{case.number}: {case.what}, {way}", marks=pytest.mark.case(case.number))
+        pytest.param(case, way, id=f"{case.number}: {case.title}, {way}", marks=pytest.mark.case(case.number))
         for case in CASES
         for way in case.ways
     ],
 )
 def test_case(case: Case, way: Way) -> None:
-    play(case, way)
+    run_case(case, way)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rag_pipeline import Pipeline, Told
+from rag_pipeline import Answered, Pipeline
 
 from integration_tests.support import llamacpp
 from integration_tests.support.llamacpp import LlamaServer
@@ -47,7 +47,7 @@ def test_the_right_passage_is_found(index: VectorStoreIndex, question: str, page
     assert words in best.text
 
 
-def served_by(told: Told) -> list[str]:
+def served_by(told: Answered) -> list[str]:
     return [attempt.target for attempt in told.attempts if attempt.outcome == "ok"]
 
 

@@ -1,4 +1,4 @@
-"""What a call must not leave behind: a thread, a task, a connection, a permit, or a mark against its target."""
+"""Checks that a call leaves nothing over: no thread, task, connection or permit, and no failure at the breaker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unified_llm import LLMClient, health_snapshot
 
 
 def narrow(server: FaultServer, *others: FaultServer, **fields: Any) -> LLMClient:
-    """A client of one target, or more."""
+    """A client of one target or more, without retries by default."""
     return LLMClient(
         target("first", f"{server.url}/v1", KEY, **fields),
         fallbacks=[target("second", f"{each.url}/v1", OTHER_KEY) for each in others],
@@ -25,7 +25,7 @@ def narrow(server: FaultServer, *others: FaultServer, **fields: Any) -> LLMClien
 
 @contextmanager
 def nothing_left(*servers: FaultServer) -> Iterator[None]:
-    """No thread is added, no connection stays, and no breaker has counted anything."""
+    """Assert that no thread is added, no connection stays open, and no breaker has counted a failure."""
     threads = threading.active_count()
     yield
     gc.collect()
@@ -39,7 +39,7 @@ def nothing_left(*servers: FaultServer) -> Iterator[None]:
 
 @asynccontextmanager
 async def no_task_left(*, turns: int = 0) -> AsyncIterator[None]:
-    """No task goes on, after so many turns of the loop: asyncio ends what is forgotten half-way in tasks of its own."""
+    """Assert that no task runs after so many iterations of the loop: asyncio closes abandoned generators in tasks."""
     yield
     gc.collect()
     for _ in range(turns):

@@ -1,7 +1,7 @@
-"""The numbered fault cases, in words, and why some of them make no sense in some ways to ask.
+"""The numbered fault cases with their titles, and the reasons for which some do not apply to some kinds of call.
 
-A number that is missing here was never given out. A test claims the cases that it proves with
-``@pytest.mark.case(29)``; ``fault_table.py`` puts them together.
+Missing numbers were never assigned. A test declares the cases that it proves with ``@pytest.mark.case(29)``;
+``fault_table.py`` makes a table of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TITLES: Final[Mapping[int, str]] = {
     # HTTP
     15: "every status, with JSON, HTML, nothing, 10 MB",
     16: "Retry-After of every kind",
-    17: "an empty purse, and the same words for too many calls",
+    17: "no credit left, and the same message for too many calls",
     18: "429 without Retry-After; resets of rate limits",
     19: "x-should-retry against the status",
     20: "200 with an error, HTML, nothing; 204",
@@ -43,7 +43,7 @@ TITLES: Final[Mapping[int, str]] = {
     28: "cut before the first event",
     29: "cut after some text",
     30: "a clean end without the terminal event, and the reverse",
-    32: "comments for ever",
+    32: "comments without end",
     33: "a slow drip",
     34: "an error event before and after the first text",
     35: "malformed JSON in the middle",
@@ -51,15 +51,15 @@ TITLES: Final[Mapping[int, str]] = {
     37: "events in every notation",
     38: "events of 1 MB, and very many of them",
     39: "fragments of tool calls in every order",
-    41: "a stream unasked, and a whole answer to who asked for a stream",
-    42: "a consumer that breaks out, raises, or is forgotten",
+    41: "a stream instead of a whole answer, and the reverse",
+    42: "a consumer that breaks out, raises, or is abandoned",
     43: "a consumer that is slower than the server",
     44: "cancelled at every await, twice, by a timeout",
     # Policy
     45: "all are down; the model on this machine answers",
     46: "an old call ends after the breaker has opened",
     47: "a hundred callers at a half-open breaker; a probe is cancelled",
-    48: "many that were told to come back at the same time",
+    48: "many callers with the same Retry-After",
     50: "deadlines of 0, below 0, a millisecond, none",
     51: "a Retry-After beyond the deadline",
     52: "a fallback that cannot do what is asked",
@@ -75,22 +75,22 @@ TITLES: Final[Mapping[int, str]] = {
     62: "model names that are none, or look like paths",
     63: "prompts and bodies that JSON cannot hold; NUL; 10 MB",
     64: "base URLs that lead elsewhere",
-    65: "a key of the environment and a base URL of one's own",
+    65: "a key of the environment and an explicit base URL",
     66: "headers that would break the message",
-    67: "canary keys in everything that can be looked at",
+    67: "canary keys in everything that is visible",
     68: "errors that repeat the key and the prompt",
     69: "huge and circular tool schemas; 10,000 tool calls",
     70: "MLX: folders, code, damage, threads, limits",
     72: "without the optional extras",
 }
 
-_NO_SYNC: Final = "synchronous code cannot be cancelled"
-_NO_CONSUMER: Final = "a whole answer has no consumer that could leave or dawdle"
+_NO_SYNC: Final = "sync calls cannot be cancelled"
+_NO_CONSUMER: Final = "a whole answer has no consumer that could stop or be slow"
 _NO_EVENTS: Final = "a whole answer has no events"
-_BEFORE: Final = "found when the client is made, before there is a way to ask"
+_BEFORE: Final = "raised when the client is made, before any call"
 _NO_LIST: Final = "a model list is no stream"
-_STEPWISE: Final = "driven step by step, apart; a stream shows the same through the client"
-_ANYWHERE: Final = "has nothing to do with how it is asked"
+_STEPWISE: Final = "tested step by step; a stream shows the same through the client"
+_ANYWHERE: Final = "does not depend on the kind of call"
 
 NOT_APPLICABLE: Final[Mapping[int, Mapping[str, str]]] = {
     37: {"call": _NO_EVENTS},
@@ -109,8 +109,8 @@ NOT_APPLICABLE: Final[Mapping[int, Mapping[str, str]]] = {
 
 
 def reason(number: int, way: str) -> str | None:
-    """Why a case makes no sense in this way; None if it does."""
-    for part, why in NOT_APPLICABLE.get(number, {}).items():
+    """Return the reason for which a case does not apply to this kind of call; None if it applies."""
+    for part, text in NOT_APPLICABLE.get(number, {}).items():
         if part in way:
-            return why
+            return text
     return None

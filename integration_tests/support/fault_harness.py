@@ -1,8 +1,8 @@
-"""One fault case: what the first of two targets does, and what must come of it.
+"""Harness of the fault cases: the behaviour of the first of two targets, and the expected outcome of a call.
 
-A case is played in up to four ways (sync or async, call or stream), each time through the whole stack and over real
-sockets: once beside a healthy second target, and where that one answers, once more alone. Whatever happens, no key, no
-prompt and no answer may show, and no connection, thread or task may be left behind.
+A case runs in up to four ways (sync or async, call or stream), each time through the whole stack and over real sockets:
+once with a healthy fallback, and if that one answers, once more without it. In every case, no key, prompt or answer may
+appear in a message, and no connection, thread or task may be left over.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ KEY: Final = "sk-CANARY-of-the-first"
 OTHER_KEY: Final = "sk-CANARY-of-the-second"
 PROMPT: Final = "CANARY-prompt: what is failover?"
 
-Place: TypeAlias = Callable[[], AbstractContextManager[str]]
-"""Where the first target is, for as long as a call lasts; its URL without a path."""
+StartServer: TypeAlias = Callable[[], AbstractContextManager[str]]
+"""Starts the first target for the duration of a call; yields its URL without a path."""
 
 
 def serving(
@@ -44,32 +44,32 @@ def serving(
     on_accept: Sequence[Step] = (),
     tls: Callable[[], SSLContext] | None = None,
     host: str = "127.0.0.1",
-) -> Place:
-    """A server that plays these scripts, one for each request."""
+) -> StartServer:
+    """A fault server with these scripts, one for each request."""
 
     @contextmanager
-    def place() -> Iterator[str]:
+    def start_server() -> Iterator[str]:
         with FaultServer(*scripts, on_accept=on_accept, tls=tls() if tls else None, host=host) as server:
             yield server.url
             assert server.settles_at(0), "a connection was left open"
             for request in server.requests:
                 assert request.headers["authorization"] == f"Bearer {KEY}"
 
-    return place
+    return start_server
 
 
-# What can come of a case
+# Expected outcomes
 
 
 @dataclass(frozen=True)
 class Fails:
-    """Nobody notices while a second target answers; without one, this is raised.
+    """The fallback answers; without a fallback, this error is raised.
 
     Attributes:
         kind: The outcome of each attempt.
         error: What is raised.
-        times: How many attempts are made, by ``max_retries`` of the case.
-        facts: Attributes of the error.
+        times: The number of attempts, by ``max_retries`` of the case.
+        facts: Expected attributes of the error.
     """
 
     kind: FailureKind
@@ -80,12 +80,12 @@ class Fails:
 
 @dataclass(frozen=True)
 class Raises(Fails):
-    """This is raised although a second target could answer: it is not asked."""
+    """This error is raised at once: the fallback is not tried."""
 
 
 @dataclass(frozen=True)
 class Breaks:
-    """The stream had begun, so it is interrupted, and nobody else is asked."""
+    """The stream has begun, so it is interrupted, and the fallback is not tried."""
 
     kind: FailureKind
     partial: str
@@ -98,10 +98,10 @@ class Answers:
     Attributes:
         text: The answer.
         calls: Name and arguments of each tool call.
-        reason: Why it ended.
-        times: How many attempts it takes; all but the last end in ``before``.
+        reason: The finish reason.
+        times: The number of attempts; all but the last end in ``before``.
         before: The outcome of the attempts that failed.
-        usage: Tokens, where the case is about them.
+        usage: Tokens, if the case is about them.
     """
 
     text: str
@@ -118,40 +118,40 @@ class Case:
 
     Attributes:
         number: As in the list of fault cases.
-        what: What happens, in words.
+        title: A description of the fault.
         place: The first target.
-        outcome: What must come of it.
-        shapes: Whether it makes sense for a whole answer, for a stream, or for both.
-        config: Fields of the first target's configuration. No retries, unless it says so.
-        ask: Fields of each call.
-        prompt: What is asked.
-        warm: So many calls are made before the one that counts, and must be answered.
+        outcome: The expected outcome.
+        shapes: Whether it applies to whole responses, streams, or both.
+        config: Fields of the first target's configuration. No retries by default.
+        options: Options of each call.
+        prompt: The prompt of each call.
+        warm: The number of successful calls before the one under test.
         beside: Whether there is a second target; where the first fails over, it is played alone as well.
     """
 
     number: int
-    what: str
-    place: Place
+    title: str
+    start_server: StartServer
     outcome: Fails | Breaks | Answers
     shapes: tuple[Shape, ...] = ("call", "stream")
     config: Mapping[str, Any] = field(default_factory=dict)
-    ask: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     prompt: str = PROMPT
     warm: int = 0
-    beside: bool = True
+    with_fallback: bool = True
 
     @property
     def ways(self) -> tuple[Way, ...]:
-        """In which ways it can be played."""
+        """The ways in which it can run."""
         return tuple(way for way in WAYS if way.split()[1] in self.shapes)
 
 
-# Playing
+# Running a case
 
 
 @dataclass
-class Told:
-    """What a caller learns."""
+class CallResult:
+    """Everything that a caller gets from one call."""
 
     text: str = ""
     calls: tuple[tuple[str, str], ...] = ()
@@ -161,15 +161,15 @@ class Told:
     error: LLMError | None = None
     chunks: list[LLMChunk] = field(default_factory=list)
 
-    def hear(self, answer: LLMResponse) -> None:
-        """Take a whole answer."""
+    def read_response(self, answer: LLMResponse) -> None:
+        """Store a whole response."""
         clean(answer)
         self.text, self.reason, self.usage = answer.content, answer.finish_reason, answer.usage
         self.calls = tuple((call.name, call.raw_arguments) for call in answer.tool_calls)
         self.attempts = answer.attempts
 
-    def joined(self) -> Told:
-        """Put the chunks together, if it was a stream that ended well."""
+    def join_chunks(self) -> CallResult:
+        """Join the chunks of a stream that ended without an error."""
         if not self.chunks or self.error:
             return self
         last, calls = self.chunks[-1], dict[int, tuple[str, str]]()
@@ -181,52 +181,52 @@ class Told:
         return self
 
     @property
-    def asked(self) -> list[tuple[str, str]]:
-        """Who was asked, and what came of it."""
+    def outcomes(self) -> list[tuple[str, str]]:
+        """The target and outcome of each attempt that was made."""
         return [(each.target.partition("/")[2], each.outcome) for each in self.attempts if each.outcome != "skipped"]
 
 
-def play(case: Case, way: Way) -> None:
-    """Play a case in one way, and check everything about it."""
+def run_case(case: Case, way: Way) -> None:
+    """Run a case in one way, and check its outcome."""
     threads = threading.active_count()
     match case.outcome:
         case Raises():
-            _check_error(case.outcome, _tell(case, way, beside=True))
+            _check_error(case.outcome, _run_once(case, way, with_fallback=True))
         case Fails(kind, _, times):
-            told = _tell(case, way, beside=True)
-            assert told.asked == [("first", kind)] * times + [("second", "ok")]
-            assert (told.text, told.error) == (SECOND, None)
-            _check_error(case.outcome, _tell(case, way, beside=False))
+            result = _run_once(case, way, with_fallback=True)
+            assert result.outcomes == [("first", kind)] * times + [("second", "ok")]
+            assert (result.text, result.error) == (SECOND, None)
+            _check_error(case.outcome, _run_once(case, way, with_fallback=False))
         case Breaks(kind, partial):
-            told = _tell(case, way, beside=True)
-            assert isinstance(told.error, StreamInterruptedError)
-            assert told.asked == [("first", kind)]
-            assert told.error.partial == partial == "".join(chunk.content for chunk in told.chunks)
+            result = _run_once(case, way, with_fallback=True)
+            assert isinstance(result.error, StreamInterruptedError)
+            assert result.outcomes == [("first", kind)]
+            assert result.error.partial == partial == "".join(chunk.content for chunk in result.chunks)
         case Answers():
-            _check_answer(case.outcome, _tell(case, way, beside=case.beside))
+            _check_answer(case.outcome, _run_once(case, way, with_fallback=case.with_fallback))
     assert threading.active_count() == threads, "a thread was left behind"
 
 
-def _check_error(expected: Fails, told: Told) -> None:
-    assert type(told.error) is expected.error
-    assert told.asked == [("first", expected.kind)] * expected.times
+def _check_error(expected: Fails, result: CallResult) -> None:
+    assert type(result.error) is expected.error
+    assert result.outcomes == [("first", expected.kind)] * expected.times
     for name, value in expected.facts.items():
-        assert getattr(told.error, name) == value, name
+        assert getattr(result.error, name) == value, name
 
 
-def _check_answer(expected: Answers, told: Told) -> None:
-    assert told.error is None
+def _check_answer(expected: Answers, result: CallResult) -> None:
+    assert result.error is None
     failed = [("first", str(expected.before))] * (expected.times - 1)
-    assert told.asked == [*failed, ("first", "ok")]
-    assert (told.text, told.calls, told.reason) == (expected.text, expected.calls, expected.reason)
+    assert result.outcomes == [*failed, ("first", "ok")]
+    assert (result.text, result.calls, result.reason) == (expected.text, expected.calls, expected.reason)
     if expected.usage:
-        assert told.usage == expected.usage
+        assert result.usage == expected.usage
 
 
-def _tell(case: Case, way: Way, *, beside: bool) -> Told:
+def _run_once(case: Case, way: Way, *, with_fallback: bool) -> CallResult:
     reset_health()
     good = streamed(SECOND) if "stream" in way else answer(SECOND)
-    with case.place() as url, FaultServer([Send(good)]) as second:
+    with case.start_server() as url, FaultServer([Send(good)]) as second:
         client = LLMClient(
             LLMConfig(
                 provider="openai-compatible",
@@ -235,84 +235,84 @@ def _tell(case: Case, way: Way, *, beside: bool) -> Told:
                 api_key=KEY,
                 **({"max_retries": 0} | dict(case.config)),
             ),
-            # A timeout of its own: otherwise it has that of the first, which a case may have made very short.
-            fallbacks=[target("second", f"{second.url}/v1", OTHER_KEY, timeout=30)] if beside else [],
+            # Its own timeout: by default it has that of the first target, which may be very short in a case.
+            fallbacks=[target("second", f"{second.url}/v1", OTHER_KEY, timeout=30)] if with_fallback else [],
         )
-        told = _ask(client, case, way)
-        _look_for_canaries(client, told)
+        result = _run_sync(client, case, way)
+        _look_for_canaries(client, result)
         assert second.settles_at(0), "a connection was left open"
-    return told
+    return result
 
 
 def target(model: str, base_url: str, key: str, **fields: Any) -> LLMConfig:
-    """A target that is asked once."""
+    """The configuration of a target without retries."""
     fields = {"provider": "openai-compatible", "max_retries": 0} | fields
     return LLMConfig(model=model, base_url=base_url, api_key=key, **fields)
 
 
 def limit_connections(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    """Clients that make their first connection from now on have so many permits."""
+    """Limit the connections of clients that make their first connection from now on."""
     defaults = Transport.__init__.__kwdefaults__
     assert defaults
     monkeypatch.setitem(defaults, "max_connections", limit)
 
 
-def _ask(client: LLMClient, case: Case, way: Way) -> Told:
+def _run_sync(client: LLMClient, case: Case, way: Way) -> CallResult:
     mode, _, shape = way.partition(" ")
     if mode == "async":
-        return asyncio.run(_aask(client, case, streaming=shape == "stream"))
+        return asyncio.run(_run_async(client, case, streaming=shape == "stream"))
     with client:
         for _ in range(case.warm):
-            assert not ask(client, case.prompt, streaming=shape == "stream", **case.ask).error
-        return ask(client, case.prompt, streaming=shape == "stream", **case.ask)
+            assert not run_call(client, case.prompt, streaming=shape == "stream", **case.options).error
+        return run_call(client, case.prompt, streaming=shape == "stream", **case.options)
 
 
-async def _aask(client: LLMClient, case: Case, *, streaming: bool) -> Told:
+async def _run_async(client: LLMClient, case: Case, *, streaming: bool) -> CallResult:
     async with client:
         for _ in range(case.warm):
-            assert not (await aask(client, case.prompt, streaming=streaming, **case.ask)).error
-        told = await aask(client, case.prompt, streaming=streaming, **case.ask)
+            assert not (await arun_call(client, case.prompt, streaming=streaming, **case.options)).error
+        result = await arun_call(client, case.prompt, streaming=streaming, **case.options)
     await no_other_task()
-    return told
+    return result
 
 
 async def no_other_task() -> None:
-    """Nothing goes on beside the task that asks, now or at the loop's next turn."""
+    """Assert that no task runs but the current one, now and at the loop's next iteration."""
     for _ in range(2):
         assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left behind"
         await asyncio.sleep(0)
 
 
-def ask(client: LLMClient, prompt: str = PROMPT, *, streaming: bool, **overrides: Any) -> Told:
-    """Make one call; an error is part of what is told."""
-    told = Told()
+def run_call(client: LLMClient, prompt: str = PROMPT, *, streaming: bool, **overrides: Any) -> CallResult:
+    """Make one call; an error becomes part of the result."""
+    result = CallResult()
     try:
         if streaming:
             for chunk in client.stream(prompt, **overrides):
-                told.chunks.append(chunk)
+                result.chunks.append(chunk)
         else:
-            told.hear(client.generate(prompt, **overrides))
-    except LLMError as problem:
-        told.error, told.attempts = problem, problem.attempts
-    return told.joined()
+            result.read_response(client.generate(prompt, **overrides))
+    except LLMError as error:
+        result.error, result.attempts = error, error.attempts
+    return result.join_chunks()
 
 
-async def aask(client: LLMClient, prompt: str = PROMPT, *, streaming: bool, **overrides: Any) -> Told:
-    """As ``ask``."""
-    told = Told()
+async def arun_call(client: LLMClient, prompt: str = PROMPT, *, streaming: bool, **overrides: Any) -> CallResult:
+    """Async version of ``run_call``."""
+    result = CallResult()
     try:
         if streaming:
             async for chunk in client.astream(prompt, **overrides):
-                told.chunks.append(chunk)
+                result.chunks.append(chunk)
         else:
-            told.hear(await client.agenerate(prompt, **overrides))
-    except LLMError as problem:
-        told.error, told.attempts = problem, problem.attempts
-    return told.joined()
+            result.read_response(await client.agenerate(prompt, **overrides))
+    except LLMError as error:
+        result.error, result.attempts = error, error.attempts
+    return result.join_chunks()
 
 
-def _look_for_canaries(client: LLMClient, told: Told) -> None:
-    if told.error:
-        clean_error(told.error)
-    for thing in (client, told.attempts, told.chunks, health_snapshot()):
+def _look_for_canaries(client: LLMClient, result: CallResult) -> None:
+    if result.error:
+        clean_error(result.error)
+    for thing in (client, result.attempts, result.chunks, health_snapshot()):
         clean(thing)

@@ -1,4 +1,4 @@
-"""What servers say in the fault cases, as bytes: answers, events, and the ways to frame them."""
+"""Responses of the servers in the fault cases, as bytes: bodies, events and their framing."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ USAGE: Final = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
 def dump(value: object) -> bytes:
-    """JSON."""
+    """A value as JSON."""
     return json.dumps(value, ensure_ascii=False).encode()
 
 
 def body(text: str = FIRST, **message: Any) -> dict[str, Any]:
-    """A whole answer."""
-    said = {"role": "assistant", "content": text, **message}
-    choice = {"index": 0, "message": said, "finish_reason": "tool_calls" if "tool_calls" in message else "stop"}
+    """The body of a whole response."""
+    assistant = {"role": "assistant", "content": text, **message}
+    choice = {"index": 0, "message": assistant, "finish_reason": "tool_calls" if "tool_calls" in message else "stop"}
     return {"id": "r-1", "object": "chat.completion", "model": "m", "choices": [choice], "usage": USAGE}
 
 
 def answer(text: str = FIRST, *headers: str, **message: Any) -> bytes:
-    """The response that carries it."""
+    """An HTTP response with that body."""
     return ok(dump(body(text, **message)), *headers)
 
 
 def event(value: object) -> bytes:
-    """One event."""
+    """One event of a stream."""
     return b"data: " + dump(value) + b"\n\n"
 
 
 def delta(text: str = "", *, reason: str | None = None, **fields: Any) -> bytes:
-    """One event of an answer."""
+    """One event with a part of an answer."""
     choice = {"index": 0, "delta": {"content": text, **fields}, "finish_reason": reason}
     return event({"id": "r-1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]})
 
@@ -47,7 +47,7 @@ END: Final = delta(reason="stop") + event({"id": "r-1", "model": "m", "choices":
 
 
 def events(text: str = FIRST) -> bytes:
-    """A stream, word by word."""
+    """The events of a stream, one for each word."""
     words = text.split(" ")
     return ROLE + b"".join(delta(word if last else f"{word} ") for word, last in _flag_last(words)) + END
 
@@ -57,17 +57,17 @@ def _flag_last(words: Sequence[str]) -> list[tuple[str, bool]]:
 
 
 def streamed(text: str = FIRST) -> bytes:
-    """The response that carries a stream."""
+    """An HTTP response with such a stream."""
     return stream(events(text))
 
 
 def stream(data: bytes, *headers: str) -> bytes:
-    """A whole response of this data, as a stream."""
+    """A complete HTTP response with this data, chunked."""
     return head(CHUNKED, *headers) + chunk(data) + LAST_CHUNK
 
 
 def begun(data: bytes, framing: str = CHUNKED) -> bytes:
-    """The beginning of a response that says this and then could go on."""
+    """An incomplete HTTP response: its head and this data."""
     return head(*([framing] if framing else [])) + (chunk(data) if data and framing == CHUNKED else data)
 
 
@@ -77,7 +77,12 @@ def error(message: str, **fields: Any) -> dict[str, Any]:
 
 
 def refusal(
-    status: str, said: Mapping[str, Any] | bytes, *headers: str, content_type: str = "application/json"
+    status: str, contents: Mapping[str, Any] | bytes, *headers: str, content_type: str = "application/json"
 ) -> bytes:
-    """A response that refuses."""
-    return ok(said if isinstance(said, bytes) else dump(said), *headers, status=status, content_type=content_type)
+    """An HTTP response with an error status."""
+    return ok(
+        contents if isinstance(contents, bytes) else dump(contents),
+        *headers,
+        status=status,
+        content_type=content_type,
+    )

@@ -1,11 +1,11 @@
-"""A server on 127.0.0.1 that does wrong on purpose: bytes from a script over plain sockets, one thread a connection.
+"""Server on 127.0.0.1 that fails on purpose: it sends bytes from a script, with one thread for each connection.
 
     with FaultServer([Send(ok(b'{"text": "hi"}'))], [Reset()]) as server:
         ...  # the first request is answered, every later one is reset
         assert len(server.requests) == 2
 
-Each argument is the script for one request, in the order of their arrival over all connections; the last one holds for
-all further requests. A connection stays open after a script unless the script closes it.
+Each argument is the script for one request, in the order of their arrival over all connections; the last one is used
+for all further requests. A connection stays open after a script unless the script closes it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Repeat:
-    """Send these bytes again and again until the client leaves (or so many times)."""
+    """Send these bytes repeatedly until the client disconnects (or ``times`` times)."""
 
     data: bytes
     pause: float = 0.0
@@ -44,24 +44,24 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Sleep:
-    """Do nothing for a while."""
+    """Wait for this time."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Hang:
-    """Do nothing until the client leaves."""
+    """Send nothing until the client disconnects."""
 
 
 @dataclass(frozen=True)
 class Close:
-    """End the connection in order (FIN)."""
+    """Close the connection with a FIN."""
 
 
 @dataclass(frozen=True)
 class Reset:
-    """Break the connection (RST)."""
+    """Reset the connection (RST)."""
 
 
 Step = Send | Repeat | Sleep | Hang | Close | Reset
@@ -69,7 +69,7 @@ Step = Send | Repeat | Sleep | Hang | Close | Reset
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent; ``connection`` counts from 0 in the order of acceptance."""
+    """One request of a client; ``connection`` counts from 0 in the order of acceptance."""
 
     method: str
     path: str
@@ -85,7 +85,7 @@ def ok(body: bytes, *headers: str, status: str = "200 OK", content_type: str = "
 
 
 def head(*headers: str, status: str = "200 OK", content_type: str = "text/event-stream") -> bytes:
-    """A response up to its body. Without a header about length the body ends with the connection."""
+    """The head of a response. Without a length header, the body ends with the connection."""
     return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Type: {content_type}", *headers]).encode() + b"\r\n\r\n"
 
 
@@ -99,17 +99,17 @@ def chunk(data: bytes) -> bytes:
 
 
 class _GoneError(Exception):
-    """The client has left, or the script has ended the connection."""
+    """The client has disconnected, or the script has closed the connection."""
 
 
 class FaultServer:
-    """Plays scripts; see the module.
+    """Runs scripts; see the module's docstring.
 
     Args:
         scripts: Steps for the first request, the second, and so on.
         on_accept: Steps for every connection before it reads a request.
         tls: Speak TLS with this context.
-        backlog: How many connections may wait to be accepted.
+        backlog: The number of connections that may wait to be accepted.
         host: The address to listen on.
     """
 
@@ -141,31 +141,31 @@ class FaultServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
         with self._lock:
             sleeping = [self._listener, *self._open]
         for sock in sleeping:
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for it
+                sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
         for thread in self._threads:
             thread.join(5)
         self._listener.close()
 
     @property
     def open(self) -> int:
-        """How many connections are open, as far as this side knows."""
+        """The number of open connections, as seen by the server."""
         with self._lock:
             return len(self._open)
 
     def settles_at(self, count: int, *, within: float = 3.0) -> bool:
-        """Whether so many connections are open soon."""
-        return _soon(lambda: self.open == count, within)
+        """Return whether the number of open connections becomes ``count`` in time."""
+        return _wait_until(lambda: self.open == count, within)
 
-    def was_asked(self, count: int, *, within: float = 3.0) -> bool:
-        """Whether so many requests have come soon."""
-        return _soon(lambda: len(self.requests) >= count, within)
+    def has_received(self, count: int, *, within: float = 3.0) -> bool:
+        """Return whether ``count`` requests arrive in time."""
+        return _wait_until(lambda: len(self.requests) >= count, within)
 
     def _start(self, target: object, *arguments: object) -> None:
         assert callable(target)
@@ -175,7 +175,7 @@ class FaultServer:
 
     def _accept(self) -> None:
         while not self._stopping.is_set():
-            with contextlib.suppress(OSError):  # nobody came in time, or the server stops
+            with contextlib.suppress(OSError):  # no connection yet, or the server stops
                 sock, _ = self._listener.accept()
                 number, self.accepted = self.accepted, self.accepted + 1
                 with self._lock:
@@ -188,7 +188,7 @@ class FaultServer:
             sock.settimeout(5)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for step in self._on_accept:
-                self._play(sock, step)
+                self._run_step(sock, step)
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True)
             self._requests(sock, number)
@@ -207,7 +207,7 @@ class FaultServer:
                 script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
                 self.requests.append(request)
             for step in script:
-                self._play(sock, step)
+                self._run_step(sock, step)
 
     def _read(self, sock: socket.socket, buffer: bytearray, number: int) -> Request:
         while (end := buffer.find(b"\r\n\r\n")) < 0:
@@ -224,7 +224,7 @@ class FaultServer:
         return Request(method, path, headers, body, number)
 
     def _receive(self, sock: socket.socket) -> bytes:
-        """Some bytes of the client's; looks up now and then whether the server is to stop."""
+        """Receive bytes of the client; check regularly whether the server stops."""
         sock.settimeout(0.05)
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError, ssl.SSLWantReadError):
@@ -234,18 +234,18 @@ class FaultServer:
                 return data
         raise _GoneError
 
-    def _play(self, sock: socket.socket, step: Step) -> None:
+    def _run_step(self, sock: socket.socket, step: Step) -> None:
         match step:
             case Send(data, every, pause):
-                for piece in _pieces(data, every):
-                    self._send(sock, piece)
+                for part in _slices(data, every):
+                    self._send(sock, part)
                     self._pause(pause)
             case Repeat(data, pause, times):
-                played = 0
-                while times is None or played < times:
+                repeated = 0
+                while times is None or repeated < times:
                     self._send(sock, data)
                     self._pause(pause)
-                    played += 1
+                    repeated += 1
             case Sleep(seconds):
                 self._pause(seconds)
             case Hang():
@@ -268,7 +268,7 @@ class FaultServer:
             raise _GoneError
 
 
-def _soon(condition: Callable[[], bool], within: float) -> bool:
+def _wait_until(condition: Callable[[], bool], within: float) -> bool:
     until = time.monotonic() + within
     while not condition():
         if time.monotonic() > until:
@@ -277,7 +277,7 @@ def _soon(condition: Callable[[], bool], within: float) -> bool:
     return True
 
 
-def _pieces(data: bytes, every: int) -> Iterator[bytes]:
+def _slices(data: bytes, every: int) -> Iterator[bytes]:
     if not every:
         yield data
     else:

@@ -1,7 +1,7 @@
-"""Installs the servers that do not fit beside the tests: LiteLLM's proxy, mlx-vlm and aimock. Run: ``make servers``.
+"""Installs the servers that need their own environments: LiteLLM's proxy, mlx-vlm and aimock. Run: ``make servers``.
 
-Each gets a folder of its own below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. What is
-there already, at the same versions, is left as it is.
+Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. A server that is
+already installed at the same versions is skipped.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 AIMOCK = "@copilotkit/aimock@1.43.0"
 
 
-def install(name: str, wanted: str, commands: Sequence[Sequence[str]]) -> None:
-    """Run the commands, unless the folder says that it holds just that."""
-    done = HOME / name / ".installed"
-    if done.exists() and done.read_text(encoding="utf-8") == wanted:
+def install(name: str, contents: str, commands: Sequence[Sequence[str]]) -> None:
+    """Run the commands, unless the folder's marker file has the same contents."""
+    marker = HOME / name / ".installed"
+    if marker.exists() and marker.read_text(encoding="utf-8") == contents:
         return
     print(f"Installing {name} into {HOME / name} (once)")  # noqa: T201 - a script
     for command in commands:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    done.write_text(wanted, encoding="utf-8")
+    marker.write_text(contents, encoding="utf-8")
 
 
 def environment(name: str) -> None:
-    """A virtual environment with what ``requirements/<name>.txt`` pins."""
+    """Create a virtual environment with the packages of ``requirements/<name>.txt``."""
     requirements = REQUIREMENTS / f"{name}.txt"
     if not (HOME / name / "bin" / "python").exists():
         venv.create(HOME / name, with_pip=True)
@@ -39,7 +39,7 @@ def environment(name: str) -> None:
 
 
 def main() -> None:
-    """All three."""
+    """Install all three servers."""
     environment("litellm")
     environment("mlx-vlm")
     folder = HOME / "aimock"

@@ -1,7 +1,7 @@
-"""llama.cpp's own HTTP server on 127.0.0.1, over a random model of half a megabyte that is written on the spot.
+"""llama.cpp's own HTTP server on 127.0.0.1, with a random model of half a megabyte that is generated first.
 
-What it says means nothing, but its protocol, its errors, its JSON grammar and its deaths are real. It runs in a
-process of its own, so that a test can kill it: ``python llamacpp.py MODEL CONTEXT KIND SLOTS`` is that process.
+Its text is random, but its protocol, its errors, its JSON grammar and its crashes are real. It runs in its own process,
+so that a test can kill it: ``python llamacpp.py MODEL CONTEXT KIND SLOTS`` is that process.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def write_model(path: Path, *, width: int = 64, layers: int = 2, context: int = 
     writer.add_chat_template(TEMPLATE)
 
     embedding, output = weights(len(tokens), width, scale=1.0), weights(len(tokens), width, scale=0.6)
-    # One constant dimension, by which the model likes to write @: so it calls a function soon, where it must.
+    # One constant dimension makes @ likely, so that the model calls a function soon if the grammar requires it.
     embedding[:, 0] = 3.0
     output[_FIRST_BYTE + ord("@")] = np.eye(1, width, dtype=np.float32) * 8.0
     writer.add_tensor("token_embd.weight", embedding)
@@ -100,8 +100,8 @@ class LlamaServer:
     Attributes:
         model: The file to serve.
         context: Tokens for the prompt and the answer together.
-        embedding: Serve embeddings, in place of chat.
-        slots: How many answers it can give at once.
+        embedding: Serve embeddings instead of chat.
+        slots: The number of concurrent responses.
     """
 
     model: Path
@@ -114,20 +114,20 @@ class LlamaServer:
         kind = "embedding" if self.embedding else "chat"
         command = [sys.executable, __file__, str(self.model), str(self.context), kind, str(self.slots)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        # Loading takes a fraction of a second; a process that hangs is killed, which ends the reading below.
-        with_patience = threading.Timer(60, self._process.kill)
-        with_patience.start()
+        # Loading takes a fraction of a second; a process that hangs is killed, which ends the loop below.
+        watchdog = threading.Timer(60, self._process.kill)
+        watchdog.start()
         try:
             for line in self._process.stdout or ():
                 if line.startswith("listening on "):
                     self.base_url = line.split()[-1] + "/v1"
                     return self
         finally:
-            with_patience.cancel()
+            watchdog.cancel()
         raise RuntimeError("llama.cpp's server did not start.")
 
     def kill(self) -> None:
-        """End it as a crash would: open connections are reset, new ones refused."""
+        """Kill the process like a crash: open connections are reset, new ones refused."""
         self._process.kill()
         self._process.wait()
 

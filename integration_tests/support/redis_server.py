@@ -1,4 +1,4 @@
-"""Debian's ``redis-server`` on 127.0.0.1, to be killed, restarted and held up by a test."""
+"""Debian's ``redis-server`` on 127.0.0.1, which a test can kill, restart and suspend."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PASSWORD = "CANARY-of-redis"
 
 @dataclass
 class RedisServer:
-    """A running server that keeps nothing on disk; use as a context manager."""
+    """A running server without persistence; use as a context manager."""
 
     port: int = field(default=0, init=False)
 
@@ -41,7 +41,7 @@ class RedisServer:
         return redis.Redis(host="127.0.0.1", port=self.port, password=PASSWORD)
 
     def start(self) -> None:
-        """Start it, again on the same port and empty."""
+        """Start it without data, always on the same port."""
         import redis
 
         options = ["--bind", "127.0.0.1", "--port", f"{self.port}", "--save", "", "--appendonly", "no"]
@@ -56,25 +56,25 @@ class RedisServer:
         raise RuntimeError("redis-server did not start.")
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the process like a crash."""
         self._process.kill()
         self._process.wait()
 
-    def hold_up(self) -> None:
-        """Connections stay, and new ones are accepted by the kernel; no answer comes."""
+    def suspend(self) -> None:
+        """Stop the process: connections stay open and new ones are accepted by the kernel, without a response."""
         self._process.send_signal(signal.SIGSTOP)
 
-    def let_go(self) -> None:
+    def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
     def dump(self) -> dict[str, tuple[str, int]]:
-        """Everything that it holds, as text, with the milliseconds that it stays (-1: for ever)."""
-        found: dict[str, tuple[str, int]] = {}
+        """Return all values as text, with their time to live in milliseconds (-1: no expiry)."""
+        entries: dict[str, tuple[str, int]] = {}
         with self.client() as client:
             for name in client.scan_iter():
                 value = client.zrange(name, 0, -1) if client.type(name) == b"zset" else client.get(name)
-                found[name.decode()] = (f"{value}", int(client.pttl(name)))
-        return found
+                entries[name.decode()] = (f"{value}", int(client.pttl(name)))
+        return entries
 
     def __enter__(self) -> Self:
         self.start()

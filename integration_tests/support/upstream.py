@@ -100,13 +100,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self, routes: Mapping[str, Callable[[bytes], None]]) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self._remember(raw)
+        self._record(raw)
         try:
             self._check_headers(raw)
             self._route(routes)(raw)
-        except RequestError as problem:
-            self.upstream.violations.append(str(problem))
-            self._send_error(_AnswerError(400, str(problem)))
+        except RequestError as error:
+            self.upstream.violations.append(str(error))
+            self._send_error(_AnswerError(400, str(error)))
         except _AnswerError as failure:
             self._send_error(failure)
 
@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise RequestError(f"no such route: {self.command} {self.path}")
         return routes[match["route"]]
 
-    def _remember(self, raw: bytes) -> None:
+    def _record(self, raw: bytes) -> None:
         try:
             body = json.loads(raw) if raw else {}
         except ValueError:

@@ -23,8 +23,8 @@ _DATA_URL = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,(.*)", re.DOTALL)
 def media(kind: str, data: str) -> None:
     try:
         start = base64.b64decode(data, validate=True)
-    except binascii.Error as problem:
-        raise ValueError(f"not base64: {problem}") from None
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from None
     if not start.startswith(_MAGIC[kind]):
         raise ValueError(f"the data are not {kind}")
 

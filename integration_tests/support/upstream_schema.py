@@ -273,12 +273,12 @@ def parse(kind: type[Body], raw: bytes) -> Body:
     try:
         json.loads(raw, parse_constant=_not_a_number, object_pairs_hook=_no_duplicates)
         return kind.model_validate_json(raw)
-    except ValidationError as problem:
+    except ValidationError as error:
         # Of the branches of a union, the one that got furthest is the one that was meant.
-        first = max(problem.errors(include_url=False, include_input=False), key=lambda each: len(each["loc"]))
+        first = max(error.errors(include_url=False, include_input=False), key=lambda each: len(each["loc"]))
         raise RequestError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError as problem:
-        raise RequestError(f"body: {problem}") from None
+    except ValueError as error:
+        raise RequestError(f"body: {error}") from None
 
 
 def _not_a_number(text: str) -> NoReturn:

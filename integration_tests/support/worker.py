@@ -1,7 +1,7 @@
-"""A process of its own with a client, which does what it is told: ``python worker.py FIRST SECOND KEY COOLDOWN``.
+"""A process with a client that executes commands: ``python worker.py FIRST SECOND KEY COOLDOWN``.
 
-The primary is at FIRST, the fallback at SECOND; where the state is shared is in the environment. A line is the name of
-a command, the answer a line of JSON.
+The primary is at FIRST, the fallback at SECOND; the environment has the address of the shared state. A line of input is
+the name of a command; its result is one line of JSON.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ PROMPT = "CANARY-prompt: tell me everything"
 
 
 class Worker:
-    """Such a process, seen from a test; use as a context manager.
+    """Handle of such a process in a test; use as a context manager.
 
     Args:
         first: The base URL of the primary.
-        second: That of the fallback.
-        key: For both.
-        environment: Set for this process.
-        cooldown: Seconds for which its breaker stays open at first.
+        second: The base URL of the fallback.
+        key: The API key of both.
+        environment: Further environment variables of the process.
+        cooldown: Seconds for which its breaker stays open the first time.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Worker:
         )
 
     def do(self, command: str) -> Any:
-        """Have it do this, and wait for the answer."""
+        """Send a command and return its result."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(f"{command}\n")
@@ -63,12 +63,12 @@ class Worker:
         return json.loads(self._process.stdout.readline())
 
     def state(self) -> str | None:
-        """The state of the primary's breaker, as this process sees it."""
+        """Return the state of the primary's breaker in this process."""
         states = {row["target"]: row["state"] for row in self.do("health")}
         return cast("str | None", states.get("vllm/scripted-large"))
 
     def end(self) -> int:
-        """End it; its exit status."""
+        """End the process; return its exit status."""
         if self._process.stdin:
             self._process.stdin.close()
         status = self._process.wait(10)
@@ -95,7 +95,7 @@ class _Warnings(logging.Handler):
 
 
 def main(first: str, second: str, key: str, cooldown: str) -> None:
-    """Do what comes in until nothing more does."""
+    """Execute commands until the input ends."""
     from unified_llm import LLMClient, LLMConfig, health_snapshot
     from unified_llm._core.target import BreakerConfig
 
@@ -107,19 +107,19 @@ def main(first: str, second: str, key: str, cooldown: str) -> None:
     client = LLMClient(primary, fallbacks=[fallback])
     lists = LLMClient(primary)
 
-    def ask() -> list[str]:
-        return [f"{each.target} {each.outcome}" for each in client.generate(PROMPT).attempts]
+    def generate() -> list[str]:
+        return [f"{attempt.target} {attempt.outcome}" for attempt in client.generate(PROMPT).attempts]
 
-    def aask() -> list[str]:
-        return [f"{each.target} {each.outcome}" for each in asyncio.run(client.agenerate(PROMPT)).attempts]
+    def agenerate() -> list[str]:
+        return [f"{attempt.target} {attempt.outcome}" for attempt in asyncio.run(client.agenerate(PROMPT)).attempts]
 
     def measure() -> list[float]:
-        """Seconds for each of the calls of two seconds, one after another."""
+        """Return the seconds of each call; the calls run one after another for two seconds."""
         until = time.perf_counter() + 2.0
-        return [_timed(ask) for _ in iter(lambda: time.perf_counter() < until, False)]  # noqa: FBT003 - what iter() takes
+        return [_timed(generate) for _ in iter(lambda: time.perf_counter() < until, False)]  # noqa: FBT003 - what iter() takes
 
     async def ameasure() -> float:
-        """The longest time that an event loop stood still while calls were made."""
+        """Return the longest time that an event loop was blocked during calls."""
         longest, last, busy = 0.0, time.perf_counter(), True
 
         async def watch() -> None:
@@ -138,13 +138,13 @@ def main(first: str, second: str, key: str, cooldown: str) -> None:
 
     commands: dict[str, Callable[[], Any]] = {
         "begin": lambda: True,
-        "ask": ask,
-        "aask": aask,
+        "generate": generate,
+        "agenerate": agenerate,
         "measure": measure,
         "stall": lambda: asyncio.run(ameasure()),
-        "list": lambda: [each.id for each in lists.list_models()],
-        "alist": lambda: [each.id for each in asyncio.run(lists.alist_models())],
-        "list anew": lambda: _timed(lambda: lists.list_models(use_cache=False)),
+        "list": lambda: [model.id for model in lists.list_models()],
+        "alist": lambda: [model.id for model in asyncio.run(lists.alist_models())],
+        "list again": lambda: _timed(lambda: lists.list_models(use_cache=False)),
         "list cold": lambda: _timed(LLMClient(primary).list_models),
         "health": health_snapshot,
         "warnings": lambda: warnings.messages,

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from integration_tests.support.fault_harness import Answers, Case, Fails, Place, Raises, serving
+from integration_tests.support.fault_harness import Answers, Case, Fails, Raises, StartServer, serving
 from integration_tests.support.fault_responses import FIRST, body, dump, error, events
 from integration_tests.support.fault_server import Repeat, Send, head, ok
 from unified_llm.exceptions import ConnectionError, ContentFilterError, GenerationError, RateLimitError
@@ -23,7 +23,7 @@ DEEP: Final = b'{"choices": ' + b"[" * 100_000
 PORTAL: Final = b"<!DOCTYPE html><html><body>Welcome to the hotel's network. CANARY-page</body></html>"
 
 
-def says(data: bytes, *headers: str, content_type: str = "application/json") -> Place:
+def says(data: bytes, *headers: str, content_type: str = "application/json") -> StartServer:
     """A server that answers with this body, whatever it was asked for."""
     return serving([Send(ok(data, *headers, content_type=content_type))])
 
@@ -112,7 +112,7 @@ CHOICES: Final[Mapping[str, tuple[bytes, Fails | Answers]]] = {
 
 BOMB: Final = zipped(b'{"text": "' + bytes(100_000_000))
 GOOD: Final = dump(body())
-ENCODINGS: Final[Mapping[str, tuple[Place, Fails | Answers]]] = {
+ENCODINGS: Final[Mapping[str, tuple[StartServer, Fails | Answers]]] = {
     "gzip, although nobody may have asked for it": (says(zipped(GOOD), "Content-Encoding: gzip"), WHOLE),
     "a bomb of gzip": (says(BOMB, "Content-Encoding: gzip"), OVERSIZED),
     "brotli": (says(b"\x8b\x02\x80CANARY\x03", "Content-Encoding: br"), MALFORMED),
@@ -142,7 +142,7 @@ CASES: Final = [
     *(Case(22, f"JSON that is none: {what}", says(data), MALFORMED) for what, data in JSON_THAT_IS_NONE.items()),
     *(Case(22, f"strange JSON: {what}", says(data), outcome) for what, (data, outcome) in STRANGE_JSON.items()),
     *(Case(23, what, says(data), outcome) for what, (data, outcome) in CHOICES.items()),
-    *(Case(26, what, place, outcome) for what, (place, outcome) in ENCODINGS.items()),
+    *(Case(26, what, start_server, outcome) for what, (start_server, outcome) in ENCODINGS.items()),
     Case(26, "a stream in gzip", serving([Send(ok(zipped(events()), "Content-Encoding: gzip"))]), WHOLE, ("stream",)),
     Case(27, "a body without end", serving([Send(head() + b'{"text": "'), TOO_MUCH]), OVERSIZED),
     Case(27, "a body of 2 GB", serving([Send(head("Content-Length: 2147483648") + b'{"text": "'), TOO_MUCH]),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from integration_tests.support.fault_harness import KEY, Answers, Case, Fails, Place, serving
+from integration_tests.support.fault_harness import KEY, Answers, Case, Fails, StartServer, serving
 from integration_tests.support.fault_responses import FIRST, answer, refusal, streamed
 from integration_tests.support.fault_server import Close, FaultServer, Hang, Reset, Send, Sleep, Step, ok
 from unified_llm.exceptions import ConfigurationError, ConnectionError
@@ -38,7 +38,7 @@ def looked_up(*addresses: tuple[str, int]) -> Iterator[None]:
     """Every name has these addresses; without any, no name exists."""
     real = socket.getaddrinfo
 
-    def found(host: str, *arguments: Any, **fields: Any) -> list[Any]:
+    def resolve(host: str, *arguments: Any, **fields: Any) -> list[Any]:
         if host[0].isdigit():
             return real(host, *arguments, **fields)
         if not addresses or fields.get("flags"):
@@ -46,7 +46,7 @@ def looked_up(*addresses: tuple[str, int]) -> Iterator[None]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket, "getaddrinfo", found)
+        patch.setattr(socket, "getaddrinfo", resolve)
         yield
 
 
@@ -76,17 +76,17 @@ def black_hole() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def after_a_black_hole(good: bytes) -> Place:
+def after_a_black_hole(good: bytes) -> StartServer:
     """A name of two addresses, the first of which answers nothing."""
 
     @contextmanager
-    def place() -> Iterator[str]:
+    def start_server() -> Iterator[str]:
         with black_hole() as hole, FaultServer([Send(good)]) as server:
             with looked_up(("127.0.0.1", int(hole.rpartition(":")[2])), ("127.0.0.1", server.port)):
                 yield "http://two.localhost"
             assert server.settles_at(0)
 
-    return place
+    return start_server
 
 
 def certified(path: str) -> Callable[[], ssl.SSLContext]:
@@ -101,34 +101,34 @@ def certified(path: str) -> Callable[[], ssl.SSLContext]:
     return make
 
 
-def under_another_name(place: Place) -> Place:
+def under_another_name(start_server: StartServer) -> StartServer:
     """A server whose certificate is for another name than the one that was asked for."""
 
     @contextmanager
     def other() -> Iterator[str]:
-        with place() as url, looked_up(("127.0.0.1", int(url.rpartition(":")[2]))):
+        with start_server() as url, looked_up(("127.0.0.1", int(url.rpartition(":")[2]))):
             yield "https://other.internal"
 
     return other
 
 
-def secured(place: Place) -> Place:
+def secured(start_server: StartServer) -> StartServer:
     """The same place, taken for one that speaks TLS."""
 
     @contextmanager
     def other() -> Iterator[str]:
-        with place() as url:
+        with start_server() as url:
             yield url.replace("http:", "https:")
 
     return other
 
 
-def behind_a_proxy(said: bytes) -> Place:
+def behind_a_proxy(response: bytes) -> StartServer:
     """A public host, behind a proxy that says this to whoever wants to go there. It never sees the key."""
 
     @contextmanager
-    def place() -> Iterator[str]:
-        with FaultServer([Send(said)]) as proxy, pytest.MonkeyPatch.context() as patch:
+    def start_server() -> Iterator[str]:
+        with FaultServer([Send(response)]) as proxy, pytest.MonkeyPatch.context() as patch:
             for name in ("HTTPS_PROXY", "https_proxy"):
                 patch.setenv(name, proxy.url)
             for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
@@ -138,34 +138,34 @@ def behind_a_proxy(said: bytes) -> Place:
             assert KEY not in repr([request.headers for request in proxy.requests])
             assert proxy.settles_at(0)
 
-    return place
+    return start_server
 
 
-def elsewhere(status: int, location: str, tls: Callable[[], ssl.SSLContext] | None = None) -> Place:
+def elsewhere(status: int, location: str, tls: Callable[[], ssl.SSLContext] | None = None) -> StartServer:
     """A server that sends everybody to another place, which nobody must enter. ``{}`` stands for that place's URL."""
 
     @contextmanager
-    def place() -> Iterator[str]:
+    def start_server() -> Iterator[str]:
         with FaultServer() as other:
             moved = ok(b"", f"Location: {location.format(other.url)}", status=f"{status} Moved")
             with serving([Send(moved)], tls=tls)() as url:
                 yield url
             assert other.accepted == 0
 
-    return place
+    return start_server
 
 
-def once_warm(*then: Step, good: bytes) -> Place:
+def once_warm(*then: Step, good: bytes) -> StartServer:
     """A server that answers one request, does something else upon the next on that connection, and then answers."""
 
     @contextmanager
-    def place() -> Iterator[str]:
+    def start_server() -> Iterator[str]:
         with FaultServer([Send(good)], list(then), [Send(good)]) as server:
             yield server.url
             assert [request.connection for request in server.requests] == [0, 0, 1]
             assert server.settles_at(0)
 
-    return place
+    return start_server
 
 
 def goes_away() -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from integration_tests.support.fault_harness import Answers, Breaks, Case, Fails, Place, Raises, serving
+from integration_tests.support.fault_harness import Answers, Breaks, Case, Fails, Raises, StartServer, serving
 from integration_tests.support.fault_responses import (
     DONE,
     END,
@@ -53,24 +53,24 @@ LENGTH: Final = "Content-Length: 5000"
 FRAMINGS: Final = {"chunked": CHUNKED, "with a length": LENGTH, "until the connection ends": ""}
 ENDS: Final[dict[str, Step]] = {"closed": Close(), "reset": Reset()}
 TWO: Final = delta("CANARY-answer ") + delta("of ")
-SAID: Final = "CANARY-answer of "
+PARTIAL: Final = "CANARY-answer of "
 CUT: Final = Fails("connection", ConnectionError)
 TRUNCATED: Final = Fails("truncated", GenerationError)
 LATE: Final = Fails("timeout", TimeoutError)
 GOOD: Final = Answers(FIRST)
 
 
-def plays(*steps: Step | bytes) -> Place:
+def plays(*steps: Step | bytes) -> StartServer:
     """A server that plays this upon every request."""
     return serving([Send(step) if isinstance(step, bytes) else step for step in steps])
 
 
-def whole(data: bytes) -> Place:
+def whole(data: bytes) -> StartServer:
     """A server that streams this, whole."""
     return plays(stream(data))
 
 
-def cut(data: bytes, framing: str, end: Step) -> Place:
+def cut(data: bytes, framing: str, end: Step) -> StartServer:
     """A server that ends the connection after this part of a body."""
     # A reset overtakes what was sent before it, unless that had time to arrive.
     return plays(begun(data, framing), Sleep(0.03), end)
@@ -81,25 +81,25 @@ def cut(data: bytes, framing: str, end: Step) -> Place:
 
 def cuts() -> list[Case]:
     """A body that ends too early, by how its end would have been told and how the connection ended."""
-    found: list[Case] = []
+    cases: list[Case] = []
     for how, framing in FRAMINGS.items():
         for ending, end in ENDS.items():
             name = f"{how}, {ending}"
             # The end of the connection is the end of such a body: nothing tells a cut from an end but the contents.
             orderly = not framing and isinstance(end, Close)
-            found += [
+            cases += [
                 Case(28, f"cut before the first event, {name}", cut(b"", framing, end),
                      Fails("empty", GenerationError) if orderly else CUT),
                 Case(28, f"cut after the role alone, {name}", cut(ROLE, framing, end),
                      TRUNCATED if orderly else CUT, STREAM),
                 Case(29, f"cut after two texts, {name}", cut(ROLE + TWO, framing, end),
-                     Breaks("truncated" if orderly else "connection", SAID), STREAM),
+                     Breaks("truncated" if orderly else "connection", PARTIAL), STREAM),
                 Case(29, f"cut within an event, {name}", cut(ROLE + TWO + b'data: {"cho', framing, end),
-                     Breaks("truncated" if orderly else "connection", SAID), STREAM),
+                     Breaks("truncated" if orderly else "connection", PARTIAL), STREAM),
                 Case(29, f"cut within the answer, {name}", cut(dump(body())[:80], framing, end),
                      Fails("malformed", GenerationError) if orderly else CUT, CALL),
             ]  # fmt: skip
-    return found
+    return cases
 
 
 # The shapes of events
@@ -201,7 +201,7 @@ DRIP: Final = 0.05
 
 CASES: Final = [
     *cuts(),
-    Case(30, "a clean end without the terminal event", whole(ROLE + TWO), Breaks("truncated", SAID), STREAM),
+    Case(30, "a clean end without the terminal event", whole(ROLE + TWO), Breaks("truncated", PARTIAL), STREAM),
     Case(30, "a clean end before anything was said", whole(ROLE), TRUNCATED, STREAM),
     Case(30, "a clean end after the reason to finish", whole(ROLE + delta(FIRST) + delta(reason="stop")), GOOD, STREAM),
     Case(30, "the terminal event, and a server that keeps the connection open", plays(begun(events()), Hang()), GOOD,
@@ -211,20 +211,20 @@ CASES: Final = [
     Case(30, "an unasked stream without its terminal event", whole(ROLE + TWO), TRUNCATED, CALL),
     Case(32, "comments and no answer", plays(head(CHUNKED), PINGS), LATE, config={"timeout": 0.2}),
     Case(32, "comments and no more after the first texts", plays(begun(ROLE + TWO), PINGS),
-         Breaks("timeout", SAID), STREAM, ask=SOON),
+         Breaks("timeout", PARTIAL), STREAM, options=SOON),
     Case(32, "comments, and then the answer",
          plays(head(CHUNKED), KEPT_ALIVE, chunk(events()), LAST_CHUNK), GOOD, STREAM),
     Case(32, "white space, and then the answer",
          plays(head(CHUNKED), Repeat(chunk(b"\n"), times=20), chunk(dump(body())), LAST_CHUNK), GOOD, CALL),
     Case(33, "a drip of an answer", serving([Send(answer(), 1, DRIP)]), LATE, CALL, {"timeout": 0.2}),
     Case(33, "a drip of an answer until the deadline", serving([Send(answer(), 1, DRIP)]),
-         Raises("timeout", TimeoutError), CALL, ask=SOON),
+         Raises("timeout", TimeoutError), CALL, options=SOON),
     Case(33, "a drip before the first text", serving([Send(streamed(), 1, DRIP)]), LATE, STREAM, {"timeout": 0.2}),
     Case(33, "a drip until the deadline", serving([Send(begun(ROLE + TWO)), Repeat(chunk(b":"), pause=DRIP)]),
-         Breaks("timeout", SAID), STREAM, ask=SOON),
+         Breaks("timeout", PARTIAL), STREAM, options=SOON),
     *(Case(number, f"{what} before the first text", whole(ROLE + data + END), Fails(kind, raised), STREAM)
       for number, what, data, kind, raised in FAULTS),
-    *(Case(number, f"{what} after the first texts", whole(ROLE + TWO + data + END), Breaks(kind, SAID), STREAM)
+    *(Case(number, f"{what} after the first texts", whole(ROLE + TWO + data + END), Breaks(kind, PARTIAL), STREAM)
       for number, what, data, kind, raised in FAULTS),
     *(Case(number, f"{what} in an unasked stream", whole(ROLE + TWO + data + END), Fails(kind, raised), CALL)
       for number, what, data, kind, raised in FAULTS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from integration_tests.support.fault_cases.refusals import ECHO
-from integration_tests.support.fault_harness import Answers, Case, Fails, Place, Raises, serving
+from integration_tests.support.fault_harness import Answers, Case, Fails, Raises, StartServer, serving
 from integration_tests.support.fault_responses import FIRST, ROLE, answer, error, event, refusal, stream, streamed
 from integration_tests.support.fault_server import Send
 from unified_llm.exceptions import AuthenticationError, GenerationError, ServiceUnavailableError, ValidationError
@@ -53,23 +53,23 @@ HOLDS_ITSELF: Final = offering(CYCLE)
 
 def both(what: str, number: int, prompt: str | None = None, **asked: Any) -> list[Case]:
     """A request that is answered, as a call and as a stream."""
-    fields: dict[str, Any] = {"ask": asked} | ({"prompt": prompt} if prompt else {})
+    fields: dict[str, Any] = {"options": asked} | ({"prompt": prompt} if prompt else {})
     return [
         Case(number, what, serving([Send(answer())]), GOOD, ("call",), **fields),
         Case(number, what, serving([Send(streamed())]), GOOD, ("stream",), **fields),
     ]
 
 
-def refused(status: str) -> Place:
+def refused(status: str) -> StartServer:
     """A server that repeats key and prompt wherever its format has room for a text."""
-    said = error(ECHO, type=ECHO, code=ECHO, param=ECHO) | {"message": ECHO, "detail": ECHO}
-    return serving([Send(refusal(f"{status} Because", said))])
+    body = error(ECHO, type=ECHO, code=ECHO, param=ECHO) | {"message": ECHO, "detail": ECHO}
+    return serving([Send(refusal(f"{status} Because", body))])
 
 
 CASES: Final = [
     *both("a prompt with NUL", 63, "CANARY\x00 prompt"),
     *both("a prompt of 10 MB", 63, "CANARY-prompt " * 700_000),
-    *(Case(63, f"a body with {what}", serving(), UNSENDABLE, ask={"extra_body": {"x": value}})
+    *(Case(63, f"a body with {what}", serving(), UNSENDABLE, options={"extra_body": {"x": value}})
       for what, value in BODIES.items()),
     Case(63, "a prompt with a lone surrogate", serving(), UNSENDABLE, prompt="CANARY\ud800"),
     *(Case(68, f"{status} that repeats what it was sent", refused(status), outcome)
@@ -84,7 +84,7 @@ CASES: Final = [
     *both("an answer, and all that comes of it", 67),
     *both("a tool of 1,000 properties", 69, **MANY),
     *both("a tool whose schema refers to itself", 69, **CIRCULAR),
-    Case(69, "a tool whose schema holds itself", serving(), UNSENDABLE, ask=HOLDS_ITSELF),
+    Case(69, "a tool whose schema holds itself", serving(), UNSENDABLE, options=HOLDS_ITSELF),
     Case(69, "10,000 tool calls", serving([Send(answer("", tool_calls=CALLS))]), Answers("", CALLED, "tool_calls")),
     Case(69, "10,000 tool calls in a stream",
          serving([Send(stream(ROLE + delta_of(FRAGMENTS[:5000], "") + delta_of(FRAGMENTS[5000:], "tool_calls")

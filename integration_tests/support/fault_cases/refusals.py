@@ -57,14 +57,14 @@ def statuses() -> Iterator[Case]:
     for status, outcome in STATUSES.items():
         for name, body in BODIES.items():
             kind = "text/html" if name == "HTML" else "application/json"
-            said = refusal(f"{status} Because", body, content_type=kind)
-            yield Case(15, f"{status} with {name}", serving([Send(said)]), outcome)
+            response = refusal(f"{status} Because", body, content_type=kind)
+            yield Case(15, f"{status} with {name}", serving([Send(response)]), outcome)
 
 
 def coded(status: str, kind: FailureKind, raised: type[LLMError], **fields: Any) -> Case:
     """A refusal that says why in a code."""
-    place = serving([Send(refusal(status, error(ECHO, **fields)))])
-    return Case(15, f"{status} that says {next(iter(fields.values()))}", place, Fails(kind, raised))
+    start_server = serving([Send(refusal(status, error(ECHO, **fields)))])
+    return Case(15, f"{status} that says {next(iter(fields.values()))}", start_server, Fails(kind, raised))
 
 
 NOW: Final = "Fri, 20 Nov 2026 12:00:00 GMT"
@@ -94,7 +94,8 @@ HINTS: Final = [
     # A wait that fits is waited for.
     Case(16, "429 with Retry-After: 0, and then an answer",
          serving([Send(throttled("Retry-After: 0"))], [Send(answer())]),
-         Answers(FIRST, times=2, before="rate_limit"), ("call",), {"max_retries": 1, "retry_delay": 0}, beside=False),
+         Answers(FIRST, times=2, before="rate_limit"), ("call",), {"max_retries": 1, "retry_delay": 0},
+         with_fallback=False),
 ]  # fmt: skip
 CONCURRENCY: Final = "INSUFFICIENT QUOTA: too many requests at once."
 
