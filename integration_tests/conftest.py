@@ -1,4 +1,4 @@
-"""What every integration test stands on: loopback only, a fresh health registry, and the two scripted upstreams."""
+"""Shared fixtures of the integration tests: loopback only, a fresh health registry, and two scripted upstreams."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ def _upstreams() -> Iterator[tuple[Upstream, Upstream]]:
 
 @pytest.fixture
 def upstream(_upstreams: tuple[Upstream, Upstream]) -> Iterator[Upstream]:
-    """The primary; the test fails if it was sent anything malformed."""
+    """The primary; the test fails if it receives an invalid request."""
     yield from _checked(_upstreams[0])
 
 
 @pytest.fixture
 def second(_upstreams: tuple[Upstream, Upstream]) -> Iterator[Upstream]:
-    """Another one, to fail over to."""
+    """A second upstream, for failover."""
     yield from _checked(_upstreams[1])
 
 
 def _checked(server: Upstream) -> Iterator[Upstream]:
-    server.forget()
+    server.reset()
     yield server
     assert server.violations == []
 
 
 @pytest.fixture(autouse=True)
 def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No breaker is open from the test before, and nothing comes from this machine's own settings."""
+    """Reset the breakers, and remove this machine's own settings from the environment."""
     for name in [*os.environ]:
         if name.startswith(("OPENAI_", "LANGSMITH_", "LANGCHAIN_")) and name not in canary.KEYS:
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""``LLMClient`` over real HTTP, against an upstream that refuses what OpenAI would refuse."""
+"""``LLMClient`` over real HTTP, against an upstream that rejects requests as OpenAI does."""
 
 from __future__ import annotations
 
@@ -60,19 +60,21 @@ def test_a_whole_answer(upstream: Upstream) -> None:
         audio_output_tokens=4,
     )
     assert not answer.used_fallback
-    assert [(each.target, each.outcome) for each in answer.attempts] == [("openai-compatible/scripted-large", "ok")]
+    assert [(attempt.target, attempt.outcome) for attempt in answer.attempts] == [
+        ("openai-compatible/scripted-large", "ok")
+    ]
 
 
-async def test_a_stream_says_what_a_whole_answer_says(upstream: Upstream) -> None:
+async def test_a_stream_has_the_text_of_a_whole_response(upstream: Upstream) -> None:
     async with LLMClient(target(upstream)) as client:
         whole = await client.agenerate("Say 你好.")
         chunks = [chunk async for chunk in client.astream("Say 你好.")]
         again = list(client.stream("Say 你好."))
-    for each in (chunks, again):
-        assert len(each) > 3
-        assert "".join(chunk.content for chunk in each) == whole.content
-        assert (each[-1].finish_reason, each[-1].usage, each[-1].model) == ("stop", whole.usage, whole.model)
-        assert all(chunk.usage is None and chunk.finish_reason is None for chunk in each[:-1])
+    for stream in (chunks, again):
+        assert len(stream) > 3
+        assert "".join(chunk.content for chunk in stream) == whole.content
+        assert (stream[-1].finish_reason, stream[-1].usage, stream[-1].model) == ("stop", whole.usage, whole.model)
+        assert all(chunk.usage is None and chunk.finish_reason is None for chunk in stream[:-1])
 
 
 def test_a_stop_string_and_a_limit_reach_the_provider(upstream: Upstream) -> None:
@@ -86,11 +88,11 @@ def test_tools_are_called_and_answered(upstream: Upstream, *, streamed: bool) ->
     question = [Message.user("For every tool: what about '大阪' in 3 days?")]
     with LLMClient(target(upstream)) as client:
         calls = _calls(client, {"messages": question, "tools": [WEATHER, CLOCK]}, streamed=streamed)
-        assert [(each.name, each.arguments) for each in calls] == [
+        assert [(call.name, call.arguments) for call in calls] == [
             ("weather", {"city": "大阪", "days": 3}),
             ("clock", {}),
         ]
-        results = [Message.tool("it is sunny", each.id) for each in calls]
+        results = [Message.tool("it is sunny", call.id) for call in calls]
         messages = [*question, Message.assistant(tool_calls=calls), *results]
         answer = client.generate({"messages": messages, "tools": [WEATHER, CLOCK]})
     assert answer.content == "You said: it is sunny. This is all I know about it."
@@ -103,8 +105,8 @@ def _calls(client: LLMClient, request: Mapping[str, Any], *, streamed: bool) -> 
     for chunk in client.stream(request):
         for part in chunk.tool_calls:
             call = gathered.setdefault(part.index, ["", "", ""])
-            for place, text in enumerate((part.id, part.name, part.arguments)):
-                call[place] += text or ""
+            for index, text in enumerate((part.id, part.name, part.arguments)):
+                call[index] += text or ""
     return tuple(ToolCall.from_text(*call) for call in gathered.values())
 
 
@@ -126,7 +128,7 @@ async def test_embeddings(upstream: Upstream) -> None:
         answer = client.embed(["one", "two"])
         assert (await client.aembed(["one", "two"])).vectors == answer.vectors
         shorter = await client.aembed(["one"], dimensions=4)
-    assert [list(each) for each in answer.vectors] == [
+    assert [list(numbers) for numbers in answer.vectors] == [
         pytest.approx(vector(text, 16), abs=1e-6) for text in ("one", "two")
     ]
     assert (answer.model, len(shorter.vectors[0])) == ("scripted-embedding", 4)
@@ -139,29 +141,29 @@ def test_a_dead_primary_is_not_noticed(upstream: Upstream, second: Upstream) -> 
         streamed = "".join(chunk.content for chunk in client.stream("hello"))
     assert answer.content == streamed == "You said: hello. This is all I know about it."
     assert (answer.used_fallback, answer.model) == (True, "scripted-small")
-    assert [each.status for each in answer.attempts if each.outcome != "ok"] == [503, 503]
+    assert [attempt.status for attempt in answer.attempts if attempt.outcome != "ok"] == [503, 503]
 
 
 def test_a_primary_whose_breaker_is_open_is_named_in_the_trace(upstream: Upstream, second: Upstream) -> None:
     upstream.status = 503
     with LLMClient(target(upstream), fallbacks=[target(second, "scripted-small")]) as client:
         answers = [client.generate("hello") for _ in range(5)]
-    assert upstream.count() == 5  # the breaker opened: the last calls did not bother the primary
-    assert [each.used_fallback for each in answers] == [True] * 5
-    assert [(each.target, each.outcome) for each in answers[-1].attempts] == [
+    assert upstream.count() == 5  # the breaker opened: the last calls skipped the primary
+    assert [answer.used_fallback for answer in answers] == [True] * 5
+    assert [(attempt.target, attempt.outcome) for attempt in answers[-1].attempts] == [
         ("openai-compatible/scripted-large", "skipped"),
         ("openai-compatible/scripted-small", "ok"),
     ]
 
 
-def test_when_nobody_answers_every_attempt_is_told(upstream: Upstream, second: Upstream) -> None:
+def test_when_every_target_fails_the_error_has_every_attempt(upstream: Upstream, second: Upstream) -> None:
     upstream.status = second.status = 503
     chain = LLMClient(target(upstream, max_retries=0), fallbacks=[target(second, "scripted-small", max_retries=0)])
     with chain, pytest.raises(AllTargetsFailedError) as failure:
         chain.generate("hello")
-    assert [type(each) for each in failure.value.errors] == [ServiceUnavailableError, ServiceUnavailableError]
-    assert [each.status for each in failure.value.attempts] == [503, 503]
-    assert all(each.request_id for each in failure.value.attempts)
+    assert [type(error) for error in failure.value.errors] == [ServiceUnavailableError, ServiceUnavailableError]
+    assert [attempt.status for attempt in failure.value.attempts] == [503, 503]
+    assert all(attempt.request_id for attempt in failure.value.attempts)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_when_nobody_answers_every_attempt_is_told(upstream: Upstream, second: U
     ],
     ids=["wrong key", "unknown model", "bad request", "unknown parameter"],
 )
-def test_what_no_retry_can_mend_is_asked_once(fields: dict[str, Any], error: type[Exception]) -> None:
+def test_an_error_that_no_retry_can_fix_is_tried_once(fields: dict[str, Any], error: type[Exception]) -> None:
     fields = {"model": "scripted-large", "api_key": KEY, "provider": "openai-compatible"} | fields
     with Upstream() as server, LLMClient(base_url=server.base_url, **fields) as client:
         with pytest.raises(error):
@@ -186,7 +188,7 @@ def test_many_threads_ask_for_the_models_once(upstream: Upstream) -> None:
     upstream.delay = 0.2
     with LLMClient(target(upstream)) as client, ThreadPoolExecutor(50) as pool:
         lists = list(pool.map(lambda _: client.list_models(), range(50)))
-        assert {tuple(each.id for each in models) for models in lists} == {upstream.models}
+        assert {tuple(model.id for model in models) for models in lists} == {upstream.models}
         assert upstream.count("models") == 1
         client.list_models(use_cache=False)
         client.invalidate_cache()
@@ -198,7 +200,7 @@ async def test_many_tasks_ask_for_the_models_once(upstream: Upstream) -> None:
     upstream.delay = 0.2
     async with LLMClient(target(upstream)) as client:
         lists = await asyncio.gather(*(client.alist_models() for _ in range(50)))
-    assert {tuple(each.id for each in models) for models in lists} == {upstream.models}
+    assert {tuple(model.id for model in models) for models in lists} == {upstream.models}
     assert upstream.count("models") == 1
 
 
@@ -216,7 +218,9 @@ async def test_threads_and_tasks_together_ask_for_the_models_once(upstream: Upst
 async def test_one_client_serves_many_tasks_at_once(upstream: Upstream) -> None:
     async with LLMClient(target(upstream)) as client:
         answers = await asyncio.gather(*(client.agenerate(f"number {number}") for number in range(100)))
-    assert [each.content.split(".")[0] for each in answers] == [f"You said: number {number}" for number in range(100)]
+    assert [answer.content.split(".")[0] for answer in answers] == [
+        f"You said: number {number}" for number in range(100)
+    ]
 
 
 def test_one_client_serves_two_event_loops(upstream: Upstream) -> None:

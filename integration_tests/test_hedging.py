@@ -1,4 +1,4 @@
-"""A race between two real servers: the slow one is left, its connection is closed, and nothing stays behind."""
+"""Hedged calls to two real servers: the slower attempt is cancelled, its connection closed, and nothing is left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def event(**choice: Any) -> bytes:
 
 STREAM = head(CHUNKED) + event(delta={"content": "quick"}) + event(delta={}, finish_reason="stop")
 STREAM += chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
-# The slow server: it says nothing at all, or nothing after its headers, or no more than that it is alive.
+# The slow server: no response at all, only headers, or only comments.
 SILENCES: dict[str, list[Step]] = {
     "nothing": [Hang()],
     "headers": [Send(head(CHUNKED)), Hang()],
@@ -48,10 +48,10 @@ async def racing(slow: FaultServer, quick: FaultServer, after: float = 0.1) -> A
 async def text(client: LLMClient, way: str) -> tuple[str, tuple[str, ...]]:
     if way == "agenerate":
         answer = await client.agenerate("Hello?")
-        return answer.content, tuple(each.outcome for each in answer.attempts)
+        return answer.content, tuple(attempt.outcome for attempt in answer.attempts)
     stream = client.astream("Hello?")
-    text = "".join([piece.content async for piece in stream])
-    return text, tuple(each.outcome for each in stream.attempts)
+    content = "".join([piece.content async for piece in stream])
+    return content, tuple(attempt.outcome for attempt in stream.attempts)
 
 
 @pytest.mark.parametrize("silence", SILENCES)
@@ -81,7 +81,7 @@ async def test_a_race_that_both_lose_goes_on_as_usual() -> None:
         async with racing(slow, quick) as client:
             with pytest.raises(AllTargetsFailedError) as caught:
                 await text(client, "agenerate")
-            assert {each.outcome for each in caught.value.attempts} == {"server"}
+            assert {attempt.outcome for attempt in caught.value.attempts} == {"server"}
             assert len(slow.requests) >= 2
 
 

@@ -1,4 +1,4 @@
-"""Against llama.cpp's own server: a real implementation of the protocol, written by others."""
+"""Against llama.cpp's own server: an independent implementation of the protocol."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_it_answers(running: LlamaServer) -> None:
     assert 0 < answer.usage.completion_tokens <= 40
 
 
-async def test_a_stream_says_the_same_as_the_whole_answer(running: LlamaServer) -> None:
+async def test_a_stream_has_the_text_of_the_whole_answer(running: LlamaServer) -> None:
     async with LLMClient(target(running)) as client:
         whole = await client.agenerate("hello", seed=3)
         chunks = [chunk async for chunk in client.astream("hello", seed=3)]
@@ -92,7 +92,7 @@ def test_it_calls_tools(running: LlamaServer, seed: int) -> None:
         "messages": [{"role": "user", "content": "hello"}],
         "tools": [TOOL],
         "tool_choice": "required",
-        "parallel_tool_calls": False,  # or a model that means nothing by it may call on and on
+        "parallel_tool_calls": False,  # or a random model may call functions without end
     }
     with LLMClient(target(running, max_tokens=2000)) as client:
         answer = client.generate(question, seed=seed)
@@ -103,7 +103,7 @@ def test_it_calls_tools(running: LlamaServer, seed: int) -> None:
     fragments: dict[int, str] = {}
     for part in (part for chunk in chunks for part in chunk.tool_calls):
         fragments[part.index] = fragments.get(part.index, "") + part.arguments
-    assert [json.loads(text) for text in fragments.values()] == [each.arguments for each in answer.tool_calls]
+    assert [json.loads(text) for text in fragments.values()] == [call.arguments for call in answer.tool_calls]
 
 
 def test_langchain_tools_reach_it(running: LlamaServer) -> None:
@@ -123,7 +123,7 @@ def test_it_embeds(model_file: Path) -> None:
 
 def test_it_lists_its_model(running: LlamaServer) -> None:
     with LLMClient(target(running)) as client:
-        assert [each.id for each in client.list_models()] == [llamacpp.MODEL]
+        assert [model.id for model in client.list_models()] == [llamacpp.MODEL]
 
 
 def test_a_prompt_that_is_too_long_is_a_context_overflow(running: LlamaServer) -> None:
@@ -132,12 +132,12 @@ def test_a_prompt_that_is_too_long_is_a_context_overflow(running: LlamaServer) -
     assert len(failure.value.attempts) == 1
 
 
-def test_a_wrong_key_is_refused_then_left_alone_while_another_is_right(running: LlamaServer) -> None:
+def test_a_refused_key_is_skipped_while_another_is_valid(running: LlamaServer) -> None:
     wrong = target(running, api_key="sk-CANARY-of-somebody-else")
     with LLMClient(wrong) as client, pytest.raises(AuthenticationError):
         client.generate("hello")
     with LLMClient(wrong, fallbacks=[target(running)]) as client:
-        outcomes = [[each.outcome for each in client.generate("hello").attempts] for _ in range(2)]
+        outcomes = [[attempt.outcome for attempt in client.generate("hello").attempts] for _ in range(2)]
     assert outcomes == [["skipped", "ok"], ["skipped", "ok"]]
 
 
@@ -152,7 +152,7 @@ def test_a_server_killed_in_the_middle_of_a_stream_interrupts_it(doomed: LlamaSe
     assert text
     assert failure.value.partial.startswith(text)
     assert failure.value.partial == stream.partial
-    assert [each.outcome for each in failure.value.attempts] == ["connection"]
+    assert [attempt.outcome for attempt in failure.value.attempts] == ["connection"]
     client.close()
 
 

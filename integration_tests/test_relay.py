@@ -1,4 +1,4 @@
-"""The client against llama.cpp's own server, through a relay that breaks real connections, and with a way around."""
+"""The client against llama.cpp's own server, through a relay that breaks connections, with a direct fallback."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BROKEN: dict[str, tuple[Fault, str]] = {
     "half-open at once": (HalfOpen(), "timeout"),
     "half-open before the first token": (HalfOpen(BEFORE_THE_FIRST_TOKEN), "timeout"),
     "a black hole": (BlackHole(), "timeout"),
-    "longer than anybody waits": (Delay(2.0), "timeout"),
+    "longer than the timeout": (Delay(2.0), "timeout"),
 }
 INTERRUPTED: dict[str, tuple[Fault, str]] = {
     "cut": (Cut(AFTER_SOME_TOKENS), "connection"),
@@ -62,11 +62,11 @@ def target(base_url: str, **fields: Any) -> LLMConfig:
     return LLMConfig(model=llamacpp.MODEL, base_url=base_url, api_key=KEY, **fields)
 
 
-def make_call(way: Way, relay: Relay, fault: Fault | None, around: LlamaServer | None, **overrides: Any) -> CallResult:
-    """Ask through the relay, with or without a way around it."""
+def make_call(way: Way, relay: Relay, fault: Fault | None, direct: LlamaServer | None, **overrides: Any) -> CallResult:
+    """Make a call through the relay, with or without a direct fallback."""
     relay.fault = fault
     first = target(f"http://127.0.0.1:{relay.port}/v1", timeout=overrides.pop("timeout", None))
-    client = LLMClient(first, fallbacks=[target(around.base_url, timeout=30)] if around else [])
+    client = LLMClient(first, fallbacks=[target(direct.base_url, timeout=30)] if direct else [])
     fields = {"seed": 1, "extra_body": {"ignore_eos": True}, **overrides}
     mode, _, shape = way.partition(" ")
     if mode == "sync":
@@ -84,7 +84,7 @@ def make_call(way: Way, relay: Relay, fault: Fault | None, around: LlamaServer |
 
 @pytest.fixture(scope="module")
 def whole(server: LlamaServer) -> str:
-    """What the server says when nothing is in the way."""
+    """The text of a call without the relay."""
     with LLMClient(target(server.base_url)) as client:
         content = client.generate("CANARY-prompt: what is failover?", seed=1, extra_body={"ignore_eos": True}).content
     assert len(content) > 20
@@ -92,12 +92,12 @@ def whole(server: LlamaServer) -> str:
 
 
 def outcomes(result: CallResult) -> list[str]:
-    return [each.outcome for each in result.attempts]
+    return [attempt.outcome for attempt in result.attempts]
 
 
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("way", WAYS)
-def test_before_the_first_token_nobody_notices(
+def test_before_the_first_token_the_fallback_answers(
     way: Way, relay: Relay, server: LlamaServer, *, name: str, whole: str
 ) -> None:
     fault, kind = BROKEN[name]
@@ -110,7 +110,7 @@ def test_before_the_first_token_nobody_notices(
 
 @pytest.mark.parametrize("name", INTERRUPTED)
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])
-def test_after_the_first_token_the_stream_is_interrupted_and_nothing_asked_twice(
+def test_after_the_first_token_the_stream_is_interrupted_and_nothing_is_sent_again(
     way: Way, relay: Relay, server: LlamaServer, *, name: str, whole: str
 ) -> None:
     fault, kind = INTERRUPTED[name]

@@ -1,4 +1,4 @@
-"""Servers and gateways that others wrote, asked by OpenAI's own SDK and by us: both have to read the same."""
+"""Third-party servers and gateways, called with OpenAI's own SDK and with this package: both must read the same."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ AIMOCK = pytest.param(
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server, as both clients name it."""
+    """Address, model and key of a server, for both clients."""
 
     name: str
     base_url: str
     model: str
-    key: str = "sk-CANARY-nobody-asks-for-it"
+    key: str = "sk-CANARY-that-no-server-requires"
     provider: str = "openai-compatible"
 
     def ours(self, **fields: Any) -> LLMClient:
-        given = {"model": self.model, "api_key": self.key, "max_retries": 0, "max_tokens": 12} | fields
-        return LLMClient(LLMConfig(provider=self.provider, base_url=self.base_url, **given))
+        fields = {"model": self.model, "api_key": self.key, "max_retries": 0, "max_tokens": 12} | fields
+        return LLMClient(LLMConfig(provider=self.provider, base_url=self.base_url, **fields))
 
 
 @pytest.fixture(scope="module")
@@ -144,20 +144,20 @@ def sdk(endpoint: Endpoint) -> Iterator[OpenAI]:
         yield client
 
 
-EVERYBODY = pytest.mark.parametrize("endpoint", [LLAMACPP, LITELLM, MLX_LM, MLX_VLM, AIMOCK], indirect=True)
-ASKED = "2+2?"
+ALL_ENDPOINTS = pytest.mark.parametrize("endpoint", [LLAMACPP, LITELLM, MLX_LM, MLX_VLM, AIMOCK], indirect=True)
+PROMPT = "2+2?"
 
 
 def counts(usage: Any) -> list[int]:
     return [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens]
 
 
-@EVERYBODY
+@ALL_ENDPOINTS
 def test_an_answer(endpoint: Endpoint, sdk: OpenAI) -> None:
-    messages: Any = [{"role": "user", "content": ASKED}]
+    messages: Any = [{"role": "user", "content": PROMPT}]
     theirs = sdk.chat.completions.create(model=endpoint.model, messages=messages, max_tokens=12, seed=1)
     with endpoint.ours() as client:
-        ours = client.generate(ASKED, seed=1)
+        ours = client.generate(PROMPT, seed=1)
     choice = theirs.choices[0]
     assert (ours.content, ours.finish_reason, ours.model) == (
         choice.message.content,
@@ -169,15 +169,15 @@ def test_an_answer(endpoint: Endpoint, sdk: OpenAI) -> None:
     assert ours.response_id
 
 
-@EVERYBODY
+@ALL_ENDPOINTS
 def test_a_stream(endpoint: Endpoint, sdk: OpenAI) -> None:
     theirs = ""
     for chunk in sdk.chat.completions.create(
-        model=endpoint.model, messages=[{"role": "user", "content": ASKED}], max_tokens=12, seed=1, stream=True
+        model=endpoint.model, messages=[{"role": "user", "content": PROMPT}], max_tokens=12, seed=1, stream=True
     ):
         theirs += (chunk.choices[0].delta.content or "") if chunk.choices else ""
     with endpoint.ours() as client:
-        *chunks, last = client.stream(ASKED, seed=1)
+        *chunks, last = client.stream(PROMPT, seed=1)
     assert "".join(chunk.content for chunk in chunks) == theirs
     assert last.finish_reason in {"stop", "length"}
     # aimock's mock of a stream counts nothing unless its fixture says so.
@@ -195,7 +195,7 @@ def test_calls_of_tools_whole_and_streamed(endpoint: Endpoint, sdk: OpenAI) -> N
         ours = client.generate(asked, tools=[TOOL], tool_choice="required", seed=3)
         *chunks, last = client.stream(asked, tools=[TOOL], tool_choice="required", seed=3)
     streamed: dict[int, list[str]] = {}
-    for fragment in (each for chunk in chunks for each in chunk.tool_calls):
+    for fragment in (fragment for chunk in chunks for fragment in chunk.tool_calls):
         name, text = streamed.setdefault(fragment.index, ["", ""])
         streamed[fragment.index] = [name or fragment.name or "", text + fragment.arguments]
     expected = [
@@ -211,34 +211,34 @@ def test_calls_of_tools_whole_and_streamed(endpoint: Endpoint, sdk: OpenAI) -> N
 
 @pytest.mark.parametrize("endpoint", [LLAMACPP], indirect=True)
 def test_several_answers(endpoint: Endpoint, sdk: OpenAI) -> None:
-    messages: Any = [{"role": "user", "content": ASKED}]
+    messages: Any = [{"role": "user", "content": PROMPT}]
     theirs = sdk.chat.completions.create(model=endpoint.model, messages=messages, max_tokens=5, seed=1, n=3)
     with endpoint.ours(max_tokens=5) as client:
-        ours = client.generate(ASKED, seed=1, n=3)
+        ours = client.generate(PROMPT, seed=1, n=3)
     assert len(ours.alternatives) == 2
     assert ours.usage
     assert counts(ours.usage) == counts(theirs.usage)
-    assert {each.finish_reason for each in (ours, *ours.alternatives)} == {"length"}
+    assert {answer.finish_reason for answer in (ours, *ours.alternatives)} == {"length"}
 
 
 @pytest.mark.parametrize("endpoint", [LLAMACPP, MLX_LM, MLX_VLM], indirect=True)
 def test_log_probabilities_whole_and_streamed(endpoint: Endpoint, sdk: OpenAI) -> None:
-    messages: Any = [{"role": "user", "content": ASKED}]
+    messages: Any = [{"role": "user", "content": PROMPT}]
     theirs = sdk.chat.completions.create(
         model=endpoint.model, messages=messages, max_tokens=4, seed=1, temperature=0, logprobs=True, top_logprobs=2
     )
     logprobs = theirs.choices[0].logprobs
     assert logprobs
-    expected = [(each.token, each.logprob, len(each.top_logprobs)) for each in logprobs.content or []]
+    expected = [(token.token, token.logprob, len(token.top_logprobs)) for token in logprobs.content or []]
     assert expected
     with endpoint.ours(max_tokens=4) as client:
         asked: Any = {"seed": 1, "temperature": 0, "logprobs": True, "top_logprobs": 2}
-        ours = client.generate(ASKED, **asked)
-        streamed = [each for chunk in client.stream(ASKED, **asked) for each in chunk.logprobs]
-    assert [(each.token, len(each.top)) for each in ours.logprobs] == [(token, top) for token, _, top in expected]
-    assert [each.logprob for each in ours.logprobs] == pytest.approx([number for _, number, _ in expected], abs=1e-3)
-    # mlx_lm.server leaves them out of its streams.
-    assert [each.token for each in streamed] == [each.token for each in ours.logprobs] or endpoint.name == "mlx_lm"
+        ours = client.generate(PROMPT, **asked)
+        streamed = [token for chunk in client.stream(PROMPT, **asked) for token in chunk.logprobs]
+    assert [(token.token, len(token.top)) for token in ours.logprobs] == [(token, top) for token, _, top in expected]
+    assert [token.logprob for token in ours.logprobs] == pytest.approx([number for _, number, _ in expected], abs=1e-3)
+    # mlx_lm.server omits them in streams.
+    assert [token.token for token in streamed] == [token.token for token in ours.logprobs] or endpoint.name == "mlx_lm"
 
 
 @pytest.mark.parametrize("endpoint", [LLAMACPP, LITELLM, MLX_LM], indirect=True)
@@ -274,21 +274,21 @@ def test_the_models_and_one_of_them(endpoint: Endpoint, sdk: OpenAI) -> None:
         ("limited", RateLimitError),
         ("full", ContextOverflowError),
         ("broken", ServiceUnavailableError),
-        ("nobody", ModelNotFoundError),
+        ("unknown", ModelNotFoundError),
     ],
 )
 def test_the_errors_of_a_gateway_have_the_kinds_of_those_behind_it(
     gateway: Endpoint, model: str, kind: type[LLMError]
 ) -> None:
     with gateway.ours(model=model) as client, pytest.raises(kind):
-        client.generate(ASKED)
+        client.generate(PROMPT)
 
 
-def test_a_gateway_refuses_a_wrong_key_and_knows_the_window_of_its_models(gateway: Endpoint) -> None:
+def test_a_gateway_refuses_a_wrong_key_and_reports_the_window_of_its_models(gateway: Endpoint) -> None:
     with gateway.ours(api_key="sk-CANARY-wrong") as client, pytest.raises(AuthenticationError):
-        client.generate(ASKED)
+        client.generate(PROMPT)
     with gateway.ours(model="quick") as client:
-        assert client.generate(ASKED).content == "Four."
+        assert client.generate(PROMPT).content == "Four."
         assert (client.model_info().context_window, client.model_info().max_output) == (272_000, 128_000)
 
 
@@ -299,5 +299,5 @@ def test_refusals_are_failures_of_ours(endpoint: Endpoint) -> None:
             client.generate("limit")
         return
     with endpoint.ours(model="/no/such/folder") as client, pytest.raises(LLMError) as caught:
-        client.generate(ASKED)
+        client.generate(PROMPT)
     assert caught.value.status_code in {400, 404}

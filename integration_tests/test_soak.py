@@ -1,4 +1,4 @@
-"""The soak, for a few seconds: ``python -m benchmarks.soak`` is the real one, with memory."""
+"""A soak test of a few seconds; ``python -m benchmarks.soak`` is the long one, which also measures memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_every_call_is_answered_once_by_one_target_while_requests_fail_at_random
     assert report.tally.answered + report.tally.interrupted == report.calls
     assert report.tally.interrupted == report.broken > 0
     assert report.calls <= report.requests == seen["requests"] <= MOST_REQUESTS * report.calls
-    assert all(seen[fault] for fault in FAULTS), seen  # each of them did happen
+    assert all(seen[fault] for fault in FAULTS), seen  # every kind of fault occurred
 
 
 def test_the_soak_would_notice_answers_that_are_mixed_up() -> None:

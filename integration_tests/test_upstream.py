@@ -1,4 +1,4 @@
-"""The scripted upstream is only worth something if it refuses what OpenAI refuses; here it is tested itself."""
+"""Tests of the scripted upstream: it must reject what OpenAI rejects, or the other tests prove nothing."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def image(url: str) -> dict[str, Any]:
     return user({"type": "image_url", "image_url": {"url": url}})
 
 
-def json_schema(**wanted: object) -> dict[str, Any]:
-    return {"response_format": {"type": "json_schema", "json_schema": wanted}}
+def json_schema(**fields: object) -> dict[str, Any]:
+    return {"response_format": {"type": "json_schema", "json_schema": fields}}
 
 
 FINE: Mapping[str, Mapping[str, Any]] = {
@@ -196,13 +196,13 @@ def test_openais_own_client_reads_it(server: Upstream) -> None:
             chunks = list(stream)
         as_floats = client.embeddings.create(model="scripted-embedding", input=["a", "b"], encoding_format="float")
         as_bytes = client.embeddings.create(model="scripted-embedding", input=["a", "b"])
-        listed = [each.id for each in client.models.list()]
+        listed = [model.id for model in client.models.list()]
     assert whole.choices[0].message.content == "You said: 你好 hi. This is all I know about it."
     assert (
-        "".join(each.choices[0].delta.content or "" for each in chunks if each.choices)
+        "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
         == whole.choices[0].message.content
     )
-    assert [each.usage for each in chunks if each.usage] == [whole.usage]
+    assert [chunk.usage for chunk in chunks if chunk.usage] == [whole.usage]
     assert as_bytes.data[1].embedding == pytest.approx(as_floats.data[1].embedding)
     assert listed == list(server.models)
     assert server.violations == []

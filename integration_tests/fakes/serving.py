@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that a fake provider is built upon: it takes requests apart, and sends what the fake says."""
+"""Base class of the fake providers: a server on 127.0.0.1 that parses requests and sends the fake's responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from integration_tests.support.loopback import Loopback
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it arrived; ``path`` is without its query, and decoded."""
+    """One received request; ``path`` is decoded and without its query."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Received:
 
 
 class RefusedError(Exception):
-    """A request that the provider would not answer, and what it says instead."""
+    """A request that the provider would refuse, with the status and body of its response."""
 
     def __init__(self, status: int, body: Any) -> None:
         super().__init__(str(body))
@@ -38,8 +38,8 @@ class Fake(Loopback):
     """A running server; use as a context manager.
 
     Attributes:
-        requests: All that were answered, oldest first.
-        refused: Why others were not.
+        requests: All accepted requests, oldest first.
+        refused: The reasons of the refusals.
     """
 
     requests: list[Received] = field(default_factory=list)
@@ -49,16 +49,16 @@ class Fake(Loopback):
         self.serve(_Handler, fake=self)
 
     def answer(self, received: Received) -> Any:
-        """JSON to answer with, or bytes to send one after another.
+        """Return the JSON of a response, or the parts of a stream as bytes.
 
         Raises:
-            RefusedError: The request is wrong.
+            RefusedError: The request is invalid.
         """
         raise NotImplementedError
 
     @property
     def stream_type(self) -> str:
-        """The content type of bytes."""
+        """The content type of a stream."""
         raise NotImplementedError
 
 
@@ -104,10 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _stream(self, pieces: Sequence[bytes]) -> None:
+    def _stream(self, parts: Sequence[bytes]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", self.fake.stream_type)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for piece in (*pieces, b""):
-            self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        for part in (*parts, b""):
+            self.wfile.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")

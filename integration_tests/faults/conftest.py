@@ -7,8 +7,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _what_was_there_before_is_no_garbage() -> Iterator[None]:
-    """Collecting takes most of a second where many modules have been imported, and here it is done very often."""
+def _freeze_existing_objects() -> Iterator[None]:
+    """Freeze existing objects: a collection takes most of a second with many modules loaded, and runs often here."""
     gc.collect()
     gc.freeze()
     yield

@@ -1,4 +1,4 @@
-"""Cases that are no single line of a table: 11 (every connection busy), 14 (addresses), 43 to 59 over real sockets."""
+"""Cases that need tests of their own: 11 (every connection busy), 14 (addresses), 43 to 59 over real sockets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SILENT: list[Step] = [Send(begun(ROLE + delta("more "))), Hang()]
 
 
 def make_call(client: LLMClient, way: Way) -> CallResult:
-    """One call in one way, in an event loop of its own where it needs one."""
+    """Make one call in one way, in a new event loop if it is async."""
     mode, _, shape = way.partition(" ")
     if mode == "sync":
         return run_call(client, streaming=shape == "stream")
@@ -88,8 +88,8 @@ def test_a_call_beyond_two_hundred_streams_of_a_loop_is_refused_without_blame(
         client = LLMClient(target("first", f"{server.url}/v1", KEY))
         async with client, contextlib.AsyncExitStack() as held:
             streams: list[AsyncStream] = [await held.enter_async_context(client.astream(PROMPT)) for _ in range(HELD)]
-            said = await asyncio.gather(*(anext(stream) for stream in streams))
-            assert [chunk.content for chunk in said] == ["more "] * HELD
+            chunks = await asyncio.gather(*(anext(stream) for stream in streams))
+            assert [chunk.content for chunk in chunks] == ["more "] * HELD
             check_refused(await arun_call(client, streaming=shape == "stream", deadline=0.2))
             await streams[7].aclose()
             assert (await arun_call(client, streaming=shape == "stream")).text == FIRST
@@ -149,15 +149,15 @@ def test_one_client_serves_eight_threads_each_with_a_loop_of_its_own(way: Way, g
         return [make_call(client, way).text for _ in range(5)]
 
     with LLMClient(target("first", f"{good.url}/v1", KEY)) as client, ThreadPoolExecutor(8) as threads:
-        said = [each for texts in threads.map(work, [client] * 8) for each in texts]
-    assert said == [FIRST] * 40
+        answers = [text for texts in threads.map(work, [client] * 8) for text in texts]
+    assert answers == [FIRST] * 40
     assert len(good.requests) == 40
     assert good.settles_at(0)
 
 
 @pytest.mark.parametrize("shape", ["call", "stream"])
 @pytest.mark.case(57, ways=["sync call", "sync stream"])
-async def test_a_synchronous_call_works_inside_a_running_loop(shape: str) -> None:
+async def test_a_sync_call_works_inside_a_running_loop(shape: str) -> None:
     good = Send(streamed() if shape == "stream" else answer())
     with FaultServer([good]) as server, LLMClient(target("first", f"{server.url}/v1", KEY)) as client:
         assert run_call(client, streaming=shape == "stream").text == FIRST

@@ -1,6 +1,6 @@
-"""Case 44: cancelled at every await, twice, by a timeout, one of many; and nothing stays behind.
+"""Case 44: cancelled at every await, twice, by a timeout, one of many; nothing is left over.
 
-Each client here has room for one connection at a time, so a permit that was lost would show at once.
+Each client here is limited to one connection, so that a lost permit fails the next call.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def _one_permit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class CancelledAt:
-    """Runs a coroutine and cancels its own task at one await point (the ``at``-th time that it has to wait).
+    """Runs a coroutine and cancels its own task at one await point.
 
     Args:
-        work: What to run.
-        at: Which one.
-        times: Cancel at so many await points in a row.
+        work: The coroutine.
+        at: The number of the await point, from 1.
+        times: The number of consecutive await points at which to cancel.
     """
 
     def __init__(self, work: Coroutine[Any, Any, Any], at: int, times: int = 1) -> None:
@@ -51,7 +51,7 @@ class CancelledAt:
                 task.cancel()
             try:
                 yield waited_for
-            except BaseException as error:  # noqa: BLE001 - what is thrown at the task belongs to the coroutine
+            except BaseException as error:  # noqa: BLE001 - exceptions thrown into the task belong to the coroutine
                 send = lambda error=error: steps.throw(error)  # noqa: E731
             else:
                 send = steps.__next__
@@ -67,7 +67,7 @@ async def collect(client: LLMClient, *, streaming: bool) -> str:
 @pytest.mark.parametrize("way", ["async call", "async stream"])
 @pytest.mark.case(44)
 def test_a_call_can_be_cancelled_at_every_await(way: str, times: int) -> None:
-    """In connect, in a read, in back-off, in failing over, while a stream drips, and while it is closed."""
+    """Covers connecting, reading, backoff, failover, a slow stream, and closing it."""
     streaming = way == "async stream"
     good = Send(streamed(SECOND) if streaming else answer(SECOND), every=200, pause=0.002)
 
@@ -99,7 +99,7 @@ async def run(cancelled: CancelledAt) -> Any:
 
 @pytest.mark.parametrize("way", ["async call", "async stream"])
 @pytest.mark.case(44)
-def test_a_timeout_of_the_callers_own_works_around_a_call(way: str) -> None:
+def test_a_timeout_of_the_caller_works_around_a_call(way: str) -> None:
     async def work(server: FaultServer) -> None:
         async with no_task_left(), narrow(server) as client:
             for _ in range(2):
@@ -115,7 +115,7 @@ def test_a_timeout_of_the_callers_own_works_around_a_call(way: str) -> None:
 @pytest.mark.parametrize("way", ["async call", "async stream"])
 @pytest.mark.case(44)
 def test_a_permit_that_is_held_is_missed_by_others(way: str) -> None:
-    """What all of the above stand on: there is one permit, and who holds it keeps others out."""
+    """Check the premise of the tests above: there is one permit, and an open stream uses it."""
 
     async def work(server: FaultServer) -> None:
         async with no_task_left(), narrow(server) as client, client.astream("CANARY-prompt") as held:
@@ -143,7 +143,7 @@ def test_one_of_many_calls_can_be_cancelled_without_harm_to_the_others(
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             assert results[1::2] == [FIRST] * 5
-            assert all(isinstance(each, asyncio.CancelledError) for each in results[::2])
+            assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
 
     with FaultServer(good) as server, nothing_left(server):
         asyncio.run(work(server))

@@ -1,6 +1,6 @@
-"""Cases 42 and 43, and 38 at length: consumers that leave or dawdle, and what they leave behind.
+"""Cases 42 and 43, and more of 38: consumers that stop early or are slow, and the cleanup after them.
 
-Nothing may stay: each client here has room for one connection at a time, so a permit that was lost would show at once.
+Each client here is limited to one connection, so that a lost permit fails the next call.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SILENT: list[Step] = [Send(begun(ROLE + delta("more "))), Hang()]
 
 
 class _ConsumerError(Exception):
-    """What a consumer raises."""
+    """An error of the consumer."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def _one_permit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leave(client: LLMClient, how: Leaving) -> None:
-    """Read one chunk, and go."""
+    """Read one chunk, and stop."""
     stream = client.stream("CANARY-prompt")
     match how:
         case "breaks out":
@@ -61,7 +61,7 @@ def leave(client: LLMClient, how: Leaving) -> None:
 
 
 async def aleave(client: LLMClient, how: Leaving) -> None:
-    """The same in async. The task goes on, so that only what was done there can have cleaned up."""
+    """Async version of ``leave``. The task continues, so that its end cannot have caused the cleanup."""
     stream = client.astream("CANARY-prompt")
     match how:
         case "breaks out":
@@ -99,7 +99,7 @@ def test_a_consumer_that_leaves_gives_everything_back(how: Leaving, script: list
 @pytest.mark.parametrize("script", [ENDLESS, SILENT], ids=["while more comes", "while nothing comes"])
 @pytest.mark.parametrize("how", LEAVING)
 @pytest.mark.case(42, ways=["async stream"])
-def test_an_asynchronous_consumer_that_leaves_gives_everything_back(how: Leaving, script: list[Step]) -> None:
+def test_an_async_consumer_that_leaves_gives_everything_back(how: Leaving, script: list[Step]) -> None:
     async def work(server: FaultServer) -> None:
         async with no_task_left(turns=20), narrow(server) as client:
             for left in range(1, 4):
@@ -138,7 +138,7 @@ def test_a_stream_that_outlives_its_loop_leaves_nothing(recwarn: pytest.Warnings
 
 
 @pytest.mark.case(42, ways=["sync stream", "async stream"])
-def test_a_stream_that_is_never_read_asks_nobody() -> None:
+def test_a_stream_that_is_never_read_sends_no_request() -> None:
     async def never(client: LLMClient) -> None:
         async with no_task_left(), client.astream("CANARY-prompt"):
             pass
@@ -151,14 +151,14 @@ def test_a_stream_that_is_never_read_asks_nobody() -> None:
         assert server.accepted == 0
 
 
-# A slow consumer, and a stream of very many events
+# A slow consumer, and a stream with many events
 
 BIG = "x" * 10_000
 
 
 @contextmanager
 def little_memory(most: int) -> Iterator[None]:
-    """Never more than so many bytes at once."""
+    """Assert that memory stays below so many bytes."""
     tracemalloc.start()
     try:
         yield
@@ -183,7 +183,7 @@ def test_a_slow_consumer_slows_the_server_down() -> None:
 
 
 @pytest.mark.case(43, ways=["async stream"])
-async def test_a_slow_asynchronous_consumer_slows_the_server_down() -> None:
+async def test_a_slow_async_consumer_slows_the_server_down() -> None:
     with FaultServer([Send(begun(ROLE)), Repeat(chunk(delta(BIG)))]) as server, nothing_left(server):
         async with no_task_left(), narrow(server) as client, client.astream("CANARY-prompt") as stream:
             assert (await anext(stream)).content == BIG

@@ -1,4 +1,4 @@
-"""Cases 53 to 55 and 62 over real sockets: what is sent to whom, and what comes of model lists."""
+"""Cases 53 to 55 and 62 over real sockets: the requests to each provider, and model lists."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def way(request: pytest.FixtureRequest) -> Way:
 
 
 def make_call(client: LLMClient, way: Way, prompt: Any, **overrides: Any) -> CallResult:
-    """One call in one way."""
+    """Make one call in one way."""
     mode, _, shape = way.partition(" ")
     if mode == "sync":
         return run_call(client, prompt, streaming=shape == "stream", **overrides)
@@ -44,7 +44,7 @@ def make_call(client: LLMClient, way: Way, prompt: Any, **overrides: Any) -> Cal
 
 
 def after_failing_over(way: Way, provider: str, prompt: Any, **overrides: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What two targets of different providers were sent, when the first had failed."""
+    """Return the request bodies of two targets of different providers; the first one fails."""
     good = Send(streamed(SECOND) if "stream" in way else answer(SECOND))
     with FaultServer([BUSY]) as first, FaultServer([good]) as second:
         client = LLMClient(
@@ -82,7 +82,8 @@ HISTORY = [
         "role": "assistant",
         "content": "",
         "tool_calls": [
-            {"id": each, "type": "function", "function": {"name": "wave", "arguments": "{}"}} for each in (LONG_ID, "c")
+            {"id": call_id, "type": "function", "function": {"name": "wave", "arguments": "{}"}}
+            for call_id in (LONG_ID, "c")
         ],
     },
     {"role": "tool", "tool_call_id": "c", "content": "CANARY-result"},
@@ -99,10 +100,10 @@ def test_the_ids_of_tool_calls_fit_the_provider_that_is_asked(way: Way, provider
         answered = [message["tool_call_id"] for message in body["messages"][2:]]
         assert answered == called, "results stand in the order of their calls"
         assert len(set(called)) == 2
-        assert all(0 < len(each) <= 64 for each in called)
+        assert all(0 < len(call_id) <= 64 for call_id in called)
     if length:
-        assert {len(each) for each in called} == {length}
-        assert all(each.isalnum() for each in called)
+        assert {len(call_id) for call_id in called} == {length}
+        assert all(call_id.isalnum() for call_id in called)
 
 
 STRANGE = ["../..", "a/b", "a?x=1#y", "%2e%2e", "../../../evil", "a b", "a" * 200, "modèle", "a\\b", "@host"]
@@ -118,11 +119,11 @@ def test_a_model_of_a_strange_name_changes_no_path(way: Way, model: str) -> None
         assert json.loads(server.requests[0].body)["model"] == model
 
 
-# 55: model lists. There is no cache file: a list is kept in memory, so nothing of one can be corrupt.
+# 55: model lists. They are cached in memory only, so there is no cache file that could be corrupted.
 
 
 def listing(*models: str, **fields: Any) -> bytes:
-    return ok(dump({"object": "list", "data": [{"id": each} for each in models], **fields}))
+    return ok(dump({"object": "list", "data": [{"id": model} for model in models], **fields}))
 
 
 ENDLESS: list[Step] = [Send(head() + b'{"data": ['), Repeat(b'{"id": "CANARY"},' * 50_000)]
@@ -134,7 +135,7 @@ BROKEN: Mapping[str, tuple[list[Step], type[LLMError]]] = {
     "nothing": ([Send(ok(b""))], GenerationError),
     "truncated JSON": ([Send(ok(listing("a", "b").partition(b"\r\n\r\n")[2][:-5]))], GenerationError),
     "the wrong shape": ([Send(ok(dump({"data": {"a": 1}})))], GenerationError),
-    "models that are none": ([Send(ok(dump({"data": [1, None, {}]})))], GenerationError),
+    "invalid models": ([Send(ok(dump({"data": [1, None, {}]})))], GenerationError),
     "a stream": ([Send(streamed())], GenerationError),
     "a list without end": (ENDLESS, GenerationError),
     "silence": ([Hang()], TimeoutError),
@@ -143,16 +144,16 @@ BROKEN: Mapping[str, tuple[list[Step], type[LLMError]]] = {
 
 
 def listed(mode: str, client: LLMClient) -> list[str]:
-    """The names of the models."""
+    """Return the names of the models."""
     with client:
         models = client.list_models() if mode == "sync" else asyncio.run(client.alist_models())
-    return [each.id for each in models]
+    return [model.id for model in models]
 
 
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("way", ["sync call", "async call"])
 @pytest.mark.case(55)
-def test_a_list_that_is_none_is_told_and_passed_over_while_another_answers(way: str, name: str) -> None:
+def test_a_broken_list_is_an_error_and_is_skipped_if_another_target_answers(way: str, name: str) -> None:
     script, kind = BROKEN[name]
     mode = way.split(maxsplit=1)[0]
     with ExitStack() as stack:
@@ -178,7 +179,7 @@ def test_fifty_thousand_models_are_listed(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["sync call", "async call"])
 @pytest.mark.case(55)
-def test_a_list_of_endlessly_many_pages_is_left_at_a_bound(way: str) -> None:
+def test_a_list_with_endless_pages_stops_at_a_limit(way: str) -> None:
     with FaultServer([Send(listing("x", has_more=True, last_id="x"))]) as server:
         assert set(listed(way.split(maxsplit=1)[0], LLMClient(target("first", f"{server.url}/v1", KEY)))) == {"x"}
         assert len(server.requests) == 100
@@ -187,6 +188,6 @@ def test_a_list_of_endlessly_many_pages_is_left_at_a_bound(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["sync call", "async call"])
 @pytest.mark.case(55)
-def test_a_list_of_nobody_is_a_failed_connection(way: str) -> None:
+def test_a_list_without_a_server_is_a_failed_connection(way: str) -> None:
     with pytest.raises(ConnectionError):
         listed(way.split(maxsplit=1)[0], LLMClient(target("first", "http://127.0.0.1:1/v1", KEY)))

@@ -1,4 +1,4 @@
-"""Every numbered case of the tables, in every way that makes sense."""
+"""All cases of the tables, in every kind of call to which they apply."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Installs the servers that need their own environments: LiteLLM's proxy, mlx-vlm and aimock. Run: ``make servers``.
 
-Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. A server that is
-already installed at the same versions is skipped.
+Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. A server that
+is already installed at the same versions is skipped.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
         relay.fault = Cut(after=600)
         ...  # a client of relay.port is cut off after 600 bytes of the server's response
 
-The protocol is the server's own. Each connection keeps the fault that was set when it was accepted; without a fault, all
-bytes pass unchanged. One thread for each direction.
+The protocol is the server's own. Each connection keeps the fault that was set when it was accepted; without a fault,
+all bytes pass unchanged. One thread for each direction.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ class Relay:
                     sock.settimeout(0.05)
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if not isinstance(fault, BlackHole):
-                    gone = threading.Event()
-                    self._start(self._forward_request, client, server, gone)
-                    self._forward_response(server, client, fault, gone)
+                    closed = threading.Event()
+                    self._start(self._forward_request, client, server, closed)
+                    self._forward_response(server, client, fault, closed)
                 while self._receive(client) and isinstance(fault, (BlackHole, HalfOpen)):
                     pass
         except (OSError, EOFError):
@@ -125,15 +125,17 @@ class Relay:
         finally:
             self._open.discard(client)
 
-    def _forward_request(self, client: socket.socket, server: socket.socket, gone: threading.Event) -> None:
+    def _forward_request(self, client: socket.socket, server: socket.socket, closed: threading.Event) -> None:
         with contextlib.suppress(OSError, EOFError):
             while data := self._receive(client):
                 server.sendall(data)
-        gone.set()
+        closed.set()
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)  # which wakes the other direction
 
-    def _forward_response(self, server: socket.socket, client: socket.socket, fault: Fault | None, gone: threading.Event) -> None:
+    def _forward_response(
+        self, server: socket.socket, client: socket.socket, fault: Fault | None, closed: threading.Event
+    ) -> None:
         forwarded = 0
         while data := self._receive(server):
             match fault:
@@ -148,9 +150,9 @@ class Relay:
                 case Drip(every, pause):
                     for start in range(0, len(data), every):
                         client.sendall(data[start : start + every])
-                        gone.wait(pause)
+                        closed.wait(pause)
                 case _:
-                    gone.wait(fault.seconds if isinstance(fault, Delay) else 0)
+                    closed.wait(fault.seconds if isinstance(fault, Delay) else 0)
                     client.sendall(data)
             forwarded += len(data)
         raise EOFError

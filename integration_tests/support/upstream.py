@@ -1,7 +1,7 @@
-"""A scripted server of OpenAI's API on 127.0.0.1, which checks what it is sent.
+"""Scripted server of OpenAI's API on 127.0.0.1, which validates every request.
 
-It stands in for a provider in the integration tests: whatever breaks the format gets a 400 and is remembered in
-``violations``, which the tests assert to be empty. It listens under any path prefix (``/second/v1/...``).
+It replaces a provider in the integration tests: an invalid request gets a 400 and is recorded in ``violations``, which
+the tests assert to be empty. It accepts any path prefix (``/second/v1/...``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KINDS = {429: "rate_limit_error", 503: "service_unavailable_error"}
 
 @dataclass(frozen=True)
 class Received:
-    """One request as it arrived."""
+    """One received request."""
 
     method: str
     path: str
@@ -42,12 +42,12 @@ class Upstream(Loopback):
     """A running server; use as a context manager.
 
     Attributes:
-        status: Answer every request with this error status, after checking it; None to answer properly.
-        headers: Sent with every answer (``Retry-After`` ...).
-        delay: Seconds to wait before each answer.
-        models: What it serves; any other model is a 404.
-        requests: All that arrived and could be read, oldest first.
-        violations: What was wrong with requests, in words.
+        status: Answer every valid request with this error status; None for proper responses.
+        headers: Sent with every response (``Retry-After`` ...).
+        delay: Seconds to wait before each response.
+        models: The models that it serves; any other model is a 404.
+        requests: All received requests, oldest first.
+        violations: Descriptions of what was invalid.
     """
 
     status: int | None = None
@@ -66,11 +66,11 @@ class Upstream(Loopback):
         return f"{self.address}/v1"
 
     def count(self, route: str = "") -> int:
-        """How many requests arrived for paths that end in ``route``."""
-        return sum(each.path.endswith(route) for each in self.requests)
+        """The number of requests to paths that end in ``route``."""
+        return sum(request.path.endswith(route) for request in self.requests)
 
-    def forget(self) -> None:
-        """Back to the state after the start."""
+    def reset(self) -> None:
+        """Restore the state after the start."""
         self.status, self.headers, self.delay, self.models = None, {}, 0.0, MODELS
         self.requests.clear()
         self.violations.clear()
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     upstream: ClassVar[Upstream]
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    timeout = 30  # seconds that an idle connection is kept
+    timeout = 30  # seconds for which an idle connection stays open
 
     def do_GET(self) -> None:
         self._serve({"models": self._models})
@@ -137,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _AnswerError(401, "Incorrect API key provided.", "invalid_api_key")
 
     def _proceed(self, model: str | None = None) -> None:
-        """What a real server does between reading a request and answering it: wait, or fail."""
+        """Wait for ``delay``, then fail if ``status`` is set or the model is unknown."""
         time.sleep(self.upstream.delay)
         if self.upstream.status is not None:
             raise _AnswerError(self.upstream.status, "The engine is currently overloaded, please try again later.")
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _models(self, raw: bytes) -> None:
         self._proceed()
         common = {"object": "model", "created": 1_760_000_000, "owned_by": "tests"}
-        self._send_json(200, {"object": "list", "data": [{"id": each} | common for each in self.upstream.models]})
+        self._send_json(200, {"object": "list", "data": [{"id": model} | common for model in self.upstream.models]})
 
     def _embeddings(self, raw: bytes) -> None:
         body = parse(EmbeddingBody, raw)
@@ -157,11 +157,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _chat(self, raw: bytes) -> None:
         body = parse(ChatBody, raw)
         self._proceed(body.model)
-        given, identifier = answers.answer(body), next(self.upstream.identifiers)
+        answer, identifier = answers.answer(body), next(self.upstream.identifiers)
         if body.stream:
-            self._send_events(answers.chunks(body, given, identifier))
+            self._send_events(answers.chunks(body, answer, identifier))
         else:
-            self._send_json(200, answers.completion(body, given, identifier))
+            self._send_json(200, answers.completion(body, answer, identifier))
 
     def _send_error(self, failure: _AnswerError) -> None:
         kind = _KINDS.get(failure.status, "invalid_request_error" if failure.status < 500 else "server_error")
@@ -181,11 +181,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
 
     def _send_event(self, data: str) -> None:
-        """In two pieces, the cut inside the first character of several bytes if there is one."""
+        """Send an event in two parts, split inside the first multi-byte character if there is one."""
         raw = f"data: {data}\n\n".encode()
         cut = next((index + 1 for index, byte in enumerate(raw) if byte >= 0xC0), len(raw) // 2)
-        for piece in (raw[:cut], raw[cut:]):
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        for part in (raw[:cut], raw[cut:]):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
 
     def _start(self, status: int, content_type: str, headers: Mapping[str, str]) -> None:
         self.send_response(status)

@@ -1,7 +1,7 @@
-"""What the scripted upstream answers, by rule, so that a test can foresee it.
+"""Responses of the scripted upstream, by fixed rules, so that a test can predict them.
 
-Tools offered and the conversation does not end with a tool's result: call one. Otherwise, JSON where the request
-wants JSON, and text that repeats the last thing said where it does not.
+If the request offers tools and the conversation does not end with a tool's result, it calls one. Otherwise, it returns
+JSON if the request asks for JSON, else text that repeats the last message.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _QUOTED = re.compile(r"""['"]([^'"]+)['"]""")
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says, before it is put into one body or into chunks."""
+    """Content of a response, before it is written as one body or as chunks."""
 
     text: str | None = None
     calls: list[tuple[str, JSON]] = field(default_factory=list)
@@ -48,31 +48,31 @@ class Answer:
 
 
 def answer(body: ChatBody) -> Answer:
-    tools = _wanted_tools(body)
+    tools = _tools_to_call(body)
     if tools:
         prompt = _last_text(body)
-        arguments = [(each.function.name, fill(each.function.parameters or {}, prompt)) for each in tools]
+        arguments = [(tool.function.name, fill(tool.function.parameters or {}, prompt)) for tool in tools]
         return Answer(calls=arguments, finish_reason="tool_calls")
     match body.response_format:
-        case SchemaFormat(json_schema=wanted):
-            return Answer(json.dumps(fill(wanted.schema_, _last_text(body)), ensure_ascii=False))
+        case SchemaFormat(json_schema=json_schema):
+            return Answer(json.dumps(fill(json_schema.schema_, _last_text(body)), ensure_ascii=False))
         case ObjectFormat():
             names = _QUOTED.findall(_last_text(body)) or ["answer"]
             return Answer(json.dumps({name: f"a {name}" for name in names}, ensure_ascii=False))
-    return _reason(body) or _speak(body)
+    return _react_step(body) or _echo(body)
 
 
-def _wanted_tools(body: ChatBody) -> list[Tool]:
-    """The named tool; else what has not been called since the user spoke, as long as the model must or may call."""
+def _tools_to_call(body: ChatBody) -> list[Tool]:
+    """Return the named tool; else those not called since the last user message, if the model must or may call."""
     tools = body.tools or []
     if not tools or body.tool_choice == "none":
         return []
     if isinstance(body.tool_choice, NamedChoice):
-        return [each for each in tools if each.function.name == body.tool_choice.function.name]
+        return [tool for tool in tools if tool.function.name == body.tool_choice.function.name]
     if isinstance(body.messages[-1], ToolResult) and body.tool_choice != "required":
         return []
     called = _called_in_this_turn(body)
-    fresh = [each for each in tools if each.function.name not in called] or tools[-1:]
+    fresh = [tool for tool in tools if tool.function.name not in called] or tools[-1:]
     everything = "every tool" in _last_text(body) and body.parallel_tool_calls is not False
     return fresh if everything else fresh[:1]
 
@@ -81,15 +81,15 @@ def _called_in_this_turn(body: ChatBody) -> set[str]:
     called: set[str] = set()
     for message in reversed(body.messages):
         if isinstance(message, Assistant):
-            called |= {each.function.name for each in message.tool_calls or ()}
+            called |= {call.function.name for call in message.tool_calls or ()}
         elif not isinstance(message, ToolResult):
             break
     return called
 
 
 def _last_text(body: ChatBody) -> str:
-    """What the user said last, for the rules to read: text, and a word for anything else."""
-    content = next((each.content for each in reversed(body.messages) if isinstance(each, User)), "")
+    """Return the text of the last user message, with a placeholder for every other part."""
+    content = next((message.content for message in reversed(body.messages) if isinstance(message, User)), "")
     if not isinstance(content, list):
         return content or ""
     words: list[str] = []
@@ -106,39 +106,39 @@ def _last_text(body: ChatBody) -> str:
     return " ".join(words)
 
 
-def _reason(body: ChatBody) -> Answer | None:
-    """A step of an agent whose tools are described in words, as ReAct has it (arxiv.org/abs/2210.03629)."""
-    told = next((each.content for each in body.messages if isinstance(each, System)), None)
-    offered = _OFFERED.search(told) if isinstance(told, str) else None
+def _react_step(body: ChatBody) -> Answer | None:
+    """Return a step of a ReAct agent, whose tools are described in the system prompt (arxiv.org/abs/2210.03629)."""
+    system = next((message.content for message in body.messages if isinstance(message, System)), None)
+    offered = _OFFERED.search(system) if isinstance(system, str) else None
     if offered is None:
         return None
-    said = _last_text(body)
-    if said.startswith("Observation: "):
-        return Answer(f"Thought: I can answer now.\nAnswer: It says: {said.removeprefix('Observation: ')}")
-    arguments = json.dumps(fill(json.loads(offered["schema"]), said))
+    prompt = _last_text(body)
+    if prompt.startswith("Observation: "):
+        return Answer(f"Thought: I can answer now.\nAnswer: It says: {prompt.removeprefix('Observation: ')}")
+    arguments = json.dumps(fill(json.loads(offered["schema"]), prompt))
     return Answer(f"Thought: I need a tool.\nAction: {offered['name']}\nAction Input: {arguments}\n")
 
 
-def _speak(body: ChatBody) -> Answer:
+def _echo(body: ChatBody) -> Answer:
     last = body.messages[-1]
-    said = last.content if isinstance(last, ToolResult) and isinstance(last.content, str) else _last_text(body)
-    text, reason = f"You said: {said[:400]}. This is all I know about it.", "stop"
+    prompt = last.content if isinstance(last, ToolResult) and isinstance(last.content, str) else _last_text(body)
+    text, reason = f"You said: {prompt[:400]}. This is all I know about it.", "stop"
     for stop in [body.stop] if isinstance(body.stop, str) else body.stop or []:
         text = text.split(stop, 1)[0]
     limit = body.max_completion_tokens or body.max_tokens
-    pieces = tokens(text)
-    if limit and len(pieces) > limit:
-        text, reason = "".join(pieces[:limit]), "length"
+    words = tokens(text)
+    if limit and len(words) > limit:
+        text, reason = "".join(words[:limit]), "length"
     return Answer(text, finish_reason=reason)
 
 
 def tokens(text: str) -> list[str]:
-    """Cut text into what counts as tokens here."""
+    """Split text into the tokens of this server."""
     return re.findall(r"\s*\S{1,6}|\s+$", text)
 
 
 def fill(schema: Mapping[str, Any], prompt: str, root: Mapping[str, Any] | None = None, name: str = "value") -> Any:
-    """The plainest value of a JSON schema, with a number or a quoted name from the prompt where one fits."""
+    """Return a minimal value of a JSON schema, with a number or a quoted name from the prompt if one fits."""
     root = root or schema
     if "$ref" in schema:
         return fill(root["$defs"][schema["$ref"].rsplit("/", 1)[1]], prompt, root, name)
@@ -150,7 +150,7 @@ def fill(schema: Mapping[str, Any], prompt: str, root: Mapping[str, Any] | None 
     match schema.get("type"):
         case "object":
             properties = schema.get("properties", {})
-            return {each: fill(inner, prompt, root, each) for each, inner in properties.items()}
+            return {key: fill(inner, prompt, root, key) for key, inner in properties.items()}
         case "array":
             return [fill(schema["items"], prompt, root, name)]
         case kind:
@@ -160,8 +160,8 @@ def fill(schema: Mapping[str, Any], prompt: str, root: Mapping[str, Any] | None 
 def _scalar(kind: str | None, prompt: str, name: str) -> Any:
     match kind:
         case "integer" | "number":
-            found = re.search(r"\d+", prompt)
-            return int(found[0]) if found else 1
+            digits = re.search(r"\d+", prompt)
+            return int(digits[0]) if digits else 1
         case "boolean":
             return True
         case "null":
@@ -170,10 +170,10 @@ def _scalar(kind: str | None, prompt: str, name: str) -> Any:
     return quoted[1] if quoted else f"a {name}"
 
 
-def usage(body: ChatBody, given: Answer) -> JSON:
-    """Token counts with every detail that OpenAI reports, none of them zero."""
+def usage(body: ChatBody, content: Answer) -> JSON:
+    """Return token counts with every detail that OpenAI reports."""
     prompt = 60 + len(tokens(_last_text(body))) + 5 * len(body.messages)
-    written = given.text or json.dumps(given.calls)
+    written = content.text or json.dumps(content.calls)
     completion = 20 + len(tokens(written))
     return {
         "prompt_tokens": prompt,
@@ -189,38 +189,38 @@ def usage(body: ChatBody, given: Answer) -> JSON:
     }
 
 
-def completion(body: ChatBody, given: Answer, identifier: str) -> JSON:
-    """The answer in one body."""
-    message: JSON = {"role": "assistant", "content": given.text, "refusal": None, "annotations": []}
-    if given.calls:
+def completion(body: ChatBody, content: Answer, identifier: str) -> JSON:
+    """Return the answer as one body."""
+    message: JSON = {"role": "assistant", "content": content.text, "refusal": None, "annotations": []}
+    if content.calls:
         message["tool_calls"] = [
             _call(index, identifier, name, json.dumps(args, ensure_ascii=False))
-            for index, (name, args) in enumerate(given.calls)
+            for index, (name, args) in enumerate(content.calls)
         ]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": given.finish_reason}
-    return _envelope(body, identifier, "chat.completion") | {"choices": [choice], "usage": usage(body, given)}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": content.finish_reason}
+    return _envelope(body, identifier, "chat.completion") | {"choices": [choice], "usage": usage(body, content)}
 
 
-def chunks(body: ChatBody, given: Answer, identifier: str) -> Iterator[JSON]:
-    """The answer in the chunks of a stream."""
+def chunks(body: ChatBody, content: Answer, identifier: str) -> Iterator[JSON]:
+    """Yield the answer as the chunks of a stream."""
     include_usage = bool(body.stream_options and body.stream_options.include_usage)
     envelope = _envelope(body, identifier, "chat.completion.chunk") | ({"usage": None} if include_usage else {})
 
     def chunk(delta: JSON, finish_reason: str | None = None) -> JSON:
         return envelope | {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]}
 
-    yield chunk({"role": "assistant", "content": "" if given.text is not None else None, "refusal": None})
-    for piece in tokens(given.text or ""):
-        yield chunk({"content": piece})
-    for index, (name, args) in enumerate(given.calls):
+    yield chunk({"role": "assistant", "content": "" if content.text is not None else None, "refusal": None})
+    for token in tokens(content.text or ""):
+        yield chunk({"content": token})
+    for index, (name, args) in enumerate(content.calls):
         yield chunk({"tool_calls": [{"index": index} | _call(index, identifier, name, "")]})
-        # As escapes, so that cutting every third character also cuts through characters of several bytes.
+        # As escapes, so that splitting after every third character also splits escaped characters.
         text = json.dumps(args)
         for start in range(0, len(text), 3):
             yield chunk({"tool_calls": [{"index": index, "function": {"arguments": text[start : start + 3]}}]})
-    yield chunk({}, given.finish_reason)
+    yield chunk({}, content.finish_reason)
     if include_usage:
-        yield envelope | {"choices": [], "usage": usage(body, given)}
+        yield envelope | {"choices": [], "usage": usage(body, content)}
 
 
 def _call(index: int, identifier: str, name: str, arguments: str) -> JSON:
@@ -240,21 +240,21 @@ def _envelope(body: ChatBody, identifier: str, kind: str) -> JSON:
 
 
 def embeddings(body: EmbeddingBody) -> JSON:
-    """Vectors of length one that depend on nothing but the text."""
+    """Return vectors of length one that depend only on the text."""
     inputs = [body.input] if isinstance(body.input, str) else body.input
     data: list[JSON] = []
-    for index, each in enumerate(inputs):
-        values = vector(str(each), body.dimensions or DIMENSIONS)
+    for index, text in enumerate(inputs):
+        values = vector(str(text), body.dimensions or DIMENSIONS)
         packed = base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
-        shown = packed if body.encoding_format == "base64" else values
-        data.append({"object": "embedding", "index": index, "embedding": shown})
-    spent = sum(len(tokens(str(each))) for each in inputs)
-    counted = {"prompt_tokens": spent, "total_tokens": spent}
-    return {"object": "list", "data": data, "model": body.model, "usage": counted}
+        embedding = packed if body.encoding_format == "base64" else values
+        data.append({"object": "embedding", "index": index, "embedding": embedding})
+    total = sum(len(tokens(str(text))) for text in inputs)
+    counts = {"prompt_tokens": total, "total_tokens": total}
+    return {"object": "list", "data": data, "model": body.model, "usage": counts}
 
 
 def vector(text: str, dimensions: int) -> list[float]:
-    """A vector of length one, from the text's hash."""
+    """Return a vector of length one, from the text's hash."""
     stream = b"".join(hashlib.sha256(f"{block} {text}".encode()).digest() for block in range(dimensions // 16 + 1))
     raw = [value - 32767.5 for value in struct.unpack_from(f"<{dimensions}H", stream)]
     length = sum(value * value for value in raw) ** 0.5

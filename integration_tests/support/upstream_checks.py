@@ -1,4 +1,4 @@
-"""What the scripted upstream checks inside single fields: base64, media types, JSON schemas."""
+"""Checks of single fields by the scripted upstream: base64, media types, JSON schemas."""
 
 from __future__ import annotations
 
@@ -50,27 +50,27 @@ def pdf(url: str) -> str:
 def object_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") != "object" or not isinstance(schema.get("properties"), dict):
         raise ValueError("a schema is an object with properties")
-    for each in _inside(schema):
-        if each.get("type") == "array" and "items" not in each:
+    for inner in _subschemas(schema):
+        if inner.get("type") == "array" and "items" not in inner:
             raise ValueError("an array schema needs items")
     return schema
 
 
-def _inside(schema: Any) -> list[dict[str, Any]]:
-    """Every object in a JSON schema that is itself a schema, or near enough."""
+def _subschemas(schema: Any) -> list[dict[str, Any]]:
+    """Return every object inside a JSON schema; not all of them are schemas, but that is exact enough here."""
     if isinstance(schema, list):
-        return [found for each in schema for found in _inside(each)]
+        return [inner for item in schema for inner in _subschemas(item)]
     if isinstance(schema, dict):
-        return [schema, *(found for each in schema.values() for found in _inside(each))]
+        return [schema, *(inner for value in schema.values() for inner in _subschemas(value))]
     return []
 
 
 def check_strict(schema: Mapping[str, Any]) -> None:
-    for each in _inside(schema):
-        properties = each.get("properties")
-        if each.get("type") != "object" or not isinstance(properties, dict):
+    for inner in _subschemas(schema):
+        properties = inner.get("properties")
+        if inner.get("type") != "object" or not isinstance(properties, dict):
             continue
-        if each.get("additionalProperties") is not False:
+        if inner.get("additionalProperties") is not False:
             raise ValueError("with strict, additionalProperties must be false in every object")
-        if set(each.get("required", ())) != set(properties):
+        if set(inner.get("required", ())) != set(properties):
             raise ValueError("with strict, every property must be required")

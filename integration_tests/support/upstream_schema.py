@@ -1,6 +1,6 @@
-"""What the scripted upstream accepts: OpenAI's chat and embeddings requests, as its API reference describes them.
+"""Schema of the scripted upstream: OpenAI's chat and embeddings requests, as described in its API reference.
 
-A lenient upstream would make most integration tests meaningless, so everything unknown is refused here.
+A lenient upstream would make most integration tests meaningless, so everything unknown is rejected.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from integration_tests.support.upstream_checks import check_strict, image_url, m
 
 
 class RequestError(Exception):
-    """The request breaks the format; the text says where and how."""
+    """The request is invalid; the message names the field and the reason."""
 
 
 class Strict(BaseModel):
@@ -220,7 +220,7 @@ class ChatBody(Strict):
 
     @model_validator(mode="after")
     def _tools_agree(self) -> ChatBody:
-        names = [each.function.name for each in self.tools or ()]
+        names = [tool.function.name for tool in self.tools or ()]
         if len(set(names)) < len(names):
             raise ValueError("two tools of one name")
         if not names and (self.tool_choice is not None or self.parallel_tool_calls is not None):
@@ -232,16 +232,16 @@ class ChatBody(Strict):
     @model_validator(mode="after")
     def _calls_are_answered(self) -> ChatBody:
         waiting: list[str] = []
-        for each in self.messages:
-            if isinstance(each, ToolResult):
-                if each.tool_call_id not in waiting:
+        for message in self.messages:
+            if isinstance(message, ToolResult):
+                if message.tool_call_id not in waiting:
                     raise ValueError("a tool message must answer one of the tool_calls before it")
-                waiting.remove(each.tool_call_id)
+                waiting.remove(message.tool_call_id)
                 continue
             if waiting:
                 raise ValueError("every tool_call_id must be answered by the tool messages that follow")
-            if isinstance(each, Assistant) and each.tool_calls:
-                waiting = [call.id for call in each.tool_calls]
+            if isinstance(message, Assistant) and message.tool_calls:
+                waiting = [call.id for call in message.tool_calls]
                 if len(set(waiting)) < len(waiting):
                     raise ValueError("two tool calls of one id")
         if waiting:
@@ -274,8 +274,8 @@ def parse(kind: type[Body], raw: bytes) -> Body:
         json.loads(raw, parse_constant=_not_a_number, object_pairs_hook=_no_duplicates)
         return kind.model_validate_json(raw)
     except ValidationError as error:
-        # Of the branches of a union, the one that got furthest is the one that was meant.
-        first = max(error.errors(include_url=False, include_input=False), key=lambda each: len(each["loc"]))
+        # Of the branches of a union, report the one that matched furthest.
+        first = max(error.errors(include_url=False, include_input=False), key=lambda detail: len(detail["loc"]))
         raise RequestError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except ValueError as error:
         raise RequestError(f"body: {error}") from None

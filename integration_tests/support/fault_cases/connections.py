@@ -1,4 +1,4 @@
-"""Cases 1 to 14: no connection, none of the right kind, or one that breaks before there is an answer."""
+"""Cases 1 to 14: no connection, one with the wrong protocol, or one that breaks before the response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PICTURE: Final = "CANARY-picture " * 500_000
 
 
 def unused_port() -> int:
-    """A port where nobody listens."""
+    """Return a port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
@@ -35,7 +35,7 @@ def unused_port() -> int:
 
 @contextmanager
 def looked_up(*addresses: tuple[str, int]) -> Iterator[None]:
-    """Every name has these addresses; without any, no name exists."""
+    """Resolve every name to these addresses; without addresses, no name resolves."""
     real = socket.getaddrinfo
 
     def resolve(host: str, *arguments: Any, **fields: Any) -> list[Any]:
@@ -52,20 +52,20 @@ def looked_up(*addresses: tuple[str, int]) -> Iterator[None]:
 
 @contextmanager
 def nowhere() -> Iterator[str]:
-    """A name that does not exist."""
+    """A host name that does not resolve."""
     with looked_up():
         yield "https://no-such-host.example"
 
 
 @contextmanager
 def refused() -> Iterator[str]:
-    """A port where nobody listens."""
+    """A port without a listener."""
     yield f"http://127.0.0.1:{unused_port()}"
 
 
 @contextmanager
 def black_hole() -> Iterator[str]:
-    """An address that answers no packet: with its queue full, the system drops the first of every connection."""
+    """An address that answers no packet: the queue is full, so the system drops every SYN."""
     with socket.socket() as listener, ExitStack() as held:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -77,7 +77,7 @@ def black_hole() -> Iterator[str]:
 
 
 def after_a_black_hole(good: bytes) -> StartServer:
-    """A name of two addresses, the first of which answers nothing."""
+    """A name with two addresses, the first of which is a black hole."""
 
     @contextmanager
     def start_server() -> Iterator[str]:
@@ -90,7 +90,7 @@ def after_a_black_hole(good: bytes) -> StartServer:
 
 
 def certified(path: str) -> Callable[[], ssl.SSLContext]:
-    """How a server with this certificate speaks TLS."""
+    """Return a factory of the TLS context of a server with this certificate."""
 
     def make() -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,7 +102,7 @@ def certified(path: str) -> Callable[[], ssl.SSLContext]:
 
 
 def under_another_name(start_server: StartServer) -> StartServer:
-    """A server whose certificate is for another name than the one that was asked for."""
+    """A server whose certificate is for another name than that of the request."""
 
     @contextmanager
     def other() -> Iterator[str]:
@@ -113,7 +113,7 @@ def under_another_name(start_server: StartServer) -> StartServer:
 
 
 def secured(start_server: StartServer) -> StartServer:
-    """The same place, taken for one that speaks TLS."""
+    """The same server with an https URL."""
 
     @contextmanager
     def other() -> Iterator[str]:
@@ -124,7 +124,7 @@ def secured(start_server: StartServer) -> StartServer:
 
 
 def behind_a_proxy(response: bytes) -> StartServer:
-    """A public host, behind a proxy that says this to whoever wants to go there. It never sees the key."""
+    """A public host behind a proxy that answers every CONNECT with this response. It never receives the key."""
 
     @contextmanager
     def start_server() -> Iterator[str]:
@@ -141,8 +141,8 @@ def behind_a_proxy(response: bytes) -> StartServer:
     return start_server
 
 
-def elsewhere(status: int, location: str, tls: Callable[[], ssl.SSLContext] | None = None) -> StartServer:
-    """A server that sends everybody to another place, which nobody must enter. ``{}`` stands for that place's URL."""
+def redirects(status: int, location: str, tls: Callable[[], ssl.SSLContext] | None = None) -> StartServer:
+    """A server that redirects to another one, to which no connection may be made; ``{}`` stands for its URL."""
 
     @contextmanager
     def start_server() -> Iterator[str]:
@@ -156,7 +156,7 @@ def elsewhere(status: int, location: str, tls: Callable[[], ssl.SSLContext] | No
 
 
 def once_warm(*then: Step, good: bytes) -> StartServer:
-    """A server that answers one request, does something else upon the next on that connection, and then answers."""
+    """A server that answers one request, runs these steps for the next one on that connection, and then answers."""
 
     @contextmanager
     def start_server() -> Iterator[str]:
@@ -168,8 +168,8 @@ def once_warm(*then: Step, good: bytes) -> StartServer:
     return start_server
 
 
-def goes_away() -> bytes:
-    """What an HTTP/2 server says to an old client: SETTINGS, then GOAWAY with INTERNAL_ERROR."""
+def goaway() -> bytes:
+    """The reply of an HTTP/2 server to an old client: SETTINGS, then GOAWAY with INTERNAL_ERROR."""
     return bytes.fromhex("000000040000000000" + "000008070000000000" + "00000000" + "00000002")
 
 
@@ -181,45 +181,45 @@ CASES: Final = [
          {"timeout": 1}),
     Case(3, "a refused connection", refused, UNCONNECTED),
     Case(4, "a connection that hangs", black_hole, UNCONNECTED, config={"timeout": 0.2}),
-    Case(5, "a certificate that nobody signed", serving(tls=certified(TRUSTED)), REFUSED_CERTIFICATE),
+    Case(5, "a self-signed certificate", serving(tls=certified(TRUSTED)), REFUSED_CERTIFICATE),
     Case(5, "a certificate that has expired", serving(tls=certified(EXPIRED)), REFUSED_CERTIFICATE,
          config={"verify_ssl": EXPIRED}),
     Case(5, "a certificate for another name", under_another_name(serving(tls=certified(TRUSTED))), REFUSED_CERTIFICATE,
          config={"verify_ssl": TRUSTED}),
-    Case(6, "a port that speaks plain HTTP and waits", secured(serving(on_accept=[Hang()])), UNCONNECTED,
+    Case(6, "a port with plain HTTP that waits", secured(serving(on_accept=[Hang()])), UNCONNECTED,
          config={"timeout": 0.2}),
-    Case(6, "a port that speaks plain HTTP and complains",
+    Case(6, "a port with plain HTTP that answers 400",
          secured(serving(on_accept=[Send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Hang()])), REFUSED_CERTIFICATE),
-    # At once, it could still be while we connect.
+    # With a delay, or it could happen while the client still connects.
     Case(7, "closed after it was accepted", serving(on_accept=[Sleep(0.02), Close()]), BROKEN),
     Case(7, "reset after it was accepted", serving(on_accept=[Sleep(0.02), Reset()]), BROKEN),
-    Case(7, "closed upon the request", serving([Close()]), BROKEN),
+    Case(7, "closed after the request", serving([Close()]), BROKEN),
     Case(8, "reset in the middle of an upload", serving(on_accept=[Sleep(0.05), Reset()]), BROKEN, prompt=PICTURE),
-    Case(9, "a kept connection that is closed upon its next use", once_warm(Close(), good=answer()), Answers(FIRST),
+    Case(9, "a kept connection that is closed at its next use", once_warm(Close(), good=answer()), Answers(FIRST),
          ("call",), warm=1),
-    Case(9, "a kept connection that is closed upon its next use", once_warm(Close(), good=streamed()), Answers(FIRST),
+    Case(9, "a kept connection that is closed at its next use", once_warm(Close(), good=streamed()), Answers(FIRST),
          ("stream",), warm=1),
-    Case(9, "a kept connection that is reset upon its next use", once_warm(Reset(), good=answer()), Answers(FIRST),
+    Case(9, "a kept connection that is reset at its next use", once_warm(Reset(), good=answer()), Answers(FIRST),
          ("call",), warm=1),
-    Case(9, "a kept connection that is reset upon its next use", once_warm(Reset(), good=streamed()), Answers(FIRST),
+    Case(9, "a kept connection that is reset at its next use", once_warm(Reset(), good=streamed()), Answers(FIRST),
          ("stream",), warm=1),
-    Case(10, "a server that would speak HTTP/2 is spoken to in HTTP/1.1",
+    Case(10, "HTTP/1.1 with a server that offers HTTP/2",
          serving([Send(answer())], tls=certified(TRUSTED)), Answers(FIRST), ("call",), {"verify_ssl": TRUSTED}),
-    Case(10, "a server that would speak HTTP/2 is spoken to in HTTP/1.1",
+    Case(10, "HTTP/1.1 with a server that offers HTTP/2",
          serving([Send(streamed())], tls=certified(TRUSTED)), Answers(FIRST), ("stream",), {"verify_ssl": TRUSTED}),
-    Case(10, "a GOAWAY in place of an answer", serving([Send(goes_away()), Close()]), BROKEN),
-    Case(12, "a proxy that wants a password", behind_a_proxy(
+    Case(10, "a GOAWAY instead of a response", serving([Send(goaway()), Close()]), BROKEN),
+    Case(12, "a proxy that requires a password", behind_a_proxy(
         ok(b"<html>who are you?</html>", status="407 Proxy Authentication Required", content_type="text/html")),
         UNCONNECTED),
     Case(12, "a proxy with a page of its own", behind_a_proxy(
         ok(b"<html>no way</html>", status="502 Bad Gateway", content_type="text/html")), UNCONNECTED),
     Case(12, "a proxy that answers 407 in place of the server",
          serving([Send(refusal("407 Proxy Authentication Required", b"<html>"))]), UNCONNECTED),
-    *(Case(13, f"{status} to another host", elsewhere(status, "{}/v1/chat/completions"), MOVED)
+    *(Case(13, f"{status} to another host", redirects(status, "{}/v1/chat/completions"), MOVED)
       for status in (301, 302, 303, 307, 308)),
-    Case(13, "307 to the same host", elsewhere(307, "/v2/chat/completions"), MOVED),
-    Case(13, "308 in a circle", elsewhere(308, "/v1/chat/completions"), MOVED),
-    Case(13, "302 from https to http", elsewhere(302, "{}/", tls=certified(TRUSTED)), MOVED,
+    Case(13, "307 to the same host", redirects(307, "/v2/chat/completions"), MOVED),
+    Case(13, "308 in a circle", redirects(308, "/v1/chat/completions"), MOVED),
+    Case(13, "302 from https to http", redirects(302, "{}/", tls=certified(TRUSTED)), MOVED,
          config={"verify_ssl": TRUSTED}),
     Case(13, "300 without a place to go", serving([Send(ok(b"", status="300 Multiple Choices"))]), MOVED),
     Case(14, "an IPv6 address", serving([Send(answer())], host="::1"), Answers(FIRST), ("call",)),

@@ -1,4 +1,4 @@
-"""Cases 28 to 41: streams that break, stall, or are written in a strange way; and whole answers that break likewise."""
+"""Cases 28 to 41: streams that break, stall, or have an unusual notation, and whole responses that break."""
 
 from __future__ import annotations
 
@@ -60,32 +60,32 @@ LATE: Final = Fails("timeout", TimeoutError)
 GOOD: Final = Answers(FIRST)
 
 
-def plays(*steps: Step | bytes) -> StartServer:
-    """A server that plays this upon every request."""
+def runs(*steps: Step | bytes) -> StartServer:
+    """A server that runs these steps for every request."""
     return serving([Send(step) if isinstance(step, bytes) else step for step in steps])
 
 
 def whole(data: bytes) -> StartServer:
-    """A server that streams this, whole."""
-    return plays(stream(data))
+    """A server that streams this data completely."""
+    return runs(stream(data))
 
 
 def cut(data: bytes, framing: str, end: Step) -> StartServer:
-    """A server that ends the connection after this part of a body."""
-    # A reset overtakes what was sent before it, unless that had time to arrive.
-    return plays(begun(data, framing), Sleep(0.03), end)
+    """A server that closes the connection after this part of a body."""
+    # A reset discards data that has not arrived yet, so wait before it.
+    return runs(begun(data, framing), Sleep(0.03), end)
 
 
-# Whole answers and streams alike
+# Whole responses and streams
 
 
 def cuts() -> list[Case]:
-    """A body that ends too early, by how its end would have been told and how the connection ended."""
+    """Return the cases of a body that ends too early, by its framing and by how the connection ended."""
     cases: list[Case] = []
     for how, framing in FRAMINGS.items():
         for ending, end in ENDS.items():
             name = f"{how}, {ending}"
-            # The end of the connection is the end of such a body: nothing tells a cut from an end but the contents.
+            # Such a body ends with the connection, so only its contents show that it is incomplete.
             orderly = not framing and isinstance(end, Close)
             cases += [
                 Case(28, f"cut before the first event, {name}", cut(b"", framing, end),
@@ -102,11 +102,11 @@ def cuts() -> list[Case]:
     return cases
 
 
-# The shapes of events
+# The notation of events
 
 
 def with_line_ends(end: bytes) -> bytes:
-    """A stream whose lines end so."""
+    """A stream with these line ends."""
     return events().replace(b"\n", end)
 
 
@@ -114,12 +114,12 @@ WIDE: Final = "Grüße, 你好"
 
 
 def sliced(size: int) -> Step:
-    """A stream in pieces of so many bytes; a character of three bytes and CRLFs are among them."""
+    """A stream in parts of so many bytes; it has a character of three bytes and CRLFs."""
     return Send(stream(events(WIDE).replace(b"\n", b"\r\n")), every=size)
 
 
 def multiline(data: object) -> bytes:
-    """One event of several data lines."""
+    """One event with several data lines."""
     return b"".join(b"data: " + line + b"\n" for line in json.dumps(data, indent=1).encode().splitlines()) + b"\n"
 
 
@@ -178,7 +178,7 @@ WHOLE_CALLS: Final = [
     {"type": "custom"},
 ]
 
-# Events that are none
+# Error events and invalid events
 
 FAILED: Final = event(error("CANARY"))
 LIMITED: Final = event(error("CANARY", code=429))
@@ -202,43 +202,43 @@ DRIP: Final = 0.05
 CASES: Final = [
     *cuts(),
     Case(30, "a clean end without the terminal event", whole(ROLE + TWO), Breaks("truncated", PARTIAL), STREAM),
-    Case(30, "a clean end before anything was said", whole(ROLE), TRUNCATED, STREAM),
+    Case(30, "a clean end before any text", whole(ROLE), TRUNCATED, STREAM),
     Case(30, "a clean end after the reason to finish", whole(ROLE + delta(FIRST) + delta(reason="stop")), GOOD, STREAM),
-    Case(30, "the terminal event, and a server that keeps the connection open", plays(begun(events()), Hang()), GOOD,
+    Case(30, "the terminal event, and a server that keeps the connection open", runs(begun(events()), Hang()), GOOD,
          STREAM),
-    Case(30, "the terminal event and then a reset", plays(begun(events()), Sleep(0.03), Reset()), GOOD, STREAM),
+    Case(30, "the terminal event and then a reset", runs(begun(events()), Sleep(0.03), Reset()), GOOD, STREAM),
     Case(30, "the terminal event and then more", whole(events() + delta("CANARY-more") * 9), GOOD, STREAM),
-    Case(30, "an unasked stream without its terminal event", whole(ROLE + TWO), TRUNCATED, CALL),
-    Case(32, "comments and no answer", plays(head(CHUNKED), PINGS), LATE, config={"timeout": 0.2}),
-    Case(32, "comments and no more after the first texts", plays(begun(ROLE + TWO), PINGS),
+    Case(30, "an unrequested stream without its terminal event", whole(ROLE + TWO), TRUNCATED, CALL),
+    Case(32, "comments and no answer", runs(head(CHUNKED), PINGS), LATE, config={"timeout": 0.2}),
+    Case(32, "comments and no more after the first texts", runs(begun(ROLE + TWO), PINGS),
          Breaks("timeout", PARTIAL), STREAM, options=SOON),
     Case(32, "comments, and then the answer",
-         plays(head(CHUNKED), KEPT_ALIVE, chunk(events()), LAST_CHUNK), GOOD, STREAM),
+         runs(head(CHUNKED), KEPT_ALIVE, chunk(events()), LAST_CHUNK), GOOD, STREAM),
     Case(32, "white space, and then the answer",
-         plays(head(CHUNKED), Repeat(chunk(b"\n"), times=20), chunk(dump(body())), LAST_CHUNK), GOOD, CALL),
+         runs(head(CHUNKED), Repeat(chunk(b"\n"), times=20), chunk(dump(body())), LAST_CHUNK), GOOD, CALL),
     Case(33, "a drip of an answer", serving([Send(answer(), 1, DRIP)]), LATE, CALL, {"timeout": 0.2}),
     Case(33, "a drip of an answer until the deadline", serving([Send(answer(), 1, DRIP)]),
          Raises("timeout", TimeoutError), CALL, options=SOON),
     Case(33, "a drip before the first text", serving([Send(streamed(), 1, DRIP)]), LATE, STREAM, {"timeout": 0.2}),
     Case(33, "a drip until the deadline", serving([Send(begun(ROLE + TWO)), Repeat(chunk(b":"), pause=DRIP)]),
          Breaks("timeout", PARTIAL), STREAM, options=SOON),
-    *(Case(number, f"{what} before the first text", whole(ROLE + data + END), Fails(kind, raised), STREAM)
-      for number, what, data, kind, raised in FAULTS),
-    *(Case(number, f"{what} after the first texts", whole(ROLE + TWO + data + END), Breaks(kind, PARTIAL), STREAM)
-      for number, what, data, kind, raised in FAULTS),
-    *(Case(number, f"{what} in an unasked stream", whole(ROLE + TWO + data + END), Fails(kind, raised), CALL)
-      for number, what, data, kind, raised in FAULTS),
+    *(Case(number, f"{title} before the first text", whole(ROLE + data + END), Fails(kind, raised), STREAM)
+      for number, title, data, kind, raised in FAULTS),
+    *(Case(number, f"{title} after the first texts", whole(ROLE + TWO + data + END), Breaks(kind, PARTIAL), STREAM)
+      for number, title, data, kind, raised in FAULTS),
+    *(Case(number, f"{title} in an unrequested stream", whole(ROLE + TWO + data + END), Fails(kind, raised), CALL)
+      for number, title, data, kind, raised in FAULTS),
     *(Case(36, f"a stream in pieces of {size}", serving([sliced(size)]), Answers(WIDE), STREAM)
       for size in (1, 2, 3, 7)),
     Case(36, "an answer in pieces of 1", serving([Send(answer(WIDE), every=1)]), Answers(WIDE), CALL),
-    *(Case(37, what, whole(data), Answers(text), STREAM) for what, (data, text) in SHAPES.items()),
+    *(Case(37, title, whole(data), Answers(text), STREAM) for title, (data, text) in SHAPES.items()),
     Case(38, "an event of nearly 1 MB", whole(ROLE + delta("x" * 1_000_000) + END), Answers("x" * 1_000_000), STREAM),
-    Case(38, "an answer of 5 MB", plays(answer("x" * 5_000_000)), Answers("x" * 5_000_000), CALL),
-    *(Case(39, what, whole(data), Answers("", calls, "tool_calls")) for what, (data, calls) in CALLS.items()),
-    Case(39, "a whole answer with calls of every kind", plays(answer("", tool_calls=WHOLE_CALLS)),
+    Case(38, "an answer of 5 MB", runs(answer("x" * 5_000_000)), Answers("x" * 5_000_000), CALL),
+    *(Case(39, title, whole(data), Answers("", calls, "tool_calls")) for title, (data, calls) in CALLS.items()),
+    Case(39, "a whole answer with calls of every kind", runs(answer("", tool_calls=WHOLE_CALLS)),
          Answers("", (WAVE, ("nod", '{"b":2}')), "tool_calls")),
-    Case(41, "a whole answer in place of a stream", plays(answer()), Answers(FIRST, usage=Usage(7, 3, 10)), STREAM),
-    Case(41, "a stream in place of a whole answer", plays(streamed()), GOOD, CALL),
+    Case(41, "a whole answer in place of a stream", runs(answer()), Answers(FIRST, usage=Usage(7, 3, 10)), STREAM),
+    Case(41, "a stream in place of a whole answer", runs(streamed()), GOOD, CALL),
     Case(41, "a whole answer that claims to be a stream",
-         plays(head(f"Content-Length: {len(dump(body()))}") + dump(body())), GOOD),
+         runs(head(f"Content-Length: {len(dump(body()))}") + dump(body())), GOOD),
 ]  # fmt: skip

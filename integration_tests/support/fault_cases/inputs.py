@@ -1,4 +1,4 @@
-"""Cases 63 to 69: what a caller sends and what a server repeats. All that comes of it is searched for canaries."""
+"""Cases 63 to 69: inputs of callers and servers that echo them. All outputs are searched for canaries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unified_llm.exceptions import AuthenticationError, GenerationError, Service
 GOOD: Final = Answers(FIRST)
 CYCLE: Final[dict[str, Any]] = {}
 CYCLE["self"] = CYCLE
-UNSENDABLE: Final = Raises("unsendable", ValidationError, times=0)  # before anybody is asked
+UNSENDABLE: Final = Raises("unsendable", ValidationError, times=0)  # before any attempt
 BODIES: Final = {
     "NaN": float("nan"),
     "a set": {"CANARY"},
@@ -35,7 +35,7 @@ FRAGMENTS: Final = [{"index": number, **call} for number, call in enumerate(CALL
 
 
 def delta_of(calls: object, reason: str) -> bytes:
-    """One event that calls tools and ends."""
+    """One event with tool calls and a finish reason."""
     choice = {"index": 0, "delta": {"content": None, "tool_calls": calls}, "finish_reason": reason}
     return event({"id": "r-1", "model": "m", "choices": [choice]})
 
@@ -45,23 +45,23 @@ def offering(parameters: dict[str, Any]) -> dict[str, Any]:
     return {"tools": [{"type": "function", "function": {"name": "wave", "parameters": parameters}}]}
 
 
-MANY: Final = offering({"type": "object", "properties": {f"p{each}": {"type": "string"} for each in range(1000)}})
+MANY: Final = offering({"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(1000)}})
 NODE: Final = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}
 CIRCULAR: Final = offering({"$ref": "#/$defs/node", "$defs": {"node": NODE}})
 HOLDS_ITSELF: Final = offering(CYCLE)
 
 
-def both(what: str, number: int, prompt: str | None = None, **asked: Any) -> list[Case]:
-    """A request that is answered, as a call and as a stream."""
+def both(title: str, number: int, prompt: str | None = None, **asked: Any) -> list[Case]:
+    """Return the cases of a request that succeeds, as a call and as a stream."""
     fields: dict[str, Any] = {"options": asked} | ({"prompt": prompt} if prompt else {})
     return [
-        Case(number, what, serving([Send(answer())]), GOOD, ("call",), **fields),
-        Case(number, what, serving([Send(streamed())]), GOOD, ("stream",), **fields),
+        Case(number, title, serving([Send(answer())]), GOOD, ("call",), **fields),
+        Case(number, title, serving([Send(streamed())]), GOOD, ("stream",), **fields),
     ]
 
 
 def refused(status: str) -> StartServer:
-    """A server that repeats key and prompt wherever its format has room for a text."""
+    """A server that echoes key and prompt in every text field of its format."""
     body = error(ECHO, type=ECHO, code=ECHO, param=ECHO) | {"message": ECHO, "detail": ECHO}
     return serving([Send(refusal(f"{status} Because", body))])
 
@@ -69,8 +69,8 @@ def refused(status: str) -> StartServer:
 CASES: Final = [
     *both("a prompt with NUL", 63, "CANARY\x00 prompt"),
     *both("a prompt of 10 MB", 63, "CANARY-prompt " * 700_000),
-    *(Case(63, f"a body with {what}", serving(), UNSENDABLE, options={"extra_body": {"x": value}})
-      for what, value in BODIES.items()),
+    *(Case(63, f"a body with {name}", serving(), UNSENDABLE, options={"extra_body": {"x": value}})
+      for name, value in BODIES.items()),
     Case(63, "a prompt with a lone surrogate", serving(), UNSENDABLE, prompt="CANARY\ud800"),
     *(Case(68, f"{status} that repeats what it was sent", refused(status), outcome)
       for status, outcome in REFUSALS.items()),
@@ -80,8 +80,8 @@ CASES: Final = [
     Case(68, "a page that repeats what it was sent",
          serving([Send(refusal("200 OK", f"<html>{ECHO}".encode(), content_type="text/html"))]),
          Fails("malformed", GenerationError)),
-    Case(67, "a refusal, and all that comes of it", refused("500"), REFUSALS["500"]),
-    *both("an answer, and all that comes of it", 67),
+    Case(67, "a refusal, and all its outputs", refused("500"), REFUSALS["500"]),
+    *both("an answer, and all its outputs", 67),
     *both("a tool of 1,000 properties", 69, **MANY),
     *both("a tool whose schema refers to itself", 69, **CIRCULAR),
     Case(69, "a tool whose schema holds itself", serving(), UNSENDABLE, options=HOLDS_ITSELF),

@@ -1,4 +1,4 @@
-"""Cases 15 to 19: statuses, whatever body comes with them, and the hints in their headers."""
+"""Cases 15 to 19: error statuses with all kinds of bodies, and the rate-limit headers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from unified_llm.exceptions import (
     ValidationError,
 )
 
-# Servers repeat what they were sent.
+# Servers echo the request.
 ECHO: Final = f"You sent {KEY} and {PROMPT!r}."
 BODIES: Final[Mapping[str, Mapping[str, Any] | bytes]] = {
     "JSON": error(ECHO),
@@ -53,7 +53,7 @@ STATUSES: Final = {
 
 
 def statuses() -> Iterator[Case]:
-    """Every status with every body."""
+    """Yield a case for every status with every body."""
     for status, outcome in STATUSES.items():
         for name, body in BODIES.items():
             kind = "text/html" if name == "HTML" else "application/json"
@@ -62,21 +62,21 @@ def statuses() -> Iterator[Case]:
 
 
 def coded(status: str, kind: FailureKind, raised: type[LLMError], **fields: Any) -> Case:
-    """A refusal that says why in a code."""
+    """Return the case of an error response with a code."""
     start_server = serving([Send(refusal(status, error(ECHO, **fields)))])
-    return Case(15, f"{status} that says {next(iter(fields.values()))}", start_server, Fails(kind, raised))
+    return Case(15, f"{status} with {next(iter(fields.values()))}", start_server, Fails(kind, raised))
 
 
 NOW: Final = "Fri, 20 Nov 2026 12:00:00 GMT"
 
 
 def throttled(*headers: str) -> bytes:
-    """Too many requests."""
+    """A response with 429 and these headers."""
     return refusal("429 Too Many Requests", error("Slow down."), f"Date: {NOW}", *headers)
 
 
 def waiting(number: int, *headers: str, seconds: float | None) -> Case:
-    """Throttling with a hint: the second target answers at once; alone, the caller is told how long to wait."""
+    """Return a case of 429 with a hint: the fallback answers at once; without it, the error has the delay."""
     outcome = Fails("rate_limit", RateLimitError, facts={"retry_after": seconds})
     return Case(number, f"429 with {', '.join(headers) or 'no hint'}", serving([Send(throttled(*headers))]), outcome)
 
@@ -91,7 +91,7 @@ HINTS: Final = [
       for value, seconds in [("6m0s", 360.0), ("120ms", 0.12), ("1795176060", 60.0), ("2026-11-20T12:01:00Z", 60.0)]),
     waiting(18, "X-RateLimit-Remaining-Requests: 5", "X-RateLimit-Reset-Requests: 6m0s", seconds=None),
     waiting(18, seconds=None),
-    # A wait that fits is waited for.
+    # A delay within the limits is waited for.
     Case(16, "429 with Retry-After: 0, and then an answer",
          serving([Send(throttled("Retry-After: 0"))], [Send(answer())]),
          Answers(FIRST, times=2, before="rate_limit"), ("call",), {"max_retries": 1, "retry_delay": 0},
@@ -104,14 +104,14 @@ CASES: Final = [
     coded("404 Not Found", "model_not_found", ModelNotFoundError, code="model_not_found"),
     coded("400 Bad Request", "auth", AuthenticationError, code="invalid_api_key"),
     *HINTS,
-    Case(17, "429 because the purse is empty",
+    Case(17, "429 without credit",
          serving([Send(refusal("429 No", error("Pay.", code="insufficient_quota")))]),
          Fails("quota", QuotaExceededError)),
-    Case(17, "429 in the same words for too many at once",
+    Case(17, "429 with a similar message for too many at once",
          serving([Send(refusal("429 No", error(CONCURRENCY)))]), Fails("rate_limit", RateLimitError)),
     Case(19, "x-should-retry: false on a 500", serving([Send(refusal("500 No", b"", "x-should-retry: false"))]),
          FAILED, config={"max_retries": 2}),
-    Case(19, "no word on a 500", serving([Send(refusal("500 No", b""))]),
+    Case(19, "no x-should-retry on a 500", serving([Send(refusal("500 No", b""))]),
          Fails("server", ServiceUnavailableError, times=3), config={"max_retries": 2, "retry_delay": 0}),
     Case(19, "x-should-retry: true on a 400", serving([Send(refusal("400 No", b"", "x-should-retry: true"))]),
          Raises("bad_request", ValidationError, times=2), config={"max_retries": 1, "retry_delay": 0}),
