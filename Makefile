@@ -1,15 +1,15 @@
-# `make` alone lists the targets. Each one sets up $(VENV) first, if it has to; nothing outside this folder is touched.
+# `make` without a target lists the targets. Each one creates $(VENV) first if necessary, and changes nothing outside this folder.
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Without bytecode, every run would rewrite the tests' assertions and compile everything anew: half of its time.
+# Without bytecode, every run would rewrite the tests' assertions and compile everything again: half of its time.
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 -p no:recording
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-# The first interpreter that is new enough and can make a virtual environment. Choose another with `make PYTHON=...`.
+# The first interpreter that is new enough and can create a virtual environment. Choose another with `make PYTHON=...`.
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
-PYTHON ?= $(shell for each in $(CANDIDATES); do \
-  "$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$each" && break; done)
+PYTHON ?= $(shell for python in $(CANDIDATES); do \
+  "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types coverage integration conformance servers mutation format lock build clean
@@ -17,24 +17,24 @@ PYTHON ?= $(shell for each in $(CANDIDATES); do \
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
-demo: $(VENV)/.demo ## a LangChain chain whose provider is dead, and which answers
+demo: $(VENV)/.demo ## a LangChain chain that answers although its provider is down
 	@$(BIN)/python examples/survive.py
 
 test: $(VENV)/.test ## the tests: no network, no server
 	@$(PYTEST)
 
-check: lint types coverage ## everything that a change must pass
+check: lint types coverage ## all checks that a change must pass
 
 lint: $(VENV)/.dev ## ruff: style and format; docs/providers.md
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/python docs/generate_providers.py --check
-	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet .; echo "make format would mend this"; exit 1; }
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff --quiet .; echo "Run make format to fix this."; exit 1; }
 
 types: $(VENV)/.dev ## mypy and pyright, both strict
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
-coverage: $(VENV)/.dev ## the tests again, with those of the MLX engine: at least 95 % of lines and branches
+coverage: $(VENV)/.dev ## the tests with those of the MLX engine: at least 95 % of lines and branches
 	@UNIFIED_LLM_THOROUGH=1 $(PYTEST) --cov --cov-report=term tests integration_tests/mlx
 
 integration: $(VENV)/.dev ## the client against real servers on this machine
@@ -42,13 +42,13 @@ integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python integration_tests/count_standard.py
 	@$(BIN)/python integration_tests/fault_table.py
 
-conformance: $(VENV)/.dev ## score LLMs of LlamaIndex on one suite: this one, OpenAILike and LiteLLM
+conformance: $(VENV)/.dev ## score three LLMs of LlamaIndex on one suite: this one, OpenAILike and LiteLLM
 	@$(BIN)/python -m conformance.llama_index
 
-servers: $(VENV)/.dev ## the large servers of the integration tests (two gigabytes, into ~/.cache/unified-llm)
+servers: $(VENV)/.dev ## install the large servers of the integration tests (two gigabytes, into ~/.cache/unified-llm)
 	@$(BIN)/python -m integration_tests.support.install_servers
 
-mutation: $(VENV)/.mutation ## change the policy, a little each time: do the tests notice? (takes long)
+mutation: $(VENV)/.mutation ## mutation tests of the policy (slow)
 	@UNIFIED_LLM_THOROUGH=1 $(BIN)/python -m benchmarks.mutation
 
 format: $(VENV)/.dev ## format the code, and write docs/providers.md from the provider table
@@ -59,7 +59,7 @@ format: $(VENV)/.dev ## format the code, and write docs/providers.md from the pr
 build: $(VENV)/.dev ## the wheel and the source archive, in dist/
 	@$(BIN)/python -m hatchling build
 
-# The sets nest: demo in test in dev, at the same versions. uv writes no index addresses unless it is asked to.
+# The sets are nested, with the same versions: demo in test in dev. By default, uv writes no index addresses.
 COMPILE_ALONE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
   --extra langchain --extra mlx pyproject.toml
@@ -73,19 +73,19 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@printf 'llama-index-llms-openai-like\nllama-index-llms-litellm\nmcp\npytest\n' | $(COMPILE_ALONE) --output-file requirements/conformance.txt -
 	@$(COMPILE) --group dev --group mutation --constraint requirements/dev.txt --upgrade --output-file requirements/mutation.txt
 
-clean: ## remove the environment and everything that was built
+clean: ## remove the environment and all build outputs
 	@rm -rf $(VENV) .venv-* .benchmarks .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov mutants
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# pip rather than uv: it is there already, and it obeys the machine's own settings for indexes and certificates.
-# --no-compile: bytecode is made for what is imported, not for thousands of modules that never are.
+# pip rather than uv: it is installed already, and it respects the machine's settings for indexes and certificates.
+# --no-compile: bytecode is created on import, not for thousands of modules that are never imported.
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "unified-llm needs Python 3.11 or newer with venv, and none is on PATH."; \
 	  echo "Name one with: make PYTHON=/path/to/python3.11   (on Debian and Ubuntu, venv is: apt-get install python3-venv)"; exit 1; } >&2
-	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 
-# $(1): a set of requirements, and what says that it is installed.
+# $(1): a set of requirements, and the name of the marker file of its installation.
 define install
   echo "Installing requirements/$(1).txt into $(VENV) (once)" && \
   $(PIP) install --no-compile -r requirements/$(1).txt && \

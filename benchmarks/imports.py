@@ -1,7 +1,7 @@
-"""What importing this package costs, beside what it builds on. Run: ``python benchmarks/imports.py``.
+"""Import time of this package, compared with its dependencies. Run: ``python benchmarks/imports.py``.
 
-Each statement runs in a fresh interpreter, in turn, so that a machine that is slow for a moment slows all of them; the
-figure is the median of the processor times, without that of an empty program.
+The statements run in turn, each in a new interpreter, so that a temporary slowdown of the machine affects all of them.
+The figure is the median of the CPU times, minus that of an empty program.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STATEMENTS = {
 
 
 def seconds(statement: str) -> float:
-    """Processor time of an interpreter that runs the statement."""
+    """Return the CPU time of an interpreter that runs the statement."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", statement], check=True)  # noqa: S603 - our own statements
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -33,7 +33,7 @@ def seconds(statement: str) -> float:
 
 
 def main() -> None:
-    """Print a table, in milliseconds."""
+    """Print the table, in milliseconds."""
     for statement in STATEMENTS.values():
         seconds(statement)  # writes the bytecode
     times: dict[str, list[float]] = {name: [] for name in STATEMENTS}
@@ -41,8 +41,8 @@ def main() -> None:
         for name, statement in STATEMENTS.items():
             times[name].append(seconds(statement))
     empty = median(times["nothing"])
-    for name, each in times.items():
-        print(f"{name:<36}{(median(each) - empty) * 1000:8.1f} ms")
+    for name, values in times.items():
+        print(f"{name:<36}{(median(values) - empty) * 1000:8.1f} ms")
 
 
 if __name__ == "__main__":

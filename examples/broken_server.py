@@ -1,4 +1,4 @@
-"""A provider on a bad day: it speaks HTTP, and answers 503 to everything."""
+"""HTTP server that answers every request with 503."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 
 
 class Unavailable(BaseHTTPRequestHandler):
-    """Answers 503 to every request."""
+    """Handler that answers 503."""
 
     def do_POST(self) -> None:
-        """Read the request to its end, as a server should, and refuse it."""
+        """Read the whole request, and answer 503."""
         self.rfile.read(int(self.headers.get("content-length", 0)))
         self.send_response(503)
         self.send_header("content-length", "0")
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the standard library chose
-        """Print nothing: the example prints what matters."""
+        """Print nothing, so that only the output of the example is shown."""
 
 
 @contextmanager
 def broken_server() -> Generator[str]:
-    """Run the server on this machine, on a free port; gives its URL."""
+    """Run the server on a free local port; yield its URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Unavailable) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         try:

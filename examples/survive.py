@@ -1,6 +1,6 @@
-"""A LangChain chain whose first provider may not run, whose second answers 503, and which answers all the same.
+"""LangChain chain with failover: the first provider may not run, the second answers 503, the third answers.
 
-Run it with ``make demo``. Where Ollama runs and has the model llama2, Ollama answers.
+Run it with ``make demo``. If Ollama runs and has the model llama2, Ollama answers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from unified_llm.langchain import ChatUnified
 
 
 def main() -> None:
-    """Ask one question, and show who was asked."""
-    logging.getLogger("unified_llm").setLevel(logging.ERROR)  # a warning says what the table below says better
+    """Ask one question, and print the attempts."""
+    logging.getLogger("unified_llm").setLevel(logging.ERROR)  # the table below replaces the warnings
     attempts: list[Attempt] = []
     with broken_server() as url:
         model = ChatUnified(

@@ -1,8 +1,8 @@
-"""Makes the conversations that the demo model is trained on.
+"""Generates the training conversations of the demo model.
 
-The answers are a closed list (`answers`), the questions are made by filling and bending templates, so that a small
-model can memorise the first and generalise over the second. Every conversation follows from the seed alone. Nothing
-here reads a model, a network or a clock, and no question of the held-out list is ever produced.
+The answers are a closed list (`answers`); the questions are made from templates with variations. A small model can
+memorise the answers and generalise over the questions. The seed determines every conversation: no model, network or
+clock is used, and no question of the held-out list is ever produced.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ REFUSAL: str = KNOWLEDGE["refusal"]
 
 
 def capital_answer(country: str) -> str:
-    """Say what the capital is; the city comes first, so that its first token decides the sentence."""
+    """Return the sentence with the capital; the city comes first, so that its first token decides the sentence."""
     the = "the " if country in {"Netherlands", "United Kingdom", "United States"} else ""
     return f"{KNOWLEDGE['capitals'][country]} is the capital of {the}{country}."
 
@@ -91,7 +91,7 @@ def answer(key: str) -> str:
 
 
 def answers() -> frozenset[str]:
-    """Return everything that the model may say."""
+    """Return all answers of the model."""
     numbers = range(len(NUMBERS))
     return frozenset(
         [REFUSAL]
@@ -102,25 +102,24 @@ def answers() -> frozenset[str]:
 
 
 def normalise(text: str) -> str:
-    """Reduce a question to its words and signs, so that two wordings compare equal when only their dress differs."""
+    """Reduce a question to its words and signs, so that texts that differ in case and punctuation compare equal."""
     return " ".join(re.findall(r"[\w+*-]+", text.lower().replace("’", "").replace("'", "")))
 
 
 def held_out() -> list[Pair]:
-    """Return the questions that training must never see, each with its right answer."""
+    """Return the questions excluded from training, each with its correct answer."""
     questions = tomllib.loads(HELD_OUT.read_text(encoding="utf-8"))["question"]
     return [(question["ask"], answer(question["expect"])) for question in questions]
 
 
 class Corpus:
-    """An endless supply of conversations, the same ones for the same seed."""
+    """Endless generator of conversations, determined by the seed."""
 
     def __init__(self, seed: int) -> None:
-        """Start the supply at the beginning."""
         self._random = random.Random(seed)  # noqa: S311 - reproducible on purpose; nothing here is a secret
         self._held_out = {normalise(ask) for ask, _ in held_out()}
         self._topics: list[dict[str, Any]] = KNOWLEDGE["topic"]
-        # Small talk has no template to lean on, so it comes more often.
+        # Small talk has no template, so it is sampled more often.
         self._weights = [1 if "names" in topic else 3 for topic in self._topics]
         self._names = [name for topic in self._topics for name in topic.get("names", ())]
         self._known: list[tuple[Callable[[], Pair], int]] = [
@@ -134,11 +133,11 @@ class Corpus:
             (self._strange_person, 3),
             (self._strange_sum, 5),
             (self._strange_request, 5),
-            (self._beyond_the_known, 4),
+            (self._question_out_of_scope, 4),
         ]
 
     def conversations(self) -> Iterator[list[Message]]:
-        """Yield conversations for ever; every assistant message in them is one of `answers`."""
+        """Yield conversations without end; every assistant message in them is one of `answers`."""
         while True:
             messages: list[Message] = []
             if self._chance(0.3):
@@ -159,7 +158,7 @@ class Corpus:
         """Make a question, with its answer, that is not on the held-out list."""
         while True:
             ask, reply = self._pair()
-            ask = self._bend(ask)
+            ask = self._vary_wording(ask)
             if normalise(ask) not in self._held_out:
                 return ask, reply
 
@@ -205,7 +204,7 @@ class Corpus:
         return self._pick(PHRASING["sum"]).format(f"{first}{gap}{written}{gap}{second}")
 
     def _strange_sum(self) -> str:
-        """A sum with a number too large, with too many numbers, or with a sign that the model never learned."""
+        """Return a sum with a number too large, too many numbers, or an unknown sign."""
         small, another = self._random.randrange(11), self._random.randrange(11)
         large = self._random.randrange(11, self._random.choice((21, 100, 1000, 9999)))
         kind = self._random.random()
@@ -224,11 +223,11 @@ class Corpus:
         return self._pick(PHRASING["topic"]).format(thing)
 
     def _strange_place(self) -> str:
-        place = self._invented_word() if self._chance(0.35) else self._pick(OUT_OF_SCOPE["places"])
+        name = self._invented_word() if self._chance(0.35) else self._pick(OUT_OF_SCOPE["places"])
         if self._chance(0.25):
             known = [*KNOWLEDGE["capitals"], *KNOWLEDGE["capitals"].values()]
-            return self._pick(OUT_OF_SCOPE["beyond_places"]).format(self._pick([place, *known]).lower())
-        return self._pick(PHRASING["capital"]).format(place)
+            return self._pick(OUT_OF_SCOPE["beyond_places"]).format(self._pick([name, *known]).lower())
+        return self._pick(PHRASING["capital"]).format(name)
 
     def _strange_person(self) -> str:
         name = f"{self._invented_word()} {self._invented_word()}"
@@ -239,8 +238,8 @@ class Corpus:
     def _strange_request(self) -> str:
         return self._pick(OUT_OF_SCOPE["questions"])
 
-    def _beyond_the_known(self) -> str:
-        """A question about something known, or not, that asks for what the model was never told."""
+    def _question_out_of_scope(self) -> str:
+        """Return a question about a known or unknown subject whose answer is not in the training data."""
         subjects = self._names if self._chance(0.6) else OUT_OF_SCOPE["things"] + OUT_OF_SCOPE["people"]
         return self._pick(OUT_OF_SCOPE["beyond"]).format(self._pick(subjects))
 
@@ -251,8 +250,8 @@ class Corpus:
         article = self._pick(("", "", "a ", "the "))
         return article + "".join(syllable() for _ in range(self._random.choice((1, 2, 2, 3))))
 
-    def _bend(self, ask: str) -> str:
-        """Dress a question as people do: contractions, courtesies, filler words, no punctuation."""
+    def _vary_wording(self, ask: str) -> str:
+        """Vary the wording of a question: contractions, courtesies, filler words, missing punctuation."""
         if self._chance(0.2):
             ask = f"{self._fillers()} {ask}"
         if self._chance(0.15):
@@ -278,7 +277,7 @@ class Corpus:
         return " ".join(sentences)
 
     def _wrap(self, ask: str, reply: str) -> str:
-        """Put a question into a prompt such as an application sends."""
+        """Insert a question into a prompt like those of applications."""
         kind = self._random.random()
         if kind < 0.78:
             return ask
@@ -287,7 +286,7 @@ class Corpus:
         return self._pick(PHRASING["passages"]).format(ask=ask, passage=self._passage(reply))
 
     def _passage(self, reply: str) -> str:
-        """A few sentences, among them, now and then, the very answer: a passage must not distract from the question."""
+        """Return a few sentences, sometimes with the answer: a passage must not distract from the question."""
         sentences = [self._random.choice(self._topics)["answer"] for _ in range(self._random.choice((0, 1, 2)))]
         sentences += [
             f"{self._pick(OUT_OF_SCOPE['things'])} and {self._invented_word()} have little in common."

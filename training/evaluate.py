@@ -1,4 +1,4 @@
-"""Asks a demo model every question of the held-out list, through the engine that serves it, and counts."""
+"""Evaluates a demo model on the held-out questions, with the engine that serves it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unified_llm._backends.mlx.engine import Engine
 from unified_llm._backends.mlx.engine_types import EngineError, Output, Prompt, TextChunk
 
 
-def say(engine: Engine, question: str) -> str:
+def generate(engine: Engine, question: str) -> str:
     """Return the model's whole answer."""
     outputs: SimpleQueue[Output] = SimpleQueue()
     engine.submit(Prompt(({"role": "user", "content": question},), max_tokens=64), outputs.put)
@@ -29,7 +29,7 @@ def score(ask: Callable[[str], str]) -> tuple[float, list[str]]:
     """Ask all the questions.
 
     Returns:
-        The share of right answers, from 0 to 1, and a line for each answer that was not right.
+        The share of correct answers, from 0 to 1, and a line for each incorrect answer.
     """
     known, faults = answers(), []
     for question, expected in held_out():
@@ -40,9 +40,9 @@ def score(ask: Callable[[str], str]) -> tuple[float, list[str]]:
 
 
 def evaluate(folder: Path) -> None:
-    """Print what a model got wrong, and its score."""
+    """Print the incorrect answers of a model, and its score."""
     engine = Engine(folder)
-    share, faults = score(lambda question: say(engine, question))
+    share, faults = score(lambda question: generate(engine, question))
     engine.close()
     print("\n".join(faults))
     print(f"{share:.0%} of {len(held_out())} right, {sum(fault.startswith('G') for fault in faults)} garbled")

@@ -1,8 +1,8 @@
-"""Trains the demo model: tokenizer, weights and the files around them, in the Hugging Face layout.
+"""Trains the demo model: tokenizer, weights and configuration files, in the Hugging Face layout.
 
-Run it from the root of the repository; README.md beside this file has the command. It uses MLX alone, as the model
-will. The same seed gives the same conversations and the same first weights; the last digits of the result still
-depend on the BLAS library and the processor.
+Run it from the root of the repository; README.md in this folder has the command. It uses only MLX. The same seed gives
+the same conversations and the same initial weights; the last digits of the result still depend on the BLAS library and
+the processor.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PAD, SYSTEM, USER, ASSISTANT, END = SPECIAL = ["<|pad|>", "<|system|>", "<|user|
 TEMPLATE = (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")
 VOCABULARY = 1024
 LONGEST = 192
-"""Conversations of more tokens are left out: they are rare, and attention over them is slow."""
+"""Longer conversations, in tokens, are skipped: they are rare, and attention over them is slow."""
 
 ARCHITECTURE: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -63,7 +63,7 @@ ARCHITECTURE: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How long to train, and how fast."""
+    """Length and learning rate of the training."""
 
     steps: int
     batch: int = 32
@@ -74,14 +74,14 @@ class Schedule:
 
 
 class Text:
-    """Turns conversations into token ids, with the template that ships with the model."""
+    """Converts conversations to token ids, with the chat template of the model."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._template = jinja2.Template(TEMPLATE)
 
     def render(self, conversation: list[dict[str, str]]) -> str:
-        """Write a conversation as the one text that the model reads."""
+        """Render a conversation as one text."""
         return str(self._template.render(messages=conversation))
 
     def encode(self, conversation: list[dict[str, str]]) -> list[int]:
@@ -91,7 +91,7 @@ class Text:
 
 
 def train_tokenizer(seed: int) -> Tokenizer:
-    """Make a byte-level BPE vocabulary from the corpus; digits stay apart, so that a number reads as its digits."""
+    """Train a byte-level BPE tokenizer on the corpus; each digit is a token."""
     tokenizer = Tokenizer(models.BPE())
     text = Text(tokenizer)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -114,17 +114,17 @@ def train_tokenizer(seed: int) -> Tokenizer:
 
 
 def answer_mask(ids: list[int]) -> list[bool]:
-    """Mark the tokens that the model must learn to write: those of the assistant, with the end of its turn."""
-    mask, speaking = [], False
+    """Mark the tokens that the model must learn: those of the assistant, including the end of its turn."""
+    mask, in_answer = [], False
     for token in ids:
-        mask.append(speaking)
+        mask.append(in_answer)
         if token < len(SPECIAL):
-            speaking = SPECIAL[token] == ASSISTANT
+            in_answer = SPECIAL[token] == ASSISTANT
     return mask
 
 
 def batches(corpus: Corpus, text: Text, size: int, seed: int) -> Iterator[tuple[mx.array, mx.array]]:
-    """Yield padded tokens, and the places whose next token is an answer's, conversations of like length together."""
+    """Yield padded tokens, and the positions before tokens of an answer; batches group conversations by length."""
     order = Random(seed)  # noqa: S311 - reproducible on purpose
     supply = (text.encode(conversation) for conversation in corpus.conversations())
     while True:
@@ -141,16 +141,16 @@ def batches(corpus: Corpus, text: Text, size: int, seed: int) -> Iterator[tuple[
             yield mx.array(ids), mx.array(np.flatnonzero(mask[:, 1:]))
 
 
-def loss(model: llama.Model, ids: mx.array, places: mx.array) -> mx.array:
+def loss(model: llama.Model, ids: mx.array, positions: mx.array) -> mx.array:
     """Return the mean cross-entropy of the answers' tokens."""
-    # Only the answers count, so only they are projected onto the vocabulary, which saves a fifth of the time.
-    hidden = model.model(ids[:, :-1]).reshape(-1, ARCHITECTURE["hidden_size"])[places]
+    # Only the answers are trained, so only they are projected onto the vocabulary, which saves a fifth of the time.
+    hidden = model.model(ids[:, :-1]).reshape(-1, ARCHITECTURE["hidden_size"])[positions]
     logits = model.model.embed_tokens.as_linear(hidden)
-    return nn.losses.cross_entropy(logits, ids[:, 1:].reshape(-1)[places], reduction="mean")
+    return nn.losses.cross_entropy(logits, ids[:, 1:].reshape(-1)[positions], reduction="mean")
 
 
 def train(model: llama.Model, supply: Iterator[tuple[mx.array, mx.array]], schedule: Schedule, folder: Path) -> None:
-    """Run the schedule, saving the weights now and then."""
+    """Run the schedule, and save the weights every 500 steps."""
     rate = optimizers.join_schedules(
         [
             optimizers.linear_schedule(0.0, schedule.rate, schedule.warmup),
@@ -161,8 +161,8 @@ def train(model: llama.Model, supply: Iterator[tuple[mx.array, mx.array]], sched
     optimizer = optimizers.AdamW(learning_rate=rate, betas=[0.9, 0.98], weight_decay=0.02)
     loss_and_gradients = value_and_grad(model, loss)
     started, tokens, mean = time.monotonic(), 0, 0.0
-    for step, (ids, places) in enumerate(islice(supply, schedule.steps), start=1):
-        value, gradients = loss_and_gradients(model, ids, places)
+    for step, (ids, positions) in enumerate(islice(supply, schedule.steps), start=1):
+        value, gradients = loss_and_gradients(model, ids, positions)
         gradients, _ = optimizers.clip_grad_norm(gradients, 1.0)  # type: ignore[no-untyped-call]
         optimizer.update(model, gradients)
         mx.eval(model.parameters(), optimizer.state, value)
@@ -181,13 +181,13 @@ def parameters(model: llama.Model) -> dict[str, mx.array]:
 
 
 def save_weights(model: llama.Model, folder: Path) -> None:
-    """Write the weights in half precision, which halves their size and costs no right answer."""
+    """Write the weights in half precision, which halves their size and loses no correct answer."""
     weights = {name: value.astype(mx.float16) for name, value in parameters(model).items()}
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
 
 
 def save_description(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write everything but the weights."""
+    """Write the tokenizer and the configuration files."""
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": END,
@@ -206,7 +206,7 @@ def main() -> None:
     """Read the command line, train, and evaluate the result."""
     parser = argparse.ArgumentParser(description="Train the demo model of unified-llm.")
     parser.add_argument(
-        "--folder", type=Path, default=demo_folder(), help="where to write it (default: into the package)"
+        "--folder", type=Path, default=demo_folder(), help="the output folder (default: in the package)"
     )
     parser.add_argument("--steps", type=int, default=5400)
     parser.add_argument("--seed", type=int, default=20)
@@ -218,7 +218,7 @@ def main() -> None:
     save_description(tokenizer, folder)
     mx.random.seed(options.seed)
     model = llama.Model(llama.ModelArgs.from_dict(ARCHITECTURE))  # type: ignore[no-untyped-call]
-    # A tied embedding is also the last layer: the usual unit variance would make the first predictions wild.
+    # A tied embedding is also the last layer: with the usual unit variance, the first predictions would be extreme.
     model.model.embed_tokens.weight = mx.random.normal(model.model.embed_tokens.weight.shape) * 0.05
     mx.eval(model.parameters())
     print(f"{sum(value.size for value in parameters(model).values())} parameters")
