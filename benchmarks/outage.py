@@ -1,7 +1,7 @@
-"""What an outage of three minutes is like for those who live through it. Run: ``python -m benchmarks.outage``.
+"""Waiting times and load in an outage of three minutes. Run: ``python -m benchmarks.outage``.
 
-The policy is the real one; targets and time are simulated (``tests/support/outage_simulation.py``, where the ways to fail are
-described), so the figures do not depend on the machine. ``tests/policy/test_outage.py`` holds them to bounds.
+The policy is the real one; targets and time are simulated (``tests/support/outage_simulation.py``, which describes the
+ways to fail), so the figures do not depend on the machine. ``tests/policy/test_outage.py`` checks them against bounds.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ def main() -> None:
     for mode in MODES:
         for rate, runs in RATES.items():
             for name, breaker in (("default", DEFAULT_BREAKER), ("none", NO_BREAKER)):
-                seen = simulate(Outage(mode, rate, breaker=breaker), *range(runs)).during
+                traffic = simulate(Outage(mode, rate, breaker=breaker), *range(runs)).during
                 print(
-                    f"{mode:<10} {rate:7g}  {name:<8} {len(seen.calls):7} {seen.answered:9.2%}"
-                    f" {seen.waited(0.5):14.2f} s {seen.waited(0.99):6.2f} s"
-                    f" {seen.asked(PRIMARY):23.3f} {seen.asked(FALLBACK):9.3f}"
+                    f"{mode:<10} {rate:7g}  {name:<8} {len(traffic.calls):7} {traffic.answered:9.2%}"
+                    f" {traffic.waited(0.5):14.2f} s {traffic.waited(0.99):6.2f} s"
+                    f" {traffic.asked(PRIMARY):23.3f} {traffic.asked(FALLBACK):9.3f}"
                 )
     print()
     print("no outage: some requests fail at random on both targets; one call a second, for 15 minutes")
     print("failing  times that the primary's breaker opened  answered  requests/call: primary")
     for flaky in FLAKY:
-        seen = simulate(Outage("healthy", 1.0, begins=0.0, lasts=900.0, after=0.0, flaky=flaky), *range(RUNS))
-        opened = seen.opened.get(PRIMARY, 0) / RUNS
-        print(f"{flaky:7.0%} {opened:41.2f} {seen.answered:9.2%} {seen.asked(PRIMARY):23.3f}")
+        traffic = simulate(Outage("healthy", 1.0, begins=0.0, lasts=900.0, after=0.0, flaky=flaky), *range(RUNS))
+        opened = traffic.opened.get(PRIMARY, 0) / RUNS
+        print(f"{flaky:7.0%} {opened:41.2f} {traffic.answered:9.2%} {traffic.asked(PRIMARY):23.3f}")
 
 
 if __name__ == "__main__":

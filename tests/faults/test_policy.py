@@ -1,4 +1,4 @@
-"""Fault cases 45 to 56, the policy's: in fake time, through the client, in every way to ask."""
+"""Fault cases 45 to 56, the policy's: in fake time, through the client, in every way to call."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ TOOL = Tool("look", "Look something up.", {"type": "object", "properties": {}})
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest) -> Way:
-    found: Way = request.param
-    return found
+    way: Way = request.param
+    return way
 
 
 def limited(seconds: float) -> Failure:
-    """Too many requests, for so long."""
+    """Return a failure for too many requests."""
     return Failure("rate_limit", 429, retry_after=seconds)
 
 
@@ -50,7 +50,7 @@ def state(name: str) -> str:
 
 
 def trip(client: LLMClient) -> None:
-    """Ask until the breaker of the only target is open."""
+    """Make calls until the breaker of the only target is open."""
     for _ in range(2):
         with pytest.raises(ServiceUnavailableError):
             client.generate("Hello?")
@@ -61,7 +61,7 @@ def trip(client: LLMClient) -> None:
 
 
 @pytest.mark.case(45)
-def test_when_all_are_down_the_last_error_of_each_is_told(way: Way) -> None:
+def test_when_all_are_down_the_last_error_of_each_is_reported(way: Way) -> None:
     script: dict[str, Sequence[Attempt]] = {
         GPT: [DEAD, Failure("timeout")],
         HAIKU: [Failure("connect")],
@@ -85,7 +85,7 @@ def test_when_all_are_down_the_model_on_this_machine_answers(way: Way) -> None:
             assert (result.content, outcomes(result)[-1]) == ("from here", (MLX, "ok"))
 
 
-# 46: an old call ends when the world has moved on
+# 46: an old call ends when the breaker has changed since
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
@@ -128,15 +128,15 @@ async def test_of_a_hundred_callers_one_probes_and_the_others_are_answered_elsew
         world.asked.clear()
         world.scripts = {GPT: [say("Hello again")], HAIKU: [say("Hello")]}
         client = LLMClient(GPT, fallbacks=[HAIKU])
-        said = await asyncio.gather(*(_aask(client, way) for _ in range(100)))
-    assert world.names.count(GPT) == said.count("Hello again")
+        answers = await asyncio.gather(*(_aask(client, way) for _ in range(100)))
+    assert world.names.count(GPT) == answers.count("Hello again")
     assert world.names[:2] == [GPT, HAIKU]
-    assert sorted(set(said)) == ["Hello", "Hello again"]
+    assert sorted(set(answers)) == ["Hello", "Hello again"]
     assert state(GPT) == "closed"
 
 
 class Hanging:
-    """An attempt that never comes to anything."""
+    """An attempt that never has an event."""
 
     async def open(self, until: float) -> Failure | None:
         await asyncio.Event().wait()
@@ -191,11 +191,11 @@ def test_a_probe_that_is_interrupted_gives_way_to_the_next(way: Way) -> None:
         assert told(way, client).content == "Hello again"
 
 
-# 48: many who were told the same
+# 48: many clients that received the same Retry-After
 
 
 @pytest.mark.case(48)
-def test_clients_that_were_told_to_wait_do_not_come_back_in_the_same_instant(way: Way) -> None:
+def test_clients_that_received_the_same_retry_after_do_not_retry_in_the_same_instant(way: Way) -> None:
     instants: list[float] = []
     for number in range(20):
         reset_health()

@@ -5,14 +5,14 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.support.policy_harness import Mode, Room
+from tests.support.policy_harness import Mode, PolicyHarness
 from tests.support.scripted_targets import Attempt
 
-Rooms: TypeAlias = Callable[[Mapping[str, Sequence[Attempt]]], Room]
+MakeHarness: TypeAlias = Callable[[Mapping[str, Sequence[Attempt]]], PolicyHarness]
 
 
 @pytest.fixture(params=["sync", "async"])
-def room(request: pytest.FixtureRequest) -> Rooms:
-    """Makes a room; every test that asks for it runs once with each driver."""
+def make_harness(request: pytest.FixtureRequest) -> MakeHarness:
+    """Return a factory of harnesses; every test with this fixture runs once with each driver."""
     mode: Mode = request.param
-    return lambda scripts: Room(scripts, mode)
+    return lambda scripts: PolicyHarness(scripts, mode)

@@ -9,32 +9,32 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from unified_llm._core.target import BreakerConfig
-from unified_llm._policy.breaker import Circuit, Permit
+from unified_llm._policy.breaker import CircuitBreaker, Permit
 from unified_llm.exceptions import ConfigurationError
 
 SETTINGS = BreakerConfig()
 
 
 class Bench:
-    """A circuit and a clock."""
+    """A breaker and a clock."""
 
     def __init__(self, settings: BreakerConfig = SETTINGS, draw: float = 0.5) -> None:
-        self.circuit, self.settings, self.draw, self.now = Circuit(), settings, draw, 0.0
+        self.breaker, self.settings, self.draw, self.now = CircuitBreaker(), settings, draw, 0.0
 
     @property
     def state(self) -> str:
-        return self.circuit.state(self.now)
+        return self.breaker.state(self.now)
 
     def ask(self) -> Permit:
-        permit = self.circuit.admit(self.now)
+        permit = self.breaker.admit(self.now)
         assert permit
         return permit
 
-    def settle(self, permit: Permit, *, ok: bool | None, weight: int = 1) -> None:
-        self.circuit.settle(permit, ok=ok, weight=weight, now=self.now, settings=self.settings, draw=self.draw)
+    def record_outcome(self, permit: Permit, *, ok: bool | None, weight: int = 1) -> None:
+        self.breaker.record_outcome(permit, ok=ok, weight=weight, now=self.now, settings=self.settings, draw=self.draw)
 
     def one(self, *, ok: bool | None, weight: int = 1) -> None:
-        self.settle(self.ask(), ok=ok, weight=weight)
+        self.record_outcome(self.ask(), ok=ok, weight=weight)
 
     def trip(self) -> None:
         for _ in range(self.settings.failures):
@@ -42,8 +42,8 @@ class Bench:
         assert self.state == "open"
 
     def pass_cooldown(self) -> None:
-        assert self.circuit.open_until is not None
-        self.now = self.circuit.open_until
+        assert self.breaker.open_until is not None
+        self.now = self.breaker.open_until
         assert self.state == "half_open"
 
 
@@ -51,10 +51,10 @@ def test_five_failures_in_a_row_open_it_and_four_do_not() -> None:
     bench = Bench()
     for _ in range(4):
         bench.one(ok=False)
-    assert (bench.state, bench.circuit.failures_in_a_row) == ("closed", 4)
+    assert (bench.state, bench.breaker.consecutive_failures) == ("closed", 4)
     bench.one(ok=False)
     assert bench.state == "open"
-    assert bench.circuit.admit(bench.now) is None
+    assert bench.breaker.admit(bench.now) is None
 
 
 def test_a_success_breaks_the_row() -> None:
@@ -69,7 +69,7 @@ def test_failures_in_a_row_count_however_seldom_a_target_is_asked() -> None:
     for _ in range(5):
         bench.one(ok=False)
         bench.now += 600
-    assert bench.circuit.open_until is not None
+    assert bench.breaker.open_until is not None
 
 
 def test_a_failure_of_weight_two_counts_twice_and_one_of_none_not_at_all() -> None:
@@ -77,7 +77,7 @@ def test_a_failure_of_weight_two_counts_twice_and_one_of_none_not_at_all() -> No
     bench.one(ok=False, weight=2)
     bench.one(ok=False, weight=0)
     bench.one(ok=None)
-    assert bench.circuit.failures_in_a_row == 2
+    assert bench.breaker.consecutive_failures == 2
     bench.one(ok=False, weight=2)
     assert bench.state == "closed"
     bench.one(ok=False, weight=2)
@@ -152,7 +152,7 @@ def test_more_failures_than_are_remembered_can_be_asked_for() -> None:
 def test_the_cooldown_is_spread_by_a_fifth_either_way(draw: float, pause: float) -> None:
     bench = Bench(draw=draw)
     bench.trip()
-    assert bench.circuit.open_until == pytest.approx(pause)
+    assert bench.breaker.open_until == pytest.approx(pause)
 
 
 def test_each_failed_probe_doubles_the_cooldown_up_to_the_limit() -> None:
@@ -162,8 +162,8 @@ def test_each_failed_probe_doubles_the_cooldown_up_to_the_limit() -> None:
     for _ in range(20):
         bench.pass_cooldown()
         bench.one(ok=False)
-        assert bench.circuit.open_until is not None
-        pauses.append(bench.circuit.open_until - bench.now)
+        assert bench.breaker.open_until is not None
+        pauses.append(bench.breaker.open_until - bench.now)
     assert pauses[:5] == pytest.approx([60.0, 120.0, 240.0, 300.0, 300.0])
     assert pauses[-1] == pytest.approx(300.0)
 
@@ -174,7 +174,7 @@ def test_a_successful_probe_closes_it_and_clears_the_past() -> None:
     bench.pass_cooldown()
     bench.one(ok=True)
     assert bench.state == "closed"
-    assert bench.circuit.open_until is None
+    assert bench.breaker.open_until is None
     for _ in range(4):
         bench.one(ok=False)
     assert bench.state == "closed"
@@ -187,26 +187,26 @@ def test_the_next_trip_after_a_recovery_begins_with_the_short_cooldown() -> None
         bench.pass_cooldown()
         bench.one(ok=ok)
     bench.trip()
-    assert bench.circuit.open_until == pytest.approx(bench.now + 30.0)
+    assert bench.breaker.open_until == pytest.approx(bench.now + 30.0)
 
 
 def test_what_was_asked_in_one_outage_says_nothing_of_the_next() -> None:
     bench = Bench()
     bench.trip()
-    late = bench.circuit.force(bench.now)
+    late = bench.breaker.force(bench.now)
     bench.pass_cooldown()
     bench.one(ok=True)
     bench.trip()
-    bench.settle(late, ok=True)
+    bench.record_outcome(late, ok=True)
     assert bench.state == "open"
 
 
 def test_what_was_asked_before_an_outage_that_others_saw_says_nothing_after_it() -> None:
     bench = Bench()
     late = bench.ask()
-    bench.circuit.learn_open(30.0, 1)
-    bench.circuit.learn_closed()
-    bench.settle(late, ok=False, weight=5)
+    bench.breaker.apply_remote_open(30.0, 1)
+    bench.breaker.apply_remote_close()
+    bench.record_outcome(late, ok=False, weight=5)
     assert bench.state == "closed"
 
 
@@ -214,15 +214,15 @@ def test_one_probe_is_let_through_at_a_time() -> None:
     bench = Bench()
     bench.trip()
     bench.pass_cooldown()
-    assert bench.circuit.would_admit(bench.now)
+    assert bench.breaker.would_admit(bench.now)
     probe = bench.ask()
     assert probe.probe
-    assert not bench.circuit.would_admit(bench.now)
-    assert [bench.circuit.admit(bench.now) for _ in range(99)] == [None] * 99
+    assert not bench.breaker.would_admit(bench.now)
+    assert [bench.breaker.admit(bench.now) for _ in range(99)] == [None] * 99
 
 
 @pytest.mark.parametrize(("ok", "weight"), [(None, 0), (False, 0)])
-def test_a_probe_of_which_nothing_can_be_said_gives_way_to_the_next(ok: bool | None, weight: int) -> None:  # noqa: FBT001
+def test_a_probe_whose_outcome_shows_nothing_gives_way_to_the_next(ok: bool | None, weight: int) -> None:  # noqa: FBT001
     bench = Bench()
     bench.trip()
     bench.pass_cooldown()
@@ -236,27 +236,27 @@ def test_a_result_from_before_the_trip_moves_nothing() -> None:
     bench = Bench()
     early = [bench.ask() for _ in range(3)]
     bench.trip()
-    bench.settle(early[0], ok=True)
+    bench.record_outcome(early[0], ok=True)
     assert bench.state == "open"
     bench.pass_cooldown()
     probe = bench.ask()
-    bench.settle(early[1], ok=True)
-    bench.settle(early[2], ok=False)
+    bench.record_outcome(early[1], ok=True)
+    bench.record_outcome(early[2], ok=False)
     assert bench.state == "half_open"
-    assert bench.circuit.admit(bench.now) is None
-    bench.settle(probe, ok=True)
+    assert bench.breaker.admit(bench.now) is None
+    bench.record_outcome(probe, ok=True)
     assert bench.state == "closed"
 
 
 def test_a_target_that_was_asked_anyway_closes_it_with_a_success_and_does_no_harm_with_a_failure() -> None:
     bench = Bench()
     bench.trip()
-    until = bench.circuit.open_until
-    forced = bench.circuit.force(bench.now)
+    until = bench.breaker.open_until
+    forced = bench.breaker.force(bench.now)
     assert not forced.probe
-    bench.settle(forced, ok=False)
-    assert bench.circuit.open_until == until
-    bench.settle(bench.circuit.force(bench.now), ok=True)
+    bench.record_outcome(forced, ok=False)
+    assert bench.breaker.open_until == until
+    bench.record_outcome(bench.breaker.force(bench.now), ok=True)
     assert bench.state == "closed"
 
 
@@ -264,18 +264,18 @@ def test_asking_anyway_is_the_probe_where_one_is_due() -> None:
     bench = Bench()
     bench.trip()
     bench.pass_cooldown()
-    assert bench.circuit.force(bench.now).probe
-    assert not bench.circuit.force(bench.now).probe
+    assert bench.breaker.force(bench.now).probe
+    assert not bench.breaker.force(bench.now).probe
 
 
 def test_what_follows_a_success_is_never_a_probe_and_belongs_to_the_present() -> None:
     bench = Bench()
     bench.trip()
     bench.pass_cooldown()
-    follower = bench.circuit.follow()
-    assert not follower.probe
+    rest = bench.breaker.follow_up()
+    assert not rest.probe
     assert bench.ask().probe
-    bench.settle(follower, ok=False)
+    bench.record_outcome(rest, ok=False)
     assert bench.state == "half_open"
 
 
@@ -289,7 +289,7 @@ def test_thresholds_that_make_no_sense_are_refused(wrong: dict[str, float]) -> N
 
 
 class Reference:
-    """What a breaker should do, said as shortly as possible."""
+    """Specification of the breaker, as short as possible."""
 
     def __init__(self, settings: BreakerConfig) -> None:
         self.settings = settings
@@ -301,7 +301,7 @@ class Reference:
     def admits(self, now: float) -> bool:
         return self.until is None or (now >= self.until and self.probe is None)
 
-    def settle(self, token: object, era: int, *, ok: bool | None, weight: int, now: float) -> None:
+    def record_outcome(self, token: object, era: int, *, ok: bool | None, weight: int, now: float) -> None:
         if era != self.era:
             return
         probing = token is self.probe
@@ -329,7 +329,7 @@ class Reference:
 
 
 class BreakerAgainstReference(RuleBasedStateMachine):
-    """Random histories of asking, settling (late, too) and waiting."""
+    """Random histories of permits, outcomes (late ones too) and waits."""
 
     permits: Bundle[tuple[Permit, object, int]] = Bundle("permits")
 
@@ -342,7 +342,7 @@ class BreakerAgainstReference(RuleBasedStateMachine):
     def ask(self, *, forced: bool) -> tuple[Permit, object, int]:
         now, reference = self.bench.now, self.reference
         due = reference.admits(now)
-        permit = self.bench.circuit.force(now) if forced else self.bench.circuit.admit(now)
+        permit = self.bench.breaker.force(now) if forced else self.bench.breaker.admit(now)
         assert bool(permit) == (forced or due)
         token = object()
         if due and reference.until is not None:
@@ -350,14 +350,14 @@ class BreakerAgainstReference(RuleBasedStateMachine):
         return (permit or Permit(-1), token, reference.era if permit else -1)
 
     @rule(permit=consumes(permits), ok=st.sampled_from([True, False, False, None]), weight=st.integers(0, 2))
-    def settle(self, permit: tuple[Permit, object, int], *, ok: bool | None, weight: int) -> None:
-        self.bench.settle(permit[0], ok=ok, weight=weight)
-        self.reference.settle(permit[1], permit[2], ok=ok, weight=weight, now=self.bench.now)
+    def record_outcome(self, permit: tuple[Permit, object, int], *, ok: bool | None, weight: int) -> None:
+        self.bench.record_outcome(permit[0], ok=ok, weight=weight)
+        self.reference.record_outcome(permit[1], permit[2], ok=ok, weight=weight, now=self.bench.now)
 
     @rule(count=st.integers(1, 12), ok=st.booleans())
-    def ask_and_settle_at_once(self, count: int, *, ok: bool) -> None:
+    def ask_and_record_at_once(self, count: int, *, ok: bool) -> None:
         for _ in range(count):
-            self.settle(self.ask(forced=False), ok=ok, weight=1)
+            self.record_outcome(self.ask(forced=False), ok=ok, weight=1)
 
     @rule(seconds=st.sampled_from([0.5, 30.0, 61.0, 300.0]))
     def wait(self, seconds: float) -> None:
@@ -372,12 +372,12 @@ class BreakerAgainstReference(RuleBasedStateMachine):
     def they_agree(self) -> None:
         if not hasattr(self, "bench"):
             return
-        circuit, reference, now = self.bench.circuit, self.reference, self.bench.now
-        assert circuit.open_until == (None if reference.until is None else pytest.approx(reference.until))
-        assert circuit.failures_in_a_row == reference.row
-        assert circuit.would_admit(now) == reference.admits(now)
+        breaker, reference, now = self.bench.breaker, self.reference, self.bench.now
+        assert breaker.open_until == (None if reference.until is None else pytest.approx(reference.until))
+        assert breaker.consecutive_failures == reference.row
+        assert breaker.would_admit(now) == reference.admits(now)
         expected = "closed" if reference.until is None else "open" if now < reference.until else "half_open"
-        assert circuit.state(now) == expected
+        assert breaker.state(now) == expected
 
 
 TestBreakerAgainstReference = BreakerAgainstReference.TestCase

@@ -23,7 +23,7 @@ A, B = target("alpha/one"), target("beta/two")
 
 def fail(health: Health, where: Target, times: int = 5, now: float = 0.0) -> None:
     for _ in range(times):
-        health.settle(where, health.force(where, now), ok=False, weight=1, first_try=True, now=now, draw=0.5)
+        health.record_outcome(where, health.force(where, now), ok=False, weight=1, first_try=True, now=now, draw=0.5)
 
 
 def test_a_target_that_was_never_seen_may_be_asked() -> None:
@@ -55,27 +55,27 @@ def test_a_refusal_says_until_when_and_why() -> None:
     assert health.admit(A, 31.0) == Refusal(31.0, "breaker open", wait=False)
 
 
-def test_of_two_holds_the_longer_stays() -> None:
+def test_of_two_cooldowns_the_longer_stays() -> None:
     health = Health()
-    health.hold(A.health_key, 50.0, "long", wait=True)
-    health.hold(A.health_key, 20.0, "short", wait=False)
+    health.start_cooldown(A.health_key, 50.0, "long", wait=True)
+    health.start_cooldown(A.health_key, 20.0, "short", wait=False)
     assert health.admit(A, 10.0) == Refusal(50.0, "long", wait=True)
-    health.hold(A.health_key, 60.0, "longer", wait=False)
+    health.start_cooldown(A.health_key, 60.0, "longer", wait=False)
     assert health.admit(A, 10.0) == Refusal(60.0, "longer", wait=False)
 
 
-def test_a_hold_ends_at_its_instant() -> None:
+def test_a_cooldown_ends_at_its_instant() -> None:
     health = Health()
-    health.hold(A.limit_key, 50.0, "rate limited", wait=True)
+    health.start_cooldown(A.limit_key, 50.0, "rate limited", wait=True)
     assert not health.ready(A, 49.9)
     assert health.ready(A, 50.0)
-    assert health._holds == {}
+    assert health._cooldowns == {}
 
 
-def test_a_hold_does_not_take_the_probe() -> None:
+def test_a_cooldown_does_not_take_the_probe() -> None:
     health = Health()
     fail(health, A)
-    health.hold(A.limit_key, 50.0, "rate limited", wait=True)
+    health.start_cooldown(A.limit_key, 50.0, "rate limited", wait=True)
     assert isinstance(health.admit(A, 40.0), Refusal)
     permit = health.admit(A, 51.0)
     assert isinstance(permit, Permit)
@@ -112,7 +112,7 @@ def test_a_retry_needs_a_token_unless_it_is_free_and_a_breaker_that_is_not_open_
 def test_the_budget_is_never_more_than_full() -> None:
     health = Health()
     for _ in range(50):
-        health.settle(A, health.force(A, 0.0), ok=True, weight=0, first_try=True, now=0.0, draw=0.5)
+        health.record_outcome(A, health.force(A, 0.0), ok=True, weight=0, first_try=True, now=0.0, draw=0.5)
     assert health.snapshot(0.0)[0]["retry_budget"] == 10.0
 
 
@@ -121,40 +121,40 @@ def test_the_registry_is_bounded_and_forgets_the_least_recently_seen() -> None:
     fail(health, A)
     for number in range(4096):
         health.ready(target(f"alpha/{number}"), 0.0)
-        health.hold(("alpha", number), 100.0, "rate limited", wait=True)
+        health.start_cooldown(("alpha", number), 100.0, "rate limited", wait=True)
         if number == 2000:
             fail(health, B)
     assert len(health.snapshot(0.0)) == 4096
     assert health.ready(A, 1.0)
     assert not health.ready(B, 1.0)
-    health.hold(("beta", 1), 100.0, "rate limited", wait=True)
-    assert len(health._holds) == 4096
+    health.start_cooldown(("beta", 1), 100.0, "rate limited", wait=True)
+    assert len(health._cooldowns) == 4096
 
 
 def test_an_outcome_of_a_target_that_was_forgotten_is_dropped() -> None:
     health = Health()
     permit = health.force(A, 0.0)
     health.reset()
-    health.settle(A, permit, ok=False, weight=9, first_try=True, now=0.0, draw=0.5)
+    health.record_outcome(A, permit, ok=False, weight=9, first_try=True, now=0.0, draw=0.5)
     assert health.snapshot(0.0) == []
 
 
 def test_what_is_known_of_others_is_not_lost_with_the_outcome_of_a_target_that_was_forgotten() -> None:
     health = Health()
     gone, kept = health.force(A, 0.0), health.force(B, 0.0)
-    del health._known[A.health_key]
-    health.settle(A, gone, ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
-    health.settle(B, kept, ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
+    del health._targets[A.health_key]
+    health.record_outcome(A, gone, ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
+    health.record_outcome(B, kept, ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
     assert [(row["target"], row["failures"]) for row in health.snapshot(0.0)] == [("beta/two", 1)]
 
 
-def test_a_snapshot_tells_milliseconds() -> None:
+def test_a_snapshot_rounds_to_milliseconds() -> None:
     health = Health()
     fail(health, A)
     assert health.snapshot(0.12345)[0]["retry_in"] == 29.877
 
 
-def test_a_lock_that_nobody_will_give_back_can_be_made_anew() -> None:
+def test_a_lock_that_nobody_will_release_can_be_replaced() -> None:
     health = Health()
     taken = threading.Thread(target=health._lock.acquire)
     taken.start()
@@ -164,32 +164,32 @@ def test_a_lock_that_nobody_will_give_back_can_be_made_anew() -> None:
         assert pool.submit(health.snapshot, 0.0).result(5) == []
 
 
-def test_a_reset_forgets_outcomes_breakers_budgets_and_holds() -> None:
+def test_a_reset_forgets_outcomes_breakers_budgets_and_cooldowns() -> None:
     health = Health()
     fail(health, A)
-    health.hold(B.limit_key, 50.0, "rate limited", wait=True)
+    health.start_cooldown(B.limit_key, 50.0, "rate limited", wait=True)
     health.reset()
     assert health.snapshot(0.0) == []
     assert health.ready(A, 1.0)
     assert health.ready(B, 1.0)
 
 
-def test_changes_of_state_are_told_without_the_lock() -> None:
-    told: list[tuple[str, str, str]] = []
+def test_changes_of_state_are_reported_without_the_lock() -> None:
+    changes: list[tuple[str, str, str]] = []
 
     def on_change(*change: str) -> None:
         with ThreadPoolExecutor(1) as pool:  # another thread gets the lock, or this never ends
             pool.submit(health.snapshot, 0.0).result(5)
-        told.append((change[0], change[1], change[2]))
+        changes.append((change[0], change[1], change[2]))
 
     health = Health(on_change)
     fail(health, A)
     health.snapshot(1.0)
     permit = health.admit(A, 31.0)
     assert isinstance(permit, Permit)
-    health.settle(A, permit, ok=True, weight=0, first_try=True, now=32.0, draw=0.5)
+    health.record_outcome(A, permit, ok=True, weight=0, first_try=True, now=32.0, draw=0.5)
     assert health.ready(A, 33.0)
-    assert told == [("alpha/one", "closed", "open"), ("alpha/one", "half_open", "closed")]
+    assert changes == [("alpha/one", "closed", "open"), ("alpha/one", "half_open", "closed")]
 
 
 def test_a_callback_in_the_garbage_collector_of_the_thread_that_holds_the_lock_can_look_at_it() -> None:
@@ -225,7 +225,7 @@ def test_many_threads_leave_the_registry_sound() -> None:
             permit = health.admit(shared, step * 0.001)
             if isinstance(permit, Permit):
                 ok = (True, False, None)[(seed + step) % 3]
-                health.settle(shared, permit, ok=ok, weight=1, first_try=True, now=step * 0.001, draw=0.5)
+                health.record_outcome(shared, permit, ok=ok, weight=1, first_try=True, now=step * 0.001, draw=0.5)
             health.spend_retry(shared)
             health.snapshot(step * 0.001)
 
@@ -239,13 +239,13 @@ def test_many_threads_leave_the_registry_sound() -> None:
 def test_a_forked_child_can_use_the_registry_although_a_thread_of_the_parent_held_its_lock() -> None:
     held, release = threading.Event(), threading.Event()
 
-    def hold() -> None:
+    def take_lock() -> None:
         with process_health.HEALTH._lock:
             held.set()
             release.wait(10)
 
     fail(process_health.HEALTH, A)
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=take_lock)
     thread.start()
     held.wait(10)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""A slow target and its rival: who is asked, who wins, and what is left behind."""
+"""A slow target and its hedge: which target it goes to, which attempt wins, and what is left behind."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.policy_harness import DEAD, A, B, C, Race, limited, target
+from tests.support.policy_harness import DEAD, A, B, C, HedgeHarness, limited, target
 from tests.support.scripted_targets import Attempt, Pause, Step, say
 from unified_llm._backends.objects.finalize import finish_without_loop
-from unified_llm._client.drivers import AsyncDrive
+from unified_llm._client.drivers import AsyncDriver
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target, Timing
@@ -27,17 +27,17 @@ BAD = Failure("bad_request", 400)
 
 
 def slow(seconds: float, *steps: Step) -> list[Step]:
-    """An attempt that says nothing for a while."""
+    """An attempt without an event for a while."""
     return [Pause(seconds), *(steps or say("A took its time"))]
 
 
-# Who wins
+# Which attempt wins
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_a_rival_that_answers_first_has_won_and_the_slow_target_is_left(*, streaming: bool) -> None:
-    race = Race({"alpha/one": [slow(20.0)], "beta/two": [say("B was fast")]})
-    result = race.call(A, B, streaming=streaming)
+def test_a_hedge_that_answers_first_wins_and_the_slow_attempt_is_closed(*, streaming: bool) -> None:
+    harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B was fast")]})
+    result = harness.call(A, B, streaming=streaming)
     assert result.text == "B was fast"
     assert result.outcomes == [("alpha/one", "cancelled"), ("beta/two", "ok")]
     lost, won = result.trace.attempts
@@ -47,79 +47,84 @@ def test_a_rival_that_answers_first_has_won_and_the_slow_target_is_left(*, strea
     assert won.seconds == pytest.approx(0.01)
     assert (lost.first_token, won.first_token) == (None, pytest.approx(0.01) if streaming else None)
     assert result.trace.served == B
-    assert race.world.clock == pytest.approx(1002.01)
+    assert harness.world.clock == pytest.approx(1002.01)
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_the_first_target_can_still_win_against_its_rival(*, streaming: bool) -> None:
-    race = Race({"alpha/one": [slow(3.0)], "beta/two": [slow(9.0)]})
-    result = race.call(A, B, streaming=streaming)
+def test_the_first_target_can_still_win_against_its_hedge(*, streaming: bool) -> None:
+    harness = HedgeHarness({"alpha/one": [slow(3.0)], "beta/two": [slow(9.0)]})
+    result = harness.call(A, B, streaming=streaming)
     assert result.text == "A took its time"
     assert result.outcomes == [("beta/two", "cancelled"), ("alpha/one", "ok")]
-    assert [(each.reason, each.maybe_billed) for each in result.trace.attempts] == [("hedged", True), (None, False)]
+    assert [(attempt.reason, attempt.maybe_billed) for attempt in result.trace.attempts] == [
+        ("hedged", True),
+        (None, False),
+    ]
     assert result.trace.attempts[1].seconds == pytest.approx(3.01)
 
 
-def test_a_target_that_answers_in_time_has_no_rival() -> None:
-    race = Race({"alpha/one": [slow(1.9)], "beta/two": [say("B")]})
-    assert race.call(A, B).outcomes == [("alpha/one", "ok")]
-    assert race.world.names == ["alpha/one"]
+def test_a_target_that_answers_in_time_is_not_hedged() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(1.9)], "beta/two": [say("B")]})
+    assert harness.call(A, B).outcomes == [("alpha/one", "ok")]
+    assert harness.world.names == ["alpha/one"]
 
 
-def test_only_the_first_chunk_is_raced_for() -> None:
-    race = Race({"alpha/one": [["A ", Pause(20.0), *say("goes on")]], "beta/two": [say("B")]})
-    result = race.call(A, B)
+def test_a_stream_is_hedged_until_its_first_chunk_only() -> None:
+    harness = HedgeHarness({"alpha/one": [["A ", Pause(20.0), *say("goes on")]], "beta/two": [say("B")]})
+    result = harness.call(A, B)
     assert result.text == "A goes on"
-    assert race.world.names == ["alpha/one"]
+    assert harness.world.names == ["alpha/one"]
 
 
 def test_opening_counts_as_waiting() -> None:
-    race = Race({"alpha/one": [say("A")], "beta/two": [say("B")]}, after=0.005)
-    result = race.call(A, B)
-    assert race.world.names == ["alpha/one", "beta/two"]
+    harness = HedgeHarness({"alpha/one": [say("A")], "beta/two": [say("B")]}, after=0.005)
+    result = harness.call(A, B)
+    assert harness.world.names == ["alpha/one", "beta/two"]
     assert result.outcomes == [("beta/two", "cancelled"), ("alpha/one", "ok")]
 
 
 def test_a_stream_of_the_winner_that_breaks_is_not_replayed() -> None:
-    race = Race({"alpha/one": [slow(20.0)], "beta/two": [["B ", Failure("connection")]], "gamma/three": [say("C")]})
-    result = race.call(A, B, C)
+    harness = HedgeHarness(
+        {"alpha/one": [slow(20.0)], "beta/two": [["B ", Failure("connection")]], "gamma/three": [say("C")]}
+    )
+    result = harness.call(A, B, C)
     assert result.text == "B "
-    assert result.defeat
-    assert result.defeat.committed
+    assert result.failed
+    assert result.failed.committed
     assert result.outcomes == [("alpha/one", "cancelled"), ("beta/two", "connection")]
 
 
-# Who is asked
+# Which target the hedge goes to
 
 
-def test_a_rival_of_another_provider_comes_first() -> None:
+def test_a_hedge_goes_to_another_provider_first() -> None:
     sibling = target("alpha/two")
-    race = Race({"alpha/one": [slow(20.0)], "alpha/two": [say("sibling")], "beta/two": [say("B")]})
-    assert race.call(A, sibling, B).text == "B"
-    race = Race({"alpha/one": [slow(20.0)], "alpha/two": [say("sibling")]})
-    assert race.call(A, sibling).text == "sibling"
+    harness = HedgeHarness({"alpha/one": [slow(20.0)], "alpha/two": [say("sibling")], "beta/two": [say("B")]})
+    assert harness.call(A, sibling, B).text == "B"
+    harness = HedgeHarness({"alpha/one": [slow(20.0)], "alpha/two": [say("sibling")]})
+    assert harness.call(A, sibling).text == "sibling"
 
 
-def test_a_last_resort_and_the_same_deployment_are_no_rivals() -> None:
-    race = Race({"alpha/one": [slow(20.0)], "beta/two": [say("B")]})
-    result = race.call(A, A, replace(B, last_resort=True))
+def test_a_hedge_goes_neither_to_a_last_resort_nor_to_the_same_deployment() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")]})
+    result = harness.call(A, A, replace(B, last_resort=True))
     assert result.text == "A took its time"
-    assert race.world.names == ["alpha/one"]
+    assert harness.world.names == ["alpha/one"]
 
 
-def test_a_rival_whose_breaker_is_open_or_which_is_held_is_passed_over() -> None:
-    race = Race({"alpha/one": [slow(20.0)], "beta/two": [say("B")], "gamma/three": [say("C")]})
-    race.health.hold(B.limit_key, 1e6, "rate limited", wait=True)
-    assert race.call(A, B, C).text == "C"
+def test_a_candidate_whose_breaker_is_open_or_whose_cooldown_runs_is_skipped() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")], "gamma/three": [say("C")]})
+    harness.health.start_cooldown(B.limit_key, 1e6, "rate limited", wait=True)
+    assert harness.call(A, B, C).text == "C"
 
 
-def test_a_rival_is_none_who_was_asked_before_or_is_out_of_the_question() -> None:
+def test_a_hedge_goes_to_no_target_that_was_asked_before_or_is_excluded() -> None:
     busy = Failure("conflict", 409, retry_after=50.0)
-    race = Race({"alpha/one": [busy, say("A")], "beta/two": [slow(20.0)]})
-    assert race.call(A, B).outcomes == [("alpha/one", "conflict"), ("beta/two", "ok")]
+    harness = HedgeHarness({"alpha/one": [busy, say("A")], "beta/two": [slow(20.0)]})
+    assert harness.call(A, B).outcomes == [("alpha/one", "conflict"), ("beta/two", "ok")]
     small, large, other = (replace(each, context_window=size) for each, size in ((A, 8), (B, 32), (C, 4)))
-    race = Race({"alpha/one": [Failure("context")], "beta/two": [slow(20.0)], "gamma/three": [say("C")]})
-    assert race.call(small, large, other).outcomes == [
+    harness = HedgeHarness({"alpha/one": [Failure("context")], "beta/two": [slow(20.0)], "gamma/three": [say("C")]})
+    assert harness.call(small, large, other).outcomes == [
         ("alpha/one", "context"),
         ("gamma/three", "skipped"),
         ("beta/two", "ok"),
@@ -127,33 +132,33 @@ def test_a_rival_is_none_who_was_asked_before_or_is_out_of_the_question() -> Non
 
 
 def test_where_nobody_is_ready_the_first_target_is_waited_for_and_the_budget_kept() -> None:
-    race = Race({"alpha/one": [slow(20.0)], "beta/two": [say("B")]})
-    race.health.hold(B.limit_key, 1019.0, "rate limited", wait=True)
-    assert race.call(A, B).text == "A took its time"
-    assert race.call(A, B).text == "B"
-    assert race.world.names == ["alpha/one", "alpha/one", "beta/two"]
+    harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")]})
+    harness.health.start_cooldown(B.limit_key, 1019.0, "rate limited", wait=True)
+    assert harness.call(A, B).text == "A took its time"
+    assert harness.call(A, B).text == "B"
+    assert harness.world.names == ["alpha/one", "alpha/one", "beta/two"]
 
 
 def test_a_lone_target_is_asked_as_if_nobody_hedged() -> None:
-    race = Race({"alpha/one": [slow(20.0)]})
-    assert race.call(A).outcomes == [("alpha/one", "ok")]
+    harness = HedgeHarness({"alpha/one": [slow(20.0)]})
+    assert harness.call(A).outcomes == [("alpha/one", "ok")]
 
 
 def test_a_call_is_hedged_once() -> None:
-    race = Race({"alpha/one": [slow(3.0, DEAD)], "beta/two": [slow(3.0, DEAD)], "gamma/three": [slow(9.0)]})
-    race.budget.give_back()
-    result = race.call(A, B, C, streaming=False)
+    harness = HedgeHarness({"alpha/one": [slow(3.0, DEAD)], "beta/two": [slow(3.0, DEAD)], "gamma/three": [slow(9.0)]})
+    harness.budget.give_back()
+    result = harness.call(A, B, C, streaming=False)
     assert [name for name, _ in result.outcomes][:2] == ["alpha/one", "beta/two"]
     assert all(outcome != "cancelled" for _, outcome in result.outcomes)
-    assert race.budget.spend()
+    assert harness.budget.spend()
 
 
 def test_at_most_one_call_in_twenty_is_hedged() -> None:
-    race = Race({"alpha/one": [slow(5.0)], "beta/two": [slow(4.0)]})
+    harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [slow(4.0)]})
     calls = 2 * CALLS_PER_HEDGE
     for _ in range(calls):
-        assert race.call(A, B).text == "A took its time"
-    assert race.world.names.count("beta/two") == 1 + calls // CALLS_PER_HEDGE
+        assert harness.call(A, B).text == "A took its time"
+    assert harness.world.names.count("beta/two") == 1 + calls // CALLS_PER_HEDGE
 
 
 def test_a_budget_that_nobody_spends_is_bounded() -> None:
@@ -163,88 +168,88 @@ def test_a_budget_that_nobody_spends_is_bounded() -> None:
     assert sum(budget.spend() for _ in range(99)) == 10
 
 
-# Failures in a race
+# Failures in a hedged call
 
 
-def test_a_target_that_fails_leaves_the_race_to_its_rival() -> None:
-    race = Race({"alpha/one": [slow(3.0, DEAD)], "beta/two": [slow(5.0)]})
-    result = race.call(A, B)
+def test_a_target_that_fails_leaves_the_call_to_its_hedge() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(3.0, DEAD)], "beta/two": [slow(5.0)]})
+    result = harness.call(A, B)
     assert result.outcomes == [("alpha/one", "server"), ("beta/two", "ok")]
     assert result.open_at == [1, 1, 1, 1, 0]
-    assert race.world.clock == pytest.approx(1007.01)
-    assert race.known("alpha/one")["failures"] == 1
+    assert harness.world.clock == pytest.approx(1007.01)
+    assert harness.known("alpha/one")["failures"] == 1
 
 
-def test_a_rival_that_fails_leaves_the_race_to_the_first() -> None:
-    race = Race({"alpha/one": [slow(5.0)], "beta/two": [DEAD], "gamma/three": [say("C")]})
-    result = race.call(A, B, C)
+def test_a_hedge_that_fails_leaves_the_call_to_the_first() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [DEAD], "gamma/three": [say("C")]})
+    result = harness.call(A, B, C)
     assert result.outcomes == [("beta/two", "server"), ("alpha/one", "ok")]
-    assert race.world.clock == pytest.approx(1005.01)
+    assert harness.world.clock == pytest.approx(1005.01)
 
 
 def test_where_both_fail_the_call_goes_on_as_usual() -> None:
-    race = Race({"alpha/one": [slow(3.0, DEAD), say("A again")], "beta/two": [slow(3.0, DEAD)]})
-    result = race.call(A, B)
+    harness = HedgeHarness({"alpha/one": [slow(3.0, DEAD), say("A again")], "beta/two": [slow(3.0, DEAD)]})
+    result = harness.call(A, B)
     assert result.outcomes == [("alpha/one", "server"), ("beta/two", "server"), ("alpha/one", "ok")]
     assert result.trace.attempts[2].retry
 
 
-def test_where_all_fail_the_defeat_names_each() -> None:
-    race = Race({"alpha/one": [slow(3.0, limited(90.0))], "beta/two": [slow(3.0, Failure("redirect", 301))]})
-    result = race.call(A, B)
-    assert result.defeat
-    assert [(each, failure.kind) for each, failure in result.defeat.failures] == [(A, "rate_limit"), (B, "redirect")]
+def test_where_all_fail_the_result_names_each() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(3.0, limited(90.0))], "beta/two": [slow(3.0, Failure("redirect", 301))]})
+    result = harness.call(A, B)
+    assert result.failed
+    assert [(each, failure.kind) for each, failure in result.failed.failures] == [(A, "rate_limit"), (B, "redirect")]
     assert result.outcomes == [("alpha/one", "rate_limit"), ("beta/two", "redirect")]
-    assert not race.health.ready(A, race.world.clock)
+    assert not harness.health.ready(A, harness.world.clock)
 
 
-def test_a_target_that_is_silent_to_its_limit_times_out_beside_its_rival() -> None:
-    race = Race({"alpha/one": [[Pause()]], "beta/two": [[Pause(40.0), *say("B")]]})
+def test_a_target_that_is_silent_to_its_limit_times_out_beside_its_hedge() -> None:
+    harness = HedgeHarness({"alpha/one": [[Pause()]], "beta/two": [[Pause(40.0), *say("B")]]})
     patient = replace(B, timing=Timing(first_token=90.0))
-    result = race.call(A, patient)
+    result = harness.call(A, patient)
     assert result.outcomes == [("alpha/one", "timeout"), ("beta/two", "ok")]
     assert result.trace.attempts[0].seconds == pytest.approx(30.0)
-    assert race.known("alpha/one")["failures"] == 2
+    assert harness.known("alpha/one")["failures"] == 2
 
 
 def test_silence_on_both_sides_ends_at_the_deadline() -> None:
-    race = Race({"alpha/one": [[Pause()]], "beta/two": [[Pause()]]})
-    result = race.call(A, B, deadline=10.0)
-    assert result.defeat
-    assert result.defeat.expired
+    harness = HedgeHarness({"alpha/one": [[Pause()]], "beta/two": [[Pause()]]})
+    result = harness.call(A, B, deadline=10.0)
+    assert result.failed
+    assert result.failed.expired
     assert result.outcomes == [("alpha/one", "timeout"), ("beta/two", "timeout")]
-    assert race.world.clock == pytest.approx(1010.0)
+    assert harness.world.clock == pytest.approx(1010.0)
 
 
-def test_what_the_first_target_refuses_for_good_ends_the_call_and_its_rival() -> None:
-    race = Race({"alpha/one": [slow(3.0, BAD)], "beta/two": [slow(9.0)]})
-    result = race.call(A, B)
-    assert result.defeat
-    assert result.defeat.final == (A, BAD)
+def test_what_the_first_target_refuses_for_good_ends_the_call_and_its_hedge() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(3.0, BAD)], "beta/two": [slow(9.0)]})
+    result = harness.call(A, B)
+    assert result.failed
+    assert result.failed.final == (A, BAD)
     assert result.outcomes == [("beta/two", "cancelled"), ("alpha/one", "bad_request")]
 
 
 @pytest.mark.parametrize("refusal", [BAD, Failure("filter", 400), Failure("unsendable")])
-def test_what_a_rival_refuses_does_not_cost_the_first_target_its_answer(refusal: Failure) -> None:
-    race = Race({"alpha/one": [slow(5.0)], "beta/two": [refusal]})
-    result = race.call(A, B)
+def test_what_a_hedge_refuses_does_not_cost_the_first_target_its_answer(refusal: Failure) -> None:
+    harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [refusal]})
+    result = harness.call(A, B)
     assert result.outcomes == [("beta/two", refusal.kind), ("alpha/one", "ok")]
 
 
-def test_what_a_rival_refused_is_remembered_even_where_it_may_not_fail_over() -> None:
-    race = Race({"alpha/one": [slow(5.0)], "beta/two": [Failure("auth", 401)]})
-    assert race.call(A, B, failover={"auth": False}).text == "A took its time"
-    assert not race.health.ready(B, race.world.clock)
+def test_what_a_hedge_refused_starts_a_cooldown_even_where_it_may_not_fail_over() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [Failure("auth", 401)]})
+    assert harness.call(A, B, failover={"auth": False}).text == "A took its time"
+    assert not harness.health.ready(B, harness.world.clock)
 
 
-def test_a_rival_that_refused_is_not_asked_again_when_the_first_target_fails() -> None:
-    race = Race({"alpha/one": [slow(5.0, DEAD), DEAD], "beta/two": [BAD]})
-    result = race.call(A, B)
-    assert race.world.names[:2] == ["alpha/one", "beta/two"]
-    assert race.world.names.count("beta/two") == 1
-    assert result.defeat
-    assert [failure.kind for _, failure in result.defeat.failures] == ["server", "bad_request"]
-    assert result.defeat.final is None
+def test_a_hedge_that_refused_is_not_asked_again_when_the_first_target_fails() -> None:
+    harness = HedgeHarness({"alpha/one": [slow(5.0, DEAD), DEAD], "beta/two": [BAD]})
+    result = harness.call(A, B)
+    assert harness.world.names[:2] == ["alpha/one", "beta/two"]
+    assert harness.world.names.count("beta/two") == 1
+    assert result.failed
+    assert [failure.kind for _, failure in result.failed.failures] == ["server", "bad_request"]
+    assert result.failed.final is None
 
 
 @pytest.mark.parametrize(
@@ -255,41 +260,41 @@ def test_a_rival_that_refused_is_not_asked_again_when_the_first_target_fails() -
     ],
 )
 def test_a_request_that_cannot_even_be_written_counts_as_refused(who: Target, outcomes: list[tuple[str, str]]) -> None:
-    race = Race({"alpha/one": [slow(5.0)], "beta/two": [say("never")]})
+    harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [say("never")]})
 
     async def ask() -> CallState:
         make = runtime.current().aexchange
         assert make
 
-        def connect(each: Target) -> Any:
-            if each is who:
+        def connect(request: Any, target: Target) -> Any:
+            if target is who:
                 raise ValidationError("no")
-            return make(LLMRequest(()), each)
+            return make(request, target)
 
-        call = race.prepare(A, B, streaming=False)
-        drive = AsyncDrive(run_policy(call), connect, runtime.current())
+        call = harness.prepare(A, B, streaming=False)
+        drive = AsyncDriver(prepared(call), connect, runtime.current())
         await drive.advance()
         await drive.close()
         return call
 
-    trace = race.world.run(ask).trace
-    assert [(each.target, each.outcome) for each in trace.attempts] == outcomes
+    trace = harness.world.run(ask).trace
+    assert [(attempt.target, attempt.outcome) for attempt in trace.attempts] == outcomes
 
 
 @pytest.mark.parametrize("who", ["alpha/one", "beta/two"])
-def test_a_mistake_that_is_raised_in_a_race_is_passed_on_and_leaves_nothing(who: str) -> None:
+def test_a_mistake_that_is_raised_in_a_hedged_call_is_passed_on_and_leaves_nothing(who: str) -> None:
     scripts: dict[str, list[Attempt]] = {"alpha/one": [slow(9.0)], "beta/two": [slow(9.0)]}
-    race = Race({**scripts, who: [slow(3.0, ZeroDivisionError())]})
+    harness = HedgeHarness({**scripts, who: [slow(3.0, ZeroDivisionError())]})
     with pytest.raises(ZeroDivisionError):
-        race.call(A, B)
-    assert race.world.open == 0
-    assert race.is_free(A, B)
+        harness.call(A, B)
+    assert harness.world.open == 0
+    assert harness.is_free(A, B)
 
 
 def test_a_mistake_that_is_raised_too_late_to_matter_is_dropped_in_silence(caplog: pytest.LogCaptureFixture) -> None:
-    race = Race({"alpha/one": [slow(3.0)], "beta/two": [slow(1.0, ZeroDivisionError())]})
-    race.world.latency = 0.0
-    assert race.call(A, B).text == "A took its time"
+    harness = HedgeHarness({"alpha/one": [slow(3.0)], "beta/two": [slow(1.0, ZeroDivisionError())]})
+    harness.world.latency = 0.0
+    assert harness.call(A, B).text == "A took its time"
     gc.collect()
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []
 
@@ -298,16 +303,16 @@ def test_a_mistake_that_is_raised_too_late_to_matter_is_dropped_in_silence(caplo
 
 
 def test_losing_says_nothing_of_health_and_gives_a_probe_back() -> None:
-    race = Race({"alpha/one": [DEAD]}, after=None)
+    harness = HedgeHarness({"alpha/one": [DEAD]}, after=None)
     for _ in range(3):
-        race.call(A)
-    race.wait(400.0)
-    assert race.known("alpha/one")["state"] == "half_open"
-    race.world.scripts = {"alpha/one": [slow(20.0)], "beta/two": [say("B")]}
-    race.after = 2.0
-    assert race.call(A, B).outcomes == [("alpha/one", "cancelled"), ("beta/two", "ok")]
-    assert race.known("alpha/one")["state"] == "half_open"
-    assert race.health.ready(A, race.world.clock)
+        harness.call(A)
+    harness.wait(400.0)
+    assert harness.known("alpha/one")["state"] == "half_open"
+    harness.world.scripts = {"alpha/one": [slow(20.0)], "beta/two": [say("B")]}
+    harness.after = 2.0
+    assert harness.call(A, B).outcomes == [("alpha/one", "cancelled"), ("beta/two", "ok")]
+    assert harness.known("alpha/one")["state"] == "half_open"
+    assert harness.health.ready(A, harness.world.clock)
 
 
 SCRIPT: dict[str, list[Attempt]] = {
@@ -320,58 +325,58 @@ WON: dict[str, list[Attempt]] = {"alpha/one": [slow(9.0)], "beta/two": [slow(1.0
 
 @pytest.mark.parametrize("scripts", [SCRIPT, WON])
 @pytest.mark.parametrize("cancels", [1, 2])
-def test_a_race_can_be_cancelled_at_any_await(scripts: dict[str, list[Attempt]], cancels: int) -> None:
+def test_a_hedged_call_can_be_cancelled_at_any_await(scripts: dict[str, list[Attempt]], cancels: int) -> None:
     for turns in range(100):
-        race = Race(scripts)
-        cancelled = race.world.run(partial(_cancel, race, turns, cancels))
-        assert race.world.open == 0
-        assert race.is_free(A, B, C)
+        harness = HedgeHarness(scripts)
+        cancelled = harness.world.run(partial(_cancel, harness, turns, cancels))
+        assert harness.world.open == 0
+        assert harness.is_free(A, B, C)
         if not cancelled:
             break
     assert 15 < turns < 99
 
 
-async def _cancel(race: Race, turns: int, cancels: int) -> bool:
-    call = race.prepare(A, B, C)
-    task = asyncio.create_task(race._adrain(call))
-    race.world.at = {race.world.turns + turns + n: task.cancel for n in range(1, cancels + 1)}
+async def _cancel(harness: HedgeHarness, turns: int, cancels: int) -> bool:
+    call = harness.prepare(A, B, C)
+    task = asyncio.create_task(harness._adrain(call))
+    harness.world.at = {harness.world.turns + turns + n: task.cancel for n in range(1, cancels + 1)}
     await asyncio.wait([task])
     for _ in range(2 * (cancels - 1)):  # whoever is not left the time to wait for the others' end leaves it to them
         await asyncio.sleep(0)
-    assert len(call.trace.attempts) == call.begun
+    assert len(call.trace.attempts) == call.attempt_count
     return task.cancelled() or not task.result().text
 
 
-def test_a_race_that_nobody_awaits_any_more_is_closed_without_waiting() -> None:
-    race = Race(WON)
+def test_a_hedged_call_that_nobody_awaits_any_more_is_closed_without_waiting() -> None:
+    harness = HedgeHarness(WON)
 
     async def forget() -> None:
-        drive = race.adrive(race.prepare(A, B))
+        drive = harness.adrive(harness.prepare(A, B))
         step = drive.advance()
         pending = step.send(None)  # as an event loop would
         assert asyncio.isfuture(pending)
         for _ in range(9):
             await asyncio.sleep(0)
         step.close()
-        assert race.world.open == 0
+        assert harness.world.open == 0
         await asyncio.sleep(0)
         finish_without_loop(drive.close)
 
-    race.world.run(forget)
-    assert race.is_free(A, B)
+    harness.world.run(forget)
+    assert harness.is_free(A, B)
 
 
-def test_what_is_left_of_a_cancelled_race_can_be_closed_again_on_another_loop() -> None:
-    race = Race({"alpha/one": [[Pause()]], "beta/two": [[Pause()]]})
+def test_what_is_left_of_a_cancelled_hedged_call_can_be_closed_again_on_another_loop() -> None:
+    harness = HedgeHarness({"alpha/one": [[Pause()]], "beta/two": [[Pause()]]})
 
-    async def give_up() -> AsyncDrive:
-        drive = race.adrive(race.prepare(A, B))
+    async def give_up() -> AsyncDriver:
+        drive = harness.adrive(harness.prepare(A, B))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(5.0):
                 await drive.advance()
         return drive
 
-    drive = race.world.run(give_up)
-    assert race.world.names == ["alpha/one", "beta/two"]
-    assert race.world.open == 0
+    drive = harness.world.run(give_up)
+    assert harness.world.names == ["alpha/one", "beta/two"]
+    assert harness.world.open == 0
     asyncio.run(drive.close())

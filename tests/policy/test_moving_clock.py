@@ -53,13 +53,13 @@ def failure(random: Random) -> Failure:
 
 
 def drive(call: CallState, clock: MovingClock, random: Random) -> None:
-    """Perform what the policy asks for; most targets fail. Nothing may begin after the deadline."""
-    flow = run_policy(call)
+    """Perform the effects of the policy; most targets fail. Nothing may begin after the deadline."""
+    generator = run_policy(call)
     outcome: Any = None
     racing: set[int] = set()
     try:
         while True:
-            effect = flow.send(outcome)
+            effect = generator.send(outcome)
             outcome = None
             match effect:
                 case Open(number, until=until, concurrent=concurrent):

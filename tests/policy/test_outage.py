@@ -29,7 +29,7 @@ SEEDS = {0.05: range(40), 1.0: range(4), 10.0: range(1)}
 
 
 @pytest.mark.parametrize(("mode", "rate"), BOUNDS)
-def test_everybody_is_answered_soon_and_a_dead_primary_is_left_alone(mode: Mode, rate: float) -> None:
+def test_every_call_is_answered_soon_and_a_dead_primary_is_skipped(mode: Mode, rate: float) -> None:
     traffic = simulate(Outage(mode, rate), *SEEDS[rate])
     outage = traffic.during
     half, nearly_all, asked = BOUNDS[mode, rate]

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.policy_harness import Race, Result, Room, target
+from tests.support.policy_harness import HedgeHarness, PolicyHarness, Result, target
 from tests.support.scripted_targets import Attempt, Pause, say
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import BreakerConfig, RetryLimits, Target, Timing
-from unified_llm._policy.call_state import MOST_ATTEMPTS
+from unified_llm._policy.call_state import MAX_ATTEMPTS
 from unified_llm.types import LLMChunk
 
 NAMES = ["alpha/one", "alpha/two", "beta/one", "beta/two", "gamma/one", "delta/one", "delta/two"]
@@ -78,53 +78,53 @@ def test_every_call_keeps_the_promises_and_both_drivers_agree(
         target(name, key=key, context_window=window, retry=retry, timing=timing, breaker=breaker)
         for name, (key, window, retry, timing, breaker) in zip(script, parts, strict=False)
     ]
-    rooms = Room(script, "sync"), Room(script, "async")
+    harnesses = PolicyHarness(script, "sync"), PolicyHarness(script, "async")
     for wish in wishes:
         results: list[Result] = []
-        for room in rooms:
-            room.world.draw = draw
-            room.wait(wish.pause)
-            began, asked, slept = room.world.clock, len(room.world.asked), len(room.world.slept)
-            result = room.call(*chain, streaming=wish.streaming, deadline=wish.deadline)
-            check(result, chain, room.world.names[asked:])
-            assert room.world.clock - began <= wish.deadline + 1e-6
-            assert all(wait <= 66.0 for wait in room.world.slept[slept:])
-            if result.defeat is None:
-                waited = sum(each.waited for each in result.trace.attempts)
-                assert sum(room.world.slept[slept:]) == pytest.approx(waited)
+        for harness in harnesses:
+            harness.world.draw = draw
+            harness.wait(wish.pause)
+            began, asked, slept = harness.world.clock, len(harness.world.asked), len(harness.world.slept)
+            result = harness.call(*chain, streaming=wish.streaming, deadline=wish.deadline)
+            check(result, chain, harness.world.names[asked:])
+            assert harness.world.clock - began <= wish.deadline + 1e-6
+            assert all(wait <= 66.0 for wait in harness.world.slept[slept:])
+            if result.failed is None:
+                waited = sum(attempt.waited for attempt in result.trace.attempts)
+                assert sum(harness.world.slept[slept:]) == pytest.approx(waited)
             results.append(result)
         one, other = results
         assert one.values == other.values
         assert one.trace.attempts == other.trace.attempts
-        assert one.defeat == other.defeat
-        assert rooms[0].world.slept == rooms[1].world.slept
-        assert rooms[0].health.snapshot(0.0) == rooms[1].health.snapshot(0.0)
-        assert rooms[0].changes == rooms[1].changes
+        assert one.failed == other.failed
+        assert harnesses[0].world.slept == harnesses[1].world.slept
+        assert harnesses[0].health.snapshot(0.0) == harnesses[1].health.snapshot(0.0)
+        assert harnesses[0].changes == harnesses[1].changes
 
 
 def check(result: Result, chain: list[Target], asked: list[str]) -> None:
-    defeat = result.defeat
-    assert len(asked) <= max(MOST_ATTEMPTS, len(chain))
+    failed = result.failed
+    assert len(asked) <= max(MAX_ATTEMPTS, len(chain))
     assert asked == [name for name, outcome in result.outcomes if outcome != "skipped"]
     # Nothing is handed out twice: all of it came from the last attempt.
     assert len(set(result.asked_before)) <= 1
     if result.values:
-        assert result.trace.asked == len(asked)
+        assert result.trace.attempt_count == len(asked)
         assert result.outcomes[-1][0] == asked[-1]
-    if defeat is None:
+    if failed is None:
         assert isinstance(result.values[-1], Done)
         assert result.outcomes[-1][1] == "ok"
         assert result.trace.served
         assert result.trace.served.name == asked[-1]
         return
     assert result.trace.served is None
-    assert defeat.committed == bool(result.values)
+    assert failed.committed == bool(result.values)
     assert not any(isinstance(value, Done) for value in result.values)
-    assert defeat.failures or defeat.expired
-    if not (defeat.committed or defeat.expired or defeat.final):
+    assert failed.failures or failed.expired
+    if not (failed.committed or failed.expired or failed.final):
         # A target that was never asked cannot have served, and the trace says why.
         for name in {each.name for each in chain} - set(asked):
-            reasons = {each.reason for each in result.trace.attempts if each.target == name}
+            reasons = {attempt.reason for attempt in result.trace.attempts if attempt.target == name}
             assert reasons & {"the same key was refused", "its context window is not known to be larger"}
 
 
@@ -146,22 +146,22 @@ def test_a_hedged_call_keeps_the_promises_too(
         target(name, key=key, context_window=window, retry=retry, timing=timing, breaker=breaker)
         for name, (key, window, retry, timing, breaker) in zip(script, parts, strict=False)
     ]
-    race = Race(script, after)
+    harness = HedgeHarness(script, after)
     for wish in wishes:
-        race.wait(wish.pause)
-        race.budget.give_back()
-        began, asked = race.world.clock, len(race.world.names)
-        result = race.call(*chain, streaming=wish.streaming, deadline=wish.deadline)
-        names = race.world.names[asked:]
+        harness.wait(wish.pause)
+        harness.budget.give_back()
+        began, asked = harness.world.clock, len(harness.world.names)
+        result = harness.call(*chain, streaming=wish.streaming, deadline=wish.deadline)
+        names = harness.world.names[asked:]
         outcomes = [outcome for _, outcome in result.outcomes]
-        assert race.world.clock - began <= wish.deadline + 1e-6
-        assert len(names) <= max(MOST_ATTEMPTS, len(chain))
+        assert harness.world.clock - began <= wish.deadline + 1e-6
+        assert len(names) <= max(MAX_ATTEMPTS, len(chain))
         assert sorted(names) == sorted(name for name, outcome in result.outcomes if outcome != "skipped")
-        assert all(each.reason == "hedged" for each in result.trace.attempts if each.outcome == "cancelled")
+        assert all(attempt.reason == "hedged" for attempt in result.trace.attempts if attempt.outcome == "cancelled")
         assert outcomes.count("cancelled") <= 1
-        assert outcomes.count("ok") == (result.defeat is None)
+        assert outcomes.count("ok") == (result.failed is None)
         assert len(set(result.asked_before)) <= 1  # all that was handed out came from one attempt
         assert set(result.open_at[:-1]) <= {1}  # beside which none was open any more
-        if result.defeat is None:
+        if result.failed is None:
             assert outcomes[-1] == "ok"
-        assert race.is_free(*chain)
+        assert harness.is_free(*chain)

@@ -7,10 +7,10 @@ import gc
 
 import pytest
 
-from tests.policy.conftest import Rooms
-from tests.support.policy_harness import Room, target, texts
+from tests.policy.conftest import MakeHarness
+from tests.support.policy_harness import PolicyHarness, target, texts
 from tests.support.scripted_targets import Attempt, Pause, in_chunks, say
-from unified_llm._client.drivers import END
+from unified_llm._policy.call_state import CallFailed
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import RetryLimits, Timing
 from unified_llm.types import LLMChunk, LLMResponse, ToolCallChunk
@@ -25,19 +25,21 @@ A, B = target("alpha/one"), target("beta/two")
     [DEAD, [DEAD], [Failure("truncated")], [Failure("malformed")], [Pause()], [Pause(20.0), DEAD]],
     ids=["refused", "error event", "cut", "not json", "silence", "late error"],
 )
-def test_a_stream_that_fails_before_its_first_chunk_is_replaced_unseen(room: Rooms, failing: Attempt) -> None:
-    play = room({"alpha/one": [failing], "beta/two": [say("Hello to you")]})
-    result = play.call(A, B, streaming=True)
-    assert result.defeat is None
+def test_a_stream_that_fails_before_its_first_chunk_is_replaced_unseen(
+    make_harness: MakeHarness, failing: Attempt
+) -> None:
+    harness = make_harness({"alpha/one": [failing], "beta/two": [say("Hello to you")]})
+    result = harness.call(A, B, streaming=True)
+    assert result.failed is None
     assert texts(result) == ["Hello ", "to ", "you"]
 
 
-def test_silence_before_the_first_chunk_ends_at_the_targets_limit(room: Rooms) -> None:
-    play = room({"alpha/one": [[Pause(29.0), *say("slow")]], "beta/two": [say("B")]})
-    assert play.call(A, B, streaming=True).text == "slow"
-    play.world.asked.clear()
+def test_silence_before_the_first_chunk_ends_at_the_targets_limit(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [[Pause(29.0), *say("slow")]], "beta/two": [say("B")]})
+    assert harness.call(A, B, streaming=True).text == "slow"
+    harness.world.asked.clear()
     hasty = target(timing=Timing(first_token=10.0))
-    result = play.call(hasty, B, streaming=True)
+    result = harness.call(hasty, B, streaming=True)
     assert result.text == "B"
     assert result.trace.attempts[0].seconds == pytest.approx(10.0)
 
@@ -51,46 +53,46 @@ def test_silence_before_the_first_chunk_ends_at_the_targets_limit(room: Rooms) -
     ],
     ids=["text", "reasoning", "tool call"],
 )
-def test_after_its_first_chunk_a_stream_that_breaks_is_not_replaced(room: Rooms, first: LLMChunk) -> None:
-    play = room({"alpha/one": [[first, Failure("connection")]], "beta/two": [say("B")]})
-    result = play.call(A, B, streaming=True)
+def test_after_its_first_chunk_a_stream_that_breaks_is_not_replaced(make_harness: MakeHarness, first: LLMChunk) -> None:
+    harness = make_harness({"alpha/one": [[first, Failure("connection")]], "beta/two": [say("B")]})
+    result = harness.call(A, B, streaming=True)
     assert result.values == [first]
-    assert result.defeat
-    assert result.defeat.committed
-    assert result.defeat.final == (A, Failure("connection"))
-    assert play.world.names == ["alpha/one"]
+    assert result.failed
+    assert result.failed.committed
+    assert result.failed.final == (A, Failure("connection"))
+    assert harness.world.names == ["alpha/one"]
 
 
-def test_a_stream_without_a_chunk_is_complete_if_its_end_was_announced(room: Rooms) -> None:
-    result = room({"alpha/one": [[LAST]]}).call(A, streaming=True)
+def test_a_stream_without_a_chunk_is_complete_if_its_end_was_announced(make_harness: MakeHarness) -> None:
+    result = make_harness({"alpha/one": [[LAST]]}).call(A, streaming=True)
     assert result.values == [LAST]
-    assert result.defeat is None
+    assert result.failed is None
 
 
-def test_a_stream_that_is_cut_is_never_taken_for_complete(room: Rooms) -> None:
-    result = room({"alpha/one": [["Hel", "lo"]]}).call(A, streaming=True)
+def test_a_stream_that_is_cut_is_never_taken_for_complete(make_harness: MakeHarness) -> None:
+    result = make_harness({"alpha/one": [["Hel", "lo"]]}).call(A, streaming=True)
     assert texts(result) == ["Hel", "lo"]
-    assert result.defeat
-    assert result.defeat.final
-    assert result.defeat.final[1].kind == "truncated"
+    assert result.failed
+    assert result.failed.final
+    assert result.failed.final[1].kind == "truncated"
 
 
-def test_a_gap_between_chunks_has_a_limit_of_its_own(room: Rooms) -> None:
+def test_a_gap_between_chunks_has_a_limit_of_its_own(make_harness: MakeHarness) -> None:
     patient = target(timing=Timing(first_token=5.0, gap=60.0))
-    play = room({"alpha/one": [["a", Pause(59.0), "b", Pause(59.0), "c", Pause(61.0), "d", LAST]]})
-    result = play.call(patient, streaming=True)
+    harness = make_harness({"alpha/one": [["a", Pause(59.0), "b", Pause(59.0), "c", Pause(61.0), "d", LAST]]})
+    result = harness.call(patient, streaming=True)
     assert texts(result) == ["a", "b", "c"]
     assert result.trace.attempts[0].outcome == "timeout"
     assert result.trace.attempts[0].first_token == pytest.approx(0.01)
 
 
-def test_a_drip_ends_at_the_deadline_of_the_call(room: Rooms) -> None:
-    play = room({"alpha/one": [[step for _ in range(99) for step in ("a", Pause(1.0))]]})
-    began = play.world.clock
-    result = play.call(A, streaming=True, deadline=10.0)
+def test_a_drip_ends_at_the_deadline_of_the_call(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [[step for _ in range(99) for step in ("a", Pause(1.0))]]})
+    began = harness.world.clock
+    result = harness.call(A, streaming=True, deadline=10.0)
     assert len(result.values) == 10
-    assert result.defeat
-    assert play.world.clock - began == pytest.approx(10.0)
+    assert result.failed
+    assert harness.world.clock - began == pytest.approx(10.0)
 
 
 # What the breaker learns
@@ -100,166 +102,166 @@ def test_a_drip_ends_at_the_deadline_of_the_call(room: Rooms) -> None:
     ("broken", "failures"),
     [("connection", 1), ("timeout", 1), ("server", 1), ("truncated", 1), ("rate_limit", 0), ("filter", 0)],
 )
-def test_a_break_counts_once_and_only_if_it_tells_of_ill_health(room: Rooms, broken: str, failures: int) -> None:
-    play = room({"alpha/one": [DEAD, ["a", Failure(broken)]]})  # type: ignore[arg-type]
-    play.call(target(retry=RetryLimits(limit=0)), streaming=True)
-    assert play.known("alpha/one")["failures"] == 1
-    play.call(A, streaming=True)
-    assert play.known("alpha/one")["failures"] == failures
+def test_a_break_counts_once_and_only_if_it_shows_ill_health(
+    make_harness: MakeHarness, broken: str, failures: int
+) -> None:
+    harness = make_harness({"alpha/one": [DEAD, ["a", Failure(broken)]]})  # type: ignore[arg-type]
+    harness.call(target(retry=RetryLimits(limit=0)), streaming=True)
+    assert harness.known("alpha/one")["failures"] == 1
+    harness.call(A, streaming=True)
+    assert harness.known("alpha/one")["failures"] == failures
 
 
-def test_a_stream_that_the_callers_deadline_cut_off_does_not_count(room: Rooms) -> None:
-    play = room({"alpha/one": [["a", Pause()]]})
-    play.call(A, streaming=True, deadline=10.0)
-    assert play.known("alpha/one")["failures"] == 0
-    play.call(A, streaming=True, deadline=100.0)
-    assert play.known("alpha/one")["failures"] == 1
+def test_a_stream_that_the_callers_deadline_cut_off_does_not_count(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [["a", Pause()]]})
+    harness.call(A, streaming=True, deadline=10.0)
+    assert harness.known("alpha/one")["failures"] == 0
+    harness.call(A, streaming=True, deadline=100.0)
+    assert harness.known("alpha/one")["failures"] == 1
 
 
-def test_a_provider_that_breaks_most_of_its_streams_is_found_out(room: Rooms) -> None:
-    play = room({"alpha/one": [["a", Failure("connection")]]})
+def test_a_provider_that_breaks_most_of_its_streams_is_found_out(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [["a", Failure("connection")]]})
     for _ in range(4):
-        play.call(A, streaming=True)
-    assert play.known("alpha/one")["state"] == "closed"
-    play.call(A, streaming=True)
-    assert play.known("alpha/one")["state"] == "open"
+        harness.call(A, streaming=True)
+    assert harness.known("alpha/one")["state"] == "closed"
+    harness.call(A, streaming=True)
+    assert harness.known("alpha/one")["state"] == "open"
 
 
-def trip(play: Room) -> None:
+def trip(harness: PolicyHarness) -> None:
     for _ in range(2):
-        play.call(A)
-    assert play.known("alpha/one")["state"] == "open"
-    play.wait(40.0)
-    assert play.known("alpha/one")["state"] == "half_open"
+        harness.call(A)
+    assert harness.known("alpha/one")["state"] == "open"
+    harness.wait(40.0)
+    assert harness.known("alpha/one")["state"] == "half_open"
 
 
 def test_a_streaming_probe_closes_the_breaker_at_its_first_chunk() -> None:
-    play = Room({"alpha/one": [DEAD, DEAD, DEAD, DEAD, DEAD, ["a", "b", LAST]]})
-    trip(play)
-    with play.world.running():
-        probe = play.drive(play.prepare(A, streaming=True))
-        assert probe.advance().content == "a"
-        assert play.known("alpha/one")["state"] == "closed"
+    harness = PolicyHarness({"alpha/one": [DEAD, DEAD, DEAD, DEAD, DEAD, ["a", "b", LAST]]})
+    trip(harness)
+    with harness.world.running():
+        probe = harness.drive(harness.prepare(A, streaming=True))
+        assert probe.advance() == LLMChunk(content="a")
+        assert harness.known("alpha/one")["state"] == "closed"
         probe.close()
-    assert play.known("alpha/one")["state"] == "closed"
+    assert harness.known("alpha/one")["state"] == "closed"
 
 
 @pytest.mark.case(46)
 def test_a_stream_from_before_the_trip_moves_no_half_open_breaker_when_it_breaks() -> None:
-    play = Room({"alpha/one": [["a", Failure("connection")], DEAD]})
-    with play.world.running():
-        early = play.drive(play.prepare(A, streaming=True))
-        assert early.advance().content == "a"
-        trip(play)
-        assert early.advance() is END
-        assert play.known("alpha/one")["state"] == "half_open"
-        assert play.health.ready(A, play.world.clock)
+    harness = PolicyHarness({"alpha/one": [["a", Failure("connection")], DEAD]})
+    with harness.world.running():
+        early = harness.drive(harness.prepare(A, streaming=True))
+        assert early.advance() == LLMChunk(content="a")
+        trip(harness)
+        assert isinstance(early.advance(), CallFailed)
+        assert harness.known("alpha/one")["state"] == "half_open"
+        assert harness.health.ready(A, harness.world.clock)
 
 
 # Leaving early
 
 
 def test_a_stream_that_is_closed_early_leaves_nothing_open_and_counts_for_nothing() -> None:
-    play = Room({"alpha/one": [say("Hello to you")]})
-    with play.world.running():
-        call = play.prepare(A, streaming=True)
-        drive = play.drive(call)
+    harness = PolicyHarness({"alpha/one": [say("Hello to you")]})
+    with harness.world.running():
+        call = harness.prepare(A, streaming=True)
+        drive = harness.drive(call)
         drive.advance()
-        assert play.world.open == 1
+        assert harness.world.open == 1
         drive.close()
         drive.close()
-        assert play.world.open == 0
-        assert drive.advance() is END
-    assert [(each.outcome, each.maybe_billed) for each in call.trace.attempts] == [("cancelled", True)]
-    assert play.known("alpha/one")["failures"] == 0
-    assert play.known("alpha/one")["retry_budget"] == 10.0
+        assert harness.world.open == 0
+    assert [(attempt.outcome, attempt.maybe_billed) for attempt in call.trace.attempts] == [("cancelled", True)]
+    assert harness.known("alpha/one")["failures"] == 0
+    assert harness.known("alpha/one")["retry_budget"] == 10.0
 
 
 def test_a_stream_that_was_never_begun_asks_nobody() -> None:
-    play = Room({"alpha/one": [say("Hello")]})
-    with play.world.running():
-        call = play.prepare(A, streaming=True)
-        play.drive(call).close()
-    assert play.world.asked == []
+    harness = PolicyHarness({"alpha/one": [say("Hello")]})
+    with harness.world.running():
+        call = harness.prepare(A, streaming=True)
+        harness.drive(call).close()
+    assert harness.world.asked == []
     assert call.trace.attempts == []
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_probe_gives_its_permit_back(
-    room: Rooms, problem: type[BaseException], *, streaming: bool
+    make_harness: MakeHarness, problem: type[BaseException], *, streaming: bool
 ) -> None:
-    play = room({"alpha/one": [*[DEAD] * 5, [problem()], say("A")]})
-    trip(play)
+    harness = make_harness({"alpha/one": [*[DEAD] * 5, [problem()], say("A")]})
+    trip(harness)
     with pytest.raises(problem):
-        play.call(A, streaming=streaming)
-    assert play.world.open == 0
-    assert play.known("alpha/one")["state"] == "half_open"
-    assert play.health.ready(A, play.world.clock)
-    assert play.call(A, streaming=streaming).text == "A"
-    assert play.known("alpha/one")["state"] == "closed"
+        harness.call(A, streaming=streaming)
+    assert harness.world.open == 0
+    assert harness.known("alpha/one")["state"] == "half_open"
+    assert harness.health.ready(A, harness.world.clock)
+    assert harness.call(A, streaming=streaming).text == "A"
+    assert harness.known("alpha/one")["state"] == "closed"
 
 
 async def test_a_driver_that_is_closed_early_closes_its_exchange_in_async_too() -> None:
-    play = Room({"alpha/one": [say("Hello to you")]})
-    with play.world.running():
-        call = play.prepare(A, streaming=True)
-        drive = play.adrive(call)
+    harness = PolicyHarness({"alpha/one": [say("Hello to you")]})
+    with harness.world.running():
+        call = harness.prepare(A, streaming=True)
+        drive = harness.adrive(call)
         await drive.advance()
-        assert play.world.open == 1
+        assert harness.world.open == 1
         await drive.close()
         await drive.close()
-        assert await drive.advance() is END
-    assert play.world.open == 0
-    assert [each.outcome for each in call.trace.attempts] == ["cancelled"]
+    assert harness.world.open == 0
+    assert [attempt.outcome for attempt in call.trace.attempts] == ["cancelled"]
 
 
 async def test_cancelling_at_any_await_leaves_nothing_open_and_no_permit_held() -> None:
     script: list[Attempt] = [Failure("rate_limit", 429, retry_after=1.0), say("Hello to you")]
     cancelled = 0
     for steps in range(200):
-        play = Room({"alpha/one": [*[DEAD] * 5, *script]})
-        await asyncio.to_thread(trip, play)
-        with play.world.running():
-            task = asyncio.create_task(_consume(play))
+        harness = PolicyHarness({"alpha/one": [*[DEAD] * 5, *script]})
+        await asyncio.to_thread(trip, harness)
+        with harness.world.running():
+            task = asyncio.create_task(_consume(harness))
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
             ended = await asyncio.wait([task])
-        assert play.world.open == 0
-        assert play.health.may_retry(A, play.world.clock, free=True)
+        assert harness.world.open == 0
+        assert harness.health.may_retry(A, harness.world.clock, free=True)
         if not next(iter(ended[0])).cancelled():
             break
         cancelled += 1
     assert 5 < cancelled < 199
 
 
-async def _consume(play: Room) -> None:
-    drive = play.adrive(play.prepare(A, streaming=True))
+async def _consume(harness: PolicyHarness) -> None:
+    drive = harness.adrive(harness.prepare(A, streaming=True))
     try:
-        while await drive.advance() is not END:
+        while not isinstance(await drive.advance(), Done):
             pass
     finally:
         await drive.close()
 
 
-def test_a_flow_that_is_collected_as_garbage_settles_without_the_registrys_lock() -> None:
-    play = Room({"alpha/one": [say("Hello to you")]})
-    with play.world.running():
-        call = play.prepare(A, streaming=True)
-        drive = play.drive(call)
+def test_a_policy_that_is_collected_as_garbage_records_its_outcome_without_the_registrys_lock() -> None:
+    harness = PolicyHarness({"alpha/one": [say("Hello to you")]})
+    with harness.world.running():
+        call = harness.prepare(A, streaming=True)
+        drive = harness.drive(call)
         drive.advance()
-        flow = drive._flow
+        generator = drive._policy
         drive._exchanges.popitem()[1].close()
-        with play.health._lock:
-            del drive, flow
+        with harness.health._lock:
+            del drive, generator
             gc.collect()
-    assert [each.outcome for each in call.trace.attempts] == ["cancelled"]
+    assert [attempt.outcome for attempt in call.trace.attempts] == ["cancelled"]
 
 
-def test_a_whole_answer_is_handed_out_once_and_as_it_came(room: Rooms) -> None:
+def test_a_whole_answer_is_handed_out_once_and_as_it_came(make_harness: MakeHarness) -> None:
     answer = LLMResponse("Hello", response_id="r-9")
-    result = room({"alpha/one": [[answer]]}).call(A)
+    result = make_harness({"alpha/one": [[answer]]}).call(A)
     assert len(result.values) == 1
     assert result.values[0].value.response_id == "r-9"
     assert result.values[0].request_id == "req-1"

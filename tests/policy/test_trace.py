@@ -11,7 +11,7 @@ from unified_llm._policy.trace import RunningAttempt, Trace
 from unified_llm.types import Attempt
 
 
-def clocked(**fields: object) -> RunningAttempt:
+def running(**fields: object) -> RunningAttempt:
     times = {"started": 10.0, "limit": 30.0, "until": 40.0}
     return RunningAttempt(**{"number": 1, "target": A, "permit": Permit(0), **times, **fields})  # type: ignore[arg-type]
 
@@ -19,7 +19,7 @@ def clocked(**fields: object) -> RunningAttempt:
 def test_a_failure_is_recorded_with_all_that_is_known_of_it() -> None:
     trace = Trace()
     failure = Failure("rate_limit", 429, code="slow_down", detail="the prompt", request_id="req-7")
-    trace.ended(clocked(waited=2.5, retry=True), failure, 10.75)
+    trace.record_end(running(waited=2.5, retry=True), failure, 10.75)
     assert trace.attempts == [
         Attempt(
             "alpha/one",
@@ -39,7 +39,7 @@ def test_a_failure_is_recorded_with_all_that_is_known_of_it() -> None:
 
 def test_an_answer_is_recorded_with_its_times_and_its_request() -> None:
     trace = Trace()
-    trace.ended(clocked(first_token=0.5), Done("answer", "req-8"), 13.0)
+    trace.record_end(running(first_token=0.5), Done("answer", "req-8"), 13.0)
     assert trace.attempts == [Attempt("alpha/one", "ok", seconds=3.0, first_token=0.5, request_id="req-8")]
     assert trace.failed == []
     assert trace.served is A
@@ -47,8 +47,8 @@ def test_an_answer_is_recorded_with_its_times_and_its_request() -> None:
 
 def test_what_was_cancelled_has_no_request_and_may_be_billed() -> None:
     trace = Trace()
-    trace.ended(clocked(), None, 11.0)
-    trace.ended(clocked(), None, 11.0, reason="another was quicker")
+    trace.record_end(running(), None, 11.0)
+    trace.record_end(running(), None, 11.0, reason="another was quicker")
     assert trace.attempts == [
         Attempt("alpha/one", "cancelled", seconds=1.0, maybe_billed=True),
         Attempt("alpha/one", "cancelled", seconds=1.0, maybe_billed=True, reason="another was quicker"),
@@ -60,15 +60,15 @@ def test_what_was_cancelled_has_no_request_and_may_be_billed() -> None:
 @pytest.mark.parametrize(("kind", "billed"), [("timeout", True), ("truncated", True), ("server", False)])
 def test_a_failure_may_be_billed_where_the_work_may_have_been_done(kind: str, *, billed: bool) -> None:
     trace = Trace()
-    trace.ended(clocked(), Failure(kind), 11.0)  # type: ignore[arg-type]
+    trace.record_end(running(), Failure(kind), 11.0)  # type: ignore[arg-type]
     assert trace.attempts[0].maybe_billed is billed
 
 
-def test_whoever_observes_is_told_of_each_attempt_as_it_is_recorded() -> None:
-    told: list[Attempt] = []
-    trace = Trace(told.append)
-    trace.skipped(target("beta/two"), "breaker open")
-    assert told == [Attempt("beta/two", "skipped", reason="breaker open")]
-    trace.ended(clocked(), Failure("server", 503), 11.0)
-    assert told == trace.attempts
-    assert trace.asked == 1
+def test_the_callback_gets_each_attempt_as_it_is_recorded() -> None:
+    recorded: list[Attempt] = []
+    trace = Trace(recorded.append)
+    trace.record_skip(target("beta/two"), "breaker open")
+    assert recorded == [Attempt("beta/two", "skipped", reason="breaker open")]
+    trace.record_end(running(), Failure("server", 503), 11.0)
+    assert recorded == trace.attempts
+    assert trace.attempt_count == 1

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
-from unified_llm._policy.breaker import Circuit, Permit
+from unified_llm._policy.breaker import CircuitBreaker, Permit
 from unified_llm._policy.health import Health, Refusal
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 
@@ -27,13 +27,13 @@ class Heard:
     def wake(self) -> None:
         self.woken += 1
 
-    def tell(self, fact: HealthUpdate) -> None:
-        self.facts.append(fact)
+    def publish(self, update: HealthUpdate) -> None:
+        self.facts.append(update)
 
 
 def settle(health: Health, where: Target, *, ok: bool, now: float = 0.0, times: int = 1) -> None:
     for _ in range(times):
-        health.settle(where, health.force(where, now), ok=ok, weight=1, first_try=True, now=now, draw=0.5)
+        health.record_outcome(where, health.force(where, now), ok=ok, weight=1, first_try=True, now=now, draw=0.5)
     health.ready(where, now)
 
 
@@ -44,7 +44,7 @@ def opened(until: float, trips: int = 1) -> BreakerOpened:
 def test_a_target_that_was_never_asked_here_is_left_alone_when_others_found_it_dead() -> None:
     changes: Told = []
     health = Health(lambda *change: changes.append(change))
-    health.learn(opened(30.0), 0.0, 0.0)
+    health.apply_update(opened(30.0), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(30.0, "breaker open", wait=False)
     assert health.snapshot(1.0)[0]["target"] == "alpha/one"
     assert changes == [("alpha/one", "closed", "open")]
@@ -54,39 +54,39 @@ def test_a_target_that_was_never_asked_here_is_left_alone_when_others_found_it_d
 @pytest.mark.parametrize(("draw", "until"), [(0.0, 40.0), (0.5, 43.0), (1.0, 46.0)])
 def test_whoever_learned_of_an_outage_probes_up_to_a_fifth_later(draw: float, until: float) -> None:
     health = Health()
-    health.learn(opened(40.0), 10.0, draw)
+    health.apply_update(opened(40.0), 10.0, draw)
     refusal = health.admit(A, 11.0)
     assert isinstance(refusal, Refusal)
     assert refusal.until == pytest.approx(until)
 
 
 def test_the_longer_pause_stays() -> None:
-    circuit = Circuit()
-    circuit.learn_open(40.0, 2)
-    circuit.learn_open(30.0, 9)
-    assert (circuit.open_until, circuit.trips) == (40.0, 2)
-    circuit.learn_open(40.0, 9)
-    assert circuit.trips == 2
-    circuit.learn_open(41.0, 1)
-    assert (circuit.open_until, circuit.trips) == (41.0, 2)
-    circuit.learn_open(42.0, 3)
-    assert circuit.trips == 3
+    breaker = CircuitBreaker()
+    breaker.apply_remote_open(40.0, 2)
+    breaker.apply_remote_open(30.0, 9)
+    assert (breaker.open_until, breaker.trips) == (40.0, 2)
+    breaker.apply_remote_open(40.0, 9)
+    assert breaker.trips == 2
+    breaker.apply_remote_open(41.0, 1)
+    assert (breaker.open_until, breaker.trips) == (41.0, 2)
+    breaker.apply_remote_open(42.0, 3)
+    assert breaker.trips == 3
 
 
 def test_the_next_cooldown_is_as_long_as_where_it_was_learned_from() -> None:
-    circuit = Circuit()
-    circuit.learn_open(40.0, 2)
-    probe = circuit.admit(40.0)
+    breaker = CircuitBreaker()
+    breaker.apply_remote_open(40.0, 2)
+    probe = breaker.admit(40.0)
     assert probe
-    circuit.settle(probe, ok=False, weight=1, now=40.0, settings=SETTINGS, draw=0.5)
-    assert circuit.open_until == pytest.approx(40.0 + 120.0)
+    breaker.record_outcome(probe, ok=False, weight=1, now=40.0, settings=SETTINGS, draw=0.5)
+    assert breaker.open_until == pytest.approx(40.0 + 120.0)
 
 
 def test_earlier_outages_do_not_count_for_one_that_is_learned_of() -> None:
     health = Health()
-    health.learn(opened(30.0, 5), 0.0, 0.0)
+    health.apply_update(opened(30.0, 5), 0.0, 0.0)
     settle(health, A, ok=True)
-    health.learn(opened(30.0, 1), 0.0, 0.0)
+    health.apply_update(opened(30.0, 1), 0.0, 0.0)
     settle(health, A, ok=False, now=30.0)
     assert health.snapshot(30.0)[0]["retry_in"] == 60.0
 
@@ -95,13 +95,13 @@ def test_what_was_under_way_when_an_outage_was_learned_of_moves_nothing() -> Non
     health = Health()
     before = health.admit(A, 0.0)
     assert isinstance(before, Permit)
-    health.learn(opened(30.0), 0.0, 0.0)
-    health.settle(A, before, ok=True, weight=0, first_try=True, now=1.0, draw=0.5)
+    health.apply_update(opened(30.0), 0.0, 0.0)
+    health.record_outcome(A, before, ok=True, weight=0, first_try=True, now=1.0, draw=0.5)
     assert not health.ready(A, 2.0)
     probe = health.admit(A, 31.0)
-    health.learn(opened(90.0), 31.0, 0.0)
+    health.apply_update(opened(90.0), 31.0, 0.0)
     assert isinstance(probe, Permit)
-    health.settle(A, probe, ok=False, weight=1, first_try=True, now=32.0, draw=0.5)
+    health.record_outcome(A, probe, ok=False, weight=1, first_try=True, now=32.0, draw=0.5)
     assert health.snapshot(33.0)[0]["retry_in"] == 57.0
     again = health.admit(A, 90.0)
     assert isinstance(again, Permit)
@@ -111,8 +111,8 @@ def test_what_was_under_way_when_an_outage_was_learned_of_moves_nothing() -> Non
 def test_what_was_settled_before_comes_before_what_is_learned() -> None:
     health = Health()
     for _ in range(5):
-        health.settle(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
-    health.learn(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
+        health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
+    health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     assert health.ready(A, 1.0)
 
 
@@ -120,7 +120,7 @@ def test_a_target_that_answered_others_is_asked_again_and_its_past_is_forgotten(
     changes: Told = []
     health = Health(lambda *change: changes.append(change))
     settle(health, A, ok=False, times=5)
-    health.learn(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
+    health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     assert changes == [("alpha/one", "closed", "open"), ("alpha/one", "open", "closed")]
     settle(health, A, ok=False, times=4, now=2.0)
     assert health.ready(A, 2.0)
@@ -129,37 +129,37 @@ def test_a_target_that_answered_others_is_asked_again_and_its_past_is_forgotten(
 def test_that_a_target_answered_others_does_not_forgive_what_a_closed_breaker_counts() -> None:
     health = Health()
     settle(health, A, ok=False, times=4)
-    health.learn(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
+    health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     settle(health, A, ok=False, now=2.0)
     assert not health.ready(A, 2.0)
 
 
 def test_a_success_elsewhere_of_a_target_that_is_not_known_here_is_no_news() -> None:
     health = Health()
-    health.learn(BreakerClosed(A.health_key, 60.0), 0.0, 0.0)
+    health.apply_update(BreakerClosed(A.health_key, 60.0), 0.0, 0.0)
     assert health.snapshot(0.0) == []
 
 
 def test_of_a_hold_learned_and_one_of_its_own_the_longer_stays() -> None:
     health = Health()
-    health.hold(A.credentials_key, 50.0, "its own", wait=True)
-    health.learn(CooldownStarted(A.credentials_key, 40.0, "learned", wait=False), 0.0, 0.0)
+    health.start_cooldown(A.credentials_key, 50.0, "its own", wait=True)
+    health.apply_update(CooldownStarted(A.credentials_key, 40.0, "learned", wait=False), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(50.0, "its own", wait=True)
-    health.learn(CooldownStarted(A.credentials_key, 60.0, "learned", wait=False), 0.0, 0.0)
+    health.apply_update(CooldownStarted(A.credentials_key, 60.0, "learned", wait=False), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(60.0, "learned", wait=False)
 
 
 def test_what_is_found_out_is_told_in_order_and_what_is_learned_is_not() -> None:
     health, line = Health(), Heard()
-    health.attach(line)
+    health.set_publisher(line)
     settle(health, A, ok=False, times=5)
     settle(health, A, ok=False, now=30.0)
     settle(health, A, ok=True, now=100.0)
-    health.hold(B.limit_key, 90.0, "rate limited", wait=True)
-    health.hold(B.limit_key, 80.0, "rate limited", wait=True)
-    health.learn(BreakerOpened(B.health_key, 200.0, B.name, 1), 100.0, 0.0)
-    health.learn(CooldownStarted(B.limit_key, 300.0, "rate limited", wait=True), 100.0, 0.0)
-    health.learn(BreakerClosed(B.health_key, 160.0), 100.0, 0.0)
+    health.start_cooldown(B.limit_key, 90.0, "rate limited", wait=True)
+    health.start_cooldown(B.limit_key, 80.0, "rate limited", wait=True)
+    health.apply_update(BreakerOpened(B.health_key, 200.0, B.name, 1), 100.0, 0.0)
+    health.apply_update(CooldownStarted(B.limit_key, 300.0, "rate limited", wait=True), 100.0, 0.0)
+    health.apply_update(BreakerClosed(B.health_key, 160.0), 100.0, 0.0)
     assert line.facts == [
         opened(30.0),
         opened(90.0, trips=2),
@@ -171,22 +171,22 @@ def test_what_is_found_out_is_told_in_order_and_what_is_learned_is_not() -> None
 def test_what_was_settled_last_is_told_without_another_call() -> None:
     changes: Told = []
     health, line = Health(lambda *change: changes.append(change)), Heard()
-    health.attach(line)
+    health.set_publisher(line)
     for _ in range(5):
-        health.settle(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
+        health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
     assert line.facts == []
-    health.catch_up()
+    health.apply_outcomes()
     assert line.facts == [opened(30.0)]
     assert changes == [("alpha/one", "closed", "open")]
 
 
 def test_a_line_is_woken_by_calls_and_told_nothing_once_it_is_taken_away() -> None:
     health, line = Health(), Heard()
-    health.attach(line)
+    health.set_publisher(line)
     health.admit(A, 0.0)
     assert line.woken == 1
-    health.attach(None)
+    health.set_publisher(None)
     settle(health, A, ok=False, times=5)
     health.admit(A, 0.0)
-    health.hold(A.limit_key, 90.0, "rate limited", wait=True)
+    health.start_cooldown(A.limit_key, 90.0, "rate limited", wait=True)
     assert (line.woken, line.facts) == (1, [])

@@ -84,7 +84,7 @@ def get(request: pytest.FixtureRequest) -> Any:
 
 def line() -> object:
     """Whom the registry tells."""
-    return process_health.HEALTH._line
+    return process_health.HEALTH._publisher
 
 
 def clock() -> float:

@@ -83,7 +83,7 @@ def opened(seconds: float = 30.0) -> BreakerOpened:
 def test_nothing_is_started_before_the_first_call(make: Any, server: Gated) -> None:
     sync_thread: Any = make()
     before = threading.active_count()
-    sync_thread.tell(opened())
+    sync_thread.publish(opened())
     assert threading.active_count() == before
     assert not server.asked.is_set()
     sync_thread.wake()
@@ -117,8 +117,8 @@ def test_what_one_tells_the_other_learns(make: Any, server: Gated) -> None:
         heard.set()
 
     one = make()
-    one.tell(opened())
-    one.tell(CooldownStarted(("alpha", "abc"), time.monotonic() + 0.5, "over too soon", wait=True))
+    one.publish(opened())
+    one.publish(CooldownStarted(("alpha", "abc"), time.monotonic() + 0.5, "over too soon", wait=True))
     one.wake()
     assert server.told.wait(PATIENCE)
     make(learn).wake()
@@ -132,7 +132,7 @@ def test_what_a_registry_put_off_is_told_without_another_call(make: Any, server:
 
     def catch_up() -> None:
         if put_off:
-            sync_thread.tell(put_off.pop())
+            sync_thread.publish(put_off.pop())
 
     sync_thread: SyncThread = make(catch_up=catch_up)
     sync_thread.wake()
@@ -178,7 +178,7 @@ async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_nobody(m
 
 def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, server: Gated) -> None:
     learned, one = Learned(), make()
-    one.tell(opened())
+    one.publish(opened())
     one.wake()
     assert server.told.wait(PATIENCE)
     server.gate.clear()
@@ -202,7 +202,7 @@ def test_the_end_of_a_process_waits_for_the_last_news(make: Any, server: Gated) 
     sync_thread = make()
     sync_thread.wake()
     assert server.asked.wait(PATIENCE)
-    sync_thread.tell(opened())
+    sync_thread.publish(opened())
     sync_thread.finish()
     assert not sync_thread._thread.is_alive()
     assert server.told.is_set()
@@ -238,10 +238,10 @@ def test_where_no_thread_can_be_started_calls_go_on(
 def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
     sync_thread = make()
     with World({}).running():
-        sync_thread.tell(opened())
+        sync_thread.publish(opened())
         sync_thread.keep(LISTED, MODELS, 300.0)
         assert sync_thread.find(LISTED, 300.0)
-    sync_thread.tell(BreakerClosed(A.health_key, runtime.current().now() + 60.0))
+    sync_thread.publish(BreakerClosed(A.health_key, runtime.current().now() + 60.0))
     assert sync_thread._seek(LISTED).result(PATIENCE)
     sync_thread.finish()
     told = [value for name, value in server.values.items() if "breaker" in name]
@@ -261,7 +261,7 @@ def test_a_forked_child_has_a_thread_of_its_own(make: Any, server: Gated) -> Non
         signal.alarm(10)
         sync_thread.renew()
         server.told.clear()
-        sync_thread.tell(opened())
+        sync_thread.publish(opened())
         sync_thread.wake()
         os._exit(0 if server.told.wait(PATIENCE) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

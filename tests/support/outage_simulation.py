@@ -1,11 +1,11 @@
 """Outages in virtual time: many overlapping calls through the real policy, with one registry between them.
 
-    made = simulate(Outage("hang", rate=1.0), seed=7)
-    assert made.answered == 1.0
+    traffic = simulate(Outage("hang", rate=1.0), 7)
+    assert traffic.answered == 1.0
 
 A discrete-event simulation: whatever a call waits for is an instant in one queue, so ten minutes of traffic take a
 fraction of a second, and a seed gives the same traffic again. Calls are streams; what is measured is the time to the
-first chunk, since that is what a person waits for.
+first chunk, since that is what a user waits for.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.call_state import CallState
 from unified_llm._policy.effects import Effect, Emit, Open, Sleep, Wait
-from unified_llm._policy.failover import Flow, run_policy
+from unified_llm._policy.failover import PolicyGenerator, run_policy
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk
 
 DEFAULT_BREAKER: Final = BreakerConfig()
-# As good as none: it opens after more failures in a row than there are calls, and looks back for an instant only.
+# In effect none: it opens after more failures in a row than there are calls, and looks back for an instant only.
 NO_BREAKER: Final = BreakerConfig(failures=10**9, window=1e-9)
 PRIMARY: Final = "alpha/primary"
 FALLBACK: Final = "beta/fallback"
 _DEADLINE: Final = 600.0
 _STREAMED: Final = 6.0  # seconds from the first chunk to the last
-_UNHELPFUL: Final = Failure("server", 503)
+_UNAVAILABLE: Final = Failure("server", 503)
 
 Mode: TypeAlias = Literal["refuse", "hang", "brown-out", "healthy"]
-# Seconds until something comes (for ever, where nothing does), and what it is: a failure, or None for a first chunk.
+# Seconds until the first event (infinite, where there is none), and the event: a failure, or None for a first chunk.
 Reply: TypeAlias = tuple[float, Failure | None]
 Behaviour: TypeAlias = Callable[[str, float, Random], Reply]
 
 
 @dataclass(frozen=True)
 class Outage:
-    """What happens to the primary, and how busy its users are.
+    """Outage of the primary, and the traffic around it.
 
     Attributes:
         mode: ``refuse`` answers 503 after 0.3 s; ``hang`` never answers; ``brown-out`` does one or the other: half of
@@ -54,7 +54,7 @@ class Outage:
         after: For how long the simulation goes on.
         flaky: The share of requests to a healthy target that get a 503 all the same.
         chain: The names of the targets, in order.
-        breaker: When the primary is left alone.
+        breaker: Settings of the breaker.
     """
 
     mode: Mode
@@ -72,7 +72,7 @@ class Outage:
         return self.begins + self.lasts
 
     def reply(self, name: str, now: float, chance: Random) -> Reply:
-        """What a target makes of a request that comes now."""
+        """Return the reply of a target to a request that arrives now."""
         mode = self.mode if name == PRIMARY and self.begins <= now < self.ends else "healthy"
         match mode:
             case "hang":
@@ -82,18 +82,18 @@ class Outage:
             case "healthy" if chance.random() >= self.flaky:
                 return 0.5 + chance.expovariate(2.0), None
             case _:
-                return 0.3, _UNHELPFUL
+                return 0.3, _UNAVAILABLE
 
 
 @dataclass
-class Made:
+class SimulatedCall:
     """One call of the simulation.
 
     Attributes:
-        began: When.
-        first: When its first chunk came, if one did.
-        served: Who answered, if anybody did.
-        asked: Who was asked, in order.
+        began: The instant at which it began.
+        first: The instant of its first chunk, if there was one.
+        served: The name of the target that answered, if one did.
+        asked: The names of the targets that got a request, in order.
     """
 
     began: float
@@ -104,9 +104,9 @@ class Made:
 
 @dataclass
 class Traffic:
-    """All calls of some simulations, or a part of them; and how often a breaker opened."""
+    """Calls of some simulations, or a part of them; and how often each breaker opened."""
 
-    calls: list[Made]
+    calls: list[SimulatedCall]
     opened: dict[str, int]
     outage: Outage
 
@@ -142,19 +142,19 @@ class Traffic:
 
 @dataclass
 class _Caller:
-    made: Made
+    made: SimulatedCall
     call: CallState
-    flow: Flow
-    due: float = 0.0  # when the exchange under way has something to say
+    generator: PolicyGenerator
+    due: float = 0.0  # the instant of the next event of its exchange
     streaming: bool = False  # its first chunk has come
 
 
 class Simulation:
-    """The queue of what is to come, and the clock that it moves."""
+    """Queue of events to come, and the clock that it moves."""
 
     def __init__(self, behaviour: Behaviour, chance: Random) -> None:
         self.now = 0.0
-        self.made: list[Made] = []
+        self.made: list[SimulatedCall] = []
         self.opened: dict[str, int] = {}
         self._behaviour = behaviour
         self._chance = chance
@@ -163,7 +163,7 @@ class Simulation:
         self._queue: list[tuple[float, int, _Caller, Any]] = []
 
     def begin(self, at: float, targets: Sequence[Target]) -> None:
-        """Have a call made at an instant."""
+        """Schedule a call at an instant."""
         call = CallState(
             targets=targets,
             streaming=True,
@@ -173,11 +173,11 @@ class Simulation:
             random=self._chance.random,
             trace=Trace(),
         )
-        self.made.append(Made(at))
+        self.made.append(SimulatedCall(at))
         self._later(at, _Caller(self.made[-1], call, run_policy(call)), None)
 
     def run(self) -> None:
-        """Until every call has come to its end."""
+        """Run until every call has ended."""
         while self._queue:
             self.now, _, caller, outcome = heapq.heappop(self._queue)
             self._resume(caller, outcome)
@@ -186,10 +186,10 @@ class Simulation:
         heapq.heappush(self._queue, (at, next(self._order), caller, outcome))
 
     def _resume(self, caller: _Caller, outcome: Any) -> None:
-        """Let the policy of one call go on until it waits for something again."""
+        """Run the policy of one call until it waits for an event again."""
         try:
             while True:
-                effect = caller.flow.send(outcome)
+                effect = caller.generator.send(outcome)
                 outcome = None
                 if isinstance(effect, Emit):
                     caller.made.first = caller.made.first or self.now
@@ -201,7 +201,7 @@ class Simulation:
             caller.made.served = served.name if served else None
 
     def _event(self, caller: _Caller, effect: Effect) -> tuple[float, Any] | None:
-        """When an effect has its outcome, and which; None for at once, and without one."""
+        """Return the instant and the outcome of an effect; None where it has none and ends at once."""
         match effect:
             case Open(_, target, until):
                 return self._open(caller, target.name, until)
@@ -231,7 +231,7 @@ class Simulation:
 
 
 def simulate(outage: Outage, *seeds: int) -> Traffic:
-    """The traffic around an outage, once for each seed, taken together."""
+    """Return the traffic around an outage, once for each seed, taken together."""
     targets = [_target(name, outage.breaker) for name in outage.chain]
     together = Traffic([], {}, outage)
     for seed in seeds:

@@ -1,23 +1,22 @@
-"""The policy, driven over scripted targets in fake time, with a registry of its own."""
+"""Harness of the policy: scripted targets, fake time, and a health registry of its own."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Literal, TypeAlias
 
 from tests.support.racing import Racing
 from tests.support.scripted_targets import Attempt, World
-from unified_llm._client.drivers import END, AsyncDrive, Drive
+from unified_llm._client.call import PreparedCall
+from unified_llm._client.drivers import AsyncDriver, Driver
 from unified_llm._core import runtime
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
-from unified_llm._policy.call_state import AS_USUAL, CallFailed, CallState, Hedging
-from unified_llm._policy.failover import run_policy
+from unified_llm._policy.call_state import DEFAULT_FAILOVER, CallFailed, CallState, Hedging
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk, LLMRequest, Message
@@ -26,7 +25,7 @@ Mode: TypeAlias = Literal["sync", "async"]
 
 
 def target(name: str = "alpha/one", *, key: str | None = None, **fields: Any) -> Target:
-    """A target; without a key it shares its credentials with no other."""
+    """Return a target; without a key it shares its credentials with no other."""
     provider, _, model = name.partition("/")
     return Target(provider, model, "scripted", key=Secret(key, "api_key=") if key else None, **fields)
 
@@ -36,36 +35,36 @@ A, B, C = target("alpha/one"), target("beta/two"), target("gamma/three")
 
 
 def limited(seconds: float | None = None) -> Failure:
-    """A refusal for too many requests."""
+    """Return a failure for too many requests."""
     return Failure("rate_limit", 429, retry_after=seconds)
 
 
 @dataclass
 class Result:
-    """What one call came to."""
+    """Result of one call: what the caller got, and what the harness saw."""
 
     values: list[Any]
-    defeat: CallFailed | None
+    failed: CallFailed | None
     trace: Trace
     asked_before: list[int] = field(default_factory=list)
-    """How many attempts the world had seen when each value was handed out."""
+    """How many attempts the world had seen when each value was emitted."""
     open_at: list[int] = field(default_factory=list)
     """How many exchanges were open then."""
 
     @property
     def outcomes(self) -> list[tuple[str, str]]:
-        return [(each.target, each.outcome) for each in self.trace.attempts]
+        return [(attempt.target, attempt.outcome) for attempt in self.trace.attempts]
 
     @property
     def text(self) -> str:
-        """What the caller was given."""
-        values = [each.value if isinstance(each, Done) else each for each in self.values]
+        """Text of all values that the caller got."""
+        values = [value.value if isinstance(value, Done) else value for value in self.values]
         return "".join(value.content for value in values)
 
 
 @dataclass
-class Room:
-    """Targets that follow scripts, and what is known of them."""
+class PolicyHarness:
+    """Runs calls over targets that follow scripts, with one health registry."""
 
     scripts: Mapping[str, Sequence[Attempt]]
     mode: Mode = "sync"
@@ -80,7 +79,7 @@ class Room:
         *targets: Target,
         streaming: bool = False,
         deadline: float = 600.0,
-        failover: Mapping[FailureKind, bool] = AS_USUAL,
+        failover: Mapping[FailureKind, bool] = DEFAULT_FAILOVER,
     ) -> Result:
         """Make one call, to its end."""
         others = self.world.open
@@ -102,48 +101,52 @@ class Room:
             trace=Trace(),
         )
 
-    def drive(self, call: CallState) -> Drive:
-        """A driver for synchronous callers; the world has to be running."""
+    def drive(self, call: CallState) -> Driver:
+        """Return a sync driver; the world has to be running."""
         make = runtime.current().exchange
         assert make
-        return Drive(run_policy(call), partial(make, _request(call)), runtime.current())
+        return Driver(prepared(call), make, runtime.current())
 
-    def adrive(self, call: CallState) -> AsyncDrive:
-        """The same for asynchronous callers."""
+    def adrive(self, call: CallState) -> AsyncDriver:
+        """Return an async driver; the world has to be running."""
         make = runtime.current().aexchange
         assert make
-        return AsyncDrive(run_policy(call), partial(make, _request(call)), runtime.current())
+        return AsyncDriver(prepared(call), make, runtime.current())
 
     def _drain(self, call: CallState) -> Result:
-        drive, result = self.drive(call), Result([], None, call.trace)
-        while (value := drive.advance()) is not END:
-            result.values.append(value)
-            result.asked_before.append(len(self.world.asked))
-            result.open_at.append(self.world.open)
-        drive.close()
-        result.defeat = drive.defeat
+        driver, result = self.drive(call), Result([], None, call.trace)
+        while not self._is_end(result, driver.advance()):
+            pass
+        driver.close()
         return result
 
     async def _adrain(self, call: CallState) -> Result:
-        drive, result = self.adrive(call), Result([], None, call.trace)
-        while (value := await drive.advance()) is not END:
-            result.values.append(value)
-            result.asked_before.append(len(self.world.asked))
-            result.open_at.append(self.world.open)
-        await drive.close()
-        result.defeat = drive.defeat
+        driver, result = self.adrive(call), Result([], None, call.trace)
+        while not self._is_end(result, await driver.advance()):
+            pass
+        await driver.close()
         return result
+
+    def _is_end(self, result: Result, step: LLMChunk | Done | CallFailed) -> bool:
+        """Add a step of the driver to the result."""
+        if isinstance(step, CallFailed):
+            result.failed = step
+            return True
+        result.values.append(step)
+        result.asked_before.append(len(self.world.asked))
+        result.open_at.append(self.world.open)
+        return isinstance(step, Done)
 
     def wait(self, seconds: float) -> None:
         self.world.clock += seconds
 
     def known(self, name: str) -> dict[str, Any]:
-        """What the registry knows of a target."""
+        """Return the row of a target in the snapshot of the registry."""
         return next(row for row in self.health.snapshot(self.world.clock) if row["target"] == name)
 
 
-class Race(Room):
-    """A room for asynchronous callers who hedge."""
+class HedgeHarness(PolicyHarness):
+    """Harness of async calls that are hedged."""
 
     def __init__(self, scripts: Mapping[str, Sequence[Attempt]], after: float | None = 2.0) -> None:
         super().__init__(scripts, "async")
@@ -161,9 +164,9 @@ class Race(Room):
         *targets: Target,
         streaming: bool = True,
         deadline: float = 600.0,
-        failover: Mapping[FailureKind, bool] = AS_USUAL,
+        failover: Mapping[FailureKind, bool] = DEFAULT_FAILOVER,
     ) -> Result:
-        """Make one call, to its end; a stream unless it is said otherwise."""
+        """Make one call, to its end; a stream by default."""
         others = self.world.open
         call = self.prepare(*targets, streaming=streaming, deadline=deadline)
         call.failover = failover
@@ -172,26 +175,28 @@ class Race(Room):
         return result
 
     def is_free(self, *targets: Target) -> bool:
-        """Whether no probe of these targets is under way."""
-        return all(self.health.ready(each, self.world.clock + 1e6) for each in targets)
+        """Return whether no probe of these targets is in progress."""
+        return all(self.health.ready(target, self.world.clock + 1e6) for target in targets)
 
 
-def _request(call: CallState) -> LLMRequest:
-    return LLMRequest((Message.user("Hello?"),), stream=call.streaming)
+def prepared(call: CallState) -> PreparedCall:
+    """Return the call as a driver takes it, with a request and without an observer."""
+    request = LLMRequest((Message.user("Hello?"),), stream=call.streaming)
+    return PreparedCall(request, call.targets, call, call.now(), None, None)
 
 
 def texts(result: Result) -> list[str]:
-    """The text of each chunk that was handed out."""
-    return [each.content for each in result.values if isinstance(each, LLMChunk) and each.content]
+    """Return the text of each chunk that was emitted."""
+    return [chunk.content for chunk in result.values if isinstance(chunk, LLMChunk) and chunk.content]
 
 
-def trip(room: Room, *names: str) -> None:
+def trip(harness: PolicyHarness, *names: str) -> None:
     """Open the breakers of these targets."""
-    scripts, room.world.scripts = room.world.scripts, {name: [DEAD] for name in names}
+    scripts, harness.world.scripts = harness.world.scripts, {name: [DEAD] for name in names}
     for name in names:
         for _ in range(2):
-            room.call(target(name))
-        assert room.known(name)["state"] == "open"
-    room.world.scripts = scripts
-    room.world.asked.clear()
-    room.world.slept.clear()
+            harness.call(target(name))
+        assert harness.known(name)["state"] == "open"
+    harness.world.scripts = scripts
+    harness.world.asked.clear()
+    harness.world.slept.clear()

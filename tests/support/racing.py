@@ -1,4 +1,4 @@
-"""Scripted targets that take their time beside each other, on an event loop that puts its clock forward when idle.
+"""Scripted targets whose attempts run concurrently, on an event loop that moves the fake clock when it is idle.
 
 world = Racing({"alpha/one": [[Pause(9.0), *say("slow")]], "beta/two": [say("fast")]})
 world.run(main)
@@ -22,11 +22,11 @@ R = TypeVar("R")
 
 @dataclass
 class Racing(World):
-    """A world for asynchronous callers alone.
+    """World for async callers only.
 
     Attributes:
-        turns: How often its loop has turned.
-        at: What happens at a turn of the loop.
+        turns: How many iterations its loop has made.
+        at: Callbacks by the iteration at which they run.
     """
 
     turns: int = 0
@@ -38,7 +38,7 @@ class Racing(World):
             runtime = replace(
                 current(),
                 asleep=self.asleep,
-                aexchange=lambda ask, target: Runner(self, ask, self.key(target)),
+                aexchange=lambda request, target: Runner(self, request, self.key(target)),
             )
             with use(runtime):
                 yield self
@@ -49,7 +49,7 @@ class Racing(World):
         self.slept.append(self.clock - began)
 
     def run(self, main: Callable[[], Coroutine[Any, Any, R]]) -> R:
-        """Run to the end, after which no task is left."""
+        """Run a coroutine to its end, after which no task may be left."""
 
         async def alone() -> R:
             try:
@@ -62,11 +62,11 @@ class Racing(World):
 
 
 class Runner:
-    """One attempt that follows the script in its own time."""
+    """One attempt, which follows its script concurrently with others."""
 
-    def __init__(self, world: World, ask: Any, name: str) -> None:
+    def __init__(self, world: World, request: Any, name: str) -> None:
         self.world = world
-        self.played = Played(world, ask, name)
+        self.played = Played(world, request, name)
         self.reading = False
 
     async def open(self, until: float) -> Failure | None:
@@ -116,8 +116,8 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         self.world.turns += 1
-        if happens := self.world.at.pop(self.world.turns, None):
-            happens()
+        if callback := self.world.at.pop(self.world.turns, None):
+            callback()
             timeout = 0.0
         ready = super().select(0)
         if not ready:

@@ -140,7 +140,7 @@ class Process:
         self.learned: list[HealthUpdate] = []
         self.woken = 0
         self.health = Health(lambda *change: self.changes.append(change))
-        self.health.attach(self)
+        self.health.set_publisher(self)
         self.sync = HealthSync(store(server), self._learn, lambda: self.now)
 
     @property
@@ -150,18 +150,18 @@ class Process:
     def wake(self) -> None:
         self.woken += 1
 
-    def tell(self, fact: HealthUpdate) -> None:
-        self.sync.publish(fact)
+    def publish(self, update: HealthUpdate) -> None:
+        self.sync.publish(update)
 
     def _learn(self, fact: HealthUpdate) -> None:
         self.learned.append(fact)
-        self.health.learn(fact, self.now, self.draw)
+        self.health.apply_update(fact, self.now, self.draw)
 
     def settle(self, target: Target, *, ok: bool, times: int = 1) -> None:
         """Ask the target, in whatever state it is."""
         for _ in range(times):
             permit = self.health.force(target, self.now)
-            self.health.settle(target, permit, ok=ok, weight=1, first_try=True, now=self.now, draw=0.5)
+            self.health.record_outcome(target, permit, ok=ok, weight=1, first_try=True, now=self.now, draw=0.5)
         self.health.ready(target, self.now)
 
     def trip(self, target: Target) -> None:
@@ -169,7 +169,7 @@ class Process:
         assert self.state(target) == "open"
 
     def hold(self, key: Hashable, seconds: float, reason: str = "its key was refused (auth)") -> None:
-        self.health.hold(key, self.now + seconds, reason, wait=False)
+        self.health.start_cooldown(key, self.now + seconds, reason, wait=False)
 
     def state(self, target: Target) -> str | None:
         rows = self.health.snapshot(self.now)

@@ -115,7 +115,7 @@ def prepare_call(
         trace=trace,
         failover=options.failover_on,
         hedging=Hedging(options.hedge_after, hedges) if options.hedge_after and _may_hedge(request, able) else None,
-        unlist=on_model_gone,
+        on_model_gone=on_model_gone,
     )
     return PreparedCall(request, chain, state, started, options.deadline, otel.call_observer(request, chain[0], state))
 
@@ -128,7 +128,7 @@ def _able_targets(request: AnyRequest, chain: Sequence[Target], trace: Trace) ->
         if not target.model and not isinstance(request, ModelsRequest):
             reason, without_model = "no model was named", True
         if reason:
-            trace.skipped(target, reason)
+            trace.record_skip(target, reason)
         else:
             able.append(target)
     if able:
@@ -211,7 +211,7 @@ def _finish_chat(call: PreparedCall, response: LLMResponse, attempts: tuple[Atte
         **_served_by(call, response.model),
         request_id=attempts[-1].request_id if attempts else None,
         latency_ms=call.elapsed * 1000,
-        retry_count=trace.asked - 1,
+        retry_count=trace.attempt_count - 1,
         used_fallback=call.used_fallback,
         fallback_provider=served.provider if served and call.used_fallback else None,
         attempts=attempts,

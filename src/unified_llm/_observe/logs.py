@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from unified_llm._policy.breaker import State
+from unified_llm._policy.breaker import BreakerState
 from unified_llm._policy.trace import Trace
 from unified_llm.types.records import Attempt, Usage
 
@@ -63,7 +63,7 @@ def log_answer(trace: Trace, usage: Usage | None, seconds: float) -> None:
     level = logging.WARNING if failed else logging.DEBUG
     if served is None or not _log.isEnabledFor(level):
         return
-    fields: dict[str, Any] = {"target": served.name, "seconds": seconds, "attempts": trace.asked}
+    fields: dict[str, Any] = {"target": served.name, "seconds": seconds, "attempts": trace.attempt_count}
     if usage is not None:
         fields |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
     if failed:
@@ -73,6 +73,6 @@ def log_answer(trace: Trace, usage: Usage | None, seconds: float) -> None:
         _log.log(level, "%s answered after %.3f s", served.name, seconds, extra=fields)
 
 
-def log_breaker(target: str, before: State, after: State) -> None:
+def log_breaker(target: str, before: BreakerState, after: BreakerState) -> None:
     """Log that the breaker of a target changed its state, at WARNING."""
     _log.warning("%s: breaker %s -> %s", target, before, after, extra={"target": target, "state": after})

@@ -103,7 +103,7 @@ class CallSpan:
         self, request: LLMRequest | EmbeddingRequest, primary: Target, state: CallState, recorders: Instruments
     ) -> None:
         self._request, self._primary, self._state, self._recorders = request, primary, state, recorders
-        self._on_attempt = state.trace.observe
+        self._on_attempt = state.trace.on_attempt
         self._first_chunk: float | None = None
         self._over = False
 
@@ -126,7 +126,7 @@ class CallSpan:
         self._context: Context = set_span_in_context(self._span)
         for attempt in state.trace.attempts:
             self.attempt(attempt)
-        state.trace.observe = self._attempt_ended
+        state.trace.on_attempt = self._attempt_ended
 
     def enter(self) -> Any:
         """Make the span the current one."""
@@ -176,7 +176,7 @@ class CallSpan:
             return
         self._over = True
         state = self._state
-        state.trace.observe = self._on_attempt
+        state.trace.on_attempt = self._on_attempt
         if error is not None:
             self._record_error(error)
         self._span.set_attributes(self._attributes)

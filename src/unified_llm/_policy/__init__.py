@@ -1,1 +1,1 @@
-"""Retry, failover, breaker, budget, deadline: pure decisions, without I/O, clock or ``async``."""
+"""Retry, failover, circuit breaker, budgets, deadlines: pure decisions, without I/O, clock or ``async``."""

@@ -1,4 +1,19 @@
-"""One attempt, from its beginning to its outcome, which is settled and recorded whatever happens to the caller."""
+"""One attempt on one target, from opening its exchange to its outcome, which is always recorded.
+
+A stream, and the instant at which it commits the call:
+
+    Open          first chunk      next chunk      last chunk   Done
+     |------------------>|--------------->|--- ... --->|--------->|
+     |  <= first_token   |    <= gap      |            |  <= gap  |
+     |                   |
+     |                   +- success recorded at the breaker, then COMMIT: the chunk goes to the caller
+     |                   |
+     |  a failure is     |  a failure ends the call: nothing is replayed
+     |  invisible: retry |
+     |  or fail over     |
+
+A whole answer has one event, ``Done``, and a limit of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,51 +27,57 @@ from unified_llm._policy.effects import Effect, Emit, Open, Wait
 from unified_llm._policy.failure_rules import FAILURE_RULES
 from unified_llm._policy.trace import RunningAttempt
 
-# Who was asked, the number of the attempt, which is still to be closed, and what it came to.
-Ended: TypeAlias = tuple[TargetState, int, Done | Failure]
+# The state of the target, the number of the attempt, which is still to be closed, and its outcome.
+AttemptResult: TypeAlias = tuple[TargetState, int, Done | Failure]
 
 
-def attempt(call: CallState, standing: TargetState, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
-    """One exchange, from open to its end."""
-    clocked = start_attempt(call, standing, permit, now)
-    attempts = (clocked.number,)
+def run_attempt(
+    call: CallState, state: TargetState, permit: Permit, now: float
+) -> Generator[Effect, Any, AttemptResult]:
+    """Run one exchange with a target, from opening it to its outcome."""
+    attempt = start_attempt(call, state, permit, now)
+    attempts = (attempt.number,)
     outcome: Done | Failure | None = None
     try:
-        outcome = yield Open(clocked.number, standing.target, clocked.until)
+        outcome = yield Open(attempt.number, state.target, attempt.until)
         if outcome is None:
-            _, event = yield Wait(attempts, clocked.until)
-            outcome = yield from stream_chunks(call, clocked, event)
-        return standing, clocked.number, outcome
+            _, event = yield Wait(attempts, attempt.until)
+            outcome = yield from stream_chunks(call, attempt, event)
+        return state, attempt.number, outcome
     finally:
-        # Also on cancellation, and when the caller closes the stream: then nothing is known of the target's health.
-        settle(call, clocked, outcome)
+        # Also on cancellation, and when the caller closes the stream: then the outcome is None.
+        finish_attempt(call, attempt, outcome)
 
 
-def start_attempt(call: CallState, standing: TargetState, permit: Permit, now: float) -> RunningAttempt:
-    """An attempt that begins now. The last target has all the time that is left, unless the user chose ``timeout``."""
-    target = standing.target
+def start_attempt(call: CallState, state: TargetState, permit: Permit, now: float) -> RunningAttempt:
+    """Return an attempt that begins now; take a token of the retry budget if it needs one.
+
+    The last target has all the time that is left for a whole answer, unless the user chose ``timeout``.
+    """
+    target = state.target
     limit = target.timing.first_token if call.streaming else target.timing.whole
-    unbounded = not call.streaming and not target.timing.fixed and call.alone(standing, now)
+    unbounded = not call.streaming and not target.timing.fixed and call.no_other_ready(state, now)
     until = call.deadline if unbounded else min(call.deadline, now + limit)
-    call.begun += 1
-    clocked = RunningAttempt(call.begun, target, permit, now, limit, until, call.waited, retry=standing.asked > 0)
+    call.attempt_count += 1
+    retry = state.attempts > 0
+    attempt = RunningAttempt(call.attempt_count, target, permit, now, limit, until, call.waited, retry=retry)
     call.waited = 0.0
-    if standing.costs:
+    if state.spends_budget:
         call.health.spend_retry(target)
-    standing.asked += 1
-    return clocked
+    state.attempts += 1
+    return attempt
 
 
-def stream_chunks(call: CallState, clocked: RunningAttempt, event: Any) -> Generator[Effect, Any, Done | Failure]:
-    """Hand out chunks, from the first event on, until the end of the stream; or see the whole answer."""
-    attempts, gap, now, deadline = (clocked.number,), clocked.target.timing.gap, call.now, call.deadline
+def stream_chunks(call: CallState, attempt: RunningAttempt, event: Any) -> Generator[Effect, Any, Done | Failure]:
+    """Emit the chunks of a stream, from its first event on; return the outcome of the stream or of the whole answer."""
+    attempts, gap, now, deadline = (attempt.number,), attempt.target.timing.gap, call.now, call.deadline
     if call.streaming and not isinstance(event, Failure):
         arrived = now()
-        clocked.first_token = arrived - clocked.started
-        # A stream may last for minutes: a probe must not keep others waiting until its end. Its success is reported
-        # here; should it break later, that is an outcome of its own.
-        _record(call, clocked, arrived, ok=True)
-        clocked.permit = call.health.follow(clocked.target)
+        attempt.first_token = arrived - attempt.started
+        # A stream may last for minutes: a probe must not keep others waiting until its end. So success is recorded
+        # here; if the stream breaks later, that is an outcome of its own.
+        _record(call, attempt, arrived, ok=True)
+        attempt.permit = call.health.follow_up(attempt.target)
     while not isinstance(event, (Done, Failure)):
         call.committed = True
         yield Emit(event)
@@ -64,33 +85,33 @@ def stream_chunks(call: CallState, clocked: RunningAttempt, event: Any) -> Gener
     return event
 
 
-def settle(
-    call: CallState, clocked: RunningAttempt, outcome: Done | Failure | None, *, reason: str | None = None
+def finish_attempt(
+    call: CallState, attempt: RunningAttempt, outcome: Done | Failure | None, *, reason: str | None = None
 ) -> None:
-    """Give the permit back and record the attempt; an outcome of None says nothing of the target's health."""
+    """Record the outcome at the breaker and in the trace. None, for a cancelled attempt, leaves health as it is."""
     now = call.now()
     if isinstance(outcome, Failure):
-        weight = 0 if _cut_short(call, clocked, outcome, now) else FAILURE_RULES[outcome.kind].weight
-        _record(call, clocked, now, ok=False, weight=weight if clocked.first_token is None else min(1, weight))
-    elif clocked.first_token is None:
-        _record(call, clocked, now, ok=True if outcome else None)
-    call.trace.ended(clocked, outcome, now, reason=reason)
+        weight = 0 if _cut_short_by_deadline(call, attempt, outcome, now) else FAILURE_RULES[outcome.kind].weight
+        _record(call, attempt, now, ok=False, weight=weight if attempt.first_token is None else min(1, weight))
+    elif attempt.first_token is None:
+        _record(call, attempt, now, ok=True if outcome else None)
+    call.trace.record_end(attempt, outcome, now, reason=reason)
 
 
-def _record(call: CallState, clocked: RunningAttempt, now: float, *, ok: bool | None, weight: int = 0) -> None:
-    call.health.settle(
-        clocked.target,
-        clocked.permit,
+def _record(call: CallState, attempt: RunningAttempt, now: float, *, ok: bool | None, weight: int = 0) -> None:
+    call.health.record_outcome(
+        attempt.target,
+        attempt.permit,
         ok=ok,
         weight=weight,
-        first_try=not clocked.retry,
+        first_try=not attempt.retry,
         now=now,
         draw=call.random(),
     )
 
 
-def _cut_short(call: CallState, clocked: RunningAttempt, failure: Failure, now: float) -> bool:
-    """Whether the caller's deadline was shorter than the target's own limit: that says nothing of the target."""
+def _cut_short_by_deadline(call: CallState, attempt: RunningAttempt, failure: Failure, now: float) -> bool:
+    """Return whether the deadline was shorter than the target's own limit: that shows nothing about the target."""
     if failure.kind != "timeout" or now < call.deadline:
         return False
-    return clocked.first_token is not None or call.deadline < clocked.started + clocked.limit
+    return attempt.first_token is not None or call.deadline < attempt.started + attempt.limit

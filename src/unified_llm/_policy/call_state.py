@@ -1,4 +1,4 @@
-"""How a call stands: its targets, what has been asked of each, and how it can end."""
+"""State of one call: its targets, the attempts made on each, and the result when no target answered."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 
 # At most this many attempts a call, or one for each target where there are more targets.
-MOST_ATTEMPTS: Final = 6
+MAX_ATTEMPTS: Final = 6
 
-# Every kind of failure does what ``failure_rules`` says.
-AS_USUAL: Final[Mapping[FailureKind, bool]] = MappingProxyType({})
+# No overrides: every kind of failure follows ``failure_rules``.
+DEFAULT_FAILOVER: Final[Mapping[FailureKind, bool]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class TargetState:
-    """How one target stands in this call.
+    """State of one target in this call.
 
     Attributes:
-        target: Which target.
-        asked: How often it was asked.
-        over: It is not asked (again) in this call.
-        resume: The instant before which it is not asked again.
-        costs: Asking it again takes a token of its retry budget.
+        target: The target.
+        attempts: How many attempts this call has started on it.
+        excluded: It gets no further attempt in this call.
+        retry_at: The instant before which it gets no further attempt.
+        spends_budget: Its next attempt takes a token of its retry budget.
         failure: Its last failure.
-        passed_over: The trace says that it was left alone.
+        skip_recorded: The trace has an entry that it was skipped.
     """
 
     target: Target
-    asked: int = 0
-    over: bool = False
-    resume: float = 0.0
-    costs: bool = False
+    attempts: int = 0
+    excluded: bool = False
+    retry_at: float = 0.0
+    spends_budget: bool = False
     failure: Failure | None = None
-    passed_over: bool = False
+    skip_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """The call was not answered.
+    """Result of a call that no target answered.
 
     Attributes:
-        failures: Each target that was asked, with its last failure, in the order of the chain.
+        failures: Each target that was attempted, with its last failure, in the user's order.
         final: The failure that ended the call at once (a bad request ...), whatever targets remained.
         expired: The deadline passed.
-        committed: Chunks had been handed out.
+        committed: At least one chunk had been passed to the caller.
     """
 
     failures: tuple[tuple[Target, Failure], ...]
@@ -63,11 +63,11 @@ class CallFailed:
 
 @dataclass(frozen=True, slots=True)
 class Hedging:
-    """When to ask another target beside a slow one.
+    """When to start a second attempt on another target while the first one is slow.
 
     Attributes:
         after: Seconds without a first chunk, or without the whole answer.
-        budget: What bounds the share of calls.
+        budget: Bounds the share of calls that are hedged.
     """
 
     after: float
@@ -76,23 +76,24 @@ class Hedging:
 
 @dataclass(slots=True)
 class CallState:
-    """One call, and all that the policy may look at.
+    """State of one call; the only input of the policy.
 
     Attributes:
-        targets: The chain, in order, without those that cannot serve the request.
+        targets: The targets in the user's order, without those that cannot serve the request.
         streaming: Whether the answer comes in chunks.
         deadline: The instant at which the call must have ended.
-        health: The registry.
+        health: The registry of breakers, budgets and cooldowns.
         now: The clock.
         random: Uniform draws from 0 to 1.
         trace: Where attempts are recorded.
-        failover: For some kinds of failure, whether another target may be asked, in place of the usual.
-        unlist: Told of a target whose provider has no such model.
-        hedging: For asynchronous callers: when to hedge. None once that was done.
-        committed: The first chunk has been handed out.
+        failover: For some kinds of failure, whether another target may be tried, in place of the rule's default.
+        on_model_gone: Called with a target whose provider has no such model.
+        hedging: For async callers: when to hedge. None once the call was hedged.
+        states: One state for each target, in the same order.
+        committed: The first chunk has been passed to the caller.
         waited: Seconds slept since the last attempt began.
-        begun: How many attempts were begun.
-        bound: The one target that may be asked again, after a failure that does not fail over.
+        attempt_count: How many attempts were started.
+        only_target: The one target that may be retried, after a failure that does not fail over.
     """
 
     targets: Sequence[Target]
@@ -102,43 +103,43 @@ class CallState:
     now: Callable[[], float]
     random: Callable[[], float]
     trace: Trace
-    failover: Mapping[FailureKind, bool] = field(default_factory=lambda: AS_USUAL)
-    unlist: Callable[[Target], None] | None = None
+    failover: Mapping[FailureKind, bool] = field(default_factory=lambda: DEFAULT_FAILOVER)
+    on_model_gone: Callable[[Target], None] | None = None
     hedging: Hedging | None = None
-    standings: list[TargetState] = field(init=False)
+    states: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
-    begun: int = field(default=0, init=False)
-    bound: TargetState | None = field(default=None, init=False)
+    attempt_count: int = field(default=0, init=False)
+    only_target: TargetState | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        """Nothing has been asked yet."""
-        self.standings = [TargetState(target) for target in self.targets]
+        """Create a fresh state for each target."""
+        self.states = [TargetState(target) for target in self.targets]
 
-    def asks(self, standing: TargetState) -> bool:
-        """Whether a target may still be asked, sooner or later."""
-        return not standing.over and (self.bound is None or self.bound is standing)
+    def may_try(self, state: TargetState) -> bool:
+        """Return whether a target may still get an attempt, sooner or later."""
+        return not state.excluded and (self.only_target is None or self.only_target is state)
 
-    def alone(self, standing: TargetState, now: float) -> bool:
-        """Whether no other target of the call could be asked now."""
+    def no_other_ready(self, state: TargetState, now: float) -> bool:
+        """Return whether no other target of the call could get an attempt now."""
         return not any(
-            other is not standing and not other.over and other.resume <= now and self.health.ready(other.target, now)
-            for other in self.standings
+            other is not state and not other.excluded and other.retry_at <= now and self.health.ready(other.target, now)
+            for other in self.states
         )
 
     def fails_over(self, kind: FailureKind) -> bool:
-        """Whether another target may be asked after such a failure."""
+        """Return whether another target may be tried after a failure of this kind."""
         return self.failover.get(kind, FAILURE_RULES[kind].failover)
 
     def room_for_retries(self) -> bool:
-        """Whether an attempt is left beyond one for each target that is still to be asked."""
-        unasked = sum(not each.asked and not each.over for each in self.standings)
-        return self.begun + unasked < max(MOST_ATTEMPTS, len(self.standings))
+        """Return whether an attempt is left beyond the first one of each target that has had none."""
+        untried = sum(not state.attempts and not state.excluded for state in self.states)
+        return self.attempt_count + untried < max(MAX_ATTEMPTS, len(self.states))
 
-    def defeat(self, final: TargetState | None = None, *, expired: bool = False) -> CallFailed:
-        """The end without an answer."""
+    def failed(self, final: TargetState | None = None, *, expired: bool = False) -> CallFailed:
+        """Return the result of this call, which no target answered."""
         return CallFailed(
-            tuple((each.target, each.failure) for each in self.standings if each.failure),
+            tuple((state.target, state.failure) for state in self.states if state.failure),
             (final.target, final.failure) if final and final.failure else None,
             expired=expired,
             committed=self.committed,

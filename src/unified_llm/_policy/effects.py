@@ -1,4 +1,4 @@
-"""What the policy asks of its driver, and what it is told in return.
+"""Effects that the policy yields to its driver, and the outcome that the driver sends back for each.
 
 The policy is a generator: it yields these and is sent outcomes, as an httpx ``auth_flow`` yields requests and is sent
 responses. Every effect names its attempt by number. Instants are those of the driver's monotonic clock.
@@ -19,8 +19,8 @@ FOREVER: Final = float("inf")
 class Open:
     """Start an attempt on a target. Outcome: None, or a ``Failure``.
 
-    ``concurrent`` begins it and its first read beside other attempts, for asynchronous callers; the outcome of both is then
-    what ``Wait`` tells of it.
+    With ``concurrent`` (async callers only), opening and the first read run beside other attempts, and ``Wait`` gives
+    the outcome of both. A ``Failure`` comes back here only where the request could not be sent at all.
     """
 
     attempt: int
@@ -33,8 +33,8 @@ class Open:
 class Wait:
     """Wait for the next event of any of these attempts. Outcome: ``(attempt, event)``.
 
-    Until the first event of an attempt that was begun aside, it goes on by itself and keeps its own time: then the
-    outcome is None when the instant has passed, and nothing is cancelled.
+    Until its first event, a concurrent attempt runs by itself and keeps its own time limit: when ``until`` passes
+    before that event, the outcome is None and nothing is cancelled.
     """
 
     attempts: tuple[int, ...]
@@ -50,7 +50,7 @@ class Sleep:
 
 @dataclass(slots=True)
 class Emit:
-    """Hand a chunk to the caller. Outcome: None, once the caller asks for more."""
+    """Pass a chunk to the caller. Outcome: None, once the caller requests more."""
 
     chunk: LLMChunk
 

@@ -1,17 +1,29 @@
-"""The policy: which target is asked when, until one answers.
+"""The policy of a call: which target gets an attempt when, until one answers.
 
-One generator, shared by synchronous and asynchronous callers. It does no I/O, reads no clock of its own and never
-raises for what a target does: it yields effects, receives outcomes as values, and returns the ``Done`` of the target
-that answered, or ``CallFailed``.
+One generator, shared by sync and async callers. It does no I/O, reads no clock of its own and never raises because of a
+target: it yields effects, receives outcomes as values, and returns the ``Done`` of the target that answered, or
+``CallFailed``. One step of its loop:
+
+    run_policy                                       driver
+        |  ---- Open(1, target, until) ---------->      |  opens an exchange
+        |  <--- None, or a Failure --------------       |
+        |  ---- Wait((1,), until) --------------->      |  reads the next event       } for each
+        |  <--- (1, chunk | Done | Failure) -----       |                             } chunk of
+        |  ---- Emit(chunk) --------------------->      |  returns it to the caller   } a stream
+        |  <--- None, when the caller wants more -      |                             }
+        |  ---- Abandon(1) ---------------------->      |  closes the exchange
+        |                                               |
+        +- Done: return it        Failure: next target, Sleep and retry, or CallFailed
 
 The rules, in the order in which they are applied:
 
-1. Targets are asked in the user's order. One whose breaker is open, or which is held, is passed over while another is
-   ready.
-2. A blip is retried once on the same target while another is ready, twice on the last; throttling fails over at once.
-3. The first chunk handed out commits: before it a failure is invisible, after it nothing is replayed.
-4. A call does not fail while a target that could serve it was never asked, in whatever state that target is.
-5. A wait that does not fit into the deadline is not begun.
+1. Targets are tried in the user's order. One whose breaker is open, or for which a cooldown runs, is skipped while
+   another is ready.
+2. A transient error is retried once on the same target while another is ready, twice on the last; throttling fails over
+   at once.
+3. The first chunk passed to the caller commits: before it a failure is invisible, after it nothing is replayed.
+4. A call does not fail while a target that could serve it has had no attempt, in whatever state that target is.
+5. A wait that does not fit into the deadline is not started.
 
 The clock is read once per step, and what is decided in that step uses that instant (``now``). Two readings may differ
 by any amount: a thread can be suspended between them, and so can the machine.
@@ -24,78 +36,78 @@ from typing import Any, TypeAlias
 
 from unified_llm._core.outcome import Done
 from unified_llm._policy import retry, retry_after
-from unified_llm._policy.attempts import attempt
+from unified_llm._policy.attempts import run_attempt
 from unified_llm._policy.breaker import Permit
 from unified_llm._policy.call_state import CallFailed, CallState, TargetState
 from unified_llm._policy.effects import Abandon, Effect
 from unified_llm._policy.health import Refusal
-from unified_llm._policy.hedging import race, rivals
-from unified_llm._policy.retry import LONGEST_WAIT, apply_failure, note_exhausted_limit, sleep_until, start_cooldowns
+from unified_llm._policy.hedging import hedge_candidates, run_hedged_attempt
+from unified_llm._policy.retry import MAX_WAIT, apply_failure, note_exhausted_limit, sleep_until, start_cooldowns
 
-Flow: TypeAlias = Generator[Effect, Any, Done | CallFailed]
+PolicyGenerator: TypeAlias = Generator[Effect, Any, Done | CallFailed]
 
 
-def run_policy(call: CallState) -> Flow:
-    """Ask targets until one answers. See the module's docstring for the rules."""
+def run_policy(call: CallState) -> PolicyGenerator:
+    """Try targets until one answers. See the module's docstring for the rules."""
     if call.hedging:
         call.hedging.budget.earn()
     while True:
         now = call.now()
         if now >= call.deadline:
-            return call.defeat(expired=True)
-        step = _next(call, now)
+            return call.failed(expired=True)
+        step = _next_step(call, now)
         if step is None:
-            return call.defeat()
+            return call.failed()
         if not isinstance(step, tuple):
             yield from sleep_until(call, step, now)
             continue
-        standing, permit = step
-        hedged = call.hedging and rivals(call, standing)
-        standing, number, outcome = yield from (race if hedged else attempt)(call, standing, permit, now)
+        state, permit = step
+        hedged = call.hedging and hedge_candidates(call, state)
+        state, number, outcome = yield from (run_hedged_attempt if hedged else run_attempt)(call, state, permit, now)
         yield Abandon(number)
         if isinstance(outcome, Done):
-            note_exhausted_limit(call, standing.target, outcome, call.now())
+            note_exhausted_limit(call, state.target, outcome, call.now())
             return outcome
-        standing.failure = outcome
+        state.failure = outcome
         if call.committed:
-            start_cooldowns(call, standing.target, outcome, retry_after.read(outcome), now=call.now())
-            return call.defeat(standing)
-        if not (yield from apply_failure(call, standing, outcome)):
-            return call.defeat(standing)
+            start_cooldowns(call, state.target, outcome, retry_after.read(outcome), now=call.now())
+            return call.failed(state)
+        if not (yield from apply_failure(call, state, outcome)):
+            return call.failed(state)
 
 
-def _next(call: CallState, now: float) -> tuple[TargetState, Permit] | float | None:
-    """Whom to ask now, or until when to wait, or None when nobody is left."""
+def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | float | None:
+    """Return the target to try now and its permit, or the instant to sleep until, or None when no target is left."""
     waits: list[float] = []
     refused: list[tuple[TargetState, Refusal]] = []
     room = call.room_for_retries()
-    for standing in call.standings:
-        if not call.asks(standing) or (standing.asked and not room):
+    for state in call.states:
+        if not call.may_try(state) or (state.attempts and not room):
             continue
-        if standing.resume > now:
-            waits.append(standing.resume)
+        if state.retry_at > now:
+            waits.append(state.retry_at)
             continue
-        leave = call.health.admit(standing.target, now)
-        if isinstance(leave, Permit):
-            return _choose(call, standing, refused), leave
-        refused.append((standing, leave))
-        if leave.wait:  # all calls that wait for this must not come back in the same instant
-            waits.append(leave.until + retry.spread(leave.until - now, call.random()))
-    unasked = [(standing, refusal) for standing, refusal in refused if not standing.asked]
-    ailing = next((standing for standing, refusal in unasked if not refusal.wait), None)
+        admission = call.health.admit(state.target, now)
+        if isinstance(admission, Permit):
+            return _record_skips(call, state, refused), admission
+        refused.append((state, admission))
+        if admission.wait:  # calls that wait for the same cooldown must not go on in the same instant
+            waits.append(admission.until + retry.spread(admission.until - now, call.random()))
+    untried = [(state, refusal) for state, refusal in refused if not state.attempts]
+    expected_to_fail = next((state for state, refusal in untried if not refusal.wait), None)
     soonest = min(waits, default=None)
-    if ailing is None and soonest is not None and soonest - now <= LONGEST_WAIT and soonest < call.deadline:
+    if expected_to_fail is None and soonest is not None and soonest - now <= MAX_WAIT and soonest < call.deadline:
         return soonest
-    forced = ailing or next((standing for standing, _ in unasked), None)
-    return (_choose(call, forced, refused), call.health.force(forced.target, now)) if forced else None
+    forced = expected_to_fail or next((state for state, _ in untried), None)
+    return (_record_skips(call, forced, refused), call.health.force(forced.target, now)) if forced else None
 
 
-def _choose(call: CallState, chosen: TargetState, refused: Sequence[tuple[TargetState, Refusal]]) -> TargetState:
-    """Say in the trace who was left alone for another, once a call, where no failure of this call says why."""
-    for standing, refusal in refused:
-        if standing is chosen:
+def _record_skips(call: CallState, chosen: TargetState, refused: Sequence[tuple[TargetState, Refusal]]) -> TargetState:
+    """Record the targets skipped before ``chosen``, once a call, unless a failure of this call shows why. Return it."""
+    for state, refusal in refused:
+        if state is chosen:
             break
-        if not standing.asked and not standing.passed_over:
-            standing.passed_over = True
-            call.trace.skipped(standing.target, refusal.reason)
+        if not state.attempts and not state.skip_recorded:
+            state.skip_recorded = True
+            call.trace.record_skip(state.target, refusal.reason)
     return chosen

@@ -1,7 +1,7 @@
-"""From the kind of a failure to what follows from it.
+"""Table of failure rules: for each kind of failure, what the policy may do next.
 
-One table, read from top to bottom. It decides nothing about *when*: that is ``failover``'s, which knows what other
-targets are ready and how much time is left.
+The table decides nothing about *when*: ``retry`` and ``failover`` do, from which targets are ready and how much time is
+left.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import Final, Literal, TypeAlias
 
 from unified_llm._core.outcome import FailureKind
 
-Scope: TypeAlias = Literal["credentials", "limit"]
+CooldownScope: TypeAlias = Literal["credentials", "limit"]
 
-# A refused key or an empty purse rarely mends itself within seconds.
-CREDENTIALS_HOLD: Final = 300.0
+# Seconds. A refused API key or an account without credit is rarely fixed within seconds.
+CREDENTIALS_COOLDOWN: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class FailureRule:
-    """What follows from a failure.
+    """What the policy may do after a failure of one kind.
 
     Attributes:
-        retry: The same target may be asked again.
-        failover: Another target may be asked.
-        weight: How many failures it counts for at the breaker; 0 where it says nothing of the target's health.
+        retry: The same target may be tried again.
+        failover: Another target may be tried.
+        weight: How many failures it counts for at the breaker; 0 where it shows nothing about the target's health.
         free: Nothing reached the provider, so a retry costs no budget.
-        only_if_alone: Retry only while no other target is ready (asking a hanging target again costs the most).
+        only_if_no_other_ready: Retry only while no other target is ready (retrying a hanging target costs the most).
         throttled: Back off as after throttling, and fail over at once where possible.
-        hold: What is to be left alone for a while, beyond this call.
+        cooldown: What gets no request for a while, from other calls too: the API key, or the rate limit.
         larger_window: Fail over only to targets whose context window is larger.
     """
 
@@ -37,26 +37,28 @@ class FailureRule:
     failover: bool = True
     weight: int = 0
     free: bool = False
-    only_if_alone: bool = False
+    only_if_no_other_ready: bool = False
     throttled: bool = False
-    hold: Scope | None = None
+    cooldown: CooldownScope | None = None
     larger_window: bool = False
 
 
-_BLIP: Final = FailureRule(retry=True, weight=1)
+_TRANSIENT: Final = FailureRule(retry=True, weight=1)
 _RAISE: Final = FailureRule(failover=False)
 
 FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
+    # No answer.
     "connect": FailureRule(retry=True, weight=1, free=True),
     "tls": FailureRule(weight=1),
     "pool": FailureRule(retry=True, free=True),
     "unsendable": _RAISE,
-    "connection": _BLIP,
-    "timeout": FailureRule(retry=True, weight=2, only_if_alone=True),
-    "auth": FailureRule(hold="credentials"),
-    "permission": FailureRule(hold="credentials"),
-    "quota": FailureRule(hold="credentials"),
-    "rate_limit": FailureRule(retry=True, throttled=True, hold="limit"),
+    "connection": _TRANSIENT,
+    "timeout": FailureRule(retry=True, weight=2, only_if_no_other_ready=True),
+    # A refusal.
+    "auth": FailureRule(cooldown="credentials"),
+    "permission": FailureRule(cooldown="credentials"),
+    "quota": FailureRule(cooldown="credentials"),
+    "rate_limit": FailureRule(retry=True, throttled=True, cooldown="limit"),
     "model_not_found": FailureRule(),
     "not_found": FailureRule(),
     "redirect": FailureRule(),
@@ -66,12 +68,13 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "too_large": FailureRule(larger_window=True),
     "filter": _RAISE,
     "conflict": FailureRule(retry=True),
-    "request_timeout": _BLIP,
-    "server": _BLIP,
-    "malformed": _BLIP,
-    "empty": _BLIP,
-    "truncated": _BLIP,
-    "invalid": FailureRule(retry=True),  # a mistake of the model's, which says nothing of its provider's health
+    "request_timeout": _TRANSIENT,
+    "server": _TRANSIENT,
+    # An unusable answer.
+    "malformed": _TRANSIENT,
+    "empty": _TRANSIENT,
+    "truncated": _TRANSIENT,
+    "invalid": FailureRule(retry=True),  # the model's mistake, which shows nothing about its provider's health
     "oversized": FailureRule(weight=1),
 }
 

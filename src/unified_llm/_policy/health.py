@@ -1,14 +1,14 @@
-"""What this process knows of every target: one registry, shared by all clients and surfaces.
+"""Registry of the health of every target in this process, shared by all clients and adapters.
 
-A LangChain agent and a LlamaIndex query engine learn of an outage once. The registry holds a circuit and a retry budget
-for each target, and holds: instants before which a key, a rate limit or a target must not be asked again.
+A LangChain agent and a LlamaIndex query engine thus detect an outage once. The registry holds a circuit breaker and a
+retry budget for each target, and cooldowns: instants before which an API key, a rate limit or a target gets no request.
 
-One lock guards it, held for a few operations and never across I/O or a callback. ``settle`` takes no lock at all: it
-may run in a generator's ``finally`` inside the garbage collector of the very thread that holds the lock, so it only
-appends to a queue that the next caller drains. The lock is re-entrant for the sake of that same moment: a user's
-callback, told there of an attempt's end, may ask for a snapshot.
+One lock guards it. It is held for a few operations, never across I/O or a callback. ``record_outcome`` takes no lock:
+it may run in a generator's ``finally``, inside the garbage collector, in the very thread that holds the lock. So it
+only appends to a queue, which the next call that takes the lock applies. The lock is re-entrant for the same reason: a
+user's callback at the end of an attempt, which runs there too, may request a snapshot.
 
-Other processes can be told what this one finds out, and the other way round: through a ``HealthPublisher``, which never waits.
+Health is shared with other processes through a ``HealthPublisher``, which never blocks, and ``apply_update``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unified_llm._core.target import BreakerConfig, Target
-from unified_llm._policy.breaker import Circuit, Permit, State
+from unified_llm._policy.breaker import BreakerState, CircuitBreaker, Permit
 from unified_llm._policy.budgets import RetryBudget
 from unified_llm._policy.health_updates import (
     BreakerClosed,
@@ -31,22 +31,22 @@ from unified_llm._policy.health_updates import (
     HealthUpdate,
 )
 
-# Models named per call could make the registry grow without end; the least recently seen go first.
-_MOST_TARGETS: Final = 4096
-# Seconds for which others are told that a breaker closed; by then all have heard it.
-_TOLD_FOR: Final = 60.0
-# Whoever learned of an outage from others probes up to a fifth later than who saw it, whose probe answers for all.
-_LAG: Final = 0.2
+# Models named per call could make the registry grow without bound; the least recently used are dropped first.
+_MAX_TARGETS: Final = 4096
+# Seconds for which the update that a breaker closed is worth sharing; by then every process has read it.
+_CLOSED_UPDATE_LIFETIME: Final = 60.0
+# A breaker opened by another process's update probes up to a fifth later than that process, whose probe serves all.
+_REMOTE_PROBE_DELAY: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The target should not be asked now.
+    """No request should go to the target now.
 
     Attributes:
-        until: When it may be, as far as is known.
-        reason: For people.
-        wait: Whether waiting until then makes sense (a rate limit), or asking anyway does (an open breaker).
+        until: The instant at which one may, as far as is known.
+        reason: Text for the trace and the log.
+        wait: Whether to wait until then (a rate limit), or rather to try anyway (an open breaker).
     """
 
     until: float
@@ -55,14 +55,16 @@ class Refusal:
 
 
 @dataclass(slots=True)
-class _Known:
+class _TargetHealth:
     name: str
-    circuit: Circuit = field(default_factory=Circuit)
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     budget: RetryBudget = field(default_factory=RetryBudget)
 
 
 @dataclass(frozen=True, slots=True)
-class _Settled:
+class _Outcome:
+    """Arguments of ``record_outcome``, queued until the lock is held."""
+
     key: Hashable
     permit: Permit
     ok: bool | None
@@ -74,221 +76,241 @@ class _Settled:
 
 
 class Health:
-    """The registry.
+    """Registry of breakers, retry budgets and cooldowns; a new one is empty.
+
+    Thread-safe. Each public method takes the lock for its own duration, unless its docstring notes an exception; the
+    private ones are grouped by whether their caller holds it.
 
     Args:
-        on_change: Called without the lock when a target's state changes: name, old state, new state.
+        on_change: Called without the lock when the state of a target's breaker changes: name, old state, new state.
     """
 
-    def __init__(self, on_change: Callable[[str, State, State], None] | None = None) -> None:
-        """An empty registry."""
+    def __init__(self, on_change: Callable[[str, BreakerState, BreakerState], None] | None = None) -> None:
         self._lock = threading.RLock()
-        self._known: dict[Hashable, _Known] = {}
-        self._holds: dict[Hashable, tuple[float, str, bool]] = {}
-        self._settled: deque[_Settled] = deque()
-        self._changes: deque[tuple[str, State, State]] = deque()
-        self._line: HealthPublisher | None = None
+        self._targets: dict[Hashable, _TargetHealth] = {}
+        self._cooldowns: dict[Hashable, tuple[float, str, bool]] = {}
+        self._outcomes: deque[_Outcome] = deque()
+        self._changes: deque[tuple[str, BreakerState, BreakerState]] = deque()
+        self._publisher: HealthPublisher | None = None
         self._on_change = on_change
 
-    def attach(self, line: HealthPublisher | None) -> None:
-        """Tell other processes what is found out here; None tells nobody any more.
+    def set_publisher(self, publisher: HealthPublisher | None) -> None:
+        """Publish updates to other processes from now on; None stops that.
 
-        The line is told while the lock is held, so that news leaves in the order in which it came true.
+        Takes no lock. The publisher is called with the lock held, so that updates leave in the order in which they
+        happened.
         """
-        self._line = line
+        self._publisher = publisher
 
-    def learn(self, fact: HealthUpdate, now: float, draw: float) -> None:
-        """Take in what another process found out. It is not told on.
+    def apply_update(self, update: HealthUpdate, now: float, draw: float) -> None:
+        """Apply an update from another process. It is not published again.
 
         Args:
-            fact: Its instants are those of this process's clock.
-            now: The present instant.
-            draw: A uniform draw from 0 to 1, which spreads the probes of those who learned of the same outage.
+            update: Its instants are those of this process's clock.
+            now: The current instant.
+            draw: A uniform draw from 0 to 1, which spreads the probes of processes that received the same update.
         """
         with self._lock:
-            self._drain()
-            match fact:
+            self._drain_outcomes()
+            match update:
                 case CooldownStarted(key, until, reason, wait):
-                    self._hold(key, until, reason, wait=wait)
+                    self._extend_cooldown(key, until, reason, wait=wait)
                 case BreakerOpened(key, until, name, trips):
-                    known = self._known.get(key) or self._enter(key, name)
-                    before = known.circuit.state(now)
-                    known.circuit.learn_open(until + (until - now) * _LAG * draw, trips)
-                    self._note(known, before, now)
+                    health = self._targets.get(key) or self._get_or_create(key, name)
+                    before = health.breaker.state(now)
+                    health.breaker.apply_remote_open(until + (until - now) * _REMOTE_PROBE_DELAY * draw, trips)
+                    self._note_change(health, before, now)
                 case BreakerClosed(key):
-                    if closing := self._known.get(key):
-                        before = closing.circuit.state(now)
-                        closing.circuit.learn_closed()
-                        self._note(closing, before, now)
-        self._tell()
+                    if known := self._targets.get(key):
+                        before = known.breaker.state(now)
+                        known.breaker.apply_remote_close()
+                        self._note_change(known, before, now)
+        self._notify()
 
-    def catch_up(self) -> None:
-        """Draw the consequences of what was settled; else the next call does, and there may be none for a long time."""
+    def apply_outcomes(self) -> None:
+        """Apply the queued outcomes now. Otherwise the next call does that, which may be a long time off."""
         with self._lock:
-            self._drain()
-        self._tell()
+            self._drain_outcomes()
+        self._notify()
 
     def renew_lock(self) -> None:
-        """After a fork: the lock may have been held by a thread that does not exist here."""
+        """Replace the lock, without taking it, after a fork: a thread that the child has not may hold the old one."""
         self._lock = threading.RLock()
 
     def admit(self, target: Target, now: float) -> Permit | Refusal:
-        """Ask for leave to ask."""
-        if line := self._line:
-            line.wake()
+        """Return a permit for one request, or why none should be sent now."""
+        if publisher := self._publisher:
+            publisher.wake()
         with self._lock:
-            self._drain()
-            circuit = self._entry(target).circuit
-            answer = self._held(target, now) or circuit.admit(now)
-            if answer is None:
-                answer = Refusal(max(now, circuit.open_until or now), "breaker open", wait=False)
-        self._tell()
-        return answer
+            self._drain_outcomes()
+            breaker = self._of(target).breaker
+            admission = self._active_cooldown(target, now) or breaker.admit(now)
+            if admission is None:
+                admission = Refusal(max(now, breaker.open_until or now), "breaker open", wait=False)
+        self._notify()
+        return admission
 
     def force(self, target: Target, now: float) -> Permit:
-        """Leave to ask in any state: a call must not fail while a target has not been asked."""
+        """Return a permit in any state: a call must not fail while a target has had no attempt."""
         with self._lock:
-            self._drain()
-            permit = self._entry(target).circuit.force(now)
-        self._tell()
+            self._drain_outcomes()
+            permit = self._of(target).breaker.force(now)
+        self._notify()
         return permit
 
     def ready(self, target: Target, now: float) -> bool:
-        """Whether ``admit`` would give leave; takes nothing."""
+        """Return whether ``admit`` would return a permit, without taking one."""
         with self._lock:
-            self._drain()
-            answer = self._held(target, now) is None and self._entry(target).circuit.would_admit(now)
-        self._tell()
-        return answer
+            self._drain_outcomes()
+            ready = self._active_cooldown(target, now) is None and self._of(target).breaker.would_admit(now)
+        self._notify()
+        return ready
 
-    def settle(
+    def record_outcome(
         self, target: Target, permit: Permit, *, ok: bool | None, weight: int, first_try: bool, now: float, draw: float
     ) -> None:
-        """Give a permit back with its outcome (see ``Circuit.settle``). Takes no lock, so it may run anywhere."""
-        self._settled.append(
-            _Settled(target.health_key, permit, ok, weight, first_try, now, target.breaker, draw),
+        """Queue the outcome of a request and its permit (see ``CircuitBreaker.record_outcome``).
+
+        Takes no lock, so it may run anywhere: even in the garbage collector of a thread that holds the lock.
+        """
+        self._outcomes.append(
+            _Outcome(target.health_key, permit, ok, weight, first_try, now, target.breaker, draw),
         )
 
-    def follow(self, target: Target) -> Permit:
-        """A permit for what may still follow a success that was reported: a stream can break after its first chunk."""
+    def follow_up(self, target: Target) -> Permit:
+        """Return a permit for the rest of a stream whose first chunk was recorded as a success: it can still break."""
         with self._lock:
-            self._drain()
-            permit = self._entry(target).circuit.follow()
-        self._tell()
+            self._drain_outcomes()
+            permit = self._of(target).breaker.follow_up()
+        self._notify()
         return permit
 
     def may_retry(self, target: Target, at: float, *, free: bool) -> bool:
-        """Whether the target may be asked again at an instant: its breaker is not open then, its budget not empty."""
+        """Return whether the breaker will admit a retry at an instant, and the budget has a token or none is needed."""
         with self._lock:
-            self._drain()
-            known = self._entry(target)
-            answer = known.circuit.would_admit(at) and (free or known.budget.enough)
-        self._tell()
-        return answer
+            self._drain_outcomes()
+            health = self._of(target)
+            allowed = health.breaker.would_admit(at) and (free or health.budget.has_token)
+        self._notify()
+        return allowed
 
     def spend_retry(self, target: Target) -> None:
-        """A retry is made: take it from the target's budget."""
+        """Take a token from the target's retry budget."""
         with self._lock:
-            self._entry(target).budget.spend()
+            self._of(target).budget.spend()
 
-    def hold(self, key: Hashable, until: float, reason: str, *, wait: bool) -> None:
-        """Leave everything with this key alone until an instant; an earlier, longer hold stays."""
+    def start_cooldown(self, key: Hashable, until: float, reason: str, *, wait: bool) -> None:
+        """Send no request to targets with this key until an instant; a longer cooldown that already runs stays.
+
+        Publishes the cooldown with the lock held.
+        """
         with self._lock:
-            if self._hold(key, until, reason, wait=wait) and (line := self._line):
-                line.tell(CooldownStarted(key, until, reason, wait))
+            if self._extend_cooldown(key, until, reason, wait=wait) and (publisher := self._publisher):
+                publisher.publish(CooldownStarted(key, until, reason, wait))
 
     def snapshot(self, now: float) -> list[dict[str, Any]]:
-        """One plain dict for each known target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``."""
+        """Return one plain dict a target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``."""
         with self._lock:
-            self._drain()
+            self._drain_outcomes()
             rows = [
                 {
-                    "target": known.name,
-                    "state": known.circuit.state(now),
-                    "failures": known.circuit.failures_in_a_row,
-                    "retry_budget": round(known.budget.tokens, 1),
-                    "retry_in": max(0.0, round((known.circuit.open_until or now) - now, 3)),
+                    "target": health.name,
+                    "state": health.breaker.state(now),
+                    "failures": health.breaker.consecutive_failures,
+                    "retry_budget": round(health.budget.tokens, 1),
+                    "retry_in": max(0.0, round((health.breaker.open_until or now) - now, 3)),
                 }
-                for known in list(self._known.values())
+                for health in list(self._targets.values())
             ]
-        self._tell()
+        self._notify()
         return rows
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Remove all targets, cooldowns and queued outcomes."""
         with self._lock:
-            self._settled.clear()
+            self._outcomes.clear()
             self._changes.clear()
-            self._known.clear()
-            self._holds.clear()
+            self._targets.clear()
+            self._cooldowns.clear()
 
-    def _entry(self, target: Target) -> _Known:
-        return self._enter(target.health_key, target.name)
-
-    def _enter(self, key: Hashable, name: str) -> _Known:
-        known = self._known.pop(key, None) or _Known(name)
-        self._known[key] = known
-        if len(self._known) > _MOST_TARGETS:
-            del self._known[next(iter(self._known))]
-        return known
-
-    def _hold(self, key: Hashable, until: float, reason: str, *, wait: bool) -> bool:
-        """Whether the hold is longer than the one that was there."""
-        known = self._holds.get(key)
-        if known is not None and known[0] >= until:
-            return False
-        self._holds[key] = (until, reason, wait)
-        if len(self._holds) > _MOST_TARGETS:
-            del self._holds[next(iter(self._holds))]
-        return True
-
-    def _held(self, target: Target, now: float) -> Refusal | None:
-        if not self._holds:
-            return None
-        for key in (target.credentials_key, target.limit_key, target.health_key):
-            held = self._holds.get(key)
-            if held is None:
-                continue
-            until, reason, wait = held
-            if until > now:
-                return Refusal(until, reason, wait)
-            del self._holds[key]
-        return None
-
-    def _drain(self) -> None:
-        while self._settled:
-            each = self._settled.popleft()
-            known = self._known.get(each.key)
-            if known is None:
-                continue
-            before = known.circuit.state(each.now)
-            known.circuit.settle(
-                each.permit, ok=each.ok, weight=each.weight, now=each.now, settings=each.settings, draw=each.draw
-            )
-            if each.ok and each.first_try:
-                known.budget.earn()
-            if self._note(known, before, each.now) and (line := self._line):
-                line.tell(_news_of(each.key, known, each.now))
-
-    def _note(self, known: _Known, before: State, now: float) -> bool:
-        """Whether the state of a target is another than before; if so, that will be told."""
-        after = known.circuit.state(now)
-        if before != after:
-            self._changes.append((known.name, before, after))
-        return before != after
-
-    def _tell(self) -> None:
-        with suppress(IndexError):  # another thread may have told the last one
+    def _notify(self) -> None:
+        """Call ``on_change`` for each queued change. Runs without the lock, since the callback may take long."""
+        with suppress(IndexError):  # another thread may have taken the last one
             while self._changes:
                 change = self._changes.popleft()
                 if self._on_change:
                     self._on_change(*change)
 
+    # The lock must be held by the caller of every method below.
 
-def _news_of(key: Hashable, known: _Known, now: float) -> HealthUpdate:
-    until = known.circuit.open_until
+    def _of(self, target: Target) -> _TargetHealth:
+        return self._get_or_create(target.health_key, target.name)
+
+    def _get_or_create(self, key: Hashable, name: str) -> _TargetHealth:
+        """Return the health of a target and move it to the end: the first one is the least recently used."""
+        health = self._targets.pop(key, None) or _TargetHealth(name)
+        self._targets[key] = health
+        if len(self._targets) > _MAX_TARGETS:
+            del self._targets[next(iter(self._targets))]
+        return health
+
+    def _extend_cooldown(self, key: Hashable, until: float, reason: str, *, wait: bool) -> bool:
+        """Start or prolong a cooldown; return False where one that runs is at least as long."""
+        current = self._cooldowns.get(key)
+        if current is not None and current[0] >= until:
+            return False
+        self._cooldowns[key] = (until, reason, wait)
+        if len(self._cooldowns) > _MAX_TARGETS:
+            del self._cooldowns[next(iter(self._cooldowns))]
+        return True
+
+    def _active_cooldown(self, target: Target, now: float) -> Refusal | None:
+        """Return the cooldown of the target's key, rate limit or own; drop those that are over."""
+        if not self._cooldowns:
+            return None
+        for key in (target.credentials_key, target.limit_key, target.health_key):
+            cooldown = self._cooldowns.get(key)
+            if cooldown is None:
+                continue
+            until, reason, wait = cooldown
+            if until > now:
+                return Refusal(until, reason, wait)
+            del self._cooldowns[key]
+        return None
+
+    def _drain_outcomes(self) -> None:
+        """Apply the queued outcomes to breakers and budgets, and publish the changes of breakers."""
+        while self._outcomes:
+            outcome = self._outcomes.popleft()
+            health = self._targets.get(outcome.key)
+            if health is None:
+                continue
+            before = health.breaker.state(outcome.now)
+            health.breaker.record_outcome(
+                outcome.permit,
+                ok=outcome.ok,
+                weight=outcome.weight,
+                now=outcome.now,
+                settings=outcome.settings,
+                draw=outcome.draw,
+            )
+            if outcome.ok and outcome.first_try:
+                health.budget.earn()
+            if self._note_change(health, before, outcome.now) and (publisher := self._publisher):
+                publisher.publish(_breaker_update(outcome.key, health, outcome.now))
+
+    def _note_change(self, health: _TargetHealth, before: BreakerState, now: float) -> bool:
+        """Queue a change of state for ``_notify``; return whether there was one."""
+        after = health.breaker.state(now)
+        if before != after:
+            self._changes.append((health.name, before, after))
+        return before != after
+
+
+def _breaker_update(key: Hashable, health: _TargetHealth, now: float) -> HealthUpdate:
+    until = health.breaker.open_until
     return (
-        BreakerClosed(key, now + _TOLD_FOR)
+        BreakerClosed(key, now + _CLOSED_UPDATE_LIFETIME)
         if until is None
-        else BreakerOpened(key, until, known.name, known.circuit.trips)
+        else BreakerOpened(key, until, health.name, health.breaker.trips)
     )

@@ -1,7 +1,7 @@
-"""What one process may tell another of a target.
+"""Updates on the health of targets that processes share.
 
-Policy finds these facts out and takes them in; how they travel is the business of ``_state/``. Instants are those of
-this process's own clock: on the way they are durations, since no two processes have the same clock.
+The policy creates and applies them; ``_state/`` transports them. Instants are those of this process's own clock; they
+travel as durations, since no two processes have the same clock.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Protocol, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class BreakerOpened:
-    """A breaker opened.
+    """Update: a breaker opened.
 
     Attributes:
         key: The ``health_key`` of its target.
-        until: When a probe is let through.
-        name: The target's name, for people.
+        until: The instant at which a probe is admitted.
+        name: The target's name, for the log.
         trips: How often it opened since it was last closed, which makes the next cooldown longer.
     """
 
@@ -30,11 +30,11 @@ class BreakerOpened:
 
 @dataclass(frozen=True, slots=True)
 class BreakerClosed:
-    """A breaker closed: the target answers again.
+    """Update: a breaker closed, since the target answers again.
 
     Attributes:
         key: The ``health_key`` of its target.
-        until: When this is no news any more.
+        until: The instant after which the update need not be shared any more.
     """
 
     key: Hashable
@@ -43,13 +43,13 @@ class BreakerClosed:
 
 @dataclass(frozen=True, slots=True)
 class CooldownStarted:
-    """A key, a rate limit or a target is to be left alone.
+    """Update: an API key, a rate limit or a target gets no request for a while.
 
     Attributes:
         key: The ``credentials_key``, ``limit_key`` or ``health_key`` of a target.
-        until: When it may be asked again.
-        reason: For people.
-        wait: Whether waiting until then makes sense.
+        until: The instant at which the cooldown is over.
+        reason: Text for the trace and the log.
+        wait: Whether a call may wait until then.
     """
 
     key: Hashable
@@ -62,12 +62,12 @@ HealthUpdate: TypeAlias = BreakerOpened | BreakerClosed | CooldownStarted
 
 
 class HealthPublisher(Protocol):
-    """The way to other processes. Neither method waits for one, or for a network."""
+    """Shares updates with other processes. Neither method waits for one of them, or for a network."""
 
     def wake(self) -> None:
-        """This process is making a call: now is the time to listen, if nobody does."""
+        """Start receiving updates, if nothing does yet: this process is making a call."""
         ...
 
-    def tell(self, fact: HealthUpdate) -> None:
-        """Pass a fact on. Takes no lock: it is called while the registry's is held, even in the garbage collector."""
+    def publish(self, update: HealthUpdate) -> None:
+        """Queue an update. Takes no lock: it runs while the registry's lock is held, even in the garbage collector."""
         ...

@@ -1,7 +1,14 @@
-"""Hedging: beside a target that is slow to answer another one is asked, and whoever delivers first has won.
+"""Hedging: a second attempt on another target while the first one is slow; the first event decides which one wins.
 
-That is for the rare slow answer, not for outages: there is at most one hedge in a call, within a budget of 5 % of
-calls, and none after the first chunk. The loser is closed. That says nothing of its health, but it may be billed.
+    0 s           hedge_after       first event
+     |-- first attempt -|----------------|            loser: closed, recorded as "cancelled" ("hedged")
+                        |-- second ------|----|----|  winner: the call goes on with it
+                        |                |
+                        |                +- a chunk, a whole answer, or the failure of the only one left
+                        +- no event yet, a candidate is ready, and the budget has a token
+
+Hedging is for a slow answer now and then, not for outages: there is at most one hedge in a call, within a budget of 5 %
+of calls, and none after the first chunk. Losing shows nothing about a target's health; it may be billed.
 """
 
 from __future__ import annotations
@@ -11,98 +18,101 @@ from typing import Any, TypeAlias
 
 from unified_llm._core.outcome import Failure
 from unified_llm._policy import retry_after
-from unified_llm._policy.attempts import Ended, settle, start_attempt, stream_chunks
+from unified_llm._policy.attempts import AttemptResult, finish_attempt, start_attempt, stream_chunks
 from unified_llm._policy.breaker import Permit
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import FOREVER, Abandon, Effect, Open, Wait
 from unified_llm._policy.retry import on_failure, start_cooldowns
 from unified_llm._policy.trace import RunningAttempt
 
-# The attempts under way, by their numbers, and what a driver tells of one of them.
+# The attempts in progress, by number; and the number of an attempt with its event.
 _Running: TypeAlias = dict[int, tuple[TargetState, RunningAttempt]]
-_News: TypeAlias = tuple[int, Any]
+_AttemptEvent: TypeAlias = tuple[int, Any]
 
 
-def rivals(call: CallState, standing: TargetState) -> list[TargetState]:
-    """Who could be asked beside a target, those of another provider first. A last resort is for when all else fails."""
-    found = [
+def hedge_candidates(call: CallState, state: TargetState) -> list[TargetState]:
+    """Return the targets that a second attempt could go to, those of another provider first; never a last resort."""
+    candidates = [
         other
-        for other in call.standings
-        if call.asks(other)
-        and not (other.asked or other.target.last_resort)
-        and other.target.health_key != standing.target.health_key
+        for other in call.states
+        if call.may_try(other)
+        and not (other.attempts or other.target.last_resort)
+        and other.target.health_key != state.target.health_key
     ]
-    return sorted(found, key=lambda other: other.target.provider == standing.target.provider)
+    return sorted(candidates, key=lambda other: other.target.provider == state.target.provider)
 
 
-def race(call: CallState, first: TargetState, permit: Permit, now: float) -> Generator[Effect, Any, Ended]:
-    """As ``attempt``, with a rival from some time on."""
+def run_hedged_attempt(
+    call: CallState, first: TargetState, permit: Permit, now: float
+) -> Generator[Effect, Any, AttemptResult]:
+    """Run an attempt like ``run_attempt``, with a second one beside it if it is slow."""
     running: _Running = {}
     try:
-        news = yield from _start(call, running, first, permit, now=now)
-        if news is None and call.hedging:
-            news = yield Wait(tuple(running), min(call.deadline, now + call.hedging.after))
+        result = yield from _start_concurrently(call, running, first, permit, now=now)
+        if result is None and call.hedging:
+            result = yield Wait(tuple(running), min(call.deadline, now + call.hedging.after))
         now = call.now()
-        if news is None and now < call.deadline and (rival := _rival(call, first, now)):
-            news = yield from _start(call, running, *rival, now=now)
-        number, event = yield from _decide(call, running, first, news)
-        standing, clocked = running[number]
-        for loser in [each for each in running if each != number]:
-            settle(call, running.pop(loser)[1], None, reason="hedged")
+        if result is None and now < call.deadline and (hedge := _admit_hedge(call, first, now)):
+            result = yield from _start_concurrently(call, running, *hedge, now=now)
+        number, event = yield from _await_winner(call, running, first, result)
+        state, attempt = running[number]
+        for loser in [other for other in running if other != number]:
+            finish_attempt(call, running.pop(loser)[1], None, reason="hedged")
             yield Abandon(loser)
-        outcome = yield from stream_chunks(call, clocked, event)
-        settle(call, running.pop(number)[1], outcome)
+        outcome = yield from stream_chunks(call, attempt, event)
+        finish_attempt(call, running.pop(number)[1], outcome)
     finally:
         for _, abandoned in running.values():  # cancelled, or closed by the caller
-            settle(call, abandoned, None)
-    return standing, number, outcome
+            finish_attempt(call, abandoned, None)
+    return state, number, outcome
 
 
-def _rival(call: CallState, first: TargetState, now: float) -> tuple[TargetState, Permit] | None:
-    """Whom to ask as well, if anybody is ready and the budget allows it."""
+def _admit_hedge(call: CallState, first: TargetState, now: float) -> tuple[TargetState, Permit] | None:
+    """Return a target for the second attempt and its permit, if one is ready and the budget has a token."""
     if call.hedging is None or not call.hedging.budget.spend():
         return None
-    for other in rivals(call, first):
-        leave = call.health.admit(other.target, now)
-        if isinstance(leave, Permit):
+    for candidate in hedge_candidates(call, first):
+        admission = call.health.admit(candidate.target, now)
+        if isinstance(admission, Permit):
             call.hedging = None
-            return other, leave
+            return candidate, admission
     call.hedging.budget.give_back()
     return None
 
 
-def _start(
-    call: CallState, running: _Running, standing: TargetState, permit: Permit, *, now: float
-) -> Generator[Effect, Any, _News | None]:
-    clocked = start_attempt(call, standing, permit, now)
-    running[clocked.number] = standing, clocked
-    failure = yield Open(clocked.number, standing.target, clocked.until, concurrent=True)
-    return (clocked.number, failure) if failure else None
+def _start_concurrently(
+    call: CallState, running: _Running, state: TargetState, permit: Permit, *, now: float
+) -> Generator[Effect, Any, _AttemptEvent | None]:
+    """Start an attempt beside those in ``running``; return its failure if it could not be sent."""
+    attempt = start_attempt(call, state, permit, now)
+    running[attempt.number] = state, attempt
+    failure = yield Open(attempt.number, state.target, attempt.until, concurrent=True)
+    return (attempt.number, failure) if failure else None
 
 
-def _decide(
-    call: CallState, running: _Running, first: TargetState, news: _News | None
-) -> Generator[Effect, Any, _News]:
-    """The first answer; or, where there is none, the failure that is left to draw consequences from.
+def _await_winner(
+    call: CallState, running: _Running, first: TargetState, result: _AttemptEvent | None
+) -> Generator[Effect, Any, _AttemptEvent]:
+    """Return the first chunk or answer, or where both attempts fail, the failure that the call has still to handle.
 
-    While the other may still answer, a failure of either ends its own part alone; but what the first target refuses for
-    good would have ended the call without a hedge too.
+    While the other attempt may still succeed, the failure of one is handled here and the call waits for the other. But
+    a failure of the first target that does not fail over ends the call, as it would have without a hedge.
     """
     while True:
-        number, event = news or (yield Wait(tuple(running), FOREVER))
-        standing, clocked = running[number]
+        number, event = result or (yield Wait(tuple(running), FOREVER))
+        state, attempt = running[number]
         if not isinstance(event, Failure) or len(running) == 1:
             return number, event
-        ends = not call.fails_over(event.kind)
-        if ends and standing is first:
+        ends_call = not call.fails_over(event.kind)
+        if ends_call and state is first:
             return number, event
         del running[number]
-        settle(call, clocked, event)
-        standing.failure = event
+        finish_attempt(call, attempt, event)
+        state.failure = event
         yield Abandon(number)
-        if ends:
-            start_cooldowns(call, standing.target, event, retry_after.read(event), now=call.now())
-            standing.over = True
+        if ends_call:
+            start_cooldowns(call, state.target, event, retry_after.read(event), now=call.now())
+            state.excluded = True
         else:
-            on_failure(call, standing, event, call.now())
-        news = None
+            on_failure(call, state, event, call.now())
+        result = None

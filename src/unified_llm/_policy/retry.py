@@ -1,9 +1,9 @@
-"""What follows from an outcome: for the target, for others that share its key or its limits, and for this call.
+"""Decisions after an outcome: cooldowns, excluded targets, whether to retry, and how long to back off.
 
-How long to wait before asking the same target again: full jitter, with separate bases.
-
-Full jitter (a uniform draw up to an exponentially growing bound) spreads clients that failed together better than
-equal or no jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+Backoff is exponential with full jitter (a uniform draw up to a bound that grows exponentially), which spreads clients
+that failed together better than equal jitter or none:
+https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/. Throttling and transient errors have separate
+bases.
 """
 
 from __future__ import annotations
@@ -16,158 +16,157 @@ from unified_llm._core.target import RetryLimits, Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Sleep
-from unified_llm._policy.failure_rules import CREDENTIALS_HOLD, FAILURE_RULES, FailureRule
+from unified_llm._policy.failure_rules import CREDENTIALS_COOLDOWN, FAILURE_RULES, FailureRule
 
-# A blip is over in a moment; throttling is not. botocore keeps the two apart for the same reason.
-_BLIP: Final = 0.25
+# A transient error is over in a moment; throttling is not. botocore keeps the two apart for the same reason.
+_TRANSIENT_FACTOR: Final = 0.25
 # The exponent is bounded, since 2.0**1024 overflows.
-_STEEPEST: Final = 30
-# Clients that were told the same Retry-After must not come back in the same instant.
+_MAX_EXPONENT: Final = 30
+# Clients that received the same Retry-After must not retry in the same instant.
 _SPREAD: Final = 0.1
+# Seconds. A longer Retry-After is never waited for, whatever the deadline.
+MAX_WAIT: Final = 60.0
+# Retries where the user set no limit: while another target is ready, and while none is.
+_MAX_RETRIES: Final = 1
+_MAX_RETRIES_NO_OTHER_READY: Final = 2
+
+# End the call; continue with whatever target is ready; or sleep until the first retry is due.
+NextStep: TypeAlias = Literal["end", "continue", "sleep"]
 
 
-def delay(retry: RetryLimits, retries: int, draw: float, *, throttled: bool, hint: float | None = None) -> float:
-    """Seconds to wait.
+def compute_delay(retry: RetryLimits, retries: int, draw: float, *, throttled: bool, hint: float | None = None) -> float:
+    """Return the seconds to wait before a retry.
 
     Args:
         retry: The target's settings.
         retries: How many retries have been made before this one.
         draw: A uniform draw from 0 to 1.
-        throttled: The target asked for fewer requests.
-        hint: The server's own word (Retry-After), which is the least that is waited.
+        throttled: The target answered that there were too many requests.
+        hint: The server's Retry-After, which is the least that is waited.
     """
-    base = retry.delay if throttled else retry.delay * _BLIP
-    jittered = draw * min(retry.delay_max, base * retry.factor ** min(retries, _STEEPEST))
+    base = retry.delay if throttled else retry.delay * _TRANSIENT_FACTOR
+    jittered = draw * min(retry.delay_max, base * retry.factor ** min(retries, _MAX_EXPONENT))
     if hint is None:
         return jittered
     return max(hint, jittered) + spread(hint, draw)
 
 
 def spread(wait: float, draw: float) -> float:
-    """Seconds to add to a wait that others were told as well."""
+    """Return the seconds to add to a wait that other clients were given as well."""
     return draw * _SPREAD * wait
 
 
-# A longer Retry-After is never waited for, whatever the deadline.
-LONGEST_WAIT: Final = 60.0
-# Retries of the policy's own: while another target is ready, and on the last.
-_RETRIES: Final = 1
-_RETRIES_ALONE: Final = 2
-
-
-# The call has ended, goes on with another target, or goes on when some target has rested.
-NextStep: TypeAlias = Literal["end", "on", "rest"]
-
-
-def apply_failure(call: CallState, standing: TargetState, failure: Failure) -> Generator[Effect, Any, bool]:
-    """Draw the consequences of a failure, and rest where that is one of them.
+def apply_failure(call: CallState, state: TargetState, failure: Failure) -> Generator[Effect, Any, bool]:
+    """Update the call after a failure, and sleep if that is the next step.
 
     Returns False when the failure ends the call, whatever targets remain.
     """
     now = call.now()
-    upshot = on_failure(call, standing, failure, now)
-    if upshot == "rest":  # another that rests may be ready sooner
-        resumes = [other.resume for other in call.standings if call.asks(other) and other.resume > now]
-        yield from sleep_until(call, min(resumes), now)
-    return upshot != "end"
+    step = on_failure(call, state, failure, now)
+    if step == "sleep":  # the retry of another target may be due sooner
+        retry_times = [other.retry_at for other in call.states if call.may_try(other) and other.retry_at > now]
+        yield from sleep_until(call, min(retry_times), now)
+    return step != "end"
 
 
-def on_failure(call: CallState, standing: TargetState, failure: Failure, now: float) -> NextStep:
-    """Draw the consequences of a failure: holds, and whether and when the same target is asked again."""
-    verdict, said, failover = FAILURE_RULES[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
-    start_cooldowns(call, standing.target, failure, said, now=now)
-    exclude_targets(call, standing.target, verdict)
-    call.bound = None if failover else standing
-    resume = _resume(call, standing, verdict, said, now=now)
-    if resume is None:
-        standing.over = True
-        return "on" if failover else "end"
-    standing.resume, standing.costs = resume, not verdict.free
-    patient = failover and (verdict.throttled or bool(said.retry_after))
-    if resume <= now or (patient and not call.alone(standing, now)):
-        return "on"  # where others are ready, come back to this one only when they have failed
-    return "rest"
+def on_failure(call: CallState, state: TargetState, failure: Failure, now: float) -> NextStep:
+    """Start cooldowns, exclude targets, schedule a retry or exclude the failed target; return the next step."""
+    rule, hints, failover = FAILURE_RULES[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
+    start_cooldowns(call, state.target, failure, hints, now=now)
+    exclude_targets(call, state.target, rule)
+    call.only_target = None if failover else state
+    retry_at = _compute_retry_at(call, state, rule, hints, now=now)
+    if retry_at is None:
+        state.excluded = True
+        return "continue" if failover else "end"
+    state.retry_at, state.spends_budget = retry_at, not rule.free
+    prefers_others = failover and (rule.throttled or bool(hints.retry_after))
+    if retry_at <= now or (prefers_others and not call.no_other_ready(state, now)):
+        return "continue"  # where others are ready, this target is retried only once they have failed
+    return "sleep"
 
 
-def _resume(
-    call: CallState, standing: TargetState, verdict: FailureRule, said: retry_after.Hints, *, now: float
+def _compute_retry_at(
+    call: CallState, state: TargetState, rule: FailureRule, hints: retry_after.Hints, *, now: float
 ) -> float | None:
-    """When to ask the same target again; None for not at all."""
-    target = standing.target
-    if not _may_retry(call, standing, verdict, said, now=now):
+    """Return the instant at which to retry the same target, or None for no retry."""
+    target = state.target
+    if not _may_retry(call, state, rule, hints, now=now):
         return None
-    pause = delay(
+    pause = compute_delay(
         target.retry,
-        standing.asked - 1,
+        state.attempts - 1,
         call.random(),
-        throttled=verdict.throttled,
-        hint=said.retry_after,
+        throttled=rule.throttled,
+        hint=hints.retry_after,
     )
-    if pause > LONGEST_WAIT or now + pause >= call.deadline:
+    if pause > MAX_WAIT or now + pause >= call.deadline:
         return None
-    return now + pause if call.health.may_retry(target, now + pause, free=verdict.free) else None
+    return now + pause if call.health.may_retry(target, now + pause, free=rule.free) else None
 
 
-def _may_retry(
-    call: CallState, standing: TargetState, verdict: FailureRule, said: retry_after.Hints, *, now: float
-) -> bool:
-    retry = verdict.retry if said.should_retry is None else said.should_retry
-    if not retry or standing.over or not call.room_for_retries():
+def _may_retry(call: CallState, state: TargetState, rule: FailureRule, hints: retry_after.Hints, *, now: float) -> bool:
+    """Return whether the failure, the server's hint and the number of attempts allow a retry of the same target."""
+    retry = rule.retry if hints.should_retry is None else hints.should_retry
+    if not retry or state.excluded or not call.room_for_retries():
         return False
-    alone = call.alone(standing, now)
-    if verdict.only_if_alone and not alone:
+    no_other_ready = call.no_other_ready(state, now)
+    if rule.only_if_no_other_ready and not no_other_ready:
         return False
-    limit = standing.target.retry.limit
-    allowed = limit if limit is not None else _RETRIES_ALONE if alone and not verdict.only_if_alone else _RETRIES
-    return standing.asked <= allowed
+    limit = state.target.retry.limit
+    if limit is None:
+        more = no_other_ready and not rule.only_if_no_other_ready
+        limit = _MAX_RETRIES_NO_OTHER_READY if more else _MAX_RETRIES
+    return state.attempts <= limit
 
 
-def start_cooldowns(call: CallState, target: Target, failure: Failure, said: retry_after.Hints, *, now: float) -> None:
-    """Remember what a failure says to other calls."""
-    verdict = FAILURE_RULES[failure.kind]
-    if verdict.hold == "credentials":
-        call.health.hold(
-            target.credentials_key, now + CREDENTIALS_HOLD, f"its key was refused ({failure.kind})", wait=False
+def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: retry_after.Hints, *, now: float) -> None:
+    """Start the cooldowns that a failure calls for, which other calls obey too; report a model that is gone."""
+    rule = FAILURE_RULES[failure.kind]
+    if rule.cooldown == "credentials":
+        call.health.start_cooldown(
+            target.credentials_key, now + CREDENTIALS_COOLDOWN, f"its key was refused ({failure.kind})", wait=False
         )
-    elif verdict.hold == "limit":
-        pause = said.retry_after if said.retry_after is not None else target.retry.delay
-        call.health.hold(target.limit_key, now + pause, "rate limited", wait=True)
-    elif said.retry_after is not None and verdict.weight:
-        call.health.hold(target.health_key, now + said.retry_after, "asked to be left alone", wait=True)
-    if failure.kind == "model_not_found" and call.unlist:
-        call.unlist(target)
+    elif rule.cooldown == "limit":
+        pause = hints.retry_after if hints.retry_after is not None else target.retry.delay
+        call.health.start_cooldown(target.limit_key, now + pause, "rate limited", wait=True)
+    elif hints.retry_after is not None and rule.weight:
+        reason = "its server asked for a pause (Retry-After)"
+        call.health.start_cooldown(target.health_key, now + hints.retry_after, reason, wait=True)
+    if failure.kind == "model_not_found" and call.on_model_gone:
+        call.on_model_gone(target)
 
 
 def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float) -> None:
-    """Remember that an answer used up a rate limit.
+    """Start a cooldown if an answer used up a rate limit.
 
-    That is advice: others are asked until the limit has recovered, but no call waits for it. Many providers tell when
-    the limit will be whole again, while the next request would be let through much sooner.
+    No call waits for that cooldown: other targets are tried until the limit has recovered. Many providers send the time
+    at which the whole limit is back, while they would accept the next request much sooner.
     """
-    if done.headers and (pause := retry_after.reset(done.headers)):
-        call.health.hold(target.limit_key, now + pause, "its rate limit is used up", wait=False)
+    if done.headers and (pause := retry_after.read_reset(done.headers)):
+        call.health.start_cooldown(target.limit_key, now + pause, "its rate limit is used up", wait=False)
 
 
-def exclude_targets(call: CallState, target: Target, verdict: FailureRule) -> None:
-    """Give up the targets of this call that would fail in the same way."""
-    if verdict.hold == "credentials":
+def exclude_targets(call: CallState, target: Target, rule: FailureRule) -> None:
+    """Exclude the targets of this call that would fail in the same way."""
+    if rule.cooldown == "credentials":
         _exclude(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused")
-    if verdict.larger_window:
+    if rule.larger_window:
         window = target.context_window or 0
         _exclude(
             call, lambda other: (other.context_window or 0) <= window, "its context window is not known to be larger"
         )
 
 
-def _exclude(call: CallState, which: Callable[[Target], bool], reason: str) -> None:
-    for other in call.standings:
-        if not other.over and which(other.target):
-            other.over = True
-            if not other.asked:
-                call.trace.skipped(other.target, reason)
+def _exclude(call: CallState, matches: Callable[[Target], bool], reason: str) -> None:
+    for other in call.states:
+        if not other.excluded and matches(other.target):
+            other.excluded = True
+            if not other.attempts:
+                call.trace.record_skip(other.target, reason)
 
 
 def sleep_until(call: CallState, until: float, now: float) -> Generator[Effect, Any, None]:
-    """Sleep until an instant, and keep account of it."""
+    """Sleep until an instant; add that to the call's waiting time."""
     call.waited += until - now
     yield Sleep(until)

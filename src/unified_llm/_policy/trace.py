@@ -1,4 +1,4 @@
-"""What happened in one call, attempt by attempt, for metadata, errors and callbacks."""
+"""Record of one call, attempt by attempt, for metadata, errors and callbacks."""
 
 from __future__ import annotations
 
@@ -14,72 +14,72 @@ from unified_llm.types.records import Attempt
 
 @dataclass(slots=True)
 class Trace:
-    """The attempts of one call.
+    """Attempts of one call.
 
     Attributes:
-        attempts: In order.
-        observe: Told of each attempt as it is recorded. It must not raise.
+        on_attempt: Called with each attempt as it is recorded. It must not raise.
+        attempts: In order, skipped targets included.
         failed: The target and the kind of every failure.
         served: The target that answered.
     """
 
-    observe: Callable[[Attempt], None] | None = None
+    on_attempt: Callable[[Attempt], None] | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     failed: list[tuple[Target, FailureKind]] = field(default_factory=list[tuple[Target, FailureKind]])
     served: Target | None = None
 
     @property
-    def asked(self) -> int:
-        """How many exchanges were begun."""
-        return sum(each.outcome != "skipped" for each in self.attempts)
+    def attempt_count(self) -> int:
+        """How many exchanges were started; a skipped target is none."""
+        return sum(attempt.outcome != "skipped" for attempt in self.attempts)
 
-    def skipped(self, target: Target, reason: str) -> None:
-        """A target was passed over."""
+    def record_skip(self, target: Target, reason: str) -> None:
+        """Record that a target was skipped."""
         self._add(Attempt(target.name, "skipped", reason=reason))
 
-    def ended(
-        self, clocked: RunningAttempt, outcome: Done | Failure | None, now: float, *, reason: str | None = None
+    def record_end(
+        self, attempt: RunningAttempt, outcome: Done | Failure | None, now: float, *, reason: str | None = None
     ) -> None:
-        """An attempt ended: answered, failed, or (None) was cancelled, perhaps for a reason."""
+        """Record the end of an attempt: answered, failed, or (None) cancelled, perhaps for a reason."""
         failure = outcome if isinstance(outcome, Failure) else None
         if isinstance(outcome, Done):
-            self.served = clocked.target
+            self.served = attempt.target
         elif failure:
-            self.failed.append((clocked.target, failure.kind))
+            self.failed.append((attempt.target, failure.kind))
         self._add(
             Attempt(
-                clocked.target.name,
+                attempt.target.name,
                 "ok" if isinstance(outcome, Done) else failure.kind if failure else "cancelled",
                 status=failure.status if failure else None,
-                seconds=now - clocked.started,
-                waited=clocked.waited,
-                first_token=clocked.first_token,
+                seconds=now - attempt.started,
+                waited=attempt.waited,
+                first_token=attempt.first_token,
                 request_id=outcome.request_id if outcome else None,
                 reason=failure.code if failure else reason,
                 maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED),
-                retry=clocked.retry,
+                retry=attempt.retry,
             )
         )
 
     def _add(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
-        if self.observe:
-            self.observe(attempt)
+        if self.on_attempt:
+            self.on_attempt(attempt)
 
 
 @dataclass(slots=True)
 class RunningAttempt:
-    """An attempt under way.
+    """An attempt in progress.
 
     Attributes:
         number: Its number in the call, from 1.
-        target: Who is asked.
-        permit: The leave to ask.
-        started: When it began.
+        target: The target that it is made on.
+        permit: The breaker's permit for it.
+        started: The instant at which it began.
         limit: Seconds that the target may take to its first chunk, or for its whole answer.
-        until: When its time is over: by its limit, or by the deadline of the call.
+        until: The instant at which its time is over: by its limit, or by the deadline of the call.
         waited: Seconds slept before it.
-        retry: The target was asked before in this call.
+        retry: An earlier attempt of this call was on the same target.
         first_token: Seconds to its first chunk.
     """
 

@@ -48,7 +48,7 @@ def attach() -> SyncThread | None:
             if _sync_thread:
                 _sync_thread.stop()
             _sync_thread = _make(url) if url else None
-            HEALTH.attach(_sync_thread)
+            HEALTH.set_publisher(_sync_thread)
         return _sync_thread
 
 
@@ -80,12 +80,12 @@ def _url_of(thread: SyncThread | None) -> RedisURL | None:
 def _make(url: RedisURL) -> SyncThread:
     from unified_llm._state.redis.sync_thread import SyncThread
 
-    return SyncThread(url, _learn, HEALTH.catch_up)
+    return SyncThread(url, _learn, HEALTH.apply_outcomes)
 
 
 def _learn(update: HealthUpdate) -> None:
     current = runtime.current()
-    HEALTH.learn(update, current.now(), current.random())
+    HEALTH.apply_update(update, current.now(), current.random())
 
 
 def _renew() -> None:

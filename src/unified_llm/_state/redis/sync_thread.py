@@ -91,7 +91,7 @@ class SyncThread:
             self._over = True
             _log.warning("shared state: no thread can be started; calls go on without it")
 
-    def tell(self, update: HealthUpdate) -> None:
+    def publish(self, update: HealthUpdate) -> None:
         """Publish an update. May run at any moment, even in the garbage collector.
 
         Updates from simulated backends of a test are not published.

@@ -18,12 +18,12 @@ def test_a_fresh_budget_has_leave_for_one_hedge_and_every_twentieth_call_earns_a
 def test_ten_retries_may_be_made_and_then_one_for_some_ten_answers() -> None:
     budget = RetryBudget()
     for _ in range(10):
-        assert budget.enough
+        assert budget.has_token
         budget.spend()
-    assert not budget.enough
+    assert not budget.has_token
     for _ in range(9):
         budget.earn()
-    assert not budget.enough
+    assert not budget.has_token
     budget.earn()
     budget.earn()
-    assert budget.enough
+    assert budget.has_token

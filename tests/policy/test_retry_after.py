@@ -124,10 +124,10 @@ def test_of_several_exhausted_limits_the_last_to_recover_counts() -> None:
     ],
 )
 def test_every_providers_names_of_limits_are_known(left: str, until: str) -> None:
-    assert retry_after.reset({left: "0", until: "3s"}) == 3.0
-    assert retry_after.reset({left: "1", until: "3s"}) is None
-    assert retry_after.reset({left: "none", until: "3s"}) is None
-    assert retry_after.reset({left: "0"}) is None
+    assert retry_after.read_reset({left: "0", until: "3s"}) == 3.0
+    assert retry_after.read_reset({left: "1", until: "3s"}) is None
+    assert retry_after.read_reset({left: "none", until: "3s"}) is None
+    assert retry_after.read_reset({left: "0"}) is None
 
 
 def test_a_limit_that_is_not_exhausted_or_has_no_reset_says_nothing() -> None:
@@ -142,7 +142,7 @@ def test_the_explicit_word_comes_before_the_resets_even_if_it_is_zero() -> None:
     assert wait(retry_after="soon", **resets) == 360.0
 
 
-def test_what_the_body_said_stands_in_for_a_missing_header() -> None:
+def test_a_hint_in_the_body_stands_in_for_a_missing_header() -> None:
     assert retry_after.read(Failure("rate_limit", retry_after=4.0)).retry_after == 4.0
     assert retry_after.read(Failure("rate_limit", retry_after=4.0, headers={"retry-after": "2"})).retry_after == 2.0
     assert retry_after.read(Failure("rate_limit", retry_after=4.0, headers={"date": NOW})).retry_after == 4.0
@@ -150,11 +150,11 @@ def test_what_the_body_said_stands_in_for_a_missing_header() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [("true", True), ("false", False), (" FALSE ", False), ("maybe", None), ("", None)]
+    ("value", "expected"), [("true", True), ("false", False), (" FALSE ", False), ("maybe", None), ("", None)]
 )
 @pytest.mark.case(19)
-def test_whether_to_retry_is_read_as_a_word(value: str, *, said: bool | None) -> None:
-    assert retry_after.read(Failure("server", 500, headers={"x-should-retry": value})).should_retry is said
+def test_whether_to_retry_is_read_as_a_word(value: str, *, expected: bool | None) -> None:
+    assert retry_after.read(Failure("server", 500, headers={"x-should-retry": value})).should_retry is expected
 
 
 NAMES = st.sampled_from(
@@ -171,5 +171,5 @@ VALUES = st.one_of(
 @given(st.dictionaries(NAMES, VALUES))
 @example({"date": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "retry-after": NOW})
 def test_no_headers_whatever_raise_or_ask_for_an_absurd_wait(headers: dict[str, str]) -> None:
-    found = retry_after.read(Failure("server", 500, headers=headers)).retry_after
-    assert found is None or 0 <= found <= 86_400
+    wait = retry_after.read(Failure("server", 500, headers=headers)).retry_after
+    assert wait is None or 0 <= wait <= 86_400

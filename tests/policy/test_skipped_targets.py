@@ -1,0 +1,226 @@
+"""Targets that are skipped: refused keys, windows that are too small, open breakers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.policy.conftest import MakeHarness
+from tests.support.policy_harness import DEAD, A, B, C, limited, target, trip
+from tests.support.scripted_targets import Step, say
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.target import BreakerConfig, RetryLimits, Target
+from unified_llm.types import LLMResponse
+
+# Credentials
+
+
+@pytest.mark.parametrize("kind", ["auth", "permission", "quota"])
+def test_a_refused_key_starts_a_cooldown_of_every_target_that_shares_it(make_harness: MakeHarness, kind: str) -> None:
+    failure = Failure(kind, 401)  # type: ignore[arg-type]
+    harness = make_harness({"alpha/one": [failure, say("A")], "alpha/two": [say("two")], "beta/two": [say("B")]})
+    one, two, other = target(key="sk-1"), target("alpha/two", key="sk-1"), target("alpha/two", key="sk-2")
+    result = harness.call(one, two, B)
+    assert result.outcomes == [("alpha/one", kind), ("alpha/two", "skipped"), ("beta/two", "ok")]
+    assert result.trace.attempts[1].reason == "the same key was refused"
+    later = harness.call(two, B)
+    assert later.outcomes == [("alpha/two", "skipped"), ("beta/two", "ok")]
+    assert later.trace.attempts[0].reason == f"its key was refused ({kind})"
+    assert harness.call(other, B).text == "two"
+    harness.wait(300.0)
+    assert harness.call(one, B).text == "A"
+
+
+def test_a_lone_target_whose_key_was_refused_is_asked_at_every_call(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [Failure("auth", 401), say("A")]})
+    assert harness.call(target(key="sk-1")).failed
+    result = harness.call(target(key="sk-1"))
+    assert result.text == "A"
+    assert result.outcomes == [("alpha/one", "ok")]
+
+
+def test_a_refused_key_is_never_waited_for(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [Failure("auth", 401), say("A")]})
+    harness.call(A)
+    harness.wait(290.0)
+    assert harness.call(A).text == "A"
+    assert harness.world.slept == []
+
+
+def test_targets_without_a_key_share_no_credentials(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [Failure("auth", 401)], "alpha/two": [say("two")]})
+    assert harness.call(A, target("alpha/two")).text == "two"
+
+
+# Context windows
+
+
+@pytest.mark.parametrize("kind", ["context", "too_large"])
+def test_a_prompt_that_is_too_long_goes_only_to_larger_windows(make_harness: MakeHarness, kind: str) -> None:
+    names = ["beta/two", "gamma/three", "delta/four"]
+    harness = make_harness({"alpha/one": [Failure(kind, 400)], **{name: [say(name)] for name in names}})  # type: ignore[arg-type]
+    chain = [
+        target(context_window=8_000),
+        target("beta/two", context_window=8_000),
+        target("gamma/three"),
+        target("delta/four", context_window=16_000),
+    ]
+    result = harness.call(*chain)
+    assert harness.world.names == ["alpha/one", "delta/four"]
+    assert [outcome for _, outcome in result.outcomes] == [kind, "skipped", "skipped", "ok"]
+
+
+def test_a_prompt_that_is_too_long_everywhere_is_the_callers_to_shorten(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [Failure("context", 400)], "beta/two": [say("B")]})
+    result = harness.call(target(context_window=8_000), B)
+    assert result.failed
+    assert [failure.kind for _, failure in result.failed.failures] == ["context"]
+    assert harness.world.names == ["alpha/one"]
+
+
+def test_a_window_that_is_not_known_counts_as_smaller_than_any_that_is(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [Failure("context", 400)], "beta/two": [say("B")], "gamma/three": [say("C")]})
+    assert harness.call(A, C, target("beta/two", context_window=4_000)).text == "B"
+
+
+# Breakers, and the rule that someone is always asked
+
+
+def test_a_target_whose_breaker_is_open_is_skipped_and_the_trace_says_why(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [say("A")], "beta/two": [say("B")]})
+    trip(harness, "alpha/one")
+    result = harness.call(A, B)
+    assert result.outcomes == [("alpha/one", "skipped"), ("beta/two", "ok")]
+    assert result.trace.attempts[0].reason == "breaker open"
+    assert result.trace.attempt_count == 1
+
+
+def test_a_lone_target_is_asked_although_its_breaker_is_open(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [say("A")]})
+    trip(harness, "alpha/one")
+    result = harness.call(A)
+    assert result.outcomes == [("alpha/one", "ok")]
+    assert harness.known("alpha/one")["state"] == "closed"
+
+
+def test_a_breaker_whose_cooldown_ends_within_the_backoff_admits_the_retry_as_its_probe(
+    make_harness: MakeHarness,
+) -> None:
+    harness = make_harness({"alpha/one": [DEAD, say("A")]})
+    hasty = BreakerConfig(failures=1, cooldown=0.1, cooldown_max=0.1)
+    assert harness.call(target(retry=RetryLimits(delay=8.0), breaker=hasty)).text == "A"
+    assert harness.known("alpha/one")["state"] == "closed"
+
+
+def test_with_every_breaker_open_the_targets_are_asked_in_order_once_each(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [DEAD], "beta/two": [DEAD]})
+    trip(harness, "alpha/one", "beta/two")
+    result = harness.call(A, B)
+    assert result.outcomes == [("alpha/one", "server"), ("beta/two", "server")]
+
+
+def test_a_call_does_not_fail_while_a_target_was_never_asked(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [say("A")], "beta/two": [DEAD]})
+    trip(harness, "alpha/one")
+    result = harness.call(A, B)
+    assert result.text == "A"
+    assert result.outcomes == [("alpha/one", "skipped"), *[("beta/two", "server")] * 3, ("alpha/one", "ok")]
+    assert harness.world.names == ["beta/two"] * 3 + ["alpha/one"]
+
+
+def test_a_target_with_an_open_breaker_is_asked_before_a_limited_one_is_waited_for(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [limited(300.0), say("A")], "beta/two": [say("B")]})
+    harness.call(A)
+    trip(harness, "beta/two")
+    harness.wait(5.0)
+    result = harness.call(A, B)
+    assert result.text == "B"
+    assert result.outcomes == [("alpha/one", "skipped"), ("beta/two", "ok")]
+    assert result.trace.attempts[0].reason == "rate limited"
+
+
+def test_a_target_that_failed_in_this_call_is_not_also_recorded_as_skipped(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [limited(), say("A")], "beta/two": [DEAD]})
+    harness.world.draw, harness.world.latency = 0.1, 0.3
+    result = harness.call(A, B)
+    assert result.outcomes == [("alpha/one", "rate_limit"), *[("beta/two", "server")] * 3, ("alpha/one", "ok")]
+
+
+# What an answer, or the middle of one, says of calls to come
+
+SPENT = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "20s"}
+
+
+def answer(text: str, headers: dict[str, str]) -> list[Step]:
+    return [Done(LLMResponse(text), headers=headers)]
+
+
+def test_a_target_whose_answer_used_up_its_limit_is_skipped_until_that_recovers(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [answer("A", SPENT), say("A again")], "beta/two": [say("B")]})
+    assert harness.call(A, B).text == "A"
+    result = harness.call(A, B)
+    assert result.outcomes == [("alpha/one", "skipped"), ("beta/two", "ok")]
+    assert result.trace.attempts[0].reason == "its rate limit is used up"
+    harness.wait(20.0)
+    assert harness.call(A, B).text == "A again"
+
+
+def test_a_used_up_limit_is_that_of_the_key_and_the_model(make_harness: MakeHarness) -> None:
+    harness = make_harness({name: [answer("A", SPENT), say("again")] for name in ("alpha/one", "alpha/two")})
+    harness.call(target(key="sk-1"))
+    assert harness.call(target(key="sk-1"), target("alpha/two", key="sk-1")).outcomes[-1] == ("alpha/two", "ok")
+    assert harness.call(target(key="sk-2"), target("alpha/two", key="sk-1")).outcomes == [("alpha/one", "ok")]
+
+
+def test_no_call_waits_for_a_limit_that_a_header_reports_as_used_up(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [answer("A", SPENT), say("A at once")]})
+    harness.call(A)
+    assert harness.call(A).text == "A at once"
+    assert harness.world.slept == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"retry-after": "20"},
+        {**SPENT, "x-ratelimit-remaining-tokens": "7"},
+        {**SPENT, "x-ratelimit-reset-tokens": "soon"},
+        {**SPENT, "x-ratelimit-reset-tokens": "0s"},
+    ],
+)
+def test_an_answer_that_leaves_room_or_has_an_implausible_header_starts_no_cooldown(
+    make_harness: MakeHarness, headers: dict[str, str]
+) -> None:
+    harness = make_harness({"alpha/one": [answer("A", headers)]})
+    harness.call(A, B)
+    assert harness.call(A, B).outcomes == [("alpha/one", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (limited(20.0), "rate limited"),
+        (Failure("auth", 401), "its key was refused (auth)"),
+        (Failure("server", 503, retry_after=20.0), "its server asked for a pause (Retry-After)"),
+    ],
+)
+def test_a_failure_in_the_middle_of_a_stream_starts_a_cooldown_too(
+    make_harness: MakeHarness, failure: Failure, reason: str
+) -> None:
+    harness = make_harness({"alpha/one": [["A ", failure]], "beta/two": [say("B")]})
+    assert harness.call(A, B, streaming=True).failed
+    assert harness.world.slept == []
+    result = harness.call(A, B)
+    assert result.outcomes == [("alpha/one", "skipped"), ("beta/two", "ok")]
+    assert result.trace.attempts[0].reason == reason
+
+
+def test_a_model_that_is_gone_is_reported(make_harness: MakeHarness) -> None:
+    gone: list[Target] = []
+    harness = make_harness({"alpha/one": [Failure("model_not_found", 404)], "beta/two": [say("B")]})
+    with harness.world.running():
+        call = harness.prepare(A, B)
+        call.on_model_gone = gone.append
+        harness.drive(call).advance()
+    assert gone == [A]
+    assert harness.call(A, B).text == "B"
