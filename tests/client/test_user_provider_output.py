@@ -299,7 +299,7 @@ class TestBase:
 
         with pytest.raises(TypeError, match=r"Half.generate is async, so stream cannot be derived"):
             type("Half", (ProviderBase,), {"generate": generate})
-        with pytest.raises(TypeError, match=r"Half.stream is async, so no generate follows"):
+        with pytest.raises(TypeError, match=r"Half.stream is async, so generate cannot be derived"):
             type("Half", (ProviderBase,), {"stream": stream})
         register_provider("mine", type("Both", (ProviderBase,), {"generate": generate, "stream": stream})())
         assert told("stream", LLMClient("mine/a")).content == "x"

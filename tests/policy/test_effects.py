@@ -8,7 +8,7 @@ from tests.support.policy_harness import DEAD, A, B, PolicyHarness
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import Hedging
-from unified_llm._policy.effects import FOREVER, Abandon, Emit, Open, Wait
+from unified_llm._policy.effects import FOREVER, Abandon, Open, Wait
 from unified_llm._policy.failover import PolicyGenerator, run_policy
 
 BEGAN = 1000.0
@@ -26,7 +26,7 @@ def ends(generator: PolicyGenerator) -> bool:
     """Return whether the call was answered and has no further effect."""
     with pytest.raises(StopIteration) as end:
         generator.send(None)
-    return end.value.value == ANSWER
+    return bool(end.value.value == ANSWER)
 
 
 def test_an_attempt_that_failed_is_closed_before_the_next_is_begun() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.policy_harness import DEAD, A, B, C, HedgeHarness, limited, target
+from tests.support.policy_harness import DEAD, A, B, C, HedgeHarness, limited, prepared, target
 from tests.support.scripted_targets import Attempt, Pause, Step, say
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.drivers import AsyncDriver
@@ -19,9 +19,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target, Timing
 from unified_llm._policy.budgets import CALLS_PER_HEDGE, HedgeBudget
 from unified_llm._policy.call_state import CallState
-from unified_llm._policy.failover import run_policy
 from unified_llm.exceptions import ValidationError
-from unified_llm.types import LLMRequest
 
 BAD = Failure("bad_request", 400)
 

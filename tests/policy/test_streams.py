@@ -10,9 +10,9 @@ import pytest
 from tests.policy.conftest import MakeHarness
 from tests.support.policy_harness import PolicyHarness, target, texts
 from tests.support.scripted_targets import Attempt, Pause, in_chunks, say
-from unified_llm._policy.call_state import CallFailed
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import RetryLimits, Timing
+from unified_llm._policy.call_state import CallFailed
 from unified_llm.types import LLMChunk, LLMResponse, ToolCallChunk
 
 DEAD = Failure("server", 503)

@@ -160,7 +160,7 @@ def test_whoever_looks_for_a_list_waits_for_a_moment_at_most(make: Any, server: 
     assert 0.1 <= time.monotonic() - started < 5.0
     server.gate.set()
     sync_thread.keep(LISTED, MODELS, 300.0)
-    assert sync_thread._seek(LISTED).result(PATIENCE)
+    assert sync_thread._request_models(LISTED).result(PATIENCE)
 
 
 async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_nobody(make: Any, server: Gated) -> None:
@@ -173,7 +173,7 @@ async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_nobody(m
         await looking
     server.gate.set()
     sync_thread.keep(LISTED, MODELS, 300.0)
-    assert sync_thread._seek(LISTED).result(PATIENCE)
+    assert sync_thread._request_models(LISTED).result(PATIENCE)
 
 
 def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, server: Gated) -> None:
@@ -242,7 +242,7 @@ def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
         sync_thread.keep(LISTED, MODELS, 300.0)
         assert sync_thread.find(LISTED, 300.0)
     sync_thread.publish(BreakerClosed(A.health_key, runtime.current().now() + 60.0))
-    assert sync_thread._seek(LISTED).result(PATIENCE)
+    assert sync_thread._request_models(LISTED).result(PATIENCE)
     sync_thread.finish()
     told = [value for name, value in server.values.items() if "breaker" in name]
     assert len(told) == 1

@@ -107,7 +107,7 @@ class LLMConfig(pydantic.BaseModel):
             remains.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
         max_retries: Retries on this target; 0 is one attempt. None: one while another target is ready, two on the last.
-        retry_delay: Base of the exponential backoff after throttling, in seconds; a transient error starts at a quarter.
+        retry_delay: Base of the exponential backoff after throttling, in seconds; after a transient error a quarter.
         retry_max_delay: The longest backoff, in seconds.
         retry_exponential_base: Growth of the backoff from one retry to the next.
         cache_ttl: Seconds that this provider's model list stays fresh.

@@ -149,7 +149,7 @@ def register_provider(
     """Register a provider in this process, so that ``name/model`` is a model string like any other.
 
     A provider is a server with a known wire format, or an object that answers by itself. Registering a name again
-    replaces its provider; existing clients keep the one they have, though an object that has no name any more is closed.
+    replaces its provider; existing clients keep the one they have, but an object that has no name any more is closed.
     Other processes have to register it as well, those that get a pickled client among them.
 
     Args:

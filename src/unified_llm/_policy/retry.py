@@ -34,7 +34,9 @@ _MAX_RETRIES_NO_OTHER_READY: Final = 2
 NextStep: TypeAlias = Literal["end", "continue", "sleep"]
 
 
-def compute_delay(retry: RetryLimits, retries: int, draw: float, *, throttled: bool, hint: float | None = None) -> float:
+def compute_delay(
+    retry: RetryLimits, retries: int, draw: float, *, throttled: bool, hint: float | None = None
+) -> float:
     """Return the seconds to wait before a retry.
 
     Args:

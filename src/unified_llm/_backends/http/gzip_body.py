@@ -84,10 +84,18 @@ class GzipDecoder:
 class ContentDecoder(Protocol):
     """Interface of both decoders."""
 
-    def feed(self, data: bytes) -> None: ...
-    def read(self) -> bytes: ...
+    def feed(self, data: bytes) -> None:
+        """Add bytes of the body as they came."""
+        ...
+
+    def read(self) -> bytes:
+        """Return the next decoded bytes; none where all that came is decoded."""
+        ...
+
     @property
-    def complete(self) -> bool: ...
+    def complete(self) -> bool:
+        """Whether the body ended where its encoding says."""
+        ...
 
 
 def make_content_decoder(content_encoding: str) -> ContentDecoder | None:
