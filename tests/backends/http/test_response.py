@@ -168,6 +168,20 @@ def test_gunzip_returns_every_byte_in_bounded_pieces(members: list[bytes], cuts:
     assert decoder.complete
 
 
+def test_a_second_gzip_member_is_read_wherever_its_first_bytes_are_cut() -> None:
+    packed = gzip.compress(HI) + gzip.compress(HI)
+    for cut in range(len(packed) + 1):
+        decoder = make_content_decoder("gzip")
+        assert decoder is not None
+        decoded = b""
+        for part in (packed[:cut], packed[cut:]):
+            decoder.feed(part)
+            while piece := decoder.read():
+                decoded += piece
+        assert decoded == HI + HI
+        assert decoder.complete
+
+
 @pytest.mark.case(26)
 def test_a_bomb_is_never_held_at_once() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)

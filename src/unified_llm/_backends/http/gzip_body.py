@@ -56,6 +56,8 @@ class GzipDecoder:
             return data
         while self._data:
             if self._decompressor.eof:  # another member, or padding
+                if self._may_become_gzip():
+                    break
                 if not self._data.startswith(_GZIP):
                     self._data = b""
                     break
@@ -74,11 +76,15 @@ class GzipDecoder:
         return self._not_gzip or not self._detected or self._decompressor.eof
 
     def _detect_format(self) -> bool:
-        if len(self._data) < len(_GZIP) and _GZIP.startswith(self._data):
+        if self._may_become_gzip():
             return False
         self._detected = True
         self._not_gzip = not self._data.startswith(_GZIP)
         return True
+
+    def _may_become_gzip(self) -> bool:
+        """Check whether more bytes must arrive before these can be recognised."""
+        return len(self._data) < len(_GZIP) and _GZIP.startswith(self._data)
 
 
 class ContentDecoder(Protocol):
