@@ -100,7 +100,7 @@ def test_tools_are_offered_in_its_own_way_and_the_history_is_not_touched() -> No
     assert [message.content for message in native.calls[0]["messages"]] == ["1 + 2?"]
     assert [message.content for message in history] == ["1 + 2?"]
     with pytest.raises(NotImplementedError):
-        _wrapped_llm.OfferedTool(Tool("add", "Add."))("x")
+        _wrapped_llm.SchemaTool(Tool("add", "Add."))("x")
 
 
 def test_what_it_can_do_is_what_it_says_and_only_tools_of_its_own_kind() -> None:

@@ -1,6 +1,6 @@
-"""unified-llm for LlamaIndex: a model, embeddings and a reranker with failover built in.
+"""LlamaIndex adapters: an LLM, embeddings and a reranker over a chain of targets.
 
-What is here is imported when it is first asked for.
+Each class is imported when its name is first used.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 __all__ = ["UnifiedEmbedding", "UnifiedLLM", "UnifiedRerank"]
 
-_WHERE = {"UnifiedEmbedding": "embedding", "UnifiedLLM": "llm", "UnifiedRerank": "rerank"}
+_MODULES = {"UnifiedEmbedding": "embedding", "UnifiedLLM": "llm", "UnifiedRerank": "rerank"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name.
+    """Import a public class.
 
     Raises:
         ConfigurationError: LlamaIndex is not installed.
     """
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
     try:
-        module = import_module(f"{__name__}.{_WHERE[name]}")
+        module = import_module(f"{__name__}.{_MODULES[name]}")
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] != "llama_index":
             raise
@@ -40,5 +40,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return sorted(__all__)

@@ -1,8 +1,9 @@
-"""Answers, handed to LlamaIndex as its responses.
+"""Conversion of ``LLMResponse`` and ``LLMChunk`` to LlamaIndex's ``ChatResponse``.
 
-A tool call is told twice, as a block and among the message's extras, because LlamaIndex looks in both places. Usage is
-told in ``raw``, which is a plain dict: there the token counters look. Text is one block: LlamaIndex joins several with
-line breaks. Every response of a stream is a new object that holds everything so far, as LlamaIndex's contract wants it.
+A tool call is written twice, as a block and in the message's ``additional_kwargs``, because LlamaIndex reads both.
+Usage is in ``raw``, a plain dict, where LlamaIndex's token counters read it. Text is one block: LlamaIndex joins
+several blocks with line breaks. Every response of a stream is a new object with all the content so far, as LlamaIndex's
+contract requires.
 """
 
 from __future__ import annotations
@@ -29,51 +30,51 @@ from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.responses import Citation, LLMChunk, LLMResponse, TokenLogprob
 
-_COUNTS: Final = tuple(each.name for each in fields(Usage))
-_ALWAYS: Final = _COUNTS[:3]
+_COUNTS: Final = tuple(count.name for count in fields(Usage))
+_MAIN_COUNTS: Final = _COUNTS[:3]
 
 
 def read_response(response: LLMResponse) -> ChatResponse:
-    """A whole answer."""
+    """Convert a whole response."""
     usage = _usage(response.usage)
-    blocks = _own_blocks(response.raw)
+    blocks = _wrapped_blocks(response.raw)
     if blocks is None:
         blocks = _blocks(response.content, response.reasoning or "", map(_call_block, response.tool_calls))
-        _finish(blocks, response.citations, response.provider_state)
+        _add_final_blocks(blocks, response.citations, response.provider_state)
     return ChatResponse(
         message=_message(blocks, response.tool_calls, response.refusal or ""),
         raw=_raw(response, usage),
         logprobs=_logprobs(response.logprobs),
-        additional_kwargs={name: usage[name] for name in _ALWAYS} if usage else {},
+        additional_kwargs={name: usage[name] for name in _MAIN_COUNTS} if usage else {},
     )
 
 
 class StreamReader:
-    """Turns the chunks of one stream into responses, each with everything so far."""
+    """Converter of one stream's chunks to responses, each with all the content so far."""
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
         self._text = ""
         self._reasoning = ""
         self._refusal = ""
-        self._calls: dict[int, _OpenCall] = {}
+        self._calls: dict[int, _PartialCall] = {}
         self._citations: list[Citation] = []
 
     def feed(self, chunk: LLMChunk) -> ChatResponse:
-        """One chunk."""
+        """Convert a chunk."""
         self._text += chunk.content
         self._reasoning += chunk.reasoning
         self._refusal += chunk.refusal
         self._citations += chunk.citations
-        for piece in chunk.tool_calls:
-            self._calls.setdefault(piece.index, _OpenCall()).add(piece.id, piece.name, piece.arguments)
+        for fragment in chunk.tool_calls:
+            call = self._calls.setdefault(fragment.index, _PartialCall())
+            call.add(fragment.id, fragment.name, fragment.arguments)
         extras: dict[str, Any] = {"thinking_delta": chunk.reasoning} if chunk.reasoning else {}
         if chunk.finish_reason is not None:
             return self._last(chunk, extras)
         blocks = _blocks(self._text, self._reasoning, (call.block() for call in self._calls.values() if call.name))
-        told = [call.told() for call in self._calls.values() if call.name]
+        calls = [call.partial() for call in self._calls.values() if call.name]
         return ChatResponse(
-            message=_message(blocks, told, self._refusal),
+            message=_message(blocks, calls, self._refusal),
             delta=chunk.content,
             logprobs=_logprobs(chunk.logprobs),
             additional_kwargs=extras,
@@ -82,11 +83,11 @@ class StreamReader:
     def _last(self, chunk: LLMChunk, extras: dict[str, Any]) -> ChatResponse:
         usage = _usage(chunk.usage)
         calls = [call.whole() for call in self._calls.values()]
-        blocks = _own_blocks(chunk.raw)
+        blocks = _wrapped_blocks(chunk.raw)
         if blocks is None:
             blocks = _blocks(self._text, self._reasoning, map(_call_block, calls))
-            _finish(blocks, self._citations, chunk.provider_state)
-        counts = {name: usage[name] for name in _ALWAYS} if usage else {}
+            _add_final_blocks(blocks, self._citations, chunk.provider_state)
+        counts = {name: usage[name] for name in _MAIN_COUNTS} if usage else {}
         return ChatResponse(
             message=_message(blocks, calls, self._refusal),
             delta=chunk.content,
@@ -96,8 +97,8 @@ class StreamReader:
         )
 
 
-class _OpenCall:
-    """A tool call of which fragments are still to come."""
+class _PartialCall:
+    """A tool call that is still being received."""
 
     def __init__(self) -> None:
         self.id = ""
@@ -112,12 +113,12 @@ class _OpenCall:
         self._block = None
 
     def block(self) -> ToolCallBlock:
-        """As it is so far: unfinished arguments are text."""
+        """Return the call so far as a block, with its arguments as text."""
         if self._block is None:
             self._block = ToolCallBlock(tool_call_id=self.id, tool_name=self.name, tool_kwargs=self._arguments)
         return self._block
 
-    def told(self) -> ToolCall:
+    def partial(self) -> ToolCall:
         return ToolCall(self.id, self.name, raw_arguments=self._arguments)
 
     def whole(self) -> ToolCall:
@@ -125,7 +126,7 @@ class _OpenCall:
 
 
 def as_completion(response: ChatResponse) -> CompletionResponse:
-    """The same answer, for those who asked with a prompt."""
+    """Convert a chat response to a completion response."""
     return CompletionResponse(
         text=response.message.content or "",
         additional_kwargs={**response.message.additional_kwargs, **response.additional_kwargs},
@@ -143,24 +144,26 @@ def _message(blocks: Sequence[ContentBlock], calls: Sequence[ToolCall], refusal:
 
 
 def _blocks(text: str, reasoning: str, calls: Iterable[ToolCallBlock]) -> list[ContentBlock]:
-    """Thinking comes first: providers that sign it want it back before the calls that it led to."""
+    """Return the blocks of a message, thinking first: providers that sign it require it before the calls it led to."""
     blocks: list[ContentBlock] = [ThinkingBlock(content=reasoning)] if reasoning else []
-    called = list(calls)
-    if text or not called:
+    call_blocks = list(calls)
+    if text or not call_blocks:
         blocks.append(TextBlock(text=text))
-    return [*blocks, *called]
+    return [*blocks, *call_blocks]
 
 
-def _finish(blocks: list[ContentBlock], citations: Sequence[Citation], provider_state: ProviderState | None) -> None:
-    """Add what is known only at the end."""
-    for each in citations:
-        place = {"start": each.start, "end": each.end}
+def _add_final_blocks(
+    blocks: list[ContentBlock], citations: Sequence[Citation], provider_state: ProviderState | None
+) -> None:
+    """Add citations and provider state, which are complete only at the end."""
+    for citation in citations:
+        span = {"start": citation.start, "end": citation.end}
         blocks.append(
             CitationBlock(
-                cited_content=TextBlock(text=each.text or ""),
-                source=each.url or "",
-                title=each.title or "",
-                additional_location_info={name: where for name, where in place.items() if where is not None},
+                cited_content=TextBlock(text=citation.text or ""),
+                source=citation.url or "",
+                title=citation.title or "",
+                additional_location_info={name: index for name, index in span.items() if index is not None},
             )
         )
     if provider_state is None:
@@ -174,13 +177,13 @@ def _finish(blocks: list[ContentBlock], citations: Sequence[Citation], provider_
     )
 
 
-def _own_blocks(raw: Any) -> list[ContentBlock] | None:
-    """The blocks of a model object of LlamaIndex, as it wrote them, if one of these answered."""
+def _wrapped_blocks(raw: Any) -> list[ContentBlock] | None:
+    """Return the unchanged blocks of a wrapped LLM's answer; None if a provider answered."""
     return list(raw.message.blocks) if isinstance(raw, ChatResponse) else None
 
 
 def _call_block(call: ToolCall) -> ToolCallBlock:
-    """Arguments that are no JSON stay the text that the model wrote."""
+    """Convert a call; arguments that are not valid JSON stay text."""
     arguments = dict(call.arguments) if call.error is None else call.raw_arguments
     return ToolCallBlock(tool_call_id=call.id, tool_name=call.name, tool_kwargs=arguments)
 
@@ -189,38 +192,38 @@ def _plain_call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.raw_arguments}}
 
 
-def _raw(answer: LLMResponse | LLMChunk, usage: dict[str, int]) -> dict[str, Any]:
-    named = [attempt.target for attempt in answer.attempts if attempt.outcome == "ok"]
+def _raw(response: LLMResponse | LLMChunk, usage: dict[str, int]) -> dict[str, Any]:
+    served_by = [attempt.target for attempt in response.attempts if attempt.outcome == "ok"]
     raw: dict[str, Any] = {
-        "model_name": answer.model or "",
+        "model_name": response.model or "",
         "model_provider": PROVIDER,
-        "finish_reason": answer.finish_reason,
+        "finish_reason": response.finish_reason,
         RECORD: {
-            "served_by": named[-1] if named else f"{answer.provider}/{answer.model}",
-            "fell_back": answer.used_fallback,
-            "attempts": [attempt.as_dict() for attempt in answer.attempts],
+            "served_by": served_by[-1] if served_by else f"{response.provider}/{response.model}",
+            "fell_back": response.used_fallback,
+            "attempts": [attempt.as_dict() for attempt in response.attempts],
         },
     }
-    if answer.response_id:
-        raw["id"] = answer.response_id
+    if response.response_id:
+        raw["id"] = response.response_id
     return {**raw, "usage": usage} if usage else raw
 
 
 def _usage(usage: Usage | None) -> dict[str, int]:
     if usage is None:
         return {}
-    counts = {name: getattr(usage, name) for name in _COUNTS if name in _ALWAYS or getattr(usage, name)}
+    counts = {name: getattr(usage, name) for name in _COUNTS if name in _MAIN_COUNTS or getattr(usage, name)}
     return {**counts, "total_tokens": usage.total_tokens or usage.prompt_tokens + usage.completion_tokens}
 
 
 def _logprobs(tokens: Sequence[TokenLogprob]) -> list[list[LogProb]] | None:
-    """For each token those that could have stood in its place, or itself alone."""
+    """Return for each token its most likely alternatives, or the token itself where there are none."""
     if not tokens:
         return None
     return [
         [
             LogProb(token=token, logprob=logprob, bytes=list(token.encode(errors="replace")))
-            for token, logprob in each.top or ((each.token, each.logprob),)
+            for token, logprob in position.top or ((position.token, position.logprob),)
         ]
-        for each in tokens
+        for position in tokens
     ]

@@ -1,7 +1,7 @@
-"""What a caller may pass with one call: tools, a choice among them, a form of the answer, sampling.
+"""Keyword arguments of one call: tools, tool choice, response format, sampling.
 
-LlamaIndex hands these on as keyword arguments. Here they become a request; what is no field of a request goes into its
-body as it is. What a call says wins over what the constructor said.
+LlamaIndex passes these on unchanged. Here they become an ``LLMRequest``; an argument that is not a field of a request
+is merged into the body. Arguments of a call take precedence over those of the constructor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required",
 
 @dataclass(frozen=True, slots=True)
 class NativeCall:
-    """A call in LlamaIndex's own form, for a model object of LlamaIndex in the chain."""
+    """The messages and arguments of a call as LlamaIndex passed them, for wrapped LLMs in the chain."""
 
     messages: Sequence[ChatMessage] = field(repr=False)
     options: Mapping[str, Any] = field(repr=False)
@@ -35,7 +35,7 @@ class NativeCall:
 def read_call(
     messages: Sequence[ChatMessage], options: Mapping[str, Any], refused: frozenset[str]
 ) -> tuple[LLMRequest, dict[str, Any]]:
-    """Translate one call.
+    """Convert the arguments of one call to a request.
 
     Args:
         messages: The conversation.
@@ -43,23 +43,23 @@ def read_call(
         refused: Arguments of the constructor. Those that no call takes are refused: a key must not end up in a body.
 
     Returns:
-        The request, and what the client takes beside it (``deadline``, ``timeout`` ...).
+        The request, and the client's own options (``deadline``, ``timeout`` ...).
 
     Raises:
-        ValidationError: A message, a tool or an option cannot be translated.
+        ValidationError: A message, a tool or an option cannot be converted.
     """
-    given = rename_kwargs(options, refused, REQUEST_FIELDS)
-    stop = given.pop("stop", None) or ()
-    tools = tuple(_tool(tool) for tool in given.pop("tools", None) or ())
-    choice = tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
-    form = given.pop("response_format", None)
-    plain, limits, body = split_kwargs(given, PLAIN, NOT_SENT, tools=bool(tools))
+    kwargs = rename_kwargs(options, refused, REQUEST_FIELDS)
+    stop = kwargs.pop("stop", None) or ()
+    tools = tuple(_tool(tool) for tool in kwargs.pop("tools", None) or ())
+    choice = read_tool_choice(kwargs.pop("tool_choice", None), [tool.name for tool in tools])
+    response_format = kwargs.pop("response_format", None)
+    plain, limits, body = split_kwargs(kwargs, PLAIN, NOT_SENT, tools=bool(tools))
     request = LLMRequest(
         read_messages(messages),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         tools=tools,
         tool_choice=choice if tools else None,
-        response_format=_form(form),
+        response_format=_response_format(response_format),
         extra_body=body,
         native=NativeCall(messages, options),
         **plain,
@@ -70,31 +70,31 @@ def read_call(
 def _tool(tool: Any) -> Tool:
     if isinstance(tool, Tool):
         return tool
-    return Tool.from_dict(tool if isinstance(tool, Mapping) else offer(tool))
+    return Tool.from_dict(tool if isinstance(tool, Mapping) else tool_to_dict(tool))
 
 
-def offer(tool: BaseTool, *, strict: bool | None = None) -> dict[str, Any]:
-    """A tool of LlamaIndex's in OpenAI's form: plain data, as observers of a call want it.
+def tool_to_dict(tool: BaseTool, *, strict: bool | None = None) -> dict[str, Any]:
+    """Return a LlamaIndex tool as a dict in OpenAI's format, which LlamaIndex's observers can serialise.
 
     Raises:
-        ValidationError: It is no tool.
+        ValidationError: It is not a tool.
     """
     try:
-        offered = tool.metadata.to_openai_tool(skip_length_check=True)
-    except (AttributeError, TypeError, ValueError) as problem:
+        data = tool.metadata.to_openai_tool(skip_length_check=True)
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValidationError(
-            f"A tool is a tool of LlamaIndex's or a dict in OpenAI's form; got {type(tool).__name__}."
-        ) from problem
+            f"A tool must be a LlamaIndex tool or a dict in OpenAI's format; got {type(tool).__name__}."
+        ) from error
     if strict is not None:
-        offered["function"]["strict"] = strict
-    return offered
+        data["function"]["strict"] = strict
+    return data
 
 
-def tool_choice(choice: Any, names: Sequence[str]) -> str | None:
-    """``auto``, ``none``, ``required`` or the name of a tool, from whatever LlamaIndex or a provider calls them.
+def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
+    """Return ``auto``, ``none``, ``required`` or the name of a tool, from the names of LlamaIndex or a provider.
 
     Raises:
-        ValidationError: There is no such tool, or the choice is none that is known.
+        ValidationError: There is no such tool, or the choice is not known.
     """
     if isinstance(choice, Mapping):
         function = choice.get("function")
@@ -110,7 +110,7 @@ def tool_choice(choice: Any, names: Sequence[str]) -> str | None:
     )
 
 
-def _form(form: Any) -> ResponseFormat | None:
-    if form is None or isinstance(form, ResponseFormat):
-        return form
-    return ResponseFormat.from_dict(form if isinstance(form, Mapping) else {})
+def _response_format(value: Any) -> ResponseFormat | None:
+    if value is None or isinstance(value, ResponseFormat):
+        return value
+    return ResponseFormat.from_dict(value if isinstance(value, Mapping) else {})

@@ -1,4 +1,4 @@
-"""Names that both directions of the translation need: it costs nothing to import."""
+"""Constants of both directions of the conversion; cheap to import."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Final
 
 from unified_llm._adapters import call_kwargs
 
-# The provider that observers are told, whoever answers.
+# The provider that LlamaIndex's observers see, whichever target answers.
 PROVIDER: Final = "unified-llm"
-# The key of ``raw`` under which it is told who answered, and what was tried.
+# The key of ``raw`` for the target that answered and the attempts.
 RECORD: Final = "unified_llm"
-# The key of a thinking block's ``additional_information`` for what only the author of an answer can read.
+# The key of a thinking block's ``additional_information`` for opaque state of the provider that answered.
 PROVIDER_STATE: Final = "provider_state"
 
-# Fields of a request that travel under their own name.
+# Fields of a request that are passed on under the same name.
 PLAIN: Final = call_kwargs.PLAIN | {"as_text"}
-# What only says how the method is called.
+# Arguments about the method itself, not the request.
 NOT_SENT: Final = frozenset({"stream", "formatted", "verbose"})
 
-# Every name that a call may set.
+# Every argument that a call may set.
 REQUEST_FIELDS: Final = PLAIN | call_kwargs.FORMED | call_kwargs.OPTIONS | NOT_SENT

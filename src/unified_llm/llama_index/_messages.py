@@ -1,12 +1,11 @@
-"""LlamaIndex's messages, read as a conversation of ours.
+"""Conversion of LlamaIndex's messages and content blocks to ``Message`` and its parts.
 
-Nothing is decided here, and nothing of the caller's is changed: a history may be continued by any target.
+The conversion does not depend on the target, since any target may continue a conversation, and it does not change the
+caller's objects.
 
-LlamaIndex's content blocks, read as parts of a message.
-
-Histories hold the blocks of whatever model answered earlier. What only its author can read is left behind, unless it
-was ours and goes back to the same provider; what a user sent and cannot be sent on is an error, never dropped in
-silence. Nothing is fetched from a URL here: that is left to the provider.
+A history has the blocks of whichever model answered earlier. Opaque data of a model is dropped, except provider state
+that ``UnifiedLLM`` stored, which goes back to its provider. A user's block that cannot be sent is an error; it is never
+dropped silently. URLs are not fetched here but passed on to the provider.
 """
 
 from __future__ import annotations
@@ -40,13 +39,13 @@ from unified_llm.types import content as ours
 from unified_llm.types.content import AudioPart, FilePart, ImagePart, Part, TextPart
 from unified_llm.types.messages import Message, ProviderState, Role, ToolCall
 
-# What LlamaIndex calls a document that nobody named.
-_NAMELESS: Final = "input_document"
+# LlamaIndex's title of a document that was given none.
+_DEFAULT_TITLE: Final = "input_document"
 
 
 @dataclass(slots=True)
-class Content:
-    """What the blocks of one message came to.
+class MessageContent:
+    """The converted blocks of one message.
 
     Attributes:
         parts: Text and media, in order.
@@ -60,52 +59,52 @@ class Content:
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
     provider_state: ProviderState | None = None
 
-    def flat(self) -> str | tuple[Part, ...]:
-        """Plain text where there is nothing but texts, joined as LlamaIndex joins them; else the parts."""
+    def text_or_parts(self) -> str | tuple[Part, ...]:
+        """Return plain text if all parts are text (joined by line breaks, as LlamaIndex does), otherwise the parts."""
         if all(isinstance(part, TextPart) for part in self.parts):
             return "\n".join(part.text for part in self.parts if isinstance(part, TextPart))
         return tuple(self.parts)
 
 
-def read_blocks(blocks: Sequence[Any], *, assistant: bool = False) -> Content:
-    """Sort the blocks of a message.
+def read_blocks(blocks: Sequence[Any], *, assistant: bool = False) -> MessageContent:
+    """Convert the blocks of a message.
 
     Args:
         blocks: A message's blocks.
-        assistant: A model wrote it: what cannot be sent on is then left out.
+        assistant: A model wrote the message: blocks that cannot be sent are then dropped.
 
     Raises:
         ValidationError: A block lacks its data, or is of a kind that cannot be sent to a model.
     """
-    found = Content()
+    content = MessageContent()
     for block in blocks:
-        _sort(found, block, assistant=assistant)
-    return found
+        _add_block(content, block, assistant=assistant)
+    return content
 
 
-def _sort(found: Content, block: Any, *, assistant: bool) -> None:
+def _add_block(content: MessageContent, block: Any, *, assistant: bool) -> None:
     match block:
         case TextBlock():
-            found.parts += [TextPart(block.text)] if block.text else []
+            content.parts += [TextPart(block.text)] if block.text else []
         case ThinkingBlock():
-            found.reasoning.append(block.content or "")
-            found.provider_state = (
-                ProviderState.from_dict(block.additional_information.get(PROVIDER_STATE)) or found.provider_state
+            content.reasoning.append(block.content or "")
+            content.provider_state = (
+                ProviderState.from_dict(block.additional_information.get(PROVIDER_STATE)) or content.provider_state
             )
         case ToolCallBlock():
-            found.calls.append(_call_of(block))
+            content.calls.append(_read_call_block(block))
         case CitableBlock():
-            found.parts += read_blocks(block.content).parts
-        case CitationBlock() if assistant:  # the text that rests on it stands beside it
+            content.parts += read_blocks(block.content).parts
+        case CitationBlock() if assistant:  # the text that it supports is a block of its own
             pass
         case CitationBlock():
-            found.parts += read_blocks([block.cited_content]).parts
+            content.parts += read_blocks([block.cited_content]).parts
         case _:
-            found.parts += _media(block, assistant=assistant)
+            content.parts += _read_media(block, assistant=assistant)
 
 
-def _media(block: Any, *, assistant: bool) -> Sequence[Part]:
-    if read := _MEDIA.get(type(block)):
+def _read_media(block: Any, *, assistant: bool) -> Sequence[Part]:
+    if read := _MEDIA_READERS.get(type(block)):
         return (read(block),)
     if assistant:
         return ()
@@ -113,11 +112,11 @@ def _media(block: Any, *, assistant: bool) -> Sequence[Part]:
     raise ValidationError(f"A content block of type {kind!r} cannot be sent to a model.")
 
 
-def _call_of(block: ToolCallBlock) -> ToolCall:
-    identifier, arguments = block.tool_call_id or "", block.tool_kwargs
+def _read_call_block(block: ToolCallBlock) -> ToolCall:
+    call_id, arguments = block.tool_call_id or "", block.tool_kwargs
     if isinstance(arguments, str):
-        return ToolCall.from_text(identifier, block.tool_name, arguments)
-    return ToolCall(identifier, block.tool_name, arguments, dump(arguments))
+        return ToolCall.from_text(call_id, block.tool_name, arguments)
+    return ToolCall(call_id, block.tool_name, arguments, dump(arguments))
 
 
 def _image(block: ImageBlock) -> Part:
@@ -129,7 +128,7 @@ def _image(block: ImageBlock) -> Part:
 def _audio(block: AudioBlock) -> Part:
     data = _data(block.audio, block.path)
     if data is None:
-        data, _ = _from_url(block, "A sound")
+        data, _ = _from_url(block, "Audio")
     return AudioPart(data, block.format or "wav")
 
 
@@ -140,7 +139,7 @@ def _video(block: VideoBlock) -> Part:
 
 def _document(block: DocumentBlock) -> Part:
     data = _data(block.data, block.path)
-    title = block.title if block.title != _NAMELESS else None
+    title = block.title if block.title != _DEFAULT_TITLE else None
     if data is None:
         return FilePart(None, block.document_mimetype or "application/pdf", title, _url(block))
     kind = block.document_mimetype or ("application/pdf" if data.startswith(b"%PDF") else None)
@@ -157,7 +156,7 @@ def _cache_point(block: CachePoint) -> Part:
     return ours.CachePoint(block.cache_control.ttl)
 
 
-_MEDIA: Final[Mapping[type, Callable[[Any], Part]]] = {
+_MEDIA_READERS: Final[Mapping[type, Callable[[Any], Part]]] = {
     ImageBlock: _image,
     AudioBlock: _audio,
     VideoBlock: _video,
@@ -167,21 +166,21 @@ _MEDIA: Final[Mapping[type, Callable[[Any], Part]]] = {
 
 
 def _data(data: bytes | IOBase | None, path: Any) -> bytes | None:
-    """The bytes of a block; None where it has only a URL. LlamaIndex keeps bytes in base64."""
+    """Return the bytes of a block, or None if it has only a URL. LlamaIndex stores bytes in base64."""
     try:
         if isinstance(data, IOBase):
-            return _read_again(data)
+            return _read_all(data)
         if data:
             return resolve_binary(data).read()
         return Path(path).read_bytes() if path else None
-    except (OSError, ValueError, TypeError) as problem:
-        # The path is not repeated: it may say more than its reader should know.
-        reason = getattr(problem, "strerror", None) or "it is no file"
+    except (OSError, ValueError, TypeError) as error:
+        # The path is not in the message: whoever reads the log may not be allowed to see it.
+        reason = getattr(error, "strerror", None) or "it is not a file"
         raise ValidationError(f"The file of a content block cannot be read ({reason}).") from None
 
 
-def _read_again(stream: Any) -> bytes:
-    """All of a stream, which is left where it was: it belongs to the caller."""
+def _read_all(stream: Any) -> bytes:
+    """Read a whole stream and restore its position: it is the caller's."""
     position = stream.tell()
     stream.seek(0)
     data: bytes = stream.read()
@@ -195,10 +194,10 @@ def _url(block: Any) -> str:
     return str(block.url)
 
 
-def _from_url(block: Any, what: str) -> tuple[bytes, str | None]:
+def _from_url(block: Any, kind: str) -> tuple[bytes, str | None]:
     url = _url(block)
     if not url.startswith("data:"):
-        raise ValidationError(f"{what} must be given as data: models do not fetch it from a URL.")
+        raise ValidationError(f"{kind} must be given as data: models do not fetch it from a URL.")
     return ours.split_data_url(url)
 
 
@@ -215,13 +214,13 @@ _ROLES: Final[Mapping[MessageRole, Role]] = {
 
 
 def read_messages(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
-    """Translate a conversation.
+    """Convert a conversation.
 
     Raises:
         ValidationError: A message has content that cannot be sent.
     """
-    pairs = _Pairs()
-    return tuple(pairs.keep(_read(message)) for message in messages)
+    call_ids = _CallIds()
+    return tuple(call_ids.make_unique(_read(message)) for message in messages)
 
 
 def _read(message: ChatMessage) -> Message:
@@ -229,11 +228,11 @@ def _read(message: ChatMessage) -> Message:
     extras = message.additional_kwargs
     content = read_blocks(message.blocks, assistant=role == "assistant")
     if role == "assistant":
-        calls = content.calls or list(_calls(extras))  # most models write them twice, and we do too
+        calls = content.calls or list(_calls(extras))  # most adapters write them twice, this one too
         reasoning = "".join(content.reasoning) or extras.get("reasoning_content")
         return Message(
             role,
-            content.flat(),
+            content.text_or_parts(),
             tool_calls=tuple(calls),
             reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
             provider_state=content.provider_state,
@@ -241,46 +240,46 @@ def _read(message: ChatMessage) -> Message:
     name = extras.get("name")
     name = name if isinstance(name, str) and name else None
     if role == "tool":
-        return Message(role, content.flat(), name=name, tool_call_id=str(extras.get("tool_call_id") or ""))
-    return Message(role, content.flat(), name=name)
+        return Message(role, content.text_or_parts(), name=name, tool_call_id=str(extras.get("tool_call_id") or ""))
+    return Message(role, content.text_or_parts(), name=name)
 
 
 def _calls(extras: Mapping[str, Any]) -> Iterator[ToolCall]:
-    """Calls among a message's extras, as whichever model wrote them: dicts and objects of OpenAI's, Anthropic's, ..."""
+    """Read calls from ``additional_kwargs``: dicts and objects in the format of OpenAI, Anthropic and others."""
     for call in extras.get("tool_calls") or ():
         function = _get(call, "function") or call
         name = _get(function, "name")
         if isinstance(name, str) and name:
-            arguments = next((found for key in ("arguments", "input", "args") if (found := _get(function, key))), "")
+            arguments = next((value for key in ("arguments", "input", "args") if (value := _get(function, key))), "")
             yield _call(str(_get(call, "id") or ""), name, arguments)
     legacy = extras.get("function_call")
     if legacy and not extras.get("tool_calls") and isinstance(name := _get(legacy, "name"), str):
         yield _call("", name, _get(legacy, "arguments") or "")
 
 
-def _call(identifier: str, name: str, arguments: Any) -> ToolCall:
+def _call(call_id: str, name: str, arguments: Any) -> ToolCall:
     if isinstance(arguments, Mapping):
         try:
-            return ToolCall(identifier, name, arguments, dump(arguments))
+            return ToolCall(call_id, name, arguments, dump(arguments))
         except JSONError:
             arguments = ""
-    return ToolCall.from_text(identifier, name, str(arguments))
+    return ToolCall.from_text(call_id, name, str(arguments))
 
 
-def _get(holder: Any, name: str) -> Any:
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+def _get(source: Any, name: str) -> Any:
+    return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
 
 
-class _Pairs:
-    """Gives calls that share an identifier, or have none, identifiers of their own, and their results too.
+class _CallIds:
+    """Gives a unique id to tool calls that share one or have none, and to their results.
 
-    Some models name a call after its tool, so that two calls of one tool are told apart by their order alone.
+    Some models use the tool's name as the id, so that two calls of one tool differ only by their order.
     """
 
     def __init__(self) -> None:
-        self._open: list[tuple[str, str]] = []
+        self._open: list[tuple[str, str]] = []  # old and new id of the calls without a result yet
 
-    def keep(self, message: Message) -> Message:
+    def make_unique(self, message: Message) -> Message:
         if message.role == "assistant" and message.tool_calls:
             return self._calls(message)
         if message.role == "tool":
@@ -288,23 +287,26 @@ class _Pairs:
         return message
 
     def _calls(self, message: Message) -> Message:
-        given = [call.id for call in message.tool_calls]
-        new = [each if each and given.count(each) == 1 else _numbered(each, given, at) for at, each in enumerate(given)]
-        self._open = list(zip(given, new, strict=True))
-        calls = tuple(replace(call, id=each) for call, each in zip(message.tool_calls, new, strict=True))
-        return message if new == given else replace(message, tool_calls=calls)
+        old = [call.id for call in message.tool_calls]
+        new = [
+            call_id if call_id and old.count(call_id) == 1 else _numbered(call_id, old, position)
+            for position, call_id in enumerate(old)
+        ]
+        self._open = list(zip(old, new, strict=True))
+        calls = tuple(replace(call, id=call_id) for call, call_id in zip(message.tool_calls, new, strict=True))
+        return message if new == old else replace(message, tool_calls=calls)
 
     def _result(self, message: Message) -> Message:
-        said = message.tool_call_id or ""
-        found = next((pair for pair in self._open if pair[0] == said or not said), None)
-        if found is None:
+        old = message.tool_call_id or ""
+        ids = next((pair for pair in self._open if pair[0] == old or not old), None)
+        if ids is None:
             return message
-        self._open.remove(found)
-        return message if found[1] == said else replace(message, tool_call_id=found[1])
+        self._open.remove(ids)
+        return message if ids[1] == old else replace(message, tool_call_id=ids[1])
 
 
-def _numbered(identifier: str, given: Sequence[str], position: int) -> str:
+def _numbered(call_id: str, taken: Sequence[str], position: int) -> str:
     number = position
-    while (new := f"{identifier or 'call'}_{number}") in given:
-        number += len(given)
+    while (new := f"{call_id or 'call'}_{number}") in taken:
+        number += len(taken)
     return new

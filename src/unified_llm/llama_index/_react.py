@@ -1,4 +1,4 @@
-"""The choice of a tool by a model that cannot call functions: one step of LlamaIndex's ReAct agent, without it."""
+"""Tool selection for models without function calling: one step of LlamaIndex's ReAct agent, without the agent."""
 
 from __future__ import annotations
 
@@ -16,51 +16,50 @@ from unified_llm.exceptions import GenerationError
 if TYPE_CHECKING:
     from llama_index.core.tools.types import BaseTool
 
-# What is said in the words of the prompt, or is LlamaIndex's own business.
-_OURS: Final = frozenset({
+# Options that the prompt states or LlamaIndex uses; the others are passed on to ``chat``.
+_REACT_OPTIONS: Final = frozenset({
     "react_chat_formatter", "output_parser", "tool_retriever", "memory", "tool_choice", "tool_required", "strict",
 })  # fmt: skip
 
 
 class ReActStep:
-    """What to ask next, until a tool has been chosen or the model has answered; one mistake is told and mended.
+    """State of one ReAct step: the next request, until the model has chosen a tool or answered.
+
+    ``messages`` is the next request. A malformed answer is sent back once, with the error.
 
     Args:
-        tools: What may be chosen.
+        tools: The tools to choose from.
         history: The conversation.
         options: As for ``predict_and_call``.
     """
 
     def __init__(self, tools: Sequence[BaseTool], history: Sequence[ChatMessage], options: Mapping[str, Any]) -> None:
-        """Phrase the question."""
         self._names = [tool.metadata.get_name() for tool in tools]
         formatter = options.get("react_chat_formatter") or ReActChatFormatter.from_defaults()
         self._parser = options.get("output_parser") or ReActOutputParser()
         self.messages: list[ChatMessage] = formatter.format(list(tools), list(history))
-        self.options = {name: value for name, value in options.items() if name not in _OURS}
+        self.options = {name: value for name, value in options.items() if name not in _REACT_OPTIONS}
         self._step: Any = None
-        self._told = False
+        self._retried = False
 
-    def hear(self, response: ChatResponse) -> None:
-        """Read an answer; ``messages`` is then the next question, or empty.
+    def on_response(self, response: ChatResponse) -> None:
+        """Read an answer; ``messages`` is then the next request, or empty.
 
         Raises:
-            GenerationError: The answer has not the form that was asked for, for the second time.
+            GenerationError: The answer is malformed for the second time.
         """
-        problem = self._read(response.message.content or "")
-        if problem is None:
+        error = self._parse(response.message.content or "")
+        if error is None:
             self.messages = []
-        elif self._told:
-            raise GenerationError(f"The model chose no tool in the form that it was asked for: {problem}")
+        elif self._retried:
+            raise GenerationError(f"The model chose no tool in the required format: {error}")
         else:
-            self._told = True
-            again = ChatMessage(
-                role=MessageRole.USER, content=f"{problem} Answer again, in the form that was asked for."
-            )
+            self._retried = True
+            again = ChatMessage(role=MessageRole.USER, content=f"{error} Answer again, in the form that was asked for.")
             self.messages = [*self.messages, response.message, again]
 
-    def _read(self, text: str) -> str | None:
-        """Take in an answer; what is wrong with it, if anything is."""
+    def _parse(self, text: str) -> str | None:
+        """Parse an answer; return what is wrong with it, or None."""
         try:
             self._step = self._parser.parse(text)
         except ValueError:
@@ -69,11 +68,11 @@ class ReActStep:
             return f"There is no such tool; there are: {', '.join(self._names)}."
         return None
 
-    def chosen(self, *, error_on_no_tool_call: bool) -> tuple[list[ToolSelection], str]:
-        """The tool, or the words of an answer.
+    def selected_tool(self, *, error_on_no_tool_call: bool) -> tuple[list[ToolSelection], str]:
+        """Return the chosen tool, or the text of an answer.
 
         Raises:
-            ValueError: There is no tool, and that is an error.
+            ValueError: The model chose no tool, and ``error_on_no_tool_call`` is set.
         """
         step = self._step
         if isinstance(step, ActionReasoningStep):

@@ -1,8 +1,8 @@
-"""Answers of a given shape: what LlamaIndex calls structured prediction.
+"""Structured output: LlamaIndex's ``structured_predict`` and its async and streaming variants.
 
-Each target is asked in the best way that it has: by a JSON schema, by a tool, or in words. An answer that does not fit
-is shown to the same target once more, with what is wrong about it; then the next target is asked. What comes out has
-been validated, or an exception is raised: never an object with empty fields.
+Each target is asked in the best output mode that it supports: by a JSON schema, by a tool call, or by prompt. An answer
+that does not fit the schema is sent back to the same target once, with the validation errors; then the next target is
+asked. A returned object has been validated; otherwise an exception is raised. No object has empty fields.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ if TYPE_CHECKING:
     from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
     from pydantic import BaseModel
 
-    from unified_llm.llama_index._structured_pursuit import Pursuit
-    from unified_llm.llama_index.llm import UnifiedLLM
+    from unified_llm.llama_index._structured_retries import ChatModel, StructuredCall
 
     _Base = FunctionCallingLLM
 else:
-    _Base = object  # a Pydantic class more would cost every import some milliseconds
+    _Base = object  # another Pydantic class would add milliseconds to every import
 
 _dispatcher = get_dispatcher(__name__)
-# The rest belong to other packages, which have a way of their own.
-_OURS = frozenset({PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION, PydanticProgramMode.LLM})
+# The other modes are implemented by other packages.
+_OUR_MODES = frozenset({PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION, PydanticProgramMode.LLM})
 
 
-class StructuredAnswers(_Base):
-    """The part of a model that answers in the shape of a Pydantic class."""
+class StructuredPrediction(_Base):
+    """Methods of a model that answer with an object of a Pydantic class."""
 
     @_dispatcher.span
     def structured_predict(
@@ -47,28 +46,28 @@ class StructuredAnswers(_Base):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """Answer in the shape of a Pydantic class.
+        """Answer with an object of a Pydantic class.
 
         Args:
             output_cls: The class.
-            prompt: What is asked.
+            prompt: The prompt template.
             llm_kwargs: Arguments for the call, as for ``chat``.
-            **prompt_args: What goes into the prompt.
+            **prompt_args: Values of the template's variables.
 
         Raises:
-            GenerationError: No target gave an answer of this shape, each having been asked twice.
+            GenerationError: No target gave an answer that fits the class, though each was asked twice.
             LLMError: No target answered.
         """
-        if self.pydantic_program_mode not in _OURS:
+        if self.pydantic_program_mode not in _OUR_MODES:
             return cast("Model", super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
-        _begin(output_cls, prompt, prompt_args)
-        pursuit = self._pursue(output_cls, prompt, llm_kwargs, prompt_args)
-        while ask := pursuit.ask:
+        _report_start(output_cls, prompt, prompt_args)
+        call = self._start_call(output_cls, prompt, llm_kwargs, prompt_args)
+        while request := call.request:
             try:
-                pursuit.hear(ask.llm.chat(ask.messages, **ask.options))
-            except LLMError as problem:
-                pursuit.miss(problem)
-        return cast("Model", _end(pursuit.result()))
+                call.on_response(request.llm.chat(request.messages, **request.options))
+            except LLMError as error:
+                call.on_error(error)
+        return cast("Model", _report_end(call.result()))
 
     @_dispatcher.span
     async def astructured_predict(
@@ -78,19 +77,19 @@ class StructuredAnswers(_Base):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Model:
-        """As ``structured_predict``."""
-        if self.pydantic_program_mode not in _OURS:
+        """Answer with an object of a Pydantic class; arguments as for ``structured_predict``."""
+        if self.pydantic_program_mode not in _OUR_MODES:
             return cast("Model", await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
-        _begin(output_cls, prompt, prompt_args)
-        pursuit = self._pursue(output_cls, prompt, llm_kwargs, prompt_args)
-        while ask := pursuit.ask:
+        _report_start(output_cls, prompt, prompt_args)
+        call = self._start_call(output_cls, prompt, llm_kwargs, prompt_args)
+        while request := call.request:
             try:
-                pursuit.hear(await ask.llm.achat(ask.messages, **ask.options))
-            except LLMError as problem:
-                pursuit.miss(problem)
-        return cast("Model", _end(pursuit.result()))
+                call.on_response(await request.llm.achat(request.messages, **request.options))
+            except LLMError as error:
+                call.on_error(error)
+        return cast("Model", _report_end(call.result()))
 
-    # Streams: LlamaIndex's own methods call these. Objects with as much as has come, then the whole one, validated.
+    # Streams, called by LlamaIndex's own methods. They yield partial objects, and last the whole one, validated.
 
     def _structured_stream_call(
         self,
@@ -99,9 +98,9 @@ class StructuredAnswers(_Base):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Generator[Any, None, None]:
-        if self.pydantic_program_mode not in _OURS:
+        if self.pydantic_program_mode not in _OUR_MODES:
             return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._pieces(output_cls, self._pursue(output_cls, prompt, llm_kwargs, prompt_args))
+        return self._stream_objects(output_cls, self._start_call(output_cls, prompt, llm_kwargs, prompt_args))
 
     async def _structured_astream_call(
         self,
@@ -110,49 +109,51 @@ class StructuredAnswers(_Base):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> AsyncGenerator[Any, None]:
-        if self.pydantic_program_mode not in _OURS:
+        if self.pydantic_program_mode not in _OUR_MODES:
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._apieces(output_cls, self._pursue(output_cls, prompt, llm_kwargs, prompt_args))
+        return self._astream_objects(output_cls, self._start_call(output_cls, prompt, llm_kwargs, prompt_args))
 
-    def _pieces(self, output_cls: type[BaseModel], pursuit: Pursuit) -> Generator[BaseModel, None, None]:
-        while ask := pursuit.ask:
-            pieces = _Pieces(output_cls)
+    def _stream_objects(self, output_cls: type[BaseModel], call: StructuredCall) -> Generator[BaseModel, None, None]:
+        while request := call.request:
+            partial = _PartialObjects(output_cls)
             try:
-                for response in ask.llm.stream_chat(ask.messages, **ask.options):
-                    if (piece := pieces.feed(response)) is not None:
-                        yield piece
-                pursuit.hear(pieces.last)
-            except LLMError as problem:
-                pursuit.miss(problem)
-        yield pursuit.result()
+                for response in request.llm.stream_chat(request.messages, **request.options):
+                    if (snapshot := partial.feed(response)) is not None:
+                        yield snapshot
+                call.on_response(partial.last)
+            except LLMError as error:
+                call.on_error(error)
+        yield call.result()
 
-    async def _apieces(self, output_cls: type[BaseModel], pursuit: Pursuit) -> AsyncGenerator[BaseModel, None]:
-        while ask := pursuit.ask:
-            pieces = _Pieces(output_cls)
+    async def _astream_objects(
+        self, output_cls: type[BaseModel], call: StructuredCall
+    ) -> AsyncGenerator[BaseModel, None]:
+        while request := call.request:
+            partial = _PartialObjects(output_cls)
             try:
-                async for response in await ask.llm.astream_chat(ask.messages, **ask.options):
-                    if (piece := pieces.feed(response)) is not None:
-                        yield piece
-                pursuit.hear(pieces.last)
-            except LLMError as problem:
-                pursuit.miss(problem)
-        yield pursuit.result()
+                async for response in await request.llm.astream_chat(request.messages, **request.options):
+                    if (snapshot := partial.feed(response)) is not None:
+                        yield snapshot
+                call.on_response(partial.last)
+            except LLMError as error:
+                call.on_error(error)
+        yield call.result()
 
-    def _pursue(
+    def _start_call(
         self,
         output_cls: type[BaseModel],
         prompt: PromptTemplate,
         llm_kwargs: Mapping[str, Any] | None,
         prompt_args: Mapping[str, Any],
-    ) -> Pursuit:
-        from unified_llm.llama_index._structured_pursuit import Pursuit
+    ) -> StructuredCall:
+        from unified_llm.llama_index._structured_retries import StructuredCall
 
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
-        return Pursuit(cast("UnifiedLLM", self), output_cls, messages, llm_kwargs or {})
+        return StructuredCall(cast("ChatModel", self), output_cls, messages, llm_kwargs or {})
 
 
-class _Pieces:
-    """Objects with as much of an answer as a stream has brought, one for each change."""
+class _PartialObjects:
+    """Reader of one stream: builds a partial object each time the JSON received so far has more in it."""
 
     def __init__(self, output_cls: type[BaseModel]) -> None:
         from llama_index.core.program.utils import create_flexible_model
@@ -163,15 +164,15 @@ class _Pieces:
 
     def feed(self, response: ChatResponse) -> FlexibleModel | None:
         self.last = response
-        fields = parse_partial(_unfinished(response))
+        fields = parse_partial(_partial_json(response))
         if not isinstance(fields, dict) or fields in ({}, self._fields):
             return None
         self._fields = fields
         return self._flexible.model_validate(fields)
 
 
-def _unfinished(response: ChatResponse) -> str:
-    """The JSON so far, in a tool call or after whatever words there are."""
+def _partial_json(response: ChatResponse) -> str:
+    """Return the JSON received so far, from a tool call, or from the text beginning with its first brace."""
     for block in response.message.blocks:
         if isinstance(block, ToolCallBlock):
             return block.tool_kwargs if isinstance(block.tool_kwargs, str) else ""
@@ -179,12 +180,12 @@ def _unfinished(response: ChatResponse) -> str:
     return text[max(text.find("{"), 0) :]
 
 
-def _begin(output_cls: type[BaseModel], prompt: BasePromptTemplate, prompt_args: Mapping[str, Any]) -> None:
+def _report_start(output_cls: type[BaseModel], prompt: BasePromptTemplate, prompt_args: Mapping[str, Any]) -> None:
     _dispatcher.event(
         LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=dict(prompt_args))
     )
 
 
-def _end(found: BaseModel) -> BaseModel:
-    _dispatcher.event(LLMStructuredPredictEndEvent(output=found))
-    return found
+def _report_end(output: BaseModel) -> BaseModel:
+    _dispatcher.event(LLMStructuredPredictEndEvent(output=output))
+    return output

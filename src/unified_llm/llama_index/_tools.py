@@ -1,6 +1,6 @@
-"""Tools: how they are offered, how calls are read from an answer, and how one is predicted and called at once.
+"""Tool calling: offer tools, read tool calls from an answer, and run them.
 
-Models that cannot call functions are asked in words, in the form of LlamaIndex's ReAct agent.
+Models without function calling are asked by prompt, in the format of LlamaIndex's ReAct agent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from unified_llm._lib.bounded_json import JSONError, parse_object, parse_partial
 from unified_llm.exceptions import ValidationError
-from unified_llm.llama_index._call_kwargs import offer
+from unified_llm.llama_index._call_kwargs import tool_to_dict
 from unified_llm.llama_index._messages import read_messages
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     _Base = FunctionCallingLLM
 else:
-    _Base = object  # a Pydantic class more would cost every import some milliseconds
+    _Base = object  # another Pydantic class would add milliseconds to every import
 
 
 class ToolCalling(_Base):
-    """The part of a model that has to do with tools."""
+    """Methods of a model that offer and call tools."""
 
     @override
     def _prepare_chat_with_tools(
@@ -44,18 +44,18 @@ class ToolCalling(_Base):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """The arguments of ``chat``."""
+        """Return the arguments of ``chat``."""
         messages = list(chat_history or ())
         if user_msg is not None:
-            messages.append(_said(user_msg))
-        offered: dict[str, Any] = {}
+            messages.append(_user_message(user_msg))
+        options: dict[str, Any] = {}
         if tools:
-            offered["tools"] = [offer(tool, strict=strict) for tool in tools]
+            options["tools"] = [tool_to_dict(tool, strict=strict) for tool in tools]
             if choice := tool_choice or ("required" if tool_required else None):
-                offered["tool_choice"] = choice
+                options["tool_choice"] = choice
             if not allow_parallel_tool_calls:
-                offered["parallel_tool_calls"] = False
-        return {"messages": messages, **offered, **kwargs}
+                options["parallel_tool_calls"] = False
+        return {"messages": messages, **options, **kwargs}
 
     @override
     def _validate_chat_with_tools_response(
@@ -65,7 +65,7 @@ class ToolCalling(_Base):
         allow_parallel_tool_calls: bool = False,
         **kwargs: Any,
     ) -> ChatResponse:
-        """Keep to one call where one was asked for: not every model can be told."""
+        """Keep only the first call where parallel calls are not allowed: some models ignore the option."""
         calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
         if allow_parallel_tool_calls or len(calls) < 2:
             return response
@@ -84,20 +84,20 @@ class ToolCalling(_Base):
         error_on_no_tool_call: bool = True,
         **kwargs: Any,
     ) -> list[ToolSelection]:
-        """The calls in an answer, or in as much of it as a stream has brought.
+        """Return the calls in an answer, or in the part of it that a stream has received so far.
 
         Raises:
-            ValueError: There is none, and that is an error.
+            ValueError: There is none, and ``error_on_no_tool_call`` is set.
         """
         calls = [block for block in response.message.blocks if isinstance(block, ToolCallBlock)]
         if calls:
             whole = isinstance(response.raw, Mapping) and response.raw.get("finish_reason") is not None
-            selections = [_selection(block, whole=whole) for block in calls]
-        elif response.message.additional_kwargs.get("tool_calls"):  # an answer of another model's
-            read = read_messages([response.message])[0]
+            selections = [_to_tool_selection(block, whole=whole) for block in calls]
+        elif response.message.additional_kwargs.get("tool_calls"):  # an answer of another LLM object
+            message = read_messages([response.message])[0]
             selections = [
                 ToolSelection(tool_id=call.id, tool_name=call.name, tool_kwargs=dict(call.arguments))
-                for call in read.tool_calls
+                for call in message.tool_calls
             ]
         else:
             selections = []
@@ -117,21 +117,21 @@ class ToolCalling(_Base):
         error_on_tool_error: bool = False,
         **kwargs: Any,
     ) -> AgentChatResponse:
-        """Let the model choose a tool, and call it. A model that calls no functions is asked in words.
+        """Let the model choose a tool, and call it. A model without function calling is asked by prompt.
 
         Args:
-            tools: What it may choose from.
-            user_msg: Put at the end of the history.
+            tools: The tools to choose from.
+            user_msg: Appended to the history.
             chat_history: The conversation so far.
             verbose: Print the calls.
-            allow_parallel_tool_calls: It may choose several.
-            error_on_no_tool_call: Raise where it chooses none, rather than return its words.
-            error_on_tool_error: Raise where a tool fails, rather than return its error as its output.
-            **kwargs: ``tool_choice``, ``tool_required`` and whatever ``chat`` takes; ``react_chat_formatter`` and
-                ``output_parser`` for models that are asked in words.
+            allow_parallel_tool_calls: Allow several calls.
+            error_on_no_tool_call: Raise if no tool is chosen, instead of returning the text.
+            error_on_tool_error: Raise if a tool fails, instead of returning its error as its output.
+            **kwargs: ``tool_choice``, ``tool_required`` and the arguments of ``chat``; ``react_chat_formatter`` and
+                ``output_parser`` for models that are asked by prompt.
 
         Raises:
-            ValueError: As asked for above.
+            ValueError: No tool was chosen, or a tool failed, and the argument above is set.
             LLMError: No target answered.
         """
         if self.metadata.is_function_calling_model:
@@ -143,9 +143,10 @@ class ToolCalling(_Base):
 
             step = ReActStep(tools, _history(user_msg, chat_history), kwargs)
             while step.messages:
-                step.hear(self.chat(step.messages, **step.options))
-            selections, text = step.chosen(error_on_no_tool_call=error_on_no_tool_call)
-        return _told([_call(each, tools, verbose=verbose) for each in selections], text, strict=error_on_tool_error)
+                step.on_response(self.chat(step.messages, **step.options))
+            selections, text = step.selected_tool(error_on_no_tool_call=error_on_no_tool_call)
+        outputs = [_call_tool(selection, tools, verbose=verbose) for selection in selections]
+        return _to_agent_response(outputs, text, strict=error_on_tool_error)
 
     @override
     async def apredict_and_call(
@@ -159,7 +160,7 @@ class ToolCalling(_Base):
         error_on_tool_error: bool = False,
         **kwargs: Any,
     ) -> AgentChatResponse:
-        """As ``predict_and_call``; several tools run at the same time."""
+        """Let the model choose a tool, and call it, as ``predict_and_call``; several tools run concurrently."""
         if self.metadata.is_function_calling_model:
             response = await self.achat_with_tools(
                 tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, **kwargs
@@ -171,22 +172,22 @@ class ToolCalling(_Base):
 
             step = ReActStep(tools, _history(user_msg, chat_history), kwargs)
             while step.messages:
-                step.hear(await self.achat(step.messages, **step.options))
-            selections, text = step.chosen(error_on_no_tool_call=error_on_no_tool_call)
-        outputs = await asyncio.gather(*(_acall(each, tools, verbose=verbose) for each in selections))
-        return _told(outputs, text, strict=error_on_tool_error)
+                step.on_response(await self.achat(step.messages, **step.options))
+            selections, text = step.selected_tool(error_on_no_tool_call=error_on_no_tool_call)
+        outputs = await asyncio.gather(*(_acall_tool(selection, tools, verbose=verbose) for selection in selections))
+        return _to_agent_response(outputs, text, strict=error_on_tool_error)
 
 
-def _said(message: str | ChatMessage) -> ChatMessage:
+def _user_message(message: str | ChatMessage) -> ChatMessage:
     return ChatMessage(role=MessageRole.USER, content=message) if isinstance(message, str) else message
 
 
 def _history(user_msg: str | ChatMessage | None, chat_history: Sequence[ChatMessage] | None) -> list[ChatMessage]:
-    return [*(chat_history or ()), *((_said(user_msg),) if user_msg is not None else ())]
+    return [*(chat_history or ()), *((_user_message(user_msg),) if user_msg is not None else ())]
 
 
-def _selection(block: ToolCallBlock, *, whole: bool) -> ToolSelection:
-    """A call. Arguments that a finished answer left broken are none: half of a path is another path."""
+def _to_tool_selection(block: ToolCallBlock, *, whole: bool) -> ToolSelection:
+    """Convert a block. Invalid arguments in a finished answer are dropped: half of a path is another path."""
     arguments: Any = block.tool_kwargs
     if isinstance(arguments, str) and whole:
         try:
@@ -202,44 +203,44 @@ def _selection(block: ToolCallBlock, *, whole: bool) -> ToolSelection:
     )
 
 
-def _call(selection: ToolSelection, tools: Sequence[BaseTool], *, verbose: bool) -> ToolOutput:
+def _call_tool(selection: ToolSelection, tools: Sequence[BaseTool], *, verbose: bool) -> ToolOutput:
     from llama_index.core.tools.calling import call_tool_with_selection
 
-    return _unknown(selection, tools) or call_tool_with_selection(selection, tools, verbose=verbose)
+    return _unknown_tool_output(selection, tools) or call_tool_with_selection(selection, tools, verbose=verbose)
 
 
-async def _acall(selection: ToolSelection, tools: Sequence[BaseTool], *, verbose: bool) -> ToolOutput:
+async def _acall_tool(selection: ToolSelection, tools: Sequence[BaseTool], *, verbose: bool) -> ToolOutput:
     from llama_index.core.tools.calling import acall_tool_with_selection
 
-    return _unknown(selection, tools) or await acall_tool_with_selection(selection, tools, verbose=verbose)
+    return _unknown_tool_output(selection, tools) or await acall_tool_with_selection(selection, tools, verbose=verbose)
 
 
-def _unknown(selection: ToolSelection, tools: Sequence[BaseTool]) -> ToolOutput | None:
-    """What a tool that nobody offered returns: models make some up."""
+def _unknown_tool_output(selection: ToolSelection, tools: Sequence[BaseTool]) -> ToolOutput | None:
+    """Return the output of a tool that was not offered (models invent some), or None if it was."""
     if any(tool.metadata.name == selection.tool_name for tool in tools):
         return None
     from llama_index.core.tools.types import ToolOutput
 
-    problem = ValidationError(f"There is no tool {selection.tool_name!r}.")
+    error = ValidationError(f"There is no tool {selection.tool_name!r}.")
     return ToolOutput(
         tool_name=selection.tool_name,
-        content=str(problem),
+        content=str(error),
         raw_input=selection.tool_kwargs,
-        raw_output=str(problem),
+        raw_output=str(error),
         is_error=True,
-        exception=problem,
+        exception=error,
     )
 
 
-def _told(outputs: Sequence[ToolOutput], text: str, *, strict: bool) -> AgentChatResponse:
-    """What came of it, as LlamaIndex tells it.
+def _to_agent_response(outputs: Sequence[ToolOutput], text: str, *, strict: bool) -> AgentChatResponse:
+    """Return the tools' outputs, or else the text, as LlamaIndex's response.
 
     Raises:
-        ValueError: A tool failed, and that is an error.
+        ValueError: A tool failed, and ``strict`` is set.
     """
     from llama_index.core.chat_engine.types import AgentChatResponse
 
-    told = "\n\n".join(output.content for output in outputs)
+    contents = "\n\n".join(output.content for output in outputs)
     if strict and any(output.is_error for output in outputs):
-        raise ValueError(told)
-    return AgentChatResponse(response=told if outputs else text, sources=list(outputs))
+        raise ValueError(contents)
+    return AgentChatResponse(response=contents if outputs else text, sources=list(outputs))

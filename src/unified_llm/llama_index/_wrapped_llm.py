@@ -1,14 +1,12 @@
-"""An LLM object of LlamaIndex's as a target in a chain.
+"""A wrapped LLM: an LLM object of another LlamaIndex integration as a target in a chain.
 
-The object keeps its own configuration and does its own retries, which count as one attempt. It receives LlamaIndex's
-own messages, and phrases tools in its own way. Its calls are reported to no observer: those of the chain are.
+The object keeps its configuration and does its own retries, which count as one attempt. It receives LlamaIndex's own
+messages, and converts tools itself. Its calls are not reported to observers: those of the chain are.
 
-What an LLM object of LlamaIndex's answered, read as an answer of ours.
-
-The last response itself goes along as ``raw``, so that its blocks reach the caller as the LLM wrote them.
+The LLM's last response is kept as ``raw``, so that the caller receives its blocks unchanged.
 """
 
-# LlamaIndex's own points of extension begin with an underscore, and this file is on their other side.
+# LlamaIndex's extension points begin with an underscore, and this module calls them.
 # ruff: noqa: SLF001
 # pyright: reportPrivateUsage=false
 
@@ -45,106 +43,107 @@ if TYPE_CHECKING:
     from llama_index.core.base.llms.types import ChatMessage, ChatResponse
 
 
-# Options of a call that every LLM of LlamaIndex's takes. Others belong to the provider of the primary.
-_PASSED: Final = ("temperature", "max_tokens", "top_p", "stop")
+# Options of a call that every LLM of LlamaIndex takes. Others may be specific to the primary's provider.
+_PASSED_OPTIONS: Final = ("temperature", "max_tokens", "top_p", "stop")
 _FEATURES: Final[frozenset[Feature]] = frozenset({"streaming", "images", "image_urls", "audio", "files"})
 _NUMBERS: Final = count()
 
 
 class WrappedLLM:
-    """A ``WrappedModel`` around an LLM of LlamaIndex's.
+    """A ``WrappedModel`` around an LLM object of LlamaIndex.
+
+    The LLM's name and abilities are read once, at construction.
 
     Args:
         llm: The LLM.
     """
 
     def __init__(self, llm: LLM) -> None:
-        """Ask the LLM for its name and abilities, once."""
         metadata = LLMMetadata()
-        with suppress(Exception):  # some ask their server for it, some know only certain models
+        with suppress(Exception):  # some request it from their server, some have only certain models
             metadata = llm.metadata
         self.number = next(_NUMBERS)
         self.llm = llm
         self.provider = llm.class_name()
-        named = metadata.model_name if metadata.model_name != "unknown" else getattr(llm, "model", None)
-        self.model = str(named or type(llm).__name__)
+        name = metadata.model_name if metadata.model_name != "unknown" else getattr(llm, "model", None)
+        self.model = str(name or type(llm).__name__)
         self.context_window: int | None = metadata.context_window if metadata.context_window > 0 else None
         calls_tools = isinstance(llm, FunctionCallingLLM) and metadata.is_function_calling_model
-        more: frozenset[Feature] = frozenset({"tools", "tool_choice"}) if calls_tools else frozenset()
-        self.features = _FEATURES | more
+        tool_features: frozenset[Feature] = frozenset({"tools", "tool_choice"}) if calls_tools else frozenset()
+        self.features = _FEATURES | tool_features
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle a copy of the LLM: LlamaIndex removes what cannot be pickled from the very object."""
+        """Pickle a copy of the LLM: LlamaIndex removes what cannot be pickled from the object itself."""
         return wrap, (self.llm.model_copy(),)
 
     def exchange(self, request: LLMRequest) -> Exchange:
-        """An attempt in a thread of its own, abandoned when its time is over."""
+        """Create an attempt that runs in its own thread and is abandoned when its time is over."""
         return ThreadExchange(self, request)
 
     def aexchange(self, request: LLMRequest) -> AsyncExchange:
-        """An attempt on the event loop, or in a thread where the LLM would block the loop."""
+        """Create an attempt on the event loop, or in a thread if the LLM would block the loop."""
         blocking = next(kind for kind in type(self.llm).__mro__ if "achat" in vars(kind)) is CustomLLM
         return ThreadedAsyncExchange(self, request) if blocking else NativeExchange(self, request)
 
     def events(self, request: LLMRequest) -> Generator[Event, None, None]:
-        """One answer, for a thread that may wait."""
-        messages, options = self._phrase(request)
+        """Yield the events of one answer; blocks the thread."""
+        messages, options = self._native_arguments(request)
         if limiter := getattr(self.llm, "rate_limiter", None):
             limiter.acquire()
         if not request.stream:
-            yield read_whole(self, _bare(self.llm, "chat")(messages, **options))
+            yield read_response(self, _without_callbacks(self.llm, "chat")(messages, **options))
             return
         reader = ResponseReader(self)
-        for response in _bare(self.llm, "stream_chat")(messages, **options):
+        for response in _without_callbacks(self.llm, "stream_chat")(messages, **options):
             if chunk := reader.feed(response):
                 yield chunk
         yield from reader.finish()
 
     async def aevents(self, request: LLMRequest) -> AsyncGenerator[Event, None]:
-        """One answer, on the event loop."""
-        messages, options = self._phrase(request)
+        """Yield the events of one answer on the event loop."""
+        messages, options = self._native_arguments(request)
         if limiter := getattr(self.llm, "rate_limiter", None):
             await limiter.async_acquire()
         if not request.stream:
-            yield read_whole(self, await _bare(self.llm, "achat")(messages, **options))
+            yield read_response(self, await _without_callbacks(self.llm, "achat")(messages, **options))
             return
         reader = ResponseReader(self)
-        async for response in await _bare(self.llm, "astream_chat")(messages, **options):
+        async for response in await _without_callbacks(self.llm, "astream_chat")(messages, **options):
             if chunk := reader.feed(response):
                 yield chunk
         for event in reader.finish():
             yield event
 
-    def read_failure(self, problem: Exception) -> Failure | None:
-        """What an exception of the LLM says of its provider."""
-        return read_failure(problem)
+    def read_failure(self, error: Exception) -> Failure | None:
+        """Classify an exception of the LLM; None for a programming error."""
+        return read_failure(error)
 
-    def _phrase(self, request: LLMRequest) -> tuple[list[Any], dict[str, Any]]:
-        """The messages and the keyword arguments of a call of this LLM's own."""
+    def _native_arguments(self, request: LLMRequest) -> tuple[list[Any], dict[str, Any]]:
+        """Return the messages and keyword arguments of the LLM's own call."""
         native: NativeCall = request.native
         messages = list(native.messages)
-        given = {name: native.options[name] for name in _PASSED if native.options.get(name) is not None}
+        passed = {name: native.options[name] for name in _PASSED_OPTIONS if native.options.get(name) is not None}
         choice = request.tool_choice
         if not isinstance(self.llm, FunctionCallingLLM) or not request.tools or choice == "none":
-            return messages, given
-        tools, named = request.tools, choice if choice not in {None, "auto", "required"} else None
-        chosen: dict[str, Any] = {}
-        if named and "tool_choice" in inspect.signature(self.llm._prepare_chat_with_tools).parameters:
-            chosen = {"tool_choice": named}
-        elif named:  # then there is but one to choose from
-            tools = tuple(tool for tool in tools if tool.name == named)
+            return messages, passed
+        tools, forced = request.tools, choice if choice not in {None, "auto", "required"} else None
+        forced_option: dict[str, Any] = {}
+        if forced and "tool_choice" in inspect.signature(self.llm._prepare_chat_with_tools).parameters:
+            forced_option = {"tool_choice": forced}
+        elif forced:  # offer that tool only
+            tools = tuple(tool for tool in tools if tool.name == forced)
         options = self.llm._prepare_chat_with_tools_compat(
-            tools=[OfferedTool(tool) for tool in tools],
+            tools=[SchemaTool(tool) for tool in tools],
             chat_history=messages,
             allow_parallel_tool_calls=request.parallel_tool_calls is not False,
             tool_required=choice not in {None, "auto"},
-            **chosen,
+            **forced_option,
         )
-        return list(options.pop("messages", messages)), {**given, **options}
+        return list(options.pop("messages", messages)), {**passed, **options}
 
 
-class _Schema(ToolMetadata):
-    """What LLMs ask of a tool's metadata, from a JSON schema."""
+class _JSONSchemaMetadata(ToolMetadata):
+    """Metadata of a tool with a given JSON schema."""
 
     def __init__(self, tool: Tool) -> None:
         super().__init__(description=tool.description, name=tool.name, fn_schema=None)
@@ -154,12 +153,11 @@ class _Schema(ToolMetadata):
         return dict(self._parameters)
 
 
-class OfferedTool(BaseTool):
-    """A tool to be offered, not to be called: whoever asked for it does that."""
+class SchemaTool(BaseTool):
+    """A tool that is offered but cannot be called here: the caller of the chain runs the tools."""
 
     def __init__(self, tool: Tool) -> None:
-        """Describe it."""
-        self._metadata = _Schema(tool)
+        self._metadata = _JSONSchemaMetadata(tool)
 
     @property
     def metadata(self) -> ToolMetadata:
@@ -167,12 +165,12 @@ class OfferedTool(BaseTool):
         return self._metadata
 
     def __call__(self, input: Any) -> Any:  # noqa: A002 - LlamaIndex's signature
-        """Refuse."""
+        """Raise ``NotImplementedError``."""
         raise NotImplementedError
 
 
-def _bare(llm: LLM, name: str) -> Callable[..., Any]:
-    """A method without the decorators that report to observers; as it is, where they cannot be told apart."""
+def _without_callbacks(llm: LLM, name: str) -> Callable[..., Any]:
+    """Return a method without the decorators that report to observers; unchanged if they are not recognised."""
     method: Any = getattr(type(llm), name)
     while callable(wrapped := getattr(method, "__wrapped__", None)):
         method = wrapped
@@ -185,23 +183,23 @@ def _bare(llm: LLM, name: str) -> Callable[..., Any]:
     return plain
 
 
-_known: WeakValueDictionary[int, WrappedLLM] = WeakValueDictionary()
+_wrappers: WeakValueDictionary[int, WrappedLLM] = WeakValueDictionary()
 
 
 def wrap(candidate: object) -> WrappedLLM | None:
-    """The target for an LLM of LlamaIndex's, or None if it is none.
+    """Return the target for an LLM of LlamaIndex; None if the object is not one.
 
-    One object has one wrapper, however many chains it stands in, so that its health is known to all of them.
+    An object has one wrapper in all chains, so that they share its health.
     """
     if isinstance(candidate, TargetFields) or not isinstance(candidate, LLM):
         return None
-    found = _known.get(id(candidate))
-    if found is None:
-        found = _known[id(candidate)] = WrappedLLM(candidate)
-    return found
+    wrapper = _wrappers.get(id(candidate))
+    if wrapper is None:
+        wrapper = _wrappers[id(candidate)] = WrappedLLM(candidate)
+    return wrapper
 
 
-_REASONS: Final[Mapping[str, FinishReason]] = {
+_FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
     "length": "length",
     "max_tokens": "length",
     "content_filter": "content_filter",
@@ -210,47 +208,46 @@ _REASONS: Final[Mapping[str, FinishReason]] = {
 }
 
 
-def read_whole(foreign: WrappedLLM, response: ChatResponse) -> Done | Failure:
-    """A whole answer."""
-    read = read_messages([_assistant(response.message)])[0]
-    if not (read.content or read.tool_calls or read.reasoning):
+def read_response(wrapped: WrappedLLM, response: ChatResponse) -> Done | Failure:
+    """Convert a whole answer."""
+    message = read_messages([_as_assistant(response.message)])[0]
+    if not (message.content or message.tool_calls or message.reasoning):
         return Failure("empty")
     return Done(
         LLMResponse(
-            content=read.text,
-            model=_model(foreign, response),
-            provider=foreign.provider,
-            finish_reason=_finish_reason(response, calls=bool(read.tool_calls)),
+            content=message.text,
+            model=_model(wrapped, response),
+            provider=wrapped.provider,
+            finish_reason=_finish_reason(response, calls=bool(message.tool_calls)),
             usage=_usage(response),
-            tool_calls=read.tool_calls,
-            reasoning=read.reasoning,
+            tool_calls=message.tool_calls,
+            reasoning=message.reasoning,
             raw=response,
         )
     )
 
 
 class ResponseReader:
-    """Reads one stream of responses, each of which holds everything so far."""
+    """Converter of one stream of responses, each with all the content so far, to chunks."""
 
-    def __init__(self, foreign: WrappedLLM) -> None:
-        """Nothing has been seen yet."""
-        self._foreign = foreign
+    def __init__(self, wrapped: WrappedLLM) -> None:
+        self._wrapped = wrapped
         self._last: ChatResponse | None = None
-        self._seen = 0
+        self._seen_length = 0
 
     def feed(self, response: ChatResponse) -> LLMChunk | None:
-        """One response; None if there is nothing new in it to hand out. Tool calls wait until they are whole."""
+        """Return what is new in a response as a chunk, or None. Tool calls are held back until they are complete."""
         self._last = response
         text = response.message.content or ""
-        content = text[self._seen :] if response.delta is None else response.delta
-        self._seen = max(len(text), self._seen)
+        content = text[self._seen_length :] if response.delta is None else response.delta
+        self._seen_length = max(len(text), self._seen_length)
         reasoning = response.additional_kwargs.get("thinking_delta") or ""
         return LLMChunk(content=content, reasoning=reasoning) if content or reasoning else None
 
     def finish(self) -> Iterator[Event]:
-        """The calls, and the last chunk."""
+        """Yield the tool calls and the last chunk."""
         response = self._last
-        whole = read_whole(self._foreign, response) if response else Failure("empty")
+        whole = read_response(self._wrapped, response) if response else Failure("empty")
         if response is None or isinstance(whole, Failure):
             yield Failure("empty")
             return
@@ -272,21 +269,21 @@ class ResponseReader:
         )
 
 
-def _assistant(message: ChatMessage) -> ChatMessage:
-    """Some LLMs forget to say that it is they who speak."""
+def _as_assistant(message: ChatMessage) -> ChatMessage:
+    """Set the message's role to ``assistant``: some LLMs do not."""
     return message if message.role == "assistant" else message.model_copy(update={"role": "assistant"})
 
 
-def _model(foreign: WrappedLLM, response: ChatResponse) -> str:
-    named = _get(response.raw, "model")
-    return named if isinstance(named, str) and named else foreign.model
+def _model(wrapped: WrappedLLM, response: ChatResponse) -> str:
+    model = _get(response.raw, "model")
+    return model if isinstance(model, str) and model else wrapped.model
 
 
 def _finish_reason(response: ChatResponse, *, calls: bool) -> FinishReason:
     choices = _get(response.raw, "choices")
     first = choices[0] if isinstance(choices, list) and choices else None
-    said = _get(first, "finish_reason") or _get(response.raw, "stop_reason") or _get(response.raw, "done_reason")
-    return _REASONS.get(str(said).lower()) or ("tool_calls" if calls else "stop")
+    reason = _get(first, "finish_reason") or _get(response.raw, "stop_reason") or _get(response.raw, "done_reason")
+    return _FINISH_REASONS.get(str(reason).lower()) or ("tool_calls" if calls else "stop")
 
 
 def _usage(response: ChatResponse) -> Usage | None:
@@ -296,5 +293,5 @@ def _usage(response: ChatResponse) -> Usage | None:
     return Usage(prompt, completion, prompt + completion) if prompt or completion else None
 
 
-def _get(holder: Any, name: str) -> Any:
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
+def _get(source: Any, name: str) -> Any:
+    return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)

@@ -1,7 +1,4 @@
-"""``UnifiedLLM``: a function-calling model of LlamaIndex's in every respect, over a chain of targets.
-
-LlamaIndex's decorators, with types: what they wrap is reported to its observers, once for each call from outside.
-"""
+"""``UnifiedLLM``: a LlamaIndex ``FunctionCallingLLM`` over a chain of targets."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ from unified_llm.llama_index._answers import StreamReader, as_completion, read_r
 from unified_llm.llama_index._call_kwargs import read_call
 from unified_llm.llama_index._constants import REQUEST_FIELDS
 from unified_llm.llama_index._metadata import chain_metadata
-from unified_llm.llama_index._structured import StructuredAnswers
+from unified_llm.llama_index._structured import StructuredPrediction
 from unified_llm.llama_index._tools import ToolCalling
 
 if TYPE_CHECKING:
@@ -45,13 +42,16 @@ if TYPE_CHECKING:
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
+# LlamaIndex's decorators, with types. Each call from outside is reported to observers once.
+
+
 def chat_events(method: Method) -> Method:
-    """Report calls of a chat method."""
+    """Decorate a chat method so that its calls are reported to observers."""
     return cast("Method", llm_chat_callback()(method))
 
 
 def completion_events(method: Method) -> Method:
-    """Report calls of a completion method."""
+    """Decorate a completion method so that its calls are reported to observers."""
     return cast("Method", llm_completion_callback()(method))
 
 
@@ -62,11 +62,11 @@ def _stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
-class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLLM):
+class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallingLLM):
     """One model over many providers: retry, failover, circuit breaking.
 
-    It is a model of LlamaIndex's in every respect: query engines, chat engines, agents and observers work with it as
-    with any other, whoever answers. ``response.raw["unified_llm"]`` says who did, and what was tried.
+    It is a full LlamaIndex model: query engines, chat engines, agents and observers work with it as with any other.
+    ``response.raw["unified_llm"]`` has the target that answered and the attempts.
 
     Example:
         .. code-block:: python
@@ -78,29 +78,29 @@ class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLL
             llm.complete("What is failover?").text
 
     Args:
-        fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig``, and other LLMs of LlamaIndex's.
+        fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig``, and other LlamaIndex LLMs.
         temperature: Randomness, commonly 0 to 2.
         max_tokens: The most tokens to generate (``max_completion_tokens``).
         top_p: Nucleus sampling, 0 to 1.
-        stop: Texts at which to stop (``stop_sequences``); a call's own replace them.
+        stop: Texts at which to stop (``stop_sequences``); those of a call replace them.
         seed: For repeatable sampling.
         frequency_penalty: -2 to 2.
         presence_penalty: -2 to 2.
         reasoning_effort: ``low``, ``medium``, ``high`` ..., as the provider names it.
-        hedge_after: For asynchronous calls: seconds without a first chunk (or without the whole answer) after which
-            another target is asked as well; see ``LLMClient``.
-        on_stream_break: ``raise`` is all there is.
-        context_window: Tokens, in place of the smallest window in the chain that is known.
-        is_function_calling_model: In place of whether every model of the chain calls tools. With True, those that do
-            not are passed over where tools are offered.
+        hedge_after: For async calls: seconds without a first chunk (or without the whole answer) after which another
+            target is asked too; see ``LLMClient``.
+        on_stream_break: Only ``raise`` is supported.
+        context_window: Tokens, in place of the smallest known context window of the chain.
+        is_function_calling_model: In place of whether every model of the chain supports tool calls. With True, those
+            that do not are skipped when tools are offered.
         additional_kwargs: Further fields of the request: those that any call may set, and others for the primary's
             body.
 
-    The other arguments are those of ``TargetFields`` and of LlamaIndex's own LLMs. ``rate_limiter`` is asked once for each
-    call, not for each attempt.
+    The other arguments are those of ``TargetFields`` and of LlamaIndex's own LLMs. ``rate_limiter`` is acquired once
+    for each call, not for each attempt.
 
     Raises:
-        ConfigurationError: A setting is wrong. Nothing has been sent.
+        ConfigurationError: A setting is wrong. No request has been sent.
     """
 
     temperature: float | None = None
@@ -124,24 +124,24 @@ class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLL
 
     @classmethod
     def class_name(cls) -> str:
-        """What LlamaIndex calls this class in dumps."""
+        """Return the name of this class in LlamaIndex's dumps."""
         return "unified_llm"
 
     @classmethod
     def wrap(cls, candidate: object) -> WrappedLLM | None:
-        """An LLM of LlamaIndex's as a target; None where it is none."""
-        from unified_llm.llama_index import _wrapped_llm as models
+        """Return the target for another LlamaIndex LLM; None if the object is not one."""
+        from unified_llm.llama_index import _wrapped_llm
 
-        return models.wrap(candidate)
+        return _wrapped_llm.wrap(candidate)
 
-    # What LlamaIndex wants to know
+    # Metadata
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What every model of the chain can do. Sends nothing, never raises, and does not change with an outage."""
+        """What every model of the chain supports. Sends no request, never raises, and does not change in an outage."""
         try:
             targets = self.client.targets
-        except LLMError:  # a field has been set, and another is still to be; the next call says what is wrong
+        except LLMError:  # a field was set and another will be; the next call raises if the settings are still wrong
             targets = ()
         return chain_metadata(
             targets,
@@ -151,7 +151,7 @@ class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLL
         )
 
     def to_payload(self) -> dict[str, Any]:
-        """What observers are told of this model: no key, no header."""
+        """Return the description of this model for observers: without keys and headers."""
         return {
             "class_name": self.class_name(),
             **self.metadata.model_dump(),
@@ -166,57 +166,58 @@ class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLL
     @override
     @chat_events
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Ask for a whole answer.
+        """Send a chat request and return the whole answer.
 
         Args:
             messages: The conversation, oldest first.
             **kwargs: Request fields for this call (``model``, ``temperature``, ``tools``, ``response_format`` ...),
-                ``timeout``, ``deadline``, ``failover_on``. They win over those of the constructor; a field that is
-                not known goes into the body of the request.
+                ``timeout``, ``deadline``, ``failover_on``. They take precedence over those of the constructor; an
+                unknown field goes into the body of the request.
 
         Raises:
-            LLMError: No target answered; ``.attempts`` says what was tried.
+            LLMError: No target answered; ``.attempts`` lists the attempts.
         """
         return self._chat(messages, kwargs)
 
     @override
     @chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """As ``chat``."""
+        """Send a chat request and return the whole answer; arguments as for ``chat``."""
         return await self._achat(messages, kwargs)
 
     @override
     @chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """As ``chat``, in chunks. Nothing is sent before the first is read."""
+        """Stream an answer; arguments as for ``chat``. The request is sent when the first response is read."""
         return self._stream(messages, kwargs, StreamReader().feed)
 
     @override
     @chat_events
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """As ``stream_chat``."""
+        """Stream an answer; arguments as for ``chat``. The request is sent when the first response is read."""
         return self._astream(messages, kwargs, StreamReader().feed)
 
-    # Completion: the prompt is what a user says. With ``as_text=True`` it is continued as it stands, where that exists.
+    # Completion: the prompt becomes a user message. With ``as_text=True`` it is sent as text to be continued, to
+    # targets that support it.
 
     @override
     @completion_events
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt; arguments as for ``chat``."""
-        return as_completion(self._chat(_said(prompt), kwargs))
+        return as_completion(self._chat(_user_messages(prompt), kwargs))
 
     @override
     @completion_events
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """As ``complete``."""
-        return as_completion(await self._achat(_said(prompt), kwargs))
+        """Answer a prompt; arguments as for ``chat``."""
+        return as_completion(await self._achat(_user_messages(prompt), kwargs))
 
     @override
     @completion_events
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """As ``complete``, in chunks."""
+        """Stream the answer to a prompt; arguments as for ``chat``."""
         reader = StreamReader()
-        return self._stream(_said(prompt), kwargs, lambda chunk: as_completion(reader.feed(chunk)))
+        return self._stream(_user_messages(prompt), kwargs, lambda chunk: as_completion(reader.feed(chunk)))
 
     @override
     @completion_events
@@ -226,11 +227,11 @@ class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLL
         formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
-        """As ``stream_complete``."""
+        """Stream the answer to a prompt; arguments as for ``chat``."""
         reader = StreamReader()
-        return self._astream(_said(prompt), kwargs, lambda chunk: as_completion(reader.feed(chunk)))
+        return self._astream(_user_messages(prompt), kwargs, lambda chunk: as_completion(reader.feed(chunk)))
 
-    # The same without events, so that a completion is reported once
+    # The same without events, so that a completion is not reported as a chat too
 
     def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> ChatResponse:
         request, limits = self._request(messages, options)
@@ -252,8 +253,8 @@ class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLL
         request, limits = self._request(messages, options)
         return self._achunks(request, limits, read)
 
-    # Generators, since LlamaIndex tells a stream from an answer by that. One alone for each stream: an event loop that
-    # ends closes all of them at once, and one that closes another gets in its way.
+    # Generators, because LlamaIndex recognises a stream by that. One generator for each stream, not nested ones: an
+    # event loop that ends closes all async generators at once, and a generator that closes another conflicts with that.
 
     def _chunks(
         self, request: LLMRequest, limits: Mapping[str, Any], read: Callable[[LLMChunk], Read]
@@ -272,21 +273,26 @@ class UnifiedLLM(TargetFields, StructuredAnswers, ToolCalling, FunctionCallingLL
     def _request(
         self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
     ) -> tuple[LLMRequest, dict[str, Any]]:
-        known = {name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS}
-        return read_call(messages, {**known, **options}, frozenset(type(self).model_fields))
+        defaults = {name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS}
+        return read_call(messages, {**defaults, **options}, frozenset(type(self).model_fields))
 
     def _to_pickle(self) -> Self:
-        """A copy: LlamaIndex removes what cannot be pickled from the very object, in other models of it too."""
+        """Return a copy: LlamaIndex removes what cannot be pickled from the object itself, and from wrapped LLMs."""
         copied = self.model_copy()
         copied.fallbacks = [link.model_copy() if isinstance(link, LLM) else link for link in self.fallbacks]
         return copied
 
     def _config(self) -> LLMConfig:
-        """The primary's configuration, with what ``additional_kwargs`` adds to its body."""
+        """Return the primary's configuration, with the fields of ``additional_kwargs`` that go into its body."""
         config = super()._config()
-        further = {name: value for name, value in self.additional_kwargs.items() if name not in REQUEST_FIELDS}
-        return config.model_copy(update={"extra_body": {**config.extra_body, **further}}) if further else config
+        extra = {name: value for name, value in self.additional_kwargs.items() if name not in REQUEST_FIELDS}
+        return config.model_copy(update={"extra_body": {**config.extra_body, **extra}}) if extra else config
 
 
-def _said(prompt: str) -> list[ChatMessage]:
+# The public name in reprs, tracebacks and pickles. Set here, not in the class: Pydantic looks up annotations in the
+# module that defines the class.
+UnifiedLLM.__module__ = "unified_llm.llama_index"
+
+
+def _user_messages(prompt: str) -> list[ChatMessage]:
     return [ChatMessage(role=MessageRole.USER, content=prompt)]

@@ -1,4 +1,4 @@
-"""``UnifiedRerank``: a node postprocessor of LlamaIndex's over a chain of rerankers."""
+"""``UnifiedRerank``: a LlamaIndex node postprocessor over a chain of rerankers."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _Nodes: TypeAlias = list[NodeWithScore]
 
 
 class UnifiedRerank(TargetFields, BaseNodePostprocessor):
-    """Orders retrieved nodes by how well they answer the question, with failover.
+    """Reranker of retrieved nodes, with failover.
 
-    Any reranker may stand in for any other: scores are only compared within one answer.
+    Any reranker may replace any other: scores are only compared within one response.
 
     Example:
         .. code-block:: python
@@ -35,12 +35,13 @@ class UnifiedRerank(TargetFields, BaseNodePostprocessor):
 
     Args:
         model: ``provider/model``.
-        top_n: How many of the best nodes to keep; None for all.
+        top_n: How many of the best nodes to return; None for all.
 
-    The other arguments are those of ``TargetFields``. The nodes that come back are new: those that went in keep their scores.
+    The other arguments are those of ``TargetFields``. The returned nodes are new objects: the original ones keep their
+    scores.
 
     Raises:
-        ConfigurationError: A setting is wrong. Nothing has been sent.
+        ConfigurationError: A setting is wrong. No request has been sent.
     """
 
     top_n: int | None = Field(default=None, gt=0)
@@ -49,60 +50,65 @@ class UnifiedRerank(TargetFields, BaseNodePostprocessor):
     ALIASES: ClassVar[Mapping[str, str]] = {**TargetFields.ALIASES, "top_k": "top_n"}
 
     @model_validator(mode="after")
-    def _refuse_no_model(self) -> Self:
+    def _require_model(self) -> Self:
         if self.model is None:
             raise ConfigurationError('UnifiedRerank needs a model: write "provider/model".')
         return self
 
     @classmethod
     def class_name(cls) -> str:
-        """What LlamaIndex calls this class in dumps."""
+        """Return the name of this class in LlamaIndex's dumps."""
         return "unified_rerank"
 
     def _postprocess_nodes(self, nodes: _Nodes, query_bundle: QueryBundle | None = None) -> _Nodes:
         query = _query(query_bundle)
         if not nodes:
             return []
-        with self._watched(nodes, query) as tell:
-            return tell(_ranked(nodes, self.client.rerank(query, _texts(nodes), top_n=self.top_n)))
+        with self._reported(nodes, query) as report_end:
+            return report_end(_ranked(nodes, self.client.rerank(query, _texts(nodes), top_n=self.top_n)))
 
     async def _apostprocess_nodes(self, nodes: _Nodes, query_bundle: QueryBundle | None = None) -> _Nodes:
         query = _query(query_bundle)
         if not nodes:
             return []
-        with self._watched(nodes, query) as tell:
-            return tell(_ranked(nodes, await self.client.arerank(query, _texts(nodes), top_n=self.top_n)))
+        with self._reported(nodes, query) as report_end:
+            return report_end(_ranked(nodes, await self.client.arerank(query, _texts(nodes), top_n=self.top_n)))
 
     @contextmanager
-    def _watched(self, nodes: _Nodes, query: str) -> Generator[Callable[[_Nodes], _Nodes]]:
-        """Tell LlamaIndex's observers that it begins; the block tells them the result, and has it back."""
-        best, name = min(self.top_n or len(nodes), len(nodes)), self.model or ""
+    def _reported(self, nodes: _Nodes, query: str) -> Generator[Callable[[_Nodes], _Nodes]]:
+        """Report the start to LlamaIndex's observers; yield a function that reports the result and returns it."""
+        top_n, name = min(self.top_n or len(nodes), len(nodes)), self.model or ""
         payload: dict[str, Any] = {
             EventPayload.NODES: nodes,
             EventPayload.MODEL_NAME: name,
             EventPayload.QUERY_STR: query,
-            EventPayload.TOP_K: best,
+            EventPayload.TOP_K: top_n,
         }
-        _dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=best, model_name=name))
+        _dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=top_n, model_name=name))
         with self.callback_manager.event(CBEventType.RERANKING, payload=payload) as event:
 
-            def tell(ranked: _Nodes) -> _Nodes:
+            def report_end(ranked: _Nodes) -> _Nodes:
                 event.on_end(payload={EventPayload.NODES: ranked})
                 _dispatcher.event(ReRankEndEvent(nodes=ranked))
                 return ranked
 
-            yield tell
+            yield report_end
 
 
 def _query(bundle: QueryBundle | None) -> str:
     if bundle is None:
-        raise ValidationError("Nodes are reranked for a question: pass query_str= or query_bundle=.")
+        raise ValidationError("Reranking needs a query: pass query_str= or query_bundle=.")
     return bundle.query_str
 
 
 def _texts(nodes: _Nodes) -> list[str]:
-    return [each.node.get_content(metadata_mode=MetadataMode.EMBED) for each in nodes]
+    return [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]
 
 
-def _ranked(nodes: _Nodes, answer: RerankResponse) -> _Nodes:
-    return [NodeWithScore(node=nodes[each.index].node, score=each.score) for each in answer.results]
+def _ranked(nodes: _Nodes, response: RerankResponse) -> _Nodes:
+    return [NodeWithScore(node=nodes[result.index].node, score=result.score) for result in response.results]
+
+
+# The public name in reprs, tracebacks and pickles. Set here, not in the class: Pydantic looks up annotations in the
+# module that defines the class.
+UnifiedRerank.__module__ = "unified_llm.llama_index"
