@@ -1,1 +1,1 @@
-"""Suites that say what a framework relies on, written against the framework and not against this package."""
+"""Conformance suites: what a framework relies on, tested independently of this package."""

@@ -1,7 +1,7 @@
-"""Plays the suite and prints the scores, as Markdown.
+"""Command line of the suite: run it and print the scores as Markdown.
 
-Without an argument it tries the three that the documentation compares; with ``my_package.my_module:Mine``, one of your
-own in the environment that it runs in. ``--reasons`` adds why each test failed.
+Without an argument it scores the three contenders that the documentation compares; with ``my_package.my_module:Mine``,
+that one, in the current environment. ``--reasons`` adds why each test failed.
 """
 
 from __future__ import annotations
@@ -24,92 +24,97 @@ from conformance.llama_index.suite import SECTIONS
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements" / "conformance.txt"
 ENVIRONMENT = ROOT / ".venv-conformance"
-_HERE = "conformance.llama_index.contenders"
-OURS = f"{_HERE}.unified:Unified"
-OTHERS = (f"{_HERE}.openai_like:OpenAILike", f"{_HERE}.litellm:LiteLLM")
-_LIMIT = 1800.0  # seconds for the whole suite
+_CONTENDERS = "conformance.llama_index.contenders"
+OURS = f"{_CONTENDERS}.unified:Unified"
+OTHERS = (f"{_CONTENDERS}.openai_like:OpenAILike", f"{_CONTENDERS}.litellm:LiteLLM")
+_SUITE_TIMEOUT = 1800.0  # seconds for the whole suite
 
 
 def main() -> int:
-    """Play, print, and say by the exit status whether everything passed."""
-    parser = argparse.ArgumentParser(description="Score LLMs of LlamaIndex's.")
+    """Run the suite and print the scores; return 0 if the first contender passed every test, else 1."""
+    parser = argparse.ArgumentParser(description="Score LlamaIndex LLMs.")
     parser.add_argument("contenders", nargs="*", help="package.module:Class")
-    parser.add_argument("--reasons", action="store_true", help="say of each test why it failed")
-    given = parser.parse_args()
-    if given.contenders:
-        scores = [_play(sys.executable, spec) for spec in given.contenders]
+    parser.add_argument("--reasons", action="store_true", help="print why each test failed")
+    arguments = parser.parse_args()
+    if arguments.contenders:
+        scores = [_run_suite(sys.executable, spec) for spec in arguments.contenders]
     else:
-        scores = [_play(sys.executable, OURS), *(_play(_environment(), spec) for spec in OTHERS)]
-    print("\n".join(_report(scores, reasons=given.reasons)))
+        scores = [_run_suite(sys.executable, OURS), *(_run_suite(_other_python(), spec) for spec in OTHERS)]
+    print("\n".join(_report(scores, reasons=arguments.reasons)))
     return 1 if _failed(scores[0]) else 0
 
 
-def _play(python: str, spec: str) -> dict[str, Any]:
-    """In a process of its own: what one contender imports or patches is no business of the next."""
-    print(f"Playing {spec} ...", file=sys.stderr, flush=True)
+def _run_suite(python: str, spec: str) -> dict[str, Any]:
+    """Run the suite in its own process, so that imports and patches of one contender do not affect the next."""
+    print(f"Running {spec} ...", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "played.json"
-        command = [python, "-m", "conformance.llama_index.playing", spec, str(out)]
+        out = Path(folder) / "results.json"
+        command = [python, "-m", "conformance.llama_index.harness", spec, str(out)]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        ended = subprocess.run(  # noqa: S603 - this package's own module
-            command, check=False, timeout=_LIMIT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}
+        process = subprocess.run(  # noqa: S603 - this package's own module
+            command,
+            check=False,
+            timeout=_SUITE_TIMEOUT,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
         )
         if not out.exists():
-            raise SystemExit(f"{spec} could not be played:\n{ended.stdout[-2000:]}\n{ended.stderr[-2000:]}")
-        played: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-        return played
+            raise SystemExit(f"{spec} could not be run:\n{process.stdout[-2000:]}\n{process.stderr[-2000:]}")
+        results: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+        return results
 
 
-def _environment() -> str:
-    """The interpreter of an environment with the others in it, made if it is not there: LiteLLM is large."""
+def _other_python() -> str:
+    """Return the Python of an environment with the other LLMs; create it on first use, since LiteLLM is large."""
     python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
     marker = ENVIRONMENT / "made-from"
-    if not marker.exists() or marker.read_text(encoding="utf-8") != wanted:
+    if not marker.exists() or marker.read_text(encoding="utf-8") != digest:
         print(f"Installing {REQUIREMENTS.name} into {ENVIRONMENT.name} (once)", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)  # noqa: S603
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-qq", "install", "--no-compile"]
         subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)  # noqa: S603
-        marker.write_text(wanted, encoding="utf-8")
+        marker.write_text(digest, encoding="utf-8")
     return str(python)
 
 
 def _failed(score: dict[str, Any]) -> list[dict[str, Any]]:
-    return [each for each in score["played"] if each["reason"] is not None]
+    return [case for case in score["results"] if case["reason"] is not None]
 
 
 def _report(scores: Sequence[dict[str, Any]], *, reasons: bool) -> list[str]:
     day = datetime.now(tz=UTC).date().isoformat()
-    lines = [f"Played on {day} with Python {platform.python_version()}.", ""]
-    lines += [f"- {each['name']}: {', '.join(map(' '.join, each['versions'].items()))}" for each in scores]
-    lines += ["", "| | " + " | ".join(each["name"] for each in scores) + " |", "|---|" + "---:|" * len(scores)]
+    lines = [f"Run on {day} with Python {platform.python_version()}.", ""]
+    lines += [f"- {score['name']}: {', '.join(map(' '.join, score['versions'].items()))}" for score in scores]
+    lines += ["", "| | " + " | ".join(score["name"] for score in scores) + " |", "|---|" + "---:|" * len(scores)]
     for section, classes in SECTIONS.items():
-        groups = {each.__name__ for each in classes}
-        lines.append(f"| {section} | " + " | ".join(_count(each["played"], groups) for each in scores) + " |")
-    lines.append("| **All** | " + " | ".join(f"**{_count(each['played'])}**" for each in scores) + " |")
-    for each in scores:
-        if _failed(each):
-            lines += ["", f"What {each['name']} does not do:", "", *_failures(each, reasons=reasons)]
+        groups = {cls.__name__ for cls in classes}
+        lines.append(f"| {section} | " + " | ".join(_count(score["results"], groups) for score in scores) + " |")
+    lines.append("| **All** | " + " | ".join(f"**{_count(score['results'])}**" for score in scores) + " |")
+    for score in scores:
+        if _failed(score):
+            lines += ["", f"What {score['name']} does not do:", "", *_failures(score, reasons=reasons)]
     return lines
 
 
-def _count(played: Sequence[dict[str, Any]], groups: set[str] | None = None) -> str:
-    counted = [each for each in played if groups is None or each["group"] in groups]
-    return f"{sum(each['reason'] is None for each in counted)} / {len(counted)}"
+def _count(results: Sequence[dict[str, Any]], groups: set[str] | None = None) -> str:
+    counted = [case for case in results if groups is None or case["group"] in groups]
+    return f"{sum(case['reason'] is None for case in counted)} / {len(counted)}"
 
 
 def _failures(score: dict[str, Any], *, reasons: bool) -> list[str]:
-    """One line for each behaviour, with the cases in which it is missing where that is not all of them."""
+    """Return a line for each behaviour that is missing, with the failed cases if not all of them failed."""
     lines: list[str] = []
     for section, classes in SECTIONS.items():
-        groups = {each.__name__ for each in classes}
-        tests = dict.fromkeys((each["group"], each["test"]) for each in _failed(score) if each["group"] in groups)
+        groups = {cls.__name__ for cls in classes}
+        tests = dict.fromkeys((case["group"], case["test"]) for case in _failed(score) if case["group"] in groups)
         for group, test in tests:
-            cases = [each for each in score["played"] if (each["group"], each["test"]) == (group, test)]
-            missing = [each for each in cases if each["reason"] is not None]
-            some = f" ({', '.join(each['case'] for each in missing)})" if len(missing) < len(cases) else ""
+            cases = [case for case in score["results"] if (case["group"], case["test"]) == (group, test)]
+            missing = [case for case in cases if case["reason"] is not None]
+            some = f" ({', '.join(case['case'] for case in missing)})" if len(missing) < len(cases) else ""
             lines.append(f"- {section}: {test.removeprefix('test_').replace('_', ' ')}{some}")
-            lines += [f"  - {each['case'] or 'so'}: {each['reason']}" for each in missing] if reasons else []
+            lines += [f"  - {case['case'] or 'failed'}: {case['reason']}" for case in missing] if reasons else []
     return lines
 
 

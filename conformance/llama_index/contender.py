@@ -1,4 +1,4 @@
-"""What the suite must be told of an LLM before it can try it: how to make one."""
+"""``Contender``: how the suite creates the LLM under test."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Contender(ABC):
-    """An LLM to try. Three methods make it; each is given a server of OpenAI's chat format and a key.
+    """Factory of the LLM under test. Its methods receive a server of OpenAI's chat format and a key.
 
-    ``fields`` are constructor arguments by the names that most LLMs of LlamaIndex's give them; where yours has another
-    name for one, translate it: ``max_retries`` (always given; 0 is one attempt), ``timeout`` (seconds),
-    ``temperature``, ``max_tokens``, ``system_prompt``, ``callback_manager``, ``rate_limiter``.
+    ``fields`` are constructor arguments under the names that most LlamaIndex LLMs use; rename them if yours differs:
+    ``max_retries`` (always passed; 0 is one attempt), ``timeout`` (seconds), ``temperature``, ``max_tokens``,
+    ``system_prompt``, ``callback_manager``, ``rate_limiter``.
 
     Attributes:
-        name: What the table calls it.
-        packages: Distributions whose versions are told beside the score.
+        name: Its name in the table.
+        packages: Distributions whose versions are printed with the score.
     """
 
     name: ClassVar[str]
@@ -28,25 +28,25 @@ class Contender(ABC):
 
     @abstractmethod
     def calling_functions(self, base_url: str, api_key: str, **fields: Any) -> LLM:
-        """An LLM whose model calls functions."""
+        """Create an LLM whose model supports function calling."""
 
     @abstractmethod
     def without_functions(self, base_url: str, api_key: str, **fields: Any) -> LLM:
-        """An LLM whose model chats, and calls no functions."""
+        """Create an LLM whose model chats without function calling."""
 
     @abstractmethod
     def of_model(self, model: str, base_url: str, api_key: str, **fields: Any) -> LLM:
-        """An LLM of a model by this name, of which nothing is known."""
+        """Create an LLM for a model of this name, about which nothing is known."""
 
     def for_workers(
         self,
         base_url: str,
         api_key: str,
-        setenv: Callable[[str, str], None],  # noqa: ARG002 - for those who need it
+        setenv: Callable[[str, str], None],  # noqa: ARG002 - for subclasses
         **fields: Any,
     ) -> LLM:
-        """An LLM that will be pickled and sent to processes with the same environment; ``setenv`` adds to that."""
+        """Create an LLM to be pickled for processes with the same environment; ``setenv`` sets variables of it."""
         return self.calling_functions(base_url, api_key, **fields)
 
-    def forget(self) -> None:  # noqa: B027 - most keep nothing
-        """Forget what earlier tests taught, if anything is kept in the process; called before each test."""
+    def forget(self) -> None:  # noqa: B027 - most LLMs have no such state
+        """Reset process-wide state of earlier tests, if there is any; called before each test."""

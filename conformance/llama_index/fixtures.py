@@ -1,4 +1,4 @@
-"""What every test of the suite stands on: a contender, and models for it to talk to."""
+"""Fixtures of every test: the contender's LLM and scripted models for it."""
 
 from __future__ import annotations
 
@@ -17,37 +17,36 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """Makes LLMs and the models behind them, and keeps an eye on what these are sent."""
+    """Factory of LLMs and the scripted models behind them; checks the requests that the models receive."""
 
     def __init__(self, contender: Contender, server: Server) -> None:
-        """Nothing has been made yet."""
         self.contender = contender
         self._server = server
         self._opened: list[Upstream] = []
 
     def open(self, *answers: Answer) -> Upstream:
-        """A model that does this with what it is asked."""
+        """Create a model that answers its requests in this way."""
         upstream = self._server.open(*answers)
         self._opened.append(upstream)
         return upstream
 
     def start(self, *answers: Answer, **fields: Any) -> tuple[LLM, Upstream]:
-        """A model, and an LLM that calls its functions."""
+        """Create a model, and an LLM with function calling over it."""
         upstream = self.open(*answers)
         return self.llm(upstream.url, **fields), upstream
 
     def start_without_functions(self, *answers: Answer, **fields: Any) -> tuple[LLM, Upstream]:
-        """A model, and an LLM that calls no functions."""
+        """Create a model, and an LLM without function calling over it."""
         upstream = self.open(*answers)
         return self.contender.without_functions(upstream.url, KEY, **{"max_retries": 0, **fields}), upstream
 
     def llm(self, url: str, **fields: Any) -> LLM:
-        """An LLM that calls functions, over the model at this address."""
+        """Create an LLM with function calling over the model at this address."""
         return self.contender.calling_functions(url, KEY, **{"max_retries": 0, **fields})
 
     def check(self) -> None:
-        """Fail if anything malformed was sent."""
-        assert [each for upstream in self._opened for each in upstream.violations] == []
+        """Fail if a malformed request was sent."""
+        assert [violation for upstream in self._opened for violation in upstream.violations] == []
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +57,10 @@ def _server() -> Iterator[Server]:
 
 @pytest.fixture
 def bench(contender: Contender, _server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Where LLMs are made. The test fails if any of them sent something malformed."""
+    """Create LLMs; the test fails if one of them sent a malformed request."""
     contender.forget()
-    # Counting characters by words needs no download, and the numbers do not matter here.
+    # Counting words needs no download, and the numbers do not matter here.
     monkeypatch.setattr(llama_index.core, "global_tokenizer", str.split)
-    made = Bench(contender, _server)
-    yield made
-    made.check()
+    bench = Bench(contender, _server)
+    yield bench
+    bench.check()

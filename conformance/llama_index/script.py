@@ -1,4 +1,4 @@
-"""What a scripted model does with a request, and how that looks in OpenAI's chat format."""
+"""Scripted replies of a model, and their form in OpenAI's chat format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ USAGE = {"prompt_tokens": 137, "completion_tokens": 59, "total_tokens": 196}
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call; ``arguments`` is the JSON that the model wrote, or what it wrote in place of it."""
+    """A tool call; ``arguments`` is the text that the model wrote, JSON or not."""
 
     name: str
     arguments: str | None
@@ -26,13 +26,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Say:
-    """An answer; with ``in_turns``, fragments of parallel calls alternate in a stream."""
+    """A whole answer; with ``interleaved``, fragments of parallel calls alternate in a stream."""
 
     text: str | None = None
     calls: tuple[Call, ...] = ()
     reasoning: str = ""
     reasoning_field: str = "reasoning_content"
-    in_turns: bool = False
+    interleaved: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Refuse:
 class Break:
     """A stream that breaks after some chunks: the connection drops, the stream just ends, or an error is sent in it."""
 
-    manner: Literal["dropped", "ended", "told"]
-    said: str = "Half of an answ"
+    manner: Literal["dropped", "ended", "error"]
+    text: str = "Half of an answ"
 
 
 @dataclass(frozen=True)
 class Hang:
-    """No answer, for some seconds; then the connection is closed."""
+    """No answer for some seconds; then the connection is closed."""
 
     seconds: float = 3.0
 
@@ -62,13 +62,13 @@ Step: TypeAlias = Say | Refuse | Break | Hang
 Answer: TypeAlias = Step | Callable[[ChatBody], Step]
 
 
-def shaped(value: JSON, *, obliging: bool = True) -> Callable[[ChatBody], Say]:
-    """A model that gives a JSON object in the way that it is asked for: by schema, as a tool's arguments, or in words.
+def json_answer(value: JSON, *, obliging: bool = True) -> Callable[[ChatBody], Say]:
+    """Return a model that answers with a JSON object as requested: by schema, as a tool's arguments, or by prompt.
 
     Args:
         value: The object.
-        obliging: Whether it calls a tool that it is offered and may leave, rather than chat; and whether it answers in
-            JSON where no more than words ask for that.
+        obliging: Whether it calls an optional tool rather than chat, and whether it answers in JSON if only the prompt
+            asks for that.
     """
 
     def answer(body: ChatBody) -> Say:
@@ -82,37 +82,37 @@ def shaped(value: JSON, *, obliging: bool = True) -> Callable[[ChatBody], Say]:
     return answer
 
 
-def completion(body: ChatBody, said: Say) -> JSON:
-    """An answer in one body."""
-    message: JSON = {"role": "assistant", "content": said.text}
-    if said.reasoning:
-        message[said.reasoning_field] = said.reasoning
-    if said.calls:
-        message["tool_calls"] = [_call(call, call.arguments) for call in said.calls]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(said)}
+def completion(body: ChatBody, reply: Say) -> JSON:
+    """Return an answer as one body."""
+    message: JSON = {"role": "assistant", "content": reply.text}
+    if reply.reasoning:
+        message[reply.reasoning_field] = reply.reasoning
+    if reply.calls:
+        message["tool_calls"] = [_call(call, call.arguments) for call in reply.calls]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(reply)}
     return {**_envelope(body, "chat.completion"), "choices": [choice], "usage": USAGE}
 
 
-def chunks(body: ChatBody, said: Say) -> Iterator[JSON]:
-    """An answer as a stream."""
-    yield _chunk(body, {"role": "assistant", "content": "" if said.text is not None else None})
-    for piece in _pieces(said.reasoning):
-        yield _chunk(body, {said.reasoning_field: piece})
-    for piece in _pieces(said.text or ""):
+def chunks(body: ChatBody, reply: Say) -> Iterator[JSON]:
+    """Yield an answer as the chunks of a stream."""
+    yield _chunk(body, {"role": "assistant", "content": "" if reply.text is not None else None})
+    for piece in _pieces(reply.reasoning):
+        yield _chunk(body, {reply.reasoning_field: piece})
+    for piece in _pieces(reply.text or ""):
         yield _chunk(body, {"content": piece})
-    parts = [list(_parts(index, call)) for index, call in enumerate(said.calls)]
-    for part in chain(*zip_longest(*parts)) if said.in_turns else chain(*parts):
+    parts = [list(_parts(index, call)) for index, call in enumerate(reply.calls)]
+    for part in chain(*zip_longest(*parts)) if reply.interleaved else chain(*parts):
         if part:
             yield _chunk(body, {"tool_calls": [part]})
-    yield _chunk(body, {}, _finish(said))
+    yield _chunk(body, {}, _finish(reply))
     if body.stream_options and body.stream_options.include_usage:
         yield {**_envelope(body, "chat.completion.chunk"), "choices": [], "usage": USAGE}
 
 
 def broken(body: ChatBody, step: Break) -> Iterator[JSON]:
-    """The part of a stream that comes before it breaks."""
+    """Yield the chunks of a stream before it breaks."""
     yield _chunk(body, {"role": "assistant", "content": ""})
-    for piece in _pieces(step.said):
+    for piece in _pieces(step.text):
         yield _chunk(body, {"content": piece})
 
 
@@ -132,12 +132,12 @@ def _chunk(body: ChatBody, delta: JSON, finish_reason: str | None = None) -> JSO
 
 
 def _call(call: Call, arguments: str | None) -> JSON:
-    named = {"id": call.id} if call.id is not None else {}
-    return {**named, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    call_id = {"id": call.id} if call.id is not None else {}
+    return {**call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _finish(said: Say) -> str:
-    return "tool_calls" if said.calls else "stop"
+def _finish(reply: Say) -> str:
+    return "tool_calls" if reply.calls else "stop"
 
 
 def _envelope(body: ChatBody, kind: str) -> JSON:

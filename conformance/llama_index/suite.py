@@ -1,6 +1,7 @@
-"""The whole suite: what pytest collects.
+"""The whole suite, as collected by pytest.
 
-A test module of one's own imports everything from here, and has a fixture ``contender`` that returns a ``Contender``.
+To run it in your own tests, import everything from here and define a fixture ``contender`` that returns a
+``Contender``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A server on 127.0.0.1 that plays scripted models of OpenAI's chat format, and checks what they are sent.
+"""A server on 127.0.0.1 with scripted models of OpenAI's chat format, which checks the requests.
 
-Each test has a model of its own under a path of its own, so that what comes late from one test disturbs no other. A
-request that breaks the format gets a 400, as at OpenAI, and is remembered in ``violations``.
+Each test has its own model under its own path, so that late requests of one test do not disturb another. A malformed
+request gets status 400, as at OpenAI, and is recorded in ``violations``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from conformance.llama_index.script import JSON, Answer, Break, Hang, Refuse, Sa
 from integration_tests.support.upstream_schema import ChatBody, RequestError, parse
 
 KEY = "sk-CONFORMANCE-0123456789abcdef"
-# Seconds that a held answer is held at most: an LLM that never lets go of it must not hold up the suite.
-PATIENCE = 3.0
+# The longest time, in seconds, that an answer is held back, so that a blocking LLM does not block the suite.
+MAX_WAIT = 3.0
 
 
 @dataclass
@@ -33,13 +33,13 @@ class Upstream:
 
     Attributes:
         url: Its base URL.
-        answers: What it does with each request, in order; the last holds for all further ones.
-        bodies: What it was asked, as parsed; broken requests are not among them.
+        answers: Its answer to each request, in order; the last one also to all further requests.
+        bodies: The parsed requests, without malformed ones.
         times: When each request arrived.
-        violations: What was wrong with requests, in words.
-        together: So many requests must be waiting before any is answered.
-        hold: Streams stop after their first words until this is set.
-        apart: Whether a wait for others, or for ``hold``, was in vain.
+        violations: What was wrong with malformed requests.
+        barrier: So many requests must have arrived before any is answered.
+        gate: Streams pause after their first chunks until this is set.
+        timed_out: Whether a wait for ``barrier`` or ``gate`` timed out.
     """
 
     url: str
@@ -47,42 +47,41 @@ class Upstream:
     bodies: list[ChatBody] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
-    together: threading.Barrier | None = None
-    hold: threading.Event | None = None
-    apart: bool = False
+    barrier: threading.Barrier | None = None
+    gate: threading.Event | None = None
+    timed_out: bool = False
 
     @property
     def body(self) -> ChatBody:
         """The last request."""
-        assert self.bodies, f"nothing that could be understood was asked: {self.violations or 'no request came'}"
+        assert self.bodies, f"no valid request arrived: {self.violations or 'none at all'}"
         return self.bodies[-1]
 
     def step(self, body: ChatBody) -> Say | Refuse | Break | Hang:
-        """Take in a request; what to do with it."""
+        """Record a request; return what to do with it."""
         answer = self.answers[min(len(self.bodies), len(self.answers) - 1)]
         self.bodies.append(body)
         return answer(body) if callable(answer) else answer
 
     def wait(self) -> None:
-        """Wait until as many requests are there as should be."""
-        if self.together:
+        """Wait until as many requests have arrived as ``barrier`` requires."""
+        if self.barrier:
             try:
-                self.together.wait(PATIENCE)
+                self.barrier.wait(MAX_WAIT)
             except threading.BrokenBarrierError:
-                self.apart = True
+                self.timed_out = True
 
 
 class Server:
-    """The server; use as a context manager."""
+    """The server, as a context manager. It binds its port at construction."""
 
     def __init__(self) -> None:
-        """Bind a port."""
         self._models: dict[str, Upstream] = {}
         self._server = _Threads(("127.0.0.1", 0), type("Bound", (_Handler,), {"models": self._models}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def open(self, *answers: Answer) -> Upstream:
-        """A new model."""
+        """Create a model."""
         name = str(len(self._models))
         upstream = Upstream(f"http://127.0.0.1:{self._server.server_port}/{name}/v1", answers)
         self._models[name] = upstream
@@ -99,8 +98,8 @@ class Server:
 
 
 @contextmanager
-def nobody() -> Iterator[str]:
-    """The address of a server that is not there: bound and never listening, so that whoever comes is refused."""
+def unreachable_server() -> Iterator[str]:
+    """Yield an address that refuses connections: bound, but never listening."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
@@ -112,7 +111,7 @@ class _Threads(ThreadingHTTPServer):
 
     @override
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up in the middle of an answer is no news."""
+        """Ignore clients that disconnect during an answer."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -122,11 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        """There is nothing to get: an LLM has no business here but to chat."""
+        """Refuse: only chat requests are expected."""
         self._answer()
 
     def do_POST(self) -> None:
-        """Chat."""
+        """Answer a chat request."""
         self._answer()
 
     @override
@@ -140,9 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         upstream.times.append(time.monotonic())
         try:
             body = self._read(route, raw)
-        except RequestError as problem:
-            upstream.violations.append(str(problem))
-            self._error(400, str(problem))
+        except RequestError as error:
+            upstream.violations.append(str(error))
+            self._error(400, str(error))
             return
         step = upstream.step(body)
         upstream.wait()
@@ -152,8 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         if (self.command, route) != ("POST", "v1/chat/completions"):
             raise RequestError(f"no such route: {self.command} {route}")
         if self.headers.get("Authorization") != f"Bearer {KEY}":
-            raise RequestError("the key is another than was given")
-        return parse(ChatBody, _forgiving(raw))
+            raise RequestError("wrong key")
+        return parse(ChatBody, _without_harmless_deviations(raw))
 
     def _play(self, upstream: Upstream, body: ChatBody, step: Say | Refuse | Break | Hang) -> None:
         match step:
@@ -165,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
             case Break():
                 self._break(body, step)
             case Say() if body.stream:
-                self._events(chunks(body, step), upstream.hold, upstream)
+                self._events(chunks(body, step), upstream.gate, upstream)
             case Say():
                 self._json(200, completion(body, step))
 
@@ -178,11 +177,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(status, {"Content-Type": "application/json", "Content-Length": str(len(raw)), **(headers or {})})
         self.wfile.write(raw)
 
-    def _events(self, events: Iterable[JSON], hold: threading.Event | None, upstream: Upstream) -> None:
+    def _events(self, events: Iterable[JSON], gate: threading.Event | None, upstream: Upstream) -> None:
         self._head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
         for number, event in enumerate(events):
-            if number == 3 and hold and not hold.wait(PATIENCE):
-                upstream.apart = True
+            if number == 3 and gate and not gate.wait(MAX_WAIT):
+                upstream.timed_out = True
             self._event(json.dumps(event, ensure_ascii=False))
         self._event("[DONE]")
         self.wfile.write(b"0\r\n\r\n")
@@ -194,19 +193,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b'{"id": "chatcmpl-scripted", "choices": [')
             return
         self._head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
-        for event in broken(body, step) if step.said else ():
+        for event in broken(body, step) if step.text else ():
             self._event(json.dumps(event))
         if step.manner == "dropped":
             time.sleep(0.05)  # or what was sent is lost with the connection
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return
-        if step.manner == "told":
-            error = {"message": "The engine fell over.", "type": "server_error", "param": None, "code": None}
+        if step.manner == "error":
+            error = {"message": "The engine crashed.", "type": "server_error", "param": None, "code": None}
             self._event(json.dumps({"error": error}))
         self.wfile.write(b"0\r\n\r\n")
 
     def _event(self, data: str) -> None:
-        """In two pieces, the cut inside the first character of several bytes if there is one."""
+        """Send an event in two parts, cut inside the first multi-byte character if there is one."""
         raw = f"data: {data}\n\n".encode()
         cut = next((index + 1 for index, byte in enumerate(raw) if byte >= 0xC0), len(raw) // 2)
         for piece in (raw[:cut], raw[cut:]):
@@ -219,8 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def _forgiving(raw: bytes) -> bytes:
-    """Let pass what is no part of the format, but harmless: an index in a call, and a document without a file name."""
+def _without_harmless_deviations(raw: bytes) -> bytes:
+    """Remove harmless deviations from the format: an index in a call, and a document without a file name."""
     if b'"index"' not in raw and b'"file_data"' not in raw:
         return raw
     body = json.loads(raw)

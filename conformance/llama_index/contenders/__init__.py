@@ -1,1 +1,1 @@
-"""The LLMs that are compared in this repository's documentation."""
+"""The LLMs that are compared in the documentation."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # or importing it asks GitHub for a list of prices
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else its import downloads a price list from GitHub
 
 from llama_index.llms.litellm import LiteLLM as Base
 
@@ -15,7 +15,7 @@ from conformance.llama_index.contender import Contender
 
 
 class LiteLLM(Contender):
-    """What a model can do it reads from its own list, by the model's name."""
+    """LiteLLM looks up a model's abilities in its own list, by the model's name."""
 
     name = "LiteLLM"
     packages = ("llama-index-llms-litellm", "litellm")

@@ -1,4 +1,4 @@
-"""``OpenAILike`` of llama-index-llms-openai-like, set up as its documentation says for a server with tools."""
+"""``OpenAILike`` of llama-index-llms-openai-like, configured as documented for a server with tools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conformance.llama_index.contender import Contender
 
 
 class OpenAILike(Contender):
-    """It knows nothing of a model: what it can do is said by its user."""
+    """OpenAILike does not know models: its user sets what a model can do."""
 
     name = "OpenAILike"
     packages = ("llama-index-llms-openai-like", "llama-index-llms-openai", "openai")
@@ -26,7 +26,7 @@ class OpenAILike(Contender):
 
     @override
     def of_model(self, model: str, base_url: str, api_key: str, **fields: Any) -> Base:
-        usage = {"stream_options": {"include_usage": True}}  # for those who count tokens
+        usage = {"stream_options": {"include_usage": True}}  # for token counts
         return Base(
             model=model, api_base=base_url, api_key=api_key, is_chat_model=True, additional_kwargs=usage, **fields
         )

@@ -1,4 +1,4 @@
-"""unified-llm's own ``UnifiedLLM``."""
+"""``UnifiedLLM`` of unified-llm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unified_llm.llama_index import UnifiedLLM
 
 
 class Unified(Contender):
-    """One target, as the others have; failover is tested elsewhere."""
+    """A chain of one target, comparable with the others; failover is tested elsewhere."""
 
     name = "UnifiedLLM"
     packages = ("unified-llm",)
@@ -32,7 +32,7 @@ class Unified(Contender):
 
     @override
     def for_workers(self, base_url: str, api_key: str, setenv: Callable[[str, str], None], **fields: Any) -> UnifiedLLM:
-        """Its pickles hold no key, and a key of the environment goes to the address of the environment alone."""
+        """Set key and address in the environment: pickles have no key, and a key is sent to its own address only."""
         setenv("OPENAI_COMPATIBLE_BASE_URL", base_url)
         setenv("OPENAI_COMPATIBLE_API_KEY", api_key)
         return UnifiedLLM(model="openai-compatible/scripted", **fields)

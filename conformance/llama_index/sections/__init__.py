@@ -1,4 +1,4 @@
-"""The suite: a class of tests for each thing that an LLM has to do with.
+"""The sections of the suite: classes of tests, by topic.
 
-The docstring of every test ends with who needs what it tests: files of llama-index-core 0.14.
+The docstring of every test ends with the files of llama-index-core 0.14 that need the behaviour.
 """

@@ -1,4 +1,4 @@
-"""Agents, chat engines and synthesizers: LlamaIndex's own, over the LLM that is tried."""
+"""LlamaIndex's agents, chat engines and synthesizers over the LLM under test."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.response_synthesizers import ResponseMode, get_response_synthesizer
 from llama_index.core.schema import NodeWithScore, TextNode
 
-from conformance.llama_index.asking import each_chat, user
+from conformance.llama_index.call_modes import each_chat, user
 from conformance.llama_index.fixtures import Bench
-from conformance.llama_index.script import Call, Refuse, Say, shaped
+from conformance.llama_index.script import Call, Refuse, Say, json_answer
 from conformance.llama_index.sections.predicting import ACTION, ANSWER, DIVIDE
 from conformance.llama_index.sections.structured import ADA, Person
 from conformance.llama_index.sections.tools import ADD, RAIN, SUM, WEATHER
@@ -25,21 +25,21 @@ either_way = pytest.mark.parametrize("streaming", [True, False], ids=["streaming
 NODES = [NodeWithScore(node=TextNode(text=text), score=1.0) for text in ("Llamas hum.", "Alpacas hum too.")]
 
 
-def run(agent: Any, said: Any = "20 + 22?", **options: Any) -> tuple[Any, list[Any]]:
-    """Let an agent work; its result and its events."""
+def run(agent: Any, prompt: Any = "20 + 22?", **options: Any) -> tuple[Any, list[Any]]:
+    """Run an agent; return its result and its events."""
 
-    async def working() -> tuple[Any, list[Any]]:
-        # A memory of its own: the usual one leaves a database open.
-        handler = agent.run(said, memory=ChatMemoryBuffer.from_defaults(token_limit=4000), **options)
+    async def run_agent() -> tuple[Any, list[Any]]:
+        # With a memory in RAM: the default one leaves a database open.
+        handler = agent.run(prompt, memory=ChatMemoryBuffer.from_defaults(token_limit=4000), **options)
         events = [event async for event in handler.stream_events()]
         return await handler, events
 
-    return asyncio.run(working())
+    return asyncio.run(run_agent())
 
 
 def results(body: Any) -> list[Any]:
-    """What tools returned, as the model was told."""
-    return [each.content for each in body.messages if isinstance(each, ToolResult)]
+    """Return the outputs of tools that the model received."""
+    return [message.content for message in body.messages if isinstance(message, ToolResult)]
 
 
 class TestAgents:
@@ -95,38 +95,38 @@ class TestAgents:
         assert "zero" in results(upstream.body)[0]
 
     def test_an_agents_events_can_be_written_down(self, bench: Bench) -> None:
-        """As JSON, with ``raw`` in them; that is how they are served. Needed by agent/workflow/workflow_events.py."""
+        """As JSON, including ``raw``; they are served in this form. Needed by agent/workflow/workflow_events.py."""
         llm, _ = bench.start(Say(calls=(SUM,)), Say("It is 42."))
         _, events = run(FunctionAgent(tools=[ADD], llm=llm))
-        written = [each.model_dump_json() for each in events if isinstance(each, AgentStream | AgentOutput)]
-        assert len(written) > 2
-        streamed = [each.delta for each in events if isinstance(each, AgentStream)]
+        dumps = [event.model_dump_json() for event in events if isinstance(event, AgentStream | AgentOutput)]
+        assert len(dumps) > 2
+        streamed = [event.delta for event in events if isinstance(event, AgentStream)]
         assert "".join(streamed) == "It is 42."
 
     def test_an_agent_answers_in_a_shape(self, bench: Bench) -> None:
-        """A failure there would be no more than a warning. Needed by agent/workflow/base_agent.py."""
-        llm, _ = bench.start(Say("Ada did, at 36."), shaped(ADA))
+        """A failure there is only a warning. Needed by agent/workflow/base_agent.py."""
+        llm, _ = bench.start(Say("Ada did, at 36."), json_answer(ADA))
         output, _ = run(FunctionAgent(tools=[ADD], llm=llm, output_cls=Person), "Who wrote the first program?")
         assert output.structured_response == ADA
 
     @either_way
     def test_an_agent_does_not_hide_a_failure(self, bench: Bench, *, streaming: bool) -> None:
-        """An empty answer would look like one. Needed by agent/workflow/function_agent.py."""
+        """It must not look like an empty answer. Needed by agent/workflow/function_agent.py."""
         llm, _ = bench.start(Refuse(500))
-        with pytest.raises(Exception):  # noqa: B017, PT011 - each LLM has exceptions of its own
+        with pytest.raises(Exception):  # noqa: B017, PT011 - every LLM has its own exceptions
             run(FunctionAgent(tools=[ADD], llm=llm, streaming=streaming))
 
     @either_way
-    def test_an_agent_reasons_in_words(self, bench: Bench, *, streaming: bool) -> None:
+    def test_an_agent_reasons_by_prompt(self, bench: Bench, *, streaming: bool) -> None:
         """With any model that chats. Needed by agent/workflow/react_agent.py."""
         llm, upstream = bench.start_without_functions(Say(ACTION), Say(ANSWER))
         output, _ = run(ReActAgent(tools=[ADD], llm=llm, streaming=streaming))
         assert output.response.content == "It is 42."
         assert "42" in str(upstream.body.messages[-1].content)
 
-    @pytest.mark.parametrize("functions", [True, False], ids=["functions", "words"])
+    @pytest.mark.parametrize("functions", [True, False], ids=["functions", "prompt"])
     def test_a_workflow_chooses_the_agent_that_fits(self, bench: Bench, *, functions: bool) -> None:
-        """By what the metadata says. Needed by agent/workflow/multi_agent_workflow.py."""
+        """By the metadata. Needed by agent/workflow/multi_agent_workflow.py."""
         if functions:
             llm, _ = bench.start(Say(calls=(SUM,)), Say("It is 42."))
         else:
@@ -156,34 +156,38 @@ class TestEngines:
         async def talk() -> str:
             first: Any = await getattr(engine, mode)("Hello.")
             if "stream" in mode:
-                return "".join([each async for each in first.async_response_gen()])
+                return "".join([chunk async for chunk in first.async_response_gen()])
             return str(first)
 
         if mode.startswith("a"):
-            said = asyncio.run(talk())
+            answer = asyncio.run(talk())
         else:
             first: Any = getattr(engine, mode)("Hello.")
-            said = "".join(first.response_gen) if "stream" in mode else str(first)
-        assert said == "Hello yourself."
+            answer = "".join(first.response_gen) if "stream" in mode else str(first)
+        assert answer == "Hello yourself."
         engine.chat("What did I say?")
-        assert [each.content for each in upstream.body.messages] == ["Hello.", "Hello yourself.", "What did I say?"]
+        assert [message.content for message in upstream.body.messages] == [
+            "Hello.",
+            "Hello yourself.",
+            "What did I say?",
+        ]
 
     @pytest.mark.parametrize("how", ["sync", "async", "streaming"])
     @pytest.mark.parametrize("kind", [ResponseMode.COMPACT, ResponseMode.REFINE, ResponseMode.TREE_SUMMARIZE])
     def test_an_answer_is_synthesized(self, bench: Bench, kind: ResponseMode, how: str) -> None:
-        """From passages, in every usual way. Needed by response_synthesizers/factory.py."""
+        """From passages, in every common mode. Needed by response_synthesizers/factory.py."""
         llm, upstream = bench.start(Say("They hum."))
         synthesizer = get_response_synthesizer(llm=llm, response_mode=kind, streaming=how == "streaming")
         if how == "async":
-            told = str(asyncio.run(synthesizer.asynthesize("What do they do?", nodes=NODES)))
+            answer = str(asyncio.run(synthesizer.asynthesize("What do they do?", nodes=NODES)))
         else:
-            given: Any = synthesizer.synthesize("What do they do?", nodes=NODES)
-            told = "".join(given.response_gen) if how == "streaming" else str(given)
-        assert told == "They hum."
+            response: Any = synthesizer.synthesize("What do they do?", nodes=NODES)
+            answer = "".join(response.response_gen) if how == "streaming" else str(response)
+        assert answer == "They hum."
         assert "hum" in str(upstream.bodies[0].messages)
 
     def test_the_llm_may_be_a_field(self, bench: Bench) -> None:
-        """Agents declare it as one, and Pydantic tests its class. Needed by agent/workflow/base_agent.py."""
+        """Agents declare it as a Pydantic field, which checks its class. Needed by agent/workflow/base_agent.py."""
         llm, _ = bench.start(Say("Yes."))
         assert isinstance(llm, LLM)
         assert FunctionAgent(tools=[ADD], llm=llm).llm is llm

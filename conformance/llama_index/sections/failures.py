@@ -1,6 +1,6 @@
-"""Failures: an outage is an exception, never an answer, and is asked about no more often than was agreed.
+"""Failures and retries: an outage raises an exception, after as many retries as configured.
 
-LlamaIndex has no retries of its own; what a caller sees of an outage is the LLM's doing alone.
+LlamaIndex has no retries of its own: what a caller sees of an outage depends on the LLM alone.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from llama_index.core.chat_engine import SimpleChatEngine
 
-from conformance.llama_index.asking import STREAMS, ask, each_mode, each_stream, each_whole, text
+from conformance.llama_index.call_modes import STREAMS, ask, each_mode, each_stream, each_whole, text
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Break, Hang, Refuse, Say
-from conformance.llama_index.upstream import nobody
+from conformance.llama_index.upstream import unreachable_server
 
 SOME_MODES = ("chat", "achat", "stream_chat", "astream_chat")
 some_modes = pytest.mark.parametrize("mode", SOME_MODES)
-any_error = pytest.raises(Exception)  # noqa: PT011 - each LLM has exceptions of its own
+any_error = pytest.raises(Exception)  # noqa: PT011 - every LLM has its own exceptions
 
 
 class TestFailures:
@@ -28,7 +28,7 @@ class TestFailures:
     @each_mode
     @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
     def test_a_refusal_is_raised(self, bench: Bench, mode: str, status: int) -> None:
-        """A query engine has no other way to learn of it. Needed by chat_engine/types.py."""
+        """A query engine cannot detect it in any other way. Needed by chat_engine/types.py."""
         llm, _ = bench.start(Refuse(status))
         with any_error:
             ask(llm, mode)
@@ -36,12 +36,12 @@ class TestFailures:
     @each_mode
     def test_a_server_that_is_not_there_is_raised(self, bench: Bench, mode: str) -> None:
         """Needed by chat_engine/types.py."""
-        with nobody() as url, any_error:
+        with unreachable_server() as url, any_error:
             ask(bench.llm(url), mode)
 
     @some_modes
     def test_a_server_that_hangs_is_raised_in_time(self, bench: Bench, mode: str) -> None:
-        """``timeout`` is in seconds. Needed by chat_engine/types.py, whose readers wait for ever."""
+        """``timeout`` is in seconds. Needed by chat_engine/types.py, whose readers wait without a limit."""
         llm, _ = bench.start(Hang(6.0), timeout=0.4)
         started = time.monotonic()
         with any_error:
@@ -55,10 +55,10 @@ class TestFailures:
         with any_error:
             ask(llm, mode)
 
-    @pytest.mark.parametrize("manner", ["dropped", "ended", "told"])
+    @pytest.mark.parametrize("manner", ["dropped", "ended", "error"])
     @each_stream
     def test_half_a_stream_is_raised(self, bench: Bench, mode: str, manner: Any) -> None:
-        """Half an answer goes into the memory as a whole one. Needed by chat_engine/types.py."""
+        """Half an answer would be stored in the memory as a whole one. Needed by chat_engine/types.py."""
         llm, _ = bench.start(Break(manner))
         with any_error:
             ask(llm, mode)
@@ -66,14 +66,14 @@ class TestFailures:
     @pytest.mark.parametrize("manner", ["dropped", "ended"])
     @each_stream
     def test_a_stream_with_nothing_in_it_is_raised(self, bench: Bench, mode: str, manner: Any) -> None:
-        """Agents take it for an empty answer. Needed by agent/workflow/function_agent.py."""
+        """Agents would treat it as an empty answer. Needed by agent/workflow/function_agent.py."""
         llm, _ = bench.start(Break(manner, ""))
         with any_error:
             ask(llm, mode)
 
-    @pytest.mark.parametrize("manner", ["dropped", "ended", "told"])
+    @pytest.mark.parametrize("manner", ["dropped", "ended", "error"])
     def test_a_chat_engine_passes_it_on(self, bench: Bench, manner: Any) -> None:
-        """To who reads the stream, through its queue. Needed by chat_engine/types.py."""
+        """To the reader of the stream, through its queue. Needed by chat_engine/types.py."""
         llm, _ = bench.start(Break(manner))
         response: Any = SimpleChatEngine.from_defaults(llm=llm).stream_chat("Hello.")
         with any_error:
@@ -81,7 +81,7 @@ class TestFailures:
 
 
 class TestRetries:
-    """What an outage costs."""
+    """How many requests an outage costs."""
 
     @some_modes
     @pytest.mark.parametrize("status", [429, 500])
@@ -102,14 +102,14 @@ class TestRetries:
 
     @some_modes
     def test_a_short_outage_is_not_noticed(self, bench: Bench, mode: str) -> None:
-        """Where retries were asked for. Needed by ingestion/pipeline.py, which loses all its work to one failure."""
+        """If retries are configured. Needed by ingestion/pipeline.py, which loses all its work to one failure."""
         llm, upstream = bench.start(Refuse(500), Say("Yes."), max_retries=1)
         assert text(ask(llm, mode)[-1]) == "Yes."
         assert len(upstream.bodies) == 2
 
     @some_modes
     def test_what_is_wrong_is_not_tried_again(self, bench: Bench, mode: str) -> None:
-        """A bad request does not get better. Needed by ingestion/pipeline.py."""
+        """A retry cannot fix a bad request. Needed by ingestion/pipeline.py."""
         llm, upstream = bench.start(Refuse(400), max_retries=2)
         with any_error:
             ask(llm, mode)
@@ -117,7 +117,7 @@ class TestRetries:
 
     @pytest.mark.parametrize("mode", ["chat", *STREAMS[:2]])
     def test_a_provider_that_names_a_time_is_given_it(self, bench: Bench, mode: str) -> None:
-        """``Retry-After`` says when. Needed by ingestion/pipeline.py, which limits stop more than all else."""
+        """By ``Retry-After``. Needed by ingestion/pipeline.py, which rate limits stop more often than anything else."""
         llm, upstream = bench.start(Refuse(429, {"Retry-After": "1"}), Say("Yes."), max_retries=1)
         assert text(ask(llm, mode)[-1]) == "Yes."
         waits = [later - earlier for earlier, later in itertools.pairwise(upstream.times)]

@@ -1,4 +1,4 @@
-"""Event loops and threads: LlamaIndex makes loops as it needs them, and uses one LLM in all of them."""
+"""Event loops and threads: LlamaIndex creates loops as needed, and uses one LLM in all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from llama_index.core.async_utils import asyncio_run
 from llama_index.core.response_synthesizers import ResponseMode, get_response_synthesizer
 
-from conformance.llama_index.asking import acollect, ask, each_mode, text, user
+from conformance.llama_index.call_modes import acollect, ask, each_mode, text, user
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Say
 from conformance.llama_index.sections.agents import NODES
@@ -22,22 +22,22 @@ each_async = pytest.mark.parametrize("mode", ASYNC)
 
 
 def echo(body: ChatBody) -> Say:
-    """Say what was said."""
+    """Answer with the text of the last message."""
     return Say(str(body.messages[-1].content))
 
 
-async def aask(llm: Any, mode: str, said: str) -> str:
-    """As ``ask``, in the running loop."""
-    return text((await acollect(llm, mode, user(said) if "chat" in mode else said))[-1])
+async def aask(llm: Any, mode: str, prompt: str) -> str:
+    """Call an async endpoint in the running loop; return its text."""
+    return text((await acollect(llm, mode, user(prompt) if "chat" in mode else prompt))[-1])
 
 
 class TestLoopsAndThreads:
-    """One LLM, wherever it is called from."""
+    """One LLM, called from several loops and threads."""
 
     @pytest.mark.parametrize("retries", [0, 2])
     @each_async
     def test_it_works_in_one_loop_after_another(self, bench: Bench, mode: str, retries: int) -> None:
-        """And asks once each time: connections die with their loop. Needed by async_utils.py."""
+        """With one request each time: connections do not outlive their loop. Needed by async_utils.py."""
         llm, upstream = bench.start(echo, max_retries=retries)
         for number in range(3):
             assert text(ask(llm, mode, f"Loop {number}.")[-1]) == f"Loop {number}."
@@ -45,7 +45,7 @@ class TestLoopsAndThreads:
 
     @each_async
     def test_it_works_beneath_a_running_loop(self, bench: Bench, mode: str) -> None:
-        """In a thread with a loop of its own, while the outer loop uses it too. Needed by async_utils.py."""
+        """In a thread with its own loop, while the outer loop uses it too. Needed by async_utils.py."""
         llm, upstream = bench.start(echo)
 
         async def outer() -> list[str]:
@@ -57,33 +57,33 @@ class TestLoopsAndThreads:
         assert len(upstream.bodies) == 3
 
     @each_async
-    def test_asynchronous_calls_run_at_the_same_time(self, bench: Bench, mode: str) -> None:
+    def test_async_calls_run_concurrently(self, bench: Bench, mode: str) -> None:
         """None of them blocks the loop. Needed by async_utils.py, for synthesizers and extractors."""
         llm, upstream = bench.start(echo)
-        upstream.together = threading.Barrier(3)
+        upstream.barrier = threading.Barrier(3)
 
         async def three() -> list[str]:
             return await asyncio.gather(*(aask(llm, mode, f"Call {number}.") for number in range(3)))
 
         assert asyncio.run(three()) == ["Call 0.", "Call 1.", "Call 2."]
-        assert not upstream.apart, "each call waited for the one before"
+        assert not upstream.timed_out, "each call waited for the previous one"
 
     @each_mode
     def test_threads_do_not_mix_answers(self, bench: Bench, mode: str) -> None:
         """Web servers call one LLM from many. Needed by chat_engine/types.py."""
         llm, upstream = bench.start(echo)
-        said = [f"Thread {number}." for number in range(8)]
+        prompts = [f"Thread {number}." for number in range(8)]
         with ThreadPoolExecutor(8) as threads:
-            told = list(threads.map(lambda each: text(ask(llm, mode, each)[-1]), said))
-        assert told == said
+            answers = list(threads.map(lambda prompt: text(ask(llm, mode, prompt)[-1]), prompts))
+        assert answers == prompts
         assert len(upstream.bodies) == 8
 
     def test_a_synthesizer_may_use_async_beneath_a_loop(self, bench: Bench) -> None:
-        """``use_async=True`` in synchronous code that a loop has called, twice. Needed by async_utils.py."""
+        """``use_async=True`` in sync code that runs inside a loop, twice. Needed by async_utils.py."""
         llm, _ = bench.start(Say("They hum."))
         synthesizer = get_response_synthesizer(llm=llm, response_mode=ResponseMode.ACCUMULATE, use_async=True)
 
         async def outer() -> list[str]:
             return [str(synthesizer.synthesize("What do they do?", nodes=NODES)) for _ in range(2)]
 
-        assert all("They hum." in each for each in asyncio.run(outer()))
+        assert all("They hum." in answer for answer in asyncio.run(outer()))

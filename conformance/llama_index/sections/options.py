@@ -1,4 +1,4 @@
-"""Options: what is said with a call counts for that call, and more than what the LLM was made with."""
+"""Options of a call: they apply to that call, and take precedence over those of the constructor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from conformance.llama_index.asking import ask, collect, each_mode, each_tool_mode
+from conformance.llama_index.call_modes import ask, collect, each_mode, each_tool_mode
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Say
 from conformance.llama_index.sections.tools import ADD, SUM
@@ -14,7 +14,7 @@ from integration_tests.support.upstream_schema import ChatBody
 
 
 def limit(body: ChatBody) -> int | None:
-    """The most tokens, by either of its names."""
+    """Return the maximum number of tokens, under either of its names."""
     return body.max_completion_tokens or body.max_tokens
 
 
@@ -23,7 +23,7 @@ class TestCallOptions:
 
     @each_mode
     def test_what_it_was_made_with_is_sent(self, bench: Bench, mode: str) -> None:
-        """A temperature of nought is one. Needed by llms/llm.py."""
+        """Including a temperature of 0. Needed by llms/llm.py."""
         llm, upstream = bench.start(Say("Yes."), temperature=0.0, max_tokens=7)
         ask(llm, mode)
         assert (upstream.body.temperature, limit(upstream.body)) == (0.0, 7)

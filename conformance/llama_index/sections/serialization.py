@@ -1,4 +1,4 @@
-"""Serialization: dumps that are written down, hashed and sent to other processes."""
+"""Serialization: dumps that are stored, hashed and sent to other processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llama_index.core.extractors import TitleExtractor
 from llama_index.core.ingestion.pipeline import get_transformation_hash
 from llama_index.core.schema import TextNode
 
-from conformance.llama_index.asking import ask
+from conformance.llama_index.call_modes import ask
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Say
 from conformance.llama_index.upstream import KEY
@@ -21,8 +21,8 @@ OTHER_KEY = "sk-CONFORMANCE-fedcba9876543210"
 NODES = [TextNode(text="Llamas hum.", id_="one")]
 
 
-def hashed(llm: Any) -> str:
-    """The key under which a pipeline keeps what was made with this LLM."""
+def transformation_hash(llm: Any) -> str:
+    """Return the key under which a pipeline caches the output of this LLM."""
     return get_transformation_hash(NODES, TitleExtractor(llm=llm))
 
 
@@ -36,35 +36,38 @@ class TestSerialization:
         assert KEY not in str(getattr(llm, method)())
 
     def test_a_payload_is_plain(self, bench: Bench) -> None:
-        """JSON, with the class and the model named. Needed by base/llms/base.py."""
+        """JSON, with the names of the class and the model. Needed by base/llms/base.py."""
         llm, _ = bench.start(Say("Yes."))
         payload = json.loads(json.dumps(llm.to_payload()))
         assert payload["class_name"] == type(llm).class_name()
         assert llm.metadata.model_name in payload.values()
 
     def test_a_dump_names_its_class(self, bench: Bench) -> None:
-        """By something that does not change with the place of the class. Needed by llms/loading.py."""
+        """By a name that does not depend on the module of the class. Needed by llms/loading.py."""
         llm, _ = bench.start(Say("Yes."))
         assert llm.to_dict()["class_name"] == type(llm).class_name() != "base_component"
 
     def test_a_pipeline_recognises_its_own_work(self, bench: Bench) -> None:
         """Equal LLMs have one hash, before and after they are used. Needed by ingestion/pipeline.py."""
         llm, upstream = bench.start(Say("Yes."))
-        before = hashed(llm)
+        before = transformation_hash(llm)
         ask(llm, "chat")
         ask(llm, "achat")
-        assert hashed(llm) == before == hashed(bench.llm(upstream.url))
+        assert transformation_hash(llm) == before == transformation_hash(bench.llm(upstream.url))
 
     def test_a_new_key_is_no_new_model(self, bench: Bench) -> None:
-        """Or whoever rotates keys pays for everything again. Needed by ingestion/pipeline.py."""
+        """Or a rotated key would invalidate the whole cache. Needed by ingestion/pipeline.py."""
         llm, upstream = bench.start(Say("Yes."))
         rotated = bench.contender.calling_functions(upstream.url, OTHER_KEY, max_retries=0)
-        assert hashed(rotated) == hashed(llm)
+        assert transformation_hash(rotated) == transformation_hash(llm)
 
     def test_another_model_is_another_hash(self, bench: Bench) -> None:
-        """What one model made is not what another would make. Needed by ingestion/pipeline.py."""
+        """The output of one model is not that of another. Needed by ingestion/pipeline.py."""
         upstream = bench.open(Say("Yes."))
-        hashes = {hashed(bench.contender.of_model(name, upstream.url, KEY, max_retries=0)) for name in ("one", "two")}
+        hashes = {
+            transformation_hash(bench.contender.of_model(name, upstream.url, KEY, max_retries=0))
+            for name in ("one", "two")
+        }
         assert len(hashes) == 2
 
     @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
@@ -76,12 +79,12 @@ class TestSerialization:
         if used:
             ask(llm, "chat")
             ask(llm, "achat")
-        revived = pickle.loads(pickle.dumps(llm))  # noqa: S301 - its own
-        assert ask(revived, "complete")[0].text == "Yes."
-        assert revived.temperature == 0.25
+        loaded = pickle.loads(pickle.dumps(llm))  # noqa: S301 - pickled above
+        assert ask(loaded, "complete")[0].text == "Yes."
+        assert loaded.temperature == 0.25
 
     def test_what_is_pickled_still_answers(self, bench: Bench) -> None:
-        """The original is not taken apart. Needed by schema.py."""
+        """Pickling must not change the original. Needed by schema.py."""
         llm, _ = bench.start(Say("Yes."))
         ask(llm, "chat")
         pickle.dumps(llm)
@@ -89,7 +92,7 @@ class TestSerialization:
 
     @pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
     def test_a_deep_copy_answers(self, bench: Bench, *, used: bool) -> None:
-        """Prompts are copied so, with whatever their output parsers hold. Needed by prompts/base.py."""
+        """Prompts are deep-copied together with their output parsers. Needed by prompts/base.py."""
         llm, _ = bench.start(Say("Yes."), temperature=0.25)
         if used:
             ask(llm, "chat")

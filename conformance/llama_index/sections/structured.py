@@ -1,4 +1,4 @@
-"""Structured output: objects of a Pydantic class, in the four forms that LlamaIndex has of it."""
+"""Structured output: objects of a Pydantic class, by LlamaIndex's four methods."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import pytest
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel
 
-from conformance.llama_index.asking import CHATS, collect, each_chat, user
+from conformance.llama_index.call_modes import CHATS, collect, each_chat, user
 from conformance.llama_index.fixtures import Bench
-from conformance.llama_index.script import Refuse, Say, shaped
+from conformance.llama_index.script import Refuse, Say, json_answer
 
 FORMS = ("structured_predict", "astructured_predict", "stream_structured_predict", "astream_structured_predict")
 each_form = pytest.mark.parametrize("form", FORMS)
-each_kind = pytest.mark.parametrize("functions", [True, False], ids=["functions", "words"])
+each_kind = pytest.mark.parametrize("functions", [True, False], ids=["functions", "prompt"])
 
 
 class Person(BaseModel):
-    """Somebody."""
+    """A person."""
 
     name: str
     age: int
 
 
 class Team(BaseModel):
-    """Some people, and how they are."""
+    """People and their mood."""
 
     title: str
     members: list[Person]
@@ -39,41 +39,41 @@ CHATTY = Say("I would rather talk about the weather.")
 
 
 def predict(llm: Any, form: str, kind: type[BaseModel] = Person, **options: Any) -> Any:
-    """The object that comes last."""
+    """Return the last object."""
     return collect(llm, form, kind, PROMPT, number="first", **options)[-1]
 
 
 class TestStructuredOutput:
-    """structured_predict and its siblings, and StructuredLLM over them."""
+    """structured_predict and its variants, and StructuredLLM over them."""
 
     @each_form
     def test_an_object_comes(self, bench: Bench, form: str) -> None:
-        """From a model that calls functions. Needed by program/function_program.py."""
-        llm, upstream = bench.start(shaped(ADA))
+        """From a model with function calling. Needed by program/function_program.py."""
+        llm, upstream = bench.start(json_answer(ADA))
         assert predict(llm, form) == Person(name="Ada", age=36)
         assert "first program" in str(upstream.body.messages)
 
     @each_form
-    def test_an_object_comes_in_words(self, bench: Bench, form: str) -> None:
-        """From a model that only chats. Needed by program/llm_program.py."""
-        llm, upstream = bench.start_without_functions(shaped(ADA))
+    def test_an_object_comes_by_prompt(self, bench: Bench, form: str) -> None:
+        """From a model without function calling. Needed by program/llm_program.py."""
+        llm, upstream = bench.start_without_functions(json_answer(ADA))
         assert predict(llm, form) == Person(name="Ada", age=36)
         assert not upstream.body.tools
 
     @each_form
     def test_a_nested_object_comes(self, bench: Bench, form: str) -> None:
-        """Lists of objects, choices, and what may be absent. Needed by program/utils.py."""
+        """Lists of objects, enumerations and optional fields. Needed by program/utils.py."""
         llm, _ = bench.start(
-            shaped({"title": "Engines", "members": [ADA, {"name": "Charles", "age": 79}], "mood": "good"})
+            json_answer({"title": "Engines", "members": [ADA, {"name": "Charles", "age": 79}], "mood": "good"})
         )
         team = predict(llm, form, Team)
         assert isinstance(team, Team)
-        assert [each.name for each in team.members] == ["Ada", "Charles"]
+        assert [person.name for person in team.members] == ["Ada", "Charles"]
 
     @each_form
     def test_the_model_is_made_to_answer_so(self, bench: Bench, form: str) -> None:
-        """One that may leave a tool alone chats instead. Needed by program/function_program.py."""
-        llm, _ = bench.start(shaped(ADA, obliging=False))
+        """A model for which the tool is optional chats instead. Needed by program/function_program.py."""
+        llm, _ = bench.start(json_answer(ADA, obliging=False))
         assert predict(llm, form) == Person(name="Ada", age=36)
 
     @each_kind
@@ -81,31 +81,31 @@ class TestStructuredOutput:
     def test_an_answer_without_an_object_is_an_error(self, bench: Bench, form: str, *, functions: bool) -> None:
         """Not an object whose fields are empty. Needed by llms/llm.py."""
         llm, upstream = (bench.start if functions else bench.start_without_functions)(CHATTY)
-        with pytest.raises(Exception):  # noqa: B017, PT011 - each LLM has exceptions of its own
+        with pytest.raises(Exception):  # noqa: B017, PT011 - every LLM has its own exceptions
             predict(llm, form)
-        upstream.violations.clear()  # a request that was refused is an error too
+        upstream.violations.clear()  # a refused request is an error too
 
     @each_kind
     @each_form
     def test_an_object_that_does_not_fit_is_an_error(self, bench: Bench, form: str, *, functions: bool) -> None:
-        """Callers read its fields as they are declared. Needed by llms/llm.py."""
-        answer = shaped({"name": "Ada", "age": "some"})
+        """Callers rely on the declared types of its fields. Needed by llms/llm.py."""
+        answer = json_answer({"name": "Ada", "age": "some"})
         llm, upstream = (bench.start if functions else bench.start_without_functions)(answer)
-        with pytest.raises(Exception):  # noqa: B017, PT011 - each LLM has exceptions of its own
+        with pytest.raises(Exception):  # noqa: B017, PT011 - every LLM has its own exceptions
             predict(llm, form)
-        upstream.violations.clear()  # a request that was refused is an error too
+        upstream.violations.clear()  # a refused request is an error too
 
     @each_form
     def test_a_failure_of_the_provider_is_raised(self, bench: Bench, form: str) -> None:
-        """It is no empty object either. Needed by llms/llm.py."""
+        """Not returned as an empty object. Needed by llms/llm.py."""
         llm, _ = bench.start(Refuse(500))
-        with pytest.raises(Exception):  # noqa: B017, PT011 - each LLM has exceptions of its own
+        with pytest.raises(Exception):  # noqa: B017, PT011 - every LLM has its own exceptions
             predict(llm, form)
 
     @each_form
     def test_arguments_of_the_call_are_passed_on(self, bench: Bench, form: str) -> None:
-        """And the dict that they came in stays as it was. Needed by llms/structured_llm.py."""
-        llm, upstream = bench.start(shaped(ADA))
+        """And their dict is not changed. Needed by llms/structured_llm.py."""
+        llm, upstream = bench.start(json_answer(ADA))
         options = {"temperature": 0.25, "seed": 7}
         predict(llm, form, llm_kwargs=options)
         assert (upstream.body.temperature, upstream.body.seed) == (0.25, 7)
@@ -114,14 +114,14 @@ class TestStructuredOutput:
     @each_chat
     def test_a_structured_llm_chats_in_objects(self, bench: Bench, mode: str) -> None:
         """Agents with an output class, and query engines, use it. Needed by agent/utils.py."""
-        llm, _ = bench.start(shaped(ADA))
+        llm, _ = bench.start(json_answer(ADA))
         last = collect(llm.as_structured_llm(Person), mode, user("Who wrote the first program?"))[-1]
         assert json.loads(last.message.content) == ADA
         assert isinstance(last.raw, Person)
 
     @pytest.mark.parametrize("mode", CHATS[:2])
     def test_a_structured_llm_raises(self, bench: Bench, mode: str) -> None:
-        """What is wrong must not look like an answer. Needed by agent/utils.py."""
+        """An error must not look like an answer. Needed by agent/utils.py."""
         llm, _ = bench.start(CHATTY)
-        with pytest.raises(Exception):  # noqa: B017, PT011 - each LLM has exceptions of its own
+        with pytest.raises(Exception):  # noqa: B017, PT011 - every LLM has its own exceptions
             collect(llm.as_structured_llm(Person), mode, user("Who wrote the first program?"))

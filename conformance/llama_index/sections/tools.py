@@ -1,4 +1,4 @@
-"""Tools: how they are offered, and how calls come back, whole and streamed."""
+"""Tools: how they are offered, and how calls are returned, whole and streamed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, MessageRole, ToolCallBlock
 from llama_index.core.tools import FunctionTool
 
-from conformance.llama_index.asking import TOOL_MODES, collect, each_tool_mode, each_tool_stream, text, user
+from conformance.llama_index.call_modes import TOOL_MODES, collect, each_tool_mode, each_tool_stream, text, user
 from conformance.llama_index.fixtures import Bench
 from conformance.llama_index.script import Call, Say
 from integration_tests.support.upstream_schema import Assistant, NamedChoice, ToolResult
@@ -21,7 +21,7 @@ def add(a: int, b: int) -> int:
 
 
 def weather(city: str) -> str:
-    """Tell the weather in a city."""
+    """Return the weather in a city."""
     return f"Rain in {city}."
 
 
@@ -31,16 +31,16 @@ RAIN = Call("weather", '{"city": "Köln"}', "call_two")
 
 
 def selections(llm: Any, responses: list[Any]) -> list[Any]:
-    """The calls of the last response."""
+    """Return the tool calls of the last response."""
     return list(llm.get_tool_calls_from_response(responses[-1], error_on_no_tool_call=False) or ())
 
 
 class TestTools:
-    """chat_with_tools and its three siblings."""
+    """chat_with_tools and its three variants."""
 
     @each_tool_mode
     def test_a_call_is_read(self, bench: Bench, mode: str) -> None:
-        """Its name, its identifier, its arguments as a dict. Needed by agent/workflow/base_agent.py."""
+        """Its name, its id, and its arguments as a dict. Needed by agent/workflow/base_agent.py."""
         llm, upstream = bench.start(Say(calls=(SUM,)))
         (call,) = selections(llm, collect(llm, mode, [ADD], user_msg="20 + 22?"))
         assert (call.tool_name, call.tool_id, call.tool_kwargs) == ("add", "call_one", {"a": 20, "b": 22})
@@ -48,46 +48,46 @@ class TestTools:
 
     @each_tool_mode
     def test_tools_are_described(self, bench: Bench, mode: str) -> None:
-        """By name, words and schema. Needed by tools/types.py."""
+        """By name, description and schema. Needed by tools/types.py."""
         llm, upstream = bench.start(Say(calls=(SUM,)))
         collect(llm, mode, [ADD, WEATHER], user_msg="20 + 22?")
-        offered = [each.function for each in upstream.body.tools or ()]
-        assert [each.name for each in offered] == ["add", "weather"]
+        offered = [function.function for function in upstream.body.tools or ()]
+        assert [function.name for function in offered] == ["add", "weather"]
         assert "Add two numbers." in (offered[0].description or "")
         assert set((offered[0].parameters or {})["properties"]) == {"a", "b"}
 
     @each_tool_mode
     def test_several_calls_are_read(self, bench: Bench, mode: str) -> None:
-        """Where they are allowed, each with its own identifier. Needed by agent/workflow/function_agent.py."""
+        """If they are allowed, each with its own id. Needed by agent/workflow/function_agent.py."""
         llm, upstream = bench.start(Say(calls=(SUM, RAIN)))
-        given = collect(llm, mode, [ADD, WEATHER], user_msg="Both.", allow_parallel_tool_calls=True)
-        calls = {each.tool_id: (each.tool_name, each.tool_kwargs) for each in selections(llm, given)}
+        responses = collect(llm, mode, [ADD, WEATHER], user_msg="Both.", allow_parallel_tool_calls=True)
+        calls = {call.tool_id: (call.tool_name, call.tool_kwargs) for call in selections(llm, responses)}
         assert calls == {"call_one": ("add", {"a": 20, "b": 22}), "call_two": ("weather", {"city": "Köln"})}
         assert upstream.body.parallel_tool_calls is not False
 
     @pytest.mark.parametrize("mode", TOOL_MODES[:2])
     def test_one_call_is_kept_where_one_is_allowed(self, bench: Bench, mode: str) -> None:
-        """Two of them are an error to who called. Needed by llms/function_calling.py."""
+        """Two of them are an error for the caller. Needed by llms/function_calling.py."""
         llm, _ = bench.start(Say(calls=(SUM, RAIN)))
         assert len(selections(llm, collect(llm, mode, [ADD, WEATHER], user_msg="One."))) == 1
 
     @each_tool_mode
-    def test_the_model_is_told_that_one_call_is_allowed(self, bench: Bench, mode: str) -> None:
-        """In a stream nothing else keeps it from making two. Needed by llms/function_calling.py."""
+    def test_the_request_allows_one_call_only(self, bench: Bench, mode: str) -> None:
+        """In a stream nothing else prevents a second call. Needed by llms/function_calling.py."""
         llm, upstream = bench.start(Say(calls=(SUM,)))
         collect(llm, mode, [ADD, WEATHER], user_msg="One.")
         assert upstream.body.parallel_tool_calls is False
 
     @each_tool_mode
     def test_a_call_can_be_required(self, bench: Bench, mode: str) -> None:
-        """Answers of a given shape are calls that must be made. Needed by program/function_program.py."""
+        """Structured output is a required call. Needed by program/function_program.py."""
         llm, upstream = bench.start(Say(calls=(SUM,)))
         collect(llm, mode, [ADD], user_msg="20 + 22?", tool_required=True)
         assert upstream.body.tool_choice not in {None, "auto", "none"}
 
     @each_tool_mode
     def test_a_tool_can_be_named(self, bench: Bench, mode: str) -> None:
-        """As an agent's first step may have it. Needed by agent/workflow/function_agent.py."""
+        """For the first step of an agent. Needed by agent/workflow/function_agent.py."""
         llm, upstream = bench.start(Say(calls=(RAIN,)))
         collect(llm, mode, [ADD, WEATHER], user_msg="Well?", tool_choice="weather")
         assert isinstance(choice := upstream.body.tool_choice, NamedChoice)
@@ -95,19 +95,19 @@ class TestTools:
 
     @each_tool_mode
     def test_there_may_be_no_tools(self, bench: Bench, mode: str) -> None:
-        """An agent without any still asks so. Needed by agent/workflow/function_agent.py."""
+        """An agent without tools calls this method too. Needed by agent/workflow/function_agent.py."""
         llm, upstream = bench.start(Say("42."))
-        given = collect(llm, mode, [], user_msg="20 + 22?")
-        assert text(given[-1]) == "42."
-        assert selections(llm, given) == []
+        responses = collect(llm, mode, [], user_msg="20 + 22?")
+        assert text(responses[-1]) == "42."
+        assert selections(llm, responses) == []
         assert not upstream.body.tools
 
     @each_tool_mode
     def test_a_message_and_a_history_are_put_together(self, bench: Bench, mode: str) -> None:
-        """The message last, whether it is a text or a message. Needed by llms/function_calling.py."""
+        """The message is last, whether it is a string or a message. Needed by llms/function_calling.py."""
         llm, upstream = bench.start(Say(calls=(SUM,)))
         collect(llm, mode, [ADD], user_msg=user("Last.")[0], chat_history=user("First."))
-        assert [each.content for each in upstream.body.messages] == ["First.", "Last."]
+        assert [message.content for message in upstream.body.messages] == ["First.", "Last."]
 
     @pytest.mark.parametrize("mode", TOOL_MODES[:2])
     def test_no_call_is_an_error_where_one_is_expected(self, bench: Bench, mode: str) -> None:
@@ -115,16 +115,16 @@ class TestTools:
         llm: Any = bench.start(Say("42."))[0]
         (response,) = collect(llm, mode, [ADD], user_msg="20 + 22?")
         assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
-        with pytest.raises(ValueError):  # noqa: PT011 - its words are each LLM's own
+        with pytest.raises(ValueError):  # noqa: PT011 - every LLM has its own message
             llm.get_tool_calls_from_response(response, error_on_no_tool_call=True)
 
 
 class TestCallsInResponses:
-    """Where consumers look for calls, and what may be found there."""
+    """Where consumers read tool calls, and in which form."""
 
     @each_tool_mode
     def test_calls_are_a_list_among_the_extras(self, bench: Bench, mode: str) -> None:
-        """Streamed answers of a given shape are looked for there alone. Needed by program/utils.py."""
+        """Streamed structured output is read from there only. Needed by program/utils.py."""
         llm, _ = bench.start(Say(calls=(SUM,)))
         last = collect(llm, mode, [ADD], user_msg="20 + 22?")[-1]
         assert isinstance(calls := last.message.additional_kwargs.get("tool_calls"), list)
@@ -132,52 +132,52 @@ class TestCallsInResponses:
 
     @each_tool_mode
     def test_calls_are_blocks(self, bench: Bench, mode: str) -> None:
-        """The newer place, and the only one with a type. Needed by memory/memory.py."""
+        """The newer form, and the only one with a type. Needed by memory/memory.py."""
         llm, _ = bench.start(Say(calls=(SUM,)))
         last = collect(llm, mode, [ADD], user_msg="20 + 22?")[-1]
-        (block,) = [each for each in last.message.blocks if isinstance(each, ToolCallBlock)]
+        (block,) = [block for block in last.message.blocks if isinstance(block, ToolCallBlock)]
         arguments = block.tool_kwargs if isinstance(block.tool_kwargs, dict) else json.loads(block.tool_kwargs)
         assert (block.tool_call_id, block.tool_name, arguments) == ("call_one", "add", {"a": 20, "b": 22})
 
     @each_tool_stream
     def test_every_chunk_can_be_asked_for_calls(self, bench: Bench, mode: str) -> None:
-        """Agents ask each; arguments grow, and are always a dict. Needed by agent/workflow/function_agent.py."""
+        """Agents read every chunk; arguments are always a dict. Needed by agent/workflow/function_agent.py."""
         llm, _ = bench.start(Say("Let me see.", (SUM, RAIN)))
-        given = collect(llm, mode, [ADD, WEATHER], user_msg="Both.", allow_parallel_tool_calls=True)
-        read = [selections(llm, [each]) for each in given]
+        responses = collect(llm, mode, [ADD, WEATHER], user_msg="Both.", allow_parallel_tool_calls=True)
+        read = [selections(llm, [response]) for response in responses]
         assert all(isinstance(call.tool_kwargs, dict) for calls in read for call in calls)
         assert [len(calls) for calls in read] == sorted(len(calls) for calls in read)
         assert len(read[-1]) == 2
 
     @each_tool_stream
     def test_fragments_of_parallel_calls_may_alternate(self, bench: Bench, mode: str) -> None:
-        """Each says by its index where it belongs. Needed by agent/workflow/function_agent.py."""
-        llm, _ = bench.start(Say(calls=(SUM, RAIN), in_turns=True))
-        given = collect(llm, mode, [ADD, WEATHER], user_msg="Both.", allow_parallel_tool_calls=True)
-        calls = {each.tool_name: each.tool_kwargs for each in selections(llm, given)}
+        """A fragment belongs to the call of its index. Needed by agent/workflow/function_agent.py."""
+        llm, _ = bench.start(Say(calls=(SUM, RAIN), interleaved=True))
+        responses = collect(llm, mode, [ADD, WEATHER], user_msg="Both.", allow_parallel_tool_calls=True)
+        calls = {call.tool_name: call.tool_kwargs for call in selections(llm, responses)}
         assert calls == {"add": {"a": 20, "b": 22}, "weather": {"city": "Köln"}}
 
     @each_tool_stream
     def test_a_chunk_with_half_a_call_stays_as_it_was(self, bench: Bench, mode: str) -> None:
-        """Observers keep what they are shown of a stream. Needed by instrumentation/events/llm.py."""
+        """Observers store the chunks of a stream. Needed by instrumentation/events/llm.py."""
         llm, _ = bench.start(Say(calls=(SUM,)))
         sizes = []
-        for each in collect(llm, mode, [ADD], user_msg="20 + 22?"):
-            calls = each.message.additional_kwargs.get("tool_calls") or []
+        for response in collect(llm, mode, [ADD], user_msg="20 + 22?"):
+            calls = response.message.additional_kwargs.get("tool_calls") or []
             sizes.append(len(str(calls[0])) if calls else 0)
-        assert sizes[0] < sizes[len(sizes) // 2] < sizes[-1], "early chunks hold what came later"
+        assert sizes[0] < sizes[len(sizes) // 2] < sizes[-1], "early chunks have later content"
 
     @each_tool_mode
     @pytest.mark.parametrize("arguments", ["", "null", "[]", "not json", None], ids=repr)
     def test_arguments_that_are_none_are_an_empty_dict(self, bench: Bench, mode: str, arguments: str | None) -> None:
-        """Models write such things; the tool says what is missing. Needed by tools/calling.py."""
+        """Models write such arguments; the tool reports what is missing. Needed by tools/calling.py."""
         llm, _ = bench.start(Say(calls=(Call("add", arguments),)))
         (call,) = selections(llm, collect(llm, mode, [ADD], user_msg="20 + 22?"))
         assert (call.tool_name, call.tool_kwargs) == ("add", {})
 
     @each_tool_mode
     def test_arguments_that_were_cut_are_a_dict(self, bench: Bench, mode: str) -> None:
-        """The limit of tokens cuts them anywhere. Needed by tools/calling.py."""
+        """The token limit cuts them anywhere. Needed by tools/calling.py."""
         llm, _ = bench.start(Say(calls=(Call("weather", '{"city": "Kö'),)))
         (call,) = selections(llm, collect(llm, mode, [WEATHER], user_msg="Well?"))
         assert isinstance(call.tool_kwargs, dict)
@@ -185,27 +185,27 @@ class TestCallsInResponses:
     @each_tool_mode
     @pytest.mark.parametrize("identifier", ["", None], ids=["empty", "absent"])
     def test_calls_without_identifiers_can_be_answered(self, bench: Bench, mode: str, identifier: str | None) -> None:
-        """Results are matched by them in the next request. Needed by agent/workflow/function_agent.py."""
+        """Results are matched by id in the next request. Needed by agent/workflow/function_agent.py."""
         calls = (Call(SUM.name, SUM.arguments, identifier), Call(RAIN.name, RAIN.arguments, identifier))
         llm, upstream = bench.start(Say(calls=calls), Say("Done."))
-        given = collect(llm, mode, [ADD, WEATHER], user_msg="Both.", allow_parallel_tool_calls=True)
-        read = selections(llm, given)
-        assert [each.tool_name for each in read] == ["add", "weather"]
+        responses = collect(llm, mode, [ADD, WEATHER], user_msg="Both.", allow_parallel_tool_calls=True)
+        read = selections(llm, responses)
+        assert [call.tool_name for call in read] == ["add", "weather"]
         results = [
-            ChatMessage(role=MessageRole.TOOL, content="Done.", additional_kwargs={"tool_call_id": each.tool_id})
-            for each in read
+            ChatMessage(role=MessageRole.TOOL, content="Done.", additional_kwargs={"tool_call_id": call.tool_id})
+            for call in read
         ]
-        collect(llm, "chat", [*user("Both."), given[-1].message, *results])
-        told = [each.tool_call_id for each in upstream.body.messages if isinstance(each, ToolResult)]
-        assert len(set(told)) == 2
+        collect(llm, "chat", [*user("Both."), responses[-1].message, *results])
+        sent = [message.tool_call_id for message in upstream.body.messages if isinstance(message, ToolResult)]
+        assert len(set(sent)) == 2
 
     @each_tool_mode
     def test_an_answer_goes_back_as_it_came(self, bench: Bench, mode: str) -> None:
-        """Words, identifier and arguments of the model's own. Needed by agent/workflow/function_agent.py."""
+        """With the model's text, id and arguments. Needed by agent/workflow/function_agent.py."""
         llm, upstream = bench.start(Say("Let me see.", (RAIN,)), Say("It rains."))
-        given = collect(llm, mode, [WEATHER], user_msg="Weather?")
+        responses = collect(llm, mode, [WEATHER], user_msg="Weather?")
         message = ChatMessage(role=MessageRole.TOOL, content="Rain.", additional_kwargs={"tool_call_id": "call_two"})
-        collect(llm, "chat", [*user("Weather?"), given[-1].message, message])
+        collect(llm, "chat", [*user("Weather?"), responses[-1].message, message])
         assert isinstance(sent := upstream.body.messages[1], Assistant)
         assert sent.content == "Let me see."
         assert sent.tool_calls

@@ -1,4 +1,4 @@
-"""How the tests call an LLM: by the name of a method, whatever kind of answer it has."""
+"""Helpers that call an LLM by the name of a method: sync or async, whole or streamed."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ each_tool_stream = pytest.mark.parametrize("mode", TOOL_MODES[2:])
 
 
 def user(text: str) -> list[ChatMessage]:
-    """A conversation of one message."""
+    """Return a conversation of one user message."""
     return [ChatMessage(role=MessageRole.USER, content=text)]
 
 
-def ask(llm: Any, mode: str, said: Any = "Hello.", **options: Any) -> list[Any]:
-    """Call one of the eight endpoints; all that came, which is one response where the answer is whole."""
-    return collect(llm, mode, user(said) if isinstance(said, str) and "chat" in mode else said, **options)
+def ask(llm: Any, mode: str, prompt: Any = "Hello.", **options: Any) -> list[Any]:
+    """Call one of the eight endpoints; return all its responses (one, if it does not stream)."""
+    return collect(llm, mode, user(prompt) if isinstance(prompt, str) and "chat" in mode else prompt, **options)
 
 
 def collect(llm: Any, method: str, *args: Any, **options: Any) -> list[Any]:
-    """Call any method; an asynchronous one (its name begins with an a) in an event loop of its own."""
+    """Call any method, an async one (whose name begins with an ``a``) in a new event loop."""
     if method.startswith("a"):
         return asyncio.run(acollect(llm, method, *args, **options))
-    given = getattr(llm, method)(*args, **options)
-    return list(given) if isinstance(given, Iterator) else [given]
+    output = getattr(llm, method)(*args, **options)
+    return list(output) if isinstance(output, Iterator) else [output]
 
 
 async def acollect(llm: Any, method: str, *args: Any, **options: Any) -> list[Any]:
-    """As ``collect``, in the running loop."""
-    given = await getattr(llm, method)(*args, **options)
-    return [each async for each in given] if isinstance(given, AsyncIterator) else [given]
+    """Call an async method in the running loop."""
+    output = await getattr(llm, method)(*args, **options)
+    return [response async for response in output] if isinstance(output, AsyncIterator) else [output]
 
 
 def text(response: ChatResponse | CompletionResponse) -> str:
-    """What a response says."""
+    """Return the text of a response."""
     return response.text if isinstance(response, CompletionResponse) else response.message.content or ""
