@@ -1,4 +1,4 @@
-"""What these tests share: an index of this project's documentation, by a real embedding model."""
+"""Fixtures: an index of this project's documentation, made with a real embedding model."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.llama_index.conftest import _loop
 if TYPE_CHECKING:
     from llama_index.core import VectorStoreIndex
 
-__all__ = ["_loop"]  # a fixture is found by being imported here
+__all__ = ["_loop"]  # pytest finds a fixture that is imported here
 
 ROOT = Path(__file__).parents[2]
 
-sys.path.append(str(ROOT / "examples"))  # as examples find each other
+sys.path.append(str(ROOT / "examples"))  # so that examples can import each other
 
 import rag_pipeline  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def index() -> VectorStoreIndex:
-    """Two pages; reading them takes half a minute on a slow processor."""
+    """Index two pages; this takes half a minute on a slow processor."""
     passages = rag_pipeline.read_pages(ROOT / "docs", ("failover", "observability"))
     return rag_pipeline.build_index(passages, minilm.folder())

@@ -1,4 +1,4 @@
-"""Where embeddings are made otherwise than in one call: other processes, other event loops, LlamaIndex's settings."""
+"""Embeddings in other processes, in other event loops, and through LlamaIndex's settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LENGTH = 16
 
 @pytest.fixture(autouse=True)
 def _the_upstream_is_openai(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For workers, which are given no key and no address but those of their environment."""
+    """Set key and address in the environment, where worker processes read them."""
     monkeypatch.setenv("OPENAI_BASE_URL", upstream.base_url)
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
 
@@ -42,10 +42,10 @@ def expected(text: str) -> object:
 
 
 def test_worker_processes_embed(embedding: UnifiedEmbedding, upstream: Upstream) -> None:
-    embedding.get_text_embedding(TEXTS[0])  # what the parent has learned and connected stays with it
+    embedding.get_text_embedding(TEXTS[0])  # the parent's connections are not shared
     made = IngestionPipeline(transformations=[embedding]).run(nodes=nodes(), num_workers=2)
     assert {node.get_content(): node.embedding for node in made} == {text: expected(text) for text in TEXTS}
-    assert sorted(len(each.body["input"]) for each in upstream.requests) == [1, 3, 3, 3, 3]
+    assert sorted(len(request.body["input"]) for request in upstream.requests) == [1, 3, 3, 3, 3]
 
 
 def test_worker_processes_embed_through_mlx() -> None:
@@ -76,7 +76,7 @@ def test_a_list_that_failed_in_the_middle_is_finished_when_it_is_asked_for_again
     assert upstream.count("embeddings") == 3
     upstream.status = None
     assert embedding.get_text_embedding_batch(TEXTS) == [expected(text) for text in TEXTS]
-    assert [len(each.body["input"]) for each in upstream.requests] == [3, 3, 3, 3, 3]
+    assert [len(request.body["input"]) for request in upstream.requests] == [3, 3, 3, 3, 3]
 
 
 def test_a_second_event_loop_works_as_the_first(embedding: UnifiedEmbedding) -> None:

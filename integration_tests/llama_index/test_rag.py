@@ -1,4 +1,4 @@
-"""A whole pipeline, all of it real: documents, embeddings, index, engines, and a server that is killed on the way."""
+"""A whole pipeline without mocks: documents, embeddings, index, engines, and a server that is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_the_right_passage_is_found(index: VectorStoreIndex, question: str, page
     assert words in best.text
 
 
-def served_by(told: Answered) -> list[str]:
-    return [attempt.target for attempt in told.attempts if attempt.outcome == "ok"]
+def served_by(result: Answered) -> list[str]:
+    return [attempt.target for attempt in result.attempts if attempt.outcome == "ok"]
 
 
 def test_every_question_is_answered_although_the_server_is_killed_in_the_middle(
@@ -61,16 +61,16 @@ def test_every_question_is_answered_although_the_server_is_killed_in_the_middle(
     assert served_by(refine) == [SERVER, DEMO, DEMO], "it was killed between two steps of one answer"
     assert {attempt.outcome for attempt in refine.attempts} == {"ok", "connect"}
     assert served_by(tree) == served_by(first) == served_by(second) == [DEMO]
-    for told in (compact, refine, tree, first, second):
-        assert told.answer.strip()
-        assert told.passage.startswith("failover")
+    for result in (compact, refine, tree, first, second):
+        assert result.answer.strip()
+        assert result.passage.startswith("failover")
     assert first.answer.startswith("Failover")
     assert second.answer.startswith("A fallback")
-    health = {each["target"]: each for each in pipeline.llm.health()}
+    health = {row["target"]: row for row in pipeline.llm.health()}
     assert set(health) == {SERVER, DEMO}
 
 
-async def test_asynchronous_engines_survive_it_too(index: VectorStoreIndex, server: LlamaServer) -> None:
+async def test_async_engines_survive_it_too(index: VectorStoreIndex, server: LlamaServer) -> None:
     pipeline = Pipeline(index, server.base_url)
     engine = index.as_query_engine(llm=pipeline.llm, similarity_top_k=1, response_mode="tree_summarize", use_async=True)
     assert str(await engine.aquery("What is failover?")).strip()

@@ -1,4 +1,4 @@
-"""Query engines and agents over real connections to a primary that fails, in every way that it can."""
+"""Query engines and agents over real connections to a primary that fails in many ways."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
 
 SERVED_BY = "openai-compatible/scripted-small"
 LIMITED = ok(b'{"error": {"message": "slow down"}}', "Retry-After: 60", status="429 Too Many Requests")
-# What the primary does with every request.
+# The primary's response to every request.
 OUTAGES: dict[str, Sequence[Step]] = {
     "refused": (),
     "hung": (Hang(),),
@@ -35,27 +35,27 @@ OUTAGES: dict[str, Sequence[Step]] = {
     "cut before the first token": (Send(begun(ROLE)), Sleep(0.02), Reset()),
     "rate limited": (Send(LIMITED),),
 }
-TEXTS = ("Failover asks the next target.", "A breaker leaves a target alone.", "A budget bounds retries.")
+TEXTS = ("Failover asks the next target.", "A breaker skips a failing target.", "A budget bounds retries.")
 
 
 @contextmanager
-def playing(steps: Sequence[Step]) -> Iterator[str]:
-    """The address of a primary that does this; with no steps, of one that is not there."""
+def failing_server(steps: Sequence[Step]) -> Iterator[str]:
+    """Yield the address of a primary that performs these steps; without steps, of one that refuses connections."""
     if steps:
         with FaultServer(steps) as server:
             yield server.url
         return
-    with socket.socket() as unused:  # bound and never listening: whoever comes is refused
+    with socket.socket() as unused:  # bound, but never listening: connections are refused
         unused.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{unused.getsockname()[1]}"
 
 
-def elsewhere(server: Upstream, model: str = "scripted-small") -> LLMConfig:
+def config_of(server: Upstream, model: str = "scripted-small") -> LLMConfig:
     return LLMConfig(provider="openai-compatible", model=model, base_url=server.base_url, api_key=KEY)
 
 
 def chain(primary: str, second: Upstream) -> UnifiedLLM:
-    fallbacks = [elsewhere(second)]
+    fallbacks = [config_of(second)]
     return UnifiedLLM(
         model="openai/gpt-5-mini", base_url=primary, api_key=KEY, fallbacks=fallbacks, max_retries=0, timeout=0.5
     )
@@ -63,13 +63,13 @@ def chain(primary: str, second: Upstream) -> UnifiedLLM:
 
 @pytest.fixture
 def index(second: Upstream) -> Iterator[VectorStoreIndex]:
-    """Its embeddings are asked for in two places: the first is always down."""
-    with playing(OUTAGES["503"]) as primary:
+    """Build an index with embeddings of two targets, of which the first is always down."""
+    with failing_server(OUTAGES["503"]) as primary:
         embedding = UnifiedEmbedding(
             model="openai/scripted-embedding",
             base_url=primary,
             api_key=KEY,
-            fallbacks=[elsewhere(second, "scripted-embedding")],
+            fallbacks=[config_of(second, "scripted-embedding")],
             max_retries=0,
         )
         yield VectorStoreIndex.from_documents([Document(text=text) for text in TEXTS], embed_model=embedding)
@@ -103,29 +103,29 @@ QUERIES: tuple[Query, ...] = (_query, _aquery, _streamed, _astreamed)
 @pytest.mark.parametrize("query", QUERIES)
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_a_query_engine_answers(index: VectorStoreIndex, second: Upstream, outage: str, query: Query) -> None:
-    with playing(OUTAGES[outage]) as primary:
-        told = await query(index, chain(primary, second))
-    assert told.startswith("You said: Context information")
-    assert TEXTS[0] in told or TEXTS[1] in told or TEXTS[2] in told
+    with failing_server(OUTAGES[outage]) as primary:
+        result = await query(index, chain(primary, second))
+    assert result.startswith("You said: Context information")
+    assert TEXTS[0] in result or TEXTS[1] in result or TEXTS[2] in result
 
 
 @pytest.mark.parametrize("query", [_query, _aquery])
 async def test_a_whole_answer_that_is_cut_is_asked_for_elsewhere(
     index: VectorStoreIndex, second: Upstream, query: Query
 ) -> None:
-    with playing((Send(answer("Because of this and that.")[:-20]), Sleep(0.02), Reset())) as primary:
+    with failing_server((Send(answer("Because of this and that.")[:-20]), Sleep(0.02), Reset())) as primary:
         assert (await query(index, chain(primary, second))).startswith("You said: Context information")
 
 
 @pytest.mark.parametrize("query", [_streamed, _astreamed])
-async def test_a_stream_that_is_cut_after_it_began_is_told_and_nothing_is_said_twice(
+async def test_a_stream_that_is_cut_after_it_began_raises_and_nothing_is_repeated(
     index: VectorStoreIndex, second: Upstream, query: Query
 ) -> None:
-    with playing((Send(begun(ROLE + delta("Because ") + delta("of "))), Sleep(0.05), Reset())) as primary:
+    with failing_server((Send(begun(ROLE + delta("Because ") + delta("of "))), Sleep(0.05), Reset())) as primary:
         interrupted = pytest.raises(StreamInterruptedError)
-        with interrupted as told:
+        with interrupted as result:
             await query(index, chain(primary, second))
-    assert told.value.partial == "Because of "
+    assert result.value.partial == "Because of "
     assert second.count("chat/completions") == 0
 
 
@@ -138,21 +138,21 @@ def get_weather(city: str) -> str:
 
 
 async def run(agent: Any) -> Any:
-    """Let an agent work. The default memory keeps a database open."""
+    """Run an agent with a memory in RAM: the default one keeps a database open."""
     return await agent.run("How is 'Oslo'?", memory=ChatMemoryBuffer.from_defaults(llm=agent.llm))
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of agent, and what it says in the end."""
+class AgentKind:
+    """A kind of agent and its final answer."""
 
     make: type[FunctionAgent | ReActAgent]
-    says: str
+    answer: str
 
 
 AGENTS = {
-    "function": Kind(FunctionAgent, "You said: It is sunny in Oslo.. This is all I know about it."),
-    "react": Kind(ReActAgent, "It says: It is sunny in Oslo."),
+    "function": AgentKind(FunctionAgent, "You said: It is sunny in Oslo.. This is all I know about it."),
+    "react": AgentKind(ReActAgent, "It says: It is sunny in Oslo."),
 }
 
 
@@ -160,12 +160,12 @@ AGENTS = {
 @pytest.mark.parametrize("kind", AGENTS)
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_an_agent_ends_its_work(outage: str, kind: str, second: Upstream, *, streaming: bool) -> None:
-    with playing(OUTAGES[outage]) as primary:
+    with failing_server(OUTAGES[outage]) as primary:
         agent = AGENTS[kind].make(tools=[get_weather], llm=chain(primary, second), streaming=streaming)
-        told = await run(agent)
-    assert str(told) == AGENTS[kind].says
-    assert told.raw["unified_llm"]["served_by"] == SERVED_BY
-    assert [call.tool_name for call in told.tool_calls] == ["get_weather"]
+        result = await run(agent)
+    assert str(result) == AGENTS[kind].answer
+    assert result.raw["unified_llm"]["served_by"] == SERVED_BY
+    assert [call.tool_name for call in result.tool_calls] == ["get_weather"]
     assert second.count("chat/completions") == 2
 
 
@@ -181,13 +181,13 @@ async def test_an_agent_goes_on_elsewhere_when_the_primary_dies_between_two_step
         upstream.status = 503
         return get_weather(city)
 
-    told = await run(AGENTS[kind].make(tools=[look_up], llm=llm))
-    assert str(told) == AGENTS[kind].says
+    result = await run(AGENTS[kind].make(tools=[look_up], llm=llm))
+    assert str(result) == AGENTS[kind].answer
     assert (upstream.count("chat/completions"), second.count("chat/completions")) == (2, 1)
 
 
-async def test_an_agent_whose_stream_is_cut_after_it_began_is_told(second: Upstream) -> None:
-    with playing((Send(begun(ROLE + delta("Because ") + delta("of "))), Sleep(0.05), Reset())) as primary:
+async def test_an_agent_whose_stream_is_cut_after_it_began_raises(second: Upstream) -> None:
+    with failing_server((Send(begun(ROLE + delta("Because ") + delta("of "))), Sleep(0.05), Reset())) as primary:
         agent = FunctionAgent(tools=[get_weather], llm=chain(primary, second))
         with pytest.raises(Exception, match="the stream broke after it had begun"):
             await run(agent)

@@ -1,4 +1,4 @@
-"""An ingestion pipeline with worker processes: each gets the model as a pickle, and finds the dead primary itself."""
+"""An ingestion pipeline with worker processes: each gets the model as a pickle, and detects the failing primary."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def test_every_worker_survives_a_primary_that_refuses_connections() -> None:
     extractor = SummaryExtractor(llm=llm, prompt_template="{context_str}", show_progress=False)
     nodes = [TextNode(text=f"Some words {number}.") for number in range(4)]
     made = IngestionPipeline(transformations=[extractor], disable_cache=True).run(nodes=nodes, num_workers=2)
-    told = [node.metadata["section_summary"] for node in made]
-    assert all(f"Some words {number}." in summary for number, summary in enumerate(told))
+    summaries = [node.metadata["section_summary"] for node in made]
+    assert all(f"Some words {number}." in summary for number, summary in enumerate(summaries))

@@ -1,4 +1,4 @@
-"""What holds for every test of this surface."""
+"""Fixtures of the LlamaIndex adapters' tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _loop(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A loop for what LlamaIndex does with coroutines in synchronous code: it would make one and never close it."""
+    """Provide a loop for coroutines that LlamaIndex runs in sync code: it would create one and never close it."""
     if inspect.iscoroutinefunction(getattr(request.node, "function", None)):
         yield
         return

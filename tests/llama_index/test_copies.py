@@ -1,4 +1,4 @@
-"""Copies, dumps and pickles: what they share, what they keep, and what they must not hold."""
+"""Copies, dumps and pickles: what they share, what they keep, and that they have no keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.langchain_targets import KEY
 from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, model
 from tests.support.llama_index_models import Plain
 from tests.support.scripted_targets import World, say
-from unified_llm import BreakerConfig, LLMConfig
+from unified_llm import BreakerConfig, LLMConfig, llama_index
 from unified_llm._core.api_key import Secret
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.llama_index import UnifiedLLM
@@ -132,6 +132,21 @@ def test_a_pickled_copy_looks_for_its_key_in_its_own_environment(monkeypatch: py
         without.chat(HELLO)
 
 
+class Subclass(UnifiedLLM):
+    """A user's own class, with another field."""
+
+    language: str = "en"
+
+
+def test_a_class_is_named_by_the_module_that_it_is_imported_from_and_can_be_subclassed() -> None:
+    for name in llama_index.__all__:
+        assert getattr(llama_index, name).__module__ == "unified_llm.llama_index"
+    llm = Subclass(model=PRIMARY, stop="x", language="fr")
+    loaded = pickle.loads(pickle.dumps(llm))  # noqa: S301 - made above
+    assert (type(loaded), loaded.stop, loaded.language) == (Subclass, ["x"], "fr")
+    assert Subclass.from_dict(llm.to_dict()).language == "fr"
+
+
 def test_pickling_takes_nothing_from_the_original(caplog: pytest.LogCaptureFixture) -> None:
     other = Plain(wait=threading.Event())
     limiter = TokenBucketRateLimiter(requests_per_minute=600)
@@ -145,7 +160,7 @@ def test_pickling_takes_nothing_from_the_original(caplog: pytest.LogCaptureFixtu
     assert "Removing unpickleable attribute" in caplog.text
 
 
-def test_importing_the_surface_loads_nothing_before_it_is_used() -> None:
+def test_importing_the_adapter_loads_nothing_before_it_is_used() -> None:
     program = """
 import sys
 import unified_llm.llama_index
@@ -162,24 +177,24 @@ except AttributeError as problem:
 def test_a_name_is_looked_up_once_and_another_missing_module_is_not_taken_for_llama_index(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import unified_llm.llama_index as surface
+    import unified_llm.llama_index as adapter
 
-    assert "UnifiedLLM" in dir(surface)
-    monkeypatch.delitem(vars(surface), "UnifiedLLM")
-    assert surface.UnifiedLLM is UnifiedLLM is vars(surface)["UnifiedLLM"]
-    for missing, told in (
+    assert "UnifiedLLM" in dir(adapter)
+    monkeypatch.delitem(vars(adapter), "UnifiedLLM")
+    assert adapter.UnifiedLLM is UnifiedLLM is vars(adapter)["UnifiedLLM"]
+    for missing, expected in (
         ("llama_index.core.llms.function_calling", ConfigurationError),
         ("unified_llm.llama_index.llm", ImportError),
     ):
-        monkeypatch.delitem(vars(surface), "UnifiedLLM", raising=False)
+        monkeypatch.delitem(vars(adapter), "UnifiedLLM", raising=False)
         with monkeypatch.context() as without:
             without.delitem(sys.modules, "unified_llm.llama_index.llm")
             without.setitem(sys.modules, missing, None)
-            with pytest.raises(told):
-                surface.__getattr__("UnifiedLLM")
+            with pytest.raises(expected):
+                adapter.__getattr__("UnifiedLLM")
 
 
-def test_without_llama_index_its_surface_says_how_to_install_it() -> None:
+def test_without_llama_index_the_adapter_says_how_to_install_it() -> None:
     program = """
 import sys
 sys.modules["llama_index.core"] = None
@@ -193,8 +208,8 @@ try:
 except ModuleNotFoundError as problem:
     print(problem.name)
 """
-    told = "ConfigurationError LlamaIndex is not installed: run pip install 'unified-llm[llama-index]'."
-    assert _printed(program) == [told, "unified_llm.llama_index.llm"]
+    message = "ConfigurationError LlamaIndex is not installed: run pip install 'unified-llm[llama-index]'."
+    assert _printed(program) == [message, "unified_llm.llama_index.llm"]
 
 
 def _printed(program: str) -> list[str]:

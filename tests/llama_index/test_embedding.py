@@ -1,4 +1,4 @@
-"""``UnifiedEmbedding``: batches that fit, nothing asked twice, one vector space."""
+"""``UnifiedEmbedding``: batches that fit, no text requested twice, one vector space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
-from tests.support.vectors import KEY, SMALL, Vectors, vector
+from tests.support.vectors import KEY, SMALL, EmbeddingWorld, vector
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import (
@@ -53,20 +53,20 @@ def embedding(**fields: Any) -> UnifiedEmbedding:
 
 
 async def test_a_question_and_a_document_are_embedded_as_what_they_are() -> None:
-    with Vectors().running() as world:
+    with EmbeddingWorld().running() as world:
         model = embedding(dimensions=3)
         assert isinstance(model, BaseEmbedding)
         assert model.get_query_embedding("a") == await model.aget_query_embedding("a") == vector("a")
         assert model.get_text_embedding("b") == await model.aget_text_embedding("b") == vector("b")
         assert model.get_text_embedding_batch(["c"]) == await model.aget_text_embedding_batch(["c"]) == [vector("c")]
-    assert [ask.purpose for ask in world.asked] == ["query"] * 2 + ["document"] * 4
-    assert {ask.dimensions for ask in world.asked} == {3}
+    assert [request.purpose for request in world.requests] == ["query"] * 2 + ["document"] * 4
+    assert {request.dimensions for request in world.requests} == {3}
     assert world.under_way == 0
 
 
 @BOTH
 def test_a_list_goes_in_batches_and_comes_back_in_its_order(embed: Many) -> None:
-    with Vectors().running() as world:
+    with EmbeddingWorld().running() as world:
         model = embedding(batch_size=4)
         assert embed(model, []) == []
         assert embed(model, [TEXTS[0], *TEXTS]) == [VECTORS[0], *VECTORS]
@@ -76,7 +76,7 @@ def test_a_list_goes_in_batches_and_comes_back_in_its_order(embed: Many) -> None
 @pytest.mark.parametrize(("workers", "most"), [(None, 4), (1, 1), (2, 2)])
 @pytest.mark.parametrize("progress", [True, False])
 def test_only_some_batches_are_under_way_at_a_time(workers: int | None, most: int, *, progress: bool) -> None:
-    with Vectors().running() as world:
+    with EmbeddingWorld().running() as world:
         model = embedding(embed_batch_size=1, num_workers=workers)
         assert amany(model, TEXTS, show_progress=progress) == VECTORS
     assert world.most == most
@@ -84,7 +84,7 @@ def test_only_some_batches_are_under_way_at_a_time(workers: int | None, most: in
 
 @BOTH
 def test_progress_is_shown_as_llamaindex_shows_it(embed: Many, capsys: pytest.CaptureFixture[str]) -> None:
-    with Vectors().running():
+    with EmbeddingWorld().running():
         embed(embedding(embed_batch_size=3), TEXTS, show_progress=True)
         assert "Generating embeddings: 100%" in capsys.readouterr().err
         embed(embedding(embed_batch_size=3), TEXTS)
@@ -95,41 +95,41 @@ def test_progress_is_shown_as_llamaindex_shows_it(embed: Many, capsys: pytest.Ca
 def test_a_batch_that_fails_is_retried_by_itself(embed: Many) -> None:
     broken = iter([True, True, False])
 
-    def behave(ask: Any, _target: Any) -> Failure | None:
-        return Failure("server", 503) if TEXTS[4] in ask.texts and next(broken) else None
+    def respond(request: Any, _target: Any) -> Failure | None:
+        return Failure("server", 503) if TEXTS[4] in request.texts and next(broken) else None
 
-    with Vectors(behave).running() as world:
+    with EmbeddingWorld(respond).running() as world:
         assert embed(embedding(embed_batch_size=3), TEXTS) == VECTORS
     assert sorted(world.texts) == sorted([tuple(TEXTS[:3]), *[tuple(TEXTS[3:6])] * 3, tuple(TEXTS[6:])])
 
 
 @BOTH
 def test_the_same_list_again_asks_only_for_what_is_missing(embed: Many) -> None:
-    def behave(ask: Any, _target: Any) -> Failure | None:
-        return Failure("bad_request", 400) if broken and TEXTS[4] in ask.texts else None
+    def respond(request: Any, _target: Any) -> Failure | None:
+        return Failure("bad_request", 400) if broken and TEXTS[4] in request.texts else None
 
     broken = True
     model = embedding(embed_batch_size=1, num_workers=2)
-    with Vectors(behave).running() as world:
+    with EmbeddingWorld(respond).running() as world:
         with pytest.raises(ValidationError):
             embed(model, TEXTS)
         finished = set(world.answered)
         assert finished >= set(TEXTS[:4])
-        assert len(world.asked) < len(TEXTS), "nothing is begun after the failure"
+        assert len(world.requests) < len(TEXTS), "no request is started after the failure"
         assert world.under_way == 0
         broken = False
-        world.asked.clear()
+        world.requests.clear()
         assert embed(model, TEXTS) == VECTORS
         assert {text for texts in world.texts for text in texts} == set(TEXTS) - finished
-        world.asked.clear()
+        world.requests.clear()
         assert embed(model, TEXTS) == VECTORS
-        assert len(world.asked) == len(TEXTS), "and nothing is kept after a success"
+        assert len(world.requests) == len(TEXTS), "and nothing is kept after a success"
 
 
 @BOTH
 @pytest.mark.parametrize("failure", [Failure("too_large", 413), Failure("context", 400), Failure("bad_request", 400)])
 def test_what_is_too_large_is_halved_until_it_fits(embed: Many, failure: Failure) -> None:
-    with Vectors(lambda ask, _: failure if len(ask.texts) > 2 else None).running() as world:
+    with EmbeddingWorld(lambda request, _: failure if len(request.texts) > 2 else None).running() as world:
         assert embed(embedding(fallbacks=[ELSEWHERE]), TEXTS) == VECTORS
     assert [len(texts) for texts in world.texts] == [9, 4, 2, 2, 5, 2, 3, 1, 2]
     assert set(world.names) == {SMALL}
@@ -142,14 +142,16 @@ def test_no_request_has_more_texts_than_the_narrowest_provider_of_the_chain_take
     monkeypatch.setenv("COHERE_API_KEY", KEY)
     texts = [f"{number}" for number in range(200)]
     narrow = {"model": "cohere/embed-v4.0", "space": "same"}
-    with Vectors().running() as world:
+    with EmbeddingWorld().running() as world:
         assert embed(embedding(space="same", fallbacks=[narrow], embed_batch_size=200), texts) == [*map(vector, texts)]
     assert [len(texts) for texts in world.texts] == [96, 96, 8]
 
 
 @BOTH
 def test_one_text_that_is_too_large_is_an_error_that_no_halving_hides(embed: Many) -> None:
-    with Vectors(lambda ask, _: Failure("too_large", 413) if TEXTS[2] in ask.texts else None).running() as world:
+    with EmbeddingWorld(
+        lambda request, _: Failure("too_large", 413) if TEXTS[2] in request.texts else None
+    ).running() as world:
         with pytest.raises(ContextOverflowError, match=r"too large \(HTTP 413\); send less at once"):
             embed(embedding(), TEXTS[:4])
         assert world.texts == [tuple(TEXTS[:4]), tuple(TEXTS[:2]), tuple(TEXTS[2:4]), (TEXTS[2],)]
@@ -157,25 +159,25 @@ def test_one_text_that_is_too_large_is_an_error_that_no_halving_hides(embed: Man
 
 @BOTH
 def test_what_is_too_large_for_the_last_that_is_left_is_halved_too(embed: Many) -> None:
-    def behave(ask: Any, target: Any) -> Failure | None:
+    def respond(request: Any, target: Any) -> Failure | None:
         if target.base_url != "https://eu.example/v1":
             return Failure("model_not_found", 404)
-        return Failure("too_large", 413) if len(ask.texts) > 2 else None
+        return Failure("too_large", 413) if len(request.texts) > 2 else None
 
-    with Vectors(behave).running():
+    with EmbeddingWorld(respond).running():
         assert embed(embedding(fallbacks=[ELSEWHERE]), TEXTS) == VECTORS
-    with Vectors(lambda _ask, _target: Failure("model_not_found", 404)).running() as world:
+    with EmbeddingWorld(lambda _request, _target: Failure("model_not_found", 404)).running() as world:
         with pytest.raises(AllTargetsFailedError):
             embed(embedding(fallbacks=[ELSEWHERE]), TEXTS)
-        assert len(world.asked) == 2, "other failures are no reason to cut"
+        assert len(world.requests) == 2, "other failures are no reason to cut"
 
 
 @BOTH
 def test_another_place_with_the_same_model_stands_in_and_another_model_never_does(embed: Many) -> None:
-    def behave(_ask: Any, target: Any) -> Failure | None:
+    def respond(_request: Any, target: Any) -> Failure | None:
         return None if target.base_url == "https://eu.example/v1" else Failure("auth", 401)
 
-    with Vectors(behave).running() as world:
+    with EmbeddingWorld(respond).running() as world:
         assert embed(embedding(fallbacks=["ollama/nomic-embed-text", ELSEWHERE]), ["a"]) == [vector("a")]
         assert world.names == [SMALL, SMALL]
         chain = embedding(space="small", fallbacks=[{"model": "ollama/small", "space": "small"}])
@@ -185,17 +187,17 @@ def test_another_place_with_the_same_model_stands_in_and_another_model_never_doe
 
 
 async def test_vectors_of_another_length_are_never_mixed_in() -> None:
-    def behave(_ask: Any, target: Any) -> Failure | None:
+    def respond(_request: Any, target: Any) -> Failure | None:
         return Failure("auth", 401) if down and target.base_url != "https://eu.example/v1" else None
 
     down = False
-    with Vectors(behave, lengths={"https://eu.example/v1": 5}).running():
+    with EmbeddingWorld(respond, lengths={"https://eu.example/v1": 5}).running():
         model = embedding(fallbacks=[ELSEWHERE], embed_batch_size=2)
         assert len(model.get_query_embedding("a")) == 3
         down = True
-        for ask in (model.get_query_embedding, model.get_text_embedding):
+        for embed_one in (model.get_query_embedding, model.get_text_embedding):
             with pytest.raises(GenerationError, match="A vector of 5 numbers came where 3 were expected"):
-                ask("a")
+                embed_one("a")
         with pytest.raises(GenerationError, match="set to the same dimensions"):
             await model.aget_text_embedding_batch(TEXTS)
         assert len(embedding(fallbacks=[ELSEWHERE]).get_query_embedding("a")) == 5, "each has its own measure"
@@ -204,7 +206,7 @@ async def test_vectors_of_another_length_are_never_mixed_in() -> None:
 
 
 def test_another_model_in_its_place_is_another_space() -> None:
-    with Vectors().running():
+    with EmbeddingWorld().running():
         model = embedding()
         assert len(model.get_query_embedding("a")) == 3
         model.dimensions = 5
@@ -215,7 +217,7 @@ def test_another_model_in_its_place_is_another_space() -> None:
 
 
 def test_two_event_loops_one_after_the_other_and_one_inside_a_thread_work() -> None:
-    with Vectors().running():
+    with EmbeddingWorld().running():
         model = embedding(embed_batch_size=2)
         assert [amany(model, TEXTS) for _ in range(2)] == [VECTORS] * 2
 
@@ -224,7 +226,7 @@ def test_two_event_loops_one_after_the_other_and_one_inside_a_thread_work() -> N
 def test_llamaindexs_observers_see_each_batch_once(embed: Many) -> None:
     seen = LlamaDebugHandler(print_trace_on_end=False)
     model = embedding(embed_batch_size=4, callback_manager=CallbackManager([seen]))
-    with Vectors().running():
+    with EmbeddingWorld().running():
         embed(model, TEXTS)
     pairs = seen.get_event_pairs(CBEventType.EMBEDDING)
     assert [len(end.payload["chunks"]) for _, end in pairs if end.payload] == [4, 4, 1]
@@ -244,16 +246,16 @@ def test_llamaindexs_cache_and_limiter_are_used(embed: Many) -> None:
 
     limiter = Limiter()
     model = embedding(embed_batch_size=5, rate_limiter=limiter)
-    with Vectors().running() as world:
+    with EmbeddingWorld().running() as world:
         embed(model, TEXTS)
         assert limiter.acquired == 2
         cached = embedding(embeddings_cache=SimpleKVStore())
         assert embed(cached, TEXTS) == embed(cached, TEXTS) == VECTORS
-        assert len(world.asked) == 3
+        assert len(world.requests) == 3
 
 
 def test_nodes_get_their_vectors() -> None:
-    with Vectors().running():
+    with EmbeddingWorld().running():
         nodes = embedding()([TextNode(text=text) for text in TEXTS])
     assert [node.embedding for node in nodes] == VECTORS
 
@@ -272,7 +274,7 @@ def test_a_dump_is_the_same_each_time_and_holds_no_key() -> None:
         on_attempt=print,
     )
     dumped = model.to_dict()
-    with Vectors().running():
+    with EmbeddingWorld().running():
         model.get_query_embedding("a")
     assert json.dumps(dumped) == json.dumps(model.to_dict())
     assert dumped["class_name"] == "unified_embedding"
@@ -288,7 +290,7 @@ def test_a_pickle_holds_no_key_and_looks_for_one_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = embedding(embed_batch_size=7, num_workers=2)
-    with Vectors().running():
+    with EmbeddingWorld().running():
         model.get_query_embedding("a")
         data = pickle.dumps(model)
         assert KEY.encode() not in data
@@ -296,8 +298,8 @@ def test_a_pickle_holds_no_key_and_looks_for_one_again(
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
         copied: UnifiedEmbedding = pickle.loads(data)  # noqa: S301 - made above
         assert (copied.model, copied.embed_batch_size, copied.num_workers) == (SMALL, 7, 2)
-        for each in (copied, copy.deepcopy(model), copy.copy(model), model.model_copy()):
-            assert each.get_text_embedding_batch(TEXTS) == VECTORS
+        for duplicate in (copied, copy.deepcopy(model), copy.copy(model), model.model_copy()):
+            assert duplicate.get_text_embedding_batch(TEXTS) == VECTORS
     assert copy.deepcopy(model).client is model.client
 
 
@@ -309,7 +311,7 @@ def test_a_pickle_without_a_key_says_so_where_it_is_used(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "pattern"),
     [
         ({"model": None}, "model"),
         ({"model": None, "provider": "openai"}, 'UnifiedEmbedding needs a model: write "provider/model"'),
@@ -320,15 +322,15 @@ def test_a_pickle_without_a_key_says_so_where_it_is_used(monkeypatch: pytest.Mon
         ({"model": "mlx/no/such/folder"}, "no such folder"),
     ],
 )
-def test_bad_settings_are_found_at_construction(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_bad_settings_are_found_at_construction(fields: dict[str, Any], pattern: str) -> None:
+    with pytest.raises(ConfigurationError, match=pattern):
         embedding(**fields)
 
 
-def test_an_outage_of_the_only_place_is_told_as_what_it_is() -> None:
+def test_an_outage_of_the_only_target_raises_its_own_error() -> None:
     with (
-        Vectors(lambda _ask, _target: Failure("server", 503)).running() as world,
+        EmbeddingWorld(lambda _request, _target: Failure("server", 503)).running() as world,
         pytest.raises(ServiceUnavailableError) as failed,
     ):
         embedding().get_query_embedding("a")
-    assert len(failed.value.attempts) == len(world.asked)
+    assert len(failed.value.attempts) == len(world.requests)

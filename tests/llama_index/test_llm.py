@@ -1,4 +1,4 @@
-"""The model itself: eight endpoints, one behaviour, and what observers hear of it."""
+"""``UnifiedLLM``: its eight endpoints and the events that observers receive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from pydantic import SecretStr
 
 from tests.support.langchain_targets import KEY
-from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, WAYS, collected, listening, model, text_of
+from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, WAYS, collected, model, record_events, text_of
 from tests.support.scripted_targets import AsyncPlayed, Pause, World, say
 from unified_llm import LLMConfig, reset_health
 from unified_llm._core.api_key import Secret
@@ -41,7 +41,7 @@ BUSY = Failure("server", 503)
 @pytest.mark.parametrize("way", WAYS)
 def test_every_endpoint_answers_and_says_who_did(way: str) -> None:
     world = World({PRIMARY: [BUSY], SECOND: [say("Hello to you")]})
-    with world.running(), listening() as heard:
+    with world.running(), record_events() as events_seen:
         responses = WAYS[way](model())
     last = responses[-1]
     assert text_of(last) == "Hello to you"
@@ -55,21 +55,22 @@ def test_every_endpoint_answers_and_says_who_did(way: str) -> None:
     assert last.additional_kwargs["completion_tokens"] == 3
     json.dumps(last.raw)
     if "stream" in way:
-        assert "".join(each.delta for each in responses) == "Hello to you"
-        assert [text_of(each) for each in responses[:2]] == ["Hello ", "Hello to "]
-        assert all(each.raw is None for each in responses[:-1])
-        assert len({id(each.message) if hasattr(each, "message") else id(each) for each in responses}) == len(responses)
+        assert "".join(response.delta for response in responses) == "Hello to you"
+        assert [text_of(response) for response in responses[:2]] == ["Hello ", "Hello to "]
+        assert all(response.raw is None for response in responses[:-1])
+        objects = [response.message if hasattr(response, "message") else response for response in responses]
+        assert len(set(map(id, objects))) == len(responses)
     kind = "Completion" if "complete" in way else "Chat"
-    assert heard.names.count(f"LLM{kind}StartEvent") == heard.names.count(f"LLM{kind}EndEvent") == 1
-    assert not [name for name in heard.names if name.startswith("LLM") and kind not in name]
+    assert events_seen.names.count(f"LLM{kind}StartEvent") == events_seen.names.count(f"LLM{kind}EndEvent") == 1
+    assert not [name for name in events_seen.names if name.startswith("LLM") and kind not in name]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_error_is_one_of_ours_whatever_the_endpoint(way: str) -> None:
     world = World({PRIMARY: [BUSY], SECOND: [Failure("connect")]})
-    with world.running(), pytest.raises(AllTargetsFailedError, match="None of 2 targets answered") as told:
+    with world.running(), pytest.raises(AllTargetsFailedError, match="None of 2 targets answered") as caught:
         WAYS[way](model())
-    assert [type(error).__name__ for error in told.value.errors] == ["ServiceUnavailableError", "ConnectionError"]
+    assert [type(error).__name__ for error in caught.value.errors] == ["ServiceUnavailableError", "ConnectionError"]
     reset_health()
     with World({PRIMARY: [Failure("auth", 401)]}).running(), pytest.raises(AuthenticationError):
         WAYS[way](model(fallbacks=[]))
@@ -93,9 +94,9 @@ def test_a_stream_is_a_generator_that_sends_nothing_before_it_is_read_and_gives_
             assert [next(stream).delta, next(stream).delta] == ["Hello ", "to "]
             stream.close()
         assert world.open == 0
-        with pytest.raises(StreamInterruptedError) as told:
+        with pytest.raises(StreamInterruptedError) as caught:
             WAYS[way](model())
-    assert told.value.partial == "Hello to you"
+    assert caught.value.partial == "Hello to you"
 
 
 async def _opened(way: str, prompt: Any) -> Any:
@@ -122,7 +123,7 @@ async def test_a_stream_is_not_left_open_when_its_reader_leaves() -> None:
 
 
 class _Lingering(AsyncPlayed):
-    """As a connection does it: to close takes a turn of the loop."""
+    """An exchange that needs a turn of the event loop to close, as a connection does."""
 
     async def close(self) -> None:
         await super().close()
@@ -155,7 +156,7 @@ def test_what_a_call_says_wins_over_the_constructor_which_wins_over_additional_k
         llm.chat(HELLO)
         llm.chat(HELLO, max_tokens=99, top_p=0.1, stop=["y", "z"], user="someone", extra_body={"b": 2}, timeout=5)
         llm.complete("Hi", model="openai/gpt-5", formatted=True)
-    first, second, third = (ask for _, ask in world.asked)
+    first, second, third = (request for _, request in world.asked)
     assert (first.max_tokens, first.temperature, first.seed, first.top_p) == (None, None, 1, 0.5)
     assert llm.client.targets[0].defaults == {"temperature": 0.5, "max_tokens": 7, "stop": ("x",)}
     assert llm.client.targets[0].extra_body == {"service_tier": "flex"}
@@ -173,12 +174,12 @@ def test_reasoning_comes_as_deltas_and_as_a_block_before_the_text() -> None:
     for message in (whole.message, pieces[-1].message):
         assert [type(block) for block in message.blocks] == [ThinkingBlock, TextBlock]
         assert (message.blocks[0].content, message.content) == ("1 and 2", "It is 3.")  # type: ignore[union-attr]
-    deltas = [each.additional_kwargs.get("thinking_delta") for each in pieces]
+    deltas = [piece.additional_kwargs.get("thinking_delta") for piece in pieces]
     assert deltas[0] == "1 and 2"
     assert set(deltas[1:]) == {None}
 
 
-def test_seals_citations_log_probabilities_and_refusals_are_handed_on() -> None:
+def test_provider_state_citations_log_probabilities_and_refusals_are_passed_on() -> None:
     provider_state = ProviderState("openai", "openai_responses", {"id": "rs_1"})
     extras: dict[str, Any] = {
         "provider_state": provider_state,
@@ -192,7 +193,7 @@ def test_seals_citations_log_probabilities_and_refusals_are_handed_on() -> None:
         whole = model().chat(HELLO, logprobs=True)
         pieces = list(model().stream_chat(HELLO))
     assert whole.logprobs is not None
-    assert [[each.token for each in one] for one in whole.logprobs] == [["Hi", "Ho"], ["!"]]
+    assert [[token.token for token in position] for position in whole.logprobs] == [["Hi", "Ho"], ["!"]]
     assert pieces[0].logprobs == whole.logprobs
     for message in (whole.message, pieces[-1].message):
         thinking, text, citation, empty = message.blocks
@@ -244,16 +245,16 @@ def test_an_error_of_an_observer_is_not_taken_for_one_of_the_provider() -> None:
     assert llm.health()[0]["failures"] == 0
 
 
-def test_observers_are_told_neither_key_nor_header() -> None:
+def test_observers_receive_neither_key_nor_header() -> None:
     llm = model(api_key=KEY, default_headers={"x-other-key": KEY}, fallbacks=[{"model": SECOND, "api_key": KEY}])
-    with World({PRIMARY: [say("Hello")]}).running(), listening() as heard:
+    with World({PRIMARY: [say("Hello")]}).running(), record_events() as events_seen:
         llm.chat(HELLO)
-    payload = next(event for event in heard.events if hasattr(event, "model_dict")).model_dict
+    payload = next(event for event in events_seen.events if hasattr(event, "model_dict")).model_dict
     assert payload == llm.to_payload()
     assert payload["model"] == PRIMARY
     assert payload["temperature"] is None
     assert payload["fallbacks"] == [{"model": SECOND}]
-    assert KEY not in repr(heard.events)
+    assert KEY not in repr(events_seen.events)
 
 
 def test_the_rate_limiter_is_asked_once_a_call() -> None:
@@ -330,7 +331,7 @@ def test_predictions_add_the_system_prompt_and_change_nothing_of_the_callers() -
 
 
 def test_every_public_method_is_described_and_annotated() -> None:
-    found = 0
+    count = 0
     for kind in UnifiedLLM.__mro__:
         if not kind.__module__.startswith("unified_llm"):
             continue
@@ -339,10 +340,10 @@ def test_every_public_method_is_described_and_annotated() -> None:
             function = getattr(function, "__wrapped__", function)
             if name.startswith("_") or not inspect.isfunction(function):
                 continue
-            found += 1
+            count += 1
             assert function.__doc__, name
             assert function.__annotations__.get("return"), name
-    assert found > 20
+    assert count > 20
 
 
 def test_a_key_may_be_wrapped_already() -> None:
@@ -355,7 +356,7 @@ def test_it_is_a_model_of_llama_index_and_says_what_it_does_not_know() -> None:
     assert isinstance(model(), LLM)
     assert UnifiedLLM.class_name() == "unified_llm"
     assert UnifiedLLM.__abstractmethods__ == frozenset()
-    for fields, said in (
+    for fields, pattern in (
         ({"temprature": 0}, "temperature"),
         ({"context_window": 0}, "context_window"),
         ({"fallbacks": "ollama/llama2"}, "is a list"),
@@ -363,9 +364,9 @@ def test_it_is_a_model_of_llama_index_and_says_what_it_does_not_know() -> None:
         ({"on_stream_break": "repeat"}, "on_stream_break"),
         ({"temperature": {"a": "sk-misplaced"}}, "temperature"),
     ):
-        with pytest.raises(ConfigurationError, match=said) as told:
+        with pytest.raises(ConfigurationError, match=pattern) as caught:
             model(**fields)
-        assert "misplaced" not in str(told.value)
+        assert "misplaced" not in str(caught.value)
 
 
 def test_a_prompt_can_be_continued_as_it_stands_where_there_is_such_a_thing() -> None:
@@ -384,7 +385,7 @@ def test_models_and_health_are_those_of_the_chain() -> None:
             llm.list_models()
         with pytest.raises(LLMError):
             asyncio.run(llm.alist_models())
-    assert {each["target"] for each in llm.health()} == {PRIMARY, SECOND}
+    assert {row["target"] for row in llm.health()} == {PRIMARY, SECOND}
 
 
 def test_a_filter_raises_and_fails_over_where_that_is_wanted() -> None:

@@ -1,4 +1,4 @@
-"""Histories, whoever wrote them: every block, every way to write a tool call, and nothing of the caller's changed."""
+"""Histories of any model: every block, every format of a tool call, and the caller's objects unchanged."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_images_are_read_from_bytes_files_streams_and_urls(tmp_path: Path) -> No
     stream = io.BytesIO(PNG)
     stream.seek(3)
     data = f"data:image/webp;base64,{base64.b64encode(PNG).decode()}"
-    found = parts(
+    converted = parts(
         TextBlock(text="What is this?"),
         ImageBlock(image=PNG, detail="low"),
         ImageBlock(image=base64.b64encode(PNG), image_mimetype="image/gif"),
@@ -81,7 +81,7 @@ def test_images_are_read_from_bytes_files_streams_and_urls(tmp_path: Path) -> No
         ImageBlock(url="https://example.org/cat.png", detail="high"),
         ImageBlock(url=data),
     )
-    assert found == (
+    assert converted == (
         TextPart("What is this?"),
         ImagePart(data=PNG, detail="low"),
         ImagePart(data=PNG, media_type="image/gif"),
@@ -97,7 +97,7 @@ def test_sounds_documents_and_videos_are_read_too(tmp_path: Path) -> None:
     path = tmp_path / "report.pdf"
     path.write_bytes(PDF)
     url = f"data:audio/wav;base64,{base64.b64encode(WAV).decode()}"
-    found = parts(
+    converted = parts(
         AudioBlock(audio=WAV),
         AudioBlock(audio=WAV, format="mp3"),
         AudioBlock(url=url),
@@ -110,7 +110,7 @@ def test_sounds_documents_and_videos_are_read_too(tmp_path: Path) -> None:
         VideoBlock(video=b"\x00\x01\xff", video_mimetype="video/webm"),
         VideoBlock(url="https://example.org/a.mp4"),
     )
-    assert found == (
+    assert converted == (
         AudioPart(WAV, "wav"),
         AudioPart(WAV, "mp3"),
         AudioPart(WAV, "wav"),
@@ -127,18 +127,18 @@ def test_sounds_documents_and_videos_are_read_too(tmp_path: Path) -> None:
 
 def test_marks_citations_and_citable_content_are_sent_on() -> None:
     quoted = CitationBlock(cited_content="quoted", source="s", title="t", additional_location_info={})
-    found = parts(
+    converted = parts(
         CachePoint(cache_control=Control(type="ephemeral", ttl="1h")),
         CitableBlock(title="t", source="s", content="citable"),
         quoted,
     )
-    assert found == (ours.CachePoint("1h"), TextPart("citable"), TextPart("quoted"))
+    assert converted == (ours.CachePoint("1h"), TextPart("citable"), TextPart("quoted"))
     answer = ChatMessage(role="assistant", blocks=[TextBlock(text="so"), quoted])
     assert read_messages([answer])[0].content == "so", "the text that rests on it is there"
 
 
 @pytest.mark.parametrize(
-    ("block", "said"),
+    ("block", "pattern"),
     [
         (ImageBlock(), "'image' lacks its data"),
         (AudioBlock(url="https://example.org/a.wav"), "models do not fetch it"),
@@ -147,10 +147,10 @@ def test_marks_citations_and_citable_content_are_sent_on() -> None:
         (DocumentBlock(path="/no/such/secret-name.txt"), "No such file"),
     ],
 )
-def test_what_cannot_be_sent_is_an_error_and_names_no_path(block: Any, said: str) -> None:
-    with pytest.raises(ValidationError, match=said) as told:
+def test_what_cannot_be_sent_is_an_error_and_names_no_path(block: Any, pattern: str) -> None:
+    with pytest.raises(ValidationError, match=pattern) as caught:
         read(block)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_block_of_a_kind_that_is_not_known_is_an_error_unless_a_model_wrote_it() -> None:
@@ -165,7 +165,7 @@ def test_a_block_of_a_kind_that_is_not_known_is_an_error_unless_a_model_wrote_it
     assert read_messages([message])[0].content == ""
 
 
-def test_reasoning_goes_along_and_a_seal_is_opened_only_if_it_is_ours() -> None:
+def test_reasoning_goes_along_and_provider_state_is_restored_only_if_it_is_ours() -> None:
     provider_state = ProviderState("anthropic", "anthropic", [{"signature": "abc"}])
     message = ChatMessage(
         role="assistant",
@@ -175,8 +175,8 @@ def test_reasoning_goes_along_and_a_seal_is_opened_only_if_it_is_ours() -> None:
             TextBlock(text="so"),
         ],
     )
-    found = read_messages([message])[0]
-    assert (found.reasoning, found.provider_state, found.content) == ("hm", provider_state, "so")
+    converted = read_messages([message])[0]
+    assert (converted.reasoning, converted.provider_state, converted.content) == ("hm", provider_state, "so")
     other = ChatMessage(role="assistant", content="so", additional_kwargs={"reasoning_content": "hm"})
     assert read_messages([other])[0].reasoning == "hm"
 
@@ -225,7 +225,7 @@ def result(identifier: str | None, text: str) -> ChatMessage:
 
 
 def calls(*identifiers: str | None) -> ChatMessage:
-    blocks = [ToolCallBlock(tool_call_id=each, tool_name="add", tool_kwargs={}) for each in identifiers]
+    blocks = [ToolCallBlock(tool_call_id=identifier, tool_name="add", tool_kwargs={}) for identifier in identifiers]
     return ChatMessage(role="assistant", blocks=blocks)
 
 

@@ -1,4 +1,4 @@
-"""One core behind both frameworks: what one has learned of a provider, the other knows."""
+"""Both frameworks share one core: the health of a provider is common to them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def query(text: str = "Why?") -> str:
 
 def test_an_outage_seen_by_an_agent_of_langchain_is_known_to_a_query_engine_of_llama_index() -> None:
     with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running() as world:
-        while "open" not in {each["state"] for each in health_snapshot()}:
+        while "open" not in {row["state"] for row in health_snapshot()}:
             chat().invoke("Hi")
         asked = world.names.count(PRIMARY)
         assert query() == "Hello"
@@ -43,7 +43,7 @@ def test_an_outage_seen_by_an_agent_of_langchain_is_known_to_a_query_engine_of_l
 
 def test_an_outage_seen_by_llama_index_is_known_to_langchain_and_to_the_client() -> None:
     with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running() as world:
-        while "open" not in {each["state"] for each in health_snapshot()}:
+        while "open" not in {row["state"] for row in health_snapshot()}:
             query()
         asked = world.names.count(PRIMARY)
         message = chat().invoke("Hi")
@@ -65,15 +65,15 @@ def test_a_rate_limit_and_a_refused_key_hold_for_both(failure: Failure) -> None:
 def test_a_recovery_seen_by_one_is_known_to_the_other() -> None:
     script: list[Attempt] = [*[BUSY] * 6, say("I am back")]
     with World({PRIMARY: script, SECOND: [say("Hello")]}).running() as world:
-        while "open" not in {each["state"] for each in health_snapshot()}:
+        while "open" not in {row["state"] for row in health_snapshot()}:
             query()
         while chat().invoke("Hi").content != "I am back":
             world.clock += 60
-        assert {each["state"] for each in health_snapshot()} == {"closed"}
+        assert {row["state"] for row in health_snapshot()} == {"closed"}
         assert query() == "I am back"
 
 
-def test_both_say_who_answered_in_the_same_words() -> None:
+def test_both_report_who_answered_in_the_same_form() -> None:
     with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running() as world:
         first = chat().invoke("Hi").response_metadata
         world.clock += 3600

@@ -1,4 +1,4 @@
-"""LlamaIndex's surface tells the same story as the client: the same targets, attempts, waits and errors."""
+"""The LlamaIndex adapter behaves as the client: the same targets, attempts, waits and errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def by_model(chain: Sequence[str], script: Any, way: str) -> Story:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_model_of_llama_index_tells_what_the_client_tells(way: str) -> None:
+def test_a_model_of_llama_index_reports_what_the_client_reports(way: str) -> None:
     for name, (chain, script) in SCRIPTS.items():
         assert by_model(chain, script, way) == by_client(chain, script), name
 

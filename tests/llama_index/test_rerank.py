@@ -1,4 +1,4 @@
-"""``UnifiedRerank``: nodes in a better order, whoever ranks them."""
+"""``UnifiedRerank``: nodes in the order of their relevance, from any target."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def arerank(model: UnifiedRerank, nodes: Sequence[NodeWithScore], **question: An
     return asyncio.run(model.apostprocess_nodes([*nodes], **question))
 
 
-BOTH = pytest.mark.parametrize("ask", [rerank, arerank])
+BOTH = pytest.mark.parametrize("rerank_nodes", [rerank, arerank])
 
 
 def ranking(*results: tuple[int, float]) -> list[Done]:
-    return [Done(RerankResponse(tuple(RankedDocument(*each) for each in results)))]
+    return [Done(RerankResponse(tuple(RankedDocument(*result) for result in results)))]
 
 
 def model(**fields: Any) -> UnifiedRerank:
@@ -46,42 +46,42 @@ def model(**fields: Any) -> UnifiedRerank:
 
 
 @BOTH
-def test_nodes_come_back_in_the_order_of_their_relevance_with_its_score(ask: Rerank) -> None:
+def test_nodes_come_back_in_the_order_of_their_relevance_with_its_score(rerank_nodes: Rerank) -> None:
     with World({COHERE: [ranking((2, 0.9), (0, 0.4))]}).running() as world:
         reranker = model(top_n=2)
         assert isinstance(reranker, BaseNodePostprocessor)
-        best = ask(reranker, NODES, query_str="which?")
-    assert [(each.text, each.score) for each in best] == [("c", 0.9), ("a", 0.4)]
-    assert [each.score for each in NODES] == [0.1] * 3
-    (_, asked), *_ = world.asked
-    assert (asked.query, asked.documents, asked.top_n) == ("which?", tuple(f"page: {t}\n\n{t}" for t in "abc"), 2)
+        best = rerank_nodes(reranker, NODES, query_str="which?")
+    assert [(node.text, node.score) for node in best] == [("c", 0.9), ("a", 0.4)]
+    assert [node.score for node in NODES] == [0.1] * 3
+    (_, request), *_ = world.asked
+    assert (request.query, request.documents, request.top_n) == ("which?", tuple(f"page: {t}\n\n{t}" for t in "abc"), 2)
 
 
 @BOTH
-def test_any_reranker_stands_in_for_any_other(ask: Rerank) -> None:
+def test_any_reranker_stands_in_for_any_other(rerank_nodes: Rerank) -> None:
     there = "https://eu.example"
     script: dict[str, Any] = {COHERE: [Failure("server", 503)], there: [ranking((1, 0.5), (0, 0.2), (2, 0.1))]}
     other = {"model": "cohere/rerank-multilingual-v3.0", "base_url": there, "api_key": f"{KEY}-there"}
     with World(script).running() as world:
-        best = ask(model(fallbacks=[other]), NODES, query_bundle=QueryBundle("which?"))
-    assert [each.text for each in best] == ["b", "a", "c"]
+        best = rerank_nodes(model(fallbacks=[other]), NODES, query_bundle=QueryBundle("which?"))
+    assert [node.text for node in best] == ["b", "a", "c"]
     assert set(world.names) == {COHERE, there}
 
 
 @BOTH
-def test_no_nodes_ask_nobody_and_no_question_is_an_error(ask: Rerank) -> None:
+def test_no_nodes_ask_nobody_and_no_question_is_an_error(rerank_nodes: Rerank) -> None:
     with World({COHERE: [ranking((0, 1.0))]}).running() as world:
-        assert ask(model(), [], query_str="which?") == []
+        assert rerank_nodes(model(), [], query_str="which?") == []
         with pytest.raises(ValidationError, match="pass query_str= or query_bundle="):
-            ask(model(), NODES)
+            rerank_nodes(model(), NODES)
     assert world.asked == []
 
 
 @BOTH
-def test_llamaindexs_observers_see_it(ask: Rerank) -> None:
+def test_llamaindexs_observers_see_it(rerank_nodes: Rerank) -> None:
     seen = LlamaDebugHandler(print_trace_on_end=False)
     with World({COHERE: [ranking((2, 0.9), (0, 0.4))]}).running():
-        ask(model(callback_manager=CallbackManager([seen]), top_k=2), NODES, query_str="which?")
+        rerank_nodes(model(callback_manager=CallbackManager([seen]), top_k=2), NODES, query_str="which?")
     ((start, end),) = seen.get_event_pairs(CBEventType.RERANKING)
     assert start.payload
     assert end.payload
@@ -100,22 +100,22 @@ def test_a_dump_and_a_pickle_hold_no_key(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("COHERE_API_KEY", KEY)
     copied: UnifiedRerank = pickle.loads(data)  # noqa: S301 - made above
     with World({COHERE: [ranking((1, 0.9))]}).running():
-        assert [each.text for each in rerank(copied, NODES, query_str="which?")] == ["b"]
+        assert [node.text for node in rerank(copied, NODES, query_str="which?")] == ["b"]
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "pattern"),
     [
         ({"model": None, "provider": "cohere"}, 'UnifiedRerank needs a model: write "provider/model"'),
         ({"top_n": 0}, "top_n"),
         ({"temperature": 0}, "no field 'temperature'"),
     ],
 )
-def test_bad_settings_are_found_at_construction(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_bad_settings_are_found_at_construction(fields: dict[str, Any], pattern: str) -> None:
+    with pytest.raises(ConfigurationError, match=pattern):
         model(**fields)
 
 
-def test_a_provider_without_reranking_is_told_apart() -> None:
+def test_a_provider_without_reranking_is_refused() -> None:
     with pytest.raises(UnsupportedOperationError, match="it cannot rank documents"):
         rerank(UnifiedRerank(model="ollama/llama2"), NODES, query_str="which?")

@@ -1,4 +1,4 @@
-"""Answers of a given shape: validated, asked for again, then asked of others; an exception rather than a blank."""
+"""Structured output: validated, corrected by the same target, then by others; an exception rather than a blank."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, Field
 
-from tests.support.llama_index_calls import PRIMARY, SECOND, collected, listening, model
+from tests.support.llama_index_calls import PRIMARY, SECOND, collected, model, record_events
 from tests.support.scripted_targets import Pause, World, call_tool, say
 from unified_llm import ToolCall, reset_health
 from unified_llm._core.outcome import Done, Failure
@@ -56,17 +56,17 @@ WAYS: dict[str, Callable[..., Any]] = {
 }
 every_way = pytest.mark.parametrize("way", WAYS)
 
-# What can a target be held to? One that takes a schema, one that takes tools, one that takes words.
+# Two kinds of target: one supports JSON schemas, one has to be asked by prompt.
 SCHEMA = "openai/gpt-5-mini"
 WORDS = "openai-compatible/plain"
 
 
 def with_features(llm: UnifiedLLM, *lost: str) -> UnifiedLLM:
-    """The same model, whose targets lack something."""
+    """Remove features from the targets of a model."""
     client = llm.client
     client._chain = tuple(
-        dataclasses.replace(each, target=dataclasses.replace(each.target, features=each.target.features - set(lost)))
-        for each in client._chain
+        dataclasses.replace(link, target=dataclasses.replace(link.target, features=link.target.features - set(lost)))
+        for link in client._chain
     )
     return llm
 
@@ -74,17 +74,17 @@ def with_features(llm: UnifiedLLM, *lost: str) -> UnifiedLLM:
 @every_way
 def test_an_object_comes_out_and_the_prompt_goes_in(way: str) -> None:
     options = {"temperature": 0.5, "tool_choice": "ignored"}
-    with World({PRIMARY: [BUSY], SECOND: [say(PARIS)]}).running() as world, listening() as heard:
-        found = WAYS[way](model(system_prompt="Be brief."), llm_kwargs=options)
-    assert found == City(name="Paris", country="France")
-    ask = world.asked[-1][1]
-    assert [message.text for message in ask.messages] == ["Be brief.", "The capital of France?"]
-    assert ask.response_format.schema["properties"]["country"]["enum"] == ["France", "Italy"]
-    assert (ask.response_format.name, ask.temperature, ask.tools) == ("City", 0.5, ())
+    with World({PRIMARY: [BUSY], SECOND: [say(PARIS)]}).running() as world, record_events() as events_seen:
+        answer = WAYS[way](model(system_prompt="Be brief."), llm_kwargs=options)
+    assert answer == City(name="Paris", country="France")
+    request = world.asked[-1][1]
+    assert [message.text for message in request.messages] == ["Be brief.", "The capital of France?"]
+    assert request.response_format.schema["properties"]["country"]["enum"] == ["France", "Italy"]
+    assert (request.response_format.name, request.temperature, request.tools) == ("City", 0.5, ())
     assert options == {"temperature": 0.5, "tool_choice": "ignored"}
-    assert heard.names[0] == "LLMStructuredPredictStartEvent"
-    assert heard.names[-1] == "LLMStructuredPredictEndEvent"
-    assert "LLMChatEndEvent" in heard.names
+    assert events_seen.names[0] == "LLMStructuredPredictStartEvent"
+    assert events_seen.names[-1] == "LLMStructuredPredictEndEvent"
+    assert "LLMChatEndEvent" in events_seen.names
 
 
 @every_way
@@ -103,12 +103,12 @@ def test_an_answer_that_does_not_fit_is_asked_for_again_and_then_of_others(way: 
 @every_way
 def test_an_exception_is_raised_rather_than_a_blank_object_returned(way: str) -> None:
     with World({PRIMARY: [say(WRONG)], SECOND: [say("I like trains.")]}).running() as world:
-        with pytest.raises(AllTargetsFailedError) as told:
+        with pytest.raises(AllTargetsFailedError) as caught:
             WAYS[way](model())
         assert world.names == [PRIMARY, PRIMARY, SECOND, SECOND]
         with pytest.raises(GenerationError, match=r"City \(country: literal_error\)"):
             WAYS[way](model(fallbacks=[]))
-    text = str(told.value)
+    text = str(caught.value)
     assert "the answer: json_invalid" in text
     assert "Prance" not in text
     assert "trains" not in text
@@ -166,7 +166,7 @@ def test_a_target_without_schemas_is_given_a_tool(way: str) -> None:
     answers = [call_tool("City", WRONG), call_tool("City", PARIS)]
     with World({PRIMARY: answers}).running() as world:
         assert WAYS[way](llm).country == "France"
-    first, second = (ask for _, ask in world.asked)
+    first, second = (request for _, request in world.asked)
     assert (first.tools[0].name, first.tools[0].description, first.tool_choice) == ("City", "A city.", "City")
     assert first.response_format is None
     assert [message.role for message in second.messages][-2:] == ["assistant", "tool"]
@@ -188,7 +188,7 @@ def test_a_target_with_neither_is_asked_in_words(way: str) -> None:
     llm = with_features(model(), "json_schema", "tools", "json_object")
     with World({PRIMARY: [say(WRONG), say(f"Well. {PARIS} There.")]}).running() as world:
         assert WAYS[way](llm).country == "France"
-    first, second = (ask for _, ask in world.asked)
+    first, second = (request for _, request in world.asked)
     assert (first.tools, first.response_format) == ((), None)
     assert first.messages[-1].text.startswith("The capital of France?\nAnswer with a JSON object")
     assert '"enum":["France","Italy"]' in first.messages[-1].text
@@ -213,7 +213,7 @@ def test_a_target_that_turns_a_way_down_is_asked_in_the_next(way: str) -> None:
     refusals: Any = [Failure("bad_request", 400), Failure("bad_request", 400), say(PARIS)]
     with World({PRIMARY: refusals}).running() as world:
         assert WAYS[way](model(fallbacks=[])).country == "France"
-    schema, tool, words = (ask for _, ask in world.asked)
+    schema, tool, words = (request for _, request in world.asked)
     assert schema.response_format.schema
     assert tool.tools
     assert not words.tools
@@ -262,12 +262,12 @@ def test_more_room_is_found_among_those_that_are_asked_in_another_way() -> None:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
 
 
-def test_what_no_target_can_read_is_told_once_every_way_has_been_tried() -> None:
-    heard = ChatMessage(role="user", blocks=[AudioBlock(audio=b"RIFF\xff\xfe")])
-    with World({}).running() as world, pytest.raises(AllTargetsFailedError, match="cannot hear audio") as told:
-        with_features(model(), "audio").structured_predict(City, ChatPromptTemplate(message_templates=[heard]))
+def test_what_no_target_can_read_is_an_error_once_every_mode_has_been_tried() -> None:
+    question = ChatMessage(role="user", blocks=[AudioBlock(audio=b"RIFF\xff\xfe")])
+    with World({}).running() as world, pytest.raises(AllTargetsFailedError, match="cannot hear audio") as caught:
+        with_features(model(), "audio").structured_predict(City, ChatPromptTemplate(message_templates=[question]))
     assert world.asked == []
-    assert {type(error) for error in told.value.errors} == {UnsupportedOperationError}
+    assert {type(error) for error in caught.value.errors} == {UnsupportedOperationError}
 
 
 # What is final, and what it may cost
@@ -280,9 +280,9 @@ def test_a_refusal_and_a_filter_are_final(way: str) -> None:
     if "stream" in way:
         refusal = [LLMChunk(refusal=words), Done(LLMChunk(finish_reason="stop"))]
     with World({PRIMARY: [refusal], SECOND: [say(PARIS)]}).running():
-        with pytest.raises(ContentFilterError) as told:
+        with pytest.raises(ContentFilterError) as caught:
             WAYS[way](model())
-        assert told.value.detail == words
+        assert caught.value.detail == words
     world = World({PRIMARY: [Failure("filter", 400)], SECOND: [say(PARIS)]})
     with world.running():
         with pytest.raises(ContentFilterError):
@@ -309,8 +309,8 @@ def test_the_deadline_is_that_of_the_whole(way: str) -> None:
 
 def test_a_call_can_name_another_model_and_both_are_asked_as_they_can_be() -> None:
     with World({"openai/gpt-5": [say(WRONG)], SECOND: [say(PARIS)]}).running() as world:
-        found = model().structured_predict(City, PROMPT, {"model": "openai/gpt-5"}, country="France")
-    assert found.country == "France"
+        answer = model().structured_predict(City, PROMPT, {"model": "openai/gpt-5"}, country="France")
+    assert answer.country == "France"
     assert world.names == ["openai/gpt-5", "openai/gpt-5", SECOND]
 
 
@@ -320,9 +320,9 @@ def test_a_structured_model_of_llama_index_and_messages_of_many_kinds_work() -> 
     with World({PRIMARY: [say(PARIS)]}).running() as world:
         assert structured.chat(messages).raw == City(name="Paris", country="France")
         assert structured.complete("Paris?").raw == City(name="Paris", country="France")
-        found = model(pydantic_program_mode=PydanticProgramMode.LLM).structured_predict(
+        answer = model(pydantic_program_mode=PydanticProgramMode.LLM).structured_predict(
             City, ChatPromptTemplate(message_templates=messages)
         )
-    assert found.name == "Paris"
+    assert answer.name == "Paris"
     assert [message.role for message in world.asked[-1][1].messages] == ["system", "assistant", "user"]
     assert world.asked[0][1].messages[0].text == "You know {cities}."

@@ -1,4 +1,4 @@
-"""Query engines and agents that do not notice an outage: every kind of it, in sync, async and streaming."""
+"""Query engines and agents during an outage of every kind: sync, async and streaming."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import LLMError, StreamInterruptedError
 from unified_llm.llama_index import UnifiedLLM
 
-# What LlamaIndex does itself.
+# Warnings of LlamaIndex itself.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning"),
     pytest.mark.filterwarnings("ignore:is_running called:DeprecationWarning"),
@@ -67,7 +67,7 @@ QUERIES: dict[str, Callable[[VectorStoreIndex, UnifiedLLM], str]] = {
 
 
 def _memory(llm: UnifiedLLM) -> ChatMemoryBuffer:
-    """The default one keeps a database open."""
+    """Return a memory in RAM: the default one keeps a database open."""
     return ChatMemoryBuffer.from_defaults(llm=llm)
 
 
@@ -99,7 +99,7 @@ def test_every_way_to_write_an_answer_survives(mode: Any) -> None:
         assert running.names[-1] == SECOND
 
 
-# A stream that breaks after it has begun is told, never mended by saying things twice
+# A stream that breaks after it has begun raises; nothing is sent twice
 
 
 def test_a_stream_cut_in_the_middle_raises_where_it_is_read_and_the_next_call_goes_elsewhere(
@@ -109,9 +109,9 @@ def test_a_stream_cut_in_the_middle_raises_where_it_is_read_and_the_next_call_go
     with world([cut, Failure("connect")]).running():
         llm = model()
         answer: Any = index.as_query_engine(llm=llm, streaming=True).query("Why?")
-        with pytest.raises(StreamInterruptedError) as told:
+        with pytest.raises(StreamInterruptedError) as caught:
             list(answer.response_gen)
-        assert told.value.partial == "Because of "
+        assert caught.value.partial == "Because of "
         assert str(index.as_query_engine(llm=llm).query("Why?")) == ANSWER
 
 
@@ -145,8 +145,8 @@ async def test_an_agent_does_not_notice_an_outage(kind: str, streaming: bool) ->
     for name, outage in OUTAGES.items():
         reset_health()
         with world(outage, *script).running() as running:
-            told, events = await _run(agent_class(tools=TOOLS, llm=model(), streaming=streaming))
-        assert told == "It is 3.", name
+            answer, events = await _run(agent_class(tools=TOOLS, llm=model(), streaming=streaming))
+        assert answer == "It is 3.", name
         assert running.names[-1] == SECOND
         if streaming:
             raw: Any = events[-1].raw
@@ -160,8 +160,8 @@ async def test_an_agent_changes_providers_between_a_call_and_its_result() -> Non
         SECOND: [say("It is 3.")],
     }
     with World(script).running() as running:
-        told, _ = await _run(FunctionAgent(tools=TOOLS, llm=model()))
-    assert told == "It is 3."
+        answer, _ = await _run(FunctionAgent(tools=TOOLS, llm=model()))
+    assert answer == "It is 3."
     messages = running.asked[-1][1].messages
     assert [message.role for message in messages][-3:] == ["user", "assistant", "tool"]
     assert messages[-2].tool_calls[0].id == messages[-1].tool_call_id == "call_1"
@@ -193,10 +193,10 @@ async def test_a_team_of_agents_hands_over_and_gives_an_object_through_an_outage
 
 async def test_an_agent_fails_with_the_error_of_the_chain_when_nobody_is_left() -> None:
     world = World({PRIMARY: [Failure("server", 503)], SECOND: [Failure("connect")]})
-    with world.running(), pytest.raises(Exception, match="None of 2 targets answered") as told:
+    with world.running(), pytest.raises(Exception, match="None of 2 targets answered") as caught:
         await _run(FunctionAgent(tools=TOOLS, llm=model()))
-    causes = [told.value, told.value.__cause__, told.value.__context__]
-    assert any(isinstance(each, LLMError) for each in causes)
+    causes = [caught.value, caught.value.__cause__, caught.value.__context__]
+    assert any(isinstance(cause, LLMError) for cause in causes)
 
 
 # Everywhere else that LlamaIndex takes a model

@@ -1,4 +1,4 @@
-"""Tools: offered, called, predicted; with models that call functions, and with models that do not."""
+"""Tools: offered, called, predicted; with and without function calling."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ TWO = [
 
 
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
-def test_tools_are_offered_and_calls_told_twice(way: str) -> None:
+def test_tools_are_offered_and_calls_written_twice(way: str) -> None:
     with World({PRIMARY: [Failure("server", 503)], SECOND: [call_tool("add", ADD)]}).running() as world:
         last = with_tools(way, model(), user_msg="1 + 2?", strict=True)[-1]
-    ask = world.asked[-1][1]
-    assert [tool.name for tool in ask.tools] == ["add", "fail"]
-    assert ask.tools[0].strict is True
-    assert ask.tools[0].parameters["required"] == ["a", "b"]
-    assert (ask.tool_choice, ask.parallel_tool_calls) == (None, False)
+    request = world.asked[-1][1]
+    assert [tool.name for tool in request.tools] == ["add", "fail"]
+    assert request.tools[0].strict is True
+    assert request.tools[0].parameters["required"] == ["a", "b"]
+    assert (request.tool_choice, request.parallel_tool_calls) == (None, False)
     (block,) = (block for block in last.message.blocks if isinstance(block, ToolCallBlock))
     assert (block.tool_call_id, block.tool_name, block.tool_kwargs) == ("call_1", "add", {"a": 1, "b": 2})
     assert last.message.additional_kwargs["tool_calls"] == [
@@ -86,7 +86,7 @@ def with_tools(way: str, llm: UnifiedLLM, tools: Any = TOOLS, **options: Any) ->
         ({"allow_parallel_tool_calls": True}, None, None),
     ],
 )
-def test_a_choice_is_understood_as_whoever_writes_it(
+def test_a_tool_choice_is_understood_in_every_form(
     options: dict[str, Any],
     choice: str | None,
     parallel: bool | None,  # noqa: FBT001
@@ -108,7 +108,9 @@ def test_what_is_no_tool_and_no_choice_is_refused() -> None:
         assert world.asked.pop()[1].tools == (Tool("add"),)
         model().chat_with_tools([], user_msg=HELLO[0], tool_choice="add", tool_required=True)
         model().chat(HELLO, tool_choice="add", parallel_tool_calls=False)
-    assert [(ask.tools, ask.tool_choice, ask.parallel_tool_calls) for _, ask in world.asked] == [((), None, None)] * 2
+    assert [(request.tools, request.tool_choice, request.parallel_tool_calls) for _, request in world.asked] == [
+        ((), None, None)
+    ] * 2
 
 
 def test_one_call_is_kept_where_one_was_asked_for_and_all_where_several_were() -> None:
@@ -124,8 +126,8 @@ def test_calls_are_read_from_half_an_answer_and_from_another_models() -> None:
     llm = model()
     with World({PRIMARY: [call_tool("add", ADD)]}).running():
         pieces = list(llm.stream_chat(HELLO))
-    read = [llm.get_tool_calls_from_response(each, error_on_no_tool_call=False) for each in pieces]
-    assert [each[0].tool_kwargs for each in read] == [{"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 2}]
+    read = [llm.get_tool_calls_from_response(piece, error_on_no_tool_call=False) for piece in pieces]
+    assert [calls[0].tool_kwargs for calls in read] == [{"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 2}]
     theirs = ChatMessage(
         role="assistant", additional_kwargs={"tool_calls": [{"id": "x", "function": {"name": "add", "arguments": ADD}}]}
     )
@@ -157,8 +159,8 @@ def test_text_and_calls_of_one_stream_are_put_together() -> None:
         pieces = list(model().stream_chat(HELLO))
     assert [type(block).__name__ for block in pieces[-1].message.blocks] == ["TextBlock", *["ToolCallBlock"] * 2]
     assert pieces[-1].message.content == "Let me see."
-    read = [model().get_tool_calls_from_response(each, error_on_no_tool_call=False) for each in pieces]
-    assert [[call.tool_kwargs for call in each] for each in read] == [
+    read = [model().get_tool_calls_from_response(piece, error_on_no_tool_call=False) for piece in pieces]
+    assert [[call.tool_kwargs for call in calls] for calls in read] == [
         [], [{"a": 1}], [{"a": 1, "b": 2}, {}], [{"a": 1, "b": 2}, {}],
     ]  # fmt: skip
 
@@ -192,20 +194,20 @@ def test_a_tool_is_predicted_and_called(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", PREDICT)
-def test_a_model_that_calls_no_functions_is_asked_in_words(way: str) -> None:
+def test_a_model_that_calls_no_functions_is_asked_by_prompt(way: str) -> None:
     predict, llm = PREDICT[way], model(is_function_calling_model=False)
     history = [ChatMessage(role="user", content="1 + 2?")]
     with World({PRIMARY: [Failure("server", 503)], SECOND: [say(REACT)]}).running() as world:
         answer = predict(llm, chat_history=history, tool_required=True, temperature=0.5)
     assert (answer.response, len(history)) == ("3", 1)
-    ask = world.asked[-1][1]
-    assert (ask.tools, ask.temperature) == ((), 0.5)
-    assert "Tool Name: add" in ask.messages[0].text
-    assert ask.messages[1].text == "1 + 2?"
+    request = world.asked[-1][1]
+    assert (request.tools, request.temperature) == ((), 0.5)
+    assert "Tool Name: add" in request.messages[0].text
+    assert request.messages[1].text == "1 + 2?"
 
 
 @pytest.mark.parametrize("way", PREDICT)
-def test_a_mistake_in_words_is_told_once(way: str) -> None:
+def test_a_malformed_answer_is_sent_back_once(way: str) -> None:
     predict, llm = PREDICT[way], model(is_function_calling_model=False, fallbacks=[])
     wrong = REACT.replace("add", "subtract")
     with World({PRIMARY: [say("Action: ???"), say(REACT), say(wrong), say(wrong)]}).running() as world:
@@ -220,7 +222,7 @@ def test_a_mistake_in_words_is_told_once(way: str) -> None:
             predict(llm, user_msg="?")
 
 
-# What else in LlamaIndex is built upon it
+# Other parts of LlamaIndex that use tool calls
 
 
 class Sum(BaseModel):

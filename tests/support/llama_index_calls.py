@@ -1,4 +1,4 @@
-"""All the ways to ask, and what observers hear of it."""
+"""All endpoints of a LlamaIndex model, and a recorder of its events."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ HELLO = [ChatMessage(role="user", content="Hello?")]
 
 
 async def collected(stream: Any) -> list[Any]:
-    """What an asynchronous stream brings."""
-    return [each async for each in await stream]
+    """Collect an async stream."""
+    return [chunk async for chunk in await stream]
 
 
-# Each gives the list of responses that came; one, where it is not a stream.
+# Each returns the list of its responses, which is one for a whole answer.
 WAYS: dict[str, Callable[..., list[Any]]] = {
     "chat": lambda llm, **kw: [llm.chat(HELLO, **kw)],
     "achat": lambda llm, **kw: [asyncio.run(llm.achat(HELLO, **kw))],
@@ -37,7 +37,7 @@ WAYS: dict[str, Callable[..., list[Any]]] = {
 
 
 def text_of(response: Any) -> str:
-    """What was said, in a chat or a completion."""
+    """Return the text of a chat or a completion."""
     return str(response.message.content if hasattr(response, "message") else response.text)
 
 
@@ -45,14 +45,14 @@ def model(**fields: Any) -> UnifiedLLM:
     return UnifiedLLM(**{"model": PRIMARY, "fallbacks": [SECOND], **fields})
 
 
-class Heard(BaseEventHandler):
-    """Every event of LlamaIndex's instrumentation."""
+class EventRecorder(BaseEventHandler):
+    """Records every event of LlamaIndex's instrumentation."""
 
     events: list[Any] = Field(default_factory=list)
 
     @classmethod
     def class_name(cls) -> str:
-        return "Heard"
+        return "EventRecorder"
 
     def handle(self, event: Any, **kwargs: Any) -> None:
         self.events.append(event)
@@ -63,12 +63,12 @@ class Heard(BaseEventHandler):
 
 
 @contextmanager
-def listening() -> Iterator[Heard]:
-    """Hear every event until the block ends."""
+def record_events() -> Iterator[EventRecorder]:
+    """Record every event inside the block."""
     dispatcher: Any = get_dispatcher()
-    heard = Heard()
-    dispatcher.add_event_handler(heard)
+    events_seen = EventRecorder()
+    dispatcher.add_event_handler(events_seen)
     try:
-        yield heard
+        yield events_seen
     finally:
-        dispatcher.event_handlers.remove(heard)
+        dispatcher.event_handlers.remove(events_seen)

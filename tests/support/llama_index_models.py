@@ -1,4 +1,4 @@
-"""Small LLMs of LlamaIndex's, of every build: to stand in a chain beside our own targets."""
+"""Small LlamaIndex LLMs of several kinds, for use as wrapped LLMs in a chain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from typing_extensions import override
 
 
 class Plain(CustomLLM):
-    """It completes, and blocks the loop when asked asynchronously."""
+    """A completion LLM whose async methods block the loop."""
 
     answer: str = "Hello from outside"
     problem: Any = None
@@ -65,7 +65,7 @@ class Plain(CustomLLM):
 
 
 class Native(FunctionCallingLLM):
-    """It chats, calls tools, thinks, and is at home on an event loop."""
+    """A chat LLM with function calling, reasoning and native async methods."""
 
     model: str = "native-1"
     message: Any = None
@@ -162,7 +162,7 @@ class Native(FunctionCallingLLM):
 
 
 class Choosy(Native):
-    """It can be told which tool to call."""
+    """An LLM that supports ``tool_choice``."""
 
     @override
     def _prepare_chat_with_tools(

@@ -1,4 +1,4 @@
-"""A world in which every target embeds: a text's vector is made of its letters, so that a mistaken order shows."""
+"""Simulated targets that embed: a vector depends on the text, so that a wrong order is detected."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def vector(text: str, length: int = 3) -> list[float]:
 
 
 @dataclass
-class Vectors:
-    """Who was asked for what, and how many at once.
+class EmbeddingWorld:
+    """Simulated embedding targets, with a record of the requests.
 
     Attributes:
-        behave: What becomes of a request, in place of vectors; None for vectors.
+        behave: Returns the failure of a request, or None for vectors.
         lengths: The length of a target's vectors, by its address or its name.
     """
 
-    behave: Callable[[EmbeddingRequest, Target], Failure | None] = lambda _ask, _target: None
+    respond: Callable[[EmbeddingRequest, Target], Failure | None] = lambda _request, _target: None
     lengths: dict[str, int] = field(default_factory=dict)
-    asked: list[EmbeddingRequest] = field(default_factory=list)
+    requests: list[EmbeddingRequest] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
     under_way: int = 0
@@ -41,17 +41,17 @@ class Vectors:
 
     @property
     def texts(self) -> list[tuple[str, ...]]:
-        return [ask.texts for ask in self.asked]
+        return [request.texts for request in self.requests]
 
     @contextmanager
-    def running(self) -> Iterator[Vectors]:
+    def running(self) -> Iterator[EmbeddingWorld]:
         runtime = Runtime(
             now=lambda: self.clock,
             sleep=self._sleep,
             asleep=self._asleep,
             random=lambda: 0.5,
-            exchange=lambda ask, target: _Played(self, ask, target),
-            aexchange=lambda ask, target: _AsyncPlayed(_Played(self, ask, target)),
+            exchange=lambda request, target: _Exchange(self, request, target),
+            aexchange=lambda request, target: _AsyncExchange(_Exchange(self, request, target)),
         )
         with use(runtime):
             yield self
@@ -64,32 +64,32 @@ class Vectors:
         self._sleep(until)
 
 
-class _Played:
-    def __init__(self, world: Vectors, ask: Any, target: Target) -> None:
-        self.world, self.ask, self.target = world, ask, target
+class _Exchange:
+    def __init__(self, world: EmbeddingWorld, request: Any, target: Target) -> None:
+        self.world, self.request, self.target = world, request, target
 
     def open(self, until: float) -> Failure | None:
-        self.world.asked.append(self.ask)
+        self.world.requests.append(self.request)
         self.world.names.append(self.target.name)
         self.world.under_way += 1
         self.world.most = max(self.world.most, self.world.under_way)
-        return self.world.behave(self.ask, self.target)
+        return self.world.respond(self.request, self.target)
 
     def read(self, until: float) -> Done:
-        self.world.answered += self.ask.texts
-        length = self.world.lengths.get(self.target.base_url, self.ask.dimensions or 3)
-        return Done(EmbeddingResponse([vector(text, length) for text in self.ask.texts]))
+        self.world.answered += self.request.texts
+        length = self.world.lengths.get(self.target.base_url, self.request.dimensions or 3)
+        return Done(EmbeddingResponse([vector(text, length) for text in self.request.texts]))
 
     def close(self) -> None:
         self.world.under_way -= 1
 
 
-class _AsyncPlayed:
-    def __init__(self, played: _Played) -> None:
-        self.played = played
+class _AsyncExchange:
+    def __init__(self, exchange: _Exchange) -> None:
+        self.exchange = exchange
 
     async def open(self, until: float) -> Failure | None:
-        failure = self.played.open(until)
+        failure = self.exchange.open(until)
         for _ in range(3):
             await asyncio.sleep(0)
         return failure
@@ -97,7 +97,7 @@ class _AsyncPlayed:
     async def read(self, until: float) -> Done:
         for _ in range(3):
             await asyncio.sleep(0)
-        return self.played.read(until)
+        return self.exchange.read(until)
 
     async def close(self) -> None:
-        self.played.close()
+        self.exchange.close()

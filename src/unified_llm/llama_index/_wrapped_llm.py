@@ -114,9 +114,9 @@ class WrappedLLM:
         for event in reader.finish():
             yield event
 
-    def read_failure(self, error: Exception) -> Failure | None:
+    def read_failure(self, problem: Exception) -> Failure | None:
         """Classify an exception of the LLM; None for a programming error."""
-        return read_failure(error)
+        return read_failure(problem)
 
     def _native_arguments(self, request: LLMRequest) -> tuple[list[Any], dict[str, Any]]:
         """Return the messages and keyword arguments of the LLM's own call."""

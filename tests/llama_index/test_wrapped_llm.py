@@ -1,4 +1,4 @@
-"""Other LLMs of LlamaIndex's as fallbacks: asked in their own way, judged as any target."""
+"""Wrapped LLMs as fallbacks: called by their own methods, with failures handled as for any target."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from tests.support.langchain_targets import in_real_time, with_wrapped_models
-from tests.support.llama_index_calls import HELLO, PRIMARY, WAYS, listening, model, text_of
+from tests.support.llama_index_calls import HELLO, PRIMARY, WAYS, model, record_events, text_of
 from tests.support.llama_index_models import CALLING, Choosy, Native, Plain
 from tests.support.scripted_targets import World
 from unified_llm import reset_health
@@ -46,18 +46,18 @@ def world() -> World:
 @pytest.mark.parametrize("other", [Plain, Native, MockLLM])
 def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> None:
     fallback = other()
-    with in_real_time(world()), listening() as heard:
+    with in_real_time(world()), record_events() as events_seen:
         responses = WAYS[way](model(fallbacks=[fallback]), temperature=0.5)
-    said = "Hello from outside" if other is not MockLLM else text_of(responses[-1])
-    assert text_of(responses[-1]) == said
+    answer = "Hello from outside" if other is not MockLLM else text_of(responses[-1])
+    assert text_of(responses[-1]) == answer
     assert responses[-1].raw["unified_llm"]["fell_back"] is True
     wrapped = _wrapped_llm.wrap(fallback)
     assert wrapped is not None
     assert responses[-1].raw["unified_llm"]["served_by"] == f"{fallback.class_name()}/{wrapped.model}"
     if "stream" in way:
-        assert "".join(each.delta for each in responses) == said
+        assert "".join(response.delta for response in responses) == answer
     if other is Native:
-        assert heard.names.count("LLMChatEndEvent") == (0 if "complete" in way else 1), "those of the chain alone"
+        assert events_seen.names.count("LLMChatEndEvent") == (0 if "complete" in way else 1), "only those of the chain"
         assert fallback.calls[0]["temperature"] == 0.5
     if other is Plain:
         assert fallback.calls[0]["thread"] == "unified-llm-model", "never on the loop"
@@ -127,7 +127,7 @@ def test_a_method_that_nobody_decorated_is_called_as_it_is() -> None:
 
 
 class SDKError(Exception):
-    """As the SDKs of providers have them."""
+    """An exception like those of the providers' SDKs."""
 
     def __init__(self, status: int, code: str | None = None) -> None:
         super().__init__("their words")
@@ -154,11 +154,11 @@ class SDKError(Exception):
 def test_its_errors_are_judged_as_those_of_any_target(problem: Exception, kind: str) -> None:
     for way in ("chat", "astream_chat"):
         reset_health()
-        with with_wrapped_models(world()), pytest.raises(LLMError) as told:
+        with with_wrapped_models(world()), pytest.raises(LLMError) as caught:
             WAYS[way](model(fallbacks=[Native(problem=problem)], max_retries=0))
-        last = told.value.errors[-1] if isinstance(told.value, AllTargetsFailedError) else told.value
+        last = caught.value.errors[-1] if isinstance(caught.value, AllTargetsFailedError) else caught.value
         assert type(last).__name__ == kind
-        assert "their words" not in str(told.value)
+        assert "their words" not in str(caught.value)
 
 
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
@@ -171,24 +171,24 @@ def test_a_mistake_in_its_code_is_raised_as_it_is(way: str) -> None:
 def test_one_that_hangs_or_is_silent_is_given_up(way: str) -> None:
     gate = threading.Event()
     slow: Any = Native(pause=60) if way.startswith("a") else Plain(wait=gate)
-    with in_real_time(world()), pytest.raises(AllTargetsFailedError) as told:
+    with in_real_time(world()), pytest.raises(AllTargetsFailedError) as caught:
         WAYS[way](model(fallbacks=[slow]), timeout=0.03, deadline=0.05)
     gate.set()
-    assert isinstance(told.value.errors[-1], TimeoutError)
+    assert isinstance(caught.value.errors[-1], TimeoutError)
     silent = Native(message=ChatMessage(role="assistant"), thinks=False)
     with with_wrapped_models(world()), pytest.raises(AllTargetsFailedError, match="empty answer"):
         WAYS[way](model(fallbacks=[silent]))
 
 
-def test_a_stream_of_its_own_that_breaks_is_told() -> None:
+def test_a_stream_of_its_own_that_breaks_raises() -> None:
     class Breaking(Native):
         def _pieces(self, whole: ChatResponse) -> Any:
             yield super()._pieces(whole)[1]
             raise ConnectionResetError("gone")
 
-    with in_real_time(world()), pytest.raises(StreamInterruptedError) as told:
+    with in_real_time(world()), pytest.raises(StreamInterruptedError) as caught:
         list(model(fallbacks=[Breaking()]).stream_chat(HELLO))
-    assert told.value.partial == "Hello"
+    assert caught.value.partial == "Hello"
 
 
 def test_its_rate_limiter_is_asked_for_each_attempt_on_it() -> None:
