@@ -1,4 +1,4 @@
-"""What the tests of Gemini's format share."""
+"""Helpers of the tests of Gemini's format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unified_llm._formats.gemini import CODEC
 from unified_llm._lib.sse import SSESplitter
 from unified_llm.types import Citation, LLMRequest, LLMResponse, Message, ProviderState, TokenLogprob, ToolCall
 
-WIRE = Path(__file__).parent.parent / "fixtures" / "gemini"
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "gemini"
 
 
 def target(model: str = "gemini-2.5-flash", **fields: Any) -> Target:
@@ -22,11 +22,13 @@ def target(model: str = "gemini-2.5-flash", **fields: Any) -> Target:
 
 
 def fixtures(prefix: str) -> dict[str, dict[str, Any]]:
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(WIRE.glob(f"{prefix}*.json"))}
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(FIXTURES.glob(f"{prefix}*.json"))
+    }
 
 
-def body_of(ask: Any, where: Target | None = None) -> dict[str, Any]:
-    written: dict[str, Any] = json.loads(CODEC.encode(ask, where or target()).body)
+def body_of(request: Any, where: Target | None = None) -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(CODEC.encode(request, where or target()).body)
     return written
 
 
@@ -43,30 +45,30 @@ def answer_of(body: object, model: str = "gemini-3-flash-preview") -> LLMRespons
 
 
 def sse(events: Sequence[Any]) -> bytes:
-    """As Google writes them: with CRLF."""
-    return "".join(f"data: {json.dumps(each, ensure_ascii=False)}\r\n\r\n" for each in events).encode()
+    """Write the events as Google does: with CRLF."""
+    return "".join(f"data: {json.dumps(event, ensure_ascii=False)}\r\n\r\n" for event in events).encode()
 
 
 def read_pieces(pieces: Sequence[bytes]) -> list[Any]:
-    """Everything that a stream comes to, its end included."""
+    """Return all outputs of a stream, its end included."""
     splitter, decoder = SSESplitter(), CODEC.decoder(LLMRequest((), stream=True), target())
     out: list[Any] = []
     for piece in pieces:
-        for each in splitter.feed(piece):
-            out.extend(decoder.feed(each))
-    for each in splitter.close():
-        out.extend(decoder.feed(each))
+        for event in splitter.feed(piece):
+            out.extend(decoder.feed(event))
+    for event in splitter.close():
+        out.extend(decoder.feed(event))
     if not out or not isinstance(out[-1], Done | Failure):
         out.append(decoder.finish())
     return out
 
 
-def flat_citation(each: Citation) -> list[Any]:
-    return [each.url, each.title, each.text, each.start, each.end]
+def flat_citation(citation: Citation) -> list[Any]:
+    return [citation.url, citation.title, citation.text, citation.start, citation.end]
 
 
-def flat_logprob(each: TokenLogprob) -> list[Any]:
-    return [each.token, each.logprob, [list(pair) for pair in each.top]]
+def flat_logprob(logprob: TokenLogprob) -> list[Any]:
+    return [logprob.token, logprob.logprob, [list(pair) for pair in logprob.top]]
 
 
 def pieces_of(provider_state: ProviderState | None) -> Any:
@@ -74,7 +76,7 @@ def pieces_of(provider_state: ProviderState | None) -> Any:
 
 
 def flat(answer: LLMResponse) -> dict[str, Any]:
-    """An answer in the words of the fixtures."""
+    """Return an answer as the fixtures write it."""
     return {
         "content": answer.content,
         "reasoning": answer.reasoning,
@@ -84,9 +86,9 @@ def flat(answer: LLMResponse) -> dict[str, Any]:
         "usage": answer.usage,
         "tool_calls": [codec_checks.flat(call) for call in answer.tool_calls],
         "provider_state": pieces_of(answer.provider_state),
-        "citations": [flat_citation(each) for each in answer.citations],
-        "logprobs": [flat_logprob(each) for each in answer.logprobs],
-        "alternatives": [[each.content, each.finish_reason] for each in answer.alternatives],
+        "citations": [flat_citation(citation) for citation in answer.citations],
+        "logprobs": [flat_logprob(logprob) for logprob in answer.logprobs],
+        "alternatives": [[response.content, response.finish_reason] for response in answer.alternatives],
     }
 
 

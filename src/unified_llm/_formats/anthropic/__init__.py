@@ -1,8 +1,8 @@
 """Anthropic's Messages format, which its own API and many local servers speak.
 
 ``request`` and ``messages`` write requests, ``response`` reads whole answers, ``stream`` reads streamed ones,
-``models`` reads what is said of models, ``provider_state`` keeps what only the author of an answer can read,
-``errors`` names failures. Nothing in here asks which provider it is talking to.
+``models`` reads model lists, ``provider_state`` keeps opaque state for the provider that issued it, ``errors``
+classifies errors. Nothing in here depends on which provider the target belongs to.
 """
 
 from __future__ import annotations
@@ -26,6 +26,6 @@ CODEC: Final = FunctionCodec(
         ModelsRequest: (write_models, read_models),
         ModelRequest: (write_model, read_model),
     },
-    stream=lambda _, target: MessageStream(target),  # a stream says what it is
+    stream=lambda _, target: MessageStream(target),  # the request does not matter: events name their own type
     failure=read_failure,
 )

@@ -1,7 +1,7 @@
-"""What an error of this format means.
+"""Error responses of Anthropic's format, and the failure kind of each.
 
-Its shape is near enough to OpenAI's that one reader serves both, as local servers send either. What is Anthropic's own
-is added here: a spent budget comes as a bad request, which only its words tell from one.
+The shape is close enough to OpenAI's that one reader serves both, and local servers send either. This module adds what
+is specific to Anthropic: a used-up budget arrives as a bad request, and only the message tells the two apart.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _BY_CODE: Final[Mapping[str, FailureKind]] = {
     "request_body_too_large_after_decoding": "too_large",
     "timeout_error": "server",
 }
-# For a bad request that says no more in its code, in the words of the API itself. The first match counts.
-_BY_WORDS: Final[tuple[tuple[str, FailureKind], ...]] = (
+# For a bad request without a more specific code: patterns of the API's own messages. The first match counts.
+_MESSAGE_PATTERNS: Final[tuple[tuple[str, FailureKind], ...]] = (
     (r"credit balance is too low|api usage limits|spend(ing)? limit", "quota"),
     (r"exceeds? context limit|exceeds? the (model's )?context window", "context"),
     (r"(is|are) not supported (for|by|with|on) th(is|e) model|cannot both be specified", "unsupported"),
@@ -38,26 +38,26 @@ _BY_WORDS: Final[tuple[tuple[str, FailureKind], ...]] = (
 
 
 def read_failure(status: int, body: bytes, target: Target) -> Failure:
-    """What a response that is no success says."""
+    """Read the failure from an unsuccessful response."""
     try:
         error = parse(body)
     except JSONError:
         error = None
-    return _sharpened(openai_errors.read_failure(status, body, target), error)
+    return _refine(openai_errors.read_failure(status, body, target), error)
 
 
 def read_error(error: object, target: Target) -> Failure:
-    """What an error at HTTP 200 says: the body of an answer or an event of a stream."""
-    return _sharpened(openai_errors.read_error(error, target), error)
+    """Read the failure from an error at HTTP 200: a response body or an event of a stream."""
+    return _refine(openai_errors.read_error(error, target), error)
 
 
-def _sharpened(failure: Failure, body: object) -> Failure:
+def _refine(failure: Failure, body: object) -> Failure:
     details = object_or_empty(object_or_empty(object_or_empty(body).get("error")).get("details"))
     code = details.get("error_code")
     if isinstance(code, str) and _CODE.fullmatch(code):
         failure = replace(failure, code=code)
     kind = _BY_CODE.get(failure.code or "")
     if kind is None and failure.kind == "bad_request":
-        words = failure.detail or ""
-        kind = next((kind for pattern, kind in _BY_WORDS if re.search(pattern, words, re.IGNORECASE)), None)
+        message = failure.detail or ""
+        kind = next((kind for pattern, kind in _MESSAGE_PATTERNS if re.search(pattern, message, re.IGNORECASE)), None)
     return failure if kind is None else replace(failure, kind=kind)

@@ -1,9 +1,8 @@
-"""A conversation in Anthropic's format, whoever wrote its turns.
+"""Conversations in Anthropic's format, from any history, whichever provider its turns came from.
 
-History belongs to no provider. System messages go into a field of their own, turns of one side are joined, results of
-tools follow their calls, every call has one, and identifiers are unique and of the letters that the API takes.
-
-The parts of a message as content blocks: text, images, documents, and marks for the cache.
+System messages go into a field of their own, consecutive turns of one role are merged, tool results follow their calls
+and no call lacks one, and call ids are unique and use only characters that the API accepts. The parts of a message
+become content blocks: text, images, documents, and ``cache_control`` fields for cache points.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
-from unified_llm._formats.anthropic.provider_state import restore_state, written_arguments
+from unified_llm._formats.anthropic.provider_state import restore_state, write_arguments
 from unified_llm._formats.history import dedupe_call_ids, is_text, pair_tool_results, shorten_call_id, text_of_file
 from unified_llm._formats.request_fields import sanitised_name
 from unified_llm.exceptions import ValidationError
@@ -28,16 +27,16 @@ Block: TypeAlias = dict[str, Any]
 
 
 def write_parts(content: str | tuple[Part, ...], path: str) -> list[Block]:
-    """Content blocks; texts that say nothing are left out, since the API refuses them.
+    """Write content blocks, without blank texts, which the API refuses.
 
-    A mark for the cache goes onto the block before it. One that stands before everything is left out.
+    A cache point goes onto the block before it. One with no block before it is left out.
 
     Args:
         content: A message's content.
-        path: Where it is, for messages about what is wrong.
+        path: The content's place in the request, for error messages.
 
     Raises:
-        ValidationError: A part is a sound, or a file that is neither PDF, text nor image.
+        ValidationError: A part is audio, or a file that is neither PDF, text nor image.
     """
     blocks: list[Block] = []
     for index, part in enumerate([TextPart(content)] if isinstance(content, str) else content):
@@ -51,32 +50,32 @@ def write_parts(content: str | tuple[Part, ...], path: str) -> list[Block]:
             case ImagePart():
                 blocks.append({"type": "image", "source": _image_source(part)})
             case FilePart():
-                blocks.append(_file(part, f"{path}[{index}]"))
+                blocks.append(_write_file(part, f"{path}[{index}]"))
             case AudioPart():
-                raise ValidationError(f"{path}[{index}] is a sound, which this format cannot carry.")
+                raise ValidationError(f"{path}[{index}] is audio, which this format cannot carry.")
             case _:
                 assert_never(part)
     return blocks
 
 
 def cache_control(point: CachePoint) -> Block:
-    """The mark that ends what may be cached."""
-    mark = {"type": "ephemeral"}
-    return mark if point.ttl is None else {**mark, "ttl": point.ttl}
+    """Write the ``cache_control`` field that ends the part of a prompt to cache."""
+    control = {"type": "ephemeral"}
+    return control if point.ttl is None else {**control, "ttl": point.ttl}
 
 
-def flat(blocks: list[Block]) -> str | list[Block]:
-    """The text itself where there is nothing but one plain text: every server takes that."""
+def text_or_blocks(blocks: list[Block]) -> str | list[Block]:
+    """Return the text of a single plain text block, since every server accepts a string, or else the blocks."""
     if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
         text: str = blocks[0]["text"]
         return text
     return blocks
 
 
-def limit_marks(blocks: Iterable[Block], most: int) -> int:
-    """Keep the last marks for the cache, so many as the API takes; returns how many were taken away."""
+def limit_cache_points(blocks: Iterable[Block], limit: int) -> int:
+    """Keep the last ``limit`` cache points, since the API accepts no more, and return how many were removed."""
     marked = [block for block in blocks if "cache_control" in block]
-    extra = marked[: max(0, len(marked) - most)]
+    extra = marked[: max(0, len(marked) - limit)]
     for block in extra:
         del block["cache_control"]
     return len(extra)
@@ -85,11 +84,11 @@ def limit_marks(blocks: Iterable[Block], most: int) -> int:
 def _image_source(image: ImagePart) -> Block:
     if image.data is None:
         return {"type": "url", "url": image.url}
-    media_type = "image/jpeg" if image.media_type == "image/jpg" else image.media_type  # a common slip
+    media_type = "image/jpeg" if image.media_type == "image/jpg" else image.media_type  # a common mistake
     return {"type": "base64", "media_type": media_type, "data": b64encode(image.data).decode()}
 
 
-def _file(file: FilePart, path: str) -> Block:
+def _write_file(file: FilePart, path: str) -> Block:
     if file.media_type.startswith("image/"):
         return {"type": "image", "source": _file_source(file, path)}
     block: Block = {"type": "document", "source": _file_source(file, path)}
@@ -105,7 +104,7 @@ def _file_source(file: FilePart, path: str) -> Block:
         return {"type": "file", "file_id": file.file_id}
     if file.data is None:
         return {"type": "url", "url": file.url}
-    if (text := text_of_file(file)) is not None:  # the format takes it as ``text/plain`` alone
+    if (text := text_of_file(file)) is not None:  # the format accepts text only as ``text/plain``
         return {"type": "text", "media_type": "text/plain", "data": text}
     if file.media_type == "application/pdf" or file.media_type.startswith("image/"):
         return {"type": "base64", "media_type": file.media_type, "data": b64encode(file.data).decode()}
@@ -113,129 +112,133 @@ def _file_source(file: FilePart, path: str) -> Block:
 
 
 # The API's own pattern, from its refusals: "String should match pattern '^[a-zA-Z0-9_-]+$'".
-_IDENTIFIER: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_ANTHROPIC_IDS: Final = Quirks(tool_id_length=24)
-_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
-_OPENING: Final = "(The conversation begins with an answer.)"
+_CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_CALL_ID_QUIRKS: Final = Quirks(tool_id_length=24)
+_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+_OPENING_TEXT: Final = "(The conversation begins with an answer.)"
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a request says before the answer.
+    """The conversation of a request, in Anthropic's format.
 
     Attributes:
         system: Instructions, as text or blocks; None without any.
-        turns: The messages, each a side and its blocks.
-        called: The names of tools that were called in it.
-        unsigned: The calls that the last results answer were made without thoughts that can be sent back.
+        turns: The messages, each a role and its blocks.
+        called_tools: The names of tools that were called in it.
+        lacks_thoughts: The conversation ends with tool results whose calls come without signed thoughts to send back.
     """
 
     system: str | list[Block] | None
     turns: list[tuple[str, list[Block]]] = field(repr=False)
-    called: tuple[str, ...] = ()
-    unsigned: bool = False
+    called_tools: tuple[str, ...] = ()
+    lacks_thoughts: bool = False
 
-    def written(self) -> list[dict[str, Any]]:
-        """The ``messages`` of a request."""
-        return [{"role": side, "content": flat(blocks)} for side, blocks in self.turns]
+    def write_messages(self) -> list[dict[str, Any]]:
+        """Write the ``messages`` of a request."""
+        return [{"role": role, "content": text_or_blocks(blocks)} for role, blocks in self.turns]
 
-    def limit_marks(self, most: int) -> int:
-        """Keep the last marks for the cache, so many as the API takes; returns how many were taken away."""
+    def limit_cache_points(self, limit: int) -> int:
+        """Keep the last ``limit`` cache points, since the API accepts no more, and return how many were removed."""
         system = self.system if isinstance(self.system, list) else []
-        return limit_marks([*system, *(block for _, blocks in self.turns for block in blocks)], most)
+        return limit_cache_points([*system, *(block for _, blocks in self.turns for block in blocks)], limit)
 
 
 def write_conversation(messages: Sequence[Message], target: Target) -> Conversation:
-    """The conversation as this format wants it.
+    """Convert a history to this format.
 
     Raises:
-        ValidationError: A part cannot be carried, or nothing is said at all.
+        ValidationError: A part has no form in this format, or no message has any content.
     """
     numbered = [(index, message) for index, message in enumerate(messages) if message.role == "system"]
-    system = [block for index, message in numbered for block in _system(message, f"messages[{index}]")]
-    talk = [message for message in messages if message.role != "system"]
-    others = pair_tool_results(dedupe_call_ids(talk, _identifier), answer_all=True)
-    turns = list(_joined((_side(message), _blocks(message, target)) for message in others))
+    system = [block for index, message in numbered for block in _write_system(message, f"messages[{index}]")]
+    others = [message for message in messages if message.role != "system"]
+    answered = pair_tool_results(dedupe_call_ids(others, _fit_call_id), answer_all=True)
+    turns = list(_merge_turns((_role(message), _write_turn(message, target)) for message in answered))
     if not turns and system:
         turns, system = [("user", system)], []
     if not turns:
-        raise ValidationError("messages is empty, or nothing is said in it.")
+        raise ValidationError("messages is empty, or no message in it has content.")
     if turns[0][0] == "assistant":
-        turns.insert(0, ("user", [{"type": "text", "text": _OPENING}]))
-    side, last = turns[-1]
-    if side == "assistant" and last[-1]["type"] == "text":
-        last[-1]["text"] = last[-1]["text"].rstrip()  # the API refuses to continue a text that ends in white space
-    called = {call.name: None for message in others for call in message.tool_calls}
-    return Conversation(_system_field(system), turns, tuple(map(_name, called)), _unsigned(turns))
+        turns.insert(0, ("user", [{"type": "text", "text": _OPENING_TEXT}]))
+    role, last = turns[-1]
+    if role == "assistant" and last[-1]["type"] == "text":
+        last[-1]["text"] = last[-1]["text"].rstrip()  # the API refuses to continue text that ends in white space
+    names = {call.name: None for message in answered for call in message.tool_calls}
+    called_tools = tuple(map(_fit_tool_name, names))
+    return Conversation(_write_system_field(system), turns, called_tools, _lacks_thoughts(turns))
 
 
-def _system(message: Message, path: str) -> list[Block]:
+def _write_system(message: Message, path: str) -> list[Block]:
     if not is_text(message.content):
         raise ValidationError(f"{path} holds more than text, which a system message cannot carry.")
     return write_parts(message.content, path)
 
 
-def _system_field(blocks: list[Block]) -> str | list[Block] | None:
+def _write_system_field(blocks: list[Block]) -> str | list[Block] | None:
     if any("cache_control" in block for block in blocks):
         return blocks
     return "\n\n".join(block["text"] for block in blocks) or None
 
 
-def _side(message: Message) -> str:
+def _role(message: Message) -> str:
     return "assistant" if message.role == "assistant" else "user"
 
 
-def _joined(turns: Iterable[tuple[str, list[Block]]]) -> Iterator[tuple[str, list[Block]]]:
-    """The turns of one side together, without those that say nothing."""
-    said = [turn for turn in turns if turn[1]]
-    for side, group in groupby(said, key=lambda turn: turn[0]):
-        yield side, [block for _, blocks in group for block in blocks]
+def _merge_turns(turns: Iterable[tuple[str, list[Block]]]) -> Iterator[tuple[str, list[Block]]]:
+    """Merge consecutive turns of one role, and drop empty ones."""
+    filled = [turn for turn in turns if turn[1]]
+    for role, group in groupby(filled, key=lambda turn: turn[0]):
+        yield role, [block for _, blocks in group for block in blocks]
 
 
-def _blocks(message: Message, target: Target) -> list[Block]:
+def _write_turn(message: Message, target: Target) -> list[Block]:
     match message.role:
         case "assistant":
-            return restore_state(message, target) or _assistant(message)
+            return restore_state(message, target) or _write_answer(message)
         case "tool":
-            return [_result(message)]
+            return [_write_tool_result(message)]
         case _:
             return write_parts(message.content, "messages.content")
 
 
-def _assistant(message: Message) -> list[Block]:
-    """An earlier answer: its text and its calls. Nobody takes the pictures or sounds that a model made back."""
+def _write_answer(message: Message) -> list[Block]:
+    """Write an earlier answer: text and calls. No provider accepts images or audio that a model made."""
     content = message.content
-    said = content if isinstance(content, str) else tuple(p for p in content if isinstance(p, (TextPart, CachePoint)))
+    text = content if isinstance(content, str) else tuple(p for p in content if isinstance(p, (TextPart, CachePoint)))
     calls = [
-        {"type": "tool_use", "id": call.id, "name": _name(call.name), "input": written_arguments(call)}
+        {"type": "tool_use", "id": call.id, "name": _fit_tool_name(call.name), "input": write_arguments(call)}
         for call in message.tool_calls
     ]
-    return [*write_parts(said, "messages.content"), *calls]
+    return [*write_parts(text, "messages.content"), *calls]
 
 
-def _result(message: Message) -> Block:
-    inner = write_parts(message.content, "messages.content")
+def _write_tool_result(message: Message) -> Block:
+    blocks = write_parts(message.content, "messages.content")
     result: Block = {"type": "tool_result", "tool_use_id": message.tool_call_id}
-    marks = [block.pop("cache_control") for block in inner if "cache_control" in block]
-    if inner:
-        result["content"] = flat(inner)
+    controls = [block.pop("cache_control") for block in blocks if "cache_control" in block]
+    if blocks:
+        result["content"] = text_or_blocks(blocks)
     if message.is_error:
         result["is_error"] = True
-    if marks:
-        result["cache_control"] = marks[-1]
+    if controls:
+        result["cache_control"] = controls[-1]
     return result
 
 
-def _name(name: str) -> str:
-    return name if _NAME.fullmatch(name) else sanitised_name(name) or "tool"
+def _fit_tool_name(name: str) -> str:
+    return name if _TOOL_NAME.fullmatch(name) else sanitised_name(name) or "tool"
 
 
-def _identifier(identifier: str) -> str:
-    return identifier if _IDENTIFIER.fullmatch(identifier) else shorten_call_id(identifier, _ANTHROPIC_IDS)
+def _fit_call_id(identifier: str) -> str:
+    return identifier if _CALL_ID.fullmatch(identifier) else shorten_call_id(identifier, _CALL_ID_QUIRKS)
 
 
-def _unsigned(turns: Sequence[tuple[str, list[Block]]]) -> bool:
-    """Whether the tools of a turn that goes on were called by somebody else, or before there was any thinking."""
+def _lacks_thoughts(turns: Sequence[tuple[str, list[Block]]]) -> bool:
+    """Return whether the turn to continue has tool calls without thoughts.
+
+    They were made by another provider's model, or by a request without thinking.
+    """
     if len(turns) < 2 or turns[-1][0] != "user" or turns[-1][1][0]["type"] != "tool_result":
         return False
     return turns[-2][1][0]["type"] not in {"thinking", "redacted_thinking"}

@@ -1,7 +1,8 @@
-"""What only the author of an answer can read: signed thoughts, redacted ones, the work of its own tools.
+"""Opaque provider state: signed thoughts, redacted thoughts, and blocks of the provider's built-in tools.
 
-An answer is kept as its list of blocks, without what our message holds anyway: a text is its length, a call lacks its
-arguments. It goes back to its author block for block, but only while the message still says what the answer said.
+An answer is kept as its list of blocks, without what ``Message`` has anyway: a text block keeps only its length, a
+tool call lacks its arguments. The blocks are returned to the provider that issued them, in order, as long as the
+message still has the text and the calls of the answer.
 """
 
 from __future__ import annotations
@@ -16,29 +17,29 @@ from unified_llm.types.messages import Message, ProviderState, ToolCall
 
 
 def keep_state(blocks: Sequence[Mapping[str, Any]], target: Target) -> ProviderState | None:
-    """What goes back with the message; None where the message says it all."""
-    kept = [_kept(block) for block in blocks]
+    """Return the state to send back with the message; None if the message alone has everything."""
+    kept = [_without_duplicates(block) for block in blocks]
     if all(block.keys() <= {"type", "length", "id", "name"} for block in kept):
         return None
     return response_fields.keep_state({"blocks": kept}, target)
 
 
-def _kept(block: Mapping[str, Any]) -> dict[str, Any]:
-    said = {name: value for name, value in block.items() if value is not None}
-    match said.get("type"):
+def _without_duplicates(block: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in block.items() if value is not None}
+    match fields.get("type"):
         case "text":
-            text = text_or_none(said.pop("text", None)) or ""
-            return {**said, "length": len(text)}
+            text = text_or_none(fields.pop("text", None)) or ""
+            return {**fields, "length": len(text)}
         case "tool_use":
-            return {name: value for name, value in said.items() if name != "input"}
+            return {name: value for name, value in fields.items() if name != "input"}
         case _:
-            return said
+            return fields
 
 
 def restore_state(message: Message, target: Target) -> list[dict[str, Any]] | None:
-    """The answer's blocks, with text and arguments as the message has them; None if there are none, or they do not fit.
+    """Restore the answer's blocks, with text and arguments from the message; None if they are missing or do not fit.
 
-    Histories are edited by users: what is sealed is only as good as the text and the calls that it belongs to.
+    Users edit histories, so the state is used only with the text and the calls that it was kept for.
     """
     data = message.provider_state.restore(target.provider, target.format) if message.provider_state else None
     blocks = data.get("blocks") if is_object(data) else None
@@ -50,15 +51,15 @@ def restore_state(message: Message, target: Target) -> list[dict[str, Any]] | No
         return None
     if sum(lengths) != len(message.text) or identifiers != [call.id for call in message.tool_calls]:
         return None
-    return list(_restored(blocks, message))
+    return list(_restore_blocks(blocks, message))
 
 
-def written_arguments(call: ToolCall) -> Mapping[str, Any]:
-    """What a call was given, as an object: the API takes nothing else, so what is none goes inside of one."""
+def write_arguments(call: ToolCall) -> Mapping[str, Any]:
+    """Write a call's arguments as an object, since the API accepts nothing else; invalid JSON is wrapped in one."""
     return call.arguments if call.error is None else {"invalid_json": call.raw_arguments}
 
 
-def _restored(blocks: Sequence[dict[str, Any]], message: Message) -> Iterator[dict[str, Any]]:
+def _restore_blocks(blocks: Sequence[dict[str, Any]], message: Message) -> Iterator[dict[str, Any]]:
     text, calls, position = message.text, iter(message.tool_calls), 0
     for block in blocks:
         match block.get("type"):
@@ -68,6 +69,6 @@ def _restored(blocks: Sequence[dict[str, Any]], message: Message) -> Iterator[di
                 if piece.strip():
                     yield {**{name: value for name, value in block.items() if name != "length"}, "text": piece}
             case "tool_use":
-                yield {**block, "name": (call := next(calls)).name, "input": written_arguments(call)}
+                yield {**block, "name": (call := next(calls)).name, "input": write_arguments(call)}
             case _:
                 yield dict(block)

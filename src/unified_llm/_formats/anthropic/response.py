@@ -1,6 +1,6 @@
-"""Whole answers: what a body of this format means, Anthropic's or a local server's.
+"""Whole responses of this format, from Anthropic or a local server.
 
-Nothing here raises for what a provider sends. What cannot be read as an answer is a ``Failure``.
+Nothing here raises for what a provider sends. A body that is not a valid answer becomes a ``Failure``.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ FINISH: Final[Mapping[str, FinishReason]] = {
     "stop_sequence": "stop",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
-    "pause_turn": "length",  # a long turn is not over: sent back as it is, it goes on
+    "pause_turn": "length",  # a long turn was paused: sent back unchanged, it continues
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
 
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/messages``."""
-    answer = answer_of(body, target)
+    """Read the response of ``/messages``."""
+    answer = read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     content = answer.get("content")
     if not is_list(content):
         return Failure("malformed")
     blocks = [block for block in content if is_object(block)]
-    text, reasoning = joined(blocks, "text", "text"), joined(blocks, "thinking", "thinking")
+    text, reasoning = join_field(blocks, "text", "text"), join_field(blocks, "thinking", "thinking")
     identifiers = Identifiers()
-    calls = tuple(_call(block, identifiers) for block in _of_kind(blocks, "tool_use"))
+    calls = tuple(_read_call(block, identifiers) for block in _blocks_of_type(blocks, "tool_use"))
     reason = finish_reason(answer.get("stop_reason"), FINISH, target, has_calls=bool(calls))
     if reason in {"stop", "tool_calls"} and not (text or reasoning or calls):
         return Failure("empty")
@@ -64,8 +64,8 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
             usage=read_usage(answer.get("usage")),
             tool_calls=calls,
             reasoning=reasoning or None,
-            refusal=refusal_of(answer),
-            citations=tuple(_all_citations(blocks)),
+            refusal=read_refusal(answer),
+            citations=tuple(_read_all_citations(blocks)),
             provider_state=keep_state(blocks, target),
             raw=answer,
         )
@@ -73,16 +73,16 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
 
 
 def read_count(_: CountRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/messages/count_tokens``: a number of tokens."""
-    answer = answer_of(body, target)
+    """Read the response of ``/messages/count_tokens``: a number of tokens."""
+    answer = read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     tokens = non_negative_int(answer.get("input_tokens"))
     return Failure("malformed") if tokens is None else Done(tokens)
 
 
-def answer_of(body: object, target: Target) -> dict[str, Any] | Failure:
-    """The body if it is one, rather than an error at status 200 or no JSON object at all."""
+def read_body(body: object, target: Target) -> dict[str, Any] | Failure:
+    """Return the body, or the failure if it is an error at status 200 or not a JSON object."""
     if not is_object(body):
         return Failure("malformed")
     if body.get("type") == "error" or body.get("error"):
@@ -90,34 +90,34 @@ def answer_of(body: object, target: Target) -> dict[str, Any] | Failure:
     return body
 
 
-def _of_kind(blocks: Iterable[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
-    return [block for block in blocks if block.get("type") == kind]
+def _blocks_of_type(blocks: Iterable[Mapping[str, Any]], block_type: str) -> list[Mapping[str, Any]]:
+    return [block for block in blocks if block.get("type") == block_type]
 
 
-def joined(blocks: Iterable[Mapping[str, Any]], kind: str, field: str) -> str:
-    """What the blocks of one kind say, one after the other."""
-    return "".join(said for block in _of_kind(blocks, kind) if isinstance(said := block.get(field), str))
+def join_field(blocks: Iterable[Mapping[str, Any]], block_type: str, field: str) -> str:
+    """Join the texts of one field, from all blocks of one type."""
+    return "".join(text for block in _blocks_of_type(blocks, block_type) if isinstance(text := block.get(field), str))
 
 
-def _call(block: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
+def _read_call(block: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
     identifier = identifiers.take(block.get("id"))
     return ToolCall.from_text(identifier, text_or_none(block.get("name")) or "", json_text(block.get("input")))
 
 
-def refusal_of(answer: Mapping[str, Any]) -> str | None:
-    """Why the model declined, where the provider explains it, or else the category that it names."""
-    details = object_or_empty(answer.get("stop_details"))
+def read_refusal(data: Mapping[str, Any]) -> str | None:
+    """Read why the model declined: the provider's explanation, or else the category that it names."""
+    details = object_or_empty(data.get("stop_details"))
     return text_or_none(details.get("explanation")) or text_or_none(details.get("category"))
 
 
-def read_usage(said: object) -> Usage | None:
-    """Tokens in our one way: the prompt includes what the cache gave and took, which this format counts apart."""
-    usage = object_or_empty(said)
-    if not usage:
+def read_usage(usage: object) -> Usage | None:
+    """Read the token counts; tokens that the cache gave or took, which this format counts apart, join the prompt's."""
+    counts = object_or_empty(usage)
+    if not counts:
         return None
-    cached, wrote = count(usage.get("cache_read_input_tokens")), count(usage.get("cache_creation_input_tokens"))
-    prompt, completion = count(usage.get("input_tokens")) + cached + wrote, count(usage.get("output_tokens"))
-    details = object_or_empty(usage.get("output_tokens_details"))
+    cached, wrote = count(counts.get("cache_read_input_tokens")), count(counts.get("cache_creation_input_tokens"))
+    prompt, completion = count(counts.get("input_tokens")) + cached + wrote, count(counts.get("output_tokens"))
+    details = object_or_empty(counts.get("output_tokens_details"))
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
@@ -128,23 +128,23 @@ def read_usage(said: object) -> Usage | None:
     )
 
 
-def _all_citations(blocks: Sequence[Mapping[str, Any]]) -> Iterable[Citation]:
+def _read_all_citations(blocks: Sequence[Mapping[str, Any]]) -> Iterable[Citation]:
     position = 0
-    for block in _of_kind(blocks, "text"):
-        said = block.get("text")
-        end = position + (len(said) if isinstance(said, str) else 0)
+    for block in _blocks_of_type(blocks, "text"):
+        text = block.get("text")
+        end = position + (len(text) if isinstance(text, str) else 0)
         yield from read_citations(block.get("citations"), position, end)
         position = end
 
 
-def read_citations(said: object, start: int, end: int) -> Iterable[Citation]:
-    """What the text from ``start`` to ``end`` rests on: pages, documents, or results of a search."""
-    for each in said if is_list(said) else ():
-        if is_object(each):
+def read_citations(citations: object, start: int, end: int) -> Iterable[Citation]:
+    """Read the sources of the text from ``start`` to ``end``: pages, documents, or search results."""
+    for citation in citations if is_list(citations) else ():
+        if is_object(citation):
             yield Citation(
-                url=text_or_none(each.get("url")) or text_or_none(each.get("source")),
-                title=text_or_none(each.get("title")) or text_or_none(each.get("document_title")),
-                text=text_or_none(each.get("cited_text")),
+                url=text_or_none(citation.get("url")) or text_or_none(citation.get("source")),
+                title=text_or_none(citation.get("title")) or text_or_none(citation.get("document_title")),
+                text=text_or_none(citation.get("cited_text")),
                 start=start,
                 end=end,
             )

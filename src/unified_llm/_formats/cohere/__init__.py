@@ -1,9 +1,9 @@
-"""Cohere's own format, version 2: typed events, plans before calls, citations, a ranking of documents.
+"""Cohere's format, version 2: typed events, tool plans before calls, citations, reranking.
 
 ``request`` and ``messages`` write requests, ``response`` reads whole answers, vectors, rankings and models,
-``stream`` reads streamed answers, ``errors`` names failures. Written from the official SDK's types and the API's
-description (github.com/cohere-ai/cohere-developer-experience: cohere-openapi.yaml). Its tokenizer counts the tokens of
-a text and not those of a conversation, so nothing is counted here.
+``stream`` reads streamed answers, ``errors`` classifies errors. Written from the official SDK's types and the API's
+description (github.com/cohere-ai/cohere-developer-experience: cohere-openapi.yaml). There is no ``CountRequest``: the
+API's tokenizer counts the tokens of a text, not those of a conversation.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from unified_llm._formats.cohere.errors import read_failure
-from unified_llm._formats.cohere.request import write_chat, write_embeddings, write_info, write_models, write_ranking
-from unified_llm._formats.cohere.response import read_chat, read_embeddings, read_info, read_models, read_ranking
+from unified_llm._formats.cohere.request import write_chat, write_embeddings, write_model, write_models, write_rerank
+from unified_llm._formats.cohere.response import read_chat, read_embeddings, read_model, read_models, read_rerank
 from unified_llm._formats.cohere.stream import ChatStream
 from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.request_fields import without_version_path
@@ -24,12 +24,12 @@ CODEC: Final = FunctionCodec(
     {
         LLMRequest: (write_chat, read_chat),
         EmbeddingRequest: (write_embeddings, read_embeddings),
-        RerankRequest: (write_ranking, read_ranking),
+        RerankRequest: (write_rerank, read_rerank),
         ModelsRequest: (write_models, read_models),
-        ModelRequest: (write_info, read_info),
+        ModelRequest: (write_model, read_model),
     },
     stream=lambda _, target: ChatStream(target),
     failure=read_failure,
-    # The base URL may be that of any of Cohere's APIs, or of none.
+    # Users may give the path of any of its APIs, or none.
     adjust=lambda target: without_version_path(target, "/compatibility/v1", "/v1", "/v2"),
 )

@@ -1,7 +1,7 @@
-"""A conversation in Cohere's format, whoever wrote its turns.
+"""Conversations in Cohere's format, from any history, whichever provider its turns came from.
 
-Instructions come first, no turn may be empty, every call needs a name of its own and a result, every result its call,
-and a turn that calls holds a plan in place of text (docs.cohere.com/reference/errors and docs/tool-use-overview).
+Instructions come first, no turn may be empty, every call needs a unique id and a result, every result needs its call,
+and a turn with calls has a plan in place of text (docs.cohere.com/reference/errors and docs/tool-use-overview).
 """
 
 from __future__ import annotations
@@ -27,47 +27,47 @@ from unified_llm.types.messages import Message
 
 
 def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
-    """The ``messages`` of a request.
+    """Write the ``messages`` of a request.
 
     Raises:
-        ValidationError: A message holds something else than text and images, or the arguments of an earlier call have
-            no JSON form.
+        ValidationError: A message has a part other than text and images, or the arguments of an earlier call have no
+            JSON form.
     """
-    told = [(index, each.content) for index, each in enumerate(messages) if each.role == "system"]
-    for index, content in told:
+    system = [(index, message.content) for index, message in enumerate(messages) if message.role == "system"]
+    for index, content in system:
         if not is_text(content):
             raise ValidationError(f"messages[{index}] holds more than text, which a system message cannot carry.")
-    instructions = "\n\n".join(filter(None, (text_of(content) for _, content in told)))
+    instructions = "\n\n".join(filter(None, (text_of(content) for _, content in system)))
     written = [{"role": "system", "content": instructions}] if instructions else []
-    talk = [each for each in messages if each.role != "system"]
+    others = [message for message in messages if message.role != "system"]
     turns = (
-        _turn(message, target)
-        for message in with_text_results(pair_tool_results(dedupe_call_ids(talk), answer_all=True))
+        _write_turn(message, target)
+        for message in with_text_results(pair_tool_results(dedupe_call_ids(others), answer_all=True))
     )
     return [*written, *filter(None, turns)]
 
 
-def _turn(message: Message, target: Target) -> dict[str, Any]:
-    """A turn; an empty one has nothing to say and is left out."""
+def _write_turn(message: Message, target: Target) -> dict[str, Any]:
+    """Write a turn; the result is empty for an empty turn, which the API refuses."""
     match message.role:
         case "assistant" if message.tool_calls:
-            return _calling(message, target)
+            return _write_call_turn(message, target)
         case "tool":
             identifier = shorten_call_id(message.tool_call_id or "", target.quirks)
             return {"role": "tool", "tool_call_id": identifier, "content": text_of(message.content) or "(no output)"}
         case "user":
-            content = _content(message.content)
+            content = _write_content(message.content)
         case _:
             content = text_of(message.content)
     return {"role": message.role, "content": content} if content else {}
 
 
-def _calling(message: Message, target: Target) -> dict[str, Any]:
-    """A turn that called tools, with what Cohere thought before it if the turn was its own."""
-    opened = (
+def _write_call_turn(message: Message, target: Target) -> dict[str, Any]:
+    """Write a turn with tool calls, and with the thinking and the plan before them if Cohere issued the turn."""
+    state = (
         message.provider_state.restore(target.provider, target.format) if message.provider_state is not None else None
     )
-    kept = object_or_empty(opened)
+    kept = object_or_empty(state)
     turn: dict[str, Any] = {"role": "assistant"}
     plan = "\n".join(filter(None, (text_or_none(kept.get("tool_plan")), text_of(message.content))))
     if plan:
@@ -85,17 +85,17 @@ def _calling(message: Message, target: Target) -> dict[str, Any]:
     return turn
 
 
-def _content(content: str | tuple[Part, ...]) -> str | list[Mapping[str, Any]]:
+def _write_content(content: str | tuple[Part, ...]) -> str | list[Mapping[str, Any]]:
     if isinstance(content, str) or is_text(content):
         return text_of(content)
-    return [_part(part) for part in content if not isinstance(part, CachePoint)]
+    return [_write_part(part) for part in content if not isinstance(part, CachePoint)]
 
 
-def _part(part: Part) -> Mapping[str, Any]:
+def _write_part(part: Part) -> Mapping[str, Any]:
     match part:
         case TextPart():
             return {"type": "text", "text": part.text}
         case ImagePart():
             return {"type": "image_url", "image_url": image_url(part)}
         case _:
-            raise ValidationError("messages holds what Cohere cannot read: it takes text and images.")
+            raise ValidationError("messages has a part that Cohere does not accept: it takes text and images.")

@@ -1,6 +1,6 @@
-"""Whole answers: what the JSON of ``/v2/chat`` means. Nothing here raises for what the provider sends.
+"""Whole responses of Cohere: answers of ``/v2/chat``, vectors, rankings and models.
 
-Vectors, rankings and models: what the other endpoints answer. Nothing here raises for what the provider sends.
+Nothing here raises for what the provider sends.
 """
 
 from __future__ import annotations
@@ -45,74 +45,76 @@ _FINISH: Final[Mapping[str, FinishReason]] = {
     "MAX_TOKENS": "length",
     "TOOL_CALL": "tool_calls",
 }
-# The provider gave up in the middle.
-_BROKEN_OFF: Final = frozenset({"ERROR", "TIMEOUT"})
+# The provider stopped in the middle of the answer.
+_ERROR_REASONS: Final = frozenset({"ERROR", "TIMEOUT"})
 
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/v2/chat``."""
+    """Read the response of ``/v2/chat``."""
     if not is_object(body):
         return Failure("malformed")
     message = body.get("message")
     if not is_object(message):
         return read_error(body) if isinstance(message, str) else Failure("malformed")
-    texts, thoughts = _texts(message)
+    texts, thinking = _read_texts(message)
     content, plan = "".join(texts.values()), text_or_none(message.get("tool_plan")) or ""
     calls = tuple(response_fields.read_calls(message.get("tool_calls"), Identifiers()))
-    end = read_end(body, target, spoke=bool(content or thoughts or plan or calls), has_calls=bool(calls))
-    if isinstance(end, Failure):
-        return end
+    has_content = bool(content or thinking or plan or calls)
+    reason = read_finish_reason(body, target, has_content=has_content, has_calls=bool(calls))
+    if isinstance(reason, Failure):
+        return reason
     return Done(
         LLMResponse(
             content=content,
             model=target.model,
             provider=target.provider,
-            finish_reason=end,
+            finish_reason=reason,
             response_id=text_or_none(body.get("id")),
             usage=read_usage(body.get("usage")),
             tool_calls=calls,
-            reasoning=thoughts + plan or None,
-            citations=tuple(_citations(message, texts)),
+            reasoning=thinking + plan or None,
+            citations=tuple(_read_citations(message, texts)),
             logprobs=read_logprobs(body.get("logprobs")),
-            provider_state=keep_state(thoughts, plan, target, has_calls=bool(calls)),
+            provider_state=keep_state(thinking, plan, target, has_calls=bool(calls)),
             raw=body,
         )
     )
 
 
-def _texts(message: Mapping[str, Any]) -> tuple[dict[int, str], str]:
-    """The texts, by their places in the list of blocks, and the reasoning."""
+def _read_texts(message: Mapping[str, Any]) -> tuple[dict[int, str], str]:
+    """Read the texts, by their index in the list of blocks, and the reasoning."""
     blocks = message.get("content")
     if isinstance(blocks, str):
         return {0: blocks}, ""
     texts: dict[int, str] = {}
-    thoughts = ""
+    thinking = ""
     for index, block in enumerate(blocks if is_list(blocks) else ()):
-        text, thought = read_block(block)
+        text, fragment = read_content_block(block)
         if text:
             texts[index] = text
-        thoughts += thought
-    return texts, thoughts
+        thinking += fragment
+    return texts, thinking
 
 
-def read_block(block: object) -> tuple[str, str]:
-    """Text and reasoning of a block of content, or of a piece of one."""
+def read_content_block(block: object) -> tuple[str, str]:
+    """Read text and reasoning of a content block, or of a fragment of one in a stream."""
     known = object_or_empty(block)
     return text_or_none(known.get("text")) or "", text_or_none(known.get("thinking")) or ""
 
 
-def _citations(message: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator[Citation]:
+def _read_citations(message: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator[Citation]:
     citations = message.get("citations")
     for citation in citations if is_list(citations) else ():
         index = object_or_empty(citation).get("content_index")
-        before = sum(len(text) for position, text in texts.items() if isinstance(index, int) and position < index)
+        before = sum(len(text) for number, text in texts.items() if isinstance(index, int) and number < index)
         yield from read_citation(citation, before)
 
 
 def read_citation(citation: object, before: int) -> Iterator[Citation]:
-    """One for each source. Places are counted from the start of a block, which has so much text ``before`` it.
+    """Read one citation for each source.
 
-    What a plan or the reasoning rests on has no place in the text.
+    Positions count from the start of a block; ``before`` is the length of the text before that block. Citations of a
+    plan or of reasoning have no position in the text.
     """
     if not is_object(citation):
         return
@@ -132,28 +134,30 @@ def read_citation(citation: object, before: int) -> Iterator[Citation]:
 
 
 def read_logprobs(items: object) -> tuple[TokenLogprob, ...]:
-    """The log probabilities. A text of several tokens is as likely as all of them together."""
+    """Read the log probabilities; that of a text of several tokens is the sum of theirs."""
     read: list[TokenLogprob] = []
     for item in items if is_list(items) else ():
         values = item.get("logprobs") if is_object(item) else None
-        numbers = [number for each in (values if is_list(values) else ()) if (number := finite(each)) is not None]
+        numbers = [number for value in (values if is_list(values) else ()) if (number := finite(value)) is not None]
         text = object_or_empty(item).get("text")
         if numbers and isinstance(text, str):
             read.append(TokenLogprob(text, sum(numbers)))
     return tuple(read)
 
 
-def read_end(body: Mapping[str, Any], target: Target, *, spoke: bool, has_calls: bool) -> FinishReason | Failure:
-    """Why it ended, from an answer or the last event of a stream. An unknown reason is a ``stop``."""
-    said = body.get("finish_reason")
-    if isinstance(said, str) and said in _BROKEN_OFF:
-        return Failure("server", code=said, detail=brief(body.get("error")))
-    reason = response_fields.finish_reason(said, _FINISH, target, has_calls=has_calls)
-    return reason if spoke or reason == "length" else Failure("empty")
+def read_finish_reason(
+    body: Mapping[str, Any], target: Target, *, has_content: bool, has_calls: bool
+) -> FinishReason | Failure:
+    """Read the finish reason of an answer or of the last event of a stream. An unknown reason becomes ``stop``."""
+    code = body.get("finish_reason")
+    if isinstance(code, str) and code in _ERROR_REASONS:
+        return Failure("server", code=code, detail=brief(body.get("error")))
+    reason = response_fields.finish_reason(code, _FINISH, target, has_calls=has_calls)
+    return reason if has_content or reason == "length" else Failure("empty")
 
 
 def read_usage(usage: object) -> Usage | None:
-    """Tokens that the model read and wrote; those that are billed, which are fewer, where nothing else is said."""
+    """Read the tokens that the model processed, or else the billed ones, which are fewer."""
     if not is_object(usage):
         return None
     counted = object_or_empty(usage.get("tokens")) or object_or_empty(usage.get("billed_units"))
@@ -163,33 +167,34 @@ def read_usage(usage: object) -> Usage | None:
     return Usage(prompt, completion, prompt + completion, cached_tokens=count(usage.get("cached_tokens")))
 
 
-def keep_state(thoughts: str, plan: str, target: Target, *, has_calls: bool) -> ProviderState | None:
-    """What led to calls, for the turn that brings their results."""
-    kept = {name: text for name, text in (("thinking", thoughts), ("tool_plan", plan)) if text}
+def keep_state(thinking: str, plan: str, target: Target, *, has_calls: bool) -> ProviderState | None:
+    """Return the reasoning before tool calls, to send back with their results; None if there is none."""
+    kept = {name: text for name, text in (("thinking", thinking), ("tool_plan", plan)) if text}
     return response_fields.keep_state(kept, target) if kept and has_calls else None
 
 
-# The forms of a vector that hold one number for each dimension, the most exact first; the others are packed bits.
-_FORMS: Final = ("float", "base64", "int8", "uint8")
-# What the endpoints of a model mean in the words of our table.
-_FEATURES: Final[Mapping[str, str]] = {"chat": "streaming", "embed": "embeddings", "rerank": "rerank"}
+# The types of vectors with one number for each dimension, the most exact first; the others are packed bits.
+_VECTOR_TYPES: Final = ("float", "base64", "int8", "uint8")
+# The features of our table, by a model's endpoints.
+_FEATURE_OF_ENDPOINT: Final[Mapping[str, str]] = {"chat": "streaming", "embed": "embeddings", "rerank": "rerank"}
 
 
 def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/v2/embed``: one vector for each text, all of one length."""
-    answer = _answer(body)
+    """Read the response of ``/v2/embed``: one vector for each text, all of one length."""
+    answer = _read_body(body)
     if isinstance(answer, Failure):
         return answer
-    forms = object_or_empty(answer.get("embeddings"))
-    vectors = read_vectors(next((found for form in _FORMS if (found := forms.get(form))), None), len(request.texts))
+    by_type = object_or_empty(answer.get("embeddings"))
+    rows = next((values for name in _VECTOR_TYPES if (values := by_type.get(name))), None)
+    vectors = read_vectors(rows, len(request.texts))
     if vectors is None:
         return Failure("malformed")
     return Done(EmbeddingResponse(vectors, target.model, target.provider, read_usage(answer.get("meta"))))
 
 
-def read_ranking(request: RerankRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/v2/rerank``, the best first."""
-    answer = _answer(body)
+def read_rerank(request: RerankRequest, body: object, target: Target) -> Done | Failure:
+    """Read the response of ``/v2/rerank``, sorted by score, highest first."""
+    answer = _read_body(body)
     if isinstance(answer, Failure):
         return answer
     items = answer.get("results")
@@ -207,32 +212,32 @@ def read_ranking(request: RerankRequest, body: object, target: Target) -> Done |
 
 
 def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/v1/models``: ``(models, cursor)``."""
-    answer = _answer(body)
+    """Read the response of ``/v1/models``: ``(models, cursor)``."""
+    answer = _read_body(body)
     if isinstance(answer, Failure):
         return answer
     cursor = text_or_none(answer.get("next_page_token"))
-    return read_page(answer.get("models"), lambda item: _model(item, target), cursor)
+    return read_page(answer.get("models"), lambda item: _read_model_info(item, target), cursor)
 
 
-def read_info(_: ModelRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/v1/models/{name}``."""
-    answer = _answer(body)
+def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
+    """Read the response of ``/v1/models/{name}``."""
+    answer = _read_body(body)
     if isinstance(answer, Failure):
         return answer
-    model = _model(answer, target)
+    model = _read_model_info(answer, target)
     return Done(model) if model else Failure("malformed")
 
 
-def _model(item: Mapping[str, Any], target: Target) -> ModelInfo | None:
-    """A model, with what it can be asked for; what else it has goes by Cohere's own names."""
+def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | None:
+    """Read a model with its features: those of our table for its endpoints, and Cohere's own names for the others."""
     if (name := text_or_none(item.get("name"))) is None:
         return None
     endpoints, features = item.get("endpoints"), item.get("features")
     known: set[str] = {name for name in features if isinstance(name, str)} if is_list(features) else set()
     for endpoint in endpoints if is_list(endpoints) else ():
-        if isinstance(endpoint, str) and endpoint in _FEATURES:
-            known.add(_FEATURES[endpoint])
+        if isinstance(endpoint, str) and endpoint in _FEATURE_OF_ENDPOINT:
+            known.add(_FEATURE_OF_ENDPOINT[endpoint])
     return ModelInfo(
         id=name,
         provider=target.provider,
@@ -241,8 +246,8 @@ def _model(item: Mapping[str, Any], target: Target) -> ModelInfo | None:
     )
 
 
-def _answer(body: object) -> dict[str, Any] | Failure:
-    """The body if it is one, rather than an error at status 200 or no JSON object at all."""
+def _read_body(body: object) -> dict[str, Any] | Failure:
+    """Return the body, or the failure if it is an error at status 200 or not a JSON object."""
     if not is_object(body):
         return Failure("malformed")
     return read_error(body) if isinstance(body.get("message"), str) else body

@@ -1,8 +1,8 @@
-"""Google's own format for Gemini: ``generateContent`` and what stands beside it.
+"""Google's format for Gemini: ``generateContent`` and its related methods.
 
-Requests are written by ``request``, with ``messages`` for the conversation and ``thinking`` for what depends on a
-model's generation. Whole answers are read by ``response``, streamed ones by ``stream``; ``provider_state`` keeps
-what Gemini wants back, ``errors`` names failures. Vertex AI speaks a dialect of this that is not meant here.
+``request`` and ``messages`` write requests, ``thinking`` has the settings that depend on a model's generation,
+``response`` reads whole answers, ``stream`` reads streamed ones, ``provider_state`` keeps thought signatures to send
+back, ``errors`` classifies errors. The dialect of Vertex AI is not supported here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,6 @@ CODEC: Final = FunctionCodec(
         ModelRequest: (write_model, read_model),
         CountRequest: (write_count, read_count),
     },
-    stream=lambda _, target: ChatStream(target),  # an event says what it holds, whatever was asked
+    stream=lambda _, target: ChatStream(target),  # the request does not matter: events have one shape
     failure=read_failure,
 )

@@ -1,8 +1,8 @@
-"""What an error of Google's APIs means.
+"""Error responses of Google's APIs, and the failure kind of each.
 
-Google's errors have a status (``RESOURCE_EXHAUSTED``), an HTTP code, words, and details of known types
+Google's errors have a status (``RESOURCE_EXHAUSTED``), an HTTP code, a message, and details of known types
 (https://cloud.google.com/apis/design/errors). A bad key, a region that is not served and a prompt that is too long
-are all 400, so details and words have to be read; what is looked for is listed with its source.
+are all 400, so details and message have to be read; each pattern is listed with its source.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from unified_llm._core.target import Target
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse
 
-_LONGEST_DETAIL: Final = 2000
-# A day's allowance of one model does not come back within a call; whatever Google says, it is left alone for an hour.
-_UNTIL_TOMORROW: Final = 3600.0
+_MAX_DETAIL: Final = 2000
+# A daily quota of one model does not reset within a call: cooldown of an hour (in seconds), whatever ``retryDelay`` is.
+_DAILY_LIMIT_WAIT: Final = 3600.0
 
 # google.rpc.Code, for errors that come without an HTTP status.
-_HTTP: Final[Mapping[str, int]] = {
+_HTTP_STATUS: Final[Mapping[str, int]] = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
     "OUT_OF_RANGE": 400,
@@ -37,11 +37,11 @@ _HTTP: Final[Mapping[str, int]] = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
-_BY_STATUS: Final[Mapping[int, FailureKind]] = {
+_KIND_OF_STATUS: Final[Mapping[int, FailureKind]] = {
     401: "auth",
     402: "quota",  # discuss.ai.google.dev/t/183654: prepaid credits are used up
     403: "permission",
-    407: "connect",  # a proxy of the user's own answered; nothing reached the provider
+    407: "connect",  # the user's proxy answered; nothing reached the provider
     408: "request_timeout",
     409: "conflict",
     413: "too_large",
@@ -49,24 +49,24 @@ _BY_STATUS: Final[Mapping[int, FailureKind]] = {
     429: "rate_limit",
     499: "server",
 }
-# For 400, by the words of the message. Sources: ai.google.dev/gemini-api/docs/troubleshooting, and what users report.
-_KEY_WORDS: Final = re.compile(r"^api key (not valid|expired|not found)", re.IGNORECASE)
-_PLACE_WORDS: Final = re.compile(r"\b(location|country|region|billing)\b", re.IGNORECASE)
-_CONTEXT_WORDS: Final = re.compile(r"exceeds the maximum number of tokens allowed", re.IGNORECASE)
-_SIZE_WORDS: Final = re.compile(r"payload size exceeds the limit", re.IGNORECASE)
-# "Logprobs is not enabled for models/..." and its like; a field that this version of the API does not know.
-_UNSUPPORTED_WORDS: Final = re.compile(
+# Patterns of messages, for 400. Sources: ai.google.dev/gemini-api/docs/troubleshooting, and reports of users.
+_BAD_KEY: Final = re.compile(r"^api key (not valid|expired|not found)", re.IGNORECASE)
+_REGION_OR_BILLING: Final = re.compile(r"\b(location|country|region|billing)\b", re.IGNORECASE)
+_TOO_MANY_TOKENS: Final = re.compile(r"exceeds the maximum number of tokens allowed", re.IGNORECASE)
+_TOO_LARGE: Final = re.compile(r"payload size exceeds the limit", re.IGNORECASE)
+# "Logprobs is not enabled for models/..." and similar; a field that this version of the API lacks.
+_UNSUPPORTED: Final = re.compile(
     r"is not (enabled|supported|available) (for|by|in)|is unsupported|cannot find field", re.IGNORECASE
 )
-_PURSE_WORDS: Final = re.compile(r"prepay(ment)? credits are depleted|spend(ing)? cap", re.IGNORECASE)
-_MODEL_WORDS: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
-# A file or a cache of another project is 403, which says nothing of the key.
-_THING_WORDS: Final = re.compile(r"access the file|cachedcontent", re.IGNORECASE)
+_NO_CREDIT: Final = re.compile(r"prepay(ment)? credits are depleted|spend(ing)? cap", re.IGNORECASE)
+_MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
+# A file or a cache of another project is 403, although the key is valid.
+_OTHER_PROJECT: Final = re.compile(r"access the file|cachedcontent", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """An error body."""
+class _ErrorBody:
+    """A parsed error body."""
 
     message: str = field(default="", repr=False)
     status: str | None = None  # google.rpc.Code
@@ -78,100 +78,100 @@ class _Said:
 
 
 def read_failure(status: int, body: bytes, _: Target) -> Failure:
-    """What a response that is no success says."""
+    """Read the failure from an unsuccessful response."""
     try:
-        said = _read(parse(body))
+        error = _parse_error(parse(body))
     except JSONError:
-        text = body[: 4 * _LONGEST_DETAIL].decode(errors="replace").strip()
-        # A page of HTML says nothing that would help, and a lot of it.
-        said = _Said("" if text.startswith("<") else text)
-    kind: FailureKind = "redirect" if 300 <= status < 400 else _kind(status, said)
-    return _failure(kind, said, status)
+        text = body[: 4 * _MAX_DETAIL].decode(errors="replace").strip()
+        # An HTML page is long and has nothing useful.
+        error = _ErrorBody("" if text.startswith("<") else text)
+    kind: FailureKind = "redirect" if 300 <= status < 400 else _classify(status, error)
+    return _failure(kind, error, status)
 
 
 def read_error(body: object) -> Failure:
-    """What an error at HTTP 200 says: the body of an answer, an event of a stream, or the bare JSON after one."""
-    said = _read(body)
-    status = said.number or _HTTP.get(said.status or "", 500)
-    return _failure(_kind(status, said), said, None)
+    """Read the failure from an error at HTTP 200: a response body, an event of a stream, or bare JSON after one."""
+    error = _parse_error(body)
+    status = error.number or _HTTP_STATUS.get(error.status or "", 500)
+    return _failure(_classify(status, error), error, None)
 
 
 def is_error(body: object) -> bool:
-    """Whether a parsed body is an error, or the list of one error that Google sends in places."""
+    """Return whether a parsed body is an error, or the list of one error that some methods send."""
     first = body[0] if is_list(body) and body else body
     return is_object(first) and bool(first.get("error"))
 
 
-def _failure(kind: FailureKind, said: _Said, status: int | None) -> Failure:
-    names = (_daily(said), said.status, str(said.number) if said.number else None)
+def _failure(kind: FailureKind, error: _ErrorBody, status: int | None) -> Failure:
+    names = (_daily_quota(error), error.status, str(error.number) if error.number else None)
     code = next((name for name in names if name and re.fullmatch(r"[\w.\-]{1,80}", name, re.ASCII)), None)
-    wait = _UNTIL_TOMORROW if kind == "rate_limit" and _daily(said) else said.retry_after
-    return Failure(kind, status=status, code=code, detail=said.message[:_LONGEST_DETAIL] or None, retry_after=wait)
+    wait = _DAILY_LIMIT_WAIT if kind == "rate_limit" and _daily_quota(error) else error.retry_after
+    return Failure(kind, status=status, code=code, detail=error.message[:_MAX_DETAIL] or None, retry_after=wait)
 
 
-def _kind(status: int, said: _Said) -> FailureKind:
-    words = said.message[:_LONGEST_DETAIL]
+def _classify(status: int, error: _ErrorBody) -> FailureKind:
+    message = error.message[:_MAX_DETAIL]
     if status in {400, 422}:
-        return _kind_of_bad_request(said, words)
-    if status == 403 and _THING_WORDS.search(words):
+        return _classify_bad_request(error, message)
+    if status == 403 and _OTHER_PROJECT.search(message):
         return "bad_request"
     if status == 404:
-        return "model_not_found" if said.structured and _MODEL_WORDS.search(words) else "not_found"
-    if status == 429 and (_PURSE_WORDS.search(words) or _for_all_models(said)):
+        return "model_not_found" if error.structured and _MODEL.search(message) else "not_found"
+    if status == 429 and (_NO_CREDIT.search(message) or _is_shared_daily_quota(error)):
         return "quota"
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
+    if status in _KIND_OF_STATUS:
+        return _KIND_OF_STATUS[status]
     return "server" if status >= 500 else "bad_request"
 
 
-def _kind_of_bad_request(said: _Said, words: str) -> FailureKind:
-    if any(reason.startswith("API_KEY_") for reason in said.reasons) or _KEY_WORDS.search(words):
+def _classify_bad_request(error: _ErrorBody, message: str) -> FailureKind:
+    if any(reason.startswith("API_KEY_") for reason in error.reasons) or _BAD_KEY.search(message):
         return "auth"
-    if said.status == "FAILED_PRECONDITION" and _PLACE_WORDS.search(words):
-        return "permission"  # whatever this key asks for from here, it will not be answered
-    if _CONTEXT_WORDS.search(words):
+    if error.status == "FAILED_PRECONDITION" and _REGION_OR_BILLING.search(message):
+        return "permission"  # no request with this key from this region is answered
+    if _TOO_MANY_TOKENS.search(message):
         return "context"
-    if _SIZE_WORDS.search(words):
+    if _TOO_LARGE.search(message):
         return "too_large"
-    return "unsupported" if _UNSUPPORTED_WORDS.search(words) else "bad_request"
+    return "unsupported" if _UNSUPPORTED.search(message) else "bad_request"
 
 
-def _daily(said: _Said) -> str | None:
-    """The day's allowance that is used up, if it is one: ``GenerateRequestsPerDayPerProjectPerModel-FreeTier``."""
-    return next((quota for quota in said.quotas if "perday" in quota.lower().replace("_", "")), None)
+def _daily_quota(error: _ErrorBody) -> str | None:
+    """Return the used-up daily quota, if there is one: ``GenerateRequestsPerDayPerProjectPerModel-FreeTier``."""
+    return next((quota for quota in error.quotas if "perday" in quota.lower().replace("_", "")), None)
 
 
-def _for_all_models(said: _Said) -> bool:
-    """Whether a day's allowance is used up that all models of the key share."""
-    daily = _daily(said)
+def _is_shared_daily_quota(error: _ErrorBody) -> bool:
+    """Return whether a used-up daily quota is shared by all models of the key."""
+    daily = _daily_quota(error)
     return daily is not None and "permodel" not in daily.lower().replace("_", "")
 
 
-def _read(value: object) -> _Said:
-    """``{"error": {...}}``, or a list that wraps it."""
+def _parse_error(value: object) -> _ErrorBody:
+    """Parse ``{"error": {...}}``, or a list that wraps it."""
     first = value[0] if is_list(value) and value else value
     error = first.get("error") if is_object(first) else None
     if isinstance(error, str):
-        return _Said(error, structured=True)
+        return _ErrorBody(error, structured=True)
     if not is_object(error):
-        return _Said(structured=is_object(first))
+        return _ErrorBody(structured=is_object(first))
     details = error.get("details")
-    every = [each for each in details if is_object(each)] if is_list(details) else []
+    infos = [detail for detail in details if is_object(detail)] if is_list(details) else []
     number = error.get("code")
-    return _Said(
+    return _ErrorBody(
         message=text_or_none(error.get("message")) or "",
         status=text_or_none(error.get("status")),
         number=number if type(number) is int and 400 <= number < 600 else None,
-        reasons=frozenset(each["reason"] for each in every if isinstance(each.get("reason"), str)),
-        quotas=tuple(_quotas(every)),
-        retry_after=next((wait for each in every if (wait := _seconds(each.get("retryDelay"))) is not None), None),
+        reasons=frozenset(detail["reason"] for detail in infos if isinstance(detail.get("reason"), str)),
+        quotas=tuple(_quotas(infos)),
+        retry_after=next((wait for detail in infos if (wait := _seconds(detail.get("retryDelay"))) is not None), None),
         structured=True,
     )
 
 
 def _quotas(details: list[dict[str, Any]]) -> Iterator[str]:
-    for each in details:
-        violations = each.get("violations")
+    for detail in details:
+        violations = detail.get("violations")
         for violation in violations if is_list(violations) else ():
             quota = violation.get("quotaId") if is_object(violation) else None
             if isinstance(quota, str):
@@ -179,6 +179,6 @@ def _quotas(details: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _seconds(delay: object) -> float | None:
-    """A ``google.protobuf.Duration``: ``"17s"``, ``"20.04466179s"``."""
+    """Convert a ``google.protobuf.Duration`` to seconds: ``"17s"``, ``"20.04466179s"``."""
     match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,9})?)s", delay, re.ASCII) if isinstance(delay, str) else None
     return float(match[1]) if match else None

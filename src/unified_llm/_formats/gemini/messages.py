@@ -1,12 +1,10 @@
-"""A conversation as Gemini wants it: ``contents`` of the user and of the model, and the instructions apart from them.
+"""Conversations in Gemini's format: ``contents`` of the user and the model, and instructions in a field of their own.
 
-Gemini insists on order: a model's calls follow a user's turn, all their results come next, in one turn of their own,
-and as many as there were calls. Histories from elsewhere are brought into that order here.
+Gemini insists on order: a model's calls follow a user's turn, and all their results come next, in one turn of their
+own, with as many results as calls. Histories from other providers are brought into that order here.
 
-What is no text, in Gemini's parts: bytes inline, everything else by its address.
-
-Gemini fetches public https addresses itself, and knows those of its Files API and of videos on YouTube
-(https://ai.google.dev/gemini-api/docs/file-input-methods).
+Media are sent as bytes inline or by URL: Gemini fetches public https URLs itself, and accepts those of its Files API
+and of YouTube videos (https://ai.google.dev/gemini-api/docs/file-input-methods).
 """
 
 from __future__ import annotations
@@ -25,13 +23,13 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart
 from unified_llm.types.messages import Message, ToolCall
 
-_UNSAID: Final = FilePart().media_type
-# What a function's result may hold beside its JSON, in models of the third generation and later.
-_IN_RESULTS: Final = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
+_DEFAULT_MEDIA_TYPE: Final = FilePart().media_type
+# Media that a function's result may contain beside its JSON, for models of the third generation and later.
+_RESULT_MEDIA_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
 
 
 def write_parts(content: str | tuple[Part, ...], target: Target) -> list[dict[str, Any]]:
-    """The parts of what a user said. Marks for the cache are left out: Gemini caches by itself."""
+    """Write the parts of a user's message. Cache points are left out: Gemini caches by itself."""
     if isinstance(content, str):
         return [{"text": content}]
     parts = [part for part in content if not isinstance(part, CachePoint)]
@@ -44,63 +42,65 @@ def write_parts(content: str | tuple[Part, ...], target: Target) -> list[dict[st
 
 
 def write_media(part: Media, target: Target) -> dict[str, Any]:
-    """One part that is no text.
+    """Write one part with media.
 
     Raises:
-        ValidationError: It holds neither bytes nor an address.
+        ValidationError: The part has neither data nor a URL.
     """
     match part:
         case ImagePart(data=bytes() as data):
-            return _inline(data, part.media_type)
+            return _inline_data(data, part.media_type)
         case ImagePart():
-            return _linked(part.url, _guess(part.url))
+            return _file_data(part.url, _guess_media_type(part.url))
         case AudioPart():
-            return _inline(part.data, f"audio/{part.format}")
+            return _inline_data(part.data, f"audio/{part.format}")
         case FilePart(data=bytes() as data):
-            return _inline(data, part.media_type)
+            return _inline_data(data, part.media_type)
         case FilePart():
-            said = part.media_type if part.media_type != _UNSAID else _guess(part.filename) or _guess(part.url)
-            return _linked(part.url or _uploaded(part.file_id, target), said)
+            media_type: str | None = part.media_type
+            if media_type == _DEFAULT_MEDIA_TYPE:
+                media_type = _guess_media_type(part.filename) or _guess_media_type(part.url)
+            return _file_data(part.url or _uploaded_file_url(part.file_id, target), media_type)
         case _:
             assert_never(part)
 
 
 def fits_result(part: dict[str, Any]) -> bool:
-    """Whether a written part may stand inside a function's result."""
-    return part.get("inlineData", {}).get("mimeType") in _IN_RESULTS
+    """Return whether a written part may be inside a function's result."""
+    return part.get("inlineData", {}).get("mimeType") in _RESULT_MEDIA_TYPES
 
 
-def _inline(data: bytes, media_type: str) -> dict[str, Any]:
+def _inline_data(data: bytes, media_type: str) -> dict[str, Any]:
     return {"inlineData": {"mimeType": media_type, "data": b64encode(data).decode()}}
 
 
-def _linked(address: str | None, media_type: str | None) -> dict[str, Any]:
-    if not address:
-        raise ValidationError("A content part holds neither data nor a URL.")
-    file = {"fileUri": address}
+def _file_data(url: str | None, media_type: str | None) -> dict[str, Any]:
+    if not url:
+        raise ValidationError("A content part has neither data nor a URL.")
+    file = {"fileUri": url}
     return {"fileData": {**file, "mimeType": media_type} if media_type else file}
 
 
-def _uploaded(identifier: str | None, target: Target) -> str | None:
-    """The address of a file that was uploaded: Gemini names it ``files/abc``, and wants the whole address."""
+def _uploaded_file_url(identifier: str | None, target: Target) -> str | None:
+    """Return the URL of an uploaded file: Gemini names it ``files/abc``, but requires the whole URL."""
     if not identifier or "://" in identifier:
         return identifier
     return f"{target.base_url}/files/{identifier.removeprefix('files/')}"
 
 
-def _guess(name: str | None) -> str | None:
-    """By the ending. Gemini sees for itself what a file is, where that says nothing."""
+def _guess_media_type(name: str | None) -> str | None:
+    """Guess the media type by the file extension; without one, Gemini detects it."""
     return mimetypes.guess_type(urlsplit(name).path)[0] if name else None
 
 
-_NO_BEGINNING: Final = "(What was said before is not part of this conversation.)"
+_OPENING_TEXT: Final = "(Earlier messages are not part of this conversation.)"
 
 
 def write_contents(messages: Sequence[Message], target: Target) -> dict[str, Any]:
-    """``contents``, and ``systemInstruction`` where there are instructions.
+    """Write ``contents``, and ``systemInstruction`` if there are instructions.
 
     Raises:
-        ValidationError: A system message holds something else than text, or a part holds neither data nor a URL.
+        ValidationError: A system message has a part other than text, or a part has neither data nor a URL.
     """
     instructions: list[dict[str, Any]] = []
     for index, message in enumerate(messages):
@@ -108,40 +108,40 @@ def write_contents(messages: Sequence[Message], target: Target) -> dict[str, Any
             if not is_text(message.content):
                 raise ValidationError(f"messages[{index}] holds more than text, which a system message cannot carry.")
             instructions += [{"text": message.text}] if message.text else []
-    contents = _turns([message for message in messages if message.role != "system"], target)
-    if not contents:  # instructions alone are refused, so they are what the user says
+    contents = _write_turns([message for message in messages if message.role != "system"], target)
+    if not contents:  # instructions alone are refused, so they are sent as the user's turn
         return {"contents": [{"role": "user", "parts": instructions or [{"text": ""}]}]}
     return {"contents": contents, **({"systemInstruction": {"parts": instructions}} if instructions else {})}
 
 
-def _turns(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
+def _write_turns(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
     contents: list[dict[str, Any]] = []
     ordered = pair_tool_results(messages, answer_all=True)
     for index, message in enumerate(ordered):
         if message.role == "user":
-            _add(contents, "user", write_parts(message.content, target))
+            _add_parts(contents, "user", write_parts(message.content, target))
         elif message.role == "assistant":
-            _add(contents, "model", write_answer(message, target))
-            results = {each.tool_call_id or "": each for each in _results(ordered, index + 1)}
+            _add_parts(contents, "model", write_answer(message, target))
+            results = {result.tool_call_id or "": result for result in _results_from(ordered, index + 1)}
             _add_results(contents, message.tool_calls, results, target)
-    if contents and _has(contents[0], "functionCall"):
-        contents.insert(0, {"role": "user", "parts": [{"text": _NO_BEGINNING}]})
+    if contents and _has_part(contents[0], "functionCall"):
+        contents.insert(0, {"role": "user", "parts": [{"text": _OPENING_TEXT}]})
     if demands_signatures(target.model):
-        _excuse_foreign_calls(contents)
+        _skip_missing_signatures(contents)
     return contents
 
 
-def _results(messages: Sequence[Message], start: int) -> Sequence[Message]:
+def _results_from(messages: Sequence[Message], start: int) -> Sequence[Message]:
     end = start
     while end < len(messages) and messages[end].role == "tool":
         end += 1
     return messages[start:end]
 
 
-def _add(contents: list[dict[str, Any]], role: str, parts: list[dict[str, Any]]) -> None:
-    """Parts for one role; turns of one role that follow each other are one, but results keep to themselves."""
+def _add_parts(contents: list[dict[str, Any]], role: str, parts: list[dict[str, Any]]) -> None:
+    """Add parts for one role, merging consecutive turns of one role; results need a turn of their own."""
     last = contents[-1] if contents else None
-    if last is not None and last["role"] == role and not _has(last, "functionResponse"):
+    if last is not None and last["role"] == role and not _has_part(last, "functionResponse"):
         last["parts"] += parts
     elif parts:
         contents.append({"role": role, "parts": parts})
@@ -150,11 +150,11 @@ def _add(contents: list[dict[str, Any]], role: str, parts: list[dict[str, Any]])
 def _add_results(
     contents: list[dict[str, Any]], calls: Sequence[ToolCall], results: Mapping[str, Message], target: Target
 ) -> None:
-    """The results of one turn's calls, in a turn of their own, and after it what they cannot hold."""
+    """Add the results of one turn's calls, in a turn of their own, and after it media that they cannot contain."""
     responses: list[dict[str, Any]] = []
     attached: list[dict[str, Any]] = []
     for call in calls:
-        response, beside = _response(call, results[call.id], target)
+        response, beside = _write_response(call, results[call.id], target)
         responses.append(response)
         attached += beside
     if responses:
@@ -163,18 +163,18 @@ def _add_results(
         contents.append({"role": "user", "parts": attached})
 
 
-def _response(call: ToolCall, result: Message, target: Target) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The result of one call, and the media that stand beside it.
+def _write_response(call: ToolCall, result: Message, target: Target) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Write the result of one call, and the media that go beside it.
 
-    Models that demand signatures are of the generation that takes pictures and documents inside a result.
+    Models that demand signatures are of the generation that accepts images and documents inside a result.
     """
-    named = {"id": call.id, "name": call.name} if call.id else {"name": call.name}
+    fields = {"id": call.id, "name": call.name} if call.id else {"name": call.name}
     content = () if isinstance(result.content, str) else result.content
     media = [write_media(part, target) for part in content if is_media(part)]
     inside = [part for part in media if demands_signatures(target.model) and fits_result(part)]
     beside = [part for part in media if part not in inside]
     response: dict[str, Any] = {
-        **named,
+        **fields,
         "response": {"error" if result.is_error else "output": text_of(result.content)},
     }
     if inside:
@@ -183,18 +183,18 @@ def _response(call: ToolCall, result: Message, target: Target) -> tuple[dict[str
     return {"functionResponse": response}, [*label, *beside]
 
 
-def _excuse_foreign_calls(contents: Sequence[dict[str, Any]]) -> None:
-    """Say of calls of the current turn that their signature is not known: Gemini made none, or it was lost.
+def _skip_missing_signatures(contents: Sequence[dict[str, Any]]) -> None:
+    """Mark calls of the current turn that have no signature, since another model made them or it was lost.
 
-    Gemini looks at the first call of each step since the user last spoke.
+    Gemini checks the first call of each step since the user's last message.
     """
     for content in reversed(contents):
-        if content["role"] == "user" and not _has(content, "functionResponse"):
+        if content["role"] == "user" and not _has_part(content, "functionResponse"):
             return
         calls = [part for part in content["parts"] if "functionCall" in part]
         if calls and "thoughtSignature" not in calls[0]:
             calls[0]["thoughtSignature"] = SKIP_VALIDATION
 
 
-def _has(content: Mapping[str, Any], kind: str) -> bool:
+def _has_part(content: Mapping[str, Any], kind: str) -> bool:
     return any(kind in part for part in content["parts"])

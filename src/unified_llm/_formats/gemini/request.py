@@ -1,11 +1,9 @@
 """Requests: from our types to the JSON bodies and paths of Gemini's API (https://ai.google.dev/api).
 
-JSON schemas as Gemini takes them.
-
-It reads ``responseJsonSchema`` and ``parametersJsonSchema`` as JSON Schema, and knows ``$id $defs $ref $anchor type
-format title description enum items prefixItems minItems maxItems minimum maximum anyOf oneOf properties
-additionalProperties required`` (https://ai.google.dev/api/generate-content#GenerationConfig). What it does not know it
-passes over, so only that is rewritten here which it would refuse, or which would lose its meaning.
+Gemini reads ``responseJsonSchema`` and ``parametersJsonSchema`` as JSON Schema with the keywords ``$id $defs $ref
+$anchor type format title description enum items prefixItems minItems maxItems minimum maximum anyOf oneOf properties
+additionalProperties required`` (https://ai.google.dev/api/generate-content#GenerationConfig). It ignores others, so
+only keywords that it would refuse, or that would lose their meaning, are rewritten here.
 """
 
 from __future__ import annotations
@@ -24,47 +22,47 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 
-_SCHEMAS: Final = frozenset({"items", "additionalProperties", "not", "contains", "propertyNames"})
-_LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
-_MAPS: Final = frozenset({"properties", "$defs", "patternProperties"})
-_OLD_PLACE: Final = "#/definitions/"
-_DEEPEST: Final = 64  # what lies deeper, such as a mapping that holds itself, is left to whoever writes the JSON
+_SUBSCHEMA_KEYWORDS: Final = frozenset({"items", "additionalProperties", "not", "contains", "propertyNames"})
+_LIST_KEYWORDS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_MAP_KEYWORDS: Final = frozenset({"properties", "$defs", "patternProperties"})
+_DEFINITIONS_PREFIX: Final = "#/definitions/"
+_MAX_DEPTH: Final = 64  # deeper values, such as a mapping that contains itself, are left to the JSON writer
 
 
-def as_understood(schema: Any, depth: int = 0) -> Any:
-    """The same schema in the words that Gemini knows; whatever is no schema is left as it is."""
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+def convert_schema(schema: Any, depth: int = 0) -> Any:
+    """Convert a schema to the keywords that Gemini supports; any other value is returned unchanged."""
+    if not isinstance(schema, Mapping) or depth > _MAX_DEPTH:
         return schema
     written: dict[str, Any] = {}
     for name, value in schema.items():
-        written |= _keyword(name, value, schema, depth + 1)
+        written |= _convert_keyword(name, value, schema, depth + 1)
     if "$ref" in written and not all(str(name).startswith("$") for name in written):
-        # Beside a reference nothing may stand but what begins with a dollar sign.
+        # Beside a reference Gemini accepts only keywords that begin with a dollar sign.
         reference = {"$ref": written.pop("$ref")}
         return {**written, "anyOf": [reference]}
     return written
 
 
-def _keyword(name: str, value: Any, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+def _convert_keyword(name: str, value: Any, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
     if name == "definitions":
         name = "$defs"
-    if name == "$ref" and isinstance(value, str) and value.startswith(_OLD_PLACE):
-        return {name: "#/$defs/" + value.removeprefix(_OLD_PLACE)}
+    if name == "$ref" and isinstance(value, str) and value.startswith(_DEFINITIONS_PREFIX):
+        return {name: "#/$defs/" + value.removeprefix(_DEFINITIONS_PREFIX)}
     if name == "const" and "enum" not in schema and (isinstance(value, str) or is_number(value)):
         return {"enum": [value]}
     if name == "allOf" and isinstance(value, list) and len(value) == 1 and "anyOf" not in schema:
-        return {"anyOf": [as_understood(value[0], depth)]}
-    if name in _SCHEMAS:
-        return {name: as_understood(value, depth)}
-    if name in _LISTS and isinstance(value, list):
-        return {name: [as_understood(each, depth) for each in value]}
-    if name in _MAPS and isinstance(value, Mapping):
-        return {name: {key: as_understood(each, depth) for key, each in value.items()}}
+        return {"anyOf": [convert_schema(value[0], depth)]}
+    if name in _SUBSCHEMA_KEYWORDS:
+        return {name: convert_schema(value, depth)}
+    if name in _LIST_KEYWORDS and isinstance(value, list):
+        return {name: [convert_schema(inner, depth) for inner in value]}
+    if name in _MAP_KEYWORDS and isinstance(value, Mapping):
+        return {name: {key: convert_schema(inner, depth) for key, inner in value.items()}}
     return {name: value}
 
 
-# Our names and Gemini's, for what is sent as it is.
-_PLAIN: Final[Mapping[str, str]] = {
+# Our name → Gemini's name, for settings that are sent unchanged.
+_GENERATION_FIELDS: Final[Mapping[str, str]] = {
     "temperature": "temperature",
     "top_p": "topP",
     "max_tokens": "maxOutputTokens",
@@ -76,120 +74,121 @@ _PLAIN: Final[Mapping[str, str]] = {
     "top_logprobs": "logprobs",
     "logprobs": "responseLogprobs",
 }
-_OTHERS: Final = ("reasoning_effort", "parallel_tool_calls")
-_MODES: Final[Mapping[str, str]] = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-_TASKS: Final[Mapping[str, str]] = {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT"}
-_PAGE: Final = 1000  # models; the most that one page can have
+_OTHER_SETTINGS: Final = ("reasoning_effort", "parallel_tool_calls")
+_TOOL_MODES: Final[Mapping[str, str]] = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+_TASK_TYPES: Final[Mapping[str, str]] = {"query": "RETRIEVAL_QUERY", "document": "RETRIEVAL_DOCUMENT"}
+_PAGE_SIZE: Final = 1000  # models; the largest page that the API allows
 
 
 def write_chat(request: LLMRequest, target: Target) -> WireRequest:
-    """A request for ``:generateContent``, or ``:streamGenerateContent``."""
-    body = {**write_contents(request.messages, target), **_tool_fields(request)}
-    generation = _generation_config(request, target)
+    """Write a request for ``:generateContent``, or ``:streamGenerateContent``."""
+    body = {**write_contents(request.messages, target), **_write_tool_fields(request)}
+    generation = _write_generation_config(request, target)
     if generation:
         body["generationConfig"] = generation
     method = ":streamGenerateContent?alt=sse" if request.stream else ":generateContent"
-    full = _with(_with(body, target.extra_body), request.extra_body)
-    return post(f"/{_resource(target)}{method}", full, target, stream=request.stream)
+    full = _merge_extra(_merge_extra(body, target.extra_body), request.extra_body)
+    return post(f"/{_resource_path(target)}{method}", full, target, stream=request.stream)
 
 
 def write_count(request: CountRequest, target: Target) -> WireRequest:
-    """A request for ``:countTokens``: the conversation alone, or with its instructions and tools the whole request."""
-    body = {**write_contents(request.chat.messages, target), **_tool_fields(request.chat)}
+    """Write a request for ``:countTokens``: the conversation, or the whole request if it has instructions or tools."""
+    body = {**write_contents(request.chat.messages, target), **_write_tool_fields(request.chat)}
     if len(body) > 1:
-        body = {"generateContentRequest": {"model": _name(target), **body}}
-    return post(f"/{_resource(target)}:countTokens", body, target)
+        body = {"generateContentRequest": {"model": _resource_name(target), **body}}
+    return post(f"/{_resource_path(target)}:countTokens", body, target)
 
 
 def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
-    """A request for ``:batchEmbedContents``, one content for each text."""
+    """Write a request for ``:batchEmbedContents``, one content for each text."""
     fields = apply_quirks(
         {name: value for name in ("purpose", "dimensions") if (value := effective(request, name, target)) is not None},
         target,
     )
     options: dict[str, Any] = {}
     if "purpose" in fields:
-        options["taskType"] = _TASKS.get(fields["purpose"], fields["purpose"])
+        options["taskType"] = _TASK_TYPES.get(fields["purpose"], fields["purpose"])
     if "dimensions" in fields:
         options["outputDimensionality"] = fields["dimensions"]
     options |= {**target.extra_body, **request.extra_body}
-    requests = [{"model": _name(target), "content": {"parts": [{"text": text}]}, **options} for text in request.texts]
-    return post(f"/{_resource(target)}:batchEmbedContents", {"requests": requests}, target)
+    model = _resource_name(target)
+    requests = [{"model": model, "content": {"parts": [{"text": text}]}, **options} for text in request.texts]
+    return post(f"/{_resource_path(target)}:batchEmbedContents", {"requests": requests}, target)
 
 
 def write_models(request: ModelsRequest, target: Target) -> WireRequest:
-    """A request for a page of the models."""
-    page = {"pageSize": _PAGE, **({"pageToken": request.cursor} if request.cursor else {})}
+    """Write a request for a page of the model list."""
+    page = {"pageSize": _PAGE_SIZE, **({"pageToken": request.cursor} if request.cursor else {})}
     return get(f"/models?{urlencode(page)}", target)
 
 
 def write_model(_: ModelRequest, target: Target) -> WireRequest:
-    """A request for what is known of the target's model."""
-    return get(f"/{_resource(target)}", target)
+    """Write a request for the description of the target's model."""
+    return get(f"/{_resource_path(target)}", target)
 
 
-def _name(target: Target) -> str:
-    """A model's resource name; tuned models have a collection of their own."""
+def _resource_name(target: Target) -> str:
+    """Return the model's resource name; tuned models have a collection of their own."""
     model = target.model
     return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
 
 
-def _resource(target: Target) -> str:
-    return quote(_name(target), safe="/")
+def _resource_path(target: Target) -> str:
+    return quote(_resource_name(target), safe="/")
 
 
-def _generation_config(request: LLMRequest, target: Target) -> dict[str, Any]:
-    said = {name: effective(request, name, target) for name in (*_PLAIN, *_OTHERS)}
+def _write_generation_config(request: LLMRequest, target: Target) -> dict[str, Any]:
+    settings = {name: effective(request, name, target) for name in (*_GENERATION_FIELDS, *_OTHER_SETTINGS)}
     if request.stream:
-        del said["n"]  # further answers come with whole ones alone
-    fields = apply_quirks({name: value for name, value in said.items() if value is not None}, target)
-    config = {_PLAIN[name]: value for name, value in fields.items() if name in _PLAIN}
+        del settings["n"]  # streams have only one answer
+    fields = apply_quirks({name: value for name, value in settings.items() if value is not None}, target)
+    config = {_GENERATION_FIELDS[name]: value for name, value in fields.items() if name in _GENERATION_FIELDS}
     if "logprobs" in config:
-        config["responseLogprobs"] = True  # one without the other is refused
+        config["responseLogprobs"] = True  # ``logprobs`` without it is refused
     if "reasoning_effort" in fields:
         config["thinkingConfig"] = thinking_config(fields["reasoning_effort"], target.model)
     if request.response_format is not None:
         config["responseMimeType"] = "application/json"
         if request.response_format.schema is not None:
-            config["responseJsonSchema"] = as_understood(request.response_format.schema)
+            config["responseJsonSchema"] = convert_schema(request.response_format.schema)
     return config
 
 
-def _tool_fields(request: LLMRequest) -> dict[str, Any]:
-    """``tools`` and ``toolConfig``; the latter is refused without functions."""
-    functions = [_declaration(tool) for tool in request.tools if tool.builtin is None]
+def _write_tool_fields(request: LLMRequest) -> dict[str, Any]:
+    """Write ``tools`` and ``toolConfig``; the latter is refused without functions."""
+    functions = [_write_function(tool) for tool in request.tools if tool.builtin is None]
     tools = [{"functionDeclarations": functions}] if functions else []
-    tools += [_builtin(tool) for tool in request.tools if tool.builtin is not None]
+    tools += [_write_builtin(tool) for tool in request.tools if tool.builtin is not None]
     if not tools:
         return {}
     if request.tool_choice is None or not functions:
         return {"tools": tools}
-    mode = _MODES.get(request.tool_choice)
+    mode = _TOOL_MODES.get(request.tool_choice)
     calling = {"mode": mode} if mode else {"mode": "ANY", "allowedFunctionNames": [request.tool_choice]}
     return {"tools": tools, "toolConfig": {"functionCallingConfig": calling}}
 
 
-def _declaration(tool: Tool) -> dict[str, Any]:
+def _write_function(tool: Tool) -> dict[str, Any]:
     declared: dict[str, Any] = {"name": tool.name}
     if tool.description:
         declared["description"] = tool.description
     if tool.parameters.get("properties"):  # a function without parameters declares none
-        declared["parametersJsonSchema"] = as_understood(tool.parameters)
+        declared["parametersJsonSchema"] = convert_schema(tool.parameters)
     return declared
 
 
-def _builtin(tool: Tool) -> dict[str, Any]:
-    """One of Google's own tools, such as ``{"googleSearch": {}}``: the name of its kind, and nothing named ``type``."""
+def _write_builtin(tool: Tool) -> dict[str, Any]:
+    """Write one of Google's built-in tools, such as ``{"googleSearch": {}}``; none of them has a field ``type``."""
     builtin = dict(tool.builtin or {})
     if "type" in builtin:
         raise ValidationError(
-            f"The tool {tool.name!r} is another provider's own: Gemini's are written {{'googleSearch': {{}}}}."
+            f"The tool {tool.name!r} is another provider's tool: Gemini's are written {{'googleSearch': {{}}}}."
         )
     return builtin
 
 
-def _with(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """With the user's own fields; those inside ``generationConfig`` and its like stand beside ours."""
+def _merge_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the user's own fields; those inside objects such as ``generationConfig`` are merged with ours."""
     merged = dict(body)
     for name, value in extra.items():
         ours = merged.get(name)

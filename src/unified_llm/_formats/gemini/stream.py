@@ -1,8 +1,8 @@
 """Streamed answers: events in, chunks out.
 
-An event is a whole answer that holds what is new. There is no terminal event: the stream is whole when the last event
-gave a finish reason and the bytes have ended. An error in the middle is no event but bare JSON, which the splitter
-hands over like one.
+An event has the shape of a whole answer, with only the new parts. There is no terminal event: a stream is complete when
+an event gave a finish reason and the bytes have ended. An error in the middle is bare JSON instead of an event; the
+splitter returns it as if it were one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from unified_llm._formats.gemini.errors import is_error, read_error
 from unified_llm._formats.gemini.response import (
     Candidate,
     finish_reason,
-    read_block,
+    read_blocked_prompt,
     read_citations,
     read_logprobs,
     read_usage,
@@ -30,15 +30,14 @@ from unified_llm.types.responses import Citation, LLMChunk
 
 
 class ChatStream:
-    """The decoder of one stream. What belongs to the last chunk is held until the bytes have ended."""
+    """Decoder of one stream. Fields of the last chunk are collected until the bytes have ended."""
 
-    __slots__ = ("_candidate", "_cited", "_ended", "_finish", "_id", "_model", "_target", "_usage")
+    __slots__ = ("_candidate", "_ended", "_finish", "_id", "_model", "_sent_citations", "_target", "_usage")
 
     def __init__(self, target: Target) -> None:
-        """Nothing has been read yet."""
         self._target = target
         self._candidate = Candidate()
-        self._cited: set[Citation] = set()
+        self._sent_citations: set[Citation] = set()
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._id: str | None = None
@@ -46,7 +45,7 @@ class ChatStream:
         self._ended = False
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
-        """Chunks of this event; nothing after a failure."""
+        """Return the chunks of this event; nothing after a failure."""
         if self._ended or not event.data.strip():
             return ()
         try:
@@ -60,7 +59,7 @@ class ChatStream:
         return self._read(answer)
 
     def finish(self) -> Done | Failure:
-        """The bytes have ended; without a finish reason they were cut off."""
+        """Return the result at the end of the bytes; without a finish reason the stream was cut off."""
         self._ended = True
         if self._finish is None:
             return Failure("truncated")
@@ -81,34 +80,35 @@ class ChatStream:
         self._id = self._id or text_or_none(answer.get("responseId"))
         self._model = self._model or text_or_none(answer.get("modelVersion"))
         self._usage = read_usage(answer) or self._usage
-        listed = answer.get("candidates")
-        first = next((each for each in listed if is_object(each)), None) if is_list(listed) else None
-        if first is None:
-            blocked = read_block(answer)
+        candidates = answer.get("candidates")
+        candidate = next(filter(is_object, candidates), None) if is_list(candidates) else None
+        if candidate is None:
+            blocked = read_blocked_prompt(answer)
             return self._fail(blocked) if blocked else ()
-        if first.get("index"):
+        if candidate.get("index"):
             return ()
-        chunks = [*self._chunks(first)]
-        self._finish = text_or_none(first.get("finishReason")) or self._finish
+        chunks = [*self._chunks(candidate)]
+        self._finish = text_or_none(candidate.get("finishReason")) or self._finish
         broken = finish_reason(self._finish, self._candidate, self._target) if self._finish else None
         if isinstance(broken, Failure) and broken.kind != "empty":
-            return [*chunks, *self._fail(replace(broken, detail=brief(first.get("finishMessage"))))]
+            return [*chunks, *self._fail(replace(broken, detail=brief(candidate.get("finishMessage"))))]
         return chunks
 
-    def _chunks(self, said: Mapping[str, Any]) -> Iterator[LLMChunk]:
-        logprobs = read_logprobs(said)
-        for chunk in self._candidate.read(said, self._id):
+    def _chunks(self, candidate: Mapping[str, Any]) -> Iterator[LLMChunk]:
+        logprobs = read_logprobs(candidate)
+        for chunk in self._candidate.read(candidate, self._id):
             if logprobs and chunk.content:
                 yield replace(chunk, logprobs=logprobs)
                 logprobs = ()
             else:
                 yield chunk
-        cited: list[Citation] = []
-        if "groundingMetadata" in said or "citationMetadata" in said:
-            cited = [each for each in read_citations(said, self._candidate.content) if each not in self._cited]
-            self._cited.update(cited)
-        if cited or logprobs:
-            yield LLMChunk(citations=tuple(cited), logprobs=logprobs)
+        citations: list[Citation] = []
+        if "groundingMetadata" in candidate or "citationMetadata" in candidate:
+            cited = read_citations(candidate, self._candidate.content)
+            citations = [citation for citation in cited if citation not in self._sent_citations]
+            self._sent_citations.update(citations)
+        if citations or logprobs:
+            yield LLMChunk(citations=tuple(citations), logprobs=logprobs)
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:
         self._ended = True

@@ -1,6 +1,6 @@
-"""What depends on a model's generation: how its thinking is turned up and down, and whether it demands signatures.
+"""Settings that depend on a model's generation: how its thinking is configured, and whether it demands signatures.
 
-Gemini says so nowhere but in its documentation, so it is read off the model's name.
+The API does not expose them, only the documentation does, so they are derived from the model's name.
 Sources: https://ai.google.dev/gemini-api/docs/generate-content/thinking and .../thought-signatures.
 """
 
@@ -12,12 +12,12 @@ from typing import Any, Final, TypeAlias
 
 Generation: TypeAlias = tuple[int, int]
 
-_NUMBER: Final = re.compile(r"-(\d{1,2})(?:\.(\d{1,2}))?(?=-|$)")
-_NEWEST: Final[Generation] = (99, 0)  # ``gemini-flash-latest`` and its like
-_LEVELS: Final[Generation] = (3, 0)  # the first that takes a level in place of a budget, and demands signatures
+_VERSION: Final = re.compile(r"-(\d{1,2})(?:\.(\d{1,2}))?(?=-|$)")
+_NEWEST: Final[Generation] = (99, 0)  # for ``gemini-flash-latest`` and similar names
+_FIRST_WITH_LEVELS: Final[Generation] = (3, 0)  # takes a level instead of a budget, demands signatures
 _NO_MINIMAL: Final[Generation] = (3, 7)  # github.com/dzivkovi/video-intel/releases/tag/v2.7.1
 
-# Tokens, as Google's own OpenAI-compatible endpoint translates the words (ai.google.dev/gemini-api/docs/openai).
+# Tokens, as Google's own OpenAI-compatible endpoint translates efforts (ai.google.dev/gemini-api/docs/openai).
 _BUDGETS: Final[Mapping[str, int]] = {
     "none": 0,
     "minimal": 1_024,
@@ -27,45 +27,45 @@ _BUDGETS: Final[Mapping[str, int]] = {
     "xhigh": 24_576,
     "max": 24_576,
 }
-_LEAST_OF_PRO: Final = 128  # a pro model cannot be kept from thinking
-_HIGHEST: Final = frozenset({"high", "xhigh", "max"})  # no model is known to take more than HIGH
+_MIN_BUDGET_OF_PRO: Final = 128  # thinking of a pro model cannot be turned off
+_HIGH_EFFORTS: Final = frozenset({"high", "xhigh", "max"})  # no known model accepts more than HIGH
 
 
 def generation(model: str) -> Generation | None:
-    """``(2, 5)`` for ``gemini-2.5-flash``; None where a name does not say, or means no Gemini."""
+    """Return ``(2, 5)`` for ``gemini-2.5-flash``; None for a name without a version or of no Gemini model."""
     name = model.lower().rpartition("/")[2]
     if not name.startswith("gemini-"):
         return None
-    found = _NUMBER.search(name)
-    if found is None:
+    match = _VERSION.search(name)
+    if match is None:
         return _NEWEST if name.endswith("-latest") else None
-    return int(found[1]), int(found[2] or 0)
+    return int(match[1]), int(match[2] or 0)
 
 
 def demands_signatures(model: str) -> bool:
-    """Whether it refuses a function call of its own turn that comes back without its signature."""
-    known = generation(model)
-    return known is not None and known >= _LEVELS
+    """Return whether the model refuses a function call of the current turn that lacks its signature."""
+    version = generation(model)
+    return version is not None and version >= _FIRST_WITH_LEVELS
 
 
 def thinking_config(effort: str, model: str) -> dict[str, Any]:
-    """``thinkingConfig`` for a ``reasoning_effort``; a word that is not known goes to the provider as it is."""
+    """Write ``thinkingConfig`` for a ``reasoning_effort``; an unknown effort is sent to the provider unchanged."""
     word = effort.lower()
-    known = generation(model)
-    if known is not None and known < _LEVELS and word in _BUDGETS:
+    version = generation(model)
+    if version is not None and version < _FIRST_WITH_LEVELS and word in _BUDGETS:
         budget = _BUDGETS[word]
         if not budget and "pro" in model.lower():
-            budget = _LEAST_OF_PRO
+            budget = _MIN_BUDGET_OF_PRO
         amount: dict[str, Any] = {"thinkingBudget": budget}
     else:
-        amount = {"thinkingLevel": _level(word, model, known)}
+        amount = {"thinkingLevel": _level(word, model, version)}
     return amount if word == "none" else {**amount, "includeThoughts": True}
 
 
-def _level(word: str, model: str, known: Generation | None) -> str:
-    if word in _HIGHEST:
+def _level(word: str, model: str, version: Generation | None) -> str:
+    if word in _HIGH_EFFORTS:
         return "HIGH"
     if word not in {"none", "minimal"}:
         return word.upper()
-    # Nothing less is to be had, and pro models refuse even that.
-    return "MINIMAL" if "flash" in model.lower() and known is not None and known < _NO_MINIMAL else "LOW"
+    # The lowest level there is; pro models refuse even MINIMAL.
+    return "MINIMAL" if "flash" in model.lower() and version is not None and version < _NO_MINIMAL else "LOW"

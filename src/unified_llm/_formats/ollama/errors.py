@@ -1,7 +1,8 @@
-"""What an error of Ollama's server means: a sentence in ``error``, and no code (docs/api/errors.mdx).
+"""Error responses of Ollama's server, and the failure kind of each.
 
-The status decides, read as everywhere. The sentences below are the server's own (server/routes.go, server/images.go,
-llm/llama_server.go), and mend what a status leaves open.
+An error is a sentence in ``error``, without a code (docs/api/errors.mdx). The HTTP status decides, as in other formats;
+the patterns below match the server's own sentences (server/routes.go, server/images.go, llm/llama_server.go) where a
+status is ambiguous.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from unified_llm._formats import openai_errors
 from unified_llm._formats.json_values import brief, text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse_object
 
-_WORDS: Final[tuple[tuple[re.Pattern[str], FailureKind], ...]] = (
+_MESSAGE_PATTERNS: Final[tuple[tuple[re.Pattern[str], FailureKind], ...]] = (
     (re.compile(r"does not support|invalid think value", re.IGNORECASE), "unsupported"),
     (re.compile(r"(than|exceeds?) the (\w+ )?(maximum )?context (length|size)", re.IGNORECASE), "context"),
     (re.compile(r"exceeds (the model's )?maximum context", re.IGNORECASE), "context"),
@@ -26,29 +27,29 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], FailureKind], ...]] = (
 
 
 def read_failure(status: int, body: bytes, target: Target) -> Failure:
-    """What a response that is no success says, with what mends it where the server knows."""
+    """Read the failure from an unsuccessful response, with the fix in its detail where one is known."""
     failure = openai_errors.read_failure(status, body, target)
-    words = failure.detail or ""
+    message = failure.detail or ""
     if status in {400, 413}:
-        return replace(failure, kind=_by_words(words) or failure.kind)
+        return replace(failure, kind=_classify(message) or failure.kind)
     if failure.kind == "model_not_found":
-        return replace(failure, detail=f"{words} (ollama pull {target.model})")
-    if status == 401 and (address := _signin(body)):
-        return replace(failure, detail=f"{words} (sign in at {address})")
+        return replace(failure, detail=f"{message} (ollama pull {target.model})")
+    if status == 401 and (url := _signin_url(body)):
+        return replace(failure, detail=f"{message} (sign in at {url})")
     return failure
 
 
 def read_error(line: Mapping[str, Any]) -> Failure:
-    """What an error at HTTP 200 says: a line of a stream, or the body of an answer."""
-    words = brief(line.get("error"))
-    return Failure(_by_words(words or "") or "server", detail=words)
+    """Read the failure from an error at HTTP 200: a line of a stream, or a response body."""
+    message = brief(line.get("error"))
+    return Failure(_classify(message or "") or "server", detail=message)
 
 
-def _by_words(words: str) -> FailureKind | None:
-    return next((kind for pattern, kind in _WORDS if pattern.search(words)), None)
+def _classify(message: str) -> FailureKind | None:
+    return next((kind for pattern, kind in _MESSAGE_PATTERNS if pattern.search(message)), None)
 
 
-def _signin(body: bytes) -> str | None:
+def _signin_url(body: bytes) -> str | None:
     try:
         return text_or_none(parse_object(body).get("signin_url"))
     except JSONError:

@@ -1,7 +1,7 @@
-"""A conversation in Ollama's format, whoever wrote its turns.
+"""Conversations in Ollama's format, from any history, whichever provider its turns came from.
 
-Arguments of calls are objects, results carry the name of their tool, images are bare base64 beside the text. The
-server (api/types.go) knows identifiers of calls as well, which older ones pass over.
+Arguments of calls are objects, results carry the name of their tool, images are bare base64 beside the text. Servers
+accept call ids as well (api/types.go); older ones ignore them.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from unified_llm.types.messages import Message
 
 
 def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
-    """The ``messages`` of a request.
+    """Write the ``messages`` of a request.
 
     Raises:
-        ValidationError: A message holds something else than text and images, or an image that is only an address.
+        ValidationError: A message has a part other than text and images, or an image that is only a URL.
     """
     written: list[dict[str, Any]] = []
-    names: dict[str, str] = {}  # the call → its tool
+    names: dict[str, str] = {}  # call id → name of its tool
     for message in with_text_results(pair_tool_results(dedupe_call_ids(messages))):
         names |= {call.id: call.name for call in message.tool_calls}
-        written.append(_turn(message, names, target))
+        written.append(_write_turn(message, names, target))
     return written
 
 
-def _turn(message: Message, names: dict[str, str], target: Target) -> dict[str, Any]:
+def _write_turn(message: Message, names: dict[str, str], target: Target) -> dict[str, Any]:
     turn: dict[str, Any] = {"role": message.role, "content": text_of(message.content)}
     if message.role == "assistant":
-        return {**turn, **_calls(message, target)}
+        return {**turn, **_write_calls(message, target)}
     if message.role == "tool":
         identifier = message.tool_call_id or ""
         return {**turn, "tool_name": names[identifier], "tool_call_id": shorten_call_id(identifier, target.quirks)}
-    images = _images(message.content)
+    images = _write_images(message.content)
     return {**turn, "images": images} if images else turn
 
 
-def _calls(message: Message, target: Target) -> dict[str, Any]:
-    """What an earlier answer called, with its reasoning if this very server wrote it."""
+def _write_calls(message: Message, target: Target) -> dict[str, Any]:
+    """Write the calls of an earlier answer, with its reasoning if this provider issued the answer."""
     if not message.tool_calls:
         return {}
     fields: dict[str, Any] = {}
@@ -67,11 +67,11 @@ def _calls(message: Message, target: Target) -> dict[str, Any]:
     return fields
 
 
-def _images(content: str | tuple[Part, ...]) -> list[str]:
+def _write_images(content: str | tuple[Part, ...]) -> list[str]:
     images: list[str] = []
     for part in () if isinstance(content, str) else content:
         if isinstance(part, ImagePart) and part.data is not None:
             images.append(b64encode(part.data).decode())
         elif is_media(part):
-            raise ValidationError("messages holds what Ollama cannot read: it takes text, and images as data.")
+            raise ValidationError("messages has a part that Ollama does not accept: it takes text, and images as data.")
     return images

@@ -1,6 +1,6 @@
 """Requests: from our types to the JSON bodies of Ollama's API.
 
-``stream`` is always said, since the server streams where it is not.
+``stream`` is always sent, since the server streams by default.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 
-# Our name → the server's, inside ``options``.
+# Our name → the server's name, inside ``options``.
 _OPTIONS: Final[Mapping[str, str]] = {
     "max_tokens": "num_predict",
     "temperature": "temperature",
@@ -26,78 +26,80 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "frequency_penalty": "frequency_penalty",
     "presence_penalty": "presence_penalty",
 }
-_ASIDE: Final = ("reasoning_effort", "logprobs", "top_logprobs", "parallel_tool_calls")
-# As the server itself translates OpenAI's efforts (openai/openai.go); any other word goes as it is.
-_THINK: Final[Mapping[str, str | bool]] = {"none": False, "minimal": "low", "xhigh": "max", "ultra": "max"}
+_OTHER_SETTINGS: Final = ("reasoning_effort", "logprobs", "top_logprobs", "parallel_tool_calls")
+# As the server itself translates OpenAI's efforts (openai/openai.go); any other value is sent unchanged.
+_THINK_BY_EFFORT: Final[Mapping[str, str | bool]] = {"none": False, "minimal": "low", "xhigh": "max", "ultra": "max"}
 
 
 def write_chat(request: LLMRequest, target: Target) -> WireRequest:
-    """A request for ``/api/chat``; to continue a text without a template, for ``/api/generate``."""
+    """Write a request for ``/api/chat``, or for ``/api/generate`` to continue a text without a template."""
     body: dict[str, Any] = {"model": target.model}
     if request.as_text:
         body |= {"prompt": prompt_to_continue(request), "raw": True}
     else:
-        body |= {"messages": write_messages(request.messages, target), **_tools(request)}
-    body |= {"stream": request.stream, **_fields(request, target)}
+        body |= {"messages": write_messages(request.messages, target), **_write_tools(request)}
+    body |= {"stream": request.stream, **_write_settings(request, target)}
     if request.response_format is not None:
         schema = request.response_format.schema
         body["format"] = "json" if schema is None else schema
-    return post("/api/generate" if request.as_text else "/api/chat", _merged(body, target, request.extra_body), target)
+    path = "/api/generate" if request.as_text else "/api/chat"
+    return post(path, _merge_extra(body, target, request.extra_body), target)
 
 
 def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
-    """A request for ``/api/embed``; a text that is too long is cut short there unless ``truncate`` is false."""
+    """Write a request for ``/api/embed``; the server truncates a text that is too long unless ``truncate`` is false."""
     body: dict[str, Any] = {"model": target.model, "input": list(request.texts)}
     dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
         body["dimensions"] = dimensions
-    return post("/api/embed", _merged(body, target, request.extra_body), target)
+    return post("/api/embed", _merge_extra(body, target, request.extra_body), target)
 
 
 def write_models(_: ModelsRequest, target: Target) -> WireRequest:
-    """A request for the models that the server has pulled."""
+    """Write a request for the models that the server has pulled."""
     return get("/api/tags", target)
 
 
-def write_info(_: ModelRequest, target: Target) -> WireRequest:
-    """A request for what the server knows of the target's model."""
+def write_model(_: ModelRequest, target: Target) -> WireRequest:
+    """Write a request for the description of the target's model."""
     return post("/api/show", {"model": target.model}, target)
 
 
-def _fields(request: LLMRequest, target: Target) -> dict[str, Any]:
-    """What the call or the target's defaults say, less what the table says this model refuses."""
-    said = {name: value for name in (*_OPTIONS, *_ASIDE) if (value := effective(request, name, target)) is not None}
-    wanted = apply_quirks(said, target)
+def _write_settings(request: LLMRequest, target: Target) -> dict[str, Any]:
+    """Write the settings of the request or the target's defaults, without those that the model refuses."""
+    names = (*_OPTIONS, *_OTHER_SETTINGS)
+    settings = {name: value for name in names if (value := effective(request, name, target)) is not None}
+    wanted = apply_quirks(settings, target)
     if "stop" in wanted:
         wanted["stop"] = list(wanted["stop"])
     fields: dict[str, Any] = {}
     if (effort := wanted.get("reasoning_effort")) is not None:
-        fields["think"] = _THINK.get(effort, effort)
+        fields["think"] = _THINK_BY_EFFORT.get(effort, effort)
     if wanted.get("logprobs") or "top_logprobs" in wanted:
-        fields["logprobs"] = True  # alternatives come only with them
+        fields["logprobs"] = True  # the server has alternatives only together with logprobs
     if "top_logprobs" in wanted:
         fields["top_logprobs"] = wanted["top_logprobs"]
     options = {_OPTIONS[name]: value for name, value in wanted.items() if name in _OPTIONS}
     return {**fields, "options": options} if options else fields
 
 
-def _merged(body: Mapping[str, Any], target: Target, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """With the user's own fields; those in ``options`` join the others there rather than replace them."""
+def _merge_extra(body: Mapping[str, Any], target: Target, extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the user's own fields; those in ``options`` are merged with ours instead of replacing them."""
     merged = {**body, **target.extra_body, **extra}
-    options = [each["options"] for each in (body, target.extra_body, extra) if "options" in each]
-    if len(options) > 1 and all(isinstance(each, Mapping) for each in options):
-        merged["options"] = {name: value for each in options for name, value in each.items()}
+    options = [fields["options"] for fields in (body, target.extra_body, extra) if "options" in fields]
+    if len(options) > 1 and all(isinstance(fields, Mapping) for fields in options):
+        merged["options"] = {name: value for fields in options for name, value in fields.items()}
     return merged
 
 
-def _tools(request: LLMRequest) -> dict[str, Any]:
-    """What may be called. There is no ``tool_choice``: to forbid calls is not to offer any."""
+def _write_tools(request: LLMRequest) -> dict[str, Any]:
+    """Write the tools. The API has no ``tool_choice``, so a choice of ``none`` is sent as no tools."""
     if not request.tools or request.tool_choice == "none":
         return {}
-    return {"tools": [_tool(tool) for tool in request.tools]}
+    return {"tools": [_write_tool(tool) for tool in request.tools]}
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _write_tool(tool: Tool) -> dict[str, Any]:
     if tool.builtin is not None:
-        raise ValidationError("tools holds a tool of another provider's own, which Ollama does not have.")
+        raise ValidationError("tools has another provider's built-in tool, which Ollama does not have.")
     return {"type": "function", "function": function_of(tool)}

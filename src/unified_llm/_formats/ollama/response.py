@@ -1,4 +1,4 @@
-"""Whole answers: what the JSON of Ollama's server means. Nothing here raises for what a server sends."""
+"""Whole responses of Ollama's server: answers, vectors and models. Nothing here raises for what a server sends."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelReques
 from unified_llm.types.responses import EmbeddingResponse, FinishReason, LLMResponse, ModelInfo
 
 _FINISH: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
-# The ends of requests that asked for nothing but to have a model loaded, or unloaded.
-_NO_ANSWER: Final = frozenset({"load", "unload"})
-# What a model of each capability can be asked for (types/model/capability.go), in the words of our table.
+# Reasons of responses to requests that only load or unload a model.
+_LOAD_REASONS: Final = frozenset({"load", "unload"})
+# The features of our table, by a model's capabilities (types/model/capability.go).
 _FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
     "completion": ("streaming", "json_object", "json_schema", "as_text"),
     "tools": ("tools",),
@@ -33,8 +33,8 @@ _FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/api/chat`` or ``/api/generate``."""
-    answer = _answer(body)
+    """Read the response of ``/api/chat`` or ``/api/generate``."""
+    answer = _read_body(body)
     if isinstance(answer, Failure):
         return answer
     message = read_message(answer)
@@ -44,15 +44,15 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
         return Failure("truncated")
     content, thinking = read_text(message)
     calls = read_calls(message, answer, Identifiers())
-    end = read_end(answer, target, spoke=bool(content or thinking or calls), has_calls=bool(calls))
-    if isinstance(end, Failure):
-        return end
+    reason = read_finish_reason(answer, target, has_content=bool(content or thinking or calls), has_calls=bool(calls))
+    if isinstance(reason, Failure):
+        return reason
     return Done(
         LLMResponse(
             content=content,
             model=text_or_none(answer.get("model")) or target.model,
             provider=target.provider,
-            finish_reason=end,
+            finish_reason=reason,
             usage=read_usage(answer),
             tool_calls=calls,
             reasoning=thinking or None,
@@ -64,7 +64,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
 
 
 def read_message(answer: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The message of an answer or of a line; a continued text has its parts in other places."""
+    """Return the message of an answer or of a line; ``/api/generate`` has its fields at the top level instead."""
     if "response" in answer:
         return {"content": answer["response"], "thinking": answer.get("thinking")}
     message = answer.get("message")
@@ -72,36 +72,38 @@ def read_message(answer: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def read_text(message: Mapping[str, Any]) -> tuple[str, str]:
-    """Text and visible reasoning."""
+    """Read text and visible reasoning."""
     return text_or_none(message.get("content")) or "", text_or_none(message.get("thinking")) or ""
 
 
 def read_calls(message: Mapping[str, Any], answer: Mapping[str, Any], identifiers: Identifiers) -> tuple[ToolCall, ...]:
-    """The calls of a message. Older servers give no identifiers: one is made from the time and the call's number."""
-    made_at = text_or_none(answer.get("created_at")) or ""
+    """Read the calls of a message. Older servers send no ids: one is made from the time and the call's number."""
+    created_at = text_or_none(answer.get("created_at")) or ""
 
-    def made(number: int) -> str:
-        return f"call_{sha256(f'{made_at} {number}'.encode(errors='replace')).hexdigest()[:16]}"
+    def make_id(number: int) -> str:
+        return f"call_{sha256(f'{created_at} {number}'.encode(errors='replace')).hexdigest()[:16]}"
 
-    return tuple(response_fields.read_calls(message.get("tool_calls"), identifiers, made))
+    return tuple(response_fields.read_calls(message.get("tool_calls"), identifiers, make_id))
 
 
-def read_end(answer: Mapping[str, Any], target: Target, *, spoke: bool, has_calls: bool) -> FinishReason | Failure:
-    """Why it ended. To have loaded or unloaded a model is no answer; an unknown reason is a ``stop``."""
-    said = answer.get("done_reason")
-    if isinstance(said, str) and said in _NO_ANSWER:
-        return Failure("empty", code=said)
-    reason = response_fields.finish_reason(said or "stop", _FINISH, target, has_calls=has_calls)
-    return reason if spoke or reason == "length" else Failure("empty")
+def read_finish_reason(
+    answer: Mapping[str, Any], target: Target, *, has_content: bool, has_calls: bool
+) -> FinishReason | Failure:
+    """Read the finish reason. Loading or unloading a model gives no answer; an unknown reason becomes ``stop``."""
+    code = answer.get("done_reason")
+    if isinstance(code, str) and code in _LOAD_REASONS:
+        return Failure("empty", code=code)
+    reason = response_fields.finish_reason(code or "stop", _FINISH, target, has_calls=has_calls)
+    return reason if has_content or reason == "length" else Failure("empty")
 
 
 def keep_state(thinking: str, target: Target, *, has_calls: bool) -> ProviderState | None:
-    """The reasoning that led to calls, for the turn that brings their results."""
+    """Return the reasoning before tool calls, to send back with their results; None if there is none."""
     return response_fields.keep_state({"thinking": thinking}, target) if thinking and has_calls else None
 
 
 def read_usage(answer: Mapping[str, Any]) -> Usage | None:
-    """Tokens; a count that is zero is left out by the server."""
+    """Read the token counts; the server leaves out a count of zero."""
     if "prompt_eval_count" not in answer and "eval_count" not in answer:
         return None
     prompt, completion = count(answer.get("prompt_eval_count")), count(answer.get("eval_count"))
@@ -109,8 +111,8 @@ def read_usage(answer: Mapping[str, Any]) -> Usage | None:
 
 
 def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/api/embed``: one vector for each text, all of one length."""
-    answer = _answer(body)
+    """Read the response of ``/api/embed``: one vector for each text, all of one length."""
+    answer = _read_body(body)
     if isinstance(answer, Failure):
         return answer
     vectors = read_vectors(answer.get("embeddings"), len(request.texts))
@@ -121,37 +123,38 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
 
 
 def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/api/tags``: ``(models, cursor)``; there is one page."""
-    answer = _answer(body)
+    """Read the response of ``/api/tags``: ``(models, cursor)``; there is only one page."""
+    answer = _read_body(body)
     if isinstance(answer, Failure):
         return answer
-    return read_page(answer.get("models"), lambda item: _model(item, target))
+    return read_page(answer.get("models"), lambda item: _read_model_info(item, target))
 
 
-def _model(item: Mapping[str, Any], target: Target) -> ModelInfo | None:
+def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | None:
     name = text_or_none(item.get("model")) or text_or_none(item.get("name"))
-    return ModelInfo(name, target.provider, features=_features(item.get("capabilities"))) if name else None
+    return ModelInfo(name, target.provider, features=_read_features(item.get("capabilities"))) if name else None
 
 
-def read_info(_: ModelRequest, body: object, target: Target) -> Done | Failure:
-    """The answer of ``/api/show``. The window is the model's own; the server loads less unless ``num_ctx`` says so."""
-    answer = _answer(body)
+def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
+    """Read the response of ``/api/show``. Its window is the model's; the server uses less unless ``num_ctx`` is set."""
+    answer = _read_body(body)
     if isinstance(answer, Failure):
         return answer
     known = object_or_empty(answer.get("model_info"))
     window = known.get(f"{known.get('general.architecture')}.context_length")
-    features = _features(answer.get("capabilities"))
+    features = _read_features(answer.get("capabilities"))
     return Done(ModelInfo(target.model, target.provider, context_window=count(window) or None, features=features))
 
 
-def _features(capabilities: object) -> frozenset[str] | None:
+def _read_features(capabilities: object) -> frozenset[str] | None:
     if not is_list(capabilities):
         return None
-    return frozenset(name for each in capabilities if isinstance(each, str) for name in _FEATURES.get(each, ()))
+    known = (capability for capability in capabilities if isinstance(capability, str))
+    return frozenset(name for capability in known for name in _FEATURES.get(capability, ()))
 
 
-def _answer(body: object) -> dict[str, Any] | Failure:
-    """The body if it is one, rather than an error at status 200 or no JSON object at all."""
+def _read_body(body: object) -> dict[str, Any] | Failure:
+    """Return the body, or the failure if it is an error at status 200 or not a JSON object."""
     if not is_object(body):
         return Failure("malformed")
     return read_error(body) if body.get("error") else body

@@ -1,4 +1,4 @@
-"""Streamed answers: lines in, chunks out, and the end only when a line says ``done``."""
+"""Streamed answers: lines in, chunks out; a stream is complete only after the line with ``done``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_object, text_or_none
 from unified_llm._formats.ollama.errors import read_error
-from unified_llm._formats.ollama.response import keep_state, read_calls, read_end, read_message, read_text, read_usage
+from unified_llm._formats.ollama.response import (
+    keep_state,
+    read_calls,
+    read_finish_reason,
+    read_message,
+    read_text,
+    read_usage,
+)
 from unified_llm._formats.response_fields import read_logprobs
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm._lib.sse import ServerSentEvent
@@ -19,20 +26,19 @@ from unified_llm.types.responses import LLMChunk
 
 
 class ChatStream:
-    """The decoder of one stream."""
+    """Decoder of one stream."""
 
-    __slots__ = ("_calls", "_ended", "_spoke", "_target", "_thinking")
+    __slots__ = ("_calls", "_ended", "_has_content", "_target", "_thinking")
 
     def __init__(self, target: Target) -> None:
-        """Nothing has been read yet."""
         self._target = target
         self._thinking: list[str] = []
         self._calls = Identifiers()
-        self._spoke = False
+        self._has_content = False
         self._ended = False
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
-        """Chunks of this line; ``Done`` at the last; nothing after that or after a failure."""
+        """Return the chunks of this line; ``Done`` at the last; nothing after that or after a failure."""
         if self._ended:
             return ()
         try:
@@ -44,14 +50,14 @@ class ChatStream:
         if line.get("error"):
             return self._fail(read_error(line))
         chunks = self._read(line)
-        return [*chunks, self._end(line)] if line.get("done") is True else chunks
+        return [*chunks, self._end_message(line)] if line.get("done") is True else chunks
 
     def finish(self) -> Done | Failure:
-        """Every answer ends with a line that says so."""
+        """Return a failure: the bytes ended without a line with ``done``."""
         return Failure("truncated")
 
     def _read(self, line: dict[str, Any]) -> list[LLMChunk | Done | Failure]:
-        """Calls come whole, some in one line and some in several."""
+        """Read the chunks of a line. Each call is in one line, but an answer's calls may be in several lines."""
         message = read_message(line) or {}
         content, thinking = read_text(message)
         logprobs = read_logprobs(line.get("logprobs"))
@@ -66,17 +72,17 @@ class ChatStream:
         )
         if calls:
             chunks.append(LLMChunk(tool_calls=calls))
-        self._spoke = self._spoke or bool(content or thinking or calls)
+        self._has_content = self._has_content or bool(content or thinking or calls)
         return chunks
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:
         self._ended = True
         return (failure,)
 
-    def _end(self, line: dict[str, Any]) -> Done | Failure:
+    def _end_message(self, line: dict[str, Any]) -> Done | Failure:
         self._ended = True
         has_calls = len(self._calls) > 0
-        reason = read_end(line, self._target, spoke=self._spoke, has_calls=has_calls)
+        reason = read_finish_reason(line, self._target, has_content=self._has_content, has_calls=has_calls)
         if isinstance(reason, Failure):
             return reason
         last = LLMChunk(

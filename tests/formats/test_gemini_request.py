@@ -1,4 +1,4 @@
-"""What is put on the wire for Gemini."""
+"""Requests in Gemini's format."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ BASE = "https://generativelanguage.googleapis.com/v1beta"
 class TestRequests:
     def test_each_question_has_its_own_path_and_the_key_is_in_one_header(self) -> None:
         chat, where = LLMRequest((HELLO,)), target("gemini-2.5-flash")
-        asked: list[tuple[Any, str, str]] = [
+        cases: list[tuple[Any, str, str]] = [
             (chat, "POST", "/models/gemini-2.5-flash:generateContent"),
             (replace(chat, stream=True), "POST", "/models/gemini-2.5-flash:streamGenerateContent?alt=sse"),
             (EmbeddingRequest(("a",)), "POST", "/models/gemini-2.5-flash:batchEmbedContents"),
@@ -64,8 +64,8 @@ class TestRequests:
             (ModelsRequest("a&b="), "GET", "/models?pageSize=1000&pageToken=a%26b%3D"),
             (ModelRequest(), "GET", "/models/gemini-2.5-flash"),
         ]
-        for ask, method, path in asked:
-            wire = CODEC.encode(ask, where)
+        for request, method, path in cases:
+            wire = CODEC.encode(request, where)
             assert (wire.method, wire.url) == (method, BASE + path)
             assert [name for name, value in wire.headers if CANARY in value] == ["x-goog-api-key"]
             assert CANARY.encode() not in wire.body
@@ -78,12 +78,12 @@ class TestRequests:
             assert CODEC.encode(ModelRequest(), target(model)).url == f"{BASE}/{path}"
 
     def test_a_request_has_every_setting_under_gemini_s_name(self) -> None:
-        ask = LLMRequest(
+        request = LLMRequest(
             (Message.system("Be brief."), HELLO), temperature=0.5, max_tokens=9, top_p=0.9, stop=("END",), seed=7,
             frequency_penalty=0.1, presence_penalty=-0.1, n=2, top_logprobs=3, parallel_tool_calls=True,
             response_format=ResponseFormat(),
         )  # fmt: skip
-        assert body_of(ask) == {
+        assert body_of(request) == {
             "contents": [{"role": "user", "parts": [{"text": "Hello"}]}],
             "systemInstruction": {"parts": [{"text": "Be brief."}]},
             "generationConfig": {
@@ -92,7 +92,7 @@ class TestRequests:
                 "responseLogprobs": True, "responseMimeType": "application/json",
             },
         }  # fmt: skip
-        assert "candidateCount" not in body_of(replace(ask, stream=True))["generationConfig"]
+        assert "candidateCount" not in body_of(replace(request, stream=True))["generationConfig"]
 
     def test_a_question_alone_is_all_that_is_sent(self) -> None:
         assert body_of(LLMRequest((HELLO,))) == {"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}
@@ -110,8 +110,10 @@ class TestRequests:
 
     def test_extra_fields_stand_beside_ours(self) -> None:
         where = target(extra_body={"generationConfig": {"topK": 40}, "safetySettings": []})
-        ask = LLMRequest((HELLO,), temperature=0, extra_body={"generationConfig": {"topK": 9}, "labels": {"a": "b"}})
-        body = body_of(ask, where)
+        request = LLMRequest(
+            (HELLO,), temperature=0, extra_body={"generationConfig": {"topK": 9}, "labels": {"a": "b"}}
+        )
+        body = body_of(request, where)
         assert body["generationConfig"] == {"temperature": 0, "topK": 9}
         assert (body["safetySettings"], body["labels"]) == ([], {"a": "b"})
 
@@ -121,21 +123,21 @@ class TestRequests:
             CODEC.encode(LLMRequest((HELLO, broken)), target())
 
     def test_embeddings_say_what_they_are_for(self) -> None:
-        ask = EmbeddingRequest(("a", "ö"), purpose="query", dimensions=8, extra_body={"title": "t"})
+        request = EmbeddingRequest(("a", "ö"), purpose="query", dimensions=8, extra_body={"title": "t"})
         one = {"model": "models/gemini-embedding-001", "taskType": "RETRIEVAL_QUERY", "outputDimensionality": 8}
-        assert body_of(ask, target("gemini-embedding-001")) == {
+        assert body_of(request, target("gemini-embedding-001")) == {
             "requests": [{**one, "content": {"parts": [{"text": text}]}, "title": "t"} for text in ("a", "ö")]
         }
-        document = body_of(replace(ask, purpose="document", dimensions=None, extra_body={}))["requests"][0]
+        document = body_of(replace(request, purpose="document", dimensions=None, extra_body={}))["requests"][0]
         assert document["taskType"] == "RETRIEVAL_DOCUMENT"
         assert set(document) == {"model", "content", "taskType"}
 
     def test_tokens_are_counted_for_all_that_is_asked(self) -> None:
         contents = [{"role": "user", "parts": [{"text": "Hello"}]}]
         assert body_of(CountRequest(LLMRequest((HELLO,)))) == {"contents": contents}
-        asked = body_of(CountRequest(LLMRequest((Message.system("S"), HELLO), tools=(WEATHER,))))
-        assert set(asked["generateContentRequest"]) == {"model", "contents", "systemInstruction", "tools"}
-        assert asked["generateContentRequest"]["model"] == "models/gemini-2.5-flash"
+        written = body_of(CountRequest(LLMRequest((Message.system("S"), HELLO), tools=(WEATHER,))))
+        assert set(written["generateContentRequest"]) == {"model", "contents", "systemInstruction", "tools"}
+        assert written["generateContentRequest"]["model"] == "models/gemini-2.5-flash"
 
 
 class TestThinking:
@@ -189,9 +191,9 @@ class TestTools:
         assert searching["tools"] == [{"googleSearch": {}}]
         assert "toolConfig" not in searching
 
-    def test_another_provider_s_own_tool_is_refused_by_name(self) -> None:
+    def test_another_provider_s_built_in_tool_is_refused_by_name(self) -> None:
         search = Tool.from_dict({"type": "web_search_20250305", "name": "web_search"})
-        with pytest.raises(ValidationError, match=r"The tool 'web_search' is another provider's own"):
+        with pytest.raises(ValidationError, match=r"The tool 'web_search' is another provider's tool"):
             body_of(LLMRequest((HELLO,), tools=(search,)))
 
 
@@ -203,7 +205,7 @@ class TestSchemas:
             "responseJsonSchema": SCHEMA,
         }
 
-    def test_what_would_be_refused_or_lost_is_said_in_words_that_gemini_knows(self) -> None:
+    def test_what_would_be_refused_or_lost_is_written_with_keywords_that_gemini_supports(self) -> None:
         schema = {
             "type": "object",
             "properties": {
@@ -260,8 +262,8 @@ class TestMedia:
              {"fileData": {"fileUri": f"{BASE}/files/abc", "mimeType": "video/mp4"}}),
             (FilePart(file_id="https://f.example/1"), {"fileData": {"fileUri": "https://f.example/1"}}),
         ]  # fmt: skip
-        said = Message("user", (TextPart("What?"), CachePoint(), TextPart(""), *(part for part, _ in parts)))
-        assert contents_of(said)[0]["parts"] == [{"text": "What?"}, *(written for _, written in parts)]
+        message = Message("user", (TextPart("What?"), CachePoint(), TextPart(""), *(part for part, _ in parts)))
+        assert contents_of(message)[0]["parts"] == [{"text": "What?"}, *(written for _, written in parts)]
         assert contents_of(Message("user", (TextPart(""),)))[0]["parts"] == [{"text": ""}]
         for nothing in (ImagePart(), FilePart()):
             with pytest.raises(ValidationError, match="neither data nor a URL"):
@@ -269,20 +271,20 @@ class TestMedia:
 
     def test_what_a_function_returned_besides_text_is_in_its_result_or_right_behind_it(self) -> None:
         image, sound = ImagePart(data=b"x"), AudioPart(b"y")
-        asked = Message.assistant(tool_calls=[call()])
+        call_turn = Message.assistant(tool_calls=[call()])
         result = replace(Message.tool("", "c1"), content=(TextPart("Here."), image, sound))
-        drawn, heard = (
+        image_part, audio_part = (
             {"inlineData": {"mimeType": m, "data": d}} for m, d in (("image/png", "eA=="), ("audio/wav", "eQ=="))
         )
         plain = {"id": "c1", "name": "weather", "response": {"output": "Here."}}
         label = {"text": "Returned by the function weather:"}
-        assert contents_of(HELLO, asked, result, model="gemini-2.5-pro")[2:] == [
+        assert contents_of(HELLO, call_turn, result, model="gemini-2.5-pro")[2:] == [
             {"role": "user", "parts": [{"functionResponse": plain}]},
-            {"role": "user", "parts": [label, drawn, heard]},
+            {"role": "user", "parts": [label, image_part, audio_part]},
         ]
-        assert contents_of(HELLO, asked, result, model="gemini-3-pro-preview")[2:] == [
-            {"role": "user", "parts": [{"functionResponse": {**plain, "parts": [drawn]}}]},
-            {"role": "user", "parts": [label, heard]},
+        assert contents_of(HELLO, call_turn, result, model="gemini-3-pro-preview")[2:] == [
+            {"role": "user", "parts": [{"functionResponse": {**plain, "parts": [image_part]}}]},
+            {"role": "user", "parts": [label, audio_part]},
         ]
 
 
@@ -301,7 +303,7 @@ class TestHistory:
             {"role": "user", "parts": [{"text": "Go on."}]},
         ]
 
-    def test_instructions_alone_are_what_the_user_says(self) -> None:
+    def test_instructions_alone_are_sent_as_the_user_s_turn(self) -> None:
         assert body_of(LLMRequest((Message.system("Greet."),))) == {
             "contents": [{"role": "user", "parts": [{"text": "Greet."}]}]
         }
@@ -353,41 +355,41 @@ class TestHistory:
             else:
                 messages.append(replace(Message.user(name), role=kind))  # type: ignore[arg-type]
         contents = contents_of(*messages, model="gemini-3-pro-preview")
-        kinds = [{next(iter(set(part) - {"thoughtSignature"})) for part in each["parts"]} for each in contents]
+        kinds = [{next(iter(set(part) - {"thoughtSignature"})) for part in content["parts"]} for content in contents]
         assert contents
-        assert all(each["parts"] for each in contents)
+        assert all(content["parts"] for content in contents)
         assert "functionCall" not in kinds[0]
-        for index, each in enumerate(contents):
-            called = [p["functionCall"]["id"] for p in each["parts"] if "functionCall" in p]
+        for index, content in enumerate(contents):
+            called = [p["functionCall"]["id"] for p in content["parts"] if "functionCall" in p]
             after = contents[index + 1]["parts"] if index + 1 < len(contents) else []
             assert called == [p["functionResponse"]["id"] for p in after if "functionResponse" in p]
 
 
 class TestSignatures:
     def message(self, answer: LLMResponse, **changes: Any) -> Message:
-        said = Message.assistant(answer.content, tool_calls=answer.tool_calls)
-        return replace(said, provider_state=answer.provider_state, **changes)
+        message = Message.assistant(answer.content, tool_calls=answer.tool_calls)
+        return replace(message, provider_state=answer.provider_state, **changes)
 
     @pytest.mark.parametrize("name", [name for name in fixtures("chat") if "logprobs" not in name])
-    def test_an_answer_goes_back_as_it_was_cut(self, name: str) -> None:
+    def test_an_answer_goes_back_in_its_original_parts(self, name: str) -> None:
         body = fixtures(name)[name]["body"]
         answer = answer_of(body)
         sent = contents_of(HELLO, self.message(answer), Message.user("?"), model="gemini-3-flash-preview")[1]["parts"]
-        said = [part for part in body["candidates"][0]["content"]["parts"] if not part.get("thought")]
+        received = [part for part in body["candidates"][0]["content"]["parts"] if not part.get("thought")]
         if answer.provider_state is None:
             assert "".join(part.get("text", "") for part in sent) == answer.content
         else:
-            assert sent == said
+            assert sent == received
 
     def test_a_streamed_answer_goes_back_with_its_signatures(self) -> None:
         for name, last in (("stream_text", {"text": "", "thoughtSignature": "c2lnLUM="}), ("stream_tools", None)):
             chunks = read_pieces([sse(fixtures(name)[name]["events"])])
             end = chunks[-1].value
             calls = [ToolCall.from_text(f.id, f.name, f.arguments) for c in chunks[:-1] for f in c.tool_calls]
-            said = Message.assistant("".join(c.content for c in chunks[:-1]), tool_calls=calls)
-            parts = contents_of(HELLO, replace(said, provider_state=end.provider_state), model="gemini-3-pro-preview")[
-                1
-            ]["parts"]
+            message = Message.assistant("".join(c.content for c in chunks[:-1]), tool_calls=calls)
+            parts = contents_of(
+                HELLO, replace(message, provider_state=end.provider_state), model="gemini-3-pro-preview"
+            )[1]["parts"]
             signed = [part for part in parts if "thoughtSignature" in part]
             assert [part["thoughtSignature"] for part in signed] == ["c2lnLUM=" if last else "c2lnLUQ="]
             assert last is None or parts[-1] == last
@@ -403,54 +405,61 @@ class TestSignatures:
             "functionCall": {"id": "other", "name": "weather", "args": {}}
         }
 
-    def test_a_step_whose_signed_call_was_taken_out_is_excused(self) -> None:
+    def test_a_step_whose_signed_call_was_removed_skips_validation(self) -> None:
         answer = answer_of(fixtures("chat_tools")["chat_tools"]["body"])
-        said = self.message(answer, tool_calls=answer.tool_calls[1:])
-        _, clock = contents_of(HELLO, said, model="gemini-3-pro-preview")[1]["parts"]
+        message = self.message(answer, tool_calls=answer.tool_calls[1:])
+        _, clock = contents_of(HELLO, message, model="gemini-3-pro-preview")[1]["parts"]
         assert clock["thoughtSignature"] == "skip_thought_signature_validator"
 
-    def test_what_is_sealed_may_have_been_changed_by_anybody(self) -> None:
+    def test_provider_state_may_be_corrupted_in_any_way(self) -> None:
         answer = answer_of(fixtures("chat_tools")["chat_tools"]["body"])
         assert answer.provider_state
         digest = answer.provider_state.data["content"]
-        spoilt: list[Any] = [None, 7, [], {}, {"content": digest, "pieces": 7}, {"content": digest, "pieces": [7, {}]}]
-        spoilt += [
+        corrupted: list[Any] = [
+            None,
+            7,
+            [],
+            {},
+            {"content": digest, "pieces": 7},
+            {"content": digest, "pieces": [7, {}]},
+        ]
+        corrupted += [
             {"content": digest, "pieces": [{"text": n}, {"call": "fc-1"}, {"call": "fc-2"}]} for n in ("x", -1, 99)
         ]
-        spoilt += [
+        corrupted += [
             {
                 "content": digest,
                 "pieces": [{"text": 12}, {"call": "fc-1", "signature": 7}, {"call": "fc-2"}, {"part": 7}],
             }
         ]
-        for data in spoilt:
-            said = self.message(replace(answer, provider_state=ProviderState("gemini", "gemini", data)))
-            parts = contents_of(HELLO, said)[1]["parts"]
+        for data in corrupted:
+            message = self.message(replace(answer, provider_state=ProviderState("gemini", "gemini", data)))
+            parts = contents_of(HELLO, message)[1]["parts"]
             assert [part.get("text") or part["functionCall"]["name"] for part in parts] == [
                 "Let me look.", "weather", "clock",
             ]  # fmt: skip
             assert not any("thoughtSignature" in part for part in parts)
 
-    def test_nobody_else_s_seal_is_opened(self) -> None:
+    def test_the_state_of_another_provider_is_not_restored(self) -> None:
         answer = answer_of(fixtures("chat_thoughts")["chat_thoughts"]["body"])
         assert answer.provider_state
-        for provider, wire in (("anthropic", "gemini"), ("gemini", "openai_chat")):
-            said = self.message(
-                replace(answer, provider_state=ProviderState(provider, wire, answer.provider_state.data))
+        for provider, format_name in (("anthropic", "gemini"), ("gemini", "openai_chat")):
+            message = self.message(
+                replace(answer, provider_state=ProviderState(provider, format_name, answer.provider_state.data))
             )
-            assert contents_of(HELLO, said)[1]["parts"] == [{"text": "There are 25."}]
+            assert contents_of(HELLO, message)[1]["parts"] == [{"text": "There are 25."}]
 
-    def test_foreign_calls_of_the_current_turn_are_excused_where_signatures_are_demanded(self) -> None:
+    def test_another_model_s_calls_of_the_current_turn_skip_validation_where_signatures_are_demanded(self) -> None:
         def turn(name: str) -> list[Message]:
             both = Message.assistant(tool_calls=[call(name), call(name + "2")])
             return [both, Message.tool("x", name), Message.tool("y", name + "2")]
 
         history = [HELLO, *turn("a"), Message.user("And now?"), *turn("b"), *turn("c")]
-        for model, excused in (("gemini-3-flash-preview", ["b", "c"]), ("gemini-flash-latest", ["b", "c"]),
+        for model, skipped in (("gemini-3-flash-preview", ["b", "c"]), ("gemini-flash-latest", ["b", "c"]),
                                ("gemini-2.5-pro", []), ("gemma-4-31b-it", [])):  # fmt: skip
-            parts = [part for each in contents_of(*history, model=model) for part in each["parts"]]
+            parts = [part for content in contents_of(*history, model=model) for part in content["parts"]]
             signed = [part for part in parts if "thoughtSignature" in part]
-            assert [part["functionCall"]["id"] for part in signed] == excused
+            assert [part["functionCall"]["id"] for part in signed] == skipped
             assert {part["thoughtSignature"] for part in signed} <= {"skip_thought_signature_validator"}
 
     @given(
@@ -463,22 +472,22 @@ class TestSignatures:
         )
     )
     @calm
-    def test_whatever_the_cut_nothing_is_lost_or_doubled(self, pieces: list[tuple[str, str, str | None]]) -> None:
+    def test_in_any_division_nothing_is_lost_or_doubled(self, pieces: list[tuple[str, str, str | None]]) -> None:
         parts: list[dict[str, Any]] = []
         for number, (kind, what, signature) in enumerate(pieces):
             part = {"text": what} if kind == "text" else {"functionCall": {"id": f"{number}", "name": what, "args": {}}}
             parts.append({**part, "thoughtSignature": signature} if signature else part)
         answer = answer_of(candidate(*parts, finishReason="MAX_TOKENS"))
-        said = self.message(answer)
-        sent = [part for each in contents_of(HELLO, said)[1:2] for part in each["parts"]]
+        message = self.message(answer)
+        sent = [part for content in contents_of(HELLO, message)[1:2] for part in content["parts"]]
         kept = [part for part in parts if part.get("text") != "" or "thoughtSignature" in part]
         assert [p for p in sent if "thoughtSignature" in p] == [p for p in kept if "thoughtSignature" in p]
         assert "".join(p.get("text", "") for p in sent) == "".join(p.get("text", "") for p in kept)
         assert [p["functionCall"]["id"] for p in sent if "functionCall" in p] == [
             p["functionCall"]["id"] for p in kept if "functionCall" in p
         ]
-        provider_state = said.provider_state.as_dict() if said.provider_state else None
-        assert ProviderState.from_dict(json.loads(json.dumps(provider_state))) == said.provider_state, (
+        provider_state = message.provider_state.as_dict() if message.provider_state else None
+        assert ProviderState.from_dict(json.loads(json.dumps(provider_state))) == message.provider_state, (
             "it is plain JSON"
         )
-        assert (pieces_of(said.provider_state) is None) == (not any("thoughtSignature" in part for part in parts))
+        assert (pieces_of(message.provider_state) is None) == (not any("thoughtSignature" in part for part in parts))

@@ -1,4 +1,4 @@
-"""What is sent to Cohere."""
+"""Requests in Cohere's format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import CANARY, target
-from tests.support.native import CALL, HELLO, PICTURE, PNG, FormatUnderTest, result
+from tests.support.format_under_test import CALL, HELLO, PICTURE, PNG, FormatUnderTest, result
 from unified_llm._formats.cohere import CODEC
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types import (
@@ -40,7 +40,7 @@ WRITTEN_CALL = {
 }
 
 
-def asking(**fields: Any) -> LLMRequest:
+def chat(**fields: Any) -> LLMRequest:
     return replace(HELLO, **fields)
 
 
@@ -50,7 +50,7 @@ def test_a_plain_question() -> None:
         "messages": [{"role": "user", "content": "Hello"}],
         "stream": False,
     }
-    wire = CODEC.encode(asking(stream=True), target("cohere"))
+    wire = CODEC.encode(chat(stream=True), target("cohere"))
     assert (wire.method, wire.url) == ("POST", "https://api.cohere.com/v2/chat")
     assert b'"stream":true' in wire.body
     assert dict(wire.headers)["accept"] == "text/event-stream"
@@ -58,11 +58,11 @@ def test_a_plain_question() -> None:
 
 
 def test_every_setting_has_its_own_name_there() -> None:
-    ask = asking(
+    request = chat(
         temperature=0, max_tokens=9, top_p=0.5, seed=7, stop=("END",), frequency_penalty=0.1, presence_penalty=0,
         logprobs=True, parallel_tool_calls=False,
     )  # fmt: skip
-    body = COHERE.body(ask)
+    body = COHERE.body(request)
     assert {name: value for name, value in body.items() if name not in {"model", "messages", "stream"}} == {
         "max_tokens": 9,
         "temperature": 0,
@@ -77,23 +77,23 @@ def test_every_setting_has_its_own_name_there() -> None:
 
 
 def test_alternatives_of_tokens_are_left_out_but_not_the_tokens() -> None:
-    body = COHERE.body(asking(top_logprobs=3))
+    body = COHERE.body(chat(top_logprobs=3))
     assert body["logprobs"] is True
     assert "top_logprobs" not in body
 
 
 def test_reasoning_is_on_or_off_for_models_that_reason() -> None:
     reasoner, other = target("cohere", "command-a-reasoning-08-2025"), target("cohere", "command-a-03-2025")
-    assert COHERE.body(asking(reasoning_effort="none"), reasoner)["thinking"] == {"type": "disabled"}
-    assert COHERE.body(asking(reasoning_effort="low"), reasoner)["thinking"] == {"type": "enabled"}
-    assert "thinking" not in COHERE.body(asking(reasoning_effort="low"), other)
+    assert COHERE.body(chat(reasoning_effort="none"), reasoner)["thinking"] == {"type": "disabled"}
+    assert COHERE.body(chat(reasoning_effort="low"), reasoner)["thinking"] == {"type": "enabled"}
+    assert "thinking" not in COHERE.body(chat(reasoning_effort="low"), other)
     budget = {"thinking": {"type": "enabled", "token_budget": 500}}
-    assert COHERE.body(asking(reasoning_effort="low", extra_body=budget), reasoner)["thinking"] == budget["thinking"]
+    assert COHERE.body(chat(reasoning_effort="low", extra_body=budget), reasoner)["thinking"] == budget["thinking"]
 
 
 def test_further_fields_go_as_they_are() -> None:
     where = target("cohere", extra_body={"safety_mode": "STRICT", "k": 1})
-    body = COHERE.body(asking(extra_body={"documents": ["a text"], "k": 2}), where)
+    body = COHERE.body(chat(extra_body={"documents": ["a text"], "k": 2}), where)
     assert (body["safety_mode"], body["k"], body["documents"]) == ("STRICT", 2, ["a text"])
 
 
@@ -109,16 +109,16 @@ def test_tools_and_the_words_for_choosing() -> None:
         ("clock", [clock], "REQUIRED"),
         ("no_such", both, "REQUIRED"),
     ):
-        body = COHERE.body(asking(tools=(WEATHER, CLOCK), tool_choice=choice))
+        body = COHERE.body(chat(tools=(WEATHER, CLOCK), tool_choice=choice))
         assert (body["tools"], body.get("tool_choice")) == (tools, word)
         assert "strict_tools" not in body
-    assert not {"tools", "tool_choice"} & set(COHERE.body(asking(tool_choice="required")))
+    assert not {"tools", "tool_choice"} & set(COHERE.body(chat(tool_choice="required")))
 
 
 def test_a_model_that_cannot_be_forbidden_to_call_is_offered_nothing() -> None:
     older = target("cohere", "command-r-08-2024")
-    assert not {"tools", "tool_choice"} & set(COHERE.body(asking(tools=(WEATHER,), tool_choice="none"), older))
-    assert "tools" in COHERE.body(asking(tools=(WEATHER,)), older)
+    assert not {"tools", "tool_choice"} & set(COHERE.body(chat(tools=(WEATHER,), tool_choice="none"), older))
+    assert "tools" in COHERE.body(chat(tools=(WEATHER,)), older)
 
 
 def test_tools_are_strict_all_together_or_not_at_all() -> None:
@@ -127,16 +127,16 @@ def test_tools_are_strict_all_together_or_not_at_all() -> None:
         ((replace(WEATHER, strict=True), replace(CLOCK, strict=False)), None),
         ((replace(WEATHER, strict=False),), None),
     ):
-        body = COHERE.body(asking(tools=tools))
+        body = COHERE.body(chat(tools=tools))
         assert body.get("strict_tools") is strict
         assert all("strict" not in tool["function"] for tool in body["tools"]), "a field that it does not know"
-    with pytest.raises(ValidationError, match="a tool of another provider's own"):
-        COHERE.body(asking(tools=(Tool("search", builtin={"type": "web_search"}),)))
+    with pytest.raises(ValidationError, match="another provider's built-in tool"):
+        COHERE.body(chat(tools=(Tool("search", builtin={"type": "web_search"}),)))
 
 
 def test_json_with_and_without_a_schema() -> None:
-    assert COHERE.body(asking(response_format=ResponseFormat()))["response_format"] == {"type": "json_object"}
-    body = COHERE.body(asking(response_format=ResponseFormat(PARAMETERS, strict=True)))
+    assert COHERE.body(chat(response_format=ResponseFormat()))["response_format"] == {"type": "json_object"}
+    body = COHERE.body(chat(response_format=ResponseFormat(PARAMETERS, strict=True)))
     assert body["response_format"] == {"type": "json_object", "json_schema": PARAMETERS}
 
 
@@ -178,8 +178,8 @@ def test_parts_that_are_all_text_are_one_text() -> None:
 
 
 def test_a_turn_that_calls_has_a_plan_in_place_of_text() -> None:
-    asked = Message.assistant("Let me look.", tool_calls=[CALL])
-    assert COHERE.messages(Message.user("How is it?"), asked, result(is_error=True), Message.assistant("Sunny.")) == [
+    calling = Message.assistant("Let me look.", tool_calls=[CALL])
+    assert COHERE.messages(Message.user("How is it?"), calling, result(is_error=True), Message.assistant("Sunny.")) == [
         {"role": "user", "content": "How is it?"},
         {"role": "assistant", "tool_plan": "Let me look.", "tool_calls": [WRITTEN_CALL]},
         {"role": "tool", "tool_call_id": "call_1", "content": "Error: sunny"},
@@ -212,7 +212,7 @@ def test_a_picture_that_a_tool_returned_follows_its_result() -> None:
     assert [part["type"] for part in user["content"]] == ["text", "image_url"]
 
 
-def test_what_it_thought_goes_back_to_it_and_to_nobody_else() -> None:
+def test_its_reasoning_goes_back_to_it_and_to_no_other_provider() -> None:
     own = ProviderState("cohere", "cohere", {"thinking": "Hm.", "tool_plan": "I will look."})
     for provider_state, expected in (
         (own, {"tool_plan": "I will look.", "content": [{"type": "thinking", "thinking": "Hm."}]}),
@@ -239,12 +239,12 @@ def test_arguments_without_a_json_form_are_named() -> None:
     with pytest.raises(ValidationError, match=r"tool_calls\[0\].arguments cannot be sent"):
         COHERE.messages(Message.assistant(tool_calls=[ToolCall("1", "f", {"a": {1}})]))
     with pytest.raises(ValidationError, match="temperature cannot be sent"):
-        COHERE.body(asking(temperature=float("nan")))
+        COHERE.body(chat(temperature=float("nan")))
 
 
 def test_vectors_are_asked_for_by_their_purpose() -> None:
-    ask = EmbeddingRequest(("a", "b"), purpose="query", dimensions=256)
-    assert COHERE.body(ask) == {
+    request = EmbeddingRequest(("a", "b"), purpose="query", dimensions=256)
+    assert COHERE.body(request) == {
         "model": "some-model",
         "texts": ["a", "b"],
         "input_type": "search_query",
@@ -270,9 +270,9 @@ def test_a_ranking_is_asked_for() -> None:
 @pytest.mark.parametrize("path", ["", "/v1", "/v2", "/compatibility/v1"])
 def test_any_of_its_addresses_will_do(path: str) -> None:
     where = target("cohere", "org/model", base_url=f"https://api.cohere.ai{path}")
-    asks = (HELLO, EmbeddingRequest(("a",)), RerankRequest("q", ("a",)), ModelsRequest("a&b"), ModelRequest())
-    asked = [CODEC.encode(ask, where) for ask in asks]
-    assert [(each.method, each.url.removeprefix("https://api.cohere.ai")) for each in asked] == [
+    requests = (HELLO, EmbeddingRequest(("a",)), RerankRequest("q", ("a",)), ModelsRequest("a&b"), ModelRequest())
+    sent = [CODEC.encode(request, where) for request in requests]
+    assert [(wire.method, wire.url.removeprefix("https://api.cohere.ai")) for wire in sent] == [
         ("POST", "/v2/chat"),
         ("POST", "/v2/embed"),
         ("POST", "/v2/rerank"),

@@ -1,4 +1,4 @@
-"""A conversation in Anthropic's format, whoever wrote its turns."""
+"""Conversations in Anthropic's format, from histories of any provider."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.formats.test_anthropic_answers import CLAUDE, HELLO, feed, fixture, whole
+from tests.formats.test_anthropic_response import CLAUDE, HELLO, feed, fixture, whole
 from tests.support.codec_checks import calm
 from unified_llm._core.outcome import Done
 from unified_llm._formats.anthropic import CODEC
@@ -28,7 +28,7 @@ def body(messages: Sequence[Message]) -> dict[str, Any]:
 
 
 def turns(*messages: Message) -> list[Any]:
-    return [(each["role"], each["content"]) for each in body(messages)["messages"]]
+    return [(message["role"], message["content"]) for message in body(messages)["messages"]]
 
 
 def call(identifier: str = "c", name: str = "f", **arguments: Any) -> ToolCall:
@@ -48,27 +48,27 @@ def text(words: str) -> dict[str, Any]:
 
 
 def as_message(answer: LLMResponse) -> Message:
-    """An answer as a client puts it into the history."""
+    """Return the message that a client adds to the history for an answer."""
     return Message("assistant", answer.content, tool_calls=answer.tool_calls, provider_state=answer.provider_state)
 
 
 def test_system_messages_go_into_a_field_of_their_own_wherever_they_stand() -> None:
-    found = body([Message.system("Be brief."), HI, Message.system("And kind.")])
-    assert found["system"] == "Be brief.\n\nAnd kind."
-    assert [each["role"] for each in found["messages"]] == ["user"]
+    written = body([Message.system("Be brief."), HI, Message.system("And kind.")])
+    assert written["system"] == "Be brief.\n\nAnd kind."
+    assert [message["role"] for message in written["messages"]] == ["user"]
     assert "system" not in body([HI])
     with pytest.raises(ValidationError, match=r"messages\[1\] holds more than text"):
         body([HI, Message("system", (ImagePart(url="https://e.example/a.png"),))])
 
 
-def test_a_conversation_of_nothing_but_instructions_is_asked_by_the_user() -> None:
+def test_instructions_alone_are_sent_as_the_user_s_turn() -> None:
     assert body([Message.system("Tell a joke.")])["messages"] == [{"role": "user", "content": "Tell a joke."}]
     for nothing in ([], [Message.user(" ")], [Message.system("")]):
-        with pytest.raises(ValidationError, match="nothing is said"):
+        with pytest.raises(ValidationError, match="no message in it has content"):
             body(nothing)
 
 
-def test_turns_of_one_side_are_joined_and_empty_ones_left_out() -> None:
+def test_turns_of_one_role_are_merged_and_empty_ones_left_out() -> None:
     assert turns(HI, Message.user("there"), Message.assistant(""), Message.user("you")) == [
         ("user", [text("Hi"), text("there"), text("you")])
     ]
@@ -84,11 +84,13 @@ def test_the_user_has_the_first_word() -> None:
     assert words
 
 
-def test_results_follow_their_calls_before_anything_else_is_said() -> None:
+def test_results_follow_their_calls_before_any_other_text() -> None:
     calls = [call("a", x=1), call("b")]
     picture = Message("tool", (TextPart("see"), ImagePart(url="https://e.example/a.png")), tool_call_id="a")
-    found = turns(HI, Message.assistant("Wait.", tool_calls=calls), Message.tool("no", "b", is_error=True), picture, HI)
-    assert found[1:] == [
+    written = turns(
+        HI, Message.assistant("Wait.", tool_calls=calls), Message.tool("no", "b", is_error=True), picture, HI
+    )
+    assert written[1:] == [
         ("assistant", [text("Wait."), use("a", x=1), use("b")]),
         (
             "user",
@@ -103,7 +105,7 @@ def test_results_follow_their_calls_before_anything_else_is_said() -> None:
     ]
 
 
-def test_every_call_is_answered_and_a_result_of_none_is_said_by_the_user() -> None:
+def test_every_call_is_answered_and_a_result_of_none_is_a_turn_of_the_user() -> None:
     _, _, (side, answer), *rest = turns(HI, Message.assistant(tool_calls=[call("a")]), Message.assistant("So."))
     assert (side, answer[0]["tool_use_id"], answer[0]["is_error"]) == ("user", "a", True)
     assert rest == [("assistant", "So.")]
@@ -112,22 +114,22 @@ def test_every_call_is_answered_and_a_result_of_none_is_said_by_the_user() -> No
     assert empty == [{"type": "tool_result", "tool_use_id": "a"}]
 
 
-def test_identifiers_are_unique_and_of_letters_that_the_api_takes() -> None:
+def test_identifiers_are_unique_and_of_characters_that_the_api_accepts() -> None:
     same = [Message.assistant(tool_calls=[call("call_0"), call("call_0", "g")]), Message.tool("1", "call_0")]
     odd = [Message.assistant(tool_calls=[call("a b/ü"), call("")]), Message.tool("3", "a b/ü"), Message.tool("4", "")]
-    found = turns(HI, *same, Message.tool("2", "call_0"), *same, *odd)
-    used = [block["id"] for side, blocks in found[1:] if side == "assistant" for block in blocks]
+    written = turns(HI, *same, Message.tool("2", "call_0"), *same, *odd)
+    used = [block["id"] for role, blocks in written[1:] if role == "assistant" for block in blocks]
     assert used[:4] == ["call_0", "call_0_2", "call_0_3", "call_0_4"]
     assert len(set(used)) == len(used) == 6
-    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", each) for each in used)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", identifier) for identifier in used)
     answered = [
-        (block["tool_use_id"], block["content"]) for side, blocks in found[1:] if side == "user" for block in blocks
+        (block["tool_use_id"], block["content"]) for role, blocks in written[1:] if role == "user" for block in blocks
     ]
     assert [words for _, words in answered] == ["1", "2", "1", "This call was not answered.", "3", "4"]
     assert [identifier for identifier, _ in answered] == used
 
 
-def test_what_was_no_json_goes_inside_of_an_object_and_odd_names_are_made_to_fit() -> None:
+def test_invalid_json_is_wrapped_in_an_object_and_odd_names_are_made_to_fit() -> None:
     broken = ToolCall.from_text("a", "no such.name", '{"x"')
     (block,) = turns(HI, Message.assistant(tool_calls=[broken]))[1][1]
     assert block == use("a", "no_such_name", invalid_json='{"x"')
@@ -135,13 +137,13 @@ def test_what_was_no_json_goes_inside_of_an_object_and_odd_names_are_made_to_fit
 
 
 def test_tools_of_the_history_are_declared_where_the_call_offers_none() -> None:
-    found = body([HI, Message.assistant(tool_calls=[call("a"), call("b", "g")]), Message.tool("1", "a")])
-    assert [tool["name"] for tool in found["tools"]] == ["f", "g"]
-    assert found["tool_choice"] == {"type": "none"}
+    written = body([HI, Message.assistant(tool_calls=[call("a"), call("b", "g")]), Message.tool("1", "a")])
+    assert [tool["name"] for tool in written["tools"]] == ["f", "g"]
+    assert written["tool_choice"] == {"type": "none"}
 
 
 @pytest.mark.parametrize("name", ["thinking_tools", "web_search"])
-def test_what_only_its_author_can_read_goes_back_block_for_block(name: str) -> None:
+def test_provider_state_goes_back_to_its_provider_block_for_block(name: str) -> None:
     sent: list[Any] = fixture(f"chat_{name}")["body"]["content"]
     outcome = CODEC.decode(HELLO, CLAUDE, fixture(f"chat_{name}")["body"])
     assert isinstance(outcome, Done)
@@ -156,25 +158,25 @@ def test_what_only_its_author_can_read_goes_back_block_for_block(name: str) -> N
         assert turns(HI, stored)[1] == ("assistant", sent)
         plain = [block for block in sent if block["type"] in {"text", "tool_use"}]
         assert plain != sent
-        for foreign in (
+        for other in (
             replace(message, provider_state=ProviderState("openai", "openai_responses", message.provider_state.data)),
             replace(message, provider_state=ProviderState("vllm", "anthropic", message.provider_state.data)),
             replace(message, provider_state=None),
         ):
-            assert "signature" not in json.dumps(turns(HI, foreign))
-            assert "encrypted" not in json.dumps(turns(HI, foreign))
+            assert "signature" not in json.dumps(turns(HI, other))
+            assert "encrypted" not in json.dumps(turns(HI, other))
 
 
-def test_a_turn_with_its_thoughts_may_go_on_thinking() -> None:
+def test_a_turn_with_its_thoughts_may_continue_thinking() -> None:
     answer = whole(feed(*fixture("stream_thinking_tools")["events"]))
-    results = [Message.tool("5", each.id) for each in answer.tool_calls]
-    ask = LLMRequest((HI, as_message(answer), *results), reasoning_effort="high")
-    assert json.loads(CODEC.encode(ask, CLAUDE).body)["thinking"]["type"] == "enabled"
-    forgotten = replace(ask, messages=(HI, replace(as_message(answer), provider_state=None), *results))
+    results = [Message.tool("5", call.id) for call in answer.tool_calls]
+    request = LLMRequest((HI, as_message(answer), *results), reasoning_effort="high")
+    assert json.loads(CODEC.encode(request, CLAUDE).body)["thinking"]["type"] == "enabled"
+    forgotten = replace(request, messages=(HI, replace(as_message(answer), provider_state=None), *results))
     assert "thinking" not in json.loads(CODEC.encode(forgotten, CLAUDE).body)
 
 
-def test_what_no_longer_fits_its_message_is_left_out() -> None:
+def test_provider_state_that_does_not_fit_its_message_is_left_out() -> None:
     message = as_message(whole(feed(*fixture("stream_thinking_tools")["events"])))
     assert message.provider_state
     blocks = message.provider_state.data["blocks"]
@@ -189,8 +191,8 @@ def test_what_no_longer_fits_its_message_is_left_out() -> None:
         replace(message, tool_calls=message.tool_calls[::-1]),
         *(replace(message, provider_state=ProviderState("anthropic", "anthropic", data)) for data in wrong),
     ]
-    for each in edited:
-        assert {block["type"] for block in turns(HI, each)[1][1]} <= {"text", "tool_use"}
+    for other in edited:
+        assert {block["type"] for block in turns(HI, other)[1][1]} <= {"text", "tool_use"}
     assert turns(HI, message)[1][1][0]["type"] == "thinking"
 
 
@@ -215,13 +217,13 @@ messages = st.builds(
 @calm
 @given(st.lists(messages, min_size=1, max_size=8))
 def test_whatever_the_history_it_keeps_the_rules_of_the_api(history: list[Message]) -> None:
-    found = body([HI, *history])["messages"]
-    sides = [each["role"] for each in found]
-    assert sides == [("user", "assistant")[i % 2] for i in range(len(sides))]
+    written = body([HI, *history])["messages"]
+    roles = [message["role"] for message in written]
+    assert roles == [("user", "assistant")[i % 2] for i in range(len(roles))]
     seen: set[str] = set()
     open_calls: list[str] = []
-    for each in found:
-        blocks = [text(each["content"])] if isinstance(each["content"], str) else each["content"]
+    for message in written:
+        blocks = [text(message["content"])] if isinstance(message["content"], str) else message["content"]
         assert blocks
         assert all(block["text"].strip() for block in blocks if block["type"] == "text")
         answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]

@@ -1,4 +1,4 @@
-"""What Ollama's answers mean."""
+"""Responses in Ollama's format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.codec_checks import calm, check, collect, flat, target
-from tests.support.native import HELLO, FormatUnderTest
+from tests.support.format_under_test import HELLO, FormatUnderTest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.ollama import CODEC
 from unified_llm.types import (
@@ -35,8 +35,8 @@ def test_a_whole_answer_is_read(name: str) -> None:
     answer = OLLAMA.whole(case["body"])
     assert isinstance(answer, LLMResponse)
     assert (answer.provider, answer.raw, answer.response_id) == ("ollama", case["body"], None)
-    found = {each: getattr(answer, each) for each in ("content", "reasoning", "finish_reason", "model", "usage")}
-    check({**found, "tool_calls": [flat(call) for call in answer.tool_calls]}, case["expect"])
+    fields = {name: getattr(answer, name) for name in ("content", "reasoning", "finish_reason", "model", "usage")}
+    check({**fields, "tool_calls": [flat(call) for call in answer.tool_calls]}, case["expect"])
 
 
 @pytest.mark.parametrize("name", OLLAMA.names("stream"))
@@ -65,7 +65,7 @@ def test_an_error_has_its_kind() -> None:
         assert case["body"]["error"] in (failure.detail or "")
 
 
-def test_an_error_says_what_mends_it() -> None:
+def test_an_error_says_what_fixes_it() -> None:
     missing = OLLAMA.failure(404, {"error": "model 'llama9' not found"})
     assert missing.detail == "model 'llama9' not found (ollama pull some-model)"
     unknown = OLLAMA.failure(401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect"})
@@ -76,13 +76,13 @@ def test_an_error_says_what_mends_it() -> None:
 
 
 def test_an_error_in_the_middle_of_a_stream_ends_it() -> None:
-    said = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": False}
+    line = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": False}
     for words, kind in {
         "an error was encountered while running the model": "server",
         "the prompt is longer than the context length currently available": "context",
         "m does not support tools": "unsupported",
     }.items():
-        chunk, failure = OLLAMA.play_events([said, {"error": words}, DONE])
+        chunk, failure = OLLAMA.play_events([line, {"error": words}, DONE])
         assert chunk == LLMChunk(content="Hi")
         assert failure == Failure(kind, detail=words)  # type: ignore[arg-type]
     assert OLLAMA.whole({"error": "it broke"}) == Failure("server", detail="it broke")
@@ -116,8 +116,8 @@ def test_a_line_that_is_no_object_is_malformed() -> None:
         assert OLLAMA.play_events([line, DONE]) == [Failure("malformed")]
 
 
-def test_nothing_is_said_after_the_end() -> None:
-    assert [type(each) for each in OLLAMA.play_events([DONE, DONE, {"error": "late"}])] == [LLMChunk, Done]
+def test_nothing_follows_the_end() -> None:
+    assert [type(output) for output in OLLAMA.play_events([DONE, DONE, {"error": "late"}])] == [LLMChunk, Done]
 
 
 def test_calls_without_identifiers_get_some_that_last_and_differ() -> None:
@@ -125,16 +125,16 @@ def test_calls_without_identifiers_get_some_that_last_and_differ() -> None:
     line = {"model": "m", "created_at": "2026-01-01T00:00:00Z", "message": {"tool_calls": [call, call]}, "done": False}
     later = {**line, "created_at": "2026-01-01T00:00:01Z", "message": {"tool_calls": [call]}}
     first, second, *_ = OLLAMA.play_events([line, later, DONE])
-    ids = [each.id for each in (*first.tool_calls, *second.tool_calls)]
+    ids = [call.id for call in (*first.tool_calls, *second.tool_calls)]
     assert len(set(ids)) == 3
-    assert [each.index for each in (*first.tool_calls, *second.tool_calls)] == [0, 1, 2]
+    assert [call.index for call in (*first.tool_calls, *second.tool_calls)] == [0, 1, 2]
     whole = OLLAMA.whole({**line, "done": True})
-    assert [each.id for each in whole.tool_calls] == ids[:2]
+    assert [call.id for call in whole.tool_calls] == ids[:2]
 
 
 def test_arguments_that_are_no_object_are_the_model_s_mistake() -> None:
     given = ("{city", ["a"], '{"a": 1}', None)
-    calls = [*({"function": {"name": "f", "arguments": each}} for each in given), "x", {}]
+    calls = [*({"function": {"name": "f", "arguments": arguments}} for arguments in given), "x", {}]
     answer = OLLAMA.whole({**DONE, "message": {"content": "", "tool_calls": calls}})
     assert [(bool(call.error), dict(call.arguments)) for call in answer.tool_calls] == [
         (True, {}),
@@ -154,7 +154,7 @@ def test_reasoning_before_calls_is_kept_for_the_next_turn() -> None:
 
 
 def test_log_probabilities_come_token_by_token() -> None:
-    said = [
+    logprobs = [
         {
             "token": "Hi",
             "logprob": -0.5,
@@ -165,8 +165,8 @@ def test_log_probabilities_come_token_by_token() -> None:
         7,
     ]
     expected = (TokenLogprob("Hi", -0.5, (("Hi", -0.5),)),)
-    assert OLLAMA.whole({**DONE, "logprobs": said}).logprobs == expected
-    buffered = {"model": "m", "message": {"role": "assistant", "content": ""}, "done": False, "logprobs": said}
+    assert OLLAMA.whole({**DONE, "logprobs": logprobs}).logprobs == expected
+    buffered = {"model": "m", "message": {"role": "assistant", "content": ""}, "done": False, "logprobs": logprobs}
     assert OLLAMA.play_events([buffered, DONE])[0] == LLMChunk(logprobs=expected)
 
 
@@ -186,8 +186,8 @@ def test_vectors_that_do_not_fit_the_texts_are_malformed() -> None:
 def test_models_are_listed_with_what_they_can_do() -> None:
     case = OLLAMA.fixture("tags")
     models, cursor = OLLAMA.whole(case["body"], ModelsRequest())
-    assert [[each.id, sorted(each.features) if each.features else None] for each in models] == case["expect"]
-    assert (cursor, {each.provider for each in models}) == (None, {"ollama"})
+    assert [[model.id, sorted(model.features) if model.features else None] for model in models] == case["expect"]
+    assert (cursor, {model.provider for model in models}) == (None, {"ollama"})
     assert OLLAMA.whole({"models": []}, ModelsRequest()) == ((), None)
     body: Any
     for body in ({"models": [{"size": 1}]}, {"models": {}}, 7, {"error": "busy"}):
@@ -231,7 +231,7 @@ def test_what_is_no_answer_is_malformed() -> None:
     )
 )
 def test_no_line_breaks_the_reader(lines: list[Any]) -> None:
-    out = OLLAMA.play_events([json.dumps(each) for each in lines])
+    out = OLLAMA.play_events([json.dumps(line) for line in lines])
     assert isinstance(out[-1], Done | Failure)
-    for each in lines:
-        assert OLLAMA.whole(each)
+    for line in lines:
+        assert OLLAMA.whole(line)

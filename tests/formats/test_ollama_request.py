@@ -1,4 +1,4 @@
-"""What is sent to Ollama."""
+"""Requests in Ollama's format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import CANARY, target
-from tests.support.native import CALL, HELLO, PICTURE, PNG, FormatUnderTest, result
+from tests.support.format_under_test import CALL, HELLO, PICTURE, PNG, FormatUnderTest, result
 from unified_llm._formats.ollama import CODEC
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types import (
@@ -33,7 +33,7 @@ OLLAMA = FormatUnderTest("ollama")
 WEATHER = Tool("weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}}, strict=True)
 
 
-def asking(**fields: Any) -> LLMRequest:
+def chat(**fields: Any) -> LLMRequest:
     return replace(HELLO, **fields)
 
 
@@ -43,15 +43,15 @@ def test_a_plain_question_says_that_it_is_no_stream() -> None:
         "messages": [{"role": "user", "content": "Hello"}],
         "stream": False,
     }
-    assert OLLAMA.body(asking(stream=True))["stream"] is True
+    assert OLLAMA.body(chat(stream=True))["stream"] is True
 
 
 def test_every_setting_has_its_own_name_there() -> None:
-    ask = asking(
+    request = chat(
         temperature=0, max_tokens=9, top_p=0.5, seed=7, stop=("END",), frequency_penalty=0.1, presence_penalty=-1,
         logprobs=True, top_logprobs=3,
     )  # fmt: skip
-    body = OLLAMA.body(ask)
+    body = OLLAMA.body(request)
     assert body["options"] == {
         "num_predict": 9,
         "temperature": 0,
@@ -62,19 +62,23 @@ def test_every_setting_has_its_own_name_there() -> None:
         "presence_penalty": -1,
     }
     assert (body["logprobs"], body["top_logprobs"]) == (True, 3)
-    assert OLLAMA.body(asking(top_logprobs=2))["logprobs"] is True
-    assert "logprobs" not in OLLAMA.body(asking(logprobs=False))
+    assert OLLAMA.body(chat(top_logprobs=2))["logprobs"] is True
+    assert "logprobs" not in OLLAMA.body(chat(logprobs=False))
 
 
 def test_what_the_target_was_configured_with_fills_what_a_call_leaves_open() -> None:
     where = target("ollama", defaults={"temperature": 0.5, "stop": ("A",), "max_tokens": 3})
-    assert OLLAMA.body(asking(max_tokens=5), where)["options"] == {"num_predict": 5, "temperature": 0.5, "stop": ["A"]}
+    assert OLLAMA.body(chat(max_tokens=5), where)["options"] == {
+        "num_predict": 5,
+        "temperature": 0.5,
+        "stop": ["A"],
+    }
 
 
 def test_options_of_the_user_join_the_others_and_the_call_s_own_win() -> None:
     where = target("ollama", extra_body={"keep_alive": "1h", "options": {"num_ctx": 8192, "top_k": 5}})
-    ask = asking(temperature=0, extra_body={"options": {"top_k": 9, "num_gpu": 1}, "truncate": False})
-    body = OLLAMA.body(ask, where)
+    request = chat(temperature=0, extra_body={"options": {"top_k": 9, "num_gpu": 1}, "truncate": False})
+    body = OLLAMA.body(request, where)
     assert body["options"] == {"temperature": 0, "num_ctx": 8192, "top_k": 9, "num_gpu": 1}
     assert (body["keep_alive"], body["truncate"]) == ("1h", False)
     assert OLLAMA.body(HELLO, where)["options"] == {"num_ctx": 8192, "top_k": 5}
@@ -90,25 +94,25 @@ def test_effort_is_what_the_server_itself_makes_of_it() -> None:
         "max": "max",
         "odd": "odd",
     }
-    said = {effort: OLLAMA.body(asking(reasoning_effort=effort))["think"] for effort in expected}
-    assert said == expected
+    efforts = {effort: OLLAMA.body(chat(reasoning_effort=effort))["think"] for effort in expected}
+    assert efforts == expected
     assert "think" not in OLLAMA.body(HELLO)
 
 
-def test_a_family_that_does_not_think_is_not_told_to() -> None:
+def test_a_family_without_thinking_is_sent_no_effort() -> None:
     for model in ("llama2", "llama3.2:1b", "library/gemma3", "qwen2.5-coder", "mistral:7b"):
-        assert "think" not in OLLAMA.body(asking(reasoning_effort="low"), target("ollama", model))
-    assert OLLAMA.body(asking(reasoning_effort="low"), target("ollama", "qwen3"))["think"] == "low"
+        assert "think" not in OLLAMA.body(chat(reasoning_effort="low"), target("ollama", model))
+    assert OLLAMA.body(chat(reasoning_effort="low"), target("ollama", "qwen3"))["think"] == "low"
 
 
 def test_json_has_a_form_of_its_own() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
-    assert OLLAMA.body(asking(response_format=ResponseFormat()))["format"] == "json"
-    assert OLLAMA.body(asking(response_format=ResponseFormat(schema)))["format"] == schema
+    assert OLLAMA.body(chat(response_format=ResponseFormat()))["format"] == "json"
+    assert OLLAMA.body(chat(response_format=ResponseFormat(schema)))["format"] == schema
 
 
 def test_tools_are_functions_and_to_forbid_them_is_not_to_offer_them() -> None:
-    body = OLLAMA.body(asking(tools=(WEATHER, Tool("now")), tool_choice="auto", parallel_tool_calls=False))
+    body = OLLAMA.body(chat(tools=(WEATHER, Tool("now")), tool_choice="auto", parallel_tool_calls=False))
     empty = {"type": "object", "properties": {}}
     function = {"name": "weather", "description": "The weather.", "parameters": WEATHER.parameters}
     assert body["tools"] == [
@@ -116,9 +120,9 @@ def test_tools_are_functions_and_to_forbid_them_is_not_to_offer_them() -> None:
         {"type": "function", "function": {"name": "now", "parameters": empty}},
     ]
     assert not {"tool_choice", "parallel_tool_calls"} & set(body)
-    assert "tools" not in OLLAMA.body(asking(tools=(WEATHER,), tool_choice="none"))
-    with pytest.raises(ValidationError, match="a tool of another provider's own"):
-        OLLAMA.body(asking(tools=(Tool("search", builtin={"type": "web_search"}),)))
+    assert "tools" not in OLLAMA.body(chat(tools=(WEATHER,), tool_choice="none"))
+    with pytest.raises(ValidationError, match="another provider's built-in tool"):
+        OLLAMA.body(chat(tools=(Tool("search", builtin={"type": "web_search"}),)))
 
 
 def test_images_stand_beside_the_text_as_bare_data() -> None:
@@ -160,7 +164,7 @@ def test_a_picture_that_a_tool_returned_follows_its_result() -> None:
     }
 
 
-def test_a_result_without_a_call_is_what_the_user_says() -> None:
+def test_a_result_without_a_call_is_a_turn_of_the_user() -> None:
     assert OLLAMA.messages(result("lost", "call_9")) == [{"role": "user", "content": "lost"}]
 
 
@@ -171,7 +175,7 @@ def test_arguments_that_were_no_json_go_back_empty_and_long_identifiers_are_made
     assert call["tool_calls"][0]["id"] == answer["tool_call_id"] != "i" * 80
 
 
-def test_reasoning_goes_back_to_the_server_that_wrote_it_and_to_nobody_else() -> None:
+def test_reasoning_goes_back_to_its_provider_and_to_no_other() -> None:
     for provider_state, expected in (
         (ProviderState("ollama", "ollama", {"thinking": "Hm."}), "Hm."),
         (ProviderState("ollama", "ollama", ["edited"]), None),
@@ -188,47 +192,49 @@ def test_reasoning_goes_back_to_the_server_that_wrote_it_and_to_nobody_else() ->
 
 
 def test_a_text_is_continued_without_a_template() -> None:
-    wire = CODEC.encode(asking(as_text=True, max_tokens=5), target("ollama"))
+    wire = CODEC.encode(chat(as_text=True, max_tokens=5), target("ollama"))
     assert wire.url.endswith(":11434/api/generate")
-    assert OLLAMA.body(asking(as_text=True, max_tokens=5)) == {
+    assert OLLAMA.body(chat(as_text=True, max_tokens=5)) == {
         "model": "some-model",
         "prompt": "Hello",
         "raw": True,
         "stream": False,
         "options": {"num_predict": 5},
     }
-    for ask in (LLMRequest(()), LLMRequest((PICTURE,)), replace(HELLO, tools=(WEATHER,))):
+    for request in (LLMRequest(()), LLMRequest((PICTURE,)), replace(HELLO, tools=(WEATHER,))):
         with pytest.raises(ValidationError, match="as_text"):
-            OLLAMA.body(replace(ask, as_text=True))
+            OLLAMA.body(replace(request, as_text=True))
 
 
 def test_vectors_are_asked_for_in_one_request() -> None:
-    ask = EmbeddingRequest(("a", "b"), dimensions=64, extra_body={"truncate": False})
-    assert OLLAMA.body(ask) == {"model": "some-model", "input": ["a", "b"], "dimensions": 64, "truncate": False}
+    request = EmbeddingRequest(("a", "b"), dimensions=64, extra_body={"truncate": False})
+    assert OLLAMA.body(request) == {"model": "some-model", "input": ["a", "b"], "dimensions": 64, "truncate": False}
     assert "dimensions" not in OLLAMA.body(EmbeddingRequest(("a",)))
 
 
 @pytest.mark.parametrize("base_url", ["http://box:1", "http://box:1/v1", "http://box:1/api", "http://box:1/api/v1"])
 def test_either_of_its_addresses_will_do(base_url: str) -> None:
     where = target("ollama", base_url=base_url)
-    asked = [CODEC.encode(ask, where) for ask in (HELLO, EmbeddingRequest(("a",)), ModelsRequest(), ModelRequest())]
-    assert [(each.method, each.url.removeprefix("http://box:1/api/")) for each in asked] == [
+    sent = [
+        CODEC.encode(request, where) for request in (HELLO, EmbeddingRequest(("a",)), ModelsRequest(), ModelRequest())
+    ]
+    assert [(wire.method, wire.url.removeprefix("http://box:1/api/")) for wire in sent] == [
         ("POST", "chat"),
         ("POST", "embed"),
         ("GET", "tags"),
         ("POST", "show"),
     ]
-    assert dict(asked[0].headers)["accept"] == "application/json"
-    assert all(dict(each.headers)["authorization"] == f"Bearer {CANARY}" for each in asked)
-    assert asked[3].body == b'{"model":"some-model"}'
+    assert dict(sent[0].headers)["accept"] == "application/json"
+    assert all(dict(wire.headers)["authorization"] == f"Bearer {CANARY}" for wire in sent)
+    assert sent[3].body == b'{"model":"some-model"}'
 
 
 def test_what_it_does_not_have_is_refused() -> None:
-    for ask in (CountRequest(HELLO), RerankRequest("q", ("d",))):
+    for request in (CountRequest(HELLO), RerankRequest("q", ("d",))):
         with pytest.raises(UnsupportedOperationError, match="has no such request"):
-            CODEC.encode(ask, target("ollama"))
+            CODEC.encode(request, target("ollama"))
 
 
 def test_a_value_without_a_json_form_is_named_and_not_repeated() -> None:
     with pytest.raises(ValidationError, match=r"options.temperature cannot be sent"):
-        OLLAMA.body(asking(temperature=float("nan")))
+        OLLAMA.body(chat(temperature=float("nan")))

@@ -1,4 +1,4 @@
-"""What the tests of Ollama's and Cohere's formats share: fixtures, bodies, and streams cut into pieces."""
+"""Helpers of the tests of Ollama's and Cohere's formats: fixtures, bodies, and streams cut into pieces."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ class FormatUnderTest:
     def folder(self) -> Path:
         return Path(__file__).parent.parent / "fixtures" / self.format
 
-    def body(self, ask: Any, where: Target | None = None) -> Any:
-        """The JSON that goes on the wire."""
-        return json.loads(codec_for(self.format).encode(ask, where or target(self.format)).body)
+    def body(self, request: Any, where: Target | None = None) -> Any:
+        """Return the JSON body that is sent."""
+        return json.loads(codec_for(self.format).encode(request, where or target(self.format)).body)
 
     def messages(self, *messages: Message, where: Target | None = None) -> Any:
         return self.body(LLMRequest(messages), where)["messages"]
 
-    def whole(self, body: Any, ask: Any = HELLO, where: Target | None = None) -> Any:
-        """The answer that a body is, or the failure."""
-        outcome = codec_for(self.format).decode(ask, where or target(self.format), body)
+    def whole(self, body: Any, request: Any = HELLO, where: Target | None = None) -> Any:
+        """Decode a body: return the answer, or the failure."""
+        outcome = codec_for(self.format).decode(request, where or target(self.format), body)
         return outcome.value if isinstance(outcome, Done) else outcome
 
     def bytes_of(self, events: Sequence[Any]) -> bytes:
-        """The events as the server writes them."""
-        texts = [each if isinstance(each, str) else json.dumps(each, ensure_ascii=False) for each in events]
+        """Write the events as the server does."""
+        texts = [event if isinstance(event, str) else json.dumps(event, ensure_ascii=False) for event in events]
         if codec_for(self.format).framing == "lines":
             return "".join(f"{text}\n" for text in texts).encode()
-        names = [each["type"] if isinstance(each, dict) and "type" in each else "message" for each in events]
+        names = [event["type"] if isinstance(event, dict) and "type" in event else "message" for event in events]
         return "".join(f"event: {name}\ndata: {text}\n\n" for name, text in zip(names, texts, strict=True)).encode()
 
     def play(self, *pieces: bytes) -> list[Any]:
-        """Everything that a stream comes to, its end included."""
+        """Return all outputs of a stream, its end included."""
         codec = codec_for(self.format)
         splitter = LineSplitter() if codec.framing == "lines" else SSESplitter()
         decoder = codec.decoder(HELLO, target(self.format))

@@ -1,4 +1,4 @@
-"""What Cohere's answers mean."""
+"""Responses in Cohere's format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.codec_checks import calm, check, collect, flat, target
-from tests.support.native import HELLO, FormatUnderTest
+from tests.support.format_under_test import HELLO, FormatUnderTest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.cohere import CODEC
 from unified_llm.types import (
@@ -33,12 +33,12 @@ TEXT = COHERE.fixture("stream_text")["events"]
 END = TEXT[-1]
 
 
-def saying(message: Any, **fields: Any) -> Any:
+def answer_with(message: Any, **fields: Any) -> Any:
     return COHERE.whole({"id": "1", "finish_reason": "COMPLETE", "message": message, **fields})
 
 
 def flat_citations(citations: Any) -> list[Any]:
-    return [[each.url, each.title, each.text, each.start, each.end] for each in citations]
+    return [[citation.url, citation.title, citation.text, citation.start, citation.end] for citation in citations]
 
 
 @pytest.mark.parametrize("name", COHERE.names("chat"))
@@ -47,8 +47,8 @@ def test_a_whole_answer_is_read(name: str) -> None:
     answer = COHERE.whole(case["body"])
     assert isinstance(answer, LLMResponse)
     assert (answer.provider, answer.model, answer.raw) == ("cohere", "some-model", case["body"])
-    found = {each: getattr(answer, each) for each in ("content", "reasoning", "finish_reason", "response_id", "usage")}
-    check({**found, "tool_calls": [flat(call) for call in answer.tool_calls]}, case["expect"])
+    fields = {name: getattr(answer, name) for name in ("content", "reasoning", "finish_reason", "response_id", "usage")}
+    check({**fields, "tool_calls": [flat(call) for call in answer.tool_calls]}, case["expect"])
 
 
 @pytest.mark.parametrize("name", COHERE.names("stream"))
@@ -91,19 +91,19 @@ def test_an_error_in_place_of_an_answer_is_one() -> None:
 
 
 def test_an_answer_without_words_is_none() -> None:
-    assert saying({"role": "assistant", "content": []}) == Failure("empty")
+    assert answer_with({"role": "assistant", "content": []}) == Failure("empty")
     assert COHERE.play_events([TEXT[0], END])[-1] == Failure("empty")
-    assert saying({"content": None}, finish_reason="MAX_TOKENS").finish_reason == "length"
+    assert answer_with({"content": None}, finish_reason="MAX_TOKENS").finish_reason == "length"
 
 
 def test_an_unknown_reason_to_stop_is_a_stop() -> None:
     assert COHERE.whole({**PLAIN, "finish_reason": "WEARY"}).finish_reason == "stop"
     assert COHERE.whole({**PLAIN, "finish_reason": None}).finish_reason == "stop"
     calls = [{"function": {"name": "f", "arguments": "{}"}}]
-    assert saying({"tool_calls": calls}).finish_reason == "tool_calls"
+    assert answer_with({"tool_calls": calls}).finish_reason == "tool_calls"
 
 
-def test_nothing_is_said_after_the_end() -> None:
+def test_nothing_follows_the_end() -> None:
     assert COHERE.play_events([*TEXT, TEXT[2], END]) == COHERE.play_events(TEXT)
     assert COHERE.play(b"data: {,}\n\n", COHERE.bytes_of(TEXT)) == [Failure("malformed")]
     assert COHERE.play(b"data: [1]\n\n") == [Failure("malformed")]
@@ -117,14 +117,14 @@ def test_events_of_no_consequence_are_passed_over() -> None:
 
 def test_arguments_that_are_no_object_are_the_model_s_mistake() -> None:
     calls = [{"id": "1", "function": {"name": "f", "arguments": "{city"}}, {"function": {"arguments": {"a": 1}}}, 7, {}]
-    answer = saying({"content": "text", "tool_calls": calls})
+    answer = answer_with({"content": "text", "tool_calls": calls})
     assert [(call.id, call.name, dict(call.arguments), bool(call.error)) for call in answer.tool_calls] == [
         ("1", "f", {}, True),
         ("call_1", "", {"a": 1}, False),
     ]
 
 
-def test_calls_without_identifiers_or_indexes_are_told_apart() -> None:
+def test_calls_without_identifiers_or_indexes_are_kept_apart() -> None:
     def event(kind: str, **function: Any) -> dict[str, Any]:
         return {"type": f"tool-call-{kind}", "delta": {"message": {"tool_calls": {"function": function}}}}
 
@@ -149,7 +149,7 @@ def test_citations_say_where_they_stand_and_what_they_rest_on() -> None:
     case, streamed = COHERE.fixture("citations"), COHERE.fixture("citations_stream")
     assert flat_citations(COHERE.whole(case["body"]).citations) == case["expect"]
     chunks = COHERE.play_events(streamed["events"])[:-1]
-    assert flat_citations(each for chunk in chunks for each in chunk.citations) == streamed["expect"]
+    assert flat_citations(citation for chunk in chunks for citation in chunk.citations) == streamed["expect"]
 
 
 def test_places_of_citations_count_from_the_start_of_the_text() -> None:
@@ -161,7 +161,7 @@ def test_places_of_citations_count_from_the_start_of_the_text() -> None:
     source = {"type": "tool", "id": "call_1:0", "document": {"url": "https://example.org"}}
     second = {"start": 0, "end": 4, "text": "Two.", "content_index": 2, "sources": [source, {"id": "b"}]}
     plan = {"start": 0, "end": 2, "text": "hm", "type": "PLAN"}
-    answer = saying({"content": blocks, "citations": [second, plan, "x"]})
+    answer = answer_with({"content": blocks, "citations": [second, plan, "x"]})
     expected = [
         Citation("https://example.org", "call_1:0", "Two.", 5, 9),
         Citation(None, "b", "Two.", 5, 9),
@@ -173,11 +173,11 @@ def test_places_of_citations_count_from_the_start_of_the_text() -> None:
         for index, block in enumerate(blocks)
     ]
     events += [
-        {"type": "citation-start", "index": index, "delta": {"message": {"citations": each}}}
-        for index, each in enumerate((second, plan, "x"))
+        {"type": "citation-start", "index": index, "delta": {"message": {"citations": citation}}}
+        for index, citation in enumerate((second, plan, "x"))
     ]
     out = COHERE.play_events([*events, END])
-    assert [each for chunk in out[:-1] for each in chunk.citations] == expected
+    assert [citation for chunk in out[:-1] for citation in chunk.citations] == expected
 
 
 def test_log_probabilities_come_text_by_text() -> None:
@@ -189,51 +189,51 @@ def test_log_probabilities_come_text_by_text() -> None:
         7,
     ]
     expected = (TokenLogprob("Hi", -0.5), TokenLogprob(" there", -0.75))
-    assert saying({"content": "Hi there"}, logprobs=items).logprobs == expected
+    assert answer_with({"content": "Hi there"}, logprobs=items).logprobs == expected
     delta = {"type": "content-delta", "delta": {"message": {"content": {"text": "Hi"}}}, "logprobs": items[0]}
     assert COHERE.play_events([delta, END])[0] == LLMChunk(content="Hi", logprobs=expected[:1])
 
 
-def test_tokens_are_counted_only_where_something_is_said() -> None:
+def test_usage_is_none_without_token_counts() -> None:
     assert COHERE.whole({**PLAIN, "usage": None}).usage is None
     assert COHERE.whole({**PLAIN, "usage": {"billed_units": {"search_units": 1}}}).usage is None
 
 
 def test_vectors_are_read_in_the_order_of_the_texts() -> None:
-    ask = EmbeddingRequest(("a", "b"))
+    request = EmbeddingRequest(("a", "b"))
     case = COHERE.fixture("embed")
-    answer = COHERE.whole(case["body"], ask)
+    answer = COHERE.whole(case["body"], request)
     assert answer.vectors == case["expect"]["vectors"]
     assert (answer.usage.prompt_tokens, answer.model) == (case["expect"]["prompt_tokens"], "some-model")
-    packed = COHERE.whole({"embeddings": {"base64": ["AACAPwAAAEA=", "AAAAAAAAgL8="]}}, ask)
+    packed = COHERE.whole({"embeddings": {"base64": ["AACAPwAAAEA=", "AAAAAAAAgL8="]}}, request)
     assert packed.vectors == [[1.0, 2.0], [0.0, -1.0]]
-    assert COHERE.whole({"embeddings": {"int8": [[1, -2], [3, 4]]}}, ask).vectors == [[1.0, -2.0], [3.0, 4.0]]
+    assert COHERE.whole({"embeddings": {"int8": [[1, -2], [3, 4]]}}, request).vectors == [[1.0, -2.0], [3.0, 4.0]]
     body: Any
     for body in ({}, [], {"embeddings": {"float": [[1.0]]}}, {"embeddings": {"binary": [[1], [2]]}}):
-        assert COHERE.whole(body, ask) == Failure("malformed")
-    assert COHERE.whole({"message": "no"}, ask) == Failure("server", detail="no")
+        assert COHERE.whole(body, request) == Failure("malformed")
+    assert COHERE.whole({"message": "no"}, request) == Failure("server", detail="no")
 
 
 def test_a_ranking_is_the_best_first() -> None:
     case = COHERE.fixture("rerank")
-    ask = RerankRequest("q", ("a", "b", "c", "d", "e"), top_n=3)
-    answer = COHERE.whole(case["body"], ask)
-    assert [[each.index, each.score] for each in answer.results] == case["expect"]
+    request = RerankRequest("q", ("a", "b", "c", "d", "e"), top_n=3)
+    answer = COHERE.whole(case["body"], request)
+    assert [[document.index, document.score] for document in answer.results] == case["expect"]
     assert (answer.model, answer.provider, answer.usage) == ("some-model", "cohere", None)
     turned = {"results": case["body"]["results"][::-1]}
-    assert COHERE.whole(turned, ask).results[0] == RankedDocument(3, 0.999071)
+    assert COHERE.whole(turned, request).results[0] == RankedDocument(3, 0.999071)
     for item in (7, {"index": 5, "relevance_score": 1}, {"index": 0}, {"index": "0", "relevance_score": 1}):
-        assert COHERE.whole({"results": [item]}, ask) == Failure("malformed")
+        assert COHERE.whole({"results": [item]}, request) == Failure("malformed")
     twice = [{"index": 0, "relevance_score": 1}, {"index": 0, "relevance_score": 0.5}]
-    assert COHERE.whole({"results": twice}, ask) == Failure("malformed")
-    assert COHERE.whole({"results": []}, ask) == COHERE.whole(None, ask) == Failure("malformed")
+    assert COHERE.whole({"results": twice}, request) == Failure("malformed")
+    assert COHERE.whole({"results": []}, request) == COHERE.whole(None, request) == Failure("malformed")
 
 
 def test_models_come_with_what_they_are_for_page_by_page() -> None:
     case = COHERE.fixture("models")
     models, cursor = COHERE.whole(case["body"], ModelsRequest())
-    found = [[m.id, m.context_window, None if m.features is None else sorted(m.features)] for m in models]
-    assert (found, cursor) == (case["expect"], "page-2")
+    actual = [[m.id, m.context_window, None if m.features is None else sorted(m.features)] for m in models]
+    assert (actual, cursor) == (case["expect"], "page-2")
     assert COHERE.whole({"models": [], "next_page_token": ""}, ModelsRequest()) == ((), None)
     body: Any
     for body in (7, {"models": {}}, {"models": [{"endpoints": []}]}):
@@ -285,8 +285,8 @@ def test_what_is_no_answer_is_malformed() -> None:
     )
 )
 def test_no_event_breaks_the_reader(events: list[Any]) -> None:
-    out = COHERE.play_events([json.dumps(each) for each in events])
+    out = COHERE.play_events([json.dumps(event) for event in events])
     assert isinstance(out[-1], Done | Failure)
-    for each in events:
-        assert COHERE.whole(each)
-        assert COHERE.whole(each.get("delta"))
+    for event in events:
+        assert COHERE.whole(event)
+        assert COHERE.whole(event.get("delta"))

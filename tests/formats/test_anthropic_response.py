@@ -1,4 +1,4 @@
-"""What Anthropic's format says, read: whole answers, streams, errors, models."""
+"""Responses in Anthropic's format: whole answers, streams, errors, models."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ from unified_llm.types import (
     ModelsRequest,
 )
 
-WIRE = Path(__file__).parent.parent / "fixtures" / "anthropic"
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "anthropic"
 CLAUDE = target("anthropic", "claude-sonnet-4-5")
 HELLO = LLMRequest((Message.user("Hello"),))
 
 
 def fixture(name: str) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((WIRE / f"{name}.json").read_text(encoding="utf-8"))
+    read: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
     return read
 
 
 def names(prefix: str) -> list[str]:
-    return sorted(path.stem for path in WIRE.glob(f"{prefix}_*.json"))
+    return sorted(path.stem for path in FIXTURES.glob(f"{prefix}_*.json"))
 
 
 def sse(events: Sequence[dict[str, Any]]) -> bytes:
-    """The events as the API writes them: named, and the name again in the data."""
+    """Write the events as the API does: with a name, and the name again in the data."""
     return "".join(f"event: {e['type']}\ndata: {json.dumps(e, ensure_ascii=False)}\n\n" for e in events).encode()
 
 
 def read(pieces: Sequence[bytes]) -> list[Any]:
-    """Everything that a stream comes to, its end included."""
+    """Return all outputs of a stream, its end included."""
     splitter, decoder = SSESplitter(), CODEC.decoder(HELLO, CLAUDE)
-    out = [each for piece in pieces for event in splitter.feed(piece) for each in decoder.feed(event)]
-    out += [each for event in splitter.close() for each in decoder.feed(event)]
+    out = [output for piece in pieces for event in splitter.feed(piece) for output in decoder.feed(event)]
+    out += [output for event in splitter.close() for output in decoder.feed(event)]
     return out if out and isinstance(out[-1], Done | Failure) else [*out, decoder.finish()]
 
 
@@ -58,7 +58,7 @@ def feed(*events: dict[str, Any]) -> list[Any]:
 
 
 def whole(out: Sequence[Any]) -> LLMResponse:
-    """The answer that a stream's chunks are the pieces of, once their form has been checked."""
+    """Check the form of a stream's chunks, and return the answer that they make up."""
     *chunks, end = out
     assert isinstance(end, Done), end
     for chunk in chunks:
@@ -69,16 +69,16 @@ def whole(out: Sequence[Any]) -> LLMResponse:
 
 
 def as_expected(answer: LLMResponse, case: dict[str, Any]) -> None:
-    found: dict[str, Any] = {name: getattr(answer, name) for name in case["expect"]}
-    if "tool_calls" in found:
-        found["tool_calls"] = [flat(call) for call in answer.tool_calls]
-    if "citations" in found:
-        found["citations"] = [asdict(citation) for citation in answer.citations]
+    actual: dict[str, Any] = {name: getattr(answer, name) for name in case["expect"]}
+    if "tool_calls" in actual:
+        actual["tool_calls"] = [flat(call) for call in answer.tool_calls]
+    if "citations" in actual:
+        actual["citations"] = [asdict(citation) for citation in answer.citations]
     if answer.provider_state is not None:
         assert (answer.provider_state.provider, answer.provider_state.format) == ("anthropic", "anthropic")
         assert json.loads(json.dumps(answer.provider_state.data)) == answer.provider_state.data
-        found["provider_state"] = answer.provider_state.data if "provider_state" in found else None
-    check(found, case["expect"])
+        actual["provider_state"] = answer.provider_state.data if "provider_state" in actual else None
+    check(actual, case["expect"])
     assert answer.provider == "anthropic"
 
 
@@ -108,7 +108,7 @@ def test_a_stream_that_is_cut_off_is_never_a_success(name: str) -> None:
     events = fixture(name)["events"]
     for kept in range(len(events) - 2):
         assert feed(*events[:kept])[-1] == Failure("truncated")
-    # Only the very last event may be missing: the one before said why the answer ended.
+    # Only the very last event may be missing: the one before gives the stop reason.
     assert isinstance(feed(*events[:-1])[-1], Done)
 
 
@@ -140,15 +140,15 @@ def test_an_error_that_is_no_json_has_the_kind_of_its_status() -> None:
 def test_an_error_in_the_middle_of_a_stream_ends_it(kind: str, failure: str) -> None:
     events = fixture("stream_text")["events"]
     error = {"type": "error", "error": {"type": kind, "message": "Sorry"}, "request_id": "req_1"}
-    *said, end = feed(*events[:4], error, *events[4:])
-    assert "".join(chunk.content for chunk in said) == "Hello"
+    *chunks, end = feed(*events[:4], error, *events[4:])
+    assert "".join(chunk.content for chunk in chunks) == "Hello"
     assert (end.kind, end.code, end.status) == (failure, kind, None)
 
 
 def test_an_error_at_status_200_is_no_answer() -> None:
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    for ask in (HELLO, CountRequest(HELLO), ModelsRequest(), ModelRequest()):
-        outcome = CODEC.decode(ask, CLAUDE, body)
+    for request in (HELLO, CountRequest(HELLO), ModelsRequest(), ModelRequest()):
+        outcome = CODEC.decode(request, CLAUDE, body)
         assert isinstance(outcome, Failure)
         assert (outcome.kind, outcome.code) == ("server", "overloaded_error")
 
@@ -161,10 +161,10 @@ def test_what_is_no_answer_is_a_failure() -> None:
         assert CODEC.decode(HELLO, CLAUDE, {"content": [{"type": "text", "text": ""}], "stop_reason": stop}) == Failure(
             "empty"
         )
-    for ask in (CountRequest(HELLO), ModelsRequest(), ModelRequest()):
+    for request in (CountRequest(HELLO), ModelsRequest(), ModelRequest()):
         nothing: tuple[Any, ...] = ({}, {"data": ["x"]}, {"input_tokens": "9"}, {"input_tokens": -1})
         for body in nothing:
-            assert CODEC.decode(ask, CLAUDE, body) == Failure("malformed")
+            assert CODEC.decode(request, CLAUDE, body) == Failure("malformed")
     assert CODEC.decode(EmbeddingRequest(("a",)), CLAUDE, {}) == Failure("malformed")
 
 
@@ -195,14 +195,14 @@ def test_events_that_are_not_known_or_make_no_sense_are_passed_over() -> None:
     assert read([sse(events), b"data: [DONE]\n\n", sse(events)]) == feed(*events)
 
 
-def test_a_block_that_nobody_began_or_that_begins_with_all_it_says_is_read() -> None:
+def test_a_block_without_a_start_event_or_with_its_text_in_that_event_is_read() -> None:
     end = fixture("stream_text")["events"][-2:]
     begun = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "Hel"}}
     unbegun = {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "lo"}}
     call = {"type": "tool_use", "id": None, "name": "f", "input": {"a": 1}}
     called = {"type": "content_block_start", "index": 2, "content_block": call}
     answer = whole(feed(begun, unbegun, called, *end))
-    assert (answer.content, [flat(each) for each in answer.tool_calls]) == ("Hello", [["call_0", "f", {"a": 1}]])
+    assert (answer.content, [flat(call) for call in answer.tool_calls]) == ("Hello", [["call_0", "f", {"a": 1}]])
     assert (answer.finish_reason, answer.model) == ("tool_calls", "claude-sonnet-4-5")
 
 
@@ -220,11 +220,11 @@ def test_invalid_arguments_are_an_invalid_call_and_no_exception() -> None:
     assert outcome.value.tool_calls[0].error
 
 
-def test_calls_of_a_server_that_numbers_no_blocks_are_told_apart() -> None:
+def test_calls_of_a_server_that_numbers_no_blocks_are_kept_apart() -> None:
     calls = [{"type": "content_block_start", "content_block": {"type": "tool_use", "name": name}} for name in "fgh"]
     more = {"type": "content_block_delta", "index": [], "delta": {"type": "input_json_delta", "partial_json": "{}"}}
     answer = whole(feed(calls[0], more, calls[1], more, calls[2], more, *fixture("stream_text")["events"][-2:]))
-    assert [flat(each) for each in answer.tool_calls] == [["call_0", "f", {}], ["call_1", "g", {}], ["call_2", "h", {}]]
+    assert [flat(call) for call in answer.tool_calls] == [["call_0", "f", {}], ["call_1", "g", {}], ["call_2", "h", {}]]
 
 
 def test_a_search_whose_question_is_cut_off_still_ends() -> None:
@@ -242,10 +242,10 @@ def test_lists_of_models_are_read(name: str) -> None:
     outcome = CODEC.decode(ModelsRequest(), CLAUDE, case["body"])
     assert isinstance(outcome, Done)
     models, cursor = outcome.value
-    found = [
+    actual = [
         [m.id, m.created, m.context_window, m.max_output, sorted(m.features) if m.features else None] for m in models
     ]
-    assert (found, cursor) == (case["expect"]["models"], case["expect"]["cursor"])
+    assert (actual, cursor) == (case["expect"]["models"], case["expect"]["cursor"])
     assert CODEC.decode(ModelRequest(), CLAUDE, case["body"]["data"][0]) == Done(models[0])
 
 

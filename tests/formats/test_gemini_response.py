@@ -1,4 +1,4 @@
-"""What Gemini answers: whole answers, streams, vectors, models, errors."""
+"""Responses in Gemini's format: whole answers, streams, vectors, models, errors."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def test_a_whole_answer_is_read(name: str) -> None:
 
 def collected(out: list[Any]) -> dict[str, Any]:
     chunks, end = out[:-1], out[-1]
-    found = collect([each for each in chunks if not each.citations] + [end])
+    fields = collect([chunk for chunk in chunks if not chunk.citations] + [end])
     return {
-        **found,
+        **fields,
         "provider_state": pieces_of(end.value.provider_state),
-        "citations": [flat_citation(each) for chunk in chunks for each in chunk.citations],
+        "citations": [flat_citation(citation) for chunk in chunks for citation in chunk.citations],
     }
 
 
@@ -75,16 +75,16 @@ def test_a_stream_without_its_finish_reason_was_cut_off(name: str) -> None:
 
 
 def test_an_error_in_mid_stream_is_that_error_though_it_is_no_event() -> None:
-    said = sse(STREAMS["stream_text"]["events"][:2])
+    data = sse(STREAMS["stream_text"]["events"][:2])
     for bare in (json.dumps(ERROR, indent=2), json.dumps(ERROR), json.dumps([ERROR], indent=1)):
         for end in ("", "\n", "\r\n\r\n"):
             text = bare.replace("\n", "\r\n") + end
-            out = read_pieces([said + text.encode()])
+            out = read_pieces([data + text.encode()])
             assert [chunk.content for chunk in out[:-1]] == ["Hello", ", "]
             assert (out[-1].kind, out[-1].code) == ("server", "UNAVAILABLE")
-    assert read_pieces([said, json.dumps(ERROR)[:40].encode()])[-1] == Failure("truncated")
+    assert read_pieces([data, json.dumps(ERROR)[:40].encode()])[-1] == Failure("truncated")
     # As an event, too.
-    assert read_pieces([said, sse([ERROR])])[-1].kind == "server"
+    assert read_pieces([data, sse([ERROR])])[-1].kind == "server"
 
 
 def test_a_stream_that_is_no_stream_is_malformed_and_nothing_follows_a_failure() -> None:
@@ -130,7 +130,7 @@ def test_every_finish_reason_has_its_meaning() -> None:
             assert outcome.value.finish_reason == end.value.finish_reason == meaning
 
 
-def test_an_answer_that_says_nothing_is_empty_unless_it_was_cut() -> None:
+def test_an_answer_without_content_is_empty_unless_it_was_cut() -> None:
     nothing: tuple[Any, ...] = ({}, {"candidates": []}, candidate(), candidate({"text": ""}), {"candidates": [{}]})
     for body in nothing:
         assert CODEC.decode(LLMRequest(()), target(), body) == Failure("empty")
@@ -143,7 +143,7 @@ def test_an_answer_that_says_nothing_is_empty_unless_it_was_cut() -> None:
 
 
 def test_what_is_no_answer_is_malformed_and_an_error_at_status_200_is_that_error() -> None:
-    for ask in (
+    for request in (
         LLMRequest(()),
         EmbeddingRequest(("a",)),
         ModelsRequest(),
@@ -152,9 +152,9 @@ def test_what_is_no_answer_is_malformed_and_an_error_at_status_200_is_that_error
     ):
         nonsense: tuple[Any, ...] = (None, 7, "x", [])
         for body in nonsense:
-            assert CODEC.decode(ask, target(), body) == Failure("malformed")
+            assert CODEC.decode(request, target(), body) == Failure("malformed")
         for error in (ERROR, [ERROR]):
-            outcome = CODEC.decode(ask, target(), error)
+            outcome = CODEC.decode(request, target(), error)
             assert isinstance(outcome, Failure)
             assert (outcome.kind, outcome.status) == ("server", None)
     assert CODEC.decode(RerankRequest("q", ("d",)), target(), {}) == Failure("malformed")
@@ -164,8 +164,8 @@ def test_the_parts_of_an_answer_may_be_of_any_shape() -> None:
     for parts in (None, 7, [None, 7, {"text": 7}, {"functionCall": 7}, {"text": "x"}]):
         body = {"candidates": [{"content": {"parts": parts}, "finishReason": "MAX_TOKENS"}]}
         assert answer_of(body).content in {"", "x"}
-    said = candidate({"functionCall": {"name": "f", "args": [1]}}, {"functionCall": {"args": {"n": float("inf")}}})
-    first, second = answer_of(said).tool_calls
+    body = candidate({"functionCall": {"name": "f", "args": [1]}}, {"functionCall": {"args": {"n": float("inf")}}})
+    first, second = answer_of(body).tool_calls
     assert (first.name, first.raw_arguments, bool(first.error)) == ("f", "[1]", True)
     assert (second.name, second.raw_arguments, bool(second.error)) == ("", "(unreadable)", True)
 
@@ -182,7 +182,7 @@ def test_log_probabilities_come_with_the_text_of_their_event_or_alone() -> None:
     first, second, _ = read_pieces([sse([candidate({"text": "a"}, **result), candidate(**result)])])
     for chunk, text in ((first, "a"), (second, "")):
         assert chunk.content == text
-        assert [flat_logprob(each) for each in chunk.logprobs] == [["a", -0.5, []]]
+        assert [flat_logprob(logprob) for logprob in chunk.logprobs] == [["a", -0.5, []]]
 
 
 def test_other_candidates_of_a_stream_are_passed_over() -> None:
@@ -200,7 +200,7 @@ def test_a_place_that_does_not_fit_the_text_is_looked_for() -> None:
         ]
         grounding = {"groundingChunks": chunks, "groundingSupports": [support, None]}
         answer = answer_of(candidate({"text": "Grüße aus Köln."}, groundingMetadata=grounding))
-        assert [each.url for each in answer.citations[1:]] == ["https://i.example"]
+        assert [citation.url for citation in answer.citations[1:]] == ["https://i.example"]
         return flat_citation(answer.citations[0])[3:]
 
     assert cited(startIndex=12, endIndex=18, text="Köln.") == [10, 15]
@@ -211,19 +211,19 @@ def test_a_place_that_does_not_fit_the_text_is_looked_for() -> None:
     assert cited() == [None, None]
 
 
-def test_sources_that_a_stream_repeats_are_told_once() -> None:
-    said = candidate({"text": "x"}, groundingMetadata={"groundingChunks": [{"web": {"uri": "https://a.example"}}]})
-    out = read_pieces([sse([said, said])])
-    assert [each.url for chunk in out[:-1] for each in chunk.citations] == ["https://a.example"]
+def test_sources_that_a_stream_repeats_come_once() -> None:
+    body = candidate({"text": "x"}, groundingMetadata={"groundingChunks": [{"web": {"uri": "https://a.example"}}]})
+    out = read_pieces([sse([body, body])])
+    assert [citation.url for chunk in out[:-1] for citation in chunk.citations] == ["https://a.example"]
 
 
-def test_usage_counts_sounds_and_passes_over_nonsense() -> None:
-    said = {
+def test_usage_counts_audio_and_ignores_nonsense() -> None:
+    counts = {
         "promptTokenCount": 30, "candidatesTokenCount": 8, "totalTokenCount": 38,
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 5}, {"modality": "AUDIO", "tokenCount": 25}, None],
         "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 3}],
     }  # fmt: skip
-    usage = answer_of({**candidate({"text": "x"}), "usageMetadata": said}).usage
+    usage = answer_of({**candidate({"text": "x"}), "usageMetadata": counts}).usage
     assert usage is not None
     assert (usage.audio_tokens, usage.audio_output_tokens) == (25, 3)
     nonsense: tuple[Any, ...] = (None, {}, [], 7)
@@ -236,8 +236,8 @@ def test_every_error_has_its_kind() -> None:
         inner = case["body"][0] if isinstance(case["body"], list) else case["body"]
         for body in (inner, [inner]):
             read = CODEC.failure(case["status"], {}, json.dumps(body).encode(), target())
-            told = (read.kind, read.status, read.code, read.retry_after)
-            assert told == (case["kind"], case["status"], case["code"], case["retry_after"]), case["body"]
+            actual = (read.kind, read.status, read.code, read.retry_after)
+            assert actual == (case["kind"], case["status"], case["code"], case["retry_after"]), case["body"]
         in_band = CODEC.decode(LLMRequest(()), target(), inner)
         assert isinstance(in_band, Failure)
         assert (in_band.kind, in_band.status, in_band.retry_after) == (case["kind"], None, case["retry_after"])
@@ -278,8 +278,8 @@ def test_models_are_read_page_by_page_and_one_by_one() -> None:
     outcome = CODEC.decode(ModelsRequest(), target(), case["body"])
     assert isinstance(outcome, Done)
     models, cursor = outcome.value
-    found = [[m.id, m.context_window, m.max_output, list(m.features) if m.features else None] for m in models]
-    assert (found, cursor) == (case["expect"]["models"], case["expect"]["cursor"])
+    actual = [[m.id, m.context_window, m.max_output, list(m.features) if m.features else None] for m in models]
+    assert (actual, cursor) == (case["expect"]["models"], case["expect"]["cursor"])
     assert CODEC.decode(ModelsRequest(), target(), {}) == Done(((), None))
     wrong: tuple[Any, ...] = ({"models": 7}, {"models": [{}]})
     for body in wrong:
@@ -291,11 +291,11 @@ def test_models_are_read_page_by_page_and_one_by_one() -> None:
 
 
 def test_tokens_are_counted_by_gemini() -> None:
-    ask = CountRequest(LLMRequest(()))
-    assert CODEC.decode(ask, target(), {"totalTokens": 31}) == Done(31)
-    assert CODEC.decode(ask, target(), {"totalTokens": "31"}) == Failure("malformed")
+    request = CountRequest(LLMRequest(()))
+    assert CODEC.decode(request, target(), {"totalTokens": 31}) == Done(31)
+    assert CODEC.decode(request, target(), {"totalTokens": "31"}) == Failure("malformed")
 
 
 def test_chunks_of_a_stream_hold_nothing_of_the_end() -> None:
     *chunks, _ = read_pieces([sse(STREAMS["stream_tools"]["events"])])
-    assert all(isinstance(each, LLMChunk) and each.provider_state is None and each.usage is None for each in chunks)
+    assert all(isinstance(chunk, LLMChunk) and chunk.provider_state is None and chunk.usage is None for chunk in chunks)

@@ -1,4 +1,4 @@
-"""Requests in Anthropic's format: settings, tools, schemas, thinking, marks for the cache, addresses."""
+"""Requests in Anthropic's format: settings, tools, schemas, thinking, cache points, URLs."""
 
 from __future__ import annotations
 
@@ -47,23 +47,23 @@ def claude(model: str = "claude-sonnet-4-5", **fields: Any) -> Target:
 
 
 def server(provider: str = "llamacpp") -> Target:
-    """A local server, asked in this format."""
+    """Return a local server as a target of this format."""
     row = registry.row(provider)
-    facts = registry.model_profile(row, "m", "messages")
-    return Target(provider, "m", facts.format, row.base_url, features=facts.features, quirks=facts.quirks)
+    profile = registry.model_profile(row, "m", "messages")
+    return Target(provider, "m", profile.format, row.base_url, features=profile.features, quirks=profile.quirks)
 
 
-def body(ask: Any = HELLO, where: Target | None = None, **fields: Any) -> dict[str, Any]:
-    """The JSON that goes on the wire."""
-    ask = replace(ask, **fields) if fields else ask
-    written: dict[str, Any] = json.loads(CODEC.encode(ask, where or claude()).body)
+def body(request: Any = HELLO, where: Target | None = None, **fields: Any) -> dict[str, Any]:
+    """Return the JSON body that is sent."""
+    request = replace(request, **fields) if fields else request
+    written: dict[str, Any] = json.loads(CODEC.encode(request, where or claude()).body)
     return written
 
 
-def extra(ask: Any = HELLO, where: Target | None = None, **fields: Any) -> dict[str, Any]:
-    """Of the body, what is not in the plainest request."""
+def extra(request: Any = HELLO, where: Target | None = None, **fields: Any) -> dict[str, Any]:
+    """Return the fields of the body that the plainest request does not have."""
     plain = {"model", "max_tokens", "messages"}
-    return {name: value for name, value in body(ask, where, **fields).items() if name not in plain}
+    return {name: value for name, value in body(request, where, **fields).items() if name not in plain}
 
 
 def test_the_plainest_request_says_how_long_the_answer_may_be() -> None:
@@ -89,25 +89,25 @@ def test_a_key_has_a_header_of_its_own_and_the_version_is_named() -> None:
 
 def test_settings_go_under_this_format_s_names(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "unified_llm")
-    ask = replace(
+    request = replace(
         HELLO, temperature=0.5, top_p=0.9, stop=("END", " \n"), seed=1, frequency_penalty=0, presence_penalty=0,
         logprobs=True, top_logprobs=2, stream=True, extra_body={"top_k": 5},
     )  # fmt: skip
-    assert extra(ask) == {"temperature": 0.5, "stop_sequences": ["END"], "stream": True, "top_k": 5}
-    assert "top_p is not sent to anthropic/claude-sonnet-4-5, which takes either it or temperature" in caplog.text
+    assert extra(request) == {"temperature": 0.5, "stop_sequences": ["END"], "stream": True, "top_k": 5}
+    assert "top_p is not sent to anthropic/claude-sonnet-4-5, which accepts either top_p or temperature" in caplog.text
     assert extra(top_p=0.9) == {"top_p": 0.9}
-    assert extra(ask, claude("claude-sonnet-4-0")).keys() >= {"temperature", "top_p"}
-    assert dict(CODEC.encode(ask, claude()).headers)["accept"] == "text/event-stream"
+    assert extra(request, claude("claude-sonnet-4-0")).keys() >= {"temperature", "top_p"}
+    assert dict(CODEC.encode(request, claude()).headers)["accept"] == "text/event-stream"
     for name in ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"):
         assert f"{name} is not sent to anthropic/claude-sonnet-4-5" in caplog.text
-    assert extra(ask, claude("claude-opus-4-8")) == {"stop_sequences": ["END"], "stream": True, "top_k": 5}
+    assert extra(request, claude("claude-opus-4-8")) == {"stop_sequences": ["END"], "stream": True, "top_k": 5}
     assert "temperature is not sent to anthropic/claude-opus-4-8" in caplog.text
     assert extra(stop=("\n",)) == {}
     assert extra(where=claude(extra_body={"metadata": {"user_id": "u"}})) == {"metadata": {"user_id": "u"}}
 
 
 def test_tools_are_written_with_the_choice_among_them() -> None:
-    ask = replace(HELLO, tools=(WEATHER, TIME))
+    request = replace(HELLO, tools=(WEATHER, TIME))
     written = [
         {"name": "weather", "description": "The weather.", "input_schema": CITY},
         {"name": "time", "input_schema": {"type": "object", "properties": {}}},
@@ -124,15 +124,15 @@ def test_tools_are_written_with_the_choice_among_them() -> None:
         ("time", False, {"type": "tool", "name": "time", "disable_parallel_tool_use": True}),
     ]
     for choice, parallel, expected in choices:
-        found = extra(ask, tool_choice=choice, parallel_tool_calls=parallel)
-        assert found == {"tools": written} | ({"tool_choice": expected} if expected else {})
+        fields = extra(request, tool_choice=choice, parallel_tool_calls=parallel)
+        assert fields == {"tools": written} | ({"tool_choice": expected} if expected else {})
 
 
-def test_a_server_that_knows_the_choice_by_word_alone_is_offered_one_tool() -> None:
-    ask = replace(HELLO, tools=(WEATHER, TIME))
-    named = extra(ask, server(), tool_choice="time")
+def test_a_server_without_named_tool_choice_is_offered_one_tool() -> None:
+    request = replace(HELLO, tools=(WEATHER, TIME))
+    named = extra(request, server(), tool_choice="time")
     assert ([tool["name"] for tool in named["tools"]], named["tool_choice"]) == (["time"], {"type": "any"})
-    assert extra(ask, server(), tool_choice="none") == {}
+    assert extra(request, server(), tool_choice="none") == {}
 
 
 def test_a_schema_is_enforced_for_tools_only_where_it_can_be() -> None:
@@ -150,7 +150,7 @@ def test_a_schema_is_enforced_for_tools_only_where_it_can_be() -> None:
         assert "strict" not in extra(where=where, tools=(tool,))["tools"][0]
 
 
-def test_tools_of_anthropic_s_own_are_passed_through_and_others_refused() -> None:
+def test_anthropic_s_built_in_tools_are_passed_through_and_others_refused() -> None:
     for own in (
         {"type": "web_search_20250305", "name": "web_search", "max_uses": 2},
         {"type": "browser_toolset_20260801"},
@@ -163,9 +163,9 @@ def test_tools_of_anthropic_s_own_are_passed_through_and_others_refused() -> Non
         {"type": "web_search_preview_2025_03_11"},
         {"google_search": {}},
     )
-    for foreign in others:
-        with pytest.raises(ValidationError, match=r"tools\[0\] is another provider's own tool"):
-            body(tools=(Tool.from_dict(foreign),))
+    for builtin in others:
+        with pytest.raises(ValidationError, match=r"tools\[0\] is another provider's built-in tool"):
+            body(tools=(Tool.from_dict(builtin),))
 
 
 def test_json_of_a_schema_is_asked_for_in_the_dialect_of_the_api() -> None:
@@ -205,7 +205,7 @@ def test_json_of_a_schema_is_asked_for_in_the_dialect_of_the_api() -> None:
         "additionalProperties": False,
     }
     assert strict_schema(strict) == strict
-    # A server of one's own takes schemas as they are.
+    # Local servers take schemas unchanged.
     assert extra(where=server("vllm"), response_format=ResponseFormat(schema)) == {
         "output_config": {"format": {"type": "json_schema", "schema": schema}}
     }
@@ -257,28 +257,26 @@ ADAPTIVE = {"type": "adaptive", "display": "summarized"}
         ("claude-of-tomorrow", "high", {"thinking": ADAPTIVE, "output_config": {"effort": "high"}}),
     ],
 )
-def test_each_generation_is_told_in_its_own_way_how_hard_to_think(
-    model: str, effort: str, expected: dict[str, Any]
-) -> None:
+def test_each_generation_takes_the_effort_in_its_own_way(model: str, effort: str, expected: dict[str, Any]) -> None:
     assert extra(where=claude(model), reasoning_effort=effort) == expected
 
 
-def test_a_server_is_told_in_both_ways_how_hard_to_think() -> None:
-    found = extra(where=server("vllm"), reasoning_effort="high")
-    assert found == {"thinking": {"type": "enabled", "budget_tokens": 2457}, "output_config": {"effort": "high"}}
+def test_a_server_is_sent_both_a_budget_and_an_effort() -> None:
+    written = extra(where=server("vllm"), reasoning_effort="high")
+    assert written == {"thinking": {"type": "enabled", "budget_tokens": 2457}, "output_config": {"effort": "high"}}
     assert extra(where=server(), reasoning_effort="none") == {"thinking": {"type": "disabled"}}
 
 
 def test_thinking_goes_with_a_schema_and_without_sampling(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "unified_llm")
     fields: dict[str, Any] = {"reasoning_effort": "high", "temperature": 0.5, "response_format": ResponseFormat(CITY)}
-    found = extra(where=claude("claude-opus-4-6"), **fields)
-    assert set(found) == {"thinking", "output_config"}
-    assert set(found["output_config"]) == {"effort", "format"}
-    assert "temperature is not sent to anthropic/claude-opus-4-6 while it thinks" in caplog.text
+    written = extra(where=claude("claude-opus-4-6"), **fields)
+    assert set(written) == {"thinking", "output_config"}
+    assert set(written["output_config"]) == {"effort", "format"}
+    assert "temperature is not sent to anthropic/claude-opus-4-6, which refuses it with thinking" in caplog.text
 
 
-def test_nobody_is_asked_to_think_where_that_would_be_refused(caplog: pytest.LogCaptureFixture) -> None:
+def test_thinking_is_not_enabled_where_it_would_be_refused(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "unified_llm")
     think = replace(HELLO, reasoning_effort="high")
     assert "thinking" not in body(think, max_tokens=1024)
@@ -287,7 +285,7 @@ def test_nobody_is_asked_to_think_where_that_would_be_refused(caplog: pytest.Log
     assert "thinking" not in body(forced)
     assert extra(forced, claude("claude-opus-4-6"))["output_config"] == {"effort": "high"}
     assert "thinking" not in body(forced, claude("claude-opus-4-6"))
-    # Somebody else's model called the tool: its thoughts are missing from the turn that goes on.
+    # Another provider's model called the tool: thoughts are missing from the turn to continue.
     call = ToolCall("c", "weather", {"city": "Oslo"})
     going_on = replace(
         think,
@@ -296,7 +294,7 @@ def test_nobody_is_asked_to_think_where_that_would_be_refused(caplog: pytest.Log
     )
     assert "thinking" not in body(going_on)
     assert body(going_on, claude("claude-opus-4-6"))["thinking"] == ADAPTIVE
-    assert "anthropic/claude-sonnet-4-5 is not asked to think" in caplog.text
+    assert "anthropic/claude-sonnet-4-5 is called without thinking" in caplog.text
 
 
 def test_parts_become_blocks() -> None:
@@ -335,14 +333,14 @@ def test_parts_become_blocks() -> None:
         {"type": "image", "source": {"type": "file", "file_id": "file_2"}},
     ]
     for part, problem in (
-        (AudioPart(b"wav"), r"content\[1\] is a sound"),
+        (AudioPart(b"wav"), r"content\[1\] is audio"),
         (FilePart(b"PK", "application/zip"), r"content\[1\] is a file of a kind"),
     ):
         with pytest.raises(ValidationError, match=problem):
             body(messages=(Message("user", (TextPart("a"), part)),))
 
 
-def test_marks_for_the_cache_go_onto_what_stands_before_them(caplog: pytest.LogCaptureFixture) -> None:
+def test_cache_points_go_onto_the_block_before_them(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "unified_llm")
     mark, long = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
     call = ToolCall("c", "weather", {})
@@ -353,12 +351,12 @@ def test_marks_for_the_cache_go_onto_what_stands_before_them(caplog: pytest.LogC
         Message("assistant", (TextPart("Let me see."), CachePoint()), tool_calls=(call,)),
         Message("tool", (TextPart("5"), CachePoint()), tool_call_id="c"),
     )
-    found = body(messages=messages, tools=(WEATHER,))
-    assert found["system"] == [
+    written = body(messages=messages, tools=(WEATHER,))
+    assert written["system"] == [
         {"type": "text", "text": "Rules.", "cache_control": long},
         {"type": "text", "text": "More."},
     ]
-    user, assistant, result = (each["content"] for each in found["messages"])
+    user, assistant, result = (message["content"] for message in written["messages"])
     assert user == [{"type": "text", "text": "Hello", "cache_control": mark}]
     assert assistant[0] == {"type": "text", "text": "Let me see.", "cache_control": mark}
     assert result == [{"type": "tool_result", "tool_use_id": "c", "content": "5", "cache_control": mark}]
@@ -367,15 +365,15 @@ def test_marks_for_the_cache_go_onto_what_stands_before_them(caplog: pytest.LogC
     fewer = body(messages=messages, tools=(tool,))
     assert "cache_control" not in json.dumps(fewer["system"])
     assert json.dumps(fewer).count("cache_control") == 4
-    assert "The first 1 marks for the cache are not sent" in caplog.text
+    assert "The first 1 cache points are not sent" in caplog.text
 
 
 def test_tokens_are_counted_for_the_prompt_alone() -> None:
-    ask = replace(
+    request = replace(
         HELLO, temperature=0.5, stop=("END",), stream=True, tools=(WEATHER,), response_format=ResponseFormat(CITY),
         extra_body={"top_k": 4, "cache_control": {"type": "ephemeral"}},
     )  # fmt: skip
-    wire = CODEC.encode(CountRequest(ask), claude())
+    wire = CODEC.encode(CountRequest(request), claude())
     assert wire.url == "https://api.anthropic.com/v1/messages/count_tokens"
     assert set(json.loads(wire.body)) == {"model", "messages", "tools", "output_config", "cache_control"}
     assert dict(wire.headers)["accept"] == "application/json"
@@ -389,9 +387,9 @@ def test_models_are_listed_page_by_page_and_asked_for_one_by_one() -> None:
 
 
 def test_what_the_format_has_no_request_for_is_refused() -> None:
-    for ask in (EmbeddingRequest(("a",)), RerankRequest("q", ("a",))):
+    for request in (EmbeddingRequest(("a",)), RerankRequest("q", ("a",))):
         with pytest.raises(UnsupportedOperationError, match="has no such request"):
-            CODEC.encode(ask, claude())
+            CODEC.encode(request, claude())
 
 
 def test_local_servers_can_be_asked_in_this_format() -> None:
