@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import inspect
 import pickle
 import subprocess
 import sys
@@ -92,3 +94,17 @@ for name in types.__all__:
 def test_pydantic_takes_every_type_as_a_field(kind: Any) -> None:
     example = example_of(kind)
     assert TypeAdapter(kind).validate_python(example) == example
+
+
+@pytest.mark.parametrize(
+    "home", ["unified_llm", "unified_llm.langchain", "unified_llm.llama_index", "unified_llm.testing"]
+)
+def test_every_public_class_and_function_names_the_module_that_it_is_imported_from(home: str) -> None:
+    module = importlib.import_module(home)
+    values = {name: getattr(module, name) for name in module.__all__}
+    private = {
+        name: value.__module__
+        for name, value in values.items()
+        if (isinstance(value, type) or inspect.isfunction(value)) and value.__module__ != home
+    }
+    assert private == {}

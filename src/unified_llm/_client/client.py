@@ -425,3 +425,6 @@ class LLMClient:
         copy = type(self).__new__(type(self))
         copy.__setstate__(self.__getstate__())
         return copy
+
+
+LLMClient.__module__ = "unified_llm"  # where users import it from: in reprs, pickles and documentation

@@ -245,3 +245,6 @@ def _bound(error: Any) -> str | None:
         if name in error.get("ctx", {}):
             return f"must be {words} {error['ctx'][name]}"
     return "must be a finite number" if error["type"] == "finite_number" else None
+
+
+LLMConfig.__module__ = "unified_llm"  # where users import it from; set here, since Pydantic reads the names above

@@ -46,3 +46,6 @@ def _hide_url(values: dict[str, Any]) -> None:
     from unified_llm._state.redis.url import RedisURL
 
     values["state"] = RedisURL(values.pop("state"), "configure(state=...)")
+
+
+configure.__module__ = "unified_llm"  # where users import it from

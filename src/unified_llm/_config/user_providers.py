@@ -262,3 +262,7 @@ def _close(provider: Any) -> None:
 def _close_all() -> None:
     for provider in {id(row.instance[1]): row.instance[1] for row in registry.registered() if row.instance}.values():
         _close(provider)
+
+
+for _public in (ChatProvider, ProviderBase, register_provider):
+    _public.__module__ = "unified_llm"  # where users import them from

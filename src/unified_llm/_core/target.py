@@ -44,6 +44,9 @@ class BreakerConfig:
             raise ConfigurationError("BreakerConfig.cooldown_max must not be smaller than cooldown.")
 
 
+BreakerConfig.__module__ = "unified_llm"  # where users import it from
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Limits of one attempt, in seconds.

@@ -55,6 +55,8 @@ class Provider(StrEnum):
     OPENAI_COMPATIBLE = "openai-compatible"
 
 
+Provider.__module__ = "unified_llm"  # where users import it from
+
 ALIASES: Final[Mapping[str, str]] = MappingProxyType({"hf": "huggingface"})
 # What a format cannot carry, whatever a provider can do in another.
 _NOT_IN_RESPONSES: Final[frozenset[Feature]] = frozenset({"audio", "n", "as_text"})

@@ -46,3 +46,7 @@ def apart() -> Generator[None]:
         yield
     finally:
         _apart = before
+
+
+for _public in (health_snapshot, reset_health):
+    _public.__module__ = "unified_llm"  # where users import them from

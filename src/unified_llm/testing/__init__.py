@@ -13,3 +13,6 @@ from __future__ import annotations
 from unified_llm.testing._outage import Outage, outage
 
 __all__ = ["Outage", "outage"]
+
+for _public in (Outage, outage):
+    _public.__module__ = __name__  # where users import them from
