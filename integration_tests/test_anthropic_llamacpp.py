@@ -1,7 +1,7 @@
 """Anthropic's official client and ours against llama.cpp's own server, which speaks the Messages format.
 
-Neither seeds nor schemas pass through that format there, so sampling is greedy, and both are asked for the same thing
-twice over, with the prompt in the server's cache each time.
+Neither seeds nor schemas pass through that format there, so sampling is greedy, and both send the same request twice,
+with the prompt in the server's cache each time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OUR_TOOL = {"type": "function", "function": {"name": "lamp", "description": "Swi
 THEIR_TOOL: Any = {"name": "lamp", "description": "Switch a lamp.", "input_schema": LAMP}
 GREEDY = {"temperature": 0}
 
-# The model begins each answer by thinking, and is told so by the template.
+# The model begins each answer by thinking, since the template says so.
 THINKING = """\
 {%- for message in messages %}
 {{- '<|turn>' + message.role + '\\n' }}
@@ -132,9 +132,9 @@ def test_both_read_the_same_stream(running: LlamaServer) -> None:
             )
         )
         chunks = list(ours.stream("hello", **GREEDY))
-    said = [e.delta.text for e in events if e.type == "content_block_delta" and e.delta.type == "text_delta"]
-    assert [chunk.content for chunk in chunks if chunk.content] == said
-    assert "".join(said) == whole.content
+    texts = [e.delta.text for e in events if e.type == "content_block_delta" and e.delta.type == "text_delta"]
+    assert [chunk.content for chunk in chunks if chunk.content] == texts
+    assert "".join(texts) == whole.content
     ends = [e for e in events if e.type == "message_delta"]
     assert chunks[-1].usage
     assert [chunks[-1].usage.completion_tokens] == [end.usage.output_tokens for end in ends]
@@ -175,10 +175,10 @@ def test_both_are_given_the_same_calls_of_tools_whole_and_streamed(running: Llam
 
 
 def _fragments(chunks: list[LLMChunk]) -> dict[int, str]:
-    found: dict[int, str] = {}
+    arguments: dict[int, str] = {}
     for part in (part for chunk in chunks for part in chunk.tool_calls):
-        found[part.index] = found.get(part.index, "") + part.arguments
-    return found
+        arguments[part.index] = arguments.get(part.index, "") + part.arguments
+    return arguments
 
 
 def test_a_tool_that_is_named_is_called_and_one_that_is_forbidden_is_not(running: LlamaServer) -> None:
@@ -249,7 +249,7 @@ def test_both_count_the_same(running: LlamaServer) -> None:
 
 def test_both_list_the_same_models(running: LlamaServer) -> None:
     with them(running) as theirs, us(running) as ours:
-        assert [each.id for each in ours.list_models()] == [each.id for each in theirs.models.list()]
+        assert [model.id for model in ours.list_models()] == [model.id for model in theirs.models.list()]
 
 
 def test_errors_are_the_same(running: LlamaServer) -> None:

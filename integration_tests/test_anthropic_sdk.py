@@ -1,4 +1,4 @@
-"""Anthropic's official client and ours before one strict server: what each sends, and what each reads."""
+"""Anthropic's official client and ours with one strict server: the requests they send, the responses they read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def user(content: Any) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
-# What → what our client is asked, and what theirs is.
+# Name → the request for our client, and the one for theirs.
 PAIRS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({"messages": [user("hello")]}, {"messages": [user("hello")]}),
     "every setting": (
@@ -183,7 +183,7 @@ PAIRS: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "tools": [THEIR_TOOL],
         },
     ),
-    "a mark for the cache": (
+    "a cache point": (
         {"messages": [{"role": "system", "content": [TextPart("Rules. " * 9), CachePoint()]}, user("hello")]},
         {
             "system": [{"type": "text", "text": "Rules. " * 9, "cache_control": MARK}],
@@ -204,7 +204,7 @@ def running() -> Iterator[FakeAnthropic]:
 
 @pytest.fixture
 def fake(running: FakeAnthropic) -> Iterator[FakeAnthropic]:
-    """The server; the test fails if it was sent anything malformed."""
+    """Start the server; the test fails if it was sent anything malformed."""
     running.requests.clear()
     running.cached.clear()
     yield running
@@ -242,12 +242,12 @@ FINISH = {
 def read_by_them(message: TheirMessage) -> dict[str, Any]:
     blocks, usage = message.content, message.usage
     cached, wrote = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
-    cited = [each for block in blocks if block.type == "text" for each in block.citations or ()]
+    cited = [citation for block in blocks if block.type == "text" for citation in block.citations or ()]
     return {
         "content": "".join(block.text for block in blocks if block.type == "text"),
         "reasoning": "".join(block.thinking for block in blocks if block.type == "thinking") or None,
         "calls": [(block.id, block.name, block.input) for block in blocks if block.type == "tool_use"],
-        "cited": [each.cited_text for each in cited],
+        "cited": [citation.cited_text for citation in cited],
         "refusal": message.stop_details.explanation if message.stop_details else None,
         "model": message.model,
         "finish": FINISH[str(message.stop_reason)],
@@ -280,7 +280,7 @@ def test_both_say_and_read_the_same(
     asked: dict[str, Any] = {"max_tokens": 64_000, **pair[1]}
     read = theirs.messages.create(model="claude-haiku-4-5", **asked, timeout=60)
     answer = ours.generate(dict(pair[0]))
-    sent_by_them, sent_by_us = (each.body for each in fake.requests)
+    sent_by_them, sent_by_us = (received.body for received in fake.requests)
     assert sent_by_us == sent_by_them
     assert read_by_us(answer) == read_by_them(read)
     assert answer.request_id == "req_fake"
@@ -295,20 +295,20 @@ def test_both_stream_the_same(
         read = stream.get_final_message()
     with ours.stream(dict(pair[0])) as chunks:
         pieces = list(chunks)
-    sent_by_them, sent_by_us = (each.body for each in fake.requests)
+    sent_by_them, sent_by_us = (received.body for received in fake.requests)
     assert sent_by_us == sent_by_them
-    expected, found = (
+    expected, actual = (
         read_by_them(read),
         {
             "content": "".join(piece.content for piece in pieces),
             "reasoning": "".join(piece.reasoning for piece in pieces) or None,
             "refusal": "".join(piece.refusal for piece in pieces) or None,
-            "cited": [each.text for piece in pieces for each in piece.citations],
+            "cited": [citation.text for piece in pieces for citation in piece.citations],
             "model": pieces[-1].model,
             "finish": pieces[-1].finish_reason,
         },
     )
-    assert found == {name: expected[name] for name in found}
+    assert actual == {name: expected[name] for name in actual}
     calls: dict[int, list[str]] = {}
     for part in (part for piece in pieces for part in piece.tool_calls):
         calls.setdefault(part.index, [part.id or "", part.name or "", ""])[2] += part.arguments
@@ -325,8 +325,10 @@ def test_what_only_the_author_can_read_goes_back_as_their_client_sends_it(
     thinks = question.startswith("think")
     tools: Any = [THEIR_TOOL] if thinks else []
     thinking: Any = {"thinking": {"type": "enabled", "budget_tokens": 4000}, "tools": tools} if thinks else {}
-    asked: Any = user(question)
-    read = theirs.messages.create(model="claude-haiku-4-5", max_tokens=64_000, messages=[asked], **thinking, timeout=60)
+    message: Any = user(question)
+    read = theirs.messages.create(
+        model="claude-haiku-4-5", max_tokens=64_000, messages=[message], **thinking, timeout=60
+    )
     results: list[Any] = [
         {"type": "tool_result", "tool_use_id": block.id, "content": "sunny"}
         for block in read.content
@@ -335,29 +337,29 @@ def test_what_only_the_author_can_read_goes_back_as_their_client_sends_it(
     theirs.messages.create(
         model="claude-haiku-4-5",
         max_tokens=64_000,
-        messages=[asked, read.to_param(), *([user(results)] if results else [])],  # type: ignore[list-item]
+        messages=[message, read.to_param(), *([user(results)] if results else [])],  # type: ignore[list-item]
         **thinking,
         timeout=60,
     )
     wanted: dict[str, Any] = {"reasoning_effort": "low", "tools": [OUR_TOOL]} if thinks else {}
     with client(fake) as ours:
-        answer = ours.generate({"messages": [asked], **wanted})
+        answer = ours.generate({"messages": [message], **wanted})
         past = Message("assistant", answer.content, tool_calls=answer.tool_calls, provider_state=answer.provider_state)
-        messages = [asked, past, *(Message.tool("sunny", call.id) for call in answer.tool_calls)]
+        messages = [message, past, *(Message.tool("sunny", call.id) for call in answer.tool_calls)]
         ours.generate({"messages": messages, **wanted})
-        foreign = Message("assistant", answer.content or "-", tool_calls=answer.tool_calls)
-        ours.generate({"messages": [asked, foreign, *messages[2:]], **wanted})
-    _, second_of_theirs, _, second_of_ours, without = (each.body["messages"] for each in fake.requests)
+        without_state = Message("assistant", answer.content or "-", tool_calls=answer.tool_calls)
+        ours.generate({"messages": [message, without_state, *messages[2:]], **wanted})
+    _, second_of_theirs, _, second_of_ours, without = (received.body["messages"] for received in fake.requests)
     assert _plain(second_of_ours) == _plain(second_of_theirs)
     assert "signature" not in json.dumps(without)
     assert "encrypted" not in json.dumps(without)
 
 
 def _plain(messages: Any) -> Any:
-    """Without nulls: their client sends back every field that its types have."""
+    """Drop nulls: their client sends back every field that its types have."""
     if isinstance(messages, dict):
         return {name: _plain(value) for name, value in messages.items() if value is not None}
-    return [_plain(each) for each in messages] if isinstance(messages, list) else messages
+    return [_plain(message) for message in messages] if isinstance(messages, list) else messages
 
 
 def test_newer_models_are_told_how_hard_to_think_as_they_want_it(fake: FakeAnthropic) -> None:
@@ -385,8 +387,8 @@ def test_the_cache_takes_at_first_and_gives_from_then_on(fake: FakeAnthropic) ->
 def test_marks_on_langchain_s_blocks_reach_the_cache(fake: FakeAnthropic) -> None:
     model = ChatUnified(model="anthropic/claude-haiku-4-5", base_url=fake.address, api_key=SecretStr(KEY))
     rules = SystemMessage([{"type": "text", "text": "Rules. " * 99, "cache_control": MARK}])
-    asked = HumanMessage([{"type": "text", "text": "hello", "cache_control": {**MARK, "ttl": "1h"}}])
-    answer = model.invoke([rules, asked])
+    request = HumanMessage([{"type": "text", "text": "hello", "cache_control": {**MARK, "ttl": "1h"}}])
+    answer = model.invoke([rules, request])
     sent = fake.requests[-1].body
     assert sent["system"][0]["cache_control"] == MARK
     assert sent["messages"][0]["content"][0]["cache_control"] == {**MARK, "ttl": "1h"}
@@ -398,7 +400,7 @@ def test_both_count_and_list_and_describe_the_same(theirs: Anthropic, ours: LLMC
     counted = theirs.messages.count_tokens(model="claude-haiku-4-5", messages=[{"role": "user", "content": "hello"}])
     assert ours.count_tokens("hello") == counted.input_tokens
     listed = list(theirs.models.list())
-    assert [each.id for each in ours.list_models()] == [each.id for each in listed]
+    assert [model.id for model in ours.list_models()] == [model.id for model in listed]
     assert len(listed) == 5
     theirs_info, ours_info = theirs.models.retrieve("claude-haiku-4-5"), ours.model_info()
     assert (ours_info.id, ours_info.context_window) == (theirs_info.id, theirs_info.max_input_tokens)
@@ -421,16 +423,16 @@ ERRORS: Mapping[str, type[LLMError]] = {
 
 
 @pytest.mark.parametrize("words", ERRORS)
-def test_both_are_told_the_same_errors(fake: FakeAnthropic, theirs: Anthropic, words: str) -> None:
-    with pytest.raises(APIStatusError) as told_them:
+def test_both_read_the_same_errors(fake: FakeAnthropic, theirs: Anthropic, words: str) -> None:
+    with pytest.raises(APIStatusError) as their_error:
         theirs.messages.create(model="claude-haiku-4-5", max_tokens=9, messages=[{"role": "user", "content": words}])
-    with client(fake) as ours, pytest.raises(ERRORS[words]) as told_us:
+    with client(fake) as ours, pytest.raises(ERRORS[words]) as our_error:
         ours.generate(words)
-    assert told_us.value.status_code == told_them.value.status_code
-    assert told_us.value.request_id == told_them.value.request_id == "req_fake"
+    assert our_error.value.status_code == their_error.value.status_code
+    assert our_error.value.request_id == their_error.value.request_id == "req_fake"
     if words == "be limited":
-        assert isinstance(told_us.value, RateLimitError)
-        assert told_us.value.retry_after == pytest.approx(7)
+        assert isinstance(our_error.value, RateLimitError)
+        assert our_error.value.retry_after == pytest.approx(7)
 
 
 def test_a_wrong_key_and_an_unknown_model_are_known_for_what_they_are(fake: FakeAnthropic) -> None:
@@ -441,17 +443,17 @@ def test_a_wrong_key_and_an_unknown_model_are_known_for_what_they_are(fake: Fake
 
 
 def test_an_error_in_the_middle_of_a_stream_interrupts_both(fake: FakeAnthropic, theirs: Anthropic) -> None:
-    said: list[str] = []
+    texts: list[str] = []
     with (
         pytest.raises(APIStatusError),
         theirs.messages.stream(
             model="claude-haiku-4-5", max_tokens=99, messages=[{"role": "user", "content": "break off"}]
         ) as stream,
     ):
-        said.extend(stream.text_stream)
+        texts.extend(stream.text_stream)
     with client(fake) as ours, pytest.raises(StreamInterruptedError) as failure:
         list(ours.stream("break off"))
-    assert failure.value.partial == "".join(said) == "You s"
+    assert failure.value.partial == "".join(texts) == "You s"
 
 
 def test_a_token_goes_as_bearer_and_a_key_under_its_own_name(
@@ -466,7 +468,7 @@ def test_a_token_goes_as_bearer_and_a_key_under_its_own_name(
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     with LLMClient("anthropic/claude-haiku-4-5") as ours:
         ours.generate("hello")
-    token, key = (each.headers for each in fake.requests)
+    token, key = (received.headers for received in fake.requests)
     assert (token.get("authorization"), token.get("x-api-key")) == (f"Bearer {KEY}", None)
     assert (key.get("authorization"), key.get("x-api-key")) == (None, KEY)
 

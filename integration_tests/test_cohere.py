@@ -1,4 +1,4 @@
-"""Cohere's own client and ours, side by side: what each puts on the wire and what each reads from it."""
+"""Cohere's own client and ours, side by side: the requests that they send and the responses that they read."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-# A name: what we are asked, and what their client is.
+# A name: the request for our client, and the one for theirs.
 CASES: Mapping[str, tuple[Fields, Fields]] = {
     "plain": ({"messages": [user("hello")]}, {"messages": [user("hello")]}),
     "every number": (
@@ -199,8 +199,11 @@ def test_both_say_and_read_the_same(
         "calls": [(call.id, call.name, call.raw_arguments) for call in read_by_us.tool_calls],
         "id": read_by_us.response_id,
         "tokens": (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens),
-        "citations": [(each.title, each.url, each.text, each.start, each.end) for each in read_by_us.citations],
-        "logprobs": [(each.token, each.logprob) for each in read_by_us.logprobs],
+        "citations": [
+            (citation.title, citation.url, citation.text, citation.start, citation.end)
+            for citation in read_by_us.citations
+        ],
+        "logprobs": [(logprob.token, logprob.logprob) for logprob in read_by_us.logprobs],
     } == {
         "content": "".join(block.text for block in blocks if block.type == "text"),
         "reasoning": thoughts + (message.tool_plan or "") or None,
@@ -208,7 +211,7 @@ def test_both_say_and_read_the_same(
         "id": read_by_them.id,
         "tokens": _tokens(read_by_them.usage),
         "citations": _citations(message.citations or ()),
-        "logprobs": [(each.text, sum(each.logprobs)) for each in read_by_them.logprobs or ()],
+        "logprobs": [(item.text, sum(item.logprobs)) for item in read_by_them.logprobs or ()],
     }
     reasons = {"COMPLETE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls"}
     assert read_by_us.finish_reason == reasons[read_by_them.finish_reason]
@@ -218,29 +221,32 @@ def test_both_say_and_read_the_same(
 def test_both_stream_the_same(
     fake: FakeCohere, theirs: cohere.ClientV2, ours: LLMClient, *, asked: Fields, theirs_asked: Fields
 ) -> None:
-    said_to_them: list[Any] = list(theirs.chat_stream(**{"model": MODEL, **theirs_asked}))
-    *said_to_us, last = ours.stream(dict(asked))
+    events: list[Any] = list(theirs.chat_stream(**{"model": MODEL, **theirs_asked}))
+    *chunks, last = ours.stream(dict(asked))
     sent_by_them, sent_by_us = fake.requests
     assert sent_by_us.body == sent_by_them.body
-    found = [
+    actual = [
         (
             chunk.content,
             chunk.reasoning,
             [(call.index, call.id, call.name, call.arguments) for call in chunk.tool_calls],
-            [(each.title, each.url, each.text, each.start, each.end) for each in chunk.citations],
+            [
+                (citation.title, citation.url, citation.text, citation.start, citation.end)
+                for citation in chunk.citations
+            ],
         )
-        for chunk in said_to_us
+        for chunk in chunks
     ]
-    assert found == [said for event in said_to_them if any(said := _said(event))]
-    logprobs = [event.logprobs for event in said_to_them if event.type == "content-delta" and event.logprobs]
-    assert [(each.token, each.logprob) for chunk in said_to_us for each in chunk.logprobs] == [
-        (each.text, sum(each.logprobs)) for each in logprobs
+    assert actual == [parts for event in events if any(parts := _as_chunk(event))]
+    logprobs = [event.logprobs for event in events if event.type == "content-delta" and event.logprobs]
+    assert [(logprob.token, logprob.logprob) for chunk in chunks for logprob in chunk.logprobs] == [
+        (item.text, sum(item.logprobs)) for item in logprobs
     ]
-    end = said_to_them[-1].delta
+    end = events[-1].delta
     assert last.usage
     tokens = (last.usage.prompt_tokens, last.usage.completion_tokens, last.usage.cached_tokens)
     assert tokens == _tokens(end.usage)
-    assert last.response_id == said_to_them[0].id
+    assert last.response_id == events[0].id
 
 
 async def test_the_same_holds_for_an_event_loop(fake: FakeCohere) -> None:
@@ -272,19 +278,19 @@ def test_both_rank_the_same(fake: FakeCohere, theirs: cohere.ClientV2, ours: LLM
     read_by_us = ours.rerank("q", documents, top_n=2, model="cohere/rerank-v3.5")
     sent_by_them, sent_by_us = fake.requests
     assert sent_by_us.body == sent_by_them.body
-    assert [(each.index, each.score) for each in read_by_us.results] == [
-        (each.index, each.relevance_score) for each in read_by_them.results
+    assert [(document.index, document.score) for document in read_by_us.results] == [
+        (document.index, document.relevance_score) for document in read_by_them.results
     ]
 
 
 def test_both_list_and_describe_the_same(theirs: cohere.ClientV2, ours: LLMClient) -> None:
     first = theirs.models.list(page_size=1000)
     second = theirs.models.list(page_size=1000, page_token=first.next_page_token)
-    known = {each.name: each for each in (*first.models, *second.models)}
-    assert [each.id for each in ours.list_models()] == list(known)
-    info, told = ours.model_info(), theirs.models.get(MODEL)
-    assert (info.id, info.context_window) == (told.name, told.context_length)
-    assert set(told.features or ()) <= (info.features or frozenset())
+    known = {model.name: model for model in (*first.models, *second.models)}
+    assert [model.id for model in ours.list_models()] == list(known)
+    info, described = ours.model_info(), theirs.models.get(MODEL)
+    assert (info.id, info.context_window) == (described.name, described.context_length)
+    assert set(described.features or ()) <= (info.features or frozenset())
 
 
 @pytest.mark.parametrize(
@@ -363,14 +369,14 @@ def _tokens(usage: Any) -> tuple[int, int, int]:
 
 def _citations(citations: Any) -> list[Any]:
     return [
-        (source.document["title"], source.document["url"], each.text, each.start, each.end)
-        for each in citations
-        for source in each.sources
+        (source.document["title"], source.document["url"], citation.text, citation.start, citation.end)
+        for citation in citations
+        for source in citation.sources
     ]
 
 
-def _said(event: Any) -> tuple[str, str, list[Any], list[Any]]:
-    """An event of theirs as the chunk that it should be."""
+def _as_chunk(event: Any) -> tuple[str, str, list[Any], list[Any]]:
+    """Return the chunk that an event of theirs should become."""
     message: Any = getattr(getattr(event, "delta", None), "message", None)
     match event.type:
         case "content-delta":

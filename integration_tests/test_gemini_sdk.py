@@ -1,4 +1,4 @@
-"""Google's own client and ours, side by side: what each puts on the wire and what each reads from it."""
+"""Google's own client and ours, side by side: the requests that they send and the responses that they read."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ USAGE = {
 
 @dataclass(frozen=True)
 class Case:
-    """One question in our words and in theirs."""
+    """One request, as our client and as theirs takes it."""
 
-    said: str | tuple[Any, ...] = "Hello"
+    prompt: str | tuple[Any, ...] = "Hello"
     ours: Mapping[str, Any] = field(default_factory=dict)
     parts: tuple[Any, ...] = ()
     theirs: Mapping[str, Any] = field(default_factory=dict)
@@ -71,10 +71,10 @@ class Case:
 
     def request(self) -> LLMRequest:
         before = (Message.system(self.system),) if self.system else ()
-        return LLMRequest((*before, Message("user", self.said)), model=f"gemini/{self.model}", **self.ours)
+        return LLMRequest((*before, Message("user", self.prompt)), model=f"gemini/{self.model}", **self.ours)
 
     def call(self) -> dict[str, Any]:
-        parts = self.parts or (types.Part(text=str(self.said)),)
+        parts = self.parts or (types.Part(text=str(self.prompt)),)
         config = types.GenerateContentConfig(system_instruction=self.system, **self.theirs)
         return {"model": self.model, "contents": [types.Content(role="user", parts=list(parts))], "config": config}
 
@@ -184,15 +184,15 @@ def config(fake: FakeGemini, **fields: Any) -> LLMConfig:
 
 
 def bodies(fake: FakeGemini) -> list[dict[str, Any]]:
-    """What was sent, without what Google's client writes though it means nothing, and with tools in one order."""
+    """Return the bodies that were sent, without empty fields of Google's client, and with tools in one order."""
     sent: list[dict[str, Any]] = []
     for received in fake.requests:
         body = received.body
         body.get("systemInstruction", {}).pop("role", None)
         if not body.get("generationConfig", True):
             del body["generationConfig"]
-        for each in body.get("requests", ()):
-            each["content"].pop("role", None)
+        for embed in body.get("requests", ()):
+            embed["content"].pop("role", None)
         if "tools" in body:
             body["tools"].sort(key=repr)
         sent.append(body)
@@ -202,7 +202,7 @@ def bodies(fake: FakeGemini) -> list[dict[str, Any]]:
 def read_by_them(answer: types.GenerateContentResponse) -> dict[str, Any]:
     candidate = (answer.candidates or [])[0]
     parts = (candidate.content.parts if candidate.content else None) or []
-    usage, said = answer.usage_metadata, candidate.logprobs_result
+    usage, logprobs = answer.usage_metadata, candidate.logprobs_result
     assert usage
     return {
         "content": "".join(part.text for part in parts if part.text and not part.thought),
@@ -212,7 +212,9 @@ def read_by_them(answer: types.GenerateContentResponse) -> dict[str, Any]:
         "model": answer.model_version,
         "id": answer.response_id,
         "usage": {name: getattr(usage, field) or 0 for name, field in USAGE.items()},
-        "logprobs": [(each.token, each.log_probability) for each in (said.chosen_candidates if said else None) or ()],
+        "logprobs": [
+            (token.token, token.log_probability) for token in (logprobs.chosen_candidates if logprobs else None) or ()
+        ],
         "sources": [
             (chunk.web.uri, chunk.web.title)
             for chunk in (candidate.grounding_metadata.grounding_chunks if candidate.grounding_metadata else None) or ()
@@ -234,8 +236,8 @@ def read_by_us(answer: LLMResponse) -> dict[str, Any]:
         "model": answer.model,
         "id": answer.response_id,
         "usage": {name: getattr(answer.usage, name) for name in USAGE},
-        "logprobs": [(each.token, each.logprob) for each in answer.logprobs],
-        "sources": [(each.url, each.title) for each in answer.citations],
+        "logprobs": [(logprob.token, logprob.logprob) for logprob in answer.logprobs],
+        "sources": [(citation.url, citation.title) for citation in answer.citations],
     }
 
 
@@ -251,17 +253,18 @@ def test_both_say_and_read_the_same(fake: FakeGemini, theirs: genai.Client, ours
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_both_stream_the_same(fake: FakeGemini, theirs: genai.Client, ours: LLMClient, case: Case) -> None:
-    they = [read_by_them(each) for each in theirs.models.generate_content_stream(**case.call())]
+    they = [read_by_them(response) for response in theirs.models.generate_content_stream(**case.call())]
     chunks = list(ours.stream(case.request()))
     sent_by_them, sent_by_us = bodies(fake)
     assert sent_by_us == sent_by_them
     last, end = they[-1], chunks[-1]
     for name in ("content", "reasoning"):
-        assert [text for each in chunks if (text := getattr(each, name))] == [each[name] for each in they if each[name]]
-    calls = [(part.name, part.arguments) for each in chunks for part in each.tool_calls]
-    assert [name for name, _ in calls] == [name for each in they for name, _ in each["calls"]]
+        expected = [event[name] for event in they if event[name]]
+        assert [text for chunk in chunks if (text := getattr(chunk, name))] == expected
+    calls = [(part.name, part.arguments) for chunk in chunks for part in chunk.tool_calls]
+    assert [name for name, _ in calls] == [name for event in they for name, _ in event["calls"]]
     assert {arguments for _, arguments in calls} <= {'{"city":"Köln"}'}
-    assert [(c.url, c.title) for each in chunks for c in each.citations] == last["sources"]
+    assert [(c.url, c.title) for chunk in chunks for c in chunk.citations] == last["sources"]
     assert end.finish_reason
     assert (REASONS[end.finish_reason], end.model, end.response_id) == (last["reason"], last["model"], last["id"])
     assert {name: getattr(end.usage, name) for name in USAGE} == last["usage"]
@@ -274,13 +277,13 @@ def test_both_send_an_answer_back_with_its_signatures(
 ) -> None:
     case = Case("both", {"tools": (WEATHER, CLOCK)}, theirs={"tools": DECLARED}, model=model)
     asked = case.call()
-    said = theirs.models.generate_content(**asked)
-    content = (said.candidates or [])[0].content
+    response = theirs.models.generate_content(**asked)
+    content = (response.candidates or [])[0].content
     assert content
     names = [part.function_call for part in content.parts or () if part.function_call]
     results = [
-        types.Part(function_response=types.FunctionResponse(id=each.id, name=each.name, response={"output": "12"}))
-        for each in names
+        types.Part(function_response=types.FunctionResponse(id=called.id, name=called.name, response={"output": "12"}))
+        for called in names
     ]
     contents = [*asked["contents"], content, types.Content(role="user", parts=results)]
     theirs.models.generate_content(**{**asked, "contents": contents})
@@ -300,7 +303,7 @@ def test_both_send_an_answer_back_with_its_signatures(
                 for kind in ("functionCall", "functionResponse"):
                     assert part.get(kind, {"id": "call_R-1_x"}).pop("id").startswith("call_R-1_x")
     assert by_us == by_them
-    signed = [part for each in by_us["contents"] for part in each["parts"] if "thoughtSignature" in part]
+    signed = [part for content in by_us["contents"] for part in content["parts"] if "thoughtSignature" in part]
     assert len(signed) == (model == NEW)
 
 
@@ -327,7 +330,7 @@ def test_several_answers_come_from_one_question(fake: FakeGemini, theirs: genai.
     sent_by_them, sent_by_us = bodies(fake)
     assert sent_by_us == sent_by_them
     assert len(they.candidates or ()) == 1 + len(we.alternatives) == 3
-    assert {each.content for each in we.alternatives} == {they.text}
+    assert {alternative.content for alternative in we.alternatives} == {they.text}
 
 
 def test_an_address_may_name_the_version_or_not(fake: FakeGemini) -> None:
@@ -343,7 +346,7 @@ def test_both_embed_the_same(fake: FakeGemini, theirs: genai.Client, ours: LLMCl
     we = ours.embed(["a", "öö"], model=f"gemini/{model}", dimensions=8)
     sent_by_them, sent_by_us = bodies(fake)
     assert sent_by_us == sent_by_them
-    assert we.vectors == [each.values for each in they.embeddings or ()]
+    assert we.vectors == [embedding.values for embedding in they.embeddings or ()]
 
 
 def _texts(*texts: str) -> list[types.Content]:
@@ -399,9 +402,9 @@ def test_a_blocked_prompt_is_a_matter_of_the_filter(theirs: genai.Client, ours: 
     feedback = theirs.models.generate_content(**case.call()).prompt_feedback
     assert feedback
     assert feedback.block_reason
-    for ask in (lambda: ours.generate(case.request()), lambda: list(ours.stream(case.request()))):
+    for call in (lambda: ours.generate(case.request()), lambda: list(ours.stream(case.request()))):
         with pytest.raises(problems.ContentFilterError) as raised:
-            ask()
+            call()
         assert raised.value.attempts[-1].reason == feedback.block_reason.value
 
 

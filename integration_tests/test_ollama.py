@@ -1,4 +1,4 @@
-"""Ollama's own client and ours, side by side: what each puts on the wire and what each reads from it."""
+"""Ollama's own client and ours, side by side: the requests that they send and the responses that they read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CALL = ToolCall("call_7", "weather", {"city": "Oslo"}, '{"city": "Oslo"}')
 HELLO = [{"role": "user", "content": "hello"}]
 IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
 
-# A name: what we are asked, and what their client is.
+# A name: the request for our client, and the one for theirs.
 CASES: Mapping[str, tuple[Fields, Fields]] = {
     "plain": ({"messages": HELLO}, {"messages": HELLO}),
     "every option": (
@@ -168,7 +168,7 @@ def test_both_say_and_read_the_same(
         read_by_us.model,
         read_by_us.usage.prompt_tokens,
         read_by_us.usage.completion_tokens,
-        [(each.token, each.logprob, list(each.top)) for each in read_by_us.logprobs],
+        [(logprob.token, logprob.logprob, list(logprob.top)) for logprob in read_by_us.logprobs],
     ) == (
         message.content,
         message.thinking,
@@ -176,7 +176,7 @@ def test_both_say_and_read_the_same(
         read_by_them.model,
         read_by_them.prompt_eval_count,
         read_by_them.eval_count,
-        [(each.token, each.logprob, _alternatives(each)) for each in logprobs],
+        [(logprob.token, logprob.logprob, _alternatives(logprob)) for logprob in logprobs],
     )
     reason = "tool_calls" if message.tool_calls else read_by_them.done_reason
     assert read_by_us.finish_reason == reason
@@ -186,12 +186,12 @@ def test_both_say_and_read_the_same(
 def test_both_stream_the_same(
     fake: FakeOllama, theirs: ollama.Client, ours: LLMClient, *, asked: Fields, theirs_asked: Fields
 ) -> None:
-    said_to_them: list[Any] = list(theirs.chat(**{"model": "llama3.2", **theirs_asked}, stream=True))
-    said_to_us = list(ours.stream(dict(asked)))
+    lines: list[Any] = list(theirs.chat(**{"model": "llama3.2", **theirs_asked}, stream=True))
+    chunks = list(ours.stream(dict(asked)))
     sent_by_them, sent_by_us = fake.requests
     assert _plain(sent_by_us.body) == _plain(sent_by_them.body)
-    pieces = [each.message for each in said_to_them if not each.done]
-    assert [_said(chunk) for chunk in said_to_us[:-1]] == [
+    pieces = [line.message for line in lines if not line.done]
+    assert [_as_piece(chunk) for chunk in chunks[:-1]] == [
         (
             piece.content,
             piece.thinking or "",
@@ -199,7 +199,7 @@ def test_both_stream_the_same(
         )
         for piece in pieces
     ]
-    end, last = said_to_them[-1], said_to_us[-1]
+    end, last = lines[-1], chunks[-1]
     assert last.usage
     assert (last.usage.prompt_tokens, last.usage.completion_tokens) == (end.prompt_eval_count, end.eval_count)
     assert last.model == end.model
@@ -224,7 +224,7 @@ def test_both_embed_the_same(fake: FakeOllama, theirs: ollama.Client, ours: LLMC
 
 
 def test_both_list_and_describe_the_same(theirs: ollama.Client, ours: LLMClient) -> None:
-    assert [each.id for each in ours.list_models()] == [each.model for each in theirs.list().models]
+    assert [model.id for model in ours.list_models()] == [model.model for model in theirs.list().models]
     for model in ("llama3.2", "all-minilm"):
         shown, info = theirs.show(model), ours.model_info(f"ollama/{model}")
         assert shown.modelinfo
@@ -236,11 +236,11 @@ def test_both_list_and_describe_the_same(theirs: ollama.Client, ours: LLMClient)
 def test_both_continue_a_text_the_same(fake: FakeOllama, theirs: ollama.Client, ours: LLMClient) -> None:
     asked: dict[str, Any] = {"prompt": "Once upon", "raw": True, "options": {"num_predict": 9}}
     read_by_them = theirs.generate("llama3.2", **asked).response
-    streamed_to_them = "".join(each.response or "" for each in theirs.generate("llama3.2", **asked, stream=True))
+    streamed_to_them = "".join(line.response or "" for line in theirs.generate("llama3.2", **asked, stream=True))
     read_by_us = ours.generate("Once upon", as_text=True, max_tokens=9).content
     streamed_to_us = "".join(chunk.content for chunk in ours.stream("Once upon", as_text=True, max_tokens=9))
     assert read_by_us == streamed_to_us == read_by_them == streamed_to_them == "Once upon a time"
-    bodies = [_plain(each.body) for each in fake.requests]
+    bodies = [_plain(received.body) for received in fake.requests]
     assert bodies[2:] == bodies[:2]
 
 
@@ -321,7 +321,7 @@ def test_no_history_is_refused(talk: list[Message]) -> None:
 
 
 def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what says nothing, and without identifiers of calls, which their client does not know."""
+    """Drop empty fields, and ids of calls, which their client does not send."""
     plain = {name: value for name, value in body.items() if value not in ([], {}, None)}
     if "messages" in plain:
         plain["messages"] = [
@@ -335,8 +335,8 @@ def _without_id(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return [
-        {name: inner for name, inner in each.items() if name != "id"} if isinstance(each, dict) else each
-        for each in value
+        {name: inner for name, inner in item.items() if name != "id"} if isinstance(item, dict) else item
+        for item in value
     ]
 
 
@@ -344,10 +344,10 @@ def _calls(answer: LLMResponse) -> list[tuple[str, Any]]:
     return [(call.name, call.arguments) for call in answer.tool_calls]
 
 
-def _said(chunk: LLMChunk) -> tuple[str, str, list[tuple[str, Any]]]:
-    calls = [ToolCall.from_text("", each.name or "", each.arguments) for each in chunk.tool_calls]
+def _as_piece(chunk: LLMChunk) -> tuple[str, str, list[tuple[str, Any]]]:
+    calls = [ToolCall.from_text("", call.name or "", call.arguments) for call in chunk.tool_calls]
     return chunk.content, chunk.reasoning, [(call.name, call.arguments) for call in calls]
 
 
-def _alternatives(each: Any) -> list[tuple[str, float]]:
-    return [(other.token, other.logprob) for other in each.top_logprobs or ()]
+def _alternatives(logprob: Any) -> list[tuple[str, float]]:
+    return [(other.token, other.logprob) for other in logprob.top_logprobs or ()]

@@ -1,7 +1,7 @@
 """A strict stand-in for Anthropic's API on 127.0.0.1.
 
-What a request may hold is said in ``anthropic_rules``; anything else is refused with the API's own error. What it
-answers follows from the request, see ``anthropic_answers``, and so does what its cache gives.
+``anthropic_rules`` defines valid requests; anything else is refused with the API's own error. The answer depends on the
+request, see ``anthropic_answers``, and so does what its cache gives.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEY = "sk-ant-CANARY-fake"
 VERSIONS = ("2023-06-01", "2026-10-21")
 MODELS = ("claude-haiku-4-5", "claude-opus-4-6", "claude-opus-5", "claude-opus-5-5", "claude-sonnet-4-0")
 _PAGE = 2  # models; the real one allows 1000
-# A word of the user's → status, type, words, details, headers.
+# Words in the user's text → status, type, message, details, headers.
 _ERRORS: Mapping[str, tuple[int, str, str, Mapping[str, Any] | None, Mapping[str, str]]] = {
     "be limited": (429, "rate_limit_error", "Too many.", None, {"retry-after": "7"}),
     "be spent": (429, "rate_limit_error", "Spent.", {"error_code": "enforced_spend_limit_reached"}, {}),
@@ -52,8 +52,8 @@ class FakeAnthropic(Loopback):
 
     Attributes:
         requests: All that were accepted, oldest first.
-        refused: Why others were not, in the API's words.
-        cached: Prompts, up to a mark, that were seen before.
+        refused: The API's error messages for the others.
+        cached: Prompts, up to a cache point, that were seen before.
     """
 
     requests: list[Received] = field(default_factory=list)
@@ -64,7 +64,7 @@ class FakeAnthropic(Loopback):
         self.serve(_Handler, fake=self)
 
     def usage(self, body: Mapping[str, Any]) -> dict[str, int]:
-        """A token for each four letters of the prompt: new, given by the cache, or taken by it."""
+        """Count a token for each four letters of the prompt: new, read from the cache, or written to it."""
         prompt = json.dumps([body.get("tools", []), body.get("system", []), body["messages"]])
         prefix = prompt[: prompt.rfind('"cache_control"') + 1]
         known = prefix in self.cached
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        if not self._knows():
+        if not self._is_accepted():
             return None
         parts = urlsplit(self.path)
         self.fake.requests.append(Received(self.path, self._headers(), {}))
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        if not self._knows():
+        if not self._is_accepted():
             return None
         counting = self.path == "/v1/messages/count_tokens"
         if self.path != "/v1/messages" and not counting:
@@ -112,9 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
         usage = self.fake.usage(body)
         if counting:
             return self._json(200, {"input_tokens": sum(usage.values())})
-        for words, (status, kind, told, details, headers) in _ERRORS.items():
+        for words, (status, kind, error, details, headers) in _ERRORS.items():
             if words in answers.last_text(body):
-                return self._refuse(status, kind, told, details=details, headers=headers)
+                return self._refuse(status, kind, error, details=details, headers=headers)
         message = answers.answer(body, str(len(self.fake.requests)), usage)
         if body.get("stream"):
             return self._stream(message, broken="break off" in answers.last_text(body))
@@ -127,8 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _headers(self) -> dict[str, str]:
         return {name.lower(): value for name, value in self.headers.items()}
 
-    def _knows(self) -> bool:
-        """Whether the key and the version are right; a refusal is sent if not."""
+    def _is_accepted(self) -> bool:
+        """Return whether the key and the version are right; send an error if not."""
         key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
         if key != KEY:
             self._refuse(401, "authentication_error", "invalid x-api-key")

@@ -1,4 +1,4 @@
-"""What the stand-in for Anthropic's API answers. Words in the last text of the user's choose."""
+"""Answers of the stand-in for Anthropic's API, chosen by words in the user's last text."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ CITED = {
 
 
 def answer(body: Mapping[str, Any], identifier: str, usage: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole message."""
-    blocks, stop, details = _said(body)
+    """Write a whole message."""
+    blocks, stop, details = _choose_answer(body)
     return {
         "id": f"msg_{identifier}",
         "type": "message",
@@ -40,58 +40,58 @@ def answer(body: Mapping[str, Any], identifier: str, usage: Mapping[str, Any]) -
         "stop_reason": stop,
         "stop_sequence": None,
         "stop_details": details,
-        "usage": {**usage, "output_tokens": 20, "output_tokens_details": {"thinking_tokens": _thought(blocks)}},
+        "usage": {**usage, "output_tokens": 20, "output_tokens_details": {"thinking_tokens": _thinking_tokens(blocks)}},
     }
 
 
 def last_text(body: Mapping[str, Any]) -> str:
-    """What the user said last."""
+    """Return the user's last text."""
     content = body["messages"][-1]["content"]
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     return "".join(block["text"] for block in blocks if block["type"] == "text")
 
 
-def _thought(blocks: list[dict[str, Any]]) -> int:
+def _thinking_tokens(blocks: list[dict[str, Any]]) -> int:
     return 7 * sum(block["type"] in {"thinking", "redacted_thinking"} for block in blocks)
 
 
-def _said(body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str, Any]:
+def _choose_answer(body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str, Any]:
     blocks: list[dict[str, Any]] = []
-    asked = last_text(body)
+    text = last_text(body)
     if body.get("thinking", {}).get("type") in {"enabled", "adaptive"}:
-        thought = f"They said {asked!r}."
-        blocks += [{"type": "thinking", "thinking": thought, "signature": signature(thought)}, dict(REDACTED)]
-    if "decline" in asked:
+        thinking = f"They said {text!r}."
+        blocks += [{"type": "thinking", "thinking": thinking, "signature": signature(thinking)}, dict(REDACTED)]
+    if "decline" in text:
         return [], "refusal", {"type": "refusal", "category": "bio", "explanation": "This was declined."}
-    if "search" in asked:
+    if "search" in text:
         blocks += [
             {"type": "text", "text": "Found: "},
             *SEARCH,
             {"type": "text", "text": "1916.", "citations": [CITED]},
         ]
         return blocks, "end_turn", None
-    if "pause" in asked:
+    if "pause" in text:
         return [*blocks, SEARCH[0]], "pause_turn", None
-    if (choice := body.get("tool_choice", {"type": "auto"})["type"]) in {"any", "tool"} or "call" in asked:
+    if (choice := body.get("tool_choice", {"type": "auto"})["type"]) in {"any", "tool"} or "call" in text:
         return [*blocks, {"type": "text", "text": "Let me see."}, *_calls(body, choice)], "tool_use", None
     if "output_config" in body and "format" in body["output_config"]:
         return [*blocks, {"type": "text", "text": json.dumps({"city": "Köln", "days": 3})}], "end_turn", None
-    return [*blocks, {"type": "text", "text": f"You said: {asked or 'nothing'} – ü."}], "end_turn", None
+    return [*blocks, {"type": "text", "text": f"You said: {text or 'nothing'} – ü."}], "end_turn", None
 
 
 def _calls(body: Mapping[str, Any], choice: str) -> list[dict[str, Any]]:
     tools = body.get("tools", [])
     named = body["tool_choice"]["name"] if choice == "tool" else tools[0]["name"]
-    one_by_one = body.get("tool_choice", {}).get("disable_parallel_tool_use", False)
+    sequential = body.get("tool_choice", {}).get("disable_parallel_tool_use", False)
     number = len(body["messages"])
     return [
         {"type": "tool_use", "id": f"toolu_{number}_{i}", "name": named, "input": {"city": city, "days": 3}}
-        for i, city in enumerate(["Köln"] if one_by_one else ["Köln", "Oslo"])
+        for i, city in enumerate(["Köln"] if sequential else ["Köln", "Oslo"])
     ]
 
 
 def events(message: dict[str, Any], *, broken: bool = False) -> Iterator[dict[str, Any]]:
-    """The message as a stream; ``broken`` ends it with an error after its first words."""
+    """Write the message as a stream; ``broken`` ends it with an error after its first words."""
     usage = {name: value for name, value in message["usage"].items() if not name.startswith("output")}
     empty = {
         **message,
@@ -102,8 +102,8 @@ def events(message: dict[str, Any], *, broken: bool = False) -> Iterator[dict[st
     }
     yield {"type": "message_start", "message": empty}
     for index, block in enumerate(message["content"]):
-        begun, deltas = _in_pieces(block)
-        yield {"type": "content_block_start", "index": index, "content_block": begun}
+        start, deltas = _in_pieces(block)
+        yield {"type": "content_block_start", "index": index, "content_block": start}
         yield {"type": "ping"}
         for delta in deltas:
             yield {"type": "content_block_delta", "index": index, "delta": delta}
@@ -119,9 +119,9 @@ def events(message: dict[str, Any], *, broken: bool = False) -> Iterator[dict[st
 def _in_pieces(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     match block["type"]:
         case "text":
-            cited = [{"type": "citations_delta", "citation": each} for each in block.get("citations", ())]
-            begun: dict[str, Any] = {"type": "text", "text": ""} | ({"citations": []} if cited else {})
-            return begun, cited + [{"type": "text_delta", "text": piece} for piece in _pieces(block["text"])]
+            cited = [{"type": "citations_delta", "citation": citation} for citation in block.get("citations", ())]
+            start: dict[str, Any] = {"type": "text", "text": ""} | ({"citations": []} if cited else {})
+            return start, cited + [{"type": "text_delta", "text": piece} for piece in _pieces(block["text"])]
         case "thinking":
             deltas = [{"type": "thinking_delta", "thinking": piece} for piece in _pieces(block["thinking"])]
             signed = {"type": "signature_delta", "signature": block["signature"]}

@@ -1,4 +1,4 @@
-"""What Anthropic's Messages API refuses, in its own words: fields that it does not know, turns that do not fit.
+"""Requests that Anthropic's Messages API refuses, with its own messages: unknown fields, turns that do not fit.
 
 The fields are those of the official SDK's types (anthropic 2.10), the sentences those of the API's refusals.
 """
@@ -47,13 +47,13 @@ class RefusedError(Exception):
     """A bad request."""
 
 
-def signature(thought: str) -> str:
-    """What proves that a thought was this server's own."""
-    return hashlib.sha256(f"signed:{thought}".encode()).hexdigest()[:24]
+def signature(thinking: str) -> str:
+    """Return the signature of this server's thoughts."""
+    return hashlib.sha256(f"signed:{thinking}".encode()).hexdigest()[:24]
 
 
 def check(body: Mapping[str, Any], *, version: str, counting: bool) -> None:
-    """Refuse what the API refuses.
+    """Refuse requests that the API refuses.
 
     Raises:
         RefusedError: With the API's own words.
@@ -69,10 +69,10 @@ def check(body: Mapping[str, Any], *, version: str, counting: bool) -> None:
     for index, message in enumerate(body["messages"]):
         _demand(message.keys() == {"role", "content"}, f"messages.{index}: Extra inputs are not permitted")
         _demand(message["role"] in _SIDES, f"messages.{index}.role: Input should be 'user' or 'assistant'")
-        for place, block in enumerate(_list(message["content"])):
-            _check_block(block, f"messages.{index}.content.{place}", _SIDES[message["role"]])
-    for place, block in enumerate(_list(body.get("system", []))):
-        _check_block(block, f"system.{place}", {"text"})
+        for position, block in enumerate(_list(message["content"])):
+            _check_block(block, f"messages.{index}.content.{position}", _SIDES[message["role"]])
+    for position, block in enumerate(_list(body.get("system", []))):
+        _check_block(block, f"system.{position}", {"text"})
     _check_pairs(body["messages"])
     _check_tools(body)
     _check_marks(body)
@@ -111,8 +111,8 @@ def _check_block(block: Mapping[str, Any], path: str, allowed: set[str]) -> None
         _demand(isinstance(block["input"], dict), f"{path}.tool_use.input: Input should be a valid dictionary")
         _demand(bool(_IDENTIFIER.fullmatch(block["id"])), f"{path}.tool_use.id: String should match pattern")
     if kind == "tool_result":
-        for place, each in enumerate(_list(block.get("content", []))):
-            _check_block(each, f"{path}.content.{place}", {"text", "image", "document"})
+        for position, inner in enumerate(_list(block.get("content", []))):
+            _check_block(inner, f"{path}.content.{position}", {"text", "image", "document"})
 
 
 def _of_kind(message: Mapping[str, Any], kind: str, field: str) -> list[str]:
@@ -129,13 +129,13 @@ def _check_pairs(messages: list[Mapping[str, Any]]) -> None:
             not seen & set(uses) and len(set(uses)) == len(uses), f"messages.{index}: `tool_use` ids must be unique"
         )
         seen |= set(uses)
-        unanswered = [each for each in uses if each not in answered]
+        unanswered = [identifier for identifier in uses if identifier not in answered]
         _demand(
             not unanswered, f"messages.{index}: `tool_use` ids were found without `tool_result` blocks: {unanswered}"
         )
         before = _of_kind(messages[index - 1], "tool_use", "id") if index else []
-        for each in _of_kind(message, "tool_result", "tool_use_id"):
-            _demand(each in before, f"messages.{index}: unexpected `tool_use_id` found in `tool_result` blocks: {each}")
+        for used in _of_kind(message, "tool_result", "tool_use_id"):
+            _demand(used in before, f"messages.{index}: unexpected `tool_use_id` found in `tool_result` blocks: {used}")
     last = messages[-1]
     if last["role"] == "assistant" and _list(last["content"])[-1]["type"] == "text":
         text = _list(last["content"])[-1]["text"]
@@ -169,15 +169,15 @@ def _check_marks(body: Mapping[str, Any]) -> None:
     def marks(value: Any) -> Iterator[Any]:
         if isinstance(value, dict):
             yield from [value["cache_control"]] if "cache_control" in value else []
-            yield from (mark for each in value.values() for mark in marks(each))
+            yield from (mark for inner in value.values() for mark in marks(inner))
         if isinstance(value, list):
-            yield from (mark for each in value for mark in marks(each))
+            yield from (mark for inner in value for mark in marks(inner))
 
-    found = list(marks({name: value for name, value in body.items() if name != "tools"})) + [
+    controls = list(marks({name: value for name, value in body.items() if name != "tools"})) + [
         tool["cache_control"] for tool in body.get("tools", []) if "cache_control" in tool
     ]
-    _demand(len(found) <= 4, f"A maximum of 4 blocks with cache_control may be provided. Found {len(found)}.")
-    for mark in found:
+    _demand(len(controls) <= 4, f"A maximum of 4 blocks with cache_control may be provided. Found {len(controls)}.")
+    for mark in controls:
         fine = mark.get("type") == "ephemeral" and mark.get("ttl", "5m") in {"5m", "1h"} and len(mark) <= 2
         _demand(fine, "cache_control: Input should be a valid dictionary")
 
@@ -209,5 +209,5 @@ def _check_schema(schema: Any, path: str) -> None:
         raise RefusedError(f"{path}: For '{schema.get('type')}' type, property '{name}' is not supported")
     for name, inner in schema.items():
         schemas = inner.values() if name in {"properties", "$defs"} else inner if isinstance(inner, list) else [inner]
-        for each in schemas:
-            _check_schema(each, f"{path}.{name}")
+        for subschema in schemas:
+            _check_schema(subschema, f"{path}.{name}")

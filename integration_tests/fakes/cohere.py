@@ -1,8 +1,7 @@
 """A strict stand-in for Cohere's API on 127.0.0.1.
 
-What a request may hold is what cohere-openapi.yaml of github.com/cohere-ai/cohere-developer-experience says, and what
-docs.cohere.com/reference/errors says is refused. What it answers follows from the request: words in what the user said
-last choose.
+Valid requests follow cohere-openapi.yaml of github.com/cohere-ai/cohere-developer-experience, refusals follow
+docs.cohere.com/reference/errors. Words in the user's last text choose the answer.
 """
 
 from __future__ import annotations
@@ -223,8 +222,8 @@ def _refused(status: int, message: str) -> RefusedError:
 def _read(shape: type[Body], body: dict[str, Any]) -> Body:
     try:
         read = shape.model_validate(body)
-    except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_input=False, include_context=False)[0]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = first["loc"][-1] if first["loc"] else ""
         if first["type"] == "extra_forbidden":
             raise _refused(422, f"unknown field: parameter '{name}' is not a valid field.") from None
@@ -234,40 +233,40 @@ def _read(shape: type[Body], body: dict[str, Any]) -> Body:
     return read
 
 
-def _chat(ask: Chat) -> Any:
-    text = _asked(ask)
+def _chat(request: Chat) -> Any:
+    text = _last_text(request)
     if "long" in text:
         raise _refused(400, "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292.")
     if "month" in text:
         raise _refused(429, "You are using a Trial key, which is limited to 1000 API calls / month.")
     if "denied" in text:
         raise _refused(498, "the request holds a token of the deny list")
-    said = _said(ask, text)
-    reason = "TOOL_CALL" if "tool_calls" in said else "MAX_TOKENS" if "cut" in text else "COMPLETE"
-    logprobs = [{"text": "Grüße", "token_ids": [1, 2], "logprobs": [-0.25, -0.5]}] if ask.logprobs else None
-    if not ask.stream:
-        body = {"id": "m-1", "message": {"role": "assistant", **said}, "finish_reason": reason, "usage": USAGE}
+    message = _write_message(request, text)
+    reason = "TOOL_CALL" if "tool_calls" in message else "MAX_TOKENS" if "cut" in text else "COMPLETE"
+    logprobs = [{"text": "Grüße", "token_ids": [1, 2], "logprobs": [-0.25, -0.5]}] if request.logprobs else None
+    if not request.stream:
+        body = {"id": "m-1", "message": {"role": "assistant", **message}, "finish_reason": reason, "usage": USAGE}
         return {**body, "logprobs": logprobs} if logprobs else body
     events = [{"type": "message-start", "id": "m-1", "delta": {"message": {"role": "assistant"}}}]
-    events += _events(said, logprobs)
+    events += _events(message, logprobs)
     end: dict[str, Any] = {"finish_reason": reason, "usage": USAGE}
     if "break" in text:
         end = {"finish_reason": "ERROR", "error": "the model broke down"}
     return _sse([*events, {"type": "message-end", "delta": end}])
 
 
-def _asked(ask: Chat) -> str:
-    content = next((each.content for each in reversed(ask.messages) if isinstance(each, User)), "")
+def _last_text(request: Chat) -> str:
+    content = next((turn.content for turn in reversed(request.messages) if isinstance(turn, User)), "")
     if isinstance(content, str):
         return content
     return " ".join(block.text if isinstance(block, TextBlock) else "picture" for block in content)
 
 
-def _said(ask: Chat, text: str) -> dict[str, Any]:
-    thinks = "reasoning" in ask.model and not (ask.thinking and ask.thinking.type == "disabled")
-    thought = [{"type": "thinking", "thinking": "Hm, so and so."}] if thinks else []
-    if ask.tools and ask.tool_choice != "NONE" and ("weather" in text or ask.tool_choice):
-        name = ask.tools[-1].function.name
+def _write_message(request: Chat, text: str) -> dict[str, Any]:
+    thinks = "reasoning" in request.model and not (request.thinking and request.thinking.type == "disabled")
+    thinking = [{"type": "thinking", "thinking": "Hm, so and so."}] if thinks else []
+    if request.tools and request.tool_choice != "NONE" and ("weather" in text or request.tool_choice):
+        name = request.tools[-1].function.name
         calls = [
             {
                 "id": f"{name}_{index}",
@@ -276,19 +275,19 @@ def _said(ask: Chat, text: str) -> dict[str, Any]:
             }
             for index, city in enumerate(("Oslo", "Köln") if "both" in text else ("Oslo",))
         ]
-        return {"tool_calls": calls, **({"content": thought} if thinks else {"tool_plan": _PLAN})}
-    words = '{"city": "Oslo"}' if ask.response_format else "Grüße aus der Ferne."
-    said: dict[str, Any] = {"content": [*thought, {"type": "text", "text": words}]}
-    if ask.documents:
+        return {"tool_calls": calls, **({"content": thinking} if thinks else {"tool_plan": _PLAN})}
+    words = '{"city": "Oslo"}' if request.response_format else "Grüße aus der Ferne."
+    message: dict[str, Any] = {"content": [*thinking, {"type": "text", "text": words}]}
+    if request.documents:
         document = {"id": "doc:0", "title": "Greetings", "snippet": "Grüße ...", "url": "https://example.org/1"}
         source = {"type": "document", "id": "doc:0", "document": document}
-        said["citations"] = [{"start": 0, "end": 5, "text": "Grüße", "sources": [source], "type": "TEXT_CONTENT"}]
-    return said
+        message["citations"] = [{"start": 0, "end": 5, "text": "Grüße", "sources": [source], "type": "TEXT_CONTENT"}]
+    return message
 
 
-def _events(said: dict[str, Any], logprobs: list[Any] | None) -> list[dict[str, Any]]:
+def _events(message: dict[str, Any], logprobs: list[Any] | None) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
-    for index, block in enumerate(said.get("content", ())):
+    for index, block in enumerate(message.get("content", ())):
         kind = block["type"]
         half = len(block[kind]) // 2
         events.append(_event("content-start", index, content={"type": kind, kind: ""}))
@@ -298,9 +297,9 @@ def _events(said: dict[str, Any], logprobs: list[Any] | None) -> list[dict[str, 
         events.append({"type": "content-end", "index": index})
     if logprobs:
         events[1]["logprobs"] = logprobs[0]
-    if "tool_plan" in said:
+    if "tool_plan" in message:
         events += [{"type": "tool-plan-delta", "delta": {"message": {"tool_plan": p}}} for p in (_PLAN[:3], _PLAN[3:])]
-    for index, call in enumerate(said.get("tool_calls", ())):
+    for index, call in enumerate(message.get("tool_calls", ())):
         arguments = call["function"]["arguments"]
         start = {**call, "function": {**call["function"], "arguments": ""}}
         events.append(_event("tool-call-start", index, tool_calls=start))
@@ -309,7 +308,7 @@ def _events(said: dict[str, Any], logprobs: list[Any] | None) -> list[dict[str, 
             for piece in (arguments[:4], arguments[4:])
         ]
         events.append({"type": "tool-call-end", "index": index})
-    for index, citation in enumerate(said.get("citations", ())):
+    for index, citation in enumerate(message.get("citations", ())):
         events += [_event("citation-start", index, citations=citation), {"type": "citation-end", "index": index}]
     return events
 
@@ -319,24 +318,24 @@ def _event(kind: str, index: int, **message: Any) -> dict[str, Any]:
 
 
 def _sse(events: list[dict[str, Any]]) -> list[bytes]:
-    """Cut in the middle of events and of characters, as a network may."""
-    texts = (f"event: {each['type']}\ndata: {json.dumps(each, ensure_ascii=False)}\n\n" for each in events)
+    """Cut events and characters in the middle, as a network may."""
+    texts = (f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n" for event in events)
     data = "".join(texts).encode()
     return [data[start : start + 41] for start in range(0, len(data), 41)]
 
 
-def _embed(ask: Embed) -> Any:
-    base = {"search_query": 1.0, "search_document": 2.0}.get(ask.input_type, 3.0)
-    vectors = [[base, len(text) / 8, *([0.5] * ((ask.output_dimension or 4) - 2))] for text in ask.texts]
+def _embed(request: Embed) -> Any:
+    base = {"search_query": 1.0, "search_document": 2.0}.get(request.input_type, 3.0)
+    vectors = [[base, len(text) / 8, *([0.5] * ((request.output_dimension or 4) - 2))] for text in request.texts]
     meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 2.0}}
-    return {"id": "v-1", "texts": ask.texts, "embeddings": {"float": vectors}, "meta": meta}
+    return {"id": "v-1", "texts": request.texts, "embeddings": {"float": vectors}, "meta": meta}
 
 
-def _rerank(ask: Rerank) -> Any:
-    scored = [{"index": index, "relevance_score": len(text) / 100} for index, text in enumerate(ask.documents)]
-    scored.sort(key=lambda each: -each["relevance_score"])
+def _rerank(request: Rerank) -> Any:
+    scored = [{"index": index, "relevance_score": len(text) / 100} for index, text in enumerate(request.documents)]
+    scored.sort(key=lambda document: -document["relevance_score"])
     meta = {"api_version": {"version": "2"}, "billed_units": {"search_units": 1.0}}
-    return {"id": "r-1", "results": scored[: ask.top_n], "meta": meta}
+    return {"id": "r-1", "results": scored[: request.top_n], "meta": meta}
 
 
 def _models(token: str | None) -> Any:

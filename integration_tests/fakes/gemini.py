@@ -1,8 +1,8 @@
 """A strict stand-in for Google's Gemini API on 127.0.0.1.
 
-What a request may hold is said in ``gemini_schema``; anything else is refused with Google's own error, and the order of
-turns and the signatures of thoughts are checked as Gemini 3 does. What it answers follows from the request: words in
-the last text of the user's (``call``, ``both``, ``blocked`` ...) choose, see ``gemini_answers``.
+``gemini_schema`` defines valid requests; anything else is refused with Google's own error. The order of turns and the
+signatures of thoughts are checked as Gemini 3 does. Words in the user's last text (``call``, ``both``, ``blocked`` ...)
+choose the answer, see ``gemini_answers``.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _stream(self, events: list[dict[str, Any]]) -> None:
-        """Events with CRLF; an error among them is written bare, as Google does."""
+        """Write events with CRLF, and an error among them bare, as Google does."""
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")

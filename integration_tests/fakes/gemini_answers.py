@@ -1,4 +1,4 @@
-"""What the stand-in for Gemini answers: shapes of https://ai.google.dev/api/generate-content, values of our own."""
+"""Answers of the stand-in for Gemini: shapes of https://ai.google.dev/api/generate-content, values of our own."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _SOURCE = {"web": {"uri": "https://vertexaisearch.cloud.google.com/x", "title": 
 
 
 def generate(body: dict[str, Any], model: str) -> dict[str, Any]:
-    """A whole answer."""
-    text = _asked(body)
+    """Write a whole answer."""
+    text = _last_text(body)
     _refuse(text)
     if "blocked" in text:
         return {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": {"promptTokenCount": 5}}
@@ -27,7 +27,7 @@ def generate(body: dict[str, Any], model: str) -> dict[str, Any]:
 
 
 def stream(body: dict[str, Any], model: str) -> list[dict[str, Any]]:
-    """The same in pieces: each part in an event of its own, texts in two, the end with the last."""
+    """Write the same as a stream: one event for each part, two for texts, the end with the last."""
     whole = generate(body, model)
     if "candidates" not in whole:
         return [whole]
@@ -40,7 +40,7 @@ def stream(body: dict[str, Any], model: str) -> list[dict[str, Any]]:
     ]
     events[-1]["candidates"][0] |= end
     events[-1]["usageMetadata"] = whole["usageMetadata"]
-    if "break off" in _asked(body):
+    if "break off" in _last_text(body):
         events[1:] = [RefusedError(503, "The model is overloaded. Please try again later.").body()]
     return events
 
@@ -56,23 +56,23 @@ def _pieces(part: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def count(body: dict[str, Any], model: str) -> dict[str, Any]:
-    """One token for each letter of the JSON, more or less."""
+    """Count one token for each letter of the JSON, more or less."""
     return {"totalTokens": len(json.dumps(body.get("contents") or body["generateContentRequest"]["contents"]))}
 
 
 def embed(body: dict[str, Any], model: str) -> dict[str, Any]:
-    """Vectors that depend on their text."""
+    """Return vectors that depend on their text."""
     return {
         "embeddings": [
-            {"values": [len(text) / 8 + index for index in range(each.get("outputDimensionality", 3))]}
-            for each in body["requests"]
-            for text in ["".join(part["text"] for part in each["content"]["parts"])]
+            {"values": [len(text) / 8 + index for index in range(embed.get("outputDimensionality", 3))]}
+            for embed in body["requests"]
+            for text in ["".join(part["text"] for part in embed["content"]["parts"])]
         ]
     }
 
 
 def models(token: str | None, size: str | None) -> dict[str, Any]:
-    """Two pages, whatever size is asked for."""
+    """Return one of two pages, whatever size is requested."""
     if token not in {None, "second page"} or (size is not None and not 1 <= int(size) <= 1000):
         raise RefusedError(400, "page_token or page_size is invalid.")
     if token:
@@ -81,7 +81,7 @@ def models(token: str | None, size: str | None) -> dict[str, Any]:
 
 
 def model(name: str) -> dict[str, Any]:
-    """What is known of a model."""
+    """Describe a model."""
     methods = ["embedContent"] if "embedding" in name else ["generateContent", "countTokens"]
     return {
         "name": f"models/{name}",
@@ -104,12 +104,12 @@ def _answer(candidates: list[dict[str, Any]], model: str, usage: dict[str, Any])
     return {"candidates": candidates, "usageMetadata": usage, "modelVersion": f"{model}-001", "responseId": "R-1_x"}
 
 
-def _asked(body: dict[str, Any]) -> str:
+def _last_text(body: dict[str, Any]) -> str:
     texts = [
         part["text"]
-        for each in body["contents"]
-        if each.get("role") != "model"
-        for part in each["parts"]
+        for turn in body["contents"]
+        if turn.get("role") != "model"
+        for part in turn["parts"]
         if "text" in part
     ]
     return str(texts[-1]) if texts else ""
@@ -149,7 +149,7 @@ def _candidate(body: dict[str, Any], model: str) -> dict[str, Any]:
             call = {"functionCall": {"name": name, "args": {"city": "Köln"}, **identifier}}
             parts.append({**call, **(signed if index == 0 else {})})
         return {"content": {"parts": parts, "role": "model"}, "finishReason": "STOP"}
-    text = json.dumps({"city": "Köln"}) if "responseMimeType" in config else f"Grüße! You said: {_asked(body)}"
+    text = json.dumps({"city": "Köln"}) if "responseMimeType" in config else f"Grüße! You said: {_last_text(body)}"
     parts.append({"text": text, **signed})
     reason = "MAX_TOKENS" if config.get("maxOutputTokens", 99) < 3 else "RECITATION" if "a poem" in text else "STOP"
     candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"}, "finishReason": reason}
@@ -166,12 +166,14 @@ def _candidate(body: dict[str, Any], model: str) -> dict[str, Any]:
 
 
 def _called(body: dict[str, Any]) -> list[str]:
-    functions = [each["name"] for tool in body.get("tools", ()) for each in tool.get("functionDeclarations", ())]
+    functions = [
+        declared["name"] for tool in body.get("tools", ()) for declared in tool.get("functionDeclarations", ())
+    ]
     config = body.get("toolConfig", {}).get("functionCallingConfig", {"mode": "AUTO"})
     answered = any("functionResponse" in part for part in body["contents"][-1]["parts"])
     if answered or config["mode"] == "NONE":
         return []
     if config["mode"] == "ANY":
         return (config.get("allowedFunctionNames") or functions)[:1]
-    text = _asked(body)
+    text = _last_text(body)
     return functions[:2] if "both" in text else functions[:1] if "call" in text else []

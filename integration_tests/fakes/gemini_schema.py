@@ -1,4 +1,4 @@
-"""What a request to Gemini's API may hold: https://ai.google.dev/api, as far as this package and Google's SDK use it.
+"""Valid requests to Gemini's API: https://ai.google.dev/api, as far as this package and Google's SDK use it.
 
 Google reads JSON as protocol buffers do: names in camelCase or snake_case, base64 in either alphabet, and nothing that
 has no field.
@@ -53,18 +53,18 @@ def _signature(text: str) -> str:
 
 
 def _schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """Of the words that Gemini does not know it is said that they are ignored; ours are to be among those it knows."""
+    """Refuse keywords that Gemini does not document: it ignores them, but ours must be among the documented ones."""
     if "$ref" in schema and any(not name.startswith("$") for name in schema):
         raise ValueError("beside $ref only names that begin with $ may stand")
     unknown = set(schema) - _KNOWN
     if unknown:
         raise ValueError(f"unknown words of JSON Schema: {sorted(unknown)}")
     for name in ("properties", "$defs"):
-        for each in schema.get(name, {}).values():
-            _schema(each)
-    for each in (schema.get("items"), schema.get("additionalProperties"), *schema.get("anyOf", ())):
-        if isinstance(each, dict):
-            _schema(each)
+        for inner in schema.get(name, {}).values():
+            _schema(inner)
+    for inner in (schema.get("items"), schema.get("additionalProperties"), *schema.get("anyOf", ())):
+        if isinstance(inner, dict):
+            _schema(inner)
     return schema
 
 
@@ -214,18 +214,18 @@ BODIES: Mapping[str, type[_Strict]] = {
 
 
 def read(method: str, raw: bytes, model: str) -> dict[str, Any]:
-    """The body in one spelling, once it has been found to be in order."""
+    """Validate the body, and return it in one spelling."""
     try:
         parsed = BODIES[method].model_validate_json(raw)
     except ValidationError as problem:
         first = problem.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RefusedError(400, f'Invalid JSON payload received. "{place}": {first["msg"]}.') from None
+        path = ".".join(map(str, first["loc"]))
+        raise RefusedError(400, f'Invalid JSON payload received. "{path}": {first["msg"]}.') from None
     match parsed:
         case Generate():
             _check_turns(parsed, model)
             _check_tools(parsed)
-        case BatchEmbed() if any(each.model != f"models/{model}" for each in parsed.requests):
+        case BatchEmbed() if any(embed.model != f"models/{model}" for embed in parsed.requests):
             raise RefusedError(400, "The models of a batch are that of its address.")
         case _:
             pass
@@ -250,7 +250,7 @@ def _check_turns(body: Generate, model: str) -> None:
 
 
 def _check_signatures(body: Generate) -> None:
-    """The first call of each step since the user last spoke carries a signature."""
+    """Refuse a step since the user's last message whose first call has no signature."""
     for content in reversed(body.contents):
         if content.role == "user" and not any(part.function_response for part in content.parts):
             return
@@ -260,7 +260,7 @@ def _check_signatures(body: Generate) -> None:
 
 
 def _check_tools(body: Generate) -> None:
-    functions = {each.name for tool in body.tools or () for each in tool.function_declarations or ()}
+    functions = {function.name for tool in body.tools or () for function in tool.function_declarations or ()}
     if not all(map(_FUNCTION.fullmatch, functions)):
         raise RefusedError(400, "Invalid function name.")
     config = body.tool_config.function_calling_config if body.tool_config else None

@@ -1,7 +1,7 @@
 """A strict stand-in for Ollama's server on 127.0.0.1.
 
-What a request may hold is what github.com/ollama/ollama says in api/types.go; a field that is not there is refused,
-which Ollama itself would pass over. What it answers follows from the request: words in what the user said last choose.
+Valid requests follow api/types.go of github.com/ollama/ollama; unknown fields are refused, which Ollama ignores.
+Words in the user's last text choose the answer.
 """
 
 from __future__ import annotations
@@ -164,67 +164,67 @@ class FakeOllama(Fake):
 def _read(shape: type[Body], body: dict[str, Any]) -> Body:
     try:
         read = shape.model_validate(body)
-    except ValidationError as wrong:
-        told = wrong.errors(include_url=False, include_input=False, include_context=False)
-        raise RefusedError(400, {"error": f"json: {told[0]['msg']} {told[0]['loc']}"}) from None
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=False)
+        raise RefusedError(400, {"error": f"json: {details[0]['msg']} {details[0]['loc']}"}) from None
     model = str(body["model"]).removesuffix(":latest")
     if model not in MODELS:
         raise RefusedError(404, {"error": f"model '{model}' not found"})
     return read
 
 
-def _chat(ask: Chat) -> Any:
-    text = next((each.content for each in reversed(ask.messages) if each.role == "user"), "")
-    can = _CAPABILITIES[ask.model]
-    if ask.tools and "tools" not in can:
-        raise RefusedError(400, {"error": f"registry.ollama.ai/library/{ask.model}:latest does not support tools"})
-    if ask.think and "thinking" not in can:
-        raise RefusedError(400, {"error": f'"{ask.model}" does not support thinking'})
+def _chat(request: Chat) -> Any:
+    text = next((message.content for message in reversed(request.messages) if message.role == "user"), "")
+    capabilities = _CAPABILITIES[request.model]
+    if request.tools and "tools" not in capabilities:
+        raise RefusedError(400, {"error": f"registry.ollama.ai/library/{request.model}:latest does not support tools"})
+    if request.think and "thinking" not in capabilities:
+        raise RefusedError(400, {"error": f'"{request.model}" does not support thinking'})
     if "long" in text:
         words = "the prompt is longer than the context length currently available to the model; shorten the prompt"
         raise RefusedError(400, {"error": words})
     if "busy" in text:
         raise RefusedError(503, {"error": "server busy, please try again.  maximum pending requests exceeded"})
-    said = _said(ask, text)
+    message = _write_message(request, text)
     end = {"done": True, "done_reason": "length" if "cut" in text else "stop", **_METRICS}
-    if not ask.stream:
-        logprobs = {"logprobs": said.pop("logprobs")} if "logprobs" in said else {}
-        return {"model": ask.model, "created_at": _CREATED, "message": said, **logprobs, **end}
-    lines = [_line(ask.model, piece) for piece in _pieces(said)]
+    if not request.stream:
+        logprobs = {"logprobs": message.pop("logprobs")} if "logprobs" in message else {}
+        return {"model": request.model, "created_at": _CREATED, "message": message, **logprobs, **end}
+    lines = [_line(request.model, piece) for piece in _pieces(message)]
     if "break" in text:
         return _lines([*lines[:1], {"error": "an error was encountered while running the model"}])
-    return _lines([*lines, {**_line(ask.model, {"content": ""}), **end}])
+    return _lines([*lines, {**_line(request.model, {"content": ""}), **end}])
 
 
-def _said(ask: Chat, text: str) -> dict[str, Any]:
+def _write_message(request: Chat, text: str) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": "Grüße aus der Ferne."}
-    if ask.think:
-        message["thinking"] = f"Thought with {ask.think}."
-    if ask.format is not None:
+    if request.think:
+        message["thinking"] = f"Thought with {request.think}."
+    if request.format is not None:
         message["content"] = '{"city": "Oslo"}'
-    if ask.tools and "weather" in text:
+    if request.tools and "weather" in text:
         cities = ("Oslo", "Köln") if "both" in text else ("Oslo",)
         message["content"] = ""
         message["tool_calls"] = [
             {"id": f"call_{index}", "function": {"index": index, "name": "weather", "arguments": {"city": city}}}
             for index, city in enumerate(cities)
         ]
-    if ask.logprobs:
-        top = [{"token": "Gr", "logprob": -0.25}, {"token": "H", "logprob": -2.5}][: ask.top_logprobs or 0]
+    if request.logprobs:
+        top = [{"token": "Gr", "logprob": -0.25}, {"token": "H", "logprob": -2.5}][: request.top_logprobs or 0]
         message["logprobs"] = [{"token": "Gr", "logprob": -0.25, **({"top_logprobs": top} if top else {})}]
     return message
 
 
-def _pieces(said: dict[str, Any]) -> list[dict[str, Any]]:
-    """Reasoning and text in two pieces each, every call in a line of its own."""
+def _pieces(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """Cut reasoning and text into two pieces each, and put every call into a line of its own."""
     pieces: list[dict[str, Any]] = []
     for name in ("thinking", "content"):
-        text = said.get(name, "")
+        text = message.get(name, "")
         half = len(text) // 2
         pieces += [{"content": "", name: part} for part in (text[:half], text[half:]) if part]
-    pieces += [{"content": "", "tool_calls": [call]} for call in said.get("tool_calls", ())]
-    if "logprobs" in said:
-        pieces[0]["logprobs"] = said["logprobs"]
+    pieces += [{"content": "", "tool_calls": [call]} for call in message.get("tool_calls", ())]
+    if "logprobs" in message:
+        pieces[0]["logprobs"] = message["logprobs"]
     return pieces
 
 
@@ -235,23 +235,23 @@ def _line(model: str, message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(values: list[dict[str, Any]]) -> list[bytes]:
-    """Cut in the middle of lines and of characters, as a network may."""
+    """Cut lines and characters in the middle, as a network may."""
     data = "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode()
     return [data[start : start + 37] for start in range(0, len(data), 37)]
 
 
-def _generate(ask: Generate) -> Any:
-    said = f"{ask.prompt} a time" if ask.raw else "The template was applied."
+def _generate(request: Generate) -> Any:
+    text = f"{request.prompt} a time" if request.raw else "The template was applied."
     end = {"done": True, "done_reason": "stop", **_METRICS}
-    start = {"model": ask.model, "created_at": _CREATED}
-    if ask.stream:
-        return _lines([{**start, "response": said, "done": False}, {**start, "response": "", **end}])
-    return {**start, "response": said, **end}
+    start = {"model": request.model, "created_at": _CREATED}
+    if request.stream:
+        return _lines([{**start, "response": text, "done": False}, {**start, "response": "", **end}])
+    return {**start, "response": text, **end}
 
 
-def _embed(ask: Embed) -> Any:
-    vectors = [[len(text) / 8 + index for index in range(ask.dimensions or 3)] for text in ask.input]
-    return {"model": ask.model, "embeddings": vectors, "total_duration": 9, "prompt_eval_count": 8}
+def _embed(request: Embed) -> Any:
+    vectors = [[len(text) / 8 + index for index in range(request.dimensions or 3)] for text in request.input]
+    return {"model": request.model, "embeddings": vectors, "total_duration": 9, "prompt_eval_count": 8}
 
 
 def _listed(name: str) -> dict[str, Any]:
