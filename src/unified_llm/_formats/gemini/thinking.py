@@ -67,5 +67,5 @@ def _level(word: str, model: str, version: Generation | None) -> str:
         return "HIGH"
     if word not in {"none", "minimal"}:
         return word.upper()
-    # The lowest level there is; pro models refuse even MINIMAL.
+    # MINIMAL is the lowest level; pro models refuse it.
     return "MINIMAL" if "flash" in model.lower() and version is not None and version < _NO_MINIMAL else "LOW"
