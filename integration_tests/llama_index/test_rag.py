@@ -37,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[LlamaServer]:
     [
         ("How many failures in a row open the breaker?", "failover", "## The breaker"),
         ("What happens to a stream that breaks after its first chunk?", "failover", "except StreamInterruptedError"),
-        ("How can I simulate an outage without a network?", "failover", "## See it fail"),
+        ("How can I simulate an outage without a network?", "failover", "## Simulate an outage"),
         ("Is a prompt ever written to the log?", "observability", "## In the log"),
     ],
 )

@@ -89,11 +89,9 @@ class LLMError(Exception):
 
     def _repr_html_(self) -> str:
         """Return the message and a table of the attempts as HTML, for an error that is the value of a notebook cell."""
-        from dataclasses import asdict
-
         from unified_llm._lib import attempt_table
 
-        attempts = [asdict(attempt) for attempt in self.attempts]
+        attempts = [attempt.as_row() for attempt in self.attempts]
         return attempt_table.render_error(type(self).__name__, str(self), attempts)
 
     def __reduce__(self) -> tuple[Any, ...]:

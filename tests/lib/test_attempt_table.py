@@ -63,9 +63,9 @@ def test_a_response_shows_its_attempts_and_nothing_of_the_answer() -> None:
         page = shown(LLMClient(GPT, fallbacks=[HAIKU]).generate(SECRET))
     assert page.rows == [
         ["target", "outcome", "status", "waited", "took", "request", "note"],
-        [GPT, "● server", "503", "", "10 ms", "req-7", "overloaded"],
-        [GPT, "● server", "503", "125 ms", "10 ms", "req-7", "overloaded, asked again"],
-        [HAIKU, "● ok", "", "", "10 ms", "req-1", ""],
+        [GPT, "● HTTP 503", "503", "", "10 ms", "req-7", "overloaded"],
+        [GPT, "● HTTP 503", "503", "125 ms", "10 ms", "req-7", "overloaded, retry"],
+        [HAIKU, "● answered", "", "", "10 ms", "req-1", ""],
     ]
     assert page.text.startswith(f"{HAIKU} · in place of {GPT} · 155 ms · 7 + 3 tokens · stop")
     assert "CANARY" not in page.text
@@ -75,7 +75,7 @@ def test_a_plain_answer_shows_only_the_columns_that_say_something() -> None:
     attempt = Attempt("a/b", "ok", seconds=1.5)
     calls = (ToolCall("1", "look", {}, "{}"),) * 2
     page = shown(LLMResponse(SECRET, "b-2024", "a", "tool_calls", tool_calls=calls, attempts=(attempt,)))
-    assert page.rows == [["target", "outcome", "took"], ["a/b", "● ok", "1.50 s"]]
+    assert page.rows == [["target", "outcome", "took"], ["a/b", "● answered", "1.50 s"]]
     assert page.text.startswith("a/b-2024 · 0 ms · tool_calls · 2 tool calls")
 
 
@@ -108,7 +108,7 @@ def test_a_stream_shows_how_far_it_has_come() -> None:
         list(stream)
     page = Page(stream._repr_html_())
     assert page.text.startswith("Stream · 4 chunks so far")
-    assert page.rows[2] == [GPT, "● ok", "125 ms", "10 ms", "10 ms", "req-1", "asked again"]
+    assert page.rows[2] == [GPT, "● answered", "125 ms", "10 ms", "10 ms", "req-1", "retry"]
     assert "CANARY" not in page.text
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.breaker import Permit
-from unified_llm._policy.health import Health, Refusal
+from unified_llm._policy.health import BreakerChange, Health, Refusal
 from unified_llm._state import process_health
 
 A, B = target("alpha/one"), target("beta/two")
@@ -177,10 +177,10 @@ def test_a_reset_forgets_outcomes_breakers_budgets_and_cooldowns() -> None:
 def test_changes_of_state_are_reported_without_the_lock() -> None:
     changes: list[tuple[str, str, str]] = []
 
-    def on_change(*change: str) -> None:
+    def on_change(change: BreakerChange) -> None:
         with ThreadPoolExecutor(1) as pool:  # another thread gets the lock, or this never ends
             pool.submit(health.snapshot, 0.0).result(5)
-        changes.append((change[0], change[1], change[2]))
+        changes.append((change.target, change.before, change.after))
 
     health = Health(on_change)
     fail(health, A)

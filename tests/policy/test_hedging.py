@@ -53,12 +53,12 @@ def test_the_first_target_can_still_win_against_its_hedge(*, streaming: bool) ->
     harness = HedgeHarness({"alpha/one": [slow(3.0)], "beta/two": [slow(9.0)]})
     result = harness.call(A, B, streaming=streaming)
     assert result.text == "A took its time"
-    assert result.outcomes == [("beta/two", "cancelled"), ("alpha/one", "ok")]
+    assert result.outcomes == [("alpha/one", "ok"), ("beta/two", "cancelled")]
     assert [(attempt.reason, attempt.maybe_billed) for attempt in result.trace.attempts] == [
-        ("hedged", True),
         (None, False),
+        ("hedged", True),
     ]
-    assert result.trace.attempts[1].seconds == pytest.approx(3.01)
+    assert result.trace.attempts[0].seconds == pytest.approx(3.01)
 
 
 def test_a_target_that_answers_in_time_is_not_hedged() -> None:
@@ -78,7 +78,7 @@ def test_opening_counts_as_waiting() -> None:
     harness = HedgeHarness({"alpha/one": [say("A")], "beta/two": [say("B")]}, after=0.005)
     result = harness.call(A, B)
     assert harness.world.names == ["alpha/one", "beta/two"]
-    assert result.outcomes == [("beta/two", "cancelled"), ("alpha/one", "ok")]
+    assert result.outcomes == [("alpha/one", "ok"), ("beta/two", "cancelled")]
 
 
 def test_a_stream_of_the_winner_that_breaks_is_not_replayed() -> None:
@@ -181,7 +181,7 @@ def test_a_target_that_fails_leaves_the_call_to_its_hedge() -> None:
 def test_a_hedge_that_fails_leaves_the_call_to_the_first() -> None:
     harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [DEAD], "gamma/three": [say("C")]})
     result = harness.call(A, B, C)
-    assert result.outcomes == [("beta/two", "server"), ("alpha/one", "ok")]
+    assert result.outcomes == [("alpha/one", "ok"), ("beta/two", "server")]
     assert harness.world.clock == pytest.approx(1005.01)
 
 
@@ -224,14 +224,14 @@ def test_what_the_first_target_refuses_for_good_ends_the_call_and_its_hedge() ->
     result = harness.call(A, B)
     assert result.failed
     assert result.failed.final == (A, BAD)
-    assert result.outcomes == [("beta/two", "cancelled"), ("alpha/one", "bad_request")]
+    assert result.outcomes == [("alpha/one", "bad_request"), ("beta/two", "cancelled")]
 
 
 @pytest.mark.parametrize("refusal", [BAD, Failure("filter", 400), Failure("unsendable")])
 def test_what_a_hedge_refuses_does_not_cost_the_first_target_its_answer(refusal: Failure) -> None:
     harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [refusal]})
     result = harness.call(A, B)
-    assert result.outcomes == [("beta/two", refusal.kind), ("alpha/one", "ok")]
+    assert result.outcomes == [("alpha/one", "ok"), ("beta/two", refusal.kind)]
 
 
 def test_what_a_hedge_refused_starts_a_cooldown_even_where_it_may_not_fail_over() -> None:
@@ -254,7 +254,7 @@ def test_a_hedge_that_refused_is_not_asked_again_when_the_first_target_fails() -
     ("who", "outcomes"),
     [
         (A, [("alpha/one", "unsendable")]),
-        (B, [("beta/two", "unsendable"), ("alpha/one", "ok")]),
+        (B, [("alpha/one", "ok"), ("beta/two", "unsendable")]),
     ],
 )
 def test_a_request_that_cannot_even_be_written_counts_as_refused(who: Target, outcomes: list[tuple[str, str]]) -> None:

@@ -163,5 +163,5 @@ def test_a_hedged_call_keeps_the_promises_too(
         assert len(set(result.asked_before)) <= 1  # all that was handed out came from one attempt
         assert set(result.open_at[:-1]) <= {1}  # beside which none was open any more
         if result.failed is None:
-            assert outcomes[-1] == "ok"
+            assert "ok" in outcomes
         assert harness.is_free(*chain)

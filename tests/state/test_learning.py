@@ -43,7 +43,7 @@ def opened(until: float, trips: int = 1) -> BreakerOpened:
 
 def test_a_target_that_was_never_asked_here_is_left_alone_when_others_found_it_dead() -> None:
     changes: Told = []
-    health = Health(lambda *change: changes.append(change))
+    health = Health(lambda change: changes.append((change.target, change.before, change.after)))
     health.apply_update(opened(30.0), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(30.0, "breaker open", wait=False)
     assert health.snapshot(1.0)[0]["target"] == "alpha/one"
@@ -118,7 +118,7 @@ def test_what_was_settled_before_comes_before_what_is_learned() -> None:
 
 def test_a_target_that_answered_others_is_asked_again_and_its_past_is_forgotten() -> None:
     changes: Told = []
-    health = Health(lambda *change: changes.append(change))
+    health = Health(lambda change: changes.append((change.target, change.before, change.after)))
     settle(health, A, ok=False, times=5)
     health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     assert changes == [("alpha/one", "closed", "open"), ("alpha/one", "open", "closed")]
@@ -170,7 +170,7 @@ def test_what_is_found_out_is_told_in_order_and_what_is_learned_is_not() -> None
 
 def test_what_was_settled_last_is_told_without_another_call() -> None:
     changes: Told = []
-    health, line = Health(lambda *change: changes.append(change)), Heard()
+    health, line = Health(lambda change: changes.append((change.target, change.before, change.after))), Heard()
     health.set_publisher(line)
     for _ in range(5):
         health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)

@@ -72,7 +72,7 @@ class PolicyHarness:
 
     def __post_init__(self) -> None:
         self.world = World(self.scripts)
-        self.health = Health(lambda *change: self.changes.append(change))
+        self.health = Health(lambda change: self.changes.append((change.target, change.before, change.after)))
 
     def call(
         self,

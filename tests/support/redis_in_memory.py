@@ -139,7 +139,7 @@ class Process:
         self.changes: list[tuple[str, str, str]] = []
         self.learned: list[HealthUpdate] = []
         self.woken = 0
-        self.health = Health(lambda *change: self.changes.append(change))
+        self.health = Health(lambda change: self.changes.append((change.target, change.before, change.after)))
         self.health.set_publisher(self)
         self.sync = HealthSync(store(server), self._learn, lambda: self.now)
 

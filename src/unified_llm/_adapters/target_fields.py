@@ -157,6 +157,7 @@ class TargetFields(BaseModel):
         """Make the primary's configuration of every field that was given a value."""
         given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in type(self).model_fields}
         given.pop("fallbacks")
+        given.pop("name", None)  # a framework's own name of the object
         if self._key_omitted and given.get("api_key") is None:
             given["api_key"] = OmittedKey.KEY
         return LLMConfig(**{name: value for name, value in given.items() if value is not None})

@@ -5,9 +5,9 @@ Shared by the sync and the async client; nothing here waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
@@ -27,7 +27,8 @@ from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
 
-_FOREVER = float("inf")
+_FOREVER: Final = float("inf")
+_NO_MODEL: Final = "no model was named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,10 @@ def prepare_call(
     if options.timeout is not None:
         chain = [_with_timeout(target, options.timeout) for target in chain]
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)))
-    able = _able_targets(request, chain, trace)
     started = runtime.now()
+    able, incapable = _split_by_ability(request, chain)
+    if not able:
+        raise _nothing_able(trace, incapable, started)
     state = CallState(
         targets=able,
         streaming=isinstance(request, LLMRequest) and request.stream,
@@ -116,29 +119,38 @@ def prepare_call(
         failover=options.failover_on,
         hedging=Hedging(options.hedge_after, hedges) if options.hedge_after and _may_hedge(request, able) else None,
         on_model_gone=on_model_gone,
+        incapable=incapable,
     )
     return PreparedCall(request, chain, state, started, options.deadline, otel.call_observer(request, chain[0], state))
 
 
-def _able_targets(request: AnyRequest, chain: Sequence[Target], trace: Trace) -> list[Target]:
+def _split_by_ability(
+    request: AnyRequest, chain: Sequence[Target]
+) -> tuple[list[Target], dict[int, list[tuple[Target, str]]]]:
+    """Return the targets that can serve the request; and the others with the reason, by the position they stand at."""
     able: list[Target] = []
-    without_model = False
+    incapable: dict[int, list[tuple[Target, str]]] = {}
     for target in chain:
         reason = missing(request, target) or _wrong_space(request, target, able)
         if not target.model and not isinstance(request, ModelsRequest):
-            reason, without_model = "no model was named", True
+            reason = _NO_MODEL
         if reason:
-            trace.record_skip(target, reason)
+            incapable.setdefault(len(able), []).append((target, reason))
         else:
             able.append(target)
-    if able:
-        return able
+    return able, incapable
+
+
+def _nothing_able(trace: Trace, incapable: Mapping[int, Sequence[tuple[Target, str]]], now: float) -> LLMError:
+    """Record every target as skipped, and make the error for a request that none of them can serve."""
+    for target, reason in (skip for skips in incapable.values() for skip in skips):
+        trace.record_skip(target, reason, now)
     reasons = "; ".join(f"{attempt.target}: {attempt.reason}" for attempt in trace.attempts)
-    if without_model:
-        raise ValidationError(
+    if any(attempt.reason == _NO_MODEL for attempt in trace.attempts):
+        return ValidationError(
             f'No target can serve this request ({reasons}). Name the model: pass model="...".', attempts=trace.attempts
         )
-    raise UnsupportedOperationError(
+    return UnsupportedOperationError(
         f"No target can serve this request ({reasons}). Add a fallback that can.", attempts=trace.attempts
     )
 
@@ -193,7 +205,9 @@ def finish_call(call: PreparedCall, outcome: Any) -> Any:
     trace = call.state.trace
     attempts = tuple(trace.attempts)
     response = outcome.value if isinstance(outcome, Done) else outcome
-    logs.log_answer(trace, getattr(response, "usage", None), call.elapsed)
+    logs.log_response(
+        trace, call.chain[0], getattr(response, "usage", None), seconds=call.elapsed, now=call.state.now()
+    )
     if isinstance(response, LLMResponse):
         return _finish_chat(call, response, attempts)
     if isinstance(response, EmbeddingResponse):
@@ -209,7 +223,7 @@ def _finish_chat(call: PreparedCall, response: LLMResponse, attempts: tuple[Atte
     return replace(
         response,
         **_served_by(call, response.model),
-        request_id=attempts[-1].request_id if attempts else None,
+        request_id=trace.request_id,
         latency_ms=call.elapsed * 1000,
         retry_count=trace.attempt_count - 1,
         used_fallback=call.used_fallback,

@@ -100,7 +100,7 @@ class LLMClient:
 
     def _resolve(self) -> None:
         self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
-        self._named: dict[str, ResolvedTarget] = {}
+        self._named: dict[str, tuple[Target, ...]] = {}
         self._model_lists = ModelListCache()
         self._backends = Backends()
         self._hedges = HedgeBudget()
@@ -335,12 +335,13 @@ class LLMClient:
     def _targets(self, model: str | None) -> Sequence[Target]:
         if model is None:
             return self.targets
-        named = self._named.get(model)
-        if named is None:
-            named = resolve.with_model(self._chain[0], model)
+        targets = self._named.get(model)
+        if targets is None:
+            chain = resolve.distinguish((resolve.with_model(self._chain[0], model), *self._chain[1:]))
+            targets = tuple(resolved.target for resolved in chain)
             if len(self._named) < _MOST_NAMED:
-                self._named[model] = named
-        return (named.target, *self.targets[1:])
+                self._named[model] = targets
+        return targets
 
     def _prepare(self, request: AnyRequest, targets: Sequence[Target], options: CallOptions) -> PreparedCall:
         return prepare_call(

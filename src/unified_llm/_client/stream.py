@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -43,7 +43,7 @@ class _ChunkReader:
 
     def _repr_html_(self) -> str:
         """Show the attempts in a notebook, and nothing of the response."""
-        attempts = [asdict(attempt) for attempt in self.attempts]
+        attempts = [attempt.as_row() for attempt in self.attempts]
         return attempt_table.render_stream(type(self).__name__, len(self._texts), attempts)
 
     def _read(self, step: Step) -> LLMChunk:
@@ -65,12 +65,14 @@ class _ChunkReader:
 
     def _last(self, chunk: LLMChunk) -> LLMChunk:
         self._over = True
-        logs.log_answer(self._trace, chunk.usage, self._call.elapsed)
-        served, attempts = self._trace.served, self.attempts
+        logs.log_response(
+            self._trace, self._call.chain[0], chunk.usage, seconds=self._call.elapsed, now=self._call.state.now()
+        )
+        served = self._trace.served
         return replace(
             chunk,
-            attempts=attempts,
-            request_id=attempts[-1].request_id if attempts else None,
+            attempts=self.attempts,
+            request_id=self._trace.request_id,
             provider=chunk.provider or (served.provider if served else None),
             model=chunk.model or (served.model if served else None),
             used_fallback=self._call.used_fallback,

@@ -29,6 +29,7 @@ _OWN_HEADERS: Final = frozenset({
     "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
     "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
+_LONGEST_NAME: Final = 100
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110, section 5.6.2
 
 _ADVICE: Final = {
@@ -57,6 +58,12 @@ _NUMBER: Final = BeforeValidator(_number)
 
 def _stop(value: object) -> object:
     return (value,) if isinstance(value, str) else value
+
+
+def _name(value: object) -> object:
+    if isinstance(value, str) and (not value.strip() or not value.isprintable() or len(value) > _LONGEST_NAME):
+        raise ConfigurationError(f"name= must be printable text of at most {_LONGEST_NAME} characters.")
+    return value
 
 
 def _url(value: object) -> object:
@@ -97,6 +104,8 @@ class LLMConfig(pydantic.BaseModel):
         model: ``provider/model`` (``openai/gpt-5-mini``, ``ollama/llama2:7b``); with ``provider`` given, the model as
             that provider names it. It may be absent until the call names one.
         provider: A known provider, or ``openai-compatible`` with a ``base_url``.
+        name: What logs, attempts, health and metadata call the target. None: ``provider/model``, and the host as well
+            where two targets of a chain would have the same name.
         base_url: Another address than the provider's own; it may end in the API's version path or not.
         api_key: The key; without it, the provider's own environment variable is looked up.
         api_version: Azure's ``api-version``.
@@ -136,6 +145,7 @@ class LLMConfig(pydantic.BaseModel):
 
     model: str | None = None
     provider: str | None = None
+    name: Annotated[str | None, BeforeValidator(_name)] = None
     base_url: Annotated[str | None, BeforeValidator(_url)] = None
     api_key: Secret | OmittedKey | None = Field(default=None, repr=False)
     api_version: str | None = None

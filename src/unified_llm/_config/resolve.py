@@ -6,8 +6,8 @@ All of it happens when a client is made, before any request, so that mistakes ar
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from unified_llm._config.credentials import (
@@ -20,7 +20,7 @@ from unified_llm._config.credentials import (
 )
 from unified_llm._config.llm_config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
 from unified_llm._config.timeouts import retry_limits, timing
-from unified_llm._core.base_url import check_plaintext
+from unified_llm._core.base_url import check_plaintext, host_of
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
@@ -64,7 +64,33 @@ def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool
             _log.warning("A target is skipped: %s", error)
     if not resolved and reason:
         raise ConfigurationError(f"No target is left. {reason}")
-    return tuple(resolved)
+    return distinguish(resolved)
+
+
+def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
+    """Tell different targets of one name apart by their hosts, or by a number where those are the same as well."""
+    by_name: dict[str, set[Hashable]] = {}
+    for resolved in chain:
+        by_name.setdefault(resolved.target.name, set()).add(resolved.target.health_key)
+    if all(len(keys) == 1 for keys in by_name.values()):
+        return tuple(chain)
+    labels: dict[str, Hashable] = {}
+    return tuple(
+        replace(resolved, target=replace(resolved.target, label=_label(resolved.target, labels)))
+        if len(by_name[resolved.target.name]) > 1
+        else resolved
+        for resolved in chain
+    )
+
+
+def _label(target: Target, labels: dict[str, Hashable]) -> str:
+    """Return the target's name with its host, and a number if another target has that label."""
+    host = host_of(target.base_url) if target.base_url else ""
+    label = f"{target.name}@{host}" if host else target.name
+    number = 1
+    while labels.setdefault(label if number == 1 else f"{label}#{number}", target.health_key) != target.health_key:
+        number += 1
+    return label if number == 1 else f"{label}#{number}"
 
 
 def _flatten(fallbacks: Sequence[Any]) -> Iterator[Any]:
@@ -95,7 +121,7 @@ def inherit(first: LLMConfig, fallback: LLMConfig) -> LLMConfig:
     inherits what belongs to the call (sampling, limits), never a key, URL, headers or body.
     """
     same_deployment = fallback.model is None and fallback.provider is None
-    names = tuple(set(LLMConfig.model_fields) - {"fallbacks"}) if same_deployment else CALL_FIELDS
+    names = tuple(set(LLMConfig.model_fields) - {"fallbacks", "name"}) if same_deployment else CALL_FIELDS
     return LLMConfig(**{**first.given(names), **fallback.given(tuple(LLMConfig.model_fields))})
 
 
@@ -155,6 +181,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         verify=config.verify_ssl,
         defaults=defaults,
         space=config.space,
+        label=config.name,
         instance=instance,
     )
     return ResolvedTarget(target, config)

@@ -109,6 +109,7 @@ class Target:
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
         space: The declared vector space, for embeddings.
+        label: What logs, attempts and health call it, where that is not ``provider/model``.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
     """
@@ -133,12 +134,15 @@ class Target:
     last_resort: bool = False
     verify: Any = field(default=True, repr=False)
     space: str | None = None
+    label: str | None = None
     instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def name(self) -> str:
-        """``provider/model``, for people."""
+        """Its label, or ``provider/model``: for logs, attempts, health and errors."""
+        if self.label is not None:
+            return self.label
         return f"{self.provider}/{self.model}" if self.model else self.provider
 
     @property

@@ -1,8 +1,9 @@
 """HTML for notebooks: the attempts of a response, a stream or an error, with their outcomes and durations.
 
-An attempt is a plain dict with the fields of ``unified_llm.Attempt``. As with every ``repr`` of this package, the HTML
-never contains a key, a prompt or an answer. Everything is escaped: names and codes may come from a server. Background
-and text use the page's own style, so that the table is readable in light and dark themes.
+An attempt is a plain dict with the fields of ``unified_llm.Attempt``, and its sentence as ``sentence``. As with every
+``repr`` of this package, the HTML never contains a key, a prompt or an answer. Everything is escaped: names and codes
+may come from a server. Background and text use the page's own style, so that the table is readable in light and dark
+themes.
 """
 
 from __future__ import annotations
@@ -76,14 +77,15 @@ def _row(tag: str, cells: Iterable[tuple[str, str]], style: str) -> str:
     return f'<tr style="background:none">{inner}</tr>'
 
 
-def _outcome(outcome: str) -> str:
-    return f'<span style="color:{_OUTCOME_STYLES.get(outcome, _FAILED)}">●</span> {escape(outcome)}'
+def _outcome(attempt: Attempt) -> str:
+    color = _OUTCOME_STYLES.get(attempt["outcome"], _FAILED)
+    return f'<span style="color:{color}">●</span> {escape(attempt["sentence"])}'
 
 
 def _note(attempt: Attempt) -> str:
     notes = [
-        escape(attempt["reason"] or ""),
-        "asked again" if attempt["retry"] else "",
+        "" if attempt["outcome"] in {"skipped", "cancelled"} else escape(attempt["reason"] or ""),
+        "retry" if attempt["retry"] else "",
         "may be billed" if attempt["maybe_billed"] else "",
     ]
     return ", ".join(note for note in notes if note)
@@ -101,7 +103,7 @@ def _count(number: int, noun: str) -> str:
 _Column: TypeAlias = tuple[str, Callable[[Attempt], str], str]
 _COLUMNS: Final[tuple[_Column, ...]] = (
     ("target", lambda attempt: escape(attempt["target"]), "left"),
-    ("outcome", lambda attempt: _outcome(attempt["outcome"]), "left"),
+    ("outcome", _outcome, "left"),
     ("status", lambda attempt: "" if attempt["status"] is None else str(attempt["status"]), "right"),
     ("waited", lambda attempt: _duration(attempt["waited"]) if attempt["waited"] else "", "right"),
     ("took", lambda attempt: "" if attempt["outcome"] == "skipped" else _duration(attempt["seconds"]), "right"),

@@ -1,15 +1,23 @@
 """Log lines of the logger ``unified_llm`` about attempts, calls and breakers, with structured fields in ``extra``.
 
-Neither ever holds a key, a prompt, a response or a provider's message, so a log may be kept as it is.
+Neither ever holds a key, a prompt, a response or a provider's message, so a log may be kept as it is. Levels, so that a
+log is readable at INFO and quiet at WARNING during an outage:
+
+    WARNING  the first failover from a target for a kind of failure, then once a minute with a count;
+             a circuit breaker that opens or closes, with the reason and the next probe
+    INFO     each call that a fallback served; each retry
+    DEBUG    every other attempt and call
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from unified_llm._policy.breaker import BreakerState
+from unified_llm._core.target import Target
+from unified_llm._policy.health import BreakerChange
 from unified_llm._policy.trace import Trace
 from unified_llm.types.records import Attempt, Usage
 
@@ -17,6 +25,36 @@ _log = logging.getLogger("unified_llm")
 
 # Fields of an attempt. Not its reason: the provider's error code, which a server may fill with anything.
 _FIELDS: Final = ("target", "outcome", "status", "request_id", "seconds", "waited", "first_token", "retry")
+# Seconds between two warnings about failovers from one target for one kind of failure.
+_WARN_EVERY: Final = 60.0
+_MAX_WARNINGS: Final = 1024  # pairs of target and kind that are remembered
+
+
+class _Warnings:
+    """When each pair of target and kind of failure was last warned about, and how often it occurred since."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start with no warnings; also after a fork, since another thread may have held the lock."""
+        self._lock = threading.Lock()
+        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def suppressed(self, target: str, kind: str, now: float) -> int | None:
+        """Count one failover. Return None if no warning is due, else the number of those since the last warning."""
+        key = (target, kind)
+        with self._lock:
+            last, count = self._last.pop(key, (float("-inf"), 0))
+            due = not last <= now < last + _WARN_EVERY
+            self._last[key] = (now, 0) if due else (last, count + 1)
+            if len(self._last) > _MAX_WARNINGS:
+                del self._last[next(iter(self._last))]
+        return count if due else None
+
+
+_warnings: Final = _Warnings()
+reset_warnings = _warnings.reset
 
 
 def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt], None]:
@@ -40,39 +78,66 @@ def log_attempt(attempt: Attempt) -> None:
     if not _log.isEnabledFor(level):
         return
     fields = {name: getattr(attempt, name) for name in _FIELDS}
-    if attempt.reason and attempt.outcome in {"skipped", "cancelled"}:  # then the reason is not the provider's
-        _log.log(level, "%s: %s, %s", attempt.target, attempt.outcome, attempt.reason, extra=fields)
+    if attempt.outcome == "skipped":
+        _log.log(level, "%s: %s", attempt.target, attempt, extra=fields)
     elif attempt.retry:
-        values = (attempt.target, attempt.outcome, attempt.seconds, attempt.waited)
-        _log.log(level, "%s: %s after %.3f s, retried after a wait of %.3f s", *values, extra=fields)
+        values = (attempt.target, attempt, attempt.seconds, attempt.waited)
+        _log.log(level, "%s: %s (%.3f s), retried after a wait of %.3f s", *values, extra=fields)
     else:
-        _log.log(level, "%s: %s after %.3f s", attempt.target, attempt.outcome, attempt.seconds, extra=fields)
+        _log.log(level, "%s: %s (%.3f s)", attempt.target, attempt, attempt.seconds, extra=fields)
 
 
-def log_answer(trace: Trace, usage: Usage | None, seconds: float) -> None:
-    """Log a response: at WARNING where a target failed before another served, at DEBUG otherwise.
+def log_response(trace: Trace, primary: Target, usage: Usage | None, *, seconds: float, now: float) -> None:
+    """Log that a call was answered: at INFO if a fallback served it, at DEBUG otherwise; warn about failovers.
 
     Args:
         trace: The attempts.
+        primary: The first target of the chain.
         usage: Tokens of the attempt that served, where its provider reports them.
         seconds: How long the whole call took.
+        now: The current instant.
     """
     served = trace.served
-    # By identity: the same model in another region has the same name.
-    failed = {target.name: kind for target, kind in trace.failed if target is not served}
-    level = logging.WARNING if failed else logging.DEBUG
-    if served is None or not _log.isEnabledFor(level):
+    if served is None:
+        return
+    _warn_of_failovers(trace, served, now)
+    level = logging.DEBUG if served is primary else logging.INFO
+    if not _log.isEnabledFor(level):
         return
     fields: dict[str, Any] = {"target": served.name, "seconds": seconds, "attempts": trace.attempt_count}
     if usage is not None:
         fields |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
-    if failed:
-        failures = ", ".join(f"{target} ({kind})" for target, kind in failed.items())
-        _log.log(level, "%s answered in place of %s", served.name, failures, extra=fields)
+    if served is primary:
+        _log.log(level, "%s answered (%.3f s)", served.name, seconds, extra=fields)
+        return
+    others = {attempt.target: attempt for attempt in trace.attempts if attempt.outcome not in {"ok", "cancelled"}}
+    others.pop(served.name, None)
+    reasons = ", ".join(f"{name} ({attempt})" for name, attempt in others.items()) or primary.name
+    _log.log(level, "%s answered in place of %s", served.name, reasons, extra=fields)
+
+
+def _warn_of_failovers(trace: Trace, served: Target, now: float) -> None:
+    # By identity: the same model in another region may have the same name.
+    failed = {(target.name, attempt.outcome): attempt for target, attempt in trace.failed if target is not served}
+    for (name, kind), attempt in failed.items():
+        suppressed = _warnings.suppressed(name, kind, now)
+        if suppressed is not None and _log.isEnabledFor(logging.WARNING):
+            more = f" ({suppressed} more since the last warning)" if suppressed else ""
+            fields = {"target": name, "outcome": kind, "status": attempt.status, "suppressed": suppressed}
+            _log.warning("%s: %s; failed over to %s%s", name, attempt, served.name, more, extra=fields)
+
+
+def log_breaker(change: BreakerChange) -> None:
+    """Log that the circuit breaker of a target opened or closed, at WARNING."""
+    fields = {"target": change.target, "state": change.after}
+    if change.after != "open":
+        _log.warning("%s: circuit breaker closed, the target answers again", change.target, extra=fields)
+        return
+    if change.before == "half_open":
+        reason = f"the probe failed: {change.cause}"
+    elif change.failures:
+        reason = f"{change.failures} failures in a row, the last: {change.cause}"
     else:
-        _log.log(level, "%s answered after %.3f s", served.name, seconds, extra=fields)
-
-
-def log_breaker(target: str, before: BreakerState, after: BreakerState) -> None:
-    """Log that the breaker of a target changed its state, at WARNING."""
-    _log.warning("%s: breaker %s -> %s", target, before, after, extra={"target": target, "state": after})
+        reason = change.cause
+    text = "%s: circuit breaker open (%s), next probe in %.0f s"
+    _log.warning(text, change.target, reason, change.probe_in, extra=fields)

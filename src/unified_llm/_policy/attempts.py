@@ -25,7 +25,7 @@ from unified_llm._policy.breaker import Permit
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Emit, Open, Wait
 from unified_llm._policy.failure_rules import FAILURE_RULES
-from unified_llm._policy.trace import RunningAttempt
+from unified_llm._policy.trace import RunningAttempt, make_attempt
 
 # The state of the target, the number of the attempt, which is still to be closed, and its outcome.
 AttemptResult: TypeAlias = tuple[TargetState, int, Done | Failure]
@@ -55,6 +55,7 @@ def start_attempt(call: CallState, state: TargetState, permit: Permit, now: floa
     The last target has all the time that is left for a whole answer, unless the user chose ``timeout``.
     """
     target = state.target
+    call.record_incapable(state.position, now)
     limit = target.timing.first_token if call.streaming else target.timing.whole
     unbounded = not call.streaming and not target.timing.fixed and call.no_other_ready(state, now)
     until = call.deadline if unbounded else min(call.deadline, now + limit)
@@ -90,15 +91,19 @@ def finish_attempt(
 ) -> None:
     """Record the outcome at the breaker and in the trace. None, for a cancelled attempt, leaves health as it is."""
     now = call.now()
+    record = make_attempt(attempt, outcome, now, reason=reason)
     if isinstance(outcome, Failure):
         weight = 0 if _cut_short_by_deadline(call, attempt, outcome, now) else FAILURE_RULES[outcome.kind].weight
-        _record(call, attempt, now, ok=False, weight=weight if attempt.first_token is None else min(1, weight))
+        weight = weight if attempt.first_token is None else min(1, weight)
+        _record(call, attempt, now, ok=False, weight=weight, cause=str(record))
     elif attempt.first_token is None:
         _record(call, attempt, now, ok=True if outcome else None)
-    call.trace.record_end(attempt, outcome, now, reason=reason)
+    call.trace.record_end(attempt, record, outcome)
 
 
-def _record(call: CallState, attempt: RunningAttempt, now: float, *, ok: bool | None, weight: int = 0) -> None:
+def _record(
+    call: CallState, attempt: RunningAttempt, now: float, *, ok: bool | None, weight: int = 0, cause: str = ""
+) -> None:
     call.health.record_outcome(
         attempt.target,
         attempt.permit,
@@ -107,6 +112,7 @@ def _record(call: CallState, attempt: RunningAttempt, now: float, *, ok: bool | 
         first_try=not attempt.retry,
         now=now,
         draw=call.random(),
+        cause=cause,
     )
 
 

@@ -19,6 +19,7 @@ MAX_ATTEMPTS: Final = 6
 
 # No overrides: every kind of failure follows ``failure_rules``.
 DEFAULT_FAILOVER: Final[Mapping[FailureKind, bool]] = MappingProxyType({})
+_NONE_INCAPABLE: Final[Mapping[int, Sequence[tuple[Target, str]]]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class TargetState:
 
     Attributes:
         target: The target.
+        position: Its position among the targets of the call.
         attempts: How many attempts this call has started on it.
         excluded: It gets no further attempt in this call.
         retry_at: The instant before which it gets no further attempt.
@@ -36,6 +38,7 @@ class TargetState:
     """
 
     target: Target
+    position: int = 0
     attempts: int = 0
     excluded: bool = False
     retry_at: float = 0.0
@@ -89,6 +92,8 @@ class CallState:
         failover: For some kinds of failure, whether another target may be tried, in place of the rule's default.
         on_model_gone: Called with a target whose provider has no such model.
         hedging: For async callers: when to hedge. None once the call was hedged.
+        incapable: Targets that cannot serve the request, and why, by the position in ``targets`` before which they
+            stand in the user's chain. They are recorded as skipped when the call passes them.
         states: One state for each target, in the same order.
         committed: The first chunk has been passed to the caller.
         waited: Seconds slept since the last attempt began.
@@ -106,15 +111,25 @@ class CallState:
     failover: Mapping[FailureKind, bool] = field(default_factory=lambda: DEFAULT_FAILOVER)
     on_model_gone: Callable[[Target], None] | None = None
     hedging: Hedging | None = None
+    incapable: Mapping[int, Sequence[tuple[Target, str]]] = field(default_factory=lambda: _NONE_INCAPABLE)
     states: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
     attempt_count: int = field(default=0, init=False)
     only_target: TargetState | None = field(default=None, init=False)
+    _passed: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Create a fresh state for each target."""
-        self.states = [TargetState(target) for target in self.targets]
+        self.states = [TargetState(target, position) for position, target in enumerate(self.targets)]
+
+    def record_incapable(self, position: int, now: float) -> None:
+        """Record the targets up to a position that cannot serve the request, each once."""
+        if self.incapable:
+            for passed in range(self._passed, position + 1):
+                for target, reason in self.incapable.get(passed, ()):
+                    self.trace.record_skip(target, reason, now)
+            self._passed = max(self._passed, position + 1)
 
     def may_try(self, state: TargetState) -> bool:
         """Return whether a target may still get an attempt, sooner or later."""

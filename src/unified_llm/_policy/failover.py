@@ -49,6 +49,12 @@ PolicyGenerator: TypeAlias = Generator[Effect, Any, Done | CallFailed]
 
 def run_policy(call: CallState) -> PolicyGenerator:
     """Try targets until one answers. See the module's docstring for the rules."""
+    result = yield from _try_targets(call)
+    call.record_incapable(len(call.states), call.now())
+    return result
+
+
+def _try_targets(call: CallState) -> PolicyGenerator:
     if call.hedging:
         call.hedging.budget.earn()
     while True:
@@ -89,7 +95,7 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
             continue
         admission = call.health.admit(state.target, now)
         if isinstance(admission, Permit):
-            return _record_skips(call, state, refused), admission
+            return _record_skips(call, state, refused, now), admission
         refused.append((state, admission))
         if admission.wait:  # calls that wait for the same cooldown must not go on in the same instant
             waits.append(admission.until + retry.spread(admission.until - now, call.random()))
@@ -99,15 +105,18 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
     if expected_to_fail is None and soonest is not None and soonest - now <= MAX_WAIT and soonest < call.deadline:
         return soonest
     forced = expected_to_fail or next((state for state, _ in untried), None)
-    return (_record_skips(call, forced, refused), call.health.force(forced.target, now)) if forced else None
+    return (_record_skips(call, forced, refused, now), call.health.force(forced.target, now)) if forced else None
 
 
-def _record_skips(call: CallState, chosen: TargetState, refused: Sequence[tuple[TargetState, Refusal]]) -> TargetState:
+def _record_skips(
+    call: CallState, chosen: TargetState, refused: Sequence[tuple[TargetState, Refusal]], now: float
+) -> TargetState:
     """Record the targets skipped before ``chosen``, once a call, unless a failure of this call shows why. Return it."""
     for state, refusal in refused:
         if state is chosen:
             break
         if not state.attempts and not state.skip_recorded:
             state.skip_recorded = True
-            call.trace.record_skip(state.target, refusal.reason)
+            call.record_incapable(state.position, now)
+            call.trace.record_skip(state.target, refusal.reason, now)
     return chosen

@@ -73,6 +73,28 @@ class _Outcome:
     now: float
     settings: BreakerConfig
     draw: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChange:
+    """A change of state of a target's breaker, for the log.
+
+    Attributes:
+        target: The target's name.
+        before: The state before.
+        after: The state after.
+        failures: Weighted failures in a row before the change.
+        cause: The failure that opened the breaker, in words; empty for other changes.
+        probe_in: Seconds until an open breaker admits a probe.
+    """
+
+    target: str
+    before: BreakerState
+    after: BreakerState
+    failures: int = 0
+    cause: str = ""
+    probe_in: float = 0.0
 
 
 class Health:
@@ -82,15 +104,15 @@ class Health:
     private ones are grouped by whether their caller holds it.
 
     Args:
-        on_change: Called without the lock when the state of a target's breaker changes: name, old state, new state.
+        on_change: Called without the lock when the state of a target's breaker changes.
     """
 
-    def __init__(self, on_change: Callable[[str, BreakerState, BreakerState], None] | None = None) -> None:
+    def __init__(self, on_change: Callable[[BreakerChange], None] | None = None) -> None:
         self._lock = threading.RLock()
         self._targets: dict[Hashable, _TargetHealth] = {}
         self._cooldowns: dict[Hashable, tuple[float, str, bool]] = {}
         self._outcomes: deque[_Outcome] = deque()
-        self._changes: deque[tuple[str, BreakerState, BreakerState]] = deque()
+        self._changes: deque[BreakerChange] = deque()
         self._publisher: HealthPublisher | None = None
         self._on_change = on_change
 
@@ -119,7 +141,7 @@ class Health:
                     health = self._targets.get(key) or self._get_or_create(key, name)
                     before = health.breaker.state(now)
                     health.breaker.apply_remote_open(until + (until - now) * _REMOTE_PROBE_DELAY * draw, trips)
-                    self._note_change(health, before, now)
+                    self._note_change(health, before, now, cause="learned from another process")
                 case BreakerClosed(key):
                     if known := self._targets.get(key):
                         before = known.breaker.state(now)
@@ -167,14 +189,23 @@ class Health:
         return ready
 
     def record_outcome(
-        self, target: Target, permit: Permit, *, ok: bool | None, weight: int, first_try: bool, now: float, draw: float
+        self,
+        target: Target,
+        permit: Permit,
+        *,
+        ok: bool | None,
+        weight: int,
+        first_try: bool,
+        now: float,
+        draw: float,
+        cause: str = "",
     ) -> None:
-        """Queue the outcome of a request and its permit (see ``CircuitBreaker.record_outcome``).
+        """Queue the outcome of a request and its permit (see ``CircuitBreaker.record_outcome``); ``cause`` is logged.
 
         Takes no lock, so it may run anywhere: even in the garbage collector of a thread that holds the lock.
         """
         self._outcomes.append(
-            _Outcome(target.health_key, permit, ok, weight, first_try, now, target.breaker, draw),
+            _Outcome(target.health_key, permit, ok, weight, first_try, now, target.breaker, draw, cause),
         )
 
     def follow_up(self, target: Target) -> Permit:
@@ -239,7 +270,7 @@ class Health:
             while self._changes:
                 change = self._changes.popleft()
                 if self._on_change:
-                    self._on_change(*change)
+                    self._on_change(change)
 
     # The lock must be held by the caller of every method below.
 
@@ -285,7 +316,7 @@ class Health:
             health = self._targets.get(outcome.key)
             if health is None:
                 continue
-            before = health.breaker.state(outcome.now)
+            before, failures = health.breaker.state(outcome.now), health.breaker.consecutive_failures
             health.breaker.record_outcome(
                 outcome.permit,
                 ok=outcome.ok,
@@ -296,14 +327,19 @@ class Health:
             )
             if outcome.ok and outcome.first_try:
                 health.budget.earn()
-            if self._note_change(health, before, outcome.now) and (publisher := self._publisher):
+            failures += outcome.weight
+            changed = self._note_change(health, before, outcome.now, cause=outcome.cause, failures=failures)
+            if changed and (publisher := self._publisher):
                 publisher.publish(_breaker_update(outcome.key, health, outcome.now))
 
-    def _note_change(self, health: _TargetHealth, before: BreakerState, now: float) -> bool:
+    def _note_change(
+        self, health: _TargetHealth, before: BreakerState, now: float, *, cause: str = "", failures: int = 0
+    ) -> bool:
         """Queue a change of state for ``_notify``; return whether there was one."""
-        after = health.breaker.state(now)
+        after, until = health.breaker.state(now), health.breaker.open_until
         if before != after:
-            self._changes.append((health.name, before, after))
+            probe_in = 0.0 if until is None else max(0.0, until - now)
+            self._changes.append(BreakerChange(health.name, before, after, failures, cause, probe_in))
         return before != after
 
 

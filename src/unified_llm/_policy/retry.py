@@ -75,7 +75,7 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     """Start cooldowns, exclude targets, schedule a retry or exclude the failed target; return the next step."""
     rule, hints, failover = FAILURE_RULES[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
     start_cooldowns(call, state.target, failure, hints, now=now)
-    exclude_targets(call, state.target, rule)
+    exclude_targets(call, state.target, rule, now)
     call.only_target = None if failover else state
     retry_at = _compute_retry_at(call, state, rule, hints, now=now)
     if retry_at is None:
@@ -149,23 +149,22 @@ def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float
         call.health.start_cooldown(target.limit_key, now + pause, "its rate limit is used up", wait=False)
 
 
-def exclude_targets(call: CallState, target: Target, rule: FailureRule) -> None:
+def exclude_targets(call: CallState, target: Target, rule: FailureRule, now: float) -> None:
     """Exclude the targets of this call that would fail in the same way."""
     if rule.cooldown == "credentials":
-        _exclude(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused")
+        _exclude(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused", now)
     if rule.larger_window:
         window = target.context_window or 0
-        _exclude(
-            call, lambda other: (other.context_window or 0) <= window, "its context window is not known to be larger"
-        )
+        reason = "its context window is not known to be larger"
+        _exclude(call, lambda other: (other.context_window or 0) <= window, reason, now)
 
 
-def _exclude(call: CallState, matches: Callable[[Target], bool], reason: str) -> None:
+def _exclude(call: CallState, matches: Callable[[Target], bool], reason: str, now: float) -> None:
     for other in call.states:
         if not other.excluded and matches(other.target):
             other.excluded = True
             if not other.attempts:
-                call.trace.record_skip(other.target, reason)
+                call.trace.record_skip(other.target, reason, now)
 
 
 def sleep_until(call: CallState, until: float, now: float) -> Generator[Effect, Any, None]:

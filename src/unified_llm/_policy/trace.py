@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from unified_llm._core.outcome import Done, Failure, FailureKind
+from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._policy import retry_after
 from unified_llm._policy.breaker import Permit
 from unified_llm._policy.failure_rules import MAYBE_BILLED
 from unified_llm.types.records import Attempt
@@ -17,54 +19,63 @@ class Trace:
     """Attempts of one call.
 
     Attributes:
-        on_attempt: Called with each attempt as it is recorded. It must not raise.
-        attempts: In order, skipped targets included.
-        failed: The target and the kind of every failure.
+        on_attempt: Called with each attempt when it has ended. It must not raise.
+        attempts: In the order in which they began, skipped targets included.
+        failed: The target and its attempt, for every failure.
         served: The target that answered.
+        request_id: The identifier of the exchange that answered.
     """
 
     on_attempt: Callable[[Attempt], None] | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
-    failed: list[tuple[Target, FailureKind]] = field(default_factory=list[tuple[Target, FailureKind]])
+    failed: list[tuple[Target, Attempt]] = field(default_factory=list[tuple[Target, Attempt]])
     served: Target | None = None
+    request_id: str | None = None
+    _began: list[float] = field(default_factory=list[float])
 
     @property
     def attempt_count(self) -> int:
         """How many exchanges were started; a skipped target is none."""
         return sum(attempt.outcome != "skipped" for attempt in self.attempts)
 
-    def record_skip(self, target: Target, reason: str) -> None:
+    def record_skip(self, target: Target, reason: str, now: float) -> None:
         """Record that a target was skipped."""
-        self._add(Attempt(target.name, "skipped", reason=reason))
+        self._add(Attempt(target.name, "skipped", reason=reason), now)
 
-    def record_end(
-        self, attempt: RunningAttempt, outcome: Done | Failure | None, now: float, *, reason: str | None = None
-    ) -> None:
-        """Record the end of an attempt: answered, failed, or (None) cancelled, perhaps for a reason."""
-        failure = outcome if isinstance(outcome, Failure) else None
+    def record_end(self, running: RunningAttempt, attempt: Attempt, outcome: Done | Failure | None) -> None:
+        """Record the end of an attempt: answered, failed, or (None) cancelled."""
         if isinstance(outcome, Done):
-            self.served = attempt.target
-        elif failure:
-            self.failed.append((attempt.target, failure.kind))
-        self._add(
-            Attempt(
-                attempt.target.name,
-                "ok" if isinstance(outcome, Done) else failure.kind if failure else "cancelled",
-                status=failure.status if failure else None,
-                seconds=now - attempt.started,
-                waited=attempt.waited,
-                first_token=attempt.first_token,
-                request_id=outcome.request_id if outcome else None,
-                reason=failure.code if failure else reason,
-                maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED),
-                retry=attempt.retry,
-            )
-        )
+            self.served, self.request_id = running.target, outcome.request_id
+        elif outcome is not None:
+            self.failed.append((running.target, attempt))
+        self._add(attempt, running.started)
 
-    def _add(self, attempt: Attempt) -> None:
-        self.attempts.append(attempt)
+    def _add(self, attempt: Attempt, began: float) -> None:
+        position = bisect_right(self._began, began)
+        self._began.insert(position, began)
+        self.attempts.insert(position, attempt)
         if self.on_attempt:
             self.on_attempt(attempt)
+
+
+def make_attempt(
+    running: RunningAttempt, outcome: Done | Failure | None, now: float, *, reason: str | None = None
+) -> Attempt:
+    """Make the record of an attempt that has ended: answered, failed, or (None) cancelled, perhaps for a reason."""
+    failure = outcome if isinstance(outcome, Failure) else None
+    return Attempt(
+        running.target.name,
+        "ok" if isinstance(outcome, Done) else failure.kind if failure else "cancelled",
+        status=failure.status if failure else None,
+        seconds=now - running.started,
+        waited=running.waited,
+        first_token=running.first_token,
+        request_id=outcome.request_id if outcome else None,
+        reason=failure.code if failure else reason,
+        maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED),
+        retry=running.retry,
+        retry_after=retry_after.read(failure).retry_after if failure else None,
+    )
 
 
 @dataclass(slots=True)

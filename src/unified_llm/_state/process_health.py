@@ -15,6 +15,7 @@ HEALTH: Final = Health(logs.log_breaker)
 _apart: Health | None = None
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=HEALTH.renew_lock)
+    os.register_at_fork(after_in_child=logs.reset_warnings)
 
 
 def current() -> Health:
@@ -35,6 +36,7 @@ def health_snapshot() -> list[dict[str, Any]]:
 def reset_health() -> None:
     """Drop every outcome, breaker, budget and cooldown of this process."""
     current().reset()
+    logs.reset_warnings()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Records of a call: its attempts and its token usage."""
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,42 @@ class Usage:
     audio_output_tokens: int = 0
 
 
+# kind of failure: what happened, for people. A status, where one came, is added to it.
+_SENTENCES: Final[Mapping[str, str]] = {
+    "connect": "could not connect",
+    "tls": "its TLS certificate was refused",
+    "pool": "no connection was free",
+    "unsendable": "the request cannot be written",
+    "connection": "the connection broke",
+    "auth": "the API key was refused",
+    "permission": "the API key lacks the permission",
+    "quota": "the quota is used up",
+    "rate_limit": "rate limited",
+    "model_not_found": "it has no such model",
+    "not_found": "there is no such path",
+    "redirect": "it redirects elsewhere",
+    "bad_request": "it refused the request",
+    "unsupported": "it does not support a parameter",
+    "context": "the prompt exceeds its context window",
+    "too_large": "the request is too large for it",
+    "filter": "its content filter blocked the prompt",
+    "conflict": "it was busy with another request",
+    "request_timeout": "it timed out waiting for the request",
+    "malformed": "the response was malformed",
+    "empty": "the response was empty",
+    "truncated": "the response ended early",
+    "invalid": "the JSON in the response is not as requested",
+    "oversized": "the response was too large",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of a call at one target, and its outcome.
+    """One attempt of a call at one target, and its outcome. ``str(attempt)`` says what happened, as a sentence.
 
     Attributes:
-        target: ``provider/model``.
+        target: ``provider/model``, with the host where two targets of the chain have the same name
+            (``openai/gpt-5-mini@eu.example``); or the ``name=`` of the target.
         outcome: ``ok``, the kind of failure, ``skipped`` or ``cancelled``.
         status: The HTTP status, if one came.
         seconds: Seconds from its start to its outcome.
@@ -36,6 +67,7 @@ class Attempt:
         reason: The reason for skipping it, the provider's error code, or ``hedged``: another attempt was faster.
         maybe_billed: Whether the provider may charge for it although it failed.
         retry: Whether the same target had an earlier attempt in the same call.
+        retry_after: Seconds for which the server asked not to be called again, or None.
     """
 
     target: str
@@ -48,6 +80,29 @@ class Attempt:
     reason: str | None = None
     maybe_billed: bool = False
     retry: bool = False
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        """Say what happened: ``could not connect``, ``HTTP 503``, ``timed out after 20 s`` ..."""
+        match self.outcome:
+            case "ok":
+                return "answered"
+            case "skipped":
+                return f"skipped: {self.reason}" if self.reason else "skipped"
+            case "cancelled":
+                return "cancelled: another attempt answered first" if self.reason == "hedged" else "cancelled"
+            case "timeout":
+                return f"timed out after {self.seconds:.3g} s"
+            case "server":
+                return "server error" if self.status is None else f"HTTP {self.status}"
+        sentence = _SENTENCES.get(self.outcome, self.outcome)
+        if self.outcome == "rate_limit" and self.retry_after:
+            sentence += f" for {self.retry_after:.3g} s"
+        return sentence if self.status is None else f"{sentence}, HTTP {self.status}"
+
+    def as_row(self) -> dict[str, Any]:
+        """Return every field, and the sentence as ``sentence``, for tables."""
+        return {**asdict(self), "sentence": str(self)}
 
     def as_dict(self) -> dict[str, Any]:
         """Return a plain dict for metadata and JSON; omit empty fields, except the first three and ``seconds``."""

@@ -1,6 +1,6 @@
 """Responses: whole answers, chunks, vectors, rankings, descriptions of models. All classes are frozen."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from unified_llm.types.messages import ProviderState, ToolCall, ToolCallChunk
@@ -92,7 +92,7 @@ class LLMResponse:
 
         return attempt_table.render_response(
             f"{self.provider}/{self.model}",
-            [asdict(attempt) for attempt in self.attempts],
+            [attempt.as_row() for attempt in self.attempts],
             used_fallback=self.used_fallback,
             latency_ms=self.latency_ms,
             tokens=(self.usage.prompt_tokens, self.usage.completion_tokens) if self.usage else None,
