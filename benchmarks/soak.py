@@ -68,7 +68,7 @@ class Tally:
         """Count a whole answer."""
         self.seconds.append(time.monotonic() - started)
         self.answered += 1
-        self.fell_back += not attempts[-1].target.endswith(CHAIN[0])
+        self.fell_back += not any(attempt.outcome == "ok" and attempt.target.endswith(CHAIN[0]) for attempt in attempts)
         self._check(question, text, attempts, whole=True)
 
     def add_interrupted(self, question: str, error: StreamInterruptedError) -> None:

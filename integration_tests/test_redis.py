@@ -94,7 +94,7 @@ def test_a_refused_key_is_skipped_by_all_processes(
     one, other = start(), start()
     upstream.status = 401
     assert one.do("generate") == [f"{PRIMARY} auth", f"{FALLBACK} ok"]
-    wait_for(lambda: any(":hold:" in name for name in server.dump()), SOON)
+    wait_for(lambda: any(":cooldown:" in name for name in server.dump()), SOON)
     time.sleep(1.2)
     asked = upstream.count()
     assert other.do("generate") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]

@@ -61,7 +61,7 @@ def test_the_metadata_says_who_answered_and_what_was_tried() -> None:
         "id": "r-1",
         "unified_llm": {
             "served_by": "gemini/flash",
-            "fell_back": True,
+            "used_fallback": True,
             "attempts": [
                 {"target": "openai/gpt-5-mini", "outcome": "server", "status": 503, "seconds": 0.1},
                 {"target": "gemini/flash", "outcome": "ok", "status": 200, "seconds": 0.2},

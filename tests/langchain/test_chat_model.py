@@ -95,15 +95,15 @@ async def test_when_the_primary_is_down_the_second_answers_and_the_metadata_says
         assert message.content == "Hello there"
         assert message.response_metadata["model_name"] == "llama-3.3-70b"
         assert message.response_metadata["model_provider"] == "unified-llm"
-        assert (record["served_by"], record["fell_back"]) == (SECOND, True)
+        assert (record["served_by"], record["used_fallback"]) == (SECOND, True)
         assert record["attempts"][-1]["outcome"] == "ok"
 
 
 def test_when_the_primary_answers_nobody_fell_back() -> None:
     with World({PRIMARY: [say("Hi")]}).running():
         chunks = list(model().stream("Hi"))
-        assert model().invoke("Hi").response_metadata["unified_llm"]["fell_back"] is False
-    assert chunks[-1].response_metadata["unified_llm"]["fell_back"] is False
+        assert model().invoke("Hi").response_metadata["unified_llm"]["used_fallback"] is False
+    assert chunks[-1].response_metadata["unified_llm"]["used_fallback"] is False
 
 
 @pytest.mark.parametrize("name", ["gpt-5", "openai/gpt-5", "openai:gpt-5"])
@@ -114,7 +114,7 @@ def test_a_call_may_name_another_model_and_that_is_no_failover(name: str) -> Non
     assert world.names == ["openai/gpt-5"] * 2
     for answer in (message, last):
         assert answer.response_metadata["model_name"] == "gpt-5"
-        assert answer.response_metadata["unified_llm"]["fell_back"] is False
+        assert answer.response_metadata["unified_llm"]["used_fallback"] is False
 
 
 def test_options_of_a_call_become_fields_of_the_request_and_others_go_into_its_body() -> None:

@@ -372,4 +372,4 @@ async def test_langgraph_streams_the_messages_of_whoever_answers() -> None:
     assert all(isinstance(piece, AIMessageChunk) for piece in pieces)
     assert len([piece for piece in pieces if piece.content]) == 3
     assert "".join(piece.content for piece in pieces) == "Hello over there"
-    assert result["messages"][-1].response_metadata["unified_llm"]["fell_back"] is True
+    assert result["messages"][-1].response_metadata["unified_llm"]["used_fallback"] is True

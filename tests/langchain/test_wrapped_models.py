@@ -81,7 +81,7 @@ async def test_a_model_object_of_any_build_is_a_fallback_in_all_four_ways(kind: 
     for answer in answers:
         assert answer.text == "Hello from outside"
         assert answer.response_metadata["unified_llm"]["served_by"] == "outside/plain-1"
-        assert answer.response_metadata["unified_llm"]["fell_back"] is True
+        assert answer.response_metadata["unified_llm"]["used_fallback"] is True
         assert answer.response_metadata["model_provider"] == "unified-llm"
     assert len(outside.calls) == 4
 

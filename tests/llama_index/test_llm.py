@@ -49,7 +49,7 @@ def test_every_endpoint_answers_and_says_who_did(way: str) -> None:
     assert last.raw["model_provider"] == "unified-llm"
     assert last.raw["finish_reason"] == "stop"
     record = last.raw["unified_llm"]
-    assert (record["served_by"], record["fell_back"]) == (SECOND, True)
+    assert (record["served_by"], record["used_fallback"]) == (SECOND, True)
     assert [attempt["outcome"] for attempt in record["attempts"]] == ["server", "server", "ok"]
     assert last.raw["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     assert last.additional_kwargs["completion_tokens"] == 3

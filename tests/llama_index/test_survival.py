@@ -150,7 +150,7 @@ async def test_an_agent_does_not_notice_an_outage(kind: str, streaming: bool) ->
         assert running.names[-1] == SECOND
         if streaming:
             raw: Any = events[-1].raw
-            assert raw["unified_llm"]["fell_back"] is True
+            assert raw["unified_llm"]["used_fallback"] is True
             assert events[-1].response.endswith("It is 3.")
 
 

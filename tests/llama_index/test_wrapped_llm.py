@@ -50,7 +50,7 @@ def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> Non
         responses = WAYS[way](model(fallbacks=[fallback]), temperature=0.5)
     answer = "Hello from outside" if other is not MockLLM else text_of(responses[-1])
     assert text_of(responses[-1]) == answer
-    assert responses[-1].raw["unified_llm"]["fell_back"] is True
+    assert responses[-1].raw["unified_llm"]["used_fallback"] is True
     wrapped = _wrapped_llm.wrap(fallback)
     assert wrapped is not None
     assert responses[-1].raw["unified_llm"]["served_by"] == f"{fallback.class_name()}/{wrapped.model}"

@@ -80,7 +80,7 @@ async def test_a_chat_model_of_langchains_fails_over(way: Way) -> None:
     with outage("openai", "529", reply="I am still here."):
         message = await ask_chat_model(way, model())
     assert message.content == "I am still here."
-    assert message.response_metadata["unified_llm"]["fell_back"]
+    assert message.response_metadata["unified_llm"]["used_fallback"]
 
 
 async def test_a_stream_of_langchains_breaks_as_it_would() -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from unified_llm._config.credentials import (
     ImpossibleError,
@@ -20,7 +21,7 @@ from unified_llm._config.credentials import (
 )
 from unified_llm._config.llm_config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
 from unified_llm._config.timeouts import retry_limits, timing
-from unified_llm._core.base_url import check_plaintext, host_of
+from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
@@ -85,7 +86,7 @@ def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
 
 def _label(target: Target, labels: dict[str, Hashable]) -> str:
     """Return the target's name with its host, and a number if another target has that label."""
-    host = host_of(target.base_url) if target.base_url else ""
+    host = urlsplit(target.base_url).netloc.lower()  # with the port: servers of one machine differ in it alone
     label = f"{target.name}@{host}" if host else target.name
     number = 1
     while labels.setdefault(label if number == 1 else f"{label}#{number}", target.health_key) != target.health_key:

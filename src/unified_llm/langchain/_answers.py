@@ -176,7 +176,7 @@ def _provider_state_kwargs(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
 def _response_metadata(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
     record = {
         "served_by": _served_by(answer),
-        "fell_back": answer.used_fallback,
+        "used_fallback": answer.used_fallback,
         "attempts": _attempts_as_dicts(answer),
     }
     metadata = {

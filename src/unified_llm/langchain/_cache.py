@@ -50,7 +50,8 @@ class PrimaryOnlyCache(BaseCache):
 
 def _is_from_fallback(generations: Sequence[Generation]) -> bool:
     return any(
-        isinstance(generation, ChatGeneration) and generation.message.response_metadata.get(RECORD, {}).get("fell_back")
+        isinstance(generation, ChatGeneration)
+        and generation.message.response_metadata.get(RECORD, {}).get("used_fallback")
         for generation in generations
     )
 

@@ -200,7 +200,7 @@ def _raw(response: LLMResponse | LLMChunk, usage: dict[str, int]) -> dict[str, A
         "finish_reason": response.finish_reason,
         RECORD: {
             "served_by": served_by[-1] if served_by else f"{response.provider}/{response.model}",
-            "fell_back": response.used_fallback,
+            "used_fallback": response.used_fallback,
             "attempts": [attempt.as_dict() for attempt in response.attempts],
         },
     }
