@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from unified_llm._adapters.chain_features import chain_features
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
 
@@ -23,15 +24,10 @@ _PROFILE_FEATURES: Final[Mapping[str, Feature]] = {
 
 
 def read_chain_profile(targets: Sequence[Target]) -> ModelProfile:
-    """Return the capabilities that every target has, and the smallest known context window.
-
-    Last resorts do not count, unless there are no other targets: they are skipped for requests that they cannot serve.
-    """
-    counted = [target for target in targets if not target.last_resort] or list(targets)
+    """Return the capabilities that every target has, and the smallest known context window."""
+    chain = chain_features(targets)
     profile: dict[str, Any] = {"text_inputs": True, "text_outputs": True}
-    for name, feature in _PROFILE_FEATURES.items():
-        profile[name] = all(feature in target.features for target in counted)
-    windows = [target.context_window for target in counted if target.context_window]
-    if windows:
-        profile["max_input_tokens"] = min(windows)
+    profile |= {name: feature in chain.features for name, feature in _PROFILE_FEATURES.items()}
+    if chain.context_window is not None:
+        profile["max_input_tokens"] = chain.context_window
     return cast("ModelProfile", profile)

@@ -12,6 +12,7 @@ from typing import Final
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 
+from unified_llm._adapters.chain_features import chain_features
 from unified_llm._core.target import Target
 
 # LlamaIndex's value of ``num_output`` for no limit.
@@ -23,8 +24,6 @@ def chain_metadata(
 ) -> LLMMetadata:
     """Return the smallest known context window, and whether every target supports tool calls.
 
-    Last resorts are not counted: a request that they cannot serve skips them.
-
     Args:
         targets: The chain; empty while its settings are inconsistent.
         window: The context window, in place of that of the models.
@@ -32,15 +31,14 @@ def chain_metadata(
         max_tokens: The most tokens of an answer. No more than half of the window is reported: LlamaIndex subtracts
             it from the window, and nothing would be left where a model may write as much as it reads.
     """
-    counted = [target for target in targets if not target.last_resort] or list(targets)
-    windows = [target.context_window for target in counted if target.context_window]
-    smallest = window or min(windows, default=DEFAULT_CONTEXT_WINDOW)
+    chain = chain_features(targets)
+    smallest = window or chain.context_window or DEFAULT_CONTEXT_WINDOW
     if calls_tools is None:
-        calls_tools = bool(counted) and all("tools" in target.features for target in counted)
+        calls_tools = "tools" in chain.features
     return LLMMetadata(
         context_window=smallest,
         num_output=min(max_tokens, smallest // 2) if max_tokens else _UNLIMITED,
         is_chat_model=True,
         is_function_calling_model=calls_tools,
-        model_name=targets[0].name if targets else "unknown",
+        model_name=f"{targets[0].provider}/{targets[0].model}" if targets else "unknown",
     )
