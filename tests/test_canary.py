@@ -17,7 +17,7 @@ from typing import Any, NoReturn, get_args
 
 import pytest
 
-from tests.support.scripted_targets import Pause, World, call_tool, say
+from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, LLMConfig, health_snapshot, reset_health
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Failure, FailureKind
@@ -140,7 +140,7 @@ def ways(client: LLMClient) -> dict[str, Callable[[], Any]]:
     }
 
 
-def search(world: World, way: str) -> None:
+def search(targets: ScriptedTargets, way: str) -> None:
     """Make a call, and look at everything that comes of it."""
     heard: list[Attempt] = []
 
@@ -148,7 +148,7 @@ def search(world: World, way: str) -> None:
         heard.append(attempt)
         raise ValueError(PROMPT)
 
-    with world.running():
+    with targets.running():
         client = make(on_attempt=on_attempt)
         try:
             clean(ways(client)[way]())
@@ -157,7 +157,7 @@ def search(world: World, way: str) -> None:
         clean(health_snapshot())
     assert heard
     clean(heard)
-    clean(world.asked)
+    clean(targets.asked)
     clean_within(client)
 
 
@@ -165,7 +165,7 @@ def search(world: World, way: str) -> None:
 @pytest.mark.parametrize("name", WORLDS)
 @pytest.mark.case(67)
 def test_no_canary_turns_up_whatever_happens(name: str, way: str, caplog: pytest.LogCaptureFixture) -> None:
-    search(World({SECOND: [say(ANSWER)], LAST: [say(ANSWER)], **WORLDS[name]}), way)
+    search(ScriptedTargets({SECOND: [say(ANSWER)], LAST: [say(ANSWER)], **WORLDS[name]}), way)
     assert caplog.records
 
 
@@ -174,12 +174,12 @@ def test_no_canary_turns_up_whatever_happens(name: str, way: str, caplog: pytest
 def test_no_canary_turns_up_whatever_fails(kind: FailureKind) -> None:
     for way in ("generate", "stream", "embed", "list_models"):
         reset_health()
-        search(World(failing(kind)), way)
+        search(ScriptedTargets(failing(kind)), way)
 
 
 def test_a_stream_that_is_given_up_says_nothing_of_what_it_had() -> None:
-    world = World({PRIMARY: [["CANARY-answer ", "CANARY-more"]]})
-    with world.running():
+    targets = ScriptedTargets({PRIMARY: [["CANARY-answer ", "CANARY-more"]]})
+    with targets.running():
         stream = make().stream(PROMPT)
         clean(stream)
         next(iter(stream))
@@ -190,16 +190,16 @@ def test_a_stream_that_is_given_up_says_nothing_of_what_it_had() -> None:
 
 
 def test_an_interrupted_stream_keeps_its_text_for_those_who_ask_alone() -> None:
-    world = World({PRIMARY: [["CANARY-answer", Failure("connection", detail=ECHO)]]})
-    with world.running(), pytest.raises(StreamInterruptedError) as broken:
+    targets = ScriptedTargets({PRIMARY: [["CANARY-answer", Failure("connection", detail=ECHO)]]})
+    with targets.running(), pytest.raises(StreamInterruptedError) as broken:
         list(make().stream(PROMPT))
     assert broken.value.partial == "CANARY-answer"
     clean_error(broken.value)
 
 
 def test_the_words_of_a_provider_are_there_for_those_who_ask_alone() -> None:
-    world = World({"openai/gpt-4o": [Failure("bad_request", 400, detail=ECHO)]})
-    with world.running(), pytest.raises(LLMError) as refused:
+    targets = ScriptedTargets({"openai/gpt-4o": [Failure("bad_request", 400, detail=ECHO)]})
+    with targets.running(), pytest.raises(LLMError) as refused:
         LLMClient(PRIMARY, api_key=KEY).generate(PROMPT)
     assert refused.value.detail == ECHO
     clean_error(refused.value)
@@ -281,8 +281,8 @@ def test_a_crash_below_everything_shows_no_key_either(monkeypatch: pytest.Monkey
 
 
 def test_answers_are_in_no_repr() -> None:
-    world = World({PRIMARY: [say(ANSWER, reasoning="CANARY-reasoning")]})
-    with world.running():
+    targets = ScriptedTargets({PRIMARY: [say(ANSWER, reasoning="CANARY-reasoning")]})
+    with targets.running():
         answer = LLMClient(PRIMARY, api_key=KEY).generate(PROMPT)
     assert isinstance(answer, LLMResponse)
     assert answer.content == ANSWER

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from opentelemetry import trace
 
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
 
@@ -42,12 +42,12 @@ def test_the_example_runs(source: str, monkeypatch: pytest.MonkeyPatch, capsys: 
     for row in ROWS:
         for variable in row.key_env[:1]:
             monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
-    world = World(defaultdict(lambda: [say("Failover asks the next target.")]))
-    with world.running():
+    targets = ScriptedTargets(defaultdict(lambda: [say("Failover asks the next target.")]))
+    with targets.running():
         exec(compile(source, "example", "exec"), {"__name__": "__main__"})  # noqa: S102 - that is the test
     for row in registry.registered():
         registry.unregister(row.name)
-    assert world.open == 0
+    assert targets.open == 0
     assert "CANARY" not in capsys.readouterr().out
 
 

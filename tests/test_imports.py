@@ -64,9 +64,9 @@ LLMClient("openai/gpt-5-mini", api_key="sk-canary-x", fallbacks=["ollama/llama2"
 
 def test_a_call_does_not_load_opentelemetry() -> None:
     code = """
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient
-with World({"ollama/llama2": [say("Hello")]}).running():
+with ScriptedTargets({"ollama/llama2": [say("Hello")]}).running():
     LLMClient("ollama/llama2").generate("Hello?")
 """
     assert "opentelemetry" not in loaded(code)

@@ -17,7 +17,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from tests.support.canary import KEYS, NET, look_for_files
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._config import process_defaults
 from unified_llm._core.target import Target
@@ -218,8 +218,8 @@ def test_no_more_than_some_objects_are_kept() -> None:
 
 
 def test_nothing_is_caught_where_nothing_is_shown() -> None:
-    world = World({"openai/m": [say("Hello", raw={"a": 1})]})
-    with world.running():
+    targets = ScriptedTargets({"openai/m": [say("Hello", raw={"a": 1})]})
+    with targets.running():
         client = LLMClient("openai/m", fallbacks=[{"base_url": "https://h.example", "api_key": LEAK}])
         client.generate("Hello?")
     assert [target.key.reveal() for target in client.targets if target.key] == [KEYS["OPENAI_API_KEY"], LEAK]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, Way, told
-from tests.support.scripted_targets import Pause, World, say
+from tests.support.scripted_targets import Pause, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, Message
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
@@ -29,8 +29,8 @@ TOOL = Tool("look", "Look something up.", {"type": "object", "properties": {}})
 
 
 def test_an_answer_tells_who_gave_it_and_what_it_took() -> None:
-    world = World({GPT: [DEAD], HAIKU: [say("Hello", model="claude-haiku-4-5-20251001")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello", model="claude-haiku-4-5-20251001")]})
+    with targets.running():
         answer = LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert (answer.content, answer.provider, answer.model) == ("Hello", "anthropic", "claude-haiku-4-5-20251001")
     assert (answer.used_fallback, answer.fallback_provider, answer.retry_count) == (True, "anthropic", 2)
@@ -39,8 +39,8 @@ def test_an_answer_tells_who_gave_it_and_what_it_took() -> None:
 
 
 def test_an_answer_of_the_primary_is_no_fallback() -> None:
-    world = World({GPT: [say("Hello", model="", provider="")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello", model="", provider="")]})
+    with targets.running():
         answer = LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert (answer.used_fallback, answer.fallback_provider, answer.retry_count) == (False, None, 0)
     assert (answer.provider, answer.model) == ("openai", "gpt-4o")
@@ -48,11 +48,11 @@ def test_an_answer_of_the_primary_is_no_fallback() -> None:
 
 def test_the_same_model_in_another_region_is_a_fallback() -> None:
     east, west = "https://east.api.openai.com/v1", "https://west.api.openai.com/v1"
-    world = World({east: [DEAD], west: [say("Hello", model="gpt-4o")]})
-    with world.running():
+    targets = ScriptedTargets({east: [DEAD], west: [say("Hello", model="gpt-4o")]})
+    with targets.running():
         client = LLMClient(LLMConfig(model=GPT, base_url=east, fallbacks=[{"base_url": west}]))
         answer = client.generate("Hello?")
-    assert world.names == [east, east, west]
+    assert targets.names == [east, east, west]
     assert answer.used_fallback
 
 
@@ -65,15 +65,15 @@ def test_prompts_come_in_many_forms_and_mean_the_same() -> None:
         {"messages": [{"role": "user", "content": "Hello?"}]},
         LLMRequest((Message.user("Hello?"),)),
     ]
-    world = World({GPT: [say("Hi")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hi")]})
+    with targets.running():
         client = LLMClient(GPT)
         for form in forms:
             client.generate(form)  # type: ignore[arg-type]
         asyncio.run(client.acomplete("Hello?"))
         client.complete("Hello?")
-    assert all(ask == world.asked[0][1] for _, ask in world.asked)
-    assert len(world.asked) == len(forms) + 2
+    assert all(ask == targets.asked[0][1] for _, ask in targets.asked)
+    assert len(targets.asked) == len(forms) + 2
 
 
 # Limits of one call
@@ -82,18 +82,18 @@ def test_prompts_come_in_many_forms_and_mean_the_same() -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.case(50)
 def test_a_deadline_bounds_the_whole_call(way: Way) -> None:
-    world = World({GPT: [[Pause()]], HAIKU: [[Pause()]]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [[Pause()]], HAIKU: [[Pause()]]})
+    with targets.running():
         result = told(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=7.0)
     assert result.error is TimeoutError
-    assert world.clock == pytest.approx(1007.0)
-    assert world.names == [GPT]
+    assert targets.clock == pytest.approx(1007.0)
+    assert targets.names == [GPT]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_deadline_of_the_client_holds_unless_the_call_names_its_own(way: Way) -> None:
-    world = World({GPT: [[Pause(50.0), *say("late")]]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [[Pause(50.0), *say("late")]]})
+    with targets.running():
         client = LLMClient(GPT, deadline=10.0, timeout=60.0)
         assert told(way, client).error is TimeoutError
         assert told(way, client, deadline=100.0).content == "late"
@@ -102,20 +102,20 @@ def test_the_deadline_of_the_client_holds_unless_the_call_names_its_own(way: Way
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_timeout_bounds_each_attempt(way: Way) -> None:
-    world = World({GPT: [[Pause()]], HAIKU: [[Pause(4.0), *say("Hello")]]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [[Pause()]], HAIKU: [[Pause(4.0), *say("Hello")]]})
+    with targets.running():
         result = told(way, LLMClient(GPT, fallbacks=[HAIKU]), timeout=5.0)
     assert result.content == "Hello"
-    assert world.clock == pytest.approx(1009.0, abs=0.1)
+    assert targets.clock == pytest.approx(1009.0, abs=0.1)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), "soon"])
 @pytest.mark.parametrize("name", ["timeout", "deadline"])
 def test_limits_that_make_no_sense_are_refused_before_anyone_is_asked(name: str, wrong: object) -> None:
-    world = World({GPT: [say("never")]})
-    with world.running(), pytest.raises(LLMError, match=f"{name} must be greater than 0"):
+    targets = ScriptedTargets({GPT: [say("never")]})
+    with targets.running(), pytest.raises(LLMError, match=f"{name} must be greater than 0"):
         LLMClient(GPT).generate("Hello?", **{name: wrong})
-    assert world.asked == []
+    assert targets.asked == []
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), "soon"])
@@ -125,13 +125,13 @@ def test_a_client_with_a_deadline_that_makes_no_sense_is_refused(wrong: Any) -> 
 
 
 def test_a_deadline_that_ends_before_anyone_is_asked_is_a_timeout() -> None:
-    world = World({GPT: [say("never")]}, latency=0.0)
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("never")]}, latency=0.0)
+    with targets.running():
         stream = LLMClient(GPT).stream("Hello?", deadline=2.0)
-        world.clock += 3.0
+        targets.clock += 3.0
         with pytest.raises(TimeoutError, match="deadline of 2 s passed") as caught:
             next(stream)
-    assert world.asked == []
+    assert targets.asked == []
     assert caught.value.attempts == ()
 
 
@@ -139,8 +139,8 @@ def test_a_deadline_that_ends_before_anyone_is_asked_is_a_timeout() -> None:
 
 
 def test_a_call_can_name_another_model_of_the_primary_or_another_provider() -> None:
-    world = World({name: [say("Hi")] for name in (GPT, "openai/gpt-4o-mini", HAIKU)})
-    with world.running():
+    targets = ScriptedTargets({name: [say("Hi")] for name in (GPT, "openai/gpt-4o-mini", HAIKU)})
+    with targets.running():
         client = LLMClient(GPT)
         assert client.generate("Hello?", model="gpt-4o-mini").model == "gpt-4o-mini"
         assert client.generate("Hello?", model=HAIKU).provider == "anthropic"
@@ -150,16 +150,16 @@ def test_a_call_can_name_another_model_of_the_primary_or_another_provider() -> N
 
 
 def test_a_model_named_by_the_call_replaces_the_primary_and_keeps_the_fallbacks() -> None:
-    world = World({"openai/gpt-4o-mini": [DEAD], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({"openai/gpt-4o-mini": [DEAD], HAIKU: [say("Hello")]})
+    with targets.running():
         answer = LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?", model="gpt-4o-mini")
     assert answer.used_fallback
-    assert world.names == ["openai/gpt-4o-mini"] * 2 + [HAIKU]
+    assert targets.names == ["openai/gpt-4o-mini"] * 2 + [HAIKU]
 
 
 def test_a_client_without_a_model_needs_one_from_the_call() -> None:
-    world = World({GPT: [say("Hello")], HAIKU: [say("Hi")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello")], HAIKU: [say("Hi")]})
+    with targets.running():
         client = LLMClient(LLMConfig(provider="openai"))
         with pytest.raises(ValidationError, match="pass model="):
             client.generate("Hello?")
@@ -170,12 +170,12 @@ def test_a_client_without_a_model_needs_one_from_the_call() -> None:
 
 @pytest.mark.parametrize("model", ["", " ", "gpt-4o\n"])
 def test_a_model_that_cannot_be_is_refused_before_anyone_is_asked(model: str) -> None:
-    world = World({})
-    with world.running():
+    targets = ScriptedTargets({})
+    with targets.running():
         client = LLMClient(GPT)
         with pytest.raises(ConfigurationError):
             client.generate("Hello?", model=model)
-    assert world.asked == []
+    assert targets.asked == []
 
 
 # What targets can do
@@ -184,42 +184,42 @@ def test_a_model_that_cannot_be_is_refused_before_anyone_is_asked(model: str) ->
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.case(52)
 def test_a_target_that_cannot_serve_the_request_is_skipped_and_never_asked(way: Way) -> None:
-    world = World({GPT: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello")]})
+    with targets.running():
         result = told(way, LLMClient(SONAR, fallbacks=[GPT]), tools=[TOOL])
     assert result.content == "Hello"
     assert [(each[0], each[1], each[5]) for each in result.attempts] == [
         (SONAR, "skipped", "it cannot call tools"),
         (GPT, "ok", None),
     ]
-    assert world.names == [GPT]
+    assert targets.names == [GPT]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_request_that_no_target_can_serve_is_refused_with_the_reasons(way: Way) -> None:
-    world = World({})
-    with world.running():
+    targets = ScriptedTargets({})
+    with targets.running():
         result = told(way, LLMClient(SONAR), tools=[TOOL])
     assert result.error is UnsupportedOperationError
     assert "it cannot call tools" in result.message
     assert "fallback" in result.message
-    assert world.asked == []
+    assert targets.asked == []
 
 
 def test_pictures_go_to_those_who_read_them() -> None:
     picture = Message("user", (ImagePart(url="https://example.com/a.png"),))
-    world = World({HAIKU: [say("A cat.")]})
-    with world.running():
+    targets = ScriptedTargets({HAIKU: [say("A cat.")]})
+    with targets.running():
         answer = LLMClient("openai/gpt-3.5-turbo", fallbacks=[HAIKU]).generate([picture])
     assert answer.attempts[0].reason == "it cannot read images by URL"
 
 
 def test_the_last_resort_is_skipped_for_what_it_cannot_do() -> None:
-    world = World({GPT: [DEAD], SONAR: [say("never")]})
-    with world.running(), pytest.raises(LLMError) as caught:
+    targets = ScriptedTargets({GPT: [DEAD], SONAR: [say("never")]})
+    with targets.running(), pytest.raises(LLMError) as caught:
         LLMClient(GPT, fallbacks=[LLMConfig(model=SONAR, last_resort=True)]).generate("Hello?", tools=[TOOL])
     assert [each.outcome for each in caught.value.attempts] == ["skipped", "server", "server", "server"]
-    assert set(world.names) == {GPT}
+    assert set(targets.names) == {GPT}
 
 
 # Embeddings
@@ -232,8 +232,8 @@ def vectors(*numbers: float) -> list[Done]:
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_vectors_come_from_targets_of_the_same_model_or_space_only(mode: str) -> None:
     first, other = "openai/text-embedding-3-small", "openrouter/openai/text-embedding-3-small"
-    world = World({first: [DEAD], "mistral/mistral-embed": [vectors(9.0)], other: [vectors(1.0)]})
-    with world.running():
+    targets = ScriptedTargets({first: [DEAD], "mistral/mistral-embed": [vectors(9.0)], other: [vectors(1.0)]})
+    with targets.running():
         client = LLMClient(
             first, fallbacks=["mistral/mistral-embed", LLMConfig(model=other, api_key="sk-or-1")], deadline=None
         )
@@ -245,8 +245,8 @@ def test_vectors_come_from_targets_of_the_same_model_or_space_only(mode: str) ->
 
 
 def test_targets_that_declare_the_same_space_may_stand_in_for_each_other() -> None:
-    world = World({"openai/a": [DEAD], "mistral/b": [vectors(1.0)], "openai/c": [vectors(2.0)]})
-    with world.running():
+    targets = ScriptedTargets({"openai/a": [DEAD], "mistral/b": [vectors(1.0)], "openai/c": [vectors(2.0)]})
+    with targets.running():
         client = LLMClient(
             LLMConfig(model="openai/a", space="mine"),
             fallbacks=["openai/c", LLMConfig(model="mistral/b", space="mine")],
@@ -255,8 +255,8 @@ def test_targets_that_declare_the_same_space_may_stand_in_for_each_other() -> No
 
 
 def test_as_many_vectors_must_come_as_texts_were_sent() -> None:
-    world = World({"openai/a": [vectors(1.0, 2.0)]})
-    with world.running(), pytest.raises(GenerationError, match="2 vectors came for 3 texts") as caught:
+    targets = ScriptedTargets({"openai/a": [vectors(1.0, 2.0)]})
+    with targets.running(), pytest.raises(GenerationError, match="2 vectors came for 3 texts") as caught:
         LLMClient("openai/a").embed(["a", "b", "c"])
     assert caught.value.provider == "openai"
     assert len(caught.value.attempts) == 1
@@ -264,12 +264,12 @@ def test_as_many_vectors_must_come_as_texts_were_sent() -> None:
 
 @pytest.mark.parametrize("texts", [[], [1]])
 def test_texts_must_be_texts(texts: list[str]) -> None:
-    world = World({"openai/a": [vectors(1.0)]})
-    with world.running():
+    targets = ScriptedTargets({"openai/a": [vectors(1.0)]})
+    with targets.running():
         client = LLMClient("openai/a")
         with pytest.raises(ValidationError, match="embed"):
             client.embed(texts)
-    assert world.asked == []
+    assert targets.asked == []
 
 
 # The callback
@@ -278,8 +278,8 @@ def test_texts_must_be_texts(texts: list[str]) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_the_callback_is_told_of_each_attempt_as_it_ends(way: Way) -> None:
     seen: list[Attempt] = []
-    world = World({GPT: [DEAD], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]})
+    with targets.running():
         told(way, LLMClient(SONAR, fallbacks=[GPT, HAIKU], on_attempt=seen.append), tools=[TOOL])
     assert [(each.target, each.outcome) for each in seen] == [
         (SONAR, "skipped"),
@@ -294,8 +294,8 @@ def test_a_callback_that_raises_costs_nobody_the_answer(way: Way, caplog: pytest
     def raising(attempt: Attempt) -> None:
         raise RuntimeError("CANARY of the callback")
 
-    world = World({GPT: [DEAD, say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD, say("Hello")]})
+    with targets.running():
         assert told(way, LLMClient(GPT, on_attempt=raising)).content == "Hello"
     assert "on_attempt raised RuntimeError" in caplog.text
     assert "CANARY" not in caplog.text
@@ -305,7 +305,7 @@ def test_a_callback_that_raises_costs_nobody_the_answer(way: Way, caplog: pytest
 
 
 def test_one_client_serves_threads_and_event_loops_at_once() -> None:
-    world = World({GPT: [say("Hello to you")]})
+    targets = ScriptedTargets({GPT: [say("Hello to you")]})
     gate = threading.Barrier(8)
 
     def work(number: int) -> list[str]:
@@ -314,7 +314,7 @@ def test_one_client_serves_threads_and_event_loops_at_once() -> None:
             return [client.generate("Hello?").content for _ in range(10)]
         return [asyncio.run(client.agenerate("Hello?")).content for _ in range(10)]
 
-    with world.running():
+    with targets.running():
         client = LLMClient(GPT)
         with ThreadPoolExecutor(8) as pool:
             answers = [answer for each in pool.map(work, range(8)) for answer in each]
@@ -322,20 +322,20 @@ def test_one_client_serves_threads_and_event_loops_at_once() -> None:
 
 
 async def test_a_synchronous_call_works_inside_a_running_loop() -> None:
-    world = World({GPT: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello")]})
+    with targets.running():
         client = LLMClient(GPT)
         assert client.generate("Hello?").content == "Hello"
         assert "".join(chunk.content for chunk in client.stream("Hello?")) == "Hello"
 
 
 def test_with_a_refused_key_each_call_tells_so() -> None:
-    world = World({GPT: [Failure("auth", 401)], GROQ: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [Failure("auth", 401)], GROQ: [say("Hello")]})
+    with targets.running():
         client = LLMClient(GPT)
         for _ in range(3):
             with pytest.raises(AuthenticationError):
                 client.generate("Hello?")
         answer = LLMClient(GPT, fallbacks=[GROQ]).generate("Hello?")
     assert answer.attempts[0].reason == "its key was refused (auth)"
-    assert len(world.asked) == 4
+    assert len(targets.asked) == 4

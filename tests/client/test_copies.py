@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 from tests.support.four_ways import CANARY, GPT, HAIKU
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import ConfigurationError
 
@@ -29,8 +29,8 @@ def test_a_copy_has_the_same_targets_and_keys_and_connections_of_its_own(duplica
     assert key_of(twin) == EXPLICIT
     assert twin._model_lists is not client._model_lists
     assert twin._options.deadline == 9.0
-    world = World({GPT: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello")]})
+    with targets.running():
         assert twin.generate("Hello?").content == "Hello"
 
 
@@ -54,8 +54,8 @@ def test_a_pickled_client_says_which_key_it_misses(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_client_is_a_context_manager_and_can_be_used_again() -> None:
-    world = World({GPT: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello")]})
+    with targets.running():
         with LLMClient(GPT) as client:
             client.generate("Hello?")
         client.close()
@@ -63,8 +63,8 @@ def test_a_client_is_a_context_manager_and_can_be_used_again() -> None:
 
 
 async def test_a_client_is_an_async_context_manager() -> None:
-    world = World({GPT: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello")]})
+    with targets.running():
         async with LLMClient(GPT) as client:
             assert (await client.agenerate("Hello?")).content == "Hello"
         await client.aclose()

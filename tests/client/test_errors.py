@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from tests.support.four_ways import CANARY, GPT, GROQ, HAIKU, SAID
-from tests.support.scripted_targets import Attempt, World
+from tests.support.scripted_targets import Attempt, ScriptedTargets
 from unified_llm import LLMClient
 from unified_llm import exceptions as exc
 from unified_llm._client import errors
@@ -49,10 +49,10 @@ KINDS: dict[FailureKind, type[LLMError]] = {
 
 
 def raised(chain: list[str], script: dict[str, list[Attempt]]) -> LLMError:
-    world = World(script)
-    with world.running(), pytest.raises(LLMError) as caught:
+    targets = ScriptedTargets(script)
+    with targets.running(), pytest.raises(LLMError) as caught:
         LLMClient(chain[0], fallbacks=chain[1:], max_retries=0).generate("Hello?")
-    assert world.open == 0
+    assert targets.open == 0
     return caught.value
 
 

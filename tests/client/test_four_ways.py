@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from tests.support.four_ways import GPT, GROQ, HAIKU, WAYS, Told, Way, told
-from tests.support.scripted_targets import Attempt, Pause, World, call_tool, say
+from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, reset_health
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (
@@ -52,26 +52,26 @@ ERRORS = {
 }
 
 
-def tell(way: Way, name: str) -> tuple[Told, World]:
+def tell(way: Way, name: str) -> tuple[Told, ScriptedTargets]:
     chain, script = SCRIPTS[name]
     reset_health()
-    world = World(script)
-    with world.running():
+    targets = ScriptedTargets(script)
+    with targets.running():
         result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
-    assert world.open == 0
-    return result, world
+    assert targets.open == 0
+    return result, targets
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_all_four_ways_tell_the_same(name: str) -> None:
-    first, world = tell("generate", name)
+    first, targets = tell("generate", name)
     assert first.error is ERRORS.get(name)
     assert first.content or first.calls or first.error
     for way in WAYS[1:]:
-        other, its_world = tell(way, name)
+        other, other_targets = tell(way, name)
         assert other == first, way
-        assert its_world.names == world.names
-        assert its_world.slept == world.slept
+        assert other_targets.names == targets.names
+        assert other_targets.slept == targets.slept
 
 
 def test_the_scripts_come_to_what_they_say() -> None:

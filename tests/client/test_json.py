@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import CANARY, GPT, HAIKU, WAYS, Way, told
-from tests.support.scripted_targets import World, call_tool, say
+from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import GenerationError, LLMError, StreamInterruptedError, UnsupportedOperationError
@@ -25,64 +25,67 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
 
 
-def ask(way: Way, world: World, chain: list[str], **overrides: Any) -> Any:
-    with world.running():
+def ask(way: Way, targets: ScriptedTargets, chain: list[str], **overrides: Any) -> Any:
+    with targets.running():
         result = told(way, LLMClient(chain[0], fallbacks=chain[1:], max_retries=0), response_format=FORM, **overrides)
-    assert world.open == 0
+    assert targets.open == 0
     return result
 
 
-def sent(world: World, name: str) -> LLMRequest:
-    request: LLMRequest = next(each for asked, each in world.asked if asked == name)
+def sent(targets: ScriptedTargets, name: str) -> LLMRequest:
+    request: LLMRequest = next(each for asked, each in targets.asked if asked == name)
     return request
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_each_target_is_asked_in_its_own_way_and_all_answer_alike(way: Way) -> None:
-    world = World({GPT: [DEAD], DEEPSEEK: [call_tool("place", ROME)]})
-    answer = ask(way, world, [GPT, DEEPSEEK])
+    targets = ScriptedTargets({GPT: [DEAD], DEEPSEEK: [call_tool("place", ROME)]})
+    answer = ask(way, targets, [GPT, DEEPSEEK])
     assert (answer.content, answer.calls, answer.facts[0]) == (ROME, (), "stop")
-    assert sent(world, GPT).response_format is not None
-    assert sent(world, DEEPSEEK).response_format is None
-    assert sent(world, DEEPSEEK).tool_choice == "place"
+    assert sent(targets, GPT).response_format is not None
+    assert sent(targets, DEEPSEEK).response_format is None
+    assert sent(targets, DEEPSEEK).tool_choice == "place"
 
 
 @pytest.mark.parametrize("way", ["generate", "agenerate"])
 def test_an_answer_that_does_not_fit_fails_over(way: Way) -> None:
-    world = World({DEEPSEEK: [say("I cannot say.")], GPT: [say(ROME)]})
-    answer = ask(way, world, [DEEPSEEK, GPT])
+    targets = ScriptedTargets({DEEPSEEK: [say("I cannot say.")], GPT: [say(ROME)]})
+    answer = ask(way, targets, [DEEPSEEK, GPT])
     assert answer.content == ROME
     assert [attempt[1] for attempt in answer.attempts] == ["invalid", "ok"]
 
 
 def test_a_model_that_will_not_fit_is_asked_again_and_then_given_up() -> None:
-    world = World({DEEPSEEK: [say('{"city": 7}')]})
-    with world.running(), pytest.raises(GenerationError, match="does not fit the schema") as caught:
+    targets = ScriptedTargets({DEEPSEEK: [say('{"city": 7}')]})
+    with targets.running(), pytest.raises(GenerationError, match="does not fit the schema") as caught:
         LLMClient(DEEPSEEK).generate("Where?", response_format=FORM)
     assert caught.value.detail == "$.city is no string"
-    assert len(world.asked) == 3
+    assert len(targets.asked) == 3
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
 def test_a_stream_that_turns_out_wrong_says_so_at_its_end(way: Way) -> None:
-    answer = ask(way, World({DEEPSEEK: [call_tool("place", '{"city": 7}')]}), [DEEPSEEK])
+    answer = ask(way, ScriptedTargets({DEEPSEEK: [call_tool("place", '{"city": 7}')]}), [DEEPSEEK])
     assert answer.error is StreamInterruptedError
 
 
 def test_a_stream_of_nothing_but_words_fails_over_unseen() -> None:
-    world = World({DEEPSEEK: [say("I cannot say.")], GPT: [say(ROME)]})
-    assert ask("stream", world, [DEEPSEEK, GPT]).content == ROME
+    targets = ScriptedTargets({DEEPSEEK: [say("I cannot say.")], GPT: [say(ROME)]})
+    assert ask("stream", targets, [DEEPSEEK, GPT]).content == ROME
 
 
 def test_a_last_resort_is_not_trusted_with_it() -> None:
-    with World({}).running(), pytest.raises(UnsupportedOperationError, match="answer by a JSON schema") as caught:
+    with (
+        ScriptedTargets({}).running(),
+        pytest.raises(UnsupportedOperationError, match="answer by a JSON schema") as caught,
+    ):
         LLMClient(DEEPSEEK, last_resort=True).generate("Where?", response_format=FORM)
     assert isinstance(caught.value, LLMError)
 
 
 def test_the_words_go_where_there_are_tools_of_the_user_s_own() -> None:
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
-    world = World({HAIKU: [DEAD], DEEPSEEK: [say(f"```json\n{ROME}\n```")]})
-    answer = ask("generate", world, [DEEPSEEK], tools=[tool])
+    targets = ScriptedTargets({HAIKU: [DEAD], DEEPSEEK: [say(f"```json\n{ROME}\n```")]})
+    answer = ask("generate", targets, [DEEPSEEK], tools=[tool])
     assert answer.content == ROME
-    assert "JSON schema" in sent(world, DEEPSEEK).messages[0].text
+    assert "JSON schema" in sent(targets, DEEPSEEK).messages[0].text

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import GPT, HAIKU, SONAR
-from tests.support.scripted_targets import Attempt, World, say
+from tests.support.scripted_targets import Attempt, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot
 from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import runtime
@@ -57,76 +57,76 @@ def healthy(request: pytest.FixtureRequest) -> Any:
 
 
 def test_a_list_is_kept_until_its_time_is_over(listed: Any) -> None:
-    world = World({OPENAI: [page(*MODELS)]})
-    with world.running():
+    targets = ScriptedTargets({OPENAI: [page(*MODELS)]})
+    with targets.running():
         client = LLMClient(GPT)
         assert listed(client) == list(MODELS)
-        world.clock += 299.0
+        targets.clock += 299.0
         assert listed(client) == list(MODELS)
-        assert len(world.asked) == 1
-        world.clock += 2.0
+        assert len(targets.asked) == 1
+        targets.clock += 2.0
         assert listed(client) == list(MODELS)
-    assert len(world.asked) == 2
-    assert world.asked[0][1] == ModelsRequest()
+    assert len(targets.asked) == 2
+    assert targets.asked[0][1] == ModelsRequest()
 
 
 def test_the_time_is_the_users_to_choose(listed: Any) -> None:
-    world = World({OPENAI: [page(*MODELS)]})
+    targets = ScriptedTargets({OPENAI: [page(*MODELS)]})
     configure(cache_ttl=5.0)
-    with world.running():
+    with targets.running():
         client, own = LLMClient(GPT), LLMClient(GPT, cache_ttl=0)
         for _ in range(2):
             listed(client)
-        assert len(world.asked) == 1
-        world.clock += 6.0
+        assert len(targets.asked) == 1
+        targets.clock += 6.0
         listed(client)
-        assert len(world.asked) == 2
+        assert len(targets.asked) == 2
         for _ in range(2):
             listed(own)
-    assert len(world.asked) == 4
+    assert len(targets.asked) == 4
 
 
 def test_a_list_can_be_asked_for_anew(listed: Any) -> None:
-    world = World({OPENAI: [page(*MODELS)]})
-    with world.running():
+    targets = ScriptedTargets({OPENAI: [page(*MODELS)]})
+    with targets.running():
         client = LLMClient(GPT)
         listed(client)
         listed(client, use_cache=False)
         client.invalidate_cache()
         listed(client)
-    assert len(world.asked) == 3
+    assert len(targets.asked) == 3
 
 
 def test_every_provider_of_the_chain_is_asked_once_in_its_order(listed: Any) -> None:
-    world = World({OPENAI: [page(*MODELS)], ANTHROPIC: [page(*OTHERS)]})
-    with world.running():
+    targets = ScriptedTargets({OPENAI: [page(*MODELS)], ANTHROPIC: [page(*OTHERS)]})
+    with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU, "openai/gpt-4o-mini"])
         assert listed(client) == [*MODELS, *OTHERS]
-    assert world.names == [OPENAI, ANTHROPIC]
+    assert targets.names == [OPENAI, ANTHROPIC]
 
 
 @pytest.mark.case(55)
 def test_a_list_of_several_pages_is_read_to_its_end_but_not_for_ever(listed: Any) -> None:
-    world = World(
+    targets = ScriptedTargets(
         {OPENAI: [page(MODELS[0], cursor="next"), page(MODELS[1])], ANTHROPIC: [page(*OTHERS, cursor="again")]}
     )
-    with world.running():
+    with targets.running():
         assert listed(LLMClient(GPT)) == list(MODELS)
-        assert [ask.cursor for _, ask in world.asked] == [None, "next"]
+        assert [ask.cursor for _, ask in targets.asked] == [None, "next"]
         assert listed(LLMClient(HAIKU)) == list(OTHERS) * 100
 
 
 def test_a_provider_that_does_not_answer_is_passed_over_while_another_does(listed: Any, healthy: Any) -> None:
-    world = World({OPENAI: [Failure("server", 503)], ANTHROPIC: [page(*OTHERS)]})
-    with world.running():
+    targets = ScriptedTargets({OPENAI: [Failure("server", 503)], ANTHROPIC: [page(*OTHERS)]})
+    with targets.running():
         client = LLMClient(GPT, fallbacks=[SONAR, HAIKU])
         assert listed(client) == list(OTHERS)
         assert healthy(client)
 
 
 def test_when_no_provider_answers_the_first_real_failure_is_raised_and_not_kept(listed: Any, healthy: Any) -> None:
-    world = World({OPENAI: [Failure("auth", 401), Failure("auth", 401), page(*MODELS)]})
-    with world.running():
+    targets = ScriptedTargets({OPENAI: [Failure("auth", 401), Failure("auth", 401), page(*MODELS)]})
+    with targets.running():
         client = LLMClient(SONAR, fallbacks=[GPT])
         with pytest.raises(AuthenticationError):
             listed(client)
@@ -135,13 +135,13 @@ def test_when_no_provider_answers_the_first_real_failure_is_raised_and_not_kept(
 
 
 def test_a_provider_without_a_list_says_so(listed: Any) -> None:
-    with World({}).running(), pytest.raises(UnsupportedOperationError, match="list its models"):
+    with ScriptedTargets({}).running(), pytest.raises(UnsupportedOperationError, match="list its models"):
         listed(LLMClient(SONAR))
 
 
 def test_a_list_that_is_broken_says_nothing_of_the_models(listed: Any) -> None:
-    world = World({"openai": [Failure("server", 503)], GPT: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({"openai": [Failure("server", 503)], GPT: [say("Hello")]})
+    with targets.running():
         client = LLMClient(GPT)
         for _ in range(3):
             with pytest.raises(ServiceUnavailableError):
@@ -151,8 +151,8 @@ def test_a_list_that_is_broken_says_nothing_of_the_models(listed: Any) -> None:
 
 
 def test_a_client_without_a_model_can_list(listed: Any) -> None:
-    world = World({"openai": [page(*MODELS)]})
-    with world.running():
+    targets = ScriptedTargets({"openai": [page(*MODELS)]})
+    with targets.running():
         assert listed(LLMClient(LLMConfig(provider="openai"))) == list(MODELS)
 
 

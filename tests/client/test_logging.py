@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tests.support.four_ways import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, Message, health_snapshot
 from unified_llm._core.outcome import Failure
 from unified_llm._observe.logs import log_attempt
@@ -33,7 +33,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
 def test_a_failover_is_a_warning_a_retry_information_and_the_rest_for_debugging(
     way: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with World({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
         told(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert lines(caplog) == [
         (logging.DEBUG, f"{GPT}: server after 0.010 s"),
@@ -51,21 +51,21 @@ def test_a_failover_is_a_warning_a_retry_information_and_the_rest_for_debugging(
 
 
 def test_an_answer_after_a_blip_is_no_failover(caplog: pytest.LogCaptureFixture) -> None:
-    with World({GPT: [DEAD, say("Hello")]}).running():
+    with ScriptedTargets({GPT: [DEAD, say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert max(level for level, _ in lines(caplog)) == logging.INFO
     assert lines(caplog)[-1] == (logging.DEBUG, f"{GPT} answered after 0.145 s")
 
 
 def test_tokens_are_told_only_where_the_provider_counted_them(caplog: pytest.LogCaptureFixture) -> None:
-    with World({GPT: [say("Hello", usage=None)]}).running():
+    with ScriptedTargets({GPT: [say("Hello", usage=None)]}).running():
         LLMClient(GPT).generate("Hello?")
     assert "prompt_tokens" not in vars(ours(caplog)[-1])
 
 
 def test_a_target_that_is_passed_over_is_told_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
     picture = Message.user("What is this?", images=["https://example.com/cat.png"])
-    with World({GPT: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [say("Hello")]}).running():
         LLMClient("deepseek/deepseek-chat", fallbacks=[GPT], api_key="sk-x").generate([picture])
     assert lines(caplog)[0] == (logging.DEBUG, "deepseek/deepseek-chat: skipped, it cannot read images by URL")
     assert vars(ours(caplog)[0])["outcome"] == "skipped"
@@ -78,7 +78,7 @@ def test_an_attempt_that_was_given_up_is_told_with_the_reason(caplog: pytest.Log
 
 
 def test_the_providers_own_code_is_in_no_line_and_no_field(caplog: pytest.LogCaptureFixture) -> None:
-    with World({GPT: [Failure("auth", 401, code=SAID)], HAIKU: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [Failure("auth", 401, code=SAID)], HAIKU: [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert len(lines(caplog)) == 3
     assert not [each for each in ours(caplog) if SAID in str(vars(each))]
@@ -86,21 +86,21 @@ def test_the_providers_own_code_is_in_no_line_and_no_field(caplog: pytest.LogCap
 
 def test_a_failover_to_the_same_model_in_another_region_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
     east, west = "https://east.api.openai.com/v1", "https://west.api.openai.com/v1"
-    with World({east: [DEAD], west: [say("Hello")]}).running():
+    with ScriptedTargets({east: [DEAD], west: [say("Hello")]}).running():
         LLMClient(LLMConfig(model=GPT, base_url=east, fallbacks=[{"base_url": west}])).generate("Hello?")
     assert lines(caplog)[-1] == (logging.WARNING, f"{GPT} answered in place of {GPT} (server)")
 
 
 def test_a_breaker_that_opens_or_closes_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
-    world = World({GPT: [*[DEAD] * 5, say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [*[DEAD] * 5, say("Hello")]})
+    with targets.running():
         client = LLMClient(GPT, max_retries=0)
         for _ in range(5):
             told("generate", client)
         assert health_snapshot()[0]["state"] == "open"
         assert lines(caplog)[-1] == (logging.WARNING, f"{GPT}: breaker closed -> open")
         assert vars(ours(caplog)[-1])["state"] == "open"
-        world.clock += 40.0
+        targets.clock += 40.0
         told("generate", client)
         health_snapshot()
     assert lines(caplog)[-1] == (logging.WARNING, f"{GPT}: breaker half_open -> closed")
@@ -108,15 +108,17 @@ def test_a_breaker_that_opens_or_closes_is_a_warning(caplog: pytest.LogCaptureFi
 
 def test_nothing_is_logged_below_the_level_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="unified_llm")
-    with World({GPT: [DEAD, say("Hello")]}).running():
+    with ScriptedTargets({GPT: [DEAD, say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert lines(caplog) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: pytest.LogCaptureFixture) -> None:
-    world = World({GPT: [DEAD, Failure("auth", 401, detail=SAID)], HAIKU: [say(f"{SAID} said", reasoning=SAID)]})
-    with world.running():
+    targets = ScriptedTargets(
+        {GPT: [DEAD, Failure("auth", 401, detail=SAID)], HAIKU: [say(f"{SAID} said", reasoning=SAID)]}
+    )
+    with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU], temperature=0.5)
         result = told(way, client, PROMPT)
         alone = told(way, LLMClient(GPT), PROMPT)
@@ -128,7 +130,7 @@ def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: 
 
 
 def test_an_answer_hides_itself_in_its_repr() -> None:
-    with World({GPT: [say(f"{SAID} said")]}).running():
+    with ScriptedTargets({GPT: [say(f"{SAID} said")]}).running():
         client = LLMClient(GPT)
         answer = client.generate(PROMPT)
         stream = client.stream(PROMPT)

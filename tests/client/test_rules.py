@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
-from tests.support.racing import Racing
-from tests.support.scripted_targets import Attempt, Pause, World, say
+from tests.support.racing import RacingTargets
+from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
@@ -34,8 +34,8 @@ MODELS = tuple(ModelInfo(name, "openai") for name in ("gpt-4o", "gpt-5"))
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_blocked_prompt_goes_on_where_the_user_wants_that(way: Way) -> None:
-    world = World({GPT: [BLOCKED], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [BLOCKED], HAIKU: [say("Hello")]})
+    with targets.running():
         assert told(way, LLMClient(GPT, fallbacks=[HAIKU])).error is ContentFilterError
         assert told(way, LLMClient(GPT, fallbacks=[HAIKU], failover_on={"filter": True})).content == "Hello"
         assert told(way, LLMClient(GPT, fallbacks=[HAIKU]), failover_on={"filter": True}).content == "Hello"
@@ -43,16 +43,16 @@ def test_a_blocked_prompt_goes_on_where_the_user_wants_that(way: Way) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_failure_that_must_not_fail_over_is_raised_as_itself(way: Way) -> None:
-    world = World({GPT: [LIMITED], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [LIMITED], HAIKU: [say("Hello")]})
+    with targets.running():
         result = told(way, LLMClient(GPT, fallbacks=[HAIKU], failover_on={"rate_limit": False}))
     assert result.error is RateLimitError
-    assert world.names == [GPT]
+    assert targets.names == [GPT]
 
 
 def test_the_rules_of_a_call_replace_those_of_the_client() -> None:
-    world = World({GPT: [BLOCKED], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [BLOCKED], HAIKU: [say("Hello")]})
+    with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU], failover_on={"filter": True})
         for rules in ({}, {"bad_request": True}, None):
             with pytest.raises(ContentFilterError):
@@ -62,8 +62,8 @@ def test_the_rules_of_a_call_replace_those_of_the_client() -> None:
 def test_embeddings_follow_the_same_rules() -> None:
     small, ours = "openai/text-embedding-3-small", "http://127.0.0.1:9/v1"
     backup = {"model": "openai-compatible/text-embedding-3-small", "base_url": ours}
-    world = World({small: [Failure("bad_request", 400)], ours: [[Done(EmbeddingResponse([[1.0]]))]]})
-    with world.running():
+    targets = ScriptedTargets({small: [Failure("bad_request", 400)], ours: [[Done(EmbeddingResponse([[1.0]]))]]})
+    with targets.running():
         client = LLMClient(small, fallbacks=[backup])
         with pytest.raises(ValidationError):
             client.embed("Hello")
@@ -84,13 +84,13 @@ def test_rules_that_make_no_sense_are_refused(wrong: Any, match: str) -> None:
     with pytest.raises(ConfigurationError, match=match) as caught:
         LLMClient(GPT, failover_on=wrong)
     assert "MISPLACED" not in str(caught.value)
-    world = World({GPT: [say("never")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("never")]})
+    with targets.running():
         client = LLMClient(GPT)
         for ask in (client.generate, client.stream, client.embed):
             with pytest.raises(ValidationError, match=match):
                 ask("Hello?", failover_on=wrong)
-    assert world.asked == []
+    assert targets.asked == []
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, float("nan"), "soon"])
@@ -119,8 +119,8 @@ def test_rules_that_are_changed_by_their_owner_do_not_change_the_clients() -> No
 
 
 def test_a_broken_stream_raises_and_nothing_else_is_offered() -> None:
-    world = World({GPT: [["Hel", Failure("connection")]]})
-    with world.running(), pytest.raises(StreamInterruptedError):
+    targets = ScriptedTargets({GPT: [["Hel", Failure("connection")]]})
+    with targets.running(), pytest.raises(StreamInterruptedError):
         list(LLMClient(GPT, on_stream_break="raise").stream("Hello?"))
     for wish in ("continue", "restart", None):
         with pytest.raises(ConfigurationError, match='on_stream_break knows "raise" alone'):
@@ -130,8 +130,8 @@ def test_a_broken_stream_raises_and_nothing_else_is_offered() -> None:
 # Hedging
 
 
-def slow() -> Racing:
-    return Racing({GPT: [[Pause(20.0), *say("slow")]], HAIKU: [say("quick")]})
+def slow() -> RacingTargets:
+    return RacingTargets({GPT: [[Pause(20.0), *say("slow")]], HAIKU: [say("quick")]})
 
 
 async def collect(client: LLMClient, prompt: Any = "Hello?", **overrides: Any) -> tuple[str, Any]:
@@ -163,12 +163,12 @@ def test_a_call_can_do_without_a_hedge() -> None:
 
 
 def test_the_losers_wait_in_nobodys_way() -> None:
-    world = slow()
+    targets = slow()
     seen: list[str] = []
     client = LLMClient(GPT, fallbacks=[HAIKU], hedge_after=2.0, on_attempt=lambda attempt: seen.append(attempt.outcome))
-    assert world.run(lambda: collect(client))[0] == "quick"
-    assert world.clock == pytest.approx(1002.01)
-    assert (seen, world.open) == (["cancelled", "ok"], 0)
+    assert targets.run(lambda: collect(client))[0] == "quick"
+    assert targets.clock == pytest.approx(1002.01)
+    assert (seen, targets.open) == (["cancelled", "ok"], 0)
 
 
 @pytest.mark.parametrize("overrides", [{"tools": [Tool("web_search", builtin={"type": "web_search"})]}, {"store": 1}])
@@ -177,11 +177,11 @@ def test_what_acts_on_the_server_is_not_asked_for_twice(overrides: dict[str, Any
     client = LLMClient(
         "openai-compatible/one", base_url="http://127.0.0.1:9", fallbacks=[{"base_url": "http://127.0.0.1:8"}]
     )
-    world = Racing({f"http://127.0.0.1:{port}/v1": [[Pause(20.0), *say("x")]] for port in (8, 9)})
-    world.run(lambda: client.agenerate("Hello?", hedge_after=2.0, **given))
-    assert len(world.asked) == 1
-    world.run(lambda: client.agenerate("Hello?", hedge_after=2.0, tools=[Tool("mine")]))
-    assert len(world.asked) == 3
+    targets = RacingTargets({f"http://127.0.0.1:{port}/v1": [[Pause(20.0), *say("x")]] for port in (8, 9)})
+    targets.run(lambda: client.agenerate("Hello?", hedge_after=2.0, **given))
+    assert len(targets.asked) == 1
+    targets.run(lambda: client.agenerate("Hello?", hedge_after=2.0, tools=[Tool("mine")]))
+    assert len(targets.asked) == 3
 
 
 def test_targets_that_keep_answers_are_not_hedged() -> None:
@@ -192,21 +192,21 @@ def test_targets_that_keep_answers_are_not_hedged() -> None:
 def test_embeddings_and_model_lists_are_not_hedged() -> None:
     client = LLMClient("openai/text-embedding-3-small", fallbacks=["azure/x"], skip_unconfigured=True, hedge_after=2.0)
     vectors: Attempt = [Pause(20.0), Done(EmbeddingResponse([[1.0]]))]
-    world = Racing({"openai/text-embedding-3-small": [vectors]})
-    assert world.run(lambda: client.aembed("Hello")).vectors == [[1.0]]
-    world.scripts = {"openai": [[Pause(20.0), Done((MODELS, None))]]}
-    assert world.run(client.alist_models) == list(MODELS)
+    targets = RacingTargets({"openai/text-embedding-3-small": [vectors]})
+    assert targets.run(lambda: client.aembed("Hello")).vectors == [[1.0]]
+    targets.scripts = {"openai": [[Pause(20.0), Done((MODELS, None))]]}
+    assert targets.run(client.alist_models) == list(MODELS)
     with pytest.raises(ValidationError, match="hedge_after"):
         client.embed("Hello", hedge_after=2.0)
 
 
 def test_synchronous_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    world = World({GPT: [[Pause(20.0), *say("slow")]], HAIKU: [say("quick")]})
-    with world.running(), caplog.at_level(logging.WARNING, "unified_llm"):
+    targets = ScriptedTargets({GPT: [[Pause(20.0), *say("slow")]], HAIKU: [say("quick")]})
+    with targets.running(), caplog.at_level(logging.WARNING, "unified_llm"):
         client = LLMClient(GPT, fallbacks=[HAIKU], hedge_after=2.0)
         assert client.generate("Hello?").content == "slow"
         assert "".join(chunk.content for chunk in client.stream("Hello?")) == "slow"
-    assert world.names == [GPT, GPT]
+    assert targets.names == [GPT, GPT]
     assert [record.message for record in caplog.records if "hedge_after" in record.message] == [
         "hedge_after has no effect on sync calls; use the async methods to hedge"
     ]
@@ -217,7 +217,7 @@ def test_synchronous_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_model_that_is_not_found_is_dropped_from_the_list_that_was_kept(way: Way) -> None:
-    world = World(
+    targets = ScriptedTargets(
         {
             "openai": [[Done((MODELS, None))]],
             "anthropic": [[Done(((ModelInfo("gpt-4o", "anthropic"),), None))]],
@@ -225,7 +225,7 @@ def test_a_model_that_is_not_found_is_dropped_from_the_list_that_was_kept(way: W
             HAIKU: [say("Hello")],
         }
     )
-    with world.running():
+    with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU])
         assert len(client.list_models()) == 3
         assert told(way, client).content == "Hello"
@@ -233,12 +233,12 @@ def test_a_model_that_is_not_found_is_dropped_from_the_list_that_was_kept(way: W
             ("openai", "gpt-5"),
             ("anthropic", "gpt-4o"),
         ]
-    assert world.names.count("openai") == 1
+    assert targets.names.count("openai") == 1
 
 
 def test_a_model_that_is_not_found_before_any_list_was_read_is_no_matter() -> None:
-    world = World({GPT: [Failure("model_not_found", 404)], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [Failure("model_not_found", 404)], HAIKU: [say("Hello")]})
+    with targets.running():
         assert LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?").content == "Hello"
 
 
@@ -246,20 +246,20 @@ def test_a_model_that_is_not_found_before_any_list_was_read_is_no_matter() -> No
 
 
 def test_one_target_without_a_model_and_one_that_cannot_are_both_told_of() -> None:
-    world = World({})
-    with world.running(), pytest.raises(ValidationError) as caught:
+    targets = ScriptedTargets({})
+    with targets.running(), pytest.raises(ValidationError) as caught:
         LLMClient(provider="openai", fallbacks=["perplexity/sonar"]).generate("Hello?", tools=[Tool("look")])
     told_of = str(caught.value)
     assert told_of.startswith("No target can serve this request (openai: no model was named; perplexity/sonar: ")
     assert told_of.endswith('Name the model: pass model="...".')
-    with world.running(), pytest.raises(UnsupportedOperationError):
+    with targets.running(), pytest.raises(UnsupportedOperationError):
         LLMClient("perplexity/sonar").generate("Hello?", tools=[Tool("look")])
 
 
 def test_an_answer_that_uses_up_a_limit_sends_the_next_call_elsewhere() -> None:
     spent = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "30s"}
-    world = World({GPT: [[Done(LLMResponse("Hi"), headers=spent)]], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [[Done(LLMResponse("Hi"), headers=spent)]], HAIKU: [say("Hello")]})
+    with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU])
         assert client.generate("Hello?").content == "Hi"
         assert client.generate("Hello?").content == "Hello"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient, ModelInfo
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
@@ -44,33 +44,33 @@ def asked(client: LLMClient, name: str, *arguments: Any, **overrides: Any) -> li
 
 
 def test_a_ranking_fails_over_to_another_model(client: LLMClient) -> None:
-    world = World({ONE: [DEAD], TWO: [[Done(RANKING, "req-1")]]})
-    with world.running():
+    targets = ScriptedTargets({ONE: [DEAD], TWO: [[Done(RANKING, "req-1")]]})
+    with targets.running():
         for answer in asked(client, "rerank", "Which city?", DOCUMENTS, top_n=2):
             assert answer.results == RANKING.results
             assert (answer.provider, answer.model, answer.usage) == ("openai-compatible", "two", RANKING.usage)
             assert [attempt.outcome for attempt in answer.attempts] == ["server", "ok"]
-    assert world.asked[0][1] == RerankRequest("Which city?", DOCUMENTS, top_n=2)
-    assert "Rome" not in repr(world.asked)
+    assert targets.asked[0][1] == RerankRequest("Which city?", DOCUMENTS, top_n=2)
+    assert "Rome" not in repr(targets.asked)
 
 
 def test_tokens_are_counted_as_they_would_be_sent(client: LLMClient) -> None:
-    world = World({ONE: [[Done(42)]]})
-    with world.running():
+    targets = ScriptedTargets({ONE: [[Done(42)]]})
+    with targets.running():
         assert asked(client, "count_tokens", "How many?", temperature=1) == [42, 42]
-    request = world.asked[0][1]
+    request = targets.asked[0][1]
     assert isinstance(request, CountRequest)
     assert (request.chat.messages[0].text, request.chat.temperature) == ("How many?", 1)
 
 
 def test_a_model_is_described_by_its_own_provider_alone(client: LLMClient) -> None:
     told = ModelInfo("one", "openai-compatible", context_window=8)
-    world = World({ONE: [[Done(told)], [Done(told)], DEAD], TWO: [[Done(told)]]})
-    with world.running():
+    targets = ScriptedTargets({ONE: [[Done(told)], [Done(told)], DEAD], TWO: [[Done(told)]]})
+    with targets.running():
         assert asked(client, "model_info") == [told, told]
         with pytest.raises(ServiceUnavailableError):
             client.model_info()
-    assert [(name, ask) for name, ask in world.asked] == [(ONE, ModelRequest())] * 3
+    assert [(name, ask) for name, ask in targets.asked] == [(ONE, ModelRequest())] * 3
 
 
 def test_who_cannot_is_told_so() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import CANARY, GPT, HAIKU
-from tests.support.scripted_targets import USAGE, Attempt, Pause, World, say
+from tests.support.scripted_targets import USAGE, Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient, health_snapshot, reset_health
 from unified_llm._backends.objects.finalize import FinishInBackground, finish_without_loop
 from unified_llm._core.outcome import Done, Failure
@@ -22,10 +22,10 @@ BROKEN: list[Attempt] = [[f"{CANARY} ", "so far", Failure("connection", detail=C
 
 
 def test_nothing_is_sent_before_the_first_chunk_is_asked_for() -> None:
-    world = World({GPT: [say("Hello to you")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello to you")]})
+    with targets.running():
         stream = LLMClient(GPT).stream("Hello?")
-        assert world.asked == []
+        assert targets.asked == []
         assert iter(stream) is stream
         assert next(stream).content == "Hello "
         assert (stream.partial, stream.attempts) == ("Hello ", ())
@@ -33,8 +33,8 @@ def test_nothing_is_sent_before_the_first_chunk_is_asked_for() -> None:
 
 
 def test_the_last_chunk_alone_carries_what_is_known_at_the_end() -> None:
-    world = World({GPT: [DEAD], HAIKU: [["Hello", Done(LLMChunk(finish_reason="stop", usage=USAGE))]]})
-    with world.running(), LLMClient(GPT, fallbacks=[HAIKU]).stream("Hello?") as stream:
+    targets = ScriptedTargets({GPT: [DEAD], HAIKU: [["Hello", Done(LLMChunk(finish_reason="stop", usage=USAGE))]]})
+    with targets.running(), LLMClient(GPT, fallbacks=[HAIKU]).stream("Hello?") as stream:
         *others, last = list(stream)
         assert list(stream) == []
     assert [(chunk.provider, chunk.model, chunk.usage) for chunk in others] == [(None, None, None)]
@@ -59,47 +59,47 @@ def check_interrupted(error: StreamInterruptedError) -> None:
 
 
 def test_a_stream_that_breaks_raises_with_what_had_arrived_and_then_is_over() -> None:
-    world = World({GPT: BROKEN, HAIKU: [say("never")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: BROKEN, HAIKU: [say("never")]})
+    with targets.running():
         stream = LLMClient(GPT, fallbacks=[HAIKU]).stream("Hello?")
         with pytest.raises(StreamInterruptedError) as caught:
             list(stream)
         assert list(stream) == []
     check_interrupted(caught.value)
-    assert (world.names, world.open) == ([GPT], 0)
+    assert (targets.names, targets.open) == ([GPT], 0)
     assert CANARY not in repr(stream)
 
 
 async def test_a_stream_that_breaks_raises_in_async_too() -> None:
-    world = World({GPT: BROKEN, HAIKU: [say("never")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: BROKEN, HAIKU: [say("never")]})
+    with targets.running():
         stream = LLMClient(GPT, fallbacks=[HAIKU]).astream("Hello?")
         with pytest.raises(StreamInterruptedError) as caught:
             async for _ in stream:
                 pass
         assert [chunk async for chunk in stream] == []
     check_interrupted(caught.value)
-    assert (world.names, world.open) == ([GPT], 0)
+    assert (targets.names, targets.open) == ([GPT], 0)
 
 
 def test_usage_that_came_before_the_break_is_told() -> None:
-    world = World({GPT: [[LLMChunk(content="a", usage=USAGE), Failure("connection")]]})
-    with world.running(), pytest.raises(StreamInterruptedError) as caught:
+    targets = ScriptedTargets({GPT: [[LLMChunk(content="a", usage=USAGE), Failure("connection")]]})
+    with targets.running(), pytest.raises(StreamInterruptedError) as caught:
         list(LLMClient(GPT).stream("Hello?"))
     assert caught.value.usage == USAGE
 
 
 def test_a_stream_that_the_deadline_cuts_off_says_so() -> None:
-    world = World({GPT: [["a", Pause()]]})
-    with world.running(), pytest.raises(StreamInterruptedError, match="no answer came in time") as caught:
+    targets = ScriptedTargets({GPT: [["a", Pause()]]})
+    with targets.running(), pytest.raises(StreamInterruptedError, match="no answer came in time") as caught:
         list(LLMClient(GPT).stream("Hello?", deadline=5.0))
     assert caught.value.partial == "a"
     assert type(caught.value.__cause__).__name__ == "TimeoutError"
 
 
 def test_a_stream_that_never_began_raises_as_a_call_would() -> None:
-    world = World({GPT: [DEAD], HAIKU: [DEAD]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD], HAIKU: [DEAD]})
+    with targets.running():
         with pytest.raises(ServiceUnavailableError):
             next(LLMClient(GPT).stream("Hello?"))
         with pytest.raises(AllTargetsFailedError):
@@ -109,68 +109,68 @@ def test_a_stream_that_never_began_raises_as_a_call_would() -> None:
 # Leaving early
 
 
-def check_left(world: World) -> None:
-    assert world.open == 0
+def check_left(targets: ScriptedTargets) -> None:
+    assert targets.open == 0
     assert health_snapshot()[0]["failures"] == 0
     assert health_snapshot()[0]["state"] == "closed"
 
 
 def test_breaking_out_of_a_stream_closes_its_exchange() -> None:
-    world = World({GPT: [say("Hello to you")]})
+    targets = ScriptedTargets({GPT: [say("Hello to you")]})
     seen: list[str] = []
-    with world.running():
+    with targets.running():
         for _ in LLMClient(GPT, on_attempt=lambda attempt: seen.append(attempt.outcome)).stream("Hello?"):
             break
-        check_left(world)
+        check_left(targets)
     assert seen == ["cancelled"]
 
 
 def test_an_exception_of_the_consumer_closes_its_exchange() -> None:
-    world = World({GPT: [say("Hello to you")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello to you")]})
+    with targets.running():
         stream = LLMClient(GPT).stream("Hello?")
         with pytest.raises(ZeroDivisionError), stream:
             raise ZeroDivisionError(next(stream))
-        check_left(world)
+        check_left(targets)
         assert list(stream) == []
 
 
 def test_a_stream_in_a_cycle_is_closed_by_the_garbage_collector() -> None:
-    world = World({GPT: [say("Hello to you")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello to you")]})
+    with targets.running():
         stream = LLMClient(GPT).stream("Hello?")
         next(stream)
         cycle: list[Any] = [stream]
         cycle.append(cycle)
         del stream, cycle
         gc.collect()
-        check_left(world)
+        check_left(targets)
 
 
 async def test_breaking_out_of_an_async_stream_closes_its_exchange() -> None:
-    world = World({GPT: [say("Hello to you")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello to you")]})
+    with targets.running():
         async with LLMClient(GPT).astream("Hello?") as stream:
             async for _ in stream:
                 break
-        check_left(world)
+        check_left(targets)
         assert [chunk async for chunk in stream] == []
 
 
 async def test_an_async_stream_that_nobody_holds_is_closed_without_awaiting() -> None:
-    world = World({GPT: [say("Hello to you")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello to you")]})
+    with targets.running():
         stream = LLMClient(GPT).astream("Hello?")
         await anext(stream)
-        assert world.open == 1
+        assert targets.open == 1
         del stream
         gc.collect()
-        check_left(world)
+        check_left(targets)
 
 
 def test_an_async_stream_is_closed_after_its_loop_has_ended() -> None:
-    world = World({GPT: [say("Hello to you")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello to you")]})
+    with targets.running():
         streams = [LLMClient(GPT).astream("Hello?")]
 
         async def first() -> LLMChunk:
@@ -179,7 +179,7 @@ def test_an_async_stream_is_closed_after_its_loop_has_ended() -> None:
         assert asyncio.run(first()).content == "Hello "
         streams.clear()
         gc.collect()
-        check_left(world)
+        check_left(targets)
 
 
 def test_what_would_have_to_wait_is_not_waited_for_in_the_garbage_collector() -> None:
@@ -246,15 +246,15 @@ async def test_a_call_can_be_cancelled_at_any_await(way: str) -> None:
     cancelled = 0
     for steps in range(100):
         reset_health()
-        world = World({GPT: script})
-        with world.running():
+        targets = ScriptedTargets({GPT: script})
+        with targets.running():
             client = LLMClient(GPT)
             task = asyncio.create_task(_ask(client, way))
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
-            assert world.open == 0
+            assert targets.open == 0
             if not task.cancelled():
                 break
             cancelled += 1
@@ -271,8 +271,8 @@ async def _ask(client: LLMClient, way: str) -> None:
 
 
 async def test_a_call_can_be_cancelled_twice() -> None:
-    world = World({GPT: [[Pause(1.0)] * 9 + say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [[Pause(1.0)] * 9 + say("Hello")]})
+    with targets.running():
         task = asyncio.create_task(LLMClient(GPT).agenerate("Hello?"))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -280,14 +280,14 @@ async def test_a_call_can_be_cancelled_twice() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert world.open == 0
+        assert targets.open == 0
 
 
 def test_an_interrupt_in_a_call_closes_its_exchange_and_is_not_swallowed() -> None:
-    world = World({GPT: [[KeyboardInterrupt()], say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [[KeyboardInterrupt()], say("Hello")]})
+    with targets.running():
         client = LLMClient(GPT)
         with pytest.raises(KeyboardInterrupt):
             client.generate("Hello?")
-        check_left(world)
+        check_left(targets)
         assert client.generate("Hello?").content == "Hello"

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.support.four_ways import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
 from tests.support.otel_recorder import Observed, observing
-from tests.support.scripted_targets import USAGE, Attempt, Pause, World, call_tool, say
+from tests.support.scripted_targets import USAGE, Attempt, Pause, ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, LLMConfig, Usage, configure
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._observe import otel_attributes
@@ -50,7 +50,7 @@ def values_of(module: Any) -> set[str]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, seen: Observed) -> None:
-    with World({GPT: [say("Hello to you", model="gpt-4o-2024")]}).running():
+    with ScriptedTargets({GPT: [say("Hello to you", model="gpt-4o-2024")]}).running():
         told(way, LLMClient(GPT, temperature=0.5, max_tokens=9), top_p=0.9, stop=["END"], seed=4)
     span = seen.span
     assert (span.name, span.kind, span.status.status_code) == ("chat gpt-4o", SpanKind.CLIENT, StatusCode.UNSET)
@@ -78,7 +78,7 @@ def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, seen:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_failover_tells_every_attempt_and_who_answered(way: Way, seen: Observed) -> None:
-    with World({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
         told(way, LLMClient(GPT, fallbacks=[HAIKU]))
     first, second, third = seen.events
     facts = {"target": GPT, "outcome": "server", "status": 503, "request_id": "req-7"}
@@ -95,7 +95,7 @@ def test_a_failover_tells_every_attempt_and_who_answered(way: Way, seen: Observe
 
 
 def test_a_target_that_is_skipped_is_an_event_with_the_reason(seen: Observed) -> None:
-    with World({GPT: [call_tool("look", "{}")]}).running():
+    with ScriptedTargets({GPT: [call_tool("look", "{}")]}).running():
         tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
         LLMClient("perplexity/sonar", fallbacks=[GPT]).generate(PROMPT, tools=[tool])
     assert seen.events[0] == {
@@ -116,7 +116,7 @@ def test_of_what_failed_the_providers_code_is_left_out_and_of_what_was_given_up_
 
 def test_parts_of_the_tokens_are_told_where_there_are_any(seen: Observed) -> None:
     usage = Usage(10, 5, 15, cached_tokens=4, cache_write_tokens=3, reasoning_tokens=2)
-    with World({GPT: [say("{}", usage=usage)]}).running():
+    with ScriptedTargets({GPT: [say("{}", usage=usage)]}).running():
         LLMClient(GPT).generate(PROMPT, response_format={"type": "json_object"})
     assert seen.facts["gen_ai.usage.cache_read.input_tokens"] == 4
     assert seen.facts["gen_ai.usage.cache_creation.input_tokens"] == 3
@@ -127,7 +127,7 @@ def test_parts_of_the_tokens_are_told_where_there_are_any(seen: Observed) -> Non
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_an_embedding_is_a_span_of_its_own_kind(asynchronous: bool, seen: Observed) -> None:  # noqa: FBT001
     answer = EmbeddingResponse([[0.5, 0.25]], usage=Usage(prompt_tokens=4, total_tokens=4))
-    with World({"openai/text-embedding-3-small": [[Done(answer)]]}).running():
+    with ScriptedTargets({"openai/text-embedding-3-small": [[Done(answer)]]}).running():
         client = LLMClient("openai/text-embedding-3-small")
         if asynchronous:
             asyncio.run(client.aembed([PROMPT], dimensions=2))
@@ -143,14 +143,14 @@ def test_an_embedding_is_a_span_of_its_own_kind(asynchronous: bool, seen: Observ
 
 
 def test_lists_of_models_are_no_calls_to_a_model(seen: Observed) -> None:
-    with World({"openai": [Failure("server", 500)]}).running():
+    with ScriptedTargets({"openai": [Failure("server", 500)]}).running():
         assert not LLMClient(GPT).health_check()
         assert not asyncio.run(LLMClient(GPT).ahealth_check())
     assert seen.spans == ()
 
 
 def test_a_call_through_langchain_is_one_span_too(seen: Observed) -> None:
-    with World({GPT: [DEAD], HAIKU: [say("Hello"), say("Hello again")]}).running():
+    with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello"), say("Hello again")]}).running():
         chat = ChatUnified(model=GPT, fallbacks=[HAIKU], max_retries=0)
         chat.invoke(PROMPT)
         list(chat.stream(PROMPT))
@@ -172,7 +172,7 @@ FAILURES: dict[str, tuple[list[str], dict[str, list[Attempt]], str]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_failure_is_told_by_the_class_of_the_error_that_is_raised(way: Way, name: str, seen: Observed) -> None:
     chain, script, kind = FAILURES[name]
-    with World(script).running():
+    with ScriptedTargets(script).running():
         result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
     assert result.error is not None
     assert result.error.__name__ == kind == seen.facts["error.type"]
@@ -186,7 +186,7 @@ def test_a_failure_is_told_by_the_class_of_the_error_that_is_raised(way: Way, na
 
 @pytest.mark.parametrize("way", STREAMS)
 def test_a_stream_that_breaks_is_an_error(way: Way, seen: Observed) -> None:
-    with World({GPT: BROKEN}).running():
+    with ScriptedTargets({GPT: BROKEN}).running():
         result = told(way, LLMClient(GPT))
     assert seen.facts["error.type"] == "StreamInterruptedError"
     assert seen.span.status.description == result.message
@@ -197,7 +197,7 @@ def test_a_stream_that_breaks_is_an_error(way: Way, seen: Observed) -> None:
 
 @pytest.mark.parametrize("way", STREAMS)
 def test_a_stream_that_is_left_early_ends_its_span_and_is_no_error(way: Way, seen: Observed) -> None:
-    with World({GPT: [say("Hello to you")]}).running():
+    with ScriptedTargets({GPT: [say("Hello to you")]}).running():
         leave_early(way, LLMClient(GPT))
     assert seen.span.status.status_code is StatusCode.UNSET
     assert "error.type" not in seen.facts
@@ -225,7 +225,7 @@ def test_a_stream_that_is_dropped_ends_its_span(way: Way, seen: Observed) -> Non
         del stream
         gc.collect()
 
-    with World({GPT: [say("Hello to you")]}).running():
+    with ScriptedTargets({GPT: [say("Hello to you")]}).running():
         if way == "stream":
             stream = LLMClient(GPT).stream(PROMPT)
             next(stream)
@@ -238,7 +238,7 @@ def test_a_stream_that_is_dropped_ends_its_span(way: Way, seen: Observed) -> Non
 
 @pytest.mark.parametrize("way", STREAMS)
 def test_a_stream_that_is_never_read_was_no_call(way: Way, seen: Observed) -> None:
-    with World({GPT: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [say("Hello")]}).running():
         client = LLMClient(GPT)
         if way == "stream":
             client.stream(PROMPT).close()
@@ -249,7 +249,7 @@ def test_a_stream_that_is_never_read_was_no_call(way: Way, seen: Observed) -> No
 
 
 def test_a_stream_that_is_read_beyond_its_end_stays_one_span(seen: Observed) -> None:
-    with World({GPT: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [say("Hello")]}).running():
         stream = LLMClient(GPT).stream(PROMPT)
         assert len(list(stream)) == 2
         assert list(stream) == []
@@ -269,7 +269,7 @@ def test_a_cancelled_call_ends_its_span(way: Way, seen: Observed) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    with World({GPT: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [say("Hello")]}).running():
         asyncio.run(cancel(LLMClient(GPT)))
     assert seen.facts["error.type"] == "CancelledError"
     assert (seen.span.status.status_code, seen.span.status.description) == (StatusCode.ERROR, None)
@@ -278,7 +278,7 @@ def test_a_cancelled_call_ends_its_span(way: Way, seen: Observed) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_bug_in_an_exchange_ends_the_span_without_its_words(way: Way, seen: Observed) -> None:
-    with World({GPT: [[RuntimeError(SAID)]]}).running(), pytest.raises(RuntimeError):
+    with ScriptedTargets({GPT: [[RuntimeError(SAID)]]}).running(), pytest.raises(RuntimeError):
         told(way, LLMClient(GPT))
     assert seen.facts["error.type"] == "RuntimeError"
     assert seen.span.status.description is None
@@ -287,7 +287,7 @@ def test_a_bug_in_an_exchange_ends_the_span_without_its_words(way: Way, seen: Ob
 def test_a_coroutine_that_is_thrown_away_ends_its_span_and_disturbs_nobody(
     seen: Observed, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with World({GPT: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [say("Hello")]}).running():
         coroutine = LLMClient(GPT).agenerate(PROMPT)
         asyncio.run(one_step(coroutine))
         coroutine.close()  # in another context than that in which it began
@@ -304,7 +304,7 @@ async def one_step(coroutine: Any) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_advises(way: Way, seen: Observed) -> None:
-    with World({GPT: [DEAD], HAIKU: [say("Hello", model="haiku-1")]}, latency=0.5).running():
+    with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello", model="haiku-1")]}, latency=0.5).running():
         told(way, LLMClient(GPT, fallbacks=[HAIKU]))
     points = seen.points
     who = {
@@ -335,7 +335,7 @@ def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_ad
 
 
 def test_tokens_that_nobody_counted_are_not_measured(seen: Observed) -> None:
-    with World({GPT: [say("Hello", usage=None)]}).running():
+    with ScriptedTargets({GPT: [say("Hello", usage=None)]}).running():
         LLMClient(GPT).generate(PROMPT)
     assert set(seen.points) == {"gen_ai.client.operation.duration"}
     assert not any("usage" in name for name in seen.facts)
@@ -346,7 +346,7 @@ def test_tokens_that_nobody_counted_are_not_measured(seen: Observed) -> None:
 
 def test_a_span_belongs_to_the_one_around_it_and_is_current_while_targets_are_asked(seen: Observed) -> None:
     during: list[trace.Span] = []
-    with World({GPT: [say("Hello to you")]}).running():
+    with ScriptedTargets({GPT: [say("Hello to you")]}).running():
         client = LLMClient(GPT, on_attempt=lambda _: during.append(trace.get_current_span()))
         with seen.tracers.get_tracer("application").start_as_current_span("outer") as outer:
             client.generate(PROMPT)
@@ -361,7 +361,7 @@ def test_a_span_belongs_to_the_one_around_it_and_is_current_while_targets_are_as
 
 
 async def test_a_stream_may_be_read_by_one_task_after_another(seen: Observed) -> None:
-    with World({GPT: [say("Hello to you")]}).running():
+    with ScriptedTargets({GPT: [say("Hello to you")]}).running():
         stream = LLMClient(GPT).astream(PROMPT)
         first = await asyncio.create_task(anext_of(stream))
         rest = [chunk.content async for chunk in stream]
@@ -380,7 +380,7 @@ async def anext_of(stream: Any) -> str:
 
 @pytest.mark.parametrize("how", ["configure", "environment"])
 def test_it_can_be_switched_off(how: str, seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
-    with World({GPT: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [say("Hello")]}).running():
         client = LLMClient(GPT)
         if how == "configure":
             configure(telemetry=False)
@@ -397,7 +397,7 @@ def test_nothing_is_told_to_an_opentelemetry_that_nobody_set_up(
     seen: Observed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
-    with World({GPT: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [say("Hello")]}).running():
         LLMClient(GPT).generate(PROMPT)
         assert seen.points == {}
         configure(telemetry=True)  # for those who collect measurements alone
@@ -410,13 +410,18 @@ def test_a_switch_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ConfigurationError, match=r"from configure\(telemetry=...\) must be True or False"):
         configure(telemetry=1)
     monkeypatch.setenv("UNIFIED_LLM_TELEMETRY", "perhaps")
-    with World({GPT: [say("Hello")]}).running(), pytest.raises(ConfigurationError, match="must hold true or false"):
+    with (
+        ScriptedTargets({GPT: [say("Hello")]}).running(),
+        pytest.raises(ConfigurationError, match="must hold true or false"),
+    ):
         LLMClient(GPT).generate(PROMPT)
 
 
 def test_the_names_are_those_of_the_convention(seen: Observed) -> None:
-    world = World({GPT: [say("Hello")], HAIKU: [DEAD], "openai/e": [[Done(EmbeddingResponse([[1.0]], usage=USAGE))]]})
-    with world.running():
+    targets = ScriptedTargets(
+        {GPT: [say("Hello")], HAIKU: [DEAD], "openai/e": [[Done(EmbeddingResponse([[1.0]], usage=USAGE))]]}
+    )
+    with targets.running():
         config = LLMConfig(model=GPT, temperature=1, max_tokens=2, top_p=1, seed=1, stop=("x",))
         penalties = {"frequency_penalty": 1, "presence_penalty": 1}
         list(LLMClient(config).stream(PROMPT, response_format={"type": "json_object"}, **penalties))
@@ -449,7 +454,7 @@ def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, seen: Obser
         GPT: [DEAD, Failure("auth", 401, SAID, SAID), Failure("auth", 401, SAID, SAID)],
         HAIKU: [say(f"{SAID} said", reasoning=SAID, raw={"text": SAID}), *BROKEN],
     }
-    with World(script).running():
+    with ScriptedTargets(script).running():
         client = LLMClient(GPT, fallbacks=[HAIKU])
         told(way, client)
         told(way, client)
@@ -459,14 +464,14 @@ def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, seen: Obser
 
 def test_a_model_in_this_process_has_no_address(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
-    with World({GPT: [DEAD], "mlx/demo": [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [DEAD], "mlx/demo": [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=["mlx/demo"]).generate(PROMPT)
     assert seen.facts["gen_ai.provider.name"] == "mlx"
     assert not {"server.address", "server.port"} & set(seen.facts)
 
 
 def test_a_server_of_ones_own_is_told_with_its_port(seen: Observed) -> None:
-    with World({"ollama/llama2": [say("Hello")]}).running():
+    with ScriptedTargets({"ollama/llama2": [say("Hello")]}).running():
         LLMClient("ollama/llama2", base_url="http://127.0.0.1:11434").generate(PROMPT)
     assert (seen.facts["server.address"], seen.facts["server.port"]) == ("127.0.0.1", 11434)
     assert seen.facts["gen_ai.provider.name"] == "ollama"

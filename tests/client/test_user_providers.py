@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import CANARY, GPT, WAYS, Way, told
-from tests.support.scripted_targets import USAGE, World, say
+from tests.support.scripted_targets import USAGE, ScriptedTargets, say
 from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
 from unified_llm import exceptions as exc
 from unified_llm._config.user_providers import ProviderBase
@@ -315,8 +315,8 @@ class TestAddresses:
         assert target.key is not None
         assert target.key.reveal() == CANARY
         assert target.features >= {"streaming", "models", "tools", "embeddings"}
-        world = World({GPT: [Failure("server", 503)], "my-gateway/org/model": [say("Hello")]})
-        with world.running():
+        targets = ScriptedTargets({GPT: [Failure("server", 503)], "my-gateway/org/model": [say("Hello")]})
+        with targets.running():
             assert client.generate("Hello?").provider == "my-gateway"
 
     def test_its_key_goes_to_its_own_host_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 
@@ -188,8 +188,8 @@ def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(giv
 def test_a_mistake_in_a_call_is_told_before_anything_is_sent(
     overrides: dict[str, Any], kind: type[LLMError], said: str
 ) -> None:
-    world = World({})
-    with world.running():
+    targets = ScriptedTargets({})
+    with targets.running():
         client = LLMClient("mlx/demo")
         for call in (client.generate, client.stream, client.astream):
             with pytest.raises(kind, match=said) as refused:
@@ -197,14 +197,14 @@ def test_a_mistake_in_a_call_is_told_before_anything_is_sent(
             assert "CANARY" not in str(refused.value)
         with pytest.raises(kind, match=said):
             asyncio.run(client.agenerate("CANARY", **overrides))
-    assert world.asked == []
+    assert targets.asked == []
 
 
 def test_a_call_without_any_model_says_so() -> None:
-    world = World({})
-    with world.running(), pytest.raises(ValidationError, match=r"Name the model: pass model="):
+    targets = ScriptedTargets({})
+    with targets.running(), pytest.raises(ValidationError, match=r"Name the model: pass model="):
         LLMClient(provider="ollama").generate("Hello")
-    assert world.asked == []
+    assert targets.asked == []
 
 
 @pytest.mark.parametrize("prompt", ["\ud800", [{"role": "user", "content": "CANARY\udfff"}]])

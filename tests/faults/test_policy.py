@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, Told, Way, told
-from tests.support.scripted_targets import Attempt, Pause, World, say
+from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient, health_snapshot, reset_health
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Failure
@@ -67,19 +67,19 @@ def test_when_all_are_down_the_last_error_of_each_is_reported(way: Way) -> None:
         HAIKU: [Failure("connect")],
         GROQ: [Failure("server", 502), Failure("malformed", 200), Failure("auth", 401)],
     }
-    world = World(script)
-    with world.running():
+    targets = ScriptedTargets(script)
+    with targets.running():
         result = told(way, LLMClient(GPT, fallbacks=[HAIKU, GROQ]))
     assert result.error is AllTargetsFailedError
     assert [line.partition(":")[0].strip() for line in result.message.splitlines()[1:]] == [GPT, HAIKU, GROQ]
     assert "no connection could be made" in result.message
-    assert set(world.names) == {GPT, HAIKU, GROQ}
+    assert set(targets.names) == {GPT, HAIKU, GROQ}
 
 
 @pytest.mark.case(45)
 def test_when_all_are_down_the_model_on_this_machine_answers(way: Way) -> None:
-    world = World({GPT: [DEAD], HAIKU: [Failure("connect")], MLX: [say("from here")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD], HAIKU: [Failure("connect")], MLX: [say("from here")]})
+    with targets.running():
         for _ in range(3):  # with the breakers closed at first, and open in the end
             result = told(way, LLMClient(GPT, fallbacks=[HAIKU, MLX]))
             assert (result.content, outcomes(result)[-1]) == ("from here", (MLX, "ok"))
@@ -92,14 +92,14 @@ def test_when_all_are_down_the_model_on_this_machine_answers(way: Way) -> None:
 @pytest.mark.parametrize("when", ["open", "half_open"])
 @pytest.mark.case(46)
 def test_an_old_stream_that_ends_well_moves_no_breaker(way: Way, when: str) -> None:
-    world = World({GPT: [say("Hello to you"), DEAD]})
-    with world.running(), asyncio.Runner() as runner:
+    targets = ScriptedTargets({GPT: [say("Hello to you"), DEAD]})
+    with targets.running(), asyncio.Runner() as runner:
         client = LLMClient(GPT)
         stream, astream = client.stream("Hello?"), client.astream("Hello?")
         first = next(stream) if way == "stream" else runner.run(_step(astream))
         assert first.content == "Hello "
         trip(client)
-        world.clock += 100.0 if when == "half_open" else 1.0
+        targets.clock += 100.0 if when == "half_open" else 1.0
         assert state(GPT) == when
         rest = list(stream) if way == "stream" else runner.run(_rest(astream))
         assert "".join(chunk.content for chunk in rest) == "to you"
@@ -120,17 +120,17 @@ async def _rest(stream: Any) -> list[Any]:
 @pytest.mark.parametrize("way", ["agenerate", "astream"])
 @pytest.mark.case(47)
 async def test_of_a_hundred_callers_one_probes_and_the_others_are_answered_elsewhere(way: Way) -> None:
-    world = World({GPT: [DEAD] * 6 + [say("Hello again")], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD] * 6 + [say("Hello again")], HAIKU: [say("Hello")]})
+    with targets.running():
         alone = LLMClient(GPT)
         trip(alone)
-        world.clock += 100.0
-        world.asked.clear()
-        world.scripts = {GPT: [say("Hello again")], HAIKU: [say("Hello")]}
+        targets.clock += 100.0
+        targets.asked.clear()
+        targets.scripts = {GPT: [say("Hello again")], HAIKU: [say("Hello")]}
         client = LLMClient(GPT, fallbacks=[HAIKU])
         answers = await asyncio.gather(*(_aask(client, way) for _ in range(100)))
-    assert world.names.count(GPT) == answers.count("Hello again")
-    assert world.names[:2] == [GPT, HAIKU]
+    assert targets.names.count(GPT) == answers.count("Hello again")
+    assert targets.names[:2] == [GPT, HAIKU]
     assert sorted(set(answers)) == ["Hello", "Hello again"]
     assert state(GPT) == "closed"
 
@@ -152,11 +152,11 @@ class Hanging:
 @pytest.mark.parametrize("way", ["agenerate", "astream"])
 @pytest.mark.case(47)
 async def test_a_probe_that_is_cancelled_gives_way_to_the_next(way: Way) -> None:
-    world = World({GPT: [DEAD]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD]})
+    with targets.running():
         trip(LLMClient(GPT))
-        world.clock += 100.0
-        world.scripts = {GPT: [say("Hello again")], HAIKU: [say("Hello")]}
+        targets.clock += 100.0
+        targets.scripts = {GPT: [say("Hello again")], HAIKU: [say("Hello")]}
         client = LLMClient(GPT, fallbacks=[HAIKU])
         with use(replace(current(), aexchange=lambda ask, target: Hanging())):
             probe = asyncio.create_task(_aask(client, way))
@@ -178,13 +178,13 @@ async def _aask(client: LLMClient, way: Way) -> str:
 @pytest.mark.parametrize("way", ["generate", "stream"])
 @pytest.mark.case(47)
 def test_a_probe_that_is_interrupted_gives_way_to_the_next(way: Way) -> None:
-    world = World({GPT: [DEAD]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD]})
+    with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU])
         trip(LLMClient(GPT))
-        world.clock += 100.0
-        world.asked.clear()
-        world.scripts = {GPT: [[KeyboardInterrupt()], say("Hello again")], HAIKU: [say("never")]}
+        targets.clock += 100.0
+        targets.asked.clear()
+        targets.scripts = {GPT: [[KeyboardInterrupt()], say("Hello again")], HAIKU: [say("never")]}
         with pytest.raises(KeyboardInterrupt):
             told(way, client)
         assert state(GPT) == "half_open"
@@ -199,10 +199,10 @@ def test_clients_that_received_the_same_retry_after_do_not_retry_in_the_same_ins
     instants: list[float] = []
     for number in range(20):
         reset_health()
-        world = World({GPT: [limited(10.0), say("Hello")]}, draw=number / 19, latency=0.0)
-        with world.running():
+        targets = ScriptedTargets({GPT: [limited(10.0), say("Hello")]}, draw=number / 19, latency=0.0)
+        with targets.running():
             assert told(way, LLMClient(GPT)).content == "Hello"
-        instants.append(world.clock - 1000.0)
+        instants.append(targets.clock - 1000.0)
     assert min(instants) >= 10.0
     assert max(instants) <= 11.0
     assert len(set(instants)) == 20
@@ -215,50 +215,50 @@ def test_clients_that_received_the_same_retry_after_do_not_retry_in_the_same_ins
 @pytest.mark.parametrize("deadline", [0, -1, -0.001, float("nan")])
 @pytest.mark.case(50)
 def test_a_deadline_that_makes_no_sense_is_refused(way: Way, deadline: float) -> None:
-    world = World({GPT: [say("never")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("never")]})
+    with targets.running():
         result = told(way, LLMClient(GPT), deadline=deadline)
     assert result.error
     assert "deadline must be greater than 0" in result.message
-    assert world.asked == []
+    assert targets.asked == []
 
 
 @pytest.mark.case(50)
 def test_a_deadline_of_a_millisecond_is_kept(way: Way) -> None:
-    world = World({GPT: [[Pause(0.1), *say("late")]], HAIKU: [say("later")]}, latency=0.0005)
-    with world.running():
+    targets = ScriptedTargets({GPT: [[Pause(0.1), *say("late")]], HAIKU: [say("later")]}, latency=0.0005)
+    with targets.running():
         result = told(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=0.001)
     assert result.error is TimeoutError
-    assert world.clock == pytest.approx(1000.001)
-    assert world.names == [GPT]
+    assert targets.clock == pytest.approx(1000.001)
+    assert targets.names == [GPT]
 
 
 @pytest.mark.case(50)
 def test_without_a_deadline_an_answer_is_waited_for(way: Way) -> None:
-    world = World({GPT: [[Pause(100_000.0), *say("at last")]]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [[Pause(100_000.0), *say("at last")]]})
+    with targets.running():
         client = LLMClient(GPT, deadline=None, timeout=1e6)
         assert told(way, client).content == "at last"
 
 
 @pytest.mark.case(50)
 def test_a_sleep_that_would_pass_the_deadline_is_not_begun(way: Way) -> None:
-    world = World({GPT: [limited(4.0)]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [limited(4.0)]})
+    with targets.running():
         result = told(way, LLMClient(GPT), deadline=3.0)
     assert result.error is RateLimitError
-    assert world.slept == []
-    assert world.clock < 1001.0
+    assert targets.slept == []
+    assert targets.clock < 1001.0
 
 
 @pytest.mark.parametrize("seconds", [4.0, 61.0, 5000.0])
 @pytest.mark.case(51)
 def test_a_wait_longer_than_the_deadline_fails_over_at_once(way: Way, seconds: float) -> None:
-    world = World({GPT: [limited(seconds)], HAIKU: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [limited(seconds)], HAIKU: [say("Hello")]})
+    with targets.running():
         result = told(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=3.0)
     assert outcomes(result) == [(GPT, "rate_limit"), (HAIKU, "ok")]
-    assert world.slept == []
+    assert targets.slept == []
 
 
 # 52: what a fallback cannot do
@@ -273,12 +273,12 @@ def test_a_wait_longer_than_the_deadline_fails_over_at_once(way: Way, seconds: f
 )
 @pytest.mark.case(52)
 def test_a_fallback_that_lacks_something_is_skipped(way: Way, request_: dict[str, Any], reason: str) -> None:
-    world = World({GPT: [DEAD], SONAR: [say("never")], GROQ: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD], SONAR: [say("never")], GROQ: [say("Hello")]})
+    with targets.running():
         result = told(way, LLMClient(GPT, fallbacks=[SONAR, GROQ]), **request_)
     assert result.content == "Hello"
     assert (SONAR, "skipped", reason) in [(each[0], each[1], each[5]) for each in result.attempts]
-    assert SONAR not in world.names
+    assert SONAR not in targets.names
 
 
 PICTURE = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]}
@@ -294,12 +294,12 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type":
 def test_the_model_on_this_machine_is_skipped_for_what_it_cannot_do(
     way: Way, able: str, prompt: Any, overrides: dict[str, Any]
 ) -> None:
-    world = World({able: [DEAD], MLX: [say("never")]})
-    with world.running():
+    targets = ScriptedTargets({able: [DEAD], MLX: [say("never")]})
+    with targets.running():
         result = told(way, LLMClient(able, fallbacks=[MLX]), prompt, **overrides)
     assert result.error is ServiceUnavailableError
     assert (MLX, "skipped") in outcomes(result)
-    assert MLX not in world.names
+    assert MLX not in targets.names
 
 
 # 56: chains of a strange shape
@@ -307,27 +307,27 @@ def test_the_model_on_this_machine_is_skipped_for_what_it_cannot_do(
 
 @pytest.mark.case(56)
 def test_without_retries_each_target_is_asked_once(way: Way) -> None:
-    world = World({GPT: [DEAD], HAIKU: [DEAD]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD], HAIKU: [DEAD]})
+    with targets.running():
         client = LLMClient(GPT, max_retries=0, fallbacks=[{"model": HAIKU, "max_retries": 0}])
         assert told(way, client).error is AllTargetsFailedError
-    assert world.names == [GPT, HAIKU]
+    assert targets.names == [GPT, HAIKU]
 
 
 @pytest.mark.case(56)
 def test_a_target_that_stands_twice_in_a_chain_shares_its_health(way: Way) -> None:
-    world = World({GPT: [DEAD]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [DEAD]})
+    with targets.running():
         result = told(way, LLMClient(GPT, fallbacks=[GPT, GPT]))
     assert result.error is AllTargetsFailedError
-    assert len(world.names) <= 6
+    assert len(targets.names) <= 6
     assert {row["target"] for row in health_snapshot()} == {GPT}
 
 
 @pytest.mark.case(56)
 def test_an_empty_list_of_fallbacks_is_none(way: Way) -> None:
-    world = World({GPT: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({GPT: [say("Hello")]})
+    with targets.running():
         assert told(way, LLMClient(GPT, fallbacks=[])).content == "Hello"
 
 

@@ -17,8 +17,8 @@ from langchain_core.tracers.base import BaseTracer
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
 from tests.support.langchain_targets import KEY
-from tests.support.racing import Racing
-from tests.support.scripted_targets import Pause, World, call_tool, say
+from tests.support.racing import RacingTargets
+from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, say
 from unified_llm import LLMConfig
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -42,8 +42,8 @@ def model(**fields: Any) -> ChatUnified:
     )
 
 
-def sent_request(world: World) -> LLMRequest:
-    request = world.asked[-1][1]
+def sent_request(targets: ScriptedTargets) -> LLMRequest:
+    request = targets.asked[-1][1]
     assert isinstance(request, LLMRequest)
     return request
 
@@ -66,14 +66,14 @@ def test_a_chain_of_prompt_model_and_parser_answers() -> None:
         | model()
         | StrOutputParser()
     )
-    with World({PRIMARY: [say("A switch to another server.")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("A switch to another server.")]}).running() as targets:
         assert chain.invoke({"question": "What is failover?"}) == "A switch to another server."
-    assert [message.role for message in sent_request(world).messages] == ["system", "user"]
+    assert [message.role for message in sent_request(targets).messages] == ["system", "user"]
 
 
 async def test_every_way_of_asking_gives_the_same_answer() -> None:
     llm = model()
-    with World({PRIMARY: [say("Hello there")]}).running():
+    with ScriptedTargets({PRIMARY: [say("Hello there")]}).running():
         assert llm.invoke("Hi").content == "Hello there"
         assert (await llm.ainvoke("Hi")).content == "Hello there"
         assert "".join(str(chunk.content) for chunk in llm.stream("Hi")) == "Hello there"
@@ -84,7 +84,7 @@ async def test_every_way_of_asking_gives_the_same_answer() -> None:
 
 async def test_when_the_primary_is_down_the_second_answers_and_the_metadata_says_so() -> None:
     llm = model()
-    with World({PRIMARY: [DOWN], SECOND: [say("Hello there")]}).running():
+    with ScriptedTargets({PRIMARY: [DOWN], SECOND: [say("Hello there")]}).running():
         whole = llm.invoke("Hi")
         chunks = list(llm.stream("Hi"))
         awaited = await llm.ainvoke("Hi")
@@ -100,7 +100,7 @@ async def test_when_the_primary_is_down_the_second_answers_and_the_metadata_says
 
 
 def test_when_the_primary_answers_nobody_fell_back() -> None:
-    with World({PRIMARY: [say("Hi")]}).running():
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running():
         chunks = list(model().stream("Hi"))
         assert model().invoke("Hi").response_metadata["unified_llm"]["used_fallback"] is False
     assert chunks[-1].response_metadata["unified_llm"]["used_fallback"] is False
@@ -108,17 +108,17 @@ def test_when_the_primary_answers_nobody_fell_back() -> None:
 
 @pytest.mark.parametrize("name", ["gpt-5", "openai/gpt-5", "openai:gpt-5"])
 def test_a_call_may_name_another_model_and_that_is_no_failover(name: str) -> None:
-    with World({"openai/gpt-5": [say("Hi")]}).running() as world:
+    with ScriptedTargets({"openai/gpt-5": [say("Hi")]}).running() as targets:
         message = model().invoke("Hi", model=name)
         last = list(model().stream("Hi", model=name))[-1]
-    assert world.names == ["openai/gpt-5"] * 2
+    assert targets.names == ["openai/gpt-5"] * 2
     for answer in (message, last):
         assert answer.response_metadata["model_name"] == "gpt-5"
         assert answer.response_metadata["unified_llm"]["used_fallback"] is False
 
 
 def test_options_of_a_call_become_fields_of_the_request_and_others_go_into_its_body() -> None:
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().invoke(
             "Hi",
             temperature=0.3,
@@ -130,36 +130,39 @@ def test_options_of_a_call_become_fields_of_the_request_and_others_go_into_its_b
             b=2,
             logprobs=True,
         )
-    request = sent_request(world)
+    request = sent_request(targets)
     assert (request.temperature, request.max_tokens, request.top_p, request.seed) == (0.3, 9, 0.5, 7)
     assert (request.stop, request.logprobs, dict(request.extra_body)) == (("\n",), True, {"a": 1, "b": 2})
 
 
 def test_stop_is_taken_as_one_text_and_under_anthropics_name() -> None:
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().invoke("Hi", stop_sequences="###")
-    assert sent_request(world).stop == ("###",)
+    assert sent_request(targets).stop == ("###",)
 
 
 @pytest.mark.parametrize("name", ["api_key", "base_url", "default_headers", "fallbacks"])
 def test_what_belongs_to_the_constructor_is_refused_with_a_call_rather_than_sent_in_its_body(name: str) -> None:
     options: Any = {name: "sk-misplaced-0123456789"}
-    with World({PRIMARY: [say("Hi")]}).running() as world, pytest.raises(ValidationError, match=name) as caught:
+    with (
+        ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets,
+        pytest.raises(ValidationError, match=name) as caught,
+    ):
         model().invoke("Hi", **options)
-    assert world.asked == []
+    assert targets.asked == []
     assert "misplaced" not in str(caught.value)
 
 
 def test_a_call_may_have_a_deadline_of_its_own() -> None:
-    with World({PRIMARY: [[Pause()]], SECOND: [[Pause()]]}).running() as world:
-        began = world.clock
+    with ScriptedTargets({PRIMARY: [[Pause()]], SECOND: [[Pause()]]}).running() as targets:
+        began = targets.clock
         with pytest.raises(TimeoutError):
             model().invoke("Hi", deadline=5.0)
-    assert world.clock - began <= 5.1
+    assert targets.clock - began <= 5.1
 
 
 def test_what_fails_over_is_set_by_the_model_or_by_the_call() -> None:
-    with World({PRIMARY: [Failure("filter", 400)], SECOND: [say("Hello")]}).running():
+    with ScriptedTargets({PRIMARY: [Failure("filter", 400)], SECOND: [say("Hello")]}).running():
         with pytest.raises(ContentFilterError):
             model().invoke("Hi")
         assert model(failover_on={"filter": True}).invoke("Hi").content == "Hello"
@@ -173,12 +176,12 @@ def test_what_fails_over_is_set_by_the_model_or_by_the_call() -> None:
 def test_a_slow_answer_is_hedged_by_a_setting_of_the_model_or_of_the_call() -> None:
     script = {PRIMARY: [[Pause(20.0), *say("slow")]], SECOND: [say("quick")]}
     hedging = model(hedge_after=2.0)
-    answer = Racing(script).run(lambda: hedging.ainvoke("Hi"))
+    answer = RacingTargets(script).run(lambda: hedging.ainvoke("Hi"))
     assert answer.content == "quick"
     tried = answer.response_metadata["unified_llm"]["attempts"]
     assert [(each["outcome"], each.get("reason")) for each in tried] == [("cancelled", "hedged"), ("ok", None)]
-    assert Racing(script).run(lambda: model().ainvoke("Hi", hedge_after=2.0)).content == "quick"
-    assert Racing(script).run(lambda: model().ainvoke("Hi")).content == "slow"
+    assert RacingTargets(script).run(lambda: model().ainvoke("Hi", hedge_after=2.0)).content == "quick"
+    assert RacingTargets(script).run(lambda: model().ainvoke("Hi")).content == "slow"
 
 
 def test_the_rules_of_calls_travel_with_copies_and_dumps() -> None:
@@ -191,9 +194,9 @@ def test_the_rules_of_calls_travel_with_copies_and_dumps() -> None:
 
 def test_model_kwargs_are_fields_of_every_request_or_of_the_primarys_body() -> None:
     llm = model(model_kwargs={"logprobs": True, "service_tier": "flex"})
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         llm.invoke("Hi")
-    assert sent_request(world).logprobs is True
+    assert sent_request(targets).logprobs is True
     assert llm.client.targets[0].extra_body == {"service_tier": "flex"}
     assert llm.client.targets[1].extra_body == {}
 
@@ -203,7 +206,7 @@ def test_model_kwargs_are_fields_of_every_request_or_of_the_primarys_body() -> N
 
 @pytest.mark.parametrize("version", ["v0", "v1"])
 def test_a_stream_adds_up_to_one_text_block(version: str) -> None:
-    with World({PRIMARY: [say("Hello over there", reasoning="Hm.")]}).running():
+    with ScriptedTargets({PRIMARY: [say("Hello over there", reasoning="Hm.")]}).running():
         chunks = list(model(output_version=version).stream("Hi"))
     whole = sum(chunks[1:], start=chunks[0])
     assert [block["type"] for block in whole.content_blocks] == ["reasoning", "text"]
@@ -214,7 +217,7 @@ def test_a_stream_adds_up_to_one_text_block(version: str) -> None:
 
 
 async def test_events_of_the_third_version_are_valid() -> None:
-    with World({PRIMARY: [DOWN], SECOND: [call_tool("add", '{"a": 1}')]}).running():
+    with ScriptedTargets({PRIMARY: [DOWN], SECOND: [call_tool("add", '{"a": 1}')]}).running():
         events = list(model().stream_events("Hi", version="v3"))
         assert_valid_event_stream(events)
         stream = await model().astream_events("Hi", version="v3")
@@ -225,16 +228,16 @@ async def test_events_of_the_third_version_are_valid() -> None:
 
 
 def test_streaming_answers_invoke_from_a_stream_and_usage_can_be_left_out_of_it() -> None:
-    with World({PRIMARY: [say("Hello there")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hello there")]}).running() as targets:
         assert model(streaming=True).invoke("Hi").usage_metadata
-        assert sent_request(world).stream
+        assert sent_request(targets).stream
         assert model(streaming=True, stream_usage=False).invoke("Hi").usage_metadata is None
         assert list(model().stream("Hi", stream_usage=False))[-1].usage_metadata is None
 
 
 def test_log_probabilities_are_asked_for_and_reported() -> None:
     raw = {"choices": [{"logprobs": {"content": [{"token": "Hi"}]}}]}
-    with World({PRIMARY: [say("Hi", raw=raw)]}).running():
+    with ScriptedTargets({PRIMARY: [say("Hi", raw=raw)]}).running():
         assert model().invoke("Hi", logprobs=True).response_metadata["logprobs"] == raw["choices"][0]["logprobs"]
 
 
@@ -254,7 +257,7 @@ class Tokens(BaseCallbackHandler):
 
 
 async def test_callbacks_get_every_token_and_the_usage() -> None:
-    with World({PRIMARY: [say("Hello there")]}).running():
+    with ScriptedTargets({PRIMARY: [say("Hello there")]}).running():
         for_stream, for_invoke, for_events, for_aevents = Tokens(), Tokens(), Tokens(), Tokens()
         list(model().stream("Hi", config={"callbacks": [for_stream]}))
         model().invoke("Hi", config={"callbacks": [for_invoke]})
@@ -278,7 +281,7 @@ async def test_callbacks_get_every_token_and_the_usage() -> None:
 def test_a_trace_is_attributed_to_the_model_that_really_answered(way: str) -> None:
     tracer = Tracer()
     config: Any = {"callbacks": [tracer]}
-    with World({PRIMARY: [DOWN], SECOND: [say("Hi")]}).running():
+    with ScriptedTargets({PRIMARY: [DOWN], SECOND: [say("Hi")]}).running():
         if way == "invoke":
             model().invoke("Hi", config=config)
         elif way == "stream":
@@ -305,7 +308,7 @@ def test_until_somebody_answers_a_trace_names_the_chain() -> None:
 
 def test_on_attempt_is_called_for_every_attempt() -> None:
     attempts: list[Attempt] = []
-    with World({PRIMARY: [DOWN], SECOND: [say("Hi")]}).running():
+    with ScriptedTargets({PRIMARY: [DOWN], SECOND: [say("Hi")]}).running():
         model(on_attempt=attempts.append).invoke("Hi")
     assert [(each.target, each.outcome) for each in attempts] == [(PRIMARY, "auth"), (SECOND, "ok")]
 
@@ -415,7 +418,7 @@ def test_it_says_what_it_is() -> None:
 
 async def test_models_are_listed_and_health_is_that_of_the_chain() -> None:
     page = ((ModelInfo("gpt-5-mini", "openai"),), None)
-    with World({"openai": [[Done(page)]], SECOND.partition("/")[0]: [Failure("server", 503)]}).running():
+    with ScriptedTargets({"openai": [[Done(page)]], SECOND.partition("/")[0]: [Failure("server", 503)]}).running():
         llm = model()
         assert [each.id for each in llm.list_models()] == ["gpt-5-mini"]
         assert [each.id for each in await llm.alist_models()] == ["gpt-5-mini"]

@@ -18,7 +18,7 @@ from langchain_core.runnables import ConfigurableField
 from pydantic import SecretStr
 
 from tests.support.langchain_targets import KEY
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import BreakerConfig, LLMConfig
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Failure
@@ -36,7 +36,7 @@ def model(**fields: Any) -> ChatUnified:
     return ChatUnified(**{"model": PRIMARY, "api_key": KEY, "fallbacks": fallbacks} | fields)
 
 
-def targets(llm: ChatUnified) -> list[str]:
+def target_names(llm: ChatUnified) -> list[str]:
     return [target.name for target in llm.client.targets]
 
 
@@ -47,12 +47,12 @@ def test_a_field_that_is_set_takes_effect_with_the_next_call() -> None:
     llm = model()
     llm.model = "openai/gpt-5"
     llm.temperature = 0.5
-    with World({"openai/gpt-5": [say("Hi")]}).running():
+    with ScriptedTargets({"openai/gpt-5": [say("Hi")]}).running():
         assert llm.invoke("Hi").response_metadata["model_name"] == "gpt-5"
     assert llm.client.targets[0].defaults["temperature"] == 0.5
     llm.model_name = "openai/gpt-5-nano"  # type: ignore[misc]
     llm.fallbacks = ["ollama/llama2"]
-    assert targets(llm) == ["openai/gpt-5-nano", "ollama/llama2"]
+    assert target_names(llm) == ["openai/gpt-5-nano", "ollama/llama2"]
     llm.api_key = KEY + "x"  # type: ignore[assignment]
     assert llm.client.targets[0].key == Secret(KEY + "x", "api_key=")
 
@@ -95,8 +95,8 @@ def test_a_copy_has_the_same_key_the_same_connections_and_settings_of_its_own(ho
 def test_model_copy_takes_every_name_of_a_field_and_refuses_others() -> None:
     llm = model()
     copied = llm.model_copy(update={"model_name": "openai/gpt-5", "fallbacks": ["ollama/llama2"]})
-    assert targets(copied) == ["openai/gpt-5", "ollama/llama2"]
-    assert targets(llm) == [PRIMARY, SECOND]
+    assert target_names(copied) == ["openai/gpt-5", "ollama/llama2"]
+    assert target_names(llm) == [PRIMARY, SECOND]
     assert copied.metadata is not llm.metadata
     with pytest.raises(ConfigurationError, match="temperature"):
         llm.model_copy(update={"temprature": 0})
@@ -104,7 +104,7 @@ def test_model_copy_takes_every_name_of_a_field_and_refuses_others() -> None:
 
 def test_a_field_can_be_left_to_the_configuration_of_a_run() -> None:
     llm = model().configurable_fields(model=ConfigurableField(id="model"))
-    with World({PRIMARY: [say("mini")], "openai/gpt-5": [say("full")]}).running():
+    with ScriptedTargets({PRIMARY: [say("mini")], "openai/gpt-5": [say("full")]}).running():
         assert llm.invoke("Hi").content == "mini"
         assert llm.with_config(configurable={"model": "openai/gpt-5"}).invoke("Hi").content == "full"
 
@@ -130,7 +130,7 @@ def test_a_dump_holds_no_key_and_loads_again_from_the_environment(monkeypatch: p
     monkeypatch.setenv("GROQ_API_KEY", KEY)
     loaded = load(dump, allowed_objects=[ChatUnified], valid_namespaces=["unified_llm"], secrets_from_env=True)
     assert isinstance(loaded, ChatUnified)
-    assert targets(loaded) == [PRIMARY, SECOND, "ollama/llama2"]
+    assert target_names(loaded) == [PRIMARY, SECOND, "ollama/llama2"]
     assert loaded.breaker == BreakerConfig(failures=2)
     assert loaded.client.targets[1].defaults == {"temperature": 0.5}
     assert loaded.asdict() == llm.asdict()
@@ -185,7 +185,7 @@ def test_a_pickled_copy_looks_for_its_key_in_its_own_environment(monkeypatch: py
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     loaded = pickle.loads(data)  # noqa: S301 - made above
     assert (loaded.temperature, loaded.default_headers, loaded.verify_ssl) == (0.5, {"x-trace": "1"}, True)
-    with World({PRIMARY: [say("Hi")]}).running():
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running():
         assert loaded.invoke("Hi").content == "Hi"
 
 
@@ -202,28 +202,28 @@ def _cached() -> Any:
 @pytest.mark.usefixtures("_cached")
 async def test_the_primarys_answer_is_kept_and_that_of_a_fallback_is_not() -> None:
     down: list[Any] = [Failure("auth", 401), Failure("auth", 401), say("the primary's")]
-    with World({PRIMARY: down, SECOND: [say("a fallback's")]}).running() as world:
+    with ScriptedTargets({PRIMARY: down, SECOND: [say("a fallback's")]}).running() as targets:
         assert model().invoke("Hi").content == "a fallback's"
-        world.clock += 3600
+        targets.clock += 3600
         assert (await model().ainvoke("Hi")).content == "a fallback's"
-        world.clock += 3600
+        targets.clock += 3600
         assert model().invoke("Hi").content == "the primary's"
-        asked = len(world.asked)
+        asked = len(targets.asked)
         assert model().invoke("Hi").content == "the primary's"
         assert (await model().ainvoke("Hi")).content == "the primary's"
-        assert len(world.asked) == asked
+        assert len(targets.asked) == asked
         assert model(cache=False).invoke("Hi").content == "the primary's"
-        assert len(world.asked) == asked + 1
+        assert len(targets.asked) == asked + 1
 
 
 async def test_a_cache_of_ones_own_is_used_in_async_code_too() -> None:
     cache = InMemoryCache()
-    with World({PRIMARY: [say("one"), say("two")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("one"), say("two")]}).running() as targets:
         assert (await model(cache=cache).ainvoke("Hi")).content == "one"
         assert (await model(cache=cache).ainvoke("Hi")).content == "one"
         PrimaryOnlyCache(cache).clear()
         assert (await model(cache=cache).ainvoke("Hi")).content == "two"
-    assert len(world.asked) == 2
+    assert len(targets.asked) == 2
 
 
 def test_the_cache_key_has_every_difference_that_matters() -> None:
@@ -251,7 +251,7 @@ def test_the_cache_key_has_every_difference_that_matters() -> None:
 def test_the_cache_key_does_not_depend_on_the_state_of_a_breaker() -> None:
     llm = model()
     before = llm._get_llm_string()
-    with World({PRIMARY: [Failure("server", 503)], SECOND: [say("Hi")]}).running():
+    with ScriptedTargets({PRIMARY: [Failure("server", 503)], SECOND: [say("Hi")]}).running():
         for _ in range(10):
             llm.invoke("Hi")
     assert llm._get_llm_string() == before
@@ -287,11 +287,11 @@ def test_a_pickled_model_at_an_address_of_its_own_misses_the_key_rather_than_for
     with pytest.raises(ConfigurationError, match="left out of the pickle"):
         copied.invoke("Hello?")
     copied.api_key = SecretStr(KEY)
-    with World({"vllm/x": [say("Hello")]}).running():
+    with ScriptedTargets({"vllm/x": [say("Hello")]}).running():
         assert copied.invoke("Hello?").content == "Hello"
     again = pickled_copy(pickled_copy(copied))
     with pytest.raises(ConfigurationError, match="left out of the pickle"):
         again.invoke("Hello?")
     without = pickled_copy(ChatUnified(model="vllm/x", base_url="http://127.0.0.1:9"))
-    with World({"vllm/x": [say("Hello")]}).running():
+    with ScriptedTargets({"vllm/x": [say("Hello")]}).running():
         assert without.invoke("Hello?").content == "Hello"

@@ -18,7 +18,7 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import HumanMessage
 
 from tests.support.langchain_targets import KEY
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import EmbeddingResponse, langchain
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AuthenticationError, ConfigurationError, GenerationError, ValidationError
@@ -37,26 +37,26 @@ def embeddings(**fields: Any) -> UnifiedEmbeddings:
 
 
 async def test_documents_and_questions_become_vectors_and_the_request_marks_which_is_which() -> None:
-    with World({SMALL: [vectors([1.0], [2.0]), vectors([3.0])] * 2}).running() as world:
+    with ScriptedTargets({SMALL: [vectors([1.0], [2.0]), vectors([3.0])] * 2}).running() as targets:
         model = embeddings(dimensions=1)
         assert isinstance(model, Embeddings)
         assert model.embed_documents(["a", "b"]) == [[1.0], [2.0]]
         assert model.embed_query("c") == [3.0]
         assert await model.aembed_documents(["a", "b"]) == [[1.0], [2.0]]
         assert await model.aembed_query("c") == [3.0]
-    assert [(ask.purpose, ask.dimensions) for _, ask in world.asked] == [("document", 1), ("query", 1)] * 2
+    assert [(ask.purpose, ask.dimensions) for _, ask in targets.asked] == [("document", 1), ("query", 1)] * 2
 
 
 def test_many_texts_go_in_batches_and_no_text_asks_nobody() -> None:
-    with World({SMALL: [vectors([1.0], [2.0]), vectors([3.0])]}).running() as world:
+    with ScriptedTargets({SMALL: [vectors([1.0], [2.0]), vectors([3.0])]}).running() as targets:
         assert embeddings(chunk_size=2).embed_documents(["a", "b", "c"]) == [[1.0], [2.0], [3.0]]
         assert embeddings().embed_documents([]) == []
-    assert [ask.texts for _, ask in world.asked] == [("a", "b"), ("c",)]
+    assert [ask.texts for _, ask in targets.asked] == [("a", "b"), ("c",)]
 
 
 def test_batches_of_different_lengths_are_never_mixed() -> None:
     with (
-        World({SMALL: [vectors([1.0]), vectors([3.0, 4.0])]}).running(),
+        ScriptedTargets({SMALL: [vectors([1.0]), vectors([3.0, 4.0])]}).running(),
         pytest.raises(GenerationError, match="lengths"),
     ):
         embeddings(batch_size=1).embed_documents(["a", "b"])
@@ -67,13 +67,13 @@ def test_another_region_with_the_same_model_is_a_fallback_and_another_model_neve
         SMALL: [Failure("auth", 401), vectors([1.0])],
         "ollama/nomic-embed-text": [vectors([9.0])],
     }
-    with World(script).running() as world:
+    with ScriptedTargets(script).running() as targets:
         assert embeddings(fallbacks=["ollama/nomic-embed-text", ELSEWHERE]).embed_query("a") == [1.0]
-    assert world.names == [SMALL, SMALL]
+    assert targets.names == [SMALL, SMALL]
 
 
 def test_errors_are_langchains_too() -> None:
-    with World({SMALL: [Failure("auth", 401)]}).running(), pytest.raises(AuthenticationError) as caught:
+    with ScriptedTargets({SMALL: [Failure("auth", 401)]}).running(), pytest.raises(AuthenticationError) as caught:
         embeddings().embed_query("a")
     assert isinstance(caught.value, ModelAuthenticationError)
 
@@ -104,7 +104,7 @@ def test_once_registered_langchains_factories_make_our_models() -> None:
     assert [target.name for target in chat.client.targets] == ["openai/gpt-5-mini", "ollama/llama2"]
     assert isinstance(init_embeddings(f"unified:{SMALL}", api_key=KEY), UnifiedEmbeddings)
     agent = create_agent("unified:ollama/llama2", tools=[])
-    with World({"ollama/llama2": [say("Hi")]}).running():
+    with ScriptedTargets({"ollama/llama2": [say("Hi")]}).running():
         assert agent.invoke({"messages": [HumanMessage("Hi")]})["messages"][-1].content == "Hi"
 
 
@@ -163,7 +163,7 @@ def test_a_class_can_be_extended() -> None:
 
     chat = Chat(model="ollama/llama2", stop="###", note="mine")
     assert (chat.stop, chat.note) == (["###"], "mine")
-    with World({"ollama/llama2": [say("Hi")]}).running():
+    with ScriptedTargets({"ollama/llama2": [say("Hi")]}).running():
         assert chat.invoke("Hi").content == "Hi"
 
 
@@ -179,7 +179,7 @@ def test_importing_the_chat_model_imports_neither_httpx_nor_the_rest_of_the_core
 
 
 def test_embeddings_say_what_fails_over() -> None:
-    with World({SMALL: [Failure("bad_request", 400)], "https://eu.example/v1": [vectors([1.0])]}).running():
+    with ScriptedTargets({SMALL: [Failure("bad_request", 400)], "https://eu.example/v1": [vectors([1.0])]}).running():
         with pytest.raises(ValidationError):
             embeddings(fallbacks=[ELSEWHERE]).embed_query("a")
         assert embeddings(fallbacks=[ELSEWHERE], failover_on={"bad_request": True}).embed_query("a") == [1.0]
@@ -189,9 +189,9 @@ def test_embeddings_say_what_fails_over() -> None:
 
 def test_no_request_has_more_texts_than_the_narrowest_provider_takes() -> None:
     cohere = UnifiedEmbeddings(model="cohere/embed-v4.0", api_key=KEY)
-    world = World(
+    targets = ScriptedTargets(
         {"cohere/embed-v4.0": [[Done(EmbeddingResponse([[1.0]] * 96))], [Done(EmbeddingResponse([[1.0]] * 4))]]}
     )
-    with world.running():
+    with targets.running():
         assert len(cohere.embed_documents(["text"] * 100)) == 100
-    assert [len(ask.texts) for _, ask in world.asked] == [96, 4]
+    assert [len(ask.texts) for _, ask in targets.asked] == [96, 4]

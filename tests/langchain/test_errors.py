@@ -11,7 +11,7 @@ from langchain_core import exceptions as theirs
 from langchain_core.tracers.base import BaseTracer
 
 from tests.support.langchain_targets import KEY
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import exceptions as ours
 from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified
@@ -90,19 +90,19 @@ async def astreamed(llm: ChatUnified) -> None:
 @pytest.mark.parametrize("ask", [whole, awhole, streamed, astreamed])
 async def test_every_way_of_asking_raises_the_same(ask: Callable[[ChatUnified], Awaitable[None]]) -> None:
     llm = ChatUnified(model="openai/gpt-5-mini", api_key=KEY)
-    world = World({"openai/gpt-5-mini": [Failure("auth", 401)]})
-    with world.running(), pytest.raises(ours.AuthenticationError) as caught:
+    targets = ScriptedTargets({"openai/gpt-5-mini": [Failure("auth", 401)]})
+    with targets.running(), pytest.raises(ours.AuthenticationError) as caught:
         await ask(llm)
     assert isinstance(caught.value, theirs.ModelAuthenticationError)
     assert caught.value.attempts[0].outcome == "auth"
     assert KEY not in str(caught.value)
-    assert world.open == 0
+    assert targets.open == 0
 
 
 def test_when_all_targets_failed_a_retry_middleware_will_not_multiply_that() -> None:
     llm = ChatUnified(model="openai/gpt-5-mini", api_key=KEY, fallbacks=["ollama/llama2"], max_retries=0)
     script = {"openai/gpt-5-mini": [Failure("server", 503)], "ollama/llama2": [Failure("connect")]}
-    with World(script).running(), pytest.raises(theirs.ModelAPIError) as caught:
+    with ScriptedTargets(script).running(), pytest.raises(theirs.ModelAPIError) as caught:
         llm.invoke("Hi")
     assert isinstance(caught.value, ours.AllTargetsFailedError)
     assert caught.value.is_retryable is False
@@ -113,7 +113,7 @@ def test_a_stream_that_breaks_carries_what_had_come() -> None:
     llm = ChatUnified(model="openai/gpt-5-mini", api_key=KEY, fallbacks=["ollama/llama2"])
     got: list[Any] = []
     with (
-        World({"openai/gpt-5-mini": [["Hello ", Failure("connection")]]}).running(),
+        ScriptedTargets({"openai/gpt-5-mini": [["Hello ", Failure("connection")]]}).running(),
         pytest.raises(ours.StreamInterruptedError) as caught,
     ):
         got.extend(chunk.content for chunk in llm.stream("Hi"))
@@ -134,7 +134,7 @@ def test_a_trace_of_a_failure_has_the_attempts_and_no_text_of_the_provider() -> 
     tracer = Tracer()
     llm = ChatUnified(model="openai/gpt-5-mini", api_key=KEY)
     failure = Failure("auth", 401, detail="You sent: a prompt")
-    with World({"openai/gpt-5-mini": [failure]}).running(), pytest.raises(ours.AuthenticationError) as caught:
+    with ScriptedTargets({"openai/gpt-5-mini": [failure]}).running(), pytest.raises(ours.AuthenticationError) as caught:
         llm.invoke("Hi", config={"callbacks": [tracer]})
     metadata = tracer.runs[-1].outputs["generations"][0][0]["message"]["kwargs"]["response_metadata"]
     assert metadata["status_code"] == 401

@@ -13,7 +13,7 @@ import pytest
 
 from tests.client.test_four_ways import SCRIPTS
 from tests.support.scripted_targets import Attempt as Scripted
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import Attempt, LLMClient, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import LLMError
@@ -50,19 +50,19 @@ EMBED: dict[str, Callable[[UnifiedEmbeddings], Any]] = {
 }
 
 
-def story(world: World, call: Callable[[Callable[[Attempt], None]], Any]) -> Story:
+def story(targets: ScriptedTargets, call: Callable[[Callable[[Attempt], None]], Any]) -> Story:
     """Run a call and return what happened: the kind of error, each attempt, the targets in order, and every wait."""
     reset_health()
     attempts: list[Attempt] = []
     error = ""
-    with world.running():
+    with targets.running():
         try:
             call(attempts.append)
         except LLMError as problem:
             error = next(kind.__name__ for kind in type(problem).__mro__ if kind.__module__ == "unified_llm.exceptions")
-    assert world.open == 0
+    assert targets.open == 0
     records = [(attempt.target, attempt.outcome, attempt.status, round(attempt.waited, 6)) for attempt in attempts]
-    return error, records, world.names, [round(seconds, 6) for seconds in world.slept]
+    return error, records, targets.names, [round(seconds, 6) for seconds in targets.slept]
 
 
 @pytest.mark.parametrize("way", CHAT)
@@ -70,10 +70,10 @@ def story(world: World, call: Callable[[Callable[[Attempt], None]], Any]) -> Sto
 def test_a_chat_model_of_langchain_tells_what_the_client_tells(name: str, way: str) -> None:
     (first, *others), script = SCRIPTS[name]
     expected = story(
-        World(script), lambda record: LLMClient(first, fallbacks=others, on_attempt=record).generate(QUESTION)
+        ScriptedTargets(script), lambda record: LLMClient(first, fallbacks=others, on_attempt=record).generate(QUESTION)
     )
     observed = story(
-        World(script), lambda record: CHAT[way](ChatUnified(model=first, fallbacks=others, on_attempt=record))
+        ScriptedTargets(script), lambda record: CHAT[way](ChatUnified(model=first, fallbacks=others, on_attempt=record))
     )
     assert observed == expected
 
@@ -89,16 +89,19 @@ def embedding(attempt: Scripted) -> Scripted:
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in {"silence", "cut short"}])
 def test_embeddings_of_langchain_tell_what_the_client_tells(name: str, way: str) -> None:
     (_, *others), script = SCRIPTS[name]
-    attempts: Sequence[Sequence[Scripted]] = [[embedding(each) for each in played] for played in script.values()]
+    attempts: Sequence[Sequence[Scripted]] = [
+        [embedding(attempt) for attempt in attempts] for attempts in script.values()
+    ]
     models = [f"{provider}/e5-large" for provider in ("openai", "together", "fireworks")][: len(attempts)]
-    world = dict(zip(models, attempts, strict=True))
+    scripts = dict(zip(models, attempts, strict=True))
     fallbacks = [{"model": model, "api_key": "sk-CANARY-e"} for model in models[1:]]
     assert len(others) <= 2
     expected = story(
-        World(world), lambda record: LLMClient(models[0], fallbacks=fallbacks, on_attempt=record).embed(QUESTION)
+        ScriptedTargets(scripts),
+        lambda record: LLMClient(models[0], fallbacks=fallbacks, on_attempt=record).embed(QUESTION),
     )
     observed = story(
-        World(world),
+        ScriptedTargets(scripts),
         lambda record: EMBED[way](UnifiedEmbeddings(model=models[0], fallbacks=fallbacks, on_attempt=record)),
     )
     assert observed == expected

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from pydantic.v1 import BaseModel as OldBaseModel
 
 from tests.support.langchain_targets import KEY
-from tests.support.scripted_targets import World, call_tool, say
+from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import LLMConfig
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import ContentFilterError, ValidationError
@@ -80,8 +80,8 @@ def model(**fields: Any) -> ChatUnified:
     )
 
 
-def sent_request(world: World, index: int = -1) -> LLMRequest:
-    request = world.asked[index][1]
+def sent_request(targets: ScriptedTargets, index: int = -1) -> LLMRequest:
+    request = targets.asked[index][1]
     assert isinstance(request, LLMRequest)
     return request
 
@@ -91,9 +91,9 @@ def sent_request(world: World, index: int = -1) -> LLMRequest:
 
 @pytest.mark.parametrize("offered", [add, multiply, Joke, OldJoke, SCHEMA, DictJoke])
 def test_every_kind_of_tool_becomes_a_function(offered: Any) -> None:
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().bind_tools([offered]).invoke("Hi")
-    (sent,) = sent_request(world).tools
+    (sent,) = sent_request(targets).tools
     assert sent.name in {"add", "multiply", "Joke", "OldJoke", "DictJoke"}
     assert set(sent.parameters["properties"]) in ({"a", "b"}, {"setup", "punchline"})
 
@@ -122,15 +122,15 @@ def test_a_dict_of_another_providers_form_becomes_the_same(given: dict[str, Any]
 
 def test_a_providers_own_tool_is_passed_through() -> None:
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().bind_tools([search]).invoke("Hi")
-    assert sent_request(world).tools[0].builtin == search
+    assert sent_request(targets).tools[0].builtin == search
 
 
 def test_a_tool_that_is_bound_by_hand_is_converted_too() -> None:
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().invoke("Hi", tools=[add], tool_choice="any")
-    assert (sent_request(world).tools[0].name, sent_request(world).tool_choice) == ("add", "required")
+    assert (sent_request(targets).tools[0].name, sent_request(targets).tool_choice) == ("add", "required")
 
 
 def test_what_is_no_tool_is_refused() -> None:
@@ -155,9 +155,9 @@ def test_what_is_no_tool_is_refused() -> None:
     ],
 )
 def test_a_choice_among_tools_has_one_form(choice: Any, sent: str | None) -> None:
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().bind_tools([add], tool_choice=choice).invoke("Hi")
-    assert sent_request(world).tool_choice == sent
+    assert sent_request(targets).tool_choice == sent
 
 
 def test_a_choice_of_a_tool_that_is_not_there_names_those_that_are() -> None:
@@ -167,26 +167,26 @@ def test_a_choice_of_a_tool_that_is_not_there_names_those_that_are() -> None:
 
 
 def test_strict_and_parallel_reach_the_request() -> None:
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().bind_tools([add], strict=True, parallel_tool_calls=False).invoke("Hi")
-    assert sent_request(world).parallel_tool_calls is False
-    assert sent_request(world).tools[0].strict is True
-    assert sent_request(world).tools[0].parameters["additionalProperties"] is False
+    assert sent_request(targets).parallel_tool_calls is False
+    assert sent_request(targets).tools[0].strict is True
+    assert sent_request(targets).tools[0].parameters["additionalProperties"] is False
 
 
 def test_an_empty_list_of_tools_is_dropped_with_all_that_belongs_to_it() -> None:
     bound = model().bind_tools([], tool_choice="any", parallel_tool_calls=True)
     assert isinstance(bound, RunnableBinding)
     assert bound.kwargs == {}
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().invoke("Hi", tools=[], tool_choice="any", parallel_tool_calls=True)
-    request = sent_request(world)
+    request = sent_request(targets)
     assert (request.tools, request.tool_choice, request.parallel_tool_calls) == ((), None, None)
 
 
 async def test_a_streamed_call_of_a_tool_adds_up() -> None:
     bound = model().bind_tools([add])
-    with World({PRIMARY: [DOWN], SECOND: [call_tool("add", '{"a": 1, "b": 2}')]}).running():
+    with ScriptedTargets({PRIMARY: [DOWN], SECOND: [call_tool("add", '{"a": 1, "b": 2}')]}).running():
         chunks = list(bound.stream("1 + 2?"))
         achunks = [chunk async for chunk in bound.astream("1 + 2?")]
     for got in (chunks, achunks):
@@ -214,7 +214,7 @@ async def test_every_schema_and_method_gives_the_same_joke(
     structured = model().with_structured_output(schema, method=method)
     by_tool = method == "function_calling" or (schema is OldJoke and method != "json_mode")
     answer = call_tool(getattr(schema, "__name__", "Joke"), ANSWER) if by_tool else say(ANSWER)
-    with World({PRIMARY: [DOWN], SECOND: [answer]}).running() as world:
+    with ScriptedTargets({PRIMARY: [DOWN], SECOND: [answer]}).running() as targets:
         results = [
             structured.invoke("A joke"),
             await structured.ainvoke("A joke"),
@@ -222,7 +222,7 @@ async def test_every_schema_and_method_gives_the_same_joke(
         ]
     for result in results:
         assert (result if isinstance(result, dict) else dict(result)) == JOKE
-    request = sent_request(world)
+    request = sent_request(targets)
     if by_tool:
         assert (request.tool_choice, request.parallel_tool_calls) == (request.tools[0].name, False)
     else:
@@ -232,17 +232,17 @@ async def test_every_schema_and_method_gives_the_same_joke(
 
 def test_json_schema_is_the_default_only_where_the_whole_chain_can() -> None:
     deepseek = LLMConfig(model="deepseek/deepseek-chat", api_key=KEY)
-    with World({PRIMARY: [call_tool("Joke", ANSWER)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [call_tool("Joke", ANSWER)]}).running() as targets:
         model(fallbacks=[deepseek]).with_structured_output(Joke).invoke("A joke")
-    assert sent_request(world).tool_choice == "Joke"
+    assert sent_request(targets).tool_choice == "Joke"
 
 
 @pytest.mark.parametrize("method", ["function_calling", "json_schema"])
 def test_strict_reaches_the_request(method: Literal["function_calling", "json_schema"]) -> None:
     answer = call_tool("Joke", ANSWER) if method == "function_calling" else say(ANSWER)
-    with World({PRIMARY: [answer]}).running() as world:
+    with ScriptedTargets({PRIMARY: [answer]}).running() as targets:
         model().with_structured_output(SCHEMA, method=method, strict=True).invoke("A joke")
-    request = sent_request(world)
+    request = sent_request(targets)
     asked_for = request.tools[0] if request.tools else request.response_format
     assert asked_for
     assert asked_for.strict is True
@@ -250,7 +250,7 @@ def test_strict_reaches_the_request(method: Literal["function_calling", "json_sc
 
 def test_with_include_raw_the_error_of_a_parser_is_a_value() -> None:
     structured = model().with_structured_output(Joke, method="json_schema", include_raw=True)
-    with World({PRIMARY: [say(ANSWER), say("no json")]}).running():
+    with ScriptedTargets({PRIMARY: [say(ANSWER), say("no json")]}).running():
         good, bad = structured.invoke("A joke"), structured.invoke("A joke")
     assert isinstance(good, dict)
     assert isinstance(bad, dict)
@@ -263,7 +263,7 @@ def test_with_include_raw_the_error_of_a_parser_is_a_value() -> None:
 @pytest.mark.parametrize("schema", [Joke, SCHEMA])
 async def test_a_model_that_declines_is_reported_as_a_refusal(schema: Any) -> None:
     structured = model().with_structured_output(schema, method="json_schema")
-    with World({PRIMARY: [say("", refusal="I would rather not.")]}).running():
+    with ScriptedTargets({PRIMARY: [say("", refusal="I would rather not.")]}).running():
         with pytest.raises(ContentFilterError, match="declined") as caught:
             structured.invoke("A joke")
         with pytest.raises(ContentFilterError, match="declined"):
@@ -273,14 +273,14 @@ async def test_a_model_that_declines_is_reported_as_a_refusal(schema: Any) -> No
 
 def test_tools_beside_a_schema_come_first() -> None:
     structured = model().with_structured_output(Joke, method="json_schema", tools=[add])
-    with World({PRIMARY: [call_tool("add", '{"a": 1, "b": 2}'), say(ANSWER)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [call_tool("add", '{"a": 1, "b": 2}'), say(ANSWER)]}).running() as targets:
         assert structured.invoke("A joke") is None
         assert structured.invoke("A joke") == Joke(**JOKE)
-    assert (sent_request(world).tools[0].name, bool(sent_request(world).response_format)) == ("add", True)
+    assert (sent_request(targets).tools[0].name, bool(sent_request(targets).response_format)) == ("add", True)
 
 
 def test_json_mode_needs_no_schema_and_the_others_do() -> None:
-    with World({PRIMARY: [say(ANSWER)]}).running():
+    with ScriptedTargets({PRIMARY: [say(ANSWER)]}).running():
         assert model().with_structured_output(method="json_mode").invoke("A joke") == JOKE
     for method in ("json_schema", "function_calling"):
         with pytest.raises(ValidationError, match="schema"):
@@ -291,7 +291,7 @@ def test_json_mode_needs_no_schema_and_the_others_do() -> None:
 
 def test_partial_answers_are_parsed_as_they_come() -> None:
     structured = model().with_structured_output(SCHEMA, method="json_schema")
-    with World({PRIMARY: [say('{"setup": "Why not?", "punchline": "Because."}')]}).running():
+    with ScriptedTargets({PRIMARY: [say('{"setup": "Why not?", "punchline": "Because."}')]}).running():
         partials = list(structured.stream("A joke"))
     assert len(partials) > 2
     assert partials[-1] == {"setup": "Why not?", "punchline": "Because."}
@@ -332,12 +332,12 @@ def test_traces_get_the_schema() -> None:
 async def test_an_agent_uses_tools_while_its_primary_is_down() -> None:
     agent = create_agent(model(), tools=[add])
     script = [call_tool("add", '{"a": 1, "b": 2}'), say("It is 3.")]
-    with World({PRIMARY: [DOWN], SECOND: script * 2}).running() as world:
+    with ScriptedTargets({PRIMARY: [DOWN], SECOND: script * 2}).running() as targets:
         result = agent.invoke({"messages": [HumanMessage("1 + 2?")]})
         aresult = await agent.ainvoke({"messages": [HumanMessage("1 + 2?")]})
     assert [message.content for message in result["messages"]] == ["1 + 2?", "", "3", "It is 3."]
     assert aresult["messages"][-1].content == "It is 3."
-    assert [message.role for message in sent_request(world).messages] == ["user", "assistant", "tool"]
+    assert [message.role for message in sent_request(targets).messages] == ["user", "assistant", "tool"]
 
 
 @pytest.mark.parametrize("strategy", [ProviderStrategy, ToolStrategy, None])
@@ -345,17 +345,17 @@ def test_an_agent_answers_in_a_shape_by_either_strategy(strategy: Any) -> None:
     shape = strategy(Joke) if strategy else Joke
     agent = create_agent(model(), tools=[add], response_format=shape)
     answer = call_tool("Joke", ANSWER) if strategy is ToolStrategy else say(ANSWER)
-    with World({PRIMARY: [call_tool("add", '{"a": 1, "b": 2}'), answer]}).running() as world:
+    with ScriptedTargets({PRIMARY: [call_tool("add", '{"a": 1, "b": 2}'), answer]}).running() as targets:
         result = agent.invoke({"messages": [HumanMessage("A joke")]})
     assert result["structured_response"] == Joke(**JOKE)
-    assert sent_request(world).tool_choice == ("required" if strategy is ToolStrategy else None)
+    assert sent_request(targets).tool_choice == ("required" if strategy is ToolStrategy else None)
 
 
 def test_an_agent_without_tools_sends_none() -> None:
     agent = create_agent(model(), tools=[], response_format=ProviderStrategy(Joke))
-    with World({PRIMARY: [say(ANSWER)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say(ANSWER)]}).running() as targets:
         assert agent.invoke({"messages": [HumanMessage("A joke")]})["structured_response"] == Joke(**JOKE)
-    assert sent_request(world).tools == ()
+    assert sent_request(targets).tools == ()
 
 
 async def test_langgraph_streams_the_messages_of_whoever_answers() -> None:
@@ -366,7 +366,7 @@ async def test_langgraph_streams_the_messages_of_whoever_answers() -> None:
 
     graph: Any = StateGraph(MessagesState).add_node(respond).add_edge(START, "respond").compile()
     question = {"messages": [HumanMessage("Hi")]}
-    with World({PRIMARY: [DOWN], SECOND: [say("Hello over there")]}).running():
+    with ScriptedTargets({PRIMARY: [DOWN], SECOND: [say("Hello over there")]}).running():
         pieces: list[Any] = [chunk for chunk, _ in graph.stream(question, stream_mode="messages")]
         result = graph.invoke(question)
     assert all(isinstance(piece, AIMessageChunk) for piece in pieces)

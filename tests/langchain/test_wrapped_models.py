@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from tests.support.langchain_models import Limiter, Native, Plain, Streaming, WithForms, WithTools
 from tests.support.langchain_targets import KEY, in_real_time, with_wrapped_models
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import exceptions as ours
 from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified
@@ -52,8 +52,8 @@ def model(*fallbacks: Any, **fields: Any) -> ChatUnified:
     return ChatUnified(**{"model": PRIMARY, "api_key": KEY, "fallbacks": fallbacks, "max_retries": 0} | fields)
 
 
-def down() -> World:
-    return World({PRIMARY: [DOWN]})
+def down() -> ScriptedTargets:
+    return ScriptedTargets({PRIMARY: [DOWN]})
 
 
 def add_up(chunks: list[AIMessageChunk]) -> AIMessageChunk:
@@ -190,7 +190,7 @@ async def test_a_model_that_returns_nothing_at_all_has_not_answered() -> None:
         def _result(self) -> ChatResult:
             return ChatResult(generations=[])
 
-    with with_wrapped_models(World({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
+    with with_wrapped_models(ScriptedTargets({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
         assert model(Nothing(), "ollama/llama2").invoke("Hi").content == "still here"
         assert (await model(Nothing(), "ollama/llama2").ainvoke("Hi")).content == "still here"
         assert add_up(list(model(Nothing(disable_streaming=True), "ollama/llama2").stream("Hi"))).text == "still here"
@@ -224,7 +224,7 @@ async def test_a_model_receives_langchains_own_messages_and_what_the_call_asks_f
         "model": "gpt-5",
         "extra_body": {"a": 1},
     }
-    with with_wrapped_models(World({"openai/gpt-5": [DOWN]})):
+    with with_wrapped_models(ScriptedTargets({"openai/gpt-5": [DOWN]})):
         await model(outside, temperature=0.9).ainvoke("Hi", **options)
     (call,) = outside.calls
     assert call["messages"][0].content == "Hi"
@@ -450,9 +450,9 @@ def test_what_is_no_model_gets_langchains_own_fallbacks() -> None:
 def test_a_model_with_bound_tools_of_ours_keeps_its_own_failover_inside_another_chain() -> None:
     inner = ChatUnified(model="ollama/llama2", fallbacks=["groq/x"], skip_unconfigured=True).bind_tools([add])
     llm = model(inner)
-    with with_wrapped_models(World({PRIMARY: [DOWN], "ollama/llama2": [say("Hi")]})) as world:
+    with with_wrapped_models(ScriptedTargets({PRIMARY: [DOWN], "ollama/llama2": [say("Hi")]})) as targets:
         assert llm.invoke("Hi").content == "Hi"
-    assert [request.tools[0].name for name, request in world.asked if name == "ollama/llama2"] == ["add"]
+    assert [request.tools[0].name for name, request in targets.asked if name == "ollama/llama2"] == ["add"]
 
 
 # Time
@@ -633,7 +633,7 @@ def test_hints_of_when_to_come_back_are_kept_and_other_headers_are_not() -> None
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_failure_of_a_model_object_is_a_failure_of_its_target(kind: type[Plain]) -> None:
     outside = kind(problem=HttpError(503))
-    with with_wrapped_models(World({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
+    with with_wrapped_models(ScriptedTargets({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
         for answer in await all_ways(model(outside, "ollama/llama2")):
             assert answer.text == "still here"
             record = answer.response_metadata["unified_llm"]["attempts"]
@@ -644,7 +644,7 @@ async def test_the_failure_of_a_model_object_is_a_failure_of_its_target(kind: ty
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_mistake_in_someones_code_is_raised_as_it_is(kind: type[Plain]) -> None:
-    with with_wrapped_models(World({PRIMARY: [DOWN], "ollama/llama2": [say("never")]})):
+    with with_wrapped_models(ScriptedTargets({PRIMARY: [DOWN], "ollama/llama2": [say("never")]})):
         llm = model(kind(problem=KeyError("a typo")), "ollama/llama2")
         with pytest.raises(KeyError, match="a typo"):
             llm.invoke("Hi")

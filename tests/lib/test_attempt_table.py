@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import AllTargetsFailedError, LLMError, RateLimitError
@@ -59,7 +59,7 @@ def shown(thing: LLMResponse | LLMError) -> Page:
 
 def test_a_response_shows_its_attempts_and_nothing_of_the_answer() -> None:
     dead = Failure("server", 503, "overloaded", SECRET, request_id="req-7")
-    with World({GPT: [dead], HAIKU: [say(SECRET, reasoning=SECRET)]}).running():
+    with ScriptedTargets({GPT: [dead], HAIKU: [say(SECRET, reasoning=SECRET)]}).running():
         page = shown(LLMClient(GPT, fallbacks=[HAIKU]).generate(SECRET))
     assert page.rows == [
         ["target", "outcome", "status", "waited", "took", "request", "note"],
@@ -88,7 +88,7 @@ def test_an_answer_without_attempts_shows_no_table() -> None:
 def test_an_error_shows_its_class_its_message_and_the_attempts() -> None:
     limited = Failure("rate_limit", 429, detail=SECRET, headers={"retry-after": "900"})
     with (
-        World({GPT: [limited], HAIKU: [[Failure("timeout")]]}).running(),
+        ScriptedTargets({GPT: [limited], HAIKU: [[Failure("timeout")]]}).running(),
         pytest.raises(AllTargetsFailedError) as caught,
     ):
         LLMClient(GPT, fallbacks=[HAIKU], max_retries=0, deadline=30).generate(SECRET)
@@ -100,7 +100,7 @@ def test_an_error_shows_its_class_its_message_and_the_attempts() -> None:
 
 
 def test_a_stream_shows_how_far_it_has_come() -> None:
-    with World({GPT: [Failure("connect"), say(SECRET)]}).running():
+    with ScriptedTargets({GPT: [Failure("connect"), say(SECRET)]}).running():
         stream = LLMClient(GPT).stream(SECRET)
         assert Page(stream._repr_html_()).text == "Stream · nothing so far"
         next(stream)

@@ -20,7 +20,7 @@ from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from tests.support.langchain_targets import KEY
 from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, model
 from tests.support.llama_index_models import Plain
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import BreakerConfig, LLMConfig, llama_index
 from unified_llm._core.api_key import Secret
 from unified_llm.exceptions import ConfigurationError
@@ -40,7 +40,7 @@ def test_a_field_that_is_set_takes_effect_with_the_next_call() -> None:
     llm.model = "openai/gpt-5"
     llm.temperature = 0.5
     llm.api_key = KEY + "x"  # type: ignore[assignment]
-    with World({"openai/gpt-5": [say("Hi")]}).running():
+    with ScriptedTargets({"openai/gpt-5": [say("Hi")]}).running():
         answer: Any = llm.chat(HELLO).raw
         assert answer["model_name"] == "gpt-5"
     assert llm.client.targets[0].defaults == {"temperature": 0.5}
@@ -108,7 +108,7 @@ def test_a_dump_is_plain_does_not_change_with_health_and_loads_again(monkeypatch
     llm = full(fallbacks=[{"model": SECOND, "temperature": 0.5}, "groq/llama"])
     dump = llm.to_dict()
     assert json.loads(llm.to_json()) == json.loads(json.dumps(dump))
-    with World({PRIMARY: [say("Hi")]}).running():
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running():
         llm.chat(HELLO)
     assert llm.to_dict() == dump
     loaded = UnifiedLLM.from_dict(dump)
@@ -122,7 +122,7 @@ def test_a_pickled_copy_looks_for_its_key_in_its_own_environment(monkeypatch: py
     data = pickle.dumps(full(temperature=0.5, fallbacks=["ollama/llama2"]))
     loaded = pickle.loads(data)  # noqa: S301 - made above
     assert (loaded.temperature, loaded.default_headers, loaded.verify_ssl) == (0.5, {"x-trace": "1"}, True)
-    with World({PRIMARY: [say("Hi")]}).running():
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running():
         assert loaded.chat(HELLO).message.content == "Hi"
         assert asyncio.run(loaded.achat(HELLO)).message.content == "Hi"
     monkeypatch.delenv("OPENAI_API_KEY")

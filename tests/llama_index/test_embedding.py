@@ -17,7 +17,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
-from tests.support.vectors import KEY, SMALL, EmbeddingWorld, vector
+from tests.support.vectors import KEY, SMALL, EmbeddingTargets, vector
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import (
@@ -53,38 +53,38 @@ def embedding(**fields: Any) -> UnifiedEmbedding:
 
 
 async def test_a_question_and_a_document_are_embedded_as_what_they_are() -> None:
-    with EmbeddingWorld().running() as world:
+    with EmbeddingTargets().running() as targets:
         model = embedding(dimensions=3)
         assert isinstance(model, BaseEmbedding)
         assert model.get_query_embedding("a") == await model.aget_query_embedding("a") == vector("a")
         assert model.get_text_embedding("b") == await model.aget_text_embedding("b") == vector("b")
         assert model.get_text_embedding_batch(["c"]) == await model.aget_text_embedding_batch(["c"]) == [vector("c")]
-    assert [request.purpose for request in world.requests] == ["query"] * 2 + ["document"] * 4
-    assert {request.dimensions for request in world.requests} == {3}
-    assert world.under_way == 0
+    assert [request.purpose for request in targets.requests] == ["query"] * 2 + ["document"] * 4
+    assert {request.dimensions for request in targets.requests} == {3}
+    assert targets.open == 0
 
 
 @BOTH
 def test_a_list_goes_in_batches_and_comes_back_in_its_order(embed: Many) -> None:
-    with EmbeddingWorld().running() as world:
+    with EmbeddingTargets().running() as targets:
         model = embedding(batch_size=4)
         assert embed(model, []) == []
         assert embed(model, [TEXTS[0], *TEXTS]) == [VECTORS[0], *VECTORS]
-    assert [len(texts) for texts in world.texts] == [3, 4, 2]  # the repeated text is asked for once
+    assert [len(texts) for texts in targets.texts] == [3, 4, 2]  # the repeated text is asked for once
 
 
 @pytest.mark.parametrize(("workers", "most"), [(None, 4), (1, 1), (2, 2)])
 @pytest.mark.parametrize("progress", [True, False])
 def test_only_some_batches_are_under_way_at_a_time(workers: int | None, most: int, *, progress: bool) -> None:
-    with EmbeddingWorld().running() as world:
+    with EmbeddingTargets().running() as targets:
         model = embedding(embed_batch_size=1, num_workers=workers)
         assert amany(model, TEXTS, show_progress=progress) == VECTORS
-    assert world.most == most
+    assert targets.most_open == most
 
 
 @BOTH
 def test_progress_is_shown_as_llamaindex_shows_it(embed: Many, capsys: pytest.CaptureFixture[str]) -> None:
-    with EmbeddingWorld().running():
+    with EmbeddingTargets().running():
         embed(embedding(embed_batch_size=3), TEXTS, show_progress=True)
         assert "Generating embeddings: 100%" in capsys.readouterr().err
         embed(embedding(embed_batch_size=3), TEXTS)
@@ -98,9 +98,9 @@ def test_a_batch_that_fails_is_retried_by_itself(embed: Many) -> None:
     def respond(request: Any, _target: Any) -> Failure | None:
         return Failure("server", 503) if TEXTS[4] in request.texts and next(broken) else None
 
-    with EmbeddingWorld(respond).running() as world:
+    with EmbeddingTargets(respond).running() as targets:
         assert embed(embedding(embed_batch_size=3), TEXTS) == VECTORS
-    assert sorted(world.texts) == sorted([tuple(TEXTS[:3]), *[tuple(TEXTS[3:6])] * 3, tuple(TEXTS[6:])])
+    assert sorted(targets.texts) == sorted([tuple(TEXTS[:3]), *[tuple(TEXTS[3:6])] * 3, tuple(TEXTS[6:])])
 
 
 @BOTH
@@ -110,29 +110,29 @@ def test_the_same_list_again_asks_only_for_what_is_missing(embed: Many) -> None:
 
     broken = True
     model = embedding(embed_batch_size=1, num_workers=2)
-    with EmbeddingWorld(respond).running() as world:
+    with EmbeddingTargets(respond).running() as targets:
         with pytest.raises(ValidationError):
             embed(model, TEXTS)
-        finished = set(world.answered)
+        finished = set(targets.answered)
         assert finished >= set(TEXTS[:4])
-        assert len(world.requests) < len(TEXTS), "no request is started after the failure"
-        assert world.under_way == 0
+        assert len(targets.requests) < len(TEXTS), "no request is started after the failure"
+        assert targets.open == 0
         broken = False
-        world.requests.clear()
+        targets.requests.clear()
         assert embed(model, TEXTS) == VECTORS
-        assert {text for texts in world.texts for text in texts} == set(TEXTS) - finished
-        world.requests.clear()
+        assert {text for texts in targets.texts for text in texts} == set(TEXTS) - finished
+        targets.requests.clear()
         assert embed(model, TEXTS) == VECTORS
-        assert len(world.requests) == len(TEXTS), "and nothing is kept after a success"
+        assert len(targets.requests) == len(TEXTS), "and nothing is kept after a success"
 
 
 @BOTH
 @pytest.mark.parametrize("failure", [Failure("too_large", 413), Failure("context", 400), Failure("bad_request", 400)])
 def test_what_is_too_large_is_halved_until_it_fits(embed: Many, failure: Failure) -> None:
-    with EmbeddingWorld(lambda request, _: failure if len(request.texts) > 2 else None).running() as world:
+    with EmbeddingTargets(lambda request, _: failure if len(request.texts) > 2 else None).running() as targets:
         assert embed(embedding(fallbacks=[ELSEWHERE]), TEXTS) == VECTORS
-    assert [len(texts) for texts in world.texts] == [9, 4, 2, 2, 5, 2, 3, 1, 2]
-    assert set(world.names) == {SMALL}
+    assert [len(texts) for texts in targets.texts] == [9, 4, 2, 2, 5, 2, 3, 1, 2]
+    assert set(targets.names) == {SMALL}
 
 
 @BOTH
@@ -142,19 +142,19 @@ def test_no_request_has_more_texts_than_the_narrowest_provider_of_the_chain_take
     monkeypatch.setenv("COHERE_API_KEY", KEY)
     texts = [f"{number}" for number in range(200)]
     narrow = {"model": "cohere/embed-v4.0", "space": "same"}
-    with EmbeddingWorld().running() as world:
+    with EmbeddingTargets().running() as targets:
         assert embed(embedding(space="same", fallbacks=[narrow], embed_batch_size=200), texts) == [*map(vector, texts)]
-    assert [len(texts) for texts in world.texts] == [96, 96, 8]
+    assert [len(texts) for texts in targets.texts] == [96, 96, 8]
 
 
 @BOTH
 def test_one_text_that_is_too_large_is_an_error_that_no_halving_hides(embed: Many) -> None:
-    with EmbeddingWorld(
+    with EmbeddingTargets(
         lambda request, _: Failure("too_large", 413) if TEXTS[2] in request.texts else None
-    ).running() as world:
+    ).running() as targets:
         with pytest.raises(ContextOverflowError, match=r"too large \(HTTP 413\); send less at once"):
             embed(embedding(), TEXTS[:4])
-        assert world.texts == [tuple(TEXTS[:4]), tuple(TEXTS[:2]), tuple(TEXTS[2:4]), (TEXTS[2],)]
+        assert targets.texts == [tuple(TEXTS[:4]), tuple(TEXTS[:2]), tuple(TEXTS[2:4]), (TEXTS[2],)]
 
 
 @BOTH
@@ -164,12 +164,12 @@ def test_what_is_too_large_for_the_last_that_is_left_is_halved_too(embed: Many) 
             return Failure("model_not_found", 404)
         return Failure("too_large", 413) if len(request.texts) > 2 else None
 
-    with EmbeddingWorld(respond).running():
+    with EmbeddingTargets(respond).running():
         assert embed(embedding(fallbacks=[ELSEWHERE]), TEXTS) == VECTORS
-    with EmbeddingWorld(lambda _request, _target: Failure("model_not_found", 404)).running() as world:
+    with EmbeddingTargets(lambda _request, _target: Failure("model_not_found", 404)).running() as targets:
         with pytest.raises(AllTargetsFailedError):
             embed(embedding(fallbacks=[ELSEWHERE]), TEXTS)
-        assert len(world.requests) == 2, "other failures are no reason to cut"
+        assert len(targets.requests) == 2, "other failures are no reason to cut"
 
 
 @BOTH
@@ -177,13 +177,13 @@ def test_another_place_with_the_same_model_stands_in_and_another_model_never_doe
     def respond(_request: Any, target: Any) -> Failure | None:
         return None if target.base_url == "https://eu.example/v1" else Failure("auth", 401)
 
-    with EmbeddingWorld(respond).running() as world:
+    with EmbeddingTargets(respond).running() as targets:
         assert embed(embedding(fallbacks=["ollama/nomic-embed-text", ELSEWHERE]), ["a"]) == [vector("a")]
-        assert world.names == [SMALL, SMALL]
+        assert targets.names == [SMALL, SMALL]
         chain = embedding(space="small", fallbacks=[{"model": "ollama/small", "space": "small"}])
         with pytest.raises(AllTargetsFailedError):
             embed(chain, ["a"])
-        assert "ollama/small" in world.names
+        assert "ollama/small" in targets.names
 
 
 async def test_vectors_of_another_length_are_never_mixed_in() -> None:
@@ -191,7 +191,7 @@ async def test_vectors_of_another_length_are_never_mixed_in() -> None:
         return Failure("auth", 401) if down and target.base_url != "https://eu.example/v1" else None
 
     down = False
-    with EmbeddingWorld(respond, lengths={"https://eu.example/v1": 5}).running():
+    with EmbeddingTargets(respond, lengths={"https://eu.example/v1": 5}).running():
         model = embedding(fallbacks=[ELSEWHERE], embed_batch_size=2)
         assert len(model.get_query_embedding("a")) == 3
         down = True
@@ -206,7 +206,7 @@ async def test_vectors_of_another_length_are_never_mixed_in() -> None:
 
 
 def test_another_model_in_its_place_is_another_space() -> None:
-    with EmbeddingWorld().running():
+    with EmbeddingTargets().running():
         model = embedding()
         assert len(model.get_query_embedding("a")) == 3
         model.dimensions = 5
@@ -217,7 +217,7 @@ def test_another_model_in_its_place_is_another_space() -> None:
 
 
 def test_two_event_loops_one_after_the_other_and_one_inside_a_thread_work() -> None:
-    with EmbeddingWorld().running():
+    with EmbeddingTargets().running():
         model = embedding(embed_batch_size=2)
         assert [amany(model, TEXTS) for _ in range(2)] == [VECTORS] * 2
 
@@ -226,7 +226,7 @@ def test_two_event_loops_one_after_the_other_and_one_inside_a_thread_work() -> N
 def test_llamaindexs_observers_see_each_batch_once(embed: Many) -> None:
     seen = LlamaDebugHandler(print_trace_on_end=False)
     model = embedding(embed_batch_size=4, callback_manager=CallbackManager([seen]))
-    with EmbeddingWorld().running():
+    with EmbeddingTargets().running():
         embed(model, TEXTS)
     pairs = seen.get_event_pairs(CBEventType.EMBEDDING)
     assert [len(end.payload["chunks"]) for _, end in pairs if end.payload] == [4, 4, 1]
@@ -246,16 +246,16 @@ def test_llamaindexs_cache_and_limiter_are_used(embed: Many) -> None:
 
     limiter = Limiter()
     model = embedding(embed_batch_size=5, rate_limiter=limiter)
-    with EmbeddingWorld().running() as world:
+    with EmbeddingTargets().running() as targets:
         embed(model, TEXTS)
         assert limiter.acquired == 2
         cached = embedding(embeddings_cache=SimpleKVStore())
         assert embed(cached, TEXTS) == embed(cached, TEXTS) == VECTORS
-        assert len(world.requests) == 3
+        assert len(targets.requests) == 3
 
 
 def test_nodes_get_their_vectors() -> None:
-    with EmbeddingWorld().running():
+    with EmbeddingTargets().running():
         nodes = embedding()([TextNode(text=text) for text in TEXTS])
     assert [node.embedding for node in nodes] == VECTORS
 
@@ -274,7 +274,7 @@ def test_a_dump_is_the_same_each_time_and_holds_no_key() -> None:
         on_attempt=print,
     )
     dumped = model.to_dict()
-    with EmbeddingWorld().running():
+    with EmbeddingTargets().running():
         model.get_query_embedding("a")
     assert json.dumps(dumped) == json.dumps(model.to_dict())
     assert dumped["class_name"] == "unified_embedding"
@@ -290,7 +290,7 @@ def test_a_pickle_holds_no_key_and_looks_for_one_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = embedding(embed_batch_size=7, num_workers=2)
-    with EmbeddingWorld().running():
+    with EmbeddingTargets().running():
         model.get_query_embedding("a")
         data = pickle.dumps(model)
         assert KEY.encode() not in data
@@ -329,8 +329,8 @@ def test_bad_settings_are_found_at_construction(fields: dict[str, Any], pattern:
 
 def test_an_outage_of_the_only_target_raises_its_own_error() -> None:
     with (
-        EmbeddingWorld(lambda _request, _target: Failure("server", 503)).running() as world,
+        EmbeddingTargets(lambda _request, _target: Failure("server", 503)).running() as targets,
         pytest.raises(ServiceUnavailableError) as failed,
     ):
         embedding().get_query_embedding("a")
-    assert len(failed.value.attempts) == len(world.requests)
+    assert len(failed.value.attempts) == len(targets.requests)

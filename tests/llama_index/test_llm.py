@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from tests.support.langchain_targets import KEY
 from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, WAYS, collected, model, record_events, text_of
-from tests.support.scripted_targets import AsyncPlayed, Pause, World, say
+from tests.support.scripted_targets import AsyncScriptedExchange, Pause, ScriptedTargets, say
 from unified_llm import LLMConfig, reset_health
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Done, Failure
@@ -40,8 +40,8 @@ BUSY = Failure("server", 503)
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_endpoint_answers_and_says_who_did(way: str) -> None:
-    world = World({PRIMARY: [BUSY], SECOND: [say("Hello to you")]})
-    with world.running(), record_events() as events_seen:
+    targets = ScriptedTargets({PRIMARY: [BUSY], SECOND: [say("Hello to you")]})
+    with targets.running(), record_events() as events_seen:
         responses = WAYS[way](model())
     last = responses[-1]
     assert text_of(last) == "Hello to you"
@@ -67,12 +67,12 @@ def test_every_endpoint_answers_and_says_who_did(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_error_is_one_of_ours_whatever_the_endpoint(way: str) -> None:
-    world = World({PRIMARY: [BUSY], SECOND: [Failure("connect")]})
-    with world.running(), pytest.raises(AllTargetsFailedError, match="None of 2 targets answered") as caught:
+    targets = ScriptedTargets({PRIMARY: [BUSY], SECOND: [Failure("connect")]})
+    with targets.running(), pytest.raises(AllTargetsFailedError, match="None of 2 targets answered") as caught:
         WAYS[way](model())
     assert [type(error).__name__ for error in caught.value.errors] == ["ServiceUnavailableError", "ConnectionError"]
     reset_health()
-    with World({PRIMARY: [Failure("auth", 401)]}).running(), pytest.raises(AuthenticationError):
+    with ScriptedTargets({PRIMARY: [Failure("auth", 401)]}).running(), pytest.raises(AuthenticationError):
         WAYS[way](model(fallbacks=[]))
     with pytest.raises(ValidationError, match="api_key"):
         WAYS[way](model(), api_key="sk-misplaced")
@@ -80,9 +80,9 @@ def test_an_error_is_one_of_ours_whatever_the_endpoint(way: str) -> None:
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])
 def test_a_stream_is_a_generator_that_sends_nothing_before_it_is_read_and_gives_everything_back(way: str) -> None:
-    world = World({PRIMARY: [["Hello ", "to ", Pause(0.1), "you", Failure("connection")]]})
+    targets = ScriptedTargets({PRIMARY: [["Hello ", "to ", Pause(0.1), "you", Failure("connection")]]})
     prompt: Any = "Hello?" if "complete" in way else HELLO
-    with world.running():
+    with targets.running():
         if way.startswith("a"):
             stream = asyncio.run(_opened(way, prompt))
             assert isinstance(stream, AsyncGenerator)
@@ -90,10 +90,10 @@ def test_a_stream_is_a_generator_that_sends_nothing_before_it_is_read_and_gives_
         else:
             stream = getattr(model(), way)(prompt)
             assert isinstance(stream, Generator)
-            assert world.asked == []
+            assert targets.asked == []
             assert [next(stream).delta, next(stream).delta] == ["Hello ", "to "]
             stream.close()
-        assert world.open == 0
+        assert targets.open == 0
         with pytest.raises(StreamInterruptedError) as caught:
             WAYS[way](model())
     assert caught.value.partial == "Hello to you"
@@ -112,17 +112,17 @@ async def _two_of(way: str, prompt: Any) -> None:
 
 
 async def test_a_stream_is_not_left_open_when_its_reader_leaves() -> None:
-    world = World({PRIMARY: [["Hello ", Pause(1), "you"]]})
-    with world.running():
+    targets = ScriptedTargets({PRIMARY: [["Hello ", Pause(1), "you"]]})
+    with targets.running():
         stream: Any = await model().astream_complete("Hello?")
         await anext(stream)
         await stream.aclose()
         for _ in range(5):
             await asyncio.sleep(0)
-        assert world.open == 0
+        assert targets.open == 0
 
 
-class _Lingering(AsyncPlayed):
+class _Lingering(AsyncScriptedExchange):
     """An exchange that needs a turn of the event loop to close, as a connection does."""
 
     async def close(self) -> None:
@@ -131,7 +131,7 @@ class _Lingering(AsyncPlayed):
 
 
 def test_a_loop_that_ends_before_its_streams_do_has_nothing_to_complain_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.support.scripted_targets.AsyncPlayed", _Lingering)
+    monkeypatch.setattr("tests.support.scripted_targets.AsyncScriptedExchange", _Lingering)
     complaints: list[str] = []
 
     async def leave(way: str) -> None:
@@ -139,36 +139,36 @@ def test_a_loop_that_ends_before_its_streams_do_has_nothing_to_complain_of(monke
         async for _ in await getattr(model(), way)("Hello?" if "complete" in way else HELLO):
             break
 
-    world = World({PRIMARY: [["Hello ", Pause(1), "you"]]})
-    with world.running():
+    targets = ScriptedTargets({PRIMARY: [["Hello ", Pause(1), "you"]]})
+    with targets.running():
         for way in ("astream_chat", "astream_complete"):
             asyncio.run(leave(way))
     assert complaints == []
-    assert world.open == 0
+    assert targets.open == 0
 
 
 def test_what_a_call_says_wins_over_the_constructor_which_wins_over_additional_kwargs() -> None:
-    world = World({PRIMARY: [say("Hi")], "openai/gpt-5": [say("Hi")]})
-    with world.running():
+    targets = ScriptedTargets({PRIMARY: [say("Hi")], "openai/gpt-5": [say("Hi")]})
+    with targets.running():
         llm = model(
             temperature=0.5, max_tokens=7, stop="x", additional_kwargs={"seed": 1, "top_p": 0.5, "service_tier": "flex"}
         )
         llm.chat(HELLO)
         llm.chat(HELLO, max_tokens=99, top_p=0.1, stop=["y", "z"], user="someone", extra_body={"b": 2}, timeout=5)
         llm.complete("Hi", model="openai/gpt-5", formatted=True)
-    first, second, third = (request for _, request in world.asked)
+    first, second, third = (request for _, request in targets.asked)
     assert (first.max_tokens, first.temperature, first.seed, first.top_p) == (None, None, 1, 0.5)
     assert llm.client.targets[0].defaults == {"temperature": 0.5, "max_tokens": 7, "stop": ("x",)}
     assert llm.client.targets[0].extra_body == {"service_tier": "flex"}
     assert (second.max_tokens, second.top_p, second.seed, second.stop) == (99, 0.1, 1, ("y", "z"))
     assert second.extra_body == {"user": "someone", "b": 2}
     assert third.extra_body == {}
-    assert world.names[-1] == "openai/gpt-5"
+    assert targets.names[-1] == "openai/gpt-5"
 
 
 def test_reasoning_comes_as_deltas_and_as_a_block_before_the_text() -> None:
     answer = say("It is 3.", reasoning="1 and 2")
-    with World({PRIMARY: [answer]}).running():
+    with ScriptedTargets({PRIMARY: [answer]}).running():
         whole = model().chat(HELLO)
         pieces = list(model().stream_chat(HELLO))
     for message in (whole.message, pieces[-1].message):
@@ -189,7 +189,7 @@ def test_provider_state_citations_log_probabilities_and_refusals_are_passed_on()
     tokens = (TokenLogprob("Hi", -0.5, (("Hi", -0.5), ("Ho", -1.0))), TokenLogprob("!", -0.1))
     last = LLMChunk(finish_reason="stop", provider_state=provider_state)
     stream: Any = [LLMChunk(content="Hi!", logprobs=tokens, citations=extras["citations"], refusal="No."), Done(last)]
-    with World({PRIMARY: [[LLMResponse("Hi!", logprobs=tokens, **extras)], stream]}).running():
+    with ScriptedTargets({PRIMARY: [[LLMResponse("Hi!", logprobs=tokens, **extras)], stream]}).running():
         whole = model().chat(HELLO, logprobs=True)
         pieces = list(model().stream_chat(HELLO))
     assert whole.logprobs is not None
@@ -207,7 +207,7 @@ def test_provider_state_citations_log_probabilities_and_refusals_are_passed_on()
 
 def test_an_answer_without_text_or_usage_is_still_an_answer() -> None:
     usage = Usage(3, 4, 0, cached_tokens=2, reasoning_tokens=1)
-    with World({PRIMARY: [[LLMResponse("", refusal="No.")], [LLMResponse("Hi", usage=usage)]]}).running():
+    with ScriptedTargets({PRIMARY: [[LLMResponse("", refusal="No.")], [LLMResponse("Hi", usage=usage)]]}).running():
         silent: Any = model().chat(HELLO)
         counted: Any = model().chat(HELLO)
     assert silent.message.content == ""
@@ -224,7 +224,7 @@ def test_an_answer_without_text_or_usage_is_still_an_answer() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_token_counters_count_what_was_spent_once(way: str) -> None:
     counter = TokenCountingHandler(tokenizer=lambda text: [0] * 1000)
-    with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running():
+    with ScriptedTargets({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running():
         WAYS[way](model(callback_manager=CallbackManager([counter])))
     assert (counter.prompt_llm_token_count, counter.completion_llm_token_count) == (7, 3)
 
@@ -235,19 +235,19 @@ def test_an_error_of_an_observer_is_not_taken_for_one_of_the_provider() -> None:
             raise ValueError("over budget")
 
     llm = model(callback_manager=CallbackManager([Strict()]))
-    with World({PRIMARY: [say("Hello")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hello")]}).running() as targets:
         with pytest.raises(ValueError, match="over budget"):
             llm.chat(HELLO)
         with pytest.raises(ValueError, match="over budget"):
             list(llm.stream_chat(HELLO))
-    assert world.names == [PRIMARY, PRIMARY]
-    assert world.open == 0
+    assert targets.names == [PRIMARY, PRIMARY]
+    assert targets.open == 0
     assert llm.health()[0]["failures"] == 0
 
 
 def test_observers_receive_neither_key_nor_header() -> None:
     llm = model(api_key=KEY, default_headers={"x-other-key": KEY}, fallbacks=[{"model": SECOND, "api_key": KEY}])
-    with World({PRIMARY: [say("Hello")]}).running(), record_events() as events_seen:
+    with ScriptedTargets({PRIMARY: [say("Hello")]}).running(), record_events() as events_seen:
         llm.chat(HELLO)
     payload = next(event for event in events_seen.events if hasattr(event, "model_dict")).model_dict
     assert payload == llm.to_payload()
@@ -265,7 +265,7 @@ def test_the_rate_limiter_is_asked_once_a_call() -> None:
             self.asked += 1
 
     limiter = Counting(requests_per_minute=600)
-    with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running():
+    with ScriptedTargets({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running():
         model(rate_limiter=limiter).chat(HELLO)
     assert limiter.asked == 1
 
@@ -300,7 +300,7 @@ def test_a_model_without_tools_lowers_what_the_chain_advertises_and_a_last_resor
 def test_metadata_does_not_change_with_an_outage_and_never_raises() -> None:
     llm = model()
     before = llm.metadata
-    with World({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running():
+    with ScriptedTargets({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running():
         for _ in range(8):
             llm.chat(HELLO)
     assert llm.metadata == before
@@ -319,14 +319,14 @@ def test_predictions_add_the_system_prompt_and_change_nothing_of_the_callers() -
     llm = model(system_prompt="Be brief.")
     history = [ChatMessage(role="user", content="Hello?")]
     before = [message.model_dump() for message in history]
-    with World({PRIMARY: [say("Hi there")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi there")]}).running() as targets:
         assert llm.predict(PromptTemplate("Hello, {name}?"), name="you") == "Hi there"
         assert list(llm.stream(PromptTemplate("Hello?"))) == ["Hi ", "there", ""]
         assert asyncio.run(llm.apredict(PromptTemplate("Hello?"))) == "Hi there"
         assert asyncio.run(collected(llm.astream(PromptTemplate("Hello?")))) == ["Hi ", "there", ""]
         llm.chat_with_tools([], user_msg="And?", chat_history=history)
-    assert [message.text for message in world.asked[0][1].messages] == ["Be brief.", "Hello, you?"]
-    assert [message.text for message in world.asked[-1][1].messages] == ["Hello?", "And?"]
+    assert [message.text for message in targets.asked[0][1].messages] == ["Be brief.", "Hello, you?"]
+    assert [message.text for message in targets.asked[-1][1].messages] == ["Hello?", "And?"]
     assert [message.model_dump() for message in history] == before
 
 
@@ -370,16 +370,16 @@ def test_it_is_a_model_of_llama_index_and_says_what_it_does_not_know() -> None:
 
 
 def test_a_prompt_can_be_continued_as_it_stands_where_there_is_such_a_thing() -> None:
-    world = World({"vllm/base": [say("and so on")]})
-    with world.running():
+    targets = ScriptedTargets({"vllm/base": [say("and so on")]})
+    with targets.running():
         UnifiedLLM(model="vllm/base", base_url="http://localhost:1").complete("Once", as_text=True)
-    assert world.asked[0][1].as_text is True
+    assert targets.asked[0][1].as_text is True
 
 
 def test_models_and_health_are_those_of_the_chain() -> None:
     llm = model()
-    world = World({PRIMARY: [BUSY], SECOND: [say("Hi")], "openai": [BUSY], "ollama": [BUSY]})
-    with world.running():
+    targets = ScriptedTargets({PRIMARY: [BUSY], SECOND: [say("Hi")], "openai": [BUSY], "ollama": [BUSY]})
+    with targets.running():
         llm.chat(HELLO)
         with pytest.raises(LLMError):
             llm.list_models()
@@ -389,7 +389,7 @@ def test_models_and_health_are_those_of_the_chain() -> None:
 
 
 def test_a_filter_raises_and_fails_over_where_that_is_wanted() -> None:
-    with World({PRIMARY: [Failure("filter", 400)], SECOND: [say("Hi")]}).running():
+    with ScriptedTargets({PRIMARY: [Failure("filter", 400)], SECOND: [say("Hi")]}).running():
         with pytest.raises(ContentFilterError):
             model().chat(HELLO)
         assert model(failover_on={"filter": True}).chat(HELLO).message.content == "Hi"

@@ -11,21 +11,21 @@ import pytest
 from tests.client.test_four_ways import SCRIPTS
 from tests.langchain.test_parity import QUESTION, Story, story
 from tests.support.llama_index_calls import HELLO, WAYS, collected
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient
 from unified_llm.llama_index import UnifiedLLM
 
 
 def by_client(chain: Sequence[str], script: Any) -> Story:
     return story(
-        World(script),
+        ScriptedTargets(script),
         lambda hear: LLMClient(chain[0], fallbacks=chain[1:], on_attempt=hear).generate(QUESTION),
     )
 
 
 def by_model(chain: Sequence[str], script: Any, way: str) -> Story:
     return story(
-        World(script),
+        ScriptedTargets(script),
         lambda hear: WAYS[way](UnifiedLLM(model=chain[0], fallbacks=chain[1:], on_attempt=hear)),
     )
 
@@ -38,9 +38,9 @@ def test_a_model_of_llama_index_reports_what_the_client_reports(way: str) -> Non
 
 async def test_many_calls_at_once_do_not_mix() -> None:
     (first, *others), script = SCRIPTS["silence"]
-    with World(script).running() as world:
+    with ScriptedTargets(script).running() as targets:
         llm = UnifiedLLM(model=first, fallbacks=others)
         calls = [llm.achat(HELLO), llm.acomplete("Hello?"), collected(llm.astream_chat(HELLO))]
         done = await asyncio.gather(*calls, return_exceptions=True)
     assert len(done) == 3
-    assert world.open == 0
+    assert targets.open == 0

@@ -13,7 +13,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError, ValidationError
 from unified_llm.llama_index.rerank import UnifiedRerank
@@ -47,13 +47,13 @@ def model(**fields: Any) -> UnifiedRerank:
 
 @BOTH
 def test_nodes_come_back_in_the_order_of_their_relevance_with_its_score(rerank_nodes: Rerank) -> None:
-    with World({COHERE: [ranking((2, 0.9), (0, 0.4))]}).running() as world:
+    with ScriptedTargets({COHERE: [ranking((2, 0.9), (0, 0.4))]}).running() as targets:
         reranker = model(top_n=2)
         assert isinstance(reranker, BaseNodePostprocessor)
         best = rerank_nodes(reranker, NODES, query_str="which?")
     assert [(node.text, node.score) for node in best] == [("c", 0.9), ("a", 0.4)]
     assert [node.score for node in NODES] == [0.1] * 3
-    (_, request), *_ = world.asked
+    (_, request), *_ = targets.asked
     assert (request.query, request.documents, request.top_n) == ("which?", tuple(f"page: {t}\n\n{t}" for t in "abc"), 2)
 
 
@@ -62,25 +62,25 @@ def test_any_reranker_stands_in_for_any_other(rerank_nodes: Rerank) -> None:
     there = "https://eu.example"
     script: dict[str, Any] = {COHERE: [Failure("server", 503)], there: [ranking((1, 0.5), (0, 0.2), (2, 0.1))]}
     other = {"model": "cohere/rerank-multilingual-v3.0", "base_url": there, "api_key": f"{KEY}-there"}
-    with World(script).running() as world:
+    with ScriptedTargets(script).running() as targets:
         best = rerank_nodes(model(fallbacks=[other]), NODES, query_bundle=QueryBundle("which?"))
     assert [node.text for node in best] == ["b", "a", "c"]
-    assert set(world.names) == {COHERE, there}
+    assert set(targets.names) == {COHERE, there}
 
 
 @BOTH
 def test_no_nodes_ask_nobody_and_no_question_is_an_error(rerank_nodes: Rerank) -> None:
-    with World({COHERE: [ranking((0, 1.0))]}).running() as world:
+    with ScriptedTargets({COHERE: [ranking((0, 1.0))]}).running() as targets:
         assert rerank_nodes(model(), [], query_str="which?") == []
         with pytest.raises(ValidationError, match="pass query_str= or query_bundle="):
             rerank_nodes(model(), NODES)
-    assert world.asked == []
+    assert targets.asked == []
 
 
 @BOTH
 def test_llamaindexs_observers_see_it(rerank_nodes: Rerank) -> None:
     seen = LlamaDebugHandler(print_trace_on_end=False)
-    with World({COHERE: [ranking((2, 0.9), (0, 0.4))]}).running():
+    with ScriptedTargets({COHERE: [ranking((2, 0.9), (0, 0.4))]}).running():
         rerank_nodes(model(callback_manager=CallbackManager([seen]), top_k=2), NODES, query_str="which?")
     ((start, end),) = seen.get_event_pairs(CBEventType.RERANKING)
     assert start.payload
@@ -99,7 +99,7 @@ def test_a_dump_and_a_pickle_hold_no_key(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("CO_API_KEY", KEY)
     monkeypatch.setenv("COHERE_API_KEY", KEY)
     copied: UnifiedRerank = pickle.loads(data)  # noqa: S301 - made above
-    with World({COHERE: [ranking((1, 0.9))]}).running():
+    with ScriptedTargets({COHERE: [ranking((1, 0.9))]}).running():
         assert [node.text for node in rerank(copied, NODES, query_str="which?")] == ["b"]
 
 

@@ -14,7 +14,7 @@ from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, Field
 
 from tests.support.llama_index_calls import PRIMARY, SECOND, collected, model, record_events
-from tests.support.scripted_targets import Pause, World, call_tool, say
+from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, say
 from unified_llm import ToolCall, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
@@ -74,10 +74,10 @@ def with_features(llm: UnifiedLLM, *lost: str) -> UnifiedLLM:
 @every_way
 def test_an_object_comes_out_and_the_prompt_goes_in(way: str) -> None:
     options = {"temperature": 0.5, "tool_choice": "ignored"}
-    with World({PRIMARY: [BUSY], SECOND: [say(PARIS)]}).running() as world, record_events() as events_seen:
+    with ScriptedTargets({PRIMARY: [BUSY], SECOND: [say(PARIS)]}).running() as targets, record_events() as events_seen:
         answer = WAYS[way](model(system_prompt="Be brief."), llm_kwargs=options)
     assert answer == City(name="Paris", country="France")
-    request = world.asked[-1][1]
+    request = targets.asked[-1][1]
     assert [message.text for message in request.messages] == ["Be brief.", "The capital of France?"]
     assert request.response_format.schema["properties"]["country"]["enum"] == ["France", "Italy"]
     assert (request.response_format.name, request.temperature, request.tools) == ("City", 0.5, ())
@@ -89,30 +89,30 @@ def test_an_object_comes_out_and_the_prompt_goes_in(way: str) -> None:
 
 @every_way
 def test_an_answer_that_does_not_fit_is_asked_for_again_and_then_of_others(way: str) -> None:
-    with World({PRIMARY: [say(WRONG), say(PARIS)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say(WRONG), say(PARIS)]}).running() as targets:
         assert WAYS[way](model()).country == "France"
-    assert world.names == [PRIMARY, PRIMARY]
-    *_, answer, complaint = world.asked[1][1].messages
+    assert targets.names == [PRIMARY, PRIMARY]
+    *_, answer, complaint = targets.asked[1][1].messages
     assert (answer.role, answer.text, complaint.role) == ("assistant", WRONG, "user")
     assert "country: Input should be 'France' or 'Italy'" in complaint.text
-    with World({PRIMARY: [say(WRONG)], SECOND: [say(f"Sure!\n```json\n{PARIS}\n```")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say(WRONG)], SECOND: [say(f"Sure!\n```json\n{PARIS}\n```")]}).running() as targets:
         assert WAYS[way](model()).country == "France"
-    assert world.names == [PRIMARY, PRIMARY, SECOND]
+    assert targets.names == [PRIMARY, PRIMARY, SECOND]
 
 
 @every_way
 def test_an_exception_is_raised_rather_than_a_blank_object_returned(way: str) -> None:
-    with World({PRIMARY: [say(WRONG)], SECOND: [say("I like trains.")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say(WRONG)], SECOND: [say("I like trains.")]}).running() as targets:
         with pytest.raises(AllTargetsFailedError) as caught:
             WAYS[way](model())
-        assert world.names == [PRIMARY, PRIMARY, SECOND, SECOND]
+        assert targets.names == [PRIMARY, PRIMARY, SECOND, SECOND]
         with pytest.raises(GenerationError, match=r"City \(country: literal_error\)"):
             WAYS[way](model(fallbacks=[]))
     text = str(caught.value)
     assert "the answer: json_invalid" in text
     assert "Prance" not in text
     assert "trains" not in text
-    cut = World({PRIMARY: [say('{"name": "Pa', finish_reason="length")]})
+    cut = ScriptedTargets({PRIMARY: [say('{"name": "Pa', finish_reason="length")]})
     with cut.running(), pytest.raises(GenerationError, match="raise max_tokens"):
         WAYS[way](model(fallbacks=[]))
 
@@ -130,26 +130,26 @@ def test_outages_on_the_way_are_survived(way: str) -> None:
     }
     for name, outage in outages.items():
         reset_health()
-        with World({PRIMARY: outage, SECOND: [say(PARIS)]}).running() as world:
+        with ScriptedTargets({PRIMARY: outage, SECOND: [say(PARIS)]}).running() as targets:
             assert WAYS[way](model()).name == "Paris", name
-        assert world.names[-1] == SECOND
-        assert world.open == 0
+        assert targets.names[-1] == SECOND
+        assert targets.open == 0
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])
 def test_a_stream_that_breaks_is_no_loss_since_objects_replace_each_other(way: str) -> None:
     cut: Any = ['{"name": "Par', Failure("connection")]
-    with World({PRIMARY: [cut], SECOND: [say(PARIS)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [cut], SECOND: [say(PARIS)]}).running() as targets:
         assert WAYS[way](model()).name == "Paris"
         pieces = list(model().stream_structured_predict(City, PROMPT, country="France"))
-    assert world.names[:2] == [PRIMARY, SECOND]
+    assert targets.names[:2] == [PRIMARY, SECOND]
     assert [type(piece).__name__ for piece in pieces][-2:] == ["FlexibleCity", "City"]
     assert pieces[0].name == "Par"  # type: ignore[union-attr]
 
 
 def test_pieces_come_as_they_change_and_the_last_is_whole() -> None:
     text = 'Here: {"name": "Paris", "country": "France", "size": 2}'
-    with World({PRIMARY: [say(text)]}).running():
+    with ScriptedTargets({PRIMARY: [say(text)]}).running():
         *pieces, last = model().stream_structured_predict(City, PROMPT, country="France")
     assert [piece.model_dump(exclude_unset=True) for piece in pieces] == [
         {"name": "Paris"}, {"name": "Paris", "country": "France"}, {"name": "Paris", "country": "France", "size": 2},
@@ -164,9 +164,9 @@ def test_pieces_come_as_they_change_and_the_last_is_whole() -> None:
 def test_a_target_without_schemas_is_given_a_tool(way: str) -> None:
     llm = with_features(model(), "json_schema")
     answers = [call_tool("City", WRONG), call_tool("City", PARIS)]
-    with World({PRIMARY: answers}).running() as world:
+    with ScriptedTargets({PRIMARY: answers}).running() as targets:
         assert WAYS[way](llm).country == "France"
-    first, second = (request for _, request in world.asked)
+    first, second = (request for _, request in targets.asked)
     assert (first.tools[0].name, first.tools[0].description, first.tool_choice) == ("City", "A city.", "City")
     assert first.response_format is None
     assert [message.role for message in second.messages][-2:] == ["assistant", "tool"]
@@ -177,18 +177,18 @@ def test_a_target_without_schemas_is_given_a_tool(way: str) -> None:
 def test_several_calls_are_looked_through_for_one_that_fits_and_words_will_do_too() -> None:
     calls = tuple(ToolCall.from_text(f"c{number}", "City", text) for number, text in enumerate((WRONG, PARIS)))
     llm = with_features(model(), "json_schema", "tool_choice")
-    with World({PRIMARY: [[LLMResponse(tool_calls=calls)], say(PARIS)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [[LLMResponse(tool_calls=calls)], say(PARIS)]}).running() as targets:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
-    assert world.asked[0][1].tool_choice is None
+    assert targets.asked[0][1].tool_choice is None
 
 
 @every_way
 def test_a_target_with_neither_is_asked_in_words(way: str) -> None:
     llm = with_features(model(), "json_schema", "tools", "json_object")
-    with World({PRIMARY: [say(WRONG), say(f"Well. {PARIS} There.")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say(WRONG), say(f"Well. {PARIS} There.")]}).running() as targets:
         assert WAYS[way](llm).country == "France"
-    first, second = (request for _, request in world.asked)
+    first, second = (request for _, request in targets.asked)
     assert (first.tools, first.response_format) == ((), None)
     assert first.messages[-1].text.startswith("The capital of France?\nAnswer with a JSON object")
     assert '"enum":["France","Italy"]' in first.messages[-1].text
@@ -202,22 +202,22 @@ def test_each_target_is_asked_in_its_own_way() -> None:
     first, second = client._chain
     weak = dataclasses.replace(second.target, features=second.target.features - {"json_schema", "tools"})
     client._chain = (first, dataclasses.replace(second, target=weak))
-    with World({PRIMARY: [BUSY], "openai-compatible/x": [say(PARIS)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [BUSY], "openai-compatible/x": [say(PARIS)]}).running() as targets:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
-    assert world.asked[0][1].response_format.schema is not None
-    assert "Answer with a JSON object" in world.asked[-1][1].messages[-1].text
+    assert targets.asked[0][1].response_format.schema is not None
+    assert "Answer with a JSON object" in targets.asked[-1][1].messages[-1].text
 
 
 @every_way
 def test_a_target_that_turns_a_way_down_is_asked_in_the_next(way: str) -> None:
     refusals: Any = [Failure("bad_request", 400), Failure("bad_request", 400), say(PARIS)]
-    with World({PRIMARY: refusals}).running() as world:
+    with ScriptedTargets({PRIMARY: refusals}).running() as targets:
         assert WAYS[way](model(fallbacks=[])).country == "France"
-    schema, tool, words = (request for _, request in world.asked)
+    schema, tool, words = (request for _, request in targets.asked)
     assert schema.response_format.schema
     assert tool.tools
     assert not words.tools
-    with World({PRIMARY: [Failure("bad_request", 400)]}).running(), pytest.raises(ValidationError):
+    with ScriptedTargets({PRIMARY: [Failure("bad_request", 400)]}).running(), pytest.raises(ValidationError):
         WAYS[way](model())
 
 
@@ -225,9 +225,9 @@ def test_a_target_that_turns_a_way_down_is_asked_in_the_next(way: str) -> None:
 def test_the_mode_of_llama_index_is_obeyed(mode: PydanticProgramMode) -> None:
     llm = model(pydantic_program_mode=mode)
     answer = call_tool("City", PARIS) if mode == PydanticProgramMode.FUNCTION else say(PARIS)
-    with World({PRIMARY: [answer]}).running() as world:
+    with ScriptedTargets({PRIMARY: [answer]}).running() as targets:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
-    assert bool(world.asked[0][1].tools) == (mode == PydanticProgramMode.FUNCTION)
+    assert bool(targets.asked[0][1].tools) == (mode == PydanticProgramMode.FUNCTION)
     if mode == PydanticProgramMode.FUNCTION:
         with pytest.raises(UnsupportedOperationError, match="cannot call tools"):
             with_features(model(pydantic_program_mode=mode, fallbacks=[]), "tools").structured_predict(
@@ -246,11 +246,11 @@ def test_a_prompt_that_is_too_long_goes_only_where_there_is_more_room(way: str) 
     small = {"model": "openai-compatible/x", "base_url": "http://localhost:1/v1"}
     llm = with_features(model(fallbacks=[small, "anthropic/claude-haiku-4-5"]), "json_object")
     windows = [target.context_window or 0 for target in llm.client.targets]
-    world = World({PRIMARY: [Failure("context", 400)], "anthropic/claude-haiku-4-5": [say(PARIS)]})
-    with world.running(), pytest.raises(ContextOverflowError):
+    targets = ScriptedTargets({PRIMARY: [Failure("context", 400)], "anthropic/claude-haiku-4-5": [say(PARIS)]})
+    with targets.running(), pytest.raises(ContextOverflowError):
         WAYS[way](llm)
     assert windows[2] <= windows[0]
-    assert world.names == [PRIMARY]
+    assert targets.names == [PRIMARY]
 
 
 def test_more_room_is_found_among_those_that_are_asked_in_another_way() -> None:
@@ -258,15 +258,18 @@ def test_more_room_is_found_among_those_that_are_asked_in_another_way() -> None:
     first, second = llm.client._chain
     large = dataclasses.replace(second.target, context_window=9_000_000, features=second.target.features - {"tools"})
     llm.client._chain = (first, dataclasses.replace(second, target=large))
-    with World({PRIMARY: [Failure("context", 400)], "anthropic/claude-haiku-4-5": [say(PARIS)]}).running():
+    with ScriptedTargets({PRIMARY: [Failure("context", 400)], "anthropic/claude-haiku-4-5": [say(PARIS)]}).running():
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
 
 
 def test_what_no_target_can_read_is_an_error_once_every_mode_has_been_tried() -> None:
     question = ChatMessage(role="user", blocks=[AudioBlock(audio=b"RIFF\xff\xfe")])
-    with World({}).running() as world, pytest.raises(AllTargetsFailedError, match="cannot hear audio") as caught:
+    with (
+        ScriptedTargets({}).running() as targets,
+        pytest.raises(AllTargetsFailedError, match="cannot hear audio") as caught,
+    ):
         with_features(model(), "audio").structured_predict(City, ChatPromptTemplate(message_templates=[question]))
-    assert world.asked == []
+    assert targets.asked == []
     assert {type(error) for error in caught.value.errors} == {UnsupportedOperationError}
 
 
@@ -279,12 +282,12 @@ def test_a_refusal_and_a_filter_are_final(way: str) -> None:
     refusal: Any = [LLMResponse("", refusal=words)]
     if "stream" in way:
         refusal = [LLMChunk(refusal=words), Done(LLMChunk(finish_reason="stop"))]
-    with World({PRIMARY: [refusal], SECOND: [say(PARIS)]}).running():
+    with ScriptedTargets({PRIMARY: [refusal], SECOND: [say(PARIS)]}).running():
         with pytest.raises(ContentFilterError) as caught:
             WAYS[way](model())
         assert caught.value.detail == words
-    world = World({PRIMARY: [Failure("filter", 400)], SECOND: [say(PARIS)]})
-    with world.running():
+    targets = ScriptedTargets({PRIMARY: [Failure("filter", 400)], SECOND: [say(PARIS)]})
+    with targets.running():
         with pytest.raises(ContentFilterError):
             WAYS[way](model())
         assert WAYS[way](model(failover_on={"filter": True})).name == "Paris"
@@ -295,34 +298,34 @@ def test_a_refusal_and_a_filter_are_final(way: str) -> None:
 @every_way
 def test_the_deadline_is_that_of_the_whole(way: str) -> None:
     slow: Any = [[Pause(6.0), *say(WRONG)], [Pause()]]
-    with World({PRIMARY: slow, SECOND: [[Pause()]]}).running() as world:
-        start = world.clock
+    with ScriptedTargets({PRIMARY: slow, SECOND: [[Pause()]]}).running() as targets:
+        start = targets.clock
         with pytest.raises(LLMError):
             WAYS[way](model(deadline=10))
-        assert world.clock - start <= 10.1
-    with World({PRIMARY: [[Pause()]]}).running() as world:
-        start = world.clock
+        assert targets.clock - start <= 10.1
+    with ScriptedTargets({PRIMARY: [[Pause()]]}).running() as targets:
+        start = targets.clock
         with pytest.raises(TimeoutError):
             WAYS[way](model(fallbacks=[], deadline=None), llm_kwargs={"deadline": 3})
-        assert world.clock - start <= 3.1
+        assert targets.clock - start <= 3.1
 
 
 def test_a_call_can_name_another_model_and_both_are_asked_as_they_can_be() -> None:
-    with World({"openai/gpt-5": [say(WRONG)], SECOND: [say(PARIS)]}).running() as world:
+    with ScriptedTargets({"openai/gpt-5": [say(WRONG)], SECOND: [say(PARIS)]}).running() as targets:
         answer = model().structured_predict(City, PROMPT, {"model": "openai/gpt-5"}, country="France")
     assert answer.country == "France"
-    assert world.names == ["openai/gpt-5", "openai/gpt-5", SECOND]
+    assert targets.names == ["openai/gpt-5", "openai/gpt-5", SECOND]
 
 
 def test_a_structured_model_of_llama_index_and_messages_of_many_kinds_work() -> None:
     messages = [ChatMessage(role="system", content="You know {cities}."), ChatMessage(role="assistant", content="Ask.")]
     structured = model().as_structured_llm(City)
-    with World({PRIMARY: [say(PARIS)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say(PARIS)]}).running() as targets:
         assert structured.chat(messages).raw == City(name="Paris", country="France")
         assert structured.complete("Paris?").raw == City(name="Paris", country="France")
         answer = model(pydantic_program_mode=PydanticProgramMode.LLM).structured_predict(
             City, ChatPromptTemplate(message_templates=messages)
         )
     assert answer.name == "Paris"
-    assert [message.role for message in world.asked[-1][1].messages] == ["system", "assistant", "user"]
-    assert world.asked[0][1].messages[0].text == "You know {cities}."
+    assert [message.role for message in targets.asked[-1][1].messages] == ["system", "assistant", "user"]
+    assert targets.asked[0][1].messages[0].text == "You know {cities}."

@@ -15,7 +15,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
-from tests.support.scripted_targets import Attempt, Pause, World, call_tool, say
+from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, call_tool, say
 from unified_llm import reset_health
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import LLMError, StreamInterruptedError
@@ -38,8 +38,8 @@ OUTAGES: dict[str, Sequence[Attempt]] = {
 }
 
 
-def world(outage: Sequence[Attempt], *answers: Attempt) -> World:
-    return World({PRIMARY: outage, SECOND: answers or [say(ANSWER)]})
+def targets(outage: Sequence[Attempt], *answers: Attempt) -> ScriptedTargets:
+    return ScriptedTargets({PRIMARY: outage, SECOND: answers or [say(ANSWER)]})
 
 
 def model() -> UnifiedLLM:
@@ -80,7 +80,7 @@ async def _astreamed(index: VectorStoreIndex, llm: UnifiedLLM) -> str:
 def test_a_query_engine_does_not_notice_an_outage(way: str, index: VectorStoreIndex) -> None:
     for name, outage in OUTAGES.items():
         reset_health()
-        with world(outage).running() as running:
+        with targets(outage).running() as running:
             assert QUERIES[way](index, model()) == ANSWER, name
         assert PRIMARY in running.names
         assert running.names[-1] == SECOND
@@ -93,7 +93,7 @@ def test_every_way_to_write_an_answer_survives(mode: Any) -> None:
     for use_async in (False, True):
         reset_health()
         llm = UnifiedLLM(model=PRIMARY, fallbacks=[SECOND], context_window=1100)
-        with world(OUTAGES["503"]).running() as running:
+        with targets(OUTAGES["503"]).running() as running:
             engine = index.as_query_engine(llm=llm, response_mode=mode, use_async=use_async)
             assert ANSWER in str(engine.query("Why?"))
         assert running.names[-1] == SECOND
@@ -106,7 +106,7 @@ def test_a_stream_cut_in_the_middle_raises_where_it_is_read_and_the_next_call_go
     index: VectorStoreIndex,
 ) -> None:
     cut: Attempt = ["Because ", "of ", Failure("connection")]
-    with world([cut, Failure("connect")]).running():
+    with targets([cut, Failure("connect")]).running():
         llm = model()
         answer: Any = index.as_query_engine(llm=llm, streaming=True).query("Why?")
         with pytest.raises(StreamInterruptedError) as caught:
@@ -144,7 +144,7 @@ async def test_an_agent_does_not_notice_an_outage(kind: str, streaming: bool) ->
     agent_class, script = AGENTS[kind]
     for name, outage in OUTAGES.items():
         reset_health()
-        with world(outage, *script).running() as running:
+        with targets(outage, *script).running() as running:
             answer, events = await _run(agent_class(tools=TOOLS, llm=model(), streaming=streaming))
         assert answer == "It is 3.", name
         assert running.names[-1] == SECOND
@@ -159,7 +159,7 @@ async def test_an_agent_changes_providers_between_a_call_and_its_result() -> Non
         PRIMARY: [call_tool("add", '{"a": 1, "b": 2}'), Failure("server", 503)],
         SECOND: [say("It is 3.")],
     }
-    with World(script).running() as running:
+    with ScriptedTargets(script).running() as running:
         answer, _ = await _run(FunctionAgent(tools=TOOLS, llm=model()))
     assert answer == "It is 3."
     messages = running.asked[-1][1].messages
@@ -181,7 +181,7 @@ async def test_a_team_of_agents_hands_over_and_gives_an_object_through_an_outage
         say("It is 3."),
         say('{"value": 3}'),
     ]
-    with world(OUTAGES["503"], *script).running() as running:
+    with targets(OUTAGES["503"], *script).running() as running:
         asker = FunctionAgent(name="asker", description="Asks.", llm=model(), can_handoff_to=["adder"])
         adder = FunctionAgent(name="adder", description="Adds.", llm=model(), tools=TOOLS)
         team: Any = AgentWorkflow(agents=[asker, adder], root_agent="asker", output_cls=Sum)
@@ -192,8 +192,8 @@ async def test_a_team_of_agents_hands_over_and_gives_an_object_through_an_outage
 
 
 async def test_an_agent_fails_with_the_error_of_the_chain_when_nobody_is_left() -> None:
-    world = World({PRIMARY: [Failure("server", 503)], SECOND: [Failure("connect")]})
-    with world.running(), pytest.raises(Exception, match="None of 2 targets answered") as caught:
+    targets = ScriptedTargets({PRIMARY: [Failure("server", 503)], SECOND: [Failure("connect")]})
+    with targets.running(), pytest.raises(Exception, match="None of 2 targets answered") as caught:
         await _run(FunctionAgent(tools=TOOLS, llm=model()))
     causes = [caught.value, caught.value.__cause__, caught.value.__context__]
     assert any(isinstance(cause, LLMError) for cause in causes)
@@ -205,7 +205,7 @@ async def test_an_agent_fails_with_the_error_of_the_chain_when_nobody_is_left() 
 def test_the_settings_of_the_process_take_it(index: VectorStoreIndex) -> None:
     Settings.llm = model()
     try:
-        with world(OUTAGES["503"]).running():
+        with targets(OUTAGES["503"]).running():
             assert str(index.as_query_engine().query("Why?")) == ANSWER
         assert isinstance(Settings.llm, UnifiedLLM)
     finally:
@@ -214,7 +214,7 @@ def test_the_settings_of_the_process_take_it(index: VectorStoreIndex) -> None:
 
 def test_a_second_event_loop_works_as_the_first(index: VectorStoreIndex) -> None:
     llm = model()
-    with world(OUTAGES["503"]).running() as running:
+    with targets(OUTAGES["503"]).running() as running:
         for _ in range(3):
             assert asyncio.run(llm.acomplete("Why?")).text == ANSWER
             assert str(asyncio.run(index.as_query_engine(llm=llm).aquery("Why?"))) == ANSWER

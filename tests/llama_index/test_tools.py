@@ -15,7 +15,7 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
 from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, collected, model
-from tests.support.scripted_targets import World, call_tool, say
+from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import ToolCall
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import GenerationError, ValidationError
@@ -45,9 +45,9 @@ TWO = [
 
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
 def test_tools_are_offered_and_calls_written_twice(way: str) -> None:
-    with World({PRIMARY: [Failure("server", 503)], SECOND: [call_tool("add", ADD)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [Failure("server", 503)], SECOND: [call_tool("add", ADD)]}).running() as targets:
         last = with_tools(way, model(), user_msg="1 + 2?", strict=True)[-1]
-    request = world.asked[-1][1]
+    request = targets.asked[-1][1]
     assert [tool.name for tool in request.tools] == ["add", "fail"]
     assert request.tools[0].strict is True
     assert request.tools[0].parameters["required"] == ["a", "b"]
@@ -91,9 +91,9 @@ def test_a_tool_choice_is_understood_in_every_form(
     choice: str | None,
     parallel: bool | None,  # noqa: FBT001
 ) -> None:
-    with World({PRIMARY: [call_tool("add", ADD)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [call_tool("add", ADD)]}).running() as targets:
         model().chat_with_tools(TOOLS, user_msg="1 + 2?", **options)
-    assert (world.asked[0][1].tool_choice, world.asked[0][1].parallel_tool_calls) == (choice, parallel)
+    assert (targets.asked[0][1].tool_choice, targets.asked[0][1].parallel_tool_calls) == (choice, parallel)
 
 
 def test_what_is_no_tool_and_no_choice_is_refused() -> None:
@@ -103,18 +103,18 @@ def test_what_is_no_tool_and_no_choice_is_refused() -> None:
         model().chat_with_tools([1], user_msg="?")  # type: ignore[list-item]
     with pytest.raises(ValidationError, match="response_format"):
         model().chat(HELLO, response_format="json")
-    with World({PRIMARY: [say("Hi")]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().chat(HELLO, tools=[Tool("add")])
-        assert world.asked.pop()[1].tools == (Tool("add"),)
+        assert targets.asked.pop()[1].tools == (Tool("add"),)
         model().chat_with_tools([], user_msg=HELLO[0], tool_choice="add", tool_required=True)
         model().chat(HELLO, tool_choice="add", parallel_tool_calls=False)
-    assert [(request.tools, request.tool_choice, request.parallel_tool_calls) for _, request in world.asked] == [
+    assert [(request.tools, request.tool_choice, request.parallel_tool_calls) for _, request in targets.asked] == [
         ((), None, None)
     ] * 2
 
 
 def test_one_call_is_kept_where_one_was_asked_for_and_all_where_several_were() -> None:
-    with World({PRIMARY: [TWO]}).running():
+    with ScriptedTargets({PRIMARY: [TWO]}).running():
         one = model().chat_with_tools(TOOLS, user_msg="?")
         several = model().chat_with_tools(TOOLS, user_msg="?", allow_parallel_tool_calls=True)
     assert [call.tool_id for call in model().get_tool_calls_from_response(one)] == ["c1"]
@@ -124,7 +124,7 @@ def test_one_call_is_kept_where_one_was_asked_for_and_all_where_several_were() -
 
 def test_calls_are_read_from_half_an_answer_and_from_another_models() -> None:
     llm = model()
-    with World({PRIMARY: [call_tool("add", ADD)]}).running():
+    with ScriptedTargets({PRIMARY: [call_tool("add", ADD)]}).running():
         pieces = list(llm.stream_chat(HELLO))
     read = [llm.get_tool_calls_from_response(piece, error_on_no_tool_call=False) for piece in pieces]
     assert [calls[0].tool_kwargs for calls in read] == [{"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 2}]
@@ -145,7 +145,7 @@ def test_calls_are_read_from_half_an_answer_and_from_another_models() -> None:
 )
 def test_arguments_that_a_finished_answer_left_broken_are_none(arguments: str, expected: dict[str, Any]) -> None:
     llm = model()
-    with World({PRIMARY: [call_tool("add", arguments)]}).running():
+    with ScriptedTargets({PRIMARY: [call_tool("add", arguments)]}).running():
         for response in (llm.chat(HELLO), list(llm.stream_chat(HELLO))[-1]):
             (call,) = llm.get_tool_calls_from_response(response)
             assert call.tool_kwargs == expected
@@ -155,7 +155,7 @@ def test_text_and_calls_of_one_stream_are_put_together() -> None:
     first, second = ToolCallChunk(0, "c1", "add", '{"a": 1,'), ToolCallChunk(1, "c2", "add", "{}")
     more = LLMChunk(tool_calls=(ToolCallChunk(0, arguments=' "b": 2}'), second))
     stream: Any = ["Let me see.", LLMChunk(tool_calls=(first,)), more, Done(LLMChunk(finish_reason="tool_calls"))]
-    with World({PRIMARY: [stream]}).running():
+    with ScriptedTargets({PRIMARY: [stream]}).running():
         pieces = list(model().stream_chat(HELLO))
     assert [type(block).__name__ for block in pieces[-1].message.blocks] == ["TextBlock", *["ToolCallBlock"] * 2]
     assert pieces[-1].message.content == "Let me see."
@@ -177,12 +177,12 @@ REACT = f"Thought: I need a tool.\nAction: add\nAction Input: {ADD}\n"
 @pytest.mark.parametrize("way", PREDICT)
 def test_a_tool_is_predicted_and_called(way: str) -> None:
     predict = PREDICT[way]
-    with World({PRIMARY: [call_tool("add", ADD)]}).running():
+    with ScriptedTargets({PRIMARY: [call_tool("add", ADD)]}).running():
         answer = predict(model(), user_msg="1 + 2?", tool_required=True)
     assert (answer.response, answer.sources[0].raw_output) == ("3", 3)
-    with World({PRIMARY: [TWO]}).running():
+    with ScriptedTargets({PRIMARY: [TWO]}).running():
         assert predict(model(), user_msg="?", allow_parallel_tool_calls=True).response == "3\n\n7"
-    with World(
+    with ScriptedTargets(
         {PRIMARY: [call_tool("subtract", "{}"), call_tool("fail", '{"why": "rain"}'), say("No tool.")]}
     ).running():
         assert predict(model(), user_msg="?").response == "There is no tool 'subtract'."
@@ -197,10 +197,10 @@ def test_a_tool_is_predicted_and_called(way: str) -> None:
 def test_a_model_that_calls_no_functions_is_asked_by_prompt(way: str) -> None:
     predict, llm = PREDICT[way], model(is_function_calling_model=False)
     history = [ChatMessage(role="user", content="1 + 2?")]
-    with World({PRIMARY: [Failure("server", 503)], SECOND: [say(REACT)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [Failure("server", 503)], SECOND: [say(REACT)]}).running() as targets:
         answer = predict(llm, chat_history=history, tool_required=True, temperature=0.5)
     assert (answer.response, len(history)) == ("3", 1)
-    request = world.asked[-1][1]
+    request = targets.asked[-1][1]
     assert (request.tools, request.temperature) == ((), 0.5)
     assert "Tool Name: add" in request.messages[0].text
     assert request.messages[1].text == "1 + 2?"
@@ -210,13 +210,13 @@ def test_a_model_that_calls_no_functions_is_asked_by_prompt(way: str) -> None:
 def test_a_malformed_answer_is_sent_back_once(way: str) -> None:
     predict, llm = PREDICT[way], model(is_function_calling_model=False, fallbacks=[])
     wrong = REACT.replace("add", "subtract")
-    with World({PRIMARY: [say("Action: ???"), say(REACT), say(wrong), say(wrong)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [say("Action: ???"), say(REACT), say(wrong), say(wrong)]}).running() as targets:
         assert predict(llm, user_msg="1 + 2?", react_chat_formatter=ReActChatFormatter.from_defaults()).response == "3"
         with pytest.raises(GenerationError, match="there are: add, fail"):
             predict(llm, user_msg="1 + 2?")
-    assert [message.role for message in world.asked[1][1].messages] == ["system", "user", "assistant", "user"]
-    assert "neither an action" in world.asked[1][1].messages[-1].text
-    with World({PRIMARY: [say("Thought: easy.\nAnswer: 3")]}).running():
+    assert [message.role for message in targets.asked[1][1].messages] == ["system", "user", "assistant", "user"]
+    assert "neither an action" in targets.asked[1][1].messages[-1].text
+    with ScriptedTargets({PRIMARY: [say("Thought: easy.\nAnswer: 3")]}).running():
         assert predict(llm, user_msg="?", error_on_no_tool_call=False).response == "3"
         with pytest.raises(ValueError, match="at least one tool call"):
             predict(llm, user_msg="?")
@@ -234,9 +234,9 @@ class Sum(BaseModel):
 
 def test_a_program_of_llama_index_gets_its_object_whole_and_in_pieces() -> None:
     program = FunctionCallingProgram.from_defaults(Sum, "Add {what}.", llm=model())
-    with World({PRIMARY: [call_tool("Sum", ADD)]}).running() as world:
+    with ScriptedTargets({PRIMARY: [call_tool("Sum", ADD)]}).running() as targets:
         assert program(what="1 and 2") == Sum(a=1, b=2)
         assert list(program.stream_call(what="1 and 2"))[-1] == Sum(a=1, b=2)
         response = model().chat(HELLO)
-    assert world.asked[0][1].tool_choice == "required"
+    assert targets.asked[0][1].tool_choice == "required"
     assert process_streaming_objects(response, Sum, llm=model()) == Sum(a=1, b=2)

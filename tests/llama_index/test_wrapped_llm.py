@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from tests.support.langchain_targets import in_real_time, with_wrapped_models
 from tests.support.llama_index_calls import HELLO, PRIMARY, WAYS, model, record_events, text_of
 from tests.support.llama_index_models import CALLING, Choosy, Native, Plain
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import reset_health
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (
@@ -38,15 +38,15 @@ DOWN = {PRIMARY: [Failure("auth", 401)]}
 TOOL = FunctionTool.from_defaults(lambda a, b: a + b, name="add", description="Add.")
 
 
-def world() -> World:
-    return World(DOWN)
+def targets() -> ScriptedTargets:
+    return ScriptedTargets(DOWN)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("other", [Plain, Native, MockLLM])
 def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> None:
     fallback = other()
-    with in_real_time(world()), record_events() as events_seen:
+    with in_real_time(targets()), record_events() as events_seen:
         responses = WAYS[way](model(fallbacks=[fallback]), temperature=0.5)
     answer = "Hello from outside" if other is not MockLLM else text_of(responses[-1])
     assert text_of(responses[-1]) == answer
@@ -67,7 +67,7 @@ def test_another_model_stands_in_whatever_its_build(other: Any, way: str) -> Non
 def test_blocks_reach_the_caller_as_the_other_model_wrote_them_and_usage_is_counted(way: str) -> None:
     raw = {"usage": {"prompt_tokens": 5, "completion_tokens": 2}, "model": "native-9", "stop_reason": "max_tokens"}
     counter = TokenCountingHandler()
-    with in_real_time(world()):
+    with in_real_time(targets()):
         llm = model(fallbacks=[Native(message=CALLING, raw=raw)], callback_manager=CallbackManager([counter]))
         last = WAYS[way](llm)[-1]
     assert last.message.blocks == CALLING.blocks
@@ -83,7 +83,7 @@ def test_blocks_reach_the_caller_as_the_other_model_wrote_them_and_usage_is_coun
 def test_tools_are_offered_in_its_own_way_and_the_history_is_not_touched() -> None:
     native, choosy = Native(message=CALLING), Choosy(message=CALLING)
     history = [ChatMessage(role="user", content="1 + 2?")]
-    with in_real_time(world()):
+    with in_real_time(targets()):
         for other in (native, choosy):
             llm = model(fallbacks=[other])
             llm.chat_with_tools([TOOL], chat_history=history)
@@ -111,7 +111,7 @@ def test_what_it_can_do_is_what_it_says_and_only_tools_of_its_own_kind() -> None
     unknown = _wrapped_llm.wrap(Native(knows_its_metadata=False))
     assert unknown is not None
     assert (unknown.model, "tools" in unknown.features) == ("native-1", False)
-    with with_wrapped_models(world()), pytest.raises(AuthenticationError):
+    with with_wrapped_models(targets()), pytest.raises(AuthenticationError):
         model(fallbacks=[Plain()]).chat_with_tools([TOOL], user_msg="?")
     with pytest.raises(ConfigurationError, match="model of the framework"):
         model(fallbacks=[TOOL])
@@ -122,7 +122,7 @@ def test_a_method_that_nobody_decorated_is_called_as_it_is() -> None:
         def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
             return self._whole(messages, kwargs)
 
-    with in_real_time(world()):
+    with in_real_time(targets()):
         assert model(fallbacks=[Undecorated()]).chat(HELLO).message.content == "Hello from outside"
 
 
@@ -154,7 +154,7 @@ class SDKError(Exception):
 def test_its_errors_are_judged_as_those_of_any_target(problem: Exception, kind: str) -> None:
     for way in ("chat", "astream_chat"):
         reset_health()
-        with with_wrapped_models(world()), pytest.raises(LLMError) as caught:
+        with with_wrapped_models(targets()), pytest.raises(LLMError) as caught:
             WAYS[way](model(fallbacks=[Native(problem=problem)], max_retries=0))
         last = caught.value.errors[-1] if isinstance(caught.value, AllTargetsFailedError) else caught.value
         assert type(last).__name__ == kind
@@ -163,7 +163,7 @@ def test_its_errors_are_judged_as_those_of_any_target(problem: Exception, kind: 
 
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
 def test_a_mistake_in_its_code_is_raised_as_it_is(way: str) -> None:
-    with in_real_time(world()), pytest.raises(KeyError, match="mine"):
+    with in_real_time(targets()), pytest.raises(KeyError, match="mine"):
         WAYS[way](model(fallbacks=[Native(problem=KeyError("mine"))]))
 
 
@@ -171,12 +171,12 @@ def test_a_mistake_in_its_code_is_raised_as_it_is(way: str) -> None:
 def test_one_that_hangs_or_is_silent_is_given_up(way: str) -> None:
     gate = threading.Event()
     slow: Any = Native(pause=60) if way.startswith("a") else Plain(wait=gate)
-    with in_real_time(world()), pytest.raises(AllTargetsFailedError) as caught:
+    with in_real_time(targets()), pytest.raises(AllTargetsFailedError) as caught:
         WAYS[way](model(fallbacks=[slow]), timeout=0.03, deadline=0.05)
     gate.set()
     assert isinstance(caught.value.errors[-1], TimeoutError)
     silent = Native(message=ChatMessage(role="assistant"), thinks=False)
-    with with_wrapped_models(world()), pytest.raises(AllTargetsFailedError, match="empty answer"):
+    with with_wrapped_models(targets()), pytest.raises(AllTargetsFailedError, match="empty answer"):
         WAYS[way](model(fallbacks=[silent]))
 
 
@@ -186,7 +186,7 @@ def test_a_stream_of_its_own_that_breaks_raises() -> None:
             yield super()._pieces(whole)[1]
             raise ConnectionResetError("gone")
 
-    with in_real_time(world()), pytest.raises(StreamInterruptedError) as caught:
+    with in_real_time(targets()), pytest.raises(StreamInterruptedError) as caught:
         list(model(fallbacks=[Breaking()]).stream_chat(HELLO))
     assert caught.value.partial == "Hello"
 
@@ -202,7 +202,7 @@ def test_its_rate_limiter_is_asked_for_each_attempt_on_it() -> None:
             self.asked += 1
 
     limiter = Counting(requests_per_minute=600)
-    with in_real_time(world()):
+    with in_real_time(targets()):
         llm = model(fallbacks=[Native(rate_limiter=limiter)])
         llm.chat(HELLO)
         asyncio.run(llm.achat(HELLO))
@@ -227,6 +227,6 @@ def test_an_object_of_given_shape_comes_from_it_too() -> None:
 
     answer = CALLING.model_copy(update={"blocks": [CALLING.blocks[2].model_copy(update={"tool_name": "Sum"})]})
     prompt = PromptTemplate("?")
-    with in_real_time(world()):
+    with in_real_time(targets()):
         assert model(fallbacks=[Native(message=answer)]).structured_predict(Sum, prompt) == Sum(a=1, b=2)
         assert model(fallbacks=[Plain(answer='{"a": 1, "b": 2}')]).structured_predict(Sum, prompt) == Sum(a=1, b=2)

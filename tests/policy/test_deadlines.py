@@ -18,7 +18,7 @@ def test_a_deadline_that_has_passed_asks_nobody(make_harness: MakeHarness) -> No
     assert result.failed
     assert result.failed.expired
     assert result.failed.failures == ()
-    assert harness.world.asked == []
+    assert harness.targets.asked == []
 
 
 def test_a_target_that_hangs_is_left_when_its_time_is_over_and_the_next_is_asked(make_harness: MakeHarness) -> None:
@@ -42,11 +42,11 @@ def test_a_timeout_of_the_users_holds_for_the_last_target_too(make_harness: Make
 
 def test_no_call_lasts_longer_than_its_deadline(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [[Pause()]], "beta/two": [[Pause()]]})
-    began = harness.world.clock
+    began = harness.targets.clock
     result = harness.call(A, B, deadline=70.0)
     assert result.failed
     assert result.failed.expired
-    assert harness.world.clock - began == pytest.approx(70.0)
+    assert harness.targets.clock - began == pytest.approx(70.0)
 
 
 def test_a_deadline_shorter_than_the_targets_own_limit_says_nothing_of_its_health(make_harness: MakeHarness) -> None:
@@ -78,14 +78,14 @@ def test_a_backoff_that_does_not_fit_is_not_begun(make_harness: MakeHarness) -> 
     harness = make_harness({"alpha/one": [limited(30.0)], "beta/two": [limited(30.0)]})
     result = harness.call(A, B, deadline=20.0)
     assert result.outcomes == [("alpha/one", "rate_limit"), ("beta/two", "rate_limit")]
-    assert harness.world.slept == []
+    assert harness.targets.slept == []
 
 
 def test_a_lone_target_whose_cooldown_lasts_beyond_the_deadline_is_asked_at_once(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [limited(50.0), say("A")]})
     harness.call(A, deadline=10.0)
     assert harness.call(A, deadline=10.0).text == "A"
-    assert harness.world.slept == []
+    assert harness.targets.slept == []
 
 
 def test_a_call_without_a_deadline_waits_for_the_last_target_for_ever(make_harness: MakeHarness) -> None:

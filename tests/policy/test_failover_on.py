@@ -33,8 +33,8 @@ def test_after_a_failure_that_does_not_fail_over_no_other_target_is_asked(
 ) -> None:
     harness = make_harness({"alpha/one": [Failure(kind)], "beta/two": [say("B")]})
     result = call(harness, {kind: False})
-    assert set(harness.world.names) == {"alpha/one"}
-    assert len(harness.world.names) == (
+    assert set(harness.targets.names) == {"alpha/one"}
+    assert len(harness.targets.names) == (
         2 if FAILURE_RULES[kind].retry and not FAILURE_RULES[kind].only_if_no_other_ready else 1
     )
     assert result.failed
@@ -44,7 +44,7 @@ def test_after_a_failure_that_does_not_fail_over_no_other_target_is_asked(
 def test_what_does_not_fail_over_is_waited_for(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [limited(5.0), say("A")], "beta/two": [say("B")]})
     assert call(harness, {"rate_limit": False}).text == "A"
-    assert harness.world.slept == [pytest.approx(5.25)]
+    assert harness.targets.slept == [pytest.approx(5.25)]
 
 
 def test_a_target_that_was_skipped_before_is_not_asked_after_such_a_failure_either(make_harness: MakeHarness) -> None:
@@ -52,14 +52,14 @@ def test_a_target_that_was_skipped_before_is_not_asked_after_such_a_failure_eith
     trip(harness, "alpha/one")
     harness.wait(20.0)
     assert call(harness, {"rate_limit": False}).text == "B"
-    assert harness.world.names == ["beta/two"] * 2
+    assert harness.targets.names == ["beta/two"] * 2
     assert harness.known("alpha/one")["state"] == "half_open"
 
 
 def test_another_failure_of_the_same_target_fails_over_as_usual(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [limited(5.0), Failure("redirect", 301)], "beta/two": [say("B")]})
     assert call(harness, {"rate_limit": False}).text == "B"
-    assert harness.world.names == ["alpha/one", "alpha/one", "beta/two"]
+    assert harness.targets.names == ["alpha/one", "alpha/one", "beta/two"]
 
 
 def test_other_kinds_fail_over_as_usual(make_harness: MakeHarness) -> None:
@@ -70,4 +70,4 @@ def test_other_kinds_fail_over_as_usual(make_harness: MakeHarness) -> None:
 def test_after_the_first_chunk_nothing_fails_over_whatever_is_set(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [["A ", Failure("connection")]], "beta/two": [say("B")]})
     assert call(harness, {"connection": True}, streaming=True).failed
-    assert harness.world.names == ["alpha/one"]
+    assert harness.targets.names == ["alpha/one"]

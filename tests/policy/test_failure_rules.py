@@ -96,7 +96,7 @@ def test_a_target_beside_another_fails_over_as_its_failure_says(
     harness = make_harness({"alpha/one": [attempt(kind)], "beta/two": [say("Hello")]})
     result = harness.call(target(), target("beta/two"), streaming=streaming)
     expected = EXPECTED[kind]
-    assert harness.world.names == ["alpha/one"] * expected.beside + ["beta/two"] * expected.then
+    assert harness.targets.names == ["alpha/one"] * expected.beside + ["beta/two"] * expected.then
     assert result.text == ("Hello" if expected.then else "")
     if not expected.then:
         assert result.failed

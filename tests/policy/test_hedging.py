@@ -45,7 +45,7 @@ def test_a_hedge_that_answers_first_wins_and_the_slow_attempt_is_closed(*, strea
     assert won.seconds == pytest.approx(0.01)
     assert (lost.first_token, won.first_token) == (None, pytest.approx(0.01) if streaming else None)
     assert result.trace.served == B
-    assert harness.world.clock == pytest.approx(1002.01)
+    assert harness.targets.clock == pytest.approx(1002.01)
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -64,20 +64,20 @@ def test_the_first_target_can_still_win_against_its_hedge(*, streaming: bool) ->
 def test_a_target_that_answers_in_time_is_not_hedged() -> None:
     harness = HedgeHarness({"alpha/one": [slow(1.9)], "beta/two": [say("B")]})
     assert harness.call(A, B).outcomes == [("alpha/one", "ok")]
-    assert harness.world.names == ["alpha/one"]
+    assert harness.targets.names == ["alpha/one"]
 
 
 def test_a_stream_is_hedged_until_its_first_chunk_only() -> None:
     harness = HedgeHarness({"alpha/one": [["A ", Pause(20.0), *say("goes on")]], "beta/two": [say("B")]})
     result = harness.call(A, B)
     assert result.text == "A goes on"
-    assert harness.world.names == ["alpha/one"]
+    assert harness.targets.names == ["alpha/one"]
 
 
 def test_opening_counts_as_waiting() -> None:
     harness = HedgeHarness({"alpha/one": [say("A")], "beta/two": [say("B")]}, after=0.005)
     result = harness.call(A, B)
-    assert harness.world.names == ["alpha/one", "beta/two"]
+    assert harness.targets.names == ["alpha/one", "beta/two"]
     assert result.outcomes == [("alpha/one", "ok"), ("beta/two", "cancelled")]
 
 
@@ -107,7 +107,7 @@ def test_a_hedge_goes_neither_to_a_last_resort_nor_to_the_same_deployment() -> N
     harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")]})
     result = harness.call(A, A, replace(B, last_resort=True))
     assert result.text == "A took its time"
-    assert harness.world.names == ["alpha/one"]
+    assert harness.targets.names == ["alpha/one"]
 
 
 def test_a_candidate_whose_breaker_is_open_or_whose_cooldown_runs_is_skipped() -> None:
@@ -134,7 +134,7 @@ def test_where_nobody_is_ready_the_first_target_is_waited_for_and_the_budget_kep
     harness.health.start_cooldown(B.limit_key, 1019.0, "rate limited", wait=True)
     assert harness.call(A, B).text == "A took its time"
     assert harness.call(A, B).text == "B"
-    assert harness.world.names == ["alpha/one", "alpha/one", "beta/two"]
+    assert harness.targets.names == ["alpha/one", "alpha/one", "beta/two"]
 
 
 def test_a_lone_target_is_asked_as_if_nobody_hedged() -> None:
@@ -156,7 +156,7 @@ def test_at_most_one_call_in_twenty_is_hedged() -> None:
     calls = 2 * CALLS_PER_HEDGE
     for _ in range(calls):
         assert harness.call(A, B).text == "A took its time"
-    assert harness.world.names.count("beta/two") == 1 + calls // CALLS_PER_HEDGE
+    assert harness.targets.names.count("beta/two") == 1 + calls // CALLS_PER_HEDGE
 
 
 def test_a_budget_that_nobody_spends_is_bounded() -> None:
@@ -174,7 +174,7 @@ def test_a_target_that_fails_leaves_the_call_to_its_hedge() -> None:
     result = harness.call(A, B)
     assert result.outcomes == [("alpha/one", "server"), ("beta/two", "ok")]
     assert result.open_at == [1, 1, 1, 1, 0]
-    assert harness.world.clock == pytest.approx(1007.01)
+    assert harness.targets.clock == pytest.approx(1007.01)
     assert harness.known("alpha/one")["failures"] == 1
 
 
@@ -182,7 +182,7 @@ def test_a_hedge_that_fails_leaves_the_call_to_the_first() -> None:
     harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [DEAD], "gamma/three": [say("C")]})
     result = harness.call(A, B, C)
     assert result.outcomes == [("alpha/one", "ok"), ("beta/two", "server")]
-    assert harness.world.clock == pytest.approx(1005.01)
+    assert harness.targets.clock == pytest.approx(1005.01)
 
 
 def test_where_both_fail_the_call_goes_on_as_usual() -> None:
@@ -198,7 +198,7 @@ def test_where_all_fail_the_result_names_each() -> None:
     assert result.failed
     assert [(each, failure.kind) for each, failure in result.failed.failures] == [(A, "rate_limit"), (B, "redirect")]
     assert result.outcomes == [("alpha/one", "rate_limit"), ("beta/two", "redirect")]
-    assert not harness.health.ready(A, harness.world.clock)
+    assert not harness.health.ready(A, harness.targets.clock)
 
 
 def test_a_target_that_is_silent_to_its_limit_times_out_beside_its_hedge() -> None:
@@ -216,7 +216,7 @@ def test_silence_on_both_sides_ends_at_the_deadline() -> None:
     assert result.failed
     assert result.failed.expired
     assert result.outcomes == [("alpha/one", "timeout"), ("beta/two", "timeout")]
-    assert harness.world.clock == pytest.approx(1010.0)
+    assert harness.targets.clock == pytest.approx(1010.0)
 
 
 def test_what_the_first_target_refuses_for_good_ends_the_call_and_its_hedge() -> None:
@@ -237,14 +237,14 @@ def test_what_a_hedge_refuses_does_not_cost_the_first_target_its_answer(refusal:
 def test_what_a_hedge_refused_starts_a_cooldown_even_where_it_may_not_fail_over() -> None:
     harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [Failure("auth", 401)]})
     assert harness.call(A, B, failover={"auth": False}).text == "A took its time"
-    assert not harness.health.ready(B, harness.world.clock)
+    assert not harness.health.ready(B, harness.targets.clock)
 
 
 def test_a_hedge_that_refused_is_not_asked_again_when_the_first_target_fails() -> None:
     harness = HedgeHarness({"alpha/one": [slow(5.0, DEAD), DEAD], "beta/two": [BAD]})
     result = harness.call(A, B)
-    assert harness.world.names[:2] == ["alpha/one", "beta/two"]
-    assert harness.world.names.count("beta/two") == 1
+    assert harness.targets.names[:2] == ["alpha/one", "beta/two"]
+    assert harness.targets.names.count("beta/two") == 1
     assert result.failed
     assert [failure.kind for _, failure in result.failed.failures] == ["server", "bad_request"]
     assert result.failed.final is None
@@ -275,7 +275,7 @@ def test_a_request_that_cannot_even_be_written_counts_as_refused(who: Target, ou
         await drive.close()
         return call
 
-    trace = harness.world.run(ask).trace
+    trace = harness.targets.run(ask).trace
     assert [(attempt.target, attempt.outcome) for attempt in trace.attempts] == outcomes
 
 
@@ -285,13 +285,13 @@ def test_a_mistake_that_is_raised_in_a_hedged_call_is_passed_on_and_leaves_nothi
     harness = HedgeHarness({**scripts, who: [slow(3.0, ZeroDivisionError())]})
     with pytest.raises(ZeroDivisionError):
         harness.call(A, B)
-    assert harness.world.open == 0
+    assert harness.targets.open == 0
     assert harness.is_free(A, B)
 
 
 def test_a_mistake_that_is_raised_too_late_to_matter_is_dropped_in_silence(caplog: pytest.LogCaptureFixture) -> None:
     harness = HedgeHarness({"alpha/one": [slow(3.0)], "beta/two": [slow(1.0, ZeroDivisionError())]})
-    harness.world.latency = 0.0
+    harness.targets.latency = 0.0
     assert harness.call(A, B).text == "A took its time"
     gc.collect()
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []
@@ -306,11 +306,11 @@ def test_losing_says_nothing_of_health_and_gives_a_probe_back() -> None:
         harness.call(A)
     harness.wait(400.0)
     assert harness.known("alpha/one")["state"] == "half_open"
-    harness.world.scripts = {"alpha/one": [slow(20.0)], "beta/two": [say("B")]}
+    harness.targets.scripts = {"alpha/one": [slow(20.0)], "beta/two": [say("B")]}
     harness.after = 2.0
     assert harness.call(A, B).outcomes == [("alpha/one", "cancelled"), ("beta/two", "ok")]
     assert harness.known("alpha/one")["state"] == "half_open"
-    assert harness.health.ready(A, harness.world.clock)
+    assert harness.health.ready(A, harness.targets.clock)
 
 
 SCRIPT: dict[str, list[Attempt]] = {
@@ -326,8 +326,8 @@ WON: dict[str, list[Attempt]] = {"alpha/one": [slow(9.0)], "beta/two": [slow(1.0
 def test_a_hedged_call_can_be_cancelled_at_any_await(scripts: dict[str, list[Attempt]], cancels: int) -> None:
     for turns in range(100):
         harness = HedgeHarness(scripts)
-        cancelled = harness.world.run(partial(_cancel, harness, turns, cancels))
-        assert harness.world.open == 0
+        cancelled = harness.targets.run(partial(_cancel, harness, turns, cancels))
+        assert harness.targets.open == 0
         assert harness.is_free(A, B, C)
         if not cancelled:
             break
@@ -337,7 +337,7 @@ def test_a_hedged_call_can_be_cancelled_at_any_await(scripts: dict[str, list[Att
 async def _cancel(harness: HedgeHarness, turns: int, cancels: int) -> bool:
     call = harness.prepare(A, B, C)
     task = asyncio.create_task(harness._adrain(call))
-    harness.world.at = {harness.world.turns + turns + n: task.cancel for n in range(1, cancels + 1)}
+    harness.targets.at = {harness.targets.turns + turns + n: task.cancel for n in range(1, cancels + 1)}
     await asyncio.wait([task])
     for _ in range(2 * (cancels - 1)):  # whoever is not left the time to wait for the others' end leaves it to them
         await asyncio.sleep(0)
@@ -356,11 +356,11 @@ def test_a_hedged_call_that_nobody_awaits_any_more_is_closed_without_waiting() -
         for _ in range(9):
             await asyncio.sleep(0)
         step.close()
-        assert harness.world.open == 0
+        assert harness.targets.open == 0
         await asyncio.sleep(0)
         finish_without_loop(drive.close)
 
-    harness.world.run(forget)
+    harness.targets.run(forget)
     assert harness.is_free(A, B)
 
 
@@ -374,7 +374,7 @@ def test_what_is_left_of_a_cancelled_hedged_call_can_be_closed_again_on_another_
                 await drive.advance()
         return drive
 
-    drive = harness.world.run(give_up)
-    assert harness.world.names == ["alpha/one", "beta/two"]
-    assert harness.world.open == 0
+    drive = harness.targets.run(give_up)
+    assert harness.targets.names == ["alpha/one", "beta/two"]
+    assert harness.targets.open == 0
     asyncio.run(drive.close())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.four_ways import WAYS, Way, told
 from tests.support.policy_harness import target
-from tests.support.scripted_targets import Attempt, World, say
+from tests.support.scripted_targets import Attempt, ScriptedTargets, say
 from unified_llm import LLMClient
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure, FailureKind
@@ -131,9 +131,9 @@ def test_a_client_raises_its_own_errors_alone_when_the_clock_moves(way: Way) -> 
             f"openai/{name[-3:]}-{number}": [failure(random) if random.random() < 0.5 else say("Hello") for _ in "123"]
             for number, name in enumerate(names)
         }
-        world, clock = World(script), MovingClock(random)
+        targets, clock = ScriptedTargets(script), MovingClock(random)
         first, *others = script
-        with world.running(), runtime.use(replace(runtime.current(), now=clock)):
+        with targets.running(), runtime.use(replace(runtime.current(), now=clock)):
             client = LLMClient(first, fallbacks=others, deadline=random.choice([5.0, 30.0, 600.0]))
             answer = told(way, client)  # anything but an LLMError is raised
         assert answer.error or answer.content == "Hello"

@@ -82,22 +82,22 @@ def test_every_call_keeps_the_promises_and_both_drivers_agree(
     for wish in wishes:
         results: list[Result] = []
         for harness in harnesses:
-            harness.world.draw = draw
+            harness.targets.draw = draw
             harness.wait(wish.pause)
-            began, asked, slept = harness.world.clock, len(harness.world.asked), len(harness.world.slept)
+            began, asked, slept = harness.targets.clock, len(harness.targets.asked), len(harness.targets.slept)
             result = harness.call(*chain, streaming=wish.streaming, deadline=wish.deadline)
-            check(result, chain, harness.world.names[asked:])
-            assert harness.world.clock - began <= wish.deadline + 1e-6
-            assert all(wait <= 66.0 for wait in harness.world.slept[slept:])
+            check(result, chain, harness.targets.names[asked:])
+            assert harness.targets.clock - began <= wish.deadline + 1e-6
+            assert all(wait <= 66.0 for wait in harness.targets.slept[slept:])
             if result.failed is None:
                 waited = sum(attempt.waited for attempt in result.trace.attempts)
-                assert sum(harness.world.slept[slept:]) == pytest.approx(waited)
+                assert sum(harness.targets.slept[slept:]) == pytest.approx(waited)
             results.append(result)
         one, other = results
         assert one.values == other.values
         assert one.trace.attempts == other.trace.attempts
         assert one.failed == other.failed
-        assert harnesses[0].world.slept == harnesses[1].world.slept
+        assert harnesses[0].targets.slept == harnesses[1].targets.slept
         assert harnesses[0].health.snapshot(0.0) == harnesses[1].health.snapshot(0.0)
         assert harnesses[0].changes == harnesses[1].changes
 
@@ -150,11 +150,11 @@ def test_a_hedged_call_keeps_the_promises_too(
     for wish in wishes:
         harness.wait(wish.pause)
         harness.budget.give_back()
-        began, asked = harness.world.clock, len(harness.world.names)
+        began, asked = harness.targets.clock, len(harness.targets.names)
         result = harness.call(*chain, streaming=wish.streaming, deadline=wish.deadline)
-        names = harness.world.names[asked:]
+        names = harness.targets.names[asked:]
         outcomes = [outcome for _, outcome in result.outcomes]
-        assert harness.world.clock - began <= wish.deadline + 1e-6
+        assert harness.targets.clock - began <= wish.deadline + 1e-6
         assert len(names) <= max(MAX_ATTEMPTS, len(chain))
         assert sorted(names) == sorted(name for name, outcome in result.outcomes if outcome != "skipped")
         assert all(attempt.reason == "hedged" for attempt in result.trace.attempts if attempt.outcome == "cancelled")

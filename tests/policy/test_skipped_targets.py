@@ -43,7 +43,7 @@ def test_a_refused_key_is_never_waited_for(make_harness: MakeHarness) -> None:
     harness.call(A)
     harness.wait(290.0)
     assert harness.call(A).text == "A"
-    assert harness.world.slept == []
+    assert harness.targets.slept == []
 
 
 def test_targets_without_a_key_share_no_credentials(make_harness: MakeHarness) -> None:
@@ -65,7 +65,7 @@ def test_a_prompt_that_is_too_long_goes_only_to_larger_windows(make_harness: Mak
         target("delta/four", context_window=16_000),
     ]
     result = harness.call(*chain)
-    assert harness.world.names == ["alpha/one", "delta/four"]
+    assert harness.targets.names == ["alpha/one", "delta/four"]
     assert [outcome for _, outcome in result.outcomes] == [kind, "skipped", "skipped", "ok"]
 
 
@@ -74,7 +74,7 @@ def test_a_prompt_that_is_too_long_everywhere_is_the_callers_to_shorten(make_har
     result = harness.call(target(context_window=8_000), B)
     assert result.failed
     assert [failure.kind for _, failure in result.failed.failures] == ["context"]
-    assert harness.world.names == ["alpha/one"]
+    assert harness.targets.names == ["alpha/one"]
 
 
 def test_a_window_that_is_not_known_counts_as_smaller_than_any_that_is(make_harness: MakeHarness) -> None:
@@ -124,7 +124,7 @@ def test_a_call_does_not_fail_while_a_target_was_never_asked(make_harness: MakeH
     result = harness.call(A, B)
     assert result.text == "A"
     assert result.outcomes == [("alpha/one", "skipped"), *[("beta/two", "server")] * 3, ("alpha/one", "ok")]
-    assert harness.world.names == ["beta/two"] * 3 + ["alpha/one"]
+    assert harness.targets.names == ["beta/two"] * 3 + ["alpha/one"]
 
 
 def test_a_target_with_an_open_breaker_is_asked_before_a_limited_one_is_waited_for(make_harness: MakeHarness) -> None:
@@ -140,7 +140,7 @@ def test_a_target_with_an_open_breaker_is_asked_before_a_limited_one_is_waited_f
 
 def test_a_target_that_failed_in_this_call_is_not_also_recorded_as_skipped(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [limited(), say("A")], "beta/two": [DEAD]})
-    harness.world.draw, harness.world.latency = 0.1, 0.3
+    harness.targets.draw, harness.targets.latency = 0.1, 0.3
     result = harness.call(A, B)
     assert result.outcomes == [("alpha/one", "rate_limit"), *[("beta/two", "server")] * 3, ("alpha/one", "ok")]
 
@@ -175,7 +175,7 @@ def test_no_call_waits_for_a_limit_that_a_header_reports_as_used_up(make_harness
     harness = make_harness({"alpha/one": [answer("A", SPENT), say("A at once")]})
     harness.call(A)
     assert harness.call(A).text == "A at once"
-    assert harness.world.slept == []
+    assert harness.targets.slept == []
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_failure_in_the_middle_of_a_stream_starts_a_cooldown_too(
 ) -> None:
     harness = make_harness({"alpha/one": [["A ", failure]], "beta/two": [say("B")]})
     assert harness.call(A, B, streaming=True).failed
-    assert harness.world.slept == []
+    assert harness.targets.slept == []
     result = harness.call(A, B)
     assert result.outcomes == [("alpha/one", "skipped"), ("beta/two", "ok")]
     assert result.trace.attempts[0].reason == reason
@@ -218,7 +218,7 @@ def test_a_failure_in_the_middle_of_a_stream_starts_a_cooldown_too(
 def test_a_model_that_is_gone_is_reported(make_harness: MakeHarness) -> None:
     gone: list[Target] = []
     harness = make_harness({"alpha/one": [Failure("model_not_found", 404)], "beta/two": [say("B")]})
-    with harness.world.running():
+    with harness.targets.running():
         call = harness.prepare(A, B)
         call.on_model_gone = gone.append
         harness.drive(call).advance()

@@ -37,7 +37,7 @@ def test_a_stream_that_fails_before_its_first_chunk_is_replaced_unseen(
 def test_silence_before_the_first_chunk_ends_at_the_targets_limit(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [[Pause(29.0), *say("slow")]], "beta/two": [say("B")]})
     assert harness.call(A, B, streaming=True).text == "slow"
-    harness.world.asked.clear()
+    harness.targets.asked.clear()
     hasty = target(timing=Timing(first_token=10.0))
     result = harness.call(hasty, B, streaming=True)
     assert result.text == "B"
@@ -60,7 +60,7 @@ def test_after_its_first_chunk_a_stream_that_breaks_is_not_replaced(make_harness
     assert result.failed
     assert result.failed.committed
     assert result.failed.final == (A, Failure("connection"))
-    assert harness.world.names == ["alpha/one"]
+    assert harness.targets.names == ["alpha/one"]
 
 
 def test_a_stream_without_a_chunk_is_complete_if_its_end_was_announced(make_harness: MakeHarness) -> None:
@@ -88,11 +88,11 @@ def test_a_gap_between_chunks_has_a_limit_of_its_own(make_harness: MakeHarness) 
 
 def test_a_drip_ends_at_the_deadline_of_the_call(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [[step for _ in range(99) for step in ("a", Pause(1.0))]]})
-    began = harness.world.clock
+    began = harness.targets.clock
     result = harness.call(A, streaming=True, deadline=10.0)
     assert len(result.values) == 10
     assert result.failed
-    assert harness.world.clock - began == pytest.approx(10.0)
+    assert harness.targets.clock - began == pytest.approx(10.0)
 
 
 # What the breaker learns
@@ -140,7 +140,7 @@ def trip(harness: PolicyHarness) -> None:
 def test_a_streaming_probe_closes_the_breaker_at_its_first_chunk() -> None:
     harness = PolicyHarness({"alpha/one": [DEAD, DEAD, DEAD, DEAD, DEAD, ["a", "b", LAST]]})
     trip(harness)
-    with harness.world.running():
+    with harness.targets.running():
         probe = harness.drive(harness.prepare(A, streaming=True))
         assert probe.advance() == LLMChunk(content="a")
         assert harness.known("alpha/one")["state"] == "closed"
@@ -151,13 +151,13 @@ def test_a_streaming_probe_closes_the_breaker_at_its_first_chunk() -> None:
 @pytest.mark.case(46)
 def test_a_stream_from_before_the_trip_moves_no_half_open_breaker_when_it_breaks() -> None:
     harness = PolicyHarness({"alpha/one": [["a", Failure("connection")], DEAD]})
-    with harness.world.running():
+    with harness.targets.running():
         early = harness.drive(harness.prepare(A, streaming=True))
         assert early.advance() == LLMChunk(content="a")
         trip(harness)
         assert isinstance(early.advance(), CallFailed)
         assert harness.known("alpha/one")["state"] == "half_open"
-        assert harness.health.ready(A, harness.world.clock)
+        assert harness.health.ready(A, harness.targets.clock)
 
 
 # Leaving early
@@ -165,14 +165,14 @@ def test_a_stream_from_before_the_trip_moves_no_half_open_breaker_when_it_breaks
 
 def test_a_stream_that_is_closed_early_leaves_nothing_open_and_counts_for_nothing() -> None:
     harness = PolicyHarness({"alpha/one": [say("Hello to you")]})
-    with harness.world.running():
+    with harness.targets.running():
         call = harness.prepare(A, streaming=True)
         drive = harness.drive(call)
         drive.advance()
-        assert harness.world.open == 1
+        assert harness.targets.open == 1
         drive.close()
         drive.close()
-        assert harness.world.open == 0
+        assert harness.targets.open == 0
     assert [(attempt.outcome, attempt.maybe_billed) for attempt in call.trace.attempts] == [("cancelled", True)]
     assert harness.known("alpha/one")["failures"] == 0
     assert harness.known("alpha/one")["retry_budget"] == 10.0
@@ -180,10 +180,10 @@ def test_a_stream_that_is_closed_early_leaves_nothing_open_and_counts_for_nothin
 
 def test_a_stream_that_was_never_begun_asks_nobody() -> None:
     harness = PolicyHarness({"alpha/one": [say("Hello")]})
-    with harness.world.running():
+    with harness.targets.running():
         call = harness.prepare(A, streaming=True)
         harness.drive(call).close()
-    assert harness.world.asked == []
+    assert harness.targets.asked == []
     assert call.trace.attempts == []
 
 
@@ -196,23 +196,23 @@ def test_an_interrupted_probe_gives_its_permit_back(
     trip(harness)
     with pytest.raises(problem):
         harness.call(A, streaming=streaming)
-    assert harness.world.open == 0
+    assert harness.targets.open == 0
     assert harness.known("alpha/one")["state"] == "half_open"
-    assert harness.health.ready(A, harness.world.clock)
+    assert harness.health.ready(A, harness.targets.clock)
     assert harness.call(A, streaming=streaming).text == "A"
     assert harness.known("alpha/one")["state"] == "closed"
 
 
 async def test_a_driver_that_is_closed_early_closes_its_exchange_in_async_too() -> None:
     harness = PolicyHarness({"alpha/one": [say("Hello to you")]})
-    with harness.world.running():
+    with harness.targets.running():
         call = harness.prepare(A, streaming=True)
         drive = harness.adrive(call)
         await drive.advance()
-        assert harness.world.open == 1
+        assert harness.targets.open == 1
         await drive.close()
         await drive.close()
-    assert harness.world.open == 0
+    assert harness.targets.open == 0
     assert [attempt.outcome for attempt in call.trace.attempts] == ["cancelled"]
 
 
@@ -222,14 +222,14 @@ async def test_cancelling_at_any_await_leaves_nothing_open_and_no_permit_held() 
     for steps in range(200):
         harness = PolicyHarness({"alpha/one": [*[DEAD] * 5, *script]})
         await asyncio.to_thread(trip, harness)
-        with harness.world.running():
+        with harness.targets.running():
             task = asyncio.create_task(_consume(harness))
             for _ in range(steps):
                 await asyncio.sleep(0)
             task.cancel()
             ended = await asyncio.wait([task])
-        assert harness.world.open == 0
-        assert harness.health.may_retry(A, harness.world.clock, free=True)
+        assert harness.targets.open == 0
+        assert harness.health.may_retry(A, harness.targets.clock, free=True)
         if not next(iter(ended[0])).cancelled():
             break
         cancelled += 1
@@ -247,7 +247,7 @@ async def _consume(harness: PolicyHarness) -> None:
 
 def test_a_policy_that_is_collected_as_garbage_records_its_outcome_without_the_registrys_lock() -> None:
     harness = PolicyHarness({"alpha/one": [say("Hello to you")]})
-    with harness.world.running():
+    with harness.targets.running():
         call = harness.prepare(A, streaming=True)
         drive = harness.drive(call)
         drive.advance()

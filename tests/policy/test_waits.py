@@ -17,7 +17,7 @@ def test_throttling_fails_over_at_once_and_does_not_count_at_the_breaker(make_ha
     harness = make_harness({"alpha/one": [limited(2.0)], "beta/two": [say("B")]})
     result = harness.call(A, B)
     assert result.outcomes == [("alpha/one", "rate_limit"), ("beta/two", "ok")]
-    assert harness.world.slept == []
+    assert harness.targets.slept == []
     assert harness.known("alpha/one")["failures"] == 0
 
 
@@ -35,13 +35,13 @@ def test_a_target_that_throttles_is_asked_again_when_all_others_have_failed(make
     harness = make_harness({"alpha/one": [limited(2.0), say("A")], "beta/two": [DEAD]})
     result = harness.call(A, B)
     assert result.text == "A"
-    assert harness.world.names == ["alpha/one", "beta/two", "beta/two", "beta/two", "alpha/one"]
+    assert harness.targets.names == ["alpha/one", "beta/two", "beta/two", "beta/two", "alpha/one"]
 
 
 def test_of_two_that_ask_for_a_pause_the_sooner_is_asked_first(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [limited(1.0), say("A")], "beta/two": [limited(50.0)]})
     assert harness.call(A, B).text == "A"
-    assert sum(harness.world.slept) < 2.0
+    assert sum(harness.targets.slept) < 2.0
 
 
 def test_of_several_that_ask_for_a_pause_the_soonest_is_waited_for_when_the_rest_has_failed(
@@ -49,21 +49,21 @@ def test_of_several_that_ask_for_a_pause_the_soonest_is_waited_for_when_the_rest
 ) -> None:
     harness = make_harness({"alpha/one": [limited(3.0), say("A")], "beta/two": [limited(9.0)], "gamma/three": [DEAD]})
     assert harness.call(A, B, target("gamma/three", retry=RetryLimits(limit=0))).text == "A"
-    assert harness.world.slept == pytest.approx([3.15], abs=0.05)
+    assert harness.targets.slept == pytest.approx([3.15], abs=0.05)
 
 
 def test_a_busy_target_that_asks_for_a_pause_is_not_asked_sooner(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [Failure("conflict", 409, retry_after=3.0), say("A")], "beta/two": [DEAD]})
     result = harness.call(A, B)
     assert result.text == "A"
-    assert harness.world.names == ["alpha/one", "beta/two", "beta/two", "beta/two", "alpha/one"]
-    assert sum(harness.world.slept) == pytest.approx(3.15, abs=0.05)
+    assert harness.targets.names == ["alpha/one", "beta/two", "beta/two", "beta/two", "alpha/one"]
+    assert sum(harness.targets.slept) == pytest.approx(3.15, abs=0.05)
 
 
 def test_a_lone_target_that_throttles_is_waited_for(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [limited(4.0), say("A")]})
     assert harness.call(A).text == "A"
-    assert harness.world.slept == pytest.approx([4.2])
+    assert harness.targets.slept == pytest.approx([4.2])
 
 
 @pytest.mark.parametrize(("seconds", "slept"), [(60.0, [60.0]), (60.5, [])])
@@ -71,9 +71,9 @@ def test_a_wait_of_more_than_a_minute_is_never_begun(
     make_harness: MakeHarness, seconds: float, slept: list[float]
 ) -> None:
     harness = make_harness({"alpha/one": [limited(seconds), say("A")]})
-    harness.world.draw = 0.0
+    harness.targets.draw = 0.0
     assert harness.call(A).text == ("A" if slept else "")
-    assert harness.world.slept == pytest.approx(slept)
+    assert harness.targets.slept == pytest.approx(slept)
 
 
 @pytest.mark.parametrize(("held", "slept"), [(60.0, [60.0]), (60.5, [])])
@@ -81,10 +81,10 @@ def test_a_target_whose_cooldown_lasts_more_than_a_minute_is_asked_rather_than_w
     make_harness: MakeHarness, held: float, slept: list[float]
 ) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
-    harness.world.draw = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.world.clock + held, "rate limited", wait=True)
+    harness.targets.draw = 0.0
+    harness.health.start_cooldown(A.limit_key, harness.targets.clock + held, "rate limited", wait=True)
     assert harness.call(A).text == "A"
-    assert harness.world.slept == pytest.approx(slept)
+    assert harness.targets.slept == pytest.approx(slept)
 
 
 @pytest.mark.parametrize(("deadline", "slept"), [(10.0, []), (10.5, [10.0])])
@@ -92,37 +92,37 @@ def test_a_cooldown_that_ends_with_the_deadline_is_not_waited_for(
     make_harness: MakeHarness, deadline: float, slept: list[float]
 ) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
-    harness.world.draw = harness.world.latency = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.world.clock + 10.0, "rate limited", wait=True)
+    harness.targets.draw = harness.targets.latency = 0.0
+    harness.health.start_cooldown(A.limit_key, harness.targets.clock + 10.0, "rate limited", wait=True)
     assert harness.call(A, deadline=deadline).text == "A"
-    assert harness.world.slept == pytest.approx(slept)
+    assert harness.targets.slept == pytest.approx(slept)
 
 
 def test_a_cooldown_that_grew_in_the_meantime_is_waited_for_and_the_waits_add_up(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
-    harness.world.draw = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.world.clock + 2.0, "rate limited", wait=True)
+    harness.targets.draw = 0.0
+    harness.health.start_cooldown(A.limit_key, harness.targets.clock + 2.0, "rate limited", wait=True)
     harness.health.start_cooldown(
-        A.health_key, harness.world.clock + 5.0, "its server asked for a pause (Retry-After)", wait=True
+        A.health_key, harness.targets.clock + 5.0, "its server asked for a pause (Retry-After)", wait=True
     )
     result = harness.call(A)
     assert result.text == "A"
-    assert harness.world.slept == pytest.approx([2.0, 3.0])
+    assert harness.targets.slept == pytest.approx([2.0, 3.0])
     assert result.trace.attempts[0].waited == pytest.approx(5.0)
 
 
 def test_a_wait_that_would_end_with_the_deadline_is_not_begun(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [limited(10.0)]})
-    harness.world.draw = harness.world.latency = 0.0
+    harness.targets.draw = harness.targets.latency = 0.0
     assert harness.call(A, deadline=10.0).failed
-    assert harness.world.slept == []
+    assert harness.targets.slept == []
 
 
 def test_a_lone_target_with_a_long_cooldown_is_asked_all_the_same(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [limited(300.0), say("A")]})
     harness.call(A)
     assert harness.call(A).text == "A"
-    assert harness.world.slept == []
+    assert harness.targets.slept == []
 
 
 def test_a_lone_target_with_a_short_cooldown_is_waited_for(make_harness: MakeHarness) -> None:
@@ -141,9 +141,9 @@ def test_calls_that_wait_for_the_same_limit_do_not_come_back_in_the_same_instant
         harness = make_harness({"alpha/one": [limited(300.0), say("A")]})
         harness.call(A)
         harness.wait(280.0)
-        harness.world.draw = draw
+        harness.targets.draw = draw
         harness.call(A)
-        waits += harness.world.slept
+        waits += harness.targets.slept
     assert waits == pytest.approx([20.0, 21.0, 22.0], abs=0.05)
 
 
@@ -166,7 +166,7 @@ def test_throttling_without_a_hint_starts_a_cooldown_of_the_base_delay(make_harn
 def test_a_failing_target_that_asks_for_a_pause_gets_it(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [Failure("server", 503, retry_after=3.0), say("A")], "beta/two": [say("B")]})
     assert harness.call(A, B).text == "B"
-    assert harness.world.names == ["alpha/one", "beta/two"]
+    assert harness.targets.names == ["alpha/one", "beta/two"]
     result = harness.call(A, B)
     assert result.outcomes[0] == ("alpha/one", "skipped")
     assert result.trace.attempts[0].reason == "its server asked for a pause (Retry-After)"
@@ -186,7 +186,7 @@ def test_a_lone_failing_target_that_asked_for_a_pause_is_waited_for_by_the_next_
     assert harness.call(A).failed
     harness.wait(80.0)
     assert harness.call(A).text == "A"
-    assert harness.world.slept == pytest.approx([10.5], abs=0.05)
+    assert harness.targets.slept == pytest.approx([10.5], abs=0.05)
 
 
 # What the server says of retries
@@ -196,14 +196,14 @@ def test_a_server_that_forbids_a_retry_gets_none(make_harness: MakeHarness) -> N
     dead = Failure("server", 500, headers={"x-should-retry": "false"})
     harness = make_harness({"alpha/one": [dead], "beta/two": [say("B")]})
     harness.call(A, B)
-    assert harness.world.names == ["alpha/one", "beta/two"]
+    assert harness.targets.names == ["alpha/one", "beta/two"]
 
 
 def test_a_server_that_invites_a_retry_gets_it_and_the_failure_is_still_the_callers(make_harness: MakeHarness) -> None:
     bad = Failure("bad_request", 400, headers={"x-should-retry": "true", "retry-after": "2"})
     harness = make_harness({"alpha/one": [bad], "beta/two": [say("B")]})
     result = harness.call(A, B)
-    assert harness.world.names == ["alpha/one"] * 2
+    assert harness.targets.names == ["alpha/one"] * 2
     assert result.failed
     assert result.failed.final == (A, bad)
 
@@ -215,12 +215,12 @@ def test_an_invitation_that_lies_too_far_ahead_does_not_turn_a_bad_request_into_
     bad = Failure("bad_request", 400, headers={"x-should-retry": "true", "retry-after": wait})
     harness = make_harness({"alpha/one": [bad], "beta/two": [say("B")]})
     assert harness.call(A, B).failed
-    assert harness.world.names == ["alpha/one"]
+    assert harness.targets.names == ["alpha/one"]
 
 
 def test_a_refused_key_is_not_tried_again_even_if_the_server_invites_that(make_harness: MakeHarness) -> None:
     refused = Failure("auth", 401, headers={"x-should-retry": "true"})
     harness = make_harness({"alpha/one": [refused]})
     harness.call(A)
-    assert harness.world.names == ["alpha/one"]
-    assert harness.world.slept == []
+    assert harness.targets.names == ["alpha/one"]
+    assert harness.targets.slept == []

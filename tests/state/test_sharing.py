@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient, configure
 from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import defaults, runtime
@@ -202,7 +202,7 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyP
 
 def test_what_a_test_plays_is_shared_with_nobody() -> None:
     configure(state=URL)
-    with World({}).running():
+    with ScriptedTargets({}).running():
         assert sharing.sync_thread() is None
     assert sharing.sync_thread()
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.policy_harness import target
 from tests.support.redis_in_memory import MemoryRedis, Pipeline
-from tests.support.scripted_targets import World
+from tests.support.scripted_targets import ScriptedTargets
 from unified_llm._core import runtime
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis.sync_thread import SyncThread
@@ -237,7 +237,7 @@ def test_where_no_thread_can_be_started_calls_go_on(
 
 def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
     sync_thread = make()
-    with World({}).running():
+    with ScriptedTargets({}).running():
         sync_thread.publish(opened())
         sync_thread.keep(LISTED, MODELS, 300.0)
         assert sync_thread.find(LISTED, 300.0)

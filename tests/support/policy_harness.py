@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from tests.support.racing import Racing
-from tests.support.scripted_targets import Attempt, World
+from tests.support.racing import RacingTargets
+from tests.support.scripted_targets import Attempt, ScriptedTargets
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.drivers import AsyncDriver, Driver
 from unified_llm._core import runtime
@@ -47,7 +47,7 @@ class Result:
     failed: CallFailed | None
     trace: Trace
     asked_before: list[int] = field(default_factory=list)
-    """How many attempts the world had seen when each value was emitted."""
+    """How many attempts the targets had received when each value was emitted."""
     open_at: list[int] = field(default_factory=list)
     """How many exchanges were open then."""
 
@@ -71,7 +71,7 @@ class PolicyHarness:
     changes: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.world = World(self.scripts)
+        self.targets = ScriptedTargets(self.scripts)
         self.health = Health(lambda change: self.changes.append((change.target, change.before, change.after)))
 
     def call(
@@ -82,33 +82,33 @@ class PolicyHarness:
         failover: Mapping[FailureKind, bool] = DEFAULT_FAILOVER,
     ) -> Result:
         """Make one call, to its end."""
-        others = self.world.open
-        with self.world.running():
+        others = self.targets.open
+        with self.targets.running():
             call = self.prepare(*targets, streaming=streaming, deadline=deadline)
             call.failover = failover
             result = self._drain(call) if self.mode == "sync" else asyncio.run(self._adrain(call))
-        assert self.world.open == others
+        assert self.targets.open == others
         return result
 
     def prepare(self, *targets: Target, streaming: bool = False, deadline: float = 600.0) -> CallState:
         return CallState(
             targets=targets,
             streaming=streaming,
-            deadline=self.world.clock + deadline,
+            deadline=self.targets.clock + deadline,
             health=self.health,
-            now=lambda: self.world.clock,
-            random=lambda: self.world.draw,
+            now=lambda: self.targets.clock,
+            random=lambda: self.targets.draw,
             trace=Trace(),
         )
 
     def drive(self, call: CallState) -> Driver:
-        """Return a sync driver; the world has to be running."""
+        """Return a sync driver; the targets have to be running."""
         make = runtime.current().exchange
         assert make
         return Driver(prepared(call), make, runtime.current())
 
     def adrive(self, call: CallState) -> AsyncDriver:
-        """Return an async driver; the world has to be running."""
+        """Return an async driver; the targets have to be running."""
         make = runtime.current().aexchange
         assert make
         return AsyncDriver(prepared(call), make, runtime.current())
@@ -133,16 +133,16 @@ class PolicyHarness:
             result.failed = step
             return True
         result.values.append(step)
-        result.asked_before.append(len(self.world.asked))
-        result.open_at.append(self.world.open)
+        result.asked_before.append(len(self.targets.asked))
+        result.open_at.append(self.targets.open)
         return isinstance(step, Done)
 
     def wait(self, seconds: float) -> None:
-        self.world.clock += seconds
+        self.targets.clock += seconds
 
     def known(self, name: str) -> dict[str, Any]:
         """Return the row of a target in the snapshot of the registry."""
-        return next(row for row in self.health.snapshot(self.world.clock) if row["target"] == name)
+        return next(row for row in self.health.snapshot(self.targets.clock) if row["target"] == name)
 
 
 class HedgeHarness(PolicyHarness):
@@ -150,7 +150,7 @@ class HedgeHarness(PolicyHarness):
 
     def __init__(self, scripts: Mapping[str, Sequence[Attempt]], after: float | None = 2.0) -> None:
         super().__init__(scripts, "async")
-        self.world: Racing = Racing(scripts)
+        self.targets: RacingTargets = RacingTargets(scripts)
         self.after = after
         self.budget = HedgeBudget()
 
@@ -167,16 +167,16 @@ class HedgeHarness(PolicyHarness):
         failover: Mapping[FailureKind, bool] = DEFAULT_FAILOVER,
     ) -> Result:
         """Make one call, to its end; a stream by default."""
-        others = self.world.open
+        others = self.targets.open
         call = self.prepare(*targets, streaming=streaming, deadline=deadline)
         call.failover = failover
-        result = self.world.run(lambda: self._adrain(call))
-        assert self.world.open == others
+        result = self.targets.run(lambda: self._adrain(call))
+        assert self.targets.open == others
         return result
 
     def is_free(self, *targets: Target) -> bool:
         """Return whether no probe of these targets is in progress."""
-        return all(self.health.ready(target, self.world.clock + 1e6) for target in targets)
+        return all(self.health.ready(target, self.targets.clock + 1e6) for target in targets)
 
 
 def prepared(call: CallState) -> PreparedCall:
@@ -192,11 +192,11 @@ def texts(result: Result) -> list[str]:
 
 def trip(harness: PolicyHarness, *names: str) -> None:
     """Open the breakers of these targets."""
-    scripts, harness.world.scripts = harness.world.scripts, {name: [DEAD] for name in names}
+    scripts, harness.targets.scripts = harness.targets.scripts, {name: [DEAD] for name in names}
     for name in names:
         for _ in range(2):
             harness.call(target(name))
         assert harness.known(name)["state"] == "open"
-    harness.world.scripts = scripts
-    harness.world.asked.clear()
-    harness.world.slept.clear()
+    harness.targets.scripts = scripts
+    harness.targets.asked.clear()
+    harness.targets.slept.clear()

@@ -1,7 +1,7 @@
-"""Scripted targets whose attempts run concurrently, on an event loop that moves the fake clock when it is idle.
+"""Scripted targets whose attempts run concurrently, on an event loop that advances the fake clock when it is idle.
 
-world = Racing({"alpha/one": [[Pause(9.0), *say("slow")]], "beta/two": [say("fast")]})
-world.run(main)
+targets = RacingTargets({"alpha/one": [[Pause(9.0), *say("slow")]], "beta/two": [say("fast")]})
+targets.run(main)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from tests.support.scripted_targets import Pause, Played, World
+from tests.support.scripted_targets import Pause, ScriptedExchange, ScriptedTargets
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import current, use
 
@@ -21,11 +21,11 @@ R = TypeVar("R")
 
 
 @dataclass
-class Racing(World):
-    """World for async callers only.
+class RacingTargets(ScriptedTargets):
+    """Scripted targets for async callers only.
 
     Attributes:
-        turns: How many iterations its loop has made.
+        turns: How many iterations the event loop has made.
         at: Callbacks by the iteration at which they run.
     """
 
@@ -33,12 +33,12 @@ class Racing(World):
     at: dict[int, Callable[[], object]] = field(default_factory=dict[int, Callable[[], object]])
 
     @contextmanager
-    def running(self) -> Iterator[World]:
+    def running(self) -> Iterator[ScriptedTargets]:
         with super().running():
             runtime = replace(
                 current(),
                 asleep=self.asleep,
-                aexchange=lambda request, target: Runner(self, request, self.key(target)),
+                aexchange=lambda request, target: RacingExchange(self, request, self.key(target)),
             )
             with use(runtime):
                 yield self
@@ -49,7 +49,7 @@ class Racing(World):
         self.slept.append(self.clock - began)
 
     def run(self, main: Callable[[], Coroutine[Any, Any, R]]) -> R:
-        """Run a coroutine to its end, after which no task may be left."""
+        """Run a coroutine to its end; fail if a task is left after it."""
 
         async def alone() -> R:
             try:
@@ -61,66 +61,66 @@ class Racing(World):
             return runner.run(alone())
 
 
-class Runner:
+class RacingExchange:
     """One attempt, which follows its script concurrently with others."""
 
-    def __init__(self, world: World, request: Any, name: str) -> None:
-        self.world = world
-        self.played = Played(world, request, name)
+    def __init__(self, targets: ScriptedTargets, request: Any, name: str) -> None:
+        self.targets = targets
+        self.exchange = ScriptedExchange(targets, request, name)
         self.reading = False
 
     async def open(self, until: float) -> Failure | None:
-        world, latency = self.world, self.world.latency
-        world.latency = 0.0
+        targets, latency = self.targets, self.targets.latency
+        targets.latency = 0.0
         try:
-            refused = self.played.open(until)
+            failure = self.exchange.open(until)
         finally:
-            world.latency = latency
-        await asyncio.sleep(min(latency, until - world.clock))
-        return refused
+            targets.latency = latency
+        await asyncio.sleep(min(latency, until - targets.clock))
+        return failure
 
     async def read(self, until: float) -> Any:
         assert not self.reading, "an exchange is read by one at a time"
         self.reading = True
         try:
             await asyncio.sleep(0)
-            while self.played.steps and isinstance(pause := self.played.steps[0], Pause):
-                left = until - self.world.clock
+            while self.exchange.steps and isinstance(pause := self.exchange.steps[0], Pause):
+                left = until - self.targets.clock
                 if pause.seconds >= left:
                     await asyncio.sleep(left)
                     return Failure("timeout")
                 await asyncio.sleep(pause.seconds)
-                self.played.steps.pop(0)
-            return self.played.read(until)
+                self.exchange.steps.pop(0)
+            return self.exchange.read(until)
         finally:
             self.reading = False
 
     async def close(self) -> None:
         assert not self.reading, "an exchange is closed when its read has ended"
-        self.played.close()
+        self.exchange.close()
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self, world: Racing) -> None:
-        super().__init__(_Selector(world))
-        self.world = world
+    def __init__(self, targets: RacingTargets) -> None:
+        super().__init__(_Selector(targets))
+        self.targets = targets
 
     def time(self) -> float:
-        return self.world.clock
+        return self.targets.clock
 
 
 class _Selector(selectors.DefaultSelector):
-    def __init__(self, world: Racing) -> None:
+    def __init__(self, targets: RacingTargets) -> None:
         super().__init__()
-        self.world = world
+        self.targets = targets
 
     def select(self, timeout: float | None = None) -> Any:
-        self.world.turns += 1
-        if callback := self.world.at.pop(self.world.turns, None):
+        self.targets.turns += 1
+        if callback := self.targets.at.pop(self.targets.turns, None):
             callback()
             timeout = 0.0
         ready = super().select(0)
         if not ready:
             assert timeout is not None, "every task waits for something that will never happen"
-            self.world.clock += max(0.0, timeout)
+            self.targets.clock += max(0.0, timeout)
         return ready

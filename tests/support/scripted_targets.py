@@ -1,12 +1,12 @@
-"""Scripted targets in fake time: the outcomes of attempts as data, for synchronous and asynchronous callers alike.
+"""Scripted targets in fake time: the outcome of each attempt as data, for sync and async callers.
 
-    world = World({"openai/gpt-5-mini": [Failure("server", 503)], "mlx/demo": [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({"openai/gpt-5-mini": [Failure("server", 503)], "mlx/demo": [say("Hello")]})
+    with targets.running():
         ...
 
-Each entry of a target's list is one attempt: a ``Failure`` (refused when opened), or a list of events: strings and
-``LLMChunk`` (pieces of a stream), ``Done``, ``Failure``, ``Pause(seconds)``, and exceptions, which are raised. The last
-entry is repeated for ever.
+Each entry of a target's list is one attempt: a ``Failure`` (returned when the exchange is opened), or a list of events:
+strings and ``LLMChunk`` (chunks of a stream), ``Done``, ``Failure``, ``Pause(seconds)``, and exceptions, which are
+raised. The last entry is repeated without end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from unified_llm.types import (
 
 @dataclass(frozen=True)
 class Pause:
-    """The target is silent for so many seconds; for ever, if that is infinite."""
+    """The target sends nothing for this many seconds; nothing more at all if infinite."""
 
     seconds: float = float("inf")
 
@@ -46,18 +46,18 @@ USAGE = Usage(prompt_tokens=7, completion_tokens=3, total_tokens=10)
 
 
 def say(text: str, **fields: Any) -> list[Step]:
-    """An attempt that answers this text, streamed word by word or whole, as it is asked."""
+    """Return an attempt that answers this text: word by word if the request streams, else whole."""
     return [LLMResponse(**{"content": text, "usage": USAGE, "response_id": "r-1", **fields})]
 
 
 def call_tool(name: str, arguments: str, identifier: str = "call_1") -> list[Step]:
-    """An attempt that answers with one tool call."""
+    """Return an attempt that answers with one tool call."""
     call = ToolCall.from_text(identifier, name, arguments)
     return [LLMResponse(finish_reason="tool_calls", tool_calls=(call,), usage=USAGE, response_id="r-1")]
 
 
 def in_chunks(answer: LLMResponse) -> list[Step]:
-    """A whole answer as the events of a stream."""
+    """Return the stream events of a whole answer."""
     steps: list[Step] = []
     if answer.reasoning:
         steps.append(LLMChunk(reasoning=answer.reasoning))
@@ -83,16 +83,17 @@ def _flag_last(words: Sequence[str]) -> Iterator[tuple[bool, str]]:
 
 
 @dataclass
-class World:
-    """Targets that follow a script, and a clock that only they and the sleeps of the policy move.
+class ScriptedTargets:
+    """Targets that follow scripts, and a clock that only they and the sleeps of the policy advance.
 
     Attributes:
-        scripts: What each target (by name, or by base URL) does, attempt by attempt.
-        asked: What was asked of whom, in order.
-        open: Exchanges that have not been closed.
+        scripts: The attempts of each target, by its name or base URL.
+        asked: Every request with the key of its target's script, in order.
+        open: Number of exchanges that are open.
         clock: The fake time, in seconds.
-        draw: What every random draw gives.
+        draw: Result of every random draw.
         latency: Seconds that opening an exchange takes.
+        slept: Seconds of every sleep of the policy, in order.
     """
 
     scripts: Mapping[str, Sequence[Attempt]]
@@ -105,19 +106,19 @@ class World:
 
     @property
     def names(self) -> list[str]:
-        """Who was asked, in order."""
+        """Names of the targets that received requests, in order."""
         return [name for name, _ in self.asked]
 
     @contextmanager
-    def running(self) -> Iterator[World]:
-        """Take over clock, chance and connections of this process until the block ends."""
+    def running(self) -> Iterator[ScriptedTargets]:
+        """Replace clock, random numbers and connections of this process until the block ends."""
         runtime = Runtime(
             now=lambda: self.clock,
             sleep=self.sleep,
             asleep=self.asleep,
             random=lambda: self.draw,
-            exchange=lambda ask, target: Played(self, ask, self.key(target)),
-            aexchange=lambda ask, target: AsyncPlayed(self, ask, self.key(target)),
+            exchange=lambda request, target: ScriptedExchange(self, request, self.key(target)),
+            aexchange=lambda request, target: AsyncScriptedExchange(self, request, self.key(target)),
         )
         with use(runtime):
             yield self
@@ -131,32 +132,32 @@ class World:
         self.sleep(until)
 
     def key(self, target: Target) -> str:
-        """Which script a target follows: that of its name, or of its address where two targets have the same name."""
+        """Return the key of a target's script: its base URL where targets share a name, else the name."""
         return target.base_url if target.base_url in self.scripts else target.name
 
     def attempt(self, name: str) -> Attempt:
+        """Return the attempt that follows those already made on this target."""
         script = self.scripts[name]
-        played = sum(asked == name for asked, _ in self.asked)
-        return script[min(played, len(script) - 1)]
+        return script[min(self.names.count(name), len(script) - 1)]
 
 
-class Played:
-    """One attempt that follows the script."""
+class ScriptedExchange:
+    """One attempt, which follows its script."""
 
-    def __init__(self, world: World, ask: Any, name: str) -> None:
-        self.world = world
-        self.ask = ask
+    def __init__(self, targets: ScriptedTargets, request: Any, name: str) -> None:
+        self.targets = targets
+        self.request = request
         self.name = name
         self.steps: list[Any] = []
         self.opened = False
         self.closed = False
 
     def open(self, until: float) -> Failure | None:
-        attempt = self.world.attempt(self.name)
-        self.world.asked.append((self.name, self.ask))
-        self.world.open += 1
+        attempt = self.targets.attempt(self.name)
+        self.targets.asked.append((self.name, self.request))
+        self.targets.open += 1
         self.opened = True
-        self.world.clock = min(until, self.world.clock + self.world.latency)
+        self.targets.clock = min(until, self.targets.clock + self.targets.latency)
         if isinstance(attempt, Failure):
             return attempt
         self.steps = list(attempt)
@@ -167,14 +168,14 @@ class Played:
             step = self.steps.pop(0) if self.steps else Failure("truncated")
             match step:
                 case Pause(seconds):
-                    if self.world.clock + seconds >= until:
-                        self.world.clock = max(until, self.world.clock)
+                    if self.targets.clock + seconds >= until:
+                        self.targets.clock = max(until, self.targets.clock)
                         return Failure("timeout")
-                    self.world.clock += seconds
-                case LLMResponse() if isinstance(self.ask, LLMRequest) and self.ask.stream:
+                    self.targets.clock += seconds
+                case LLMResponse() if isinstance(self.request, LLMRequest) and self.request.stream:
                     self.steps = in_chunks(self._named(step)) + self.steps
-                case LLMResponse() if isinstance(self.ask, EmbeddingRequest):
-                    return Done(EmbeddingResponse([[1.0, 0.0] for _ in self.ask.texts]), "req-1")
+                case LLMResponse() if isinstance(self.request, EmbeddingRequest):
+                    return Done(EmbeddingResponse([[1.0, 0.0] for _ in self.request.texts]), "req-1")
                 case LLMResponse():
                     return Done(self._named(step), "req-1")
                 case str():
@@ -191,27 +192,22 @@ class Played:
     def close(self) -> None:
         assert not self.closed, "an exchange is closed once"
         self.closed = True
-        self.world.open -= self.opened
+        self.targets.open -= self.opened
 
 
-class AsyncPlayed:
-    """The same for asynchronous callers, giving way to other tasks at each step."""
+class AsyncScriptedExchange:
+    """The same for async callers; lets other tasks run before each step."""
 
-    def __init__(self, world: World, ask: Any, name: str) -> None:
-        self.played = Played(world, ask, name)
+    def __init__(self, targets: ScriptedTargets, request: Any, name: str) -> None:
+        self.exchange = ScriptedExchange(targets, request, name)
 
     async def open(self, until: float) -> Failure | None:
         await asyncio.sleep(0)
-        return self.played.open(until)
+        return self.exchange.open(until)
 
     async def read(self, until: float) -> Any:
         await asyncio.sleep(0)
-        return self.played.read(until)
+        return self.exchange.read(until)
 
     async def close(self) -> None:
-        self.played.close()
-
-
-def is_embedding(ask: Any) -> bool:
-    """Whether vectors were asked for."""
-    return isinstance(ask, EmbeddingRequest)
+        self.exchange.close()

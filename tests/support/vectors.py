@@ -22,12 +22,15 @@ def vector(text: str, length: int = 3) -> list[float]:
 
 
 @dataclass
-class EmbeddingWorld:
+class EmbeddingTargets:
     """Simulated embedding targets, with a record of the requests.
 
     Attributes:
-        behave: Returns the failure of a request, or None for vectors.
-        lengths: The length of a target's vectors, by its address or its name.
+        respond: Returns the failure of a request, or None for vectors.
+        lengths: The length of a target's vectors, by its base URL or its name.
+        answered: The texts whose vectors were returned.
+        open: Number of requests in progress.
+        most_open: The largest number of requests that were in progress at once.
     """
 
     respond: Callable[[EmbeddingRequest, Target], Failure | None] = lambda _request, _target: None
@@ -35,8 +38,8 @@ class EmbeddingWorld:
     requests: list[EmbeddingRequest] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
-    under_way: int = 0
-    most: int = 0
+    open: int = 0
+    most_open: int = 0
     clock: float = 100.0
 
     @property
@@ -44,7 +47,7 @@ class EmbeddingWorld:
         return [request.texts for request in self.requests]
 
     @contextmanager
-    def running(self) -> Iterator[EmbeddingWorld]:
+    def running(self) -> Iterator[EmbeddingTargets]:
         runtime = Runtime(
             now=lambda: self.clock,
             sleep=self._sleep,
@@ -65,23 +68,23 @@ class EmbeddingWorld:
 
 
 class _Exchange:
-    def __init__(self, world: EmbeddingWorld, request: Any, target: Target) -> None:
-        self.world, self.request, self.target = world, request, target
+    def __init__(self, targets: EmbeddingTargets, request: Any, target: Target) -> None:
+        self.targets, self.request, self.target = targets, request, target
 
     def open(self, until: float) -> Failure | None:
-        self.world.requests.append(self.request)
-        self.world.names.append(self.target.name)
-        self.world.under_way += 1
-        self.world.most = max(self.world.most, self.world.under_way)
-        return self.world.respond(self.request, self.target)
+        self.targets.requests.append(self.request)
+        self.targets.names.append(self.target.name)
+        self.targets.open += 1
+        self.targets.most_open = max(self.targets.most_open, self.targets.open)
+        return self.targets.respond(self.request, self.target)
 
     def read(self, until: float) -> Done:
-        self.world.answered += self.request.texts
-        length = self.world.lengths.get(self.target.base_url, self.request.dimensions or 3)
+        self.targets.answered += self.request.texts
+        length = self.targets.lengths.get(self.target.base_url, self.request.dimensions or 3)
         return Done(EmbeddingResponse([vector(text, length) for text in self.request.texts]))
 
     def close(self) -> None:
-        self.world.under_way -= 1
+        self.targets.open -= 1
 
 
 class _AsyncExchange:

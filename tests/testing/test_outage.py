@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure
@@ -135,11 +135,11 @@ def test_an_answer_has_every_part_that_it_was_given(way: Way) -> None:
 
 @EVERY_WAY
 def test_without_a_reply_other_targets_get_real_requests(way: Way) -> None:
-    with World({HAIKU: [say("I am the world.")]}).running() as world, outage("openai", "hang") as seen:
-        assert told(way, chain(GPT, HAIKU)).content == "I am the world."
-    assert world.names == [HAIKU]
-    assert world.open == 0
-    assert seen.attempts[-1].seconds == pytest.approx(world.latency)
+    with ScriptedTargets({HAIKU: [say("I am here.")]}).running() as targets, outage("openai", "hang") as seen:
+        assert told(way, chain(GPT, HAIKU)).content == "I am here."
+    assert targets.names == [HAIKU]
+    assert targets.open == 0
+    assert seen.attempts[-1].seconds == pytest.approx(targets.latency)
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
@@ -166,7 +166,7 @@ async def test_made_up_vectors_are_those_of_their_texts() -> None:
 
 async def test_a_model_list_fails_or_is_empty_and_is_forgotten_afterwards() -> None:
     client = chain(GPT, HAIKU)
-    with World({name: [Failure("server", 500)] for name in ("openai", "anthropic")}).running():
+    with ScriptedTargets({name: [Failure("server", 500)] for name in ("openai", "anthropic")}).running():
         with outage("openai", "503", reply="Hello") as seen:
             assert client.list_models() == []
             assert await client.alist_models() == []
@@ -311,7 +311,7 @@ def test_threads_may_share_one() -> None:
 def test_afterwards_everything_is_as_it_was() -> None:
     client = chain(GPT, HAIKU, max_retries=0)
     before = runtime.current()
-    with World({GPT: [Failure("server", 503), say("Hello")], HAIKU: [say("Hi")]}).running() as world:
+    with ScriptedTargets({GPT: [Failure("server", 503), say("Hello")], HAIKU: [say("Hi")]}).running() as targets:
         client.generate("Hello?")
         known, outside = health_snapshot(), runtime.current()
         with outage("*", "401"):
@@ -322,7 +322,7 @@ def test_afterwards_everything_is_as_it_was() -> None:
         assert health_snapshot() == known
         assert runtime.current() is outside
         assert client.generate("Hello?").content == "Hello"
-        assert world.open == 0
+        assert targets.open == 0
     assert runtime.current() is before
 
 
@@ -336,7 +336,7 @@ def test_a_test_that_fails_ends_the_outage_too() -> None:
 
 def test_earlier_failures_do_not_disturb_it() -> None:
     client = chain(GPT, HAIKU, max_retries=0)
-    with World({GPT: [Failure("auth", 401)], HAIKU: [say("Hi")]}).running():
+    with ScriptedTargets({GPT: [Failure("auth", 401)], HAIKU: [say("Hi")]}).running():
         client.generate("Hello?")
         with outage("anthropic", "503") as seen, pytest.raises(AllTargetsFailedError):
             client.generate("Hello?")
