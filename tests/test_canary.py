@@ -86,8 +86,8 @@ def ours(problem: BaseException) -> list[traceback.FrameSummary]:
     frames: list[traceback.FrameSummary] = []
     cause: BaseException | None = problem
     while cause:
-        told = traceback.TracebackException(type(cause), cause, cause.__traceback__, capture_locals=True)
-        frames += [frame for frame in told.stack if "/unified_llm/" in frame.filename]
+        report = traceback.TracebackException(type(cause), cause, cause.__traceback__, capture_locals=True)
+        frames += [frame for frame in report.stack if "/unified_llm/" in frame.filename]
         cause = cause.__cause__ or cause.__context__
     return frames
 

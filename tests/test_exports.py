@@ -101,11 +101,11 @@ def test_there_is_something_to_look_at() -> None:
 
 def test_every_public_name_is_described() -> None:
     for name, thing in OBJECTS.items():
-        told = inspect.getdoc(thing) or ""
+        documentation = inspect.getdoc(thing) or ""
         inherited = {base.__doc__ for base in inspect.getmro(type(thing))}
-        assert told, name
-        assert told not in inherited, name
-        assert told.splitlines()[0].endswith((".", "?")), name
+        assert documentation, name
+        assert documentation not in inherited, name
+        assert documentation.splitlines()[0].endswith((".", "?")), name
 
 
 def test_every_public_method_is_described() -> None:

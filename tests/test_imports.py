@@ -105,10 +105,10 @@ try:
 except ConfigurationError as problem:
     print(type(problem).__name__, problem)
 """
-    told = run(code, without=("langchain_core",))
-    assert told.startswith("ConfigurationError LangChain is not installed: run ")
-    assert "unified-llm[langchain]" in told
-    assert "\n" not in told
+    output = run(code, without=("langchain_core",))
+    assert output.startswith("ConfigurationError LangChain is not installed: run ")
+    assert "unified-llm[langchain]" in output
+    assert "\n" not in output
 
 
 @pytest.mark.parametrize("name", ["UnifiedLLM", "UnifiedEmbedding", "UnifiedRerank"])
@@ -121,8 +121,8 @@ try:
 except ConfigurationError as problem:
     print(problem)
 """
-    told = run(code, without=("llama_index",))
-    assert told == "LlamaIndex is not installed: run pip install 'unified-llm[llama-index]'."
+    output = run(code, without=("llama_index",))
+    assert output == "LlamaIndex is not installed: run pip install 'unified-llm[llama-index]'."
 
 
 def test_another_missing_module_is_not_taken_for_langchain() -> None:
@@ -155,8 +155,8 @@ try:
 except ConfigurationError as problem:
     print(problem)
 """
-    told = run(code, without=("redis",))
-    assert told == "Shared state needs the client of Redis: run pip install 'unified-llm[redis]'."
+    output = run(code, without=("redis",))
+    assert output == "Shared state needs the client of Redis: run pip install 'unified-llm[redis]'."
 
 
 def test_without_mlx_a_target_says_how_to_install_it() -> None:
@@ -172,8 +172,8 @@ except ConfigurationError as problem:
     print(problem)
 print(LLMClient("ollama/llama2", fallbacks=["mlx/demo"], skip_unconfigured=True))
 """
-    told = run(code, without=("mlx", "mlx_lm"))
-    assert told.splitlines() == [
+    output = run(code, without=("mlx", "mlx_lm"))
+    assert output.splitlines() == [
         "MLX is not installed: run pip install 'unified-llm[mlx]'.",
         "LLMClient(ollama/llama2)",
     ]

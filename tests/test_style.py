@@ -91,12 +91,12 @@ def test_names_say_what_a_thing_is() -> None:
 def test_no_file_says_where_it_was_written() -> None:
     paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
     paths += [path for path in ROOT.iterdir() if not path.name.startswith(".")]
-    told = []
+    wrong = []
     for path in paths:
         if path.suffix in WRITTEN and path.is_file() and "__pycache__" not in path.parts:
             lines = path.read_bytes().decode(errors="replace").splitlines()
-            told += [f"{path.name}:{number}" for number, line in enumerate(lines, 1) if FOREIGN_WORDS.search(line)]
-    assert told == []
+            wrong += [f"{path.name}:{number}" for number, line in enumerate(lines, 1) if FOREIGN_WORDS.search(line)]
+    assert wrong == []
 
 
 def functions() -> Iterator[tuple[str, Function]]:

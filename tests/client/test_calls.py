@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, Way, told
+from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, Way, outcome_of
 from tests.support.scripted_targets import Pause, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, Message
 from unified_llm._core.outcome import Done, Failure
@@ -84,7 +84,7 @@ def test_prompts_come_in_many_forms_and_mean_the_same() -> None:
 def test_a_deadline_bounds_the_whole_call(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[Pause()]], HAIKU: [[Pause()]]})
     with targets.running():
-        result = told(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=7.0)
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=7.0)
     assert result.error is TimeoutError
     assert targets.clock == pytest.approx(1007.0)
     assert targets.names == [GPT]
@@ -95,16 +95,16 @@ def test_the_deadline_of_the_client_holds_unless_the_call_names_its_own(way: Way
     targets = ScriptedTargets({GPT: [[Pause(50.0), *say("late")]]})
     with targets.running():
         client = LLMClient(GPT, deadline=10.0, timeout=60.0)
-        assert told(way, client).error is TimeoutError
-        assert told(way, client, deadline=100.0).content == "late"
-        assert told(way, client, deadline=None).content == "late"
+        assert outcome_of(way, client).error is TimeoutError
+        assert outcome_of(way, client, deadline=100.0).content == "late"
+        assert outcome_of(way, client, deadline=None).content == "late"
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_timeout_bounds_each_attempt(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[Pause()]], HAIKU: [[Pause(4.0), *say("Hello")]]})
     with targets.running():
-        result = told(way, LLMClient(GPT, fallbacks=[HAIKU]), timeout=5.0)
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]), timeout=5.0)
     assert result.content == "Hello"
     assert targets.clock == pytest.approx(1009.0, abs=0.1)
 
@@ -186,7 +186,7 @@ def test_a_model_that_cannot_be_is_refused_before_anyone_is_asked(model: str) ->
 def test_a_target_that_cannot_serve_the_request_is_skipped_and_never_asked(way: Way) -> None:
     targets = ScriptedTargets({GPT: [say("Hello")]})
     with targets.running():
-        result = told(way, LLMClient(SONAR, fallbacks=[GPT]), tools=[TOOL])
+        result = outcome_of(way, LLMClient(SONAR, fallbacks=[GPT]), tools=[TOOL])
     assert result.content == "Hello"
     assert [(each[0], each[1], each[5]) for each in result.attempts] == [
         (SONAR, "skipped", "it cannot call tools"),
@@ -199,7 +199,7 @@ def test_a_target_that_cannot_serve_the_request_is_skipped_and_never_asked(way: 
 def test_a_request_that_no_target_can_serve_is_refused_with_the_reasons(way: Way) -> None:
     targets = ScriptedTargets({})
     with targets.running():
-        result = told(way, LLMClient(SONAR), tools=[TOOL])
+        result = outcome_of(way, LLMClient(SONAR), tools=[TOOL])
     assert result.error is UnsupportedOperationError
     assert "it cannot call tools" in result.message
     assert "fallback" in result.message
@@ -280,7 +280,7 @@ def test_the_callback_is_told_of_each_attempt_as_it_ends(way: Way) -> None:
     seen: list[Attempt] = []
     targets = ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]})
     with targets.running():
-        told(way, LLMClient(SONAR, fallbacks=[GPT, HAIKU], on_attempt=seen.append), tools=[TOOL])
+        outcome_of(way, LLMClient(SONAR, fallbacks=[GPT, HAIKU], on_attempt=seen.append), tools=[TOOL])
     assert [(each.target, each.outcome) for each in seen] == [
         (SONAR, "skipped"),
         (GPT, "server"),
@@ -296,7 +296,7 @@ def test_a_callback_that_raises_costs_nobody_the_answer(way: Way, caplog: pytest
 
     targets = ScriptedTargets({GPT: [DEAD, say("Hello")]})
     with targets.running():
-        assert told(way, LLMClient(GPT, on_attempt=raising)).content == "Hello"
+        assert outcome_of(way, LLMClient(GPT, on_attempt=raising)).content == "Hello"
     assert "on_attempt raised RuntimeError" in caplog.text
     assert "CANARY" not in caplog.text
 

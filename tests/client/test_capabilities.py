@@ -63,9 +63,9 @@ def test_a_target_without_a_feature_is_told_apart_by_the_request_that_needs_it(f
     ask = NEEDS[feature]
     assert missing(ask, Target("a", "b", "c", features=EVERYTHING)) is None
     # JSON can be brought about where a provider has none, but a last resort is not trusted with that.
-    told = missing(ask, Target("a", "b", "c", features=EVERYTHING - {feature}, last_resort=True))
-    assert told
-    assert told.startswith("it cannot ")
+    reason = missing(ask, Target("a", "b", "c", features=EVERYTHING - {feature}, last_resort=True))
+    assert reason
+    assert reason.startswith("it cannot ")
     others = EVERYTHING - {feature} - {"tools"}
     assert missing(ask, Target("a", "b", "c", features=EVERYTHING - others)) in {None, "it cannot call tools"}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 
-from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from unified_llm import LLMClient
 from unified_llm._client.backends import Backends
 from unified_llm._core import runtime
@@ -83,7 +83,7 @@ def test_a_request_that_cannot_be_written_is_the_callers_mistake_and_goes_to_nob
         raise ValidationError("temperature= holds a value that JSON has no word for.")
 
     with runtime.use(runtime.Runtime(exchange=refuse, aexchange=refuse)):
-        result = told(way, LLMClient(GPT, fallbacks=[HAIKU]))
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert result.error is ValidationError
     assert [each[:2] for each in result.attempts] == [(GPT, "unsendable")]
     assert result.message == f"{GPT}: temperature= holds a value that JSON has no word for; fix the request."
@@ -98,9 +98,9 @@ def test_a_model_of_a_framework_stands_in(way: Way, monkeypatch: pytest.MonkeyPa
     first, second = Chat(dead=True), Chat()
     client = chain(first, second)
     monkeypatch.setattr(client, "_chain", client._chain[1:])
-    result = told(way, client)
+    result = outcome_of(way, client)
     assert result.content == "Hello"
-    assert result.facts[-2:] == ("chat", "framework")
+    assert result.metadata[-2:] == ("chat", "framework")
     assert [each[:2] for each in result.attempts] == [("framework/chat", "connection")] * 2 + [("framework/chat", "ok")]
     assert (first.asked, second.asked) == (2, 1)
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from tests.support.four_ways import CANARY, GPT, GROQ, HAIKU, SAID
+from tests.support.four_ways import CANARY, GPT, GROQ, HAIKU, PROVIDER_TEXT
 from tests.support.scripted_targets import Attempt, ScriptedTargets
 from unified_llm import LLMClient
 from unified_llm import exceptions as exc
@@ -89,15 +89,15 @@ def test_a_message_without_facts_has_no_empty_brackets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("detail", "told"),
+    ("detail", "message"),
     [
         ("The model wants Python code: use another.", "mlx/demo: The model wants Python code; use another."),
         ("The model failed (KeyError).", "mlx/demo: The model failed (KeyError)."),
         (None, "mlx/demo: it failed; try again later, or add a fallback at another provider."),
     ],
 )
-def test_what_a_model_in_this_process_says_is_our_own_and_told(detail: str | None, told: str) -> None:
-    assert str(errors.from_failure(Target("mlx", "demo", "mlx"), Failure("server", detail=detail))) == told
+def test_what_a_model_in_this_process_says_is_our_own_and_told(detail: str | None, message: str) -> None:
+    assert str(errors.from_failure(Target("mlx", "demo", "mlx"), Failure("server", detail=detail))) == message
 
 
 def test_connection_and_timeout_errors_are_the_builtin_ones_too() -> None:
@@ -155,22 +155,22 @@ def test_a_deadline_that_ends_a_call_of_several_failures_is_mentioned() -> None:
     assert str(errors.from_call_failed(defeat, (), 5.0)).startswith("None of 2 targets answered before the deadline:")
 
 
-@pytest.mark.parametrize(("deadline", "told"), [(5.0, "The deadline of 5 s passed"), (None, "The deadline passed")])
-def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | None, told: str) -> None:
+@pytest.mark.parametrize(("deadline", "message"), [(5.0, "The deadline of 5 s passed"), (None, "The deadline passed")])
+def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | None, message: str) -> None:
     error = errors.from_call_failed(CallFailed((), expired=True), (), deadline)
     assert type(error) is exc.TimeoutError
-    assert str(error).startswith(told)
+    assert str(error).startswith(message)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_errors_survive_pickling_without_the_providers_words(kind: FailureKind) -> None:
-    error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", SAID, "req-9")]})
+    error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", PROVIDER_TEXT, "req-9")]})
     data = pickle.dumps(error)
     copy = pickle.loads(data)  # noqa: S301 - our own
     assert type(copy) is type(error)
     assert (str(copy), copy.attempts, copy.status_code) == (str(error), error.attempts, 418)
     assert copy.detail is None
-    assert kind == "unsendable" or SAID.encode() not in data
+    assert kind == "unsendable" or PROVIDER_TEXT.encode() not in data
 
 
 def test_an_error_of_several_targets_survives_pickling_with_all_of_them() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.support.four_ways import GPT, GROQ, HAIKU, WAYS, Told, Way, told
+from tests.support.four_ways import GPT, GROQ, HAIKU, WAYS, CallOutcome, Way, outcome_of
 from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, reset_health
 from unified_llm._core.outcome import Failure
@@ -52,12 +52,12 @@ ERRORS = {
 }
 
 
-def tell(way: Way, name: str) -> tuple[Told, ScriptedTargets]:
+def tell(way: Way, name: str) -> tuple[CallOutcome, ScriptedTargets]:
     chain, script = SCRIPTS[name]
     reset_health()
     targets = ScriptedTargets(script)
     with targets.running():
-        result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
+        result = outcome_of(way, LLMClient(chain[0], fallbacks=chain[1:]))
     assert targets.open == 0
     return result, targets
 
@@ -75,13 +75,13 @@ def test_all_four_ways_tell_the_same(name: str) -> None:
 
 
 def test_the_scripts_come_to_what_they_say() -> None:
-    assert tell("generate", "a dead primary")[0].facts == (
+    assert tell("generate", "a dead primary")[0].metadata == (
         "stop",
-        tell("stream", "the first answers")[0].facts[1],
+        tell("stream", "the first answers")[0].metadata[1],
         "r-1",
         "claude-haiku-4-5",
         "anthropic",
     )
     assert tell("astream", "a tool is called")[0].calls == (("look", '{"at": "sea"}'),)
     assert tell("stream", "reasoning comes along")[0].reasoning == "Hm, well"
-    assert tell("agenerate", "dead, and alone")[0].facts == ("openai", "gpt-4o", 503, "req-7", "overloaded")
+    assert tell("agenerate", "dead, and alone")[0].metadata == ("openai", "gpt-4o", 503, "req-7", "overloaded")

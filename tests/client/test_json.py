@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.four_ways import CANARY, GPT, HAIKU, WAYS, Way, told
+from tests.support.four_ways import CANARY, GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Failure
@@ -27,7 +27,9 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(way: Way, targets: ScriptedTargets, chain: list[str], **overrides: Any) -> Any:
     with targets.running():
-        result = told(way, LLMClient(chain[0], fallbacks=chain[1:], max_retries=0), response_format=FORM, **overrides)
+        result = outcome_of(
+            way, LLMClient(chain[0], fallbacks=chain[1:], max_retries=0), response_format=FORM, **overrides
+        )
     assert targets.open == 0
     return result
 
@@ -41,7 +43,7 @@ def sent(targets: ScriptedTargets, name: str) -> LLMRequest:
 def test_each_target_is_asked_in_its_own_way_and_all_answer_alike(way: Way) -> None:
     targets = ScriptedTargets({GPT: [DEAD], DEEPSEEK: [call_tool("place", ROME)]})
     answer = ask(way, targets, [GPT, DEEPSEEK])
-    assert (answer.content, answer.calls, answer.facts[0]) == (ROME, (), "stop")
+    assert (answer.content, answer.calls, answer.metadata[0]) == (ROME, (), "stop")
     assert sent(targets, GPT).response_format is not None
     assert sent(targets, DEEPSEEK).response_format is None
     assert sent(targets, DEEPSEEK).tool_choice == "place"

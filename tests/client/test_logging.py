@@ -6,14 +6,14 @@ import logging
 
 import pytest
 
-from tests.support.four_ways import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
+from tests.support.four_ways import GPT, HAIKU, PROMPT, PROVIDER_TEXT, WAYS, Way, outcome_of
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, Message, health_snapshot
 from unified_llm._core.outcome import Failure
 from unified_llm._observe.logs import log_attempt
 from unified_llm.types import Attempt
 
-DEAD = Failure("server", 503, detail=f"{SAID} overloaded", request_id="req-1")
+DEAD = Failure("server", 503, detail=f"{PROVIDER_TEXT} overloaded", request_id="req-1")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def test_a_failover_is_a_warning_a_retry_information_and_the_rest_for_debugging(
     way: Way, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
-        told(way, LLMClient(GPT, fallbacks=[HAIKU]))
+        outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert lines(caplog) == [
         (logging.DEBUG, f"{GPT}: server after 0.010 s"),
         (logging.INFO, f"{GPT}: server after 0.010 s, retried after a wait of 0.125 s"),
@@ -78,10 +78,10 @@ def test_an_attempt_that_was_given_up_is_told_with_the_reason(caplog: pytest.Log
 
 
 def test_the_providers_own_code_is_in_no_line_and_no_field(caplog: pytest.LogCaptureFixture) -> None:
-    with ScriptedTargets({GPT: [Failure("auth", 401, code=SAID)], HAIKU: [say("Hello")]}).running():
+    with ScriptedTargets({GPT: [Failure("auth", 401, code=PROVIDER_TEXT)], HAIKU: [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert len(lines(caplog)) == 3
-    assert not [each for each in ours(caplog) if SAID in str(vars(each))]
+    assert not [each for each in ours(caplog) if PROVIDER_TEXT in str(vars(each))]
 
 
 def test_a_failover_to_the_same_model_in_another_region_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -96,12 +96,12 @@ def test_a_breaker_that_opens_or_closes_is_a_warning(caplog: pytest.LogCaptureFi
     with targets.running():
         client = LLMClient(GPT, max_retries=0)
         for _ in range(5):
-            told("generate", client)
+            outcome_of("generate", client)
         assert health_snapshot()[0]["state"] == "open"
         assert lines(caplog)[-1] == (logging.WARNING, f"{GPT}: breaker closed -> open")
         assert vars(ours(caplog)[-1])["state"] == "open"
         targets.clock += 40.0
-        told("generate", client)
+        outcome_of("generate", client)
         health_snapshot()
     assert lines(caplog)[-1] == (logging.WARNING, f"{GPT}: breaker half_open -> closed")
 
@@ -116,13 +116,16 @@ def test_nothing_is_logged_below_the_level_that_is_asked_for(caplog: pytest.LogC
 @pytest.mark.parametrize("way", WAYS)
 def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: pytest.LogCaptureFixture) -> None:
     targets = ScriptedTargets(
-        {GPT: [DEAD, Failure("auth", 401, detail=SAID)], HAIKU: [say(f"{SAID} said", reasoning=SAID)]}
+        {
+            GPT: [DEAD, Failure("auth", 401, detail=PROVIDER_TEXT)],
+            HAIKU: [say(f"{PROVIDER_TEXT} said", reasoning=PROVIDER_TEXT)],
+        }
     )
     with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU], temperature=0.5)
-        result = told(way, client, PROMPT)
-        alone = told(way, LLMClient(GPT), PROMPT)
-    assert SAID in result.content
+        result = outcome_of(way, client, PROMPT)
+        alone = outcome_of(way, LLMClient(GPT), PROMPT)
+    assert PROVIDER_TEXT in result.content
     shown = [caplog.text, repr(client), repr(client.targets), repr(client._config), repr(health_snapshot())]
     shown += [repr(result.attempts), alone.message, repr(alone.attempts), *(str(vars(each)) for each in caplog.records)]
     assert not [text for text in shown if "CANARY" in text]
@@ -130,10 +133,10 @@ def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: 
 
 
 def test_an_answer_hides_itself_in_its_repr() -> None:
-    with ScriptedTargets({GPT: [say(f"{SAID} said")]}).running():
+    with ScriptedTargets({GPT: [say(f"{PROVIDER_TEXT} said")]}).running():
         client = LLMClient(GPT)
         answer = client.generate(PROMPT)
         stream = client.stream(PROMPT)
         chunks = list(stream)
-    assert SAID in answer.content
+    assert PROVIDER_TEXT in answer.content
     assert "CANARY" not in repr(answer) + repr(chunks) + repr(stream)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.racing import RacingTargets
 from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient
@@ -36,16 +36,16 @@ MODELS = tuple(ModelInfo(name, "openai") for name in ("gpt-4o", "gpt-5"))
 def test_a_blocked_prompt_goes_on_where_the_user_wants_that(way: Way) -> None:
     targets = ScriptedTargets({GPT: [BLOCKED], HAIKU: [say("Hello")]})
     with targets.running():
-        assert told(way, LLMClient(GPT, fallbacks=[HAIKU])).error is ContentFilterError
-        assert told(way, LLMClient(GPT, fallbacks=[HAIKU], failover_on={"filter": True})).content == "Hello"
-        assert told(way, LLMClient(GPT, fallbacks=[HAIKU]), failover_on={"filter": True}).content == "Hello"
+        assert outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU])).error is ContentFilterError
+        assert outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU], failover_on={"filter": True})).content == "Hello"
+        assert outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]), failover_on={"filter": True}).content == "Hello"
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_failure_that_must_not_fail_over_is_raised_as_itself(way: Way) -> None:
     targets = ScriptedTargets({GPT: [LIMITED], HAIKU: [say("Hello")]})
     with targets.running():
-        result = told(way, LLMClient(GPT, fallbacks=[HAIKU], failover_on={"rate_limit": False}))
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU], failover_on={"rate_limit": False}))
     assert result.error is RateLimitError
     assert targets.names == [GPT]
 
@@ -228,7 +228,7 @@ def test_a_model_that_is_not_found_is_dropped_from_the_list_that_was_kept(way: W
     with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU])
         assert len(client.list_models()) == 3
-        assert told(way, client).content == "Hello"
+        assert outcome_of(way, client).content == "Hello"
         assert [(each.provider, each.id) for each in client.list_models()] == [
             ("openai", "gpt-5"),
             ("anthropic", "gpt-4o"),
@@ -249,9 +249,9 @@ def test_one_target_without_a_model_and_one_that_cannot_are_both_told_of() -> No
     targets = ScriptedTargets({})
     with targets.running(), pytest.raises(ValidationError) as caught:
         LLMClient(provider="openai", fallbacks=["perplexity/sonar"]).generate("Hello?", tools=[Tool("look")])
-    told_of = str(caught.value)
-    assert told_of.startswith("No target can serve this request (openai: no model was named; perplexity/sonar: ")
-    assert told_of.endswith('Name the model: pass model="...".')
+    message = str(caught.value)
+    assert message.startswith("No target can serve this request (openai: no model was named; perplexity/sonar: ")
+    assert message.endswith('Name the model: pass model="...".')
     with targets.running(), pytest.raises(UnsupportedOperationError):
         LLMClient("perplexity/sonar").generate("Hello?", tools=[Tool("look")])
 

@@ -64,10 +64,10 @@ def test_tokens_are_counted_as_they_would_be_sent(client: LLMClient) -> None:
 
 
 def test_a_model_is_described_by_its_own_provider_alone(client: LLMClient) -> None:
-    told = ModelInfo("one", "openai-compatible", context_window=8)
-    targets = ScriptedTargets({ONE: [[Done(told)], [Done(told)], DEAD], TWO: [[Done(told)]]})
+    info = ModelInfo("one", "openai-compatible", context_window=8)
+    targets = ScriptedTargets({ONE: [[Done(info)], [Done(info)], DEAD], TWO: [[Done(info)]]})
     with targets.running():
-        assert asked(client, "model_info") == [told, told]
+        assert asked(client, "model_info") == [info, info]
         with pytest.raises(ServiceUnavailableError):
             client.model_info()
     assert [(name, ask) for name, ask in targets.asked] == [(ONE, ModelRequest())] * 3

@@ -15,8 +15,8 @@ from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.semconv.attributes import error_attributes, server_attributes
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.support.four_ways import GPT, HAIKU, PROMPT, SAID, WAYS, Way, told
-from tests.support.otel_recorder import Observed, observing
+from tests.support.four_ways import GPT, HAIKU, PROMPT, PROVIDER_TEXT, WAYS, Way, outcome_of
+from tests.support.otel_recorder import RecordedTelemetry, record_telemetry
 from tests.support.scripted_targets import USAGE, Attempt, Pause, ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, LLMConfig, Usage, configure
 from unified_llm._core.outcome import Done, Failure
@@ -24,20 +24,20 @@ from unified_llm._observe import otel_attributes
 from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ConfigurationError, LLMError
 from unified_llm.langchain import ChatUnified
-from unified_llm.types import Attempt as Record
+from unified_llm.types import Attempt as AttemptRecord
 from unified_llm.types import EmbeddingResponse
 
-DEAD = Failure("server", 503, code=SAID, detail=SAID, request_id="req-7")
-BROKEN: list[Attempt] = [[f"{SAID} ", "so far", Failure("connection", detail=SAID)]]
+DEAD = Failure("server", 503, code=PROVIDER_TEXT, detail=PROVIDER_TEXT, request_id="req-7")
+BROKEN: list[Attempt] = [[f"{PROVIDER_TEXT} ", "so far", Failure("connection", detail=PROVIDER_TEXT)]]
 OPENAI = {"server.address": "api.openai.com", "server.port": 443}
 ASKED = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o", **OPENAI}
 STREAMS: tuple[Way, ...] = ("stream", "astream")
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Observed]:
-    with observing(monkeypatch) as observed:
-        yield observed
+def telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedTelemetry]:
+    with record_telemetry(monkeypatch) as recorded:
+        yield recorded
     configure(telemetry=None)
 
 
@@ -49,13 +49,13 @@ def values_of(module: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, seen: Observed) -> None:
+def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [say("Hello to you", model="gpt-4o-2024")]}).running():
-        told(way, LLMClient(GPT, temperature=0.5, max_tokens=9), top_p=0.9, stop=["END"], seed=4)
-    span = seen.span
+        outcome_of(way, LLMClient(GPT, temperature=0.5, max_tokens=9), top_p=0.9, stop=["END"], seed=4)
+    span = telemetry.span
     assert (span.name, span.kind, span.status.status_code) == ("chat gpt-4o", SpanKind.CLIENT, StatusCode.UNSET)
     streamed = {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": pytest.approx(0.01)}
-    assert seen.facts == {
+    assert telemetry.attributes == {
         **ASKED,
         "gen_ai.request.temperature": 0.5,
         "gen_ai.request.max_tokens": 9,
@@ -71,61 +71,63 @@ def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, seen:
         "unified_llm.used_fallback": False,
         **(streamed if way in STREAMS else {}),
     }
-    assert [each["outcome"] for each in seen.events] == ["ok"]
+    assert [each["outcome"] for each in telemetry.events] == ["ok"]
     assert span.instrumentation_scope is not None
     assert span.instrumentation_scope.name == "unified_llm"
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_failover_tells_every_attempt_and_who_answered(way: Way, seen: Observed) -> None:
+def test_a_failover_tells_every_attempt_and_who_answered(way: Way, telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
-        told(way, LLMClient(GPT, fallbacks=[HAIKU]))
-    first, second, third = seen.events
-    facts = {"target": GPT, "outcome": "server", "status": 503, "request_id": "req-7"}
-    assert first == {**facts, "seconds": pytest.approx(0.01)}
-    assert second == {**facts, "seconds": pytest.approx(0.01), "waited": 0.125, "retry": True}
+        outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
+    first, second, third = telemetry.events
+    common = {"target": GPT, "outcome": "server", "status": 503, "request_id": "req-7"}
+    assert first == {**common, "seconds": pytest.approx(0.01)}
+    assert second == {**common, "seconds": pytest.approx(0.01), "waited": 0.125, "retry": True}
     assert (third["target"], third["outcome"]) == (HAIKU, "ok")
-    assert seen.span.name == "chat gpt-4o"
-    assert seen.span.status.status_code is StatusCode.UNSET
-    assert seen.facts["gen_ai.provider.name"] == "anthropic"
-    assert seen.facts["gen_ai.request.model"] == "claude-haiku-4-5"
-    assert seen.facts["server.address"] == "api.anthropic.com"
-    assert (seen.facts["unified_llm.served_by"], seen.facts["unified_llm.used_fallback"]) == (HAIKU, True)
-    assert "error.type" not in seen.facts
+    assert telemetry.span.name == "chat gpt-4o"
+    assert telemetry.span.status.status_code is StatusCode.UNSET
+    assert telemetry.attributes["gen_ai.provider.name"] == "anthropic"
+    assert telemetry.attributes["gen_ai.request.model"] == "claude-haiku-4-5"
+    assert telemetry.attributes["server.address"] == "api.anthropic.com"
+    assert telemetry.attributes["unified_llm.served_by"] == HAIKU
+    assert telemetry.attributes["unified_llm.used_fallback"] is True
+    assert "error.type" not in telemetry.attributes
 
 
-def test_a_target_that_is_skipped_is_an_event_with_the_reason(seen: Observed) -> None:
+def test_a_target_that_is_skipped_is_an_event_with_the_reason(telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [call_tool("look", "{}")]}).running():
         tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
         LLMClient("perplexity/sonar", fallbacks=[GPT]).generate(PROMPT, tools=[tool])
-    assert seen.events[0] == {
+    assert telemetry.events[0] == {
         "target": "perplexity/sonar",
         "outcome": "skipped",
         "seconds": 0.0,
         "reason": "it cannot call tools",
     }
-    assert seen.span.name == "chat gpt-4o"
-    assert seen.facts["gen_ai.response.finish_reasons"] == ("tool_calls",)
+    assert telemetry.span.name == "chat gpt-4o"
+    assert telemetry.attributes["gen_ai.response.finish_reasons"] == ("tool_calls",)
 
 
 def test_of_what_failed_the_providers_code_is_left_out_and_of_what_was_given_up_our_reason_is_told() -> None:
-    failed, given_up = Record(GPT, "auth", 401, reason=SAID), Record(GPT, "cancelled", reason="hedged")
+    failed = AttemptRecord(GPT, "auth", 401, reason=PROVIDER_TEXT)
+    cancelled = AttemptRecord(GPT, "cancelled", reason="hedged")
     assert "unified_llm.attempt.reason" not in otel_attributes.attempt(failed)
-    assert otel_attributes.attempt(given_up)["unified_llm.attempt.reason"] == "hedged"
+    assert otel_attributes.attempt(cancelled)["unified_llm.attempt.reason"] == "hedged"
 
 
-def test_parts_of_the_tokens_are_told_where_there_are_any(seen: Observed) -> None:
+def test_parts_of_the_tokens_are_told_where_there_are_any(telemetry: RecordedTelemetry) -> None:
     usage = Usage(10, 5, 15, cached_tokens=4, cache_write_tokens=3, reasoning_tokens=2)
     with ScriptedTargets({GPT: [say("{}", usage=usage)]}).running():
         LLMClient(GPT).generate(PROMPT, response_format={"type": "json_object"})
-    assert seen.facts["gen_ai.usage.cache_read.input_tokens"] == 4
-    assert seen.facts["gen_ai.usage.cache_creation.input_tokens"] == 3
-    assert seen.facts["gen_ai.usage.reasoning.output_tokens"] == 2
-    assert seen.facts["gen_ai.output.type"] == "json"
+    assert telemetry.attributes["gen_ai.usage.cache_read.input_tokens"] == 4
+    assert telemetry.attributes["gen_ai.usage.cache_creation.input_tokens"] == 3
+    assert telemetry.attributes["gen_ai.usage.reasoning.output_tokens"] == 2
+    assert telemetry.attributes["gen_ai.output.type"] == "json"
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-def test_an_embedding_is_a_span_of_its_own_kind(asynchronous: bool, seen: Observed) -> None:  # noqa: FBT001
+def test_an_embedding_is_a_span_of_its_own_kind(asynchronous: bool, telemetry: RecordedTelemetry) -> None:  # noqa: FBT001
     answer = EmbeddingResponse([[0.5, 0.25]], usage=Usage(prompt_tokens=4, total_tokens=4))
     with ScriptedTargets({"openai/text-embedding-3-small": [[Done(answer)]]}).running():
         client = LLMClient("openai/text-embedding-3-small")
@@ -133,29 +135,29 @@ def test_an_embedding_is_a_span_of_its_own_kind(asynchronous: bool, seen: Observ
             asyncio.run(client.aembed([PROMPT], dimensions=2))
         else:
             client.embed([PROMPT], dimensions=2)
-    assert seen.span.name == "embeddings text-embedding-3-small"
-    assert seen.facts["gen_ai.operation.name"] == "embeddings"
-    assert seen.facts["gen_ai.embeddings.dimension.count"] == 2
-    assert seen.facts["gen_ai.usage.input_tokens"] == 4
-    assert "gen_ai.usage.output_tokens" not in seen.facts
-    (point,) = seen.points["gen_ai.client.token.usage"]
+    assert telemetry.span.name == "embeddings text-embedding-3-small"
+    assert telemetry.attributes["gen_ai.operation.name"] == "embeddings"
+    assert telemetry.attributes["gen_ai.embeddings.dimension.count"] == 2
+    assert telemetry.attributes["gen_ai.usage.input_tokens"] == 4
+    assert "gen_ai.usage.output_tokens" not in telemetry.attributes
+    (point,) = telemetry.points["gen_ai.client.token.usage"]
     assert (point.attributes or {})["gen_ai.token.type"] == "input"
 
 
-def test_lists_of_models_are_no_calls_to_a_model(seen: Observed) -> None:
+def test_lists_of_models_are_no_calls_to_a_model(telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({"openai": [Failure("server", 500)]}).running():
         assert not LLMClient(GPT).health_check()
         assert not asyncio.run(LLMClient(GPT).ahealth_check())
-    assert seen.spans == ()
+    assert telemetry.spans == ()
 
 
-def test_a_call_through_langchain_is_one_span_too(seen: Observed) -> None:
+def test_a_call_through_langchain_is_one_span_too(telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello"), say("Hello again")]}).running():
         chat = ChatUnified(model=GPT, fallbacks=[HAIKU], max_retries=0)
         chat.invoke(PROMPT)
         list(chat.stream(PROMPT))
-    assert [span.name for span in seen.spans] == ["chat gpt-4o"] * 2
-    assert [(span.attributes or {})["unified_llm.served_by"] for span in seen.spans] == [HAIKU] * 2
+    assert [span.name for span in telemetry.spans] == ["chat gpt-4o"] * 2
+    assert [(span.attributes or {})["unified_llm.served_by"] for span in telemetry.spans] == [HAIKU] * 2
 
 
 # Calls that are not
@@ -163,45 +165,47 @@ def test_a_call_through_langchain_is_one_span_too(seen: Observed) -> None:
 FAILURES: dict[str, tuple[list[str], dict[str, list[Attempt]], str]] = {
     "dead": ([GPT], {GPT: [DEAD]}, "ServiceUnavailableError"),
     "all dead": ([GPT, HAIKU], {GPT: [DEAD], HAIKU: [Failure("connect")]}, "AllTargetsFailedError"),
-    "refused": ([GPT, HAIKU], {GPT: [Failure("bad_request", 400, detail=SAID)]}, "ValidationError"),
+    "refused": ([GPT, HAIKU], {GPT: [Failure("bad_request", 400, detail=PROVIDER_TEXT)]}, "ValidationError"),
     "silent": ([GPT], {GPT: [[Pause()]]}, "TimeoutError"),
 }
 
 
 @pytest.mark.parametrize("name", FAILURES)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_failure_is_told_by_the_class_of_the_error_that_is_raised(way: Way, name: str, seen: Observed) -> None:
+def test_a_failure_is_told_by_the_class_of_the_error_that_is_raised(
+    way: Way, name: str, telemetry: RecordedTelemetry
+) -> None:
     chain, script, kind = FAILURES[name]
     with ScriptedTargets(script).running():
-        result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
+        result = outcome_of(way, LLMClient(chain[0], fallbacks=chain[1:]))
     assert result.error is not None
-    assert result.error.__name__ == kind == seen.facts["error.type"]
-    assert seen.span.status.status_code is StatusCode.ERROR
-    assert seen.span.status.description == result.message
-    assert [each["outcome"] for each in seen.events] == [each[1] for each in result.attempts]
-    assert not any(name.startswith("gen_ai.response") for name in seen.facts)
-    (point,) = seen.points["gen_ai.client.operation.duration"]
+    assert result.error.__name__ == kind == telemetry.attributes["error.type"]
+    assert telemetry.span.status.status_code is StatusCode.ERROR
+    assert telemetry.span.status.description == result.message
+    assert [each["outcome"] for each in telemetry.events] == [each[1] for each in result.attempts]
+    assert not any(name.startswith("gen_ai.response") for name in telemetry.attributes)
+    (point,) = telemetry.points["gen_ai.client.operation.duration"]
     assert point.attributes == {**ASKED, "error.type": kind}
 
 
 @pytest.mark.parametrize("way", STREAMS)
-def test_a_stream_that_breaks_is_an_error(way: Way, seen: Observed) -> None:
+def test_a_stream_that_breaks_is_an_error(way: Way, telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: BROKEN}).running():
-        result = told(way, LLMClient(GPT))
-    assert seen.facts["error.type"] == "StreamInterruptedError"
-    assert seen.span.status.description == result.message
-    assert seen.facts["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.01)
-    (point,) = seen.points["gen_ai.client.operation.time_to_first_chunk"]
+        result = outcome_of(way, LLMClient(GPT))
+    assert telemetry.attributes["error.type"] == "StreamInterruptedError"
+    assert telemetry.span.status.description == result.message
+    assert telemetry.attributes["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.01)
+    (point,) = telemetry.points["gen_ai.client.operation.time_to_first_chunk"]
     assert point.attributes == ASKED
 
 
 @pytest.mark.parametrize("way", STREAMS)
-def test_a_stream_that_is_left_early_ends_its_span_and_is_no_error(way: Way, seen: Observed) -> None:
+def test_a_stream_that_is_left_early_ends_its_span_and_is_no_error(way: Way, telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [say("Hello to you")]}).running():
         leave_early(way, LLMClient(GPT))
-    assert seen.span.status.status_code is StatusCode.UNSET
-    assert "error.type" not in seen.facts
-    assert [each["outcome"] for each in seen.events] == ["cancelled"]
+    assert telemetry.span.status.status_code is StatusCode.UNSET
+    assert "error.type" not in telemetry.attributes
+    assert [each["outcome"] for each in telemetry.events] == ["cancelled"]
 
 
 def leave_early(way: Way, client: LLMClient) -> None:
@@ -218,7 +222,7 @@ def leave_early(way: Way, client: LLMClient) -> None:
 
 
 @pytest.mark.parametrize("way", STREAMS)
-def test_a_stream_that_is_dropped_ends_its_span(way: Way, seen: Observed) -> None:
+def test_a_stream_that_is_dropped_ends_its_span(way: Way, telemetry: RecordedTelemetry) -> None:
     async def drop() -> None:
         stream = LLMClient(GPT).astream(PROMPT)
         await anext(stream)
@@ -233,33 +237,33 @@ def test_a_stream_that_is_dropped_ends_its_span(way: Way, seen: Observed) -> Non
             gc.collect()
         else:
             asyncio.run(drop())
-        assert [each["outcome"] for each in seen.events] == ["cancelled"]
+        assert [each["outcome"] for each in telemetry.events] == ["cancelled"]
 
 
 @pytest.mark.parametrize("way", STREAMS)
-def test_a_stream_that_is_never_read_was_no_call(way: Way, seen: Observed) -> None:
+def test_a_stream_that_is_never_read_was_no_call(way: Way, telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         client = LLMClient(GPT)
         if way == "stream":
             client.stream(PROMPT).close()
         else:
             asyncio.run(client.astream(PROMPT).aclose())
-    assert seen.spans == ()
-    assert seen.points == {}
+    assert telemetry.spans == ()
+    assert telemetry.points == {}
 
 
-def test_a_stream_that_is_read_beyond_its_end_stays_one_span(seen: Observed) -> None:
+def test_a_stream_that_is_read_beyond_its_end_stays_one_span(telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         stream = LLMClient(GPT).stream(PROMPT)
         assert len(list(stream)) == 2
         assert list(stream) == []
         stream.close()
-    assert len(seen.spans) == 1
-    assert sum(point.count for point in seen.points["gen_ai.client.operation.duration"]) == 1
+    assert len(telemetry.spans) == 1
+    assert sum(point.count for point in telemetry.points["gen_ai.client.operation.duration"]) == 1
 
 
 @pytest.mark.parametrize("way", ["agenerate", "astream"])
-def test_a_cancelled_call_ends_its_span(way: Way, seen: Observed) -> None:
+def test_a_cancelled_call_ends_its_span(way: Way, telemetry: RecordedTelemetry) -> None:
     async def cancel(client: LLMClient) -> None:
         coroutine = client.agenerate(PROMPT) if way == "agenerate" else anext(client.astream(PROMPT))
         task = asyncio.ensure_future(coroutine)
@@ -271,27 +275,27 @@ def test_a_cancelled_call_ends_its_span(way: Way, seen: Observed) -> None:
 
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         asyncio.run(cancel(LLMClient(GPT)))
-    assert seen.facts["error.type"] == "CancelledError"
-    assert (seen.span.status.status_code, seen.span.status.description) == (StatusCode.ERROR, None)
-    assert [each["outcome"] for each in seen.events] == ["cancelled"]
+    assert telemetry.attributes["error.type"] == "CancelledError"
+    assert (telemetry.span.status.status_code, telemetry.span.status.description) == (StatusCode.ERROR, None)
+    assert [each["outcome"] for each in telemetry.events] == ["cancelled"]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_bug_in_an_exchange_ends_the_span_without_its_words(way: Way, seen: Observed) -> None:
-    with ScriptedTargets({GPT: [[RuntimeError(SAID)]]}).running(), pytest.raises(RuntimeError):
-        told(way, LLMClient(GPT))
-    assert seen.facts["error.type"] == "RuntimeError"
-    assert seen.span.status.description is None
+def test_a_bug_in_an_exchange_ends_the_span_without_its_words(way: Way, telemetry: RecordedTelemetry) -> None:
+    with ScriptedTargets({GPT: [[RuntimeError(PROVIDER_TEXT)]]}).running(), pytest.raises(RuntimeError):
+        outcome_of(way, LLMClient(GPT))
+    assert telemetry.attributes["error.type"] == "RuntimeError"
+    assert telemetry.span.status.description is None
 
 
 def test_a_coroutine_that_is_thrown_away_ends_its_span_and_disturbs_nobody(
-    seen: Observed, caplog: pytest.LogCaptureFixture
+    telemetry: RecordedTelemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         coroutine = LLMClient(GPT).agenerate(PROMPT)
         asyncio.run(one_step(coroutine))
         coroutine.close()  # in another context than that in which it began
-    assert "error.type" not in seen.facts
+    assert "error.type" not in telemetry.attributes
     assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
@@ -303,10 +307,12 @@ async def one_step(coroutine: Any) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_advises(way: Way, seen: Observed) -> None:
+def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_advises(
+    way: Way, telemetry: RecordedTelemetry
+) -> None:
     with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello", model="haiku-1")]}, latency=0.5).running():
-        told(way, LLMClient(GPT, fallbacks=[HAIKU]))
-    points = seen.points
+        outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
+    points = telemetry.points
     who = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "anthropic",
@@ -334,39 +340,41 @@ def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_ad
     assert points == {}
 
 
-def test_tokens_that_nobody_counted_are_not_measured(seen: Observed) -> None:
+def test_tokens_that_nobody_counted_are_not_measured(telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [say("Hello", usage=None)]}).running():
         LLMClient(GPT).generate(PROMPT)
-    assert set(seen.points) == {"gen_ai.client.operation.duration"}
-    assert not any("usage" in name for name in seen.facts)
+    assert set(telemetry.points) == {"gen_ai.client.operation.duration"}
+    assert not any("usage" in name for name in telemetry.attributes)
 
 
 # The current span
 
 
-def test_a_span_belongs_to_the_one_around_it_and_is_current_while_targets_are_asked(seen: Observed) -> None:
+def test_a_span_belongs_to_the_one_around_it_and_is_current_while_targets_are_asked(
+    telemetry: RecordedTelemetry,
+) -> None:
     during: list[trace.Span] = []
     with ScriptedTargets({GPT: [say("Hello to you")]}).running():
         client = LLMClient(GPT, on_attempt=lambda _: during.append(trace.get_current_span()))
-        with seen.tracers.get_tracer("application").start_as_current_span("outer") as outer:
+        with telemetry.tracers.get_tracer("application").start_as_current_span("outer") as outer:
             client.generate(PROMPT)
             asyncio.run(client.agenerate(PROMPT))
             for _ in client.stream(PROMPT):
                 assert trace.get_current_span() is outer, "not between two chunks"
             assert trace.get_current_span() is outer
-    *calls, last = seen.spans
+    *calls, last = telemetry.spans
     assert last.name == "outer"
     assert [span.context for span in calls] == [span.get_span_context() for span in during]
     assert [span.parent for span in calls] == [outer.get_span_context()] * 3
 
 
-async def test_a_stream_may_be_read_by_one_task_after_another(seen: Observed) -> None:
+async def test_a_stream_may_be_read_by_one_task_after_another(telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [say("Hello to you")]}).running():
         stream = LLMClient(GPT).astream(PROMPT)
         first = await asyncio.create_task(anext_of(stream))
         rest = [chunk.content async for chunk in stream]
     assert [first, *rest] == ["Hello ", "to ", "you", ""]
-    assert len(seen.spans) == 1
+    assert len(telemetry.spans) == 1
     assert not trace.get_current_span().get_span_context().is_valid
 
 
@@ -379,7 +387,7 @@ async def anext_of(stream: Any) -> str:
 
 
 @pytest.mark.parametrize("how", ["configure", "environment"])
-def test_it_can_be_switched_off(how: str, seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_can_be_switched_off(how: str, telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         client = LLMClient(GPT)
         if how == "configure":
@@ -387,23 +395,23 @@ def test_it_can_be_switched_off(how: str, seen: Observed, monkeypatch: pytest.Mo
         else:
             monkeypatch.setenv("UNIFIED_LLM_TELEMETRY", "0")
         client.generate(PROMPT)
-        assert seen.spans == ()
+        assert telemetry.spans == ()
         configure(telemetry=True)
         client.generate(PROMPT)
-        assert len(seen.spans) == 1
+        assert len(telemetry.spans) == 1
 
 
 def test_nothing_is_told_to_an_opentelemetry_that_nobody_set_up(
-    seen: Observed, monkeypatch: pytest.MonkeyPatch
+    telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         LLMClient(GPT).generate(PROMPT)
-        assert seen.points == {}
+        assert telemetry.points == {}
         configure(telemetry=True)  # for those who collect measurements alone
         LLMClient(GPT).generate(PROMPT)
-    assert seen.spans == ()
-    assert set(seen.points) == {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
+    assert telemetry.spans == ()
+    assert set(telemetry.points) == {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
 
 
 def test_a_switch_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +425,7 @@ def test_a_switch_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         LLMClient(GPT).generate(PROMPT)
 
 
-def test_the_names_are_those_of_the_convention(seen: Observed) -> None:
+def test_the_names_are_those_of_the_convention(telemetry: RecordedTelemetry) -> None:
     targets = ScriptedTargets(
         {GPT: [say("Hello")], HAIKU: [DEAD], "openai/e": [[Done(EmbeddingResponse([[1.0]], usage=USAGE))]]}
     )
@@ -428,8 +436,8 @@ def test_the_names_are_those_of_the_convention(seen: Observed) -> None:
         LLMClient("openai/e").embed("text", dimensions=1)
         with pytest.raises(LLMError):
             LLMClient(HAIKU).generate(PROMPT)
-    points = [(name, point) for name, measured in seen.points.items() for point in measured]
-    used = {name for span in seen.spans for name in span.attributes or {}}
+    points = [(name, point) for name, measured in telemetry.points.items() for point in measured]
+    used = {name for span in telemetry.spans for name in span.attributes or {}}
     used |= {name for _, point in points for name in point.attributes or {}}
     known = values_of(gen_ai_attributes) | values_of(error_attributes) | values_of(server_attributes)
     assert {name for name in used if not name.startswith("unified_llm.")} <= known
@@ -449,29 +457,33 @@ def test_the_values_are_those_of_the_convention() -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, seen: Observed) -> None:
+def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, telemetry: RecordedTelemetry) -> None:
     script: dict[str, list[Attempt]] = {
-        GPT: [DEAD, Failure("auth", 401, SAID, SAID), Failure("auth", 401, SAID, SAID)],
-        HAIKU: [say(f"{SAID} said", reasoning=SAID, raw={"text": SAID}), *BROKEN],
+        GPT: [
+            DEAD,
+            Failure("auth", 401, PROVIDER_TEXT, PROVIDER_TEXT),
+            Failure("auth", 401, PROVIDER_TEXT, PROVIDER_TEXT),
+        ],
+        HAIKU: [say(f"{PROVIDER_TEXT} said", reasoning=PROVIDER_TEXT, raw={"text": PROVIDER_TEXT}), *BROKEN],
     }
     with ScriptedTargets(script).running():
         client = LLMClient(GPT, fallbacks=[HAIKU])
-        told(way, client)
-        told(way, client)
-    assert len(seen.spans) == 2
-    assert "CANARY" not in str(seen)
+        outcome_of(way, client)
+        outcome_of(way, client)
+    assert len(telemetry.spans) == 2
+    assert "CANARY" not in str(telemetry)
 
 
-def test_a_model_in_this_process_has_no_address(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_in_this_process_has_no_address(telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
     with ScriptedTargets({GPT: [DEAD], "mlx/demo": [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=["mlx/demo"]).generate(PROMPT)
-    assert seen.facts["gen_ai.provider.name"] == "mlx"
-    assert not {"server.address", "server.port"} & set(seen.facts)
+    assert telemetry.attributes["gen_ai.provider.name"] == "mlx"
+    assert not {"server.address", "server.port"} & set(telemetry.attributes)
 
 
-def test_a_server_of_ones_own_is_told_with_its_port(seen: Observed) -> None:
+def test_a_server_of_ones_own_is_told_with_its_port(telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({"ollama/llama2": [say("Hello")]}).running():
         LLMClient("ollama/llama2", base_url="http://127.0.0.1:11434").generate(PROMPT)
-    assert (seen.facts["server.address"], seen.facts["server.port"]) == ("127.0.0.1", 11434)
-    assert seen.facts["gen_ai.provider.name"] == "ollama"
+    assert (telemetry.attributes["server.address"], telemetry.attributes["server.port"]) == ("127.0.0.1", 11434)
+    assert telemetry.attributes["gen_ai.provider.name"] == "ollama"

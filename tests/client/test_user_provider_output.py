@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.four_ways import WAYS, Way, told
+from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.scripted_targets import USAGE
 from unified_llm import LLMClient, ModelInfo, register_provider
 from unified_llm import exceptions as exc
@@ -53,14 +53,14 @@ class TestStreams:
         ]
         register_provider("mine", Whole("x", pieces))
         for way in ("stream", "astream"):
-            answer = told(way, LLMClient("mine/a"))
-            assert (answer.content, answer.facts) == ("so far", ("length", USAGE, "r-1", "mine-2", "mine"))
+            answer = outcome_of(way, LLMClient("mine/a"))
+            assert (answer.content, answer.metadata) == ("so far", ("length", USAGE, "r-1", "mine-2", "mine"))
 
     def test_text_may_be_none_as_in_others_sdks(self) -> None:
         last: Any = LLMChunk(None, reasoning=None, finish_reason="stop")  # type: ignore[arg-type]
         register_provider("mine", Whole("Hello", [LLMChunk("Hello"), last]))
         for way in WAYS:
-            assert told(way, LLMClient("mine/a")).content == "Hello"
+            assert outcome_of(way, LLMClient("mine/a")).content == "Hello"
 
     @pytest.mark.parametrize("way", WAYS)
     @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ class TestStreams:
     )
     def test_calls_may_be_whole_without_their_text(self, way: Way, pieces: Any) -> None:
         register_provider("mine", Whole(LLMResponse(tool_calls=(LOOK, LOOK)), pieces))
-        answer = told(way, LLMClient("mine/a"), tools=[TOOL])
-        assert (answer.calls, answer.facts[0]) == ((("look", '{"at":1}'),) * 2, "tool_calls")
+        answer = outcome_of(way, LLMClient("mine/a"), tools=[TOOL])
+        assert (answer.calls, answer.metadata[0]) == ((("look", '{"at":1}'),) * 2, "tool_calls")
 
 
 WRONG: dict[str, tuple[Any, str]] = {
@@ -95,7 +95,7 @@ def test_what_has_another_shape_is_a_mistake_in_its_code(name: str) -> None:
     register_provider("wrong", Whole(answer))
     for way in WAYS:
         with pytest.raises(TypeError, match=message):
-            told(way, LLMClient("wrong/a"))
+            outcome_of(way, LLMClient("wrong/a"))
 
 
 def test_pieces_are_no_whole_answer() -> None:
@@ -106,7 +106,7 @@ def test_pieces_are_no_whole_answer() -> None:
     register_provider("confused", Confused())
     for way in ("generate", "agenerate"):
         with pytest.raises(TypeError, match="returned list"):
-            told(way, LLMClient("confused/a"))
+            outcome_of(way, LLMClient("confused/a"))
 
 
 class TestVectorsAndLists:
@@ -157,7 +157,7 @@ class TestWhatItIsAsked:
         register_provider("mine", Repeating())
         client = LLMClient("mine/a", temperature=0.5, max_tokens=7, extra_body={"one": 1, "two": 2})
         for way in WAYS:
-            answer = told(way, client, temperature=0.0, extra_body={"two": 3})
+            answer = outcome_of(way, client, temperature=0.0, extra_body={"two": 3})
             assert answer.content == "a 0.0 7 {'one': 1, 'two': 3}"
 
     def test_a_call_names_another_model_with_or_without_the_provider(self) -> None:
@@ -201,7 +201,7 @@ class TestEnds:
 
         register_provider("limited", Limited("x"))
         for way in ("stream", "astream"):
-            assert told(way, LLMClient("limited/a")).error is exc.StreamInterruptedError
+            assert outcome_of(way, LLMClient("limited/a")).error is exc.StreamInterruptedError
 
     def test_a_stream_without_references_cleans_up_even_if_it_has_to_wait(self) -> None:
         steps: list[str] = []
@@ -286,9 +286,9 @@ class TestBase:
 
         register_provider("mine", FromPieces())
         for way in WAYS:
-            answer = told(way, LLMClient("mine/a"))
+            answer = outcome_of(way, LLMClient("mine/a"))
             assert (answer.content, answer.calls) == ("so far", (("look", '{"at":1}'),))
-            assert answer.facts[:2] == ("length", USAGE)
+            assert answer.metadata[:2] == ("length", USAGE)
 
     def test_nothing_follows_from_an_async_method(self) -> None:
         async def generate(self: object, request: LLMRequest) -> str:
@@ -302,7 +302,7 @@ class TestBase:
         with pytest.raises(TypeError, match=r"Half.stream is async, so generate cannot be derived"):
             type("Half", (ProviderBase,), {"stream": stream})
         register_provider("mine", type("Both", (ProviderBase,), {"generate": generate, "stream": stream})())
-        assert told("stream", LLMClient("mine/a")).content == "x"
+        assert outcome_of("stream", LLMClient("mine/a")).content == "x"
 
 
 @pytest.mark.parametrize(

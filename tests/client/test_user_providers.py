@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.four_ways import CANARY, GPT, WAYS, Way, told
+from tests.support.four_ways import CANARY, GPT, WAYS, Way, outcome_of
 from tests.support.scripted_targets import USAGE, ScriptedTargets, say
 from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
 from unified_llm import exceptions as exc
@@ -122,9 +122,9 @@ class Raising:
 @pytest.mark.parametrize("kind", [Plain, Native, Mixed, OnlyWhole, FromPieces, FromWhole])
 def test_a_sync_or_async_object_answers_in_all_four_ways(kind: type[ChatProvider], way: Way) -> None:
     register_provider("mine", kind())
-    answer = told(way, LLMClient("mine/parrot"))
+    answer = outcome_of(way, LLMClient("mine/parrot"))
     assert answer.content == "parrot says hello"
-    assert (answer.facts[0], *answer.facts[3:]) == ("stop", "parrot", "mine")
+    assert (answer.metadata[0], *answer.metadata[3:]) == ("stop", "parrot", "mine")
     assert [attempt[:2] for attempt in answer.attempts] == [("mine/parrot", "ok")]
 
 
@@ -151,7 +151,7 @@ def test_what_it_raises_is_read_for_what_it_says(name: str) -> None:
     register_provider("mine", OnlyWhole())
     client = LLMClient("broken/a", fallbacks=["mine/b"], max_retries=0)
     for way in WAYS:
-        answer = told(way, client)
+        answer = outcome_of(way, client)
         if outcome == "bad_request":  # no failover
             assert answer.error is exc.ValidationError
         else:
@@ -170,7 +170,7 @@ def test_a_mistake_in_its_code_is_seen_not_hidden() -> None:
     register_provider("mine", OnlyWhole())
     for way in WAYS:
         with pytest.raises(KeyError, match="choices"):
-            told(way, LLMClient("broken/a", fallbacks=["mine/b"]))
+            outcome_of(way, LLMClient("broken/a", fallbacks=["mine/b"]))
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
@@ -178,7 +178,7 @@ def test_a_stream_that_breaks_is_never_begun_again(way: Way) -> None:
     broken = Raising(ConnectionResetError("gone"), after=1)
     register_provider("broken", broken)
     register_provider("mine", OnlyWhole())
-    assert told(way, LLMClient("broken/a", fallbacks=["mine/b"])).error is exc.StreamInterruptedError
+    assert outcome_of(way, LLMClient("broken/a", fallbacks=["mine/b"])).error is exc.StreamInterruptedError
     assert broken.calls == 1
 
 
@@ -205,7 +205,7 @@ def test_an_answer_that_says_nothing_is_none() -> None:
 
     register_provider("silent", Silent())
     for way in WAYS:
-        assert told(way, LLMClient("silent/a", max_retries=0)).error is exc.GenerationError
+        assert outcome_of(way, LLMClient("silent/a", max_retries=0)).error is exc.GenerationError
 
 
 def test_what_is_no_answer_is_a_mistake_in_its_code() -> None:
@@ -219,7 +219,7 @@ def test_what_is_no_answer_is_a_mistake_in_its_code() -> None:
     register_provider("wrong", Wrong())
     for way in WAYS:
         with pytest.raises(TypeError, match=r"expected an LLM(Response|Chunk) or a str"):
-            told(way, LLMClient("wrong/a"))
+            outcome_of(way, LLMClient("wrong/a"))
 
 
 def test_tools_come_to_those_that_say_they_have_them() -> None:
@@ -237,8 +237,8 @@ def test_tools_come_to_those_that_say_they_have_them() -> None:
     register_provider("calling", Calling())
     register_provider("mine", Plain())
     for way in WAYS:
-        answer = told(way, LLMClient("mine/a", fallbacks=["calling/b"]), tools=[TOOL])
-        assert (answer.calls, answer.facts[0]) == ((("look", "{}"),), "tool_calls")
+        answer = outcome_of(way, LLMClient("mine/a", fallbacks=["calling/b"]), tools=[TOOL])
+        assert (answer.calls, answer.metadata[0]) == ((("look", "{}"),), "tool_calls")
         assert answer.attempts[0][5] == "it cannot call tools"
 
 
@@ -252,7 +252,7 @@ def test_json_is_asked_for_by_prompt_and_checked() -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     form = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema}}
     for way in WAYS:
-        assert told(way, LLMClient("knowing/a"), response_format=form).content == '{"city": "Rome"}'
+        assert outcome_of(way, LLMClient("knowing/a"), response_format=form).content == '{"city": "Rome"}'
 
 
 def test_vectors_and_models_come_from_those_that_have_them() -> None:

@@ -112,8 +112,8 @@ def test_a_mistake_is_told_in_one_sentence_that_repeats_no_key(given: dict[str, 
 
 def variables(problem: Exception) -> str:
     """What an error tracker would collect of the package's own calls."""
-    told = traceback.TracebackException.from_exception(problem, capture_locals=True)
-    ours = [frame for frame in told.stack if "/unified_llm/" in frame.filename]
+    report = traceback.TracebackException.from_exception(problem, capture_locals=True)
+    ours = [frame for frame in report.stack if "/unified_llm/" in frame.filename]
     assert ours
     return "".join(f"{frame.locals}" for frame in ours)
 
@@ -234,8 +234,8 @@ def test_keys_of_fallbacks_given_as_mappings_are_not_pickled(monkeypatch: pytest
     assert "CANARY" not in repr(vars(client))
     data = pickle.dumps(client)
     assert b"CANARY" not in data
-    told = "The key of OpenAI was left out of the pickle: set OPENAI_API_KEY in this process, or pass api_key= again"
-    with pytest.raises(ConfigurationError, match=told):
+    message = "The key of OpenAI was left out of the pickle: set OPENAI_API_KEY in this process, or pass api_key= again"
+    with pytest.raises(ConfigurationError, match=message):
         pickle.loads(data)  # noqa: S301 - our own
     monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-1")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-CANARY-2")

@@ -207,10 +207,10 @@ def test_what_was_given_is_told_from_what_is_default() -> None:
 
 
 def test_every_field_is_documented() -> None:
-    told = LLMConfig.__doc__ or ""
+    text = LLMConfig.__doc__ or ""
     sampling = {"top_p", "max_tokens", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort"}
     assert [
         name
         for name in LLMConfig.model_fields
-        if not re.search(rf"^ +{name}: ", told, re.MULTILINE) and name not in sampling
+        if not re.search(rf"^ +{name}: ", text, re.MULTILINE) and name not in sampling
     ] == []

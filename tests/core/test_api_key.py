@@ -125,10 +125,10 @@ def test_a_malformed_key_is_in_no_variable_of_the_traceback() -> None:
 
     with pytest.raises(ConfigurationError) as refused:
         make(api_key=f"{KEY}\n")
-    told = "".join(traceback.TracebackException.from_exception(refused.value, capture_locals=True).format())
-    assert "in hide" in told
-    assert "arguments = {}" in told
-    assert "CANARY" not in told
+    report = "".join(traceback.TracebackException.from_exception(refused.value, capture_locals=True).format())
+    assert "in hide" in report
+    assert "arguments = {}" in report
+    assert "CANARY" not in report
 
 
 @pytest.mark.parametrize(

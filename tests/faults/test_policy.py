@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, Told, Way, told
+from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, CallOutcome, Way, outcome_of
 from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient, health_snapshot, reset_health
 from unified_llm._core.exchange import Event
@@ -41,7 +41,7 @@ def limited(seconds: float) -> Failure:
     return Failure("rate_limit", 429, retry_after=seconds)
 
 
-def outcomes(result: Told) -> list[tuple[str, str]]:
+def outcomes(result: CallOutcome) -> list[tuple[str, str]]:
     return [(each[0], each[1]) for each in result.attempts]
 
 
@@ -69,7 +69,7 @@ def test_when_all_are_down_the_last_error_of_each_is_reported(way: Way) -> None:
     }
     targets = ScriptedTargets(script)
     with targets.running():
-        result = told(way, LLMClient(GPT, fallbacks=[HAIKU, GROQ]))
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU, GROQ]))
     assert result.error is AllTargetsFailedError
     assert [line.partition(":")[0].strip() for line in result.message.splitlines()[1:]] == [GPT, HAIKU, GROQ]
     assert "no connection could be made" in result.message
@@ -81,7 +81,7 @@ def test_when_all_are_down_the_model_on_this_machine_answers(way: Way) -> None:
     targets = ScriptedTargets({GPT: [DEAD], HAIKU: [Failure("connect")], MLX: [say("from here")]})
     with targets.running():
         for _ in range(3):  # with the breakers closed at first, and open in the end
-            result = told(way, LLMClient(GPT, fallbacks=[HAIKU, MLX]))
+            result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU, MLX]))
             assert (result.content, outcomes(result)[-1]) == ("from here", (MLX, "ok"))
 
 
@@ -186,9 +186,9 @@ def test_a_probe_that_is_interrupted_gives_way_to_the_next(way: Way) -> None:
         targets.asked.clear()
         targets.scripts = {GPT: [[KeyboardInterrupt()], say("Hello again")], HAIKU: [say("never")]}
         with pytest.raises(KeyboardInterrupt):
-            told(way, client)
+            outcome_of(way, client)
         assert state(GPT) == "half_open"
-        assert told(way, client).content == "Hello again"
+        assert outcome_of(way, client).content == "Hello again"
 
 
 # 48: many clients that received the same Retry-After
@@ -201,7 +201,7 @@ def test_clients_that_received_the_same_retry_after_do_not_retry_in_the_same_ins
         reset_health()
         targets = ScriptedTargets({GPT: [limited(10.0), say("Hello")]}, draw=number / 19, latency=0.0)
         with targets.running():
-            assert told(way, LLMClient(GPT)).content == "Hello"
+            assert outcome_of(way, LLMClient(GPT)).content == "Hello"
         instants.append(targets.clock - 1000.0)
     assert min(instants) >= 10.0
     assert max(instants) <= 11.0
@@ -217,7 +217,7 @@ def test_clients_that_received_the_same_retry_after_do_not_retry_in_the_same_ins
 def test_a_deadline_that_makes_no_sense_is_refused(way: Way, deadline: float) -> None:
     targets = ScriptedTargets({GPT: [say("never")]})
     with targets.running():
-        result = told(way, LLMClient(GPT), deadline=deadline)
+        result = outcome_of(way, LLMClient(GPT), deadline=deadline)
     assert result.error
     assert "deadline must be greater than 0" in result.message
     assert targets.asked == []
@@ -227,7 +227,7 @@ def test_a_deadline_that_makes_no_sense_is_refused(way: Way, deadline: float) ->
 def test_a_deadline_of_a_millisecond_is_kept(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[Pause(0.1), *say("late")]], HAIKU: [say("later")]}, latency=0.0005)
     with targets.running():
-        result = told(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=0.001)
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=0.001)
     assert result.error is TimeoutError
     assert targets.clock == pytest.approx(1000.001)
     assert targets.names == [GPT]
@@ -238,14 +238,14 @@ def test_without_a_deadline_an_answer_is_waited_for(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[Pause(100_000.0), *say("at last")]]})
     with targets.running():
         client = LLMClient(GPT, deadline=None, timeout=1e6)
-        assert told(way, client).content == "at last"
+        assert outcome_of(way, client).content == "at last"
 
 
 @pytest.mark.case(50)
 def test_a_sleep_that_would_pass_the_deadline_is_not_begun(way: Way) -> None:
     targets = ScriptedTargets({GPT: [limited(4.0)]})
     with targets.running():
-        result = told(way, LLMClient(GPT), deadline=3.0)
+        result = outcome_of(way, LLMClient(GPT), deadline=3.0)
     assert result.error is RateLimitError
     assert targets.slept == []
     assert targets.clock < 1001.0
@@ -256,7 +256,7 @@ def test_a_sleep_that_would_pass_the_deadline_is_not_begun(way: Way) -> None:
 def test_a_wait_longer_than_the_deadline_fails_over_at_once(way: Way, seconds: float) -> None:
     targets = ScriptedTargets({GPT: [limited(seconds)], HAIKU: [say("Hello")]})
     with targets.running():
-        result = told(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=3.0)
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]), deadline=3.0)
     assert outcomes(result) == [(GPT, "rate_limit"), (HAIKU, "ok")]
     assert targets.slept == []
 
@@ -275,7 +275,7 @@ def test_a_wait_longer_than_the_deadline_fails_over_at_once(way: Way, seconds: f
 def test_a_fallback_that_lacks_something_is_skipped(way: Way, request_: dict[str, Any], reason: str) -> None:
     targets = ScriptedTargets({GPT: [DEAD], SONAR: [say("never")], GROQ: [say("Hello")]})
     with targets.running():
-        result = told(way, LLMClient(GPT, fallbacks=[SONAR, GROQ]), **request_)
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[SONAR, GROQ]), **request_)
     assert result.content == "Hello"
     assert (SONAR, "skipped", reason) in [(each[0], each[1], each[5]) for each in result.attempts]
     assert SONAR not in targets.names
@@ -296,7 +296,7 @@ def test_the_model_on_this_machine_is_skipped_for_what_it_cannot_do(
 ) -> None:
     targets = ScriptedTargets({able: [DEAD], MLX: [say("never")]})
     with targets.running():
-        result = told(way, LLMClient(able, fallbacks=[MLX]), prompt, **overrides)
+        result = outcome_of(way, LLMClient(able, fallbacks=[MLX]), prompt, **overrides)
     assert result.error is ServiceUnavailableError
     assert (MLX, "skipped") in outcomes(result)
     assert MLX not in targets.names
@@ -310,7 +310,7 @@ def test_without_retries_each_target_is_asked_once(way: Way) -> None:
     targets = ScriptedTargets({GPT: [DEAD], HAIKU: [DEAD]})
     with targets.running():
         client = LLMClient(GPT, max_retries=0, fallbacks=[{"model": HAIKU, "max_retries": 0}])
-        assert told(way, client).error is AllTargetsFailedError
+        assert outcome_of(way, client).error is AllTargetsFailedError
     assert targets.names == [GPT, HAIKU]
 
 
@@ -318,7 +318,7 @@ def test_without_retries_each_target_is_asked_once(way: Way) -> None:
 def test_a_target_that_stands_twice_in_a_chain_shares_its_health(way: Way) -> None:
     targets = ScriptedTargets({GPT: [DEAD]})
     with targets.running():
-        result = told(way, LLMClient(GPT, fallbacks=[GPT, GPT]))
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[GPT, GPT]))
     assert result.error is AllTargetsFailedError
     assert len(targets.names) <= 6
     assert {row["target"] for row in health_snapshot()} == {GPT}
@@ -328,7 +328,7 @@ def test_a_target_that_stands_twice_in_a_chain_shares_its_health(way: Way) -> No
 def test_an_empty_list_of_fallbacks_is_none(way: Way) -> None:
     targets = ScriptedTargets({GPT: [say("Hello")]})
     with targets.running():
-        assert told(way, LLMClient(GPT, fallbacks=[])).content == "Hello"
+        assert outcome_of(way, LLMClient(GPT, fallbacks=[])).content == "Hello"
 
 
 @pytest.mark.case(56)

@@ -111,6 +111,6 @@ def test_models_say_what_the_best_of_those_who_run_them_can_do() -> None:
 
 
 def test_its_responses_format_is_openai_s_without_embeddings() -> None:
-    facts = registry.model_profile(registry.row("huggingface"), "org/name", "responses")
-    assert facts.format == "openai_responses"
-    assert "embeddings" not in facts.features
+    profile = registry.model_profile(registry.row("huggingface"), "org/name", "responses")
+    assert profile.format == "openai_responses"
+    assert "embeddings" not in profile.features

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.four_ways import WAYS, Way, told
+from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.policy_harness import target
 from tests.support.scripted_targets import Attempt, ScriptedTargets, say
 from unified_llm import LLMClient
@@ -135,5 +135,5 @@ def test_a_client_raises_its_own_errors_alone_when_the_clock_moves(way: Way) -> 
         first, *others = script
         with targets.running(), runtime.use(replace(runtime.current(), now=clock)):
             client = LLMClient(first, fallbacks=others, deadline=random.choice([5.0, 30.0, 600.0]))
-            answer = told(way, client)  # anything but an LLMError is raised
+            answer = outcome_of(way, client)  # anything but an LLMError is raised
         assert answer.error or answer.content == "Hello"

@@ -188,8 +188,8 @@ class TestFacts:
     def test_windows_and_reasoning_are_known_by_name(
         self, provider: str, model: str, window: int | None, reasoning: Any
     ) -> None:
-        facts = registry.model_profile(registry.row(provider), model)
-        assert (facts.context_window, facts.reasoning) == (window, reasoning)
+        profile = registry.model_profile(registry.row(provider), model)
+        assert (profile.context_window, profile.reasoning) == (window, reasoning)
 
     @pytest.mark.parametrize(
         ("provider", "model", "lacks", "has"),
@@ -217,9 +217,9 @@ class TestFacts:
         assert features >= has
 
     def test_what_a_model_refuses_is_added_to_what_its_provider_refuses(self) -> None:
-        facts = registry.model_profile(registry.row("xai"), "grok-4-0709")
-        assert facts.quirks.drop == {"frequency_penalty", "presence_penalty", "stop", "reasoning_effort"}
-        assert facts.quirks.reasoning_apart
+        profile = registry.model_profile(registry.row("xai"), "grok-4-0709")
+        assert profile.quirks.drop == {"frequency_penalty", "presence_penalty", "stop", "reasoning_effort"}
+        assert profile.quirks.reasoning_apart
         assert registry.row("xai").quirks.drop == frozenset(), "the row itself is left as it is"
 
     def test_what_is_said_of_a_model_is_about_known_providers_and_features(self) -> None:

@@ -14,7 +14,7 @@ from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, Coo
 
 A, B = target("alpha/one", base_url="https://alpha"), target("beta/two", base_url="https://beta")
 SETTINGS = BreakerConfig()
-Told: TypeAlias = list[tuple[str, str, str]]
+Changes: TypeAlias = list[tuple[str, str, str]]
 
 
 class Heard:
@@ -42,7 +42,7 @@ def opened(until: float, trips: int = 1) -> BreakerOpened:
 
 
 def test_a_target_that_was_never_asked_here_is_left_alone_when_others_found_it_dead() -> None:
-    changes: Told = []
+    changes: Changes = []
     health = Health(lambda change: changes.append((change.target, change.before, change.after)))
     health.apply_update(opened(30.0), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(30.0, "breaker open", wait=False)
@@ -117,7 +117,7 @@ def test_what_was_settled_before_comes_before_what_is_learned() -> None:
 
 
 def test_a_target_that_answered_others_is_asked_again_and_its_past_is_forgotten() -> None:
-    changes: Told = []
+    changes: Changes = []
     health = Health(lambda change: changes.append((change.target, change.before, change.after)))
     settle(health, A, ok=False, times=5)
     health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
@@ -169,7 +169,7 @@ def test_what_is_found_out_is_told_in_order_and_what_is_learned_is_not() -> None
 
 
 def test_what_was_settled_last_is_told_without_another_call() -> None:
-    changes: Told = []
+    changes: Changes = []
     health, line = Health(lambda change: changes.append((change.target, change.before, change.after))), Heard()
     health.set_publisher(line)
     for _ in range(5):

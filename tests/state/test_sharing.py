@@ -170,8 +170,8 @@ def test_an_address_in_the_environment_that_makes_no_sense_is_named(monkeypatch:
 def check(problem: BaseException) -> None:
     """Neither in what is displayed, nor in the variables of our calls, which error trackers collect."""
     assert "CANARY" not in "".join(traceback.format_exception(problem))
-    told = traceback.TracebackException(type(problem), problem, problem.__traceback__, capture_locals=True)
-    frames = [frame for frame in told.stack if "/unified_llm/" in frame.filename]
+    report = traceback.TracebackException(type(problem), problem, problem.__traceback__, capture_locals=True)
+    frames = [frame for frame in report.stack if "/unified_llm/" in frame.filename]
     assert frames
     assert [frame for frame in frames if "sk-CANARY" in f"{frame.locals}"] == []
 

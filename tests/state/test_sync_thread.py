@@ -36,14 +36,14 @@ class Gated(MemoryRedis):
         self.clock = time.time()
         self.gate = threading.Event()
         self.gate.set()
-        self.told = threading.Event()
+        self.written = threading.Event()
 
     def run(self, commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
         self.asked.set()
         assert self.gate.wait(PATIENCE)
         answers = super().run(commands)
         if any(name == "set" for name, _, _ in commands):
-            self.told.set()
+            self.written.set()
         return answers
 
 
@@ -87,7 +87,7 @@ def test_nothing_is_started_before_the_first_call(make: Any, server: Gated) -> N
     assert threading.active_count() == before
     assert not server.asked.is_set()
     sync_thread.wake()
-    assert server.told.wait(PATIENCE)
+    assert server.written.wait(PATIENCE)
     thread = sync_thread._thread
     assert thread.daemon
     sync_thread.wake()
@@ -120,7 +120,7 @@ def test_what_one_tells_the_other_learns(make: Any, server: Gated) -> None:
     one.publish(opened())
     one.publish(CooldownStarted(("alpha", "abc"), time.monotonic() + 0.5, "over too soon", wait=True))
     one.wake()
-    assert server.told.wait(PATIENCE)
+    assert server.written.wait(PATIENCE)
     make(learn).wake()
     assert heard.wait(PATIENCE)
     assert [type(fact) for fact in learned] == [BreakerOpened]
@@ -136,7 +136,7 @@ def test_what_a_registry_put_off_is_told_without_another_call(make: Any, server:
 
     sync_thread: SyncThread = make(catch_up=catch_up)
     sync_thread.wake()
-    assert server.told.wait(PATIENCE)
+    assert server.written.wait(PATIENCE)
 
 
 def test_a_model_list_comes_from_whoever_asked_for_it(make: Any) -> None:
@@ -180,7 +180,7 @@ def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, serve
     learned, one = Learned(), make()
     one.publish(opened())
     one.wake()
-    assert server.told.wait(PATIENCE)
+    assert server.written.wait(PATIENCE)
     server.gate.clear()
     server.asked.clear()
     other = make(learned.append)
@@ -205,7 +205,7 @@ def test_the_end_of_a_process_waits_for_the_last_news(make: Any, server: Gated) 
     sync_thread.publish(opened())
     sync_thread.finish()
     assert not sync_thread._thread.is_alive()
-    assert server.told.is_set()
+    assert server.written.is_set()
 
 
 def test_the_end_of_a_process_does_not_wait_for_a_server_that_hangs(make: Any, server: Gated) -> None:
@@ -244,9 +244,9 @@ def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
     sync_thread.publish(BreakerClosed(A.health_key, runtime.current().now() + 60.0))
     assert sync_thread._request_models(LISTED).result(PATIENCE)
     sync_thread.finish()
-    told = [value for name, value in server.values.items() if "breaker" in name]
-    assert len(told) == 1
-    assert b"closed" in told[0]
+    updates = [value for name, value in server.values.items() if "breaker" in name]
+    assert len(updates) == 1
+    assert b"closed" in updates[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
@@ -260,10 +260,10 @@ def test_a_forked_child_has_a_thread_of_its_own(make: Any, server: Gated) -> Non
     if child == 0:
         signal.alarm(10)
         sync_thread.renew()
-        server.told.clear()
+        server.written.clear()
         sync_thread.publish(opened())
         sync_thread.wake()
-        os._exit(0 if server.told.wait(PATIENCE) else 1)
+        os._exit(0 if server.written.wait(PATIENCE) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert server.values == {}, "the memory is the child's own"
 

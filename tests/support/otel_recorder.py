@@ -1,4 +1,4 @@
-"""What OpenTelemetry is told, kept in memory by its own SDK."""
+"""Spans and metrics of a test, recorded in memory by the SDK of OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Observed:
-    """Spans that have ended, and measurements so far."""
+class RecordedTelemetry:
+    """Spans that have ended, and metrics since they were last read."""
 
     tracers: TracerProvider
     exporter: InMemorySpanExporter
@@ -33,50 +33,52 @@ class Observed:
 
     @property
     def span(self) -> ReadableSpan:
-        """The only one."""
+        """The only span."""
         (only,) = self.spans
         return only
 
     @property
-    def facts(self) -> Mapping[str, Any]:
+    def attributes(self) -> Mapping[str, Any]:
         """The attributes of the only span."""
         return self.span.attributes or {}
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The attempts that the only span tells of, without what stands before each name."""
-        told = self.span.events
-        assert {each.name for each in told} <= {"unified_llm.attempt"}
+        """Attributes of the attempts in the only span, by their names without ``unified_llm.attempt.``."""
+        events = self.span.events
+        assert {event.name for event in events} <= {"unified_llm.attempt"}
         prefix = "unified_llm.attempt."
-        return [{name.removeprefix(prefix): value for name, value in (each.attributes or {}).items()} for each in told]
+        return [
+            {name.removeprefix(prefix): value for name, value in (event.attributes or {}).items()} for event in events
+        ]
 
     @property
     def points(self) -> dict[str, list[HistogramDataPoint]]:
-        """What was measured, by the name of the histogram. Reading it starts anew."""
+        """Data points since they were last read, by the name of the histogram."""
         data = self.reader.get_metrics_data()
-        found: dict[str, list[HistogramDataPoint]] = {}
+        points: dict[str, list[HistogramDataPoint]] = {}
         for resource in data.resource_metrics if data else ():
             for scope in resource.scope_metrics:
                 for metric in scope.metrics:
-                    found[metric.name] = list(metric.data.data_points)  # type: ignore[arg-type] # all are histograms
-        return found
+                    points[metric.name] = list(metric.data.data_points)  # type: ignore[arg-type] # all are histograms
+        return points
 
     def __str__(self) -> str:
-        """Everything that leaves the process."""
+        """Return everything that would leave the process, as text."""
         data = self.reader.get_metrics_data()
         return json.dumps([span.to_json() for span in self.spans]) + (data.to_json() if data else "")
 
 
 @contextmanager
-def observing(patch: pytest.MonkeyPatch) -> Iterator[Observed]:
-    """OpenTelemetry is set up, as by an application, until the block ends."""
+def record_telemetry(patch: pytest.MonkeyPatch) -> Iterator[RecordedTelemetry]:
+    """Set up OpenTelemetry as an application does, until the block ends."""
     exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
     tracers = TracerProvider(shutdown_on_exit=False)
     tracers.add_span_processor(SimpleSpanProcessor(exporter))
     meters = MeterProvider([reader], shutdown_on_exit=False)
-    with patch.context() as within:
-        # OpenTelemetry's own switch can be thrown once in a process.
-        within.setattr(trace, "get_tracer_provider", lambda: tracers)
-        within.setattr(metrics, "get_meter_provider", lambda: meters)
-        yield Observed(tracers, exporter, reader)
+    with patch.context() as context:
+        # OpenTelemetry's own providers can be set only once in a process.
+        context.setattr(trace, "get_tracer_provider", lambda: tracers)
+        context.setattr(metrics, "get_meter_provider", lambda: meters)
+        yield RecordedTelemetry(tracers, exporter, reader)
     meters.shutdown()

@@ -9,7 +9,7 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 
-from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.langchain_models import Native, Plain, Streaming
 from unified_llm import LLMClient, LLMResponse, ToolCall
 from unified_llm._backends.mlx import unavailable_reason
@@ -142,10 +142,10 @@ def test_the_demo_model_answers_when_the_network_is_gone_unless_it_is_named(way:
         pytest.skip(reason)
     client = LLMClient(GPT, fallbacks=[HAIKU, "mlx/demo"])
     with outage("*", "dns") as seen:
-        result = told(way, client, "What is failover?")
+        result = outcome_of(way, client, "What is failover?")
     assert result.content.startswith("Failover sends a request")
     assert seen.asked[-1] == "mlx/demo"
     with outage(["*", "mlx/demo"], "503"):
-        assert told(way, client).error is AllTargetsFailedError
+        assert outcome_of(way, client).error is AllTargetsFailedError
     with outage("mlx", "503"):
-        assert told(way, LLMClient("mlx/demo")).error is ServiceUnavailableError
+        assert outcome_of(way, LLMClient("mlx/demo")).error is ServiceUnavailableError

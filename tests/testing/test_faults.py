@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from unified_llm import LLMClient
 from unified_llm import exceptions as exc
 from unified_llm.testing import outage
@@ -58,9 +58,9 @@ def test_a_target_alone_fails_as_its_kind_says(kind: FaultKind) -> None:
     for way in WAYS:
         broken = kind in MIDWAY and "stream" in way
         with outage("openai", kind) as seen:
-            result = told(way, LLMClient(GPT))
+            result = outcome_of(way, LLMClient(GPT))
         assert result.error is (exc.StreamInterruptedError if broken else error), way
-        assert result.facts[2] == status
+        assert result.metadata[2] == status
         assert {attempt.outcome for attempt in seen.attempts} == {outcome}
         assert set(seen.asked) == {GPT}
 
@@ -72,9 +72,9 @@ def test_a_fallback_answers_in_its_place(kind: FaultKind) -> None:
     for way in WAYS:
         # A stream that breaks before its first chunk fails over like a whole answer.
         with outage(GPT, kind, reply="I am still here.", after=0) as seen:
-            result = told(way, LLMClient(chain[0], fallbacks=chain[1:]))
+            result = outcome_of(way, LLMClient(chain[0], fallbacks=chain[1:]))
         assert result.content == "I am still here.", way
-        assert result.facts[-2:] == (chain[1].partition("/")[2], chain[1].partition("/")[0])
+        assert result.metadata[-2:] == (chain[1].partition("/")[2], chain[1].partition("/")[0])
         assert seen.asked[0] == GPT
         assert seen.asked[-1] == chain[1]
         assert [attempt[:2] for attempt in result.attempts] == [
@@ -86,7 +86,7 @@ def test_a_fallback_answers_in_its_place(kind: FaultKind) -> None:
 @pytest.mark.parametrize("kind", sorted(RAISED))
 def test_what_is_wrong_with_the_request_is_raised(kind: FaultKind, way: Way) -> None:
     with outage("openai", kind, reply="I am still here.") as seen:
-        result = told(way, LLMClient(GPT, fallbacks=[HAIKU]))
+        result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert result.error is ALONE[kind][0]
     assert seen.asked == [GPT]
 

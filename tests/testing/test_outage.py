@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.four_ways import GPT, HAIKU, WAYS, Way, told
+from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot
 from unified_llm._core import runtime
@@ -99,7 +99,7 @@ def test_an_answer_can_be_made_of_the_request(way: Way) -> None:
         return request.messages[-1].text.upper()
 
     with outage("openai", reply=shout):
-        assert told(way, chain(GPT, HAIKU), "  are you  there?\n").content == "  ARE YOU  THERE?\n"
+        assert outcome_of(way, chain(GPT, HAIKU), "  are you  there?\n").content == "  ARE YOU  THERE?\n"
 
 
 def test_a_stream_has_all_that_the_whole_answer_has() -> None:
@@ -127,16 +127,16 @@ def test_an_answer_has_every_part_that_it_was_given(way: Way) -> None:
     calls = (ToolCall("call_1", "add", {"a": 1}), ToolCall.from_text("call_2", "sub", '{"a": 2}'))
     answer = LLMResponse("Let me see.", tool_calls=calls, reasoning="Hm.", usage=usage, response_id="r-1", model="x")
     with outage("openai", reply=answer):
-        result = told(way, chain(GPT, HAIKU))
+        result = outcome_of(way, chain(GPT, HAIKU))
     assert (result.content, result.reasoning) == ("Let me see.", "Hm.")
     assert result.calls == (("add", '{"a":1}'), ("sub", '{"a": 2}'))
-    assert result.facts == ("tool_calls", usage, "r-1", "x", "anthropic")
+    assert result.metadata == ("tool_calls", usage, "r-1", "x", "anthropic")
 
 
 @EVERY_WAY
 def test_without_a_reply_other_targets_get_real_requests(way: Way) -> None:
     with ScriptedTargets({HAIKU: [say("I am here.")]}).running() as targets, outage("openai", "hang") as seen:
-        assert told(way, chain(GPT, HAIKU)).content == "I am here."
+        assert outcome_of(way, chain(GPT, HAIKU)).content == "I am here."
     assert targets.names == [HAIKU]
     assert targets.open == 0
     assert seen.attempts[-1].seconds == pytest.approx(targets.latency)
@@ -148,7 +148,7 @@ def test_a_refusal_is_streamed_too(way: Way) -> None:
 
     with outage("openai", reply=LLMResponse(refusal="I would rather not.", finish_reason="length")):
         assert [chunk.refusal for chunk in chain(GPT, HAIKU).stream("Hello?")] == ["I would rather not.", ""]
-        assert told(way, chain(GPT, HAIKU)).facts[0] == "length"
+        assert outcome_of(way, chain(GPT, HAIKU)).metadata[0] == "length"
 
 
 async def test_made_up_vectors_are_those_of_their_texts() -> None:
@@ -184,7 +184,7 @@ async def test_a_model_list_fails_or_is_empty_and_is_forgotten_afterwards() -> N
 @EVERY_WAY
 def test_a_blip_is_over_after_so_many_attempts(way: Way) -> None:
     with outage("openai", "503", reply="Here again.", times=2) as seen:
-        result = told(way, LLMClient(GPT))
+        result = outcome_of(way, LLMClient(GPT))
     assert result.content == "Here again."
     assert [attempt.outcome for attempt in seen.attempts] == ["server", "server", "ok"]
 
@@ -206,8 +206,8 @@ def test_what_any_of_them_names_fails_and_the_innermost_answer_is_given(way: Way
     client = chain(GPT, HAIKU, GROQ)
     with outage("openai", "503", reply="outer") as outer:
         with outage("anthropic", "429", reply="inner") as inner:
-            assert told(way, client).content == "inner"
-        assert told(way, client).content == "outer"
+            assert outcome_of(way, client).content == "inner"
+        assert outcome_of(way, client).content == "outer"
     assert [attempt.outcome for attempt in inner.attempts] == ["server", "server", "rate_limit", "ok"]
     assert outer.attempts[: len(inner.attempts)] == inner.attempts
     assert [attempt.outcome for attempt in outer.attempts[len(inner.attempts) :]] == ["server", "server", "ok"]
@@ -246,7 +246,7 @@ def test_an_outage_is_used_once() -> None:
 def test_a_target_that_hangs_alone_is_given_up_when_its_time_is_over(way: Way, seconds: float) -> None:
     begun = time.monotonic()
     with outage("openai", "hang") as seen:
-        assert told(way, LLMClient(GPT)).error is TimeoutError
+        assert outcome_of(way, LLMClient(GPT)).error is TimeoutError
         # One try of all the time that there is, or two of 30 s to the first token, and a pause between them.
         assert seconds <= seen.seconds < seconds + 2
     assert seconds <= seen.seconds < seconds + 2
@@ -258,17 +258,17 @@ def test_no_call_waits_without_end(way: Way) -> None:
     client = LLMClient(GPT, deadline=None)
     with outage("openai", "hang", after=None):
         if "stream" in way:  # there is a limit to the first token
-            assert told(way, client).error is TimeoutError
+            assert outcome_of(way, client).error is TimeoutError
         else:
             with pytest.raises(AssertionError, match="the call has no limit"):
-                told(way, client)
+                outcome_of(way, client)
 
 
 @EVERY_WAY
 def test_a_long_wait_passes_at_once_and_is_recorded(way: Way) -> None:
     begun = time.monotonic()
     with outage("openai", "429", reply="Here again.", times=1, retry_after=55) as seen:
-        assert told(way, LLMClient(GPT)).content == "Here again."
+        assert outcome_of(way, LLMClient(GPT)).content == "Here again."
     assert seen.seconds == pytest.approx(55 * 1.05, abs=1)
     assert seen.attempts[-1].waited >= 55
     assert time.monotonic() - begun < 5

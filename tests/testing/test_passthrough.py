@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.four_ways import GPT, WAYS, Way, told
+from tests.support.four_ways import GPT, WAYS, Way, outcome_of
 from tests.support.scripted_server import Network
 from unified_llm import LLMClient
 from unified_llm._core import runtime
@@ -51,7 +51,7 @@ def client() -> LLMClient:
 def test_it_has_all_its_own_time_after_others_have_hung(way: Way, network: Network) -> None:
     network.add_connection(200.0, answer(way))  # a local server may take 300 s
     with outage("openai", "hang") as seen:
-        result = told(way, client())
+        result = outcome_of(way, client())
         assert result.content == "Hello from the network"
     assert seen.attempts[-1].seconds == 200
     assert seen.seconds == seen.attempts[0].seconds + 200 == network.clock() - 1000 + seen.attempts[0].seconds
@@ -62,7 +62,7 @@ def test_it_has_all_its_own_time_after_others_have_hung(way: Way, network: Netwo
 def test_its_own_time_ends_when_it_would(way: Way, network: Network) -> None:
     network.add_connection()
     with outage("openai", "hang"):
-        assert told(way, client(), timeout=20).error is not None
+        assert outcome_of(way, client(), timeout=20).error is not None
     assert network.clock() == 1020
 
 
