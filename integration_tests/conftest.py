@@ -22,7 +22,7 @@ canary.clear_environment()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    canary.take_part(config)
+    canary.register_plugin(config)
     # The standard tests import pydantic.v1 on any Python, and it warns where it does not work.
     config.addinivalue_line("filterwarnings", "ignore:Core Pydantic V1 functionality:UserWarning")
 

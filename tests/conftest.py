@@ -1,4 +1,4 @@
-"""What holds for every test: nothing learned before, and nothing from the environment of whoever runs it."""
+"""Fixtures of every test: a fresh health registry, default settings, and nothing from the machine's environment."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from tests.support import canary
 from unified_llm._config.process_defaults import configure
 from unified_llm._state.process_health import reset_health
 
-# The same examples at every run: a test that fails now and then is no test. More of them where there is time.
+# The same examples in every run, so that no test fails now and then. More of them where there is time.
 settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.register_profile("thorough", settings.get_profile("steady"), max_examples=100)
 settings.load_profile("thorough" if os.environ.get("UNIFIED_LLM_THOROUGH") else "steady")
 
-# Thousands of tests make a large heap, of which almost nothing is ever garbage.
+# Thousands of tests make a large heap, and almost nothing of it is ever garbage.
 gc.set_threshold(50_000, 50, 50)
 
 canary.clear_environment()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every test is searched for keys."""
-    canary.take_part(config)
+    """Search every test for keys that it shows."""
+    canary.register_plugin(config)
 
 
 @pytest.fixture(autouse=True)
-def _knowing_nothing() -> Iterator[None]:
+def _fresh_process_state() -> Iterator[None]:
     reset_health()
     yield
     reset_health()
@@ -38,6 +38,6 @@ def _knowing_nothing() -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """What is there before the first test is not looked at again in every collection of garbage."""
+    """Exclude what exists before the first test from every garbage collection."""
     gc.collect()
     gc.freeze()

@@ -1,10 +1,11 @@
-"""Every test is also a test of silence: nothing that comes of it may show a key.
+"""Detects keys that a test shows, in every test.
 
-Keys in tests begin with ``sk-canary``, in any case, and the environment holds one for every provider. While a test
-runs, a net looks at what is logged, printed, raised, warned of and made; what it caught fails the test at its end. Both
-folders of tests take part by what their ``conftest.py`` imports from here.
+Keys in tests begin with ``sk-canary``, in any case, and the environment has one for every provider. While a test runs,
+the detector searches what is logged, printed, raised, warned of and created; a key that it detects fails the test at
+its end. Both folders of tests take part: their ``conftest.py`` registers this module as a plugin.
 
-The providers' own words (``detail``, ``partial``, ``raw`` of an error) are for those who ask, and may quote anything.
+A provider's own text (``detail``, ``partial``, ``raw`` of an error) is shown only to code that reads these attributes,
+and may contain anything.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ MARK: Final = "sk-canary"
 KEYS: Final = {name: f"sk-CANARY-of-{name}" for row in ROWS for name in row.key_env}
 PACKAGE: Final = str(Path(unified_llm.__file__).parent)
 LOGGERS: Final = ("unified_llm", "httpx", "httpcore")
-FOR_THOSE_WHO_ASK: Final = {"detail", "partial", "raw"}
+PROVIDER_FIELDS: Final = {"detail", "partial", "raw"}
 
-# What is looked at when it has been made; of modules that are not there, or not loaded yet, nothing is made.
-MADE: Final = {
+# Classes whose objects are searched, by module; a module is looked up once it has been loaded.
+WATCHED: Final = {
     "unified_llm._client.client": ("LLMClient",),
     "unified_llm._config.llm_config": ("LLMConfig",),
     "unified_llm._core.target": ("Target",),
@@ -47,42 +48,42 @@ MADE: Final = {
     "langchain_core.messages.ai": ("AIMessage",),
     "llama_index.core.base.llms.types": ("ChatResponse", "CompletionResponse"),
 }
-THEIRS: Final = {"langchain_core.messages.ai", "llama_index.core.base.llms.types"}  # nothing of their repr is ours
-# LlamaIndex takes from an object what cannot be pickled, when that is tried; whoever made it then has to do without.
-UNPICKLED: Final = {"UnifiedLLM", "UnifiedEmbedding"}
-AT_ONCE: Final = 200  # so many objects are kept at most: a test may be about memory
-LONGEST: Final = 1 << 20  # of a file that a test leaves, in bytes; longer ones are weights of models
+THIRD_PARTY: Final = {"langchain_core.messages.ai", "llama_index.core.base.llms.types"}  # their repr is not ours
+# Pickling one of these removes from the object what cannot be pickled, so the test could not go on with it.
+NOT_PICKLED: Final = {"UnifiedLLM", "UnifiedEmbedding"}
+MAX_KEPT: Final = 200  # objects that are kept at most: a test may be about memory
+MAX_FILE_SIZE: Final = 1 << 20  # bytes of a file that a test leaves; larger files are weights of models
 
 
 def clear_environment() -> None:
-    """Take what whoever runs the tests has set, and put a canary in place of every key."""
+    """Remove the settings of the machine's environment, and set every key to a canary."""
     ours = {name for row in ROWS for name in (*row.key_env, *row.base_url_env)} | {"MLX_MODEL_PATH"}
-    for name in [each for each in os.environ if each in ours or each.startswith("UNIFIED_LLM_")]:
+    for name in [name for name in os.environ if name in ours or name.startswith("UNIFIED_LLM_")]:
         if name not in {"UNIFIED_LLM_NO_SKIP", "UNIFIED_LLM_THOROUGH"}:  # switches of the tests themselves
             del os.environ[name]
     os.environ.update(KEYS)
 
 
-def take_part(config: pytest.Config) -> None:
-    """Search the tests of a folder, from its ``conftest.py``; more than one may ask for it."""
+def register_plugin(config: pytest.Config) -> None:
+    """Register this module as a plugin, from the ``conftest.py`` of a folder; a second call does nothing."""
     if not config.pluginmanager.has_plugin("canary"):
         config.pluginmanager.register(sys.modules[__name__], "canary")
 
 
-class Net(logging.Handler):
-    """Looks at everything that passes, and remembers where a canary was."""
+class LeakDetector(logging.Handler):
+    """Searches text, log records, objects and errors, and records where a canary was."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.caught: list[str] = []
+        self.leaks: list[str] = []
         self.plain: list[object] = []
-        self._living: list[ref[object]] = []
+        self._references: list[ref[object]] = []
         self._raised: dict[int, ref[BaseException]] = {}
 
-    def search(self, where: str, told: str | bytes) -> None:
-        found = MARK in told.lower() if isinstance(told, str) else MARK.encode() in told.lower()
-        if found:
-            self.caught.append(where)
+    def search(self, where: str, text: str | bytes) -> None:
+        """Record a leak if the text has a canary."""
+        if MARK in text.lower() if isinstance(text, str) else MARK.encode() in text.lower():
+            self.leaks.append(where)
 
     def emit(self, record: logging.LogRecord) -> None:
         where = f"a log record of {record.name}, {record.funcName}"
@@ -91,17 +92,17 @@ class Net(logging.Handler):
             self.search_error(record.exc_info[1])
 
     def search_object(self, thing: object) -> None:
-        """Its representation, its text, its pickle."""
+        """Search the repr, the text and the pickle of an object."""
         kind = type(thing).__name__
-        if type(thing).__module__ not in THEIRS:
+        if type(thing).__module__ not in THIRD_PARTY:
             self.search(f"the repr of {kind}", f"{thing!r} {thing}")
-        if kind not in UNPICKLED:
+        if kind not in NOT_PICKLED:
             self.search(f"a pickle of {kind}", _pickled(thing))
 
-    def search_error(self, problem: BaseException) -> None:
-        """What it says, all that led to it, and the variables of our calls, which error trackers collect."""
+    def search_error(self, raised_error: BaseException) -> None:
+        """Search an error, its causes, and the variables of our calls in its traceback, which error trackers collect."""
         seen: set[int] = set()
-        waiting: list[BaseException | None] = [problem]
+        waiting: list[BaseException | None] = [raised_error]
         while waiting:
             error = waiting.pop()
             if error is None or id(error) in seen:
@@ -117,8 +118,8 @@ class Net(logging.Handler):
 
     def _search_one(self, error: BaseException) -> None:
         kind = type(error).__name__
-        told = {name: value for name, value in vars(error).items() if name not in FOR_THOSE_WHO_ASK}
-        self.search(f"what {kind} says", f"{error!r} {error} {_shown(told)}")
+        fields = {name: value for name, value in vars(error).items() if name not in PROVIDER_FIELDS}
+        self.search(f"what {kind} says", f"{error!r} {error} {_shown(fields)}")
         if isinstance(error, LLMError):
             self.search(f"a pickle of {kind}", _pickled(error))
         for frame, line in walk_tb(error.__traceback__):
@@ -126,22 +127,23 @@ class Net(logging.Handler):
                 for name, value in dict(frame.f_locals).items():
                     self.search(f"{name} in {frame.f_code.co_filename}:{line}", _shown(value))
 
-    def keep(self, thing: object) -> None:
-        """Look at an object when the test has ended; now as well, if that needs it to be held until then."""
+    def watch(self, thing: object) -> None:
+        """Search an object when the test has ended, and at once if it may be deleted before."""
         try:
-            self._living.append(ref(thing))
-        except TypeError:  # plain data, with slots: holding it changes nothing
+            self._references.append(ref(thing))
+        except TypeError:  # has slots, so it is plain data, and a strong reference changes nothing
             self.plain.append(thing)
-            if len(self.plain) >= AT_ONCE:
+            if len(self.plain) >= MAX_KEPT:
                 self._search_plain()
         else:
             self.search_object(thing)
 
-    def keep_error(self, error: BaseException) -> None:
-        """Look at an error when it goes, or when the test has ended: it has its traceback then."""
+    def watch_error(self, error: BaseException) -> None:
+        """Search an error when it is deleted, or when the test has ended: by then it has its traceback."""
         self._raised[id(error)] = ref(error)
 
-    def last_look(self, error: BaseException) -> None:
+    def search_deleted(self, error: BaseException) -> None:
+        """Search an error that is being deleted, unless it has been searched."""
         if id(error) in self._raised:
             self.search_error(error)
 
@@ -150,26 +152,26 @@ class Net(logging.Handler):
         for thing in kept:
             self.search_object(thing)
 
-    def haul(self) -> list[str]:
-        """What was caught; the net is empty then."""
+    def take_leaks(self) -> list[str]:
+        """Search what has not been searched yet; return the leaks and forget them."""
         self._search_plain()
-        living, self._living = self._living, []
-        for thing in living:
-            if (found := thing()) is not None:
-                self.search_object(found)
-        for each in [*self._raised.values()]:
-            if (error := each()) is not None:
+        references, self._references = self._references, []
+        for reference in references:
+            if (thing := reference()) is not None:
+                self.search_object(thing)
+        for raised in [*self._raised.values()]:
+            if (error := raised()) is not None:
                 self.search_error(error)
         self._raised.clear()
         self.search("health_snapshot()", repr(unified_llm.health_snapshot()))
-        caught, self.caught = self.caught, []
-        return sorted({*caught})
+        leaks, self.leaks = self.leaks, []
+        return sorted({*leaks})
 
 
 def _shown(value: object) -> str:
     try:
         return repr(value)
-    except Exception:  # noqa: BLE001 - a variable of a call that failed may be half made
+    except Exception:  # noqa: BLE001 - a variable of a call that failed may be incomplete
         return ""
 
 
@@ -180,15 +182,15 @@ def _pickled(thing: object) -> bytes:
         return b""
 
 
-NET: Final = Net()
+DETECTOR: Final = LeakDetector()
 _patch: Final = pytest.MonkeyPatch()
-_unspread: Final = dict(MADE)
+_unwatched: Final = dict(WATCHED)
 PRINTED: Final = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Keep what a test has printed, for ``no_key_anywhere``."""
+    """Keep the output of a test for ``no_key_anywhere``."""
     report = yield
     if call.when == "call":
         item.stash[PRINTED] = "".join(text for name, text in report.sections if "log" not in name)
@@ -196,39 +198,39 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(autouse=True)
-def no_key_anywhere(request: pytest.FixtureRequest, _net: None) -> Iterator[None]:
+def no_key_anywhere(request: pytest.FixtureRequest, _detector: None) -> Iterator[None]:
     """Fail the test whose objects, errors, records, output or files show a key."""
-    look_at_what_is_made()
+    watch_loaded_classes()
     yield
-    _listen()
-    NET.search("what the test printed", request.node.stash.get(PRINTED, ""))
+    _enable_logging()
+    DETECTOR.search("what the test printed", request.node.stash.get(PRINTED, ""))
     if folder := getattr(request.node, "funcargs", {}).get("tmp_path"):
-        look_for_files(folder)
-    if caught := NET.haul():
-        pytest.fail(f"A key was shown by {'; '.join(caught)}", pytrace=False)
+        search_files(folder)
+    if leaks := DETECTOR.take_leaks():
+        pytest.fail(f"A key was shown by {'; '.join(leaks)}", pytrace=False)
 
 
 @pytest.fixture
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests about keys that are missing."""
+    """Remove all keys from the environment, for tests about keys that are missing."""
     for name in KEYS:
         monkeypatch.delenv(name, raising=False)
 
 
-def _go(error: LLMError) -> None:
-    NET.last_look(error)
+def _on_deletion(error: LLMError) -> None:
+    DETECTOR.search_deleted(error)
 
 
-def look_for_files(folder: Path) -> None:
-    """Search the files that a test has left."""
+def search_files(folder: Path) -> None:
+    """Search the names and the content of the files that a test has left."""
     for path in folder.rglob("*"):
-        NET.search("the name of a file", path.name)
-        if path.is_file() and path.stat().st_size <= LONGEST:
-            NET.search(f"the file {path.name}", path.read_bytes())
+        DETECTOR.search("the name of a file", path.name)
+        if path.is_file() and path.stat().st_size <= MAX_FILE_SIZE:
+            DETECTOR.search(f"the file {path.name}", path.read_bytes())
 
 
-def _listen() -> None:
-    """Hear everything that is logged, also after a test that turned something down."""
+def _enable_logging() -> None:
+    """Enable all log records, also after a test that changed a logger."""
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.propagate = True
@@ -237,52 +239,52 @@ def _listen() -> None:
 
 
 @pytest.fixture(scope="session")
-def _net() -> Iterator[None]:
-    """Spread the net, once for all tests."""
+def _detector() -> Iterator[None]:
+    """Install the detector, once for all tests."""
     root = logging.getLogger()
-    root.addHandler(NET)
-    _listen()
-    _spread()
+    root.addHandler(DETECTOR)
+    _enable_logging()
+    _install_hooks()
     yield
     _patch.undo()
-    root.removeHandler(NET)
+    root.removeHandler(DETECTOR)
 
 
-def _spread() -> None:
-    """Look at what passes through pytest, and at errors of ours, which not every test catches with pytest."""
+def _install_hooks() -> None:
+    """Search what passes through pytest, and errors of ours, which not every test catches with pytest."""
 
-    def look_at_all(what: str, found: Iterable[Any]) -> None:
-        for each in found:
-            NET.search(what, each if isinstance(each, (str, bytes)) else str(each or ""))
+    def search_all(where: str, texts: Iterable[Any]) -> None:
+        for text in texts:
+            DETECTOR.search(where, text if isinstance(text, (str, bytes)) else str(text or ""))
 
-    def look_at_raised(_: object, given: tuple[Any, ...], __: object) -> None:
-        if given[1] is not None:
-            NET.search_error(given[1])
+    def search_raised(_: object, arguments: tuple[Any, ...], __: object) -> None:
+        if arguments[1] is not None:
+            DETECTOR.search_error(arguments[1])
 
-    _after(LLMError, "__init__", lambda error, *_: NET.keep_error(error))
-    _patch.setattr(LLMError, "__del__", _go, raising=False)
-    _after(pytest.RaisesExc, "__exit__", look_at_raised)
-    _after(pytest.WarningsRecorder, "__exit__", lambda caught, *_: look_at_all("a warning", caught.list))
-    _after(pytest.CaptureFixture, "readouterr", lambda _, __, out: look_at_all("what a test read of its output", out))
-    _after(subprocess.Popen, "communicate", lambda _, __, out: look_at_all("what a process printed", out))
+    _after(LLMError, "__init__", lambda error, *_: DETECTOR.watch_error(error))
+    _patch.setattr(LLMError, "__del__", _on_deletion, raising=False)
+    _after(pytest.RaisesExc, "__exit__", search_raised)
+    _after(pytest.WarningsRecorder, "__exit__", lambda recorder, *_: search_all("a warning", recorder.list))
+    _after(pytest.CaptureFixture, "readouterr", lambda _, __, out: search_all("what a test read of its output", out))
+    _after(subprocess.Popen, "communicate", lambda _, __, out: search_all("what a process printed", out))
 
 
-def look_at_what_is_made() -> None:
-    """Look at objects of the classes in ``MADE`` whose modules have been loaded."""
-    for name in [each for each in _unspread if each in sys.modules]:
-        for kind in (getattr(sys.modules[name], each, None) for each in _unspread.pop(name)):
+def watch_loaded_classes() -> None:
+    """Search objects of the classes in ``WATCHED`` whose modules have been loaded."""
+    for module in [module for module in _unwatched if module in sys.modules]:
+        for kind in (getattr(sys.modules[module], name, None) for name in _unwatched.pop(module)):
             if kind is not None:
-                _after(kind, "__init__", lambda thing, *_: NET.keep(thing))
+                _after(kind, "__init__", lambda thing, *_: DETECTOR.watch(thing))
 
 
-def _after(kind: type[Any], name: str, look: Callable[[Any, tuple[Any, ...], Any], object]) -> None:
-    """Call ``look`` with the object, the arguments and the result, whenever the method has been called."""
+def _after(kind: type[Any], name: str, search: Callable[[Any, tuple[Any, ...], Any], object]) -> None:
+    """Call ``search`` with the object, the arguments and the result after each call of the method."""
     method = getattr(kind, name)
 
     @wraps(method)
-    def looked_at(self: Any, *given: Any, **named: Any) -> Any:
-        result = method(self, *given, **named)
-        look(self, given, result)
+    def searched(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        result = method(self, *arguments, **keywords)
+        search(self, arguments, result)
         return result
 
-    _patch.setattr(kind, name, looked_at)
+    _patch.setattr(kind, name, searched)

@@ -1,4 +1,4 @@
-"""The net that is spread under every test holds: each way in which a test could show a key is tried, and caught."""
+"""The leak detector of the tests: every way in which a test could show a key is tried, and detected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
-from tests.support.canary import KEYS, NET, look_for_files
+from tests.support.canary import DETECTOR, KEYS, search_files
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._config import process_defaults
@@ -29,12 +29,12 @@ LEAK = "sk-CANARY-on-purpose"
 Leak = Callable[[], object]
 
 
-def caught_from(leak: Leak) -> str:
-    """What the net holds after a leak; it is empty again, so that this test does not fail for it."""
+def leaks_from(leak: Leak) -> str:
+    """Return what the detector has after a leak; it forgets it, so that this test does not fail for it."""
     kept = leak()
-    caught = "; ".join(NET.haul())
+    leaks = "; ".join(DETECTOR.take_leaks())
     del kept
-    return caught
+    return leaks
 
 
 def log() -> None:
@@ -53,45 +53,45 @@ def log_elsewhere() -> None:
     logging.getLogger("asyncio").warning(LEAK)
 
 
-def say_it() -> None:
+def raise_it() -> None:
     with pytest.raises(LLMError):
         raise LLMError(LEAK)
 
 
-def say_it_in_a_field() -> None:
+def raise_it_in_a_field() -> None:
     with suppress(LLMError):
         raise LLMError("refused", code=LEAK)
 
 
-def say_it_in_a_cause() -> None:
+def raise_it_in_a_cause() -> None:
     with pytest.raises(ValueError, match="refused"):
         raise ValueError("refused") from KeyError(LEAK)
 
 
-def say_it_in_a_context() -> None:
+def raise_it_in_a_context() -> None:
     problem = ValueError("refused")
     problem.__context__, problem.__suppress_context__ = KeyError(LEAK), True
     with pytest.raises(ValueError, match="refused"):
         raise problem
 
 
-def say_it_in_a_group() -> None:
+def raise_it_in_a_group() -> None:
     with pytest.raises(ExceptionGroup):
         raise ExceptionGroup("refused", [ValueError(LEAK)])
 
 
-def say_it_in_one_of_many() -> None:
+def raise_it_in_one_of_many() -> None:
     with suppress(LLMError):
         raise AllTargetsFailedError("None answered.", errors=[LLMError("no"), LLMError(LEAK)])
 
 
-def keep_it_in_a_note() -> None:
+def add_it_as_a_note() -> None:
     problem = LLMError("refused")
     problem.add_note(LEAK)
 
 
 def keep_it_in_a_variable() -> None:
-    with suppress(LLMError):  # configure(timeout=) is a call of ours
+    with suppress(LLMError):  # configure() is a function of ours
         process_defaults.configure(timeout=LEAK)
 
 
@@ -118,19 +118,19 @@ def make_a_configuration() -> None:
     LLMConfig(model="openai/m", seed=None, stop=LEAK)
 
 
-def answer() -> LLMResponse:
+def make_an_answer() -> LLMResponse:
     return LLMResponse("Hello", raw={"echo": LEAK})
 
 
-def embed() -> EmbeddingResponse:
+def make_vectors() -> EmbeddingResponse:
     return EmbeddingResponse([[1.0]], model=LEAK)
 
 
-def tell_langchain() -> AIMessage:
+def make_a_message_of_langchain() -> AIMessage:
     return AIMessage("Hello", response_metadata={"request": LEAK})
 
 
-def tell_langchain_in_pieces() -> AIMessage:
+def make_a_chunk_of_langchain() -> AIMessage:
     return AIMessageChunk(content="Hello", additional_kwargs={"request": LEAK})
 
 
@@ -148,23 +148,23 @@ LEAKS: dict[Leak, str] = {
     log_a_field: "a log record of httpcore.http11, log_a_field",
     log_an_error: "what KeyError says",
     log_elsewhere: "a log record of asyncio",
-    say_it: "what LLMError says",
-    say_it_in_a_field: "what LLMError says",
-    say_it_in_a_cause: "what KeyError says",
-    say_it_in_a_context: "what KeyError says",
-    say_it_in_a_group: "what ValueError says",
-    say_it_in_one_of_many: "what LLMError says",
-    keep_it_in_a_note: "what LLMError says",
+    raise_it: "what LLMError says",
+    raise_it_in_a_field: "what LLMError says",
+    raise_it_in_a_cause: "what KeyError says",
+    raise_it_in_a_context: "what KeyError says",
+    raise_it_in_a_group: "what ValueError says",
+    raise_it_in_one_of_many: "what LLMError says",
+    add_it_as_a_note: "what LLMError says",
     keep_it_in_a_variable: "defaults.py:",
     keep_it_in_a_variable_of_what_pytest_catches: "fields in ",
     raise_it_in_a_cycle: "what LLMError says",
     make_a_target: "the repr of Target",
     make_a_client: "a pickle of LLMClient",
     make_a_configuration: "the repr of LLMConfig",
-    answer: "a pickle of LLMResponse",
-    embed: "the repr of EmbeddingResponse",
-    tell_langchain: "a pickle of AIMessage",
-    tell_langchain_in_pieces: "a pickle of AIMessageChunk",
+    make_an_answer: "a pickle of LLMResponse",
+    make_vectors: "the repr of EmbeddingResponse",
+    make_a_message_of_langchain: "a pickle of AIMessage",
+    make_a_chunk_of_langchain: "a pickle of AIMessageChunk",
     warn: "a warning",
     print_it_in_another_process: "what a process printed",
 }
@@ -172,13 +172,13 @@ LEAKS: dict[Leak, str] = {
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
 def test_a_key_that_is_shown_is_caught(leak: Leak) -> None:
-    assert LEAKS[leak] in caught_from(leak)
-    assert NET.haul() == []
+    assert LEAKS[leak] in leaks_from(leak)
+    assert DETECTOR.take_leaks() == []
 
 
 def test_a_key_in_the_output_of_a_test_is_caught(capsys: pytest.CaptureFixture[str]) -> None:
     print(LEAK)  # noqa: T201 - the leak
-    assert "what a test read of its output" in caught_from(capsys.readouterr)
+    assert "what a test read of its output" in leaks_from(capsys.readouterr)
 
 
 def test_a_key_in_a_file_or_its_name_is_caught(tmp_path: Path) -> None:
@@ -186,35 +186,35 @@ def test_a_key_in_a_file_or_its_name_is_caught(tmp_path: Path) -> None:
     file, named = tmp_path / "cache" / "models.json", tmp_path / LEAK
     file.write_text(LEAK)
     named.touch()
-    assert caught_from(lambda: look_for_files(tmp_path)) == "the file models.json; the name of a file"
-    file.unlink()  # or this test fails for what it shows
+    assert leaks_from(lambda: search_files(tmp_path)) == "the file models.json; the name of a file"
+    file.unlink()  # or this test fails because of it
     named.unlink()
 
 
 def test_a_key_in_the_registry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health.Health, "snapshot", lambda *_: [{"target": LEAK}])
-    assert caught_from(dict) == "health_snapshot()"
+    assert leaks_from(dict) == "health_snapshot()"
     monkeypatch.undo()
 
 
 def test_an_error_that_is_gone_before_the_end_was_looked_at_when_it_went() -> None:
     with suppress(LLMError):
         raise LLMError(LEAK)
-    assert "what LLMError says" in NET.caught
-    NET.haul()
+    assert "what LLMError says" in DETECTOR.leaks
+    DETECTOR.take_leaks()
 
 
 def test_an_error_in_a_cycle_is_looked_at_when_it_is_collected() -> None:
     raise_it_in_a_cycle()
     gc.collect()
-    assert "what LLMError says" in NET.caught
-    NET.haul()
+    assert "what LLMError says" in DETECTOR.leaks
+    DETECTOR.take_leaks()
 
 
 def test_no_more_than_some_objects_are_kept() -> None:
     for _ in range(1000):
         Target("openai", "m", "scripted")
-    assert len(NET.plain) < 200
+    assert len(DETECTOR.plain) < 200
 
 
 def test_nothing_is_caught_where_nothing_is_shown() -> None:
@@ -227,7 +227,7 @@ def test_nothing_is_caught_where_nothing_is_shown() -> None:
         LLMClient({"model": "openai/m", "api_key": LEAK, "modle": 1})
     with pytest.raises(ConfigurationError):
         LLMClient("openai/m", fallbacks=[{"model": "openai/m", "api_key": f"{LEAK}\n"}])
-    assert NET.haul() == []
+    assert DETECTOR.take_leaks() == []
 
 
 def test_a_test_that_shows_a_key_fails(tmp_path: Path) -> None:
@@ -240,14 +240,14 @@ def test_a_test_that_shows_a_key_fails(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "pytest", "-q", "-rE", "-p", "tests.support.canary", "-p", "no:cacheprovider"]
     run = subprocess.run(
-        [*command, "--tb=no", f"--basetemp={tmp_path / 'of its own'}", f"--rootdir={tmp_path}", tmp_path],
+        [*command, "--tb=no", f"--basetemp={tmp_path / 'base'}", f"--rootdir={tmp_path}", tmp_path],
         cwd=Path(__file__).parent.parent,
         env={**os.environ, "COLUMNS": "500"},
         capture_output=True,
         text=True,
         check=False,
     )
-    (tmp_path / "of its own" / "test_writing0" / "cache").unlink()
+    (tmp_path / "base" / "test_writing0" / "cache").unlink()
     assert "4 passed, 3 errors" in run.stdout
     for name, where in {
         "printing": "what the test printed",
