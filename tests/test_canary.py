@@ -189,7 +189,7 @@ def test_a_stream_that_is_given_up_says_nothing_of_what_it_had() -> None:
         clean(stream.attempts)
 
 
-def test_an_interrupted_stream_keeps_its_text_for_those_who_ask_alone() -> None:
+def test_an_interrupted_stream_keeps_its_text_in_partial_alone() -> None:
     targets = ScriptedTargets({PRIMARY: [["CANARY-answer", Failure("connection", detail=ECHO)]]})
     with targets.running(), pytest.raises(StreamInterruptedError) as broken:
         list(make().stream(PROMPT))
@@ -197,7 +197,7 @@ def test_an_interrupted_stream_keeps_its_text_for_those_who_ask_alone() -> None:
     clean_error(broken.value)
 
 
-def test_the_words_of_a_provider_are_there_for_those_who_ask_alone() -> None:
+def test_the_text_of_a_provider_is_in_detail_alone() -> None:
     targets = ScriptedTargets({"openai/gpt-4o": [Failure("bad_request", 400, detail=ECHO)]})
     with targets.running(), pytest.raises(LLMError) as refused:
         LLMClient(PRIMARY, api_key=KEY).generate(PROMPT)

@@ -73,7 +73,7 @@ with ScriptedTargets({"ollama/llama2": [say("Hello")]}).running():
     assert "opentelemetry" in loaded("import opentelemetry.trace\n" + code)
 
 
-def test_importing_the_surface_for_langchain_loads_langchain_when_it_is_used() -> None:
+def test_importing_the_adapter_for_langchain_loads_langchain_when_it_is_used() -> None:
     assert not loaded("import unified_llm.langchain") & {"langchain_core", "httpx", "pydantic"}
     assert not loaded("from unified_llm.langchain import ChatUnified") & {"mlx", "mlx_lm", "transformers", "langchain"}
 
@@ -95,7 +95,7 @@ assert unified_llm.LLMClient is LLMClient is vars(unified_llm)["LLMClient"], "a 
 
 @pytest.mark.parametrize("name", ["ChatUnified", "UnifiedEmbeddings", "register"])
 @pytest.mark.case(72)
-def test_without_langchain_its_surface_says_how_to_install_it(name: str) -> None:
+def test_without_langchain_its_adapter_says_how_to_install_it(name: str) -> None:
     code = f"""
 from unified_llm.exceptions import ConfigurationError
 import unified_llm.langchain
@@ -113,7 +113,7 @@ except ConfigurationError as problem:
 
 @pytest.mark.parametrize("name", ["UnifiedLLM", "UnifiedEmbedding", "UnifiedRerank"])
 @pytest.mark.case(72)
-def test_without_llama_index_its_surface_says_how_to_install_it(name: str) -> None:
+def test_without_llama_index_its_adapter_says_how_to_install_it(name: str) -> None:
     code = f"""
 from unified_llm.exceptions import ConfigurationError
 try:
@@ -179,5 +179,5 @@ print(LLMClient("ollama/llama2", fallbacks=["mlx/demo"], skip_unconfigured=True)
     ]
 
 
-def test_a_synchronous_caller_does_not_wait_for_asyncio() -> None:
+def test_a_sync_caller_does_not_load_asyncio() -> None:
     assert "asyncio" not in loaded("from unified_llm import LLMClient; LLMClient('ollama/llama2')")

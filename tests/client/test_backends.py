@@ -1,4 +1,4 @@
-"""Where the client leaves the policy: the transport, and models that are objects of a framework."""
+"""Backends of a client: HTTP, and model objects of a framework."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Chat:
-    """A framework's model: dead, or one that says hello."""
+    """A model object of a framework, which answers or fails."""
 
     number = 1
     provider = "framework"
@@ -78,15 +78,15 @@ class AsyncChatExchange:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.case(63)
-def test_a_request_that_cannot_be_written_is_the_callers_mistake_and_goes_to_nobody(way: Way) -> None:
+def test_a_request_that_cannot_be_written_is_the_callers_mistake_and_goes_to_no_target(way: Way) -> None:
     def refuse(*_: object) -> NoReturn:
-        raise ValidationError("temperature= holds a value that JSON has no word for.")
+        raise ValidationError("temperature= has a value that JSON cannot represent.")
 
     with runtime.use(runtime.Runtime(exchange=refuse, aexchange=refuse)):
         result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert result.error is ValidationError
-    assert [each[:2] for each in result.attempts] == [(GPT, "unsendable")]
-    assert result.message == f"{GPT}: temperature= holds a value that JSON has no word for; fix the request."
+    assert [attempt[:2] for attempt in result.attempts] == [(GPT, "unsendable")]
+    assert result.message == f"{GPT}: temperature= has a value that JSON cannot represent; fix the request."
 
 
 def chain(*links: Any) -> LLMClient:
@@ -101,7 +101,8 @@ def test_a_model_of_a_framework_stands_in(way: Way, monkeypatch: pytest.MonkeyPa
     result = outcome_of(way, client)
     assert result.content == "Hello"
     assert result.metadata[-2:] == ("chat", "framework")
-    assert [each[:2] for each in result.attempts] == [("framework/chat", "connection")] * 2 + [("framework/chat", "ok")]
+    outcomes = [attempt[:2] for attempt in result.attempts]
+    assert outcomes == [("framework/chat", "connection")] * 2 + [("framework/chat", "ok")]
     assert (first.asked, second.asked) == (2, 1)
 
 
@@ -131,14 +132,14 @@ async def test_closing_twice_or_before_any_call_is_no_mistake() -> None:
 
 
 async def test_connections_are_made_once_and_closed_with_their_client() -> None:
-    connections, ask = Backends(), LLMRequest((Message.user("Hello?"),))
-    connections.close()
+    backends, request = Backends(), LLMRequest((Message.user("Hello?"),))
+    backends.close()
     (target,) = LLMClient("ollama/llama2").targets
-    first, second = (cast("AsyncHTTPExchange", connections.aexchange(ask, target)) for _ in range(2))
-    blocking = cast("SyncHTTPExchange", connections.exchange(ask, target))
+    first, second = (cast("AsyncHTTPExchange", backends.aexchange(request, target)) for _ in range(2))
+    sync_exchange = cast("SyncHTTPExchange", backends.exchange(request, target))
     assert first._pool is second._pool
-    idle_connections = (first._pool.idle_connections, blocking._pool.idle_connections)
+    idle_connections = (first._pool.idle_connections, sync_exchange._pool.idle_connections)
     assert [idle.closed for idle in idle_connections] == [False, False]
-    await connections.aclose()
+    await backends.aclose()
     assert [idle.closed for idle in idle_connections] == [True, True]
-    connections.close()
+    backends.close()

@@ -1,4 +1,4 @@
-"""What a client is told of its calls as a whole: what fails over, when to hedge, what a broken stream does."""
+"""Options of calls: which failures fail over, when to hedge, what a broken stream does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITED = Failure("rate_limit", 429, headers={"retry-after": "90"})
 
 MODELS = tuple(ModelInfo(name, "openai") for name in ("gpt-4o", "gpt-5"))
 
-# What fails over
+# failover_on
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -87,9 +87,9 @@ def test_rules_that_make_no_sense_are_refused(wrong: Any, match: str) -> None:
     targets = ScriptedTargets({GPT: [say("never")]})
     with targets.running():
         client = LLMClient(GPT)
-        for ask in (client.generate, client.stream, client.embed):
+        for method in (client.generate, client.stream, client.embed):
             with pytest.raises(ValidationError, match=match):
-                ask("Hello?", failover_on=wrong)
+                method("Hello?", failover_on=wrong)
     assert targets.asked == []
 
 
@@ -122,9 +122,9 @@ def test_a_broken_stream_raises_and_nothing_else_is_offered() -> None:
     targets = ScriptedTargets({GPT: [["Hel", Failure("connection")]]})
     with targets.running(), pytest.raises(StreamInterruptedError):
         list(LLMClient(GPT, on_stream_break="raise").stream("Hello?"))
-    for wish in ("continue", "restart", None):
+    for value in ("continue", "restart", None):
         with pytest.raises(ConfigurationError, match='on_stream_break knows "raise" alone'):
-            LLMClient(GPT, on_stream_break=wish)  # type: ignore[arg-type]
+            LLMClient(GPT, on_stream_break=value)  # type: ignore[arg-type]
 
 
 # Hedging
@@ -139,22 +139,22 @@ async def collect(client: LLMClient, prompt: Any = "Hello?", **overrides: Any) -
     return "".join(chunk.content for chunk in chunks), chunks[-1]
 
 
-def test_an_asynchronous_call_is_hedged() -> None:
+def test_an_async_call_is_hedged() -> None:
     client = LLMClient(GPT, fallbacks=[HAIKU], hedge_after=2.0)
     answer = slow().run(lambda: client.agenerate("Hello?"))
     assert (answer.content, answer.used_fallback, answer.retry_count) == ("quick", True, 1)
-    assert [(each.target, each.outcome, each.reason) for each in answer.attempts] == [
+    assert [(attempt.target, attempt.outcome, attempt.reason) for attempt in answer.attempts] == [
         (GPT, "cancelled", "hedged"),
         (HAIKU, "ok", None),
     ]
-    assert slow().run(lambda: client.agenerate("Hello?")).content == "slow"  # one hedge was all that a fresh client has
+    assert slow().run(lambda: client.agenerate("Hello?")).content == "slow"  # a fresh client has a budget for one hedge
 
 
-def test_an_asynchronous_stream_is_hedged_by_the_word_of_the_call() -> None:
+def test_an_async_stream_is_hedged_if_the_call_says_so() -> None:
     client = LLMClient(GPT, fallbacks=[HAIKU])
     text, last = slow().run(lambda: collect(client, hedge_after=2.0))
     assert (text, last.used_fallback) == ("quick", True)
-    assert [each.outcome for each in last.attempts] == ["cancelled", "ok"]
+    assert [attempt.outcome for attempt in last.attempts] == ["cancelled", "ok"]
 
 
 def test_a_call_can_do_without_a_hedge() -> None:
@@ -162,7 +162,7 @@ def test_a_call_can_do_without_a_hedge() -> None:
     assert slow().run(lambda: collect(client, hedge_after=None))[0] == "slow"
 
 
-def test_the_losers_wait_in_nobodys_way() -> None:
+def test_a_call_does_not_wait_for_the_attempt_that_lost() -> None:
     targets = slow()
     seen: list[str] = []
     client = LLMClient(GPT, fallbacks=[HAIKU], hedge_after=2.0, on_attempt=lambda attempt: seen.append(attempt.outcome))
@@ -173,12 +173,12 @@ def test_the_losers_wait_in_nobodys_way() -> None:
 
 @pytest.mark.parametrize("overrides", [{"tools": [Tool("web_search", builtin={"type": "web_search"})]}, {"store": 1}])
 def test_what_acts_on_the_server_is_not_asked_for_twice(overrides: dict[str, Any]) -> None:
-    given = {"extra_body": overrides} if "store" in overrides else overrides
+    options = {"extra_body": overrides} if "store" in overrides else overrides
     client = LLMClient(
         "openai-compatible/one", base_url="http://127.0.0.1:9", fallbacks=[{"base_url": "http://127.0.0.1:8"}]
     )
     targets = RacingTargets({f"http://127.0.0.1:{port}/v1": [[Pause(20.0), *say("x")]] for port in (8, 9)})
-    targets.run(lambda: client.agenerate("Hello?", hedge_after=2.0, **given))
+    targets.run(lambda: client.agenerate("Hello?", hedge_after=2.0, **options))
     assert len(targets.asked) == 1
     targets.run(lambda: client.agenerate("Hello?", hedge_after=2.0, tools=[Tool("mine")]))
     assert len(targets.asked) == 3
@@ -200,7 +200,7 @@ def test_embeddings_and_model_lists_are_not_hedged() -> None:
         client.embed("Hello", hedge_after=2.0)
 
 
-def test_synchronous_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_sync_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
     targets = ScriptedTargets({GPT: [[Pause(20.0), *say("slow")]], HAIKU: [say("quick")]})
     with targets.running(), caplog.at_level(logging.WARNING, "unified_llm"):
         client = LLMClient(GPT, fallbacks=[HAIKU], hedge_after=2.0)
@@ -212,7 +212,7 @@ def test_synchronous_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCapt
     ]
 
 
-# Models that are gone
+# Models that are not found
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -229,7 +229,7 @@ def test_a_model_that_is_not_found_is_dropped_from_the_list_that_was_kept(way: W
         client = LLMClient(GPT, fallbacks=[HAIKU])
         assert len(client.list_models()) == 3
         assert outcome_of(way, client).content == "Hello"
-        assert [(each.provider, each.id) for each in client.list_models()] == [
+        assert [(model.provider, model.id) for model in client.list_models()] == [
             ("openai", "gpt-5"),
             ("anthropic", "gpt-4o"),
         ]
@@ -242,10 +242,10 @@ def test_a_model_that_is_not_found_before_any_list_was_read_is_no_matter() -> No
         assert LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?").content == "Hello"
 
 
-# Wording
+# Messages, and limits that are used up
 
 
-def test_one_target_without_a_model_and_one_that_cannot_are_both_told_of() -> None:
+def test_one_target_without_a_model_and_one_that_cannot_are_both_reported() -> None:
     targets = ScriptedTargets({})
     with targets.running(), pytest.raises(ValidationError) as caught:
         LLMClient(provider="openai", fallbacks=["perplexity/sonar"]).generate("Hello?", tools=[Tool("look")])
@@ -257,8 +257,8 @@ def test_one_target_without_a_model_and_one_that_cannot_are_both_told_of() -> No
 
 
 def test_an_answer_that_uses_up_a_limit_sends_the_next_call_elsewhere() -> None:
-    spent = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "30s"}
-    targets = ScriptedTargets({GPT: [[Done(LLMResponse("Hi"), headers=spent)]], HAIKU: [say("Hello")]})
+    headers = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "30s"}
+    targets = ScriptedTargets({GPT: [[Done(LLMResponse("Hi"), headers=headers)]], HAIKU: [say("Hello")]})
     with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU])
         assert client.generate("Hello?").content == "Hi"

@@ -1,4 +1,4 @@
-"""One call: what an answer carries, who may be asked, and what a call can change."""
+"""One call: the fields of its answer, the targets that may serve it, and what its options change."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ DEAD = Failure("server", 503)
 TOOL = Tool("look", "Look something up.", {"type": "object", "properties": {}})
 
 
-def test_an_answer_tells_who_gave_it_and_what_it_took() -> None:
+def test_an_answer_names_its_target_and_its_attempts() -> None:
     targets = ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello", model="claude-haiku-4-5-20251001")]})
     with targets.running():
         answer = LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert (answer.content, answer.provider, answer.model) == ("Hello", "anthropic", "claude-haiku-4-5-20251001")
     assert (answer.used_fallback, answer.fallback_provider, answer.retry_count) == (True, "anthropic", 2)
     assert answer.latency_ms == pytest.approx(155.0)
-    assert [(each.target, each.outcome) for each in answer.attempts] == [(GPT, "server")] * 2 + [(HAIKU, "ok")]
+    assert [(attempt.target, attempt.outcome) for attempt in answer.attempts] == [(GPT, "server")] * 2 + [(HAIKU, "ok")]
 
 
 def test_an_answer_of_the_primary_is_no_fallback() -> None:
@@ -72,11 +72,11 @@ def test_prompts_come_in_many_forms_and_mean_the_same() -> None:
             client.generate(form)  # type: ignore[arg-type]
         asyncio.run(client.acomplete("Hello?"))
         client.complete("Hello?")
-    assert all(ask == targets.asked[0][1] for _, ask in targets.asked)
+    assert all(request == targets.asked[0][1] for _, request in targets.asked)
     assert len(targets.asked) == len(forms) + 2
 
 
-# Limits of one call
+# Timeouts and deadlines
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -91,7 +91,7 @@ def test_a_deadline_bounds_the_whole_call(way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_deadline_of_the_client_holds_unless_the_call_names_its_own(way: Way) -> None:
+def test_the_deadline_of_the_client_applies_unless_the_call_names_its_own(way: Way) -> None:
     targets = ScriptedTargets({GPT: [[Pause(50.0), *say("late")]]})
     with targets.running():
         client = LLMClient(GPT, deadline=10.0, timeout=60.0)
@@ -178,7 +178,7 @@ def test_a_model_that_cannot_be_is_refused_before_anyone_is_asked(model: str) ->
     assert targets.asked == []
 
 
-# What targets can do
+# Capabilities of targets
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -188,7 +188,7 @@ def test_a_target_that_cannot_serve_the_request_is_skipped_and_never_asked(way: 
     with targets.running():
         result = outcome_of(way, LLMClient(SONAR, fallbacks=[GPT]), tools=[TOOL])
     assert result.content == "Hello"
-    assert [(each[0], each[1], each[5]) for each in result.attempts] == [
+    assert [(attempt[0], attempt[1], attempt[5]) for attempt in result.attempts] == [
         (SONAR, "skipped", "it cannot call tools"),
         (GPT, "ok", None),
     ]
@@ -218,7 +218,7 @@ def test_the_last_resort_is_skipped_for_what_it_cannot_do() -> None:
     targets = ScriptedTargets({GPT: [DEAD], SONAR: [say("never")]})
     with targets.running(), pytest.raises(LLMError) as caught:
         LLMClient(GPT, fallbacks=[LLMConfig(model=SONAR, last_resort=True)]).generate("Hello?", tools=[TOOL])
-    assert [each.outcome for each in caught.value.attempts] == ["skipped", "server", "server", "server"]
+    assert [attempt.outcome for attempt in caught.value.attempts] == ["skipped", "server", "server", "server"]
     assert set(targets.names) == {GPT}
 
 
@@ -240,7 +240,7 @@ def test_vectors_come_from_targets_of_the_same_model_or_space_only(mode: str) ->
         answer = client.embed("Hello") if mode == "sync" else asyncio.run(client.aembed(["Hello"]))
     assert answer.vectors == [[1.0]]
     assert (answer.provider, answer.model) == ("openrouter", "openai/text-embedding-3-small")
-    assert [each.outcome for each in answer.attempts] == ["skipped", "server", "server", "ok"]
+    assert [attempt.outcome for attempt in answer.attempts] == ["skipped", "server", "server", "ok"]
     assert "another space" in (answer.attempts[0].reason or "")
 
 
@@ -276,12 +276,12 @@ def test_texts_must_be_texts(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_callback_is_told_of_each_attempt_as_it_ends(way: Way) -> None:
+def test_the_callback_gets_each_attempt_as_it_ends(way: Way) -> None:
     seen: list[Attempt] = []
     targets = ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]})
     with targets.running():
         outcome_of(way, LLMClient(SONAR, fallbacks=[GPT, HAIKU], on_attempt=seen.append), tools=[TOOL])
-    assert [(each.target, each.outcome) for each in seen] == [
+    assert [(attempt.target, attempt.outcome) for attempt in seen] == [
         (SONAR, "skipped"),
         (GPT, "server"),
         (GPT, "server"),
@@ -290,7 +290,7 @@ def test_the_callback_is_told_of_each_attempt_as_it_ends(way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_callback_that_raises_costs_nobody_the_answer(way: Way, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_callback_that_raises_does_not_cost_the_answer(way: Way, caplog: pytest.LogCaptureFixture) -> None:
     def raising(attempt: Attempt) -> None:
         raise RuntimeError("CANARY of the callback")
 
@@ -301,7 +301,7 @@ def test_a_callback_that_raises_costs_nobody_the_answer(way: Way, caplog: pytest
     assert "CANARY" not in caplog.text
 
 
-# Many at once
+# Concurrent calls
 
 
 def test_one_client_serves_threads_and_event_loops_at_once() -> None:
@@ -317,11 +317,11 @@ def test_one_client_serves_threads_and_event_loops_at_once() -> None:
     with targets.running():
         client = LLMClient(GPT)
         with ThreadPoolExecutor(8) as pool:
-            answers = [answer for each in pool.map(work, range(8)) for answer in each]
+            answers = [answer for contents in pool.map(work, range(8)) for answer in contents]
     assert answers == ["Hello to you"] * 80
 
 
-async def test_a_synchronous_call_works_inside_a_running_loop() -> None:
+async def test_a_sync_call_works_inside_a_running_loop() -> None:
     targets = ScriptedTargets({GPT: [say("Hello")]})
     with targets.running():
         client = LLMClient(GPT)
@@ -329,7 +329,7 @@ async def test_a_synchronous_call_works_inside_a_running_loop() -> None:
         assert "".join(chunk.content for chunk in client.stream("Hello?")) == "Hello"
 
 
-def test_with_a_refused_key_each_call_tells_so() -> None:
+def test_with_a_refused_key_each_call_says_so() -> None:
     targets = ScriptedTargets({GPT: [Failure("auth", 401)], GROQ: [say("Hello")]})
     with targets.running():
         client = LLMClient(GPT)

@@ -1,4 +1,4 @@
-"""Copies of a client: keys travel within a process and never beyond it."""
+"""Copies of a client: keys are copied within a process and never pickled."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def key_of(client: LLMClient) -> str | None:
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
 def test_a_copy_has_the_same_targets_and_keys_and_connections_of_its_own(duplicate: object) -> None:
     client = LLMClient(LLMConfig(model=GPT, api_key=EXPLICIT, temperature=0.3), fallbacks=[HAIKU], deadline=9.0)
-    twin: LLMClient = duplicate(client)  # type: ignore[operator]
-    assert twin is not client
-    assert twin.targets == client.targets
-    assert key_of(twin) == EXPLICIT
-    assert twin._model_lists is not client._model_lists
-    assert twin._options.deadline == 9.0
+    copied: LLMClient = duplicate(client)  # type: ignore[operator]
+    assert copied is not client
+    assert copied.targets == client.targets
+    assert key_of(copied) == EXPLICIT
+    assert copied._model_lists is not client._model_lists
+    assert copied._options.deadline == 9.0
     targets = ScriptedTargets({GPT: [say("Hello")]})
     with targets.running():
-        assert twin.generate("Hello?").content == "Hello"
+        assert copied.generate("Hello?").content == "Hello"
 
 
 def test_a_pickled_client_finds_its_keys_in_the_environment_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +43,7 @@ def test_a_pickled_client_finds_its_keys_in_the_environment_again(monkeypatch: p
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-other-process")
     other = pickle.loads(data)  # noqa: S301 - our own
     assert key_of(other) == "sk-of-the-other-process"
-    assert [each.name for each in other.targets] == [GPT, HAIKU, GPT]
+    assert [target.name for target in other.targets] == [GPT, HAIKU, GPT]
 
 
 def test_a_pickled_client_says_which_key_it_misses(monkeypatch: pytest.MonkeyPatch) -> None:

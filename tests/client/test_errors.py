@@ -1,4 +1,4 @@
-"""From failures to exceptions: the type, the facts, a sentence that helps, and nothing of the provider's words."""
+"""From failures to exceptions: their types, fields and messages, without the provider's text."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def test_a_failure_is_raised_as_its_own_exception_with_its_facts(kind: FailureKi
     assert type(error) is KINDS[kind]
     assert (error.provider, error.model, error.status_code) == ("openai", "gpt-4o", 418)
     assert (error.request_id, error.code, error.detail) == ("req-9", "some_code", failure.detail)
-    assert [(each.target, each.outcome, each.status) for each in error.attempts] == [(GPT, kind, 418)]
+    assert [(attempt.target, attempt.outcome, attempt.status) for attempt in error.attempts] == [(GPT, kind, 418)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_message_says_where_what_and_what_to_do_but_not_the_providers_words(kind: FailureKind) -> None:
+def test_a_message_says_where_what_and_what_to_do_without_the_providers_text(kind: FailureKind) -> None:
     detail = "temperature is not a number." if kind == "unsendable" else CANARY
     error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", detail, "req-9")]})
     text = str(error)
@@ -96,7 +96,7 @@ def test_a_message_without_facts_has_no_empty_brackets() -> None:
         (None, "mlx/demo: it failed; try again later, or add a fallback at another provider."),
     ],
 )
-def test_what_a_model_in_this_process_says_is_our_own_and_told(detail: str | None, message: str) -> None:
+def test_the_detail_of_a_model_in_this_process_is_in_the_message(detail: str | None, message: str) -> None:
     assert str(errors.from_failure(Target("mlx", "demo", "mlx"), Failure("server", detail=detail))) == message
 
 
@@ -106,7 +106,7 @@ def test_connection_and_timeout_errors_are_the_builtin_ones_too() -> None:
 
 
 @pytest.mark.parametrize("failure", [Failure("rate_limit", headers={"retry-after": "90"}), Failure("rate_limit")])
-def test_a_rate_limit_error_tells_when_to_come_back(failure: Failure) -> None:
+def test_a_rate_limit_error_says_when_to_retry(failure: Failure) -> None:
     error = raised([GPT], {GPT: [failure]})
     assert isinstance(error, RateLimitError)
     assert error.retry_after == (90.0 if failure.headers else None)
@@ -121,15 +121,15 @@ def test_when_several_targets_failed_the_error_holds_the_last_of_each_in_the_ord
     error = raised([GPT, HAIKU, GROQ], script)
     assert isinstance(error, AllTargetsFailedError)
     assert not isinstance(error, BaseExceptionGroup)
-    assert [type(each).__name__ for each in error.errors] == [
+    assert [type(target_error).__name__ for target_error in error.errors] == [
         "ServiceUnavailableError",
         "RateLimitError",
         "AuthenticationError",
     ]
-    assert [each.provider for each in error.errors] == ["openai", "anthropic", "groq"]
+    assert [target_error.provider for target_error in error.errors] == ["openai", "anthropic", "groq"]
     assert (error.provider, error.model, error.status_code, error.request_id) == ("groq", "llama-3", 401, "req-3")
-    assert [each.outcome for each in error.attempts] == ["server", "rate_limit", "auth"]
-    assert all(each.attempts == error.attempts for each in error.errors)
+    assert [attempt.outcome for attempt in error.attempts] == ["server", "rate_limit", "auth"]
+    assert all(target_error.attempts == error.attempts for target_error in error.errors)
     lines = str(error).splitlines()
     assert lines[0] == "None of 3 targets answered:"
     assert [line.split(":")[0].strip() for line in lines[1:]] == [GPT, HAIKU, GROQ]
@@ -140,19 +140,19 @@ def test_a_failure_that_ends_the_call_is_raised_as_itself_although_others_failed
     error = raised([GPT, HAIKU], {GPT: [Failure("server", 503)], HAIKU: [Failure("bad_request", 400)]})
     assert type(error) is exc.ValidationError
     assert error.provider == "anthropic"
-    assert [each.outcome for each in error.attempts] == ["server", "bad_request"]
+    assert [attempt.outcome for attempt in error.attempts] == ["server", "bad_request"]
 
 
 def test_one_failed_target_beside_skipped_ones_is_raised_as_itself() -> None:
     error = raised([GPT, "openai/gpt-4o-mini"], {GPT: [Failure("auth", 401)]})
     assert type(error) is exc.AuthenticationError
-    assert [each.outcome for each in error.attempts] == ["auth", "skipped"]
+    assert [attempt.outcome for attempt in error.attempts] == ["auth", "skipped"]
 
 
 def test_a_deadline_that_ends_a_call_of_several_failures_is_mentioned() -> None:
-    where = Target("openai", "gpt-4o", "openai_chat")
-    defeat = CallFailed(((where, Failure("server")), (where, Failure("timeout"))), expired=True)
-    assert str(errors.from_call_failed(defeat, (), 5.0)).startswith("None of 2 targets answered before the deadline:")
+    target = Target("openai", "gpt-4o", "openai_chat")
+    failed = CallFailed(((target, Failure("server")), (target, Failure("timeout"))), expired=True)
+    assert str(errors.from_call_failed(failed, (), 5.0)).startswith("None of 2 targets answered before the deadline:")
 
 
 @pytest.mark.parametrize(("deadline", "message"), [(5.0, "The deadline of 5 s passed"), (None, "The deadline passed")])
@@ -163,7 +163,7 @@ def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | N
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_errors_survive_pickling_without_the_providers_words(kind: FailureKind) -> None:
+def test_errors_survive_pickling_without_the_providers_text(kind: FailureKind) -> None:
     error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", PROVIDER_TEXT, "req-9")]})
     data = pickle.dumps(error)
     copy = pickle.loads(data)  # noqa: S301 - our own
@@ -177,7 +177,7 @@ def test_an_error_of_several_targets_survives_pickling_with_all_of_them() -> Non
     error = raised([GPT, HAIKU], {GPT: [Failure("server", 503, detail=CANARY)], HAIKU: [Failure("auth", 401)]})
     data = pickle.dumps(error)
     copy = pickle.loads(data)  # noqa: S301 - our own
-    assert [type(each) for each in copy.errors] == [exc.ServiceUnavailableError, exc.AuthenticationError]
+    assert [type(error) for error in copy.errors] == [exc.ServiceUnavailableError, exc.AuthenticationError]
     assert CANARY.encode() not in data
 
 

@@ -1,4 +1,4 @@
-"""Call or stream, synchronous or not: the same answers, the same errors, the same attempts."""
+"""Calls and streams, sync and async: the same answers, the same errors, the same attempts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCRIPTS: dict[str, tuple[list[str], Mapping[str, Sequence[Attempt]]]] = {
     "the first answers": (BOTH, {GPT: [say("Hello to you")]}),
     "reasoning comes along": (BOTH, {GPT: [say("Yes", reasoning="Hm, well")]}),
     "a tool is called": (BOTH, {GPT: [call_tool("look", '{"at": "sea"}')]}),
-    "a blip": (BOTH, {GPT: [DEAD, say("Hello again")]}),
+    "a transient error": (BOTH, {GPT: [DEAD, say("Hello again")]}),
     "a dead primary": (BOTH, {GPT: [DEAD], HAIKU: [say("Hello from the second")]}),
     "two dead targets": ([GPT, HAIKU, GROQ], {GPT: [DEAD], HAIKU: [Failure("connect")], GROQ: [say("third")]}),
     "silence": (BOTH, {GPT: [[Pause()]], HAIKU: [say("Hello")]}),
@@ -52,7 +52,7 @@ ERRORS = {
 }
 
 
-def tell(way: Way, name: str) -> tuple[CallOutcome, ScriptedTargets]:
+def run(way: Way, name: str) -> tuple[CallOutcome, ScriptedTargets]:
     chain, script = SCRIPTS[name]
     reset_health()
     targets = ScriptedTargets(script)
@@ -63,25 +63,25 @@ def tell(way: Way, name: str) -> tuple[CallOutcome, ScriptedTargets]:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_all_four_ways_tell_the_same(name: str) -> None:
-    first, targets = tell("generate", name)
+def test_all_four_ways_have_the_same_outcome(name: str) -> None:
+    first, targets = run("generate", name)
     assert first.error is ERRORS.get(name)
     assert first.content or first.calls or first.error
     for way in WAYS[1:]:
-        other, other_targets = tell(way, name)
+        other, other_targets = run(way, name)
         assert other == first, way
         assert other_targets.names == targets.names
         assert other_targets.slept == targets.slept
 
 
 def test_the_scripts_come_to_what_they_say() -> None:
-    assert tell("generate", "a dead primary")[0].metadata == (
+    assert run("generate", "a dead primary")[0].metadata == (
         "stop",
-        tell("stream", "the first answers")[0].metadata[1],
+        run("stream", "the first answers")[0].metadata[1],
         "r-1",
         "claude-haiku-4-5",
         "anthropic",
     )
-    assert tell("astream", "a tool is called")[0].calls == (("look", '{"at": "sea"}'),)
-    assert tell("stream", "reasoning comes along")[0].reasoning == "Hm, well"
-    assert tell("agenerate", "dead, and alone")[0].metadata == ("openai", "gpt-4o", 503, "req-7", "overloaded")
+    assert run("astream", "a tool is called")[0].calls == (("look", '{"at": "sea"}'),)
+    assert run("stream", "reasoning comes along")[0].reasoning == "Hm, well"
+    assert run("agenerate", "dead, and alone")[0].metadata == ("openai", "gpt-4o", 503, "req-7", "overloaded")

@@ -1,4 +1,4 @@
-"""Model lists: one request however many ask, kept for a while."""
+"""Model lists: one request however many callers need the list, and a cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AuthenticationError, ServiceUnavailableError, UnsupportedOperationError
 from unified_llm.types import ModelsRequest
 
-# A list belongs to no model: its target is the provider alone.
+# A request for the list names no model: its target is the provider alone.
 OPENAI, ANTHROPIC = "openai", "anthropic"
 MODELS = (ModelInfo("gpt-4o", "openai"), ModelInfo("gpt-4o-mini", "openai"))
 OTHERS = (ModelInfo("claude-haiku-4-5", "anthropic"),)
@@ -37,15 +37,15 @@ def page(*models: ModelInfo, cursor: str | None = None) -> Attempt:
 
 
 @pytest.fixture(params=["sync", "async"])
-def listed(request: pytest.FixtureRequest) -> Any:
-    """Lists the models of a client, in both colours."""
+def list_models(request: pytest.FixtureRequest) -> Any:
+    """Return a function that lists the models of a client: sync or async."""
 
-    def listed(client: LLMClient, **options: Any) -> list[ModelInfo]:
+    def list_models(client: LLMClient, **options: Any) -> list[ModelInfo]:
         if request.param == "sync":
             return client.list_models(**options)
         return asyncio.run(client.alist_models(**options))
 
-    return listed
+    return list_models
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -56,111 +56,111 @@ def healthy(request: pytest.FixtureRequest) -> Any:
     return healthy
 
 
-def test_a_list_is_kept_until_its_time_is_over(listed: Any) -> None:
+def test_a_list_is_kept_until_its_time_is_over(list_models: Any) -> None:
     targets = ScriptedTargets({OPENAI: [page(*MODELS)]})
     with targets.running():
         client = LLMClient(GPT)
-        assert listed(client) == list(MODELS)
+        assert list_models(client) == list(MODELS)
         targets.clock += 299.0
-        assert listed(client) == list(MODELS)
+        assert list_models(client) == list(MODELS)
         assert len(targets.asked) == 1
         targets.clock += 2.0
-        assert listed(client) == list(MODELS)
+        assert list_models(client) == list(MODELS)
     assert len(targets.asked) == 2
     assert targets.asked[0][1] == ModelsRequest()
 
 
-def test_the_time_is_the_users_to_choose(listed: Any) -> None:
+def test_the_time_is_the_users_to_choose(list_models: Any) -> None:
     targets = ScriptedTargets({OPENAI: [page(*MODELS)]})
     configure(cache_ttl=5.0)
     with targets.running():
-        client, own = LLMClient(GPT), LLMClient(GPT, cache_ttl=0)
+        client, uncached = LLMClient(GPT), LLMClient(GPT, cache_ttl=0)
         for _ in range(2):
-            listed(client)
+            list_models(client)
         assert len(targets.asked) == 1
         targets.clock += 6.0
-        listed(client)
+        list_models(client)
         assert len(targets.asked) == 2
         for _ in range(2):
-            listed(own)
+            list_models(uncached)
     assert len(targets.asked) == 4
 
 
-def test_a_list_can_be_asked_for_anew(listed: Any) -> None:
+def test_a_list_can_be_asked_for_again(list_models: Any) -> None:
     targets = ScriptedTargets({OPENAI: [page(*MODELS)]})
     with targets.running():
         client = LLMClient(GPT)
-        listed(client)
-        listed(client, use_cache=False)
+        list_models(client)
+        list_models(client, use_cache=False)
         client.invalidate_cache()
-        listed(client)
+        list_models(client)
     assert len(targets.asked) == 3
 
 
-def test_every_provider_of_the_chain_is_asked_once_in_its_order(listed: Any) -> None:
+def test_every_provider_of_the_chain_is_asked_once_in_its_order(list_models: Any) -> None:
     targets = ScriptedTargets({OPENAI: [page(*MODELS)], ANTHROPIC: [page(*OTHERS)]})
     with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU, "openai/gpt-4o-mini"])
-        assert listed(client) == [*MODELS, *OTHERS]
+        assert list_models(client) == [*MODELS, *OTHERS]
     assert targets.names == [OPENAI, ANTHROPIC]
 
 
 @pytest.mark.case(55)
-def test_a_list_of_several_pages_is_read_to_its_end_but_not_for_ever(listed: Any) -> None:
+def test_a_list_of_several_pages_is_read_to_its_end_but_not_without_end(list_models: Any) -> None:
     targets = ScriptedTargets(
         {OPENAI: [page(MODELS[0], cursor="next"), page(MODELS[1])], ANTHROPIC: [page(*OTHERS, cursor="again")]}
     )
     with targets.running():
-        assert listed(LLMClient(GPT)) == list(MODELS)
-        assert [ask.cursor for _, ask in targets.asked] == [None, "next"]
-        assert listed(LLMClient(HAIKU)) == list(OTHERS) * 100
+        assert list_models(LLMClient(GPT)) == list(MODELS)
+        assert [request.cursor for _, request in targets.asked] == [None, "next"]
+        assert list_models(LLMClient(HAIKU)) == list(OTHERS) * 100
 
 
-def test_a_provider_that_does_not_answer_is_passed_over_while_another_does(listed: Any, healthy: Any) -> None:
+def test_a_provider_that_does_not_answer_is_passed_over_while_another_does(list_models: Any, healthy: Any) -> None:
     targets = ScriptedTargets({OPENAI: [Failure("server", 503)], ANTHROPIC: [page(*OTHERS)]})
     with targets.running():
         client = LLMClient(GPT, fallbacks=[SONAR, HAIKU])
-        assert listed(client) == list(OTHERS)
+        assert list_models(client) == list(OTHERS)
         assert healthy(client)
 
 
-def test_when_no_provider_answers_the_first_real_failure_is_raised_and_not_kept(listed: Any, healthy: Any) -> None:
+def test_when_no_provider_answers_the_first_real_failure_is_raised_and_not_kept(list_models: Any, healthy: Any) -> None:
     targets = ScriptedTargets({OPENAI: [Failure("auth", 401), Failure("auth", 401), page(*MODELS)]})
     with targets.running():
         client = LLMClient(SONAR, fallbacks=[GPT])
         with pytest.raises(AuthenticationError):
-            listed(client)
+            list_models(client)
         assert not healthy(client)
-        assert listed(client) == list(MODELS)
+        assert list_models(client) == list(MODELS)
 
 
-def test_a_provider_without_a_list_says_so(listed: Any) -> None:
+def test_a_provider_without_a_list_says_so(list_models: Any) -> None:
     with ScriptedTargets({}).running(), pytest.raises(UnsupportedOperationError, match="list its models"):
-        listed(LLMClient(SONAR))
+        list_models(LLMClient(SONAR))
 
 
-def test_a_list_that_is_broken_says_nothing_of_the_models(listed: Any) -> None:
+def test_a_list_that_is_broken_says_nothing_of_the_models(list_models: Any) -> None:
     targets = ScriptedTargets({"openai": [Failure("server", 503)], GPT: [say("Hello")]})
     with targets.running():
         client = LLMClient(GPT)
         for _ in range(3):
             with pytest.raises(ServiceUnavailableError):
-                listed(client)
+                list_models(client)
         client.generate("Hello?")
         assert {row["target"]: row["state"] for row in health_snapshot()} == {"openai": "open", GPT: "closed"}
 
 
-def test_a_client_without_a_model_can_list(listed: Any) -> None:
+def test_a_client_without_a_model_can_list(list_models: Any) -> None:
     targets = ScriptedTargets({"openai": [page(*MODELS)]})
     with targets.running():
-        assert listed(LLMClient(LLMConfig(provider="openai"))) == list(MODELS)
+        assert list_models(LLMClient(LLMConfig(provider="openai"))) == list(MODELS)
 
 
-# Many at once
+# Concurrent callers
 
 
 class Slow:
-    """A provider that answers when it is told to, for both colours."""
+    """A provider that answers when ``go`` is set, for sync and async callers."""
 
     def __init__(self, outcome: Any = None) -> None:
         self.asked = 0
@@ -225,13 +225,13 @@ def test_fifty_threads_and_fifty_tasks_of_five_loops_make_one_request(leader: st
         loops = [pool.submit(asyncio.run, ten()) for _ in range(5)]
         time.sleep(0.05)
         slow.go.set()
-        lists = [first.result(10), *(each.result(10) for each in threads)]
-        lists += [each for loop in loops for each in loop.result(10)]
+        lists = [first.result(10), *(thread.result(10) for thread in threads)]
+        lists += [models for loop in loops for models in loop.result(10)]
     assert lists == [list(MODELS)] * 101
     assert slow.asked == 1
 
 
-async def test_when_the_one_who_asks_is_cancelled_another_asks() -> None:
+async def test_when_the_task_that_makes_the_request_is_cancelled_another_makes_it() -> None:
     slow = Slow()
     with slow.running():
         client = LLMClient(GPT)
@@ -264,7 +264,7 @@ async def test_one_of_those_who_wait_can_be_cancelled_without_harm_to_the_rest()
     assert slow.asked == 1
 
 
-def test_a_failure_is_told_to_all_who_wait_and_not_kept() -> None:
+def test_a_failure_is_raised_for_all_who_wait_and_not_kept() -> None:
     slow = Slow(Failure("server", 503))
     with slow.running(), ThreadPoolExecutor(8) as pool:
         client = LLMClient(GPT, max_retries=0)
@@ -272,12 +272,12 @@ def test_a_failure_is_told_to_all_who_wait_and_not_kept() -> None:
         assert slow.begun.wait(10)
         time.sleep(0.02)
         slow.go.set()
-        assert {type(each.exception(10)) for each in calls} == {ServiceUnavailableError}
+        assert {type(call.exception(10)) for call in calls} == {ServiceUnavailableError}
         slow.outcome = Done((MODELS, None))
         assert client.list_models() == list(MODELS)
 
 
-async def test_a_synchronous_call_inside_a_loop_does_not_wait_for_a_task_of_that_loop() -> None:
+async def test_a_sync_call_inside_a_loop_does_not_wait_for_a_task_of_that_loop() -> None:
     slow = Slow()
     with slow.running():
         client = LLMClient(GPT)
@@ -289,8 +289,8 @@ async def test_a_synchronous_call_inside_a_loop_does_not_wait_for_a_task_of_that
     assert slow.asked == 2
 
 
-def test_a_synchronous_leader_that_is_interrupted_leaves_the_asking_to_another() -> None:
-    catalogue, begun, go = ModelListCache(), threading.Event(), threading.Event()
+def test_when_the_thread_that_makes_the_request_is_interrupted_another_makes_it() -> None:
+    cache, begun, go = ModelListCache(), threading.Event(), threading.Event()
 
     def interrupted() -> tuple[ModelInfo, ...]:
         begun.set()
@@ -299,12 +299,12 @@ def test_a_synchronous_leader_that_is_interrupted_leaves_the_asking_to_another()
 
     def lead() -> None:
         with pytest.raises(KeyboardInterrupt):
-            catalogue.get("openai", 60.0, lambda: 0.0, interrupted)
+            cache.get("openai", 60.0, lambda: 0.0, interrupted)
 
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(lead)
         assert begun.wait(10)
-        follower = pool.submit(catalogue.get, "openai", 60.0, lambda: 0.0, lambda: MODELS)
+        follower = pool.submit(cache.get, "openai", 60.0, lambda: 0.0, lambda: MODELS)
         time.sleep(0.02)
         go.set()
         assert follower.result(10) == MODELS
@@ -312,16 +312,16 @@ def test_a_synchronous_leader_that_is_interrupted_leaves_the_asking_to_another()
 
 
 def test_one_list_can_be_forgotten_and_the_others_stay() -> None:
-    catalogue, fetched = ModelListCache(), list[str]()
+    cache, fetched = ModelListCache(), list[str]()
 
     def fetch(key: str) -> tuple[ModelInfo, ...]:
         fetched.append(key)
         return MODELS
 
     for key in ("a", "b", "a", "b"):
-        catalogue.get(key, 60.0, float, partial(fetch, key))  # for whom it is always 0.0
+        cache.get(key, 60.0, float, partial(fetch, key))  # float() is a clock that stays at 0.0
         if fetched == ["a", "b"]:
-            catalogue.forget("a")
+            cache.forget("a")
     assert fetched == ["a", "b", "a"]
 
 
@@ -334,7 +334,7 @@ def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent() -> None:
         thread.start()
         assert slow.begun.wait(10)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads: the very case
+            warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads, which this test is about
             child = os.fork()
         if child == 0:
             signal.alarm(5)  # the child is killed, and the test fails, if it waits

@@ -1,4 +1,4 @@
-"""Rankings, counts and descriptions of models: asked of the chain like everything else, in both colours."""
+"""``rerank``, ``count_tokens`` and ``model_info``, sync and async: they fail over like other calls."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ DEAD = Failure("server", 503)
 
 @pytest.fixture
 def client() -> LLMClient:
-    """A chain of two that can do what is asked here, whatever the table says of their row."""
+    """Return a client of two targets with these features, whatever their row of the provider table has."""
     first = {"model": ONE, "base_url": "http://127.0.0.1:1", "max_retries": 0}
-    made = LLMClient(first, fallbacks=[{"model": TWO, "base_url": "http://127.0.0.1:2"}])
+    client = LLMClient(first, fallbacks=[{"model": TWO, "base_url": "http://127.0.0.1:2"}])
     able: frozenset[Feature] = frozenset({"rerank", "count_tokens", "model_info"})
-    made._chain = tuple(
-        replace(each, target=replace(each.target, features=each.target.features | able)) for each in made._chain
+    client._chain = tuple(
+        replace(link, target=replace(link.target, features=link.target.features | able)) for link in client._chain
     )
-    return made
+    return client
 
 
-def asked(client: LLMClient, name: str, *arguments: Any, **overrides: Any) -> list[Any]:
-    """The same question in both colours."""
+def call_both(client: LLMClient, name: str, *arguments: Any, **overrides: Any) -> list[Any]:
+    """Make a call in sync and async, and return both results."""
 
-    async def mode() -> Any:
+    async def acall() -> Any:
         return await getattr(client, f"a{name}")(*arguments, **overrides)
 
-    return [getattr(client, name)(*arguments, **overrides), asyncio.run(mode())]
+    return [getattr(client, name)(*arguments, **overrides), asyncio.run(acall())]
 
 
 def test_a_ranking_fails_over_to_another_model(client: LLMClient) -> None:
     targets = ScriptedTargets({ONE: [DEAD], TWO: [[Done(RANKING, "req-1")]]})
     with targets.running():
-        for answer in asked(client, "rerank", "Which city?", DOCUMENTS, top_n=2):
+        for answer in call_both(client, "rerank", "Which city?", DOCUMENTS, top_n=2):
             assert answer.results == RANKING.results
             assert (answer.provider, answer.model, answer.usage) == ("openai-compatible", "two", RANKING.usage)
             assert [attempt.outcome for attempt in answer.attempts] == ["server", "ok"]
@@ -57,7 +57,7 @@ def test_a_ranking_fails_over_to_another_model(client: LLMClient) -> None:
 def test_tokens_are_counted_as_they_would_be_sent(client: LLMClient) -> None:
     targets = ScriptedTargets({ONE: [[Done(42)]]})
     with targets.running():
-        assert asked(client, "count_tokens", "How many?", temperature=1) == [42, 42]
+        assert call_both(client, "count_tokens", "How many?", temperature=1) == [42, 42]
     request = targets.asked[0][1]
     assert isinstance(request, CountRequest)
     assert (request.chat.messages[0].text, request.chat.temperature) == ("How many?", 1)
@@ -67,28 +67,28 @@ def test_a_model_is_described_by_its_own_provider_alone(client: LLMClient) -> No
     info = ModelInfo("one", "openai-compatible", context_window=8)
     targets = ScriptedTargets({ONE: [[Done(info)], [Done(info)], DEAD], TWO: [[Done(info)]]})
     with targets.running():
-        assert asked(client, "model_info") == [info, info]
+        assert call_both(client, "model_info") == [info, info]
         with pytest.raises(ServiceUnavailableError):
             client.model_info()
-    assert [(name, ask) for name, ask in targets.asked] == [(ONE, ModelRequest())] * 3
+    assert targets.asked == [(ONE, ModelRequest())] * 3
 
 
-def test_who_cannot_is_told_so() -> None:
+def test_a_target_that_cannot_is_refused() -> None:
     client = LLMClient(ONE, base_url="http://127.0.0.1:1")
-    for name, arguments, words in (
+    for name, arguments, message in (
         ("rerank", ("Which?", ["This."]), "rank documents"),
         ("count_tokens", ("How many?",), "count tokens"),
         ("model_info", (), "describe a model"),
     ):
         client._chain = tuple(
-            replace(each, target=replace(each.target, features=frozenset())) for each in client._chain
+            replace(link, target=replace(link.target, features=frozenset())) for link in client._chain
         )
-        with pytest.raises(UnsupportedOperationError, match=words):
+        with pytest.raises(UnsupportedOperationError, match=message):
             getattr(client, name)(*arguments)
 
 
 def test_what_cannot_be_ranked_is_refused_before_anything_is_sent(client: LLMClient) -> None:
-    for query, documents, overrides, words in (
+    for query, documents, overrides, message in (
         ("Which?", "one text", {}, "a list of at least one document"),
         ("Which?", [], {}, "a list of at least one document"),
         ("Which?", ["a", 7], {}, "as a string"),
@@ -97,12 +97,12 @@ def test_what_cannot_be_ranked_is_refused_before_anything_is_sent(client: LLMCli
         ("Which?", ["a"], {"top": 1}, "did you mean 'top_n'"),
         ("Which?", ["a"], {"model": 7}, "model must be a string"),
     ):
-        with pytest.raises(ValidationError, match=words):
+        with pytest.raises(ValidationError, match=message):
             client.rerank(query, documents, **overrides)  # type: ignore[arg-type] # bad input
 
 
 def test_an_outage_answers_them_too(client: LLMClient) -> None:
     with outage("gemini", reply="Hello"):
-        assert [each.index for each in client.rerank("Which?", DOCUMENTS, top_n=1).results] == [0]
+        assert [document.index for document in client.rerank("Which?", DOCUMENTS, top_n=1).results] == [0]
         assert client.count_tokens("How many?") == 3
         assert client.model_info() == ModelInfo("one", "openai-compatible")

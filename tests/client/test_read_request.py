@@ -137,11 +137,11 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("prompt", "overrides", "said"), WRONG)
+@pytest.mark.parametrize(("prompt", "overrides", "expected"), WRONG)
 def test_what_cannot_be_right_is_refused_without_repeating_it(
-    prompt: Any, overrides: dict[str, Any], said: str
+    prompt: Any, overrides: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(ValidationError, match=said) as refused:
+    with pytest.raises(ValidationError, match=expected) as refused:
         read_request.chat(prompt, overrides)
     assert "CANARY" not in str(refused.value)
     assert str(refused.value)[-1] in ".?)"
@@ -160,7 +160,7 @@ def test_texts_to_embed_are_one_or_several(texts: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "overrides", "said"),
+    ("texts", "overrides", "expected"),
     [
         (None, {}, "needs a string, or a list"),
         (5, {}, "needs a string, or a list"),
@@ -178,7 +178,7 @@ def test_texts_to_embed_are_one_or_several(texts: Any) -> None:
         ("CANARY", {"extra_body": 5}, "extra_body is a mapping"),
     ],
 )
-def test_an_embedding_that_cannot_be_right_is_refused(texts: Any, overrides: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said) as refused:
+def test_an_embedding_that_cannot_be_right_is_refused(texts: Any, overrides: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected) as refused:
         read_request.embedding(texts, overrides)
     assert "CANARY" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""What ``stream`` and ``astream`` return, and every way to leave them."""
+"""``stream`` and ``astream``: their chunks, interruptions, early exits and cancellation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_last_chunk_alone_carries_what_is_known_at_the_end() -> None:
     assert (last.provider, last.model, last.usage) == ("anthropic", "claude-haiku-4-5", USAGE)
     assert (last.used_fallback, others[0].used_fallback) == (True, False)
     assert last.attempts == stream.attempts
-    assert [each.outcome for each in last.attempts] == ["server", "server", "ok"]
+    assert [attempt.outcome for attempt in last.attempts] == ["server", "server", "ok"]
     assert last.attempts[-1].first_token == pytest.approx(0.01)
     assert stream.partial == "Hello"
 
@@ -49,7 +49,7 @@ def test_the_last_chunk_alone_carries_what_is_known_at_the_end() -> None:
 def check_interrupted(error: StreamInterruptedError) -> None:
     assert error.partial == f"{CANARY} so far"
     assert (error.provider, error.model, error.request_id, error.detail) == ("openai", "gpt-4o", "req-5", CANARY)
-    assert [each.outcome for each in error.attempts] == ["connection"]
+    assert [attempt.outcome for attempt in error.attempts] == ["connection"]
     assert CANARY not in str(error)
     assert CANARY not in repr(error)
     assert "nothing was asked twice" in str(error)
@@ -82,7 +82,7 @@ async def test_a_stream_that_breaks_raises_in_async_too() -> None:
     assert (targets.names, targets.open) == ([GPT], 0)
 
 
-def test_usage_that_came_before_the_break_is_told() -> None:
+def test_usage_that_came_before_the_break_is_kept() -> None:
     targets = ScriptedTargets({GPT: [[LLMChunk(content="a", usage=USAGE), Failure("connection")]]})
     with targets.running(), pytest.raises(StreamInterruptedError) as caught:
         list(LLMClient(GPT).stream("Hello?"))
@@ -157,7 +157,7 @@ async def test_breaking_out_of_an_async_stream_closes_its_exchange() -> None:
         assert [chunk async for chunk in stream] == []
 
 
-async def test_an_async_stream_that_nobody_holds_is_closed_without_awaiting() -> None:
+async def test_an_async_stream_without_references_is_closed_without_awaiting() -> None:
     targets = ScriptedTargets({GPT: [say("Hello to you")]})
     with targets.running():
         stream = LLMClient(GPT).astream("Hello?")

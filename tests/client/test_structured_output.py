@@ -1,4 +1,4 @@
-"""Answers in JSON from a chain whose members do it in different ways, seen from the client, in all four ways."""
+"""JSON by a schema, in all four ways to call, from targets that support it differently."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import GenerationError, LLMError, StreamInterruptedError, UnsupportedOperationError
 from unified_llm.types import LLMRequest
 
-DEEPSEEK = "deepseek/deepseek-chat"  # has a mode for JSON, and none for schemas; and tools
+DEEPSEEK = "deepseek/deepseek-chat"  # has a mode for JSON and tools, but no schemas
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 FORM = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
 ROME = '{"city": "Rome"}'
@@ -25,7 +25,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSEEK_API_KEY", CANARY)
 
 
-def ask(way: Way, targets: ScriptedTargets, chain: list[str], **overrides: Any) -> Any:
+def call(way: Way, targets: ScriptedTargets, chain: list[str], **overrides: Any) -> Any:
     with targets.running():
         result = outcome_of(
             way, LLMClient(chain[0], fallbacks=chain[1:], max_retries=0), response_format=FORM, **overrides
@@ -35,14 +35,14 @@ def ask(way: Way, targets: ScriptedTargets, chain: list[str], **overrides: Any) 
 
 
 def sent(targets: ScriptedTargets, name: str) -> LLMRequest:
-    request: LLMRequest = next(each for asked, each in targets.asked if asked == name)
+    request: LLMRequest = next(request for key, request in targets.asked if key == name)
     return request
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_each_target_is_asked_in_its_own_way_and_all_answer_alike(way: Way) -> None:
     targets = ScriptedTargets({GPT: [DEAD], DEEPSEEK: [call_tool("place", ROME)]})
-    answer = ask(way, targets, [GPT, DEEPSEEK])
+    answer = call(way, targets, [GPT, DEEPSEEK])
     assert (answer.content, answer.calls, answer.metadata[0]) == (ROME, (), "stop")
     assert sent(targets, GPT).response_format is not None
     assert sent(targets, DEEPSEEK).response_format is None
@@ -52,7 +52,7 @@ def test_each_target_is_asked_in_its_own_way_and_all_answer_alike(way: Way) -> N
 @pytest.mark.parametrize("way", ["generate", "agenerate"])
 def test_an_answer_that_does_not_fit_fails_over(way: Way) -> None:
     targets = ScriptedTargets({DEEPSEEK: [say("I cannot say.")], GPT: [say(ROME)]})
-    answer = ask(way, targets, [DEEPSEEK, GPT])
+    answer = call(way, targets, [DEEPSEEK, GPT])
     assert answer.content == ROME
     assert [attempt[1] for attempt in answer.attempts] == ["invalid", "ok"]
 
@@ -67,13 +67,13 @@ def test_a_model_that_will_not_fit_is_asked_again_and_then_given_up() -> None:
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
 def test_a_stream_that_turns_out_wrong_says_so_at_its_end(way: Way) -> None:
-    answer = ask(way, ScriptedTargets({DEEPSEEK: [call_tool("place", '{"city": 7}')]}), [DEEPSEEK])
+    answer = call(way, ScriptedTargets({DEEPSEEK: [call_tool("place", '{"city": 7}')]}), [DEEPSEEK])
     assert answer.error is StreamInterruptedError
 
 
-def test_a_stream_of_nothing_but_words_fails_over_unseen() -> None:
+def test_a_stream_of_text_without_json_fails_over_unseen() -> None:
     targets = ScriptedTargets({DEEPSEEK: [say("I cannot say.")], GPT: [say(ROME)]})
-    assert ask("stream", targets, [DEEPSEEK, GPT]).content == ROME
+    assert call("stream", targets, [DEEPSEEK, GPT]).content == ROME
 
 
 def test_a_last_resort_is_not_trusted_with_it() -> None:
@@ -85,9 +85,9 @@ def test_a_last_resort_is_not_trusted_with_it() -> None:
     assert isinstance(caught.value, LLMError)
 
 
-def test_the_words_go_where_there_are_tools_of_the_user_s_own() -> None:
+def test_json_is_asked_for_by_prompt_where_there_are_tools_of_the_user() -> None:
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
     targets = ScriptedTargets({HAIKU: [DEAD], DEEPSEEK: [say(f"```json\n{ROME}\n```")]})
-    answer = ask("generate", targets, [DEEPSEEK], tools=[tool])
+    answer = call("generate", targets, [DEEPSEEK], tools=[tool])
     assert answer.content == ROME
     assert "JSON schema" in sent(targets, DEEPSEEK).messages[0].text

@@ -1,4 +1,4 @@
-"""Provider objects beyond the plain case: unusual output, clean-up, the requests that they get."""
+"""Provider objects: unusual output, clean-up, and the requests that they get."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _unregister() -> Iterator[None]:
 
 
 class Whole:
-    """Returns what it was made with; its stream is ``pieces`` if given, else the same."""
+    """Provider whose answer and chunks are given; without ``pieces``, both are the same."""
 
     features = ("tools",)
 

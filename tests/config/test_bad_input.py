@@ -93,14 +93,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "said"), WRONG)
+@pytest.mark.parametrize(("given", "expected"), WRONG)
 @pytest.mark.case(56, 61, 62, 64)
 @pytest.mark.usefixtures("no_keys")
-def test_a_mistake_is_told_in_one_sentence_that_repeats_no_key(given: dict[str, Any], said: str) -> None:
+def test_a_mistake_is_reported_in_one_sentence_that_repeats_no_key(given: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         LLMClient(**given)
     message = str(refused.value)
-    assert said in message
+    assert expected in message
     assert "\n" not in message
     assert message[-1] in ".?"
     problem: BaseException | None = refused.value
@@ -119,7 +119,7 @@ def variables(problem: Exception) -> str:
 
 
 @pytest.mark.parametrize(
-    ("variable", "text", "said"),
+    ("variable", "text", "expected"),
     [
         ("OPENAI_API_KEY", KEY + "\n", "The key from the environment variable OPENAI_API_KEY has white space"),
         ("OPENAI_API_KEY", f"“{KEY}”", "OPENAI_API_KEY has a character outside ASCII"),
@@ -134,14 +134,14 @@ def variables(problem: Exception) -> str:
     ],
 )
 @pytest.mark.case(61, 64)
-def test_a_mistake_in_the_environment_is_told_by_the_variable(
-    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, said: str
+def test_a_mistake_in_the_environment_is_reported_with_the_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, expected: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-fine")
     monkeypatch.setenv(variable, text)
     with pytest.raises(ConfigurationError) as refused:
         LLMClient("openai/gpt-5-mini")
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
     assert "CANARY" not in str(refused.value)
     assert "MISPLACED" not in str(refused.value)
     if variable == "OPENAI_API_KEY":
@@ -168,7 +168,7 @@ def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(giv
 
 
 @pytest.mark.parametrize(
-    ("overrides", "kind", "said"),
+    ("overrides", "kind", "expected"),
     [
         ({"temprature": 1}, ValidationError, "did you mean 'temperature'"),
         ({"max_tokens": 0}, ValidationError, "max_tokens must be"),
@@ -185,17 +185,17 @@ def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(giv
 )
 @pytest.mark.case(62)
 @pytest.mark.usefixtures("no_keys")
-def test_a_mistake_in_a_call_is_told_before_anything_is_sent(
-    overrides: dict[str, Any], kind: type[LLMError], said: str
+def test_a_mistake_in_a_call_is_reported_before_anything_is_sent(
+    overrides: dict[str, Any], kind: type[LLMError], expected: str
 ) -> None:
     targets = ScriptedTargets({})
     with targets.running():
         client = LLMClient("mlx/demo")
         for call in (client.generate, client.stream, client.astream):
-            with pytest.raises(kind, match=said) as refused:
+            with pytest.raises(kind, match=expected) as refused:
                 call("CANARY", **overrides)
             assert "CANARY" not in str(refused.value)
-        with pytest.raises(kind, match=said):
+        with pytest.raises(kind, match=expected):
             asyncio.run(client.agenerate("CANARY", **overrides))
     assert targets.asked == []
 
@@ -209,7 +209,7 @@ def test_a_call_without_any_model_says_so() -> None:
 
 @pytest.mark.parametrize("prompt", ["\ud800", [{"role": "user", "content": "CANARY\udfff"}]])
 @pytest.mark.case(63)
-def test_a_prompt_that_no_request_can_carry_is_told_before_anything_is_sent(prompt: Any) -> None:
+def test_a_prompt_that_no_request_can_carry_is_reported_before_anything_is_sent(prompt: Any) -> None:
     """Sockets are forbidden here: a connection would fail with another error."""
     client = LLMClient("openai/gpt-5-mini", api_key=KEY)
     with pytest.raises(ValidationError, match="lone surrogate") as refused:

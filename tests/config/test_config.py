@@ -109,9 +109,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "said"), WRONG)
-def test_a_wrong_field_is_named_and_its_value_not_repeated(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as refused:
+@pytest.mark.parametrize(("fields", "expected"), WRONG)
+def test_a_wrong_field_is_named_and_its_value_not_repeated(fields: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected) as refused:
         LLMConfig(**fields)
     problem: BaseException | None = refused.value
     while problem:
@@ -183,7 +183,7 @@ def test_a_pickle_holds_no_key() -> None:
     assert b"CANARY" not in data
     again = pickle.loads(data)  # noqa: S301 - our own
     assert (again.model, again.api_key, again.verify_ssl, again.temperature) == ("openai/x", OmittedKey.KEY, True, 0.5)
-    assert [each.api_key for each in again.fallbacks] == [OmittedKey.KEY, OmittedKey.KEY]
+    assert [fallback.api_key for fallback in again.fallbacks] == [OmittedKey.KEY, OmittedKey.KEY]
     assert pickle.loads(pickle.dumps(again)) == again  # noqa: S301
     assert pickle.loads(pickle.dumps(LLMConfig(model="openai/x"))).api_key is None  # noqa: S301
 
@@ -200,7 +200,7 @@ def test_a_bundle_of_certificates_survives_a_pickle() -> None:
     assert pickle.loads(pickle.dumps(LLMConfig(verify_ssl="/etc/ca.pem"))).verify_ssl == "/etc/ca.pem"  # noqa: S301
 
 
-def test_what_was_given_is_told_from_what_is_default() -> None:
+def test_what_was_given_is_distinguished_from_what_is_default() -> None:
     config = LLMConfig(model="openai/x", max_retries=0, api_key=KEY)
     assert config.given(CALL_FIELDS) == {"max_retries": 0}
     assert set(config.given(tuple(LLMConfig.model_fields))) == {"model", "max_retries", "api_key"}

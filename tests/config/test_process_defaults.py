@@ -34,7 +34,7 @@ def test_configure_goes_before_the_environment_until_it_is_taken_back(monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("timeout", 0, "greater than 0 seconds"),
         ("timeout", -1, "0 or greater"),
@@ -47,8 +47,8 @@ def test_configure_goes_before_the_environment_until_it_is_taken_back(monkeypatc
         ("retry_delay", [1], "must be a number"),
     ],
 )
-def test_a_default_that_makes_no_sense_is_refused(name: str, value: Any, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said) as refused:
+def test_a_default_that_makes_no_sense_is_refused(name: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected) as refused:
         configure(**{name: value})
     assert f"configure({name}=...)" in str(refused.value)
     assert "MISPLACED" not in str(refused.value)
@@ -69,7 +69,7 @@ def test_one_wrong_default_leaves_the_others_unset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "expected"),
     [
         ("TIMEOUT", "sk-MISPLACED", "must hold a number"),
         ("TIMEOUT", "nan", "must be a number"),
@@ -81,10 +81,10 @@ def test_one_wrong_default_leaves_the_others_unset() -> None:
     ],
 )
 def test_a_variable_that_holds_nonsense_is_named_and_not_repeated(
-    monkeypatch: pytest.MonkeyPatch, name: str, text: str, said: str
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: str
 ) -> None:
     monkeypatch.setenv(f"UNIFIED_LLM_{name}", text)
-    with pytest.raises(ConfigurationError, match=said) as refused:
+    with pytest.raises(ConfigurationError, match=expected) as refused:
         default(name.lower())
     assert f"UNIFIED_LLM_{name}" in str(refused.value)
     assert "MISPLACED" not in str(refused.value)

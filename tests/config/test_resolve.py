@@ -109,7 +109,7 @@ def test_neither_does_the_key_of_a_server_that_needs_none(monkeypatch: pytest.Mo
         LLMClient(f"{provider}/m", base_url="https://models.example")
 
 
-def test_a_server_of_ones_own_network_is_asked_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_in_a_private_network_is_asked_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     assert only("openai/gpt-5-mini", base_url="http://gateway:8080").key is None
     assert only("openai/gpt-5-mini", base_url="http://127.0.0.1:8080").key is None
@@ -165,7 +165,7 @@ def test_a_file_in_the_working_directory_is_not_read(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "expected"),
     [
         ({"base_url": "http://models.example", "api_key": KEY}, "URL from base_url= is plain http, so the key"),
         ({"base_url": "http://box:8000", "api_key": KEY}, "so the key could be read"),
@@ -173,8 +173,8 @@ def test_a_file_in_the_working_directory_is_not_read(monkeypatch: pytest.MonkeyP
     ],
 )
 @pytest.mark.usefixtures("no_keys")
-def test_plain_http_has_to_be_a_decision(fields: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_plain_http_has_to_be_a_decision(fields: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected):
         LLMClient("openai-compatible/m", **fields)
     assert only("openai-compatible/m", **fields, allow_http=True).base_url.startswith("http://")
 

@@ -136,7 +136,7 @@ def test_a_wrong_target_is_not_left_out() -> None:
 
 
 @pytest.mark.usefixtures("no_keys")
-def test_somebody_must_be_left() -> None:
+def test_a_chain_without_any_target_left_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"No target is left\. OpenAI needs a key"):
         LLMClient("openai/gpt-5-mini", skip_unconfigured=True)
 

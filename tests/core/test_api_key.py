@@ -35,13 +35,13 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("value", "said"), MALFORMED)
+@pytest.mark.parametrize(("value", "expected"), MALFORMED)
 @pytest.mark.case(61)
-def test_a_malformed_key_is_refused_without_being_repeated(value: Any, said: str) -> None:
+def test_a_malformed_key_is_refused_without_being_repeated(value: Any, expected: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Secret(value, "api_key=")
     message = str(refused.value)
-    assert said in message
+    assert expected in message
     assert message.startswith("The key from api_key= ")
     assert "CANARY" not in message
     assert "12345" not in message

@@ -119,11 +119,11 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), BAD)
+@pytest.mark.parametrize(("text", "expected"), BAD)
 @pytest.mark.case(14, 64)
-def test_a_bad_url_is_refused_in_a_sentence_that_does_not_repeat_it(text: str, said: str) -> None:
+def test_a_bad_url_is_refused_in_a_sentence_that_does_not_repeat_it(text: str, expected: str) -> None:
     message = refusal(text)
-    assert said in message
+    assert expected in message
     assert message.startswith("The URL from base_url= ")
     assert message.endswith(".")
     assert "CANARY" not in message

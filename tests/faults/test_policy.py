@@ -42,7 +42,7 @@ def limited(seconds: float) -> Failure:
 
 
 def outcomes(result: CallOutcome) -> list[tuple[str, str]]:
-    return [(each[0], each[1]) for each in result.attempts]
+    return [(attempt[0], attempt[1]) for attempt in result.attempts]
 
 
 def state(name: str) -> str:
@@ -277,7 +277,7 @@ def test_a_fallback_that_lacks_something_is_skipped(way: Way, request_: dict[str
     with targets.running():
         result = outcome_of(way, LLMClient(GPT, fallbacks=[SONAR, GROQ]), **request_)
     assert result.content == "Hello"
-    assert (SONAR, "skipped", reason) in [(each[0], each[1], each[5]) for each in result.attempts]
+    assert (SONAR, "skipped", reason) in [(attempt[0], attempt[1], attempt[5]) for attempt in result.attempts]
     assert SONAR not in targets.names
 
 

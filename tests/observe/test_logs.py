@@ -22,11 +22,11 @@ def _everything(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [each for each in caplog.records if each.name == "unified_llm"]
+    return [record for record in caplog.records if record.name == "unified_llm"]
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
-    return [(each.levelno, each.getMessage()) for each in ours(caplog)]
+    return [(record.levelno, record.getMessage()) for record in ours(caplog)]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -41,8 +41,8 @@ def test_a_failover_is_a_warning_a_retry_information_and_the_rest_for_debugging(
         (logging.DEBUG, f"{HAIKU}: ok after 0.010 s"),
         (logging.WARNING, f"{HAIKU} answered in place of {GPT} (server)"),
     ]
-    first, again, last, answered = (vars(each) for each in ours(caplog))
-    assert [each["target"] for each in (first, again, last, answered)] == [GPT, GPT, HAIKU, HAIKU]
+    first, again, last, answered = (vars(record) for record in ours(caplog))
+    assert [fields["target"] for fields in (first, again, last, answered)] == [GPT, GPT, HAIKU, HAIKU]
     assert (first["outcome"], first["status"], first["request_id"], first["retry"]) == ("server", 503, "req-1", False)
     assert (again["seconds"], again["waited"], again["retry"]) == (pytest.approx(0.01), 0.125, True)
     assert last["first_token"] == (pytest.approx(0.01) if "stream" in way else None)
@@ -50,20 +50,20 @@ def test_a_failover_is_a_warning_a_retry_information_and_the_rest_for_debugging(
     assert answered["seconds"] == pytest.approx(0.155)
 
 
-def test_an_answer_after_a_blip_is_no_failover(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_answer_after_a_transient_error_is_no_failover(caplog: pytest.LogCaptureFixture) -> None:
     with ScriptedTargets({GPT: [DEAD, say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert max(level for level, _ in lines(caplog)) == logging.INFO
     assert lines(caplog)[-1] == (logging.DEBUG, f"{GPT} answered after 0.145 s")
 
 
-def test_tokens_are_told_only_where_the_provider_counted_them(caplog: pytest.LogCaptureFixture) -> None:
+def test_tokens_are_logged_only_where_the_provider_counted_them(caplog: pytest.LogCaptureFixture) -> None:
     with ScriptedTargets({GPT: [say("Hello", usage=None)]}).running():
         LLMClient(GPT).generate("Hello?")
     assert "prompt_tokens" not in vars(ours(caplog)[-1])
 
 
-def test_a_target_that_is_passed_over_is_told_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_target_that_is_skipped_is_logged_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
     picture = Message.user("What is this?", images=["https://example.com/cat.png"])
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         LLMClient("deepseek/deepseek-chat", fallbacks=[GPT], api_key="sk-x").generate([picture])
@@ -71,7 +71,7 @@ def test_a_target_that_is_passed_over_is_told_with_the_reason(caplog: pytest.Log
     assert vars(ours(caplog)[0])["outcome"] == "skipped"
 
 
-def test_an_attempt_that_was_given_up_is_told_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cancelled_attempt_is_logged_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
     log_attempt(Attempt(GPT, "cancelled", seconds=2.0, reason="hedged"))
     log_attempt(Attempt(GPT, "cancelled", seconds=2.0))
     assert [line for _, line in lines(caplog)] == [f"{GPT}: cancelled, hedged", f"{GPT}: cancelled after 2.000 s"]
@@ -81,7 +81,7 @@ def test_the_providers_own_code_is_in_no_line_and_no_field(caplog: pytest.LogCap
     with ScriptedTargets({GPT: [Failure("auth", 401, code=PROVIDER_TEXT)], HAIKU: [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert len(lines(caplog)) == 3
-    assert not [each for each in ours(caplog) if PROVIDER_TEXT in str(vars(each))]
+    assert not [record for record in ours(caplog) if PROVIDER_TEXT in str(vars(record))]
 
 
 def test_a_failover_to_the_same_model_in_another_region_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -127,7 +127,12 @@ def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: 
         alone = outcome_of(way, LLMClient(GPT), PROMPT)
     assert PROVIDER_TEXT in result.content
     shown = [caplog.text, repr(client), repr(client.targets), repr(client._config), repr(health_snapshot())]
-    shown += [repr(result.attempts), alone.message, repr(alone.attempts), *(str(vars(each)) for each in caplog.records)]
+    shown += [
+        repr(result.attempts),
+        alone.message,
+        repr(alone.attempts),
+        *(str(vars(record)) for record in caplog.records),
+    ]
     assert not [text for text in shown if "CANARY" in text]
     assert repr(client) == f"LLMClient({GPT} -> {HAIKU})"
 

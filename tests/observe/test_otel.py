@@ -71,13 +71,13 @@ def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, telem
         "unified_llm.used_fallback": False,
         **(streamed if way in STREAMS else {}),
     }
-    assert [each["outcome"] for each in telemetry.events] == ["ok"]
+    assert [event["outcome"] for event in telemetry.events] == ["ok"]
     assert span.instrumentation_scope is not None
     assert span.instrumentation_scope.name == "unified_llm"
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_failover_tells_every_attempt_and_who_answered(way: Way, telemetry: RecordedTelemetry) -> None:
+def test_a_failover_records_every_attempt_and_the_target_that_answered(way: Way, telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
         outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
     first, second, third = telemetry.events
@@ -109,14 +109,14 @@ def test_a_target_that_is_skipped_is_an_event_with_the_reason(telemetry: Recorde
     assert telemetry.attributes["gen_ai.response.finish_reasons"] == ("tool_calls",)
 
 
-def test_of_what_failed_the_providers_code_is_left_out_and_of_what_was_given_up_our_reason_is_told() -> None:
+def test_a_failed_attempt_is_recorded_without_the_providers_code_and_a_cancelled_one_with_our_reason() -> None:
     failed = AttemptRecord(GPT, "auth", 401, reason=PROVIDER_TEXT)
     cancelled = AttemptRecord(GPT, "cancelled", reason="hedged")
     assert "unified_llm.attempt.reason" not in otel_attributes.attempt(failed)
     assert otel_attributes.attempt(cancelled)["unified_llm.attempt.reason"] == "hedged"
 
 
-def test_parts_of_the_tokens_are_told_where_there_are_any(telemetry: RecordedTelemetry) -> None:
+def test_kinds_of_tokens_are_recorded_where_there_are_any(telemetry: RecordedTelemetry) -> None:
     usage = Usage(10, 5, 15, cached_tokens=4, cache_write_tokens=3, reasoning_tokens=2)
     with ScriptedTargets({GPT: [say("{}", usage=usage)]}).running():
         LLMClient(GPT).generate(PROMPT, response_format={"type": "json_object"})
@@ -126,12 +126,12 @@ def test_parts_of_the_tokens_are_told_where_there_are_any(telemetry: RecordedTel
     assert telemetry.attributes["gen_ai.output.type"] == "json"
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_an_embedding_is_a_span_of_its_own_kind(asynchronous: bool, telemetry: RecordedTelemetry) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("use_async", [False, True])
+def test_an_embedding_is_a_span_of_its_own_kind(use_async: bool, telemetry: RecordedTelemetry) -> None:  # noqa: FBT001
     answer = EmbeddingResponse([[0.5, 0.25]], usage=Usage(prompt_tokens=4, total_tokens=4))
     with ScriptedTargets({"openai/text-embedding-3-small": [[Done(answer)]]}).running():
         client = LLMClient("openai/text-embedding-3-small")
-        if asynchronous:
+        if use_async:
             asyncio.run(client.aembed([PROMPT], dimensions=2))
         else:
             client.embed([PROMPT], dimensions=2)
@@ -172,7 +172,7 @@ FAILURES: dict[str, tuple[list[str], dict[str, list[Attempt]], str]] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_failure_is_told_by_the_class_of_the_error_that_is_raised(
+def test_a_failure_is_recorded_by_the_class_of_the_error_that_is_raised(
     way: Way, name: str, telemetry: RecordedTelemetry
 ) -> None:
     chain, script, kind = FAILURES[name]
@@ -182,7 +182,7 @@ def test_a_failure_is_told_by_the_class_of_the_error_that_is_raised(
     assert result.error.__name__ == kind == telemetry.attributes["error.type"]
     assert telemetry.span.status.status_code is StatusCode.ERROR
     assert telemetry.span.status.description == result.message
-    assert [each["outcome"] for each in telemetry.events] == [each[1] for each in result.attempts]
+    assert [attempt["outcome"] for attempt in telemetry.events] == [attempt[1] for attempt in result.attempts]
     assert not any(name.startswith("gen_ai.response") for name in telemetry.attributes)
     (point,) = telemetry.points["gen_ai.client.operation.duration"]
     assert point.attributes == {**ASKED, "error.type": kind}
@@ -205,7 +205,7 @@ def test_a_stream_that_is_left_early_ends_its_span_and_is_no_error(way: Way, tel
         leave_early(way, LLMClient(GPT))
     assert telemetry.span.status.status_code is StatusCode.UNSET
     assert "error.type" not in telemetry.attributes
-    assert [each["outcome"] for each in telemetry.events] == ["cancelled"]
+    assert [event["outcome"] for event in telemetry.events] == ["cancelled"]
 
 
 def leave_early(way: Way, client: LLMClient) -> None:
@@ -237,7 +237,7 @@ def test_a_stream_that_is_dropped_ends_its_span(way: Way, telemetry: RecordedTel
             gc.collect()
         else:
             asyncio.run(drop())
-        assert [each["outcome"] for each in telemetry.events] == ["cancelled"]
+        assert [event["outcome"] for event in telemetry.events] == ["cancelled"]
 
 
 @pytest.mark.parametrize("way", STREAMS)
@@ -277,18 +277,18 @@ def test_a_cancelled_call_ends_its_span(way: Way, telemetry: RecordedTelemetry) 
         asyncio.run(cancel(LLMClient(GPT)))
     assert telemetry.attributes["error.type"] == "CancelledError"
     assert (telemetry.span.status.status_code, telemetry.span.status.description) == (StatusCode.ERROR, None)
-    assert [each["outcome"] for each in telemetry.events] == ["cancelled"]
+    assert [event["outcome"] for event in telemetry.events] == ["cancelled"]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_bug_in_an_exchange_ends_the_span_without_its_words(way: Way, telemetry: RecordedTelemetry) -> None:
+def test_a_bug_in_an_exchange_ends_the_span_without_its_message(way: Way, telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({GPT: [[RuntimeError(PROVIDER_TEXT)]]}).running(), pytest.raises(RuntimeError):
         outcome_of(way, LLMClient(GPT))
     assert telemetry.attributes["error.type"] == "RuntimeError"
     assert telemetry.span.status.description is None
 
 
-def test_a_coroutine_that_is_thrown_away_ends_its_span_and_disturbs_nobody(
+def test_a_coroutine_that_is_closed_early_ends_its_span_without_an_error(
     telemetry: RecordedTelemetry, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ScriptedTargets({GPT: [say("Hello")]}).running():
@@ -296,7 +296,7 @@ def test_a_coroutine_that_is_thrown_away_ends_its_span_and_disturbs_nobody(
         asyncio.run(one_step(coroutine))
         coroutine.close()  # in another context than that in which it began
     assert "error.type" not in telemetry.attributes
-    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def one_step(coroutine: Any) -> None:
@@ -401,7 +401,7 @@ def test_it_can_be_switched_off(how: str, telemetry: RecordedTelemetry, monkeypa
         assert len(telemetry.spans) == 1
 
 
-def test_nothing_is_told_to_an_opentelemetry_that_nobody_set_up(
+def test_nothing_is_recorded_by_an_opentelemetry_that_is_not_set_up(
     telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
@@ -482,7 +482,7 @@ def test_a_model_in_this_process_has_no_address(telemetry: RecordedTelemetry, mo
     assert not {"server.address", "server.port"} & set(telemetry.attributes)
 
 
-def test_a_server_of_ones_own_is_told_with_its_port(telemetry: RecordedTelemetry) -> None:
+def test_a_local_server_is_recorded_with_its_port(telemetry: RecordedTelemetry) -> None:
     with ScriptedTargets({"ollama/llama2": [say("Hello")]}).running():
         LLMClient("ollama/llama2", base_url="http://127.0.0.1:11434").generate(PROMPT)
     assert (telemetry.attributes["server.address"], telemetry.attributes["server.port"]) == ("127.0.0.1", 11434)

@@ -41,7 +41,7 @@ def opened(until: float, trips: int = 1) -> BreakerOpened:
     return BreakerOpened(A.health_key, until, A.name, trips)
 
 
-def test_a_target_that_was_never_asked_here_is_left_alone_when_others_found_it_dead() -> None:
+def test_a_target_that_was_never_asked_here_is_skipped_when_other_processes_found_it_dead() -> None:
     changes: Changes = []
     health = Health(lambda change: changes.append((change.target, change.before, change.after)))
     health.apply_update(opened(30.0), 0.0, 0.0)
@@ -134,13 +134,13 @@ def test_that_a_target_answered_others_does_not_forgive_what_a_closed_breaker_co
     assert not health.ready(A, 2.0)
 
 
-def test_a_success_elsewhere_of_a_target_that_is_not_known_here_is_no_news() -> None:
+def test_a_success_elsewhere_of_a_target_that_is_not_known_here_changes_nothing() -> None:
     health = Health()
     health.apply_update(BreakerClosed(A.health_key, 60.0), 0.0, 0.0)
     assert health.snapshot(0.0) == []
 
 
-def test_of_a_hold_learned_and_one_of_its_own_the_longer_stays() -> None:
+def test_of_two_cooldowns_of_one_key_the_longer_stays() -> None:
     health = Health()
     health.start_cooldown(A.credentials_key, 50.0, "its own", wait=True)
     health.apply_update(CooldownStarted(A.credentials_key, 40.0, "learned", wait=False), 0.0, 0.0)
@@ -149,7 +149,7 @@ def test_of_a_hold_learned_and_one_of_its_own_the_longer_stays() -> None:
     assert health.admit(A, 1.0) == Refusal(60.0, "learned", wait=False)
 
 
-def test_what_is_found_out_is_told_in_order_and_what_is_learned_is_not() -> None:
+def test_what_happens_here_is_published_in_order_and_what_comes_from_others_is_not() -> None:
     health, line = Health(), Heard()
     health.set_publisher(line)
     settle(health, A, ok=False, times=5)
@@ -168,7 +168,7 @@ def test_what_is_found_out_is_told_in_order_and_what_is_learned_is_not() -> None
     ]
 
 
-def test_what_was_settled_last_is_told_without_another_call() -> None:
+def test_the_last_outcomes_are_published_without_another_call() -> None:
     changes: Changes = []
     health, line = Health(lambda change: changes.append((change.target, change.before, change.after))), Heard()
     health.set_publisher(line)
@@ -180,7 +180,7 @@ def test_what_was_settled_last_is_told_without_another_call() -> None:
     assert changes == [("alpha/one", "closed", "open")]
 
 
-def test_a_line_is_woken_by_calls_and_told_nothing_once_it_is_taken_away() -> None:
+def test_a_publisher_is_woken_by_calls_and_gets_nothing_once_it_is_removed() -> None:
     health, line = Health(), Heard()
     health.set_publisher(line)
     health.admit(A, 0.0)

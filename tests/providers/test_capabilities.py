@@ -59,7 +59,7 @@ def test_every_feature_has_a_request_that_needs_it() -> None:
 
 
 @pytest.mark.parametrize("feature", NEEDS)
-def test_a_target_without_a_feature_is_told_apart_by_the_request_that_needs_it(feature: Feature) -> None:
+def test_a_request_that_needs_a_feature_detects_that_a_target_lacks_it(feature: Feature) -> None:
     ask = NEEDS[feature]
     assert missing(ask, Target("a", "b", "c", features=EVERYTHING)) is None
     # JSON can be brought about where a provider has none, but a last resort is not trusted with that.

@@ -64,7 +64,7 @@ def test_every_row_has_a_fixture_and_every_fixture_a_row() -> None:
     assert {path.stem for path in FOLDER.glob("*.json")} <= {row.name for row in ROWS}
 
 
-def test_it_is_asked_in_its_own_words(row: registry.ProviderSpec) -> None:
+def test_its_request_has_its_own_fields(row: registry.ProviderSpec) -> None:
     request = QUESTION if "tools" in row.features else replace(QUESTION, tools=(), tool_choice=None)
     body = body_of(request, target(row.name, headers={}))
     offered = [tool["function"]["name"] for tool in body.pop("tools", [])]
@@ -149,7 +149,7 @@ def as_list(item: Citation | TokenLogprob) -> list[Any]:
 
 
 @pytest.mark.parametrize("part", ["citations", "logprobs", "n"])
-def test_what_comes_beside_the_words_is_read(part: str) -> None:
+def test_fields_beside_the_text_are_read(part: str) -> None:
     proven = 0
     for row in ROWS:
         if case := recorded(row.name).get(part):

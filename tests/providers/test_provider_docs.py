@@ -25,7 +25,7 @@ FEATURES = {
 }  # fmt: skip
 
 
-def test_what_was_proved_is_told_of_providers_and_features_that_there_are() -> None:
+def test_what_tests_prove_is_about_known_providers_and_features() -> None:
     proofs = runpy.run_path(str(DOCS / "generate_providers.py"))["proofs"]()
     assert proofs
     for (name, against), features in proofs.items():

@@ -222,7 +222,7 @@ class TestFacts:
         assert profile.quirks.reasoning_apart
         assert registry.row("xai").quirks.drop == frozenset(), "the row itself is left as it is"
 
-    def test_what_is_said_of_a_model_is_about_known_providers_and_features(self) -> None:
+    def test_the_table_of_models_has_only_known_providers_and_features(self) -> None:
         for model in models.MODELS:
             assert set(model.providers) <= {row.name for row in ROWS}, model.pattern
             assert model.pattern == model.pattern.lower()

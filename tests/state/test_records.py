@@ -45,7 +45,7 @@ def written(fact: HealthUpdate, now: float = 100.0) -> Record:
 
 
 @pytest.mark.parametrize("fact", FACTS)
-def test_a_fact_is_read_as_it_was_written_on_a_clock_of_another_process(fact: HealthUpdate) -> None:
+def test_an_update_is_read_as_it_was_written_on_a_clock_of_another_process(fact: HealthUpdate) -> None:
     record = written(fact)
     assert record.key.startswith("unified-llm:1:")
     read = records.read(replace(record, value=record.value), 9_000.0)
@@ -62,13 +62,13 @@ def test_no_key_is_in_a_record_but_its_fingerprint(fact: HealthUpdate) -> None:
 
 
 @pytest.mark.parametrize("key", [INSIDE.health_key, INSIDE.credentials_key, INSIDE.limit_key, FOREIGN.health_key])
-def test_what_concerns_this_process_alone_is_not_told(key: Hashable) -> None:
+def test_what_concerns_this_process_alone_is_not_written(key: Hashable) -> None:
     assert records.write(BreakerClosed(key, 160.0), "me-1", 100.0) is None
     assert records.write(CooldownStarted(key, 160.0, "rate limited", wait=True), "me-1", 100.0) is None
 
 
 @pytest.mark.parametrize("key", ["alpha", (), ("alpha",), ("alpha", 3), ("alpha", "http://[::1"), ("a", "b", {1})])
-def test_a_key_of_another_shape_is_not_told(key: Hashable) -> None:
+def test_a_key_of_another_shape_is_not_written(key: Hashable) -> None:
     assert records.list_key(key) is None
 
 
@@ -84,7 +84,7 @@ def test_a_server_on_this_machine_is_another_one_on_another_machine(monkeypatch:
 
 
 @pytest.mark.parametrize(("seconds", "stays"), [(0.9, None), (1.0, 1.0), (3600.0, 3600.0), (1e9, 3600.0)])
-def test_what_is_over_in_a_moment_is_not_told_and_nothing_stays_for_longer_than_an_hour(
+def test_what_ends_within_a_second_is_not_written_and_nothing_stays_for_longer_than_an_hour(
     seconds: float, stays: float | None
 ) -> None:
     record = records.write(BreakerClosed(FAR.health_key, 100.0 + seconds), "me-1", 100.0)
@@ -93,7 +93,7 @@ def test_what_is_over_in_a_moment_is_not_told_and_nothing_stays_for_longer_than_
     assert (listed.seconds if listed else None) == stays
 
 
-def test_a_fact_that_is_too_long_is_not_told() -> None:
+def test_an_update_that_is_too_long_is_not_written() -> None:
     assert records.write(BreakerOpened(FAR.health_key, 130.0, "x" * 9_000, 1), "me-1", 100.0) is None
 
 

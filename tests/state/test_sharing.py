@@ -200,7 +200,7 @@ def test_without_the_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyP
     assert sharing.sync_thread() is None
 
 
-def test_what_a_test_plays_is_shared_with_nobody() -> None:
+def test_what_scripted_targets_do_is_not_shared() -> None:
     configure(state=URL)
     with ScriptedTargets({}).running():
         assert sharing.sync_thread() is None
@@ -226,7 +226,7 @@ def test_a_list_that_was_asked_for_here_is_for_others(lists: Lists, get: Any) ->
     assert lists.kept == [(KEY, MODELS, 300.0)]
 
 
-def test_a_list_that_was_forgotten_is_asked_for_anew(lists: Lists, get: Any) -> None:
+def test_a_list_that_was_forgotten_is_asked_for_again(lists: Lists, get: Any) -> None:
     configure(state=URL)
     lists.there[KEY] = (OTHERS, 100.0)
     catalogue = ModelListCache()
@@ -249,7 +249,7 @@ def test_a_list_that_cannot_be_had_is_not_shared(lists: Lists, get: Any) -> None
     assert lists.kept == []
 
 
-def test_many_threads_make_one_courier(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_threads_create_one_sync_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIFIED_LLM_STATE", URL)
     gate, found = threading.Barrier(8), list[SyncThread | None]()
 
@@ -268,7 +268,7 @@ def test_many_threads_make_one_courier(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 @pytest.mark.parametrize("address", [None, URL])
-def test_a_forked_child_has_a_courier_of_its_own_although_a_thread_held_the_lock(address: str | None) -> None:
+def test_a_forked_child_has_a_sync_thread_of_its_own_although_a_thread_held_the_lock(address: str | None) -> None:
     configure(state=address)
     found = sharing.sync_thread()
     inbox = found._inbox if found else None
@@ -284,7 +284,7 @@ def test_a_forked_child_has_a_courier_of_its_own_although_a_thread_held_the_lock
     assert sharing.sync_thread() is found
 
 
-def test_the_end_of_the_process_ends_the_courier() -> None:
+def test_the_end_of_the_process_stops_the_sync_thread() -> None:
     sharing._finish()
     configure(state=URL)
     found = sharing.sync_thread()

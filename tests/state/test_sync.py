@@ -87,7 +87,7 @@ def test_a_failed_probe_makes_the_pause_longer_for_all(one: Process, other: Proc
     assert [fact.trips for fact in other.learned if isinstance(fact, BreakerOpened)] == [1, 2]
 
 
-def test_a_hold_of_a_refused_key_is_shared_by_all_its_targets(one: Process, other: Process) -> None:
+def test_a_cooldown_of_a_refused_key_is_shared_by_all_its_targets(one: Process, other: Process) -> None:
     one.hold(A.credentials_key, 300.0)
     pass_time(1.0, one, other)
     assert not other.asks(SAME_KEY)
@@ -105,7 +105,7 @@ def test_what_comes_from_this_process_is_not_learned_again(one: Process) -> None
     assert one.learned == []
 
 
-def test_each_fact_is_learned_once(one: Process, other: Process) -> None:
+def test_each_update_is_learned_once(one: Process, other: Process) -> None:
     one.trip(A)
     one.hold(B.credentials_key, 300.0)
     for _ in range(5):
@@ -118,7 +118,9 @@ def test_each_fact_is_learned_once(one: Process, other: Process) -> None:
     assert other.state(A) == one.state(A) == "closed"
 
 
-def test_of_two_facts_about_one_thing_the_last_is_told(one: Process, other: Process, server: MemoryRedis) -> None:
+def test_of_two_updates_about_one_target_the_last_is_published(
+    one: Process, other: Process, server: MemoryRedis
+) -> None:
     one.trip(A)
     one.settle(A, ok=True)
     pass_time(1.0, one, other)
@@ -126,7 +128,7 @@ def test_of_two_facts_about_one_thing_the_last_is_told(one: Process, other: Proc
     assert len(server.values) == 2
 
 
-def test_news_of_its_own_goes_before_older_news_of_others(one: Process, other: Process) -> None:
+def test_updates_of_its_own_go_before_older_updates_of_others(one: Process, other: Process) -> None:
     one.trip(A)
     one.settle(A, ok=True)
     pass_time(1.0, one)
@@ -135,14 +137,14 @@ def test_news_of_its_own_goes_before_older_news_of_others(one: Process, other: P
     assert other.state(A) == one.state(A) == "open"
 
 
-def test_what_concerns_one_process_alone_is_not_told(one: Process, server: MemoryRedis) -> None:
+def test_what_concerns_one_process_alone_is_not_published(one: Process, server: MemoryRedis) -> None:
     one.trip(INSIDE)
     pass_time(1.0, one)
     assert server.values == {}
     assert one.sync.due == one.now + 1.0
 
 
-def test_news_leaves_at_once_and_then_ten_times_a_second(one: Process, server: MemoryRedis) -> None:
+def test_updates_are_sent_at_once_and_then_ten_times_a_second(one: Process, server: MemoryRedis) -> None:
     pass_time(0.0, one)
     pass_time(0.9, one)
     assert server.exchanges == 1, "it is asked once a second"
@@ -171,7 +173,7 @@ def test_everything_in_redis_ends_by_itself(one: Process, server: MemoryRedis) -
     assert server.values == {}
 
 
-def test_the_index_holds_nothing_that_is_over(one: Process, server: MemoryRedis) -> None:
+def test_the_index_has_nothing_that_is_over(one: Process, server: MemoryRedis) -> None:
     one.trip(A)
     pass_time(1.0, one)
     pass_time(60.0, one)
@@ -193,7 +195,7 @@ def test_strange_things_in_redis_are_ignored(one: Process, other: Process, serve
     assert [type(fact) for fact in other.learned] == [BreakerOpened]
 
 
-def test_a_redis_that_fails_is_left_alone_for_some_seconds(one: Process, server: MemoryRedis) -> None:
+def test_a_redis_that_fails_is_not_asked_for_some_seconds(one: Process, server: MemoryRedis) -> None:
     server.trouble = OSError()
     pass_time(1.0, one)
     assert server.exchanges == 1
@@ -208,7 +210,7 @@ def test_a_redis_that_fails_is_left_alone_for_some_seconds(one: Process, server:
     assert one.sync.find(LISTED) == (MODELS, 0.0)
 
 
-def test_what_was_to_be_told_meanwhile_is_told_later_if_it_is_still_true(
+def test_updates_of_meanwhile_are_published_later_if_they_are_still_true(
     one: Process, other: Process, server: MemoryRedis
 ) -> None:
     server.trouble = TimeoutError()
@@ -220,7 +222,7 @@ def test_what_was_to_be_told_meanwhile_is_told_later_if_it_is_still_true(
     assert other.learned == [BreakerOpened(A.health_key, pytest.approx(other.now + 23.0), A.name, 1)]  # type: ignore[arg-type]
 
 
-def test_there_is_one_warning_and_a_word_when_it_is_over(
+def test_there_is_one_warning_and_a_log_line_when_it_is_over(
     one: Process, server: MemoryRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -259,7 +261,7 @@ def test_a_write_that_is_refused_is_a_failure(one: Process, server: MemoryRedis)
         MemoryRedis(refused={"k"}).set("k", b"", px=1)
 
 
-def test_news_that_nobody_takes_does_not_pile_up(one: Process, server: MemoryRedis) -> None:
+def test_updates_that_no_process_reads_do_not_pile_up(one: Process, server: MemoryRedis) -> None:
     for number in range(5_000):
         one.sync.publish(CooldownStarted(("alpha", f"{number}"), 900.0 + one.now, "rate limited", wait=True))
     pass_time(1.0, one)
@@ -269,7 +271,7 @@ def test_news_that_nobody_takes_does_not_pile_up(one: Process, server: MemoryRed
     assert len(late.learned) == 1_000, "nor does anybody read without end"
 
 
-def test_last_words_are_told_at_the_end(one: Process, other: Process, server: MemoryRedis) -> None:
+def test_the_last_updates_are_published_at_the_end(one: Process, other: Process, server: MemoryRedis) -> None:
     pass_time(1.0, one)
     one.trip(A)
     one.sync.close()
@@ -295,7 +297,7 @@ def test_a_model_list_is_found_with_its_age(one: Process, other: Process) -> Non
     assert other.sync.find(LISTED) is None
 
 
-def test_a_list_that_somebody_else_wrote_in_its_place_is_ignored(one: Process, server: MemoryRedis) -> None:
+def test_a_list_of_another_shape_in_its_place_is_ignored(one: Process, server: MemoryRedis) -> None:
     one.sync.keep(LISTED, MODELS, 300.0)
     (name,) = server.values
     store(server).put(Record(name, "{}", 300.0))

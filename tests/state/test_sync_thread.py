@@ -109,7 +109,7 @@ def test_many_threads_start_one(make: Any) -> None:
     assert threading.active_count() == before + 1
 
 
-def test_what_one_tells_the_other_learns(make: Any, server: Gated) -> None:
+def test_what_one_publishes_the_other_learns(make: Any, server: Gated) -> None:
     learned, heard = Learned(), threading.Event()
 
     def learn(fact: HealthUpdate) -> None:
@@ -127,7 +127,7 @@ def test_what_one_tells_the_other_learns(make: Any, server: Gated) -> None:
     assert learned[0].until == pytest.approx(time.monotonic() + 30.0, abs=5.0)
 
 
-def test_what_a_registry_put_off_is_told_without_another_call(make: Any, server: Gated) -> None:
+def test_what_a_registry_put_off_is_published_without_another_call(make: Any, server: Gated) -> None:
     put_off = [opened()]
 
     def catch_up() -> None:
@@ -163,7 +163,7 @@ def test_whoever_looks_for_a_list_waits_for_a_moment_at_most(make: Any, server: 
     assert sync_thread._request_models(LISTED).result(PATIENCE)
 
 
-async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_nobody(make: Any, server: Gated) -> None:
+async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_no_other(make: Any, server: Gated) -> None:
     sync_thread = make()
     server.gate.clear()
     looking = asyncio.create_task(sync_thread.afind(LISTED, 300.0))
@@ -198,7 +198,7 @@ def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, serve
     make().finish()  # one that was never started
 
 
-def test_the_end_of_a_process_waits_for_the_last_news(make: Any, server: Gated) -> None:
+def test_the_end_of_a_process_waits_for_the_last_update(make: Any, server: Gated) -> None:
     sync_thread = make()
     sync_thread.wake()
     assert server.asked.wait(PATIENCE)
@@ -235,7 +235,7 @@ def test_where_no_thread_can_be_started_calls_go_on(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-def test_what_a_test_plays_is_told_to_nobody(make: Any, server: Gated) -> None:
+def test_what_scripted_targets_do_is_not_published(make: Any, server: Gated) -> None:
     sync_thread = make()
     with ScriptedTargets({}).running():
         sync_thread.publish(opened())

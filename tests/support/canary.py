@@ -100,7 +100,7 @@ class LeakDetector(logging.Handler):
             self.search(f"a pickle of {kind}", _pickled(thing))
 
     def search_error(self, raised_error: BaseException) -> None:
-        """Search an error, its causes, and the variables of our calls in its traceback, which error trackers collect."""
+        """Search an error, its causes, and the variables of our calls in its traceback."""
         seen: set[int] = set()
         waiting: list[BaseException | None] = [raised_error]
         while waiting:
