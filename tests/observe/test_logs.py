@@ -1,4 +1,4 @@
-"""What is logged, at which level, and what never is."""
+"""Log records: their levels, messages and fields, and what is never in them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ DEAD = Failure("server", 503, detail=f"{PROVIDER_TEXT} overloaded", request_id="
 
 
 @pytest.fixture(autouse=True)
-def _everything(caplog: pytest.LogCaptureFixture) -> None:
+def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
 
-def ours(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+def records_of(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.name == "unified_llm"]
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
-    return [(record.levelno, record.getMessage()) for record in ours(caplog)]
+    return [(record.levelno, record.getMessage()) for record in records_of(caplog)]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -41,10 +41,10 @@ def test_a_failover_is_a_warning_a_retry_information_and_the_rest_for_debugging(
         (logging.DEBUG, f"{HAIKU}: ok after 0.010 s"),
         (logging.WARNING, f"{HAIKU} answered in place of {GPT} (server)"),
     ]
-    first, again, last, answered = (vars(record) for record in ours(caplog))
-    assert [fields["target"] for fields in (first, again, last, answered)] == [GPT, GPT, HAIKU, HAIKU]
+    first, retried, last, answered = (vars(record) for record in records_of(caplog))
+    assert [fields["target"] for fields in (first, retried, last, answered)] == [GPT, GPT, HAIKU, HAIKU]
     assert (first["outcome"], first["status"], first["request_id"], first["retry"]) == ("server", 503, "req-1", False)
-    assert (again["seconds"], again["waited"], again["retry"]) == (pytest.approx(0.01), 0.125, True)
+    assert (retried["seconds"], retried["waited"], retried["retry"]) == (pytest.approx(0.01), 0.125, True)
     assert last["first_token"] == (pytest.approx(0.01) if "stream" in way else None)
     assert (answered["prompt_tokens"], answered["completion_tokens"], answered["attempts"]) == (7, 3, 3)
     assert answered["seconds"] == pytest.approx(0.155)
@@ -60,7 +60,7 @@ def test_an_answer_after_a_transient_error_is_no_failover(caplog: pytest.LogCapt
 def test_tokens_are_logged_only_where_the_provider_counted_them(caplog: pytest.LogCaptureFixture) -> None:
     with ScriptedTargets({GPT: [say("Hello", usage=None)]}).running():
         LLMClient(GPT).generate("Hello?")
-    assert "prompt_tokens" not in vars(ours(caplog)[-1])
+    assert "prompt_tokens" not in vars(records_of(caplog)[-1])
 
 
 def test_a_target_that_is_skipped_is_logged_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
@@ -68,7 +68,7 @@ def test_a_target_that_is_skipped_is_logged_with_the_reason(caplog: pytest.LogCa
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         LLMClient("deepseek/deepseek-chat", fallbacks=[GPT], api_key="sk-x").generate([picture])
     assert lines(caplog)[0] == (logging.DEBUG, "deepseek/deepseek-chat: skipped, it cannot read images by URL")
-    assert vars(ours(caplog)[0])["outcome"] == "skipped"
+    assert vars(records_of(caplog)[0])["outcome"] == "skipped"
 
 
 def test_a_cancelled_attempt_is_logged_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
@@ -81,7 +81,7 @@ def test_the_providers_own_code_is_in_no_line_and_no_field(caplog: pytest.LogCap
     with ScriptedTargets({GPT: [Failure("auth", 401, code=PROVIDER_TEXT)], HAIKU: [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hello?")
     assert len(lines(caplog)) == 3
-    assert not [record for record in ours(caplog) if PROVIDER_TEXT in str(vars(record))]
+    assert not [record for record in records_of(caplog) if PROVIDER_TEXT in str(vars(record))]
 
 
 def test_a_failover_to_the_same_model_in_another_region_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +99,7 @@ def test_a_breaker_that_opens_or_closes_is_a_warning(caplog: pytest.LogCaptureFi
             outcome_of("generate", client)
         assert health_snapshot()[0]["state"] == "open"
         assert lines(caplog)[-1] == (logging.WARNING, f"{GPT}: breaker closed -> open")
-        assert vars(ours(caplog)[-1])["state"] == "open"
+        assert vars(records_of(caplog)[-1])["state"] == "open"
         targets.clock += 40.0
         outcome_of("generate", client)
         health_snapshot()
@@ -118,7 +118,7 @@ def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: 
     targets = ScriptedTargets(
         {
             GPT: [DEAD, Failure("auth", 401, detail=PROVIDER_TEXT)],
-            HAIKU: [say(f"{PROVIDER_TEXT} said", reasoning=PROVIDER_TEXT)],
+            HAIKU: [say(f"{PROVIDER_TEXT} answer", reasoning=PROVIDER_TEXT)],
         }
     )
     with targets.running():
@@ -138,7 +138,7 @@ def test_no_key_no_prompt_and_no_answer_shows_itself_anywhere(way: Way, caplog: 
 
 
 def test_an_answer_hides_itself_in_its_repr() -> None:
-    with ScriptedTargets({GPT: [say(f"{PROVIDER_TEXT} said")]}).running():
+    with ScriptedTargets({GPT: [say(f"{PROVIDER_TEXT} answer")]}).running():
         client = LLMClient(GPT)
         answer = client.generate(PROMPT)
         stream = client.stream(PROMPT)

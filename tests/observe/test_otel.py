@@ -1,4 +1,4 @@
-"""What OpenTelemetry learns of a call, in every mode and for every end that a call can have."""
+"""Spans and metrics of a call, in all four ways to call and for every outcome."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ from unified_llm.types import EmbeddingResponse
 DEAD = Failure("server", 503, code=PROVIDER_TEXT, detail=PROVIDER_TEXT, request_id="req-7")
 BROKEN: list[Attempt] = [[f"{PROVIDER_TEXT} ", "so far", Failure("connection", detail=PROVIDER_TEXT)]]
 OPENAI = {"server.address": "api.openai.com", "server.port": 443}
-ASKED = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o", **OPENAI}
+REQUEST_ATTRIBUTES = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-4o",
+    **OPENAI,
+}
 STREAMS: tuple[Way, ...] = ("stream", "astream")
 
 
@@ -45,7 +50,7 @@ def values_of(module: Any) -> set[str]:
     return {value for name, value in vars(module).items() if name.isupper() and isinstance(value, str)}
 
 
-# Calls that are answered
+# Calls that succeed
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -56,7 +61,7 @@ def test_a_call_is_one_span_of_what_was_asked_and_what_came_back(way: Way, telem
     assert (span.name, span.kind, span.status.status_code) == ("chat gpt-4o", SpanKind.CLIENT, StatusCode.UNSET)
     streamed = {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": pytest.approx(0.01)}
     assert telemetry.attributes == {
-        **ASKED,
+        **REQUEST_ATTRIBUTES,
         "gen_ai.request.temperature": 0.5,
         "gen_ai.request.max_tokens": 9,
         "gen_ai.request.top_p": 0.9,
@@ -160,7 +165,7 @@ def test_a_call_through_langchain_is_one_span_too(telemetry: RecordedTelemetry) 
     assert [(span.attributes or {})["unified_llm.served_by"] for span in telemetry.spans] == [HAIKU] * 2
 
 
-# Calls that are not
+# Calls that fail
 
 FAILURES: dict[str, tuple[list[str], dict[str, list[Attempt]], str]] = {
     "dead": ([GPT], {GPT: [DEAD]}, "ServiceUnavailableError"),
@@ -182,10 +187,10 @@ def test_a_failure_is_recorded_by_the_class_of_the_error_that_is_raised(
     assert result.error.__name__ == kind == telemetry.attributes["error.type"]
     assert telemetry.span.status.status_code is StatusCode.ERROR
     assert telemetry.span.status.description == result.message
-    assert [attempt["outcome"] for attempt in telemetry.events] == [attempt[1] for attempt in result.attempts]
+    assert [event["outcome"] for event in telemetry.events] == [attempt[1] for attempt in result.attempts]
     assert not any(name.startswith("gen_ai.response") for name in telemetry.attributes)
     (point,) = telemetry.points["gen_ai.client.operation.duration"]
-    assert point.attributes == {**ASKED, "error.type": kind}
+    assert point.attributes == {**REQUEST_ATTRIBUTES, "error.type": kind}
 
 
 @pytest.mark.parametrize("way", STREAMS)
@@ -196,7 +201,7 @@ def test_a_stream_that_breaks_is_an_error(way: Way, telemetry: RecordedTelemetry
     assert telemetry.span.status.description == result.message
     assert telemetry.attributes["gen_ai.response.time_to_first_chunk"] == pytest.approx(0.01)
     (point,) = telemetry.points["gen_ai.client.operation.time_to_first_chunk"]
-    assert point.attributes == ASKED
+    assert point.attributes == REQUEST_ATTRIBUTES
 
 
 @pytest.mark.parametrize("way", STREAMS)
@@ -294,7 +299,7 @@ def test_a_coroutine_that_is_closed_early_ends_its_span_without_an_error(
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         coroutine = LLMClient(GPT).agenerate(PROMPT)
         asyncio.run(one_step(coroutine))
-        coroutine.close()  # in another context than that in which it began
+        coroutine.close()  # in another context than the one in which it started
     assert "error.type" not in telemetry.attributes
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
@@ -303,7 +308,7 @@ async def one_step(coroutine: Any) -> None:
     coroutine.send(None)
 
 
-# Measurements
+# Metrics
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -313,7 +318,7 @@ def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_ad
     with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello", model="haiku-1")]}, latency=0.5).running():
         outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
     points = telemetry.points
-    who = {
+    common = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "anthropic",
         "gen_ai.request.model": "claude-haiku-4-5",
@@ -323,20 +328,20 @@ def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_ad
     }
     (duration,) = points.pop("gen_ai.client.operation.duration")
     assert duration.sum == pytest.approx(1.625)
-    assert duration.attributes == who
+    assert duration.attributes == common
     assert duration.explicit_bounds[:2] == (0.01, 0.02)
     assert (duration.explicit_bounds[-1], len(duration.explicit_bounds)) == (81.92, 14)
     counted = {
         (point.attributes or {})["gen_ai.token.type"]: point for point in points.pop("gen_ai.client.token.usage")
     }
     assert {kind: point.sum for kind, point in counted.items()} == {"input": 7, "output": 3}
-    assert counted["input"].attributes == {**who, "gen_ai.token.type": "input"}
+    assert counted["input"].attributes == {**common, "gen_ai.token.type": "input"}
     assert counted["input"].explicit_bounds[:3] == (1, 4, 16)
     assert counted["input"].explicit_bounds[-1] == 67108864
     if way in STREAMS:
         (first,) = points.pop("gen_ai.client.operation.time_to_first_chunk")
         assert first.sum == pytest.approx(1.625)
-        assert first.attributes == who
+        assert first.attributes == common
     assert points == {}
 
 
@@ -383,14 +388,14 @@ async def anext_of(stream: Any) -> str:
     return content
 
 
-# Whether and what
+# Switching it on and off, and what is recorded
 
 
-@pytest.mark.parametrize("how", ["configure", "environment"])
-def test_it_can_be_switched_off(how: str, telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("switch", ["configure", "environment"])
+def test_it_can_be_switched_off(switch: str, telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch) -> None:
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         client = LLMClient(GPT)
-        if how == "configure":
+        if switch == "configure":
             configure(telemetry=False)
         else:
             monkeypatch.setenv("UNIFIED_LLM_TELEMETRY", "0")
@@ -408,7 +413,7 @@ def test_nothing_is_recorded_by_an_opentelemetry_that_is_not_set_up(
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         LLMClient(GPT).generate(PROMPT)
         assert telemetry.points == {}
-        configure(telemetry=True)  # for those who collect measurements alone
+        configure(telemetry=True)  # for applications that collect metrics alone
         LLMClient(GPT).generate(PROMPT)
     assert telemetry.spans == ()
     assert set(telemetry.points) == {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
@@ -446,14 +451,14 @@ def test_the_names_are_those_of_the_convention(telemetry: RecordedTelemetry) -> 
 
 
 def test_the_values_are_those_of_the_convention() -> None:
-    # The conventions for generative AI went on in a repository of their own, which knows one more.
+    # The conventions for generative AI are now in another repository, which has one more value.
     providers: Any = vars(gen_ai_attributes)["GenAiProviderNameValues"]
     operations: Any = vars(gen_ai_attributes)["GenAiOperationNameValues"]
-    known = {each.value for each in providers}
+    known = {member.value for member in providers}
     assert {row.otel_name for row in ROWS if row.otel_name} <= known | {"moonshot_ai"}
     unmapped = known & {row.name for row in ROWS}
     assert unmapped == {"openai", "anthropic", "cohere", "groq", "deepseek", "perplexity"}
-    assert {"chat", "embeddings"} <= {each.value for each in operations}
+    assert {"chat", "embeddings"} <= {member.value for member in operations}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -464,7 +469,7 @@ def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, telemetry: 
             Failure("auth", 401, PROVIDER_TEXT, PROVIDER_TEXT),
             Failure("auth", 401, PROVIDER_TEXT, PROVIDER_TEXT),
         ],
-        HAIKU: [say(f"{PROVIDER_TEXT} said", reasoning=PROVIDER_TEXT, raw={"text": PROVIDER_TEXT}), *BROKEN],
+        HAIKU: [say(f"{PROVIDER_TEXT} answer", reasoning=PROVIDER_TEXT, raw={"text": PROVIDER_TEXT}), *BROKEN],
     }
     with ScriptedTargets(script).running():
         client = LLMClient(GPT, fallbacks=[HAIKU])

@@ -1,4 +1,4 @@
-"""What each kind of request needs of a target."""
+"""The features that each kind of request needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from unified_llm.types import (
     Tool,
 )
 
-EVERYTHING: frozenset[Feature] = frozenset(get_args(Feature))
+ALL_FEATURES: frozenset[Feature] = frozenset(get_args(Feature))
 TOOL = Tool("look", "Look something up.", {"type": "object", "properties": {}})
 
 
@@ -55,19 +55,19 @@ NEEDS: dict[Feature, Any] = {
 
 
 def test_every_feature_has_a_request_that_needs_it() -> None:
-    assert set(NEEDS) == EVERYTHING
+    assert set(NEEDS) == ALL_FEATURES
 
 
 @pytest.mark.parametrize("feature", NEEDS)
 def test_a_request_that_needs_a_feature_detects_that_a_target_lacks_it(feature: Feature) -> None:
-    ask = NEEDS[feature]
-    assert missing(ask, Target("a", "b", "c", features=EVERYTHING)) is None
-    # JSON can be brought about where a provider has none, but a last resort is not trusted with that.
-    reason = missing(ask, Target("a", "b", "c", features=EVERYTHING - {feature}, last_resort=True))
+    request = NEEDS[feature]
+    assert missing(request, Target("a", "b", "c", features=ALL_FEATURES)) is None
+    # JSON by prompt needs no feature, but a last resort is not asked for it.
+    reason = missing(request, Target("a", "b", "c", features=ALL_FEATURES - {feature}, last_resort=True))
     assert reason
     assert reason.startswith("it cannot ")
-    others = EVERYTHING - {feature} - {"tools"}
-    assert missing(ask, Target("a", "b", "c", features=EVERYTHING - others)) in {None, "it cannot call tools"}
+    others = ALL_FEATURES - {feature} - {"tools"}
+    assert missing(request, Target("a", "b", "c", features=ALL_FEATURES - others)) in {None, "it cannot call tools"}
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "none"])

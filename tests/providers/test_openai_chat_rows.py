@@ -1,8 +1,8 @@
 """Each provider that has OpenAI's format, against its recorded responses: ``tests/fixtures/rows/<provider>.json``.
 
-A new row needs one such file and nothing here. It holds a ``source`` and what that provider sends and expects:
+A new row needs one such file and nothing here. It has a ``source`` and what that provider sends and expects:
 
-    sends           the fields of its request for the question below, besides model, messages and tools
+    sends           the fields of its request for ``REQUEST``, besides model, messages and tools
     chat            {"body", "expect"}: a whole answer
     stream          {"events", "expect"}: a stream
     tools           {"body", "expect"}: an answer that calls tools; null if the row has none
@@ -33,7 +33,7 @@ PARTS = {
     "citations",
 }  # fmt: skip
 
-QUESTION = LLMRequest(
+REQUEST = LLMRequest(
     (Message.user("2+2?"),), temperature=0.5, max_tokens=9, top_p=0.9, stop=("END",), seed=1, frequency_penalty=0.1,
     presence_penalty=0.2, reasoning_effort="low", logprobs=True, top_logprobs=2, parallel_tool_calls=False, stream=True,
     tools=(Tool("weather", parameters={"type": "object"}), Tool("clock")), tool_choice="weather",
@@ -45,8 +45,8 @@ def recorded(provider: str) -> dict[str, Any]:
     assert path.exists(), (
         f"A row needs a fixture: write tests/fixtures/rows/{provider}.json (CONTRIBUTING.md says how)."
     )
-    read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return read
+    fixture: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return fixture
 
 
 @pytest.fixture(params=ROWS, ids=lambda row: row.name)
@@ -65,7 +65,7 @@ def test_every_row_has_a_fixture_and_every_fixture_a_row() -> None:
 
 
 def test_its_request_has_its_own_fields(row: registry.ProviderSpec) -> None:
-    request = QUESTION if "tools" in row.features else replace(QUESTION, tools=(), tool_choice=None)
+    request = REQUEST if "tools" in row.features else replace(REQUEST, tools=(), tool_choice=None)
     body = body_of(request, target(row.name, headers={}))
     offered = [tool["function"]["name"] for tool in body.pop("tools", [])]
     assert {name: body[name] for name in set(body) - {"model", "messages"}} == recorded(row.name)["sends"]
@@ -81,39 +81,41 @@ def summary(answer: Any) -> dict[str, Any]:
 
 
 def test_its_answers_are_read(row: registry.ProviderSpec) -> None:
-    fixture, where = recorded(row.name), target(row.name)
-    for part, request in (("chat", QUESTION), ("tools", QUESTION), ("text", replace(QUESTION, as_text=True))):
+    fixture, row_target = recorded(row.name), target(row.name)
+    for part, request in (("chat", REQUEST), ("tools", REQUEST), ("text", replace(REQUEST, as_text=True))):
         if case := fixture.get(part):
-            outcome = CODEC.decode(request, where, case["body"])
+            outcome = CODEC.decode(request, row_target, case["body"])
             assert isinstance(outcome, Done), (part, outcome)
             assert (outcome.value.provider, outcome.value.raw) == (row.name, case["body"])
             check(summary(outcome.value), case["expect"])
 
 
 def test_its_streams_are_read_wherever_the_network_cuts_them(row: registry.ProviderSpec) -> None:
-    case, where = recorded(row.name)["stream"], target(row.name)
+    case, row_target = recorded(row.name)["stream"], target(row.name)
     data = sse(case["events"])
-    whole = read_pieces([data], where)
+    whole = read_pieces([data], row_target)
     actual = collect(whole)
     actual["provider_state"] = whole[-1].value.provider_state and whole[-1].value.provider_state.data
     actual["citations"] = [as_list(citation) for chunk in whole[:-1] for citation in chunk.citations]
     check(actual, case["expect"])
     assert (whole[-1].value.provider, actual["finish_reason"]) == (row.name, case["expect"]["finish_reason"])
     for cut in range(1, len(data)):
-        assert read_pieces([data[:cut], data[cut:]], where) == whole
-    assert read_pieces([data[i : i + 1] for i in range(len(data))], where) == whole
+        assert read_pieces([data[:cut], data[cut:]], row_target) == whole
+    assert read_pieces([data[i : i + 1] for i in range(len(data))], row_target) == whole
 
 
 def test_its_errors_have_their_kinds(row: registry.ProviderSpec) -> None:
-    fixture, where = recorded(row.name), target(row.name)
+    fixture, row_target = recorded(row.name), target(row.name)
     for case in fixture["errors"]:
         status, body = case["status"], case["body"]
         raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        failure = CODEC.decode(QUESTION, where, body) if status == 200 else CODEC.failure(status, {}, raw, where)
+        failure = (
+            CODEC.decode(REQUEST, row_target, body) if status == 200 else CODEC.failure(status, {}, raw, row_target)
+        )
         assert isinstance(failure, Failure), body
         assert (failure.kind, failure.code) == (case["kind"], case["code"]), body
     for case in fixture.get("stream_errors", ()):
-        last = read_events(case["events"], where)[-1]
+        last = read_events(case["events"], row_target)[-1]
         assert isinstance(last, Failure)
         assert last.kind == case["kind"], case
 
@@ -122,8 +124,8 @@ def test_what_its_model_list_says_is_kept(row: registry.ProviderSpec) -> None:
     case = recorded(row.name).get("models")
     if case is None:
         return
-    where = target(row.name)
-    outcome = CODEC.decode(ModelsRequest(), where, case["body"])
+    row_target = target(row.name)
+    outcome = CODEC.decode(ModelsRequest(), row_target, case["body"])
     assert isinstance(outcome, Done)
     models: tuple[ModelInfo, ...] = outcome.value[0]
     actual = [
@@ -131,11 +133,11 @@ def test_what_its_model_list_says_is_kept(row: registry.ProviderSpec) -> None:
         for model, wanted in zip(models, case["expect"], strict=True)
     ]
     assert actual == case["expect"]
-    # One model is in that list, or is asked for by name and comes in the same form.
-    alone = replace(where, model=models[0].id)
+    # A description of one model has the same form as in the list, or is requested by its name.
+    model_target = replace(row_target, model=models[0].id)
     items = case["body"] if isinstance(case["body"], list) else case["body"]["data"]
-    body = case["body"] if where.quirks.models_whole else items[0]
-    assert CODEC.decode(ModelRequest(), alone, body) == Done(models[0])
+    body = case["body"] if row_target.quirks.models_whole else items[0]
+    assert CODEC.decode(ModelRequest(), model_target, body) == Done(models[0])
 
 
 def plain(value: Any) -> Any:
@@ -150,21 +152,21 @@ def as_list(item: Citation | TokenLogprob) -> list[Any]:
 
 @pytest.mark.parametrize("part", ["citations", "logprobs", "n"])
 def test_fields_beside_the_text_are_read(part: str) -> None:
-    proven = 0
+    count = 0
     for row in ROWS:
         if case := recorded(row.name).get(part):
-            outcome = CODEC.decode(QUESTION, target(row.name), case["body"])
+            outcome = CODEC.decode(REQUEST, target(row.name), case["body"])
             assert isinstance(outcome, Done), row.name
             answer = outcome.value
             answers = [[choice.content, choice.finish_reason] for choice in (answer, *answer.alternatives)]
             actual = {"n": answers, "citations": list(map(as_list, answer.citations))}
             actual["logprobs"] = list(map(as_list, answer.logprobs))
             assert actual[part] == case["expect"], row.name
-            proven += 1
-    assert proven
+            count += 1
+    assert count
 
 
 def test_the_row_in_the_contributor_s_guide_is_the_real_one() -> None:
     guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     block = guide.split("```python\n")[1].split("```")[0]
-    assert eval(block, dict(vars(hosted))) == registry.row("sambanova")  # noqa: S307 - our own words
+    assert eval(block, dict(vars(hosted))) == registry.row("sambanova")  # noqa: S307 - our own text

@@ -18,8 +18,8 @@ PROVIDERS = {row.name for row in registry.ROWS if "responses" in row.apis}
 
 
 def resolved(model: str, **fields: Any) -> Target:
-    given: dict[str, Any] = {"api_key": "sk-CANARY-4242"} | fields
-    return resolve.chain(LLMConfig(model=model, **given), (), skip_unconfigured=False)[0].target
+    arguments: dict[str, Any] = {"api_key": "sk-CANARY-4242"} | fields
+    return resolve.chain(LLMConfig(model=model, **arguments), (), skip_unconfigured=False)[0].target
 
 
 def test_openai_and_those_who_copied_both_of_its_formats_speak_it() -> None:
@@ -66,8 +66,8 @@ def test_models_that_speak_it_alone_are_asked_in_it(model: str) -> None:
     target = resolved(f"openai/{model}")
     assert (target.format, target.reasoning) == ("openai_responses", True)
     assert "count_tokens" in target.features
-    assert resolved(f"openai/{model}", api="chat").format == "openai_chat", "whoever says so knows better"
-    assert resolved(f"openrouter/openai/{model}").format == "openai_chat", "there both formats serve every model"
+    assert resolved(f"openai/{model}", api="chat").format == "openai_chat", "an explicit api= wins"
+    assert resolved(f"openrouter/openai/{model}").format == "openai_chat", "both of its formats serve every model"
 
 
 def test_other_models_are_asked_as_usual() -> None:
@@ -85,8 +85,8 @@ def test_an_api_that_there_is_not_is_answered_with_those_that_there_are() -> Non
 def test_a_fallback_may_speak_another_format() -> None:
     first = LLMConfig(model="openai/gpt-5", api_key="sk-CANARY-4242")
     second = LLMConfig(model="openai/gpt-5", api="responses", api_key="sk-CANARY-4242")
-    links = resolve.chain(first, (second,), skip_unconfigured=False)
-    assert [link.target.format for link in links] == ["openai_chat", "openai_responses"]
+    chain = resolve.chain(first, (second,), skip_unconfigured=False)
+    assert [link.target.format for link in chain] == ["openai_chat", "openai_responses"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The page about providers is what its table says."""
+"""``docs/generate_providers.py``: the page about providers lists what the provider table has."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_page_about_providers_lists_every_row_of_the_table() -> None:
-    """``make check`` compares the page with what is written now, so that a new row needs no other change."""
+    """``make check`` compares the written page, so that a new row needs no change here."""
     page = runpy.run_path(str(DOCS / "generate_providers.py"))["render"]()
     for row in registry.ROWS:
         assert f"`{row.name}`" in page
         assert row.title in page
 
 
-# What a mark may say that a test shows.
+# Features that a mark of a test may name.
 FEATURES = {
     "audio", "caching", "chat", "citations", "completion", "count_tokens", "embeddings", "errors", "files", "images",
     "logprobs", "model_info", "models", "n", "reasoning", "rerank", "schema", "stream", "tools",

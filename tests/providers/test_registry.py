@@ -1,4 +1,4 @@
-"""The provider table, and what is looked up in it."""
+"""The provider table and look-ups in it."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class TestNames:
         assert registry.suggest(text) in {None, *(row.name for row in ROWS)}
 
 
-class TestFacts:
+class TestModelProfiles:
     def test_an_unknown_model_is_as_its_row_says(self) -> None:
         row = registry.row("openai")
         assert registry.model_profile(row, "brand-new") == registry.ModelProfile(row.features, row.quirks)
@@ -220,7 +220,7 @@ class TestFacts:
         profile = registry.model_profile(registry.row("xai"), "grok-4-0709")
         assert profile.quirks.drop == {"frequency_penalty", "presence_penalty", "stop", "reasoning_effort"}
         assert profile.quirks.reasoning_apart
-        assert registry.row("xai").quirks.drop == frozenset(), "the row itself is left as it is"
+        assert registry.row("xai").quirks.drop == frozenset(), "the row itself is not changed"
 
     def test_the_table_of_models_has_only_known_providers_and_features(self) -> None:
         for model in models.MODELS:
