@@ -1,3 +1,5 @@
+"""``read_request``: from prompts and options of a call to requests."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -6,8 +6,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _mlx_could_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is tested here is what a user wrote, on whatever machine."""
+def _pretend_that_mlx_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the tests independent of whether this machine can run MLX."""
     monkeypatch.setattr("unified_llm._backends.mlx.sys", SimpleNamespace(platform="linux"))
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("unified_llm._backends.mlx.find_spec", lambda _: object())

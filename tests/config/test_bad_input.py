@@ -1,4 +1,4 @@
-"""What a user may get wrong: one clear sentence that says what to do, before anything is sent, with no key in it."""
+"""Wrong configuration and input: one sentence says what to do, before anything is sent, and has no key in it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from unified_llm import LLMClient, LLMConfig, configure
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 
 KEY = "sk-CANARY-0123456789abcdef"
-# A key where none belongs: it stands in our variables as in those of the caller, and must be in no message.
+# A key in a wrong argument: it may be in our variables, as it is in the caller's, but never in a message.
 MISPLACED = "sk-MISPLACED-0123456789abcdef"
 
-# What was given, and what the sentence must say.
+# Arguments, and what the message must contain.
 WRONG: list[tuple[dict[str, Any], str]] = [
     # No model
     ({}, 'write "provider/model", such as "openai/gpt-5-mini"'),
@@ -93,29 +93,29 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "expected"), WRONG)
+@pytest.mark.parametrize(("arguments", "expected"), WRONG)
 @pytest.mark.case(56, 61, 62, 64)
 @pytest.mark.usefixtures("no_keys")
-def test_a_mistake_is_reported_in_one_sentence_that_repeats_no_key(given: dict[str, Any], expected: str) -> None:
+def test_a_mistake_is_reported_in_one_sentence_that_repeats_no_key(arguments: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        LLMClient(**given)
+        LLMClient(**arguments)
     message = str(refused.value)
     assert expected in message
     assert "\n" not in message
     assert message[-1] in ".?"
-    problem: BaseException | None = refused.value
-    while problem:
-        assert "CANARY" not in str(problem)
-        assert "MISPLACED" not in str(problem)
-        problem = problem.__cause__ or problem.__context__
+    error: BaseException | None = refused.value
+    while error:
+        assert "CANARY" not in str(error)
+        assert "MISPLACED" not in str(error)
+        error = error.__cause__ or error.__context__
 
 
-def variables(problem: Exception) -> str:
-    """What an error tracker would collect of the package's own calls."""
-    report = traceback.TracebackException.from_exception(problem, capture_locals=True)
-    ours = [frame for frame in report.stack if "/unified_llm/" in frame.filename]
-    assert ours
-    return "".join(f"{frame.locals}" for frame in ours)
+def variables(error: Exception) -> str:
+    """Return what an error tracker would collect: the variables of the package's own frames."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = [frame for frame in report.stack if "/unified_llm/" in frame.filename]
+    assert frames
+    return "".join(f"{frame.locals}" for frame in frames)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_mistake_in_the_environment_is_reported_with_the_variable(
 
 
 @pytest.mark.parametrize(
-    "given",
+    "arguments",
     [
         {"config": "nobody/x", "api_key": KEY},
         {"config": "openai/x", "api_key": KEY, "modle": "x"},
@@ -161,9 +161,9 @@ def test_a_mistake_in_the_environment_is_reported_with_the_variable(
     ],
 )
 @pytest.mark.case(67)
-def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(given: dict[str, Any]) -> None:
+def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        LLMClient(**given)
+        LLMClient(**arguments)
     assert "CANARY" not in variables(refused.value)
 
 
@@ -210,7 +210,7 @@ def test_a_call_without_any_model_says_so() -> None:
 @pytest.mark.parametrize("prompt", ["\ud800", [{"role": "user", "content": "CANARY\udfff"}]])
 @pytest.mark.case(63)
 def test_a_prompt_that_no_request_can_carry_is_reported_before_anything_is_sent(prompt: Any) -> None:
-    """Sockets are forbidden here: a connection would fail with another error."""
+    """Sockets are forbidden in tests: a connection would fail with another error."""
     client = LLMClient("openai/gpt-5-mini", api_key=KEY)
     with pytest.raises(ValidationError, match="lone surrogate") as refused:
         client.generate(prompt)
@@ -239,8 +239,8 @@ def test_keys_of_fallbacks_given_as_mappings_are_not_pickled(monkeypatch: pytest
         pickle.loads(data)  # noqa: S301 - our own
     monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-1")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-CANARY-2")
-    again = pickle.loads(data)  # noqa: S301
-    assert [target.key.reveal() for target in again.targets] == ["sk-CANARY-1", "sk-CANARY-2"]
+    loaded = pickle.loads(data)  # noqa: S301
+    assert [target.key.reveal() for target in loaded.targets] == ["sk-CANARY-1", "sk-CANARY-2"]
 
 
 def test_a_process_wide_default_that_makes_no_sense_is_refused_at_once() -> None:

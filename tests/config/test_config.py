@@ -1,3 +1,5 @@
+"""``LLMConfig``: fields, validation, headers, copies and pickles."""
+
 from __future__ import annotations
 
 import copy
@@ -15,7 +17,7 @@ from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm.exceptions import ConfigurationError
 
 KEY = "sk-CANARY-0123456789"
-# A key where none belongs: it stands in our variables as in those of the caller, and must be in no message.
+# A key in a wrong argument: it may be in our variables, as it is in the caller's, but never in a message.
 MISPLACED = "sk-MISPLACED-0123456789"
 
 
@@ -113,10 +115,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_field_is_named_and_its_value_not_repeated(fields: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected) as refused:
         LLMConfig(**fields)
-    problem: BaseException | None = refused.value
-    while problem:
-        assert "CANARY" not in str(problem)
-        problem = problem.__cause__ or problem.__context__
+    error: BaseException | None = refused.value
+    while error:
+        assert "CANARY" not in str(error)
+        error = error.__cause__ or error.__context__
 
 
 @pytest.mark.parametrize("way", ["validate", "strings"])
@@ -160,14 +162,14 @@ def test_other_headers_are_the_users_own() -> None:
     assert LLMConfig(default_headers=headers).default_headers == headers
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, LLMConfig.model_copy])
-def test_copies_keep_the_key(copied: Any) -> None:
+@pytest.mark.parametrize("copy_of", [copy.copy, copy.deepcopy, LLMConfig.model_copy])
+def test_copies_keep_the_key(copy_of: Any) -> None:
     context = ssl.create_default_context()
     config = LLMConfig(model="openai/x", api_key=KEY, verify_ssl=context, fallbacks=[{"base_url": "https://e.org"}])
-    copied_config = copied(config)
-    assert copied_config.api_key.reveal() == KEY
-    assert copied_config.verify_ssl is context
-    assert copied_config == config
+    copied = copy_of(config)
+    assert copied.api_key.reveal() == KEY
+    assert copied.verify_ssl is context
+    assert copied == config
 
 
 @pytest.mark.case(67)
@@ -181,19 +183,24 @@ def test_a_pickle_holds_no_key() -> None:
     )
     data = pickle.dumps(config)
     assert b"CANARY" not in data
-    again = pickle.loads(data)  # noqa: S301 - our own
-    assert (again.model, again.api_key, again.verify_ssl, again.temperature) == ("openai/x", OmittedKey.KEY, True, 0.5)
-    assert [fallback.api_key for fallback in again.fallbacks] == [OmittedKey.KEY, OmittedKey.KEY]
-    assert pickle.loads(pickle.dumps(again)) == again  # noqa: S301
+    loaded = pickle.loads(data)  # noqa: S301 - our own
+    assert (loaded.model, loaded.api_key, loaded.verify_ssl, loaded.temperature) == (
+        "openai/x",
+        OmittedKey.KEY,
+        True,
+        0.5,
+    )
+    assert [fallback.api_key for fallback in loaded.fallbacks] == [OmittedKey.KEY, OmittedKey.KEY]
+    assert pickle.loads(pickle.dumps(loaded)) == loaded  # noqa: S301
     assert pickle.loads(pickle.dumps(LLMConfig(model="openai/x"))).api_key is None  # noqa: S301
 
 
 @pytest.mark.usefixtures("no_keys")
 def test_a_key_that_was_left_out_says_so() -> None:
     assert repr(OmittedKey.KEY) == "<key left out of the pickle>"
-    again = pickle.loads(pickle.dumps(LLMConfig(model="ollama/x", api_key=KEY)))  # noqa: S301
+    loaded = pickle.loads(pickle.dumps(LLMConfig(model="ollama/x", api_key=KEY)))  # noqa: S301
     with pytest.raises(ConfigurationError, match="The key of Ollama was left out of the pickle: set OLLAMA_API_KEY"):
-        LLMClient(again)
+        LLMClient(loaded)
 
 
 def test_a_bundle_of_certificates_survives_a_pickle() -> None:

@@ -1,3 +1,5 @@
+"""Process-wide defaults: ``configure()`` and the variables ``UNIFIED_LLM_*``."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""From a configuration to one target: model string, key, base URL, timeouts."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -12,7 +14,7 @@ from unified_llm.exceptions import ConfigurationError
 KEY = "sk-CANARY-0123456789"
 
 
-def only(config: str | dict[str, Any] | LLMConfig | None = None, **fields: Any) -> Target:
+def only_target(config: str | dict[str, Any] | LLMConfig | None = None, **fields: Any) -> Target:
     (target,) = LLMClient(config, **fields).targets
     return target
 
@@ -38,26 +40,26 @@ def names(*args: Any, **fields: Any) -> list[str]:
     ],
 )
 def test_the_provider_stands_before_the_first_slash_or_colon(model: str, provider: str, named: str) -> None:
-    target = only(model, **({} if provider in {"ollama", "mlx"} else {"api_key": KEY}))
+    target = only_target(model, **({} if provider in {"ollama", "mlx"} else {"api_key": KEY}))
     assert (target.provider, target.model) == (provider, named)
 
 
 @pytest.mark.parametrize("provider", ["openai", "OPENAI", Provider.OPENAI])
 def test_with_a_provider_the_model_is_taken_literally(provider: str) -> None:
-    target = only("ollama/llama2:7b", provider=provider, api_key=KEY)
+    target = only_target("ollama/llama2:7b", provider=provider, api_key=KEY)
     assert (target.provider, target.model) == ("openai", "ollama/llama2:7b")
 
 
 def test_a_model_may_be_absent_until_the_call_names_one() -> None:
-    assert only(provider="ollama").name == "ollama"
+    assert only_target(provider="ollama").name == "ollama"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_every_row_resolves_with_a_key_and_an_address(row: Any) -> None:
-    where = {} if row.format == "mlx" else {"base_url": "https://models.example", "api_key": KEY}
-    target = only("demo", provider=row.name, **where)
+    address = {} if row.format == "mlx" else {"base_url": "https://models.example", "api_key": KEY}
+    target = only_target("demo", provider=row.name, **address)
     assert (target.provider, target.format) == (row.name, row.format)
-    if where:
+    if address:
         assert target.base_url == f"https://models.example{row.version}"
 
 
@@ -66,16 +68,16 @@ def test_every_row_resolves_with_a_key_and_an_address(row: Any) -> None:
 
 def test_the_key_is_found_in_the_variable_of_the_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    target = only("openai/gpt-5-mini")
+    target = only_target("openai/gpt-5-mini")
     assert target.key is not None
     assert target.key.reveal() == KEY
-    assert only("openai/gpt-5-mini", api_key="sk-other").key != target.key
+    assert only_target("openai/gpt-5-mini", api_key="sk-other").key != target.key
 
 
 def test_the_first_variable_that_is_set_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_API_KEY", "")
     monkeypatch.setenv("GEMINI_API_KEY", KEY)
-    key = only("gemini/gemini-2.5-flash").key
+    key = only_target("gemini/gemini-2.5-flash").key
     assert key is not None
     assert (key.reveal(), key.source) == (KEY, "the environment variable GEMINI_API_KEY")
 
@@ -96,7 +98,7 @@ def test_a_key_of_the_environment_goes_to_the_own_host_alone(monkeypatch: pytest
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY is only sent to OpenAI's own host: pass api_key="):
         LLMClient("openai/gpt-5-mini", base_url=base_url)
-    explicit = only("openai/gpt-5-mini", base_url=base_url, api_key=KEY)
+    explicit = only_target("openai/gpt-5-mini", base_url=base_url, api_key=KEY)
     assert explicit.key is not None
 
 
@@ -111,13 +113,13 @@ def test_neither_does_the_key_of_a_server_that_needs_none(monkeypatch: pytest.Mo
 
 def test_a_server_in_a_private_network_is_asked_without_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    assert only("openai/gpt-5-mini", base_url="http://gateway:8080").key is None
-    assert only("openai/gpt-5-mini", base_url="http://127.0.0.1:8080").key is None
+    assert only_target("openai/gpt-5-mini", base_url="http://gateway:8080").key is None
+    assert only_target("openai/gpt-5-mini", base_url="http://127.0.0.1:8080").key is None
 
 
 def test_a_region_of_the_provider_is_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
-    assert only("azure/gpt", base_url="https://west.openai.azure.com").key is not None
+    assert only_target("azure/gpt", base_url="https://west.openai.azure.com").key is not None
     with pytest.raises(ConfigurationError, match="only sent to"):
         LLMClient("azure/gpt", base_url="https://west.openai.azure.com.evil.example")
 
@@ -125,7 +127,7 @@ def test_a_region_of_the_provider_is_its_own_host(monkeypatch: pytest.MonkeyPatc
 def test_an_address_from_the_variable_of_the_provider_counts_as_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_BASE_URL", "https://gateway.example/openai")
-    target = only("openai/gpt-5-mini")
+    target = only_target("openai/gpt-5-mini")
     assert target.base_url == "https://gateway.example/openai/v1"
     assert target.key is not None
 
@@ -133,7 +135,7 @@ def test_an_address_from_the_variable_of_the_provider_counts_as_its_own(monkeypa
 @pytest.mark.parametrize(
     ("text", "base_url"),
     [
-        ("0.0.0.0", "http://127.0.0.1:11434/v1"),  # noqa: S104 - as a server is told to listen
+        ("0.0.0.0", "http://127.0.0.1:11434/v1"),  # noqa: S104 - a server's setting for where it listens
         ("0.0.0.0:11435", "http://127.0.0.1:11435/v1"),
         ("localhost", "http://localhost:11434/v1"),
         ("box:1234", "http://box:1234/v1"),
@@ -152,7 +154,7 @@ def test_an_address_from_the_variable_of_the_provider_counts_as_its_own(monkeypa
 @pytest.mark.usefixtures("no_keys")
 def test_ollama_is_addressed_as_it_addresses_itself(monkeypatch: pytest.MonkeyPatch, text: str, base_url: str) -> None:
     monkeypatch.setenv("OLLAMA_HOST", text)
-    assert only("ollama/llama2").base_url == base_url
+    assert only_target("ollama/llama2").base_url == base_url
 
 
 @pytest.mark.case(64)
@@ -176,7 +178,7 @@ def test_a_file_in_the_working_directory_is_not_read(monkeypatch: pytest.MonkeyP
 def test_plain_http_has_to_be_a_decision(fields: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected):
         LLMClient("openai-compatible/m", **fields)
-    assert only("openai-compatible/m", **fields, allow_http=True).base_url.startswith("http://")
+    assert only_target("openai-compatible/m", **fields, allow_http=True).base_url.startswith("http://")
 
 
 def test_the_message_names_the_variable_of_a_plain_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,11 +188,11 @@ def test_the_message_names_the_variable_of_a_plain_address(monkeypatch: pytest.M
         LLMClient("openai/gpt-5-mini")
 
 
-# What a target knows
+# Fields of a target
 
 
 def test_what_was_configured_reaches_the_target() -> None:
-    target = only(
+    target = only_target(
         "openai/gpt-4o",
         api_key=KEY,
         max_retries=4,
@@ -214,7 +216,7 @@ def test_what_was_configured_reaches_the_target() -> None:
 
 
 def test_headers_of_the_user_join_those_of_the_provider() -> None:
-    target = only("anthropic/claude-haiku-4-5", api_key=KEY, default_headers={"x-team": "a"})
+    target = only_target("anthropic/claude-haiku-4-5", api_key=KEY, default_headers={"x-team": "a"})
     assert {"anthropic-version", "x-team"} <= set(target.headers)
 
 
@@ -223,13 +225,13 @@ def test_headers_of_the_user_join_those_of_the_provider() -> None:
     [("openai/gpt-4o", 30, 60), ("openai/gpt-5-mini", 180, 300), ("ollama/llama2", 300, 300), ("mlx/demo", 300, 300)],
 )
 def test_patience_depends_on_who_is_asked(model: str, first_token: float, whole: float) -> None:
-    target = only(model, **({"api_key": KEY} if model.startswith("openai") else {}))
+    target = only_target(model, **({"api_key": KEY} if model.startswith("openai") else {}))
     assert (target.timing.first_token, target.timing.whole, target.timing.fixed) == (first_token, whole, False)
-    hurried = only(model, timeout=2, **({"api_key": KEY} if model.startswith("openai") else {}))
-    assert (hurried.timing.first_token, hurried.timing.whole, hurried.timing.fixed) == (2, 2, True)
+    limited = only_target(model, timeout=2, **({"api_key": KEY} if model.startswith("openai") else {}))
+    assert (limited.timing.first_token, limited.timing.whole, limited.timing.fixed) == (2, 2, True)
 
 
 def test_the_demo_model_alone_is_a_last_resort_by_itself() -> None:
-    assert only("mlx/demo").last_resort
-    assert not only("mlx/demo", last_resort=False).last_resort
-    assert not only("ollama/llama2").last_resort
+    assert only_target("mlx/demo").last_resort
+    assert not only_target("mlx/demo", last_resort=False).last_resort
+    assert not only_target("ollama/llama2").last_resort

@@ -1,3 +1,5 @@
+"""From a configuration to a chain of targets: order, inheritance, missing keys, a model named by the call."""
+
 from __future__ import annotations
 
 import logging
@@ -86,8 +88,8 @@ def test_what_a_fallback_says_itself_goes_before_what_it_inherits() -> None:
     assert client.targets[1].defaults == {"temperature": 0.0}
 
 
-class Foreign:
-    """A model object of some framework, as its adapter wraps it."""
+class WrappedModel:
+    """A model object of a framework, as its adapter wraps it."""
 
     provider = "langchain"
     model = "FakeChat"
@@ -103,7 +105,7 @@ class Foreign:
 
 
 def test_a_wrapped_model_object_is_a_target_with_its_own_abilities() -> None:
-    model = Foreign()
+    model = WrappedModel()
     target = LLMClient("mlx/demo", fallbacks=[model]).targets[1]
     assert (target.name, target.format, target.instance) == ("langchain/FakeChat", "wrapped", model)
     assert (target.features, target.context_window) == (model.features, 4096)
@@ -111,12 +113,12 @@ def test_a_wrapped_model_object_is_a_target_with_its_own_abilities() -> None:
 
 @pytest.mark.usefixtures("no_keys")
 def test_a_call_cannot_put_a_model_in_place_of_a_model_object() -> None:
-    client = LLMClient("openai/gpt-4o", fallbacks=[Foreign()], skip_unconfigured=True)
+    client = LLMClient("openai/gpt-4o", fallbacks=[WrappedModel()], skip_unconfigured=True)
     with pytest.raises(ConfigurationError, match="wrapped model object"):
         client.generate("Hello", model="openai/gpt-5-mini")
 
 
-# What is missing
+# Missing keys and packages
 
 
 @pytest.mark.usefixtures("no_keys")
@@ -163,7 +165,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch:
 # A model named by the call
 
 
-def asked(first: LLMConfig, model: str) -> Target:
+def target_for(first: LLMConfig, model: str) -> Target:
     (resolved,) = resolve.chain(first, (), skip_unconfigured=False)
     return resolve.with_model(resolved, model).target
 
@@ -171,7 +173,7 @@ def asked(first: LLMConfig, model: str) -> Target:
 def test_a_model_of_the_same_provider_takes_everything_over() -> None:
     first = LLMConfig(model="openai/gpt-5-mini", api_key=KEY, base_url="https://gateway.example", extra_body={"u": 1})
     for model in ("gpt-4o", "openai/gpt-4o", "openai:gpt-4o"):
-        target = asked(first, model)
+        target = target_for(first, model)
         assert (target.name, target.base_url, target.extra_body) == (
             "openai/gpt-4o",
             "https://gateway.example/v1",
@@ -185,21 +187,21 @@ def test_a_model_of_another_provider_takes_neither_key_nor_address_along() -> No
     first = LLMConfig(
         model="openai/gpt-4o", api_key=KEY, base_url="https://gateway.example", extra_body={"u": 1}, temperature=0.5
     )
-    target = asked(first, "ollama/llama2")
+    target = target_for(first, "ollama/llama2")
     assert (target.key, target.base_url, target.extra_body) == (None, "http://127.0.0.1:11434/v1", {})
     assert target.defaults == {"temperature": 0.5}
     with pytest.raises(ConfigurationError, match="Anthropic needs a key"):
-        asked(first, "anthropic/claude-haiku-4-5")
+        target_for(first, "anthropic/claude-haiku-4-5")
 
 
 @pytest.mark.parametrize("provider", [row.name for row in ROWS if row.literal_models])
 def test_a_gateway_takes_a_model_literally(provider: str) -> None:
     first = LLMConfig(model=f"{provider}/m", api_key=KEY, base_url="https://gateway.example")
-    assert asked(first, "openai/gpt-4o").name == f"{provider}/openai/gpt-4o"
-    assert asked(first, "ollama:llama2").name == "ollama/llama2"
+    assert target_for(first, "openai/gpt-4o").name == f"{provider}/openai/gpt-4o"
+    assert target_for(first, "ollama:llama2").name == "ollama/llama2"
 
 
 def test_with_a_provider_a_call_takes_a_model_literally_too() -> None:
     first = LLMConfig(provider="openai", model="m", api_key=KEY)
-    assert asked(first, "anthropic/x").name == "openai/anthropic/x"
-    assert asked(first, "ollama:llama2").name == "ollama/llama2"
+    assert target_for(first, "anthropic/x").name == "openai/anthropic/x"
+    assert target_for(first, "ollama:llama2").name == "ollama/llama2"

@@ -1,3 +1,5 @@
+"""API keys: validation, hiding, fingerprints; and names that could be keys."""
+
 from __future__ import annotations
 
 import copy
@@ -14,7 +16,7 @@ from unified_llm.exceptions import ConfigurationError
 
 KEY = "sk-CANARY-0123456789"
 
-# reliability.md, case 61: every malformed key, and the word of the message that says what is wrong with it.
+# Case 61 of reliability.md: malformed keys, and what the message says is wrong.
 MALFORMED = [
     pytest.param("", "is empty", id="empty"),
     pytest.param("   ", "is empty", id="spaces"),

@@ -1,3 +1,5 @@
+"""Base URLs: normalisation, refusals, loopback and private hosts, plain http."""
+
 from __future__ import annotations
 
 import pytest
@@ -57,7 +59,7 @@ def test_the_address_that_servers_listen_on_means_this_machine(text: str, normal
     assert base_url.is_loopback(normal)
 
 
-# reliability.md, cases 14 and 64, and what else has been tried on other clients.
+# Cases 14 and 64 of reliability.md, and attacks on other clients.
 BAD = [
     ("", "must begin with https://"),
     ("   ", "white space"),

@@ -1,3 +1,5 @@
+"""``Target`` and ``BreakerConfig``: keys of health, credentials and rate limits; validation."""
+
 from __future__ import annotations
 
 import dataclasses
