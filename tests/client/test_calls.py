@@ -218,7 +218,7 @@ def test_the_last_resort_is_skipped_for_what_it_cannot_do() -> None:
     targets = ScriptedTargets({GPT: [DEAD], SONAR: [say("never")]})
     with targets.running(), pytest.raises(LLMError) as caught:
         LLMClient(GPT, fallbacks=[LLMConfig(model=SONAR, last_resort=True)]).generate("Hello?", tools=[TOOL])
-    assert [attempt.outcome for attempt in caught.value.attempts] == ["skipped", "server", "server", "server"]
+    assert [attempt.outcome for attempt in caught.value.attempts] == ["server", "server", "server", "skipped"]
     assert set(targets.names) == {GPT}
 
 
@@ -240,8 +240,8 @@ def test_vectors_come_from_targets_of_the_same_model_or_space_only(mode: str) ->
         answer = client.embed("Hello") if mode == "sync" else asyncio.run(client.aembed(["Hello"]))
     assert answer.vectors == [[1.0]]
     assert (answer.provider, answer.model) == ("openrouter", "openai/text-embedding-3-small")
-    assert [attempt.outcome for attempt in answer.attempts] == ["skipped", "server", "server", "ok"]
-    assert "another space" in (answer.attempts[0].reason or "")
+    assert [attempt.outcome for attempt in answer.attempts] == ["server", "server", "skipped", "ok"]
+    assert "another space" in (answer.attempts[2].reason or "")
 
 
 def test_targets_that_declare_the_same_space_may_stand_in_for_each_other() -> None:

@@ -44,8 +44,9 @@ def test_a_fallback_without_a_name_is_the_same_deployment_elsewhere() -> None:
     )
     first, second = client.targets
     assert second.base_url == "https://west.example/v1"
-    assert (second.name, second.key, second.headers, second.extra_body) == (
-        first.name, first.key, first.headers, first.extra_body,
+    assert [first.name, second.name] == ["openai/gpt-5-mini@api.openai.com", "openai/gpt-5-mini@west.example"]
+    assert (second.model, second.key, second.headers, second.extra_body) == (
+        first.model, first.key, first.headers, first.extra_body,
     )  # fmt: skip
     assert second.defaults == first.defaults == {"temperature": 0.5}
 

@@ -22,12 +22,12 @@ def with_wrapped_models(targets: ScriptedTargets) -> Iterator[ScriptedTargets]:
             exchange=lambda request, target: (
                 target.instance.exchange(request)
                 if target.instance
-                else ScriptedExchange(targets, request, target.name)
+                else ScriptedExchange(targets, request, targets.key(target))
             ),
             aexchange=lambda request, target: (
                 target.instance.aexchange(request)
                 if target.instance
-                else AsyncScriptedExchange(targets, request, target.name)
+                else AsyncScriptedExchange(targets, request, targets.key(target))
             ),
         )
         with use(runtime):

@@ -87,7 +87,7 @@ class ScriptedTargets:
     """Targets that follow scripts, and a clock that only they and the sleeps of the policy advance.
 
     Attributes:
-        scripts: The attempts of each target, by its name or base URL.
+        scripts: The attempts of each target, by its provider/model or base URL.
         asked: Every request with the key of its target's script, in order.
         open: Number of exchanges that are open.
         clock: The fake time, in seconds.
@@ -132,8 +132,8 @@ class ScriptedTargets:
         self.sleep(until)
 
     def key(self, target: Target) -> str:
-        """Return the key of a target's script: its base URL where targets share a name, else the name."""
-        return target.base_url if target.base_url in self.scripts else target.name
+        """Return the key of a target's script: its base URL where targets share a model, else provider/model."""
+        return target.base_url if target.base_url in self.scripts else f"{target.provider}/{target.model}".rstrip("/")
 
     def attempt(self, name: str) -> Attempt:
         """Return the attempt that follows those already made on this target."""

@@ -73,7 +73,7 @@ class _Exchange:
 
     def open(self, until: float) -> Failure | None:
         self.targets.requests.append(self.request)
-        self.targets.names.append(self.target.name)
+        self.targets.names.append(f"{self.target.provider}/{self.target.model}")
         self.targets.open += 1
         self.targets.most_open = max(self.targets.most_open, self.targets.open)
         return self.targets.respond(self.request, self.target)

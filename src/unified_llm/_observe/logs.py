@@ -78,13 +78,14 @@ def log_attempt(attempt: Attempt) -> None:
     if not _log.isEnabledFor(level):
         return
     fields = {name: getattr(attempt, name) for name in _FIELDS}
+    text = str(attempt)  # an attempt as an argument would put its reason into the record
     if attempt.outcome == "skipped":
-        _log.log(level, "%s: %s", attempt.target, attempt, extra=fields)
+        _log.log(level, "%s: %s", attempt.target, text, extra=fields)
     elif attempt.retry:
-        values = (attempt.target, attempt, attempt.seconds, attempt.waited)
+        values = (attempt.target, text, attempt.seconds, attempt.waited)
         _log.log(level, "%s: %s (%.3f s), retried after a wait of %.3f s", *values, extra=fields)
     else:
-        _log.log(level, "%s: %s (%.3f s)", attempt.target, attempt, attempt.seconds, extra=fields)
+        _log.log(level, "%s: %s (%.3f s)", attempt.target, text, attempt.seconds, extra=fields)
 
 
 def log_response(trace: Trace, primary: Target, usage: Usage | None, *, seconds: float, now: float) -> None:
@@ -124,7 +125,7 @@ def _warn_of_failovers(trace: Trace, served: Target, now: float) -> None:
         if suppressed is not None and _log.isEnabledFor(logging.WARNING):
             more = f" ({suppressed} more since the last warning)" if suppressed else ""
             fields = {"target": name, "outcome": kind, "status": attempt.status, "suppressed": suppressed}
-            _log.warning("%s: %s; failed over to %s%s", name, attempt, served.name, more, extra=fields)
+            _log.warning("%s: %s; failed over to %s%s", name, str(attempt), served.name, more, extra=fields)
 
 
 def log_breaker(change: BreakerChange) -> None:
