@@ -184,12 +184,8 @@ def test_a_pickle_holds_no_key() -> None:
     data = pickle.dumps(config)
     assert b"CANARY" not in data
     loaded = pickle.loads(data)  # noqa: S301 - our own
-    assert (loaded.model, loaded.api_key, loaded.verify_ssl, loaded.temperature) == (
-        "openai/x",
-        OmittedKey.KEY,
-        True,
-        0.5,
-    )
+    assert (loaded.model, loaded.api_key) == ("openai/x", OmittedKey.KEY)
+    assert (loaded.verify_ssl, loaded.temperature) == (True, 0.5)
     assert [fallback.api_key for fallback in loaded.fallbacks] == [OmittedKey.KEY, OmittedKey.KEY]
     assert pickle.loads(pickle.dumps(loaded)) == loaded  # noqa: S301
     assert pickle.loads(pickle.dumps(LLMConfig(model="openai/x"))).api_key is None  # noqa: S301

@@ -1,4 +1,4 @@
-"""What a registry does with what other processes found out."""
+"""A health registry and the updates that it publishes, or applies from other processes."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ SETTINGS = BreakerConfig()
 Changes: TypeAlias = list[tuple[str, str, str]]
 
 
-class Heard:
-    """A line that remembers what it is told."""
+class RecordingPublisher:
+    """Publisher that records updates."""
 
     def __init__(self) -> None:
-        self.facts: list[HealthUpdate] = []
+        self.updates: list[HealthUpdate] = []
         self.woken = 0
 
     def wake(self) -> None:
         self.woken += 1
 
     def publish(self, update: HealthUpdate) -> None:
-        self.facts.append(update)
+        self.updates.append(update)
 
 
-def settle(health: Health, where: Target, *, ok: bool, now: float = 0.0, times: int = 1) -> None:
+def record_outcomes(health: Health, target: Target, *, ok: bool, now: float = 0.0, times: int = 1) -> None:
     for _ in range(times):
-        health.record_outcome(where, health.force(where, now), ok=ok, weight=1, first_try=True, now=now, draw=0.5)
-    health.ready(where, now)
+        health.record_outcome(target, health.force(target, now), ok=ok, weight=1, first_try=True, now=now, draw=0.5)
+    health.ready(target, now)
 
 
 def opened(until: float, trips: int = 1) -> BreakerOpened:
@@ -85,9 +85,9 @@ def test_the_next_cooldown_is_as_long_as_where_it_was_learned_from() -> None:
 def test_earlier_outages_do_not_count_for_one_that_is_learned_of() -> None:
     health = Health()
     health.apply_update(opened(30.0, 5), 0.0, 0.0)
-    settle(health, A, ok=True)
+    record_outcomes(health, A, ok=True)
     health.apply_update(opened(30.0, 1), 0.0, 0.0)
-    settle(health, A, ok=False, now=30.0)
+    record_outcomes(health, A, ok=False, now=30.0)
     assert health.snapshot(30.0)[0]["retry_in"] == 60.0
 
 
@@ -119,18 +119,18 @@ def test_what_was_settled_before_comes_before_what_is_learned() -> None:
 def test_a_target_that_answered_others_is_asked_again_and_its_past_is_forgotten() -> None:
     changes: Changes = []
     health = Health(lambda change: changes.append((change.target, change.before, change.after)))
-    settle(health, A, ok=False, times=5)
+    record_outcomes(health, A, ok=False, times=5)
     health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     assert changes == [("alpha/one", "closed", "open"), ("alpha/one", "open", "closed")]
-    settle(health, A, ok=False, times=4, now=2.0)
+    record_outcomes(health, A, ok=False, times=4, now=2.0)
     assert health.ready(A, 2.0)
 
 
 def test_that_a_target_answered_others_does_not_forgive_what_a_closed_breaker_counts() -> None:
     health = Health()
-    settle(health, A, ok=False, times=4)
+    record_outcomes(health, A, ok=False, times=4)
     health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
-    settle(health, A, ok=False, now=2.0)
+    record_outcomes(health, A, ok=False, now=2.0)
     assert not health.ready(A, 2.0)
 
 
@@ -150,17 +150,17 @@ def test_of_two_cooldowns_of_one_key_the_longer_stays() -> None:
 
 
 def test_what_happens_here_is_published_in_order_and_what_comes_from_others_is_not() -> None:
-    health, line = Health(), Heard()
-    health.set_publisher(line)
-    settle(health, A, ok=False, times=5)
-    settle(health, A, ok=False, now=30.0)
-    settle(health, A, ok=True, now=100.0)
+    health, publisher = Health(), RecordingPublisher()
+    health.set_publisher(publisher)
+    record_outcomes(health, A, ok=False, times=5)
+    record_outcomes(health, A, ok=False, now=30.0)
+    record_outcomes(health, A, ok=True, now=100.0)
     health.start_cooldown(B.limit_key, 90.0, "rate limited", wait=True)
     health.start_cooldown(B.limit_key, 80.0, "rate limited", wait=True)
     health.apply_update(BreakerOpened(B.health_key, 200.0, B.name, 1), 100.0, 0.0)
     health.apply_update(CooldownStarted(B.limit_key, 300.0, "rate limited", wait=True), 100.0, 0.0)
     health.apply_update(BreakerClosed(B.health_key, 160.0), 100.0, 0.0)
-    assert line.facts == [
+    assert publisher.updates == [
         opened(30.0),
         opened(90.0, trips=2),
         BreakerClosed(A.health_key, 160.0),
@@ -170,23 +170,23 @@ def test_what_happens_here_is_published_in_order_and_what_comes_from_others_is_n
 
 def test_the_last_outcomes_are_published_without_another_call() -> None:
     changes: Changes = []
-    health, line = Health(lambda change: changes.append((change.target, change.before, change.after))), Heard()
-    health.set_publisher(line)
+    health, publisher = Health(lambda change: changes.append((change.target, change.before, change.after))), RecordingPublisher()
+    health.set_publisher(publisher)
     for _ in range(5):
         health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
-    assert line.facts == []
+    assert publisher.updates == []
     health.apply_outcomes()
-    assert line.facts == [opened(30.0)]
+    assert publisher.updates == [opened(30.0)]
     assert changes == [("alpha/one", "closed", "open")]
 
 
 def test_a_publisher_is_woken_by_calls_and_gets_nothing_once_it_is_removed() -> None:
-    health, line = Health(), Heard()
-    health.set_publisher(line)
+    health, publisher = Health(), RecordingPublisher()
+    health.set_publisher(publisher)
     health.admit(A, 0.0)
-    assert line.woken == 1
+    assert publisher.woken == 1
     health.set_publisher(None)
-    settle(health, A, ok=False, times=5)
+    record_outcomes(health, A, ok=False, times=5)
     health.admit(A, 0.0)
     health.start_cooldown(A.limit_key, 90.0, "rate limited", wait=True)
-    assert (line.woken, line.facts) == (1, [])
+    assert (publisher.woken, publisher.updates) == (1, [])

@@ -1,4 +1,4 @@
-"""What is written into Redis, and what is believed of what is read there."""
+"""Records in Redis: what is written, and what is accepted of what is read."""
 
 from __future__ import annotations
 
@@ -19,49 +19,51 @@ from unified_llm._state.redis import records
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
 
-FAR = target("alpha/one", base_url="https://alpha/v1", key="sk-CANARY-of-alpha")
+REMOTE = target("alpha/one", base_url="https://alpha/v1", key="sk-CANARY-of-alpha")
 KEYLESS = target("alpha/one", base_url="https://alpha/v1")
-NEAR = target("alpha/one", base_url="http://127.0.0.1:8000")
-INSIDE = target("mlx/demo")
-FOREIGN = target("alpha/one", base_url="https://alpha/v1", instance=SimpleNamespace(number=7))
+LOOPBACK = target("alpha/one", base_url="http://127.0.0.1:8000")
+IN_PROCESS = target("mlx/demo")
+WRAPPED = target("alpha/one", base_url="https://alpha/v1", instance=SimpleNamespace(number=7))
 MODELS = (ModelInfo("one", "alpha"), ModelInfo("zwei-é", "alpha", "somebody", 1_700_000_000, 4096))
 LISTED = ("alpha", "https://alpha/v1", None)
 
-FACTS: list[HealthUpdate] = [
-    BreakerOpened(FAR.health_key, 130.0, FAR.name, 3),
-    BreakerClosed(FAR.health_key, 160.0),
-    CooldownStarted(FAR.credentials_key, 400.0, "its key was refused (auth)", wait=False),
-    CooldownStarted(FAR.limit_key, 120.0, "rate limited", wait=True),
+UPDATES: list[HealthUpdate] = [
+    BreakerOpened(REMOTE.health_key, 130.0, REMOTE.name, 3),
+    BreakerClosed(REMOTE.health_key, 160.0),
+    CooldownStarted(REMOTE.credentials_key, 400.0, "its key was refused (auth)", wait=False),
+    CooldownStarted(REMOTE.limit_key, 120.0, "rate limited", wait=True),
     CooldownStarted(KEYLESS.credentials_key, 120.0, "its key was refused (auth)", wait=False),
     CooldownStarted(KEYLESS.limit_key, 120.0, "rate limited", wait=True),
-    CooldownStarted(FAR.health_key, 120.0, "asked to be left alone", wait=True),
+    CooldownStarted(REMOTE.health_key, 120.0, "rate limit exhausted", wait=True),
 ]
 
 
-def written(fact: HealthUpdate, now: float = 100.0) -> Record:
-    record = records.write(fact, "me-1", now)
+def written(update: HealthUpdate, now: float = 100.0) -> Record:
+    record = records.write(update, "me-1", now)
     assert record
     return record
 
 
-@pytest.mark.parametrize("fact", FACTS)
-def test_an_update_is_read_as_it_was_written_on_a_clock_of_another_process(fact: HealthUpdate) -> None:
-    record = written(fact)
+@pytest.mark.parametrize("update", UPDATES)
+def test_an_update_is_read_as_it_was_written_on_a_clock_of_another_process(update: HealthUpdate) -> None:
+    record = written(update)
     assert record.key.startswith("unified-llm:1:")
     read = records.read(replace(record, value=record.value), 9_000.0)
-    assert read == (replace(fact, until=fact.until - 100.0 + 9_000.0), "me-1")
+    assert read == (replace(update, until=update.until - 100.0 + 9_000.0), "me-1")
 
 
 def test_keys_differ_by_what_is_meant() -> None:
-    assert len({written(fact).key for fact in FACTS}) == 6, "opened and closed are said of the same thing"
+    assert len({written(update).key for update in UPDATES}) == 6, "opened and closed have the same key"
 
 
-@pytest.mark.parametrize("fact", FACTS)
-def test_no_key_is_in_a_record_but_its_fingerprint(fact: HealthUpdate) -> None:
-    assert "CANARY" not in f"{written(fact)}"
+@pytest.mark.parametrize("update", UPDATES)
+def test_no_key_is_in_a_record_but_its_fingerprint(update: HealthUpdate) -> None:
+    assert "CANARY" not in f"{written(update)}"
 
 
-@pytest.mark.parametrize("key", [INSIDE.health_key, INSIDE.credentials_key, INSIDE.limit_key, FOREIGN.health_key])
+@pytest.mark.parametrize(
+    "key", [IN_PROCESS.health_key, IN_PROCESS.credentials_key, IN_PROCESS.limit_key, WRAPPED.health_key]
+)
 def test_what_concerns_this_process_alone_is_not_written(key: Hashable) -> None:
     assert records.write(BreakerClosed(key, 160.0), "me-1", 100.0) is None
     assert records.write(CooldownStarted(key, 160.0, "rate limited", wait=True), "me-1", 100.0) is None
@@ -73,62 +75,62 @@ def test_a_key_of_another_shape_is_not_written(key: Hashable) -> None:
 
 
 def test_a_server_on_this_machine_is_another_one_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    fact = BreakerClosed(NEAR.health_key, 160.0)
+    update = BreakerClosed(LOOPBACK.health_key, 160.0)
     monkeypatch.setattr("socket.gethostname", lambda: "this")
-    here = written(fact)
+    here = written(update)
     assert records.read(here, 100.0)
     monkeypatch.setattr("socket.gethostname", lambda: "that")
-    assert written(fact).key != here.key
+    assert written(update).key != here.key
     assert records.read(here, 100.0) is None
-    assert records.read(written(FACTS[0]), 100.0)
+    assert records.read(written(UPDATES[0]), 100.0)
 
 
 @pytest.mark.parametrize(("seconds", "stays"), [(0.9, None), (1.0, 1.0), (3600.0, 3600.0), (1e9, 3600.0)])
 def test_what_ends_within_a_second_is_not_written_and_nothing_stays_for_longer_than_an_hour(
     seconds: float, stays: float | None
 ) -> None:
-    record = records.write(BreakerClosed(FAR.health_key, 100.0 + seconds), "me-1", 100.0)
+    record = records.write(BreakerClosed(REMOTE.health_key, 100.0 + seconds), "me-1", 100.0)
     assert (record.seconds if record else None) == stays
     listed = records.write_list(LISTED, MODELS, seconds)
     assert (listed.seconds if listed else None) == stays
 
 
 def test_an_update_that_is_too_long_is_not_written() -> None:
-    assert records.write(BreakerOpened(FAR.health_key, 130.0, "x" * 9_000, 1), "me-1", 100.0) is None
+    assert records.write(BreakerOpened(REMOTE.health_key, 130.0, "x" * 9_000, 1), "me-1", 100.0) is None
 
 
-def changed(fact: HealthUpdate, **fields: Any) -> Record:
-    record = written(fact)
+def changed(update: HealthUpdate, **fields: Any) -> Record:
+    record = written(update)
     value = json.loads(record.value) | fields
-    return replace(record, value=json.dumps({name: each for name, each in value.items() if each != "absent"}))
+    return replace(record, value=json.dumps({name: field for name, field in value.items() if field != "absent"}))
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        replace(written(FACTS[0]), value=b"\xff\xfe"),
-        replace(written(FACTS[0]), value="null"),
-        replace(written(FACTS[0]), value="[1]"),
-        replace(written(FACTS[0]), value=f"{written(FACTS[0]).value!s}"[:-3]),
-        replace(written(FACTS[0]), key="unified-llm:1:breaker:0"),
-        replace(written(FACTS[0]), key=written(FACTS[1]).key.replace("breaker", "hold")),
-        replace(written(FACTS[0]), seconds=0.0),
-        replace(written(FACTS[0]), seconds=3601.0),
-        changed(FACTS[0], v=2),
-        changed(FACTS[0], v="absent"),
-        changed(FACTS[0], id=7),
-        changed(FACTS[0], id="absent"),
-        changed(FACTS[0], name=None),
-        changed(FACTS[0], trips=0),
-        changed(FACTS[0], trips=1000),
-        changed(FACTS[0], trips="1"),
-        changed(FACTS[0], trips=1e300),
-        changed(FACTS[0], key="alpha"),
-        changed(FACTS[0], key=["beta", *FACTS[0].key[1:]]),  # type: ignore[index]
-        changed(FACTS[0], key=[*FACTS[0].key[:3], {}]),  # type: ignore[index]
-        changed(FACTS[0], **{"is": "opened"}),
-        changed(FACTS[2], wait=1),
-        changed(FACTS[2], reason=["CANARY"]),
+        replace(written(UPDATES[0]), value=b"\xff\xfe"),
+        replace(written(UPDATES[0]), value="null"),
+        replace(written(UPDATES[0]), value="[1]"),
+        replace(written(UPDATES[0]), value=f"{written(UPDATES[0]).value!s}"[:-3]),
+        replace(written(UPDATES[0]), key="unified-llm:1:breaker:0"),
+        replace(written(UPDATES[0]), key=written(UPDATES[1]).key.replace("breaker", "cooldown")),
+        replace(written(UPDATES[0]), seconds=0.0),
+        replace(written(UPDATES[0]), seconds=3601.0),
+        changed(UPDATES[0], v=2),
+        changed(UPDATES[0], v="absent"),
+        changed(UPDATES[0], id=7),
+        changed(UPDATES[0], id="absent"),
+        changed(UPDATES[0], name=None),
+        changed(UPDATES[0], trips=0),
+        changed(UPDATES[0], trips=1000),
+        changed(UPDATES[0], trips="1"),
+        changed(UPDATES[0], trips=1e300),
+        changed(UPDATES[0], key="alpha"),
+        changed(UPDATES[0], key=["beta", *UPDATES[0].key[1:]]),  # type: ignore[index]
+        changed(UPDATES[0], key=[*UPDATES[0].key[:3], {}]),  # type: ignore[index]
+        changed(UPDATES[0], **{"is": "opened"}),
+        changed(UPDATES[2], wait=1),
+        changed(UPDATES[2], reason=["CANARY"]),
     ],
 )
 def test_what_is_not_exactly_ours_is_ignored(record: Record) -> None:
@@ -137,14 +139,14 @@ def test_what_is_not_exactly_ours_is_ignored(record: Record) -> None:
 
 def test_what_would_upset_a_log_is_not_repeated() -> None:
     for name, shown in (("a\nb", "?"), ("a" * 300, "a" * 200)):
-        found = records.read(changed(FACTS[0], name=name), 100.0)
-        assert found
-        assert isinstance(found[0], BreakerOpened)
-        assert found[0].name == shown
-    held = records.read(changed(FACTS[2], reason="\x1b[31m"), 100.0)
-    assert held
-    assert isinstance(held[0], CooldownStarted)
-    assert held[0].reason == "?"
+        opened = records.read(changed(UPDATES[0], name=name), 100.0)
+        assert opened
+        assert isinstance(opened[0], BreakerOpened)
+        assert opened[0].name == shown
+    started = records.read(changed(UPDATES[2], reason="\x1b[31m"), 100.0)
+    assert started
+    assert isinstance(started[0], CooldownStarted)
+    assert started[0].reason == "?"
 
 
 JSON = st.recursive(
@@ -152,18 +154,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
-OURS = st.fixed_dictionaries(
-    {"v": st.just(1), "id": JSON, "is": st.sampled_from(["open", "closed", "held"]) | JSON, "key": JSON},
+VALID_SHAPES = st.fixed_dictionaries(
+    {"v": st.just(1), "id": JSON, "is": st.sampled_from(["open", "closed", "cooldown"]) | JSON, "key": JSON},
     optional={"name": JSON, "trips": JSON, "reason": JSON, "wait": JSON, "seconds": JSON, "models": JSON},
 )
 
 
-@given(st.binary(max_size=64) | (JSON | OURS).map(json.dumps), st.floats())
+@given(st.binary(max_size=64) | (JSON | VALID_SHAPES).map(json.dumps), st.floats())
 def test_nothing_that_is_read_raises_or_is_believed(value: str | bytes, seconds: float) -> None:
     record = Record("unified-llm:1:breaker:0", value, seconds)
     assert records.read(record, 0.0) is None
-    found = records.read_list(record)
-    assert found is None or found[0] == ()
+    models = records.read_list(record)
+    assert models is None or models[0] == ()
 
 
 def test_a_model_list_is_read_as_it_was_written_with_its_age() -> None:

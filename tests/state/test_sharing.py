@@ -1,4 +1,4 @@
-"""Switching sharing on and off, and what follows for calls and model lists."""
+"""Shared state: switching it on and off, and its effects on calls and model lists."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ MODELS, OTHERS = (ModelInfo("one", "alpha"),), (ModelInfo("two", "alpha"),)
 KEY = ("alpha", "https://alpha", None)
 
 
-class Lists:
-    """In place of what the couriers of all processes would carry."""
+class SharedLists:
+    """Stands in for the model lists that processes share through Redis."""
 
     def __init__(self) -> None:
         self.there: dict[Hashable, Any] = {}
@@ -54,8 +54,8 @@ class Lists:
 
 
 @pytest.fixture(autouse=True)
-def lists(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lists]:
-    lists = Lists()
+def lists(monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedLists]:
+    lists = SharedLists()
     for name in ("wake", "find", "afind", "keep"):
         method = getattr(lists, name)
         monkeypatch.setattr(SyncThread, name, lambda *arguments, method=method: method(*arguments))
@@ -66,24 +66,24 @@ def lists(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lists]:
 
 @pytest.fixture(params=["sync", "async"])
 def get(request: pytest.FixtureRequest) -> Any:
-    """Asks a catalogue, in both colours."""
+    """Return a function that reads a cache: sync or async."""
 
     def get(
-        catalogue: ModelListCache, fetch: Callable[[], Any] = lambda: MODELS, *, at: Callable[[], float] = clock
+        cache: ModelListCache, fetch: Callable[[], Any] = lambda: MODELS, *, at: Callable[[], float] = clock
     ) -> Any:
         async def afetch() -> Any:
             return fetch()
 
         awaited: Callable[[], Awaitable[Any]] = afetch
         if request.param == "sync":
-            return catalogue.get(KEY, 300.0, at, fetch)
-        return asyncio.run(catalogue.aget(KEY, 300.0, at, awaited))
+            return cache.get(KEY, 300.0, at, fetch)
+        return asyncio.run(cache.aget(KEY, 300.0, at, awaited))
 
     return get
 
 
-def line() -> object:
-    """Whom the registry tells."""
+def publisher() -> object:
+    """Return the publisher of the registry of this process."""
     return process_health.HEALTH._publisher
 
 
@@ -92,13 +92,13 @@ def clock() -> float:
 
 
 def never() -> Any:
-    raise AssertionError("nothing should be asked")
+    raise AssertionError("no request is needed")
 
 
-def test_nothing_is_shared_unless_it_is_configured(lists: Lists, get: Any) -> None:
+def test_nothing_is_shared_unless_it_is_configured(lists: SharedLists, get: Any) -> None:
     assert sharing.sync_thread() is None
-    catalogue = ModelListCache()
-    assert get(catalogue) == MODELS
+    cache = ModelListCache()
+    assert get(cache) == MODELS
     assert (lists.kept, lists.woken) == ([], 0)
 
 
@@ -106,9 +106,9 @@ def test_configure_switches_it_on_and_off() -> None:
     configure(state=URL)
     first = sharing.sync_thread()
     assert first
-    assert line() is first
+    assert publisher() is first
     configure(state=URL)
-    assert sharing.sync_thread() is first, "the same address is nothing new"
+    assert sharing.sync_thread() is first, "the same address changes nothing"
     configure(state="redis://elsewhere")
     second = sharing.sync_thread()
     assert second
@@ -116,29 +116,31 @@ def test_configure_switches_it_on_and_off() -> None:
     assert [first._over, second._over] == [True, False]
     configure(state=None)
     assert sharing.sync_thread() is None
-    assert line() is None
+    assert publisher() is None
     assert [first._over, second._over] == [True, True]
 
 
-def test_the_environment_switches_it_on_with_the_first_client(monkeypatch: pytest.MonkeyPatch, lists: Lists) -> None:
+def test_the_environment_switches_it_on_with_the_first_client(
+    monkeypatch: pytest.MonkeyPatch, lists: SharedLists
+) -> None:
     monkeypatch.setenv("UNIFIED_LLM_STATE", URL)
-    assert line() is None
+    assert publisher() is None
     LLMClient("ollama/llama2")
-    assert line()
+    assert publisher()
     assert lists.woken == 1
     url = sharing._configured_url()
     assert sharing._configured_url() is url, "it is read once"
     monkeypatch.setenv("UNIFIED_LLM_STATE", "")
     LLMClient("ollama/llama2")
-    assert line() is None
+    assert publisher() is None
 
 
 def test_what_is_learned_comes_into_the_registry_of_the_process() -> None:
     configure(state=URL)
     dead = Target("alpha", "one", "scripted", base_url="https://alpha")
-    found = sharing.sync_thread()
-    assert found
-    found._learn(BreakerOpened(dead.health_key, runtime.current().now() + 30.0, dead.name, 1))
+    sync_thread = sharing.sync_thread()
+    assert sync_thread
+    sync_thread._learn(BreakerOpened(dead.health_key, runtime.current().now() + 30.0, dead.name, 1))
     assert not process_health.HEALTH.ready(dead, runtime.current().now())
 
 
@@ -167,10 +169,10 @@ def test_an_address_in_the_environment_that_makes_no_sense_is_named(monkeypatch:
     check(refused.value)
 
 
-def check(problem: BaseException) -> None:
-    """Neither in what is displayed, nor in the variables of our calls, which error trackers collect."""
-    assert "CANARY" not in "".join(traceback.format_exception(problem))
-    report = traceback.TracebackException(type(problem), problem, problem.__traceback__, capture_locals=True)
+def check(error: BaseException) -> None:
+    """Check that no key is in the traceback, nor in the variables of our frames, which error trackers collect."""
+    assert "CANARY" not in "".join(traceback.format_exception(error))
+    report = traceback.TracebackException(type(error), error, error.__traceback__, capture_locals=True)
     frames = [frame for frame in report.stack if "/unified_llm/" in frame.filename]
     assert frames
     assert [frame for frame in frames if "sk-CANARY" in f"{frame.locals}"] == []
@@ -207,39 +209,39 @@ def test_what_scripted_targets_do_is_not_shared() -> None:
     assert sharing.sync_thread()
 
 
-def test_a_list_that_another_process_asked_for_will_do(lists: Lists, get: Any) -> None:
+def test_a_list_that_another_process_asked_for_will_do(lists: SharedLists, get: Any) -> None:
     configure(state=URL)
     lists.there[KEY] = (OTHERS, 100.0)
-    catalogue = ModelListCache()
-    assert get(catalogue, never) == OTHERS
+    cache = ModelListCache()
+    assert get(cache, never) == OTHERS
     assert lists.kept == []
     lists.there.clear()
-    assert get(catalogue, never) == OTHERS, "it is kept here, too"
-    assert catalogue._cached[KEY].until == 1_200.0, "and is as old as it is"
+    assert get(cache, never) == OTHERS, "it is cached here, too"
+    assert cache._cached[KEY].until == 1_200.0, "and its age counts"
 
 
-def test_a_list_that_was_asked_for_here_is_for_others(lists: Lists, get: Any) -> None:
+def test_a_list_that_was_asked_for_here_is_for_others(lists: SharedLists, get: Any) -> None:
     configure(state=URL)
-    catalogue = ModelListCache()
-    assert get(catalogue) == MODELS
-    assert get(catalogue, never) == MODELS
+    cache = ModelListCache()
+    assert get(cache) == MODELS
+    assert get(cache, never) == MODELS
     assert lists.kept == [(KEY, MODELS, 300.0)]
 
 
-def test_a_list_that_was_forgotten_is_asked_for_again(lists: Lists, get: Any) -> None:
+def test_a_list_that_was_forgotten_is_asked_for_again(lists: SharedLists, get: Any) -> None:
     configure(state=URL)
     lists.there[KEY] = (OTHERS, 100.0)
-    catalogue = ModelListCache()
-    catalogue.forget()
-    assert get(catalogue) == MODELS
-    catalogue.forget(KEY)
-    assert get(catalogue) == MODELS
+    cache = ModelListCache()
+    cache.forget()
+    assert get(cache) == MODELS
+    cache.forget(KEY)
+    assert get(cache) == MODELS
     assert len(lists.kept) == 2
-    catalogue._cached.clear()
-    assert get(catalogue, never) == OTHERS, "it was asked for anew once"
+    cache._cached.clear()
+    assert get(cache, never) == OTHERS, "it was requested again once"
 
 
-def test_a_list_that_cannot_be_had_is_not_shared(lists: Lists, get: Any) -> None:
+def test_a_list_that_cannot_be_had_is_not_shared(lists: SharedLists, get: Any) -> None:
     def fail() -> Any:
         raise ZeroDivisionError
 
@@ -251,46 +253,46 @@ def test_a_list_that_cannot_be_had_is_not_shared(lists: Lists, get: Any) -> None
 
 def test_many_threads_create_one_sync_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIFIED_LLM_STATE", URL)
-    gate, found = threading.Barrier(8), list[SyncThread | None]()
+    gate, sync_threads = threading.Barrier(8), list[SyncThread | None]()
 
-    def look() -> None:
+    def read() -> None:
         gate.wait()
-        found.append(sharing.sync_thread())
+        sync_threads.append(sharing.sync_thread())
 
-    threads = [threading.Thread(target=look) for _ in range(8)]
+    threads = [threading.Thread(target=read) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({id(each) for each in found}) == 1
-    assert found[0]
+    assert len({id(sync_thread) for sync_thread in sync_threads}) == 1
+    assert sync_threads[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 @pytest.mark.parametrize("address", [None, URL])
 def test_a_forked_child_has_a_sync_thread_of_its_own_although_a_thread_held_the_lock(address: str | None) -> None:
     configure(state=address)
-    found = sharing.sync_thread()
-    inbox = found._inbox if found else None
+    parent = sharing.sync_thread()
+    inbox = parent._inbox if parent else None
     with sharing._lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         child = os.fork()
     if child == 0:
         signal.alarm(10)  # the child is killed, and the test fails, if it waits
         configure(state="redis://elsewhere")
-        fresh = found is None or (found._inbox is not inbox and found._over)
-        os._exit(0 if sharing.sync_thread() is not found and fresh else 1)
+        fresh = parent is None or (parent._inbox is not inbox and parent._over)
+        os._exit(0 if sharing.sync_thread() is not parent and fresh else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert sharing.sync_thread() is found
+    assert sharing.sync_thread() is parent
 
 
 def test_the_end_of_the_process_stops_the_sync_thread() -> None:
     sharing._finish()
     configure(state=URL)
-    found = sharing.sync_thread()
-    assert found
+    sync_thread = sharing.sync_thread()
+    assert sync_thread
     sharing._finish()
-    assert found._over
+    assert sync_thread._over
 
 
 def test_configuring_it_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Processes that share one Redis, in memory and in fake time."""
+"""``HealthSync`` of several processes that share one Redis, in memory and in fake time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from tests.support.policy_harness import target
-from tests.support.redis_in_memory import MemoryRedis, Process, WrongTypeError, pass_time, store
+from tests.support.redis_in_memory import MemoryRedis, SimulatedProcess, WrongTypeError, advance, store
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
@@ -15,7 +15,7 @@ from unified_llm.types import ModelInfo
 A = target("alpha/one", base_url="https://alpha", key="sk-CANARY-of-alpha")
 B = target("beta/two", base_url="https://beta")
 SAME_KEY = target("alpha/two", base_url="https://elsewhere", key="sk-CANARY-of-alpha")
-INSIDE = target("mlx/demo")
+IN_PROCESS = target("mlx/demo")
 LISTED, MODELS = ("alpha", "https://alpha", None), (ModelInfo("one", "alpha"),)
 INDEX = "unified-llm:1:index"
 
@@ -26,281 +26,291 @@ def server() -> MemoryRedis:
 
 
 @pytest.fixture
-def one(server: MemoryRedis) -> Process:
-    return Process(server, offset=1_000.0)
+def one(server: MemoryRedis) -> SimulatedProcess:
+    return SimulatedProcess(server, offset=1_000.0)
 
 
 @pytest.fixture
-def other(server: MemoryRedis) -> Process:
-    """The same machine has been up for longer there."""
-    return Process(server, offset=77_000.0)
+def other(server: MemoryRedis) -> SimulatedProcess:
+    """Another process, whose clock has another origin."""
+    return SimulatedProcess(server, offset=77_000.0)
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_an_outage_is_learned_of_within_a_second(one: Process, other: Process) -> None:
-    pass_time(0.0, one, other)
+def test_an_outage_is_learned_of_within_a_second(one: SimulatedProcess, other: SimulatedProcess) -> None:
+    advance(0.0, one, other)
     one.trip(A)
     one.server.clock += 0.11
     one.sync.poll()
-    pass_time(0.91, other)
+    advance(0.91, other)
     assert other.state(A) == "open"
-    assert not other.asks(A)
-    pass_time(28.8, other)
-    assert not other.asks(A)
-    pass_time(0.3, other)
-    assert other.asks(A)
+    assert not other.admits(A)
+    advance(28.8, other)
+    assert not other.admits(A)
+    advance(0.3, other)
+    assert other.admits(A)
 
 
-def test_the_first_turn_brings_what_was_known_before(one: Process, server: MemoryRedis) -> None:
+def test_the_first_turn_brings_what_was_known_before(one: SimulatedProcess, server: MemoryRedis) -> None:
     one.trip(A)
-    pass_time(0.0, one)
-    pass_time(10.0, one)
-    late = Process(server, offset=5.0)
+    advance(0.0, one)
+    advance(10.0, one)
+    late = SimulatedProcess(server, offset=5.0)
     late.sync.poll()
     assert late.learned == [BreakerOpened(A.health_key, pytest.approx(late.now + 20.0), A.name, 1)]  # type: ignore[arg-type]
 
 
-def test_a_recovery_is_learned_of_and_ends_the_pause(one: Process, other: Process) -> None:
+def test_a_recovery_is_learned_of_and_ends_the_pause(one: SimulatedProcess, other: SimulatedProcess) -> None:
     one.trip(A)
-    pass_time(1.0, one, other)
-    assert not other.asks(A)
-    pass_time(30.0, one)
-    one.settle(A, ok=True)
-    pass_time(1.0, one, other)
+    advance(1.0, one, other)
+    assert not other.admits(A)
+    advance(30.0, one)
+    one.record_outcomes(A, ok=True)
+    advance(1.0, one, other)
     assert other.state(A) == "closed"
-    assert other.asks(A)
+    assert other.admits(A)
 
 
-def test_a_failed_probe_makes_the_pause_longer_for_all(one: Process, other: Process) -> None:
+def test_a_failed_probe_makes_the_pause_longer_for_all(one: SimulatedProcess, other: SimulatedProcess) -> None:
     other.draw = 1.0
     one.trip(A)
-    pass_time(1.0, one, other)
-    pass_time(30.0, one)
-    assert not other.asks(A), "one of them probes"
-    one.settle(A, ok=False)
-    pass_time(1.0, one, other)
-    pass_time(40.0, other)
-    assert not other.asks(A)
-    assert [fact.trips for fact in other.learned if isinstance(fact, BreakerOpened)] == [1, 2]
+    advance(1.0, one, other)
+    advance(30.0, one)
+    assert not other.admits(A), "one of them probes"
+    one.record_outcomes(A, ok=False)
+    advance(1.0, one, other)
+    advance(40.0, other)
+    assert not other.admits(A)
+    assert [update.trips for update in other.learned if isinstance(update, BreakerOpened)] == [1, 2]
 
 
-def test_a_cooldown_of_a_refused_key_is_shared_by_all_its_targets(one: Process, other: Process) -> None:
-    one.hold(A.credentials_key, 300.0)
-    pass_time(1.0, one, other)
-    assert not other.asks(SAME_KEY)
-    assert other.asks(B)
-    pass_time(298.0, other)
-    assert not other.asks(SAME_KEY)
-    pass_time(1.1, other)
-    assert other.asks(SAME_KEY)
+def test_a_cooldown_of_a_refused_key_is_shared_by_all_its_targets(
+    one: SimulatedProcess, other: SimulatedProcess
+) -> None:
+    one.start_cooldown(A.credentials_key, 300.0)
+    advance(1.0, one, other)
+    assert not other.admits(SAME_KEY)
+    assert other.admits(B)
+    advance(298.0, other)
+    assert not other.admits(SAME_KEY)
+    advance(1.1, other)
+    assert other.admits(SAME_KEY)
 
 
-def test_what_comes_from_this_process_is_not_learned_again(one: Process) -> None:
+def test_what_comes_from_this_process_is_not_learned_again(one: SimulatedProcess) -> None:
     one.trip(A)
-    pass_time(1.0, one)
-    pass_time(1.0, one)
+    advance(1.0, one)
+    advance(1.0, one)
     assert one.learned == []
 
 
-def test_each_update_is_learned_once(one: Process, other: Process) -> None:
+def test_each_update_is_learned_once(one: SimulatedProcess, other: SimulatedProcess) -> None:
     one.trip(A)
-    one.hold(B.credentials_key, 300.0)
+    one.start_cooldown(B.credentials_key, 300.0)
     for _ in range(5):
-        pass_time(1.0, one, other)
-    assert sorted(type(fact).__name__ for fact in other.learned) == ["BreakerOpened", "CooldownStarted"]
-    other.settle(A, ok=True)
-    pass_time(1.0, other, one)
+        advance(1.0, one, other)
+    assert sorted(type(update).__name__ for update in other.learned) == ["BreakerOpened", "CooldownStarted"]
+    other.record_outcomes(A, ok=True)
+    advance(1.0, other, one)
     assert other.state(A) == one.state(A) == "closed"
-    pass_time(1.0, other, one)
+    advance(1.0, other, one)
     assert other.state(A) == one.state(A) == "closed"
 
 
 def test_of_two_updates_about_one_target_the_last_is_published(
-    one: Process, other: Process, server: MemoryRedis
+    one: SimulatedProcess, other: SimulatedProcess, server: MemoryRedis
 ) -> None:
     one.trip(A)
-    one.settle(A, ok=True)
-    pass_time(1.0, one, other)
-    assert [type(fact) for fact in other.learned] == [BreakerClosed]
+    one.record_outcomes(A, ok=True)
+    advance(1.0, one, other)
+    assert [type(update) for update in other.learned] == [BreakerClosed]
     assert len(server.values) == 2
 
 
-def test_updates_of_its_own_go_before_older_updates_of_others(one: Process, other: Process) -> None:
+def test_updates_of_its_own_go_before_older_updates_of_others(one: SimulatedProcess, other: SimulatedProcess) -> None:
     one.trip(A)
-    one.settle(A, ok=True)
-    pass_time(1.0, one)
+    one.record_outcomes(A, ok=True)
+    advance(1.0, one)
     other.trip(A)
-    pass_time(1.0, other, one)
+    advance(1.0, other, one)
     assert other.state(A) == one.state(A) == "open"
 
 
-def test_what_concerns_one_process_alone_is_not_published(one: Process, server: MemoryRedis) -> None:
-    one.trip(INSIDE)
-    pass_time(1.0, one)
+def test_what_concerns_one_process_alone_is_not_published(one: SimulatedProcess, server: MemoryRedis) -> None:
+    one.trip(IN_PROCESS)
+    advance(1.0, one)
     assert server.values == {}
     assert one.sync.due == one.now + 1.0
 
 
-def test_updates_are_sent_at_once_and_then_ten_times_a_second(one: Process, server: MemoryRedis) -> None:
-    pass_time(0.0, one)
-    pass_time(0.9, one)
-    assert server.exchanges == 1, "it is asked once a second"
-    pass_time(0.1, one)
-    assert server.exchanges == 2
+def test_updates_are_sent_at_once_and_then_ten_times_a_second(one: SimulatedProcess, server: MemoryRedis) -> None:
+    advance(0.0, one)
+    advance(0.9, one)
+    assert server.round_trips == 1, "it is polled once a second"
+    advance(0.1, one)
+    assert server.round_trips == 2
     one.trip(A)
     assert one.sync.due == pytest.approx(one.now + 0.1)
-    pass_time(0.05, one)
+    advance(0.05, one)
     one.trip(B)
-    assert server.exchanges == 2
-    pass_time(0.06, one)
-    assert server.exchanges == 4
+    assert server.round_trips == 2
+    advance(0.06, one)
+    assert server.round_trips == 4
     assert len(server.values) == 3
     assert one.sync.due == pytest.approx(one.now + 1.0)
 
 
-def test_everything_in_redis_ends_by_itself(one: Process, server: MemoryRedis) -> None:
+def test_everything_in_redis_ends_by_itself(one: SimulatedProcess, server: MemoryRedis) -> None:
     one.trip(A)
-    one.hold(A.limit_key, 90.0)
+    one.start_cooldown(A.limit_key, 90.0)
     one.sync.keep(LISTED, MODELS, 300.0)
-    pass_time(1.0, one)
+    advance(1.0, one)
     assert len(server.values) == 4
-    assert set(server.ends) == set(server.values)
-    pass_time(7_200.1, one)
+    assert set(server.expires_at) == set(server.values)
+    advance(7_200.1, one)
     one.sync.find(LISTED)
     assert server.values == {}
 
 
-def test_the_index_has_nothing_that_is_over(one: Process, server: MemoryRedis) -> None:
+def test_the_index_has_nothing_that_is_over(one: SimulatedProcess, server: MemoryRedis) -> None:
     one.trip(A)
-    pass_time(1.0, one)
-    pass_time(60.0, one)
+    advance(1.0, one)
+    advance(60.0, one)
     one.trip(B)
-    pass_time(1.0, one)
+    advance(1.0, one)
     assert len(server.values[INDEX]) == 1
 
 
-def test_strange_things_in_redis_are_ignored(one: Process, other: Process, server: MemoryRedis) -> None:
+def test_strange_things_in_redis_are_ignored(
+    one: SimulatedProcess, other: SimulatedProcess, server: MemoryRedis
+) -> None:
     one.trip(A)
-    pass_time(1.0, one)
+    advance(1.0, one)
     far = server.clock + 9e9
-    ours = next(name for name in server.values if "breaker" in name)
-    strange = {"unified-llm:1:list": {}, "unified-llm:1:text": b"\xff", "unified-llm:1:eternal": server.values[ours]}
-    server.values.update(strange)
-    server.ends["unified-llm:1:text"] = far
-    server.values[INDEX].update(dict.fromkeys((*strange, "somebody's", "é", "unified-llm:1:gone"), far * 1000))
-    pass_time(1.0, other)
-    assert [type(fact) for fact in other.learned] == [BreakerOpened]
+    known = next(name for name in server.values if "breaker" in name)
+    unexpected = {
+        "unified-llm:1:list": {},
+        "unified-llm:1:text": b"\xff",
+        "unified-llm:1:eternal": server.values[known],
+    }
+    server.values.update(unexpected)
+    server.expires_at["unified-llm:1:text"] = far
+    server.values[INDEX].update(dict.fromkeys((*unexpected, "somebody's", "é", "unified-llm:1:gone"), far * 1000))
+    advance(1.0, other)
+    assert [type(update) for update in other.learned] == [BreakerOpened]
 
 
-def test_a_redis_that_fails_is_not_asked_for_some_seconds(one: Process, server: MemoryRedis) -> None:
-    server.trouble = OSError()
-    pass_time(1.0, one)
-    assert server.exchanges == 1
+def test_a_redis_that_fails_is_not_asked_for_some_seconds(one: SimulatedProcess, server: MemoryRedis) -> None:
+    server.error = OSError()
+    advance(1.0, one)
+    assert server.round_trips == 1
     assert one.sync.due == one.now + 5.0
-    pass_time(4.9, one)
+    advance(4.9, one)
     assert one.sync.find(LISTED) is None
     one.sync.keep(LISTED, MODELS, 300.0)
-    assert server.exchanges == 1
-    server.trouble = None
-    pass_time(0.2, one)
+    assert server.round_trips == 1
+    server.error = None
+    advance(0.2, one)
     one.sync.keep(LISTED, MODELS, 300.0)
     assert one.sync.find(LISTED) == (MODELS, 0.0)
 
 
 def test_updates_of_meanwhile_are_published_later_if_they_are_still_true(
-    one: Process, other: Process, server: MemoryRedis
+    one: SimulatedProcess, other: SimulatedProcess, server: MemoryRedis
 ) -> None:
-    server.trouble = TimeoutError()
+    server.error = TimeoutError()
     one.trip(A)
-    one.hold(B.credentials_key, 4.0)
-    pass_time(1.0, one)
-    server.trouble = None
-    pass_time(6.0, one, other)
+    one.start_cooldown(B.credentials_key, 4.0)
+    advance(1.0, one)
+    server.error = None
+    advance(6.0, one, other)
     assert other.learned == [BreakerOpened(A.health_key, pytest.approx(other.now + 23.0), A.name, 1)]  # type: ignore[arg-type]
 
 
 def test_there_is_one_warning_and_a_log_line_when_it_is_over(
-    one: Process, server: MemoryRedis, caplog: pytest.LogCaptureFixture
+    one: SimulatedProcess, server: MemoryRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    server.trouble = ConnectionError("redis://:CANARY@host")
+    server.error = ConnectionError("redis://:CANARY@host")
     for _ in range(10):
-        pass_time(5.0, one)
+        advance(5.0, one)
     assert warnings(caplog) == ["shared state: Redis failed (ConnectionError); calls go on without it, next try in 5 s"]
     assert sum(record.levelno == logging.DEBUG for record in caplog.records) == 9
-    server.trouble = None
+    server.error = None
     for _ in range(3):
-        pass_time(5.0, one)
+        advance(5.0, one)
     assert caplog.messages.count("shared state: Redis answers again") == 1
     assert "CANARY" not in caplog.text
 
 
 def test_a_redis_that_fails_now_and_then_is_mentioned_every_ten_minutes(
-    one: Process, server: MemoryRedis, caplog: pytest.LogCaptureFixture
+    one: SimulatedProcess, server: MemoryRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(130):
-        server.trouble = ConnectionError() if number % 2 == 0 else None
-        pass_time(5.0, one)
+        server.error = ConnectionError() if number % 2 == 0 else None
+        advance(5.0, one)
     assert len(warnings(caplog)) == 2
 
 
-def test_a_write_that_is_refused_is_a_failure(one: Process, server: MemoryRedis) -> None:
+def test_a_write_that_is_refused_is_a_failure(one: SimulatedProcess, server: MemoryRedis) -> None:
     one.trip(A)
-    pass_time(1.0, one)
-    server.refused = set(server.values) - {INDEX}
-    one.settle(A, ok=True)
-    pass_time(1.0, one)
+    advance(1.0, one)
+    server.unwritable = set(server.values) - {INDEX}
+    one.record_outcomes(A, ok=True)
+    advance(1.0, one)
     assert one.sync.due == one.now + 5.0
-    server.refused = set()
-    pass_time(5.0, one)
+    server.unwritable = set()
+    advance(5.0, one)
     assert one.sync.due == one.now + 1.0
     with pytest.raises(WrongTypeError):
-        MemoryRedis(refused={"k"}).set("k", b"", px=1)
+        MemoryRedis(unwritable={"k"}).set("k", b"", px=1)
 
 
-def test_updates_that_no_process_reads_do_not_pile_up(one: Process, server: MemoryRedis) -> None:
+def test_updates_that_no_process_reads_do_not_pile_up(one: SimulatedProcess, server: MemoryRedis) -> None:
     for number in range(5_000):
         one.sync.publish(CooldownStarted(("alpha", f"{number}"), 900.0 + one.now, "rate limited", wait=True))
-    pass_time(1.0, one)
+    advance(1.0, one)
     assert len(server.values) == 4_096 + 1
-    late = Process(server)
+    late = SimulatedProcess(server)
     late.sync.poll()
-    assert len(late.learned) == 1_000, "nor does anybody read without end"
+    assert len(late.learned) == 1_000, "and no process reads more than this at once"
 
 
-def test_the_last_updates_are_published_at_the_end(one: Process, other: Process, server: MemoryRedis) -> None:
-    pass_time(1.0, one)
+def test_the_last_updates_are_published_at_the_end(
+    one: SimulatedProcess, other: SimulatedProcess, server: MemoryRedis
+) -> None:
+    advance(1.0, one)
     one.trip(A)
     one.sync.close()
     assert server.closed
-    pass_time(1.0, other)
+    advance(1.0, other)
     assert other.state(A) == "open"
-    exchanges = server.exchanges
+    round_trips = server.round_trips
     other.sync.close()
-    assert server.exchanges == exchanges, "there was nothing to tell"
+    assert server.round_trips == round_trips, "there was nothing to publish"
 
 
-def test_a_model_list_is_found_with_its_age(one: Process, other: Process) -> None:
+def test_a_model_list_is_found_with_its_age(one: SimulatedProcess, other: SimulatedProcess) -> None:
     assert other.sync.find(LISTED) is None
     one.sync.keep(LISTED, MODELS, 300.0)
     one.server.clock += 20.0
-    found = other.sync.find(LISTED)
-    assert found
-    assert found[0] == MODELS
-    assert found[1] == pytest.approx(20.0)
+    models = other.sync.find(LISTED)
+    assert models
+    assert models[0] == MODELS
+    assert models[1] == pytest.approx(20.0)
     assert other.sync.find(("mlx", "", None)) is None
     one.sync.keep(("mlx", "", None), MODELS, 300.0)
     one.server.clock += 281.0
     assert other.sync.find(LISTED) is None
 
 
-def test_a_list_of_another_shape_in_its_place_is_ignored(one: Process, server: MemoryRedis) -> None:
+def test_a_list_of_another_shape_in_its_place_is_ignored(one: SimulatedProcess, server: MemoryRedis) -> None:
     one.sync.keep(LISTED, MODELS, 300.0)
     (name,) = server.values
     store(server).put(Record(name, "{}", 300.0))
     assert one.sync.find(LISTED) is None
-    del server.ends[name]
-    assert store(server).get(name) is None, "it would stay for ever"
+    del server.expires_at[name]
+    assert store(server).get(name) is None, "it would never expire"

@@ -1,4 +1,4 @@
-"""The thread that talks to Redis while calls go on. Threads are real here; what they wait for is told to them."""
+"""The thread that exchanges updates with Redis while calls go on. Threads are real here, and wait for events."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ LISTED, MODELS = ("alpha", "https://alpha", None), (ModelInfo("one", "alpha"),)
 PATIENCE = 10.0
 
 
-class Gated(MemoryRedis):
-    """A server that answers when it is let."""
+class GatedRedis(MemoryRedis):
+    """Redis in memory that answers while ``gate`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Gated(MemoryRedis):
         self.written = threading.Event()
 
     def run(self, commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
-        self.asked.set()
+        self.received.set()
         assert self.gate.wait(PATIENCE)
         answers = super().run(commands)
         if any(name == "set" for name, _, _ in commands):
@@ -51,15 +51,15 @@ Learned = list[HealthUpdate]
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gated]:
-    server = Gated()
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[GatedRedis]:
+    server = GatedRedis()
     monkeypatch.setattr(RedisURL, "connect", lambda _: server)
     yield server
     server.gate.set()
 
 
 @pytest.fixture
-def make(server: Gated) -> Iterator[Callable[..., SyncThread]]:
+def make(server: GatedRedis) -> Iterator[Callable[..., SyncThread]]:
     sync_threads: list[SyncThread] = []
 
     def make(
@@ -80,12 +80,12 @@ def opened(seconds: float = 30.0) -> BreakerOpened:
     return BreakerOpened(A.health_key, time.monotonic() + seconds, A.name, 1)
 
 
-def test_nothing_is_started_before_the_first_call(make: Any, server: Gated) -> None:
+def test_nothing_is_started_before_the_first_call(make: Any, server: GatedRedis) -> None:
     sync_thread: Any = make()
     before = threading.active_count()
     sync_thread.publish(opened())
     assert threading.active_count() == before
-    assert not server.asked.is_set()
+    assert not server.received.is_set()
     sync_thread.wake()
     assert server.written.wait(PATIENCE)
     thread = sync_thread._thread
@@ -109,12 +109,12 @@ def test_many_threads_start_one(make: Any) -> None:
     assert threading.active_count() == before + 1
 
 
-def test_what_one_publishes_the_other_learns(make: Any, server: Gated) -> None:
-    learned, heard = Learned(), threading.Event()
+def test_what_one_publishes_the_other_learns(make: Any, server: GatedRedis) -> None:
+    learned, received = Learned(), threading.Event()
 
-    def learn(fact: HealthUpdate) -> None:
-        learned.append(fact)
-        heard.set()
+    def learn(update: HealthUpdate) -> None:
+        learned.append(update)
+        received.set()
 
     one = make()
     one.publish(opened())
@@ -122,12 +122,12 @@ def test_what_one_publishes_the_other_learns(make: Any, server: Gated) -> None:
     one.wake()
     assert server.written.wait(PATIENCE)
     make(learn).wake()
-    assert heard.wait(PATIENCE)
-    assert [type(fact) for fact in learned] == [BreakerOpened]
+    assert received.wait(PATIENCE)
+    assert [type(update) for update in learned] == [BreakerOpened]
     assert learned[0].until == pytest.approx(time.monotonic() + 30.0, abs=5.0)
 
 
-def test_what_a_registry_put_off_is_published_without_another_call(make: Any, server: Gated) -> None:
+def test_what_a_registry_put_off_is_published_without_another_call(make: Any, server: GatedRedis) -> None:
     put_off = [opened()]
 
     def catch_up() -> None:
@@ -143,15 +143,15 @@ def test_a_model_list_comes_from_whoever_asked_for_it(make: Any) -> None:
     one, other = make(), make()
     assert other.find(LISTED, 300.0) is None
     one.keep(LISTED, MODELS, 300.0)
-    found = one.find(LISTED, 300.0)  # behind the other errand in the same queue, so it is there
-    assert found
-    assert found[0] == MODELS
-    assert other.find(LISTED, 300.0) == found
-    assert asyncio.run(other.afind(LISTED, 300.0)) == found
-    assert other.find(LISTED, 0.0) is None, "too old for whoever asks for the newest"
+    models = one.find(LISTED, 300.0)  # queued behind the job that keeps it, so it is there
+    assert models
+    assert models[0] == MODELS
+    assert other.find(LISTED, 300.0) == models
+    assert asyncio.run(other.afind(LISTED, 300.0)) == models
+    assert other.find(LISTED, 0.0) is None, "too old for a caller that needs a new one"
 
 
-def test_whoever_looks_for_a_list_waits_for_a_moment_at_most(make: Any, server: Gated) -> None:
+def test_whoever_looks_for_a_list_waits_for_a_moment_at_most(make: Any, server: GatedRedis) -> None:
     sync_thread = make()
     server.gate.clear()
     started = time.monotonic()
@@ -163,7 +163,7 @@ def test_whoever_looks_for_a_list_waits_for_a_moment_at_most(make: Any, server: 
     assert sync_thread._request_models(LISTED).result(PATIENCE)
 
 
-async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_no_other(make: Any, server: Gated) -> None:
+async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_no_other(make: Any, server: GatedRedis) -> None:
     sync_thread = make()
     server.gate.clear()
     looking = asyncio.create_task(sync_thread.afind(LISTED, 300.0))
@@ -176,16 +176,16 @@ async def test_a_task_that_is_cancelled_while_it_looks_for_a_list_harms_no_other
     assert sync_thread._request_models(LISTED).result(PATIENCE)
 
 
-def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, server: Gated) -> None:
+def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, server: GatedRedis) -> None:
     learned, one = Learned(), make()
     one.publish(opened())
     one.wake()
     assert server.written.wait(PATIENCE)
     server.gate.clear()
-    server.asked.clear()
+    server.received.clear()
     other = make(learned.append)
     other.wake()
-    assert server.asked.wait(PATIENCE)
+    assert server.received.wait(PATIENCE)
     other.stop()
     server.gate.set()
     other._thread.join(PATIENCE)
@@ -198,21 +198,21 @@ def test_whoever_stopped_learns_nothing_more_and_starts_nothing(make: Any, serve
     make().finish()  # one that was never started
 
 
-def test_the_end_of_a_process_waits_for_the_last_update(make: Any, server: Gated) -> None:
+def test_the_end_of_a_process_waits_for_the_last_update(make: Any, server: GatedRedis) -> None:
     sync_thread = make()
     sync_thread.wake()
-    assert server.asked.wait(PATIENCE)
+    assert server.received.wait(PATIENCE)
     sync_thread.publish(opened())
     sync_thread.finish()
     assert not sync_thread._thread.is_alive()
     assert server.written.is_set()
 
 
-def test_the_end_of_a_process_does_not_wait_for_a_server_that_hangs(make: Any, server: Gated) -> None:
+def test_the_end_of_a_process_does_not_wait_for_a_server_that_hangs(make: Any, server: GatedRedis) -> None:
     sync_thread = make()
     server.gate.clear()
     sync_thread.wake()
-    assert server.asked.wait(PATIENCE)
+    assert server.received.wait(PATIENCE)
     started = time.monotonic()
     sync_thread.finish()
     assert 0.2 <= time.monotonic() - started < 5.0
@@ -235,7 +235,7 @@ def test_where_no_thread_can_be_started_calls_go_on(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-def test_what_scripted_targets_do_is_not_published(make: Any, server: Gated) -> None:
+def test_what_scripted_targets_do_is_not_published(make: Any, server: GatedRedis) -> None:
     sync_thread = make()
     with ScriptedTargets({}).running():
         sync_thread.publish(opened())
@@ -250,12 +250,12 @@ def test_what_scripted_targets_do_is_not_published(make: Any, server: Gated) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_forked_child_has_a_thread_of_its_own(make: Any, server: Gated) -> None:
+def test_a_forked_child_has_a_thread_of_its_own(make: Any, server: GatedRedis) -> None:
     sync_thread = make()
     sync_thread.wake()
-    assert server.asked.wait(PATIENCE)
+    assert server.received.wait(PATIENCE)
     with sync_thread._lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads: that is what is tried here
+        warnings.simplefilter("ignore")  # newer interpreters warn of forks beside threads, which this test is about
         child = os.fork()
     if child == 0:
         signal.alarm(10)
@@ -268,5 +268,5 @@ def test_a_forked_child_has_a_thread_of_its_own(make: Any, server: Gated) -> Non
     assert server.values == {}, "the memory is the child's own"
 
 
-def test_the_pipeline_of_these_tests_counts_as_the_real_one_does(server: Gated) -> None:
+def test_the_pipeline_of_these_tests_counts_as_the_real_one_does(server: GatedRedis) -> None:
     assert len(Pipeline(server).time().time()) == 2

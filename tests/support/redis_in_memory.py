@@ -1,4 +1,4 @@
-"""Redis in memory, as far as this package uses it, with a clock that a test moves; and processes that share one."""
+"""Redis in memory, as far as this package uses it, with a clock that a test sets; and processes that share one."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from unified_llm._state.redis.sync import HealthSync
 
 
 class WrongTypeError(Exception):
-    """As the server's own, for a command that does not fit the value."""
+    """The error of the server for a command that does not fit the type of the value."""
 
 
 @dataclass
 class MemoryRedis:
-    """A server and its client in one.
+    """A Redis server and its client in one.
 
     Attributes:
         clock: The time of the server, in seconds.
-        values: What it holds: bytes, or the scores of a sorted set.
-        ends: When each key expires; a key that is not there stays for ever.
-        trouble: Raised by every exchange, while set.
-        refused: Keys that cannot be written to.
-        exchanges: How often it was asked.
-        asked: Set by every exchange.
+        values: Bytes, or the scores of a sorted set, by key.
+        expires_at: When each key expires; a key that is missing here never does.
+        error: Raised by every pipeline, while set.
+        unwritable: Keys that cannot be written to.
+        round_trips: How many pipelines were run.
+        received: Set by every pipeline.
     """
 
     clock: float = 1_000_000.0
     values: dict[str, Any] = field(default_factory=dict)
-    ends: dict[str, float] = field(default_factory=dict)
-    trouble: Exception | None = None
-    refused: set[str] = field(default_factory=set)
-    exchanges: int = 0
-    asked: threading.Event = field(default_factory=threading.Event)
+    expires_at: dict[str, float] = field(default_factory=dict)
+    error: Exception | None = None
+    unwritable: set[str] = field(default_factory=set)
+    round_trips: int = 0
+    received: threading.Event = field(default_factory=threading.Event)
     closed: bool = False
 
     def pipeline(self, *, transaction: bool = True) -> Pipeline:
@@ -53,28 +53,28 @@ class MemoryRedis:
         self.closed = True
 
     def run(self, commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
-        self.exchanges += 1
-        self.asked.set()
-        if self.trouble:
-            raise self.trouble
-        for key in [key for key, end in self.ends.items() if end <= self.clock]:
-            del self.values[key], self.ends[key]
+        self.round_trips += 1
+        self.received.set()
+        if self.error:
+            raise self.error
+        for key in [key for key, end in self.expires_at.items() if end <= self.clock]:
+            del self.values[key], self.expires_at[key]
         return [self._run(name, *positional, **named) for name, positional, named in commands]
 
     def _run(self, name: str, *positional: Any, **named: Any) -> Any:
         try:
             return getattr(self, f"_{name}")(*positional, **named)
-        except WrongTypeError as problem:
-            return problem
+        except WrongTypeError as error:
+            return error
 
     def _time(self) -> tuple[int, int]:
         return int(self.clock), round(self.clock % 1 * 1e6)
 
     def _set(self, key: str, value: str | bytes, px: int) -> bool:
-        if key in self.refused:
+        if key in self.unwritable:
             raise WrongTypeError
         self.values[key] = value.encode() if isinstance(value, str) else value
-        self.ends[key] = self.clock + px / 1000
+        self.expires_at[key] = self.clock + px / 1000
         return True
 
     def _getrange(self, key: str, start: int, end: int) -> bytes:
@@ -86,7 +86,7 @@ class MemoryRedis:
     def _pttl(self, key: str) -> int:
         if key not in self.values:
             return -2
-        return round((self.ends[key] - self.clock) * 1000) if key in self.ends else -1
+        return round((self.expires_at[key] - self.clock) * 1000) if key in self.expires_at else -1
 
     def _zadd(self, key: str, scores: Mapping[str, float]) -> None:
         self.values.setdefault(key, {}).update(scores)
@@ -99,11 +99,11 @@ class MemoryRedis:
         self.values[key] = {name: score for name, score in self.values[key].items() if score > most}
 
     def _expire(self, key: str, seconds: int) -> None:
-        self.ends[key] = self.clock + seconds
+        self.expires_at[key] = self.clock + seconds
 
 
 class Pipeline:
-    """Collects commands, whatever they are called, and runs them together."""
+    """Collects commands of any name, and runs them together."""
 
     def __init__(self, server: MemoryRedis) -> None:
         self._server = server
@@ -131,8 +131,8 @@ def store(server: MemoryRedis) -> Store:
     return Store(cast("Any", server))
 
 
-class Process:
-    """A registry and its ledger; its own clock has nothing to do with that of the server."""
+class SimulatedProcess:
+    """A process: a health registry and its ``HealthSync``, with a clock that is independent of the server's."""
 
     def __init__(self, server: MemoryRedis, offset: float = 0.0, draw: float = 0.0) -> None:
         self.server, self.offset, self.draw = server, offset, draw
@@ -153,34 +153,34 @@ class Process:
     def publish(self, update: HealthUpdate) -> None:
         self.sync.publish(update)
 
-    def _learn(self, fact: HealthUpdate) -> None:
-        self.learned.append(fact)
-        self.health.apply_update(fact, self.now, self.draw)
+    def _learn(self, update: HealthUpdate) -> None:
+        self.learned.append(update)
+        self.health.apply_update(update, self.now, self.draw)
 
-    def settle(self, target: Target, *, ok: bool, times: int = 1) -> None:
-        """Ask the target, in whatever state it is."""
+    def record_outcomes(self, target: Target, *, ok: bool, times: int = 1) -> None:
+        """Record outcomes of a target, whatever the state of its breaker."""
         for _ in range(times):
             permit = self.health.force(target, self.now)
             self.health.record_outcome(target, permit, ok=ok, weight=1, first_try=True, now=self.now, draw=0.5)
         self.health.ready(target, self.now)
 
     def trip(self, target: Target) -> None:
-        self.settle(target, ok=False, times=5)
+        self.record_outcomes(target, ok=False, times=5)
         assert self.state(target) == "open"
 
-    def hold(self, key: Hashable, seconds: float, reason: str = "its key was refused (auth)") -> None:
+    def start_cooldown(self, key: Hashable, seconds: float, reason: str = "its key was refused (auth)") -> None:
         self.health.start_cooldown(key, self.now + seconds, reason, wait=False)
 
     def state(self, target: Target) -> str | None:
         rows = self.health.snapshot(self.now)
         return next((row["state"] for row in rows if row["target"] == target.name), None)
 
-    def asks(self, target: Target) -> bool:
+    def admits(self, target: Target) -> bool:
         return isinstance(self.health.admit(target, self.now), Permit)
 
 
-def pass_time(seconds: float, *processes: Process) -> None:
-    """Let time go by for all, with a turn each at its end."""
+def advance(seconds: float, *processes: SimulatedProcess) -> None:
+    """Advance the time of all processes, then let each of them poll."""
     processes[0].server.clock += seconds
     for process in processes:
         process.sync.poll()
