@@ -1,4 +1,4 @@
-"""Which module may import which. A layer is a set of folders: requests go down, responses come back up."""
+"""The layers of the package, and which module may import which. A layer is a set of folders."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ LAYERS = (
     ("langchain", "llama_index", "testing"),
     ("",),
 )
-# Within a layer: errors and data name each other for types; the registry of health logs changes of breakers.
+# Within a layer: ``exceptions`` and ``types`` import each other for types; the health registry logs state changes.
 BESIDE = {("exceptions", "types"), ("types", "exceptions"), ("_state", "_observe")}
-# These two may also form a cycle of modules, for type checkers alone.
+# These two may also form a cycle of modules, for type checkers only.
 NAME_EACH_OTHER = {"exceptions", "types"}
 
 # Third-party packages, and the folders that may import them.
@@ -110,22 +110,22 @@ IMPORTS = [edge for path in FILES for edge in imports_of(path)]
 
 
 def test_imports_are_found_at_all() -> None:
-    found = {(each.module, each.name) for each in IMPORTS}
-    assert ("_client.backends", "_backends.http") in found, "inside a function"
-    assert ("_core.runtime", "_core.exchange") in found, "for type checkers"
-    assert ("_client.errors", "_policy.retry_after") in found, "a module by the name of its package"
-    assert ("_backends.http.errors", "httpx") in found
+    pairs = {(edge.module, edge.name) for edge in IMPORTS}
+    assert ("_client.backends", "_backends.http") in pairs, "inside a function"
+    assert ("_core.runtime", "_core.exchange") in pairs, "for type checkers"
+    assert ("_client.errors", "_policy.retry_after") in pairs, "a module by the name of its package"
+    assert ("_backends.http.errors", "httpx") in pairs
     assert {layer_of(module_of(path)) for path in FILES} == set(range(len(LAYERS)))
 
 
 def test_every_folder_is_in_one_layer() -> None:
     folders = [folder for layer in LAYERS for folder in layer]
-    there = {
+    existing = {
         path.name.removesuffix(".py")
         for path in ROOT.iterdir()
         if path.suffix == ".py" or (path / "__init__.py").is_file()
     }
-    assert sorted(folders) == sorted(there - {"__init__"} | {""})
+    assert sorted(folders) == sorted(existing - {"__init__"} | {""})
 
 
 def test_a_folder_imports_only_from_layers_below_it() -> None:
@@ -151,8 +151,8 @@ def test_no_modules_import_each_other() -> None:
 def cycle_in(edges: Mapping[str, set[str]]) -> list[str]:
     try:
         TopologicalSorter(edges).prepare()
-    except CycleError as problem:
-        return list(problem.args[1])
+    except CycleError as error:
+        return list(error.args[1])
     return []
 
 

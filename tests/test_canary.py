@@ -1,6 +1,6 @@
-"""Keys, prompts and answers, and every place where they must not turn up.
+"""Keys, prompts and answers are in no message, log, repr, traceback or pickle.
 
-Each canary is a text that occurs nowhere else. Whatever is printed, logged or pickled is searched for all of them.
+Each of them is a canary: a text that occurs nowhere else.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any, NoReturn, get_args
 
 import pytest
 
+from tests.support.canary_checks import assert_no_canary, assert_no_canary_in_error, own_frames
 from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, LLMConfig, health_snapshot, reset_health
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Failure, FailureKind
-from unified_llm.exceptions import AllTargetsFailedError, LLMError, StreamInterruptedError
+from unified_llm.exceptions import LLMError, StreamInterruptedError
 from unified_llm.types import Attempt, LLMChunk, LLMResponse, Message, ToolCall
 
 KEY = "sk-CANARY-key-7f3a9c"
@@ -33,7 +34,7 @@ ECHO = f"CANARY-echo: invalid key {KEY}, in the request {PROMPT!r}"
 KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 
 PRIMARY, SECOND, LAST = "openai/gpt-4o", "anthropic/claude-haiku-4-5", "mlx/demo"
-WORLDS: dict[str, dict[str, Any]] = {
+SCRIPTS: dict[str, dict[str, Any]] = {
     "answered": {PRIMARY: [say(ANSWER, reasoning="CANARY-reasoning", raw={"text": ANSWER})]},
     "tool call": {PRIMARY: [call_tool("find", '{"what": "CANARY-argument"}')]},
     "broken tool call": {PRIMARY: [call_tool("find", "CANARY-argument {")]},
@@ -44,70 +45,35 @@ WORLDS: dict[str, dict[str, Any]] = {
 }
 
 
-def failing(kind: FailureKind) -> dict[str, Any]:
-    """Every target fails like this, and its provider repeats what it was sent."""
+def all_failing(kind: FailureKind) -> dict[str, Any]:
+    """Return scripts by which every target fails like this, with a message that repeats the request."""
 
     def failure(detail: str) -> Failure:
         return Failure(kind, 400, "some_code", detail, "req-1", {"retry-after": "1", "x-echo": KEY})
 
-    # What cannot be sent, and what a model in this process says, is told in our own words.
+    # The text for what cannot be sent, and that of a model in this process, is our own and is displayed.
     remote = failure("messages[0] cannot be written as JSON." if kind == "unsendable" else ECHO)
     chain = {PRIMARY: [remote], SECOND: [remote], LAST: [failure("The model sulks: let it.")]}
-    return chain | {
-        name.partition("/")[0]: attempts for name, attempts in chain.items()
-    }  # for a list, no model is named
+    # A request for the list of models names no model.
+    return chain | {name.partition("/")[0]: attempts for name, attempts in chain.items()}
 
 
 @pytest.fixture(autouse=True)
-def _as_it_could_be_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", ENV_KEY)
     monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
 
 
 @pytest.fixture(autouse=True)
-def _logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Everything that anybody logs in a test is searched after it."""
+def _check_log_records(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Check all log records of a test after it."""
     with caplog.at_level(logging.DEBUG):
         yield
     for record in caplog.get_records("call"):
-        clean(record.getMessage())
-        clean({name: value for name, value in vars(record).items() if name != "exc_info"})
+        assert_no_canary(record.getMessage())
+        assert_no_canary({name: value for name, value in vars(record).items() if name != "exc_info"})
         if record.exc_info and record.exc_info[1]:
-            clean_error(record.exc_info[1])
-
-
-def clean(thing: object) -> None:
-    assert "CANARY" not in f"{thing!r}"
-    assert "CANARY" not in f"{thing}"
-
-
-def ours(problem: BaseException) -> list[traceback.FrameSummary]:
-    """The package's own frames, with their variables, of an error and of what led to it."""
-    frames: list[traceback.FrameSummary] = []
-    cause: BaseException | None = problem
-    while cause:
-        report = traceback.TracebackException(type(cause), cause, cause.__traceback__, capture_locals=True)
-        frames += [frame for frame in report.stack if "/unified_llm/" in frame.filename]
-        cause = cause.__cause__ or cause.__context__
-    return frames
-
-
-def clean_error(problem: BaseException) -> None:
-    """Nothing in what is displayed; and no key in the variables of our calls, which error trackers collect."""
-    clean(problem)
-    clean("".join(traceback.format_exception(problem)))
-    for frame in ours(problem):
-        assert "sk-CANARY" not in f"{frame.locals}", f"{frame.filename}:{frame.lineno}"
-    if isinstance(problem, LLMError):
-        for name, value in vars(problem).items():
-            if name not in {"detail", "partial", "raw"}:
-                clean(value)
-        data = pickle.dumps(problem)
-        assert b"CANARY" not in data
-        clean(pickle.loads(data))  # noqa: S301 - our own
-    if isinstance(problem, AllTargetsFailedError):
-        for each in problem.errors:
-            clean_error(each)
+            assert_no_canary_in_error(record.exc_info[1])
 
 
 def make(**fields: Any) -> LLMClient:
@@ -140,32 +106,32 @@ def ways(client: LLMClient) -> dict[str, Callable[[], Any]]:
     }
 
 
-def search(targets: ScriptedTargets, way: str) -> None:
-    """Make a call, and look at everything that comes of it."""
-    heard: list[Attempt] = []
+def check_call(targets: ScriptedTargets, way: str) -> None:
+    """Make a call, and check everything that results from it."""
+    attempts: list[Attempt] = []
 
     def on_attempt(attempt: Attempt) -> None:
-        heard.append(attempt)
+        attempts.append(attempt)
         raise ValueError(PROMPT)
 
     with targets.running():
         client = make(on_attempt=on_attempt)
         try:
-            clean(ways(client)[way]())
-        except LLMError as problem:
-            clean_error(problem)
-        clean(health_snapshot())
-    assert heard
-    clean(heard)
-    clean(targets.asked)
-    clean_within(client)
+            assert_no_canary(ways(client)[way]())
+        except LLMError as error:
+            assert_no_canary_in_error(error)
+        assert_no_canary(health_snapshot())
+    assert attempts
+    assert_no_canary(attempts)
+    assert_no_canary(targets.asked)
+    assert_no_canary_within(client)
 
 
 @pytest.mark.parametrize("way", ["generate", "agenerate", "stream", "astream", "conversation"])
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.case(67)
 def test_no_canary_turns_up_whatever_happens(name: str, way: str, caplog: pytest.LogCaptureFixture) -> None:
-    search(ScriptedTargets({SECOND: [say(ANSWER)], LAST: [say(ANSWER)], **WORLDS[name]}), way)
+    check_call(ScriptedTargets({SECOND: [say(ANSWER)], LAST: [say(ANSWER)], **SCRIPTS[name]}), way)
     assert caplog.records
 
 
@@ -174,19 +140,19 @@ def test_no_canary_turns_up_whatever_happens(name: str, way: str, caplog: pytest
 def test_no_canary_turns_up_whatever_fails(kind: FailureKind) -> None:
     for way in ("generate", "stream", "embed", "list_models"):
         reset_health()
-        search(ScriptedTargets(failing(kind)), way)
+        check_call(ScriptedTargets(all_failing(kind)), way)
 
 
 def test_a_stream_that_is_given_up_says_nothing_of_what_it_had() -> None:
     targets = ScriptedTargets({PRIMARY: [["CANARY-answer ", "CANARY-more"]]})
     with targets.running():
         stream = make().stream(PROMPT)
-        clean(stream)
+        assert_no_canary(stream)
         next(iter(stream))
-        clean(stream)
+        assert_no_canary(stream)
         stream.close()
         assert stream.partial == "CANARY-answer "
-        clean(stream.attempts)
+        assert_no_canary(stream.attempts)
 
 
 def test_an_interrupted_stream_keeps_its_text_in_partial_alone() -> None:
@@ -194,7 +160,7 @@ def test_an_interrupted_stream_keeps_its_text_in_partial_alone() -> None:
     with targets.running(), pytest.raises(StreamInterruptedError) as broken:
         list(make().stream(PROMPT))
     assert broken.value.partial == "CANARY-answer"
-    clean_error(broken.value)
+    assert_no_canary_in_error(broken.value)
 
 
 def test_the_text_of_a_provider_is_in_detail_alone() -> None:
@@ -202,11 +168,11 @@ def test_the_text_of_a_provider_is_in_detail_alone() -> None:
     with targets.running(), pytest.raises(LLMError) as refused:
         LLMClient(PRIMARY, api_key=KEY).generate(PROMPT)
     assert refused.value.detail == ECHO
-    clean_error(refused.value)
+    assert_no_canary_in_error(refused.value)
 
 
 def parts(thing: object) -> Iterator[object]:
-    """What an object of ours, or a container, is made of."""
+    """Yield the parts of an object of ours, or of a container."""
     if isinstance(thing, Mapping):
         yield from thing.values()
     elif isinstance(thing, (list, tuple, set, frozenset, deque)):
@@ -218,8 +184,8 @@ def parts(thing: object) -> Iterator[object]:
             yield from (getattr(thing, name, None) for name in ([slots] if isinstance(slots, str) else slots))
 
 
-def clean_within(root: object) -> None:
-    """Look at every object of ours that can be reached."""
+def assert_no_canary_within(root: object) -> None:
+    """Check every object of ours that can be reached."""
     seen: dict[int, object] = {}
     waiting = [root]
     while waiting:
@@ -227,7 +193,7 @@ def clean_within(root: object) -> None:
         if id(thing) in seen or isinstance(thing, (str, bytes, int, float, type(None))):
             continue
         seen[id(thing)] = thing
-        clean(thing)
+        assert_no_canary(thing)
         waiting.extend(parts(thing))
     assert len(seen) > 20
 
@@ -238,10 +204,10 @@ def test_nothing_that_can_be_reached_from_a_client_shows_a_key() -> None:
         PRIMARY, api_key=KEY, fallbacks=[SECOND, {"model": "groq/x", "api_key": KEY}, {"base_url": "https://h"}]
     )
     assert [target.key.reveal() for target in client.targets if target.key] == [KEY, ENV_KEY, KEY, KEY]
-    clean_within(client)
+    assert_no_canary_within(client)
     for target in client.targets:
-        clean(dataclasses.asdict(target))
-        clean(copy.copy(target))
+        assert_no_canary(dataclasses.asdict(target))
+        assert_no_canary(copy.copy(target))
         with pytest.raises(TypeError, match="never pickled"):
             pickle.dumps(target)
 
@@ -251,16 +217,16 @@ def test_no_key_is_in_a_pickle_and_copies_in_memory_keep_it() -> None:
     client = make()
     for thing in (client, LLMConfig(model=PRIMARY, api_key=KEY, fallbacks=[{"model": SECOND, "api_key": KEY}])):
         assert b"CANARY" not in pickle.dumps(thing)
-    for again in (copy.copy(client), copy.deepcopy(client)):
-        assert again.targets[0].key == client.targets[0].key
-        clean_within(again)
+    for copied in (copy.copy(client), copy.deepcopy(client)):
+        assert copied.targets[0].key == client.targets[0].key
+        assert_no_canary_within(copied)
 
 
 def test_a_copy_from_another_process_finds_the_keys_of_its_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     data = pickle.dumps(make())
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-that-process")
-    again = pickle.loads(data)  # noqa: S301 - our own
-    assert again.targets[0].key == Secret("sk-of-that-process", "x")
+    loaded = pickle.loads(data)  # noqa: S301 - our own
+    assert loaded.targets[0].key == Secret("sk-of-that-process", "x")
 
 
 def fail(*_: object, **__: object) -> NoReturn:
@@ -274,10 +240,10 @@ def test_a_crash_below_everything_shows_no_key_either(monkeypatch: pytest.Monkey
     client = LLMClient(PRIMARY, api_key=KEY, max_retries=0)
     with pytest.raises((ZeroDivisionError, LLMError)) as crash:
         ways(client)[way]()
-    assert [frame for frame in ours(crash.value) if "/_backends/http/" in frame.filename]
-    for frame in ours(crash.value):
+    assert [frame for frame in own_frames(crash.value) if "/_backends/http/" in frame.filename]
+    for frame in own_frames(crash.value):
         assert "sk-CANARY" not in f"{frame.locals}", f"{frame.filename}:{frame.lineno}"
-    clean("".join(traceback.format_exception(crash.value)))
+    assert_no_canary("".join(traceback.format_exception(crash.value)))
 
 
 def test_answers_are_in_no_repr() -> None:
@@ -286,4 +252,4 @@ def test_answers_are_in_no_repr() -> None:
         answer = LLMClient(PRIMARY, api_key=KEY).generate(PROMPT)
     assert isinstance(answer, LLMResponse)
     assert answer.content == ANSWER
-    clean(answer)
+    assert_no_canary(answer)

@@ -1,4 +1,4 @@
-"""Every Python example of the documentation runs, against scripted targets."""
+"""Every Python example of the documentation runs against scripted targets; every test that it names exists."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks() -> list[tuple[str, str]]:
-    """Name and source of each example."""
-    found = []
+    """Return name and source of every example."""
+    examples = []
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
             line = page.read_text(encoding="utf-8")[: match.start()].count("\n") + 1
-            found.append((f"{page.name}:{line}", match[1]))
-    return found
+            examples.append((f"{page.name}:{line}", match[1]))
+    return examples
 
 
 @pytest.fixture(autouse=True)
 def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenTelemetry's own switch can be thrown once in a process, and would stay."""
+    """Undo what an example sets: OpenTelemetry's own provider can be set only once in a process."""
 
     def use(provider: object) -> None:
         monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
@@ -44,7 +44,7 @@ def test_the_example_runs(source: str, monkeypatch: pytest.MonkeyPatch, capsys: 
             monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
     targets = ScriptedTargets(defaultdict(lambda: [say("Failover asks the next target.")]))
     with targets.running():
-        exec(compile(source, "example", "exec"), {"__name__": "__main__"})  # noqa: S102 - that is the test
+        exec(compile(source, "example", "exec"), {"__name__": "__main__"})  # noqa: S102 - runs the example
     for row in registry.registered():
         registry.unregister(row.name)
     assert targets.open == 0

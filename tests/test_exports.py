@@ -1,4 +1,4 @@
-"""The public names: what exists is documented and annotated, and nothing else is promised."""
+"""The public names: they are exported, documented and annotated, and there are no others."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ import unified_llm.exceptions
 import unified_llm.langchain
 import unified_llm.testing
 
-SHELVES = (unified_llm, unified_llm.exceptions, unified_llm.langchain, unified_llm.testing)
-MODULES = {module.__name__: module for module in SHELVES}
+EXPORTING = (unified_llm, unified_llm.exceptions, unified_llm.langchain, unified_llm.testing)
+MODULES = {module.__name__: module for module in EXPORTING}
 PUBLIC = {f"{home}.{name}": getattr(module, name) for home, module in MODULES.items() for name in module.__all__}
 OBJECTS = {name: value for name, value in PUBLIC.items() if callable(value) and not name.endswith("FailureKind")}
 CLASSES = {name: value for name, value in OBJECTS.items() if inspect.isclass(value)}
 
 
 def members() -> dict[str, Any]:
-    """Public methods and properties that the package itself defines, by the name under which they are reached."""
-    found: dict[str, Any] = {}
+    """Return public methods and properties that the package itself defines, by their qualified names."""
+    methods: dict[str, Any] = {}
     for name, kind in CLASSES.items():
         for base in inspect.getmro(kind):
             if not base.__module__.startswith("unified_llm"):
@@ -35,8 +35,8 @@ def members() -> dict[str, Any]:
                 function = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
                 is_ours = isinstance(function, FunctionType) and function.__module__.startswith("unified_llm")
                 if is_ours and (not member.startswith("_") or member == "__init__"):
-                    found.setdefault(f"{name}.{member}", function)
-    return found
+                    methods.setdefault(f"{name}.{member}", function)
+    return methods
 
 
 MEMBERS = members()
@@ -44,7 +44,7 @@ FUNCTIONS = MEMBERS | {name: value for name, value in OBJECTS.items() if not ins
 
 
 def generated(name: str, function: Any) -> bool:
-    """What ``dataclass`` and others write has no text of its own."""
+    """Return whether ``dataclass`` or the like wrote this function, so that it has no docstring."""
     return name.endswith("__init__") and (
         function.__code__.co_filename.startswith("<") or "self" not in function.__code__.co_varnames
     )
@@ -73,7 +73,7 @@ def test_every_promised_name_is_there_and_listed(home: str) -> None:
     assert len(module.__all__) == len(set(module.__all__))
     assert set(module.__all__) <= set(dir(module))
     star: dict[str, Any] = {}
-    exec(f"from {home} import *", star)  # noqa: S102 - what a star import brings is what is promised
+    exec(f"from {home} import *", star)  # noqa: S102 - a star import imports the public names
     assert set(star) - {"__builtins__"} == set(module.__all__)
 
 

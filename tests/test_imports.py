@@ -1,6 +1,6 @@
-"""What importing costs and needs: nothing is loaded before it is used, and a missing extra is told in one sentence.
+"""Imports: nothing is loaded before it is used, and a missing extra is reported in one sentence.
 
-How long an import takes is measured elsewhere; here is what a clock cannot tell apart from a busy machine.
+The duration of imports is measured by the benchmarks; these tests do not depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ HEAVY = (
     "transformers", "numpy", "jinja2", "yaml", "requests", "asyncio", "ssl", "concurrent", "email", "logging", "json",
     "opentelemetry", "redis", "llama_index",
 )  # fmt: skip
-# Importing one of these fails, as it does where it is not installed.
-BARE = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
+# Makes the import of these names fail, as where they are not installed.
+WITHOUT_MODULES = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"
 EXTRAS = (
     "langchain_core", "langchain", "langgraph", "langsmith", "mlx", "mlx_lm", "transformers", "redis", "yaml",
     "opentelemetry", "llama_index",
@@ -24,15 +24,15 @@ EXTRAS = (
 
 
 def run(code: str, *, without: tuple[str, ...] = ()) -> str:
-    """What a fresh interpreter prints; an error in it fails the test."""
-    command = [sys.executable, "-W", "error", "-c", (BARE.format(names=without) if without else "") + code]
+    """Return the output of a new interpreter; fail if it fails."""
+    command = [sys.executable, "-W", "error", "-c", (WITHOUT_MODULES.format(names=without) if without else "") + code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def loaded(code: str) -> set[str]:
-    """Which of the heavy packages are loaded after this code and were not before."""
+    """Return the heavy packages that this code loads."""
     program = f"""
 import sys
 before = set(sys.modules)
@@ -102,8 +102,8 @@ import unified_llm.langchain
 try:
     from unified_llm.langchain import {name}
     {name}()
-except ConfigurationError as problem:
-    print(type(problem).__name__, problem)
+except ConfigurationError as error:
+    print(type(error).__name__, error)
 """
     output = run(code, without=("langchain_core",))
     assert output.startswith("ConfigurationError LangChain is not installed: run ")
@@ -118,8 +118,8 @@ def test_without_llama_index_its_adapter_says_how_to_install_it(name: str) -> No
 from unified_llm.exceptions import ConfigurationError
 try:
     from unified_llm.llama_index import {name}
-except ConfigurationError as problem:
-    print(problem)
+except ConfigurationError as error:
+    print(error)
 """
     output = run(code, without=("llama_index",))
     assert output == "LlamaIndex is not installed: run pip install 'unified-llm[llama-index]'."
@@ -129,8 +129,8 @@ def test_another_missing_module_is_not_taken_for_langchain() -> None:
     code = """
 try:
     from unified_llm.langchain import UnifiedEmbeddings
-except ModuleNotFoundError as problem:
-    print(problem.name)
+except ModuleNotFoundError as error:
+    print(error.name)
 """
     assert run(code, without=("unified_llm.langchain.embeddings",)) == "unified_llm.langchain.embeddings"
 
@@ -152,8 +152,8 @@ from unified_llm import configure
 from unified_llm.exceptions import ConfigurationError
 try:
     configure(state="redis://localhost")
-except ConfigurationError as problem:
-    print(problem)
+except ConfigurationError as error:
+    print(error)
 """
     output = run(code, without=("redis",))
     assert output == "Shared state needs the client of Redis: run pip install 'unified-llm[redis]'."
@@ -168,8 +168,8 @@ from unified_llm import LLMClient
 from unified_llm.exceptions import ConfigurationError
 try:
     LLMClient("mlx/demo")
-except ConfigurationError as problem:
-    print(problem)
+except ConfigurationError as error:
+    print(error)
 print(LLMClient("ollama/llama2", fallbacks=["mlx/demo"], skip_unconfigured=True))
 """
     output = run(code, without=("mlx", "mlx_lm"))

@@ -1,4 +1,4 @@
-"""Habits that no linter knows."""
+"""Rules of style that no linter checks: lengths, docstrings, names and words."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FOLDERS = (
 WRITTEN = {".py", ".md", ".toml", ".yml", ".sh", ""}
 
 LONGEST_FILE = 400
-# Data, one entry after another; and the facade, most of which describes arguments.
+# Tables of data; and the client, most of which is documentation of arguments.
 TABLES = {"src/unified_llm/_providers/hosted.py", "src/unified_llm/_client/client.py"}
 LONGEST_TABLE = 500
 LONGEST_FUNCTION = 60
-# Words that say nothing about what a thing is.
+# Words that do not say what a class or function is.
 EMPTY_WORDS = re.compile(r"(manager|helper|util)s?$", re.IGNORECASE)
-# Where and how a file was written is no business of its reader. (In brackets, for this file is read as well.)
-FOREIGN_WORDS = re.compile(r"/wor[k]/|/roo[t]/|\bfix[m]e\b|\bto[d]o\b", re.IGNORECASE)
+# Paths and notes of whoever wrote a file. (In brackets, because this file is checked as well.)
+MACHINE_WORDS = re.compile(r"/wor[k]/|/roo[t]/|\bfix[m]e\b|\bto[d]o\b", re.IGNORECASE)
 
 # Names of variables that have no role.
 EMPTY_NAMES = {"each", "said", "told", "found", "place"}
@@ -95,7 +95,7 @@ def test_no_file_says_where_it_was_written() -> None:
     for path in paths:
         if path.suffix in WRITTEN and path.is_file() and "__pycache__" not in path.parts:
             lines = path.read_bytes().decode(errors="replace").splitlines()
-            wrong += [f"{path.name}:{number}" for number, line in enumerate(lines, 1) if FOREIGN_WORDS.search(line)]
+            wrong += [f"{path.name}:{number}" for number, line in enumerate(lines, 1) if MACHINE_WORDS.search(line)]
     assert wrong == []
 
 
@@ -122,12 +122,12 @@ def test_the_docstring_of_a_function_begins_with_a_verb() -> None:
 
 
 def test_an_init_has_no_docstring() -> None:
-    """Its arguments are described by the class."""
+    """The docstring of the class describes its arguments."""
     assert [name for name, node in functions() if node.name == "__init__" and ast.get_docstring(node)] == []
 
 
 def test_a_public_function_says_what_its_signature_cannot() -> None:
-    """Ruff asks for docstrings only in folders without an underscore. What is private is so with all its methods."""
+    """Ruff checks only folders without an underscore. Methods of a private class are private."""
     private = [node for _, node in definitions() if not isinstance(node, ast.ClassDef) or node.name.startswith("_")]
     inner = {id(node) for outer in private for node in ast.walk(outer) if node is not outer}
     wrong = [

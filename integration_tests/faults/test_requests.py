@@ -14,7 +14,7 @@ import pytest
 from integration_tests.support.fault_harness import KEY, OTHER_KEY, WAYS, CallResult, Way, arun_call, run_call, target
 from integration_tests.support.fault_responses import FIRST, SECOND, answer, dump, refusal, streamed
 from integration_tests.support.fault_server import FaultServer, Hang, Repeat, Send, Step, head, ok
-from tests.test_canary import clean_error
+from tests.support.canary_checks import assert_no_canary_in_error
 from unified_llm import LLMClient
 from unified_llm.exceptions import (
     AuthenticationError,
@@ -161,7 +161,7 @@ def test_a_broken_list_is_an_error_and_is_skipped_if_another_target_answers(way:
         broken = target("first", f"{first.url}/v1", KEY, timeout=0.3 if kind is TimeoutError else None)
         with pytest.raises(kind) as caught:
             listed(mode, LLMClient(broken))
-        clean_error(caught.value)
+        assert_no_canary_in_error(caught.value)
         other = target("second", f"{second.url}/v1", OTHER_KEY)
         assert listed(mode, LLMClient(broken, fallbacks=[other])) == ["x"]
         assert first.settles_at(0)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from integration_tests.support.fault_responses import SECOND, answer, streamed
 from integration_tests.support.fault_server import FaultServer, Send, Step
-from tests.test_canary import clean, clean_error
+from tests.support.canary_checks import assert_no_canary, assert_no_canary_in_error
 from unified_llm import LLMClient, LLMConfig, health_snapshot, reset_health
 from unified_llm._backends.http import Transport
 from unified_llm._core.outcome import FailureKind
@@ -163,7 +163,7 @@ class CallResult:
 
     def read_response(self, answer: LLMResponse) -> None:
         """Store a whole response."""
-        clean(answer)
+        assert_no_canary(answer)
         self.text, self.reason, self.usage = answer.content, answer.finish_reason, answer.usage
         self.calls = tuple((call.name, call.raw_arguments) for call in answer.tool_calls)
         self.attempts = answer.attempts
@@ -313,6 +313,6 @@ async def arun_call(client: LLMClient, prompt: str = PROMPT, *, streaming: bool,
 
 def _look_for_canaries(client: LLMClient, result: CallResult) -> None:
     if result.error:
-        clean_error(result.error)
+        assert_no_canary_in_error(result.error)
     for thing in (client, result.attempts, result.chunks, health_snapshot()):
-        clean(thing)
+        assert_no_canary(thing)
