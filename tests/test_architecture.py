@@ -80,7 +80,7 @@ def exists(name: str) -> bool:
 
 
 def imports_of(path: Path) -> Iterator[Import]:
-    """Every import, those inside functions and for type checkers included."""
+    """Yield every import, also those inside functions and for type checkers."""
     module = module_of(path)
     for node in ast.walk(TREES[path]):
         names: list[str] = []
@@ -101,7 +101,7 @@ def imports_of(path: Path) -> Iterator[Import]:
 
 
 def layer_of(module: str) -> int:
-    """The number of the layer that has the module's folder."""
+    """Return the number of the layer that has the module's folder."""
     folder = module.partition(".")[0]
     return next(number for number, folders in enumerate(LAYERS) if folder in folders)
 

@@ -1,4 +1,4 @@
-"""User-defined providers: an object with methods, or an address."""
+"""User-defined providers: an object with methods, or a base URL."""
 
 from __future__ import annotations
 

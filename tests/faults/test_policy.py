@@ -1,4 +1,4 @@
-"""Fault cases 45 to 56, the policy's: in fake time, through the client, in every way to call."""
+"""Fault cases 45 to 56, which the policy handles: in fake time, through the client, in all four ways to call."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ async def test_a_probe_that_is_cancelled_gives_way_to_the_next(way: Way) -> None
         targets.clock += 100.0
         targets.scripts = {GPT: [say("Hello again")], HAIKU: [say("Hello")]}
         client = LLMClient(GPT, fallbacks=[HAIKU])
-        with use(replace(current(), aexchange=lambda ask, target: Hanging())):
+        with use(replace(current(), aexchange=lambda request, target: Hanging())):
             probe = asyncio.create_task(_aask(client, way))
             await asyncio.sleep(0)
         assert await _aask(client, way) == "Hello"
