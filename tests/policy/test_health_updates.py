@@ -170,7 +170,8 @@ def test_what_happens_here_is_published_in_order_and_what_comes_from_others_is_n
 
 def test_the_last_outcomes_are_published_without_another_call() -> None:
     changes: Changes = []
-    health, publisher = Health(lambda change: changes.append((change.target, change.before, change.after))), RecordingPublisher()
+    health = Health(lambda change: changes.append((change.target, change.before, change.after)))
+    publisher = RecordingPublisher()
     health.set_publisher(publisher)
     for _ in range(5):
         health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
