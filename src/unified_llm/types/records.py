@@ -95,9 +95,10 @@ class Attempt:
                 return f"timed out after {self.seconds:.3g} s"
             case "server":
                 return "server error" if self.status is None else f"HTTP {self.status}"
-        sentence = _SENTENCES.get(self.outcome, self.outcome)
-        if self.outcome == "rate_limit" and self.retry_after:
-            sentence += f" for {self.retry_after:.3g} s"
+            case "rate_limit" if self.retry_after:
+                sentence = f"{_SENTENCES[self.outcome]} for {self.retry_after:.3g} s"
+            case _:
+                sentence = _SENTENCES.get(self.outcome, self.outcome)
         return sentence if self.status is None else f"{sentence}, HTTP {self.status}"
 
     def as_row(self) -> dict[str, Any]:
