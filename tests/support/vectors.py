@@ -11,7 +11,7 @@ from typing import Any
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime, use
 from unified_llm._core.target import Target
-from unified_llm.types import EmbeddingRequest, EmbeddingResponse
+from unified_llm.types import EmbeddingRequest, EmbeddingResponse, Usage
 
 KEY = "sk-CANARY-of-the-embeddings"
 SMALL = "openai/text-embedding-3-small"
@@ -28,6 +28,8 @@ class EmbeddingTargets:
     Attributes:
         respond: Returns the failure of a request, or None for vectors.
         lengths: The length of a target's vectors, by its base URL or its name.
+        latency: Seconds of fake time that a request takes.
+        usage: Returns the usage that a response reports.
         answered: The texts whose vectors were returned.
         open: Number of requests in progress.
         most_open: The largest number of requests that were in progress at once.
@@ -35,6 +37,8 @@ class EmbeddingTargets:
 
     respond: Callable[[EmbeddingRequest, Target], Failure | None] = lambda _request, _target: None
     lengths: dict[str, int] = field(default_factory=dict)
+    latency: float = 0.0
+    usage: Callable[[EmbeddingRequest], Usage | None] = lambda _request: None
     requests: list[EmbeddingRequest] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     answered: list[str] = field(default_factory=list)
@@ -78,10 +82,15 @@ class _Exchange:
         self.targets.most_open = max(self.targets.most_open, self.targets.open)
         return self.targets.respond(self.request, self.target)
 
-    def read(self, until: float) -> Done:
+    def read(self, until: float) -> Done | Failure:
+        if self.targets.clock + self.targets.latency > until:
+            self.targets.clock = until
+            return Failure("timeout")
+        self.targets.clock += self.targets.latency
         self.targets.answered += self.request.texts
         length = self.targets.lengths.get(self.target.base_url, self.request.dimensions or 3)
-        return Done(EmbeddingResponse([vector(text, length) for text in self.request.texts]))
+        vectors = [vector(text, length) for text in self.request.texts]
+        return Done(EmbeddingResponse(vectors, usage=self.targets.usage(self.request)))
 
     def close(self) -> None:
         self.targets.open -= 1
@@ -97,7 +106,7 @@ class _AsyncExchange:
             await asyncio.sleep(0)
         return failure
 
-    async def read(self, until: float) -> Done:
+    async def read(self, until: float) -> Done | Failure:
         for _ in range(3):
             await asyncio.sleep(0)
         return self.exchange.read(until)

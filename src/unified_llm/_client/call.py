@@ -85,6 +85,7 @@ def prepare_call(
     hedges: HedgeBudget,
     on_attempt: Callable[[Attempt], None] | None,
     on_model_gone: Callable[[Target], None],
+    until: float | None = None,
 ) -> PreparedCall:
     """Drop targets that lack a capability; build the call's state.
 
@@ -96,6 +97,7 @@ def prepare_call(
         hedges: The client's budget for hedges.
         on_attempt: The user's callback for attempts.
         on_model_gone: Called with a target whose provider has no such model.
+        until: The instant at which the deadline passes, where the call is one of several under one deadline.
 
     Raises:
         UnsupportedOperationError: No target can serve the request.
@@ -108,10 +110,12 @@ def prepare_call(
     able, incapable = _split_by_ability(request, chain)
     if not able:
         raise _nothing_able(trace, incapable, started)
+    if until is None:
+        until = _FOREVER if options.deadline is None else started + options.deadline
     state = CallState(
         targets=able,
         streaming=isinstance(request, LLMRequest) and request.stream,
-        deadline=_FOREVER if options.deadline is None else started + options.deadline,
+        deadline=until,
         health=process_health.current(),
         now=runtime.now,
         random=runtime.random,

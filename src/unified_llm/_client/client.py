@@ -11,11 +11,12 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
-from unified_llm._client import read_request
+from unified_llm._client import embedding_batches, read_request
 from unified_llm._client.backends import Backends
 from unified_llm._client.call import PreparedCall, finish_call, prepare_call
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_stream_break
 from unified_llm._client.drivers import AsyncDriver, Driver
+from unified_llm._client.embedding_batches import Batches, FinishedVectors, VectorSpace
 from unified_llm._client.model_lists import (
     ModelListCache,
     ModelListKey,
@@ -171,23 +172,69 @@ class LLMClient:
 
     # Embeddings
 
-    def embed(self, texts: str | Sequence[str], **overrides: Any) -> EmbeddingResponse:
-        """Turn texts into vectors, in the same order.
+    def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        batch_size: int | None = None,
+        finished: FinishedVectors | None = None,
+        **overrides: Any,
+    ) -> EmbeddingResponse:
+        """Turn texts into vectors, in the same order, all of one length.
+
+        Sends as many requests as the texts need: each has the most texts that every target of the chain accepts, a
+        request that is refused as too large is halved, and no text is requested twice. ``usage`` and ``attempts`` are
+        those of all requests, model and provider those of the last one.
 
         Fails over only between targets of the same model, or of the same declared ``space``.
 
         Args:
             texts: One text or several.
+            batch_size: The most texts in one request, where that is less than the targets accept.
+            finished: For adapters: vectors that they keep from one call to the next.
             **overrides: ``model``, ``dimensions``, ``purpose`` (``query`` or ``document``), ``extra_body``,
-                ``timeout``, ``deadline``, ``failover_on``.
-        """
-        response: EmbeddingResponse = self._run(self._embedding(texts, overrides))
-        return response
+                ``timeout``, ``deadline`` (seconds for all requests together), ``failover_on``.
 
-    async def aembed(self, texts: str | Sequence[str], **overrides: Any) -> EmbeddingResponse:
-        """Do the same as ``embed``, for async callers."""
-        response: EmbeddingResponse = await self._arun(self._embedding(texts, overrides))
-        return response
+        Raises:
+            ValidationError: The arguments are wrong.
+            LLMError: A request failed; no vector is returned.
+        """
+        batches, prepare = self._embedding(texts, overrides, batch_size, finished)
+        try:
+            request = next(batches)
+            while True:
+                try:
+                    response = self._run(prepare(request))
+                except LLMError as error:
+                    request = batches.throw(error)
+                else:
+                    request = batches.send(response)
+        except StopIteration as end:
+            whole: EmbeddingResponse = end.value
+            return whole
+
+    async def aembed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        batch_size: int | None = None,
+        finished: FinishedVectors | None = None,
+        **overrides: Any,
+    ) -> EmbeddingResponse:
+        """Do the same as ``embed``, for async callers; one request after the other."""
+        batches, prepare = self._embedding(texts, overrides, batch_size, finished)
+        try:
+            request = next(batches)
+            while True:
+                try:
+                    response = await self._arun(prepare(request))
+                except LLMError as error:
+                    request = batches.throw(error)
+                else:
+                    request = batches.send(response)
+        except StopIteration as end:
+            whole: EmbeddingResponse = end.value
+            return whole
 
     # Rankings and counts
 
@@ -317,10 +364,26 @@ class LLMClient:
         request = read_request.chat(prompt, overrides, stream=stream)
         return self._prepare(request, self._targets(request.model), options)
 
-    def _embedding(self, texts: str | Sequence[str], overrides: dict[str, Any]) -> PreparedCall:
+    def _embedding(
+        self,
+        texts: str | Sequence[str],
+        overrides: dict[str, Any],
+        batch_size: int | None,
+        finished: FinishedVectors | None,
+    ) -> tuple[Batches, Callable[[AnyRequest], PreparedCall]]:
+        """Return the requests for texts, and what prepares each, under one deadline."""
         options = self._options.of_call(overrides, chat=False)
         request = read_request.embedding(texts, overrides)
-        return self._prepare(request, self._targets(request.model), options)
+        read_request.check_whole_number("batch_size", batch_size, 1)
+        targets = self._targets(request.model)
+        max_texts = min(target.embeds_at_once for target in targets)
+        batches = embedding_batches.split(
+            request,
+            max_texts if batch_size is None else min(max_texts, batch_size),
+            finished or FinishedVectors(VectorSpace(request.dimensions)),
+        )
+        until = None if options.deadline is None else runtime.current().now() + options.deadline
+        return batches, lambda part: self._prepare(part, targets, options, until)
 
     def _ranking(self, query: str, documents: Sequence[str], overrides: dict[str, Any]) -> PreparedCall:
         options = self._options.of_call(overrides, chat=False)
@@ -343,7 +406,9 @@ class LLMClient:
                 self._named[model] = targets
         return targets
 
-    def _prepare(self, request: AnyRequest, targets: Sequence[Target], options: CallOptions) -> PreparedCall:
+    def _prepare(
+        self, request: AnyRequest, targets: Sequence[Target], options: CallOptions, until: float | None = None
+    ) -> PreparedCall:
         return prepare_call(
             request,
             targets,
@@ -352,6 +417,7 @@ class LLMClient:
             hedges=self._hedges,
             on_attempt=self._on_attempt,
             on_model_gone=self._drop_from_list,
+            until=until,
         )
 
     def _drop_from_list(self, target: Target) -> None:

@@ -6,7 +6,7 @@ Pure: nothing here waits, so that sync and async callers share it.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from typing import Final, TypeAlias
 
 from unified_llm.exceptions import (
@@ -16,19 +16,20 @@ from unified_llm.exceptions import (
     LLMError,
     ValidationError,
 )
+from unified_llm.types.records import Attempt, Usage
+from unified_llm.types.requests import EmbeddingRequest
 from unified_llm.types.responses import EmbeddingResponse
 
 Vector: TypeAlias = list[float]
-Outcome: TypeAlias = EmbeddingResponse | LLMError
-Parts: TypeAlias = Generator[Sequence[str], Outcome, list[Vector]]
-"""Yields the texts of one request, is sent its outcome, and returns the vectors of all texts."""
+Batches: TypeAlias = Generator[EmbeddingRequest, EmbeddingResponse, EmbeddingResponse]
+"""Yields requests, is sent the response or thrown the error of each, and returns the response to all texts."""
 
 # Statuses with which providers refuse a request of too many texts or tokens; most use 400.
 _TOO_LARGE: Final = frozenset({400, 413, 422})
 
 
 @dataclass(slots=True)
-class Space:
+class VectorSpace:
     """The vectors of one model: all of one length.
 
     Attributes:
@@ -37,52 +38,84 @@ class Space:
 
     length: int | None = None
 
-    def check(self, vectors: Sequence[Vector]) -> None:
+    def check(self, response: EmbeddingResponse, attempts: Sequence[Attempt]) -> None:
         """Store the length, and refuse another: it means another model, whose vectors do not mix with these.
+
+        Args:
+            response: The vectors, and who sent them.
+            attempts: Those of the call so far, for the error.
 
         Raises:
             GenerationError: A vector has another length than those before.
         """
-        for vector in vectors:
+        for vector in response.vectors:
             if self.length is None:
                 self.length = len(vector)
             if len(vector) != self.length:
                 raise GenerationError(
                     f"A vector of {len(vector)} numbers came where {self.length} were expected; none is returned. "
-                    "Every target of the chain must have the same model, set to the same dimensions."
+                    "Every target of the chain must have the same model, set to the same dimensions.",
+                    provider=response.provider,
+                    model=response.model,
+                    attempts=attempts,
                 )
 
 
-def parts(texts: Sequence[str], kept: dict[str, Vector], space: Space, most: int) -> Parts:
-    """Request the vectors of texts; a request that is too large is halved, as long as it has more than one text.
+@dataclass(frozen=True, slots=True)
+class FinishedVectors:
+    """What an adapter keeps from one call to the next: vectors that need not be requested again after a failure.
+
+    Attributes:
+        space: The length of all vectors.
+        by_text: The vectors; each call adds its own.
+    """
+
+    space: VectorSpace = field(default_factory=VectorSpace)
+    by_text: dict[str, Vector] = field(default_factory=dict[str, Vector], repr=False)
+
+
+def split(request: EmbeddingRequest, max_texts: int, finished: FinishedVectors) -> Batches:
+    """Split a request; a part that is refused as too large is halved, as long as it has more than one text.
 
     Args:
-        texts: What to embed.
-        most: The most texts in one request.
-        kept: Vectors that are known already; new ones are added.
-        space: The length of the vectors.
+        request: All texts; equal ones share a vector.
+        max_texts: The most texts in one request.
+        finished: Vectors that are known already, and the length of all; new vectors are added.
 
     Raises:
-        LLMError: The error of a request that failed.
+        LLMError: The error of a part, with the attempts of the whole call.
     """
-    # Another thread may empty ``kept`` at any time, so it is read once.
-    vectors = {text: vector for text in texts if (vector := kept.get(text)) is not None}
-    missing = [text for text in dict.fromkeys(texts) if text not in vectors]
-    waiting = [missing[start : start + most] for start in range(0, len(missing), most)][::-1]
+    # Another thread may empty ``by_text`` at any time, so it is read once.
+    vectors = {text: vector for text in request.texts if (vector := finished.by_text.get(text)) is not None}
+    missing = [text for text in dict.fromkeys(request.texts) if text not in vectors]
+    waiting = [missing[start : start + max_texts] for start in range(0, len(missing), max_texts)][::-1]
+    attempts: list[Attempt] = []
+    response, usage = EmbeddingResponse([]), None
     while waiting:
         part = waiting.pop()
-        outcome = yield part
-        if isinstance(outcome, LLMError):
-            if len(part) == 1 or not _too_large(outcome):
-                raise outcome
+        try:
+            response = yield replace(request, texts=tuple(part))
+        except LLMError as error:
+            attempts += error.attempts
+            if len(part) == 1 or not _too_large(error):
+                error.attempts = tuple(attempts)
+                raise
             half = len(part) // 2
             waiting += [part[half:], part[:half]]
             continue
-        space.check(outcome.vectors)
-        new = dict(zip(part, outcome.vectors, strict=True))
+        attempts += response.attempts
+        usage = _sum_usage(usage, response.usage)
+        finished.space.check(response, attempts)
+        new = dict(zip(part, response.vectors, strict=True))
         vectors |= new
-        kept |= new
-    return [vectors[text] for text in texts]
+        finished.by_text.update(new)
+    return replace(response, vectors=[vectors[text] for text in request.texts], usage=usage, attempts=tuple(attempts))
+
+
+def _sum_usage(usage: Usage | None, more: Usage | None) -> Usage | None:
+    if usage is None or more is None:
+        return usage or more
+    return Usage(*(getattr(usage, name.name) + getattr(more, name.name) for name in fields(Usage)))
 
 
 def _too_large(error: LLMError) -> bool:

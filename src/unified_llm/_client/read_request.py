@@ -61,7 +61,7 @@ def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> Embed
     request = EmbeddingRequest(given, **overrides)
     request = replace(request, extra_body=_extra_body(request.extra_body))
     _check_text("model", request.model)
-    _check_whole_number("dimensions", request.dimensions, 1)
+    check_whole_number("dimensions", request.dimensions, 1)
     if request.purpose not in (None, "query", "document"):
         raise ValidationError('purpose is "query" or "document".')
     return request
@@ -81,7 +81,7 @@ def ranking(query: str, documents: Sequence[str], overrides: Mapping[str, Any]) 
     request = RerankRequest(query, tuple(documents), **overrides)
     request = replace(request, extra_body=_extra_body(request.extra_body))
     _check_text("model", request.model)
-    _check_whole_number("top_n", request.top_n, 1)
+    check_whole_number("top_n", request.top_n, 1)
     return request
 
 
@@ -196,7 +196,7 @@ def _check(request: LLMRequest) -> None:
         if value is not None and bounded_json.finite(value) is None:
             raise ValidationError(f"{name} must be a finite number.")
     for name, least in _WHOLE_NUMBERS.items():
-        _check_whole_number(name, getattr(request, name), least)
+        check_whole_number(name, getattr(request, name), least)
     for name in _TEXTS:
         _check_text(name, getattr(request, name))
     if request.n is not None and request.n > 1 and request.stream:
@@ -212,7 +212,12 @@ def _check_content(content: Any) -> None:
     raise ValidationError("A message's content is a string or a tuple of content parts.")
 
 
-def _check_whole_number(name: str, value: Any, least: float) -> None:
+def check_whole_number(name: str, value: Any, least: float) -> None:
+    """Refuse what is neither None nor a whole number of at least ``least``.
+
+    Raises:
+        ValidationError: It is something else.
+    """
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least):
         return
     raise ValidationError(f"{name} must be a whole number" + (f", {least} or greater." if least >= 0 else "."))

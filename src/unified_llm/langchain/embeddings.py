@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from langchain_core.embeddings import Embeddings
@@ -10,7 +9,7 @@ from pydantic import Field, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm.exceptions import ConfigurationError, GenerationError
+from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain._base import LangChainFields
 from unified_llm.langchain._errors import translate_errors
 
@@ -35,7 +34,8 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
 
     Args:
         dimensions: The length of the vectors, where the model supports several.
-        batch_size: The most texts in one request (512, or fewer where a provider of the chain takes no more).
+        batch_size: The most texts in one request (512, or fewer where a provider of the chain takes no more). A request
+            that is refused as too large is halved, and no text is requested twice.
         space: The name of the vector space, where providers have different names for the same model.
 
     The other arguments are those of ``TargetFields``.
@@ -56,19 +56,18 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, in the order of the texts."""
-        vectors: list[list[float]] = []
+        if not texts:
+            return []
         with translate_errors():
-            for batch in self._split_batches(texts):
-                _append_batch(vectors, self.client.embed(batch, **self._request_options("document")).vectors)
-        return vectors
+            return self.client.embed(texts, batch_size=self.batch_size, **self._request_options("document")).vectors
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, as ``embed_documents`` does."""
-        vectors: list[list[float]] = []
+        if not texts:
+            return []
         with translate_errors():
-            for batch in self._split_batches(texts):
-                _append_batch(vectors, (await self.client.aembed(batch, **self._request_options("document"))).vectors)
-        return vectors
+            options = self._request_options("document")
+            return (await self.client.aembed(texts, batch_size=self.batch_size, **options)).vectors
 
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a query."""
@@ -80,24 +79,8 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
         with translate_errors():
             return (await self.client.aembed([text], **self._request_options("query"))).vectors[0]
 
-    def _split_batches(self, texts: Sequence[str]) -> Iterator[Sequence[str]]:
-        size = min(self.batch_size, *(target.embeds_at_once for target in self.client.targets))
-        for start in range(0, len(texts), size):
-            yield texts[start : start + size]
-
     def _request_options(self, purpose: str) -> dict[str, Any]:
         return {"purpose": purpose} | ({"dimensions": self.dimensions} if self.dimensions else {})
-
-
-def _append_batch(vectors: list[list[float]], more: list[list[float]]) -> None:
-    """Append the vectors of a batch to those of the batches before.
-
-    Raises:
-        GenerationError: Their length differs, so they are of another model.
-    """
-    if vectors and more and len(vectors[0]) != len(more[0]):
-        raise GenerationError("Two batches of one list of texts have vectors of different lengths; none is returned.")
-    vectors.extend(more)
 
 
 UnifiedEmbeddings.__module__ = "unified_llm.langchain"  # the public module, which reprs, pickles and documentation name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from inspect import unwrap
 from typing import Any, ClassVar, Final, Self
 
@@ -15,8 +15,8 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
-from unified_llm._client.embedding_batches import Outcome, Parts, Space, Vector, parts
-from unified_llm.exceptions import ConfigurationError, LLMError
+from unified_llm._client.embedding_batches import FinishedVectors, VectorSpace
+from unified_llm.exceptions import ConfigurationError
 
 # Large enough for the round trip not to matter, small enough to show progress with a local model.
 _BATCH_SIZE: Final = 96
@@ -71,8 +71,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     MADE_FROM: ClassVar[frozenset[str]] = TargetFields.MADE_FROM | {"dimensions"}
     SHARED: ClassVar[tuple[str, ...]] = (*TargetFields.SHARED, "callback_manager", "rate_limiter", "embeddings_cache")
 
-    _space: Space = PrivateAttr(default_factory=Space)
-    _finished_vectors: dict[str, Vector] = PrivateAttr(default_factory=dict[str, Vector])
+    _finished: FinishedVectors = PrivateAttr(default_factory=FinishedVectors)
 
     @model_validator(mode="after")
     def _require_model(self) -> Self:
@@ -84,71 +83,38 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     def _changed(self) -> None:
         """Forget the vectors' length and the finished vectors: another model has other vectors."""
         vars(self)["model_name"] = self.model
-        self._space, self._finished_vectors = Space(self.dimensions), {}
+        self._finished = FinishedVectors(VectorSpace(self.dimensions))
 
     @classmethod
     def class_name(cls) -> str:
         """Return the name of this class in LlamaIndex's dumps."""
         return "unified_embedding"
 
-    # One text
+    # One text, whose vector is not kept
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        return self._check_single(self.client.embed([query], **self._options("query")).vectors)
+        return self.client.embed(query, **self._options("query")).vectors[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
-        return self._check_single((await self.client.aembed([query], **self._options("query"))).vectors)
+        return (await self.client.aembed(query, **self._options("query"))).vectors[0]
 
     def _get_text_embedding(self, text: str) -> Embedding:
-        return self._check_single(self.client.embed([text], **self._options("document")).vectors)
+        return self.client.embed(text, **self._options("document")).vectors[0]
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
-        return self._check_single((await self.client.aembed([text], **self._options("document"))).vectors)
-
-    def _check_single(self, vectors: list[Vector]) -> Vector:
-        self._space.check(vectors)
-        return vectors[0]
-
-    def _options(self, purpose: str) -> dict[str, Any]:
-        return {"purpose": purpose} | ({"dimensions": self.dimensions} if self.dimensions else {})
+        return (await self.client.aembed(text, **self._options("document"))).vectors[0]
 
     # One batch
 
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        batches = self._batches(texts)
-        try:
-            batch = next(batches)
-            while True:
-                batch = batches.send(self._embed(batch))
-        except StopIteration as end:
-            vectors: list[Embedding] = end.value
-            return vectors
+        return self.client.embed(texts, **self._options("document", self._finished)).vectors
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        batches = self._batches(texts)
-        try:
-            batch = next(batches)
-            while True:
-                batch = batches.send(await self._aembed(batch))
-        except StopIteration as end:
-            vectors: list[Embedding] = end.value
-            return vectors
+        return (await self.client.aembed(texts, **self._options("document", self._finished))).vectors
 
-    def _batches(self, texts: list[str]) -> Parts:
-        max_texts = min(target.embeds_at_once for target in self.client.targets)
-        return parts(texts, self._finished_vectors, self._space, max_texts)
-
-    def _embed(self, texts: Sequence[str]) -> Outcome:
-        try:
-            return self.client.embed(texts, **self._options("document"))
-        except LLMError as error:
-            return error
-
-    async def _aembed(self, texts: Sequence[str]) -> Outcome:
-        try:
-            return await self.client.aembed(texts, **self._options("document"))
-        except LLMError as error:
-            return error
+    def _options(self, purpose: str, finished: FinishedVectors | None = None) -> dict[str, Any]:
+        options: dict[str, Any] = {"dimensions": self.dimensions} if self.dimensions else {}
+        return options | {"purpose": purpose, "finished": finished or FinishedVectors(self._finished.space)}
 
     # Many batches
 
@@ -171,7 +137,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         # LlamaIndex's own method without its span, since LlamaIndex wraps this method in a span too.
         embed_batches = unwrap(BaseEmbedding.get_text_embedding_batch)
         vectors: list[Embedding] = embed_batches(self, texts, show_progress, **kwargs)
-        self._finished_vectors.clear()
+        self._finished.by_text.clear()
         return vectors
 
     async def aget_text_embedding_batch(
@@ -197,7 +163,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        self._finished_vectors.clear()
+        self._finished.by_text.clear()
         return [vector for task in tasks for vector in task.result()]
 
     async def _embed_batch(self, texts: list[str], semaphore: asyncio.Semaphore) -> list[Embedding]:
@@ -225,7 +191,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle the settings, without keys and without vectors."""
         state = super().__getstate__()
-        state["__pydantic_private__"] |= {"_space": Space(self.dimensions), "_finished_vectors": {}}
+        state["__pydantic_private__"] |= {"_finished": FinishedVectors(VectorSpace(self.dimensions))}
         return state
 
 
