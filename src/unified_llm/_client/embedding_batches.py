@@ -94,7 +94,7 @@ def split(request: EmbeddingRequest, max_texts: int, finished: FinishedVectors) 
     while waiting:
         part = waiting.pop()
         try:
-            response = yield replace(request, texts=tuple(part))
+            response = yield request if len(part) == len(request.texts) else replace(request, texts=tuple(part))
         except LLMError as error:
             attempts += error.attempts
             if len(part) == 1 or not _too_large(error):
