@@ -1,11 +1,16 @@
-"""Keyword arguments of a framework's call, renamed and split into request fields, client options and extra body."""
+"""Keyword arguments of a framework's call, read once: a request, and the options of the call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from unified_llm._client import read_request
+from unified_llm._client.call_options import OPTION_NAMES, CallOptions
 from unified_llm.exceptions import ValidationError
+from unified_llm.types.messages import Message, ResponseFormat, Tool
+from unified_llm.types.requests import LLMRequest
 
 # Other providers' names for the same fields.
 ALIASES: Final[Mapping[str, str]] = {
@@ -20,45 +25,86 @@ PLAIN: Final = frozenset({
     "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
     "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs",
 })  # fmt: skip
-# Fields of a request that each adapter converts.
-FORMED: Final = frozenset({"stop", "tools", "tool_choice", "response_format", "extra_body"})
-# Options of the call that are no fields of the request.
-OPTIONS: Final = frozenset({"deadline", "failover_on", "hedge_after", "timeout"})
+# Fields of a request that are converted.
+_CONVERTED: Final = frozenset({"stop", "tools", "tool_choice", "response_format", "extra_body"})
 
 
-def rename_kwargs(options: Mapping[str, Any], refused: frozenset[str], known: frozenset[str]) -> dict[str, Any]:
-    """Rename the arguments of a call to our names, without those that are None.
+@dataclass(frozen=True, slots=True)
+class CallArguments:
+    """The arguments that calls of a framework have, and how its own forms become ours.
+
+    Attributes:
+        plain: Fields of a request that keep their name.
+        not_sent: Arguments that are dropped: the framework's own business.
+        read_tool: Converts a tool.
+        read_tool_choice: Converts a choice, given the names of the tools.
+        read_response_format: Converts a schema or a response format.
+    """
+
+    plain: frozenset[str]
+    not_sent: frozenset[str]
+    read_tool: Callable[[Any], Tool]
+    read_tool_choice: Callable[[Any, Sequence[str]], str | None]
+    read_response_format: Callable[[Any], ResponseFormat | None]
+
+
+def request_fields(plain: frozenset[str], not_sent: frozenset[str]) -> frozenset[str]:
+    """Return the names of all arguments that a call may have; others go into the body."""
+    return plain | not_sent | _CONVERTED | frozenset(OPTION_NAMES)
+
+
+def read_call(
+    messages: tuple[Message, ...],
+    kwargs: Mapping[str, Any],
+    arguments: CallArguments,
+    defaults: CallOptions,
+    *,
+    refused: frozenset[str],
+    stream: bool,
+) -> tuple[LLMRequest, CallOptions]:
+    """Make the request and the options of a call, which the client takes as they are.
+
+    An argument that is neither a field of the request nor an option goes into the request's body.
 
     Args:
-        options: The keyword arguments of the call.
-        refused: Arguments of the constructor. Those that no call takes are refused: a key must not end up in a body.
-        known: Arguments that a call takes.
+        messages: The conversation.
+        kwargs: The keyword arguments of the call; None stands for absent.
+        arguments: Those of the framework.
+        defaults: The client's options, which those of the call replace.
+        refused: Arguments of the constructor. One that no call takes is refused: a key must not end up in a body.
+        stream: Whether the response is streamed.
 
     Raises:
-        ValidationError: One of them belongs to the constructor.
+        ValidationError: An argument belongs to the constructor, cannot be converted, or cannot be right.
     """
-    given = {ALIASES.get(name, name): value for name, value in options.items() if value is not None}
+    given = _rename(kwargs, refused, request_fields(arguments.plain, arguments.not_sent))
+    tools = tuple(arguments.read_tool(tool) for tool in given.pop("tools", None) or ())
+    tool_choice = arguments.read_tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
+    response_format = arguments.read_response_format(given.pop("response_format", None))
+    stop = read_request.read_stop(given.pop("stop", None))
+    body = read_request.read_extra_body(given.pop("extra_body", None))
+    options = defaults.of_call(given, chat=True)
+    fields = {name: given.pop(name) for name in tuple(given) if name in arguments.plain}
+    if not tools:
+        fields.pop("parallel_tool_calls", None)
+    body.update((name, value) for name, value in given.items() if name not in arguments.not_sent)
+    request = LLMRequest(
+        messages,
+        stop=stop,
+        tools=tools,
+        tool_choice=tool_choice if tools else None,
+        response_format=response_format,
+        extra_body=body,
+        stream=stream,
+        **fields,
+    )
+    read_request.check(request)
+    return request, options
+
+
+def _rename(kwargs: Mapping[str, Any], refused: frozenset[str], known: frozenset[str]) -> dict[str, Any]:
+    given = {ALIASES.get(name, name): value for name, value in kwargs.items() if value is not None}
     for name in given:
         if name in refused and name not in known:
             raise ValidationError(f"{name!r} belongs to the constructor of the model and cannot be passed with a call.")
     return given
-
-
-def split_kwargs(
-    given: dict[str, Any], plain: frozenset[str], not_sent: frozenset[str], *, tools: bool
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Split arguments into fields of the request, options of the call, and further fields of the body.
-
-    Args:
-        given: The arguments without those in ``FORMED``, except ``extra_body``.
-        plain: The fields that keep their name.
-        not_sent: Arguments that are dropped.
-        tools: Whether the request has tools; without, ``parallel_tool_calls`` is dropped.
-    """
-    body = dict(given.pop("extra_body", None) or {})
-    fields = {name: given.pop(name) for name in tuple(given) if name in plain}
-    options = {name: given.pop(name) for name in tuple(given) if name in OPTIONS}
-    body.update((name, value) for name, value in given.items() if name not in not_sent)
-    if not tools:
-        fields.pop("parallel_tool_calls", None)
-    return fields, options, body

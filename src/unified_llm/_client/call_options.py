@@ -6,7 +6,7 @@ A mistake in a client's options is found when the client is made; one in those o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Final, cast, get_args
 
@@ -46,12 +46,20 @@ class CallOptions:
     def of_call(self, overrides: dict[str, Any], *, chat: bool) -> CallOptions:
         """Take the options of one call out of its keyword arguments; the rest are fields of the request.
 
+        Args:
+            overrides: The keyword arguments; those that are options are removed.
+            chat: Whether the call is a chat, which alone may be hedged.
+
         Raises:
             ValidationError: One of them makes no sense.
         """
-        names = ("deadline", "timeout", "failover_on", *(("hedge_after",) if chat else ()))
+        names = OPTION_NAMES if chat else _OPTIONS_OF_OTHERS
         given = {name: overrides.pop(name) for name in names if name in overrides}
         return replace(self, **_read(given, ValidationError)) if given else self
+
+
+OPTION_NAMES: Final = tuple(option.name for option in fields(CallOptions))
+_OPTIONS_OF_OTHERS: Final = tuple(name for name in OPTION_NAMES if name != "hedge_after")
 
 
 def check_stream_break(value: object) -> None:

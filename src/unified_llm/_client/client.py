@@ -38,7 +38,7 @@ from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import CountRequest, ModelRequest
+from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, ModelInfo, RerankResponse
 
 _log = logging.getLogger("unified_llm")
@@ -112,6 +112,11 @@ class LLMClient:
         """The chain, in the order in which requests are sent to it."""
         return tuple(resolved.target for resolved in self._chain)
 
+    @property
+    def options(self) -> CallOptions:
+        """The options of a call that has none of its own."""
+        return self._options
+
     def __repr__(self) -> str:
         """Show the targets' names."""
         return f"{type(self).__name__}({' -> '.join(target.name for target in self.targets)})"
@@ -140,23 +145,19 @@ class LLMClient:
             ValidationError: The request is wrong.
             LLMError: No target answered; ``.attempts`` lists what was tried.
         """
-        response: LLMResponse = self._run(self._chat(prompt, overrides, stream=False))
-        return response
+        return self.run(*self._chat(prompt, overrides, stream=False))
 
     async def agenerate(self, prompt: read_request.Prompt, **overrides: Any) -> LLMResponse:
         """Do the same as ``generate``, for async callers."""
-        response: LLMResponse = await self._arun(self._chat(prompt, overrides, stream=False))
-        return response
+        return await self.arun(*self._chat(prompt, overrides, stream=False))
 
     def stream(self, prompt: read_request.Prompt, **overrides: Any) -> Stream:
         """Stream the response in chunks; arguments as for ``generate``. Nothing is sent before the first is read."""
-        call = self._chat(prompt, overrides, stream=True)
-        return Stream(self._driver(call), call)
+        return self.open_stream(*self._chat(prompt, overrides, stream=True))
 
     def astream(self, prompt: read_request.Prompt, **overrides: Any) -> AsyncStream:
         """Do the same as ``stream``, for async callers; it is not awaited itself."""
-        call = self._chat(prompt, overrides, stream=True)
-        return AsyncStream(self._adriver(call), call)
+        return self.aopen_stream(*self._chat(prompt, overrides, stream=True))
 
     def complete(self, prompt: str, **overrides: Any) -> LLMResponse:
         """Answer a single prompt: ``generate`` without a conversation.
@@ -169,6 +170,28 @@ class LLMClient:
     async def acomplete(self, prompt: str, **overrides: Any) -> LLMResponse:
         """Do the same as ``complete``, for async callers."""
         return await self.agenerate(prompt, **overrides)
+
+    # The same for adapters, which have checked the request and read the options
+
+    def run(self, request: LLMRequest, options: CallOptions) -> LLMResponse:
+        """Send a chat request as it is, and return the whole response."""
+        response: LLMResponse = self._run(self._prepare(request, self._targets(request.model), options))
+        return response
+
+    async def arun(self, request: LLMRequest, options: CallOptions) -> LLMResponse:
+        """Do the same as ``run``, for async callers."""
+        response: LLMResponse = await self._arun(self._prepare(request, self._targets(request.model), options))
+        return response
+
+    def open_stream(self, request: LLMRequest, options: CallOptions) -> Stream:
+        """Stream the response to a chat request, in which ``stream`` is set."""
+        call = self._prepare(request, self._targets(request.model), options)
+        return Stream(self._driver(call), call)
+
+    def aopen_stream(self, request: LLMRequest, options: CallOptions) -> AsyncStream:
+        """Do the same as ``open_stream``, for async callers."""
+        call = self._prepare(request, self._targets(request.model), options)
+        return AsyncStream(self._adriver(call), call)
 
     # Embeddings
 
@@ -200,18 +223,7 @@ class LLMClient:
             LLMError: A request failed; no vector is returned.
         """
         batches, prepare = self._embedding(texts, overrides, batch_size, finished)
-        try:
-            request = next(batches)
-            while True:
-                try:
-                    response = self._run(prepare(request))
-                except LLMError as error:
-                    request = batches.throw(error)
-                else:
-                    request = batches.send(response)
-        except StopIteration as end:
-            whole: EmbeddingResponse = end.value
-            return whole
+        return embedding_batches.run(batches, lambda part: self._run(prepare(part)))
 
     async def aembed(
         self,
@@ -223,18 +235,7 @@ class LLMClient:
     ) -> EmbeddingResponse:
         """Do the same as ``embed``, for async callers; one request after the other."""
         batches, prepare = self._embedding(texts, overrides, batch_size, finished)
-        try:
-            request = next(batches)
-            while True:
-                try:
-                    response = await self._arun(prepare(request))
-                except LLMError as error:
-                    request = batches.throw(error)
-                else:
-                    request = batches.send(response)
-        except StopIteration as end:
-            whole: EmbeddingResponse = end.value
-            return whole
+        return await embedding_batches.arun(batches, lambda part: self._arun(prepare(part)))
 
     # Rankings and counts
 
@@ -359,17 +360,14 @@ class LLMClient:
 
     # One call
 
-    def _chat(self, prompt: read_request.Prompt, overrides: dict[str, Any], *, stream: bool) -> PreparedCall:
+    def _chat(
+        self, prompt: read_request.Prompt, overrides: dict[str, Any], *, stream: bool
+    ) -> tuple[LLMRequest, CallOptions]:
         options = self._options.of_call(overrides, chat=True)
-        request = read_request.chat(prompt, overrides, stream=stream)
-        return self._prepare(request, self._targets(request.model), options)
+        return read_request.chat(prompt, overrides, stream=stream), options
 
     def _embedding(
-        self,
-        texts: str | Sequence[str],
-        overrides: dict[str, Any],
-        batch_size: int | None,
-        finished: FinishedVectors | None,
+        self, texts: Any, overrides: dict[str, Any], batch_size: int | None, finished: FinishedVectors | None
     ) -> tuple[Batches, Callable[[AnyRequest], PreparedCall]]:
         """Return the requests for texts, and what prepares each, under one deadline."""
         options = self._options.of_call(overrides, chat=False)
@@ -377,12 +375,10 @@ class LLMClient:
         read_request.check_whole_number("batch_size", batch_size, 1)
         targets = self._targets(request.model)
         max_texts = min(target.embeds_at_once for target in targets)
-        batches = embedding_batches.split(
-            request,
-            max_texts if batch_size is None else min(max_texts, batch_size),
-            finished or FinishedVectors(VectorSpace(request.dimensions)),
-        )
+        max_texts = max_texts if batch_size is None else min(max_texts, batch_size)
+        finished = finished or FinishedVectors(VectorSpace(request.dimensions))
         until = None if options.deadline is None else runtime.current().now() + options.deadline
+        batches = embedding_batches.split(request, max_texts, finished)
         return batches, lambda part: self._prepare(part, targets, options, until)
 
     def _ranking(self, query: str, documents: Sequence[str], overrides: dict[str, Any]) -> PreparedCall:

@@ -1,11 +1,11 @@
 """Embedding of many texts: split into requests that fit, no text twice, all vectors of one length.
 
-Pure: nothing here waits, so that sync and async callers share it.
+``split`` decides; ``run`` and ``arun`` send what it yields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, TypeAlias
 
@@ -110,6 +110,38 @@ def split(request: EmbeddingRequest, max_texts: int, finished: FinishedVectors) 
         vectors |= new
         finished.by_text.update(new)
     return replace(response, vectors=[vectors[text] for text in request.texts], usage=usage, attempts=tuple(attempts))
+
+
+def run(batches: Batches, send: Callable[[EmbeddingRequest], EmbeddingResponse]) -> EmbeddingResponse:
+    """Send the requests of ``batches``, and return the response to all texts."""
+    try:
+        request = next(batches)
+        while True:
+            try:
+                response = send(request)
+            except LLMError as error:
+                request = batches.throw(error)
+            else:
+                request = batches.send(response)
+    except StopIteration as end:
+        whole: EmbeddingResponse = end.value
+        return whole
+
+
+async def arun(batches: Batches, send: Callable[[EmbeddingRequest], Awaitable[EmbeddingResponse]]) -> EmbeddingResponse:
+    """Do the same as ``run``, for async callers."""
+    try:
+        request = next(batches)
+        while True:
+            try:
+                response = await send(request)
+            except LLMError as error:
+                request = batches.throw(error)
+            else:
+                request = batches.send(response)
+    except StopIteration as end:
+        whole: EmbeddingResponse = end.value
+        return whole
 
 
 def _sum_usage(usage: Usage | None, more: Usage | None) -> Usage | None:

@@ -44,7 +44,7 @@ def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) 
     else:
         request = LLMRequest(**_chat_fields({**overrides, "messages": prompt}))
     request = request if request.stream == stream else replace(request, stream=stream)
-    _check(request)
+    check(request)
     return request
 
 
@@ -59,7 +59,7 @@ def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> Embed
     if not given or not all(isinstance(text, str) for text in given):
         raise ValidationError("embed() needs a string, or a list of at least one string.")
     request = EmbeddingRequest(given, **overrides)
-    request = replace(request, extra_body=_extra_body(request.extra_body))
+    request = replace(request, extra_body=read_extra_body(request.extra_body))
     _check_text("model", request.model)
     check_whole_number("dimensions", request.dimensions, 1)
     if request.purpose not in (None, "query", "document"):
@@ -79,7 +79,7 @@ def ranking(query: str, documents: Sequence[str], overrides: Mapping[str, Any]) 
     if not all(isinstance(text, str) for text in (query, *documents)):
         raise ValidationError("rerank() takes the query and every document as a string.")
     request = RerankRequest(query, tuple(documents), **overrides)
-    request = replace(request, extra_body=_extra_body(request.extra_body))
+    request = replace(request, extra_body=read_extra_body(request.extra_body))
     _check_text("model", request.model)
     check_whole_number("top_n", request.top_n, 1)
     return request
@@ -144,7 +144,12 @@ def _response_format(shape: Any) -> ResponseFormat | None:
     return ResponseFormat.from_dict(shape if isinstance(shape, Mapping) else {})
 
 
-def _stop(stop: Any) -> tuple[str, ...]:
+def read_stop(stop: Any) -> tuple[str, ...]:
+    """Read the texts at which to stop: one, several or None.
+
+    Raises:
+        ValidationError: It is something else, or a text is empty.
+    """
     wrong = "stop is a text, or a list of texts, none of them empty."
     texts = (stop,) if isinstance(stop, str) else tuple(_sequence(stop or (), wrong))
     if not all(isinstance(text, str) and text for text in texts):
@@ -152,7 +157,12 @@ def _stop(stop: Any) -> tuple[str, ...]:
     return texts
 
 
-def _extra_body(body: Any) -> dict[str, Any]:
+def read_extra_body(body: Any) -> dict[str, Any]:
+    """Copy further fields of a body.
+
+    Raises:
+        ValidationError: It is no mapping.
+    """
     if body is not None and not isinstance(body, Mapping):
         raise ValidationError("extra_body is a mapping of further fields of the request.")
     return dict(body or {})
@@ -168,8 +178,8 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "messages": _messages,
     "tools": _tools,
     "response_format": _response_format,
-    "stop": _stop,
-    "extra_body": _extra_body,
+    "stop": read_stop,
+    "extra_body": read_extra_body,
     "tool_choice": _tool_choice,
 }
 
@@ -186,7 +196,12 @@ def _refuse_unknown(given: Mapping[str, Any], known: Sequence[str]) -> None:
             raise ValidationError(f"A request has no field {name!r}: {hint}")
 
 
-def _check(request: LLMRequest) -> None:
+def check(request: LLMRequest) -> None:
+    """Check the values of a chat request, those of tools and formats excepted: these check themselves.
+
+    Raises:
+        ValidationError: There is no message, or a value cannot be right.
+    """
     if not request.messages:
         raise ValidationError("A request needs at least one message.")
     for message in request.messages:

@@ -7,16 +7,17 @@ one; the others go into the request body unchanged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-from unified_llm._adapters.call_kwargs import rename_kwargs, split_kwargs
+from unified_llm._adapters import call_kwargs
+from unified_llm._client.call_options import CallOptions
 from unified_llm.exceptions import ValidationError
-from unified_llm.langchain._constants import NOT_SENT, PLAIN, REQUEST_FIELDS, ToolLike
+from unified_llm.langchain._constants import NOT_SENT, PLAIN, ToolLike
 from unified_llm.langchain._messages import read_messages
 from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
@@ -40,43 +41,32 @@ class NativeCall:
 
 
 def read_call(
-    messages: Sequence[BaseMessage], stop: Sequence[str] | None, options: Mapping[str, Any], refused: frozenset[str]
-) -> tuple[LLMRequest, dict[str, Any]]:
-    """Translate one call.
+    messages: Sequence[BaseMessage],
+    stop: Sequence[str] | None,
+    kwargs: Mapping[str, Any],
+    defaults: CallOptions,
+    *,
+    refused: frozenset[str],
+    stream: bool,
+) -> tuple[LLMRequest, CallOptions]:
+    """Make the request and the options of one call.
 
     Args:
         messages: The conversation.
         stop: Texts at which to stop, in place of the constructor's.
-        options: The keyword arguments of the call.
-        refused: Arguments of the constructor. One that no call takes is refused: an API key must not end up in a body.
-
-    Returns:
-        The request, and the options that the client takes beside it (``deadline``, ``timeout`` ...).
+        kwargs: The keyword arguments of the call.
+        defaults: The client's options.
+        refused: Arguments of the constructor, which no call takes.
+        stream: Whether the response is streamed.
 
     Raises:
         ValidationError: A message, a tool or an option cannot be translated.
     """
-    given = rename_kwargs(options, refused, REQUEST_FIELDS)
-    stop = _read_stop(stop if stop is not None else given.pop("stop", None))
-    tools = tuple(Tool.from_dict(convert_tool(tool)) for tool in given.pop("tools", None) or ())
-    tool_choice = read_tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
-    response_format = read_response_format(given.pop("response_format", None))
-    plain, limits, body = split_kwargs(given, PLAIN, NOT_SENT, tools=bool(tools))
-    request = LLMRequest(
-        read_messages(messages),
-        stop=stop,
-        tools=tools,
-        tool_choice=tool_choice if tools else None,
-        response_format=ResponseFormat.from_dict(response_format) if response_format else None,
-        extra_body=body,
-        native=NativeCall(messages, stop, options),
-        **plain,
+    given = kwargs if stop is None else {**kwargs, "stop": stop}
+    request, options = call_kwargs.read_call(
+        read_messages(messages), given, _ARGUMENTS, defaults, refused=refused, stream=stream
     )
-    return request, limits
-
-
-def _read_stop(stop: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (stop,) if isinstance(stop, str) else tuple(stop or ())
+    return replace(request, native=NativeCall(messages, request.stop, kwargs)), options
 
 
 def convert_tool(tool: ToolLike, *, strict: bool | None = None) -> dict[str, Any]:
@@ -201,3 +191,15 @@ def make_bind_options(
 def is_pydantic_class(schema: Any) -> bool:
     """Return whether a schema is a Pydantic class, of version 1 or 2."""
     return isinstance(schema, type) and is_basemodel_subclass(schema)
+
+
+def _read_tool(tool: ToolLike) -> Tool:
+    return Tool.from_dict(convert_tool(tool))
+
+
+def _read_response_format(given: Any) -> ResponseFormat | None:
+    response_format = read_response_format(given)
+    return ResponseFormat.from_dict(response_format) if response_format else None
+
+
+_ARGUMENTS: Final = call_kwargs.CallArguments(PLAIN, NOT_SENT, _read_tool, read_tool_choice, _read_response_format)

@@ -30,4 +30,4 @@ PLAIN: Final = call_kwargs.PLAIN | {"n"}
 NOT_SENT: Final = frozenset({"stream", "stream_usage"})
 
 # All keyword arguments that a call may have.
-REQUEST_FIELDS: Final = PLAIN | call_kwargs.FORMED | call_kwargs.OPTIONS | NOT_SENT
+REQUEST_FIELDS: Final = call_kwargs.request_fields(PLAIN, NOT_SENT)

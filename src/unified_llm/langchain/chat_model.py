@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
     from langchain_core.runnables import RunnableWithFallbacks
 
+    from unified_llm._client.call_options import CallOptions
     from unified_llm.types.requests import LLMRequest
     from unified_llm.types.responses import LLMChunk
 
@@ -113,8 +114,8 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         from unified_llm.langchain import _answers
 
         with translate_errors():
-            request, call_options = self._read_call(messages, stop, kwargs)
-            response = self.client.generate(request, **call_options)
+            request, options = self._read_call(messages, stop, kwargs, stream=False)
+            response = self.client.run(request, options)
         return _answers.read_response(response, logprobs=bool(request.logprobs))
 
     async def _agenerate(
@@ -127,8 +128,8 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         from unified_llm.langchain import _answers
 
         with translate_errors():
-            request, call_options = self._read_call(messages, stop, kwargs)
-            response = await self.client.agenerate(request, **call_options)
+            request, options = self._read_call(messages, stop, kwargs, stream=False)
+            response = await self.client.arun(request, options)
         return _answers.read_response(response, logprobs=bool(request.logprobs))
 
     def _stream(
@@ -139,9 +140,9 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with translate_errors():
-            request, call_options = self._read_call(messages, stop, kwargs)
+            request, options = self._read_call(messages, stop, kwargs, stream=True)
             read_chunk = self._make_chunk_reader(request, kwargs)
-            with self.client.stream(request, **call_options) as chunks:
+            with self.client.open_stream(request, options) as chunks:
                 for chunk in chunks:
                     for generation_chunk in read_chunk(chunk):
                         if run_manager:
@@ -156,9 +157,9 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with translate_errors():
-            request, call_options = self._read_call(messages, stop, kwargs)
+            request, options = self._read_call(messages, stop, kwargs, stream=True)
             read_chunk = self._make_chunk_reader(request, kwargs)
-            async with self.client.astream(request, **call_options) as chunks:
+            async with self.client.aopen_stream(request, options) as chunks:
                 async for chunk in chunks:
                     for generation_chunk in read_chunk(chunk):
                         if run_manager:
@@ -166,12 +167,13 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
                         yield generation_chunk
 
     def _read_call(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
-    ) -> tuple[LLMRequest, dict[str, Any]]:
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any], *, stream: bool
+    ) -> tuple[LLMRequest, CallOptions]:
         from unified_llm.langchain._call_kwargs import read_call
 
         fields = {name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS}
-        return read_call(messages, stop, {**fields, **options}, frozenset(type(self).model_fields))
+        refused = frozenset(type(self).model_fields)
+        return read_call(messages, stop, {**fields, **kwargs}, self.client.options, refused=refused, stream=stream)
 
     def _make_chunk_reader(
         self, request: LLMRequest, options: Mapping[str, Any]

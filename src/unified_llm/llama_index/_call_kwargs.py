@@ -7,12 +7,13 @@ is merged into the body. Arguments of a call take precedence over those of the c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from unified_llm._adapters.call_kwargs import rename_kwargs, split_kwargs
+from unified_llm._adapters import call_kwargs
+from unified_llm._client.call_options import CallOptions
 from unified_llm.exceptions import ValidationError
-from unified_llm.llama_index._constants import NOT_SENT, PLAIN, REQUEST_FIELDS
+from unified_llm.llama_index._constants import NOT_SENT, PLAIN
 from unified_llm.llama_index._messages import read_messages
 from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
@@ -33,38 +34,29 @@ class NativeCall:
 
 
 def read_call(
-    messages: Sequence[ChatMessage], options: Mapping[str, Any], refused: frozenset[str]
-) -> tuple[LLMRequest, dict[str, Any]]:
-    """Convert the arguments of one call to a request.
+    messages: Sequence[ChatMessage],
+    kwargs: Mapping[str, Any],
+    defaults: CallOptions,
+    *,
+    refused: frozenset[str],
+    stream: bool,
+) -> tuple[LLMRequest, CallOptions]:
+    """Make the request and the options of one call.
 
     Args:
         messages: The conversation.
-        options: The keyword arguments of the call.
-        refused: Arguments of the constructor. Those that no call takes are refused: a key must not end up in a body.
-
-    Returns:
-        The request, and the client's own options (``deadline``, ``timeout`` ...).
+        kwargs: The keyword arguments of the call.
+        defaults: The client's options.
+        refused: Arguments of the constructor, which no call takes.
+        stream: Whether the answer is streamed.
 
     Raises:
         ValidationError: A message, a tool or an option cannot be converted.
     """
-    kwargs = rename_kwargs(options, refused, REQUEST_FIELDS)
-    stop = kwargs.pop("stop", None) or ()
-    tools = tuple(_tool(tool) for tool in kwargs.pop("tools", None) or ())
-    choice = read_tool_choice(kwargs.pop("tool_choice", None), [tool.name for tool in tools])
-    response_format = kwargs.pop("response_format", None)
-    plain, limits, body = split_kwargs(kwargs, PLAIN, NOT_SENT, tools=bool(tools))
-    request = LLMRequest(
-        read_messages(messages),
-        stop=(stop,) if isinstance(stop, str) else tuple(stop),
-        tools=tools,
-        tool_choice=choice if tools else None,
-        response_format=_response_format(response_format),
-        extra_body=body,
-        native=NativeCall(messages, options),
-        **plain,
+    request, options = call_kwargs.read_call(
+        read_messages(messages), kwargs, _ARGUMENTS, defaults, refused=refused, stream=stream
     )
-    return request, limits
+    return replace(request, native=NativeCall(messages, kwargs)), options
 
 
 def _tool(tool: Any) -> Tool:
@@ -114,3 +106,6 @@ def _response_format(value: Any) -> ResponseFormat | None:
     if value is None or isinstance(value, ResponseFormat):
         return value
     return ResponseFormat.from_dict(value if isinstance(value, Mapping) else {})
+
+
+_ARGUMENTS: Final = call_kwargs.CallArguments(PLAIN, NOT_SENT, _tool, read_tool_choice, _response_format)

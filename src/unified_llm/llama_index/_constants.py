@@ -19,4 +19,4 @@ PLAIN: Final = call_kwargs.PLAIN | {"as_text"}
 NOT_SENT: Final = frozenset({"stream", "formatted", "verbose"})
 
 # Every argument that a call may set.
-REQUEST_FIELDS: Final = PLAIN | call_kwargs.FORMED | call_kwargs.OPTIONS | NOT_SENT
+REQUEST_FIELDS: Final = call_kwargs.request_fields(PLAIN, NOT_SENT)

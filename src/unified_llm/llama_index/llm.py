@@ -34,6 +34,7 @@ from unified_llm.llama_index._structured import StructuredPrediction
 from unified_llm.llama_index._tools import ToolCalling
 
 if TYPE_CHECKING:
+    from unified_llm._client.call_options import CallOptions
     from unified_llm.llama_index._wrapped_llm import WrappedLLM
     from unified_llm.types.requests import LLMRequest
     from unified_llm.types.responses import LLMChunk
@@ -233,48 +234,49 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
 
     # The same without events, so that a completion is not reported as a chat too
 
-    def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> ChatResponse:
-        request, limits = self._request(messages, options)
-        return read_response(self.client.generate(request, **limits))
+    def _chat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponse:
+        request, options = self._read_call(messages, kwargs, stream=False)
+        return read_response(self.client.run(request, options))
 
-    async def _achat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> ChatResponse:
-        request, limits = self._request(messages, options)
-        return read_response(await self.client.agenerate(request, **limits))
+    async def _achat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponse:
+        request, options = self._read_call(messages, kwargs, stream=False)
+        return read_response(await self.client.arun(request, options))
 
     def _stream(
-        self, messages: Sequence[ChatMessage], options: Mapping[str, Any], read: Callable[[LLMChunk], Read]
+        self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any], read: Callable[[LLMChunk], Read]
     ) -> Generator[Read, None, None]:
-        request, limits = self._request(messages, options)
-        return self._chunks(request, limits, read)
+        request, options = self._read_call(messages, kwargs, stream=True)
+        return self._chunks(request, options, read)
 
     def _astream(
-        self, messages: Sequence[ChatMessage], options: Mapping[str, Any], read: Callable[[LLMChunk], Read]
+        self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any], read: Callable[[LLMChunk], Read]
     ) -> AsyncGenerator[Read, None]:
-        request, limits = self._request(messages, options)
-        return self._achunks(request, limits, read)
+        request, options = self._read_call(messages, kwargs, stream=True)
+        return self._achunks(request, options, read)
 
     # Generators, because LlamaIndex recognises a stream by that. One generator for each stream, not nested ones: an
     # event loop that ends closes all async generators at once, and a generator that closes another conflicts with that.
 
     def _chunks(
-        self, request: LLMRequest, limits: Mapping[str, Any], read: Callable[[LLMChunk], Read]
+        self, request: LLMRequest, options: CallOptions, read: Callable[[LLMChunk], Read]
     ) -> Generator[Read, None, None]:
-        with self.client.stream(request, **limits) as chunks:
+        with self.client.open_stream(request, options) as chunks:
             for chunk in chunks:
                 yield read(chunk)
 
     async def _achunks(
-        self, request: LLMRequest, limits: Mapping[str, Any], read: Callable[[LLMChunk], Read]
+        self, request: LLMRequest, options: CallOptions, read: Callable[[LLMChunk], Read]
     ) -> AsyncGenerator[Read, None]:
-        async with self.client.astream(request, **limits) as chunks:
+        async with self.client.aopen_stream(request, options) as chunks:
             async for chunk in chunks:
                 yield read(chunk)
 
-    def _request(
-        self, messages: Sequence[ChatMessage], options: Mapping[str, Any]
-    ) -> tuple[LLMRequest, dict[str, Any]]:
-        defaults = {name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS}
-        return read_call(messages, {**defaults, **options}, frozenset(type(self).model_fields))
+    def _read_call(
+        self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any], *, stream: bool
+    ) -> tuple[LLMRequest, CallOptions]:
+        fields = {name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS}
+        refused = frozenset(type(self).model_fields)
+        return read_call(messages, {**fields, **kwargs}, self.client.options, refused=refused, stream=stream)
 
     def _to_pickle(self) -> Self:
         """Return a copy: LlamaIndex removes what cannot be pickled from the object itself, and from wrapped LLMs."""
