@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from ssl import SSLContext
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Final
 import pydantic
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 
+from unified_llm._core import headers
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.base_url import normalise
 from unified_llm._core.redaction import hide_keys, may_be_a_key, quoted
@@ -24,13 +24,7 @@ CALL_FIELDS: Final = (
 )  # fmt: skip
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
-# Headers of framing and encoding: a user who set one by accident would break the connection.
-_OWN_HEADERS: Final = frozenset({
-    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
-    "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
-})  # fmt: skip
 _LONGEST_NAME: Final = 100
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110, section 5.6.2
 
 _ADVICE: Final = {
     "missing": "is needed",
@@ -86,13 +80,13 @@ def read_fallbacks(value: object) -> tuple[Any, ...]:
 def _headers(value: object) -> object:
     if isinstance(value, Mapping):
         for name, text in value.items():
-            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            if not headers.is_name(name):
                 raise ConfigurationError("default_headers has a name that is no header name.")
             if name.lower() == "authorization":
                 raise ConfigurationError("default_headers must not set Authorization: pass the key as api_key=.")
-            if name.lower() in _OWN_HEADERS:
+            if name.lower() in headers.NOT_FOR_USERS:
                 raise ConfigurationError(f"default_headers must not set {name}: the connection sets it.")
-            if not isinstance(text, str) or not text.isascii() or not text.isprintable() or text != text.strip():
+            if not headers.is_value(text):
                 raise ConfigurationError(f"The value of the header {name} in default_headers is no plain ASCII text.")
     return value
 
@@ -214,8 +208,8 @@ class LLMConfig(pydantic.BaseModel):
         """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled."""
         state = super().__getstate__()
         key = OmittedKey.KEY if self.api_key is not None else None
-        headers = {name: text for name, text in self.default_headers.items() if not may_be_a_key(name)}
-        state["__dict__"] = {**state["__dict__"], "api_key": key, "default_headers": headers}
+        kept = {name: text for name, text in self.default_headers.items() if not may_be_a_key(name)}
+        state["__dict__"] = {**state["__dict__"], "api_key": key, "default_headers": kept}
         if isinstance(state["__dict__"]["verify_ssl"], SSLContext):
             state["__dict__"]["verify_ssl"] = True
         return state

@@ -6,7 +6,6 @@ exception that it raises and in its debug log.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 from typing_extensions import override
 
+from unified_llm._core import headers
 from unified_llm._core.outcome import Failure
 from unified_llm._version import __version__
 
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from unified_llm._core.codec import WireRequest
-
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_HEADER_VALUE: Final = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
-
-# These headers define the framing and the destination of this connection; a caller's value could only break it.
-_RESERVED_HEADERS: Final = frozenset(
-    ("accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
-     "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade")
-)  # fmt: skip
 
 _USER_AGENT: Final = f"unified-llm/{__version__}".encode()
 
@@ -98,24 +89,24 @@ def prepare_request(wire_request: WireRequest, *, stream: bool) -> tuple[Endpoin
     endpoint = parse_endpoint(wire_request.url)
     if endpoint is None:
         return Failure("unsendable", detail="The URL is not a valid http or https URL.")
-    headers: dict[bytes, bytes] = {
+    sent: dict[bytes, bytes] = {
         b"host": endpoint.host,
         b"accept": b"text/event-stream, application/json" if stream else b"application/json",
         b"accept-encoding": b"identity" if stream else b"gzip",
         b"user-agent": _USER_AGENT,
     }
     if wire_request.method == "POST":
-        headers[b"content-type"] = b"application/json"
-        headers[b"content-length"] = b"%d" % len(wire_request.body)
+        sent[b"content-type"] = b"application/json"
+        sent[b"content-length"] = b"%d" % len(wire_request.body)
     for name, value in wire_request.headers:
-        if not _HEADER_NAME.fullmatch(name):
+        if not headers.is_name(name):
             return Failure("unsendable", detail="The name of a header is not valid in HTTP.")
-        if not _HEADER_VALUE.fullmatch(value):
+        if not headers.is_value(value):
             return Failure("unsendable", detail=f"The value of the header {name} is not valid in HTTP.")
         key = name.lower()
-        if key not in _RESERVED_HEADERS:
-            headers[key.encode()] = value.encode()
+        if key not in headers.OF_THE_CONNECTION:
+            sent[key.encode()] = value.encode()
     http_request = httpx.Request(
-        wire_request.method, endpoint.url, headers=list(headers.items()), stream=_RequestBody(wire_request.body)
+        wire_request.method, endpoint.url, headers=list(sent.items()), stream=_RequestBody(wire_request.body)
     )
     return endpoint, http_request
