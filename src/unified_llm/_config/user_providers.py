@@ -20,7 +20,7 @@ from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core import base_url as url
 from unified_llm._core.chunks import as_chunks, as_response
 from unified_llm._core.features import CHAT, Feature
-from unified_llm._core.outcome import Done
+from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._formats.make_codec import codec_for
@@ -119,21 +119,25 @@ class ProviderBase:
             code: The server's own code, one word.
             retry_after: Seconds, where the server asked for patience.
         """
-        kind = _BY_STATUS.get(status) or (exc.ServiceUnavailableError if status >= 500 else exc.ValidationError)
+        kind = _BY_KIND.get(kind_of_status(status), exc.ValidationError)
         error = kind(f"HTTP {status}", status_code=status, code=code, detail=message or None)
         if isinstance(error, exc.RateLimitError):
             error.retry_after = retry_after
         return error
 
 
-_BY_STATUS: Final[Mapping[int, type[LLMError]]] = {
-    401: exc.AuthenticationError,
-    402: exc.QuotaExceededError,
-    403: exc.PermissionDeniedError,
-    404: exc.ModelNotFoundError,
-    408: exc.TimeoutError,
-    413: exc.ContextOverflowError,
-    429: exc.RateLimitError,
+# The exceptions for kinds of failure that a status can mean; any other is a request that was refused.
+_BY_KIND: Final[Mapping[FailureKind, type[LLMError]]] = {
+    "auth": exc.AuthenticationError,
+    "quota": exc.QuotaExceededError,
+    "permission": exc.PermissionDeniedError,
+    "model_not_found": exc.ModelNotFoundError,
+    "connect": exc.ConnectionError,
+    "request_timeout": exc.TimeoutError,
+    "conflict": exc.ServiceUnavailableError,
+    "too_large": exc.ContextOverflowError,
+    "rate_limit": exc.RateLimitError,
+    "server": exc.ServiceUnavailableError,
 }
 
 

@@ -45,7 +45,34 @@ FailureKind: TypeAlias = Literal[
     "oversized",  # a body or an event beyond the bound
 ]
 
+# What a status means where a response says nothing better; formats refine it.
+KIND_BY_STATUS: Final[Mapping[int, FailureKind]] = MappingProxyType(
+    {
+        401: "auth",
+        402: "quota",
+        403: "permission",
+        404: "model_not_found",
+        407: "connect",  # a proxy of the user's own answered; nothing reached the provider
+        408: "request_timeout",
+        409: "conflict",
+        413: "too_large",
+        425: "conflict",
+        429: "rate_limit",
+        451: "permission",
+        499: "server",
+    }
+)
+
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def kind_of_status(status: int) -> FailureKind:
+    """Return the kind of failure that a status of 300 or more means by itself."""
+    if status in KIND_BY_STATUS:
+        return KIND_BY_STATUS[status]
+    if status >= 500:
+        return "server"
+    return "bad_request" if status >= 400 else "redirect"
 
 
 @dataclass(frozen=True, slots=True)

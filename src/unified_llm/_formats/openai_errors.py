@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.outcome import Failure, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.json_values import brief, is_list, is_number, is_object
@@ -89,20 +89,10 @@ _BY_CODE_AT_200: Final[Mapping[str, FailureKind]] = {
     "failed_to_download_image": "bad_request",
     "image_file_not_found": "bad_request",
 }
+# Statuses that mean something of their own here.
 _BY_STATUS: Final[Mapping[int, FailureKind]] = {
-    401: "auth",
-    402: "quota",
-    403: "permission",
-    407: "connect",  # a proxy of the user's own answered; nothing reached the provider
-    408: "request_timeout",
-    409: "conflict",
-    413: "too_large",
     424: "server",  # text-generation-inference: the model failed
-    425: "conflict",
-    429: "rate_limit",
-    451: "permission",
     498: "server",  # Groq: no capacity left in the flex tier
-    499: "server",
 }
 # For 400, 413, 422 and a row's context_status. vLLM, Anthropic, Gemini, Mistral, xAI, TGI, Together,
 # Moonshot and LiteLLM write these.
@@ -146,7 +136,7 @@ class _ErrorBody:
 def read_failure(status: int, body: bytes, target: Target) -> Failure:
     """Classify an error response by its status and body."""
     error_body = _parse_body(body)
-    kind: FailureKind = "redirect" if 300 <= status < 400 else _kind_for_status(status, error_body, target.quirks)
+    kind = kind_of_status(status) if status < 400 else _kind_for_status(status, error_body, target.quirks)
     return _failure(kind, error_body, status)
 
 
@@ -191,9 +181,7 @@ def _kind_for_status(status: int, error_body: _ErrorBody, quirks: Quirks) -> Fai
     if status in {404, 410}:
         is_model = error_body.structured and (error_body.param == "model" or _MODEL_PATTERN.search(message))
         return "model_not_found" if is_model else "not_found"
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return "server" if status >= 500 else "bad_request"
+    return _BY_STATUS.get(status) or kind_of_status(status)
 
 
 def _kind_of_bad_request(message: str) -> FailureKind:

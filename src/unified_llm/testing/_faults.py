@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import Event
-from unified_llm._core.outcome import Failure
+from unified_llm._core.outcome import Failure, kind_of_status
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk
@@ -26,7 +26,8 @@ FaultKind: TypeAlias = Literal[
 ScriptedEvent: TypeAlias = Event | None
 """One event of an attempt; None if the target hangs."""
 
-_FAILURES: Final[Mapping[FaultKind, Failure | None]] = {
+_STATUSES: Final = (400, 401, 402, 403, 404, 408, 413, 429, 500, 502, 503, 504, 529)
+_FAILURES: Final[Mapping[str, Failure | None]] = {
     "refused": Failure("connect", detail="Connection refused"),
     "dns": Failure("connect", detail="no such name"),
     "tls": Failure("tls", detail="certificate verify failed"),
@@ -40,19 +41,7 @@ _FAILURES: Final[Mapping[FaultKind, Failure | None]] = {
     "rate_limit": Failure("rate_limit", 429, "rate_limit_exceeded"),
     "context": Failure("context", 400, "context_length_exceeded"),
     "filter": Failure("filter", 400, "content_filter"),
-    "400": Failure("bad_request", 400),
-    "401": Failure("auth", 401),
-    "402": Failure("quota", 402),
-    "403": Failure("permission", 403),
-    "404": Failure("model_not_found", 404),
-    "408": Failure("request_timeout", 408),
-    "413": Failure("too_large", 413),
-    "429": Failure("rate_limit", 429),
-    "500": Failure("server", 500),
-    "502": Failure("server", 502),
-    "503": Failure("server", 503),
-    "504": Failure("server", 504),
-    "529": Failure("server", 529),
+    **{str(status): Failure(kind_of_status(status), status) for status in _STATUSES},
 }
 # Kinds that break an answer after it has begun.
 _MIDWAY: Final = frozenset({"cut", "truncated"})

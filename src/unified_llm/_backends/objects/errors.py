@@ -6,20 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from unified_llm import exceptions as exc
-from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.outcome import Failure, FailureKind, kind_of_status
 
-# Kinds of failure by HTTP status, where nothing better is known.
-_KIND_BY_STATUS: Final[Mapping[int, FailureKind]] = {
-    401: "auth",
-    402: "quota",
-    403: "permission",
-    404: "model_not_found",
-    408: "request_timeout",
-    409: "conflict",
-    413: "too_large",
-    425: "conflict",
-    429: "rate_limit",
-}
 # Kinds by class, most specific first: our exceptions (a chain inside a chain), and the builtins.
 KINDS_BY_CLASS: Final[Sequence[tuple[type[Exception], FailureKind]]] = (
     (exc.ContextOverflowError, "context"),
@@ -52,7 +40,7 @@ def read_failure(
     if kind in {None, "rate_limit"} and code in {"insufficient_quota", "billing_hard_limit_reached"}:
         kind = "quota"
     if kind is None and status is not None and status >= 400:
-        kind = _KIND_BY_STATUS.get(status) or ("server" if status >= 500 else "bad_request")
+        kind = kind_of_status(status)
     kind = kind or _kind_by_name(type(error))
     if kind is None:
         return None

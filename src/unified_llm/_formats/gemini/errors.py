@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.outcome import Failure, FailureKind, kind_of_status
 from unified_llm._core.target import Target
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse
@@ -36,18 +36,6 @@ _HTTP_STATUS: Final[Mapping[str, int]] = {
     "UNIMPLEMENTED": 501,
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
-}
-_KIND_OF_STATUS: Final[Mapping[int, FailureKind]] = {
-    401: "auth",
-    402: "quota",  # discuss.ai.google.dev/t/183654: prepaid credits are used up
-    403: "permission",
-    407: "connect",  # the user's proxy answered; nothing reached the provider
-    408: "request_timeout",
-    409: "conflict",
-    413: "too_large",
-    425: "conflict",
-    429: "rate_limit",
-    499: "server",
 }
 # Patterns of messages, for 400. Sources: ai.google.dev/gemini-api/docs/troubleshooting, and reports of users.
 _BAD_KEY: Final = re.compile(r"^api key (not valid|expired|not found)", re.IGNORECASE)
@@ -85,7 +73,7 @@ def read_failure(status: int, body: bytes, _: Target) -> Failure:
         text = body[: 4 * _MAX_DETAIL].decode(errors="replace").strip()
         # An HTML page is long and has nothing useful.
         error = _ErrorBody("" if text.startswith("<") else text)
-    kind: FailureKind = "redirect" if 300 <= status < 400 else _classify(status, error)
+    kind = kind_of_status(status) if status < 400 else _classify(status, error)
     return _failure(kind, error, status)
 
 
@@ -119,9 +107,7 @@ def _classify(status: int, error: _ErrorBody) -> FailureKind:
         return "model_not_found" if error.structured and _MODEL.search(message) else "not_found"
     if status == 429 and (_NO_CREDIT.search(message) or _is_shared_daily_quota(error)):
         return "quota"
-    if status in _KIND_OF_STATUS:
-        return _KIND_OF_STATUS[status]
-    return "server" if status >= 500 else "bad_request"
+    return kind_of_status(status)
 
 
 def _classify_bad_request(error: _ErrorBody, message: str) -> FailureKind:
