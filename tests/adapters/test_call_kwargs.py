@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from llama_index.core.base.llms.types import ChatMessage
 
-from tests.support.scripted_targets import World, say
+from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient
 from unified_llm._client.call_options import OPTION_NAMES, CallOptions
 from unified_llm._core.outcome import Failure
@@ -82,33 +82,33 @@ WRONG: list[dict[str, Any]] = [
 @CALLS
 @pytest.mark.parametrize("wrong", WRONG, ids=[" ".join(wrong) for wrong in WRONG])
 def test_an_adapter_refuses_what_the_client_refuses(call: Call, wrong: dict[str, Any]) -> None:
-    world = World({MODEL: [say("never")]})
-    with world.running():
+    targets = ScriptedTargets({MODEL: [say("never")]})
+    with targets.running():
         with pytest.raises(ValidationError) as expected:
             LLMClient(MODEL).generate("Hello?", **wrong)
         with pytest.raises(ValidationError) as caught:
             call(wrong)
     assert str(caught.value) == str(expected.value)
-    assert world.asked == []
+    assert targets.asked == []
 
 
 def test_several_answers_are_no_stream() -> None:
-    world = World({MODEL: [say("Hello")]})
-    with world.running(), pytest.raises(ValidationError, match="n asks for several answers"):
+    targets = ScriptedTargets({MODEL: [say("Hello")]})
+    with targets.running(), pytest.raises(ValidationError, match="n asks for several answers"):
         list(langchain_model().stream("Hello?", n=2))
-    assert world.asked == []
+    assert targets.asked == []
 
 
 @CALLS
 def test_the_options_of_a_call_replace_those_of_the_client(call: Call) -> None:
     blocked = Failure("filter", 400)
-    world = World({MODEL: [blocked], FALLBACK: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({MODEL: [blocked], FALLBACK: [say("Hello")]})
+    with targets.running():
         with pytest.raises(ContentFilterError):
             call({})
         call({"failover_on": {"filter": True}, "timeout": 5, "request_timeout": 6, "deadline": 7.5, "hedge_after": 3})
-    assert world.names == [MODEL, MODEL, FALLBACK]
-    assert world.asked[-1][1].extra_body == {}
+    assert targets.names == [MODEL, MODEL, FALLBACK]
+    assert targets.asked[-1][1].extra_body == {}
 
 
 def test_every_option_of_a_call_is_one_in_both_adapters() -> None:
@@ -119,24 +119,24 @@ def test_every_option_of_a_call_is_one_in_both_adapters() -> None:
 
 @pytest.mark.parametrize("stop", [["b"], "b"])
 def test_the_stop_texts_of_a_call_replace_all_others(stop: Any) -> None:
-    world = World({MODEL: [say("Hello")]})
-    with world.running():
+    targets = ScriptedTargets({MODEL: [say("Hello")]})
+    with targets.running():
         langchain_model(model_kwargs={"stop": ["a"]}).invoke("Hello?", stop=stop)
         langchain_model(model_kwargs={"stop_sequences": ["a"]})._generate([HumanMessage("Hello?")], stop=["b"])
         llama_index_model(additional_kwargs={"stop": ["a"]}).chat([ChatMessage("Hello?")], stop=stop)
-    assert [(request.stop, request.extra_body) for _, request in world.asked] == [(("b",), {})] * 3
+    assert [(request.stop, request.extra_body) for _, request in targets.asked] == [(("b",), {})] * 3
 
 
 async def test_a_request_that_is_ready_is_sent_as_it_is() -> None:
-    world = World({MODEL: [say("Hello")]})
+    targets = ScriptedTargets({MODEL: [say("Hello")]})
     client = LLMClient(MODEL, deadline=9.0)
     whole = LLMRequest((Message.user("Hello?"),), temperature=0.5)
     streamed = LLMRequest((Message.user("Hello?"),), stream=True)
-    with world.running():
+    with targets.running():
         assert client.run(whole, client.options).content == "Hello"
         assert (await client.arun(whole, CallOptions())).content == "Hello"
         assert [chunk.content for chunk in client.open_stream(streamed, client.options)] == ["Hello", ""]
         assert [chunk.content async for chunk in client.aopen_stream(streamed, client.options)] == ["Hello", ""]
-    for (_, sent), request in zip(world.asked, [whole, whole, streamed, streamed], strict=True):
+    for (_, sent), request in zip(targets.asked, [whole, whole, streamed, streamed], strict=True):
         assert sent is request
     assert client.options == CallOptions(deadline=9.0)
