@@ -95,8 +95,8 @@ class LLMError(Exception):
         return attempt_table.render_error(type(self).__name__, str(self), attempts)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle without ``detail``, and without what cannot be pickled (causes, tracebacks)."""
-        state = {name: value for name, value in self.__dict__.items() if name not in {"detail", "raw"}}
+        """Pickle without texts of a provider, and without what cannot be pickled (causes, tracebacks)."""
+        state = {name: value for name, value in self.__dict__.items() if name not in {"detail", "raw", "answer"}}
         return (_restore, (type(self), str(self), state))
 
 
@@ -163,7 +163,14 @@ class ServiceUnavailableError(LLMError):
 
 
 class GenerationError(LLMError):
-    """The response is unusable: empty, malformed, or of the wrong type."""
+    """The response is unusable: empty, malformed, or of the wrong type.
+
+    Attributes:
+        answer: The answer that was not accepted, where JSON was asked for. It is in no message, log or pickle; what is
+            wrong with it is in ``detail``.
+    """
+
+    answer: str | None = None
 
 
 class StreamInterruptedError(LLMError):

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from unified_llm._structured.emulate import emulate
 
 from tests.support.codec_checks import CANARY, target
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic import CODEC
 from unified_llm._formats.anthropic.request import strict_schema
 from unified_llm._providers import registry
-from unified_llm._structured.emulate import emulate
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError, ValidationError
 from unified_llm.types import (
     AudioPart,

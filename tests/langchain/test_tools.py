@@ -249,7 +249,7 @@ def test_strict_reaches_the_request(method: Literal["function_calling", "json_sc
 
 
 def test_with_include_raw_the_error_of_a_parser_is_a_value() -> None:
-    structured = model().with_structured_output(Joke, method="json_schema", include_raw=True)
+    structured = model(fallbacks=[]).with_structured_output(Joke, method="json_schema", include_raw=True)
     with ScriptedTargets({PRIMARY: [say(ANSWER), say("no json")]}).running():
         good, bad = structured.invoke("A joke"), structured.invoke("A joke")
     assert isinstance(good, dict)
@@ -257,6 +257,7 @@ def test_with_include_raw_the_error_of_a_parser_is_a_value() -> None:
     assert (good["parsed"], good["parsing_error"]) == (Joke(**JOKE), None)
     assert isinstance(good["raw"], AIMessage)
     assert bad["parsed"] is None
+    assert bad["raw"].content == "no json"
     assert isinstance(bad["parsing_error"], OutputParserException)
 
 

@@ -92,12 +92,13 @@ def test_an_answer_that_does_not_fit_is_asked_for_again_and_then_of_others(way: 
     with ScriptedTargets({PRIMARY: [say(WRONG), say(PARIS)]}).running() as targets:
         assert WAYS[way](model()).country == "France"
     assert targets.names == [PRIMARY, PRIMARY]
-    *_, answer, complaint = targets.asked[1][1].messages
-    assert (answer.role, answer.text, complaint.role) == ("assistant", WRONG, "user")
-    assert "country: Input should be 'France' or 'Italy'" in complaint.text
+    if "stream" not in way:  # a stream has been handed out in part, and is followed by a whole answer
+        *_, answer, complaint = targets.asked[1][1].messages
+        assert (answer.role, answer.text, complaint.role) == ("assistant", WRONG, "user")
+        assert "country: Input should be 'France' or 'Italy'" in complaint.text
     with ScriptedTargets({PRIMARY: [say(WRONG)], SECOND: [say(f"Sure!\n```json\n{PARIS}\n```")]}).running() as targets:
         assert WAYS[way](model()).country == "France"
-    assert targets.names == [PRIMARY, PRIMARY, SECOND]
+    assert targets.names == [PRIMARY] * (5 if "stream" in way else 4) + [SECOND]
 
 
 @every_way
@@ -105,11 +106,12 @@ def test_an_exception_is_raised_rather_than_a_blank_object_returned(way: str) ->
     with ScriptedTargets({PRIMARY: [say(WRONG)], SECOND: [say("I like trains.")]}).running() as targets:
         with pytest.raises(AllTargetsFailedError) as caught:
             WAYS[way](model())
-        assert targets.names == [PRIMARY, PRIMARY, SECOND, SECOND]
-        with pytest.raises(GenerationError, match=r"City \(country: literal_error\)"):
+        assert targets.names[-6:] == [PRIMARY] * 4 + [SECOND] * 2
+        with pytest.raises(GenerationError, match="does not fit the schema") as alone:
             WAYS[way](model(fallbacks=[]))
+    assert alone.value.detail == "country: Input should be 'France' or 'Italy'"
+    assert caught.value.errors[-1].detail == "it is not JSON"
     text = str(caught.value)
-    assert "the answer: json_invalid" in text
     assert "Prance" not in text
     assert "trains" not in text
     cut = ScriptedTargets({PRIMARY: [say('{"name": "Pa', finish_reason="length")]})
@@ -139,10 +141,11 @@ def test_outages_on_the_way_are_survived(way: str) -> None:
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])
 def test_a_stream_that_breaks_is_no_loss_since_objects_replace_each_other(way: str) -> None:
     cut: Any = ['{"name": "Par', Failure("connection")]
-    with ScriptedTargets({PRIMARY: [cut], SECOND: [say(PARIS)]}).running() as targets:
+    with ScriptedTargets({PRIMARY: [cut, BUSY], SECOND: [say(PARIS)]}).running() as targets:
         assert WAYS[way](model()).name == "Paris"
+    assert targets.names == [PRIMARY, PRIMARY, PRIMARY, SECOND]
+    with ScriptedTargets({PRIMARY: [cut, say(PARIS)]}).running():
         pieces = list(model().stream_structured_predict(City, PROMPT, country="France"))
-    assert targets.names[:2] == [PRIMARY, SECOND]
     assert [type(piece).__name__ for piece in pieces][-2:] == ["FlexibleCity", "City"]
     assert pieces[0].name == "Par"  # type: ignore[union-attr]
 
@@ -167,16 +170,17 @@ def test_a_target_without_schemas_is_given_a_tool(way: str) -> None:
     with ScriptedTargets({PRIMARY: answers}).running() as targets:
         assert WAYS[way](llm).country == "France"
     first, second = (request for _, request in targets.asked)
-    assert (first.tools[0].name, first.tools[0].description, first.tool_choice) == ("City", "A city.", "City")
-    assert first.response_format is None
-    assert [message.role for message in second.messages][-2:] == ["assistant", "tool"]
-    assert second.messages[-1].tool_call_id == "call_1"
-    assert "does not fit the schema" in second.messages[-1].text
+    assert (first.tools[0].name, first.tools[0].parameters["description"]) == ("City", "A city.")
+    assert (first.tool_choice, first.response_format) == ("City", None)
+    if "stream" not in way:
+        assert [message.role for message in second.messages][-2:] == ["assistant", "tool"]
+        assert second.messages[-1].tool_call_id == "call_1"
+        assert "is not accepted: country: Input should be" in second.messages[-1].text
 
 
 def test_several_calls_are_looked_through_for_one_that_fits_and_words_will_do_too() -> None:
     calls = tuple(ToolCall.from_text(f"c{number}", "City", text) for number, text in enumerate((WRONG, PARIS)))
-    llm = with_features(model(), "json_schema", "tool_choice")
+    llm = with_features(model(pydantic_program_mode=PydanticProgramMode.FUNCTION), "tool_choice")
     with ScriptedTargets({PRIMARY: [[LLMResponse(tool_calls=calls)], say(PARIS)]}).running() as targets:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
@@ -190,10 +194,11 @@ def test_a_target_with_neither_is_asked_in_words(way: str) -> None:
         assert WAYS[way](llm).country == "France"
     first, second = (request for _, request in targets.asked)
     assert (first.tools, first.response_format) == ((), None)
-    assert first.messages[-1].text.startswith("The capital of France?\nAnswer with a JSON object")
-    assert '"enum":["France","Italy"]' in first.messages[-1].text
-    assert "Answer with a JSON object" in second.messages[-1].text
-    assert "Answer with" not in second.messages[0].text
+    assert [message.role for message in first.messages] == ["system", "user"]
+    assert first.messages[-1].text == "The capital of France?"
+    for request in (first, second):
+        assert "write one JSON value and nothing else" in request.messages[0].text
+        assert '"enum":["France","Italy"]' in request.messages[0].text
 
 
 def test_each_target_is_asked_in_its_own_way() -> None:
@@ -205,7 +210,7 @@ def test_each_target_is_asked_in_its_own_way() -> None:
     with ScriptedTargets({PRIMARY: [BUSY], "openai-compatible/x": [say(PARIS)]}).running() as targets:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
     assert targets.asked[0][1].response_format.schema is not None
-    assert "Answer with a JSON object" in targets.asked[-1][1].messages[-1].text
+    assert "write one JSON value and nothing else" in targets.asked[-1][1].messages[0].text
 
 
 @every_way
@@ -229,7 +234,7 @@ def test_the_mode_of_llama_index_is_obeyed(mode: PydanticProgramMode) -> None:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
     assert bool(targets.asked[0][1].tools) == (mode == PydanticProgramMode.FUNCTION)
     if mode == PydanticProgramMode.FUNCTION:
-        with pytest.raises(UnsupportedOperationError, match="cannot call tools"):
+        with pytest.raises(UnsupportedOperationError, match=r"JSON in the requested way \(tool\)"):
             with_features(model(pydantic_program_mode=mode, fallbacks=[]), "tools").structured_predict(
                 City, PROMPT, country="France"
             )
@@ -262,15 +267,11 @@ def test_more_room_is_found_among_those_that_are_asked_in_another_way() -> None:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"
 
 
-def test_what_no_target_can_read_is_an_error_once_every_mode_has_been_tried() -> None:
+def test_what_no_target_can_read_is_an_error_before_anything_is_sent() -> None:
     question = ChatMessage(role="user", blocks=[AudioBlock(audio=b"RIFF\xff\xfe")])
-    with (
-        ScriptedTargets({}).running() as targets,
-        pytest.raises(AllTargetsFailedError, match="cannot hear audio") as caught,
-    ):
+    with ScriptedTargets({}).running() as targets, pytest.raises(UnsupportedOperationError, match="cannot hear audio"):
         with_features(model(), "audio").structured_predict(City, ChatPromptTemplate(message_templates=[question]))
     assert targets.asked == []
-    assert {type(error) for error in caught.value.errors} == {UnsupportedOperationError}
 
 
 # What is final, and what it may cost
@@ -314,7 +315,7 @@ def test_a_call_can_name_another_model_and_both_are_asked_as_they_can_be() -> No
     with ScriptedTargets({"openai/gpt-5": [say(WRONG)], SECOND: [say(PARIS)]}).running() as targets:
         answer = model().structured_predict(City, PROMPT, {"model": "openai/gpt-5"}, country="France")
     assert answer.country == "France"
-    assert targets.names == ["openai/gpt-5", "openai/gpt-5", SECOND]
+    assert targets.names == ["openai/gpt-5"] * 4 + [SECOND]
 
 
 def test_a_structured_model_of_llama_index_and_messages_of_many_kinds_work() -> None:
@@ -327,5 +328,5 @@ def test_a_structured_model_of_llama_index_and_messages_of_many_kinds_work() -> 
             City, ChatPromptTemplate(message_templates=messages)
         )
     assert answer.name == "Paris"
-    assert [message.role for message in targets.asked[-1][1].messages] == ["system", "assistant", "user"]
+    assert [message.role for message in targets.asked[-1][1].messages] == ["system", "assistant"]
     assert targets.asked[0][1].messages[0].text == "You know {cities}."

@@ -432,7 +432,7 @@ def test_a_switch_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_names_are_those_of_the_convention(telemetry: RecordedTelemetry) -> None:
     targets = ScriptedTargets(
-        {GPT: [say("Hello")], HAIKU: [DEAD], "openai/e": [[Done(EmbeddingResponse([[1.0]], usage=USAGE))]]}
+        {GPT: [say("{}")], HAIKU: [DEAD], "openai/e": [[Done(EmbeddingResponse([[1.0]], usage=USAGE))]]}
     )
     with targets.running():
         config = LLMConfig(model=GPT, temperature=1, max_tokens=2, top_p=1, seed=1, stop=("x",))

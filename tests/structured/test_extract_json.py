@@ -11,7 +11,7 @@ import pytest
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._structured.emulate import Emulation, emulate
+from unified_llm._structured.attempts import StructuredAttempt, structured_output
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message, ResponseFormat
 
 CITY: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -29,15 +29,15 @@ CHAIN: dict[str, Any] = {
 LINKS = '{"v":1,"next":{"v":2,"next":null}}'
 
 
-def emulated(schema: dict[str, Any], *features: Feature) -> Emulation:
-    request = LLMRequest((Message.user("Which?"),), response_format=ResponseFormat(schema, "it"))
-    emulation = emulate(request, Target("somewhere", "some-model", "openai_chat", features=CHAT | set(features)))
-    assert emulation is not None
-    return emulation
+def emulated(schema: dict[str, Any], *features: Feature) -> StructuredAttempt:
+    structured = structured_output(LLMRequest((Message.user("Which?"),), response_format=ResponseFormat(schema, "it")))
+    assert structured is not None
+    attempt = structured.attempt(Target("somewhere", "some-model", "openai_chat", features=CHAT | set(features)))
+    assert attempt is not None
+    return attempt
 
 
-def streamed(emulation: Emulation, text: str, size: int, **end: Any) -> str | Failure:
-    reader = emulation.output_reader()
+def streamed(reader: StructuredAttempt, text: str, size: int, **end: Any) -> str | Failure:
     pieces = [reader.read(LLMChunk(text[start : start + size])) for start in range(0, len(text), size)]
     texts = [piece.content for piece in pieces if isinstance(piece, LLMChunk)]
     last = reader.read(Done(LLMChunk(finish_reason="stop", **end)))
@@ -46,10 +46,10 @@ def streamed(emulation: Emulation, text: str, size: int, **end: Any) -> str | Fa
     )
 
 
-def whole(emulation: Emulation, text: str, **end: Any) -> str | Failure:
-    last = emulation.output_reader().read(Done(LLMResponse(text, **end)))
+def whole(reader: StructuredAttempt, text: str, **end: Any) -> str | Failure:
+    last = reader.read(Done(LLMResponse(text, **end)))
     assert last is not None
-    return last if isinstance(last, Failure) else str(last.value.content)  # type: ignore[union-attr]
+    return Failure("invalid", detail=last.detail) if isinstance(last, Failure) else str(last.value.content)  # type: ignore[union-attr]
 
 
 ROOTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -103,7 +103,7 @@ def test_a_model_that_holds_itself_is_asked_for_by_a_tool() -> None:
     assert (tool.parameters["type"], tool.parameters["required"]) == ("object", ["v"])
     assert "$ref" not in tool.parameters
     assert tool.parameters["$defs"] == CHAIN["$defs"]
-    assert emulated({"$ref": "#"}, "tools", "tool_choice").mode == "prompt"
+    assert emulated({"$ref": "#"}, "tools", "tool_choice").method == "prompt"
 
 
 def test_a_mode_for_objects_is_used_for_what_can_be_nothing_else() -> None:
@@ -112,7 +112,7 @@ def test_a_mode_for_objects_is_used_for_what_can_be_nothing_else() -> None:
 
 
 def test_a_refusal_in_pieces_is_no_failure() -> None:
-    reader = emulated(CITY).output_reader()
+    reader = emulated(CITY)
     assert reader.read(LLMChunk(refusal="I will ")) is not None
     assert reader.read(LLMChunk(refusal="not.")) is not None
     end = Done(LLMChunk(finish_reason="stop"))

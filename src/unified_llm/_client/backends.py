@@ -10,8 +10,6 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.target import Target
 from unified_llm._formats.make_codec import codec_for
-from unified_llm._structured.emulate import emulate
-from unified_llm._structured.emulated_exchange import AsyncEmulatedExchange, EmulatedExchange
 
 if TYPE_CHECKING:
     from unified_llm._backends.http import Transport
@@ -26,17 +24,6 @@ class Backends:
 
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
         """Make an exchange, for sync callers."""
-        if emulation := emulate(request, target):
-            return EmulatedExchange(self._exchange(emulation.request, target), emulation.output_reader())
-        return self._exchange(request, target)
-
-    def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
-        """Make an exchange, for async callers."""
-        if emulation := emulate(request, target):
-            return AsyncEmulatedExchange(self._aexchange(emulation.request, target), emulation.output_reader())
-        return self._aexchange(request, target)
-
-    def _exchange(self, request: AnyRequest, target: Target) -> Exchange:
         if make := runtime.current().exchange:
             return make(request, target)
         if (model := in_process_model(target)) is not None:
@@ -44,7 +31,8 @@ class Backends:
             return exchange
         return self._transport.exchange(codec_for(target.format), request, target)
 
-    def _aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
+    def aexchange(self, request: AnyRequest, target: Target) -> AsyncExchange:
+        """Make an exchange, for async callers."""
         if make := runtime.current().aexchange:
             return make(request, target)
         if (model := in_process_model(target)) is not None:

@@ -22,6 +22,7 @@ from unified_llm._policy.call_state import CallFailed, CallState, Hedging
 from unified_llm._policy.trace import Trace
 from unified_llm._providers.capabilities import missing
 from unified_llm._state import process_health
+from unified_llm._structured.attempts import StructuredOutput, structured_output
 from unified_llm.exceptions import GenerationError, LLMError, UnsupportedOperationError, ValidationError
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelsRequest
@@ -42,6 +43,7 @@ class PreparedCall:
         started: The instant at which the call began.
         deadline: Seconds that it may take, or None.
         observer: What observes the call besides the log, or None.
+        structured: How each target is asked for JSON, where the request has a response format.
     """
 
     request: AnyRequest
@@ -50,6 +52,7 @@ class PreparedCall:
     started: float
     deadline: float | None
     observer: CallObserver | None
+    structured: StructuredOutput | None = None
 
     @property
     def used_fallback(self) -> bool:
@@ -107,7 +110,8 @@ def prepare_call(
         chain = [_with_timeout(target, options.timeout) for target in chain]
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)))
     started = runtime.now()
-    able, incapable = _split_by_ability(request, chain)
+    structured = structured_output(request)
+    able, incapable = _split_by_ability(request, chain, structured)
     if not able:
         raise _nothing_able(trace, incapable, started)
     if until is None:
@@ -125,17 +129,20 @@ def prepare_call(
         on_model_gone=on_model_gone,
         incapable=incapable,
     )
-    return PreparedCall(request, chain, state, started, options.deadline, otel.call_observer(request, chain[0], state))
+    observer = otel.call_observer(request, chain[0], state)
+    return PreparedCall(request, chain, state, started, options.deadline, observer, structured)
 
 
 def _split_by_ability(
-    request: AnyRequest, chain: Sequence[Target]
+    request: AnyRequest, chain: Sequence[Target], structured: StructuredOutput | None
 ) -> tuple[list[Target], dict[int, list[tuple[Target, str]]]]:
     """Return the targets that can serve the request; and the others with the reason, by the position they stand at."""
     able: list[Target] = []
     incapable: dict[int, list[tuple[Target, str]]] = {}
     for target in chain:
         reason = missing(request, target) or _wrong_space(request, target, able)
+        if reason is None and structured is not None:
+            reason = structured.missing(target)
         if not target.model and not isinstance(request, ModelsRequest):
             reason = _NO_MODEL
         if reason:

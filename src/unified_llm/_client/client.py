@@ -121,16 +121,6 @@ class LLMClient:
         """Show the targets' names."""
         return f"{type(self).__name__}({' -> '.join(target.name for target in self.targets)})"
 
-    def links(self, model: str | None = None) -> tuple[ResolvedTarget, ...]:
-        """Return the chain of a call; ``model`` is what the call names in place of the primary's."""
-        return (resolve.with_model(self._chain[0], model), *self._chain[1:]) if model else self._chain
-
-    def narrowed(self, links: Sequence[ResolvedTarget]) -> Self:
-        """Return a view of this client over a subset of its targets, which shares connections and caches with it."""
-        view = object.__new__(type(self))
-        view.__dict__.update(vars(self), _chain=tuple(links), _named={})
-        return view
-
     # Chat
 
     def generate(self, prompt: read_request.Prompt, **overrides: Any) -> LLMResponse:

@@ -24,6 +24,8 @@ from unified_llm._core.target import Target
 from unified_llm._policy.call_state import CallFailed
 from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
+from unified_llm._structured.attempts import StructuredAttempt
+from unified_llm._structured.exchange import AsyncStructuredExchange, StructuredExchange
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.responses import LLMChunk
 
@@ -58,9 +60,17 @@ class _Observed:
         if isinstance(step, Done):
             observer.finished(None)
 
+    def _begin_structured(self, effect: Open) -> StructuredAttempt | None:
+        return self._call.structured.attempt(effect.target) if self._call.structured else None
+
     def _finish(self) -> None:
         if self._started and self._observer is not None:
             self._observer.finished(None)
+
+
+def _unsendable(error: ValidationError, structured: StructuredAttempt | None) -> Failure:
+    failure = Failure("unsendable", detail=str(error))
+    return structured.on_failure(failure) if structured else failure
 
 
 class Driver(_Observed):
@@ -121,10 +131,13 @@ class Driver(_Observed):
             raise
 
     def _open(self, effect: Open) -> Failure | None:
+        structured = self._begin_structured(effect)
         try:
-            exchange = self._connect(self._call.request, effect.target)
+            exchange = self._connect(structured.request if structured else self._call.request, effect.target)
         except ValidationError as error:
-            return Failure("unsendable", detail=str(error))
+            return _unsendable(error, structured)
+        if structured:
+            exchange = StructuredExchange(exchange, structured)
         self._exchanges[effect.attempt] = exchange
         return exchange.open(effect.until)
 
@@ -206,10 +219,13 @@ class AsyncDriver(_Observed):
             raise
 
     async def _open(self, effect: Open) -> Failure | None:
+        structured = self._begin_structured(effect)
         try:
-            exchange = self._connect(self._call.request, effect.target)
+            exchange = self._connect(structured.request if structured else self._call.request, effect.target)
         except ValidationError as error:
-            return Failure("unsendable", detail=str(error))
+            return _unsendable(error, structured)
+        if structured:
+            exchange = AsyncStructuredExchange(exchange, structured)
         self._exchanges[effect.attempt] = exchange
         if not effect.concurrent:
             return await exchange.open(effect.until)

@@ -94,6 +94,8 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
     )
     if isinstance(error, exc.RateLimitError):
         error.retry_after = retry_after.read(failure).retry_after
+    if isinstance(error, exc.GenerationError):
+        error.answer = failure.answer
     return error
 
 

@@ -87,6 +87,8 @@ class Failure:
         request_id: The provider's identifier of this exchange.
         headers: The response headers that carry hints (Retry-After, rate limits), names in lower case.
         retry_after: Seconds, where the body has it rather than a header.
+        try_again: Whether the same target may be asked again at once, in another form; None: the kind decides.
+        answer: The answer that was not accepted, where structured output was asked for; never logged.
     """
 
     kind: FailureKind
@@ -96,6 +98,8 @@ class Failure:
     request_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, repr=False)
     retry_after: float | None = None
+    try_again: bool | None = None
+    answer: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,11 +77,14 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     start_cooldowns(call, state.target, failure, hints, now=now)
     exclude_targets(call, state.target, rule, now)
     call.only_target = None if failover else state
-    retry_at = _compute_retry_at(call, state, rule, hints, now=now)
+    if failure.try_again is not None:
+        retry_at = now if failure.try_again and _may_try_again(call, state, now) else None
+    else:
+        retry_at = _compute_retry_at(call, state, rule, hints, now=now)
     if retry_at is None:
         state.excluded = True
         return "continue" if failover else "end"
-    state.retry_at, state.spends_budget = retry_at, not rule.free
+    state.retry_at, state.spends_budget = retry_at, failure.try_again is None and not rule.free
     prefers_others = failover and (rule.throttled or bool(hints.retry_after))
     if retry_at <= now or (prefers_others and not call.no_other_ready(state, now)):
         return "continue"  # where others are ready, this target is retried only once they have failed
@@ -120,6 +123,14 @@ def _may_retry(call: CallState, state: TargetState, rule: FailureRule, hints: re
         more = no_other_ready and not rule.only_if_no_other_ready
         limit = _MAX_RETRIES_NO_OTHER_READY if more else _MAX_RETRIES
     return state.attempts <= limit
+
+
+def _may_try_again(call: CallState, state: TargetState, now: float) -> bool:
+    """Return whether the target may be asked again at once, in another form: the failure was none of its health."""
+    limit = state.target.retry.limit
+    if state.excluded or not call.room_for_retries() or (limit is not None and state.attempts > limit):
+        return False
+    return now < call.deadline and call.health.may_retry(state.target, now, free=True)
 
 
 def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: retry_after.Hints, *, now: float) -> None:

@@ -1,1 +1,1 @@
-"""Structured output for targets without JSON schemas: by a forced tool call or by prompt, validated afterwards."""
+"""Structured output: how each target is asked for JSON, and the check of what it answers."""

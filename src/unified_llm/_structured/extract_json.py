@@ -1,7 +1,7 @@
 """Extract JSON from a model's text: without the text before it, the code fence around it and the text after it.
 
-In a whole text, ``find_json`` returns the first JSON that conforms to the schema. In a stream, ``JSONExtractor`` emits
-the first text that looks like JSON of the right type, since it is passed on chunk by chunk:
+In a whole text, ``find_json`` returns the first JSON that passes a check. In a stream, ``JSONExtractor`` emits the
+first text that looks like JSON of the right type, since it is passed on chunk by chunk:
 
                start of an object or array        its closing bracket
     SEARCHING -----------------------------> INSIDE ----------------> DONE
@@ -17,9 +17,10 @@ the first text that looks like JSON of the right type, since it is passed on chu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm._lib.json_schema import find_mismatch, json_types
@@ -33,11 +34,22 @@ _MAX_CANDIDATES: Final = 16
 _MAX_PENDING: Final = 256  # characters kept of an incomplete start with white space
 
 
-def find_json(text: str, schema: Mapping[str, Any]) -> str:
-    """Return the JSON in a whole text: the first that conforms, else the first at all, else the text itself."""
+Check: TypeAlias = Callable[[str], str | None]
+"""Returns what is wrong with a JSON text, or None."""
+
+
+def find_json(text: str, schema: Mapping[str, Any], check: Check | None = None) -> str:
+    """Return the JSON in a whole text: the first that passes, else the first at all, else the text itself.
+
+    Args:
+        text: The text.
+        schema: A JSON schema, which says what the JSON begins with.
+        check: Decides what passes; None for whatever conforms to the schema.
+    """
+    check = check or partial(check_json, schema=schema)
     first: str | None = None
     for candidate in islice(_candidates(text, schema), _MAX_CANDIDATES):
-        if check_json(candidate, schema) is None:
+        if check(candidate) is None:
             return candidate
         first = candidate if first is None else first
     return text if first is None else first

@@ -15,6 +15,7 @@ from langchain_core.utils.function_calling import convert_to_openai_function, co
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from unified_llm._adapters import call_kwargs
+from unified_llm._adapters.structured_output import BoundFormat, read_bound_format
 from unified_llm._client.call_options import CallOptions
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._constants import NOT_SENT, PLAIN, ToolLike
@@ -130,8 +131,8 @@ def read_response_format(given: Any, *, strict: bool | None = None) -> dict[str,
     Raises:
         ValidationError: The argument is neither a response format nor a schema.
     """
-    if given is None:
-        return None
+    if given is None or isinstance(given, BoundFormat):
+        return given
     if isinstance(given, Mapping) and given.get("type") in {"text", "json_object", "json_schema"}:
         return dict(given)
     if isinstance(given, Mapping) and isinstance(given.get("schema"), Mapping):
@@ -199,7 +200,7 @@ def _read_tool(tool: ToolLike) -> Tool:
 
 def _read_response_format(given: Any) -> ResponseFormat | None:
     response_format = read_response_format(given)
-    return ResponseFormat.from_dict(response_format) if response_format else None
+    return read_bound_format(response_format) if response_format else None
 
 
 _ARGUMENTS: Final = call_kwargs.CallArguments(PLAIN, NOT_SENT, _read_tool, read_tool_choice, _read_response_format)

@@ -1,15 +1,21 @@
-"""Structured output: bind a schema to the model, and parse its response."""
+"""Structured output: bind a schema to the model, and parse its response.
+
+With ``json_schema`` and ``json_mode`` the client checks the response while the call can still ask again or fail over.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias, cast, get_args
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
+from langchain_core.outputs import Generation
 from langchain_core.runnables import (
     Runnable,
     RunnableBranch,
@@ -20,7 +26,12 @@ from langchain_core.runnables import (
 )
 from pydantic import BaseModel
 
-from unified_llm.exceptions import ContentFilterError, ValidationError
+from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck, read_object
+from unified_llm._structured.checks import make_check
+from unified_llm._structured.extract_json import JSONExtractor, check_json, find_json
+from unified_llm._structured.methods import output_schema
+from unified_llm.exceptions import ContentFilterError, GenerationError, LLMError, ValidationError
+from unified_llm.langchain._binding import ModelBinding
 from unified_llm.langchain._call_kwargs import convert_tool, is_pydantic_class, read_response_format
 from unified_llm.langchain._constants import Method, Schema, ToolLike
 from unified_llm.langchain._errors import translate
@@ -63,15 +74,26 @@ def bind_structured_output(
     options = {**options, "ls_structured_output_format": {"kwargs": trace_kwargs, "schema": schema}}
     if method == "function_calling":
         return _bind_schema_as_tool(model, cast("Schema", schema), options, strict=strict)
-    if method == "json_mode":
-        bound = model.bind(response_format={"type": "json_object"}, **options)
-        return bound, _make_json_parser(schema)
-    options["response_format"] = read_response_format(schema, strict=strict)
-    if not tools:
-        return model.bind(**options), _make_json_parser(schema)
+    bound_format = _make_format(schema, method, strict=strict)
+    parser = _make_json_parser(schema, bound_format)
+    options["response_format"] = bound_format
+    if method == "json_mode" or not tools:
+        return model.bind(**options), parser
     # A response that calls tools comes before the structured one: it has nothing to parse yet.
-    parser = RunnableBranch((_calls_tools, RunnableLambda(_return_none)), _make_json_parser(schema))
+    parser = RunnableBranch((_calls_tools, RunnableLambda(_return_none)), parser)
     return model.bind_tools(cast("Sequence[Any]", tools), **options), parser
+
+
+def _make_format(schema: Schema | None, method: str, *, strict: bool | None) -> BoundFormat:
+    """Return the response format, checked by the class or the schema that the caller has given."""
+    by_schema = read_response_format(schema, strict=strict) if schema is not None else None
+    if is_pydantic_class(schema):
+        check: Any = PydanticCheck(cast("type", schema))
+    elif by_schema is not None and method == "json_mode":
+        check = partial(check_json, schema=by_schema["json_schema"]["schema"])
+    else:
+        check = None
+    return BoundFormat.of({"type": "json_object"} if method == "json_mode" else cast("Any", by_schema), check)
 
 
 def _bind_schema_as_tool(
@@ -85,28 +107,81 @@ def _bind_schema_as_tool(
     return bound, JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
-def _make_json_parser(schema: Schema | None) -> Runnable[Any, Any]:
+def _make_json_parser(schema: Schema | None, bound_format: BoundFormat) -> Runnable[Any, Any]:
     parser: Runnable[Any, Any] = JsonOutputParser()
     if is_pydantic_class(schema):
-        parser = PydanticOutputParser(pydantic_object=cast("type[BaseModel]", schema))
-    return RunnableGenerator(_raise_on_refusal, _araise_on_refusal) | parser
+        parser = _ObjectParser(pydantic_object=cast("type[BaseModel]", schema))
+    reader = _JSONReader(bound_format)
+    return RunnableGenerator(reader.read, reader.aread) | parser
 
 
-def _raise_on_refusal(messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
-    """Raise if the model declined, before the parser complains that the response is no JSON.
+class _JSONReader:
+    """Leaves only the JSON of a response: a wrapped model, and any model in a stream, may write text around it."""
 
-    Raises:
-        ContentFilterError: A message has a refusal.
-    """
-    for message in messages:
+    def __init__(self, bound_format: BoundFormat) -> None:
+        self._schema = output_schema(bound_format.response_format)
+        self._check = make_check(bound_format.response_format)
+
+    def read(self, messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
+        """Convert the messages of one response.
+
+        Raises:
+            ContentFilterError: A message has a refusal, which the parser would call invalid JSON.
+        """
+        extractor, texts = JSONExtractor(self._schema), _Texts()
+        for message in messages:
+            yield self._convert(message, extractor, texts)
+        if texts.nothing_emitted:
+            yield AIMessageChunk(content=find_json("".join(texts.received), self._schema, self._check))
+
+    async def aread(self, messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
+        """Convert the messages of one response, for async callers."""
+        extractor, texts = JSONExtractor(self._schema), _Texts()
+        async for message in messages:
+            yield self._convert(message, extractor, texts)
+        if texts.nothing_emitted:
+            yield AIMessageChunk(content=find_json("".join(texts.received), self._schema, self._check))
+
+    def _convert(self, message: AIMessage, extractor: JSONExtractor, texts: _Texts) -> AIMessage:
         _check_refusal(message)
-        yield message
+        text = str(message.text)
+        if not isinstance(message, AIMessageChunk):
+            return message.model_copy(update={"content": find_json(text, self._schema, self._check)})
+        emitted = extractor.feed(text) if text else ""
+        texts.received.append(text)
+        texts.emitted = texts.emitted or bool(emitted)
+        return message.model_copy(update={"content": emitted})
 
 
-async def _araise_on_refusal(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
-    async for message in messages:
-        _check_refusal(message)
-        yield message
+class _Texts:
+    """What a stream has brought so far."""
+
+    def __init__(self) -> None:
+        self.received: list[str] = []
+        self.emitted = False
+
+    @property
+    def nothing_emitted(self) -> bool:
+        return bool(self.received) and not self.emitted
+
+
+class _ObjectParser(PydanticOutputParser[Any]):
+    """Accepts of a whole response what the check accepts; LangChain's own parser completes JSON that was cut off."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Return the object; of a stream, the object so far, or None.
+
+        Raises:
+            OutputParserException: The text is no JSON of that class.
+        """
+        if partial:
+            return super().parse_result(result, partial=True)
+        text = result[0].text
+        try:
+            return read_object(self.pydantic_object, text)
+        except ValueError as error:
+            name = self.pydantic_object.__name__
+            raise OutputParserException(f"Failed to parse {name} from: {text}\n{error}", llm_output=text) from error
 
 
 def _check_refusal(message: AIMessage) -> None:
@@ -126,4 +201,66 @@ def with_raw(model: Runnable[LanguageModelInput, AIMessage], parser: Runnable[An
     """Return a runnable whose output is a dict: ``raw`` (the message), ``parsed`` and ``parsing_error``."""
     parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
+    if isinstance(model, ModelBinding):
+        model = _RawBinding(bound=model.bound, kwargs=model.kwargs, config=model.config)
     return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+
+class _RawBinding(ModelBinding):  # type: ignore[no-redef] # as its base
+    """Returns the last answer where no target gave one that conforms: it is for the parser to say what is wrong."""
+
+    def invoke(self, input: LanguageModelInput, config: Any = None, **kwargs: Any) -> AIMessage:  # noqa: A002
+        """Return the response, or the answer that was not accepted."""
+        try:
+            return super().invoke(input, config, **kwargs)
+        except LLMError as error:
+            return AIMessage(content=_rejected_answer(error))
+
+    async def ainvoke(self, input: LanguageModelInput, config: Any = None, **kwargs: Any) -> AIMessage:  # noqa: A002
+        """Return the response, or the answer that was not accepted."""
+        try:
+            return await super().ainvoke(input, config, **kwargs)
+        except LLMError as error:
+            return AIMessage(content=_rejected_answer(error))
+
+    def transform(self, input: Iterator[Any], config: Any = None, **kwargs: Any) -> Iterator[AIMessage]:  # noqa: A002
+        """Stream the response, or the answer that was not accepted."""
+        emitted = False
+        try:
+            for chunk in super().transform(input, config, **kwargs):
+                yield chunk
+                emitted = True
+        except LLMError as error:
+            answer = _rejected_answer(error)
+            if not emitted:
+                yield AIMessageChunk(content=answer)
+
+    async def atransform(
+        self,
+        input: AsyncIterator[Any],  # noqa: A002
+        config: Any = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessage]:
+        """Stream the response, or the answer that was not accepted."""
+        emitted = False
+        try:
+            async for chunk in super().atransform(input, config, **kwargs):
+                yield chunk
+                emitted = True
+        except LLMError as error:
+            answer = _rejected_answer(error)
+            if not emitted:
+                yield AIMessageChunk(content=answer)
+
+
+def _rejected_answer(error: LLMError) -> str:
+    """Return the last answer that was not accepted.
+
+    Raises:
+        LLMError: The error itself: it is of another kind.
+    """
+    causes = [error, error.__cause__, *getattr(error, "errors", ())]
+    answers = [cause.answer for cause in causes if isinstance(cause, GenerationError) and cause.answer is not None]
+    if not answers:
+        raise error
+    return answers[-1]

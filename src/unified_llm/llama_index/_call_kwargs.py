@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm._adapters import call_kwargs
+from unified_llm._adapters.structured_output import read_bound_format
 from unified_llm._client.call_options import CallOptions
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import NOT_SENT, PLAIN
@@ -105,7 +106,7 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
 def _response_format(value: Any) -> ResponseFormat | None:
     if value is None or isinstance(value, ResponseFormat):
         return value
-    return ResponseFormat.from_dict(value if isinstance(value, Mapping) else {})
+    return read_bound_format(value if isinstance(value, Mapping) else {})
 
 
 _ARGUMENTS: Final = call_kwargs.CallArguments(PLAIN, NOT_SENT, _tool, read_tool_choice, _response_format)

@@ -15,11 +15,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from llama_index.core.base.llms.types import LLMMetadata
+from llama_index.core.base.llms.types import ChatMessage, LLMMetadata, MessageRole, TextBlock
 from llama_index.core.callbacks.token_counting import get_tokens_from_response
 from llama_index.core.llms.custom import CustomLLM
 from llama_index.core.llms.function_calling import FunctionCallingLLM
@@ -32,6 +33,8 @@ from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsync
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._lib.json_schema import inline_reference
+from unified_llm._structured.methods import output_schema, write_instruction
 from unified_llm.llama_index._call_kwargs import NativeCall
 from unified_llm.llama_index._messages import read_messages
 from unified_llm.types.messages import Tool, ToolCallChunk
@@ -40,12 +43,15 @@ from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import FinishReason, LLMChunk, LLMResponse
 
 if TYPE_CHECKING:
-    from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+    from llama_index.core.base.llms.types import ChatResponse
 
 
 # Options of a call that every LLM of LlamaIndex takes. Others may be specific to the primary's provider.
 _PASSED_OPTIONS: Final = ("temperature", "max_tokens", "top_p", "stop")
-_FEATURES: Final[frozenset[Feature]] = frozenset({"streaming", "images", "image_urls", "audio", "files"})
+# JSON comes as the arguments of a tool, or by prompt.
+_FEATURES: Final[frozenset[Feature]] = frozenset(
+    {"streaming", "images", "image_urls", "audio", "files", "json_object", "json_schema"}
+)
 _NUMBERS: Final = count()
 
 
@@ -87,13 +93,14 @@ class WrappedLLM:
 
     def events(self, request: LLMRequest) -> Generator[Event, None, None]:
         """Yield the events of one answer; blocks the thread."""
-        messages, options = self._native_arguments(request)
+        request, messages, answer_tool = self._ask_for_json(request)
+        messages, options = self._native_arguments(request, messages)
         if limiter := getattr(self.llm, "rate_limiter", None):
             limiter.acquire()
         if not request.stream:
-            yield read_response(self, _without_callbacks(self.llm, "chat")(messages, **options))
+            yield read_response(self, _without_callbacks(self.llm, "chat")(messages, **options), answer_tool)
             return
-        reader = ResponseReader(self)
+        reader = ResponseReader(self, answer_tool)
         for response in _without_callbacks(self.llm, "stream_chat")(messages, **options):
             if chunk := reader.feed(response):
                 yield chunk
@@ -101,13 +108,14 @@ class WrappedLLM:
 
     async def aevents(self, request: LLMRequest) -> AsyncGenerator[Event, None]:
         """Yield the events of one answer on the event loop."""
-        messages, options = self._native_arguments(request)
+        request, messages, answer_tool = self._ask_for_json(request)
+        messages, options = self._native_arguments(request, messages)
         if limiter := getattr(self.llm, "rate_limiter", None):
             await limiter.async_acquire()
         if not request.stream:
-            yield read_response(self, await _without_callbacks(self.llm, "achat")(messages, **options))
+            yield read_response(self, await _without_callbacks(self.llm, "achat")(messages, **options), answer_tool)
             return
-        reader = ResponseReader(self)
+        reader = ResponseReader(self, answer_tool)
         async for response in await _without_callbacks(self.llm, "astream_chat")(messages, **options):
             if chunk := reader.feed(response):
                 yield chunk
@@ -118,10 +126,29 @@ class WrappedLLM:
         """Classify an exception of the LLM; None for a programming error."""
         return read_failure(problem)
 
-    def _native_arguments(self, request: LLMRequest) -> tuple[list[Any], dict[str, Any]]:
+    def _ask_for_json(self, request: LLMRequest) -> tuple[LLMRequest, list[ChatMessage], str | None]:
+        """Return the request and the messages that ask for JSON, and the tool whose arguments are the answer."""
+        native: NativeCall = request.native
+        messages, response_format = list(native.messages), request.response_format
+        if response_format is None:
+            return request, messages, None
+        arguments = inline_reference(output_schema(response_format))
+        can_force = "tool_choice" in self.features and "tool" in response_format.methods
+        if can_force and not request.tools and arguments.get("type") == "object":
+            tool = Tool(response_format.name, "Give the answer. Call this exactly once.", arguments)
+            return replace(request, tools=(tool,), tool_choice=tool.name), messages, tool.name
+        instruction = TextBlock(text=write_instruction(output_schema(response_format)))
+        if messages and messages[0].role == MessageRole.SYSTEM:
+            messages[0] = messages[0].model_copy(update={"blocks": [*messages[0].blocks, instruction]})
+        else:
+            messages.insert(0, ChatMessage(role=MessageRole.SYSTEM, blocks=[instruction]))
+        return request, messages, None
+
+    def _native_arguments(
+        self, request: LLMRequest, messages: list[ChatMessage]
+    ) -> tuple[list[ChatMessage], dict[str, Any]]:
         """Return the messages and keyword arguments of the LLM's own call."""
         native: NativeCall = request.native
-        messages = list(native.messages)
         passed = {name: native.options[name] for name in _PASSED_OPTIONS if native.options.get(name) is not None}
         choice = request.tool_choice
         if not isinstance(self.llm, FunctionCallingLLM) or not request.tools or choice == "none":
@@ -208,21 +235,23 @@ _FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
 }
 
 
-def read_response(wrapped: WrappedLLM, response: ChatResponse) -> Done | Failure:
-    """Convert a whole answer."""
+def read_response(wrapped: WrappedLLM, response: ChatResponse, answer_tool: str | None = None) -> Done | Failure:
+    """Convert a whole answer; the arguments of ``answer_tool``, if it was called, are its text."""
     message = read_messages([_as_assistant(response.message)])[0]
     if not (message.content or message.tool_calls or message.reasoning):
         return Failure("empty")
+    answer = next((call for call in message.tool_calls if call.name == answer_tool), None)
+    calls = () if answer else message.tool_calls
     return Done(
         LLMResponse(
-            content=message.text,
+            content=answer.raw_arguments if answer else message.text,
             model=_model(wrapped, response),
             provider=wrapped.provider,
-            finish_reason=_finish_reason(response, calls=bool(message.tool_calls)),
+            finish_reason=_finish_reason(response, calls=bool(calls)),
             usage=_usage(response),
-            tool_calls=message.tool_calls,
+            tool_calls=calls,
             reasoning=message.reasoning,
-            raw=response,
+            raw=None if answer else response,
         )
     )
 
@@ -230,8 +259,8 @@ def read_response(wrapped: WrappedLLM, response: ChatResponse) -> Done | Failure
 class ResponseReader:
     """Converter of one stream of responses, each with all the content so far, to chunks."""
 
-    def __init__(self, wrapped: WrappedLLM) -> None:
-        self._wrapped = wrapped
+    def __init__(self, wrapped: WrappedLLM, answer_tool: str | None = None) -> None:
+        self._wrapped, self._answer_tool = wrapped, answer_tool
         self._last: ChatResponse | None = None
         self._seen_length = 0
 
@@ -247,7 +276,7 @@ class ResponseReader:
     def finish(self) -> Iterator[Event]:
         """Yield the tool calls and the last chunk."""
         response = self._last
-        whole = read_response(self._wrapped, response) if response else Failure("empty")
+        whole = read_response(self._wrapped, response, self._answer_tool) if response else Failure("empty")
         if response is None or isinstance(whole, Failure):
             yield Failure("empty")
             return
@@ -260,11 +289,12 @@ class ResponseReader:
             yield LLMChunk(tool_calls=tuple(calls))
         yield Done(
             LLMChunk(
+                content=answer.content if answer.raw is None else "",
                 finish_reason=answer.finish_reason,
                 usage=answer.usage,
                 model=answer.model,
                 provider=answer.provider,
-                raw=response,
+                raw=answer.raw,
             )
         )
 

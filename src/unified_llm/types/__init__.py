@@ -17,6 +17,7 @@ from unified_llm.types.content import (
 )
 from unified_llm.types.messages import (
     Message,
+    OutputMethod,
     ProviderState,
     ResponseFormat,
     Role,
@@ -67,6 +68,7 @@ __all__ = [
     "ModelInfo",
     "ModelRequest",
     "ModelsRequest",
+    "OutputMethod",
     "Part",
     "ProviderState",
     "RankedDocument",

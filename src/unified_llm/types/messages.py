@@ -4,7 +4,7 @@ Nothing here belongs to one provider. ``Message.from_dict`` reads dicts in the s
 widely used one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal, Self, TypeAlias, cast, get_args
@@ -150,26 +150,58 @@ class Tool:
         return cls(function["name"], function.get("description") or "", parameters, function.get("strict"))
 
 
+OutputMethod: TypeAlias = Literal["native", "tool", "prompt"]
+"""How a target is asked for JSON: by its own JSON output, by a tool that it must call, or by an instruction."""
+
+_METHODS: tuple[OutputMethod, ...] = get_args(OutputMethod)
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """A request for JSON output: of this schema, or any object where ``schema`` is None."""
+    """A request for JSON output: of this schema, or any object where ``schema`` is None.
+
+    Attributes:
+        schema: A JSON schema.
+        name: What the output is called where a provider or a tool needs a name.
+        strict: Ask the provider to enforce the schema; None leaves the provider's default.
+        validate: True: the output must be JSON and conform to the schema. False: it is not checked. A function: it gets
+            the JSON text, and returns a sentence that says what is wrong with it, which the model is told, or None. A
+            ``ValueError`` that it raises (Pydantic's ``ValidationError`` is one) says what is wrong too. It replaces
+            the check against the schema, and takes no part in comparisons.
+        methods: The ways in which a target may be asked, in order; those that it does not support are left out.
+    """
 
     schema: Mapping[str, Any] | None = None
     name: str = "answer"
     strict: bool | None = None
+    validate: bool | Callable[[str], str | None] = field(default=True, compare=False, repr=False)
+    methods: tuple[OutputMethod, ...] = field(default=_METHODS, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the settings that no provider checks.
+
+        Raises:
+            ValidationError: One of them has a wrong type.
+        """
+        if not isinstance(self.validate, bool) and not callable(self.validate):
+            raise ValidationError("validate of a response_format is True, False, or a function of the JSON text.")
+        if not self.methods or not set(self.methods) <= set(_METHODS):
+            raise ValidationError(f"methods of a response_format are one or more of {', '.join(_METHODS)}.")
 
     @classmethod
     def from_dict(cls, response_format: Mapping[str, Any]) -> Self | None:
-        """Read OpenAI's ``response_format``; return None for plain text."""
+        """Read OpenAI's ``response_format``, which may have ``validate`` as well; return None for plain text."""
+        validate = response_format.get("validate", True)
         match response_format.get("type"):
             case "text":
                 return None
             case "json_object":
-                return cls()
+                return cls(validate=validate)
             case "json_schema":
                 wrapped = response_format.get("json_schema")
                 if isinstance(wrapped, Mapping) and isinstance(wrapped.get("schema"), Mapping):
-                    return cls(wrapped["schema"], str(wrapped.get("name") or "answer"), wrapped.get("strict"))
+                    name, strict = str(wrapped.get("name") or "answer"), wrapped.get("strict")
+                    return cls(wrapped["schema"], name, strict, validate)
             case _:
                 pass
         raise ValidationError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from unified_llm._core.exchange import Event
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._structured.emulate import Emulation, emulate
+from unified_llm._structured.attempts import StructuredAttempt, StructuredOutput, structured_output
 from unified_llm.types import (
     EmbeddingRequest,
     LLMChunk,
@@ -44,15 +45,40 @@ def json_request(schema: dict[str, Any] | None = SCHEMA, *, system: str | None =
     return LLMRequest(messages, response_format=ResponseFormat(schema, "place"), **fields)
 
 
+@dataclass(frozen=True)
+class Emulation:
+    """A request for JSON and the features of a target; each attempt is the first on it."""
+
+    asked: LLMRequest
+    features: tuple[Feature, ...]
+
+    def attempt(self) -> StructuredAttempt:
+        structured = structured_output(self.asked)
+        assert structured is not None
+        attempt = structured.attempt(target(*self.features))
+        assert attempt is not None
+        return attempt
+
+    @property
+    def request(self) -> LLMRequest:
+        return self.attempt().request
+
+    @property
+    def mode(self) -> str:
+        return self.attempt().method
+
+
 def emulated(request: LLMRequest, *features: Feature) -> Emulation:
-    emulation = emulate(request, target(*features))
-    assert emulation is not None
-    return emulation
+    return Emulation(request, features)
 
 
 def read(emulation: Emulation, *events: Event) -> list[Event]:
-    reader = emulation.output_reader()
-    return [output for event in events if (output := reader.read(event)) is not None]
+    """What comes of the events; failures without what only the policy and the caller are interested in."""
+    reader = emulation.attempt()
+    outputs = [output for event in events if (output := reader.read(event)) is not None]
+    return [
+        replace(output, try_again=None, answer=None) if isinstance(output, Failure) else output for output in outputs
+    ]
 
 
 def streamed(text: str, size: int) -> Iterable[LLMChunk]:
@@ -70,11 +96,11 @@ CALLED = Done(LLMChunk(finish_reason="tool_calls"))
 
 class TestAsking:
     def test_what_a_target_can_do_is_left_to_it(self) -> None:
-        assert emulate(json_request(), target("json_schema")) is None
-        assert emulate(json_request(None), target("json_object")) is None
-        assert emulate(LLMRequest((Message.user("Hello?"),)), target()) is None
-        assert emulate(EmbeddingRequest(("Hello",)), target()) is None
-        assert emulate(json_request(), Target("a", "b", "wrapped")) is None
+        assert emulated(json_request(), "json_schema").request == json_request()
+        assert emulated(json_request(None), "json_object").request == json_request(None)
+        assert structured_output(LLMRequest((Message.user("Hello?"),))) is None
+        assert structured_output(EmbeddingRequest(("Hello",))) is None
+        assert StructuredOutput(json_request(), ResponseFormat()).attempt(Target("a", "b", "wrapped")) is None
 
     def test_a_tool_is_forced_where_there_are_tools(self) -> None:
         request = emulated(json_request(parallel_tool_calls=True), *TOOLS, "json_object").request

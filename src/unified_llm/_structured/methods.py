@@ -1,0 +1,92 @@
+"""How a target can be asked for JSON, and the request for each way: natively, by a forced tool, or by prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from unified_llm._core.features import Feature
+from unified_llm._core.target import Target
+from unified_llm._lib.bounded_json import JSONError, dump
+from unified_llm._lib.json_schema import inline_reference, is_open, json_types
+from unified_llm.types.messages import Message, OutputMethod, ResponseFormat, Tool
+from unified_llm.types.requests import LLMRequest
+
+_ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object"}
+
+
+def output_schema(response_format: ResponseFormat) -> Mapping[str, Any]:
+    """Return the schema of the output; without one, every object conforms."""
+    return _ANY_OBJECT if response_format.schema is None else response_format.schema
+
+
+def supported_methods(request: LLMRequest, response_format: ResponseFormat, target: Target) -> tuple[OutputMethod, ...]:
+    """Return the ways in which a target can be asked for this output, in the order in which they are tried."""
+    supported = {
+        "native": bool(_native_features(response_format, target)),
+        "tool": not target.last_resort and _can_force_tool(request, response_format, target),
+        "prompt": not target.last_resort,
+    }
+    return tuple(method for method in response_format.methods if supported[method])
+
+
+def rewrite_request(
+    request: LLMRequest, response_format: ResponseFormat, target: Target, method: OutputMethod
+) -> LLMRequest:
+    """Return the request that asks a target in one of its ways."""
+    schema = output_schema(response_format)
+    if method == "native":
+        if response_format.schema is not None or "json_object" in _native_features(response_format, target):
+            return request
+        # Some servers support only schemas; this one accepts every object.
+        return replace(request, response_format=ResponseFormat(schema, response_format.name, strict=False))
+    if method == "tool":
+        return _force_tool(request, response_format, target)
+    json_mode = "json_object" in target.features and json_types(schema) == frozenset({"object"})
+    messages = add_instruction(request.messages, schema)
+    return replace(request, response_format=ResponseFormat() if json_mode else None, messages=messages)
+
+
+def _native_features(response_format: ResponseFormat, target: Target) -> frozenset[Feature]:
+    """Return the features by which the target itself outputs such JSON."""
+    schema, features = response_format.schema, target.features
+    if target.quirks.closed_schemas and (schema is None or is_open(schema)):
+        features -= {"json_schema"}
+    return features & ({"json_schema"} if schema is not None else {"json_object", "json_schema"})
+
+
+def _can_force_tool(request: LLMRequest, response_format: ResponseFormat, target: Target) -> bool:
+    if request.tools or "tools" not in target.features:
+        return False
+    # A tool that is offered may be ignored, so where a prompt is allowed, that is the better way.
+    is_forced = "tool_choice" in target.features or "prompt" not in response_format.methods
+    return is_forced and inline_reference(output_schema(response_format)).get("type") == "object"
+
+
+def _force_tool(request: LLMRequest, response_format: ResponseFormat, target: Target) -> LLMRequest:
+    arguments = inline_reference(output_schema(response_format))
+    tool = Tool(response_format.name, "Give the answer. Call this exactly once.", arguments, response_format.strict)
+    choice = tool.name if "tool_choice" in target.features else None
+    return replace(request, response_format=None, tools=(tool,), tool_choice=choice, parallel_tool_calls=None)
+
+
+def add_instruction(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Append the instruction to the system message of the conversation, or add a system message with it."""
+    instruction = write_instruction(schema)
+    first = messages[0] if messages else None
+    if first is None or first.role != "system" or not isinstance(first.content, str):
+        return (Message.system(instruction), *messages)
+    return (replace(first, content=f"{first.content}\n\n{instruction}"), *messages[1:])
+
+
+def write_instruction(schema: Mapping[str, Any]) -> str:
+    """Return the instruction to answer with JSON of this schema."""
+    try:
+        schema_text = dump(schema)
+    except JSONError:  # such a schema cannot be sent as a field either, but errors are not raised here
+        schema_text = "{}"
+    return (
+        "When you give your final answer, write one JSON value and nothing else: no explanation, no code fence. "
+        f"It must conform to this JSON schema:\n{schema_text}"
+    )
