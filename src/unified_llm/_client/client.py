@@ -1,54 +1,31 @@
-"""``LLMClient``: requests to a chain of targets, sync and async; and its life: closing, copying, pickling.
-
-Only here and in ``stream`` do failures of targets become exceptions.
-"""
+"""``LLMClient``: requests to a chain of targets, sync and async."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any
 
 from unified_llm._client import embedding_batches, read_request
-from unified_llm._client.backends import Backends
-from unified_llm._client.call import PreparedCall, finish_call, prepare_call
+from unified_llm._client.base_client import BaseClient
+from unified_llm._client.call import PreparedCall
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_stream_break
-from unified_llm._client.drivers import AsyncDriver, Driver
 from unified_llm._client.embedding_batches import Batches, FinishedVectors, VectorSpace
-from unified_llm._client.model_lists import (
-    ModelListCache,
-    ModelListKey,
-    ModelListMerger,
-    Models,
-    PageReader,
-    model_list_keys,
-)
+from unified_llm._client.model_lists import ModelListKey, ModelListMerger, Models, PageReader, model_list_keys
 from unified_llm._client.stream import AsyncStream, Stream
-from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
-from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import runtime
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.outcome import FailureKind
 from unified_llm._core.redaction import hide_keys, hide_nested_keys
-from unified_llm._core.target import Target
-from unified_llm._policy.budgets import HedgeBudget
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, ModelInfo, RerankResponse
 
-_log = logging.getLogger("unified_llm")
 
-_MOST_NAMED: Final = 256
-# What a pickle and a deep copy keep: the configuration, and nothing learned.
-_PICKLED: Final = ("_config", "_fallbacks", "_options", "_skip_unconfigured", "_on_attempt")
-
-
-class LLMClient:
+class LLMClient(BaseClient):
     """Sends requests to a chain of targets, in order, until one answers.
 
     One client may be used from many threads and event loops at once. Making one is cheap: connections are made when
@@ -75,9 +52,6 @@ class LLMClient:
         ConfigurationError: Anything about a target is wrong. Nothing is sent before that is known.
     """
 
-    # For the repr of a client whose configuration turns out to be wrong.
-    _chain: tuple[ResolvedTarget, ...] = ()
-
     def __init__(
         self,
         config: str | LLMConfig | Mapping[str, Any] | None = None,
@@ -93,33 +67,10 @@ class LLMClient:
     ) -> None:
         hide_keys(fields)
         config, fallbacks = hide_nested_keys(config), hide_nested_keys(fallbacks)
-        self._config, self._fallbacks = LLMConfig.read(config, fields), read_fallbacks(fallbacks)
-        self._options = CallOptions.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
+        first, others = LLMConfig.read(config, fields), read_fallbacks(fallbacks)
+        options = CallOptions.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
         check_stream_break(on_stream_break)
-        self._skip_unconfigured, self._on_attempt = skip_unconfigured, on_attempt
-        self._resolve()
-
-    def _resolve(self) -> None:
-        self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
-        self._named: dict[str, tuple[Target, ...]] = {}
-        self._model_lists = ModelListCache()
-        self._backends = Backends()
-        self._hedges = HedgeBudget()
-        self._warned_of_hedging = False
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The chain, in the order in which requests are sent to it."""
-        return tuple(resolved.target for resolved in self._chain)
-
-    @property
-    def options(self) -> CallOptions:
-        """The options of a call that has none of its own."""
-        return self._options
-
-    def __repr__(self) -> str:
-        """Show the targets' names."""
-        return f"{type(self).__name__}({' -> '.join(target.name for target in self.targets)})"
+        super().__init__(first, others, options, skip_unconfigured=skip_unconfigured, on_attempt=on_attempt)
 
     # Chat
 
@@ -348,7 +299,7 @@ class LLMClient:
             pages.read(await self._arun(self._prepare(request, (key.target,), self._options)))
         return pages.models
 
-    # One call
+    # Requests
 
     def _chat(
         self, prompt: read_request.Prompt, overrides: dict[str, Any], *, stream: bool
@@ -380,104 +331,6 @@ class LLMClient:
         options = self._options.of_call(overrides, chat=False)
         request = CountRequest(read_request.chat(prompt, overrides))
         return self._prepare(request, self._targets(request.chat.model), options)
-
-    def _targets(self, model: str | None) -> Sequence[Target]:
-        if model is None:
-            return self.targets
-        targets = self._named.get(model)
-        if targets is None:
-            chain = resolve.distinguish((resolve.with_model(self._chain[0], model), *self._chain[1:]))
-            targets = tuple(resolved.target for resolved in chain)
-            if len(self._named) < _MOST_NAMED:
-                self._named[model] = targets
-        return targets
-
-    def _prepare(
-        self, request: AnyRequest, targets: Sequence[Target], options: CallOptions, until: float | None = None
-    ) -> PreparedCall:
-        return prepare_call(
-            request,
-            targets,
-            runtime.current(),
-            options,
-            hedges=self._hedges,
-            on_attempt=self._on_attempt,
-            on_model_gone=self._drop_from_list,
-            until=until,
-        )
-
-    def _drop_from_list(self, target: Target) -> None:
-        self._model_lists.drop(ModelListKey(target, ttl=0.0).cache_key, target.model)
-
-    def _run(self, call: PreparedCall) -> Any:
-        driver = self._driver(call)
-        try:
-            outcome = driver.advance()
-        finally:
-            driver.close()
-        return finish_call(call, outcome)
-
-    async def _arun(self, call: PreparedCall) -> Any:
-        driver = self._adriver(call)
-        try:
-            outcome = await driver.advance()
-        finally:
-            await driver.close()
-        return finish_call(call, outcome)
-
-    def _driver(self, call: PreparedCall) -> Driver:
-        if call.state.hedging:  # which takes two attempts at once
-            call.state.hedging = None
-            if not self._warned_of_hedging:
-                self._warned_of_hedging = True
-                _log.warning("hedge_after has no effect on sync calls; use the async methods to hedge")
-        return Driver(call, self._backends.exchange, runtime.current())
-
-    def _adriver(self, call: PreparedCall) -> AsyncDriver:
-        return AsyncDriver(call, self._backends.aexchange, runtime.current())
-
-    # Closing, copying, pickling
-
-    def close(self) -> None:
-        """Close every connection. The client may be used again; it then makes new ones."""
-        self._backends.close()
-
-    async def aclose(self) -> None:
-        """Close every connection, those of the running event loop included."""
-        await self._backends.aclose()
-
-    def __enter__(self) -> Self:
-        """Close at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        """Close at the end of the block."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        await self.aclose()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the configuration: no key, no connection, nothing learned."""
-        return {name: getattr(self, name) for name in _PICKLED}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Resolve again: keys come from this process's environment."""
-        self.__dict__.update(state)
-        self._resolve()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """Make a client with the same configuration, keys included, and connections of its own."""
-        copy = type(self).__new__(type(self))
-        copy.__setstate__(self.__getstate__())
-        return copy
 
 
 LLMClient.__module__ = "unified_llm"  # where users import it from: in reprs, pickles and documentation
