@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from unified_llm._structured.emulate import emulate
 
 from tests.support.codec_checks import CANARY, target
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic import CODEC
 from unified_llm._formats.anthropic.request import strict_schema
 from unified_llm._providers import registry
+from unified_llm._structured.attempts import StructuredAttempt, StructuredOutput
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError, ValidationError
 from unified_llm.types import (
     AudioPart,
@@ -222,13 +222,19 @@ def test_a_schema_without_a_bottom_or_a_json_form_is_still_written_or_refused() 
         body(response_format=ResponseFormat())
 
 
+def structured(response_format: ResponseFormat) -> StructuredAttempt:
+    output = StructuredOutput(replace(HELLO, response_format=response_format), response_format)
+    attempt = output.attempt(claude())
+    assert attempt is not None
+    return attempt
+
+
 def test_json_whose_objects_are_open_is_brought_about_by_a_tool() -> None:
     for schema in (None, {"type": "object", "properties": {"a": {"type": "object"}}}):
-        emulated = emulate(replace(HELLO, response_format=ResponseFormat(schema)), claude())
-        assert emulated
-        assert emulated.mode == "tool"
-        assert extra(emulated.request)["tool_choice"] == {"type": "tool", "name": "answer"}
-    assert emulate(replace(HELLO, response_format=ResponseFormat(CITY)), claude()) is None
+        attempt = structured(ResponseFormat(schema))
+        assert attempt.method == "tool"
+        assert extra(attempt.request)["tool_choice"] == {"type": "tool", "name": "answer"}
+    assert structured(ResponseFormat(CITY)).method == "native"
 
 
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}

@@ -14,6 +14,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from llama_index.core.tools import FunctionTool
+from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel
 
 from tests.support.langchain_targets import in_real_time, with_wrapped_models
@@ -230,3 +231,52 @@ def test_an_object_of_given_shape_comes_from_it_too() -> None:
     with in_real_time(targets()):
         assert model(fallbacks=[Native(message=answer)]).structured_predict(Sum, prompt) == Sum(a=1, b=2)
         assert model(fallbacks=[Plain(answer='{"a": 1, "b": 2}')]).structured_predict(Sum, prompt) == Sum(a=1, b=2)
+
+
+class Sum(BaseModel):
+    """A sum."""
+
+    a: int
+    b: int
+
+
+PROMPT = PromptTemplate("?")
+
+
+@pytest.mark.parametrize("way", ["whole", "stream"])
+def test_an_object_comes_by_a_forced_tool_or_by_prompt(way: str) -> None:
+    def predict(llm: Any) -> Any:
+        if way == "whole":
+            return llm.structured_predict(Sum, PROMPT)
+        return list(llm.stream_structured_predict(Sum, PROMPT))[-1]
+
+    call = CALLING.blocks[2].model_copy(update={"tool_name": "Sum"})
+    calling = Choosy(message=CALLING.model_copy(update={"blocks": [call]}))
+    plain, talking = Plain(answer='So: {"a": 1, "b": 2} !'), Native(message=ChatMessage(content='{"a": 1, "b": 2}'))
+    with in_real_time(targets()):
+        for fallback in (calling, plain, talking):
+            assert predict(model(fallbacks=[fallback])) == Sum(a=1, b=2)
+        by_prompt = model(fallbacks=[plain], pydantic_program_mode=PydanticProgramMode.LLM, system_prompt="Be brief.")
+        assert predict(by_prompt) == Sum(a=1, b=2)
+    assert [tool["function"]["name"] for tool in calling.calls[0]["tools"]] == ["Sum"]
+    assert calling.calls[0]["choice"] == "Sum"
+    first, second = (call["prompt"] for call in plain.calls)
+    assert "write one JSON value and nothing else" in first
+    assert second.index("Be brief.") < second.index("write one JSON value")
+
+
+def test_json_beside_tools_is_asked_for_by_prompt() -> None:
+    fallback = Native(message=ChatMessage(content='{"a": 1, "b": 2}'))
+    with in_real_time(targets()):
+        response = model(fallbacks=[fallback]).chat(HELLO, tools=[TOOL], response_format={"type": "json_object"})
+    assert response.message.content == '{"a": 1, "b": 2}'
+    assert [tool["function"]["name"] for tool in fallback.calls[0]["tools"]] == ["add"]
+    assert "write one JSON value" in fallback.calls[0]["messages"][0].content
+
+
+@pytest.mark.parametrize("text", ["I like trains.", '{"a": "CANARY", "b": 2}'])
+def test_a_wrong_object_is_an_error_without_the_answer(text: str) -> None:
+    with in_real_time(targets()), pytest.raises(GenerationError, match=r"custom_llm/plain-1: .* fit Sum") as caught:
+        model(fallbacks=[Plain(answer=text)]).structured_predict(Sum, PROMPT)
+    assert text not in str(caught.value)
+    assert (caught.value.answer, "CANARY" in str(caught.value.detail)) == (text, False)
