@@ -21,7 +21,7 @@ from unified_llm.langchain import ChatUnified
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
-PRIMARY, SECOND = "openai/gpt-5-mini", "groq/llama-3.3-70b"
+PRIMARY, SECOND, DEEPSEEK = "openai/gpt-5-mini", "groq/llama-3.3-70b", "deepseek/deepseek-chat"
 
 
 class Even(BaseModel):
@@ -110,13 +110,19 @@ async def test_with_raw_the_last_answer_that_was_not_accepted_is_returned() -> N
         assert isinstance(result["parsing_error"], OutputParserException)
 
 
-async def test_with_raw_a_stream_ends_with_the_error_of_the_parser() -> None:
+async def test_with_raw_a_stream_ends_with_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     structured: Any = model().with_structured_output(Even, method="json_schema", include_raw=True)
     for answer in (THREE, "No."):
         with ScriptedTargets({PRIMARY: [say(answer)]}).running():
             streams = [list(structured.stream("A number")), [piece async for piece in structured.astream("A number")]]
         for pieces in streams:
             assert "".join(piece["raw"].content for piece in pieces if "raw" in piece) == answer
+    monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
+    by_tool: Any = ChatUnified(model=DEEPSEEK).with_structured_output(Even, method="json_schema", include_raw=True)
+    with ScriptedTargets({DEEPSEEK: [say("No.")]}).running():  # of which nothing is handed out
+        streams = [list(by_tool.stream("A number")), [piece async for piece in by_tool.astream("A number")]]
+    for pieces in streams:
+        assert "".join(piece["raw"].content for piece in pieces if "raw" in piece) == "No."
     with ScriptedTargets({PRIMARY: [[Failure("empty")] * 3]}).running(), pytest.raises(GenerationError):
         list(structured.stream("A number"))
 

@@ -40,10 +40,8 @@ class OutputReader:
         self._has_calls = self._has_refusal = False
         self.correction: tuple[Message, ...] = ()
 
-    def read(self, event: Event) -> Event | None:
+    def read(self, event: LLMChunk | Done) -> Event | None:
         """Convert one event; None if nothing of it is passed on."""
-        if isinstance(event, Failure):
-            return event
         if isinstance(event, Done):
             return self._read_response(event) if isinstance(event.value, LLMResponse) else self._read_end(event)
         chunk = self._read_chunk(event)
