@@ -151,7 +151,7 @@ class StructuredPrediction(_Base):
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
         options = {name: value for name, value in (llm_kwargs or {}).items() if name not in _OUR_OPTIONS}
         options.setdefault("deadline", cast("Any", self).deadline)
-        json_schema = {"name": _tool_name(output_cls), "schema": output_cls.model_json_schema()}
+        json_schema = {"name": _format_name(output_cls), "schema": output_cls.model_json_schema()}
         bound_format = BoundFormat.of(
             {"type": "json_schema", "json_schema": json_schema},
             PydanticCheck(output_cls),
@@ -221,7 +221,7 @@ class _StructuredCall:
         return mismatch
 
 
-def _tool_name(output_cls: type[BaseModel]) -> str:
+def _format_name(output_cls: type[BaseModel]) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", output_cls.__name__)[:_LONGEST_NAME]
 
 
