@@ -108,6 +108,9 @@ async def test_with_raw_the_last_answer_that_was_not_accepted_is_returned() -> N
     for result in results:
         assert (result["raw"].content, result["parsed"]) == ("No.", None)
         assert isinstance(result["parsing_error"], OutputParserException)
+        record = result["raw"].response_metadata["unified_llm"]
+        assert (record["served_by"], record["used_fallback"]) == (SECOND, True)
+        assert [attempt["outcome"] for attempt in record["attempts"]] == ["invalid"] * 6
 
 
 async def test_with_raw_a_stream_ends_with_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

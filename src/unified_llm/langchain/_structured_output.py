@@ -31,10 +31,12 @@ from unified_llm._structured.checks import make_check
 from unified_llm._structured.extract_json import JSONExtractor, check_json, find_json
 from unified_llm._structured.methods import output_schema
 from unified_llm.exceptions import ContentFilterError, GenerationError, LLMError, ValidationError
+from unified_llm.langchain import _answers
 from unified_llm.langchain._binding import ModelBinding
 from unified_llm.langchain._call_kwargs import convert_tool, is_pydantic_class, read_response_format
 from unified_llm.langchain._constants import Method, Schema, ToolLike
 from unified_llm.langchain._errors import translate
+from unified_llm.types.responses import LLMResponse
 
 Output: TypeAlias = Runnable[LanguageModelInput, dict[str, Any] | BaseModel]
 
@@ -214,14 +216,14 @@ class _RawBinding(ModelBinding):  # type: ignore[no-redef] # as its base
         try:
             return super().invoke(input, config, **kwargs)
         except LLMError as error:
-            return AIMessage(content=_rejected_answer(error))
+            return _rejected_answer(error)
 
     async def ainvoke(self, input: LanguageModelInput, config: Any = None, **kwargs: Any) -> AIMessage:  # noqa: A002
         """Return the response, or the answer that was not accepted."""
         try:
             return await super().ainvoke(input, config, **kwargs)
         except LLMError as error:
-            return AIMessage(content=_rejected_answer(error))
+            return _rejected_answer(error)
 
     def transform(self, input: Iterator[Any], config: Any = None, **kwargs: Any) -> Iterator[AIMessage]:  # noqa: A002
         """Stream the response, or the answer that was not accepted."""
@@ -233,7 +235,7 @@ class _RawBinding(ModelBinding):  # type: ignore[no-redef] # as its base
         except LLMError as error:
             answer = _rejected_answer(error)
             if not emitted:
-                yield AIMessageChunk(content=answer)
+                yield AIMessageChunk(content=answer.content, response_metadata=answer.response_metadata)
 
     async def atransform(
         self,
@@ -250,17 +252,27 @@ class _RawBinding(ModelBinding):  # type: ignore[no-redef] # as its base
         except LLMError as error:
             answer = _rejected_answer(error)
             if not emitted:
-                yield AIMessageChunk(content=answer)
+                yield AIMessageChunk(content=answer.content, response_metadata=answer.response_metadata)
 
 
-def _rejected_answer(error: LLMError) -> str:
-    """Return the last answer that was not accepted.
+def _rejected_answer(error: LLMError) -> AIMessage:
+    """Return the last answer that was not accepted, with the usual metadata.
 
     Raises:
         LLMError: The error itself: it is of another kind.
     """
     causes = [error, error.__cause__, *getattr(error, "errors", ())]
-    answers = [cause.answer for cause in causes if isinstance(cause, GenerationError) and cause.answer is not None]
-    if not answers:
+    rejections = [cause for cause in causes if isinstance(cause, GenerationError) and cause.answer is not None]
+    if not rejections:
         raise error
-    return answers[-1]
+    last = rejections[-1]
+    asked = [attempt.target for attempt in error.attempts]
+    answered = [attempt.target for attempt in error.attempts if attempt.outcome == "invalid"]
+    response = LLMResponse(
+        content=last.answer or "",
+        model=last.model or "",
+        provider=last.provider or "",
+        used_fallback=answered[-1:] != asked[:1],
+        attempts=error.attempts,
+    )
+    return cast("AIMessage", _answers.read_response(response).generations[0].message)
