@@ -168,6 +168,19 @@ def test_a_wrapped_model_may_write_text_around_its_json() -> None:
             assert list(structured.stream("A number"))[-1] == Even(number=2)
 
 
+async def test_a_wrapped_model_is_told_once_what_is_wrong_then_the_next_target_serves() -> None:
+    for ask in ("invoke", "ainvoke"):
+        outside = WithForms(answer=AIMessage(THREE))
+        structured: Any = model(outside, SECOND).with_structured_output(Even, method="json_schema")
+        with with_wrapped_models(ScriptedTargets({PRIMARY: [Failure("auth", 401)], SECOND: [say(TWO)]})):
+            result = structured.invoke("A number") if ask == "invoke" else await structured.ainvoke("A number")
+        assert result == Even(number=2)
+        first, second = (call["messages"] for call in outside.calls)
+        assert [message.content for message in first] == ["A number"]
+        assert [message.type for message in second] == ["human", "ai", "human"]
+        assert "not accepted" in second[-1].content
+
+
 def test_traces_and_cache_keys_have_the_format_of_openai_and_no_function() -> None:
     structured: Any = model().with_structured_output(Even, method="json_schema")
     bound = structured.first.kwargs["response_format"]

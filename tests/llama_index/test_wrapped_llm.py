@@ -276,7 +276,21 @@ def test_json_beside_tools_is_asked_for_by_prompt() -> None:
 
 @pytest.mark.parametrize("text", ["I like trains.", '{"a": "CANARY", "b": 2}'])
 def test_a_wrong_object_is_an_error_without_the_answer(text: str) -> None:
-    with in_real_time(targets()), pytest.raises(GenerationError, match=r"custom_llm/plain-1: .* fit Sum") as caught:
+    with in_real_time(targets()), pytest.raises(AllTargetsFailedError, match=r"custom_llm/plain-1") as caught:
         model(fallbacks=[Plain(answer=text)]).structured_predict(Sum, PROMPT)
+    error = caught.value.errors[-1]
+    assert isinstance(error, GenerationError)
     assert text not in str(caught.value)
-    assert (caught.value.answer, "CANARY" in str(caught.value.detail)) == (text, False)
+    assert (error.answer, "CANARY" in str(error.detail)) == (text, False)
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_a_wrong_object_is_asked_for_once_more_then_of_the_next_target(way: str) -> None:
+    first, last = Plain(answer='{"a": "no", "b": 2}'), Native(message=ChatMessage(content='{"a": 1, "b": 2}'))
+    llm = model(fallbacks=[first, last])
+    with in_real_time(targets()):
+        if way == "sync":
+            assert llm.structured_predict(Sum, PROMPT) == Sum(a=1, b=2)
+        else:
+            assert asyncio.run(llm.astructured_predict(Sum, PROMPT)) == Sum(a=1, b=2)
+    assert ["This answer is not accepted" in call["prompt"] for call in first.calls] == [False, True]

@@ -96,11 +96,12 @@ CALLED = Done(LLMChunk(finish_reason="tool_calls"))
 
 class TestAsking:
     def test_what_a_target_can_do_is_left_to_it(self) -> None:
+        wrapped = Target("a", "b", "wrapped")
         assert emulated(json_request(), "json_schema").request == json_request()
         assert emulated(json_request(None), "json_object").request == json_request(None)
         assert structured_output(LLMRequest((Message.user("Hello?"),))) is None
         assert structured_output(EmbeddingRequest(("Hello",))) is None
-        assert StructuredOutput(json_request(), ResponseFormat()).attempt(Target("a", "b", "wrapped")) is None
+        assert StructuredOutput(json_request(), ResponseFormat()).attempt(wrapped).request == json_request()
 
     def test_a_tool_is_forced_where_there_are_tools(self) -> None:
         request = emulated(json_request(parallel_tool_calls=True), *TOOLS, "json_object").request

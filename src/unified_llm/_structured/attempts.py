@@ -76,24 +76,29 @@ class StructuredOutput:
 
     def missing(self, target: Target) -> str | None:
         """Say why a target cannot be asked in any of the allowed ways; return None when it can."""
-        if target.format == "wrapped" or supported_methods(self._request, self._format, target):
+        if self._methods(target):
             return None
         return f"it cannot give JSON in the requested way ({', '.join(self._format.methods)})"
 
-    def attempt(self, target: Target) -> StructuredAttempt | None:
-        """Begin an attempt on a target; None for a wrapped model, whose own integration asks for the JSON."""
-        if target.format == "wrapped":
-            return None
+    def attempt(self, target: Target) -> StructuredAttempt:
+        """Begin an attempt on a target."""
         progress = self._progress.get(id(target))
         if progress is None:
-            methods = supported_methods(self._request, self._format, target)
-            progress = self._progress[id(target)] = _Progress(methods)
+            progress = self._progress[id(target)] = _Progress(self._methods(target))
         method = progress.methods[progress.position]
-        request = rewrite_request(self._request, self._format, target, method)
+        request = self._request
+        if target.format != "wrapped":
+            request = rewrite_request(request, self._format, target, method)
         if progress.correction:
-            request = replace(request, messages=(*request.messages, *progress.correction))
+            native = request.native.extended(progress.correction) if request.native else None
+            request = replace(request, messages=(*request.messages, *progress.correction), native=native)
         reader = OutputReader(method, output_schema(self._format), self._check)
         return StructuredAttempt(request, method, progress, reader)
+
+    def _methods(self, target: Target) -> tuple[OutputMethod, ...]:
+        if target.format == "wrapped":
+            return ("native",)  # its own integration chooses how to ask
+        return supported_methods(self._request, self._format, target)
 
 
 class StructuredAttempt:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
@@ -20,7 +20,7 @@ from unified_llm._client.call_options import CallOptions
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._constants import NOT_SENT, PLAIN, ToolLike
 from unified_llm.langchain._messages import read_messages
-from unified_llm.types.messages import ResponseFormat, Tool
+from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
 
 _TOOL_CHOICES: Final[Mapping[str, str]] = {"any": "required", "required": "required", "auto": "auto", "none": "none"}
@@ -39,6 +39,11 @@ class NativeCall:
     messages: Sequence[BaseMessage] = field(repr=False)
     stop: tuple[str, ...]
     options: Mapping[str, Any] = field(repr=False)
+
+    def extended(self, messages: Sequence[Message]) -> NativeCall:
+        """Return the same call with further messages of plain text."""
+        added = [{"assistant": AIMessage, "user": HumanMessage}[turn.role](turn.text) for turn in messages]
+        return replace(self, messages=[*self.messages, *added])
 
 
 def read_call(

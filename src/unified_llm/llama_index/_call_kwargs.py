@@ -16,7 +16,7 @@ from unified_llm._client.call_options import CallOptions
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import NOT_SENT, PLAIN
 from unified_llm.llama_index._messages import read_messages
-from unified_llm.types.messages import ResponseFormat, Tool
+from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ class NativeCall:
 
     messages: Sequence[ChatMessage] = field(repr=False)
     options: Mapping[str, Any] = field(repr=False)
+
+    def extended(self, messages: Sequence[Message]) -> NativeCall:
+        """Return the same call with further messages of plain text."""
+        from llama_index.core.base.llms.types import ChatMessage
+
+        return replace(self, messages=[*self.messages, *(ChatMessage(turn.text, role=turn.role) for turn in messages)])
 
 
 def read_call(

@@ -38,7 +38,8 @@ class LLMRequest:
         as_text: Continue the text of the last message, without a chat template (text completion).
         extra_body: Further fields of the request's body, sent unchanged.
         stream: Whether the response is streamed in chunks; set by the client.
-        native: The framework's own form of this request, for a target that is itself a model of that framework.
+        native: The framework's own form of this request, for a target that is itself a model of that framework. Its
+            method ``extended(messages)`` returns one with more messages.
     """
 
     messages: tuple[Message, ...]
