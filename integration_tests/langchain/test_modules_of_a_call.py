@@ -26,7 +26,7 @@ def test_the_documented_modules_are_those_that_a_call_passes() -> None:
     passed: dict[str, None] = {}
 
     def note(frame: FrameType, event: str, _: object) -> None:
-        folder, _, module = frame.f_code.co_filename.partition("/src/unified_llm/")
+        _, _, module = frame.f_code.co_filename.partition("/src/unified_llm/")
         if event == "call" and module:
             passed[module.removesuffix(".py")] = None
 
