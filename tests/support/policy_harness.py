@@ -17,7 +17,7 @@ from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import DEFAULT_FAILOVER, CallFailed, CallState, Hedging
-from unified_llm._policy.health import Health
+from unified_llm._policy.health import BreakerChange, Health
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk, LLMRequest, Message
 
@@ -68,11 +68,16 @@ class PolicyHarness:
 
     scripts: Mapping[str, Sequence[Attempt]]
     mode: Mode = "sync"
-    changes: list[tuple[str, str, str]] = field(default_factory=list)
+    breaker_changes: list[BreakerChange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.targets = ScriptedTargets(self.scripts)
-        self.health = Health(lambda change: self.changes.append((change.target, change.before, change.after)))
+        self.health = Health(self.breaker_changes.append)
+
+    @property
+    def changes(self) -> list[tuple[str, str, str]]:
+        """Targets whose breakers changed, with the state before and after."""
+        return [(change.target, change.before, change.after) for change in self.breaker_changes]
 
     def call(
         self,
@@ -80,12 +85,13 @@ class PolicyHarness:
         streaming: bool = False,
         deadline: float = 600.0,
         failover: Mapping[FailureKind, bool] = DEFAULT_FAILOVER,
+        incapable: Mapping[int, Sequence[tuple[Target, str]]] | None = None,
     ) -> Result:
         """Make one call, to its end."""
         others = self.targets.open
         with self.targets.running():
             call = self.prepare(*targets, streaming=streaming, deadline=deadline)
-            call.failover = failover
+            call.failover, call.incapable = failover, incapable or {}
             result = self._drain(call) if self.mode == "sync" else asyncio.run(self._adrain(call))
         assert self.targets.open == others
         return result
