@@ -66,9 +66,7 @@ def test_one_before_a_target_that_is_left_out_is_recorded_before_it() -> None:
 
 def test_a_hedged_call_records_them_too() -> None:
     harness = HedgeHarness({A.name: [say("A")]})
-    call = harness.prepare(A, B)
-    call.incapable = {0: [(X, "no tools")]}
-    result = harness.targets.run(lambda: harness._adrain(call))
+    result = harness.call(A, B, incapable={0: [(X, "no tools")]})
     assert [name for name, _, _ in records(result.trace)] == [X.name, A.name]
 
 
@@ -90,7 +88,7 @@ def test_a_breaker_that_opens_says_after_what_and_until_when() -> None:
     while not harness.breaker_changes:
         harness.call(A)
         harness.health.apply_outcomes()
-    assert harness.breaker_changes == [BreakerChange(A.name, "closed", "open", 5, "HTTP 503", pytest.approx(30.0))]
+    assert harness.breaker_changes == [BreakerChange(A.name, "closed", "open", 5, "HTTP 503", 30.0)]
 
 
 def test_a_breaker_that_closes_has_no_cause_and_no_probe() -> None:
@@ -109,7 +107,8 @@ def test_a_probe_that_fails_is_a_change_with_its_own_cause_and_twice_the_cooldow
     harness.call(A)
     harness.health.apply_outcomes()
     change = harness.breaker_changes[-1]
-    assert (change.before, change.after, change.probe_in) == ("half_open", "open", pytest.approx(60.0))
+    assert (change.before, change.after) == ("half_open", "open")
+    assert change.probe_in == pytest.approx(60.0)
     assert change.cause.startswith("timed out after")
 
 

@@ -171,11 +171,12 @@ class HedgeHarness(PolicyHarness):
         streaming: bool = True,
         deadline: float = 600.0,
         failover: Mapping[FailureKind, bool] = DEFAULT_FAILOVER,
+        incapable: Mapping[int, Sequence[tuple[Target, str]]] | None = None,
     ) -> Result:
         """Make one call, to its end; a stream by default."""
         others = self.targets.open
         call = self.prepare(*targets, streaming=streaming, deadline=deadline)
-        call.failover = failover
+        call.failover, call.incapable = failover, incapable or {}
         result = self.targets.run(lambda: self._adrain(call))
         assert self.targets.open == others
         return result
