@@ -43,7 +43,7 @@ _ANSWER: Final = 32
 _ASK: Final = PromptTemplate("{context_str}\n\nBy this text: {query_str}")
 _REFINE: Final = PromptTemplate("{context_msg}\n\n{query_str} So far: {existing_answer}\nMend that by the text.")
 _CHAT: Final = "Answer by this text: {context_str}"
-_CHAT_REFINE: Final = "Mend this answer: {existing_answer} by this text: {context_msg}"
+_CHAT_REFINE: Final = "Improve this answer: {existing_answer} with this text: {context_msg}"
 
 
 def minilm() -> Path:
