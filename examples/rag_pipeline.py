@@ -170,7 +170,7 @@ def main() -> None:
             for answered in pipeline.run():
                 print(f"\n{answered.way}, from {answered.passage}: {answered.answer.strip()[:100]!r}")
                 for attempt in answered.attempts:
-                    print(f"    {attempt.target:<24}{attempt.outcome:<12}{attempt.seconds:7.3f} s")
+                    print(f"    {attempt.target:<24}{attempt!s:<20}{attempt.seconds:7.3f} s")
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ def main() -> None:
         for piece in chain.stream({"question": "What is failover?"}):
             print(piece, end="", flush=True)
 
-    print(f"\n\n{'target':<32}{'outcome':<12}seconds")
+    print(f"\n\n{'target':<32}{'what happened':<24}seconds")
     for attempt in attempts:
-        print(f"{attempt.target:<32}{attempt.outcome:<12}{attempt.seconds:7.3f}")
+        print(f"{attempt.target:<32}{attempt!s:<24}{attempt.seconds:7.3f}")
 
 
 if __name__ == "__main__":
