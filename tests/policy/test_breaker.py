@@ -102,6 +102,16 @@ def test_it_stays_closed_when_less_than_half_failed() -> None:
     assert bench.state == "closed"
 
 
+def test_a_failure_of_weight_two_has_a_double_share() -> None:
+    bench = Bench()
+    for _ in range(3):
+        bench.one(ok=False, weight=2)
+        bench.one(ok=True)
+    assert bench.state == "closed"
+    bench.one(ok=False, weight=2)
+    assert bench.state == "open", "eight of eleven, though never five in a row"
+
+
 def test_only_outcomes_within_the_window_have_a_share() -> None:
     bench = Bench()
     for ok in (False, True) * 4 + (False,):

@@ -7,6 +7,7 @@ import pytest
 from tests.support.policy_harness import DEAD, A, B, C, HedgeHarness, PolicyHarness, limited, target, trip
 from tests.support.scripted_targets import say
 from unified_llm._core.outcome import Failure
+from unified_llm._core.target import BreakerConfig
 from unified_llm._policy.health import BreakerChange, Health
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened
 from unified_llm._policy.trace import Trace
@@ -110,6 +111,14 @@ def test_a_probe_that_fails_is_a_change_with_its_own_cause_and_twice_the_cooldow
     assert (change.before, change.after) == ("half_open", "open")
     assert change.probe_in == pytest.approx(60.0)
     assert change.cause.startswith("timed out after")
+
+
+def test_a_probe_may_be_due_in_less_than_a_second() -> None:
+    quick = target(A.name, breaker=BreakerConfig(failures=1, cooldown=0.5))
+    harness = PolicyHarness({A.name: [DEAD]})
+    harness.call(quick)
+    harness.health.apply_outcomes()
+    assert harness.breaker_changes[0].probe_in == pytest.approx(0.5)
 
 
 def test_a_change_learned_from_another_process_says_so() -> None:
