@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from unified_llm._adapters.call_names import ALIASES, request_fields
 from unified_llm._client import read_request
-from unified_llm._client.call_options import OPTION_NAMES, CallOptions
+from unified_llm._client.call_options import CallOptions
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
-
-# Other providers' names for the same fields.
-ALIASES: Final[Mapping[str, str]] = {
-    "model_name": "model",
-    "stop_sequences": "stop",
-    "request_timeout": "timeout",
-    "max_completion_tokens": "max_tokens",
-    "chunk_size": "batch_size",
-}
-# Fields of a request that keep their name.
-PLAIN: Final = frozenset({
-    "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
-    "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs",
-})  # fmt: skip
-# Fields of a request that are converted.
-_CONVERTED: Final = frozenset({"stop", "tools", "tool_choice", "response_format", "extra_body"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +31,6 @@ class CallArguments:
     read_tool: Callable[[Any], Tool]
     read_tool_choice: Callable[[Any, Sequence[str]], str | None]
     read_response_format: Callable[[Any], ResponseFormat | None]
-
-
-def request_fields(plain: frozenset[str], not_sent: frozenset[str]) -> frozenset[str]:
-    """Return the names of all arguments that a call may have; others go into the body."""
-    return plain | not_sent | _CONVERTED | frozenset(OPTION_NAMES)
 
 
 def read_call(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from unified_llm._adapters import target_fields
-from unified_llm._adapters.call_kwargs import ALIASES
+from unified_llm._adapters.call_names import ALIASES
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm.langchain._errors import translate_errors
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from langchain_core.runnables import Runnable
 
-from unified_llm._adapters import call_kwargs
+from unified_llm._adapters import call_names
 
 # ``model_provider`` in LangChain's metadata, whichever target serves the request.
 PROVIDER: Final = "unified-llm"
@@ -25,9 +25,9 @@ Schema: TypeAlias = dict[str, Any] | type
 Method: TypeAlias = Literal["function_calling", "json_schema", "json_mode"]
 
 # Fields of a request that keep their name.
-PLAIN: Final = call_kwargs.PLAIN | {"n"}
+PLAIN: Final = call_names.PLAIN | {"n"}
 # Keyword arguments that are not sent: LangChain adds them for its own use.
 NOT_SENT: Final = frozenset({"stream", "stream_usage"})
 
 # All keyword arguments that a call may have.
-REQUEST_FIELDS: Final = call_kwargs.request_fields(PLAIN, NOT_SENT)
+REQUEST_FIELDS: Final = call_names.request_fields(PLAIN, NOT_SENT)

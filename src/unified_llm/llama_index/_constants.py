@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._adapters import call_kwargs
+from unified_llm._adapters import call_names
 
 # The provider that LlamaIndex's observers see, whichever target answers.
 PROVIDER: Final = "unified-llm"
@@ -14,9 +14,9 @@ RECORD: Final = "unified_llm"
 PROVIDER_STATE: Final = "provider_state"
 
 # Fields of a request that are passed on under the same name.
-PLAIN: Final = call_kwargs.PLAIN | {"as_text"}
+PLAIN: Final = call_names.PLAIN | {"as_text"}
 # Arguments about the method itself, not the request.
 NOT_SENT: Final = frozenset({"stream", "formatted", "verbose"})
 
 # Every argument that a call may set.
-REQUEST_FIELDS: Final = call_kwargs.request_fields(PLAIN, NOT_SENT)
+REQUEST_FIELDS: Final = call_names.request_fields(PLAIN, NOT_SENT)

@@ -22,7 +22,7 @@ from llama_index.core.llms.llm import LLM
 from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
-from unified_llm._adapters.call_kwargs import ALIASES
+from unified_llm._adapters.call_names import ALIASES
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm.exceptions import LLMError
