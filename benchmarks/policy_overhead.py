@@ -29,6 +29,7 @@ MANY = 20_000
 ROUNDS = 15
 CHUNK = LLMChunk(content="word ")
 LAST = Done(LLMChunk(finish_reason="stop"))
+REQUEST = LLMRequest(())
 TARGET = Target("scripted", "one", "scripted")
 CONFIG = LLMConfig(provider="openai-compatible", model="one", base_url="http://127.0.0.1:9/v1", api_key="sk-none")
 
@@ -76,7 +77,7 @@ def new_call() -> PreparedCall:
     state = CallState(
         [TARGET], streaming=True, deadline=now() + 600, health=Health(), now=now, random=float, trace=Trace()
     )
-    return PreparedCall(LLMRequest(()), [TARGET], state, now(), None, None)
+    return PreparedCall(REQUEST, [TARGET], state, now(), None, None)
 
 
 def alone(chunks: int) -> None:
