@@ -52,13 +52,19 @@ class _Observed:
             observer.started()
         return observer.enter()
 
-    def _notify(self, observer: CallObserver, step: Step) -> None:
+    def _notify(self, observer: CallObserver, token: Any, step: Step) -> None:
+        observer.leave(token)
         if isinstance(step, CallFailed):
             observer.finished(self._call.error(step))
             return
         observer.event(step)
         if isinstance(step, Done):
             observer.finished(None)
+
+    def _fail(self, token: Any, error: BaseException) -> None:
+        if self._observer is not None:
+            self._observer.leave(token)
+            self._observer.finished(error)
 
     def _begin_structured(self, effect: Open) -> StructuredAttempt | None:
         return self._call.structured.attempt(effect.target) if self._call.structured else None
@@ -91,27 +97,11 @@ class Driver(_Observed):
 
     def advance(self) -> Step:
         """Run the policy to the next chunk or to the end of the call."""
-        if (observer := self._observer) is None:
-            return self._advance()
-        token = self._enter(observer)
-        try:
-            step = self._advance()
-        except BaseException as error:
-            observer.leave(token)
-            observer.finished(error)
-            raise
-        observer.leave(token)
-        self._notify(observer, step)
-        return step
-
-    def _advance(self) -> Step:
-        send, exchanges = self._policy.send, self._exchanges
+        observer, send, exchanges = self._observer, self._policy.send, self._exchanges
+        token = self._enter(observer) if observer is not None else None
         outcome: Any = None
         try:
-            while True:
-                effect = send(outcome)
-                if isinstance(effect, Emit):
-                    return effect.chunk
+            while not isinstance(effect := send(outcome), Emit):
                 if isinstance(effect, Wait):
                     number = effect.attempts[0]
                     outcome = (number, exchanges[number].read(effect.until))
@@ -123,12 +113,15 @@ class Driver(_Observed):
                         self._runtime.sleep(effect.until)
                     elif exchange := exchanges.pop(effect.attempt, None):
                         exchange.close()
+            step: Step = effect.chunk
         except StopIteration as end:
-            result: Done | CallFailed = end.value
-            return result
-        except BaseException:
-            self._close()
+            step = end.value
+        except BaseException as error:
+            self._abort(token, error)
             raise
+        if observer is not None:
+            self._notify(observer, token, step)
+        return step
 
     def _open(self, effect: Open) -> Failure | None:
         structured = self._begin_structured(effect)
@@ -140,6 +133,12 @@ class Driver(_Observed):
             exchange = StructuredExchange(exchange, structured)
         self._exchanges[effect.attempt] = exchange
         return exchange.open(effect.until)
+
+    def _abort(self, token: Any, error: BaseException) -> None:
+        try:
+            self._close()
+        finally:
+            self._fail(token, error)
 
     def close(self) -> None:
         """End the policy and close every exchange."""
@@ -169,31 +168,11 @@ class AsyncDriver(_Observed):
 
     async def advance(self) -> Step:
         """Run the policy to the next chunk or to the end of the call."""
-        if (observer := self._observer) is None:
-            return await self._advance()
-        token = self._enter(observer)
-        try:
-            step = await self._advance()
-        except GeneratorExit:
-            # The awaiting task is gone with its context, and this may run in another: there is nothing to restore.
-            observer.finished(None)
-            raise
-        except BaseException as error:
-            observer.leave(token)
-            observer.finished(error)
-            raise
-        observer.leave(token)
-        self._notify(observer, step)
-        return step
-
-    async def _advance(self) -> Step:
-        send, exchanges = self._policy.send, self._exchanges
+        observer, send, exchanges = self._observer, self._policy.send, self._exchanges
+        token = self._enter(observer) if observer is not None else None
         outcome: Any = None
         try:
-            while True:
-                effect = send(outcome)
-                if isinstance(effect, Emit):
-                    return effect.chunk
+            while not isinstance(effect := send(outcome), Emit):
                 if isinstance(effect, Wait):
                     if self._racing:
                         outcome = await self._first(self._racing, effect)
@@ -208,15 +187,20 @@ class AsyncDriver(_Observed):
                         await self._runtime.asleep(effect.until)
                     else:
                         await self._abandon(effect.attempt)
+            step: Step = effect.chunk
         except StopIteration as end:
-            result: Done | CallFailed = end.value
-            return result
+            step = end.value
         except GeneratorExit:  # the coroutine is collected or closed: nothing can be awaited any more
             finish_without_loop(self._close)
+            # Its context is gone with the awaiting task, and this may run in another: there is none to restore.
+            self._finish()
             raise
-        except BaseException:
-            await self._close()
+        except BaseException as error:
+            await self._abort(token, error)
             raise
+        if observer is not None:
+            self._notify(observer, token, step)
+        return step
 
     async def _open(self, effect: Open) -> Failure | None:
         structured = self._begin_structured(effect)
@@ -245,6 +229,12 @@ class AsyncDriver(_Observed):
             await self._racing.stop(number)
         if exchange := self._exchanges.pop(number, None):
             await exchange.close()
+
+    async def _abort(self, token: Any, error: BaseException) -> None:
+        try:
+            await self._close()
+        finally:
+            self._fail(token, error)
 
     async def close(self) -> None:
         """End the policy and close every exchange."""

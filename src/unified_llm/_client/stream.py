@@ -53,18 +53,18 @@ class _ChunkReader:
             StreamInterruptedError: The stream broke after its first chunk.
             LLMError: No target answered.
         """
-        if isinstance(step, CallFailed):
-            self._over = True
-            raise self._call.error(step, self.partial, self._usage)
-        chunk: LLMChunk = step.value if isinstance(step, Done) else step
+        chunk = step if isinstance(step, LLMChunk) else self._last(step)
         if chunk.content:
             self._texts.append(chunk.content)
         if chunk.usage:
             self._usage = chunk.usage
-        return self._last(chunk) if isinstance(step, Done) else chunk
+        return chunk
 
-    def _last(self, chunk: LLMChunk) -> LLMChunk:
+    def _last(self, step: Done | CallFailed) -> LLMChunk:
         self._over = True
+        if isinstance(step, CallFailed):
+            raise self._call.error(step, self.partial, self._usage)
+        chunk: LLMChunk = step.value
         logs.log_response(
             self._trace, self._call.chain[0], chunk.usage, seconds=self._call.elapsed, now=self._call.state.now()
         )
