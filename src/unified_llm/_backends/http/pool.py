@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import httpcore
 import httpx
@@ -83,6 +83,7 @@ class PooledConnection(Protocol):
 
 
 ConnectionT = TypeVar("ConnectionT", bound=PooledConnection)
+FactoryT = TypeVar("FactoryT", httpcore.ConnectionPool, httpcore.AsyncConnectionPool)
 
 
 class IdleConnections(Generic[ConnectionT]):
@@ -151,52 +152,31 @@ def make_connection(route: Route, sock: SyncDeadlineSocket) -> httpcore.Connecti
         OSError, ssl.SSLError: A bundle of certificates cannot be read.
         ValueError, RuntimeError: The proxy's URL is invalid, or it is a SOCKS proxy and httpx's extra is missing.
     """
-    return _make_factory(route, sock).create_connection(_to_origin(route))
-
-
-def _make_factory(route: Route, sock: SyncDeadlineSocket) -> httpcore.ConnectionPool:
-    ssl_context = _load_ssl_context(route)
-    if route.proxy is None:
-        return httpcore.ConnectionPool(ssl_context=ssl_context, network_backend=sock)
-    proxy = httpx.Proxy(route.proxy)
-    if proxy.url.scheme.startswith("socks"):
-        return httpcore.SOCKSProxy(
-            str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=ssl_context, network_backend=sock
-        )
-    return httpcore.HTTPProxy(
-        str(proxy.url),
-        proxy_auth=proxy.raw_auth,
-        ssl_context=ssl_context,
-        proxy_ssl_context=proxies_and_certificates.load_ssl_context(verify=True)
-        if proxy.url.scheme == "https"
-        else None,
-        network_backend=sock,
-    )
+    kinds = httpcore.ConnectionPool, httpcore.HTTPProxy, httpcore.SOCKSProxy
+    return _make_factory(kinds, route, network_backend=sock).create_connection(_to_origin(route))
 
 
 def make_async_connection(route: Route, sock: AsyncDeadlineSocket) -> httpcore.AsyncConnectionInterface:
     """Create an async connection; see ``make_connection``."""
-    return _make_async_factory(route, sock).create_connection(_to_origin(route))
+    kinds = httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, httpcore.AsyncSOCKSProxy
+    return _make_factory(kinds, route, network_backend=sock).create_connection(_to_origin(route))
 
 
-def _make_async_factory(route: Route, sock: AsyncDeadlineSocket) -> httpcore.AsyncConnectionPool:
-    ssl_context = _load_ssl_context(route)
+def _make_factory(
+    kinds: tuple[type[FactoryT], type[FactoryT], type[FactoryT]], route: Route, **arguments: Any
+) -> FactoryT:
+    """Create a factory of connections: of the first kind without a proxy, of the second or third through one."""
+    direct, through_http, through_socks = kinds
+    arguments["ssl_context"] = _load_ssl_context(route)
     if route.proxy is None:
-        return httpcore.AsyncConnectionPool(ssl_context=ssl_context, network_backend=sock)
+        return direct(**arguments)
     proxy = httpx.Proxy(route.proxy)
+    arguments |= {"proxy_url": str(proxy.url), "proxy_auth": proxy.raw_auth}
     if proxy.url.scheme.startswith("socks"):
-        return httpcore.AsyncSOCKSProxy(
-            str(proxy.url), proxy_auth=proxy.raw_auth, ssl_context=ssl_context, network_backend=sock
-        )
-    return httpcore.AsyncHTTPProxy(
-        str(proxy.url),
-        proxy_auth=proxy.raw_auth,
-        ssl_context=ssl_context,
-        proxy_ssl_context=proxies_and_certificates.load_ssl_context(verify=True)
-        if proxy.url.scheme == "https"
-        else None,
-        network_backend=sock,
-    )
+        return through_socks(**arguments)
+    is_tls = proxy.url.scheme == "https"
+    arguments["proxy_ssl_context"] = proxies_and_certificates.load_ssl_context(verify=True) if is_tls else None
+    return through_http(**arguments)
 
 
 def _load_ssl_context(route: Route) -> ssl.SSLContext | None:
