@@ -19,7 +19,7 @@ from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 from tests.support.langchain_targets import KEY
 from tests.support.racing import RacingTargets
 from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, say
-from unified_llm import LLMConfig
+from unified_llm import LLMClient, LLMConfig, health_snapshot
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm.exceptions import ConfigurationError, ContentFilterError, ValidationError
@@ -425,3 +425,14 @@ async def test_models_are_listed_and_health_is_that_of_the_chain() -> None:
         llm.client.health_check()
         ChatUnified(model="ollama/llama2")
     assert {each["target"] for each in llm.health()} <= {PRIMARY, SECOND}
+
+
+def test_health_has_the_names_of_this_chain_where_another_client_calls_a_target_differently() -> None:
+    with ScriptedTargets({PRIMARY: [say("Hello")]}).running():
+        LLMClient(PRIMARY, api_key=KEY).generate("Hello?")
+        llm = ChatUnified(model=PRIMARY, api_key=KEY, fallbacks=[{"base_url": "https://eu.example"}])
+        llm.invoke("Hello?")
+        assert {row["target"] for row in llm.health()} == {
+            f"{PRIMARY}@{host}" for host in ("api.openai.com", "eu.example")
+        }
+        assert PRIMARY in {row["target"] for row in health_snapshot()}, "which names it as the first client did"

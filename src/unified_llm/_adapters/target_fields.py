@@ -227,10 +227,9 @@ class TargetFields(BaseModel):
 
     def health(self) -> list[dict[str, Any]]:
         """Return what this process knows of each target of the chain; see ``unified_llm.health_snapshot``."""
-        from unified_llm._state.process_health import health_snapshot
+        from unified_llm._state.process_health import health_of
 
-        names = {target.name for target in self.client.targets}
-        return [row for row in health_snapshot() if row["target"] in names]
+        return health_of(self.client.targets)
 
     # Copies
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -239,19 +239,26 @@ class Health:
             if self._extend_cooldown(key, until, reason, wait=wait) and (publisher := self._publisher):
                 publisher.publish(CooldownStarted(key, until, reason, wait))
 
-    def snapshot(self, now: float) -> list[dict[str, Any]]:
-        """Return one plain dict a target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``."""
+    def snapshot(self, now: float, names: Mapping[Hashable, str] | None = None) -> list[dict[str, Any]]:
+        """Return one plain dict a target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``.
+
+        Args:
+            now: The current instant.
+            names: The ``health_key`` of the targets to return, and what to call them; None for all, each called as in
+                the call that used it first.
+        """
         with self._lock:
             self._drain_outcomes()
             rows = [
                 {
-                    "target": health.name,
+                    "target": names[key] if names is not None else health.name,
                     "state": health.breaker.state(now),
                     "failures": health.breaker.consecutive_failures,
                     "retry_budget": round(health.budget.tokens, 1),
                     "retry_in": max(0.0, round((health.breaker.open_until or now) - now, 3)),
                 }
-                for health in list(self._targets.values())
+                for key, health in list(self._targets.items())
+                if names is None or key in names
             ]
         self._notify()
         return rows

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Final
 
 from unified_llm._core import runtime
+from unified_llm._core.target import Target
 from unified_llm._observe import logs
 from unified_llm._policy.health import Health
 
@@ -31,6 +32,11 @@ def health_snapshot() -> list[dict[str, Any]]:
         ``retry_budget`` (tokens, 10 when full), ``retry_in`` (seconds until an open breaker lets a probe through).
     """
     return current().snapshot(runtime.current().now())
+
+
+def health_of(targets: Iterable[Target]) -> list[dict[str, Any]]:
+    """Return the same for these targets, by their own names: another client may call one of them differently."""
+    return current().snapshot(runtime.current().now(), {target.health_key: target.name for target in targets})
 
 
 def reset_health() -> None:
