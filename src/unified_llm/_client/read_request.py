@@ -24,6 +24,7 @@ _RERANK_FIELDS: Final = tuple(field.name for field in fields(RerankRequest) if f
 _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 # name: the smallest value allowed
 _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
+_PARTS: Final = get_args(Part)
 _TEXTS: Final = ("model", "reasoning_effort")
 _SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text")
 
@@ -222,7 +223,7 @@ def check(request: LLMRequest) -> None:
 
 
 def _check_content(content: Any) -> None:
-    if isinstance(content, str) or (isinstance(content, tuple) and all(isinstance(p, get_args(Part)) for p in content)):
+    if isinstance(content, str) or (isinstance(content, tuple) and all(isinstance(part, _PARTS) for part in content)):
         return
     raise ValidationError("A message's content is a string or a tuple of content parts.")
 
