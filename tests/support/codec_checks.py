@@ -92,28 +92,33 @@ def collect(out: Sequence[Any]) -> dict[str, Any]:
     *chunks, end = out
     assert isinstance(end, Done), end
     last = end.value
-    calls: dict[int, list[str]] = {}
     for chunk in chunks:
         assert isinstance(chunk, LLMChunk)
         has_output = chunk.content or chunk.reasoning or chunk.refusal or chunk.tool_calls
         assert has_output or chunk.citations or chunk.logprobs, "no chunk is empty"
         assert not (chunk.tool_calls and (chunk.content or chunk.reasoning)), "text and tool calls never share a chunk"
         assert (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider) == (None, None, None, None)
-        for fragment in chunk.tool_calls:
-            if fragment.index not in calls:
-                assert fragment.id
-                calls[fragment.index] = [fragment.id, fragment.name or "", ""]
-            calls[fragment.index][2] += fragment.arguments
     return {
         "content": "".join(chunk.content for chunk in chunks),
         "reasoning": "".join(chunk.reasoning for chunk in chunks) or None,
         "refusal": "".join(chunk.refusal for chunk in chunks) or None,
-        "tool_calls": [flat(ToolCall.from_text(*call)) for _, call in sorted(calls.items())],
+        "tool_calls": [flat(call) for call in join_tool_calls(chunks)],
         "finish_reason": last.finish_reason,
         "response_id": last.response_id,
         "model": last.model,
         "usage": last.usage,
     }
+
+
+def join_tool_calls(chunks: Sequence[LLMChunk]) -> list[ToolCall]:
+    """Join the fragments of the tool calls of a stream; the first fragment of each call has its identifier."""
+    calls: dict[int, list[str]] = {}
+    for fragment in (fragment for chunk in chunks for fragment in chunk.tool_calls):
+        if fragment.index not in calls:
+            assert fragment.id
+            calls[fragment.index] = [fragment.id, fragment.name or "", ""]
+        calls[fragment.index][2] += fragment.arguments
+    return [ToolCall.from_text(*call) for _, call in sorted(calls.items())]
 
 
 def flat(call: ToolCall) -> list[Any]:

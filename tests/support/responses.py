@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.codec_checks import flat, sse
+from tests.support.codec_checks import flat, join_tool_calls, sse
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_responses import CODEC
 from unified_llm._lib.sse import SSESplitter
-from unified_llm.types import LLMChunk, LLMRequest, ToolCall
+from unified_llm.types import LLMChunk, LLMRequest
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "openai_responses"
 
@@ -57,22 +57,16 @@ def collect(out: Sequence[Any]) -> dict[str, Any]:
     *chunks, end = out
     assert isinstance(end, Done), end
     last = end.value
-    calls: dict[int, list[str]] = {}
     for chunk in chunks:
         assert isinstance(chunk, LLMChunk)
         assert chunk.content or chunk.reasoning or chunk.refusal or chunk.tool_calls or chunk.citations
         assert not (chunk.tool_calls and (chunk.content or chunk.reasoning)), "text and tool calls never share a chunk"
         assert (chunk.finish_reason, chunk.usage, chunk.model, chunk.provider, chunk.provider_state) == (None,) * 5
-        for fragment in chunk.tool_calls:
-            if fragment.index not in calls:
-                assert fragment.id
-                calls[fragment.index] = [fragment.id, fragment.name or "", ""]
-            calls[fragment.index][2] += fragment.arguments
     return {
         "content": "".join(chunk.content for chunk in chunks),
         "reasoning": "".join(chunk.reasoning for chunk in chunks) or None,
         "refusal": "".join(chunk.refusal for chunk in chunks) or None,
-        "tool_calls": [flat(ToolCall.from_text(*call)) for _, call in sorted(calls.items())],
+        "tool_calls": [flat(call) for call in join_tool_calls(chunks)],
         "citations": citation_rows(citation for chunk in chunks for citation in chunk.citations),
         "logprobs": logprob_rows(token for chunk in chunks for token in chunk.logprobs),
         **end_fields(last),
