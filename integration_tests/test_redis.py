@@ -38,7 +38,7 @@ def start(server: RedisServer, upstream: Upstream, second: Upstream) -> Iterator
 
 
 def secret_free(server: RedisServer) -> None:
-    """Assert that Redis has no key, prompt, answer or password, only our names, and an expiry for every value."""
+    """Assert that Redis has no key, prompt, answer or password, only our names, and an expiry for each value."""
     for name, (value, ttl) in server.dump().items():
         assert name.startswith("unified-llm:1:")
         assert 0 < ttl <= 7_200_000

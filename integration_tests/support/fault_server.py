@@ -107,7 +107,7 @@ class FaultServer:
 
     Args:
         scripts: Steps for the first request, the second, and so on.
-        on_accept: Steps for every connection before it reads a request.
+        on_accept: Steps for each connection before it reads a request.
         tls: Speak TLS with this context.
         backlog: The number of connections that may wait to be accepted.
         host: The address to listen on.

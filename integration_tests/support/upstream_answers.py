@@ -88,7 +88,7 @@ def _called_in_this_turn(body: ChatBody) -> set[str]:
 
 
 def _last_text(body: ChatBody) -> str:
-    """Return the text of the last user message, with a placeholder for every other part."""
+    """Return the text of the last user message, with a placeholder for each other part."""
     content = next((message.content for message in reversed(body.messages) if isinstance(message, User)), "")
     if not isinstance(content, list):
         return content or ""

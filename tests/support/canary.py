@@ -1,6 +1,6 @@
 """Detects keys that a test shows, in every test.
 
-Keys in tests begin with ``sk-canary``, in any case, and the environment has one for every provider. While a test runs,
+Keys in tests begin with ``sk-canary``, in any case, and the environment has one for each provider. While a test runs,
 the detector searches what is logged, printed, raised, warned of and created; a key that it detects fails the test at
 its end. Both folders of tests take part: their ``conftest.py`` registers this module as a plugin.
 

@@ -61,7 +61,7 @@ GOOD: Final = Answers(FIRST)
 
 
 def runs(*steps: Step | bytes) -> StartServer:
-    """A server that runs these steps for every request."""
+    """A server that runs these steps for each request."""
     return serving([Send(step) if isinstance(step, bytes) else step for step in steps])
 
 

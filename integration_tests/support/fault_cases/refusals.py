@@ -53,7 +53,7 @@ STATUSES: Final = {
 
 
 def statuses() -> Iterator[Case]:
-    """Yield a case for every status with every body."""
+    """Yield a case for each status with each body."""
     for status, outcome in STATUSES.items():
         for name, body in BODIES.items():
             kind = "text/html" if name == "HTML" else "application/json"

@@ -1,1 +1,1 @@
-"""What the adapters for LangChain and for LlamaIndex share."""
+"""Code shared by the adapters for LangChain and for LlamaIndex."""

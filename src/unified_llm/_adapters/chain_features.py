@@ -1,4 +1,4 @@
-"""What every target of a chain can do, for the model profile and the metadata of the frameworks."""
+"""Features that all targets of a chain have, for the model profile and the metadata of the frameworks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ChainFeatures:
 
 
 def chain_features(targets: Sequence[Target]) -> ChainFeatures:
-    """Return what every target of a chain can do.
+    """Return the features that all targets of a chain have.
 
     Last resorts do not count, unless there are no other targets: they are skipped for requests that they cannot serve.
     """

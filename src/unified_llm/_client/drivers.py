@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from unified_llm._client.racing_tasks import RacingAttempts
 
 Step: TypeAlias = LLMChunk | Done | CallFailed
-"""What ``advance`` returns."""
+"""Result of ``advance``."""
 
 
 class _Observed:

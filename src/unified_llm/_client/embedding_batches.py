@@ -63,7 +63,7 @@ class VectorSpace:
 
 @dataclass(frozen=True, slots=True)
 class FinishedVectors:
-    """What an adapter keeps from one call to the next: vectors that need not be requested again after a failure.
+    """Vectors that an adapter keeps from one call to the next, which need not be requested again after a failure.
 
     Attributes:
         space: The length of all vectors.

@@ -27,7 +27,7 @@ AnyRequest: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest | ModelReq
 """Any request to a target. ``capabilities`` skips targets that cannot serve one, by the provider table."""
 
 Framing: TypeAlias = Literal["events", "lines"]
-"""How the events of a stream are framed: server-sent events, or one JSON value on each line."""
+"""Framing of the events of a stream: server-sent events, or one JSON value on each line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a driver notifies of one call, where something observes it (OpenTelemetry)."""
+"""Protocol of the observer of one call (OpenTelemetry), which the driver notifies."""
 
 from __future__ import annotations
 

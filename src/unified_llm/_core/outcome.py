@@ -1,4 +1,4 @@
-"""What an attempt can come to, as values.
+"""Outcomes of an attempt, as values.
 
 Nothing below the client raises for what a network or a provider does: an exchange returns chunks, then ``Done`` or a
 ``Failure``. Codecs and the transport name the kind of a failure; the policy decides what follows from the kind.
@@ -77,7 +77,7 @@ def kind_of_status(status: int) -> FailureKind:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt came to nothing.
+    """Reason why an attempt failed.
 
     Attributes:
         kind: What happened.

@@ -11,7 +11,7 @@ from unified_llm._core.outcome import FailureKind
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """Where a provider differs from its format. The set is closed: what needs a condition is a format of its own.
+    """Differences of a provider from its format. The set is closed: what needs a condition is a format of its own.
 
     Attributes:
         rename: Request fields under another name (``{"max_tokens": "max_completion_tokens"}``); ``messages.reasoning``

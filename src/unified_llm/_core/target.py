@@ -17,7 +17,7 @@ from unified_llm.exceptions import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class BreakerConfig:
-    """When the circuit breaker of a failing target opens, and for how long.
+    """Settings of a circuit breaker: when it opens, and for how long.
 
     Attributes:
         failures: So many failures in a row open the breaker (a timeout counts twice).
@@ -68,7 +68,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """How often and how soon one target is retried.
+    """Limits of the retries on one target: how many, and how soon.
 
     Attributes:
         limit: Retries after the first attempt; None is the policy's own (one while another target is ready, else two).

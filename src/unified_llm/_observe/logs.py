@@ -31,7 +31,7 @@ _MAX_WARNINGS: Final = 1024  # pairs of target and kind that are remembered
 
 
 class _Warnings:
-    """When each pair of target and kind of failure was last warned about, and how often it occurred since."""
+    """Times of the last warnings, by target and kind of failure, and the number of failovers since then."""
 
     def __init__(self) -> None:
         self.reset()

@@ -94,7 +94,7 @@ class CircuitBreaker:
 
     @property
     def trips(self) -> int:
-        """How often it opened since it was last closed."""
+        """Return how often it opened since it was last closed."""
         return self._trips
 
     @property

@@ -30,7 +30,7 @@ class RetryBudget:
 
     @property
     def has_token(self) -> bool:
-        """Whether there is a token for one retry."""
+        """Return whether there is a token for one retry."""
         return self.tokens >= 1.0
 
     def spend(self) -> None:

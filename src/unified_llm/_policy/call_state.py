@@ -66,7 +66,7 @@ class CallFailed:
 
 @dataclass(frozen=True, slots=True)
 class Hedging:
-    """When to start a second attempt on another target while the first one is slow.
+    """Settings of a hedged call: when to start a second attempt on another target while the first one is slow.
 
     Attributes:
         after: Seconds without a first chunk, or without the whole answer.

@@ -20,7 +20,7 @@ CREDENTIALS_COOLDOWN: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class FailureRule:
-    """What the policy may do after a failure of one kind.
+    """Steps that the policy may take after a failure of one kind.
 
     Attributes:
         retry: The same target may be tried again.

@@ -21,7 +21,7 @@ class Trace:
     Attributes:
         on_attempt: Called with each attempt when it has ended. It must not raise.
         attempts: In the order in which they began, skipped targets included.
-        failed: The target and its attempt, for every failure.
+        failed: The target and its attempt, for each failure.
         served: The target that answered.
         request_id: The identifier of the exchange that answered.
     """
@@ -35,7 +35,7 @@ class Trace:
 
     @property
     def attempt_count(self) -> int:
-        """How many exchanges were started; a skipped target is none."""
+        """Return the number of exchanges that were started; a skipped target is none."""
         return sum(attempt.outcome != "skipped" for attempt in self.attempts)
 
     def record_skip(self, target: Target, reason: str, now: float) -> None:

@@ -1,4 +1,4 @@
-"""What is known of models, by the pattern of their names: where they differ from what their provider's row says.
+"""Profiles of models, by the pattern of their names: where they differ from what their provider's row says.
 
 Sources are the providers' own model pages. Only what has one is here; the window of anything else is None, and a model
 that no pattern matches is as its row says.
@@ -36,7 +36,7 @@ _ANY: Final[tuple[str, ...]] = ()
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What is known of the models of these names.
+    """Profile of the models of these names.
 
     Attributes:
         providers: The providers at which the names mean these models; empty for all.

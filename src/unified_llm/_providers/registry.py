@@ -70,7 +70,7 @@ _ADDED: Final[dict[str, ProviderSpec]] = {}  # at run time; each change is one a
 
 @dataclass(frozen=True, slots=True)
 class ModelProfile:
-    """What is known of one model at one provider.
+    """Profile of one model at one provider.
 
     Attributes:
         features: What it can do.

@@ -1,4 +1,4 @@
-"""What the provider table says of one provider, and the sets of features that its rows are built from."""
+"""Row of the provider table for one provider, and the sets of features that its rows are built from."""
 
 from __future__ import annotations
 

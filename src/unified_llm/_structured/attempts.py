@@ -31,7 +31,7 @@ _REFUSED: Final[frozenset[FailureKind]] = frozenset({"unsupported", "bad_request
 
 @dataclass(slots=True)
 class _Progress:
-    """What one target has been asked so far.
+    """Methods and corrections with which one target has been asked so far.
 
     Attributes:
         methods: The ways in which it can be asked.

@@ -1,4 +1,4 @@
-"""How a target can be asked for JSON, and the request for each way: natively, by a forced tool, or by prompt."""
+"""Methods of asking a target for JSON, and the request for each: natively, by a forced tool, or by prompt."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class _JSONReader:
 
 
 class _Texts:
-    """What a stream has brought so far."""
+    """Texts that a stream has received and emitted so far."""
 
     def __init__(self) -> None:
         self.received: list[str] = []

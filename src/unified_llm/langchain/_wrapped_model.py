@@ -167,7 +167,7 @@ class WrappedChatModel:
 
     @property
     def streams(self) -> bool:
-        """Whether the model can stream at all."""
+        """Return whether the model can stream at all."""
         kind, base = type(self.chat), BaseChatModel
         implemented = kind._stream is not base._stream or kind._astream is not base._astream
         return implemented and self.chat.disable_streaming is not True

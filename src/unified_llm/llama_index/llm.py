@@ -139,7 +139,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What every model of the chain supports. Sends no request, never raises, and does not change in an outage."""
+        """Return what all models of the chain support. Sends no request, never raises, is the same in an outage."""
         try:
             targets = self.client.targets
         except LLMError:  # a field was set and another will be; the next call raises if the settings are still wrong

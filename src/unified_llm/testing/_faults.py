@@ -21,7 +21,7 @@ FaultKind: TypeAlias = Literal[
     "auth", "quota", "rate_limit", "context", "filter",
     "400", "401", "402", "403", "404", "408", "413", "429", "500", "502", "503", "504", "529",
 ]  # fmt: skip
-"""How a target fails."""
+"""Failure of a target."""
 
 ScriptedEvent: TypeAlias = Event | None
 """One event of an attempt; None if the target hangs."""

@@ -82,7 +82,7 @@ class Outage:
 
     @property
     def seconds(self) -> float:
-        """How long the block would have taken, or would have taken so far, with real waits."""
+        """Return the seconds that the block would have taken, or would have taken so far, with real waits."""
         if self._ended is not None:
             return self._ended
         return self._clock.now() - self._started if self._clock else 0.0

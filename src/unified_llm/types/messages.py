@@ -151,7 +151,7 @@ class Tool:
 
 
 OutputMethod: TypeAlias = Literal["native", "tool", "prompt"]
-"""How a target is asked for JSON: by its own JSON output, by a tool that it must call, or by an instruction."""
+"""Method of asking a target for JSON: by its own JSON output, by a tool that it must call, or by an instruction."""
 
 _METHODS: tuple[OutputMethod, ...] = get_args(OutputMethod)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unified_llm._core.target import Target
 
 ERROR_SECONDS: Final = 5.0
-"""How long to wait for the body of an error response; its status is already known."""
+"""Seconds to wait for the body of an error response; its status is already known."""
 
 _STALE_SECONDS: Final = 1.0
 

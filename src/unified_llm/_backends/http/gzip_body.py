@@ -27,7 +27,7 @@ class IdentityDecoder:
 
     @property
     def complete(self) -> bool:
-        """Whether the encoded data is complete."""
+        """Return whether the encoded data is complete."""
         return True
 
 
@@ -72,7 +72,7 @@ class GzipDecoder:
 
     @property
     def complete(self) -> bool:
-        """Whether the encoded data is complete."""
+        """Return whether the encoded data is complete."""
         return self._not_gzip or not self._detected or self._decompressor.eof
 
     def _detect_format(self) -> bool:
@@ -100,7 +100,7 @@ class ContentDecoder(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether the body ended where its encoding says."""
+        """Return whether the body ended where its encoding says."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Idle connections, and the creation of connections.
 
 Each route has a stack of idle connections; each of them is a single httpcore connection. httpcore's own pool scans all
-of its connections for every request, so that each of a hundred concurrent calls costs far more than a single one; a
+of its connections for each request, so that each of a hundred concurrent calls costs far more than a single one; a
 stack has no such scan.
 
 Rule for locks: there are none here, and none may be added. The garbage collector can close an exchange, and so call
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from unified_llm._core.target import Target
 
 MAX_IDLE_SECONDS: Final = 45.0
-"""How long an idle connection is kept. Many servers close theirs after 60 or 75 seconds; a connection that was closed
+"""Seconds to keep an idle connection. Many servers close theirs after 60 or 75 seconds; a connection that was closed
 earlier is detected, since it is readable."""
 
 MAX_IDLE: Final = 100
-"""How many idle connections are kept, over all routes."""
+"""The most idle connections that are kept, over all routes."""
 
 WAIT_SECONDS: Final = 5.0
-"""How long a call waits for a permit when ``max_connections`` are busy."""
+"""Seconds that a call waits for a permit when ``max_connections`` are busy."""
 
 NO_WAIT: Final = float("-inf")
 """A deadline that has passed on every clock: read only the bytes that are available."""

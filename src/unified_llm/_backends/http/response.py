@@ -81,7 +81,7 @@ class Head:
 
     @property
     def persistent(self) -> bool:
-        """Whether the connection can carry another request after this response."""
+        """Return whether the connection can carry another request after this response."""
         framed = "content-length" in self.headers or "transfer-encoding" in self.headers or self.status == 204
         return framed and "close" not in self.headers.get("connection", "").lower()
 

@@ -93,10 +93,10 @@ class EngineError(Exception):
 
 
 Payload: TypeAlias = Prompt | Texts
-"""What can be submitted: a prompt to a chat model, texts to an embedding model."""
+"""Input of a request: a prompt to a chat model, texts to an embedding model."""
 
 Output: TypeAlias = TextChunk | Finished | Encoded | EngineError
-"""What a request's callback receives.
+"""Argument of a request's callback.
 
 For a prompt, chunks and then one ``Finished``; for texts, one ``Encoded``; or an ``EngineError``, and nothing more.
 """

@@ -45,7 +45,7 @@ class EngineCall(Protocol):
 
     @property
     def refusal(self) -> Failure | None:
-        """Why the model cannot serve the request at all; checked before it is loaded."""
+        """Return why the model cannot serve the request at all; checked before it is loaded."""
         ...
 
     def encode(self) -> Payload:

@@ -126,7 +126,7 @@ _DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How an embedding model is to be used: what happens before and after the network.
+    """Settings of an embedding model: what happens before and after the network.
 
     Attributes:
         max_tokens: The most tokens of a text that are read; the rest is cut off.

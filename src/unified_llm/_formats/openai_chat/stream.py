@@ -182,7 +182,7 @@ class ToolCalls:
 
     @property
     def any(self) -> bool:
-        """Whether a call was emitted."""
+        """Return whether a call was emitted."""
         return len(self._identifiers) > 0
 
     def read(self, fragment: object) -> ToolCallChunk | None:

@@ -56,7 +56,7 @@ class Output:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the response has no content of any kind."""
+        """Return whether the response has no content of any kind."""
         return not (self.content or self.reasoning or self.refusal or self.calls or self.has_other_items)
 
 

@@ -177,7 +177,7 @@ class _ToolCalls:
 
     @property
     def any(self) -> bool:
-        """Whether a call has begun."""
+        """Return whether a call has begun."""
         return bool(self._arguments)
 
     def has_begun(self, data: Mapping[str, Any]) -> bool:
