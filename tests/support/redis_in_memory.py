@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from unified_llm._core.target import Target
 from unified_llm._policy.breaker import Permit
@@ -15,8 +15,13 @@ from unified_llm._state.redis.commands import Store
 from unified_llm._state.redis.sync import HealthSync
 
 
-class WrongTypeError(Exception):
-    """The error of the server for a command that does not fit the type of the value."""
+class ServerError(Exception):
+    """An error that the server answers to a command."""
+
+
+WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+Stream: TypeAlias = list[tuple[tuple[int, int], dict[bytes, bytes]]]
+LAST_ID = (2**64 - 1, 2**64 - 1)
 
 
 @dataclass
@@ -25,11 +30,12 @@ class MemoryRedis:
 
     Attributes:
         clock: The time of the server, in seconds.
-        values: Bytes, or the scores of a sorted set, by key.
+        values: Bytes, or the entries of a stream, by key.
         expires_at: When each key expires; a key that is missing here never does.
         error: Raised by every pipeline, while set.
         unwritable: Keys that cannot be written to.
-        round_trips: How many pipelines were run.
+        round_trips: How often commands were sent.
+        commands: How many commands were sent.
         received: Set by every pipeline.
     """
 
@@ -39,6 +45,7 @@ class MemoryRedis:
     error: Exception | None = None
     unwritable: set[str] = field(default_factory=set)
     round_trips: int = 0
+    commands: int = 0
     received: threading.Event = field(default_factory=threading.Event)
     closed: bool = False
 
@@ -49,22 +56,32 @@ class MemoryRedis:
         (answer,) = Pipeline(self).set(key, value, px=px).execute()
         return bool(answer)
 
+    def unlink(self, *keys: str) -> int:
+        (answer,) = Pipeline(self).unlink(*keys).execute()
+        return int(answer)
+
+    def xadd(self, key: str, fields: Mapping[bytes, str | bytes], **options: Any) -> bytes:
+        (answer,) = Pipeline(self).xadd(key, fields, **options).execute()
+        return bytes(answer)
+
     def close(self) -> None:
         self.closed = True
 
     def run(self, commands: list[tuple[str, tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
         self.round_trips += 1
+        self.commands += len(commands)
         self.received.set()
         if self.error:
             raise self.error
         for key in [key for key, end in self.expires_at.items() if end <= self.clock]:
-            del self.values[key], self.expires_at[key]
+            self.values.pop(key, None)
+            del self.expires_at[key]
         return [self._run(name, *positional, **named) for name, positional, named in commands]
 
     def _run(self, name: str, *positional: Any, **named: Any) -> Any:
         try:
             return getattr(self, f"_{name}")(*positional, **named)
-        except WrongTypeError as error:
+        except ServerError as error:
             return error
 
     def _time(self) -> tuple[int, int]:
@@ -72,7 +89,7 @@ class MemoryRedis:
 
     def _set(self, key: str, value: str | bytes, px: int) -> bool:
         if key in self.unwritable:
-            raise WrongTypeError
+            raise ServerError("NOPERM")
         self.values[key] = value.encode() if isinstance(value, str) else value
         self.expires_at[key] = self.clock + px / 1000
         return True
@@ -80,7 +97,7 @@ class MemoryRedis:
     def _getrange(self, key: str, start: int, end: int) -> bytes:
         value = self.values.get(key, b"")
         if not isinstance(value, bytes):
-            raise WrongTypeError
+            raise ServerError(WRONG_TYPE)
         return value[start : end + 1]
 
     def _pttl(self, key: str) -> int:
@@ -88,18 +105,41 @@ class MemoryRedis:
             return -2
         return round((self.expires_at[key] - self.clock) * 1000) if key in self.expires_at else -1
 
-    def _zadd(self, key: str, scores: Mapping[str, float]) -> None:
-        self.values.setdefault(key, {}).update(scores)
+    def _stream(self, key: str) -> Stream:
+        stream = self.values.get(key, [])
+        if not isinstance(stream, list):
+            raise ServerError(WRONG_TYPE)
+        return stream
 
-    def _zrange(self, key: str, start: int, end: int, *, desc: bool, withscores: bool) -> list[tuple[bytes, float]]:
-        scores = sorted(self.values.get(key, {}).items(), key=lambda pair: pair[1], reverse=desc)
-        return [(name.encode(), score) for name, score in scores[start : end + 1]]
+    def _xadd(self, key: str, fields: Mapping[bytes, str | bytes], id: tuple[int, int] | None = None) -> bytes:  # noqa: A002 - what the client calls it
+        if key in self.unwritable:
+            raise ServerError("NOPERM")
+        stream = self._stream(key)
+        last = stream[-1][0] if stream else (0, 0)
+        if last == LAST_ID:
+            raise ServerError("The stream has exhausted the last possible ID, unable to add more items")
+        identifier = id or max((int(self.clock * 1000), 0), (last[0], last[1] + 1))
+        plain = {name: value.encode() if isinstance(value, str) else value for name, value in fields.items()}
+        self.values.setdefault(key, []).append((identifier, plain))
+        return b"%d-%d" % identifier
 
-    def _zremrangebyscore(self, key: str, least: str, most: float) -> None:
-        self.values[key] = {name: score for name, score in self.values[key].items() if score > most}
+    def _xrange(self, key: str, start: str, *, count: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        milliseconds, number = start.split("-")
+        first = (int(milliseconds), int(number))
+        entries = [(b"%d-%d" % identifier, fields) for identifier, fields in self._stream(key) if identifier >= first]
+        return entries[:count]
+
+    def _xtrim(self, key: str, *, maxlen: int, approximate: bool) -> int:
+        stream = self._stream(key)
+        self.values[key] = stream[-maxlen:]
+        return len(stream) - len(self.values[key])
+
+    def _unlink(self, *keys: str) -> int:
+        return sum(self.values.pop(key, None) is not None for key in keys)
 
     def _expire(self, key: str, seconds: int) -> None:
-        self.expires_at[key] = self.clock + seconds
+        if key in self.values:
+            self.expires_at[key] = self.clock + seconds
 
 
 class Pipeline:

@@ -1,63 +1,123 @@
 """The few Redis commands that shared state needs. Errors are raised; ``sync`` handles them.
 
-Each record is a key of its own that expires by itself. An index lists the keys, since scanning a database that others
-use as well is slow; its scores are the instants of expiry, by the clock of the server.
+Health updates are entries of two streams, one for breakers and one for cooldowns, so that no number of cooldowns can
+displace a breaker. A poll reads what was added since the poll before, whatever else is stored. The streams are trimmed
+and expire. A model list is a key of its own that expires by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from unified_llm._state.redis.records import LONGEST_LIST, LONGEST_UPDATE, PREFIX, Record
+from unified_llm._state.redis.records import LONGEST, LONGEST_LIST, LONGEST_UPDATE, PREFIX, STREAMS, Record
 
 if TYPE_CHECKING:
     import redis
 
-_INDEX: Final = f"{PREFIX}index"
-_INDEX_TTL: Final = 7200  # seconds after the last record; longer than any record lives
-# The most updates that are read at once.
-_MOST: Final = 1000
+# The most entries that a stream keeps, and that one poll reads from it or writes to both.
+MOST_ENTRIES: Final = 4096
+BATCH: Final = 500
+# Seconds after the last entry; longer than any update holds.
+_STREAM_TTL: Final = 7200
+_FIELD: Final = b"update"
+# Milliseconds by which the identifier of an entry, which is an instant, may be ahead of the server's clock.
+_CLOCK_STEP: Final = 60_000
+# Errors for a key that holds another type, and for a stream that accepts no entry after an identifier in the far future.
+_WRONG_TYPE: Final = "WRONGTYPE"
+_UNUSABLE: Final = (_WRONG_TYPE, "last possible ID", "equal or smaller")
+
+
+@dataclass(slots=True)
+class News:
+    """What a poll reads.
+
+    Attributes:
+        now: The time of the server, in seconds.
+        values: The JSON of the new entries, those about breakers first.
+        more: Whether there are more new entries than one poll reads.
+        replaced: The keys that were removed, since no stream of ours could be like that.
+    """
+
+    now: float
+    values: list[bytes] = field(default_factory=list)
+    more: bool = False
+    replaced: list[str] = field(default_factory=list)
 
 
 class Store:
     """The records in Redis. Used by one thread.
 
     Args:
-        client: A Redis client with the URL and the timeouts.
+        client: A Redis client with the URL and the timeouts; it does not decode responses.
     """
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        # The least identifier of an entry that was not read yet: milliseconds, and a number within them.
+        self._unread: dict[str, tuple[int, int]] = dict.fromkeys(STREAMS, (0, 0))
 
-    def swap(self, outgoing: Sequence[Record]) -> list[Record]:
-        """Write these records, and read all that are there, those included."""
+    def read(self) -> News:
+        """Read the entries that were added since the last time, the oldest ones first; at first, those of an hour."""
         pipe = self._client.pipeline(transaction=False)
         pipe.time()
-        pipe.zrange(_INDEX, 0, _MOST - 1, desc=True, withscores=True)
-        (seconds, microseconds), index = pipe.execute()
-        now = seconds * 1000 + microseconds // 1000
-        names = {name: None for name, until in _named(index) if until > now} | {record.key: None for record in outgoing}
-        if not names:
-            return []
-        pipe = self._client.pipeline()
-        for record in outgoing:
-            pipe.set(record.key, record.value, px=_milliseconds(record.seconds))
-            pipe.zadd(_INDEX, {record.key: now + _milliseconds(record.seconds)})
-        if outgoing:
-            pipe.zremrangebyscore(_INDEX, "-inf", now)
-            pipe.expire(_INDEX, _INDEX_TTL)
-        written = len(pipe)
-        for name in names:
-            pipe.getrange(name, 0, LONGEST_UPDATE - 1)
-            pipe.pttl(name)
-        answers = pipe.execute(raise_on_error=False)
-        for answer in answers[:written]:
+        for stream, (milliseconds, number) in self._unread.items():
+            pipe.xrange(_key(stream), f"{milliseconds}-{number}", count=BATCH + 1)
+        time, *answers = pipe.execute(raise_on_error=False)
+        _raise_first([time])
+        news = News(now=time[0] + time[1] / 1e6)
+        for stream, entries in zip(STREAMS, answers, strict=True):
+            if _is_error(entries, _WRONG_TYPE):
+                continue  # the next update that is written replaces it
+            _raise_first([entries])
+            self._take(stream, entries, news)
+        return news
+
+    def _take(self, stream: str, entries: Sequence[tuple[bytes, Any]], news: News) -> None:
+        now = int(news.now * 1000)
+        news.more |= len(entries) > BATCH
+        for identifier, fields in entries[:BATCH]:
+            milliseconds, number = identifier.split(b"-")
+            self._unread[stream] = (int(milliseconds), int(number) + 1)
+            value = fields.get(_FIELD) if isinstance(fields, dict) else None
+            if value is not None and len(value) <= LONGEST_UPDATE:
+                news.values.append(value)
+        if self._unread[stream][0] > now + _CLOCK_STEP:
+            # The clock of the server was set back, or somebody chose this identifier: new entries may never follow it.
+            self._unread[stream] = (now, 0)
+            if entries:
+                self._client.unlink(_key(stream))
+                news.replaced.append(_key(stream))
+        # What is older is over. Entries that somebody else put there in thousands are not read either.
+        self._unread[stream] = max(self._unread[stream], (now - int(LONGEST * 1000), 0))
+
+    def write(self, outgoing: Mapping[str, Sequence[str]]) -> list[str]:
+        """Append JSON values to streams; return the keys that were replaced, since they were no streams of ours."""
+        errors = self._append(outgoing)
+        replaced = [stream for stream, error in errors.items() if _is_error(error, *_UNUSABLE)]
+        if replaced:
+            self._client.unlink(*map(_key, replaced))
+            errors |= dict.fromkeys(replaced) | self._append({stream: outgoing[stream] for stream in replaced})
+        _raise_first(errors.values())
+        return [_key(stream) for stream in replaced]
+
+    def _append(self, outgoing: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """Return the first error for every stream that has one."""
+        pipe = self._client.pipeline(transaction=False)
+        streams: list[str] = []
+        for stream, values in outgoing.items():
+            for value in values:
+                pipe.xadd(_key(stream), {_FIELD: value})
+            # Exactly: an approximate one removes little at a time of what somebody else has put there.
+            pipe.xtrim(_key(stream), maxlen=MOST_ENTRIES, approximate=False)
+            pipe.expire(_key(stream), _STREAM_TTL)
+            streams += [stream] * (len(pipe) - len(streams))
+        errors: dict[str, Any] = {}
+        for stream, answer in zip(streams, pipe.execute(raise_on_error=False), strict=True):
             if isinstance(answer, Exception):
-                raise answer
-        values, ttls = answers[written::2], answers[written + 1 :: 2]
-        records = (_record(name, value, ttl) for name, value, ttl in zip(names, values, ttls, strict=True))
-        return [record for record in records if record is not None]
+                errors.setdefault(stream, answer)
+        return errors
 
     def get(self, key: str) -> Record | None:
         """Read one record."""
@@ -65,28 +125,28 @@ class Store:
         pipe.getrange(key, 0, LONGEST_LIST - 1)
         pipe.pttl(key)
         value, ttl = pipe.execute(raise_on_error=False)
-        return _record(key, value, ttl)
+        if not isinstance(value, bytes) or not value or not isinstance(ttl, int) or ttl <= 0:
+            return None  # nothing, a value of another type, or one that never expires
+        return Record(key, value, ttl / 1000)
 
     def put(self, record: Record) -> None:
-        """Write one record that is not in the index: a model list."""
-        self._client.set(record.key, record.value, px=_milliseconds(record.seconds))
+        """Write one record."""
+        self._client.set(record.key, record.value, px=max(1, round(record.seconds * 1000)))
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
 
-def _named(index: Any) -> list[tuple[str, float]]:
-    texts = [(name if isinstance(name, str) else name.decode("ascii", "replace"), until) for name, until in index]
-    return [(name, until) for name, until in texts if name.startswith(PREFIX)]
+def _key(stream: str) -> str:
+    return f"{PREFIX}{stream}"
 
 
-def _record(key: str, value: Any, ttl: Any) -> Record | None:
-    """Return the record; None where there is nothing, a value of another type, or one that never expires."""
-    if not isinstance(value, (str, bytes)) or not value or not isinstance(ttl, int) or ttl <= 0:
-        return None
-    return Record(key, value, ttl / 1000)
+def _is_error(answer: Any, *texts: str) -> bool:
+    return isinstance(answer, Exception) and any(text in str(answer) for text in texts)
 
 
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+def _raise_first(answers: Any) -> None:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer

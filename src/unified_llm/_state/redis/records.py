@@ -1,7 +1,7 @@
-"""Health updates and model lists as Redis records: a key, a small JSON value, and its time to live.
+"""Health updates and model lists as small JSON values for Redis.
 
-Instants become the time to live, so that no two clocks are compared. A value that is not exactly as it is written here
-is ignored. Credentials appear only as fingerprints, as in the keys of the registry.
+Instants travel by the clock of the Redis server, and every process converts them to its own. A value that is not
+exactly as it is written here is ignored. Credentials appear only as fingerprints, as in the keys of the registry.
 """
 
 from __future__ import annotations
@@ -10,27 +10,64 @@ import hashlib
 import socket
 from collections.abc import Hashable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from unified_llm._core import base_url
 from unified_llm._lib import bounded_json
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm.types.responses import ModelInfo
 
-PREFIX: Final = "unified-llm:1:"
-_VERSION: Final = 1
-# Seconds: a shorter update is over before others read it, and no record lives for longer than an hour.
+PREFIX: Final = "unified-llm:2:"
+_VERSION: Final = 2
+# The streams of updates, in the order in which they are read and written.
+BREAKERS: Final = "breakers"
+COOLDOWNS: Final = "cooldowns"
+STREAMS: Final = (BREAKERS, COOLDOWNS)
+# Seconds: a shorter update is over before others read it, and nothing holds for longer than an hour; no cooldown holds
+# for longer than five minutes without a probe.
 _SHORTEST: Final = 1.0
-_LONGEST: Final = 3600.0
+LONGEST: Final = 3600.0
+_LONGEST_COOLDOWN: Final = 300.0
 # The longest value that is written or read, in bytes.
 LONGEST_UPDATE: Final = 8_192
 LONGEST_LIST: Final = 2**21
 _LONGEST_TEXT: Final = 200
+_LONGEST_NAME: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Conversion between the clock of this process and that of the server.
+
+    Attributes:
+        now: The current instant of this process.
+        server: The same instant of the server, in seconds.
+    """
+
+    now: float
+    server: float
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An update as it was read.
+
+    Attributes:
+        update: Its instants are those of this process's clock.
+        name: Its ``name_of``.
+        sender: The process that sent it.
+        since: The instant at which it happened, by this process's clock.
+    """
+
+    update: HealthUpdate
+    name: str
+    sender: str
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record.
+    """A value with a key of its own.
 
     Attributes:
         key: Its key.
@@ -43,17 +80,36 @@ class Record:
     seconds: float
 
 
-def key_of(update: HealthUpdate) -> str | None:
-    """Return the key of an update; None where it concerns this process alone."""
-    return _name("cooldown" if isinstance(update, CooldownStarted) else "breaker", update.key)
+def stream_of(update: HealthUpdate) -> str:
+    """Return the stream that has updates of this type."""
+    return COOLDOWNS if isinstance(update, CooldownStarted) else BREAKERS
 
 
-def write(update: HealthUpdate, identifier: str, now: float) -> Record | None:
-    """Write an update as a record; None where it concerns this process alone, or is over too soon."""
-    key, seconds = key_of(update), min(_LONGEST, update.until - now)
-    if key is None or seconds < _SHORTEST:
+def name_of(update: HealthUpdate) -> str | None:
+    """Return a digest of what the update is about; None where it concerns this process alone."""
+    return _digest(update.key)
+
+
+def write(update: HealthUpdate, sender: str, since: float, clock: Clock) -> str | None:
+    """Write an update as JSON; None where it concerns this process alone, or is over too soon.
+
+    Args:
+        update: Its instants are those of this process's clock.
+        sender: An identifier of this process.
+        since: The instant at which it happened.
+        clock: The current instant.
+    """
+    name = name_of(update)
+    if name is None or min(update.until, since + LONGEST) - clock.now < _SHORTEST:
         return None
-    value: dict[str, Any] = {"v": _VERSION, "id": identifier, "key": update.key}
+    value: dict[str, Any] = {
+        "v": _VERSION,
+        "sender": sender,
+        "of": name,
+        "key": update.key,
+        "at": round((since - clock.now + clock.server) * 1000),
+        "seconds": round(update.until - since, 3),
+    }
     match update:
         case BreakerOpened():
             value |= {"is": "open", "name": update.name, "trips": update.trips}
@@ -62,38 +118,52 @@ def write(update: HealthUpdate, identifier: str, now: float) -> Record | None:
         case CooldownStarted():
             value |= {"is": "cooldown", "reason": update.reason, "wait": update.wait}
     text = bounded_json.dump(value)
-    return Record(key, text, seconds) if len(text.encode()) <= LONGEST_UPDATE else None
+    return text if len(text.encode()) <= LONGEST_UPDATE else None
 
 
-def read(record: Record, now: float) -> tuple[HealthUpdate, str] | None:
-    """Return the update and its identifier; None where the record is malformed."""
-    value = _parse(record)
-    if value is None or not 0 < record.seconds <= _LONGEST:
+def read(text: str | bytes, clock: Clock) -> Received | None:
+    """Return the update; None where the text is malformed, or the update is over."""
+    value = _parse(text)
+    if value is None:
         return None
-    until = now + record.seconds
-    update: HealthUpdate
+    name, sender, at, seconds = value.get("of"), value.get("sender"), value.get("at"), value.get("seconds")
+    at, seconds = bounded_json.finite(at), bounded_json.finite(seconds)
+    if at is None or seconds is None or not _is_name(name) or not _is_name(sender):
+        return None
+    age = max(0.0, clock.server - at / 1000)
+    until = clock.now - age + min(seconds, _LONGEST_COOLDOWN if value.get("is") == "cooldown" else LONGEST)
+    update = _update(value, until)
+    # The digest tells servers on the loopback addresses of two machines apart.
+    if update is None or until <= clock.now or name_of(update) != name:
+        return None
+    return Received(update, name, sender, clock.now - age)
+
+
+def _update(value: dict[str, Any], until: float) -> HealthUpdate | None:
     match value:
-        case {"is": "open", "name": str(name), "trips": int(trips), "key": list(key)} if 0 < trips < 1000:
-            update = BreakerOpened(_frozen(key), until, _printable(name), trips)
+        case {"is": "open", "name": str(name), "trips": int(trips), "key": list(key)} if type(trips) is int and 0 < trips < 1000:
+            return BreakerOpened(_frozen(key), until, _printable(name), trips)
         case {"is": "closed", "key": list(key)}:
-            update = BreakerClosed(_frozen(key), until)
+            return BreakerClosed(_frozen(key), until)
         case {"is": "cooldown", "reason": str(reason), "wait": bool(wait), "key": list(key)}:
-            update = CooldownStarted(_frozen(key), until, _printable(reason), wait)
+            return CooldownStarted(_frozen(key), until, _printable(reason), wait)
         case _:
             return None
-    identifier = value.get("id")
-    # The key is a digest of the content, so that a record about one target cannot be stored under another's key.
-    return (update, identifier) if isinstance(identifier, str) and key_of(update) == record.key else None
+
+
+def _is_name(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME
 
 
 def list_key(key: Hashable) -> str | None:
     """Return the key of a model list; None where it concerns this process alone."""
-    return _name("models", key)
+    digest = _digest(key)
+    return f"{PREFIX}models:{digest}" if digest else None
 
 
 def write_list(key: Hashable, models: tuple[ModelInfo, ...], ttl: float) -> Record | None:
     """Write a model list that stays fresh for ``ttl`` seconds; None where that is too short, or the list too long."""
-    name, seconds = list_key(key), min(_LONGEST, ttl)
+    name, seconds = list_key(key), min(LONGEST, ttl)
     if name is None or seconds < _SHORTEST:
         return None
     plain = [{name: value for name, value in asdict(info).items() if value is not None} for info in models]
@@ -103,7 +173,7 @@ def write_list(key: Hashable, models: tuple[ModelInfo, ...], ttl: float) -> Reco
 
 def read_list(record: Record) -> tuple[tuple[ModelInfo, ...], float] | None:
     """Return the list and its age in seconds; None where the record is malformed."""
-    match _parse(record):
+    match _parse(record.value):
         case {"seconds": float() | int() as seconds, "models": list(plain)} if 0 < record.seconds <= seconds:
             models = tuple(_model(item) for item in plain)
         case _:
@@ -123,16 +193,16 @@ def _model(plain: Any) -> ModelInfo | None:
             return None
 
 
-def _parse(record: Record) -> dict[str, Any] | None:
+def _parse(text: str | bytes) -> dict[str, Any] | None:
     try:
-        value = bounded_json.parse_object(record.value)
+        value = bounded_json.parse_object(text)
     except bounded_json.JSONError:
         return None
     return value if value.get("v") == _VERSION else None
 
 
-def _name(kind: str, key: Hashable) -> str | None:
-    """Return a record's key: readable up to the kind, then a digest."""
+def _digest(key: Hashable) -> str | None:
+    """Return a digest of a key; None where it concerns this process alone."""
     origin = _origin(key)
     if not origin or not all(isinstance(leaf, str | None) for leaf in _leaves(key)):
         return None  # a model in this process: MLX, or a wrapped model object
@@ -142,7 +212,7 @@ def _name(kind: str, key: Hashable) -> str | None:
             text += socket.gethostname()  # 127.0.0.1 is another server on another machine
     except ValueError:  # it has no JSON form, or the address is malformed
         return None
-    return f"{PREFIX}{kind}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _origin(key: Hashable) -> str:

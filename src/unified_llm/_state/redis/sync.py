@@ -1,4 +1,4 @@
-"""Outgoing and incoming health updates of this process, and the cooldown of Redis after a failure.
+"""Exchange of health updates with other processes, and the cooldown of Redis after a failure.
 
 Used by one thread. Nothing here raises: when Redis fails it is not used for a few seconds, and the updates that were to
 be sent are kept for as long as they hold.
@@ -11,22 +11,27 @@ import secrets
 from collections.abc import Callable, Hashable
 from typing import Final, TypeVar
 
-from unified_llm._policy.health_updates import HealthUpdate
+from unified_llm._lib.bounded_dict import BoundedDict
+from unified_llm._policy.health_updates import CooldownStarted, HealthUpdate
 from unified_llm._state.redis import records
-from unified_llm._state.redis.commands import Store
-from unified_llm._state.redis.records import Record
+from unified_llm._state.redis.commands import BATCH, News, Store
+from unified_llm._state.redis.outbox import Outbox
+from unified_llm._state.redis.records import Clock, Received
 from unified_llm.types.responses import ModelInfo
 
 _log = logging.getLogger("unified_llm")
 _T = TypeVar("_T")
 
-# Seconds between two polls: usually, and while there are updates to send.
+# Seconds between two polls: usually, and while there are updates to send or more to read.
 PERIOD: Final = 1.0
-_PERIOD_WITH_UPDATES: Final = 0.1
-# Seconds for which Redis is not used after a failure, and between two warnings of that.
+_BUSY_PERIOD: Final = 0.1
+# Seconds for which Redis is not used after a failure, and between two warnings of one kind.
 _COOLDOWN: Final = 5.0
 _WARN_EVERY: Final = 600.0
-_MOST_UPDATES: Final = 4096
+# Breakers of which the instant of the last update is kept, and the seconds by which such instants are uncertain: they
+# are compared by the clock of the server, which is as old as its answer.
+_MOST_BREAKERS: Final = 4096
+_UNCERTAINTY: Final = 0.05
 
 
 class HealthSync:
@@ -41,38 +46,77 @@ class HealthSync:
     def __init__(self, store: Store, learn: Callable[[HealthUpdate], None], now: Callable[[], float]) -> None:
         self._store, self._learn, self._now = store, learn, now
         self._sender = secrets.token_hex(8)
-        self._sent = 0
-        self._outbox: dict[str, HealthUpdate] = {}
-        self._received: dict[str, str] = {}
-        self._last_poll = self._cooldown_until = self._warned = float("-inf")
+        self._outbox = Outbox()
+        self._more = False
+        # The instant of the last update about a breaker, of this process or another, by its name.
+        self._last_change: BoundedDict[str, float] = BoundedDict(_MOST_BREAKERS)
+        self._last_poll = self._cooldown_until = float("-inf")
+        self._warned: dict[str, float] = {}
         self._failing = False
 
     @property
     def due(self) -> float:
         """The instant of the next poll."""
-        return max(self._cooldown_until, self._last_poll + (_PERIOD_WITH_UPDATES if self._outbox else PERIOD))
+        period = _BUSY_PERIOD if self._outbox or self._more else PERIOD
+        return max(self._cooldown_until, self._last_poll + period)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the next poll should have been a period ago."""
+        return self._now() >= self.due + PERIOD
 
     def publish(self, update: HealthUpdate) -> None:
-        """Send this update with the next poll, in place of an unsent one about the same target or key."""
-        key = records.key_of(update)
-        if key is None:
+        """Send this update with one of the next polls, in place of an unsent one about the same target or key."""
+        name, now = records.name_of(update), self._now()
+        if name is None:
             return
-        self._outbox.pop(key, None)
-        self._outbox[key] = update
-        if len(self._outbox) > _MOST_UPDATES:
-            del self._outbox[next(iter(self._outbox))]
+        self._outbox.put(name, update, now)
+        if not isinstance(update, CooldownStarted):
+            self._last_change.put(name, now)
 
     def poll(self, *, early: bool = False) -> None:
-        """Send the updates of this process and receive new ones, if a poll is due (or ``early``)."""
+        """Receive new updates and send those of this process, if a poll is due (or ``early``)."""
         now = self._now()
         if now < self.due and not early:
             return
         self._last_poll = now
-        outgoing = [record for update in self._outbox.values() if (record := records.write(update, self._next(), now))]
-        incoming = self._call(lambda: self._store.swap(outgoing))
-        if incoming is not None:
-            self._outbox.clear()
-            self._receive(incoming)
+        news = self._call(self._store.read)
+        if news is not None:
+            clock = Clock(now, news.now)
+            self._more = news.more
+            self._warn_of_replaced(news.replaced)
+            self._receive(news, clock)
+            self._send(clock)
+
+    def _receive(self, news: News, clock: Clock) -> None:
+        changes: dict[str, Received] = {}
+        for value in news.values:
+            received = records.read(value, clock)
+            if received is None:
+                continue
+            if isinstance(received.update, CooldownStarted):
+                self._learn_from(received)
+            elif received.since >= self._last_change.get(received.name, received.since) - _UNCERTAINTY:
+                # Only the last one is applied, since the breaker's changes before it are over.
+                changes[received.name] = received
+                self._last_change.put(received.name, received.since)
+        for received in changes.values():
+            self._learn_from(received)
+
+    def _learn_from(self, received: Received) -> None:
+        if received.sender != self._sender:
+            self._learn(received.update)
+
+    def _send(self, clock: Clock) -> None:
+        pending = self._outbox.first(BATCH)
+        outgoing: dict[str, list[str]] = {}
+        for update, since in pending:
+            if text := records.write(update, self._sender, since, clock):
+                outgoing.setdefault(records.stream_of(update), []).append(text)
+        replaced = self._call(lambda: self._store.write(outgoing)) if outgoing else []
+        if replaced is not None:
+            self._outbox.remove(len(pending))
+            self._warn_of_replaced(replaced)
 
     def find(self, key: Hashable) -> tuple[tuple[ModelInfo, ...], float] | None:
         """Return the model list that another process stored and its age in seconds, if Redis has it and answers."""
@@ -87,24 +131,13 @@ class HealthSync:
 
     def close(self) -> None:
         """Send the updates that are left, and close the connection."""
-        if self._outbox:
+        unsent = len(self._outbox)
+        while unsent:
             self.poll(early=True)
+            before, unsent = unsent, len(self._outbox)
+            if unsent == before:  # Redis fails
+                break
         self._call(self._store.close)
-
-    def _next(self) -> str:
-        self._sent += 1
-        return f"{self._sender}-{self._sent}"
-
-    def _receive(self, incoming: list[Record]) -> None:
-        before, self._received = self._received, {}
-        for record in incoming:
-            update_and_id = records.read(record, self._now())
-            if update_and_id is None:
-                continue
-            update, identifier = update_and_id
-            self._received[record.key] = identifier
-            if before.get(record.key) != identifier and not identifier.startswith(self._sender):
-                self._learn(update)
 
     def _call(self, work: Callable[[], _T]) -> _T | None:
         """Return what Redis answers; None where it fails, or is in cooldown."""
@@ -121,13 +154,23 @@ class HealthSync:
         return answer
 
     def _fail(self, error: Exception) -> None:
-        now = self._now()
-        self._cooldown_until = now + _COOLDOWN
+        self._cooldown_until = self._now() + _COOLDOWN
         self._failing = True
         # A server close to the timeout fails now and then: one warning in ten minutes is enough.
-        level = logging.WARNING if now - self._warned >= _WARN_EVERY else logging.DEBUG
-        if level == logging.WARNING:
-            self._warned = now
         # The class alone: the message may hold the URL.
         name = type(error).__name__
-        _log.log(level, "shared state: Redis failed (%s); calls go on without it, next try in %.0f s", name, _COOLDOWN)
+        text = "shared state: Redis failed (%s); calls go on without it, next try in %.0f s"
+        _log.log(self._level("failure"), text, name, _COOLDOWN)
+
+    def _warn_of_replaced(self, keys: list[str]) -> None:
+        for key in keys:
+            text = "shared state: %s in Redis held what this package does not write, and was replaced; find out who wrote it"
+            _log.log(self._level("replaced"), text, key)
+
+    def _level(self, kind: str) -> int:
+        """Return the level of a message of this kind: WARNING once in ten minutes, else DEBUG."""
+        now = self._now()
+        if now - self._warned.get(kind, float("-inf")) < _WARN_EVERY:
+            return logging.DEBUG
+        self._warned[kind] = now
+        return logging.WARNING

@@ -152,6 +152,8 @@ class SyncThread:
             if job is None:
                 break
             _run(job, sync)
+            if sync.overdue and not runtime.current().exchange:
+                sync.poll()  # more jobs come than the thread can do between two polls
         sync.close()
 
     def _receive(self, update: HealthUpdate) -> None:

@@ -83,4 +83,7 @@ def _client(url: str) -> redis.Redis:
         "socket_connect_timeout": REDIS_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
     }
-    return redis.Redis.from_url(url, **limits)
+    client = redis.Redis.from_url(url, **limits)
+    # Whatever the URL says: text that somebody else has stored need not be UTF-8, and would end every poll.
+    client.connection_pool.connection_kwargs["decode_responses"] = False
+    return client
