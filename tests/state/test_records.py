@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Hashable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from tests.support.policy_harness import target
 from unified_llm._lib import bounded_json
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis import records
-from unified_llm._state.redis.records import Record
+from unified_llm._state.redis.records import Clock, Received, Record
 from unified_llm.types import ModelInfo
 
 REMOTE = target("alpha/one", base_url="https://alpha/v1", key="sk-CANARY-of-alpha")
@@ -38,35 +39,65 @@ UPDATES: list[HealthUpdate] = [
 ]
 
 
-def written(update: HealthUpdate, now: float = 100.0) -> Record:
-    record = records.write(update, "me-1", now)
-    assert record
-    return record
+NOW, ELSEWHERE = Clock(100.0, 5_000.0), Clock(9_000.0, 5_000.0)
+
+
+def written(update: HealthUpdate, since: float = 100.0) -> str:
+    text = records.write(update, "me", since, NOW)
+    assert text
+    return text
+
+
+def read(text: str | bytes, clock: Clock = NOW) -> HealthUpdate | None:
+    received = records.read(text, clock)
+    return received.update if received else None
 
 
 @pytest.mark.parametrize("update", UPDATES)
 def test_an_update_is_read_as_it_was_written_on_a_clock_of_another_process(update: HealthUpdate) -> None:
-    record = written(update)
-    assert record.key.startswith("unified-llm:1:")
-    read = records.read(replace(record, value=record.value), 9_000.0)
-    assert read == (replace(update, until=update.until - 100.0 + 9_000.0), "me-1")
+    moved = replace(update, until=update.until - 100.0 + 9_000.0)
+    assert records.read(written(update), ELSEWHERE) == Received(moved, f"{records.name_of(update)}", "me", 9_000.0)
 
 
-def test_keys_differ_by_what_is_meant() -> None:
-    assert len({written(update).key for update in UPDATES}) == 6, "opened and closed have the same key"
+def test_an_update_that_is_read_later_has_the_rest_of_its_time() -> None:
+    received = records.read(written(UPDATES[0], since=98.0), Clock(9_000.0, 5_010.0))
+    assert received
+    assert received.update.until == 9_000.0 + 20.0
+    assert received.since == 9_000.0 - 12.0
+    assert records.read(written(UPDATES[0]), Clock(9_000.0, 5_029.9))
+    assert records.read(written(UPDATES[0]), Clock(9_000.0, 5_030.0)) is None
+
+
+def test_the_time_of_an_update_does_not_grow_where_the_clock_of_the_server_is_set_back() -> None:
+    received = records.read(written(UPDATES[0]), Clock(9_000.0, 1_000.0))
+    assert received
+    assert (received.since, received.update.until) == (9_000.0, 9_030.0)
+
+
+def test_no_cooldown_of_another_process_is_longer_than_five_minutes() -> None:
+    for seconds in (3_000.0, 1e300):
+        update = read(changed(UPDATES[2], seconds=seconds))
+        assert update
+        assert update.until == 100.0 + 300.0
+    assert read(changed(UPDATES[0], seconds=3_000.0)) == replace(UPDATES[0], until=3_100.0)
+
+
+def test_names_differ_by_what_is_meant() -> None:
+    assert len({records.stream_of(update) + f"{records.name_of(update)}" for update in UPDATES}) == 6
+    assert records.name_of(UPDATES[0]) == records.name_of(UPDATES[1]), "opened and closed have the same name"
 
 
 @pytest.mark.parametrize("update", UPDATES)
 def test_no_key_is_in_a_record_but_its_fingerprint(update: HealthUpdate) -> None:
-    assert "CANARY" not in f"{written(update)}"
+    assert "CANARY" not in written(update)
 
 
 @pytest.mark.parametrize(
     "key", [IN_PROCESS.health_key, IN_PROCESS.credentials_key, IN_PROCESS.limit_key, WRAPPED.health_key]
 )
 def test_what_concerns_this_process_alone_is_not_written(key: Hashable) -> None:
-    assert records.write(BreakerClosed(key, 160.0), "me-1", 100.0) is None
-    assert records.write(CooldownStarted(key, 160.0, "rate limited", wait=True), "me-1", 100.0) is None
+    assert records.write(BreakerClosed(key, 160.0), "me", 100.0, NOW) is None
+    assert records.write(CooldownStarted(key, 160.0, "rate limited", wait=True), "me", 100.0, NOW) is None
 
 
 @pytest.mark.parametrize("key", ["alpha", (), ("alpha",), ("alpha", 3), ("alpha", "http://[::1"), ("a", "b", {1})])
@@ -78,75 +109,75 @@ def test_a_server_on_this_machine_is_another_one_on_another_machine(monkeypatch:
     update = BreakerClosed(LOOPBACK.health_key, 160.0)
     monkeypatch.setattr("socket.gethostname", lambda: "this")
     here = written(update)
-    assert records.read(here, 100.0)
+    assert read(here)
     monkeypatch.setattr("socket.gethostname", lambda: "that")
-    assert written(update).key != here.key
-    assert records.read(here, 100.0) is None
-    assert records.read(written(UPDATES[0]), 100.0)
+    assert written(update) != here
+    assert read(here) is None
+    assert read(written(UPDATES[0]))
 
 
 @pytest.mark.parametrize(("seconds", "stays"), [(0.9, None), (1.0, 1.0), (3600.0, 3600.0), (1e9, 3600.0)])
-def test_what_ends_within_a_second_is_not_written_and_nothing_stays_for_longer_than_an_hour(
+def test_what_ends_within_a_second_is_not_written_and_nothing_holds_for_longer_than_an_hour(
     seconds: float, stays: float | None
 ) -> None:
-    record = records.write(BreakerClosed(REMOTE.health_key, 100.0 + seconds), "me-1", 100.0)
-    assert (record.seconds if record else None) == stays
+    text = records.write(BreakerClosed(REMOTE.health_key, 100.0 + seconds), "me", 100.0, NOW)
+    update = read(text) if text else None
+    assert (update.until - 100.0 if update else None) == stays
     listed = records.write_list(LISTED, MODELS, seconds)
     assert (listed.seconds if listed else None) == stays
 
 
+def test_an_update_that_happened_an_hour_ago_is_not_written() -> None:
+    assert records.write(BreakerClosed(REMOTE.health_key, 1e9), "me", 100.0 - 3_600.0, NOW) is None
+
+
 def test_an_update_that_is_too_long_is_not_written() -> None:
-    assert records.write(BreakerOpened(REMOTE.health_key, 130.0, "x" * 9_000, 1), "me-1", 100.0) is None
+    assert records.write(BreakerOpened(REMOTE.health_key, 130.0, "x" * 9_000, 1), "me", 100.0, NOW) is None
 
 
-def changed(update: HealthUpdate, **fields: Any) -> Record:
-    record = written(update)
-    value = json.loads(record.value) | fields
-    return replace(record, value=json.dumps({name: field for name, field in value.items() if field != "absent"}))
+def changed(update: HealthUpdate, **fields: Any) -> str:
+    value = json.loads(written(update)) | fields
+    return json.dumps({name: field for name, field in value.items() if field != "absent"})
+
+
+KEY: tuple[Any, ...] = UPDATES[0].key  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize(
-    "record",
+    "text",
     [
-        replace(written(UPDATES[0]), value=b"\xff\xfe"),
-        replace(written(UPDATES[0]), value="null"),
-        replace(written(UPDATES[0]), value="[1]"),
-        replace(written(UPDATES[0]), value=f"{written(UPDATES[0]).value!s}"[:-3]),
-        replace(written(UPDATES[0]), key="unified-llm:1:breaker:0"),
-        replace(written(UPDATES[0]), key=written(UPDATES[1]).key.replace("breaker", "cooldown")),
-        replace(written(UPDATES[0]), seconds=0.0),
-        replace(written(UPDATES[0]), seconds=3601.0),
-        changed(UPDATES[0], v=2),
-        changed(UPDATES[0], v="absent"),
-        changed(UPDATES[0], id=7),
-        changed(UPDATES[0], id="absent"),
-        changed(UPDATES[0], name=None),
-        changed(UPDATES[0], trips=0),
-        changed(UPDATES[0], trips=1000),
-        changed(UPDATES[0], trips="1"),
-        changed(UPDATES[0], trips=1e300),
-        changed(UPDATES[0], key="alpha"),
-        changed(UPDATES[0], key=["beta", *UPDATES[0].key[1:]]),  # type: ignore[index]
-        changed(UPDATES[0], key=[*UPDATES[0].key[:3], {}]),  # type: ignore[index]
+        b"\xff\xfe",
+        "null",
+        "[1]",
+        "[" * 8_000,
+        pickle.dumps({"v": 2}),
+        written(UPDATES[0])[:-3],
+        *(changed(UPDATES[0], v=version) for version in (1, 3, "2", "absent")),
+        *(changed(UPDATES[0], of=name) for name in ("0", "", "x" * 65, 7, None, "absent", records.name_of(UPDATES[2]))),
+        *(changed(UPDATES[0], sender=sender) for sender in ("", "x" * 65, 7, ["me"], "absent")),
+        *(changed(UPDATES[0], at=at) for at in ("now", None, True, 10**400, -(10**18), 0, [], "absent")),
+        *(changed(UPDATES[0], seconds=seconds) for seconds in ("30", None, True, 0, -1, -1e300, {}, "absent")),
+        changed(UPDATES[0]).replace("30.0", "NaN"),
+        *(changed(UPDATES[0], name=name) for name in (None, 1, [], "absent")),
+        *(changed(UPDATES[0], trips=trips) for trips in (0, 1000, "1", 1e300, 1.0, True)),
+        *(changed(UPDATES[0], key=key) for key in ("alpha", ["beta", *KEY[1:]], [*KEY[:3], {}], {}, None)),
         changed(UPDATES[0], **{"is": "opened"}),
         changed(UPDATES[2], wait=1),
         changed(UPDATES[2], reason=["CANARY"]),
     ],
 )
-def test_what_is_not_exactly_ours_is_ignored(record: Record) -> None:
-    assert records.read(record, 100.0) is None
+def test_what_is_not_exactly_ours_is_ignored(text: str | bytes) -> None:
+    assert read(text) is None
 
 
 def test_what_would_upset_a_log_is_not_repeated() -> None:
     for name, shown in (("a\nb", "?"), ("a" * 300, "a" * 200)):
-        opened = records.read(changed(UPDATES[0], name=name), 100.0)
-        assert opened
-        assert isinstance(opened[0], BreakerOpened)
-        assert opened[0].name == shown
-    started = records.read(changed(UPDATES[2], reason="\x1b[31m"), 100.0)
-    assert started
-    assert isinstance(started[0], CooldownStarted)
-    assert started[0].reason == "?"
+        opened = read(changed(UPDATES[0], name=name))
+        assert isinstance(opened, BreakerOpened)
+        assert opened.name == shown
+    started = read(changed(UPDATES[2], reason="\x1b[31m"))
+    assert isinstance(started, CooldownStarted)
+    assert started.reason == "?"
 
 
 JSON = st.recursive(
@@ -155,16 +186,22 @@ JSON = st.recursive(
     max_leaves=12,
 )
 VALID_SHAPES = st.fixed_dictionaries(
-    {"v": st.just(1), "id": JSON, "is": st.sampled_from(["open", "closed", "cooldown"]) | JSON, "key": JSON},
+    {
+        "v": st.just(2),
+        "of": st.text(min_size=1),
+        "sender": st.text(min_size=1),
+        "at": JSON,
+        "is": st.sampled_from(["open", "closed", "cooldown"]) | JSON,
+        "key": JSON,
+    },
     optional={"name": JSON, "trips": JSON, "reason": JSON, "wait": JSON, "seconds": JSON, "models": JSON},
 )
 
 
 @given(st.binary(max_size=64) | (JSON | VALID_SHAPES).map(json.dumps), st.floats())
 def test_nothing_that_is_read_raises_or_is_believed(value: str | bytes, seconds: float) -> None:
-    record = Record("unified-llm:1:breaker:0", value, seconds)
-    assert records.read(record, 0.0) is None
-    models = records.read_list(record)
+    assert read(value) is None
+    models = records.read_list(Record("unified-llm:2:models:0", value, seconds))
     assert models is None or models[0] == ()
 
 
@@ -195,7 +232,7 @@ def test_a_model_list_that_is_too_long_or_of_this_process_alone_is_not_passed_on
     ],
 )
 def test_a_model_list_of_another_shape_is_ignored(models: Any) -> None:
-    good = {"v": 1, "seconds": 300.0, "models": [{"id": "a", "provider": "alpha"}]}
+    good = {"v": 2, "seconds": 300.0, "models": [{"id": "a", "provider": "alpha"}]}
     assert records.read_list(Record("k", bounded_json.dump(good), 100.0)) == ((ModelInfo("a", "alpha"),), 200.0)
-    for bad in (good | {"models": models}, good | {"v": 2}, good | {"seconds": None}, good | {"seconds": 99}):
+    for bad in (good | {"models": models}, good | {"v": 1}, good | {"seconds": None}, good | {"seconds": 99}):
         assert records.read_list(Record("k", bounded_json.dump(bad), 100.0)) is None
