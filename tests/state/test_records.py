@@ -188,13 +188,14 @@ JSON = st.recursive(
 VALID_SHAPES = st.fixed_dictionaries(
     {
         "v": st.just(2),
-        "of": st.text(min_size=1),
-        "sender": st.text(min_size=1),
-        "at": JSON,
+        "of": st.text(min_size=1, max_size=64),
+        "sender": st.text(min_size=1, max_size=64),
+        "at": st.integers(4_900_000, 5_000_000) | JSON,
         "is": st.sampled_from(["open", "closed", "cooldown"]) | JSON,
         "key": JSON,
+        "seconds": st.floats(200.0, 300.0) | JSON,
     },
-    optional={"name": JSON, "trips": JSON, "reason": JSON, "wait": JSON, "seconds": JSON, "models": JSON},
+    optional={"name": JSON, "trips": JSON, "reason": JSON, "wait": JSON, "models": JSON},
 )
 
 

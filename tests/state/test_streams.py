@@ -107,11 +107,11 @@ def test_one_poll_writes_and_reads_five_hundred_updates(
     advance(1.0, one)
     assert len(server.values[COOLDOWNS]) == 500
     assert one.sync.due == pytest.approx(one.now + 0.1, abs=0.01)
-    advance(0.0, other)
     advance(0.101, one)
+    advance(0.0, other)
     assert len(other.learned) == 500
     assert other.sync.due == pytest.approx(other.now + 0.1, abs=0.01)
-    advance(0.0, other)
+    advance(0.101, other)
     assert len(other.learned) == 1_000
     assert other.sync.due == pytest.approx(other.now + 1.0, abs=0.01)
 
@@ -165,9 +165,9 @@ def test_of_two_changes_the_later_one_holds_although_it_was_sent_first(
 @pytest.mark.parametrize("key", [BREAKERS, COOLDOWNS])
 @pytest.mark.parametrize("value", [b"text", {"a": "hash"}], ids=["text", "hash"])
 def test_a_key_of_another_type_is_replaced_with_one_warning(
-    one: SimulatedProcess, other: SimulatedProcess, server: MemoryRedis, key: str, value: Any,
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+    server: MemoryRedis, key: str, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = SimulatedProcess(server, offset=1_000.0), SimulatedProcess(server, offset=77_000.0)
     caplog.set_level(logging.INFO)
     for round_number in range(3):
         server.values[key] = value
@@ -178,7 +178,7 @@ def test_a_key_of_another_type_is_replaced_with_one_warning(
         assert other.state(A) == one.state(A) == ("closed" if round_number % 2 else "open")
         assert not other.admits(B)
     assert warnings(caplog) == [
-        f"shared state: {key} in Redis held what this package does not write, and was replaced; find out who wrote it"
+        f"shared state: {key} in Redis held data of another program and was replaced; find out which one writes there"
     ]
     assert server.expires_at.keys() >= {BREAKERS, COOLDOWNS}
     advance(600.0, one)
@@ -192,9 +192,9 @@ def test_a_key_of_another_type_is_replaced_with_one_warning(
 @pytest.mark.parametrize("count", [0, 1, 700])
 @pytest.mark.parametrize("last", [LAST_ID, (10**15, 0)], ids=["the last identifier", "one of the far future"])
 def test_a_stream_with_identifiers_of_the_future_is_replaced(
-    one: SimulatedProcess, other: SimulatedProcess, server: MemoryRedis, count: int, last: tuple[int, int],
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+    server: MemoryRedis, count: int, last: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = SimulatedProcess(server, offset=1_000.0), SimulatedProcess(server, offset=77_000.0)
     for start in (False, True):
         if start:
             advance(1.0, one, other)
@@ -301,9 +301,7 @@ def test_unsent_breakers_go_first_and_cooldowns_displace_none() -> None:
     assert len(outbox) == 4_097
     outbox.put("a", closed, 3.0)
     assert outbox.first(1) == [(closed, 3.0)], "in place of the one before"
-    assert [update.key for update, _ in outbox.first(3)][1:] == [("904",), ("905",)], (
-        "the oldest cooldowns were dropped"
-    )
+    assert [update.key for update, _ in outbox.first(3)][1:] == [("904",), ("905",)], "the oldest were dropped"
     outbox.remove(3)
     assert len(outbox) == 4_094
     outbox.remove(5_000)

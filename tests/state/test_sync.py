@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.policy_harness import target
-from tests.support.redis_in_memory import MemoryRedis, SimulatedProcess, ServerError, advance, store
-from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted
+from tests.support.redis_in_memory import MemoryRedis, ServerError, SimulatedProcess, advance, store
+from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
 

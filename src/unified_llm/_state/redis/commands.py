@@ -24,7 +24,7 @@ _STREAM_TTL: Final = 7200
 _FIELD: Final = b"update"
 # Milliseconds by which the identifier of an entry, which is an instant, may be ahead of the server's clock.
 _CLOCK_STEP: Final = 60_000
-# Errors for a key that holds another type, and for a stream that accepts no entry after an identifier in the far future.
+# Errors for a key that holds another type, and for a stream that accepts no entry after the last possible identifier.
 _WRONG_TYPE: Final = "WRONGTYPE"
 _UNUSABLE: Final = (_WRONG_TYPE, "last possible ID", "equal or smaller")
 

@@ -141,10 +141,8 @@ def read(text: str | bytes, clock: Clock) -> Received | None:
 
 def _update(value: dict[str, Any], until: float) -> HealthUpdate | None:
     match value:
-        case {"is": "open", "name": str(name), "trips": int(trips), "key": list(key)} if (
-            type(trips) is int and 0 < trips < 1000
-        ):
-            return BreakerOpened(_frozen(key), until, _printable(name), trips)
+        case {"is": "open", "name": str(name), "trips": int(trips), "key": list(key)} if 0 < trips < 1000:
+            return None if trips is True else BreakerOpened(_frozen(key), until, _printable(name), trips)
         case {"is": "closed", "key": list(key)}:
             return BreakerClosed(_frozen(key), until)
         case {"is": "cooldown", "reason": str(reason), "wait": bool(wait), "key": list(key)}:

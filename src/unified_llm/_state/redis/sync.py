@@ -163,8 +163,10 @@ class HealthSync:
         _log.log(self._level("failure"), text, name, _COOLDOWN)
 
     def _warn_of_replaced(self, keys: list[str]) -> None:
+        text = (
+            "shared state: %s in Redis held data of another program and was replaced; find out which one writes there"
+        )
         for key in keys:
-            text = "shared state: %s in Redis held what this package does not write, and was replaced; find out who wrote it"
             _log.log(self._level("replaced"), text, key)
 
     def _level(self, kind: str) -> int:
