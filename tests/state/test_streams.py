@@ -178,7 +178,7 @@ def test_a_key_of_another_type_is_replaced_with_one_warning(
         assert other.state(A) == one.state(A) == ("closed" if round_number % 2 else "open")
         assert not other.admits(B)
     assert warnings(caplog) == [
-        f"shared state: {key} in Redis held data of another program and was replaced; find out which one writes there"
+        f"shared state: {key} in Redis held data of another program and was replaced; find out which one it is"
     ]
     assert server.expires_at.keys() >= {BREAKERS, COOLDOWNS}
     advance(600.0, one)

@@ -196,6 +196,19 @@ def test_a_redis_that_fails_is_not_asked_for_some_seconds(one: SimulatedProcess,
     assert one.sync.find(LISTED) == (MODELS, 0.0)
 
 
+def test_after_a_first_timeout_the_next_poll_is_a_second_later(one: SimulatedProcess, server: MemoryRedis) -> None:
+    server.error = TimeoutError()
+    advance(1.0, one)
+    assert one.sync.due == one.now + 1.0
+    advance(1.0, one)
+    assert one.sync.due == one.now + 5.0
+    server.error = None
+    advance(5.0, one)
+    server.error = TimeoutError()
+    advance(1.0, one)
+    assert one.sync.due == one.now + 1.0
+
+
 def test_updates_of_meanwhile_are_published_later_if_they_are_still_true(
     one: SimulatedProcess, other: SimulatedProcess, server: MemoryRedis
 ) -> None:

@@ -154,18 +154,18 @@ class HealthSync:
         return answer
 
     def _fail(self, error: Exception) -> None:
-        self._cooldown_until = self._now() + _COOLDOWN
-        self._failing = True
-        # A server close to the timeout fails now and then: one warning in ten minutes is enough.
         # The class alone: the message may hold the URL.
         name = type(error).__name__
+        # A first timeout may be a moment in which the machine is busy.
+        pause = PERIOD if name == "TimeoutError" and not self._failing else _COOLDOWN
+        self._cooldown_until = self._now() + pause
+        self._failing = True
+        # A server close to the timeout fails now and then: one warning in ten minutes is enough.
         text = "shared state: Redis failed (%s); calls go on without it, next try in %.0f s"
-        _log.log(self._level("failure"), text, name, _COOLDOWN)
+        _log.log(self._level("failure"), text, name, pause)
 
     def _warn_of_replaced(self, keys: list[str]) -> None:
-        text = (
-            "shared state: %s in Redis held data of another program and was replaced; find out which one writes there"
-        )
+        text = "shared state: %s in Redis held data of another program and was replaced; find out which one it is"
         for key in keys:
             _log.log(self._level("replaced"), text, key)
 
