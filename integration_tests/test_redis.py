@@ -6,12 +6,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from statistics import median
+from typing import TYPE_CHECKING
 
 import pytest
 
+from integration_tests.support import redis_scale
 from integration_tests.support.redis_server import PASSWORD, RedisServer
 from integration_tests.support.upstream import KEY, Upstream
 from integration_tests.support.worker import PROMPT, Worker
+from unified_llm._policy.health_updates import BreakerOpened, CooldownStarted, HealthUpdate
+
+if TYPE_CHECKING:
+    import redis
 
 PRIMARY, FALLBACK = "vllm/scripted-large", "llamacpp/scripted-small"
 # Seconds: the state is synchronised once a second; after a failure of Redis, the next attempt follows after five.
@@ -40,7 +46,7 @@ def start(server: RedisServer, upstream: Upstream, second: Upstream) -> Iterator
 def secret_free(server: RedisServer) -> None:
     """Assert that Redis has no key, prompt, answer or password, only our names, and an expiry for each value."""
     for name, (value, ttl) in server.dump().items():
-        assert name.startswith("unified-llm:1:")
+        assert name.startswith("unified-llm:2:")
         assert 0 < ttl <= 7_200_000
         for secret in (KEY, PROMPT, "CANARY", PASSWORD, "You said"):
             assert secret not in value
@@ -94,7 +100,7 @@ def test_a_refused_key_is_skipped_by_all_processes(
     one, other = start(), start()
     upstream.status = 401
     assert one.do("generate") == [f"{PRIMARY} auth", f"{FALLBACK} ok"]
-    wait_for(lambda: any(":cooldown:" in name for name in server.dump()), SOON)
+    wait_for(lambda: "unified-llm:2:cooldowns" in server.dump(), SOON)
     time.sleep(1.2)
     asked = upstream.count()
     assert other.do("generate") == [f"{PRIMARY} skipped", f"{FALLBACK} ok"]
@@ -176,4 +182,57 @@ def test_the_last_update_is_sent_when_a_process_ends(upstream: Upstream, second:
     assert worker.do("begin")
     trip(worker, upstream)
     assert worker.end() == 0
-    assert any(":breaker:" in name for name in server.dump())
+    assert "unified-llm:2:breakers" in server.dump()
+
+
+def test_many_refused_keys_cost_an_idle_worker_little_and_hide_no_breaker(
+    record_property: Callable[[str, object], None],
+) -> None:
+    figures = redis_scale.measure(1_100)
+    record_property("figures", f"{figures}")
+    assert figures.known == 1_100
+    assert figures.commands < redis_scale.MOST_COMMANDS
+    assert figures.traffic < 5_000
+    # The bar is met on an idle machine; tests run beside others.
+    assert figures.heard < 3 * redis_scale.LONGEST_DELAY
+    assert figures.heard_at_start < 3 * redis_scale.LONGEST_DELAY
+
+
+STRANGE: dict[str, Callable[[redis.Redis, str], object]] = {
+    "a text": lambda client, key: client.set(key, "text"),
+    "a large text": lambda client, key: client.set(key, b"x" * 64_000_000),
+    "a large set": lambda client, key: client.sadd(key, *range(200_000)),
+    "a sorted set": lambda client, key: client.zadd(key, {f"{number}": number for number in range(1_000)}),
+    "the last identifier": lambda client, key: client.xadd(key, {"a": "b"}, id=f"{2**64 - 1}-{2**64 - 1}"),
+    "an identifier of the future": lambda client, key: client.xadd(key, {"a": "b"}, id=f"{10**15}-0"),
+    "strange entries": lambda client, key: _add_entries(client, key, 20_000),
+    "a large entry": lambda client, key: client.xadd(key, {"update": b"x" * 64_000_000}),
+    "an entry that is no text": lambda client, key: client.xadd(key, {b"update": b"\xff\xfe", b"\xff": b""}),
+    "many brackets": lambda client, key: client.xadd(key, {"update": "[" * 100_000}),
+}
+
+
+def _add_entries(client: redis.Redis, key: str, count: int) -> None:
+    pipe = client.pipeline(transaction=False)
+    for _ in range(count):
+        pipe.xadd(key, {"update": "junk"})
+    pipe.execute()
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_what_others_put_into_our_keys_hides_no_breaker(strange: str, server: RedisServer) -> None:
+    learned: list[HealthUpdate] = []
+    listener = redis_scale.make_sync(server, learned)
+    listener.poll()
+    with server.client() as client:
+        for stream in ("breakers", "cooldowns"):
+            client.delete(f"unified-llm:2:{stream}")
+            STRANGE[strange](client, f"unified-llm:2:{stream}")
+    redis_scale.publish_cooldowns(server, 1)
+    redis_scale.publish_breaker(server)
+    until = time.monotonic() + 3.0 * redis_scale.LONGEST_DELAY
+    while time.monotonic() < until and len(learned) < 2:
+        listener.poll()
+        time.sleep(0.01)
+    listener.close()
+    assert {type(update) for update in learned} == {BreakerOpened, CooldownStarted}

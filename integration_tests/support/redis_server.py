@@ -72,7 +72,7 @@ class RedisServer:
         entries: dict[str, tuple[str, int]] = {}
         with self.client() as client:
             for name in client.scan_iter():
-                value = client.zrange(name, 0, -1) if client.type(name) == b"zset" else client.get(name)
+                value = client.xrange(name) if client.type(name) == b"stream" else client.get(name)
                 entries[name.decode()] = (f"{value}", int(client.pttl(name)))
         return entries
 
