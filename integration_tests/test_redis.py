@@ -236,3 +236,21 @@ def test_what_others_put_into_our_keys_hides_no_breaker(strange: str, server: Re
         time.sleep(0.01)
     listener.close()
     assert {type(update) for update in learned} == {BreakerOpened, CooldownStarted}
+
+
+def test_what_is_too_large_to_be_read_in_time_is_replaced(server: RedisServer) -> None:
+    learned: list[HealthUpdate] = []
+    sender, listener = (redis_scale.make_sync(server, updates, timeout=0.05) for updates in ([], learned))
+    with server.client() as client:
+        for _ in range(4):
+            client.xadd("unified-llm:2:breakers", {"update": b"x" * 64_000_000})
+    key = ("vllm", "http://primary.example:8000", "scripted-large", "fingerprint")
+    sender.publish(BreakerOpened(key, time.monotonic() + 60.0, PRIMARY, 1))
+    until = time.monotonic() + 20.0
+    while time.monotonic() < until and not learned:
+        sender.poll()
+        listener.poll()
+        time.sleep(0.01)
+    sender.close()
+    listener.close()
+    assert [type(update) for update in learned] == [BreakerOpened]

@@ -62,13 +62,13 @@ def running() -> Iterator[RedisServer]:
         yield server
 
 
-def make_sync(server: RedisServer, learned: list[HealthUpdate]) -> HealthSync:
+def make_sync(server: RedisServer, learned: list[HealthUpdate], *, timeout: float = 2.0) -> HealthSync:
     """Return the part of a process that exchanges its updates; those that it receives are appended to the list."""
     from unified_llm._state.redis.commands import Store
     from unified_llm._state.redis.sync import HealthSync
     from unified_llm._state.redis.url import RedisURL
 
-    client = RedisURL(f"{server.url}?socket_timeout=2", "the test").connect()
+    client = RedisURL(f"{server.url}?socket_timeout={timeout}", "the test").connect()
     return HealthSync(Store(client), learned.append, time.monotonic)
 
 

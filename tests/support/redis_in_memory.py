@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -37,6 +37,7 @@ class MemoryRedis:
         round_trips: How often commands were sent.
         commands: How many commands were sent.
         received: Set by every pipeline.
+        longest_answer: The most bytes that it can send within the timeout.
     """
 
     clock: float = 1_000_000.0
@@ -47,6 +48,7 @@ class MemoryRedis:
     round_trips: int = 0
     commands: int = 0
     received: threading.Event = field(default_factory=threading.Event)
+    longest_answer: float = float("inf")
     closed: bool = False
 
     def pipeline(self, *, transaction: bool = True) -> Pipeline:
@@ -76,7 +78,11 @@ class MemoryRedis:
         for key in [key for key, end in self.expires_at.items() if end <= self.clock]:
             self.values.pop(key, None)
             del self.expires_at[key]
-        return [self._run(name, *positional, **named) for name, positional, named in commands]
+        answers = [self._run(name, *positional, **named) for name, positional, named in commands]
+        streams = [answer for answer in answers if isinstance(answer, list)]
+        if sum(map(_size, streams)) > self.longest_answer:
+            raise TimeoutError
+        return answers
 
     def _run(self, name: str, *positional: Any, **named: Any) -> Any:
         try:
@@ -134,12 +140,21 @@ class MemoryRedis:
         self.values[key] = stream[-maxlen:]
         return len(stream) - len(self.values[key])
 
+    def _memory_usage(self, key: str, *, samples: int) -> int | None:
+        if key not in self.values:
+            return None
+        return _size(self._stream(key))
+
     def _unlink(self, *keys: str) -> int:
         return sum(self.values.pop(key, None) is not None for key in keys)
 
     def _expire(self, key: str, seconds: int) -> None:
         if key in self.values:
             self.expires_at[key] = self.clock + seconds
+
+
+def _size(entries: Sequence[tuple[object, Mapping[bytes, bytes] | None]]) -> int:
+    return sum(len(value) for _, fields in entries for value in (fields or {}).values())
 
 
 class Pipeline:

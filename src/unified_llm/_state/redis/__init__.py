@@ -1,7 +1,8 @@
 """Breakers, cooldowns and model lists shared through Redis. Best effort; no call ever waits for it.
 
 The registry of this process stays the authority. A background thread (``sync_thread``) publishes health updates of this
-process and receives those of others (``sync``), as small JSON values that expire (``records``), by a few ``commands``.
+process (``outbox``) and receives those of others (``sync``), as small JSON values (``records``) in two streams, one for
+breakers and one for cooldowns, by a few ``commands``.
 No other package imports the Redis client, and it is imported only where shared state is configured.
 """
 

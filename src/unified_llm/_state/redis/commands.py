@@ -22,6 +22,8 @@ BATCH: Final = 500
 # Seconds after the last entry; longer than any update holds.
 _STREAM_TTL: Final = 7200
 _FIELD: Final = b"update"
+# Bytes that no stream of ours can take up.
+_OVERSIZED: Final = 2 * MOST_ENTRIES * LONGEST_UPDATE
 # Milliseconds by which the identifier of an entry, which is an instant, may be ahead of the server's clock.
 _CLOCK_STEP: Final = 60_000
 # Errors for a key that holds another type, and for a stream that accepts no entry after the last possible identifier.
@@ -57,22 +59,39 @@ class Store:
         self._client = client
         # The least identifier of an entry that was not read yet: milliseconds, and a number within them.
         self._unread: dict[str, tuple[int, int]] = dict.fromkeys(STREAMS, (0, 0))
+        self._read_failed = False
 
     def read(self) -> News:
-        """Read the entries that were added since the last time, the oldest ones first; at first, those of an hour."""
+        """Read the entries that were added since the last time, the oldest ones first; at first, those of an hour.
+
+        After a failure, which may be a timeout due to their size, streams that are too large to be ours are removed.
+        """
+        replaced = self._remove_oversized() if self._read_failed else []
+        self._read_failed = True
         pipe = self._client.pipeline(transaction=False)
         pipe.time()
         for stream, (milliseconds, number) in self._unread.items():
             pipe.xrange(_key(stream), f"{milliseconds}-{number}", count=BATCH + 1)
         time, *answers = pipe.execute(raise_on_error=False)
         _raise_first([time])
-        news = News(now=time[0] + time[1] / 1e6)
+        news = News(now=time[0] + time[1] / 1e6, replaced=replaced)
         for stream, entries in zip(STREAMS, answers, strict=True):
             if _is_error(entries, _WRONG_TYPE):
                 continue  # the next update that is written replaces it
             _raise_first([entries])
             self._take(stream, entries, news)
+        self._read_failed = False
         return news
+
+    def _remove_oversized(self) -> list[str]:
+        pipe = self._client.pipeline(transaction=False)
+        for stream in STREAMS:
+            pipe.memory_usage(_key(stream), samples=0)  # of all entries
+        sizes = zip(map(_key, STREAMS), pipe.execute(raise_on_error=False), strict=True)
+        keys = [key for key, size in sizes if isinstance(size, int) and size > _OVERSIZED]
+        if keys:
+            self._client.unlink(*keys)
+        return keys
 
     def _take(self, stream: str, entries: Sequence[tuple[bytes, Any]], news: News) -> None:
         now = int(news.now * 1000)
