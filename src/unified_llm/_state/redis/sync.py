@@ -130,13 +130,12 @@ class HealthSync:
             self._call(lambda: self._store.put(record))
 
     def close(self) -> None:
-        """Send the updates that are left, and close the connection."""
-        unsent = len(self._outbox)
-        while unsent:
+        """Send the updates that are left, and close the connection. After a failure, try once more at once."""
+        failures = 0
+        while failures < 2 and (unsent := len(self._outbox)):
+            self._cooldown_until = float("-inf")
             self.poll(early=True)
-            before, unsent = unsent, len(self._outbox)
-            if unsent == before:  # Redis fails
-                break
+            failures += len(self._outbox) == unsent
         self._call(self._store.close)
 
     def _call(self, work: Callable[[], _T]) -> _T | None:
