@@ -135,6 +135,10 @@ def test_an_update_that_is_too_long_is_not_written() -> None:
     assert records.write(BreakerOpened(REMOTE.health_key, 130.0, "x" * 9_000, 1), "me", 100.0, NOW) is None
 
 
+def test_a_name_that_has_no_form_in_utf_8_is_not_written() -> None:
+    assert records.write(BreakerOpened(REMOTE.health_key, 130.0, "\ud800", 1), "me", 100.0, NOW) is None
+
+
 def changed(update: HealthUpdate, **fields: Any) -> str:
     value = json.loads(written(update)) | fields
     return json.dumps({name: field for name, field in value.items() if field != "absent"})

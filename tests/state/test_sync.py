@@ -246,15 +246,21 @@ def test_a_redis_that_fails_now_and_then_is_mentioned_every_ten_minutes(
     assert len(warnings(caplog)) == 2
 
 
-def test_a_write_that_is_refused_is_a_failure(one: SimulatedProcess, server: MemoryRedis) -> None:
+def test_a_write_that_is_refused_is_a_failure(
+    one: SimulatedProcess, server: MemoryRedis, caplog: pytest.LogCaptureFixture
+) -> None:
     one.trip(A)
     advance(1.0, one)
     server.unwritable = {BREAKERS}
     one.record_outcomes(A, ok=True)
-    advance(1.0, one)
-    assert one.sync.due == one.now + 5.0
+    caplog.set_level(logging.INFO)
+    for _ in range(3):
+        advance(5.0, one)
+        assert one.sync.due == one.now + 5.0
+    assert caplog.messages == ["shared state: Redis failed (ServerError); calls go on without it, next try in 5 s"]
     server.unwritable = set()
     advance(5.0, one)
+    assert caplog.messages[-1] == "shared state: Redis answers again"
     assert one.sync.due == one.now + 1.0
     assert [update["is"] for update in stored(server, BREAKERS)] == ["open", "closed"]
     with pytest.raises(ServerError):

@@ -117,7 +117,10 @@ def write(update: HealthUpdate, sender: str, since: float, clock: Clock) -> str 
             value |= {"is": "closed"}
         case CooldownStarted():
             value |= {"is": "cooldown", "reason": update.reason, "wait": update.wait}
-    text = bounded_json.dump(value)
+    try:
+        text = bounded_json.dump(value)
+    except bounded_json.JSONError:  # a name or reason that UTF-8 cannot carry
+        return None
     return text if len(text.encode()) <= LONGEST_UPDATE else None
 
 

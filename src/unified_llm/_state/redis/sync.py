@@ -86,7 +86,9 @@ class HealthSync:
             self._more = news.more
             self._warn_of_replaced(news.replaced)
             self._receive(news, clock)
-            self._send(clock)
+            if self._send(clock) and self._failing:
+                self._failing = False
+                _log.info("shared state: Redis answers again")
 
     def _receive(self, news: News, clock: Clock) -> None:
         changes: dict[str, Received] = {}
@@ -107,16 +109,19 @@ class HealthSync:
         if received.sender != self._sender:
             self._learn(received.update)
 
-    def _send(self, clock: Clock) -> None:
+    def _send(self, clock: Clock) -> bool:
+        """Send the first updates; return False where Redis fails."""
         pending = self._outbox.first(BATCH)
         outgoing: dict[str, list[str]] = {}
         for update, since in pending:
             if text := records.write(update, self._sender, since, clock):
                 outgoing.setdefault(records.stream_of(update), []).append(text)
         replaced = self._call(lambda: self._store.write(outgoing)) if outgoing else []
-        if replaced is not None:
-            self._outbox.remove(len(pending))
-            self._warn_of_replaced(replaced)
+        if replaced is None:
+            return False
+        self._outbox.remove(len(pending))
+        self._warn_of_replaced(replaced)
+        return True
 
     def find(self, key: Hashable) -> tuple[tuple[ModelInfo, ...], float] | None:
         """Return the model list that another process stored and its age in seconds, if Redis has it and answers."""
@@ -143,14 +148,10 @@ class HealthSync:
         if self._now() < self._cooldown_until:
             return None
         try:
-            answer = work()
+            return work()
         except Exception as error:  # noqa: BLE001 - whatever the client raises: no call may notice, nor this thread end
             self._fail(error)
             return None
-        if self._failing:
-            self._failing = False
-            _log.info("shared state: Redis answers again")
-        return answer
 
     def _fail(self, error: Exception) -> None:
         # The class alone: the message may hold the URL.
