@@ -9,7 +9,8 @@ from typing import Any
 from unified_llm._adapters.call_names import ALIASES, request_fields
 from unified_llm._client import read_request
 from unified_llm._client.call_options import CallOptions
-from unified_llm.exceptions import ValidationError
+from unified_llm._core.not_in_a_body import advice_on
+from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
 
@@ -62,24 +63,36 @@ def read_call(
     tool_choice = arguments.read_tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
     response_format = arguments.read_response_format(given.pop("response_format", None))
     stop = read_request.read_stop(given.pop("stop", None))
-    body = read_request.read_extra_body(given.pop("extra_body", None))
+    extra_body = read_request.read_extra_body(given.pop("extra_body", None))
     options = defaults.of_call(given, chat=True)
     fields = {name: given.pop(name) for name in tuple(given) if name in arguments.plain}
     if not tools:
         fields.pop("parallel_tool_calls", None)
-    body.update((name, value) for name, value in given.items() if name not in arguments.not_sent)
+    further = {name: value for name, value in given.items() if name not in arguments.not_sent}
+    refuse_what_is_no_field(further, ValidationError)
     request = LLMRequest(
         messages,
         stop=stop,
         tools=tools,
         tool_choice=tool_choice if tools else None,
         response_format=response_format,
-        extra_body=body,
+        extra_body={**extra_body, **further},
         stream=stream,
         **fields,
     )
     read_request.check(request)
     return request, options
+
+
+def refuse_what_is_no_field(further: Mapping[str, Any], error: type[LLMError]) -> None:
+    """Refuse arguments that would go into the body of the request but belong to a client or its connection.
+
+    Raises:
+        LLMError: Of the class ``error``, with what to use instead.
+    """
+    for name in further:
+        if advice := advice_on(str(name)):
+            raise error(f"{name!r} is no field of a request: {advice}")
 
 
 def _rename(kwargs: Mapping[str, Any], refused: frozenset[str], known: frozenset[str]) -> dict[str, Any]:

@@ -103,6 +103,7 @@ class BaseClient:
             on_attempt=self._on_attempt,
             on_model_gone=self._drop_from_list,
             until=until,
+            first_is_left=self._chain[0].is_primary,
         )
 
     def _drop_from_list(self, target: Target) -> None:

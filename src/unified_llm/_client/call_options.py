@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any, Final, cast, get_args
 
+from unified_llm._client import extra_headers
 from unified_llm._core.outcome import FailureKind
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 
@@ -27,12 +28,14 @@ class CallOptions:
         timeout: Seconds for each attempt of this call, in place of those of its target.
         hedge_after: Seconds after which the request is sent to another target beside a slow one, or None for never.
         failover_on: For some kinds of failure, whether the call fails over.
+        extra_headers: Headers of this call, for the server of the first target alone.
     """
 
     deadline: float | None = DEADLINE
     timeout: float | None = None
     hedge_after: float | None = None
     failover_on: Mapping[FailureKind, bool] = field(default_factory=dict[FailureKind, bool])
+    extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @classmethod
     def of_client(cls, **given: Any) -> CallOptions:
@@ -76,10 +79,17 @@ def check_stream_break(value: object) -> None:
 
 
 def _read(given: Mapping[str, Any], error: type[LLMError]) -> dict[str, Any]:
-    return {
-        name: _failover(value, error) if name == "failover_on" else _seconds(name, value, error)
-        for name, value in given.items()
-    }
+    return {name: _read_option(name, value, error) for name, value in given.items()}
+
+
+def _read_option(name: str, value: object, error: type[LLMError]) -> object:
+    match name:
+        case "failover_on":
+            return _failover(value, error)
+        case "extra_headers":
+            return extra_headers.read(value, error)
+        case _:
+            return _seconds(name, value, error)
 
 
 def _seconds(name: str, value: object, error: type[LLMError]) -> float | None:

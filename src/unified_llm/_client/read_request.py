@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, Final, TypeAlias, get_args
 
+from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._lib import bounded_json
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part
@@ -189,8 +190,8 @@ def _refuse_unknown(given: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
             close = get_close_matches(str(name), known, 1)
-            hint = "fields that only some providers know go into extra_body={...}."
-            if close:
+            hint = advice_on(str(name)) or "fields that only some providers know go into extra_body={...}."
+            if close and not advice_on(str(name)):
                 hint = f"did you mean {close[0]!r}? ({hint.capitalize()})"
             if name == "stream":
                 hint = "call stream() or astream() for an answer in chunks."

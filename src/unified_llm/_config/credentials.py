@@ -16,6 +16,8 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
+# No request leaves the process, or an object makes it, with a key of its own.
+_KEYLESS: Final = frozenset({"mlx", "user"})
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
@@ -81,12 +83,17 @@ def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint) -> Secre
         ConfigurationError: The key is malformed.
         UnconfiguredError: The provider needs one and there is none.
     """
-    if isinstance(config.api_key, Secret):
-        return config.api_key
+    given: object = config.api_key
+    if isinstance(given, Secret):
+        if spec.format in _KEYLESS:
+            raise ConfigurationError(f"{spec.title} takes no key, so api_key= would have no effect: leave it out.")
+        return given
+    if given is not None and given is not OmittedKey.KEY:
+        raise ConfigurationError("The key from api_key= was never checked: set it with LLMConfig(...) or model_copy().")
     variable = next((name for name in (*spec.token_env, *spec.key_env) if os.environ.get(name)), None)
     if variable and endpoint.own_host:
         return Secret(os.environ[variable], _variable_source(variable))
-    if config.api_key is OmittedKey.KEY:
+    if given is OmittedKey.KEY:
         known = f"set {spec.key_env[0]} in this process, or " if spec.key_env and endpoint.own_host else ""
         raise UnconfiguredError(f"The key of {spec.title} was left out of the pickle: {known}pass api_key= again.")
     if is_private(endpoint.base_url):

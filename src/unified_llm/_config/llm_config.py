@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from ssl import SSLContext
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
 
 import pydantic
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, field_serializer
 
 from unified_llm._core import headers
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.base_url import normalise
+from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._core.redaction import hide_keys, may_be_a_key, quoted
 from unified_llm._core.target import BreakerConfig
+from unified_llm._lib.read_only import ReadOnlyDict, freeze
 from unified_llm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from unified_llm._providers.spec import ProviderSpec
 
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
@@ -25,6 +31,10 @@ CALL_FIELDS: Final = (
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
 _LONGEST_NAME: Final = 100
+_ALIASES: Final[Mapping[str, str]] = {"request_timeout": "timeout", "fallback_configs": "fallbacks"}
+_API_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# Stands in a dump as JSON for what is in no dump: a key, or the value of a header that may be one.
+_LEFT_OUT: Final[str] = OmittedKey.KEY.value
 
 _ADVICE: Final = {
     "missing": "is needed",
@@ -79,16 +89,29 @@ def read_fallbacks(value: object) -> tuple[Any, ...]:
 
 def _headers(value: object) -> object:
     if isinstance(value, Mapping):
-        for name, text in value.items():
-            if not headers.is_name(name):
-                raise ConfigurationError("default_headers has a name that is no header name.")
-            if name.lower() == "authorization":
-                raise ConfigurationError("default_headers must not set Authorization: pass the key as api_key=.")
-            if name.lower() in headers.NOT_FOR_USERS:
-                raise ConfigurationError(f"default_headers must not set {name}: the connection sets it.")
-            if not headers.is_value(text):
-                raise ConfigurationError(f"The value of the header {name} in default_headers is no plain ASCII text.")
+        given = cast("Mapping[str, str]", value)
+        if omitted := [name for name, text in given.items() if text == _LEFT_OUT]:
+            raise ConfigurationError(f"The value of the header {omitted[0]} was left out of the dump: give it again.")
+        headers.check(given, "default_headers", ConfigurationError)
     return value
+
+
+def check_api_version(version: str, source: str) -> str:
+    """Return a version of an API that can be part of a URL.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not _API_VERSION.fullmatch(version) or ".." in version:
+        raise ConfigurationError(f"The version from {source} is no version of an API, such as 2024-10-21.")
+    return version
+
+
+def _version(value: object) -> object:
+    return check_api_version(value, "api_version=") if isinstance(value, str) else value
+
+
+_NOTHING: Final = ReadOnlyDict()
 
 
 class LLMConfig(pydantic.BaseModel):
@@ -135,6 +158,8 @@ class LLMConfig(pydantic.BaseModel):
         protected_namespaces=(),
         populate_by_name=True,
         defer_build=True,  # the first configuration builds the validator, not the import
+        hide_input_in_errors=True,
+        ser_json_inf_nan="constants",
     )
 
     model: str | None = None
@@ -142,7 +167,7 @@ class LLMConfig(pydantic.BaseModel):
     name: Annotated[str | None, BeforeValidator(_name)] = None
     base_url: Annotated[str | None, BeforeValidator(_url)] = None
     api_key: Secret | OmittedKey | None = Field(default=None, repr=False)
-    api_version: str | None = None
+    api_version: Annotated[str | None, BeforeValidator(_version)] = None
     api: str | None = None
     timeout: Annotated[float | None, _NUMBER] = Field(
         default=None, gt=0, allow_inf_nan=False, validation_alias=AliasChoices("timeout", "request_timeout")
@@ -153,8 +178,10 @@ class LLMConfig(pydantic.BaseModel):
     retry_max_delay: Annotated[float, _NUMBER] = Field(default=10.0, ge=0, allow_inf_nan=False)
     retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
     cache_ttl: Annotated[float, _NUMBER] = Field(default=300.0, ge=0)
-    default_headers: Annotated[Mapping[str, str], BeforeValidator(_headers)] = Field(default_factory=dict, repr=False)
-    extra_body: Mapping[str, Any] = Field(default_factory=dict, repr=False)
+    default_headers: Annotated[Mapping[str, str], BeforeValidator(_headers), AfterValidator(freeze)] = Field(
+        default=_NOTHING, repr=False
+    )
+    extra_body: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(default=_NOTHING, repr=False)
     temperature: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     max_tokens: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
     top_p: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
@@ -172,17 +199,21 @@ class LLMConfig(pydantic.BaseModel):
     allow_http: bool = False
 
     def __init__(self, **fields: Any) -> None:
+        if fields.get("api_key") == _LEFT_OUT:
+            fields["api_key"] = OmittedKey.KEY
         hide_keys(fields)
-        refuse_unknown(fields, (*type(self).model_fields, "request_timeout", "fallback_configs"), "LLMConfig")
+        refuse_unknown(fields, (*type(self).model_fields, *_ALIASES), "LLMConfig")
         problem = None
         try:
             super().__init__(**fields)
         except pydantic.ValidationError as invalid:
             problem = _describe(invalid)
         except RecursionError:
-            problem = "fallbacks holds itself, or goes too deep."
+            problem = "fallbacks or extra_body holds itself, or goes too deep."
         if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
             raise ConfigurationError(problem)
+        if self.default_headers:
+            check_key_header(self.default_headers, self._find_row())
 
     @classmethod
     def read(cls, config: str | LLMConfig | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> LLMConfig:
@@ -214,13 +245,103 @@ class LLMConfig(pydantic.BaseModel):
             state["__dict__"]["verify_ssl"] = True
         return state
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> LLMConfig:
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Copy; a configuration is immutable, so the copy shares its values."""
         return self.model_copy()
 
     def given(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return those of the named fields that were set explicitly."""
-        return {name: getattr(self, name) for name in names if name in self.model_fields_set}
+        """Return those of the named fields that were set explicitly, or are not the default whoever set them."""
+        known, given = LLMConfig.model_fields, self.model_fields_set
+        values = {name: getattr(self, name) for name in names}
+        return {
+            name: value
+            for name, value in values.items()
+            if name in given or (name in known and value != known[name].default)
+        }
+
+    def _find_row(self) -> ProviderSpec | None:
+        """Return the row of the provider, if this configuration names it."""
+        from unified_llm._providers import registry
+
+        if self.provider is not None:
+            return registry.find(self.provider)
+        named = registry.parse_model_string(self.model) if self.model and not self.model.isspace() else None
+        return registry.find(named[0]) if named else None
+
+    # Pydantic has ways to make a model without validation. Here all of them validate, so that no key is taken for
+    # something else, and no header or number is unchecked.
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002
+        """Copy, with other values for some fields, which are validated as in the constructor.
+
+        Raises:
+            ConfigurationError: A field is unknown, or a value makes no sense.
+        """
+        changes = {_ALIASES.get(name, name): value for name, value in (update or {}).items()}
+        del update  # it may hold a key
+        hide_keys(changes)
+        return type(self)(**{**self.given(tuple(type(self).model_fields)), **changes})
+
+    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
+        """Do the same as ``model_copy``; Pydantic's old name for it."""
+        return self.model_copy(update=update, deep=deep)
+
+    def __replace__(self, **changes: Any) -> Self:
+        """Do the same as ``model_copy``, for ``copy.replace``."""
+        hide_keys(changes)
+        return self.model_copy(update=changes)
+
+    @classmethod
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """Do the same as the constructor: a configuration is always validated."""
+        hide_keys(values)
+        return cls(**values)
+
+    @classmethod
+    def construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """Do the same as the constructor; Pydantic's old name for ``model_construct``."""
+        hide_keys(values)
+        return cls(**values)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **_: Any) -> Self:
+        """Make a configuration from a mapping; return one as it is.
+
+        Raises:
+            ConfigurationError: A field is unknown, or a value makes no sense.
+        """
+        if isinstance(obj, cls):
+            return obj.model_copy()
+        if not isinstance(obj, Mapping):
+            raise ConfigurationError("An LLMConfig is made from a mapping of its fields.")
+        fields = dict(cast("Mapping[str, Any]", obj))
+        del obj  # it may hold a key
+        hide_keys(fields)
+        return cls(**fields)
+
+    # Dumps as JSON are without keys, as pickles are, but say so. (A dump as Python objects holds the ``Secret``.)
+
+    @field_serializer("api_key", when_used="json")
+    def _dump_key(self, key: object) -> str | None:
+        return None if key is None else _LEFT_OUT
+
+    @field_serializer("default_headers", when_used="json")
+    def _dump_headers(self, given: Mapping[str, str]) -> dict[str, str]:
+        return {name: _LEFT_OUT if may_be_a_key(name) else text for name, text in given.items()}
+
+    @field_serializer("verify_ssl", when_used="json")
+    def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:
+        return True if isinstance(verify, SSLContext) else verify
+
+
+def check_key_header(given: Mapping[str, str], spec: ProviderSpec | None) -> None:
+    """Refuse the header in which the provider gets its key.
+
+    Raises:
+        ConfigurationError: It is among these, or another is that no user may set.
+    """
+    key_header = spec.quirks.key_header if spec else ""
+    headers.check(given, "default_headers", ConfigurationError, key_header=key_header)
 
 
 def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) -> None:
@@ -233,7 +354,7 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
-            raise ConfigurationError(f"{where} has no field {quoted(name)}: {hint}")
+            raise ConfigurationError(f"{where} has no field {quoted(name)}: {advice_on(name) or hint}")
 
 
 def _describe(invalid: pydantic.ValidationError) -> str:

@@ -19,12 +19,20 @@ from unified_llm._config.credentials import (
     from_environment,
     quirks_for_key,
 )
-from unified_llm._config.llm_config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
+from unified_llm._config.llm_config import (
+    CALL_FIELDS,
+    DEFAULT_FIELDS,
+    LLMConfig,
+    check_api_version,
+    check_key_header,
+)
 from unified_llm._config.timeouts import retry_limits, timing
+from unified_llm._core import paths
 from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
+from unified_llm._lib.read_only import freeze
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
@@ -39,10 +47,17 @@ _log = logging.getLogger("unified_llm")
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTarget:
-    """A target, with the configuration that it was made from (None for a wrapped model)."""
+    """A target, with the configuration that it was made from (None for a wrapped model).
+
+    Attributes:
+        target: The target.
+        config: Its configuration.
+        is_primary: It is the client's first target: not a fallback that moved up where the first one is skipped.
+    """
 
     target: Target
     config: LLMConfig | None
+    is_primary: bool = False
 
 
 def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool) -> tuple[ResolvedTarget, ...]:
@@ -51,13 +66,14 @@ def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool
     Raises:
         ConfigurationError: A target is wrong, or none is left.
     """
+    first = first.model_copy()  # which validates it once more, whatever happened to it since it was made
     given = (*_flatten(first.fallbacks), *_flatten(fallbacks))
     configs: list[Fallback] = [first, *(_read_fallback(first, fallback) for fallback in given)]
     resolved: list[ResolvedTarget] = []
     reason: ConfigurationError | None = None
     for config in configs:
         try:
-            resolved.append(_resolve(config))
+            resolved.append(replace(_resolve(config), is_primary=config is first))
         except (UnconfiguredError, ImpossibleError) as error:
             if isinstance(error, UnconfiguredError) and not skip_unconfigured:
                 raise
@@ -139,10 +155,12 @@ def with_model(resolved: ResolvedTarget, model: str) -> ResolvedTarget:
     named = registry.parse_model_string(model)
     own_name = spec.instance and named and named[0] == spec.name  # models of an object do not begin with its name
     if (config.provider or spec.literal_models) and not (own_name or registry.parse_model_string(model, ":")):
-        return _resolve(config.model_copy(update={"provider": spec.name, "model": model}))
-    if named is None or named[0] == spec.name:
-        return _resolve(config.model_copy(update={"provider": spec.name, "model": named[1] if named else model}))
-    return _resolve(LLMConfig(model=model, **config.given(CALL_FIELDS)))
+        config = config.model_copy(update={"provider": spec.name, "model": model})
+    elif named is None or named[0] == spec.name:
+        config = config.model_copy(update={"provider": spec.name, "model": named[1] if named else model})
+    else:  # the caller chose another provider in place of whatever is first
+        return replace(_resolve(LLMConfig(model=model, **config.given(CALL_FIELDS))), is_primary=True)
+    return replace(_resolve(config), is_primary=resolved.is_primary)
 
 
 def _resolve(config: Fallback) -> ResolvedTarget:
@@ -158,6 +176,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         )
     if spec.format == "mlx":
         _check_mlx(model)
+    check_key_header(config.default_headers, spec)
     defaults = {name: value for name in DEFAULT_FIELDS if (value := getattr(config, name)) not in (None, ())}
     instance = _user_model(spec, model, defaults, config) if spec.instance else None
     target = Target(
@@ -166,7 +185,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         format=profile.format,
         base_url=endpoint.base_url,
         key=key,
-        headers={**spec.headers, **config.default_headers},
+        headers=freeze({**spec.headers, **config.default_headers}),
         extra_body=config.extra_body,
         features=_mlx_features(model) if spec.format == "mlx" else profile.features,
         quirks=quirks_for_key(profile.quirks, key, spec),
@@ -174,7 +193,8 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         max_output=profile.max_output,
         embeds_at_once=spec.embeds_at_once,
         reasoning=profile.reasoning,
-        api_version=config.api_version or from_environment(spec.version_env),
+        names_have_parts=spec.literal_models,
+        api_version=_api_version(config, spec),
         timing=timing(config, spec, reasoning=profile.reasoning),
         retry=retry_limits(config),
         breaker=config.breaker,
@@ -186,6 +206,13 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         instance=instance,
     )
     return ResolvedTarget(target, config)
+
+
+def _api_version(config: LLMConfig, spec: ProviderSpec) -> str | None:
+    if config.api_version is not None:
+        return config.api_version
+    version = from_environment(spec.version_env)
+    return None if version is None else check_api_version(version, f"one of {', '.join(spec.version_env)}")
 
 
 def _wrapped_target(model: WrappedModel) -> Target:
@@ -217,13 +244,18 @@ def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
             f"model= is longer than {_LONGEST_MODEL} characters, so it is not the name of a model."
         )
     if config.provider is not None:
-        return registry.row(config.provider), model or ""
-    if model is None:
+        spec, name = registry.row(config.provider), model or ""
+    elif model is None:
         raise ConfigurationError('A target needs a model: write "provider/model", such as "openai/gpt-5-mini".')
-    named = registry.parse_model_string(model)
-    if named is None:
-        raise ConfigurationError(f"{registry.unknown_model(model)}")
-    return registry.row(named[0]), named[1]
+    else:
+        named = registry.parse_model_string(model)
+        if named is None:
+            raise ConfigurationError(f"{registry.unknown_model(model)}")
+        spec, name = registry.row(named[0]), named[1]
+    # In many formats the name becomes part of the URL. That of a local model is the path of a folder.
+    if spec.format != "mlx" and (problem := paths.problem_with(name)):
+        raise ConfigurationError(f"The model at {spec.title} {problem}: pass the name that the provider lists.")
+    return spec, name
 
 
 def _check_mlx(model: str) -> None:

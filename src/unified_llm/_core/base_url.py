@@ -10,16 +10,28 @@ import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from unified_llm._core import paths
 from unified_llm.exceptions import ConfigurationError
 
 _VERSION: Final = re.compile(r"v\d+\w*")
 _HOST: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?")
 _ENDPOINTS: Final = ("/chat/completions", "/completions", "/responses", "/embeddings", "/models", "/messages")
-# Where clouds hand credentials to whoever asks, beside the link-local addresses (AWS over IPv6, Google, Alibaba).
-_METADATA: Final = frozenset(
-    {"fd00:ec2::254", "metadata", "metadata.google.internal", "metadata.goog", "100.100.100.200"}
+# Where clouds hand credentials to whoever asks, beside the link-local addresses: AWS and Google over IPv6, Alibaba,
+# Oracle, Azure; and the names of such services.
+_METADATA_ADDRESSES: Final = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"))
+)
+_METADATA_NAMES: Final = frozenset({"metadata.goog", "metadata.tencentyun.com", "metadata.platformequinix.com"})
+_METADATA_LABELS: Final = frozenset({"metadata", "instance-data", "rancher-metadata"})  # on the network of one's own
+# IPv6 networks whose addresses contain one of IPv4, and the bit at which that ends: IPv4-compatible ones, NAT64 (the
+# well-known prefix and the local one), 6to4.
+_IPV4_INSIDE: Final = (
+    (ipaddress.IPv6Network("::/96"), 128),
+    (ipaddress.IPv6Network("64:ff9b::/96"), 128),
+    (ipaddress.IPv6Network("64:ff9b:1::/48"), 128),
+    (ipaddress.IPv6Network("2002::/16"), 48),
 )
 # Names that are only ever given to machines of one's own network (RFC 6762, RFC 8375, Kubernetes, cloud VPCs).
 _PRIVATE_SUFFIXES: Final = (".local", ".internal", ".svc", ".lan", ".home.arpa", ".localdomain", ".cluster.local")
@@ -92,8 +104,8 @@ def _read(text: str) -> tuple[SplitResult | None, str | None]:
         problem = "has no valid host name or port"
     elif _serves_no_model(parts.hostname or ""):
         problem = "is an address where clouds serve credentials, or that many machines share: no model server is there"
-    elif not {".", ".."}.isdisjoint(unquote(parts.path).split("/")):
-        problem = 'has "." or ".." in its path'
+    else:
+        problem = paths.problem_with(parts.path)
     return parts, problem
 
 
@@ -116,15 +128,38 @@ def _is_host(host: str) -> bool:
 
 
 def _serves_no_model(host: str) -> bool:
-    address = _address(host)
-    if address and (address.is_link_local or address.is_multicast):
-        return True
-    return (str(address) if address else host.rstrip(".")) in _METADATA
+    address = _address(host.partition("%")[0])  # without the zone of IPv6
+    if address:
+        inside = _ipv4_inside(address)
+        return _is_no_server(address) or (inside is not None and _is_no_server(inside))
+    name = host.rstrip(".")
+    is_own_network = "." not in name or name.endswith(_PRIVATE_SUFFIXES)
+    return name in _METADATA_NAMES or (is_own_network and name.partition(".")[0] in _METADATA_LABELS)
+
+
+def _is_no_server(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return address.is_link_local or address.is_multicast or address in _METADATA_ADDRESSES
+
+
+def _ipv4_inside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address to which a gateway translates one of IPv6, if there is one."""
+    for network, end in _IPV4_INSIDE:
+        if address in network:
+            return ipaddress.IPv4Address(int(address) >> (128 - end) & 0xFFFF_FFFF)
+    return None
 
 
 def host_of(url: str) -> str:
     """Return the host, in lower case, without brackets or port."""
     return urlsplit(url).hostname or ""
+
+
+def origin_of(url: str) -> str | None:
+    """Return scheme, host and port of a normalised URL, the port even if it is the scheme's own; None for no URL."""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{parts.port or {'https': 443}.get(parts.scheme, 80)}"
 
 
 def is_loopback(url: str) -> bool:

@@ -1,17 +1,21 @@
 """Headers of requests: names and values that HTTP can carry, and those that no user may set.
 
-Checked in a configuration, and again by the HTTP backend before anything is sent.
+Checked wherever a user gives headers (a configuration, a row of the provider table, a call), when a target is made, and
+again by the HTTP backend before anything is sent.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
+
+from unified_llm.exceptions import LLMError
 
 # Headers of framing, encoding and routing: any other value than the connection's own would break it.
 OF_THE_CONNECTION: Final = frozenset({
-    "accept-encoding", "connection", "content-encoding", "content-length", "expect", "host", "keep-alive",
-    "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+    "accept-encoding", "connection", "content-encoding", "content-length", "expect", "host", "http2-settings",
+    "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 })  # fmt: skip
 # And the one that a format sets.
 NOT_FOR_USERS: Final = OF_THE_CONNECTION | {"content-type"}
@@ -28,3 +32,34 @@ def is_name(name: object) -> bool:
 def is_value(value: object) -> bool:
     """Return whether HTTP can carry a header with this value."""
     return isinstance(value, str) and _VALUE.fullmatch(value) is not None
+
+
+def check(given: Mapping[str, str], source: str, error: type[LLMError], *, key_header: str = "") -> None:
+    """Refuse headers that HTTP cannot carry, that frame or authorise a message, or that hold the key.
+
+    Args:
+        given: The headers.
+        source: The argument that they were given as, for messages, which repeat no value.
+        error: The class of the exception.
+        key_header: The header in which the target's format sends the key, where that is not ``Authorization``.
+
+    Raises:
+        LLMError: Of the class ``error``.
+    """
+    for name, value in given.items():
+        if not is_name(name):
+            raise error(f"{source} has a name that is no header name.")
+        read_as = _as_servers_read(name)
+        if read_as == "authorization":
+            raise error(f"{source} must not set Authorization: pass the key as api_key=.")
+        if key_header and read_as == key_header.lower():
+            raise error(f"{source} must not set {name}: that header carries the key, so pass the key as api_key=.")
+        if read_as in NOT_FOR_USERS:
+            raise error(f"{source} must not set {name}: the connection sets it.")
+        if not is_value(value):
+            raise error(f"The value of the header {name} in {source} is no plain ASCII text.")
+
+
+def _as_servers_read(name: str) -> str:
+    """Return the name in lower case, with the hyphens that some servers make of underscores."""
+    return name.lower().replace("_", "-")

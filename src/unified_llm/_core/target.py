@@ -102,6 +102,7 @@ class Target:
         max_output: The most tokens that its answer can have, where known.
         embeds_at_once: The most texts that one embedding request to it can have.
         reasoning: It is known to think before it answers.
+        names_have_parts: The slashes in its models' names separate parts (``org/name``), which paths keep apart.
         api_version: The version of its API, where the user chooses one (Azure).
         timing: Limits of an attempt.
         retry: Retries.
@@ -127,6 +128,7 @@ class Target:
     max_output: int | None = None
     embeds_at_once: int = 2048
     reasoning: bool = False
+    names_have_parts: bool = False
     api_version: str | None = None
     timing: Timing = Timing()
     retry: RetryLimits = RetryLimits()

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 
 from unified_llm._core.codec import AnyRequest, Codec, Decoder, WireRequest
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.paths import segment
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
 from unified_llm.types.requests import LLMRequest
@@ -59,7 +60,7 @@ class Azure:
             return wire
         route, mark, query = wire.url.removeprefix(deployment.base_url).partition("?")
         if _is_dated(version) and route in _DEPLOYMENT_PATHS:
-            route = f"/deployments/{quote(deployment.model, safe='')}{route}"
+            route = f"/deployments/{segment(deployment.model)}{route}"
         query = f"{query}{'&' if mark else ''}api-version={quote(version, safe='')}"
         return replace(wire, url=f"{deployment.base_url}{route}?{query}")
 

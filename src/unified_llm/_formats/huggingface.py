@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.paths import segments
 from unified_llm._core.target import Target
 from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, read_vectors, text_or_none
 from unified_llm._formats.make_codec import FunctionCodec
@@ -61,7 +62,7 @@ def _write_feature_extraction(request: EmbeddingRequest, target: Target) -> Wire
     if dimensions is not None:
         fields["dimensions"] = dimensions
     body = {"inputs": list(request.texts), **apply_quirks(fields, target), **target.extra_body, **request.extra_body}
-    model = quote(target.model.partition(":")[0])
+    model = segments(target.model.partition(":")[0], has_parts=target.names_have_parts)
     return post(f"/hf-inference/models/{model}/pipeline/feature-extraction", body, without_version_path(target, "/v1"))
 
 

@@ -45,7 +45,8 @@ class ProviderSpec:
         hosts: Hosts that may receive a key from the environment (``*.example.com`` for all below); the host of
             ``base_url`` if empty.
         local: It runs on this machine or network and may have to load a model first.
-        literal_models: Its models have slashes in their names, so a model named in a call is taken literally.
+        literal_models: Its models have slashes in their names (``org/name``): a model named in a call is taken
+            literally, and paths of URLs keep the slash.
         first_token: Seconds to the first token of a stream.
         embeds_at_once: The most texts that one embedding request can have.
         headers: Sent with every request.

@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from unified_llm._core.codec import WireRequest
+from unified_llm._core.paths import segments
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.messages import Conversation, write_conversation
 from unified_llm._formats.request_fields import apply_quirks, effective, get, log_dropped, post
@@ -174,7 +175,7 @@ def write_models(request: ModelsRequest, target: Target) -> WireRequest:
 
 def write_model(_: ModelRequest, target: Target) -> WireRequest:
     """Write a request for the description of one model."""
-    return get(f"/models/{quote(target.model, safe='')}", target)
+    return get(f"/models/{segments(target.model, has_parts=target.names_have_parts)}", target)
 
 
 def _write_body(request: LLMRequest, target: Target) -> dict[str, Any]:

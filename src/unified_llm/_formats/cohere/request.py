@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from unified_llm._core.codec import WireRequest
+from unified_llm._core.paths import segments
 from unified_llm._core.target import Target
 from unified_llm._formats.cohere.messages import write_messages
 from unified_llm._formats.request_fields import apply_quirks, effective, function_of, get, post
@@ -71,7 +72,7 @@ def write_models(request: ModelsRequest, target: Target) -> WireRequest:
 
 def write_model(_: ModelRequest, target: Target) -> WireRequest:
     """Write a request for the description of the target's model."""
-    return get(f"/v1/models/{quote(target.model, safe='')}", target)
+    return get(f"/v1/models/{segments(target.model, has_parts=target.names_have_parts)}", target)
 
 
 def _write_settings(request: LLMRequest, target: Target) -> dict[str, Any]:

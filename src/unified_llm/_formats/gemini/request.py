@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from unified_llm._core.codec import WireRequest
+from unified_llm._core.paths import segments
 from unified_llm._core.target import Target
 from unified_llm._formats.gemini.messages import write_contents
 from unified_llm._formats.gemini.thinking import thinking_config
@@ -127,14 +128,19 @@ def write_model(_: ModelRequest, target: Target) -> WireRequest:
     return get(f"/{_resource_path(target)}", target)
 
 
+def _resource(target: Target) -> tuple[str, str]:
+    """Return the collection and the name of the model; tuned models have a collection of their own."""
+    collection, _, name = target.model.partition("/")
+    return (collection, name) if name and collection in {"models", "tunedModels"} else ("models", target.model)
+
+
 def _resource_name(target: Target) -> str:
-    """Return the model's resource name; tuned models have a collection of their own."""
-    model = target.model
-    return model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+    return "/".join(_resource(target))
 
 
 def _resource_path(target: Target) -> str:
-    return quote(_resource_name(target), safe="/")
+    collection, name = _resource(target)
+    return f"{collection}/{segments(name, has_parts=target.names_have_parts)}"
 
 
 def _write_generation_config(request: LLMRequest, target: Target) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from unified_llm._core.codec import WireRequest
+from unified_llm._core.paths import segments
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat.messages import write_messages
@@ -102,7 +103,8 @@ def write_model(_: ModelRequest, target: Target) -> WireRequest:
     """Write a request for the target's model, or for the list of all models where there is no such endpoint."""
     path = _models_path(target)
     if not target.quirks.models_whole:
-        path = f"{path.partition('?')[0]}/{quote(target.model, safe='/:@')}"
+        name = segments(target.model, has_parts=target.names_have_parts)
+        path = f"{path.partition('?')[0]}/{name}"
     return get(path, target)
 
 

@@ -1,0 +1,62 @@
+"""Headers of one call (``extra_headers=``): checked, and added to the targets that may get them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from unified_llm._core import headers
+from unified_llm._core.base_url import origin_of
+from unified_llm._core.target import Target
+from unified_llm._lib.read_only import freeze
+from unified_llm.exceptions import LLMError, ValidationError
+
+_log = logging.getLogger("unified_llm")
+
+
+def read(value: object, error: type[LLMError]) -> Mapping[str, str]:
+    """Read the headers of a call; None stands for none.
+
+    Raises:
+        LLMError: Of the class ``error``: they are no mapping, or one of them cannot be sent or must not be set.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise error('extra_headers is a mapping of names to values, such as {"X-Request-Source": "batch"}.')
+    given = cast("Mapping[str, str]", value)
+    headers.check(given, "extra_headers", error)
+    frozen: Mapping[str, str] = freeze(given)
+    return frozen
+
+
+def add(chain: Sequence[Target], extra: Mapping[str, str], *, first_is_left: bool) -> Sequence[Target]:
+    """Return the chain with these headers at every target of the same server as the first one.
+
+    Headers of gateways are often keys. So another server does not get them, and nobody does if the target that they were
+    meant for was skipped when the client was made.
+
+    Args:
+        chain: The targets.
+        extra: The headers.
+        first_is_left: Whether the first target of the chain is the one that the client was configured with.
+
+    Raises:
+        ValidationError: One of them is the header of the first target's key.
+    """
+    if not extra:
+        return chain
+    origin = origin_of(chain[0].base_url)
+    if not first_is_left or origin is None:
+        _log.debug("extra_headers are not sent: the first target of the chain is skipped, or is no server")
+        return chain
+    return [_with_headers(target, extra) if origin_of(target.base_url) == origin else target for target in chain]
+
+
+def _with_headers(target: Target, extra: Mapping[str, Any]) -> Target:
+    headers.check(extra, "extra_headers", ValidationError, key_header=target.quirks.key_header)
+    names = {name.lower() for name in extra}
+    kept = {name: value for name, value in target.headers.items() if name.lower() not in names}
+    return replace(target, headers=freeze({**kept, **extra}))
