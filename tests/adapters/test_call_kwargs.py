@@ -112,7 +112,7 @@ def test_the_options_of_a_call_replace_those_of_the_client(call: Call) -> None:
 
 
 def test_every_option_of_a_call_is_one_in_both_adapters() -> None:
-    names = {"deadline", "timeout", "hedge_after", "failover_on"}
+    names = {"deadline", "timeout", "hedge_after", "failover_on", "extra_headers"}
     assert set(OPTION_NAMES) == names
     assert names <= langchain.REQUEST_FIELDS & llama_index.REQUEST_FIELDS
 

@@ -278,7 +278,7 @@ class TestModels:
         }
         assert urls == {
             "groq": "https://api.groq.com/openai/v1/models/openai/gpt-oss-120b",
-            "openai": "https://api.openai.com/v1/models/ft:gpt%205",
+            "openai": "https://api.openai.com/v1/models/ft%3Agpt%205",
             "openrouter": "https://openrouter.ai/api/v1/models",
         }
 

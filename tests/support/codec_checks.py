@@ -36,6 +36,7 @@ def target(provider: str = "openai", model: str = "some-model", **fields: Any) -
         "quirks": profile.quirks,
         "context_window": profile.context_window,
         "headers": row.headers,
+        "names_have_parts": row.literal_models,
     }
     return Target(provider, model, row.format, **{**defaults, **fields})
 

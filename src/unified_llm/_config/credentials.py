@@ -16,8 +16,6 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
-# No request leaves the process, or an object makes it, with a key of its own.
-_KEYLESS: Final = frozenset({"mlx", "user"})
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
@@ -85,8 +83,8 @@ def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint) -> Secre
     """
     given: object = config.api_key
     if isinstance(given, Secret):
-        if spec.format in _KEYLESS:
-            raise ConfigurationError(f"{spec.title} takes no key, so api_key= would have no effect: leave it out.")
+        if spec.format == "user":  # whose key would be used in place of this one
+            raise ConfigurationError(f"{spec.title} is an object with a key of its own: leave out api_key=.")
         return given
     if given is not None and given is not OmittedKey.KEY:
         raise ConfigurationError("The key from api_key= was never checked: set it with LLMConfig(...) or model_copy().")
