@@ -10,7 +10,7 @@ from unified_llm._adapters.call_names import ALIASES, request_fields
 from unified_llm._client import read_request
 from unified_llm._client.call_options import CallOptions
 from unified_llm._core.not_in_a_body import advice_on
-from unified_llm.exceptions import LLMError, ValidationError
+from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
 
@@ -69,7 +69,9 @@ def read_call(
     if not tools:
         fields.pop("parallel_tool_calls", None)
     further = {name: value for name, value in given.items() if name not in arguments.not_sent}
-    refuse_what_is_no_field(further, ValidationError)
+    for name in further:
+        if advice := advice_on(name):
+            raise ValidationError(f"{name!r} is no field of a request: {advice}")
     request = LLMRequest(
         messages,
         stop=stop,
@@ -82,17 +84,6 @@ def read_call(
     )
     read_request.check(request)
     return request, options
-
-
-def refuse_what_is_no_field(further: Mapping[str, Any], error: type[LLMError]) -> None:
-    """Refuse arguments that would go into the body of the request but belong to a client or its connection.
-
-    Raises:
-        LLMError: Of the class ``error``, with what to use instead.
-    """
-    for name in further:
-        if advice := advice_on(str(name)):
-            raise error(f"{name!r} is no field of a request: {advice}")
 
 
 def _rename(kwargs: Mapping[str, Any], refused: frozenset[str], known: frozenset[str]) -> dict[str, Any]:

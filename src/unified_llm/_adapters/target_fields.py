@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, TypeAlia
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
 
+from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._core.redaction import hide_nested_keys, may_be_a_key
 from unified_llm._core.target import BreakerConfig
+from unified_llm._lib.read_only import freeze
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,10 +34,12 @@ Fallback: TypeAlias = Any
 
 # Fields that copies share with their original: they belong to the process, or cannot be copied.
 _SHARED: Final = ("fallbacks", "on_attempt", "verify_ssl")
+# Fields that are copied and cannot be changed in place: those of this class and of its adapters.
+_MAPPINGS: Final = ("default_headers", "extra_body", "failover_on", "model_kwargs", "additional_kwargs")
 _HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl"})
 
 
-class TargetFields(BaseModel):
+class TargetFields(AlwaysValidated, BaseModel):
     """A primary and its fallbacks.
 
     Args:
@@ -105,10 +110,8 @@ class TargetFields(BaseModel):
             if model is not None:
                 fields["model"] = model
             fields = {self.ALIASES.get(name, name): value for name, value in fields.items()}
-            if isinstance(fields.get("api_key"), Secret):
-                fields["api_key"] = SecretStr(fields["api_key"].reveal())
-            elif isinstance(fields.get("api_key"), str):  # a traceback of another error must not show it
-                fields["api_key"] = SecretStr(fields["api_key"])
+            if "api_key" in fields:  # a traceback of another error must not show it
+                fields["api_key"] = _hidden(fields["api_key"])
             fields["fallbacks"] = hide_nested_keys(fields.get("fallbacks", ()))
             refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
             try:
@@ -161,6 +164,12 @@ class TargetFields(BaseModel):
         if self._key_omitted and given.get("api_key") is None:
             given["api_key"] = OmittedKey.KEY
         return LLMConfig(**{name: value for name, value in given.items() if value is not None})
+
+    @field_validator(*_MAPPINGS, mode="after", check_fields=False)
+    @classmethod
+    def _freeze(cls, mapping: Any) -> Any:
+        """Keep a copy that cannot be changed: the client, which is made from it, would not learn of the change."""
+        return freeze(mapping)
 
     # Fallbacks
 
@@ -238,8 +247,10 @@ class TargetFields(BaseModel):
         name = self.ALIASES.get(name, name)
         if name == "fallbacks":
             value = self.read_links(value)
-        elif name == "api_key" and isinstance(value, str):
-            value = SecretStr(value)
+        elif name == "api_key":
+            value = _hidden(value)
+        elif name in _MAPPINGS:
+            value = freeze(value)
         super().__setattr__(name, value)
         if name in type(self).model_fields and (name in LLMConfig.model_fields or name in self.MADE_FROM):
             self._client = None
@@ -252,12 +263,16 @@ class TargetFields(BaseModel):
         """Copy; the copy shares connections and health with the original.
 
         Raises:
-            ConfigurationError: ``update`` has a field that is unknown.
+            ConfigurationError: ``update`` has a field that is unknown, or a value that makes no sense.
         """
-        refuse_unknown(update or {}, (*type(self).model_fields, *self.ALIASES), type(self).__name__)
+        changes = checked_changes(update, self.ALIASES)
+        del update  # it may hold a key
+        refuse_unknown(changes, tuple(type(self).model_fields), type(self).__name__)
         copied = super().model_copy(deep=deep)
-        for name, value in (update or {}).items():
+        for name, value in changes.items():
             setattr(copied, name, value)
+        if changes:
+            _ = copied.client  # which is made again if it has to be, and finds what is wrong
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
@@ -286,6 +301,27 @@ class TargetFields(BaseModel):
     def _to_pickle(self) -> Self:
         """Return what is to be pickled: a framework may change the object when it takes it apart."""
         return self
+
+
+def _hidden(key: Any) -> Any:
+    """Return a key in Pydantic's ``SecretStr``; anything else is returned as it is, for ``LLMConfig`` to refuse."""
+    if isinstance(key, Secret):
+        return SecretStr(key.reveal())
+    return SecretStr(key) if isinstance(key, str) else key
+
+
+def with_body_fields(config: LLMConfig, further: Mapping[str, Any]) -> LLMConfig:
+    """Return the configuration with further fields in the body of every request.
+
+    Raises:
+        ConfigurationError: One of them is no field of a body: it belongs to the client, or to its connection.
+    """
+    if not further:
+        return config
+    for name in further:
+        if advice := advice_on(name):
+            raise ConfigurationError(f"{name!r} is no field of a request: {advice}")
+    return config.model_copy(update={"extra_body": {**config.extra_body, **further}})
 
 
 def plain(config: LLMConfig) -> dict[str, Any]:

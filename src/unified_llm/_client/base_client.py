@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
+from unified_llm._client import extra_headers
 from unified_llm._client.backends import Backends
 from unified_llm._client.call import PreparedCall, finish_call, prepare_call
 from unified_llm._client.call_options import CallOptions
@@ -96,14 +97,13 @@ class BaseClient:
     ) -> PreparedCall:
         return prepare_call(
             request,
-            targets,
+            extra_headers.add(targets, options.extra_headers, first_is_left=self._chain[0].is_primary),
             runtime.current(),
             options,
             hedges=self._hedges,
             on_attempt=self._on_attempt,
             on_model_gone=self._drop_from_list,
             until=until,
-            first_is_left=self._chain[0].is_primary,
         )
 
     def _drop_from_list(self, target: Target) -> None:

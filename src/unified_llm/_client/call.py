@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from unified_llm._client import errors, extra_headers
+from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver
@@ -89,7 +89,6 @@ def prepare_call(
     on_attempt: Callable[[Attempt], None] | None,
     on_model_gone: Callable[[Target], None],
     until: float | None = None,
-    first_is_left: bool = True,
 ) -> PreparedCall:
     """Drop targets that lack a capability; build the call's state.
 
@@ -102,13 +101,11 @@ def prepare_call(
         on_attempt: The user's callback for attempts.
         on_model_gone: Called with a target whose provider has no such model.
         until: The instant at which the deadline passes, where the call is one of several under one deadline.
-        first_is_left: Whether the chain begins with the target that the client was configured with.
 
     Raises:
         UnsupportedOperationError: No target can serve the request.
-        ValidationError: A target that might has no model, or a header of the call is the one of a key.
+        ValidationError: A target that might has no model.
     """
-    chain = extra_headers.add(chain, options.extra_headers, first_is_left=first_is_left)
     if options.timeout is not None:
         chain = [_with_timeout(target, options.timeout) for target in chain]
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)))

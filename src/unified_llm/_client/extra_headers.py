@@ -35,7 +35,7 @@ def read(value: object, error: type[LLMError]) -> Mapping[str, str]:
 def add(chain: Sequence[Target], extra: Mapping[str, str], *, first_is_left: bool) -> Sequence[Target]:
     """Return the chain with these headers at every target of the same server as the first one.
 
-    Headers of gateways are often keys. So another server does not get them, and nobody does if the target that they were
+    Headers of gateways are often keys. So another server does not get them, and none does if the target that they were
     meant for was skipped when the client was made.
 
     Args:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
 import pydantic
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, field_serializer
 
+from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._core import headers
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.base_url import normalise
@@ -114,7 +115,7 @@ def _version(value: object) -> object:
 _NOTHING: Final = ReadOnlyDict()
 
 
-class LLMConfig(pydantic.BaseModel):
+class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     """One target: a model at a provider, with its limits.
 
     Args:
@@ -268,40 +269,15 @@ class LLMConfig(pydantic.BaseModel):
         named = registry.parse_model_string(self.model) if self.model and not self.model.isspace() else None
         return registry.find(named[0]) if named else None
 
-    # Pydantic has ways to make a model without validation. Here all of them validate, so that no key is taken for
-    # something else, and no header or number is unchecked.
-
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # noqa: ARG002
         """Copy, with other values for some fields, which are validated as in the constructor.
 
         Raises:
             ConfigurationError: A field is unknown, or a value makes no sense.
         """
-        changes = {_ALIASES.get(name, name): value for name, value in (update or {}).items()}
+        changes = checked_changes(update, _ALIASES)
         del update  # it may hold a key
-        hide_keys(changes)
         return type(self)(**{**self.given(tuple(type(self).model_fields)), **changes})
-
-    def copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:  # type: ignore[override] # pyright: ignore[reportIncompatibleMethodOverride]
-        """Do the same as ``model_copy``; Pydantic's old name for it."""
-        return self.model_copy(update=update, deep=deep)
-
-    def __replace__(self, **changes: Any) -> Self:
-        """Do the same as ``model_copy``, for ``copy.replace``."""
-        hide_keys(changes)
-        return self.model_copy(update=changes)
-
-    @classmethod
-    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
-        """Do the same as the constructor: a configuration is always validated."""
-        hide_keys(values)
-        return cls(**values)
-
-    @classmethod
-    def construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
-        """Do the same as the constructor; Pydantic's old name for ``model_construct``."""
-        hide_keys(values)
-        return cls(**values)
 
     @classmethod
     def model_validate(cls, obj: Any, **_: Any) -> Self:
@@ -330,7 +306,7 @@ class LLMConfig(pydantic.BaseModel):
         return {name: _LEFT_OUT if may_be_a_key(name) else text for name, text in given.items()}
 
     @field_serializer("verify_ssl", when_used="json")
-    def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:
+    def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it
         return True if isinstance(verify, SSLContext) else verify
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, cast, get_args
 from unified_llm import exceptions as exc
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core import base_url as url
+from unified_llm._core import headers, paths
 from unified_llm._core.chunks import as_chunks, as_response
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, FailureKind, kind_of_status
@@ -209,11 +210,27 @@ def _features(features: Any) -> frozenset[Feature]:
 def _address_row(name: str, base_url: Any, row_fields: dict[str, Any]) -> ProviderSpec:
     known = tuple(each.name for each in fields(ProviderSpec) if each.name not in {"name", "base_url", "instance"})
     refuse_unknown(row_fields, known, f"register_provider({name!r})")
-    row_fields = {**row_fields, "quirks": _quirks(row_fields.get("quirks", {}))}
+    quirks = _quirks(row_fields.get("quirks", {}))
+    version = row_fields.get("version", "/v1")
+    row_headers = LLMConfig(default_headers=row_fields.get("headers", {})).default_headers  # are these headers?
+    row_fields = {**row_fields, "quirks": quirks, "headers": row_headers}
     codec_for(row_fields.get("format", "openai_chat"))  # is there such a format?
-    LLMConfig(default_headers=row_fields.get("headers", {}))  # are these headers?
-    address = url.normalise(base_url, source="base_url=", version=row_fields.get("version", "/v1"))
+    _check_http(name, version, quirks, row_headers)
+    address = url.normalise(base_url, source="base_url=", version=version)
     return ProviderSpec(name, base_url=address, **{**row_fields, "features": CHAT | row_fields["features"]})
+
+
+def _check_http(name: str, version: Any, quirks: Quirks, row_headers: Mapping[str, str]) -> None:
+    """Check what of a row becomes part of the URL or the head of every request."""
+    for path in (version, quirks.models_path, quirks.text_path):
+        if not isinstance(path, str) or (path and (not path.startswith("/") or not path.isascii())):
+            raise ConfigurationError(f"register_provider({name!r}): a path begins with a slash and is plain ASCII.")
+        if problem := paths.problem_with(path.partition("?")[0]):
+            raise ConfigurationError(f"register_provider({name!r}): a path of it {problem}.")
+    key_header = quirks.key_header
+    if key_header and (not headers.is_name(key_header) or key_header.lower() in headers.NOT_FOR_USERS):
+        raise ConfigurationError(f"register_provider({name!r}): key_header is no name of a header that can hold a key.")
+    headers.check(row_headers, "headers", ConfigurationError, key_header=key_header)
 
 
 def _quirks(given: Quirks | Mapping[str, Any]) -> Quirks:

@@ -48,8 +48,8 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     'it is a header: extra_headers={"Idempotency-Key": ...}.': ("idempotency_key",),
 }  # fmt: skip
 _ADVICE: Final = {name: advice for advice, names in _BY_ADVICE.items() for name in names}
-# Endings of the names that one provider has: openai_api_key, azure_ad_token_provider, anthropic_api_url. The name stands
-# for a whole class.
+# Endings of names that only some clients have (azure_ad_token_provider, anthropic_api_url), and a name of the table
+# whose advice holds for them.
 _LIKE: Final[Mapping[str, str]] = {
     "api_key": "api_key", "ad_token": "api_key", "token_provider": "api_key", "secret_key": "api_key",
     "access_key": "api_key", "access_key_id": "api_key", "session_token": "api_key", "_api_base": "base_url",

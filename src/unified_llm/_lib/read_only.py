@@ -12,8 +12,8 @@ class ReadOnlyDict(dict[str, Any]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("This mapping was checked and is read-only: make a copy with other values.")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
+    __setitem__ = __delitem__ = __ior__ = _refuse  # pyright: ignore[reportAssignmentType]
+    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as a plain dict to be frozen again."""

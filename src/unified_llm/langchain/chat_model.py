@@ -14,7 +14,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
-from unified_llm._adapters.target_fields import TargetFields
+from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
@@ -188,9 +188,8 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
 
     def _config(self) -> LLMConfig:
         """Return the primary's configuration; fields of ``model_kwargs`` that no call has go into ``extra_body``."""
-        config = super()._config()
         further = {name: value for name, value in self.model_kwargs.items() if name not in REQUEST_FIELDS}
-        return config.model_copy(update={"extra_body": {**config.extra_body, **further}}) if further else config
+        return with_body_fields(super()._config(), further)
 
     # Tools and structured output. The annotations are evaluated at run time: RunnableWithFallbacks decides by them
     # whether to apply a method to each of its models.

@@ -33,6 +33,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.utils import resolve_binary
 
 from unified_llm._lib.bounded_json import JSONError, dump
+from unified_llm._lib.local_files import read_file, read_rest
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import PROVIDER_STATE
 from unified_llm.types import content as ours
@@ -172,7 +173,7 @@ def _data(data: bytes | IOBase | None, path: Any) -> bytes | None:
             return _read_all(data)
         if data:
             return resolve_binary(data).read()
-        return Path(path).read_bytes() if path else None
+        return read_file(path) if path else None
     except (OSError, ValueError, TypeError) as error:
         # The path is not in the message: whoever reads the log may not be allowed to see it.
         reason = getattr(error, "strerror", None) or "it is not a file"
@@ -183,9 +184,10 @@ def _read_all(stream: Any) -> bytes:
     """Read a whole stream and restore its position: it is the caller's."""
     position = stream.tell()
     stream.seek(0)
-    data: bytes = stream.read()
-    stream.seek(position)
-    return data
+    try:
+        return read_rest(stream)
+    finally:
+        stream.seek(position)
 
 
 def _url(block: Any) -> str:

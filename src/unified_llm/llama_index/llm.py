@@ -23,7 +23,7 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
 from unified_llm._adapters.call_names import ALIASES
-from unified_llm._adapters.target_fields import TargetFields
+from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm.exceptions import LLMError
 from unified_llm.llama_index._answers import StreamReader, as_completion, read_response
@@ -286,9 +286,8 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
 
     def _config(self) -> LLMConfig:
         """Return the primary's configuration, with the fields of ``additional_kwargs`` that go into its body."""
-        config = super()._config()
-        extra = {name: value for name, value in self.additional_kwargs.items() if name not in REQUEST_FIELDS}
-        return config.model_copy(update={"extra_body": {**config.extra_body, **extra}}) if extra else config
+        further = {name: value for name, value in self.additional_kwargs.items() if name not in REQUEST_FIELDS}
+        return with_body_fields(super()._config(), further)
 
 
 # The public name in reprs, tracebacks and pickles. Set here, not in the class: Pydantic looks up annotations in the

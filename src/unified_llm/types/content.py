@@ -8,10 +8,11 @@ import base64
 import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any, TypeAlias
 
+from unified_llm._lib.local_files import read_file
 from unified_llm.exceptions import ValidationError
 
 # The first bytes of the image types that vision models accept (RFC 2083, JFIF, GIF89a, RIFF/WebP).
@@ -149,24 +150,27 @@ def image_from_url(url: str, detail: str | None = None) -> ImagePart:
 def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
     """Make an image from a path, a URL or bytes.
 
+    A path is read on this machine, so it must not come from a stranger.
+
     Raises:
-        ValidationError: The file cannot be read, or the type of the image is not recognised.
+        ValidationError: It is no regular file of at most 64 MiB, or the type of the image is not recognised.
     """
     if isinstance(image, str) and image.startswith(("http://", "https://", "data:")):
         return image_from_url(image)
     if isinstance(image, bytes):
         return ImagePart(data=image, media_type=_media_type_of(image))
+    import mimetypes  # importing it reads its tables
+
     try:
-        data = Path(image).read_bytes()
+        media_type_of = partial(_media_type_of, guess=mimetypes.guess_type(image)[0])
+        data = read_file(image, media_type_of)
     except (OSError, TypeError, ValueError) as error:
         # The message omits the path: where a user passed base64 by mistake, the path is the image itself.
         reason = getattr(error, "strerror", None) or "that is no path"
         raise ValidationError(
             f"An image cannot be read ({reason}): pass a path, bytes, or an http(s):// or data: URL."
         ) from None
-    import mimetypes  # importing it reads its tables
-
-    return ImagePart(data=data, media_type=_media_type_of(data, mimetypes.guess_type(image)[0]))
+    return ImagePart(data=data, media_type=media_type_of(data))
 
 
 def _media_type_of(data: bytes, guess: str | None = None) -> str:

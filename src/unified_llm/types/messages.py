@@ -250,8 +250,10 @@ class Message:
     def user(cls, content: str, *, images: Sequence[str | bytes | PathLike[str]] = ()) -> Self:
         """Make a message of the user, with images given as path, URL (``http(s)://`` or ``data:``) or bytes.
 
+        A path is read on this machine: pass none that comes from a stranger.
+
         Raises:
-            ValidationError: An image file cannot be read or its type is not recognised.
+            ValidationError: An image is no regular file of at most 64 MiB, or its type is not recognised.
         """
         if not images:
             return cls("user", content)

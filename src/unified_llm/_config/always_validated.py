@@ -1,0 +1,65 @@
+"""Pydantic's ways to make or copy a model without validation, closed for settings that hold keys.
+
+A key that passed by the checks would be no ``Secret``: it would show in a repr, or be taken for one that was not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from unified_llm._core.redaction import hide_keys
+from unified_llm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel as _Base
+else:
+    _Base = object  # another Pydantic class would cost every import some milliseconds
+
+
+class AlwaysValidated(_Base):
+    """Mixin for a Pydantic class whose constructor and ``model_copy`` validate: put it before ``BaseModel``."""
+
+    def copy(self, *, include: Any = None, exclude: Any = None, update: Any = None, deep: bool = False) -> Self:
+        """Do the same as ``model_copy``; Pydantic's old name for it.
+
+        Raises:
+            ConfigurationError: A value makes no sense, or fields are to be left out.
+        """
+        if include is not None or exclude is not None:
+            raise ConfigurationError("copy() copies all fields: use model_copy(update={...}) to change some.")
+        changes = dict(update or {})
+        del update  # it may hold a key
+        hide_keys(changes)
+        return self.model_copy(update=changes, deep=deep)
+
+    def __replace__(self, **changes: Any) -> Self:
+        """Do the same as ``model_copy``, for ``copy.replace``."""
+        hide_keys(changes)
+        return self.model_copy(update=changes)
+
+    @classmethod
+    def model_construct(  # type: ignore[override] # Pydantic's plugin for mypy renames the first parameter
+        cls, _fields_set: set[str] | None = None, **values: Any
+    ) -> Self:
+        """Do the same as the constructor."""
+        hide_keys(values)
+        return cls(**values)
+
+    @classmethod
+    def construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
+        """Do the same as the constructor; Pydantic's old name for ``model_construct``."""
+        hide_keys(values)
+        return cls(**values)
+
+
+def checked_changes(update: Mapping[str, Any] | None, aliases: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a copy changes, by the names of the fields, with any key in a ``Secret``.
+
+    Raises:
+        ConfigurationError: The key is malformed.
+    """
+    changes = {aliases.get(name, name): value for name, value in (update or {}).items()}
+    del update  # it may hold a key
+    hide_keys(changes)
+    return changes

@@ -1,0 +1,64 @@
+"""Reading a file that a caller named: regular files alone, up to a size, looked at before they are read whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Final
+
+LARGEST_FILE: Final = 64 << 20  # bytes; no provider takes more in a request
+_START: Final = 64
+# A pipe that replaces the file between the look at it and its opening must not block.
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def read_file(path: str | os.PathLike[str], check_start: Callable[[bytes], object] = len) -> bytes:
+    """Return the bytes of a regular file.
+
+    A device or a pipe is not opened: it may have no end, and opening it may do something.
+
+    Args:
+        path: The file.
+        check_start: Called with its first bytes before the rest is read; what it raises is raised.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, is empty, or is larger than ``LARGEST_FILE``. The path is not in
+            ``strerror``.
+        TypeError: The argument is no path.
+    """
+    path = Path(path)
+    _check(path.stat())
+    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+        _check(os.fstat(file.fileno()))
+        start = file.read(_START)
+        check_start(start)
+        return start + read_rest(file, LARGEST_FILE - len(start))
+
+
+def read_rest(file: BinaryIO, limit: int = LARGEST_FILE) -> bytes:
+    """Return what is left in an open file.
+
+    Raises:
+        OSError: It is more than ``limit`` bytes, whatever size it claims to have.
+    """
+    data = file.read(limit + 1)
+    if len(data) > limit:
+        raise _too_large()
+    return data
+
+
+def _check(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a directory" if stat.S_ISDIR(status.st_mode) else "a device or a pipe"
+        raise OSError(errno.EINVAL, f"it is {kind}, no regular file")
+    if status.st_size == 0:  # as the files of /proc, whose real size is only known at their end
+        raise OSError(errno.EINVAL, "it is empty")
+    if status.st_size > LARGEST_FILE:
+        raise _too_large()
+
+
+def _too_large() -> OSError:
+    return OSError(errno.EFBIG, f"it is larger than {LARGEST_FILE >> 20} MiB")
