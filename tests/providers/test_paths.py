@@ -19,7 +19,21 @@ from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOper
 
 HTTP_ROWS = [row for row in registry.ROWS if row.format in FORMATS]
 # Names that are odd, and have to arrive as they are.
-ODD = ["a/b", "a b", "x:countTokens", "50%", "%41", "a?b=c", "a#b", "x;y", "a//b", "/models/llama", "...", "modèle", "a@b"]
+ODD = [
+    "a/b",
+    "a b",
+    "x:countTokens",
+    "50%",
+    "%41",
+    "a?b=c",
+    "a#b",
+    "x;y",
+    "a//b",
+    "/models/llama",
+    "...",
+    "modèle",
+    "a@b",
+]
 
 OPERATIONS: dict[str, tuple[Feature | None, Callable[[LLMClient], Any]]] = {
     "generate": (None, lambda client: client.generate("Hello?")),

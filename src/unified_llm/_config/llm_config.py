@@ -49,6 +49,7 @@ _ADVICE: Final = {
     "bool_type": "must be True or False",
     "dict_type": "must be a mapping",
     "mapping_type": "must be a mapping",
+    "extra_forbidden": "is no field, or is given by two names",
 }
 
 

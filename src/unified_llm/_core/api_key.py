@@ -69,9 +69,9 @@ class Secret:
 
 
 class OmittedKey(Enum):
-    """Stands in a pickled configuration for a key that was given explicitly."""
+    """Stands in a pickled configuration, or one dumped as JSON, for a key that was given explicitly."""
 
-    KEY = "left out of the pickle"
+    KEY = "left out of the dump"
 
     def __repr__(self) -> str:
         """Say so."""

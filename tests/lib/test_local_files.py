@@ -1,0 +1,154 @@
+"""Files that a caller names: regular ones alone, bounded, their beginning looked at first."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import AudioBlock, ChatMessage, DocumentBlock, ImageBlock, TextBlock, VideoBlock
+
+from unified_llm._lib import local_files
+from unified_llm._lib.local_files import LARGEST_FILE, read_file
+from unified_llm.exceptions import ValidationError
+from unified_llm.llama_index._messages import read_messages
+from unified_llm.types import Message
+
+PNG = b"\x89PNG" + bytes(100)
+
+
+@pytest.fixture(name="read")
+def _read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each read asked for."""
+    asked: list[int] = []
+    opened = os.fdopen
+
+    class Counted:
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+        def __enter__(self) -> Counted:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+        def fileno(self) -> int:
+            number: int = self.file.fileno()
+            return number
+
+        def read(self, size: int) -> bytes:
+            asked.append(size)
+            data: bytes = self.file.read(size)
+            return data
+
+    monkeypatch.setattr(local_files.os, "fdopen", lambda *arguments: Counted(opened(*arguments)))
+    return asked
+
+
+def special_files(tmp_path: Path) -> list[str]:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    link = tmp_path / "link.png"
+    link.symlink_to("/dev/zero")
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "s.png"))
+    listening.close()
+    return [
+        "/dev/zero",
+        "/dev/urandom",
+        "/dev/null",
+        "/dev/tty",
+        str(pipe),
+        str(link),
+        str(tmp_path / "s.png"),
+        "/dev",
+        ".",
+    ]
+
+
+def test_a_device_a_pipe_or_a_directory_is_not_opened(tmp_path: Path, read: list[int]) -> None:
+    for path in special_files(tmp_path):
+        with pytest.raises(ValidationError, match="no regular file|No such|No such device"):
+            Message.user("Hello?", images=[path])
+        for block in (ImageBlock, AudioBlock, VideoBlock, DocumentBlock):
+            message = ChatMessage(blocks=[TextBlock(text="Hello?"), block.model_construct(path=path)])
+            with pytest.raises((ValidationError, ValueError)):
+                read_messages([message])
+    assert read == []
+
+
+@pytest.mark.parametrize("name", ["/proc/self/maps", "/proc/self/environ", "/proc/cpuinfo"])
+def test_a_file_that_hides_its_size_is_not_read(name: str, read: list[int]) -> None:
+    if not Path(name).exists():
+        pytest.skip("no such file on this machine")
+    with pytest.raises(ValidationError, match="it is empty"):
+        Message.user("Hello?", images=[name])
+    assert read == []
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, read: list[int]) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(PNG)
+    os.truncate(path, LARGEST_FILE + 1)  # a sparse file, which takes no place
+    with pytest.raises(ValidationError, match="larger than 64 MiB") as refused:
+        Message.user("Hello?", images=[path])
+    assert str(path) not in str(refused.value)
+    assert read == []
+
+
+def test_a_file_that_grows_while_it_is_read_ends_at_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: list[int]
+) -> None:
+    path = tmp_path / "growing.png"
+    path.write_bytes(PNG)
+    monkeypatch.setattr(local_files, "LARGEST_FILE", len(PNG) - 1)
+    monkeypatch.setattr(local_files, "_check", lambda _: None)
+    with pytest.raises(OSError, match="larger than"):
+        read_file(path)
+    assert sum(read) <= len(PNG)
+
+
+def test_the_type_is_known_before_the_rest_is_read(tmp_path: Path, read: list[int]) -> None:
+    path = tmp_path / "secrets.txt"
+    path.write_bytes(b"password" * 10_000)
+    with pytest.raises(ValidationError, match="neither PNG, JPEG, GIF nor WebP"):
+        Message.user("Hello?", images=[path])
+    assert read == [64]
+    assert read_file(path) == b"password" * 10_000
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "pipe.png"
+    os.mkfifo(path)
+    checked = iter([lambda _: None])
+    real = local_files._check
+    monkeypatch.setattr(local_files, "_check", lambda status: next(checked, real)(status))
+    with pytest.raises(OSError, match="no regular file"):
+        read_file(path)
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    for _ in range(20):
+        assert read_file(path) == PNG
+        with pytest.raises(ZeroDivisionError):
+            read_file(path, lambda start: 1 / 0)
+    after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    assert after == before
+
+
+def test_a_stream_of_a_block_is_read_up_to_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    with path.open("rb") as stream:
+        message = ChatMessage(blocks=[ImageBlock.model_construct(image=stream, image_mimetype="image/png")])
+        assert read_messages([message])[0].content
+        monkeypatch.setattr(local_files.read_rest, "__defaults__", (len(PNG) - 1,))
+        with pytest.raises(ValidationError, match="larger than"):
+            read_messages([message])
+        assert stream.tell() == 0
