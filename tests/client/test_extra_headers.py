@@ -95,6 +95,7 @@ def additional_kwargs(options: Mapping[str, Any]) -> None:
 
 
 SURFACES = [generate, agenerate, stream, embed, rerank, invoke, bind, model_kwargs, chat, additional_kwargs]
+BUILDERS: list[Callable[..., Any]] = [LLMConfig, LLMClient, ChatUnified, UnifiedLLM]
 ADAPTERS = [invoke, bind, model_kwargs, chat, additional_kwargs]
 
 
@@ -190,11 +191,11 @@ KEY_HEADERS = {"anthropic/claude-haiku-4-5": "X-API-Key", "gemini/gemini-2.5-fla
 
 @pytest.mark.parametrize(("model", "header"), KEY_HEADERS.items())
 def test_the_header_of_the_key_is_refused_where_the_format_sends_one(model: str, header: str) -> None:
-    given = {"model": model, "base_url": "https://h.example", "api_key": KEY}
+    given: dict[str, Any] = {"model": model, "base_url": "https://h.example", "api_key": KEY}
     advice = "that header carries the key, so pass the key as api_key="
     with pytest.raises(ValidationError, match=advice):
         LLMClient(given).generate("Hello?", extra_headers={header: "sk-another"})
-    for build in (LLMConfig, LLMClient, ChatUnified, UnifiedLLM):
+    for build in BUILDERS:
         with pytest.raises(ConfigurationError, match=advice):
             build(**given, default_headers={header: "sk-another"})
     with pytest.raises(ConfigurationError, match=advice):
@@ -235,14 +236,20 @@ def test_the_client_and_the_constructors_say_the_same(name: str, advice: str) ->
     with pytest.raises(ValidationError) as refused:
         generate({name: "x"})
     assert advice in str(refused.value)
-    for build in (LLMConfig, LLMClient, ChatUnified, UnifiedLLM):
+    for build in BUILDERS:
         with pytest.raises(ConfigurationError) as bad:
             build(**FIRST, **{name: "x"})
         assert advice in str(bad.value)
 
 
 def test_fields_that_only_some_servers_know_still_go_into_the_body() -> None:
-    further = {"top_k": 5, "options": {"num_ctx": 8192}, "prompt_cache_key": "a", "user": "b", "min_tokens": 3}
+    further: dict[str, Any] = {
+        "top_k": 5,
+        "options": {"num_ctx": 8192},
+        "prompt_cache_key": "a",
+        "user": "b",
+        "min_tokens": 3,
+    }
     requests = SentRequests()
     with requests.running():
         ChatUnified(**FIRST).invoke([HumanMessage("Hello?")], **further)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import pickle
 from collections.abc import Callable
+from functools import partial
 from ssl import create_default_context
 from types import SimpleNamespace
 from typing import Any
@@ -26,13 +27,13 @@ BASE = LLMConfig(model="openai/gpt-5-mini")
 
 Way = Callable[..., LLMConfig]
 WAYS: dict[str, Way] = {
-    "constructor": lambda **fields: LLMConfig(**{"model": "openai/gpt-5-mini", **fields}),
+    "constructor": partial(LLMConfig, model="openai/gpt-5-mini"),
     "model_copy": lambda **fields: BASE.model_copy(update=fields),
     "model_copy deep": lambda **fields: BASE.model_copy(update=fields, deep=True),
     "copy": lambda **fields: BASE.copy(update=fields),
-    "replace": lambda **fields: BASE.__replace__(**fields),
-    "model_construct": lambda **fields: LLMConfig.model_construct(**{"model": "openai/gpt-5-mini", **fields}),
-    "construct": lambda **fields: LLMConfig.construct(**{"model": "openai/gpt-5-mini", **fields}),
+    "replace": BASE.__replace__,
+    "model_construct": partial(LLMConfig.model_construct, model="openai/gpt-5-mini"),
+    "construct": partial(LLMConfig.construct, model="openai/gpt-5-mini"),
     "model_validate": lambda **fields: LLMConfig.model_validate({"model": "openai/gpt-5-mini", **fields}),
     "TypeAdapter": lambda **fields: pydantic.TypeAdapter(LLMConfig).validate_python(
         {"model": "openai/gpt-5-mini", **fields}
@@ -40,6 +41,13 @@ WAYS: dict[str, Way] = {
     "dump": lambda **fields: LLMConfig(**{**BASE.model_dump(), **fields}),
     "read": lambda **fields: LLMConfig.read({"model": "openai/gpt-5-mini"}, fields),
 }
+
+
+def force_into_dict(config: Any, name: str, value: Any) -> None:
+    config.__dict__[name] = value
+
+
+FORCED = pytest.mark.parametrize("force", [object.__setattr__, force_into_dict])
 EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
@@ -112,7 +120,7 @@ def test_a_configuration_is_made_from_a_mapping(wrong: Any) -> None:
         LLMConfig.model_validate(wrong, from_attributes=True)
 
 
-@pytest.mark.parametrize("force", [object.__setattr__, lambda config, name, value: vars(config).update({name: value})])
+@FORCED
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
@@ -132,7 +140,7 @@ def test_what_was_forced_into_one_is_found_by_the_client(force: Any, name: str, 
             LLMClient("mlx/demo", fallbacks=[config]) if place else LLMClient(config)
 
 
-@pytest.mark.parametrize("force", [object.__setattr__, lambda config, name, value: vars(config).update({name: value})])
+@FORCED
 def test_a_key_that_was_forced_into_one_is_used(force: Any) -> None:
     config = copy.copy(BASE)
     force(config, "api_key", TENANT)
@@ -174,30 +182,27 @@ def test_an_object_with_a_key_of_its_own_takes_no_other() -> None:
 
 
 def test_mappings_are_copied_and_cannot_be_changed() -> None:
-    headers, body = {"x-team": "one"}, {"options": {"num_ctx": 1}, "stop": ["a"]}
+    headers: dict[str, str] = {"x-team": "one"}
+    body: dict[str, Any] = {"options": {"num_ctx": 1}, "stop": ["a"]}
     config = LLMConfig(model="ollama/x", default_headers=headers, extra_body=body)
     client = LLMClient(config)
     headers["Authorization"] = "Bearer z"
-    body["options"]["num_ctx"] = 2  # type: ignore[index]
-    body["stop"].append("b")  # type: ignore[attr-defined]
+    body["options"]["num_ctx"] = 2
+    body["stop"].append("b")
     for kept in (config.default_headers, client.targets[0].headers):
         assert kept == {"x-team": "one"}
     for kept in (config.extra_body, client.targets[0].extra_body):
         assert kept == {"options": {"num_ctx": 1}, "stop": ["a"]}
     mappings: list[Any] = [config.default_headers, config.extra_body, config.extra_body["options"]]
     mappings += [client.targets[0].headers, LLMConfig().default_headers]
+    changes: dict[str, list[Any]] = {"update": [{"a": 1}], "__setitem__": ["a", 1], "__delitem__": ["a"], "setdefault": ["a", 1],
+               "pop": ["a"], "popitem": [], "clear": [], "__ior__": [{"a": 1}]}  # fmt: skip
     for mapping in mappings:
-        for change in (
-            lambda given: given.update(a=1),
-            lambda given: given.__setitem__("a", 1),
-            lambda given: given.setdefault("a", 1),
-            lambda given: given.pop("a", None),
-            lambda given: given.clear(),
-            lambda given: given.__ior__({"a": 1}),
-        ):
+        for name, arguments in changes.items():
             with pytest.raises(TypeError, match="read-only"):
-                change(mapping)
-    for copied in (copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config))):  # noqa: S301 - our own
+                getattr(mapping, name)(*arguments)
+    copies: list[Any] = [copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config))]  # noqa: S301
+    for copied in copies:
         assert copied == config
         with pytest.raises(TypeError, match="read-only"):
             copied.extra_body["a"] = 1
@@ -206,9 +211,8 @@ def test_mappings_are_copied_and_cannot_be_changed() -> None:
 
 def test_the_headers_of_a_row_are_copied_and_checked() -> None:
     headers = {"x-team": "one"}
-    address = {"base_url": "https://gateway.example", "headers": headers}
     try:
-        register_provider("ways-in-test", **address)  # type: ignore[arg-type]
+        register_provider("ways-in-test", base_url="https://gateway.example", headers=headers)
         headers["Authorization"] = "Bearer z"
         requests = SentRequests()
         with requests.running():
@@ -234,7 +238,7 @@ def test_breakers_are_checked_on_every_way_in() -> None:
     for build in (
         lambda: BreakerConfig(cooldown=-1),
         lambda: dataclasses.replace(breaker, cooldown=-1),
-        lambda: LLMConfig(breaker={"cooldown": -1}),  # type: ignore[arg-type]
+        lambda: LLMConfig.read(None, {"breaker": {"cooldown": -1}}),
         lambda: BASE.model_copy(update={"breaker": {"cooldown": -1}}),
     ):
         with pytest.raises(ConfigurationError, match=r"BreakerConfig\.cooldown"):

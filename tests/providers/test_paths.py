@@ -118,7 +118,7 @@ def check_path(row: registry.ProviderSpec, name: str, path: str, body: Any) -> N
     ("literal", "path"),
     [(False, "/tenant-7/v1/models/org%2Fname"), (True, "/tenant-7/v1/models/org/name")],
 )
-def test_a_row_says_whether_names_have_parts(literal: bool, path: str) -> None:
+def test_a_row_says_whether_names_have_parts(*, literal: bool, path: str) -> None:
     register_provider("paths-test", base_url=ADDRESS, features=["model_info"], literal_models=literal)
     requests = SentRequests()
     try:
@@ -135,7 +135,7 @@ def test_a_version_that_is_none_is_refused(version: str, monkeypatch: pytest.Mon
         LLMConfig(model="azure/x", api_version=version)
     if version and "\n" not in version:
         monkeypatch.setenv("OPENAI_API_VERSION", version)
-        with pytest.raises(ConfigurationError, match="OPENAI_API_VERSION.* no version of an API"):
+        with pytest.raises(ConfigurationError, match=r"OPENAI_API_VERSION.* no version of an API"):
             LLMClient("azure/x", base_url="https://x.openai.azure.com", api_key="sk-a-key-of-a-test")
 
 
