@@ -28,9 +28,9 @@ BASE = LLMConfig(model="openai/gpt-5-mini")
 Way = Callable[..., LLMConfig]
 WAYS: dict[str, Way] = {
     "constructor": partial(LLMConfig, model="openai/gpt-5-mini"),
-    "model_copy": lambda **fields: BASE.model_copy(update=fields),
+    "model_copy": lambda **fields: BASE.model_copy(update=fields),  # noqa: PLW0108 - it takes them in one argument
     "model_copy deep": lambda **fields: BASE.model_copy(update=fields, deep=True),
-    "copy": lambda **fields: BASE.copy(update=fields),
+    "copy": lambda **fields: BASE.copy(update=fields),  # noqa: PLW0108
     "replace": BASE.__replace__,
     "model_construct": partial(LLMConfig.model_construct, model="openai/gpt-5-mini"),
     "construct": partial(LLMConfig.construct, model="openai/gpt-5-mini"),
@@ -195,8 +195,10 @@ def test_mappings_are_copied_and_cannot_be_changed() -> None:
         assert kept == {"options": {"num_ctx": 1}, "stop": ["a"]}
     mappings: list[Any] = [config.default_headers, config.extra_body, config.extra_body["options"]]
     mappings += [client.targets[0].headers, LLMConfig().default_headers]
-    changes: dict[str, list[Any]] = {"update": [{"a": 1}], "__setitem__": ["a", 1], "__delitem__": ["a"], "setdefault": ["a", 1],
-               "pop": ["a"], "popitem": [], "clear": [], "__ior__": [{"a": 1}]}  # fmt: skip
+    changes: dict[str, list[Any]] = {
+        "update": [{"a": 1}], "__setitem__": ["a", 1], "__delitem__": ["a"], "setdefault": ["a", 1], "pop": ["a"],
+        "popitem": [], "clear": [], "__ior__": [{"a": 1}],
+    }  # fmt: skip
     for mapping in mappings:
         for name, arguments in changes.items():
             with pytest.raises(TypeError, match="read-only"):

@@ -123,8 +123,14 @@ def test_the_type_is_known_before_the_rest_is_read(tmp_path: Path, read: list[in
 def test_a_pipe_that_takes_the_place_of_a_file_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "pipe.png"
     os.mkfifo(path)
-    checks: list[Any] = [local_files._check, lambda _: None]
-    monkeypatch.setattr(local_files, "_check", lambda status: (checks.pop())(status))
+    real, statuses = local_files._check, list[os.stat_result]()
+
+    def check_from_the_second_on(status: os.stat_result) -> None:
+        if statuses:
+            real(status)
+        statuses.append(status)
+
+    monkeypatch.setattr(local_files, "_check", check_from_the_second_on)
     with pytest.raises(OSError, match="no regular file"):
         read_file(path)
 

@@ -135,7 +135,11 @@ class TargetFields(AlwaysValidated, BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _connect_chain(self) -> Self:
-        """Make the client, which finds mistakes. Nothing is sent, and no connection is made."""
+        """Make the client, which finds mistakes. Nothing is sent, and no connection is made.
+
+        Mappings become copies that cannot be changed, since the client would not learn of the change.
+        """
+        vars(self).update({name: freeze(vars(self)[name]) for name in _MAPPINGS if name in type(self).model_fields})
         self._client = self._client or self._make_client()
         return self
 
@@ -164,12 +168,6 @@ class TargetFields(AlwaysValidated, BaseModel):
         if self._key_omitted and given.get("api_key") is None:
             given["api_key"] = OmittedKey.KEY
         return LLMConfig(**{name: value for name, value in given.items() if value is not None})
-
-    @field_validator(*_MAPPINGS, mode="after", check_fields=False)
-    @classmethod
-    def _freeze(cls, mapping: Any) -> Any:
-        """Keep a copy that cannot be changed: the client, which is made from it, would not learn of the change."""
-        return freeze(mapping)
 
     # Fallbacks
 

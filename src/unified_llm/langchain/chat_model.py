@@ -16,7 +16,6 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_valid
 
 from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._lib.read_only import ReadOnlyDict
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain._base import LangChainFields, wrap
@@ -89,7 +88,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     stream_usage: bool = True
     hedge_after: float | None = None
     on_stream_break: str = "raise"
-    model_kwargs: dict[str, Any] = Field(default_factory=ReadOnlyDict)
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     _computed_profile: Any = PrivateAttr(default=None)
 

@@ -25,7 +25,6 @@ from typing_extensions import override
 from unified_llm._adapters.call_names import ALIASES
 from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._lib.read_only import ReadOnlyDict
 from unified_llm.exceptions import LLMError
 from unified_llm.llama_index._answers import StreamReader, as_completion, read_response
 from unified_llm.llama_index._call_kwargs import read_call
@@ -117,7 +116,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     on_stream_break: str = "raise"
     context_window: int | None = Field(default=None, gt=0)
     is_function_calling_model: bool | None = None
-    additional_kwargs: dict[str, Any] = Field(default_factory=ReadOnlyDict)
+    additional_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
     PASSED_ON: ClassVar[frozenset[str]] = TargetFields.PASSED_ON | {"hedge_after", "on_stream_break"}
