@@ -91,6 +91,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"fallbacks": [{"api_key": "sk\n"}]}, "white space"),
     ({"modle": "x"}, "did you mean 'model'?"),
     ({"model": 5}, "model must be a string"),
+    ({"model": "gemini/../../x"}, '"." or ".."'),
+    ({"provider": "gemini", "model": "%2e%2e/x"}, '"." or ".."'),
+    ({"model": "openai/a\nb"}, "not printable"),
 ]
 
 
@@ -206,8 +209,9 @@ def test_mappings_are_copied_and_cannot_be_changed() -> None:
     copies: list[Any] = [copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config))]  # noqa: S301
     for copied in copies:
         assert copied == config
-        with pytest.raises(TypeError, match="read-only"):
-            copied.extra_body["a"] = 1
+        for mapping in (copied.extra_body, copied.default_headers):
+            with pytest.raises(TypeError, match="read-only"):
+                mapping["a"] = 1
     assert config.model_dump()["extra_body"] == {"options": {"num_ctx": 1}, "stop": ["a"]}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
@@ -13,9 +13,10 @@ from tests.core.test_paths import HOSTILE
 from tests.support.sent_requests import SentRequests
 from unified_llm import LLMClient, LLMConfig, register_provider
 from unified_llm._core.features import Feature
-from unified_llm._formats.make_codec import FORMATS
+from unified_llm._formats.make_codec import FORMATS, codec_for
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOperationError
+from unified_llm.types.requests import ModelsRequest
 
 HTTP_ROWS = [row for row in registry.ROWS if row.format in FORMATS]
 # Names that are odd, and have to arrive as they are.
@@ -112,6 +113,21 @@ def check_path(row: registry.ProviderSpec, name: str, path: str, body: Any) -> N
     in_body = isinstance(body, dict) and name in (body.get("model"), body.get("name"))
     no_name = body is None and path.endswith(("/models", "/api/tags"))
     assert in_one or in_body or no_name or (in_parts and row.literal_models), path
+
+
+@pytest.mark.parametrize("row", HTTP_ROWS, ids=lambda row: row.name)
+def test_a_page_that_a_server_names_stays_in_the_query(row: registry.ProviderSpec) -> None:
+    target = LLMClient(config(row, "fine")).targets[0]
+    codec = codec_for(target.format)
+    with suppress(UnsupportedOperationError):
+        path = codec.encode(ModelsRequest(), target).url.partition("?")[0]
+        for cursor in (*HOSTILE, "a&key=b", "a#b", "https://evil.example/"):
+            if cursor.isprintable() or cursor.isascii():
+                url = codec.encode(ModelsRequest(cursor), target).url
+                assert url.partition("?")[0] == path
+                assert cursor in {value for _, value in parse_qsl(urlsplit(url).query)} or row.format == "ollama"
+                assert url.isprintable()
+                assert "#" not in url
 
 
 @pytest.mark.parametrize(

@@ -291,7 +291,7 @@ class TargetFields(AlwaysValidated, BaseModel):
         if isinstance(fields["verify_ssl"], SSLContext):
             fields["verify_ssl"] = True
         if headers := fields["default_headers"]:
-            fields["default_headers"] = {name: headers[name] for name in headers if not may_be_a_key(name)}
+            fields["default_headers"] = freeze({name: headers[name] for name in headers if not may_be_a_key(name)})
         left_out_key = self._key_omitted or self.api_key is not None
         private = {**(state["__pydantic_private__"] or {}), "_client": None, "_key_omitted": left_out_key}
         return {**state, "__dict__": fields, "__pydantic_private__": private}

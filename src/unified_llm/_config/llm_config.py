@@ -12,7 +12,7 @@ import pydantic
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, field_serializer
 
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
-from unified_llm._core import headers
+from unified_llm._core import headers, paths
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.base_url import normalise
 from unified_llm._core.not_in_a_body import advice_on
@@ -216,6 +216,10 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
             raise ConfigurationError(problem)
         if self.default_headers:
             check_key_header(self.default_headers, self._find_row())
+        if self.model is not None and (problem := paths.problem_with(self.model)):
+            row = self._find_row()
+            if row is not None and row.format != "mlx":  # whose models are folders
+                raise ConfigurationError(f"model= {problem}: pass the name that the provider lists.")
 
     @classmethod
     def read(cls, config: str | LLMConfig | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> LLMConfig:
@@ -241,7 +245,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled."""
         state = super().__getstate__()
         key = OmittedKey.KEY if self.api_key is not None else None
-        kept = {name: text for name, text in self.default_headers.items() if not may_be_a_key(name)}
+        kept = freeze({name: text for name, text in self.default_headers.items() if not may_be_a_key(name)})
         state["__dict__"] = {**state["__dict__"], "api_key": key, "default_headers": kept}
         if isinstance(state["__dict__"]["verify_ssl"], SSLContext):
             state["__dict__"]["verify_ssl"] = True

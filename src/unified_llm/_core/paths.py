@@ -13,12 +13,16 @@ from urllib.parse import quote, unquote
 from unified_llm.exceptions import ValidationError
 
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
+# Nothing in it is encoded, and no segment is one of dots if none begins with a dot: as almost every name.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_/-][A-Za-z0-9_./:@+-]*")
 # What may follow a segment or a name and is cut off on the way: parameters (RFC 3986), the suffix of a model's name.
 _SUFFIX: Final = re.compile("[;:]")
 
 
 def problem_with(path: str) -> str | None:
     """Say what makes a name or a path unsafe in a URL, however often it is percent-encoded; None if nothing does."""
+    if _PLAIN.fullmatch(path) and "/." not in path:
+        return None
     while True:
         if not path.isprintable():  # control characters, line breaks, bidi controls, lone surrogates
             return "is not printable"
