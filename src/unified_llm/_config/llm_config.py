@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
 
@@ -113,9 +114,6 @@ def _version(value: object) -> object:
     return check_api_version(value, "api_version=") if isinstance(value, str) else value
 
 
-_NOTHING: Final = ReadOnlyDict()
-
-
 class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     """One target: a model at a provider, with its limits.
 
@@ -181,9 +179,9 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
     cache_ttl: Annotated[float, _NUMBER] = Field(default=300.0, ge=0)
     default_headers: Annotated[Mapping[str, str], BeforeValidator(_headers), AfterValidator(freeze)] = Field(
-        default=_NOTHING, repr=False
+        default_factory=ReadOnlyDict, repr=False
     )
-    extra_body: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(default=_NOTHING, repr=False)
+    extra_body: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(default_factory=ReadOnlyDict, repr=False)
     temperature: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     max_tokens: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
     top_p: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
@@ -257,12 +255,12 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
 
     def given(self, names: Sequence[str]) -> dict[str, Any]:
         """Return those of the named fields that were set explicitly, or are not the default whoever set them."""
-        known, given = LLMConfig.model_fields, self.model_fields_set
+        defaults, given = _defaults(), self.model_fields_set
         values = {name: getattr(self, name) for name in names}
         return {
             name: value
             for name, value in values.items()
-            if name in given or (name in known and value != known[name].default)
+            if name in given or (name in defaults and value != defaults[name])
         }
 
     def _find_row(self) -> ProviderSpec | None:
@@ -313,6 +311,11 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     @field_serializer("verify_ssl", when_used="json")
     def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it
         return True if isinstance(verify, SSLContext) else verify
+
+
+@cache
+def _defaults() -> Mapping[str, Any]:
+    return {name: field.get_default(call_default_factory=True) for name, field in LLMConfig.model_fields.items()}
 
 
 def check_key_header(given: Mapping[str, str], spec: ProviderSpec | None) -> None:
