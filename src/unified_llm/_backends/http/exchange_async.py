@@ -65,7 +65,7 @@ class AsyncPooledConnection(httpx.AsyncHTTPTransport):
 
     async def make_reusable(self) -> bool:
         """Read the end of the last body, without waiting; return whether the connection can carry another request."""
-        self.sock.until = pool.NO_WAIT
+        self.sock.start_leftovers()
         try:
             if self._unread is not None:
                 body_chunks, stream = self._unread
@@ -272,6 +272,7 @@ class AsyncHTTPExchange(HTTPExchange):
             http_response = await connection.handle_async_request(http_request)
         except errors.HTTP_ERRORS as error:
             return errors.failure_from_error(error, connection.sock)
+        connection.sock.start_body()
         stream = cast("httpx.AsyncByteStream", http_response.stream)
         return _OpenResponse(*self._open_body(http_response), stream, aiter(stream))
 
