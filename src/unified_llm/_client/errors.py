@@ -60,7 +60,11 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
         "the answer does not fit the schema that was asked for",
         "see .detail for where, or add a fallback that answers by schema",
     ),
-    "oversized": (exc.GenerationError, "the answer was larger than is accepted", "ask for less"),
+    "oversized": (
+        exc.GenerationError,
+        "the response was larger than is accepted",
+        "ask for less, or raise max_response_bytes= of this target",
+    ),
 }
 
 

@@ -173,6 +173,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         context_window=instance.context_window if instance else profile.context_window,
         max_output=profile.max_output,
         embeds_at_once=spec.embeds_at_once,
+        max_response_bytes=config.max_response_bytes,
         reasoning=profile.reasoning,
         api_version=config.api_version or from_environment(spec.version_env),
         timing=timing(config, spec, reasoning=profile.reasoning),

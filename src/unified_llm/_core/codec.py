@@ -41,7 +41,15 @@ class WireRequest:
 
 
 class Decoder(Protocol):
-    """Decodes the events of one stream into chunks. Used once."""
+    """Decodes the events of one stream into chunks. Used once.
+
+    Each event is decoded in time in proportion to its size, however many came before.
+    """
+
+    @property
+    def kept(self) -> int:
+        """Bytes that are kept until the end of the stream and were in no chunk: opaque state, calls without a name."""
+        ...
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Decode one event: chunks; ``Done`` once, for the provider's own terminal event; nothing after it."""

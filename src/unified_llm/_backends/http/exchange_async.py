@@ -213,6 +213,10 @@ class AsyncHTTPExchange(HTTPExchange):
         while (event := body.next_event()) is None:
             if self._pool.now() >= until:
                 return body.on_timeout()
+            if body.is_turn_over():
+                await asyncio.sleep(0)
+            if body.has_unread:
+                continue
             try:
                 data = await anext(body_chunks, None)
             except httpx.TimeoutException:

@@ -145,6 +145,8 @@ class SyncHTTPExchange(HTTPExchange):
         while (event := body.next_event()) is None:
             if self._pool.now() >= until:
                 return body.on_timeout()
+            if body.has_unread:
+                continue
             try:
                 data = next(body_chunks, None)
             except httpx.TimeoutException:
