@@ -1,7 +1,7 @@
 """Protocols of a wire format: pure functions from requests to bytes and from bytes to responses.
 
-A codec does no I/O, reads no clock, and never raises for what a provider sends: it names the kind of the failure,
-since only it knows the format. The HTTP backend calls it; the policy does not.
+A codec does no I/O, reads no clock, and never raises for what a provider sends, but for ``OversizedResponseError``: it
+names the kind of the failure, since only it knows the format. The HTTP backend calls it; the policy does not.
 """
 
 from __future__ import annotations

@@ -22,6 +22,9 @@ CHAT_BYTES: Final = 16 * 1024 * 1024
 BULK_BYTES: Final = 256 * 1024 * 1024
 """Most bytes of a response with vectors (2,048 of 3,072 numbers are 134 MiB) or with ranked documents."""
 
+MAX_CALLS: Final = 32_768
+"""Most tool calls of one response; OpenAI allows for 128 tools."""
+
 _LOGPROBS_FACTOR: Final = 4  # log probabilities of 20 alternatives are 2 KB for each token
 _BASE_NAMES: Final = 20_000
 _NAMES_PER_TEXT: Final = 64
@@ -30,7 +33,11 @@ _NAMES_PER_TEXT: Final = 64
 # are kept, and the header of a string.
 _CHUNK_COST: Final = 16
 _PART_COST: Final = 64
-_CALL_COST: Final = 256
+_CALL_COST: Final = 512
+
+
+class OversizedResponseError(Exception):
+    """A response has more parts than are accepted; the HTTP backend makes it a ``Failure``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Final, TypeGuard
 
 from unified_llm._core.quirks import Quirks
+from unified_llm._core.response_limits import MAX_CALLS, OversizedResponseError
 from unified_llm._formats.json_values import text_or_none
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm.exceptions import ValidationError
@@ -74,7 +75,12 @@ class Identifiers:
         Args:
             provider_id: The provider's identifier.
             fallback: Used if the provider gives none; ``call_0`` and so on if it is None.
+
+        Raises:
+            OversizedResponseError: The response has more calls than are accepted.
         """
+        if len(self) >= MAX_CALLS:
+            raise OversizedResponseError
         return self._names.make(text_or_none(provider_id) or fallback or f"call_{len(self)}")
 
 

@@ -17,7 +17,7 @@ the limits of ``response_limits`` is a Failure, and nothing of it is kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ from typing_extensions import override
 
 from unified_llm._core.chunks import JoinedChunks, as_chunks
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.response_limits import response_limits, size_of_chunk
+from unified_llm._core.response_limits import OversizedResponseError, response_limits, size_of_chunk
 from unified_llm._lib.bounded_json import JSONError, OversizedJSONError, parse
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import ServerSentEvent, SSESplitter
@@ -131,7 +131,10 @@ class _JSONReader(BodyReader):
         except JSONError:
             return [_malformed(self._body)]
         self._body = bytearray()
-        end = self._codec.decode(self._call_request, self._target, parsed)
+        try:
+            end = self._codec.decode(self._call_request, self._target, parsed)
+        except OversizedResponseError:
+            return [self._oversized()]
         if isinstance(end, Done) and isinstance(end.value, LLMResponse) and _wants_stream(self._call_request):
             chunk, last = as_chunks(end.value)
             done = Done(last, end.request_id)
@@ -155,14 +158,14 @@ class _StreamReader(BodyReader):
 
     @override
     def feed(self, data: bytes) -> list[Event]:
-        events = self._decode(self._splitter.feed(data))
+        events = self._read(self._splitter.feed(data))
         if self._splitter.oversized:
             events.append(Failure("oversized"))
         return events
 
     @override
     def finish(self, *, incomplete: bool) -> list[Event]:
-        events = self._decode(self._splitter.close())
+        events = self._read(self._splitter.close())
         end = self._decoder.finish()
         if incomplete and isinstance(end, Failure) and end.kind == "truncated":
             end = replace(end, kind="connection")
@@ -173,27 +176,32 @@ class _StreamReader(BodyReader):
         end = self._decoder.finish()
         return self._as_requested(end) if isinstance(end, Done) else Failure("timeout")
 
-    def _decode(self, raw_events: list[ServerSentEvent]) -> list[Event]:
+    def _read(self, raw_events: list[ServerSentEvent]) -> list[Event]:
         events: list[Event] = []
+        try:
+            for event in self._decode(raw_events):
+                if self._joined is None or not isinstance(event, LLMChunk):
+                    events.append(event)
+                else:
+                    self._joined.add(event)
+        except OversizedResponseError:
+            self._joined = None
+            events.append(Failure("oversized"))
+        return events
+
+    def _decode(self, raw_events: list[ServerSentEvent]) -> Iterator[Event]:
         decoder, limit = self._decoder, self._limit
         for raw_event in raw_events:
             for event in decoder.feed(raw_event):
                 if not isinstance(event, LLMChunk):
-                    return [*events, self._as_requested(event)]
+                    yield self._as_requested(event)
+                    return
                 self._size += size_of_chunk(event)
                 if self._size > limit:
-                    return [*events, self._oversized()]
-                if self._joined is None:
-                    events.append(event)
-                else:
-                    self._joined.add(event)
+                    raise OversizedResponseError
+                yield event
             if self._size + decoder.kept > limit:
-                return [*events, self._oversized()]
-        return events
-
-    def _oversized(self) -> Failure:
-        self._joined = None
-        return Failure("oversized")
+                raise OversizedResponseError
 
     def _as_requested(self, end: Done | Failure) -> Done | Failure:
         """Join the chunks to a whole answer where no stream was requested."""
