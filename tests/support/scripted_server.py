@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import pytest
 
 
-
 @dataclass(frozen=True)
 class Endless:
     """Bytes that are available to every further read; each takes so many seconds of work."""

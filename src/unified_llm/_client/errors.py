@@ -131,9 +131,11 @@ def interrupted(
 ) -> exc.StreamInterruptedError:
     """Make the exception for a stream that broke after its first chunk was handed out."""
     target, failure = failed.final or failed.failures[-1]
+    _, happened, advice = _MESSAGES[failure.kind]
+    happened = f"{happened}; {advice}" if failure.kind == "oversized" else happened
     error = exc.StreamInterruptedError(
-        f"{target.name}: the stream broke after it had begun ({_MESSAGES[failure.kind][1]}); what had arrived is in "
-        ".partial, and nothing was asked twice.",
+        f"{target.name}: the stream broke after it had begun ({happened}); what had arrived is in .partial, and nothing "
+        "was asked twice.",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,

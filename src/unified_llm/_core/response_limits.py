@@ -31,7 +31,7 @@ _NAMES_PER_TEXT: Final = 64
 
 # What is counted for a chunk, a call and a source besides their texts: roughly, what their objects take where they
 # are kept, and the header of a string.
-_CHUNK_COST: Final = 16
+CHUNK_COST: Final = 16
 _PART_COST: Final = 64
 _CALL_COST: Final = 512
 
@@ -72,15 +72,13 @@ def response_limits(request: AnyRequest, target: Target) -> ResponseLimits:
 
 def size_of_chunk(chunk: LLMChunk) -> int:
     """Return what a chunk adds to the size of its response."""
-    size = _CHUNK_COST + len(chunk.content) + len(chunk.reasoning)
+    size = CHUNK_COST + len(chunk.content) + len(chunk.reasoning)
     if not (chunk.tool_calls or chunk.citations or chunk.logprobs or chunk.refusal):  # nearly every chunk
         return size
     size += len(chunk.refusal)
     for call in chunk.tool_calls:
         begins = call.id or call.name
-        size += len(call.arguments) + (
-            _CALL_COST + len(call.id or "") + len(call.name or "") if begins else _CHUNK_COST
-        )
+        size += len(call.arguments) + (_CALL_COST + len(call.id or "") + len(call.name or "") if begins else CHUNK_COST)
     for citation in chunk.citations:
         size += _PART_COST + sum(len(text or "") for text in (citation.url, citation.title, citation.text))
     for logprob in chunk.logprobs:

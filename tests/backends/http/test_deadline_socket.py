@@ -472,9 +472,7 @@ class Flood(socket.socket):
         return bytes(size)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "error", "reads"), [(0.0, OversizedHeadError, 16), (0.5, httpcore.ReadTimeout, 4)]
-)
+@pytest.mark.parametrize(("seconds", "error", "reads"), [(0.0, OversizedHeadError, 16), (0.5, httpcore.ReadTimeout, 4)])
 def test_tls_records_without_data_are_received_up_to_the_bounds(
     mode: Mode, *, seconds: float, error: type[Exception], reads: int
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.backends.http.test_exchange import URL, run_call
+from tests.backends.http.test_exchange import run_call
 from tests.support.scripted_server import Endless, Network
 from tests.support.sync_and_async import Caller, summarize
 from unified_llm._backends.http import Transport

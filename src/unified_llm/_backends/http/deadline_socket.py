@@ -30,10 +30,9 @@ import sys
 import weakref
 from contextlib import suppress
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
 import httpcore
-from typing_extensions import assert_never
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
-from typing import Any
+from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target

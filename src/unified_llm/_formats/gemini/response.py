@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import Target
-from unified_llm._formats.gemini.errors import is_error, read_error
 from unified_llm._formats.gemini.cited_text import CitedText
+from unified_llm._formats.gemini.errors import is_error, read_error
 from unified_llm._formats.gemini.provider_state import Layout
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import (

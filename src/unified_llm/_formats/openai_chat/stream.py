@@ -221,7 +221,9 @@ class ToolCalls:
     def _begin(self, call: _Call, name: str) -> ToolCallChunk:
         del self._unnamed[id(call)]
         call.position = len(self._identifiers)
-        return ToolCallChunk(call.position, self._identifiers.take(call.server_id), name, "".join(call.pending_arguments))
+        return ToolCallChunk(
+            call.position, self._identifiers.take(call.server_id), name, "".join(call.pending_arguments)
+        )
 
 
 @dataclass(slots=True)
