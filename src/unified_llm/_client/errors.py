@@ -134,8 +134,8 @@ def interrupted(
     _, happened, advice = _MESSAGES[failure.kind]
     happened = f"{happened}; {advice}" if failure.kind == "oversized" else happened
     error = exc.StreamInterruptedError(
-        f"{target.name}: the stream broke after it had begun ({happened}); what had arrived is in .partial, and nothing "
-        "was asked twice.",
+        f"{target.name}: the stream broke after it had begun ({happened}); what had arrived is in "
+        ".partial, and nothing was asked twice.",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,

@@ -33,7 +33,9 @@ def events_of(
 
     def take() -> None:
         while (event := body.next_event()) is not None or body.has_unread:
-            if event is not None:
+            if event is None:
+                body.decode()
+            else:
                 events.append(event)
 
     take()

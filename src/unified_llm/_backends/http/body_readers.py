@@ -46,7 +46,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def make_reader(
-    codec: Codec, call_request: AnyRequest, target: Target, status: int, headers: Mapping[str, str]
+    codec: Codec, call_request: AnyRequest, target: Target, *, status: int, headers: Mapping[str, str]
 ) -> BodyReader:
     """Return the first reader of a body, by the head of its response."""
     if status >= 300:

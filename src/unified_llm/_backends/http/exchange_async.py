@@ -216,6 +216,7 @@ class AsyncHTTPExchange(HTTPExchange):
             if body.is_turn_over():
                 await asyncio.sleep(0)
             if body.has_unread:
+                body.decode()
                 continue
             try:
                 data = await anext(body_chunks, None)

@@ -146,6 +146,7 @@ class SyncHTTPExchange(HTTPExchange):
             if self._pool.now() >= until:
                 return body.on_timeout()
             if body.has_unread:
+                body.decode()
                 continue
             try:
                 data = next(body_chunks, None)

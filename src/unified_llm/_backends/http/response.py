@@ -87,10 +87,10 @@ class Head:
 class Body:
     """Parser of a body: bytes in, events out.
 
-    ``next_event`` decodes at most 16 KiB at a time, so that the exchange can look at the clock in between: a few bytes
-    of gzip can be a million events. When it returns None, call it again if ``has_unread``, and else ``feed``, or
-    ``finish`` once when the bytes have ended. After ``finish``, or after the first ``Done`` or ``Failure``, it returns
-    None only once that end was returned.
+    At most 16 KiB are decoded at a time, so that the exchange can look at the clock in between: a few bytes of gzip can
+    be a million events. When ``next_event`` returns None, call ``decode`` if ``has_unread``, and else ``feed``, or
+    ``finish`` once when the bytes have ended. After ``finish``, or after the first ``Done`` or ``Failure``,
+    ``next_event`` returns None only once that end was returned.
     """
 
     def __init__(self, codec: Codec, call_request: AnyRequest, target: Target, head: Head) -> None:
@@ -99,15 +99,16 @@ class Body:
         self._ended = False
         self._work = 0
         content_decoder = make_content_decoder(head.headers.get("content-encoding", ""))
-        self._reader: BodyReader = make_reader(codec, call_request, target, head.status, head.headers)
+        self._reader: BodyReader = make_reader(codec, call_request, target, status=head.status, headers=head.headers)
         if content_decoder is None:
             self._emit([Failure("malformed", detail="The body has a Content-Encoding that was not requested.")])
             content_decoder = IdentityDecoder()
         self._content_decoder = content_decoder
 
     def feed(self, data: bytes) -> None:
-        """Take received bytes."""
+        """Take received bytes, and decode the first of them."""
         self._content_decoder.feed(data)
+        self.decode()
 
     @property
     def has_unread(self) -> bool:
@@ -116,8 +117,6 @@ class Body:
 
     def next_event(self) -> Event | None:
         """Return the next event; None when there is none yet."""
-        if not self._events and not self._ended:
-            self._decode()
         return self._events.popleft() if self._events else None
 
     def is_turn_over(self) -> bool:
@@ -136,7 +135,10 @@ class Body:
         """Return the end after a timeout: a failure, or Done if a stream lacks only its terminal event."""
         return self._head.complete(self._reader.on_timeout())
 
-    def _decode(self) -> None:
+    def decode(self) -> None:
+        """Decode up to 16 KiB of what was fed."""
+        if self._ended:
+            return
         try:
             data = self._content_decoder.read()
         except zlib.error:
