@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from unified_llm._lib.bounded_json import parse_partial
 from unified_llm.exceptions import GenerationError
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import Citation, LLMChunk
@@ -37,25 +38,54 @@ class Growth:
     Args:
         parts: It has when it is longer by this part of its length (64: by a 64th), so that the lengths of all texts
             that are processed add up to about ``parts`` times the last one.
+        short: Up to this length it always has.
     """
 
-    __slots__ = ("_parts", "_processed", "length")
+    __slots__ = ("_parts", "_processed", "_short", "length")
 
-    def __init__(self, parts: int) -> None:
-        self._parts = parts
+    def __init__(self, parts: int, short: int = 0) -> None:
+        self._parts, self._short = parts, short
         self._processed = 0
         self.length = 0
 
     def add(self, length: int) -> bool:
         """Add what has come; return whether to process the text now."""
         self.length += length
-        if (self.length - self._processed) * self._parts < self.length:
+        if self.length > self._short and (self.length - self._processed) * self._parts < self.length:
             return False
         self._processed = self.length
         return True
 
 
 _CITATION_LENGTH: Final = 256  # for which a source counts
+_MAX_INVALID: Final = 8 * 1024
+_SPACES: Final = str.maketrans(dict.fromkeys(map(chr, range(32)), " "))  # many models write line feeds into strings
+
+
+class _Arguments:
+    """The arguments of one call so far, which LangChain parses.
+
+    If they are not JSON, it tries to parse each beginning of them, which takes minutes for arguments of 100 KB.
+    """
+
+    def __init__(self) -> None:
+        self._fragments: list[str] = []
+        self._growth = Growth(parts=64)
+
+    def add(self, fragment: str) -> None:
+        """Add a fragment.
+
+        Raises:
+            GenerationError: The arguments are long and not JSON.
+        """
+        self._fragments.append(fragment)
+        if self._growth.add(len(fragment)) and self._growth.length > _MAX_INVALID:
+            self._fragments = ["".join(self._fragments)]
+            if parse_partial(self._fragments[0].translate(_SPACES)) is None:
+                raise GenerationError(
+                    f"The model has written more than {_MAX_INVALID} characters of arguments that are not JSON; try "
+                    "again, or ask another model."
+                )
 
 
 class FragmentMerger:
@@ -65,7 +95,8 @@ class FragmentMerger:
     """
 
     def __init__(self) -> None:
-        self._growth = Growth(parts=1024)
+        self._growth = Growth(parts=64, short=64 * 1024)
+        self._calls: dict[int, _Arguments] = {}
         self._reasoning: list[str] = []
         self._arguments: dict[int, list[str]] = {}
         self._citations: list[Citation] = []
@@ -74,9 +105,11 @@ class FragmentMerger:
         """Yield the chunks to pass on in place of this one.
 
         Raises:
-            GenerationError: The stream has too many tool calls.
+            GenerationError: The stream has too many tool calls, or long arguments that are not JSON.
         """
         check_calls(chunk)
+        for call in chunk.tool_calls:
+            self._calls.setdefault(call.index, _Arguments()).add(call.arguments)
         length = len(chunk.reasoning) + _CITATION_LENGTH * len(chunk.citations)
         length += sum(len(call.arguments) for call in chunk.tool_calls)
         is_native = chunk.raw is not None and not isinstance(chunk.raw, Mapping)  # of a wrapped model, taken as it is
