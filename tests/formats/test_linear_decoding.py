@@ -98,8 +98,8 @@ STREAMS: dict[str, tuple[str, bool, Events]] = {
         "openai_chat", False, lambda n: chat_delta(tool_calls=[call_fragment(n, "{}", id="same", name="f")])
     ),
     "a call without a name": ("openai_chat", True, lambda n: chat_delta(tool_calls=[call_fragment(0, f"{n:50}")])),
-    "calls without a name": ("openai_chat", True, lambda n: chat_delta(tool_calls=[call_fragment(n, "{}", id=f"c{n}")])),
-    "calls without a name, each the last": (
+    "unnamed calls": ("openai_chat", True, lambda n: chat_delta(tool_calls=[call_fragment(n, "{}", id=f"c{n}")])),
+    "unnamed calls, each the last": (
         "openai_chat",
         True,
         lambda n: {

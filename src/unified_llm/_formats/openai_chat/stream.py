@@ -206,12 +206,12 @@ class ToolCalls:
         if call is None or call.is_another(index, server_id, name):
             call = self._latest_by_index[index] = _Call(server_id)
             self._unnamed[id(call)] = call
-            self.pending_size += _CALL_SIZE + len(server_id or "")
+            self._hold(call, _CALL_SIZE + len(server_id or ""))
         if call.position is not None:
             return ToolCallChunk(call.position, arguments=arguments) if arguments else None
         if arguments:
             call.pending_arguments.append(arguments)
-            self.pending_size += len(arguments) + _FRAGMENT_SIZE
+            self._hold(call, _FRAGMENT_SIZE + len(arguments))
         return None if name is None else self._begin(call, name)
 
     def flush(self) -> list[ToolCallChunk]:
@@ -220,19 +220,24 @@ class ToolCalls:
 
     def _begin(self, call: _Call, name: str) -> ToolCallChunk:
         del self._unnamed[id(call)]
+        self._hold(call, -call.size)
+        arguments, call.pending_arguments = "".join(call.pending_arguments), []
         call.position = len(self._identifiers)
-        return ToolCallChunk(
-            call.position, self._identifiers.take(call.server_id), name, "".join(call.pending_arguments)
-        )
+        return ToolCallChunk(call.position, self._identifiers.take(call.server_id), name, arguments)
+
+    def _hold(self, call: _Call, size: int) -> None:
+        call.size += size
+        self.pending_size += size
 
 
 @dataclass(slots=True)
 class _Call:
-    """One call: the server's identifier, its position once it was emitted, and its arguments until then."""
+    """One call: the server's identifier, its position once it was emitted, and its arguments and size until then."""
 
     server_id: str | None
     position: int | None = None
     pending_arguments: list[str] = field(default_factory=list[str])
+    size: int = 0
 
     def is_another(self, index: int | None, server_id: str | None, name: str | None) -> bool:
         """Return whether a fragment with the same index belongs to the next call."""
