@@ -101,7 +101,7 @@ STREAMS: dict[str, tuple[str, bool, Events]] = {
     "unnamed calls": ("openai_chat", True, lambda n: chat_delta(tool_calls=[call_fragment(n, "{}", id=f"c{n}")])),
     "unnamed calls, each the last": (
         "openai_chat",
-        True,
+        False,
         lambda n: {
             "choices": [{"delta": {"tool_calls": [call_fragment(n, "{}")]}, "finish_reason": "tool_calls"}]
         },
