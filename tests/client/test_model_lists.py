@@ -130,7 +130,7 @@ def test_a_list_of_more_than_100000_models_is_refused(list_models: Any) -> None:
 
 
 def test_all_pages_of_all_lists_are_read_under_one_deadline(list_models: Any) -> None:
-    slow = [Pause(0.4), Done((MODELS, "next"))]
+    slow: Attempt = [Pause(0.4), Done((MODELS, "next"))]
     targets = ScriptedTargets({OPENAI: [slow], ANTHROPIC: [slow]})
     with targets.running(), pytest.raises(TimeoutError):
         list_models(LLMClient(GPT, fallbacks=[HAIKU], deadline=1))

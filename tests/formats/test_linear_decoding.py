@@ -11,6 +11,7 @@ import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -18,13 +19,14 @@ import pytest
 
 from tests.support.codec_checks import target
 from unified_llm._core.codec import Decoder
+from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import OversizedResponseError, size_of_chunk
 from unified_llm._core.target import Target
 from unified_llm._formats.gemini.cited_text import CitedText
 from unified_llm._formats.history import Identifiers, UniqueNames, dedupe_call_ids
 from unified_llm._formats.make_codec import codec_for
 from unified_llm._lib.sse import ServerSentEvent
-from unified_llm.types import LLMChunk, LLMRequest, Message, ToolCall
+from unified_llm.types import LLMChunk, LLMRequest, Message, ModelsRequest, ToolCall
 
 CHAT = LLMRequest((Message.user("Hello"),), stream=True)
 Events = Callable[[int], dict[str, Any]]
@@ -195,7 +197,7 @@ def decode(case: str, events: int) -> tuple[Decoder, list[LLMChunk]]:
 
 @pytest.mark.parametrize("case", STREAMS)
 def test_twice_the_events_take_about_twice_the_work(case: str) -> None:
-    once, twice = (lines_of(lambda events=events: decode(case, events)) for events in (150, 300))
+    once, twice = (lines_of(partial(decode, case, events)) for events in (150, 300))
     assert twice < 2.3 * once
 
 
@@ -250,6 +252,16 @@ def test_a_response_has_no_more_than_32768_calls() -> None:
         identifiers.take(None)
     with pytest.raises(OversizedResponseError):
         identifiers.take(None)
+
+
+def test_a_page_has_no_more_than_20000_models() -> None:
+    def read(count: int) -> Done | Failure:
+        return codec_for("openai_chat").decode(ModelsRequest(), target(), {"data": [{"id": "m"}] * count})
+
+    assert isinstance(read(20_000), Done)
+    failure = read(20_001)
+    assert isinstance(failure, Failure)
+    assert (failure.kind, failure.detail) == ("oversized", "More than 20000 models in one response.")
 
 
 def test_segments_of_a_long_text_are_looked_for_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

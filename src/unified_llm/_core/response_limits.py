@@ -57,15 +57,17 @@ class ResponseLimits:
 
 def response_limits(request: AnyRequest, target: Target) -> ResponseLimits:
     """Return the limits of a response; ``max_response_bytes`` of the target takes the place of the default."""
+    size = CHAT_BYTES
+    names: int | None = None
     match request:
         case EmbeddingRequest():
             size, names = BULK_BYTES, _BASE_NAMES + _NAMES_PER_TEXT * len(request.texts)
         case RerankRequest():
-            size, names = BULK_BYTES, None
+            size = BULK_BYTES
         case LLMRequest() if request.logprobs or request.top_logprobs:
-            size, names = _LOGPROBS_FACTOR * CHAT_BYTES, None
+            size = _LOGPROBS_FACTOR * CHAT_BYTES
         case _:
-            size, names = CHAT_BYTES, None
+            pass
     size = target.max_response_bytes or size
     return ResponseLimits(size, max(MAX_STRUCTURE, MAX_STRUCTURE * size // CHAT_BYTES), names)
 

@@ -106,8 +106,8 @@ def _read_citations(message: Mapping[str, Any], texts: Mapping[int, str]) -> Ite
     citations = message.get("citations")
     starts: list[int] = []
     length = 0
-    for index, text in texts.items():  # in the order of the list, in which some blocks have no text
-        starts += [length] * (index + 1 - len(starts))
+    for number, text in texts.items():  # in the order of the list, in which some blocks have no text
+        starts += [length] * (number + 1 - len(starts))
         length += len(text)
     for citation in citations if is_list(citations) else ():
         index = object_or_empty(citation).get("content_index")
