@@ -32,8 +32,9 @@ CHAT = chat_request()
         (CHAT, ResponseLimits(CHAT_BYTES, 1_000_000)),
         (ModelsRequest(), ResponseLimits(CHAT_BYTES, 1_000_000)),
         (LLMRequest((), logprobs=True, top_logprobs=20), ResponseLimits(4 * CHAT_BYTES, 4_000_000)),
-        (EmbeddingRequest(("a", "b")), ResponseLimits(BULK_BYTES, 16_000_000, 20_128)),
-        (RerankRequest("q", ("a",)), ResponseLimits(BULK_BYTES, 16_000_000)),
+        (EmbeddingRequest(("a", "b")), ResponseLimits(BULK_BYTES, 1_040_000, 20_128)),
+        (EmbeddingRequest(("a",) * 2048), ResponseLimits(BULK_BYTES, 16_000_000, 151_072)),
+        (RerankRequest("q", ("a",)), ResponseLimits(BULK_BYTES, 1_000_000)),
     ],
 )
 def test_each_kind_of_request_has_its_limits(request_: Any, limits: ResponseLimits) -> None:
@@ -44,7 +45,7 @@ def test_the_limit_of_the_target_takes_the_place_of_the_default() -> None:
     larger = response_limits(CHAT, target_at("http://x.test", max_response_bytes=4 * CHAT_BYTES))
     assert larger == ResponseLimits(4 * CHAT_BYTES, 4_000_000)
     smaller = response_limits(EmbeddingRequest(("a",)), target_at("http://x.test", max_response_bytes=1000))
-    assert (smaller.size, smaller.structure) == (1000, 1_000_000)
+    assert smaller == ResponseLimits(1000, 1_020_000, 20_064)
 
 
 @pytest.mark.parametrize(

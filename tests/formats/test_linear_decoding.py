@@ -12,12 +12,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import pytest
 
 from tests.support.codec_checks import target
+from tests.support.counted_work import lines_of
 from unified_llm._core.codec import Decoder
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import OversizedResponseError, size_of_chunk
@@ -30,24 +30,6 @@ from unified_llm.types import LLMChunk, LLMRequest, Message, ModelsRequest, Tool
 
 CHAT = LLMRequest((Message.user("Hello"),), stream=True)
 Events = Callable[[int], dict[str, Any]]
-
-
-def lines_of(work: Callable[[], object]) -> int:
-    """Return how many lines of Python some work executes."""
-    lines = 0
-
-    def count(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return lines
 
 
 def texts_in(item: object) -> Iterator[str]:
@@ -252,6 +234,45 @@ def test_a_response_has_no_more_than_32768_calls() -> None:
         identifiers.take(None)
     with pytest.raises(OversizedResponseError):
         identifiers.take(None)
+
+
+INDEXED: dict[str, Events] = {
+    "openai_chat": lambda index: chat_delta(tool_calls=[call_fragment(index, "{}")]),
+    "anthropic": lambda index: block_delta(index, type="text_delta", text="x"),
+    "cohere": lambda index: cohere("content-delta", index, content={"text": "x"}),
+    "openai_responses": lambda index: {"type": "response.output_text.delta", "output_index": index, "delta": "x"},
+}
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_indexes_of_a_server_are_no_large_integers_since_those_may_have_equal_hashes(name: str) -> None:
+    step = 2**61 - 1  # the hash of each multiple is 0
+    decoder = codec_for(name).decoder(CHAT, target("openai" if name.startswith("openai") else name))
+    for number in range(1, 50):
+        decoder.feed(ServerSentEvent(json.dumps(INDEXED[name](number * step))))
+    assert decoder.kept < 5000  # a single entry
+
+
+def test_citations_of_one_answer_take_linear_time() -> None:
+    def read(count: int) -> None:
+        citations = [{"content_index": index, "start": 0, "end": 1, "text": "x"} for index in range(count)]
+        content = [{"type": "text", "text": "x"}] * count
+        body = {"message": {"content": content, "citations": citations}, "finish_reason": "COMPLETE"}
+        done = codec_for("cohere").decode(CHAT, target("cohere"), body)
+        assert isinstance(done, Done)
+        assert [citation.start for citation in done.value.citations] == list(range(count))
+
+    assert lines_of(partial(read, 400)) < 2.2 * lines_of(partial(read, 200))
+
+
+def test_providers_of_models_with_one_name_are_read_once() -> None:
+    def read(count: int) -> None:
+        models = [{"id": "m"}] * count + [{"id": "m", "providers": [{"context_length": 8}] * count}]
+        done = codec_for("huggingface").decode(ModelsRequest(), target("huggingface"), {"data": models})
+        assert isinstance(done, Done)
+        assert {model.context_window for model in done.value[0]} == {8}
+
+    assert lines_of(partial(read, 400)) < 2.2 * lines_of(partial(read, 200))
 
 
 def test_a_page_has_no_more_than_20000_models() -> None:

@@ -7,7 +7,7 @@ what its decoder keeps for the end; the framing of its events does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from unified_llm._core.codec import AnyRequest
@@ -26,8 +26,11 @@ MAX_CALLS: Final = 32_768
 """Most tool calls of one response; OpenAI allows for 128 tools."""
 
 _LOGPROBS_FACTOR: Final = 4  # log probabilities of 20 alternatives are 2 KB for each token
-_BASE_NAMES: Final = 20_000
+# For the vector of each text, and for all of them together.
+_NUMBERS_PER_TEXT: Final = 20_000
+_MAX_NUMBERS: Final = 16_000_000
 _NAMES_PER_TEXT: Final = 64
+_FURTHER_NAMES: Final = 20_000  # of a response, besides the vectors
 
 # What is counted for a chunk, a call and a source besides their texts: roughly, what their objects take where they
 # are kept, and the header of a string.
@@ -56,20 +59,30 @@ class ResponseLimits:
 
 
 def response_limits(request: AnyRequest, target: Target) -> ResponseLimits:
-    """Return the limits of a response; ``max_response_bytes`` of the target takes the place of the default."""
-    size = CHAT_BYTES
-    names: int | None = None
+    """Return the limits of a response.
+
+    ``max_response_bytes`` of the target takes the place of the default size. A larger one allows for more structure, in
+    proportion.
+    """
+    default = _default_limits(request)
+    size = target.max_response_bytes
+    if size is None:
+        return default
+    return replace(default, size=size, structure=max(default.structure, default.structure * size // default.size))
+
+
+def _default_limits(request: AnyRequest) -> ResponseLimits:
     match request:
         case EmbeddingRequest():
-            size, names = BULK_BYTES, _BASE_NAMES + _NAMES_PER_TEXT * len(request.texts)
+            texts = len(request.texts)
+            numbers = min(_MAX_NUMBERS, _NUMBERS_PER_TEXT * texts + MAX_STRUCTURE)
+            return ResponseLimits(BULK_BYTES, numbers, _NAMES_PER_TEXT * texts + _FURTHER_NAMES)
         case RerankRequest():
-            size = BULK_BYTES
+            return ResponseLimits(BULK_BYTES)
         case LLMRequest() if request.logprobs or request.top_logprobs:
-            size = _LOGPROBS_FACTOR * CHAT_BYTES
+            return ResponseLimits(_LOGPROBS_FACTOR * CHAT_BYTES, _LOGPROBS_FACTOR * MAX_STRUCTURE)
         case _:
-            pass
-    size = target.max_response_bytes or size
-    return ResponseLimits(size, max(MAX_STRUCTURE, MAX_STRUCTURE * size // CHAT_BYTES), names)
+            return ResponseLimits(CHAT_BYTES)
 
 
 def size_of_chunk(chunk: LLMChunk) -> int:

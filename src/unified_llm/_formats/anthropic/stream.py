@@ -16,7 +16,7 @@ from unified_llm._formats.anthropic.errors import read_error
 from unified_llm._formats.anthropic.provider_state import keep_state
 from unified_llm._formats.anthropic.response import FINISH, USAGE_FIELDS, read_citations, read_refusal, read_usage
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, text_or_none
+from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, small_int, text_or_none
 from unified_llm._formats.response_fields import finish_reason
 from unified_llm._lib.bounded_json import JSONError, parse, size_of_value
 from unified_llm._lib.sse import ServerSentEvent
@@ -232,5 +232,5 @@ class _Block:
 
 def _block_index(data: _Data) -> int:
     """Return the index of the event's block; events without one all belong to one block."""
-    index = data.get("index")
-    return index if isinstance(index, int) else -1
+    index = small_int(data.get("index"))
+    return -1 if index is None else index

@@ -17,7 +17,7 @@ from unified_llm._formats.cohere.response import (
     read_usage,
 )
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_object, json_text, object_or_empty, text_or_none
+from unified_llm._formats.json_values import is_object, json_text, object_or_empty, small_int, text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
@@ -141,5 +141,5 @@ class ChatStream:
 
 
 def _get_index(data: dict[str, Any], default: int) -> int:
-    index = data.get("index")
-    return index if isinstance(index, int) else default
+    index = small_int(data.get("index"))
+    return default if index is None else index

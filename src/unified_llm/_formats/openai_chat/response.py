@@ -234,13 +234,15 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
     if isinstance(answer, Failure):
         return answer
     rows = answer.get("data")
+    wanted = range(len(request.texts))
     vectors: dict[int, list[float]] = {}
     for position, item in enumerate(rows if is_list(rows) else ()):
         row = object_or_empty(item)
         index, vector = row.get("index", position), read_vector(row.get("embedding"))
         if vector is not None and isinstance(index, int):
+            if index not in wanted:
+                return Failure("malformed")
             vectors[index] = vector
-    wanted = range(len(request.texts))
     if sorted(vectors) != list(wanted) or len({len(vector) for vector in vectors.values()}) > 1:
         return Failure("malformed")
     model = text_or_none(answer.get("model")) or target.model

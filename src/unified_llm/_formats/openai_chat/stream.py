@@ -9,7 +9,7 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_list, is_object, json_text, text_or_none
+from unified_llm._formats.json_values import is_list, is_object, json_text, small_int, text_or_none
 from unified_llm._formats.openai_chat.response import (
     FINISH,
     ReasoningDetails,
@@ -198,7 +198,7 @@ class ToolCalls:
         """Convert a fragment to our type; None if it adds nothing, or is kept until the call has a name."""
         if not is_object(fragment) or not is_object(function := fragment.get("function")):
             return None
-        index = fragment.get("index") if isinstance(fragment.get("index"), int) else None
+        index = small_int(fragment.get("index"))
         server_id = text_or_none(fragment.get("id"))
         name = text_or_none(function.get("name"))
         arguments = json_text(function.get("arguments"))

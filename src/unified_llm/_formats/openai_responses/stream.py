@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
+from unified_llm._formats.json_values import is_list, is_object, object_or_empty, small_int, text_or_none
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.openai_responses.provider_state import keep_state
 from unified_llm._formats.openai_responses.response import (
@@ -256,8 +256,7 @@ def _call_chunk(call: ToolCallChunk | None) -> LLMChunk | None:
 
 
 def _index(data: Mapping[str, Any], name: str) -> int | None:
-    index = data.get(name)
-    return index if isinstance(index, int) else None
+    return small_int(data.get(name))
 
 
 def _part_key(data: Mapping[str, Any]) -> _PartKey:
