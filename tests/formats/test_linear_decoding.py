@@ -179,7 +179,7 @@ def decode(case: str, events: int) -> tuple[Decoder, list[LLMChunk]]:
 
 @pytest.mark.parametrize("case", STREAMS)
 def test_twice_the_events_take_about_twice_the_work(case: str) -> None:
-    once, twice = (lines_of(partial(decode, case, events)) for events in (150, 300))
+    once, twice = (lines_of(partial(decode, case, events)) for events in (60, 120))
     assert twice < 2.3 * once
 
 
