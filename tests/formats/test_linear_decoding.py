@@ -25,6 +25,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.gemini.cited_text import CitedText
 from unified_llm._formats.history import Identifiers, UniqueNames, dedupe_call_ids
 from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.response_fields import read_calls
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types import LLMChunk, LLMRequest, Message, ModelsRequest, ToolCall
 
@@ -234,6 +235,10 @@ def test_a_response_has_no_more_than_32768_calls() -> None:
         identifiers.take(None)
     with pytest.raises(OversizedResponseError):
         identifiers.take(None)
+    unused = Identifiers()
+    with pytest.raises(OversizedResponseError):
+        list(read_calls([{"function": {"name": "f"}}] * 32_769, unused))
+    assert len(unused) == 0
 
 
 INDEXED: dict[str, Events] = {

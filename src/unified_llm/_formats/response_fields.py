@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.response_limits import MAX_CALLS, OversizedResponseError
 from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, text_or_none
@@ -43,7 +44,12 @@ def read_calls(
         calls: What should be a list of calls.
         identifiers: Call identifiers of the response so far.
         make_id: Makes an identifier from a call's number, for calls without one.
+
+    Raises:
+        OversizedResponseError: There are more calls than are accepted; none was read.
     """
+    if is_list(calls) and len(calls) > MAX_CALLS:
+        raise OversizedResponseError
     for call in calls if is_list(calls) else ():
         function = call.get("function") if is_object(call) else None
         if is_object(function):
