@@ -72,6 +72,8 @@ def serve(pipe: Connection) -> None:
 class Decoder:
     """Decoder of the streams of ``Server``."""
 
+    kept = 0
+
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Return the chunk of an event, or the end."""
         if event.data == "[DONE]":

@@ -48,6 +48,14 @@ KINDS: dict[FailureKind, type[LLMError]] = {
 }
 
 
+def test_an_oversized_response_says_which_setting_to_raise() -> None:
+    error = raised([GPT], {GPT: [Failure("oversized")]})
+    assert "raise max_response_bytes= of this target" in str(error)
+    targets = ScriptedTargets({GPT: [["Hel", Failure("oversized")]]})
+    with targets.running(), pytest.raises(exc.StreamInterruptedError, match="raise max_response_bytes= of this target"):
+        list(LLMClient(GPT).stream("Hello?"))
+
+
 def raised(chain: list[str], script: dict[str, list[Attempt]]) -> LLMError:
     targets = ScriptedTargets(script)
     with targets.running(), pytest.raises(LLMError) as caught:

@@ -18,12 +18,17 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import GPT, HAIKU, SONAR
-from tests.support.scripted_targets import Attempt, ScriptedTargets, say
+from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, ModelInfo, configure, health_snapshot
 from unified_llm._client.model_lists import ModelListCache
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure
-from unified_llm.exceptions import AuthenticationError, ServiceUnavailableError, UnsupportedOperationError
+from unified_llm.exceptions import (
+    AuthenticationError,
+    GenerationError,
+    ServiceUnavailableError,
+    UnsupportedOperationError,
+)
 from unified_llm.types import ModelsRequest
 
 # A request for the list names no model: its target is the provider alone.
@@ -114,6 +119,22 @@ def test_a_list_of_several_pages_is_read_to_its_end_but_not_without_end(list_mod
         assert list_models(LLMClient(GPT)) == list(MODELS)
         assert [request.cursor for _, request in targets.asked] == [None, "next"]
         assert list_models(LLMClient(HAIKU)) == list(OTHERS) * 100
+
+
+def test_a_list_of_more_than_100000_models_is_refused(list_models: Any) -> None:
+    targets = ScriptedTargets({OPENAI: [page(*[MODELS[0]] * 20_000, cursor="next")]})
+    with targets.running(), pytest.raises(GenerationError) as caught:
+        list_models(LLMClient(GPT))
+    assert caught.value.detail == "More than 100000 models in one list."
+    assert len(targets.asked) == 6
+
+
+def test_all_pages_of_all_lists_are_read_under_one_deadline(list_models: Any) -> None:
+    slow: Attempt = [Pause(0.4), Done((MODELS, "next"))]
+    targets = ScriptedTargets({OPENAI: [slow], ANTHROPIC: [slow]})
+    with targets.running(), pytest.raises(TimeoutError):
+        list_models(LLMClient(GPT, fallbacks=[HAIKU], deadline=1))
+    assert targets.names == [OPENAI] * 3
 
 
 def test_a_provider_that_does_not_answer_is_passed_over_while_another_does(list_models: Any, healthy: Any) -> None:

@@ -46,6 +46,16 @@ def test_the_last_chunk_alone_carries_what_is_known_at_the_end() -> None:
     assert stream.partial == "Hello"
 
 
+def test_partial_holds_no_more_than_the_response_may_have() -> None:
+    """Over HTTP such a stream ends; an object that the user gave may go on."""
+    targets = ScriptedTargets({GPT: [["x" * 100, "y" * 100, "z", Done(LLMChunk(finish_reason="stop"))]]})
+    with targets.running():
+        stream = LLMClient(GPT, max_response_bytes=150).stream("Hello?")
+        assert "".join(chunk.content for chunk in stream) == "x" * 100 + "y" * 100 + "z"
+    assert stream.partial == "x" * 100
+    assert repr(stream) == "<Stream of 3 chunks so far>"
+
+
 def check_interrupted(error: StreamInterruptedError) -> None:
     assert error.partial == f"{CANARY} so far"
     assert (error.provider, error.model, error.request_id, error.detail) == ("openai", "gpt-4o", "req-5", CANARY)

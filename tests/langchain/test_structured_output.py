@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.output_parsers import JsonOutputParser
 from pydantic import BaseModel, field_validator
 from pydantic.v1 import BaseModel as OldBaseModel
 
@@ -15,9 +16,10 @@ from tests.support.langchain_models import Native, WithForms
 from tests.support.langchain_targets import KEY, with_wrapped_models
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm._adapters.structured_output import BoundFormat
-from unified_llm._core.outcome import Failure
+from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AllTargetsFailedError, AuthenticationError, GenerationError, StreamInterruptedError
 from unified_llm.langchain import ChatUnified
+from unified_llm.types import LLMChunk
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
@@ -155,6 +157,26 @@ async def test_a_stream_with_text_around_the_json_gives_the_object() -> None:
     with ScriptedTargets({PRIMARY: [say(f"Sure! The {{number}} is: {TWO} Anything else?")]}).running():
         assert list(structured.stream("A number"))[-1] == Even(number=2)
         assert [piece async for piece in structured.astream("A number")][-1] == Even(number=2)
+
+
+async def test_a_long_object_is_not_parsed_again_for_each_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    parse_result = JsonOutputParser.parse_result
+
+    def count(self: Any, result: Any, *, partial: bool = False) -> Any:
+        lengths.append(len(result[0].text))
+        return parse_result(self, result, partial=partial)
+
+    monkeypatch.setattr(JsonOutputParser, "parse_result", count)
+    chunks = ['{"text": "', *["word "] * 1000, '"}', " Anything else?"]
+    schema = {"title": "Report", "type": "object", "properties": {"text": {"type": "string"}}}
+    structured: Any = model().with_structured_output(schema, method="json_schema")
+    with ScriptedTargets({PRIMARY: [[*chunks, Done(LLMChunk(finish_reason="stop"))]]}).running():
+        streams = [list(structured.stream("A text")), [piece async for piece in structured.astream("A text")]]
+    for pieces in streams:
+        assert pieces[-1] == {"text": "word " * 1000}
+        assert 100 < len(pieces) < 700
+    assert sum(lengths) < 2 * 70 * 5000
 
 
 def test_a_wrapped_model_may_write_text_around_its_json() -> None:

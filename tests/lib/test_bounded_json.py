@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unified_llm._lib import bounded_json
-from unified_llm._lib.bounded_json import JSONError
+from unified_llm._lib.bounded_json import JSONError, OversizedJSONError, parse, parse_partial, size_of_value
 
 VALUES = st.recursive(
     st.none()
@@ -134,3 +134,29 @@ def test_only_a_finite_number_is_one(value: Any, number: float | None) -> None:
 
 def test_a_number_too_large_for_a_float_is_parsed_as_infinite_and_not_finite() -> None:
     assert bounded_json.finite(bounded_json.parse("1e999")) is None
+
+
+@pytest.mark.parametrize("convert", [str, str.encode, lambda text: bytearray(text.encode())])
+def test_structure_is_counted_before_parsing(convert: Any) -> None:
+    assert parse(convert("[{},{},0]"), max_structure=5) == [{}, {}, 0]
+    for text in ("[{},{},0]", "[[[[[1]]]]]", "[0,0,0,0,0]"):
+        with pytest.raises(OversizedJSONError):
+            parse(convert(text), max_structure=4)
+
+
+def test_names_may_be_bounded_apart_from_numbers() -> None:
+    assert parse("[[1,2,3,4,5]]", max_names=2) == [[1, 2, 3, 4, 5]]
+    for text in ('{"a":1}', '["a"]', "[[[1]]]"):
+        with pytest.raises(OversizedJSONError):
+            parse(text, max_names=2)
+
+
+def test_a_partial_value_with_too_much_structure_is_not_parsed() -> None:
+    assert parse_partial("[" + "1," * 1_000_001) is None
+
+
+def test_a_parsed_value_is_larger_than_its_text() -> None:
+    assert size_of_value("abc") == 67
+    assert size_of_value(1.5) == 64
+    assert size_of_value([1, [2]]) == 256
+    assert size_of_value({"a": {}}) == 3 * 64 + 65 + 192

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.counted_work import lines_of
 from unified_llm._lib.sse import ServerSentEvent, SSESplitter
 
 
@@ -141,3 +144,12 @@ def test_however_a_stream_is_cut_it_holds_the_same_events(
     pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     assert split(*pieces) == events
     assert split(*(raw[index : index + 1] for index in range(len(raw)))) == events
+
+
+def test_bytes_that_come_one_by_one_are_split_in_linear_time() -> None:
+    def split(count: int) -> None:
+        splitter = SSESplitter()
+        for byte in b"data: 1\r\ndata: 2\n\n: x\n" * count:
+            splitter.feed(bytes([byte]))
+
+    assert lines_of(partial(split, 40)) < 2.2 * lines_of(partial(split, 20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.base.llms.types import CacheControl as Control
 
+from tests.support.counted_work import lines_of
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._messages import read_messages
 from unified_llm.types import AudioPart, FilePart, ImagePart, Message, Part, ProviderState, TextPart
@@ -256,3 +258,15 @@ def test_reading_changes_nothing() -> None:
     before = [message.model_dump() for message in history]
     read_messages(history)
     assert [message.model_dump() for message in history] == before
+
+
+def test_many_calls_with_one_id_and_their_results_are_read_in_linear_time() -> None:
+    def read_history(count: int) -> None:
+        calls = [ToolCallBlock(tool_call_id="same", tool_name="f", tool_kwargs="{}")] * count
+        results = [ChatMessage(role="tool", content="x", additional_kwargs={"tool_call_id": "same"})] * count
+        history = read_messages([ChatMessage(role="assistant", blocks=calls), *results])
+        identifiers = [call.id for call in history[0].tool_calls]
+        assert [message.tool_call_id for message in history[1:]] == identifiers
+        assert len(set(identifiers)) == count
+
+    assert lines_of(partial(read_history, 300)) < 2.2 * lines_of(partial(read_history, 150))

@@ -17,6 +17,7 @@ from tests.support.llama_index_calls import PRIMARY, SECOND, collected, model, r
 from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, say
 from unified_llm import ToolCall, reset_health
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._lib import bounded_json
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ContentFilterError,
@@ -136,6 +137,29 @@ def test_outages_on_the_way_are_survived(way: str) -> None:
             assert WAYS[way](model()).name == "Paris", name
         assert targets.names[-1] == SECOND
         assert targets.open == 0
+
+
+class Report(BaseModel):
+    """A long text."""
+
+    text: str
+
+
+def test_a_long_object_is_not_parsed_again_for_each_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[int] = []
+
+    def parse_partial(text: str) -> Any:
+        parsed.append(len(text))
+        return bounded_json.parse_partial(text)
+
+    monkeypatch.setattr("unified_llm.llama_index._structured.parse_partial", parse_partial)
+    chunks = ['{"text": "', *["word "] * 3000, '"}']
+    targets = ScriptedTargets({PRIMARY: [[*chunks, Done(LLMChunk(finish_reason="stop"))]]})
+    with targets.running():
+        *pieces, last = model().stream_structured_predict(Report, PROMPT, country="France")
+    assert last == Report(text="word " * 3000)
+    assert 100 < len(pieces) < 1000
+    assert sum(parsed) < 70 * len("".join(chunks))
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if "stream" in way])

@@ -36,6 +36,7 @@ def target_at(url: str, **fields: Any) -> Target:
 class EchoDecoder:
     def __init__(self) -> None:
         self.finished = False
+        self.kept = 0
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         if event.data == "[DONE]":
@@ -43,6 +44,9 @@ class EchoDecoder:
         body = json.loads(event.data)
         if "error" in body:
             return [Failure("server", code=body["error"])]
+        if "keep" in body:
+            self.kept += len(body["keep"])
+            return []
         if "finish" in body:
             self.finished = True
             return []

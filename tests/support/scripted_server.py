@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 
-from unified_llm._backends.http.deadline_socket import DeadlineSocket
+from unified_llm._backends.http.deadline_socket import DeadlineSocket, Phase
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 
 if TYPE_CHECKING:
     import pytest
 
-Step = bytes | float | type[Exception]
+
+@dataclass(frozen=True)
+class Endless:
+    """Bytes that are available to every further read; each takes so many seconds of work."""
+
+    data: bytes
+    seconds: float = 0.0
+
+
+Step = bytes | float | type[Exception] | Endless
 """Result of one read: bytes (empty: the server closed the connection), seconds that pass first, or an exception."""
 
 
@@ -37,29 +47,48 @@ class Connection:
         self.closed = False
         self.refuses_bytes = False
         self.sock: DeadlineSocket | None = None
+        self.read_bytes = 0
 
     @property
     def requests(self) -> int:
         return self.sent.count(b" HTTP/1.1\r\n")
 
-    def read(self) -> bytes:
+    def read(self, max_bytes: int) -> bytes:
         assert self.sock is not None
         if self.closed:
             raise httpcore.ReadError
+        size = self.sock.size_of_read(max_bytes)
+        data = self._next_bytes()
+        if len(data) > size:
+            self.script.insert(0, data[size:])
+            data = data[:size]
+        self.sock.count_received(len(data))
+        self.read_bytes += len(data)
+        return data
+
+    def _next_bytes(self) -> bytes:
         if not self.script:
-            self.clock.time = max(self.clock.time, self.sock.until)
-            raise httpcore.ReadTimeout
-        step = self.script.pop(0)
+            self._wait(float("inf"))
+        step = self.script[0]
+        if isinstance(step, Endless):
+            self.clock.time += step.seconds
+            return step.data
+        self.script.pop(0)
         if isinstance(step, float):
-            if self.clock.time + step > self.sock.until:
-                self.clock.time = max(self.clock.time, self.sock.until)
-                raise httpcore.ReadTimeout
-            self.clock.time += step
-            return self.read()
+            self._wait(step)
+            return self._next_bytes()
         if isinstance(step, bytes):
-            self.sock.received += len(step)
             return step
         raise step
+
+    def _wait(self, seconds: float) -> None:
+        assert self.sock is not None
+        if self.sock.phase is Phase.LEFTOVERS:
+            raise httpcore.ReadTimeout
+        if self.clock.time + seconds > self.sock.until:
+            self.clock.time = max(self.clock.time, self.sock.until)
+            raise httpcore.ReadTimeout
+        self.clock.time += seconds
 
     def write(self, data: bytes) -> None:
         if self.refuses_bytes:
@@ -78,7 +107,7 @@ class Stream(httpcore.NetworkStream):
         self.connection = connection
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self.connection.read()
+        return self.connection.read(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self.connection.write(buffer)
@@ -100,7 +129,7 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         self.connection = connection
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self.connection.read()
+        return self.connection.read(max_bytes)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self.connection.write(buffer)

@@ -55,6 +55,7 @@ class TargetFields(AlwaysValidated, BaseModel):
         max_retries: Retries on each target; 0 is one attempt.
         retry_delay: Base of the exponential backoff, in seconds.
         retry_max_delay: The longest backoff, in seconds.
+        max_response_bytes: The largest response that is accepted. None: 16 MiB, 256 MiB for embeddings and rankings.
         default_headers: Sent with every request to the primary.
         extra_body: Merged into the body of every request to the primary.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
@@ -82,6 +83,7 @@ class TargetFields(AlwaysValidated, BaseModel):
     max_retries: int | None = None
     retry_delay: float | None = None
     retry_max_delay: float | None = None
+    max_response_bytes: int | None = None
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     extra_body: Mapping[str, Any] | None = Field(default=None, repr=False)
     verify_ssl: bool | str | SSLContext = Field(default=True, exclude=True, repr=False)

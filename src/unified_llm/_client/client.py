@@ -247,10 +247,10 @@ class LLMClient(BaseClient):
         """
         if not use_cache:
             self.invalidate_cache()
-        merger, now = ModelListMerger(), runtime.current().now
+        merger, now, until = ModelListMerger(), runtime.current().now, self._listing_deadline()
         for key in model_list_keys(self._chain):
             try:
-                merger.add(self._model_lists.get(key.cache_key, key.ttl, now, partial(self._fetch, key)))
+                merger.add(self._model_lists.get(key.cache_key, key.ttl, now, partial(self._fetch, key, until)))
             except LLMError as error:
                 merger.failed(error)
         return merger.result()
@@ -259,10 +259,11 @@ class LLMClient(BaseClient):
         """Do the same as ``list_models``, for async callers."""
         if not use_cache:
             self.invalidate_cache()
-        merger, now = ModelListMerger(), runtime.current().now
+        merger, now, until = ModelListMerger(), runtime.current().now, self._listing_deadline()
         for key in model_list_keys(self._chain):
+            fetch = partial(self._afetch, key, until)
             try:
-                merger.add(await self._model_lists.aget(key.cache_key, key.ttl, now, partial(self._afetch, key)))
+                merger.add(await self._model_lists.aget(key.cache_key, key.ttl, now, fetch))
             except LLMError as error:
                 merger.failed(error)
         return merger.result()
@@ -287,16 +288,21 @@ class LLMClient(BaseClient):
             return False
         return True
 
-    def _fetch(self, key: ModelListKey) -> Models:
-        pages = PageReader()
+    def _listing_deadline(self) -> float | None:
+        """Return the instant at which the deadline for all pages of all lists passes."""
+        deadline = self._options.deadline
+        return None if deadline is None else runtime.current().now() + deadline
+
+    def _fetch(self, key: ModelListKey, until: float | None) -> Models:
+        pages = PageReader(key.target)
         while (request := pages.next) is not None:
-            pages.read(self._run(self._prepare(request, (key.target,), self._options)))
+            pages.read(self._run(self._prepare(request, (key.target,), self._options, until)))
         return pages.models
 
-    async def _afetch(self, key: ModelListKey) -> Models:
-        pages = PageReader()
+    async def _afetch(self, key: ModelListKey, until: float | None) -> Models:
+        pages = PageReader(key.target)
         while (request := pages.next) is not None:
-            pages.read(await self._arun(self._prepare(request, (key.target,), self._options)))
+            pages.read(await self._arun(self._prepare(request, (key.target,), self._options, until)))
         return pages.models
 
     # Requests

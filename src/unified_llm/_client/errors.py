@@ -60,7 +60,11 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
         "the answer does not fit the schema that was asked for",
         "see .detail for where, or add a fallback that answers by schema",
     ),
-    "oversized": (exc.GenerationError, "the answer was larger than is accepted", "ask for less"),
+    "oversized": (
+        exc.GenerationError,
+        "the response was larger than is accepted",
+        "ask for less, or raise max_response_bytes= of this target",
+    ),
 }
 
 
@@ -127,8 +131,10 @@ def interrupted(
 ) -> exc.StreamInterruptedError:
     """Make the exception for a stream that broke after its first chunk was handed out."""
     target, failure = failed.final or failed.failures[-1]
+    _, happened, advice = _MESSAGES[failure.kind]
+    happened = f"{happened}; {advice}" if failure.kind == "oversized" else happened
     error = exc.StreamInterruptedError(
-        f"{target.name}: the stream broke after it had begun ({_MESSAGES[failure.kind][1]}); what had arrived is in "
+        f"{target.name}: the stream broke after it had begun ({happened}); what had arrived is in "
         ".partial, and nothing was asked twice.",
         provider=target.provider,
         model=target.model or None,

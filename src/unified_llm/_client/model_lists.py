@@ -14,9 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from unified_llm._client import errors
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import defaults
+from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._state import sharing
 from unified_llm.exceptions import LLMError, UnsupportedOperationError
@@ -173,8 +175,9 @@ def _in_event_loop() -> bool:
     return True
 
 
-# Pages of one list; a server whose list never ends is broken.
+# Pages and models of one list; a server whose list never ends is broken.
 _MOST_PAGES: Final = 100
+_MOST_MODELS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,18 +221,33 @@ class PageReader:
 
     Attributes:
         next: The request for the next page; None when the list is complete.
-        models: The models of all pages so far.
+
+    Args:
+        target: The target whose provider is asked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: Target) -> None:
         self.next: ModelsRequest | None = ModelsRequest()
-        self.models: Models = ()
+        self._target = target
+        self._models: list[ModelInfo] = []
         self._read = 0
 
+    @property
+    def models(self) -> Models:
+        """The models of all pages so far."""
+        return tuple(self._models)
+
     def read(self, page: tuple[Models, str | None]) -> None:
-        """Add a page, given with the cursor of the next."""
+        """Add a page, given with the cursor of the next.
+
+        Raises:
+            GenerationError: The list has more than 100,000 models.
+        """
         models, cursor = page
-        self.models += models
+        self._models += models
+        if len(self._models) > _MOST_MODELS:
+            detail = f"More than {_MOST_MODELS} models in one list."
+            raise errors.from_failure(self._target, Failure("oversized", detail=detail))
         self._read += 1
         self.next = ModelsRequest(cursor) if cursor is not None and self._read < _MOST_PAGES else None
 

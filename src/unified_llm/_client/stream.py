@@ -10,6 +10,7 @@ from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.drivers import AsyncDriver, Driver, Step
 from unified_llm._core.outcome import Done
+from unified_llm._core.response_limits import CHUNK_COST, response_limits
 from unified_llm._lib import attempt_table
 from unified_llm._observe import logs
 from unified_llm._policy.call_state import CallFailed
@@ -24,12 +25,15 @@ class _ChunkReader:
         self._call = call
         self._trace = call.state.trace
         self._texts: list[str] = []
+        # Responses over HTTP end at that size. The stream of an object that the user gave goes on, but is not kept.
+        self._bytes_left = max(response_limits(call.request, target).size for target in call.chain)
+        self._chunks = 0
         self._usage: Usage | None = None
         self._over = False
 
     @property
     def partial(self) -> str:
-        """The text so far."""
+        """The text so far, as far as it fits into ``max_response_bytes``."""
         return "".join(self._texts)
 
     @property
@@ -39,12 +43,12 @@ class _ChunkReader:
 
     def __repr__(self) -> str:
         """Show the number of chunks, and nothing of the response."""
-        return f"<{type(self).__name__} of {len(self._texts)} chunks so far>"
+        return f"<{type(self).__name__} of {self._chunks} chunks so far>"
 
     def _repr_html_(self) -> str:
         """Show the attempts in a notebook, and nothing of the response."""
         attempts = [attempt.as_row() for attempt in self.attempts]
-        return attempt_table.render_stream(type(self).__name__, len(self._texts), attempts)
+        return attempt_table.render_stream(type(self).__name__, self._chunks, attempts)
 
     def _read(self, step: Step) -> LLMChunk:
         """Return the chunk of a step.
@@ -55,7 +59,10 @@ class _ChunkReader:
         """
         chunk = step if isinstance(step, LLMChunk) else self._last(step)
         if chunk.content:
-            self._texts.append(chunk.content)
+            self._chunks += 1
+            self._bytes_left -= len(chunk.content) + CHUNK_COST
+            if self._bytes_left >= 0:
+                self._texts.append(chunk.content)
         if chunk.usage:
             self._usage = chunk.usage
         return chunk

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CALL_FIELDS: Final = (
     "temperature", "max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
     "timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "cache_ttl", "breaker",
+    "max_response_bytes",
 )  # fmt: skip
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
@@ -136,6 +137,8 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         retry_delay: Base of the exponential backoff after throttling, in seconds; after a transient error a quarter.
         retry_max_delay: The longest backoff, in seconds.
         retry_exponential_base: Growth of the backoff from one retry to the next.
+        max_response_bytes: The largest response that is accepted, in bytes of its body, decompressed, or of what a
+            stream contains. None: 16 MiB, and 256 MiB for embeddings and rankings.
         cache_ttl: Seconds that this provider's model list stays fresh.
         default_headers: Sent with every request.
         extra_body: Merged into every request's body.
@@ -177,6 +180,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     retry_delay: Annotated[float, _NUMBER] = Field(default=1.0, ge=0, allow_inf_nan=False)
     retry_max_delay: Annotated[float, _NUMBER] = Field(default=10.0, ge=0, allow_inf_nan=False)
     retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
+    max_response_bytes: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
     cache_ttl: Annotated[float, _NUMBER] = Field(default=300.0, ge=0)
     default_headers: Annotated[Mapping[str, str], BeforeValidator(_headers), AfterValidator(freeze)] = Field(
         default_factory=ReadOnlyDict, repr=False

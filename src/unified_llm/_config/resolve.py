@@ -192,6 +192,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         context_window=instance.context_window if instance else profile.context_window,
         max_output=profile.max_output,
         embeds_at_once=spec.embeds_at_once,
+        max_response_bytes=config.max_response_bytes,
         reasoning=profile.reasoning,
         names_have_parts=spec.literal_models,
         api_version=_api_version(config, spec),

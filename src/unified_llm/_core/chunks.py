@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unified_llm.types.messages import ToolCall, ToolCallChunk
-from unified_llm.types.responses import LLMChunk, LLMResponse
+from unified_llm.types.responses import Citation, LLMChunk, LLMResponse, TokenLogprob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,34 +38,65 @@ def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
 
 def as_response(chunks: Iterable[LLMChunk], last: LLMChunk) -> LLMResponse:
     """Join chunks into the whole response."""
-    every = [*chunks, last]
-    return LLMResponse(
-        content="".join(chunk.content for chunk in every),
-        model=last.model or "",
-        provider=last.provider or "",
-        finish_reason=last.finish_reason or "stop",
-        response_id=last.response_id,
-        usage=last.usage,
-        tool_calls=_joined(fragment for chunk in every for fragment in chunk.tool_calls),
-        reasoning="".join(chunk.reasoning for chunk in every) or None,
-        refusal="".join(chunk.refusal for chunk in every) or None,
-        citations=tuple(citation for chunk in every for citation in chunk.citations),
-        logprobs=tuple(logprob for chunk in every for logprob in chunk.logprobs),
-        provider_state=last.provider_state,
-        raw=last.raw,
-    )
+    joined = JoinedChunks()
+    for chunk in chunks:
+        joined.add(chunk)
+    return joined.as_response(last)
 
 
-def _joined(fragments: Iterable[ToolCallChunk]) -> tuple[ToolCall, ...]:
-    calls: dict[int, tuple[list[str], list[str], list[str]]] = {}
-    for fragment in fragments:
-        identifiers, names, arguments = calls.setdefault(fragment.index, ([], [], []))
-        if fragment.id:
-            identifiers.append(fragment.id)
-        if fragment.name:
-            names.append(fragment.name)
-        arguments.append(fragment.arguments)
-    return tuple(
-        ToolCall.from_text("".join(identifiers[:1]), "".join(names[:1]), "".join(arguments))
-        for _, (identifiers, names, arguments) in sorted(calls.items())
-    )
+class JoinedChunks:
+    """The content of the chunks of one stream, without the chunks themselves, which take more memory than their text.
+
+    Every ``add`` takes time in proportion to its chunk.
+    """
+
+    __slots__ = ("_calls", "_citations", "_content", "_logprobs", "_reasoning", "_refusal")
+
+    def __init__(self) -> None:
+        self._content: list[str] = []
+        self._reasoning: list[str] = []
+        self._refusal: list[str] = []
+        self._calls: dict[int, tuple[list[str], list[str], list[str]]] = {}  # identifiers, names, arguments
+        self._citations: list[Citation] = []
+        self._logprobs: list[TokenLogprob] = []
+
+    def add(self, chunk: LLMChunk) -> None:
+        """Add the next chunk."""
+        if chunk.content:
+            self._content.append(chunk.content)
+        if chunk.reasoning:
+            self._reasoning.append(chunk.reasoning)
+        if chunk.refusal:
+            self._refusal.append(chunk.refusal)
+        for fragment in chunk.tool_calls:
+            identifiers, names, arguments = self._calls.setdefault(fragment.index, ([], [], []))
+            if fragment.id and not identifiers:
+                identifiers.append(fragment.id)
+            if fragment.name and not names:
+                names.append(fragment.name)
+            if fragment.arguments:
+                arguments.append(fragment.arguments)
+        self._citations += chunk.citations
+        self._logprobs += chunk.logprobs
+
+    def as_response(self, last: LLMChunk) -> LLMResponse:
+        """Return the whole response, whose other fields are those of the last chunk."""
+        self.add(last)
+        return LLMResponse(
+            content="".join(self._content),
+            model=last.model or "",
+            provider=last.provider or "",
+            finish_reason=last.finish_reason or "stop",
+            response_id=last.response_id,
+            usage=last.usage,
+            tool_calls=tuple(
+                ToolCall.from_text("".join(identifiers), "".join(names), "".join(arguments))
+                for _, (identifiers, names, arguments) in sorted(self._calls.items())
+            ),
+            reasoning="".join(self._reasoning) or None,
+            refusal="".join(self._refusal) or None,
+            citations=tuple(self._citations),
+            logprobs=tuple(self._logprobs),
+            provider_state=last.provider_state,
+            raw=last.raw,
+        )

@@ -1,7 +1,7 @@
 """Protocols of a wire format: pure functions from requests to bytes and from bytes to responses.
 
-A codec does no I/O, reads no clock, and never raises for what a provider sends: it names the kind of the failure,
-since only it knows the format. The HTTP backend calls it; the policy does not.
+A codec does no I/O, reads no clock, and never raises for what a provider sends, but for ``OversizedResponseError``: it
+names the kind of the failure, since only it knows the format. The HTTP backend calls it; the policy does not.
 """
 
 from __future__ import annotations
@@ -41,7 +41,15 @@ class WireRequest:
 
 
 class Decoder(Protocol):
-    """Decodes the events of one stream into chunks. Used once."""
+    """Decodes the events of one stream into chunks. Used once.
+
+    Each event is decoded in time in proportion to its size, however many came before.
+    """
+
+    @property
+    def kept(self) -> int:
+        """Bytes that are kept until the end of the stream and were in no chunk: opaque state, calls without a name."""
+        ...
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Decode one event: chunks; ``Done`` once, for the provider's own terminal event; nothing after it."""

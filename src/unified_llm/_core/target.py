@@ -101,6 +101,7 @@ class Target:
         context_window: Tokens, where known.
         max_output: The most tokens that its answer can have, where known.
         embeds_at_once: The most texts that one embedding request to it can have.
+        max_response_bytes: The largest response that is accepted, where that is not the default of ``response_limits``.
         reasoning: It is known to think before it answers.
         names_have_parts: The slashes in its models' names separate parts (``org/name``), which paths keep apart.
         api_version: The version of its API, where the user chooses one (Azure).
@@ -127,6 +128,7 @@ class Target:
     context_window: int | None = None
     max_output: int | None = None
     embeds_at_once: int = 2048
+    max_response_bytes: int | None = None
     reasoning: bool = False
     names_have_parts: bool = False
     api_version: str | None = None

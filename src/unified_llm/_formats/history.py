@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Final, TypeGuard
 
 from unified_llm._core.quirks import Quirks
+from unified_llm._core.response_limits import MAX_CALLS, OversizedResponseError
 from unified_llm._formats.json_values import text_or_none
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm.exceptions import ValidationError
@@ -25,27 +26,48 @@ from unified_llm.types.messages import Message, ToolCall
 _KEPT_LENGTH: Final = 56
 
 
-def unique_id(identifier: str, used: set[str]) -> str:
-    """Return the identifier, with a number appended if it is in ``used``; add the result to ``used``."""
-    name, number = identifier, 1
-    while name in used:
-        number += 1
-        name = f"{identifier[:_KEPT_LENGTH]}_{number}"
-    used.add(name)
-    return name
+class UniqueNames:
+    """Makes names unique by numbers. ``len`` counts them.
+
+    The last number of a name is remembered, so that many equal names take linear time: a name that is passed over
+    because it is used has this number of this name, and is never passed over again.
+    """
+
+    __slots__ = ("_numbers", "_used")
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """Return how many names were made."""
+        return len(self._used)
+
+    def make(self, name: str) -> str:
+        """Return the name, with a number appended if it was returned before."""
+        unique = name
+        if unique in self._used:
+            beginning = name[:_KEPT_LENGTH]
+            number = self._numbers.get(beginning, 1)
+            while unique in self._used:
+                number += 1
+                unique = f"{beginning}_{number}"
+            self._numbers[beginning] = number
+        self._used.add(unique)
+        return unique
 
 
 class Identifiers:
     """Call identifiers of one response: the provider's own, replaced where missing or repeated. ``len`` counts them."""
 
-    __slots__ = ("_used",)
+    __slots__ = ("_names",)
 
     def __init__(self) -> None:
-        self._used: set[str] = set()
+        self._names = UniqueNames()
 
     def __len__(self) -> int:
         """Return how many identifiers were assigned."""
-        return len(self._used)
+        return len(self._names)
 
     def take(self, provider_id: object, fallback: str | None = None) -> str:
         """Return the identifier of the next call.
@@ -53,8 +75,13 @@ class Identifiers:
         Args:
             provider_id: The provider's identifier.
             fallback: Used if the provider gives none; ``call_0`` and so on if it is None.
+
+        Raises:
+            OversizedResponseError: The response has more calls than are accepted.
         """
-        return unique_id(text_or_none(provider_id) or fallback or f"call_{len(self)}", self._used)
+        if len(self) >= MAX_CALLS:
+            raise OversizedResponseError
+        return self._names.make(text_or_none(provider_id) or fallback or f"call_{len(self)}")
 
 
 # OpenAI refuses longer identifiers of tool calls (code string_above_max_length, github.com/vercel/ai/issues/5171).
@@ -164,7 +191,7 @@ def dedupe_call_ids(messages: Sequence[Message], adapt: Callable[[str], str] = s
         messages: The conversation.
         adapt: Converts an identifier to a form that the provider accepts.
     """
-    used: set[str] = set()
+    names_of_calls = UniqueNames()
     waiting: dict[str, deque[str]] = {}  # old identifier → new identifiers of its calls that have no result yet
     turns: list[Message] = []
     for message in messages:
@@ -173,7 +200,7 @@ def dedupe_call_ids(messages: Sequence[Message], adapt: Callable[[str], str] = s
             turns.append(replace(message, tool_call_id=names.popleft() if names else None))
             continue
         waiting |= {call.id: deque[str]() for call in message.tool_calls}
-        calls = tuple(replace(call, id=unique_id(adapt(call.id) or "call", used)) for call in message.tool_calls)
+        calls = tuple(replace(call, id=names_of_calls.make(adapt(call.id) or "call")) for call in message.tool_calls)
         for before, after in zip(message.tool_calls, calls, strict=True):
             waiting[before.id].append(after.id)
         turns.append(replace(message, tool_calls=calls) if calls else message)

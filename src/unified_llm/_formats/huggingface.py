@@ -82,21 +82,17 @@ def _read_feature_extraction(request: EmbeddingRequest, body: object, target: Ta
 def _with_provider_data(models: tuple[ModelInfo, ...], body: object) -> Iterator[ModelInfo]:
     """Yield the models with the largest context window and all features of the providers that run them."""
     items = object_or_empty(body).get("data")
-    item_by_id = {item["id"]: item for item in (items if is_list(items) else ()) if is_object(item) and _has_id(item)}
+    data_by_id: dict[str, tuple[int, frozenset[str]]] = {}
+    for item in items if is_list(items) else ():
+        if is_object(item) and (identifier := text_or_none(item.get("id"))) is not None:
+            providers = item.get("providers")
+            entries = [entry for entry in providers if is_object(entry)] if is_list(providers) else []
+            if entries:
+                window = max(count(entry.get("context_length")) for entry in entries)
+                data_by_id[identifier] = window, frozenset(_features(item, entries))
     for model in models:
-        item = item_by_id.get(model.id, {})
-        providers = item.get("providers")
-        provider_entries = [entry for entry in providers if is_object(entry)] if is_list(providers) else []
-        windows = [count(entry.get("context_length")) for entry in provider_entries]
-        yield replace(
-            model,
-            context_window=max([*windows, 0]) or model.context_window,
-            features=frozenset(_features(item, provider_entries)) if provider_entries else model.features,
-        )
-
-
-def _has_id(item: Mapping[str, Any]) -> bool:
-    return text_or_none(item.get("id")) is not None
+        window, features = data_by_id.get(model.id, (0, model.features))
+        yield replace(model, context_window=window or model.context_window, features=features)
 
 
 def _features(item: Mapping[str, Any], provider_entries: list[dict[str, Any]]) -> Iterator[str]:

@@ -72,6 +72,14 @@ def non_negative_int(value: object, start: int = 0) -> int | None:
     return start + int(value) if is_number(value) and 0 <= value < _LIMIT else None
 
 
+def small_int(value: object) -> int | None:
+    """Return an integer of at most 31 bits; None for anything else.
+
+    A server chooses the indexes that become keys of dictionaries. Larger ones may be chosen to have equal hashes.
+    """
+    return value if isinstance(value, int) and -(2**31) < value < 2**31 else None
+
+
 def read_vectors(rows: object, wanted: int) -> list[list[float]] | None:
     """Return ``wanted`` vectors of equal length; None if the rows are anything else."""
     if not is_list(rows) or len(rows) != wanted:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.response_limits import MAX_CALLS, OversizedResponseError
 from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, text_or_none
 from unified_llm._lib.bounded_json import JSONError, dump, finite
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.responses import FinishReason, ModelInfo, TokenLogprob
+
+_MAX_MODELS: Final = 20_000
 
 log = logging.getLogger("unified_llm")
 
@@ -41,7 +44,12 @@ def read_calls(
         calls: What should be a list of calls.
         identifiers: Call identifiers of the response so far.
         make_id: Makes an identifier from a call's number, for calls without one.
+
+    Raises:
+        OversizedResponseError: There are more calls than are accepted; none was read.
     """
+    if is_list(calls) and len(calls) > MAX_CALLS:
+        raise OversizedResponseError
     for call in calls if is_list(calls) else ():
         function = call.get("function") if is_object(call) else None
         if is_object(function):
@@ -85,7 +93,8 @@ def read_page(
 ) -> Done | Failure:
     """Read a page of a list of models: ``(models, cursor)``.
 
-    Models without a name are skipped; a page that has only such models is malformed.
+    Models without a name are skipped; a page that has only such models is malformed. A page of more than 20,000 models
+    is refused, since the deadline is not looked at while they are read.
 
     Args:
         items: What should be the list.
@@ -94,5 +103,7 @@ def read_page(
     """
     if not is_list(items):
         return Failure("malformed")
+    if len(items) > _MAX_MODELS:
+        return Failure("oversized", detail=f"More than {_MAX_MODELS} models in one response.")
     models = tuple(model for item in items if is_object(item) and (model := read(item)))
     return Failure("malformed") if items and not models else Done((models, cursor))

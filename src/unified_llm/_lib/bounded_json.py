@@ -1,7 +1,8 @@
 """Parse and write JSON, with bounds on hostile input.
 
 ``pydantic_core`` parses: it is a dependency already, fast, and reads incomplete JSON. It bounds recursion and accepts
-5,000-digit integers; the standard library's parser fails on both.
+5,000-digit integers; the standard library's parser fails on both. Structure is bounded before parsing, since parsed
+values take up to 60 times the memory of their text.
 """
 
 from __future__ import annotations
@@ -9,27 +10,56 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import from_json
 
-__all__ = ["JSONError", "dump", "finite", "parse", "parse_object", "parse_partial"]
+__all__ = [
+    "MAX_STRUCTURE",
+    "JSONError",
+    "OversizedJSONError",
+    "dump",
+    "finite",
+    "parse",
+    "parse_object",
+    "parse_partial",
+    "size_of_value",
+]
+
+MAX_STRUCTURE: Final = 1_000_000
+"""Most of ``{``, ``[`` and ``,`` in a text, unless the caller of ``parse`` says otherwise."""
+
+_VALUE_SIZE: Final = 64  # bytes that a parsed value takes besides its text, roughly
 
 
 class JSONError(ValueError):
     """The text is not the expected JSON. The message never contains the text."""
 
 
-def parse(text: str | bytes) -> Any:
+class OversizedJSONError(JSONError):
+    """The text has more structure than is accepted; it was not parsed."""
+
+
+def parse(text: str | bytes | bytearray, *, max_structure: int = MAX_STRUCTURE, max_names: int | None = None) -> Any:
     """Parse any JSON value; skip a byte order mark.
 
     A number beyond the range of a float (``1e999``) becomes infinity, as with every parser here: see ``finite``.
 
+    Args:
+        text: The text.
+        max_structure: Most of ``{``, ``[`` and ``,`` in it.
+        max_names: Most of ``{``, ``[`` and ``"`` in it; None for no limit besides.
+
     Raises:
+        OversizedJSONError: The text has more structure than that.
         JSONError: The text is not JSON.
     """
-    if isinstance(text, bytes):
-        text = text.removeprefix(b"\xef\xbb\xbf")
+    if len(text) > max_structure and _count(text, "{[,") > max_structure:
+        raise OversizedJSONError(f"the text has more than {max_structure} values")
+    if max_names is not None and len(text) > max_names and _count(text, '{["') > max_names:
+        raise OversizedJSONError(f"the text has more than {max_names} names and lists")
+    if not isinstance(text, str) and text.startswith(b"\xef\xbb\xbf"):
+        text = text[3:]
     try:
         return from_json(text, allow_inf_nan=False)
     except TypeError:
@@ -37,6 +67,21 @@ def parse(text: str | bytes) -> Any:
     except ValueError as error:
         # The parser's message names the position and the expected token, never the text itself.
         raise JSONError(str(error)) from None
+
+
+def _count(text: str | bytes | bytearray, characters: str) -> int:
+    if isinstance(text, str):
+        return sum(map(text.count, characters))
+    return sum(map(text.count, map(str.encode, characters)))
+
+
+def size_of_value(value: Any) -> int:
+    """Estimate the bytes that a parsed value takes."""
+    if isinstance(value, str):
+        return _VALUE_SIZE + len(value)
+    if isinstance(value, dict):
+        return 3 * _VALUE_SIZE + sum(size_of_value(name) + size_of_value(child) for name, child in value.items())
+    return _VALUE_SIZE + sum(map(size_of_value, value)) if isinstance(value, list) else _VALUE_SIZE
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
@@ -52,7 +97,9 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
 
 
 def parse_partial(text: str) -> Any:
-    """Parse the beginning of a JSON value; return None if it is too short or invalid."""
+    """Parse the beginning of a JSON value; return None if it is too short, too large or invalid."""
+    if len(text) > MAX_STRUCTURE and _count(text, "{[,") > MAX_STRUCTURE:
+        return None
     try:
         return from_json(text, allow_partial="trailing-strings", allow_inf_nan=False)
     except (TypeError, ValueError):

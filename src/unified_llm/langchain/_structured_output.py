@@ -26,6 +26,7 @@ from langchain_core.runnables import (
 )
 from pydantic import BaseModel
 
+from unified_llm._adapters.fragments import Growth
 from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck, read_object
 from unified_llm._structured.checks import make_check
 from unified_llm._structured.extract_json import JSONExtractor, check_json, find_json
@@ -132,7 +133,10 @@ class _JSONReader:
         """
         extractor, texts = JSONExtractor(self._schema), _Texts()
         for message in messages:
-            yield self._convert(message, extractor, texts)
+            if converted := self._convert(message, extractor, texts):
+                yield converted
+        if held := texts.take_held():
+            yield AIMessageChunk(content=held)
         if texts.nothing_emitted:
             yield AIMessageChunk(content=find_json("".join(texts.received), self._schema, self._check))
 
@@ -140,11 +144,15 @@ class _JSONReader:
         """Convert the messages of one response, for async callers."""
         extractor, texts = JSONExtractor(self._schema), _Texts()
         async for message in messages:
-            yield self._convert(message, extractor, texts)
+            if converted := self._convert(message, extractor, texts):
+                yield converted
+        if held := texts.take_held():
+            yield AIMessageChunk(content=held)
         if texts.nothing_emitted:
             yield AIMessageChunk(content=find_json("".join(texts.received), self._schema, self._check))
 
-    def _convert(self, message: AIMessage, extractor: JSONExtractor, texts: _Texts) -> AIMessage:
+    def _convert(self, message: AIMessage, extractor: JSONExtractor, texts: _Texts) -> AIMessage | None:
+        """Convert a message; return None if its text is held: the parser reads all of the text for each message."""
         _check_refusal(message)
         text = str(message.text)
         if not isinstance(message, AIMessageChunk):
@@ -152,7 +160,9 @@ class _JSONReader:
         emitted = extractor.feed(text) if text else ""
         texts.received.append(text)
         texts.emitted = texts.emitted or bool(emitted)
-        return message.model_copy(update={"content": emitted})
+        if not texts.hold(emitted) or _has_more_than_text(message):
+            return message.model_copy(update={"content": texts.take_held()})
+        return None
 
 
 class _Texts:
@@ -161,6 +171,18 @@ class _Texts:
     def __init__(self) -> None:
         self.received: list[str] = []
         self.emitted = False
+        self._held: list[str] = []
+        self._growth = Growth(parts=64)
+
+    def hold(self, text: str) -> bool:
+        """Hold a text; return whether to hold it longer."""
+        self._held.append(text)
+        return not self._growth.add(len(text))
+
+    def take_held(self) -> str:
+        """Return the texts that are held, and hold them no longer."""
+        text, self._held = "".join(self._held), []
+        return text
 
     @property
     def nothing_emitted(self) -> bool:
@@ -184,6 +206,12 @@ class _ObjectParser(PydanticOutputParser[Any]):
         except ValueError as error:
             name = self.pydantic_object.__name__
             raise OutputParserException(f"Failed to parse {name} from: {text}\n{error}", llm_output=text) from error
+
+
+def _has_more_than_text(message: AIMessageChunk) -> bool:
+    """Return whether a chunk has anything but text, such as the metadata of the last one."""
+    others = (message.additional_kwargs, message.response_metadata, message.usage_metadata, message.tool_call_chunks)
+    return message.chunk_position is not None or any(others)
 
 
 def _check_refusal(message: AIMessage) -> None:

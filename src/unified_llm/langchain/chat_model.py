@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -178,13 +177,17 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     def _make_chunk_reader(
         self, request: LLMRequest, options: Mapping[str, Any]
     ) -> Callable[[LLMChunk], Iterator[ChatGenerationChunk]]:
+        from unified_llm._adapters.fragments import FragmentMerger
         from unified_llm.langchain import _answers
 
-        return partial(
-            _answers.read_chunk,
-            usage=options.get("stream_usage", self.stream_usage),
-            logprobs=bool(request.logprobs),
-        )
+        usage, logprobs = options.get("stream_usage", self.stream_usage), bool(request.logprobs)
+        merger = FragmentMerger()
+
+        def read(chunk: LLMChunk) -> Iterator[ChatGenerationChunk]:
+            for merged in merger.feed(chunk):
+                yield from _answers.read_chunk(merged, usage=usage, logprobs=logprobs)
+
+        return read
 
     def _config(self) -> LLMConfig:
         """Return the primary's configuration; fields of ``model_kwargs`` that no call has go into ``extra_body``."""

@@ -25,6 +25,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
+from unified_llm._adapters.fragments import check_calls
 from unified_llm.llama_index._constants import PROVIDER, PROVIDER_STATE, RECORD
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
@@ -60,7 +61,12 @@ class StreamReader:
         self._citations: list[Citation] = []
 
     def feed(self, chunk: LLMChunk) -> ChatResponse:
-        """Convert a chunk."""
+        """Convert a chunk.
+
+        Raises:
+            GenerationError: The stream has too many tool calls.
+        """
+        check_calls(chunk)
         self._text += chunk.content
         self._reasoning += chunk.reasoning
         self._refusal += chunk.refusal

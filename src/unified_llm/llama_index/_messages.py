@@ -10,6 +10,7 @@ dropped silently. URLs are not fetched here but passed on to the provider.
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import IOBase
@@ -279,7 +280,8 @@ class _CallIds:
     """
 
     def __init__(self) -> None:
-        self._open: list[tuple[str, str]] = []  # old and new id of the calls without a result yet
+        self._open: dict[int, tuple[str, str]] = {}  # position of a call without a result yet → its old and new id
+        self._positions: dict[str, deque[int]] = {}  # old id → positions of its calls
 
     def make_unique(self, message: Message) -> Message:
         if message.role == "assistant" and message.tool_calls:
@@ -290,25 +292,39 @@ class _CallIds:
 
     def _calls(self, message: Message) -> Message:
         old = [call.id for call in message.tool_calls]
+        counts = Counter(old)
         new = [
-            call_id if call_id and old.count(call_id) == 1 else _numbered(call_id, old, position)
+            call_id if call_id and counts[call_id] == 1 else _numbered(call_id, counts, position)
             for position, call_id in enumerate(old)
         ]
-        self._open = list(zip(old, new, strict=True))
+        self._open = dict(enumerate(zip(old, new, strict=True)))
+        self._positions = {}
+        for position, call_id in enumerate(old):
+            self._positions.setdefault(call_id, deque()).append(position)
         calls = tuple(replace(call, id=call_id) for call, call_id in zip(message.tool_calls, new, strict=True))
         return message if new == old else replace(message, tool_calls=calls)
 
     def _result(self, message: Message) -> Message:
         old = message.tool_call_id or ""
-        ids = next((pair for pair in self._open if pair[0] == old or not old), None)
-        if ids is None:
+        position = self._next_position(old)
+        if position is None:
             return message
-        self._open.remove(ids)
-        return message if ids[1] == old else replace(message, tool_call_id=ids[1])
+        _, new = self._open.pop(position)
+        return message if new == old else replace(message, tool_call_id=new)
+
+    def _next_position(self, old: str) -> int | None:
+        """Return the position of the next call of that id, or of any call for a result without an id."""
+        if not old:
+            return next(iter(self._open), None)
+        positions = self._positions.get(old, deque())
+        while positions:
+            if (position := positions.popleft()) in self._open:
+                return position
+        return None
 
 
-def _numbered(call_id: str, taken: Sequence[str], position: int) -> str:
+def _numbered(call_id: str, taken: Counter[str], position: int) -> str:
     number = position
     while (new := f"{call_id or 'call'}_{number}") in taken:
-        number += len(taken)
+        number += taken.total()
     return new

@@ -16,6 +16,7 @@ from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr
 from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndEvent, LLMStructuredPredictStartEvent
 from llama_index.core.types import Model, PydanticProgramMode
 
+from unified_llm._adapters.fragments import Growth
 from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck
 from unified_llm._core import runtime
 from unified_llm._lib.bounded_json import parse_partial
@@ -226,21 +227,29 @@ def _format_name(output_cls: type[BaseModel]) -> str:
 
 
 class _PartialObjects:
-    """Reader of one stream: builds a partial object each time the JSON received so far has more in it."""
+    """Reader of one stream: builds a partial object each time the JSON received so far has more in it.
+
+    The longer the JSON is, the more must have come for another object, since each is parsed from the beginning.
+    """
 
     def __init__(self, call: _StructuredCall) -> None:
         from llama_index.core.program.utils import create_flexible_model
 
         self._flexible = create_flexible_model(call.output_cls)
         self._extractor = JSONExtractor(call.schema)
-        self._json = ""
+        self._json: list[str] = []
+        self._growth = Growth(parts=64)
         self._fields: dict[str, Any] = {}
         self.last = ChatResponse(message=ChatMessage())
 
     def feed(self, response: ChatResponse) -> FlexibleModel | None:
         self.last = response
-        self._json += self._extractor.feed(response.delta or "")
-        fields = parse_partial(self._json)
+        if text := self._extractor.feed(response.delta or ""):
+            self._json.append(text)
+        if not self._growth.add(len(text)):
+            return None
+        self._json = ["".join(self._json)]
+        fields = parse_partial(self._json[0])
         if not isinstance(fields, dict) or fields in ({}, self._fields):
             return None
         self._fields = fields

@@ -18,7 +18,7 @@ import httpcore
 import pytest
 
 from tests.support.sync_and_async import Mode
-from unified_llm._backends.http.deadline_socket import DeadlineSocket
+from unified_llm._backends.http.deadline_socket import HEAD_LIMIT, DeadlineSocket, OversizedHeadError
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket, AsyncStream, AsyncTLSStream
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket, SyncStream, SyncTLSStream
 from unified_llm._backends.http.tls import TLSSession
@@ -201,8 +201,49 @@ def test_a_read_waits_until_its_instant(driver: SocketDriver, pair: socket.socke
     assert time.monotonic() >= driver.sock.until - 0.01
 
 
-def test_a_read_whose_instant_has_passed_takes_what_is_there(driver: SocketDriver, pair: socket.socket) -> None:
-    driver.sock.until = float("-inf")
+@pytest.mark.parametrize("phase", ["start_body", "start_request"])
+def test_a_read_whose_deadline_has_passed_fails_though_bytes_are_available(
+    driver: SocketDriver, pair: socket.socket, phase: str
+) -> None:
+    pair.sendall(b"here")
+    if phase == "start_body":
+        driver.sock.start_body()
+    driver.sock.until = time.monotonic()
+    with pytest.raises(httpcore.ReadTimeout):
+        driver.read()
+
+
+def test_no_more_than_256_kib_are_received_before_a_final_head(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.start_request(float("inf"), 1.0)
+    for _ in range(HEAD_LIMIT // 16384):
+        pair.sendall(bytes(16384))
+        assert len(driver.read()) == 16384
+    pair.sendall(b"more")
+    with pytest.raises(OversizedHeadError):
+        driver.read()
+    driver.sock.start_body()
+    assert driver.read() == b"more"
+
+
+def test_a_read_of_a_head_takes_little_at_a_time(driver: SocketDriver, pair: socket.socket) -> None:
+    pair.sendall(bytes(40_000))
+    assert len(driver.read()) == 16384
+    driver.sock.start_body()
+    assert len(driver.read()) == 40_000 - 16384
+
+
+def test_of_the_end_of_an_old_body_64_kib_are_received(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.start_leftovers()
+    for _ in range(4):
+        pair.sendall(bytes(16384))
+        assert driver.read(16384) == bytes(16384)
+    pair.sendall(b"more")
+    with pytest.raises(httpcore.ReadError):
+        driver.read()
+
+
+def test_of_the_end_of_an_old_body_only_available_bytes_are_read(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.start_leftovers()
     with pytest.raises(httpcore.ReadTimeout):
         driver.read()
     pair.sendall(b"here")
@@ -406,6 +447,65 @@ def test_what_is_no_tls_is_a_failure_of_tls(driver: SocketDriver, pair: socket.s
     with pytest.raises(httpcore.ConnectError):
         driver.complete(driver.stream.start_tls(client(), "localhost"))
     assert driver.sock.failure_kind == "tls"
+
+
+class NeverDone(TLSSession):
+    """A session whose records never have data, as an endless series of empty records or session tickets."""
+
+    def run_step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        self.wants_more = True
+
+    def receive(self, data: bytes) -> None:
+        pass
+
+
+class Flood(socket.socket):
+    """A socket that always has bytes ready, and moves a clock with each read."""
+
+    def __init__(self, clock: list[float], seconds: float) -> None:
+        super().__init__(socket.AF_UNIX)
+        self.clock, self.seconds, self.reads = clock, seconds, 0
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        self.reads += 1
+        self.clock[0] += self.seconds
+        return bytes(size)
+
+
+@pytest.mark.parametrize(("seconds", "error", "reads"), [(0.0, OversizedHeadError, 16), (0.5, httpcore.ReadTimeout, 4)])
+def test_tls_records_without_data_are_received_up_to_the_bounds(
+    mode: Mode, *, seconds: float, error: type[Exception], reads: int
+) -> None:
+    clock = [100.0]
+    raw = Flood(clock, seconds)
+    session = NeverDone(client(), "localhost")
+
+    async def shake_hands(stream: AsyncTLSStream) -> None:
+        await stream.do_handshake()
+
+    if mode == "sync":
+        sync_sock = SyncDeadlineSocket(lambda: clock[0])
+        sync_sock.adopt(raw)
+        sync_sock.start_request(102.0, 1.0)
+        with pytest.raises(error):
+            SyncTLSStream(SyncStream(sync_sock), sync_sock, session)
+        sync_sock.drop()
+    else:
+        sock = AsyncDeadlineSocket(lambda: clock[0])
+        sock.adopt(raw)
+        sock.start_request(102.0, 1.0)
+        with pytest.raises(error):
+            asyncio.run(shake_hands(AsyncTLSStream(AsyncStream(sock), sock, session)))
+        sock.drop()
+    assert raw.reads == reads
+
+
+def test_a_handshake_without_end_closes_the_connection(driver: SocketDriver, pair: socket.socket) -> None:
+    driver.sock.start_connecting()
+    driver.sock._received_in_phase = HEAD_LIMIT
+    with pytest.raises(OversizedHeadError):
+        driver.complete(driver.stream.start_tls(client(), "localhost"))
+    assert driver.stream.get_extra_info("is_readable")  # which a closed one is
 
 
 def test_windows_has_no_poll(pair: socket.socket, driver: SocketDriver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,10 +41,17 @@ def chunk(data: bytes) -> bytes:
 
 
 def run_call(
-    call: Caller, transport: Transport, network: Network, *, stream: bool = False, seconds: float = 60, url: str = URL
+    call: Caller,
+    transport: Transport,
+    network: Network,
+    *,
+    stream: bool = False,
+    seconds: float = 60,
+    url: str = URL,
+    **fields: Any,
 ) -> list[Event]:
-    """Run one call; opening and each read may take so many seconds."""
-    exchange = call.exchange(transport, EchoCodec(), chat_request(stream=stream), target_at(url))
+    """Run one call; opening and each read may take so many seconds. ``fields`` are those of the target."""
+    exchange = call.exchange(transport, EchoCodec(), chat_request(stream=stream), target_at(url, **fields))
     return run(exchange, lambda: network.clock() + seconds)
 
 
@@ -618,12 +625,9 @@ def test_a_stream_may_be_compressed_too(call: Caller, transport: Transport, netw
     assert summarize(run_call(call, transport, network, stream=True)) == ["a", "b", "."]
 
 
-def test_a_gzip_bomb_is_left_at_the_bound(
-    call: Caller, transport: Transport, network: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("unified_llm._backends.http.response.BODY_LIMIT", 1_000_000)
+def test_a_gzip_bomb_is_left_at_the_bound(call: Caller, transport: Transport, network: Network) -> None:
     network.add_connection(whole(gzip.compress(b'{"text": "' + b" " * 5_000_000), "Content-Encoding: gzip"))
-    assert summarize(run_call(call, transport, network)) == ["oversized"]
+    assert summarize(run_call(call, transport, network, max_response_bytes=1_000_000)) == ["oversized"]
 
 
 @pytest.mark.case(4)
@@ -637,12 +641,9 @@ def test_the_connect_limit_of_the_target_is_obeyed(call: Caller, transport: Tran
     assert sock.connect_timeout == 3
 
 
-def test_an_answer_larger_than_the_bound_is_refused(
-    call: Caller, transport: Transport, network: Network, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("unified_llm._backends.http.response.BODY_LIMIT", 1000)
+def test_an_answer_larger_than_the_bound_is_refused(call: Caller, transport: Transport, network: Network) -> None:
     network.add_connection(whole(json.dumps({"text": "x" * 2000}).encode()))
-    assert summarize(run_call(call, transport, network)) == ["oversized"]
+    assert summarize(run_call(call, transport, network, max_response_bytes=1000)) == ["oversized"]
 
 
 def test_an_event_larger_than_the_bound_is_refused(call: Caller, transport: Transport, network: Network) -> None:

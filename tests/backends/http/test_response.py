@@ -32,8 +32,11 @@ def events_of(
     events: list[Event] = []
 
     def take() -> None:
-        while (event := body.next_event()) is not None:
-            events.append(event)
+        while (event := body.next_event()) is not None or body.has_unread:
+            if event is None:
+                body.decode()
+            else:
+                events.append(event)
 
     take()
     for piece in pieces:

@@ -2,8 +2,7 @@
 
 httpcore takes one timeout for each read of a body. Here every operation reads its deadline from its
 ``DeadlineSocket``, and the exchange moves that deadline as it proceeds. So one deadline bounds a whole upload, all
-addresses of a host together, and a body that arrives a few bytes at a time. An operation whose deadline has passed
-still takes the bytes that are available without waiting.
+addresses of a host together, and a body that arrives a few bytes at a time.
 
 ::
 
@@ -11,6 +10,14 @@ still takes the bytes that are available without waiting.
           |-- addresses, one after another --|-- TLS handshake --|-- request, response --|
           |<------- connect_timeout, and no later than until --->|
           |<------------------- until, which the exchange moves with each step --------->|
+
+A read whose deadline has passed fails, even if bytes are available: httpcore reads in loops of its own (for the final
+head after interim responses, for a TLS record with data), which a server that always has bytes ready never lets end.
+For the same reason the bytes of a phase are limited::
+
+    start_request                     start_body                    start_leftovers
+          |-- proxy, TLS, interim heads --|-- body, until its end ------|-- the unread end of a body
+          |   HEAD: 256 KiB               |   BODY: no limit here       |   LEFTOVERS: 64 KiB, never waits
 """
 
 from __future__ import annotations
@@ -22,7 +29,8 @@ import ssl
 import sys
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
 import httpcore
 
@@ -30,6 +38,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_TIMEOUT: Final = 1e6  # seconds; sockets and selectors refuse infinity
+
+HEAD_LIMIT: Final = 256 * 1024
+"""Most bytes received before the final head of a response: of proxies, TLS handshakes, interim responses, the head."""
+
+_LEFTOVER_LIMIT: Final = 64 * 1024
+_HEAD_READ_SIZE: Final = 16 * 1024  # so that no read of a head, all of which is parsed at once, takes long
+
+
+class OversizedHeadError(httpcore.RemoteProtocolError):
+    """The server sent more than ``HEAD_LIMIT`` bytes before the final head of its response."""
+
+
+class Phase(Enum):
+    """What is being received; see the diagram above."""
+
+    HEAD = auto()
+    BODY = auto()
+    LEFTOVERS = auto()
 
 
 class DeadlineSocket:
@@ -42,7 +68,8 @@ class DeadlineSocket:
         now: The clock of the deadlines.
         until: The deadline of the current operation, an instant of ``now``.
         connect_timeout: Seconds that making the connection may take, within ``until``.
-        received: Bytes received since the exchange set it to zero, decrypted where there is TLS.
+        received: Bytes of the response, decrypted where there is TLS.
+        phase: What is being received.
         failure_kind: Why connecting failed.
         detail: The system's message for that failure; it contains no secret.
     """
@@ -52,6 +79,8 @@ class DeadlineSocket:
         self.until = 0.0
         self.connect_timeout = 0.0
         self.received = 0
+        self.phase = Phase.HEAD
+        self._received_in_phase = 0  # with the bytes of TLS
         self.failure_kind: Literal["connect", "tls"] = "connect"
         self.detail: str | None = None
         self._connect_deadline = 0.0
@@ -90,8 +119,60 @@ class DeadlineSocket:
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))
 
+    def start_request(self, until: float, connect_timeout: float) -> None:
+        """Begin a request: connect if there is no connection yet, and receive a head."""
+        self.until, self.connect_timeout, self.received = until, connect_timeout, 0
+        self._start(Phase.HEAD)
+
+    def start_body(self) -> None:
+        """Go on to the body, whose size is limited where it is decoded."""
+        self._start(Phase.BODY)
+
+    def start_leftovers(self) -> None:
+        """Go on to the unread end of a body, of which only the available bytes are read."""
+        self._start(Phase.LEFTOVERS)
+
+    def _start(self, phase: Phase) -> None:
+        self.phase, self._received_in_phase = phase, 0
+
+    def size_of_read(self, max_bytes: int) -> int:
+        """Return how many bytes the next read of the socket may take, at most ``max_bytes``.
+
+        Raises:
+            httpcore.ReadTimeout: The deadline has passed.
+            OversizedHeadError: The head is too long.
+            httpcore.ReadError: The end of a body is too long.
+        """
+        match self.phase:
+            case Phase.LEFTOVERS:
+                if self._received_in_phase >= _LEFTOVER_LIMIT:
+                    raise httpcore.ReadError
+                return max_bytes
+            case Phase.HEAD:
+                self._check_deadline()
+                left = HEAD_LIMIT - self._received_in_phase
+                if left <= 0:
+                    raise OversizedHeadError
+                return min(max_bytes, left, _HEAD_READ_SIZE)
+            case Phase.BODY:
+                self._check_deadline()
+                return max_bytes
+            case _:
+                assert_never(self.phase)
+
+    def _check_deadline(self) -> None:
+        if self.now() >= self.until:
+            raise httpcore.ReadTimeout
+
+    def count_received(self, size: int) -> None:
+        """Count the bytes of a read."""
+        self.received += size
+        self._received_in_phase += size
+
     def seconds_left(self) -> float:
-        """Return the seconds until the deadline; 0.0 when it has passed."""
+        """Return the seconds that an operation may wait; 0.0 when the deadline has passed."""
+        if self.phase is Phase.LEFTOVERS:
+            return 0.0
         return min(max(0.0, self.until - self.now()), _MAX_TIMEOUT)
 
     def start_connecting(self) -> None:
@@ -131,6 +212,8 @@ class DeadlineSocket:
     def handshake_error(self, error: Exception) -> Exception:
         """Close the socket; return the exception to raise when the TLS handshake failed; record why."""
         self.drop()
+        if isinstance(error, OversizedHeadError):
+            return error
         if isinstance(error, httpcore.TimeoutException):
             self.detail = "no TLS handshake in time"
             return httpcore.ConnectTimeout()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpcore
 from typing_extensions import override
 
-from unified_llm._backends.http.deadline_socket import DeadlineSocket
+from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError
 from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         try:
             stream = AsyncTLSStream(self, self.sock, TLSSession(ssl_context, server_hostname))
             await stream.do_handshake()
-        except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError) as error:
+        except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError, OversizedHeadError) as error:
             raise self.sock.handshake_error(error) from None
         finally:
             self.sock.until = until
@@ -108,10 +108,11 @@ class AsyncStream(_Stream):
         if self._unsent:
             with suppress(httpcore.WriteError):  # the server may have responded before it closed
                 await self.write(b"")
+        size = sock.size_of_read(max_bytes)
         try:
-            data = sock.raw_socket.recv(max_bytes)
+            data = sock.raw_socket.recv(size)
         except BlockingIOError:
-            data = await self._wait_and_read(max_bytes)
+            data = await self._wait_and_read(size)
         except OSError:
             raise httpcore.ReadError from None
         else:
@@ -119,7 +120,7 @@ class AsyncStream(_Stream):
             if self._immediate_reads >= _READS_PER_TURN:
                 self._immediate_reads = 0
                 await asyncio.sleep(0)
-        sock.received += len(data)
+        sock.count_received(len(data))
         return data
 
     async def _wait_and_read(self, max_bytes: int) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpcore
 from typing_extensions import override
 
-from unified_llm._backends.http.deadline_socket import DeadlineSocket
+from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError
 from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class _Stream(httpcore.NetworkStream):
         until = self.sock.cap_to_connect_deadline()
         try:
             return SyncTLSStream(self, self.sock, TLSSession(ssl_context, server_hostname))
-        except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError) as error:
+        except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError, OversizedHeadError) as error:
             raise self.sock.handshake_error(error) from None
         finally:
             self.sock.until = until
@@ -90,14 +90,15 @@ class SyncStream(_Stream):
         if self._unsent:
             with suppress(httpcore.WriteError):  # the server may have responded before it closed
                 self.write(b"")
+        size = sock.size_of_read(max_bytes)
         try:
             sock.raw_socket.settimeout(sock.seconds_left())
-            data = sock.raw_socket.recv(max_bytes)
+            data = sock.raw_socket.recv(size)
         except (BlockingIOError, TimeoutError):
             raise httpcore.ReadTimeout from None
         except OSError:
             raise httpcore.ReadError from None
-        sock.received += len(data)
+        sock.count_received(len(data))
         return data
 
     @override

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from unified_llm._backends.http.deadline_socket import OversizedHeadError
 from unified_llm._core.outcome import Failure
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def failure_from_error(error: Exception, sock: DeadlineSocket) -> Failure:
             return Failure("timeout")
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
             return Failure("unsendable")
+        case httpx.RemoteProtocolError() if isinstance(error.__cause__, OversizedHeadError):
+            return Failure("oversized", detail="More than 256 KiB came before the head of the response.")
         case httpx.ProxyError():
             return Failure("connect", detail="The proxy refused the connection.")
         case _:

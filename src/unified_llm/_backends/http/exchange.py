@@ -38,7 +38,7 @@ class HTTPExchange:
         return pool.route_to(endpoint, self._target), http_request
 
     def _start_on(self, sock: DeadlineSocket, until: float) -> None:
-        sock.until, sock.connect_timeout, sock.received = until, self._target.timing.connect, 0
+        sock.start_request(until, self._target.timing.connect)
 
     def _open_body(self, http_response: httpx.Response) -> tuple[Head, Body]:
         head = Head(http_response.status_code, http_response.headers.raw)

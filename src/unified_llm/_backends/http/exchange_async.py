@@ -65,7 +65,7 @@ class AsyncPooledConnection(httpx.AsyncHTTPTransport):
 
     async def make_reusable(self) -> bool:
         """Read the end of the last body, without waiting; return whether the connection can carry another request."""
-        self.sock.until = pool.NO_WAIT
+        self.sock.start_leftovers()
         try:
             if self._unread is not None:
                 body_chunks, stream = self._unread
@@ -213,6 +213,11 @@ class AsyncHTTPExchange(HTTPExchange):
         while (event := body.next_event()) is None:
             if self._pool.now() >= until:
                 return body.on_timeout()
+            if body.is_turn_over():
+                await asyncio.sleep(0)
+            if body.has_unread:
+                body.decode()
+                continue
             try:
                 data = await anext(body_chunks, None)
             except httpx.TimeoutException:
@@ -272,6 +277,7 @@ class AsyncHTTPExchange(HTTPExchange):
             http_response = await connection.handle_async_request(http_request)
         except errors.HTTP_ERRORS as error:
             return errors.failure_from_error(error, connection.sock)
+        connection.sock.start_body()
         stream = cast("httpx.AsyncByteStream", http_response.stream)
         return _OpenResponse(*self._open_body(http_response), stream, aiter(stream))
 

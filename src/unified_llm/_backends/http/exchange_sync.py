@@ -48,7 +48,7 @@ class SyncPooledConnection(httpx.HTTPTransport):
     def make_reusable(self) -> bool:
         """Read the end of the last body, without waiting; return whether the connection can carry another request."""
         unread, self._unread = self._unread, None
-        self.sock.until = pool.NO_WAIT
+        self.sock.start_leftovers()
         try:
             if unread is not None:
                 body_chunks, stream = unread
@@ -145,6 +145,9 @@ class SyncHTTPExchange(HTTPExchange):
         while (event := body.next_event()) is None:
             if self._pool.now() >= until:
                 return body.on_timeout()
+            if body.has_unread:
+                body.decode()
+                continue
             try:
                 data = next(body_chunks, None)
             except httpx.TimeoutException:
@@ -199,5 +202,6 @@ class SyncHTTPExchange(HTTPExchange):
             http_response = connection.handle_request(http_request)
         except errors.HTTP_ERRORS as error:
             return errors.failure_from_error(error, connection.sock)
+        connection.sock.start_body()
         stream = cast("httpx.SyncByteStream", http_response.stream)
         return _OpenResponse(*self._open_body(http_response), stream, iter(stream))

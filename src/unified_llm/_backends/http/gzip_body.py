@@ -1,11 +1,12 @@
-"""Decoders of Content-Encoding that return bounded chunks: half a megabyte of gzip can expand to 500 megabytes."""
+"""Decoders of Content-Encoding that return bounded pieces: half a megabyte of gzip can expand to 500 megabytes."""
 
 from __future__ import annotations
 
 import zlib
 from typing import Final, Protocol
 
-_CHUNK_SIZE: Final = 64 * 1024
+_PIECE_SIZE: Final = 16 * 1024
+_MAX_MEMBERS: Final = 64  # of gzip in one read: a member may be empty
 _GZIP: Final = b"\x1f\x8b"
 _GZIP_ONLY: Final = 16 + zlib.MAX_WBITS
 
@@ -20,9 +21,14 @@ class IdentityDecoder:
         """Take received bytes; all bytes of an earlier call must have been read."""
         self._data = data
 
+    @property
+    def has_unread(self) -> bool:
+        """Return whether bytes were fed and not read."""
+        return bool(self._data)
+
     def read(self) -> bytes:
-        """Return all bytes that are available; empty when more must arrive first."""
-        data, self._data = self._data, b""
+        """Return at most 16 KiB; empty when more must arrive first."""
+        data, self._data = self._data[:_PIECE_SIZE], self._data[_PIECE_SIZE:]
         return data
 
     @property
@@ -40,35 +46,50 @@ class GzipDecoder:
     def __init__(self) -> None:
         self._data = b""
         self._decompressor = zlib.decompressobj(_GZIP_ONLY)
+        self._has_unread = False  # in _data, or decompressed already within zlib
         self._detected = False
         self._not_gzip = False
 
     def feed(self, data: bytes) -> None:
         """Take received bytes."""
         self._data += data
+        self._has_unread = True
+
+    @property
+    def has_unread(self) -> bool:
+        """Return whether ``read`` may have something to return before more bytes arrive."""
+        return self._has_unread
 
     def read(self) -> bytes:
-        """Return at most 64 KiB of decoded bytes; empty when more must arrive first."""
+        """Return at most 16 KiB of decoded bytes; empty when there are none, or none yet."""
         if not self._detected and not self._detect_format():
+            self._has_unread = False
             return b""
         if self._not_gzip:
-            data, self._data = self._data, b""
+            data, self._data = self._data[:_PIECE_SIZE], self._data[_PIECE_SIZE:]
+            self._has_unread = bool(self._data)
             return data
-        while self._data:
-            if self._decompressor.eof:  # another member, or padding
-                if self._may_become_gzip():
-                    break
-                if not self._data.startswith(_GZIP):
-                    self._data = b""
-                    break
-                self._decompressor = zlib.decompressobj(_GZIP_ONLY)
-            data = self._decompressor.decompress(self._data, _CHUNK_SIZE)
-            self._data = (
-                self._decompressor.unused_data if self._decompressor.eof else self._decompressor.unconsumed_tail
-            )
-            if data:
+        for _ in range(_MAX_MEMBERS):
+            if self._decompressor.eof and not self._begin_member():
+                self._has_unread = False
+                return b""
+            data = self._decompressor.decompress(self._data, _PIECE_SIZE)
+            ended = self._decompressor.eof
+            self._data = self._decompressor.unused_data if ended else self._decompressor.unconsumed_tail
+            self._has_unread = bool(self._data) or len(data) == _PIECE_SIZE
+            if data or not self._has_unread:
                 return data
-        return self._decompressor.decompress(b"", _CHUNK_SIZE) if not self._decompressor.eof else b""
+        return b""
+
+    def _begin_member(self) -> bool:
+        """Go on to the next member; return False if there is none, or not enough of it to recognise."""
+        if not self._data or self._may_become_gzip():
+            return False
+        if not self._data.startswith(_GZIP):  # padding
+            self._data = b""
+            return False
+        self._decompressor = zlib.decompressobj(_GZIP_ONLY)
+        return True
 
     @property
     def complete(self) -> bool:
@@ -94,8 +115,13 @@ class ContentDecoder(Protocol):
         """Add bytes of the body as they came."""
         ...
 
+    @property
+    def has_unread(self) -> bool:
+        """Return whether ``read`` may have something to return before more bytes arrive."""
+        ...
+
     def read(self) -> bytes:
-        """Return the next decoded bytes; none where all that came is decoded."""
+        """Return the next decoded bytes, at most 16 KiB; none where all that came is decoded."""
         ...
 
     @property

@@ -39,9 +39,6 @@ MAX_IDLE: Final = 100
 WAIT_SECONDS: Final = 5.0
 """Seconds that a call waits for a permit when ``max_connections`` are busy."""
 
-NO_WAIT: Final = float("-inf")
-"""A deadline that has passed on every clock: read only the bytes that are available."""
-
 MAX_UNREAD_CHUNKS: Final = 8
 """Chunks of a body after its last event that are read to save a connection; the end of a stream has no more."""
 

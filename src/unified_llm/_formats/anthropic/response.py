@@ -110,6 +110,16 @@ def read_refusal(data: Mapping[str, Any]) -> str | None:
     return text_or_none(details.get("explanation")) or text_or_none(details.get("category"))
 
 
+USAGE_FIELDS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens_details",
+)
+"""The fields of a usage that ``read_usage`` reads."""
+
+
 def read_usage(usage: object) -> Usage | None:
     """Read the token counts; tokens that the cache gave or took, which this format counts apart, join the prompt's."""
     counts = object_or_empty(usage)

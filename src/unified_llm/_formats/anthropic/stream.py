@@ -7,22 +7,24 @@ type too, so the ``event:`` line may be missing, and so may the events that star
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.errors import read_error
 from unified_llm._formats.anthropic.provider_state import keep_state
-from unified_llm._formats.anthropic.response import FINISH, read_citations, read_refusal, read_usage
+from unified_llm._formats.anthropic.response import FINISH, USAGE_FIELDS, read_citations, read_refusal, read_usage
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, text_or_none
+from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, small_int, text_or_none
 from unified_llm._formats.response_fields import finish_reason
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse, size_of_value
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
 
 _Data: TypeAlias = dict[str, Any]
+_BLOCK_SIZE: Final = 512  # bytes that a block takes besides its fields, roughly
 _Outputs: TypeAlias = Sequence[LLMChunk | Done | Failure]
 
 
@@ -30,31 +32,19 @@ class MessageStream:
     """Decoder of one stream. Fields of the last chunk are collected until ``message_stop``."""
 
     __slots__ = (
-        "_blocks",
-        "_builtin_arguments",
-        "_calls",
-        "_ended",
-        "_has_output",
-        "_identifiers",
-        "_message",
-        "_position",
-        "_stop_delta",
-        "_target",
-        "_text_starts",
-        "_usage",
-    )
+        "_blocks", "_calls", "_ended", "_has_output", "_identifiers", "_message", "_position", "_stop_delta", "_target",
+        "_usage", "kept",
+    )  # fmt: skip
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._message: _Data = {}
         self._stop_delta: _Data | None = None
         self._usage: _Data = {}
-        # By the server's block index: the block so far, the number of its call, the arguments of a call to a built-in
-        # tool, and where the block's text starts in the whole text.
-        self._blocks: dict[int, _Data] = {}
+        # By the server's block index: the block so far, and the number of its call.
+        self._blocks: dict[int, _Block] = {}
         self._calls: dict[int, int] = {}
-        self._builtin_arguments: dict[int, str] = {}
-        self._text_starts: dict[int, int] = {}
+        self.kept = 0  # bytes of blocks besides their text and thoughts, which are emitted
         self._identifiers = Identifiers()
         self._position = 0
         self._has_output = False
@@ -103,12 +93,12 @@ class MessageStream:
         return ()
 
     def _update_usage(self, usage: object) -> None:
-        self._usage |= {name: value for name, value in object_or_empty(usage).items() if value is not None}
+        counts = object_or_empty(usage)
+        self._usage |= {name: counts[name] for name in USAGE_FIELDS if counts.get(name) is not None}
 
     def _begin_block(self, data: _Data) -> _Outputs:
         index, block = _block_index(data), dict(object_or_empty(data.get("content_block")))
-        self._blocks[index] = block
-        self._text_starts[index] = self._position
+        self._keep_block(index, block)
         match block.get("type"):
             case "tool_use":
                 number = self._calls[index] = len(self._identifiers)
@@ -129,27 +119,29 @@ class MessageStream:
             case "thinking_delta":
                 return self._append_text(index, "thinking", delta.get("thinking"))
             case "signature_delta":
-                self._block(index, "thinking")["signature"] = delta.get("signature")
+                self._block(index, "thinking").fields["signature"] = delta.get("signature")
+                self.kept += size_of_value(delta)
             case "citations_delta":
-                block = self._block(index, "text")
-                earlier = block.get("citations")
-                block["citations"] = [*(earlier if is_list(earlier) else ()), delta.get("citation")]
+                self._block(index, "text").citations.append(delta.get("citation"))
+                self.kept += size_of_value(delta)
             case "input_json_delta":
                 return self._append_arguments(index, delta.get("partial_json"))
             case _:
                 pass
         return ()
 
-    def _block(self, index: int, kind: str) -> _Data:
-        if index not in self._blocks:
-            self._text_starts[index] = self._position
-        return self._blocks.setdefault(index, {"type": kind})
+    def _block(self, index: int, kind: str) -> _Block:
+        return self._blocks.get(index) or self._keep_block(index, {"type": kind})
+
+    def _keep_block(self, index: int, fields: _Data) -> _Block:
+        block = self._blocks[index] = _Block(fields, self._position)
+        self.kept += _BLOCK_SIZE + size_of_value(fields)
+        return block
 
     def _append_text(self, index: int, kind: str, fragment: object) -> _Outputs:
         if not isinstance(fragment, str) or not fragment:
             return ()
-        block = self._block(index, kind)
-        block[kind] = (text_or_none(block.get(kind)) or "") + fragment
+        self._block(index, kind).texts.setdefault(kind, []).append(fragment)
         if kind == "thinking":
             return self._emit(LLMChunk(reasoning=fragment))
         self._position += len(fragment)
@@ -160,27 +152,21 @@ class MessageStream:
         if not isinstance(fragment, str) or not fragment:
             return ()
         if number is None:  # a built-in tool, which the provider calls itself
-            self._builtin_arguments[index] = self._builtin_arguments.get(index, "") + fragment
+            self._block(index, "server_tool_use").arguments.append(fragment)
+            self.kept += size_of_value(fragment)
             return ()
         return self._emit(LLMChunk(tool_calls=(ToolCallChunk(number, arguments=fragment),)))
 
     def _end_block(self, data: _Data) -> _Outputs:
         """Return the block's citations, whose end in the text is known only now."""
-        index = _block_index(data)
-        block = self._blocks.get(index, {})
-        if index in self._builtin_arguments:
-            self._end_builtin_call(index)
-        start = self._text_starts.get(index, 0)
-        end = start + len(text_or_none(block.get("text")) or "")
-        citations = tuple(read_citations(block.get("citations"), start, end))
+        block = self._blocks.get(_block_index(data))
+        if block is None or block.ended:
+            return ()
+        block.ended = True
+        fields = block.whole()
+        end = block.start + len(text_or_none(fields.get("text")) or "")
+        citations = tuple(read_citations(fields.get("citations"), block.start, end))
         return (LLMChunk(citations=citations),) if citations else ()
-
-    def _end_builtin_call(self, index: int) -> None:
-        block = self._block(index, "server_tool_use")
-        try:
-            block["input"] = parse(self._builtin_arguments.pop(index))
-        except JSONError:  # only the provider that issued it reads it
-            block["input"] = {}
 
     def _emit(self, chunk: LLMChunk) -> _Outputs:
         self._has_output = True
@@ -201,14 +187,50 @@ class MessageStream:
             finish_reason=reason,
             usage=read_usage(self._usage),
             response_id=text_or_none(self._message.get("id")),
-            provider_state=keep_state(list(self._blocks.values()), self._target),
+            provider_state=keep_state([block.whole() for block in self._blocks.values()], self._target),
             model=text_or_none(self._message.get("model")) or self._target.model,
             provider=self._target.provider,
         )
         return Done(last)
 
 
+@dataclass(slots=True)
+class _Block:
+    """One block as far as it has arrived.
+
+    Attributes:
+        fields: The fields that came whole.
+        start: Where its text begins in the whole text.
+        texts: Fragments of its text and its thoughts.
+        citations: Its citations that came one by one.
+        arguments: Fragments of the arguments of a call to a built-in tool.
+        ended: The event that stops it has come.
+    """
+
+    fields: _Data
+    start: int
+    texts: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    citations: list[object] = field(default_factory=list[object])
+    arguments: list[str] = field(default_factory=list[str])
+    ended: bool = False
+
+    def whole(self) -> _Data:
+        """Return all fields."""
+        whole = dict(self.fields)
+        for kind, fragments in self.texts.items():
+            whole[kind] = "".join([text_or_none(whole.get(kind)) or "", *fragments])
+        if self.citations:
+            earlier = whole.get("citations")
+            whole["citations"] = [*(earlier if is_list(earlier) else ()), *self.citations]
+        if self.arguments and self.ended:
+            try:
+                whole["input"] = parse("".join(self.arguments))
+            except JSONError:  # only the provider that issued it reads it
+                whole["input"] = {}
+        return whole
+
+
 def _block_index(data: _Data) -> int:
     """Return the index of the event's block; events without one all belong to one block."""
-    index = data.get("index")
-    return index if isinstance(index, int) else -1
+    index = small_int(data.get("index"))
+    return -1 if index is None else index

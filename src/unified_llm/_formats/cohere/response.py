@@ -104,9 +104,16 @@ def read_content_block(block: object) -> tuple[str, str]:
 
 def _read_citations(message: Mapping[str, Any], texts: Mapping[int, str]) -> Iterator[Citation]:
     citations = message.get("citations")
+    starts: list[int] = []
+    length = 0
+    for number, text in texts.items():  # in the order of the list, in which some blocks have no text
+        starts += [length] * (number + 1 - len(starts))
+        length += len(text)
     for citation in citations if is_list(citations) else ():
         index = object_or_empty(citation).get("content_index")
-        before = sum(len(text) for number, text in texts.items() if isinstance(index, int) and number < index)
+        before = 0
+        if isinstance(index, int) and index >= 0:
+            before = starts[index] if index < len(starts) else length
         yield from read_citation(citation, before)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -17,27 +17,35 @@ from unified_llm._formats.cohere.response import (
     read_usage,
 )
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_object, json_text, object_or_empty, text_or_none
+from unified_llm._formats.json_values import is_object, json_text, object_or_empty, small_int, text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
 
+_ENTRY_SIZE: Final = 256  # bytes that an entry of a dictionary takes, roughly
+
 
 class ChatStream:
     """Decoder of one stream."""
 
-    __slots__ = ("_calls", "_ended", "_id", "_identifiers", "_lengths", "_plan", "_target", "_thinking")
+    __slots__ = ("_calls", "_ended", "_id", "_identifiers", "_length", "_plan", "_starts", "_target", "_thinking")
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._id: str | None = None
-        self._lengths: dict[int, int] = {}  # index of a block → length of its text so far
+        self._starts: dict[int, int] = {}  # index of a block → where its text begins in the whole text
+        self._length = 0
         self._thinking: list[str] = []
         self._plan: list[str] = []
         self._calls: dict[int, int] = {}  # the provider's index → the call's number
         self._identifiers = Identifiers()
         self._ended = False
+
+    @property
+    def kept(self) -> int:
+        """Bytes of what is kept of blocks and calls, besides their texts."""
+        return _ENTRY_SIZE * (len(self._starts) + len(self._calls))
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Return the chunks of this event; ``Done`` at ``message-end``; nothing after that or after a failure."""
@@ -85,9 +93,10 @@ class ChatStream:
         logprobs = read_logprobs([data.get("logprobs")])
         if not (text or thinking or logprobs):
             return ()
-        index = _get_index(data, 0)
-        self._lengths[index] = self._lengths.get(index, 0) + len(text)
-        self._thinking.append(thinking)
+        self._starts.setdefault(_get_index(data, 0), self._length)
+        self._length += len(text)
+        if thinking:
+            self._thinking.append(thinking)
         return [LLMChunk(content=text, reasoning=thinking, logprobs=logprobs)]
 
     def _read_call(self, data: dict[str, Any], call: dict[str, Any]) -> Sequence[LLMChunk]:
@@ -105,8 +114,7 @@ class ChatStream:
 
     def _read_citation(self, citation: object) -> Sequence[LLMChunk]:
         index = object_or_empty(citation).get("content_index")
-        lengths = self._lengths.items()
-        before = sum(length for number, length in lengths if isinstance(index, int) and number < index)
+        before = self._starts.get(index, self._length) if isinstance(index, int) else 0
         citations = tuple(read_citation(citation, before))
         return [LLMChunk(citations=citations)] if citations else ()
 
@@ -117,7 +125,7 @@ class ChatStream:
     def _end_message(self, delta: dict[str, Any]) -> Done | Failure:
         self._ended = True
         thinking, plan, has_calls = "".join(self._thinking), "".join(self._plan), bool(self._calls)
-        has_content = bool(thinking or plan or has_calls or any(self._lengths.values()))
+        has_content = bool(thinking or plan or has_calls or self._length)
         reason = read_finish_reason(delta, self._target, has_content=has_content, has_calls=has_calls)
         if isinstance(reason, Failure):
             return reason
@@ -133,5 +141,5 @@ class ChatStream:
 
 
 def _get_index(data: dict[str, Any], default: int) -> int:
-    index = data.get("index")
-    return index if isinstance(index, int) else default
+    index = small_int(data.get("index"))
+    return default if index is None else index

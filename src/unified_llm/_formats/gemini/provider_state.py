@@ -16,6 +16,7 @@ from typing import Any, Final
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
 from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
+from unified_llm._lib.bounded_json import size_of_value
 from unified_llm.types.messages import Message, ProviderState, ToolCall
 
 # For calls that another model made, where a model demands a signature: documented in the page above (FAQs).
@@ -25,10 +26,11 @@ SKIP_VALIDATION: Final = "skip_thought_signature_validator"
 class Layout:
     """Record of how an answer was divided into parts, filled as the parts arrive."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_pieces", "size")
 
     def __init__(self) -> None:
         self._pieces: list[dict[str, Any]] = []
+        self.size = 0  # bytes, roughly
 
     def add_text(self, length: int, signature: str | None) -> None:
         """Add a part with ``length`` characters of the text."""
@@ -47,7 +49,9 @@ class Layout:
         self._add({"part": dict(part)})
 
     def _add(self, piece: dict[str, Any], signature: str | None = None) -> None:
-        self._pieces.append({**piece, "signature": signature} if signature else piece)
+        piece = {**piece, "signature": signature} if signature else piece
+        self._pieces.append(piece)
+        self.size += size_of_value(piece)
 
     def keep_state(self, content: str, target: Target) -> ProviderState | None:
         """Return the state to send back; None if the answer has only text and calls without signatures."""

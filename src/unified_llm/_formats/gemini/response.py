@@ -1,10 +1,7 @@
 """Whole responses of Gemini: answers, citations, vectors, models, token counts. Nothing here raises for what it sends.
 
 A candidate, one of the answers to a prompt, is read part by part in the same way for whole answers and for streams.
-
-Gemini's grounding (search, maps, files) and its quotations become citations. Gemini counts bytes of UTF-8 within one
-part, while our positions count characters of the whole text. So a position is used only if the text there is the one
-that Gemini names; otherwise that text is searched for.
+Gemini's grounding (search, maps, files) and its quotations become citations, whose places ``CitedText`` finds.
 """
 
 from __future__ import annotations
@@ -16,6 +13,7 @@ from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import Target
+from unified_llm._formats.gemini.cited_text import CitedText
 from unified_llm._formats.gemini.errors import is_error, read_error
 from unified_llm._formats.gemini.provider_state import Layout
 from unified_llm._formats.history import Identifiers
@@ -31,7 +29,7 @@ from unified_llm._formats.json_values import (
     text_or_none,
 )
 from unified_llm._formats.response_fields import read_page
-from unified_llm._lib.bounded_json import finite
+from unified_llm._lib.bounded_json import finite, size_of_value
 from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
@@ -78,16 +76,19 @@ class Candidate:
     """One answer, as far as it was received.
 
     Attributes:
+        text: Its text.
         calls: The tool calls.
+        calls_size: The bytes that the calls take, roughly.
         layout: How the answer was divided into parts.
         has_content: Whether anything was received, media included.
     """
 
-    __slots__ = ("_content", "_identifiers", "_reasoning", "calls", "has_content", "layout")
+    __slots__ = ("_identifiers", "_reasoning", "calls", "calls_size", "has_content", "layout", "text")
 
     def __init__(self) -> None:
-        self._content: list[str] = []
+        self.text = CitedText()
         self._reasoning: list[str] = []
+        self.calls_size = 0
         self._identifiers = Identifiers()
         self.calls: list[ToolCall] = []
         self.layout = Layout()
@@ -96,7 +97,7 @@ class Candidate:
     @property
     def content(self) -> str:
         """The text so far."""
-        return "".join(self._content)
+        return self.text.joined()
 
     @property
     def reasoning(self) -> str | None:
@@ -134,7 +135,7 @@ class Candidate:
         return LLMChunk(reasoning=text) if text else None
 
     def _add_text(self, text: str) -> LLMChunk | None:
-        self._content.append(text)
+        self.text.append(text)
         self.has_content = self.has_content or bool(text)
         return LLMChunk(content=text) if text else None
 
@@ -145,6 +146,7 @@ class Candidate:
         identifier, name = self._identifiers.take(function.get("id"), default), text_or_none(function.get("name")) or ""
         call = ToolCall.from_text(identifier, name, json_text(function.get("args") or {}))
         self.calls.append(call)
+        self.calls_size += size_of_value(function)
         self.layout.add_call(call.id, signature)
         self.has_content = True
         return LLMChunk(tool_calls=(ToolCallChunk(number, call.id, call.name, call.raw_arguments),))
@@ -189,12 +191,12 @@ def _read_token(item: object) -> tuple[str, float] | None:
 _SOURCES: Final = ("web", "retrievedContext", "maps", "image")
 
 
-def read_citations(candidate: Mapping[str, Any], content: str) -> tuple[Citation, ...]:
-    """Read the sources of a candidate, without duplicates; ``content`` is its text so far."""
-    return tuple(dict.fromkeys([*_grounding_citations(candidate, content), *_quoted_citations(candidate, content)]))
+def read_citations(candidate: Mapping[str, Any], text: CitedText) -> tuple[Citation, ...]:
+    """Read the sources of a candidate, without duplicates; ``text`` is its text so far."""
+    return tuple(dict.fromkeys([*_grounding_citations(candidate, text), *_quoted_citations(candidate, text)]))
 
 
-def _grounding_citations(candidate: Mapping[str, Any], content: str) -> Iterator[Citation]:
+def _grounding_citations(candidate: Mapping[str, Any], text_so_far: CitedText) -> Iterator[Citation]:
     """Read a citation for each pair of sentence and source, then the sources without a sentence."""
     grounding = object_or_empty(candidate.get("groundingMetadata"))
     chunks, supports = grounding.get("groundingChunks"), grounding.get("groundingSupports")
@@ -202,7 +204,7 @@ def _grounding_citations(candidate: Mapping[str, Any], content: str) -> Iterator
     cited: set[int] = set()
     for item in supports if is_list(supports) else ():
         support = object_or_empty(item)
-        start, end = _locate(object_or_empty(support.get("segment")), content)
+        start, end = text_so_far.locate(object_or_empty(support.get("segment")))
         indices = support.get("groundingChunkIndices")
         for index in indices if is_list(indices) else ():
             if type(index) is int and 0 <= index < len(sources):
@@ -219,27 +221,14 @@ def _read_source(chunk: object) -> tuple[str | None, str | None, str | None]:
     return url, text_or_none(source.get("title")), text_or_none(source.get("text"))
 
 
-def _quoted_citations(candidate: Mapping[str, Any], content: str) -> Iterator[Citation]:
+def _quoted_citations(candidate: Mapping[str, Any], text: CitedText) -> Iterator[Citation]:
     """Read the passages that the model quoted. The API has had two names for the list."""
     metadata = object_or_empty(candidate.get("citationMetadata"))
     quoted = metadata.get("citationSources") or metadata.get("citations")
     for passage in quoted if is_list(quoted) else ():
         if is_object(passage):
-            start, end = _locate(passage, content)
+            start, end = text.locate(passage)
             yield Citation(text_or_none(passage.get("uri")), text_or_none(passage.get("title")), None, start, end)
-
-
-def _locate(segment: Mapping[str, Any], content: str) -> tuple[int, int] | tuple[None, None]:
-    """Return where a segment begins and ends, in characters."""
-    text = text_or_none(segment.get("text"))
-    start, end = count(segment.get("startIndex")), count(segment.get("endIndex"))
-    whole = content.encode(errors="replace")
-    if start < end <= len(whole) and (text is not None or not segment.get("partIndex")):
-        before, here = (piece.decode(errors="replace") for piece in (whole[:start], whole[start:end]))
-        if text is None or here == text:
-            return len(before), len(before) + len(here)
-    position = content.find(text) if text else -1
-    return (position, position + len(text)) if text and position >= 0 else (None, None)
 
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
@@ -276,7 +265,7 @@ def _read_candidate(data: Mapping[str, Any], answer: Mapping[str, Any], target: 
         response_id=response_id,
         tool_calls=tuple(candidate.calls),
         reasoning=candidate.reasoning,
-        citations=read_citations(data, content),
+        citations=read_citations(data, candidate.text),
         logprobs=read_logprobs(data),
         provider_state=candidate.layout.keep_state(content, target),
     )

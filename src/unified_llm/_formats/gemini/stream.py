@@ -44,6 +44,11 @@ class ChatStream:
         self._model: str | None = None
         self._ended = False
 
+    @property
+    def kept(self) -> int:
+        """Bytes of calls, of opaque parts, and of the layout of the answer."""
+        return self._candidate.calls_size + self._candidate.layout.size
+
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Return the chunks of this event; nothing after a failure."""
         if self._ended or not event.data.strip():
@@ -104,7 +109,7 @@ class ChatStream:
                 yield chunk
         citations: list[Citation] = []
         if "groundingMetadata" in candidate or "citationMetadata" in candidate:
-            cited = read_citations(candidate, self._candidate.content)
+            cited = read_citations(candidate, self._candidate.text)
             citations = [citation for citation in cited if citation not in self._sent_citations]
             self._sent_citations.update(citations)
         if citations or logprobs:

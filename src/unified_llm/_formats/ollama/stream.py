@@ -37,6 +37,11 @@ class ChatStream:
         self._has_content = False
         self._ended = False
 
+    @property
+    def kept(self) -> int:
+        """Nothing: what is kept was emitted."""
+        return 0
+
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Return the chunks of this line; ``Done`` at the last; nothing after that or after a failure."""
         if self._ended:

@@ -26,7 +26,7 @@ from unified_llm._formats.json_values import (
 )
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.response_fields import finish_reason, read_calls
-from unified_llm._lib.bounded_json import finite
+from unified_llm._lib.bounded_json import finite, size_of_value
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
@@ -92,6 +92,7 @@ def read_sources(answer: Mapping[str, Any]) -> tuple[Citation, ...]:
 
 # Fields whose fragments are concatenated; of every other field the last value that is not null counts.
 _APPENDED: Final = ("text", "summary")
+_MISSING: Final = object()
 
 
 class ReasoningDetails:
@@ -100,10 +101,12 @@ class ReasoningDetails:
     Reassembled parts must equal the originals exactly, or signatures do not match.
     """
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_parts", "_texts", "size")
 
     def __init__(self) -> None:
         self._parts: list[dict[str, Any]] = []
+        self._texts: list[dict[str, list[str]]] = []  # of each part, the fragments of its appended fields
+        self.size = 0  # bytes, roughly
 
     def add(self, message: Mapping[str, Any]) -> None:
         """Add the reasoning details of a message or a delta."""
@@ -115,14 +118,25 @@ class ReasoningDetails:
     def _add(self, fragment: dict[str, Any]) -> None:
         last = self._parts[-1] if self._parts else {}
         same_part = all(last.get(name) == fragment.get(name) for name in ("type", "index"))
-        if not last or not same_part or fragment.get("index") is None:
-            self._parts.append(dict(fragment))
-            return
+        is_new = not last or not same_part or fragment.get("index") is None
+        if is_new:
+            last = {}
+            self._parts.append(last)
+            self._texts.append({})
+            self.size += size_of_value(last)
+        texts = self._texts[-1]
         for name, value in fragment.items():
             if name in _APPENDED and isinstance(value, str):
-                last[name] = f"{last.get(name) or ''}{value}"
-            elif value is not None:
+                last.setdefault(name, "")
+                texts.setdefault(name, []).append(value)
+                self.size += size_of_value(value)
+            elif (value is not None or is_new) and last.get(name, _MISSING) != value:
                 last[name] = value
+                self.size += size_of_value(name) + size_of_value(value)
+
+    def _joined(self) -> Iterator[dict[str, Any]]:
+        for part, texts in zip(self._parts, self._texts, strict=True):
+            yield {**part, **{name: "".join(fragments) for name, fragments in texts.items()}}
 
     def provider_state(self, target: Target) -> ProviderState | None:
         """Return the provider state for the history, if the target requires the details back."""
@@ -131,7 +145,7 @@ class ReasoningDetails:
         # OpenAI, behind OpenRouter, looks up its own identifiers, but nothing was stored there.
         parts = [
             {name: value for name, value in part.items() if name != "id" or not str(value).startswith("rs_")}
-            for part in self._parts
+            for part in self._joined()
         ]
         return response_fields.keep_state({"reasoning_details": parts}, target)
 
@@ -220,13 +234,15 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
     if isinstance(answer, Failure):
         return answer
     rows = answer.get("data")
+    wanted = range(len(request.texts))
     vectors: dict[int, list[float]] = {}
     for position, item in enumerate(rows if is_list(rows) else ()):
         row = object_or_empty(item)
         index, vector = row.get("index", position), read_vector(row.get("embedding"))
         if vector is not None and isinstance(index, int):
+            if index not in wanted:
+                return Failure("malformed")
             vectors[index] = vector
-    wanted = range(len(request.texts))
     if sorted(vectors) != list(wanted) or len({len(vector) for vector in vectors.values()}) > 1:
         return Failure("malformed")
     model = text_or_none(answer.get("model")) or target.model

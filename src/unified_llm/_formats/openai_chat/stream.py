@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_list, is_object, json_text, text_or_none
+from unified_llm._formats.json_values import is_list, is_object, json_text, small_int, text_or_none
 from unified_llm._formats.openai_chat.response import (
     FINISH,
     ReasoningDetails,
@@ -30,6 +30,9 @@ from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import Citation, LLMChunk
 
+# Bytes that a call and a fragment of its arguments take besides their texts, roughly.
+_CALL_SIZE: Final = 256
+_FRAGMENT_SIZE: Final = 64
 # Fields of a chunk besides its choices. Few chunks have one, and there are many chunks, so they are tested at once.
 _OTHER_FIELDS: Final = frozenset({"usage", "x_groq", "citations", "search_results"})
 
@@ -54,6 +57,11 @@ class ChatStream:
         self._model: str | None = None
         self._has_output = False
         self._ended = False
+
+    @property
+    def kept(self) -> int:
+        """Bytes of reasoning details and of calls without a name."""
+        return self._details.size + self._calls.pending_size
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Return the chunks of this event; ``Done`` at ``[DONE]``; nothing after that or after a failure."""
@@ -173,12 +181,13 @@ class ToolCalls:
     because our first fragment must contain the name.
     """
 
-    __slots__ = ("_calls_in_order", "_identifiers", "_latest_by_index")
+    __slots__ = ("_identifiers", "_latest_by_index", "_unnamed", "pending_size")
 
     def __init__(self) -> None:
         self._latest_by_index: dict[int | None, _Call] = {}  # the server's index → its latest call
-        self._calls_in_order: list[_Call] = []
+        self._unnamed: dict[int, _Call] = {}  # calls without a name, by their identity, in the order in which they came
         self._identifiers = Identifiers()
+        self.pending_size = 0  # bytes, roughly
 
     @property
     def any(self) -> bool:
@@ -189,35 +198,46 @@ class ToolCalls:
         """Convert a fragment to our type; None if it adds nothing, or is kept until the call has a name."""
         if not is_object(fragment) or not is_object(function := fragment.get("function")):
             return None
-        index = fragment.get("index") if isinstance(fragment.get("index"), int) else None
+        index = small_int(fragment.get("index"))
         server_id = text_or_none(fragment.get("id"))
         name = text_or_none(function.get("name"))
         arguments = json_text(function.get("arguments"))
         call = self._latest_by_index.get(index)
         if call is None or call.is_another(index, server_id, name):
             call = self._latest_by_index[index] = _Call(server_id)
-            self._calls_in_order.append(call)
+            self._unnamed[id(call)] = call
+            self._hold(call, _CALL_SIZE + len(server_id or ""))
         if call.position is not None:
             return ToolCallChunk(call.position, arguments=arguments) if arguments else None
-        call.pending_arguments += arguments
+        if arguments:
+            call.pending_arguments.append(arguments)
+            self._hold(call, _FRAGMENT_SIZE + len(arguments))
         return None if name is None else self._begin(call, name)
 
     def flush(self) -> list[ToolCallChunk]:
         """Return the calls that have no name at the end of the stream."""
-        return [self._begin(call, "") for call in self._calls_in_order if call.position is None]
+        return [self._begin(call, "") for call in list(self._unnamed.values())]
 
     def _begin(self, call: _Call, name: str) -> ToolCallChunk:
+        del self._unnamed[id(call)]
+        self._hold(call, -call.size)
+        arguments, call.pending_arguments = "".join(call.pending_arguments), []
         call.position = len(self._identifiers)
-        return ToolCallChunk(call.position, self._identifiers.take(call.server_id), name, call.pending_arguments)
+        return ToolCallChunk(call.position, self._identifiers.take(call.server_id), name, arguments)
+
+    def _hold(self, call: _Call, size: int) -> None:
+        call.size += size
+        self.pending_size += size
 
 
 @dataclass(slots=True)
 class _Call:
-    """One call: the server's identifier, its position once it was emitted, and its arguments until then."""
+    """One call: the server's identifier, its position once it was emitted, and its arguments and size until then."""
 
     server_id: str | None
     position: int | None = None
-    pending_arguments: str = ""
+    pending_arguments: list[str] = field(default_factory=list[str])
+    size: int = 0
 
     def is_another(self, index: int | None, server_id: str | None, name: str | None) -> bool:
         """Return whether a fragment with the same index belongs to the next call."""

@@ -35,9 +35,10 @@ class Output:
     """Content of the output items of one response.
 
     Attributes:
-        content: The text of all messages.
+        texts: The texts of all messages.
+        length: The length of all texts.
         reasoning: The parts of the reasoning.
-        refusal: Why the model declined, or an empty string.
+        refusals: Why the model declined.
         calls: Tool calls.
         citations: Sources of the text.
         logprobs: Log probabilities of the text.
@@ -45,9 +46,10 @@ class Output:
         identifiers: Identifiers of the calls.
     """
 
-    content: str = ""
+    texts: list[str] = field(default_factory=list[str])
+    length: int = 0
     reasoning: list[str] = field(default_factory=list[str])
-    refusal: str = ""
+    refusals: list[str] = field(default_factory=list[str])
     calls: list[ToolCall] = field(default_factory=list[ToolCall])
     citations: list[Citation] = field(default_factory=list[Citation])
     logprobs: list[TokenLogprob] = field(default_factory=list[TokenLogprob])
@@ -55,9 +57,19 @@ class Output:
     identifiers: Identifiers = field(default_factory=Identifiers)
 
     @property
+    def content(self) -> str:
+        """The text of all messages."""
+        return "".join(self.texts)
+
+    @property
+    def refusal(self) -> str:
+        """Why the model declined, or an empty string."""
+        return "".join(self.refusals)
+
+    @property
     def is_empty(self) -> bool:
         """Return whether the response has no content of any kind."""
-        return not (self.content or self.reasoning or self.refusal or self.calls or self.has_other_items)
+        return not (self.length or self.reasoning or self.refusal or self.calls or self.has_other_items)
 
 
 def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure:
@@ -136,11 +148,12 @@ def _read_message(item: Mapping[str, Any], answer: Output) -> None:
             continue
         match part.get("type"):
             case "output_text" if isinstance(part.get("text"), str):
-                answer.citations += read_citations(part.get("annotations"), len(answer.content))
+                answer.citations += read_citations(part.get("annotations"), answer.length)
                 answer.logprobs += read_logprobs(part.get("logprobs"))
-                answer.content += part["text"]
+                answer.texts.append(part["text"])
+                answer.length += len(part["text"])
             case "refusal" if isinstance(part.get("refusal"), str):
-                answer.refusal += part["refusal"]
+                answer.refusals.append(part["refusal"])
             case _:
                 pass
 

@@ -7,12 +7,13 @@ again; a field that a server did not stream becomes a chunk then.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
+from unified_llm._formats.json_values import is_list, is_object, object_or_empty, small_int, text_or_none
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.openai_responses.provider_state import keep_state
 from unified_llm._formats.openai_responses.response import (
@@ -25,13 +26,15 @@ from unified_llm._formats.openai_responses.response import (
     read_usage,
 )
 from unified_llm._formats.response_fields import read_logprobs
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse, size_of_value
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
 
 StreamEvents: TypeAlias = Sequence[LLMChunk | Done | Failure]
 _PartKey: TypeAlias = tuple[str | int | None, int | None, int | None]
+_FRAGMENT_SIZE: Final = 64  # bytes that a fragment of arguments takes besides its text, roughly
+_ENTRY_SIZE: Final = 256  # bytes that an entry of a dictionary takes with its key, roughly
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 
 
@@ -39,7 +42,7 @@ class ResponseStream:
     """Decoder of one stream."""
 
     __slots__ = (
-        "_calls", "_done_items", "_ended", "_handlers", "_last_reasoning_part", "_length", "_streamed_fields",
+        "_calls", "_done_items", "_ended", "_handlers", "_last_reasoning_part", "_length", "_size", "_streamed_fields",
         "_target", "_text_offsets",
     )  # fmt: skip
 
@@ -47,6 +50,7 @@ class ResponseStream:
         self._target = target
         self._calls = _ToolCalls()
         self._done_items: list[object] = []
+        self._size = 0  # bytes of what is kept, roughly
         self._text_offsets: dict[_PartKey, int] = {}  # part of the response → offset of its text
         self._length = 0
         self._last_reasoning_part: _PartKey | None = None
@@ -63,6 +67,11 @@ class ResponseStream:
             "response.function_call_arguments.delta": self._on_arguments,
             "response.function_call_arguments.done": self._on_arguments_done,
         }
+
+    @property
+    def kept(self) -> int:
+        """Bytes of output items, of the arguments of calls, and of what identifies parts and calls."""
+        return self._size + self._calls.size
 
     def feed(self, event: ServerSentEvent) -> StreamEvents:
         """Return the chunks of this event; ``Done`` at the last event; nothing after that or after a failure."""
@@ -94,7 +103,10 @@ class ResponseStream:
         text = data.get("delta")
         if not isinstance(text, str) or not text:
             return None
-        self._text_offsets.setdefault(_part_key(data), self._length)
+        part = _part_key(data)
+        if part not in self._text_offsets:
+            self._text_offsets[part] = self._length
+            self._size += _entry_size(part[0])
         self._length += len(text)
         return LLMChunk(content=text, logprobs=read_logprobs(data.get("logprobs")))
 
@@ -124,6 +136,7 @@ class ResponseStream:
     def _on_item_done(self, data: dict[str, Any]) -> LLMChunk | None:
         item = data.get("item")
         self._done_items.append(item)
+        self._size += size_of_value(item)
         if not is_object(item) or item.get("type") != "function_call":
             return None
         call_event = {**data, "item_id": item.get("id"), "call_id": item.get("call_id")}
@@ -168,12 +181,13 @@ class ResponseStream:
 class _ToolCalls:
     """Numbers the tool calls of one stream. Events identify a call by its item, its identifier or its index."""
 
-    __slots__ = ("_arguments", "_identifiers", "_positions")
+    __slots__ = ("_arguments", "_identifiers", "_positions", "size")
 
     def __init__(self) -> None:
         self._positions: dict[str | int, int] = {}  # item id, call id or index → position of the call
-        self._arguments: list[str] = []  # by position
+        self._arguments: list[_Arguments] = []  # by position
         self._identifiers = Identifiers()
+        self.size = 0  # bytes, roughly
 
     @property
     def any(self) -> bool:
@@ -190,8 +204,10 @@ class _ToolCalls:
         for name in (text_or_none(item.get("id")), text_or_none(item.get("call_id")), _index(data, "output_index")):
             if name is not None:
                 self._positions[name] = position
+                self.size += _entry_size(name)
         arguments = text_or_none(item.get("arguments")) or ""
-        self._arguments.append(arguments)
+        self._arguments.append(_Arguments([arguments], len(arguments)))
+        self.size += _ENTRY_SIZE + len(arguments)
         identifier = self._identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
         return ToolCallChunk(position, identifier, text_or_none(item.get("name")) or "", arguments)
 
@@ -200,19 +216,39 @@ class _ToolCalls:
         position = self._position(data)
         if position is None or not isinstance(arguments, str) or not arguments:
             return None
-        self._arguments[position] += arguments
+        self._arguments[position].add(arguments)
+        self.size += _FRAGMENT_SIZE
         return ToolCallChunk(position, arguments=arguments)
 
     def complete(self, data: Mapping[str, Any], arguments: object) -> ToolCallChunk | None:
         """Return the rest of the whole arguments after the fragments: all of them, where a server streams none."""
         position = self._position(data)
-        if position is None or not isinstance(arguments, str) or not arguments.startswith(self._arguments[position]):
+        if position is None or not isinstance(arguments, str):
             return None
-        return self.extend(data, arguments[len(self._arguments[position]) :])
+        return self.extend(data, self._arguments[position].rest_of(arguments))
 
     def _position(self, data: Mapping[str, Any]) -> int | None:
         names = (text_or_none(data.get("item_id")), text_or_none(data.get("call_id")), _index(data, "output_index"))
         return next((self._positions[name] for name in names if name is not None and name in self._positions), None)
+
+
+@dataclass(slots=True)
+class _Arguments:
+    """The arguments of one call so far."""
+
+    fragments: list[str]
+    length: int
+
+    def add(self, fragment: str) -> None:
+        self.fragments.append(fragment)
+        self.length += len(fragment)
+
+    def rest_of(self, whole: str) -> str:
+        """Return what the whole arguments have after these; nothing if they begin differently."""
+        if len(whole) <= self.length:  # without joining: a server may send any number of short ones
+            return ""
+        self.fragments = ["".join(self.fragments)]
+        return whole[self.length :] if whole.startswith(self.fragments[0]) else ""
 
 
 def _call_chunk(call: ToolCallChunk | None) -> LLMChunk | None:
@@ -220,14 +256,17 @@ def _call_chunk(call: ToolCallChunk | None) -> LLMChunk | None:
 
 
 def _index(data: Mapping[str, Any], name: str) -> int | None:
-    index = data.get(name)
-    return index if isinstance(index, int) else None
+    return small_int(data.get(name))
 
 
 def _part_key(data: Mapping[str, Any]) -> _PartKey:
     """Return the key of the item and part of an event."""
     item = text_or_none(data.get("item_id")) or _index(data, "output_index")
     return (item, _index(data, "content_index"), _index(data, "summary_index"))
+
+
+def _entry_size(key: str | int | None) -> int:
+    return _ENTRY_SIZE + (len(key) if isinstance(key, str) else 0)
 
 
 def _field_of(chunk: LLMChunk) -> str:

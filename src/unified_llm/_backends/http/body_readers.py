@@ -1,0 +1,242 @@
+"""Readers of a decompressed body, which turn its bytes into events.
+
+The reader is chosen by the content of the body, not by its content type: servers send JSON where a stream was
+requested and streams where JSON was, both under any content type, and a captive portal's HTML under all of them.
+
+States of a body; ``Done`` or ``Failure`` is its terminal event, after which later bytes are ignored::
+
+    status >= 300 --> _ErrorReader: the first 16 KiB ----------------------------> Failure
+    status < 300 ---> FormatDetector: white space, byte order mark
+                        |-- no other byte --------------------------------------> Failure
+                        |-- begins like a stream --> _StreamReader: LLMChunk ... -> Done | Failure
+                        `-- anything else ---------> _JSONReader: all bytes -----> Done | Failure
+
+A timeout in any state is ``on_timeout``: a Failure, or Done if a stream lacked only its terminal event. A body beyond
+the limits of ``response_limits`` is a Failure, and nothing of it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from typing_extensions import override
+
+from unified_llm._core.chunks import JoinedChunks, as_chunks
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.response_limits import OversizedResponseError, response_limits, size_of_chunk
+from unified_llm._lib.bounded_json import JSONError, OversizedJSONError, parse
+from unified_llm._lib.ndjson import LineSplitter
+from unified_llm._lib.sse import ServerSentEvent, SSESplitter
+from unified_llm.types.requests import LLMRequest
+from unified_llm.types.responses import LLMChunk, LLMResponse
+
+if TYPE_CHECKING:
+    from unified_llm._core.codec import AnyRequest, Codec
+    from unified_llm._core.exchange import Event
+    from unified_llm._core.target import Target
+
+ERROR_LIMIT: Final = 16 * 1024
+"""Most bytes of an error's body; the remainder is not read."""
+
+_DETAIL: Final = 500  # characters kept of a body that is not an answer
+_SPACE: Final = b" \t\r\n"
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+def make_reader(
+    codec: Codec, call_request: AnyRequest, target: Target, *, status: int, headers: Mapping[str, str]
+) -> BodyReader:
+    """Return the first reader of a body, by the head of its response."""
+    if status >= 300:
+        return _ErrorReader(codec, target, status, headers)
+    return FormatDetector(codec, call_request, target, headers.get("content-type", ""))
+
+
+class BodyReader:
+    """Base of the readers, one for each kind of body."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Return the events of these bytes."""
+        raise NotImplementedError
+
+    def finish(self, *, incomplete: bool) -> list[Event]:
+        """Return the events of the end of the body."""
+        raise NotImplementedError
+
+    def on_timeout(self) -> Done | Failure:
+        """Return the end after a timeout."""
+        return Failure("timeout")
+
+
+class FormatDetector(BodyReader):
+    """State before the first byte that is not white space, which distinguishes JSON from a stream."""
+
+    def __init__(self, codec: Codec, call_request: AnyRequest, target: Target, content_type: str) -> None:
+        self._codec, self._call_request, self._target = codec, call_request, target
+        self._labelled_as_stream = "text/event-stream" in content_type.lower()
+        self.buffered = b""
+
+    def detect(self, data: bytes) -> BodyReader | None:
+        """Return the reader for a body that begins with these bytes; None while more bytes are needed."""
+        buffered = self.buffered + data
+        if len(buffered) < len(_BOM) and _BOM.startswith(buffered):
+            self.buffered = buffered
+            return None
+        buffered = buffered.removeprefix(_BOM).lstrip(_SPACE)
+        self.buffered = buffered
+        if not buffered:
+            return None
+        # A line of an event stream is a comment or begins with data, event, id or retry.
+        begins_stream = buffered[:1] in b":deir" or (self._labelled_as_stream and buffered[:1] not in b"{[<")
+        if self._codec.framing == "lines":
+            begins_stream = _wants_stream(self._call_request) and buffered[:1] == b"{"
+        if begins_stream and isinstance(self._call_request, LLMRequest):
+            return _StreamReader(self._codec, self._call_request, self._target)
+        return _JSONReader(self._codec, self._call_request, self._target)
+
+    @override
+    def finish(self, *, incomplete: bool) -> list[Event]:
+        return [Failure("connection" if incomplete else "empty")]
+
+
+class _JSONReader(BodyReader):
+    """Reader of a JSON body, decoded when it is complete."""
+
+    def __init__(self, codec: Codec, call_request: AnyRequest, target: Target) -> None:
+        self._codec, self._call_request, self._target = codec, call_request, target
+        self._limits = response_limits(call_request, target)
+        self._body = bytearray()
+
+    @override
+    def feed(self, data: bytes) -> list[Event]:
+        if not self._body and data.startswith(b"<"):
+            return [_malformed(data)]  # HTML is never an answer, so the remainder is not read
+        self._body += data
+        return [self._oversized()] if len(self._body) > self._limits.size else []
+
+    def _oversized(self) -> Failure:
+        self._body = bytearray()
+        return Failure("oversized")
+
+    @override
+    def finish(self, *, incomplete: bool) -> list[Event]:
+        if incomplete:
+            return [Failure("connection")]
+        try:
+            parsed = parse(self._body, max_structure=self._limits.structure, max_names=self._limits.names)
+        except OversizedJSONError:
+            return [self._oversized()]
+        except JSONError:
+            return [_malformed(self._body)]
+        self._body = bytearray()
+        try:
+            end = self._codec.decode(self._call_request, self._target, parsed)
+        except OversizedResponseError:
+            return [self._oversized()]
+        if isinstance(end, Done) and isinstance(end.value, LLMResponse) and _wants_stream(self._call_request):
+            chunk, last = as_chunks(end.value)
+            done = Done(last, end.request_id)
+            return [chunk, done] if chunk else [done]
+        return [end]
+
+
+class _StreamReader(BodyReader):
+    """Reader of a stream of events or lines, decoded as they arrive.
+
+    The content of all chunks counts as the size of the response, whether it is joined here or handed out: for
+    ``.partial``, and in the frameworks, it is kept in either case.
+    """
+
+    def __init__(self, codec: Codec, call_request: LLMRequest, target: Target) -> None:
+        self._splitter = SSESplitter() if codec.framing == "events" else LineSplitter()
+        self._decoder = codec.decoder(call_request, target)
+        self._joined = None if call_request.stream else JoinedChunks()
+        self._limit = response_limits(call_request, target).size
+        self._size = 0
+
+    @override
+    def feed(self, data: bytes) -> list[Event]:
+        events = self._read(self._splitter.feed(data))
+        if self._splitter.oversized:
+            events.append(Failure("oversized"))
+        return events
+
+    @override
+    def finish(self, *, incomplete: bool) -> list[Event]:
+        events = self._read(self._splitter.close())
+        end = self._decoder.finish()
+        if incomplete and isinstance(end, Failure) and end.kind == "truncated":
+            end = replace(end, kind="connection")
+        return [*events, self._as_requested(end)]
+
+    @override
+    def on_timeout(self) -> Done | Failure:
+        end = self._decoder.finish()
+        return self._as_requested(end) if isinstance(end, Done) else Failure("timeout")
+
+    def _read(self, raw_events: list[ServerSentEvent]) -> list[Event]:
+        events: list[Event] = []
+        try:
+            for event in self._decode(raw_events):
+                if self._joined is None or not isinstance(event, LLMChunk):
+                    events.append(event)
+                else:
+                    self._joined.add(event)
+        except OversizedResponseError:
+            self._joined = None
+            events.append(Failure("oversized"))
+        return events
+
+    def _decode(self, raw_events: list[ServerSentEvent]) -> Iterator[Event]:
+        decoder, limit = self._decoder, self._limit
+        for raw_event in raw_events:
+            for event in decoder.feed(raw_event):
+                if not isinstance(event, LLMChunk):
+                    yield self._as_requested(event)
+                    return
+                self._size += size_of_chunk(event)
+                if self._size > limit:
+                    raise OversizedResponseError
+                yield event
+            if self._size + decoder.kept > limit:
+                raise OversizedResponseError
+
+    def _as_requested(self, end: Done | Failure) -> Done | Failure:
+        """Join the chunks to a whole answer where no stream was requested."""
+        if self._joined is None or not isinstance(end, Done) or not isinstance(end.value, LLMChunk):
+            return end
+        return replace(end, value=self._joined.as_response(end.value))
+
+
+class _ErrorReader(BodyReader):
+    """Reader of an error's body, whose beginning contains the reason."""
+
+    def __init__(self, codec: Codec, target: Target, status: int, headers: Mapping[str, str]) -> None:
+        self._codec, self._target, self._status, self._headers = codec, target, status, headers
+        self._body = b""
+
+    @override
+    def feed(self, data: bytes) -> list[Event]:
+        self._body += data[: ERROR_LIMIT - len(self._body)]
+        return self.finish(incomplete=False) if len(self._body) >= ERROR_LIMIT else []
+
+    @override
+    def finish(self, *, incomplete: bool) -> list[Event]:
+        return [self.on_timeout()]
+
+    @override
+    def on_timeout(self) -> Failure:
+        """Return the failure by its status, which is known whether the body is complete or not."""
+        if self._status < 400:
+            return Failure("redirect")
+        return self._codec.failure(self._status, self._headers, self._body, self._target)
+
+
+def _wants_stream(call_request: AnyRequest) -> bool:
+    return isinstance(call_request, LLMRequest) and call_request.stream
+
+
+def _malformed(body: bytes | bytearray) -> Failure:
+    return Failure("malformed", detail=body[:_DETAIL].decode(errors="replace"))
