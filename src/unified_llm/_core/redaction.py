@@ -1,12 +1,20 @@
-"""Hiding keys in arguments and messages before anything else may fail: tracebacks are printed with their variables."""
+"""Keys in arguments, headers and messages: which values may be keys, and their removal from what a server says."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import html
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from typing_extensions import override
 
 from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.hidden import HiddenText
 
 # How providers' keys begin, and from what length on a single word with digits is more likely a key than a name.
 _KEY_PREFIX: Final = re.compile(r"(sk|pk|rk|gsk|csk|hf|xai|nvapi|pplx|r8|AIza|AKIA|ghp|key|tgp|fw)[-_]?[\w-]{12,}|AIza")
@@ -16,51 +24,27 @@ _LONGEST_NAME: Final = 80
 _KEYISH: Final = ("key", "token", "secret", "auth", "cookie")
 
 
-class UncheckedKey:
-    """A key that was not checked yet, hidden from tracebacks until it is."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str | bytes) -> None:
-        self._value = value
-
-    def get_secret_value(self) -> str | bytes:
-        """Return the key; Pydantic's ``SecretStr`` has a method of the same name."""
-        return self._value
-
-    def __repr__(self) -> str:
-        """Hide the key."""
-        return "UncheckedKey('***')"
-
-
-def hide_nested_keys(given: Any) -> Any:
-    """Wrap ``api_key`` in a mapping, or in the mappings of a list; return anything else as it is. Never fails."""
-    if isinstance(given, (list, tuple)):
-        return [_hide_key(item) for item in given]
-    return _hide_key(given)
-
-
-def _hide_key(given: Any) -> Any:
-    if isinstance(given, Mapping) and isinstance(given.get("api_key"), (str, bytes)):
-        return {**given, "api_key": UncheckedKey(given["api_key"])}
-    return given
-
-
 def may_be_a_key(header: str) -> bool:
     """Check whether the name of a header suggests that its value is a key."""
     return any(word in header.lower() for word in _KEYISH)
 
 
-def hide_keys(fields: dict[str, Any]) -> None:
-    """Put a ``Secret`` in place of ``api_key`` among keyword arguments, and hide the keys of fallbacks.
+class Headers(dict[str, str]):
+    """Headers by name; the repr hides the values of those that may be keys."""
 
-    In place, since a traceback may be printed with the variables of every frame.
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return repr({name: HiddenText(value) if may_be_a_key(name) else value for name, value in self.items()})
+
+
+def hide_keys(fields: dict[str, Any]) -> None:
+    """Put a ``Secret`` in place of ``api_key`` among keyword arguments, in place.
 
     Raises:
         ConfigurationError: The key is malformed. It is then no longer among the arguments.
     """
-    for name in fields.keys() & {"fallbacks", "fallback_configs"}:
-        fields[name] = hide_nested_keys(fields[name])
     if not isinstance(fields.get("api_key"), (Secret, OmittedKey, type(None))):
         fields["api_key"] = Secret(_unwrapped(fields.pop("api_key")), "api_key=")
 
@@ -75,5 +59,133 @@ def quoted(text: str) -> str:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Unwrap Pydantic's ``SecretStr``, and ``UncheckedKey``."""
+    """Unwrap Pydantic's ``SecretStr``."""
     return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+# Echoes of keys. A server that refuses a request may repeat any part of it, in any field of its response.
+
+MASK: Final = "***"
+_SHORTEST_KEY: Final = 8
+"""Shorter keys are placeholders (``EMPTY``, ``none``), or words that mean something in a message."""
+_DEEPEST: Final = 8
+# A key is not masked within a longer word; an underscore separates words, since codes are written so. The escape
+# before a key may end in a letter or a digit: %20, \n, \u0022.
+_BEGINS: Final = r"(?:(?<![^\W_])|(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt])|(?<=\\u00[0-9A-Fa-f]{2}))"
+_ENDS: Final = r"(?![^\W_])"
+
+
+def mask(text: str, keys: Sequence[str]) -> str:
+    """Replace keys by ``***``: as they are, URL-encoded, escaped as in JSON or HTML, in base64, or cut off at the end.
+
+    Args:
+        text: What a server said.
+        keys: The keys that were sent to it; those of less than 8 characters are ignored.
+    """
+    for key in keys:
+        if len(key) < _SHORTEST_KEY:
+            continue
+        for form in _forms(key):
+            if form in text:
+                text = re.sub(_pattern(form), MASK, text)
+        if key[:_SHORTEST_KEY] in text[-len(key) :]:
+            text = _mask_beginning_at_end(text, key)
+    return text
+
+
+class SentKeys:
+    """The keys that are sent with one request. Nothing is prepared before there is something to mask.
+
+    Args:
+        key: The target's key.
+        headers: The request's headers, that of the key among them.
+        url: The request's URL.
+        bodies: Fields of its body that the user set: gateways take keys there.
+    """
+
+    __slots__ = ("_bodies", "_headers", "_key", "_keys", "_url")
+
+    def __init__(
+        self, key: Secret | None, headers: Sequence[tuple[str, str]], url: str = "", *bodies: Mapping[str, Any]
+    ) -> None:
+        self._key, self._headers, self._url, self._bodies = key, headers, url, bodies
+        self._keys: tuple[str, ...] | None = None
+
+    def mask(self, text: str) -> str:
+        """Replace the keys in a text by ``***``."""
+        return mask(text, self._all())
+
+    def may_be_in(self, text: str) -> bool:
+        """Return whether a text has a key or the beginning of one; much quicker than ``mask``."""
+        keys = (key for key in self._all() if len(key) >= _SHORTEST_KEY)
+        return any(key[:_SHORTEST_KEY] in text or any(form in text for form in _forms(key)) for key in keys)
+
+    def _all(self) -> tuple[str, ...]:
+        if self._keys is None:
+            self._keys = tuple(dict.fromkeys(self._read()))
+        return self._keys
+
+    def _read(self) -> Iterator[str]:
+        if self._key is not None:
+            yield self._key.reveal()
+        for name, value in (*self._headers, *parse_qsl(urlsplit(self._url).query)):
+            if may_be_a_key(name):
+                yield from _parts(value)
+        for body in self._bodies:
+            yield from _keys_within(body)
+
+
+def _parts(value: str) -> Iterator[str]:
+    """Yield a header's value, and the credentials within it: of ``Bearer x``, of Basic authorization, of a cookie."""
+    yield value
+    scheme, _, credentials = value.partition(" ")
+    if credentials:
+        yield credentials.strip()
+    if scheme.lower() == "basic":
+        try:
+            user_and_password = base64.b64decode(credentials, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return
+        yield user_and_password
+        yield user_and_password.partition(":")[2]
+    for pair in re.split(r"[;,&]\s*", value):
+        if "=" in pair:
+            yield pair.partition("=")[2]
+
+
+def _keys_within(fields: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the texts whose names suggest a key, at any depth."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(fields, Mapping):
+        for name, value in fields.items():
+            if isinstance(value, str):
+                if may_be_a_key(str(name)):
+                    yield from _parts(value)
+            else:
+                yield from _keys_within(value, depth + 1)
+    elif isinstance(fields, (list, tuple)):
+        for item in fields:
+            yield from _keys_within(item, depth + 1)
+
+
+def _forms(key: str) -> Iterator[str]:
+    """Yield a key as servers may repeat it."""
+    in_json, in_url, in_base64 = json.dumps(key)[1:-1], quote(key, safe=""), base64.b64encode(key.encode()).decode()
+    yield from dict.fromkeys((
+        key, in_json, in_json.replace("/", "\\/"), html.escape(key), in_url, in_url.lower(), quote(key),
+        in_base64, in_base64.rstrip("="), in_base64.translate(str.maketrans("+/", "-_")),
+    ))  # fmt: skip
+
+
+def _pattern(form: str) -> str:
+    before, after = _BEGINS if form[0].isalnum() else "", _ENDS if form[-1].isalnum() else ""
+    return f"{before}{re.escape(form)}{after}"
+
+
+def _mask_beginning_at_end(text: str, key: str) -> str:
+    """Mask the beginning of a key with which a text ends: messages are cut at a certain length."""
+    for length in range(min(len(key) - 1, len(text)), _SHORTEST_KEY - 1, -1):
+        if text.endswith(key[:length]):
+            return re.sub(f"{_pattern(key[:length])}$", MASK, text)
+    return text

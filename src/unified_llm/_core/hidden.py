@@ -1,0 +1,118 @@
+"""Values that no repr shows, and tracebacks whose variables show nothing: error trackers print the variables of frames.
+
+Rule for code of this package: a function that waits, or that calls what may fail, holds keys, prompts and responses
+only in objects whose repr shows nothing. Whatever other frames hold is cleared while an exception passes (see
+``clear_variables``), whichever line raised it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Generic, TypeVar
+
+from typing_extensions import override
+
+ValueT = TypeVar("ValueT")
+
+_PACKAGE: Final = str(Path(__file__).parent.parent)
+# Folders and modules that call libraries, never objects of users, whose variables are theirs to see: the frames of a
+# library are cleared below these.
+_LIBRARY_CALLERS: Final = tuple(
+    f"{_PACKAGE}/{name}" for name in ("_backends/http/", "_config/", "_state/", "_adapters/target_fields")
+)
+
+
+class Hidden(Generic[ValueT]):
+    """A value of any type that no repr shows; equal to another with an equal value."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: ValueT) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        """Hide the value."""
+        return "Hidden('***')"
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the values."""
+        return isinstance(other, Hidden) and bool(other.value == self.value)
+
+    def __hash__(self) -> int:
+        """Hash the value."""
+        return hash(self.value)
+
+
+class HiddenText(str):
+    """A text whose repr hides it, also within a list or a dictionary. Never in a value that is compared by its repr."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class HiddenBytes(bytes):
+    """Bytes whose repr hides them, for libraries that keep headers in variables."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return "b'***'"
+
+
+class ClearVariables:
+    """Context manager that clears the variables of all frames that an exception has left; see ``clear_variables``."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Clear the variables if there is an exception."""
+        if error is not None:
+            clear_variables(error)
+
+
+CLEAR_VARIABLES: Final = ClearVariables()
+
+
+def clear_variables(error: BaseException) -> None:
+    """Clear the variables of this package's frames, and of libraries that it called, in an exception's tracebacks.
+
+    Frames that are still running, such as the caller's own, keep their variables; so do those of an application and of
+    the objects that it passed to this package.
+    """
+    for raised in _chain(error):
+        trace, in_library = raised.__traceback__, False
+        while trace is not None:
+            filename = trace.tb_frame.f_code.co_filename
+            if own := filename.startswith(_PACKAGE):
+                in_library = filename.startswith(_LIBRARY_CALLERS)
+            if own or in_library:
+                with suppress(RuntimeError):  # it is still running
+                    trace.tb_frame.clear()
+            trace = trace.tb_next
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception, its causes and contexts, and the members of groups; each once."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        raised = waiting.pop()
+        if raised is None or id(raised) in seen:
+            continue
+        seen.add(id(raised))
+        waiting += (raised.__cause__, raised.__context__)
+        if isinstance(raised, BaseExceptionGroup):
+            waiting += raised.exceptions
+        yield raised
