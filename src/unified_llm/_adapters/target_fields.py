@@ -10,14 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_serializer,
+    field_validator,
+)
 
-from unified_llm._config.llm_config import LLMConfig, refuse_unknown
+from unified_llm._config.llm_config import LLMConfig, check_url, refuse_unknown
 from unified_llm._core.api_key import OmittedKey, Secret
-from unified_llm._core.redaction import hide_nested_keys, may_be_a_key
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._core.redaction import Headers, may_be_a_key
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import ConfigurationError
 
@@ -69,7 +80,7 @@ class TargetFields(BaseModel):
     model: str | None = None
     fallbacks: Sequence[Any] = ()
     provider: str | None = None
-    base_url: str | None = None
+    base_url: Annotated[str | None, BeforeValidator(check_url)] = None
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
     api_version: str | None = None
     api: str | None = None
@@ -77,7 +88,9 @@ class TargetFields(BaseModel):
     max_retries: int | None = None
     retry_delay: float | None = None
     retry_max_delay: float | None = None
-    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    default_headers: Annotated[Mapping[str, str], AfterValidator(Headers)] | None = Field(
+        default=None, exclude=True, repr=False
+    )
     extra_body: Mapping[str, Any] | None = Field(default=None, repr=False)
     verify_ssl: bool | str | SSLContext = Field(default=True, exclude=True, repr=False)
     allow_http: bool = False
@@ -102,19 +115,25 @@ class TargetFields(BaseModel):
     if not TYPE_CHECKING:  # type checkers see the fields, which are more precise than this signature
 
         def __init__(self, model: Any = None, /, **fields: Any) -> None:
-            if model is not None:
-                fields["model"] = model
-            fields = {self.ALIASES.get(name, name): value for name, value in fields.items()}
+            given = Hidden(fields if model is None else {**fields, "model": model})
+            del model, fields
+            with CLEAR_VARIABLES:
+                self._read_fields(given)
+
+        def _read_fields(self, given: Hidden[dict[str, Any]]) -> None:
+            fields = {"fallbacks": (), **{self.ALIASES.get(name, name): value for name, value in given.value.items()}}
             if isinstance(fields.get("api_key"), Secret):
                 fields["api_key"] = SecretStr(fields["api_key"].reveal())
-            elif isinstance(fields.get("api_key"), str):  # a traceback of another error must not show it
-                fields["api_key"] = SecretStr(fields["api_key"])
-            fields["fallbacks"] = hide_nested_keys(fields.get("fallbacks", ()))
             refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
+            problem = None
             try:
                 super().__init__(**fields)
             except pydantic.ValidationError as error:
-                _explain(fields, error)
+                problem = _wrong_fields(error)
+            if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
+                known = {name: value for name, value in fields.items() if name in LLMConfig.model_fields}
+                LLMConfig(**{name: value for name, value in known.items() if value is not None})
+                raise ConfigurationError(f"{problem}: a value of the wrong type.")
 
     # What an adapter overrides
 
@@ -235,12 +254,22 @@ class TargetFields(BaseModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Let the change of a field take effect with the next call."""
-        name = self.ALIASES.get(name, name)
-        if name == "fallbacks":
-            value = self.read_links(value)
-        elif name == "api_key" and isinstance(value, str):
-            value = SecretStr(value)
-        super().__setattr__(name, value)
+        given = Hidden(value)
+        del value
+        with CLEAR_VARIABLES:
+            self._set(self.ALIASES.get(name, name), given)
+
+    def _set(self, name: str, given: Hidden[Any]) -> None:
+        match name, given.value:
+            case "fallbacks", fallbacks:
+                given = Hidden(self.read_links(fallbacks))
+            case "api_key", str(key):
+                given = Hidden(SecretStr(key))
+            case "base_url", url:
+                check_url(url)
+            case "default_headers", Mapping() as headers:
+                given = Hidden(Headers(headers))
+        super().__setattr__(name, given.value)
         if name in type(self).model_fields and (name in LLMConfig.model_fields or name in self.MADE_FROM):
             self._client = None
             self._changed()
@@ -254,10 +283,12 @@ class TargetFields(BaseModel):
         Raises:
             ConfigurationError: ``update`` has a field that is unknown.
         """
-        refuse_unknown(update or {}, (*type(self).model_fields, *self.ALIASES), type(self).__name__)
-        copied = super().model_copy(deep=deep)
-        for name, value in (update or {}).items():
-            setattr(copied, name, value)
+        given = Hidden(update or {})
+        del update
+        with CLEAR_VARIABLES:
+            refuse_unknown(given.value, (*type(self).model_fields, *self.ALIASES), type(self).__name__)
+            copied = super().model_copy(deep=deep)
+            _set_all(copied, given)
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
@@ -278,7 +309,7 @@ class TargetFields(BaseModel):
         if isinstance(fields["verify_ssl"], SSLContext):
             fields["verify_ssl"] = True
         if headers := fields["default_headers"]:
-            fields["default_headers"] = {name: headers[name] for name in headers if not may_be_a_key(name)}
+            fields["default_headers"] = Headers({name: headers[name] for name in headers if not may_be_a_key(name)})
         left_out_key = self._key_omitted or self.api_key is not None
         private = {**(state["__pydantic_private__"] or {}), "_client": None, "_key_omitted": left_out_key}
         return {**state, "__dict__": fields, "__pydantic_private__": private}
@@ -293,12 +324,11 @@ def plain(config: LLMConfig) -> dict[str, Any]:
     return config.model_dump(include=set(config.model_fields_set) - _HIDDEN)
 
 
-def _explain(fields: Mapping[str, Any], problem: pydantic.ValidationError) -> NoReturn:
-    """Say what is wrong without Pydantic's echo of the value.
+def _set_all(copied: TargetFields, given: Hidden[Mapping[str, Any]]) -> None:
+    for name, value in given.value.items():
+        setattr(copied, name, value)
 
-    Raises:
-        ConfigurationError: Always.
-    """
-    LLMConfig(**{name: value for name, value in fields.items() if name in LLMConfig.model_fields and value is not None})
+
+def _wrong_fields(problem: pydantic.ValidationError) -> str:
     names = sorted({str(error["loc"][0]) for error in problem.errors(include_input=False) if error["loc"]})
-    raise ConfigurationError(f"{', '.join(names) or 'The configuration'}: a value of the wrong type.") from None
+    return ", ".join(names) or "The configuration"

@@ -8,12 +8,21 @@ from ssl import SSLContext
 from typing import Annotated, Any, Final
 
 import pydantic
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    field_serializer,
+)
 
 from unified_llm._core import headers
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.base_url import normalise
-from unified_llm._core.redaction import hide_keys, may_be_a_key, quoted
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden, HiddenText
+from unified_llm._core.redaction import Headers, hide_keys, may_be_a_key, quoted
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import ConfigurationError
 
@@ -60,7 +69,12 @@ def _name(value: object) -> object:
     return value
 
 
-def _url(value: object) -> object:
+def check_url(value: object) -> object:
+    """Return a base URL as it is.
+
+    Raises:
+        ConfigurationError: It is malformed, or holds a password.
+    """
     if isinstance(value, str):
         normalise(value, source="base_url=")
     return value
@@ -77,7 +91,12 @@ def read_fallbacks(value: object) -> tuple[Any, ...]:
     return tuple(LLMConfig(**fallback) if isinstance(fallback, Mapping) else fallback for fallback in value)
 
 
-def _headers(value: object) -> object:
+def check_headers(value: object) -> object:
+    """Return headers as they are.
+
+    Raises:
+        ConfigurationError: A name or value cannot be sent, or is not for users to set.
+    """
     if isinstance(value, Mapping):
         for name, text in value.items():
             if not headers.is_name(name):
@@ -140,7 +159,7 @@ class LLMConfig(pydantic.BaseModel):
     model: str | None = None
     provider: str | None = None
     name: Annotated[str | None, BeforeValidator(_name)] = None
-    base_url: Annotated[str | None, BeforeValidator(_url)] = None
+    base_url: Annotated[str | None, BeforeValidator(check_url)] = None
     api_key: Secret | OmittedKey | None = Field(default=None, repr=False)
     api_version: str | None = None
     api: str | None = None
@@ -153,7 +172,9 @@ class LLMConfig(pydantic.BaseModel):
     retry_max_delay: Annotated[float, _NUMBER] = Field(default=10.0, ge=0, allow_inf_nan=False)
     retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
     cache_ttl: Annotated[float, _NUMBER] = Field(default=300.0, ge=0)
-    default_headers: Annotated[Mapping[str, str], BeforeValidator(_headers)] = Field(default_factory=dict, repr=False)
+    default_headers: Annotated[Mapping[str, str], BeforeValidator(check_headers), AfterValidator(Headers)] = Field(
+        default_factory=Headers, repr=False
+    )
     extra_body: Mapping[str, Any] = Field(default_factory=dict, repr=False)
     temperature: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     max_tokens: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
@@ -172,6 +193,13 @@ class LLMConfig(pydantic.BaseModel):
     allow_http: bool = False
 
     def __init__(self, **fields: Any) -> None:
+        given = Hidden(fields)
+        del fields
+        with CLEAR_VARIABLES:
+            self._read(given)
+
+    def _read(self, given: Hidden[dict[str, Any]]) -> None:
+        fields = given.value
         hide_keys(fields)
         refuse_unknown(fields, (*type(self).model_fields, "request_timeout", "fallback_configs"), "LLMConfig")
         problem = None
@@ -183,6 +211,12 @@ class LLMConfig(pydantic.BaseModel):
             problem = "fallbacks holds itself, or goes too deep."
         if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
             raise ConfigurationError(problem)
+
+    @field_serializer("default_headers")
+    def _dump_headers(self, headers: Mapping[str, str], info: SerializationInfo) -> dict[str, str]:
+        """Dump headers, so that a configuration can be made of the dump. The repr of keys hides them; JSON has none."""
+        hidden = {name: HiddenText(value) if may_be_a_key(name) else value for name, value in headers.items()}
+        return {name: value for name, value in hidden.items() if info.mode != "json" or not may_be_a_key(name)}
 
     @classmethod
     def read(cls, config: str | LLMConfig | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> LLMConfig:

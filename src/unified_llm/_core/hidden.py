@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Generic, TypeVar
@@ -23,6 +24,8 @@ _PACKAGE: Final = str(Path(__file__).parent.parent)
 _LIBRARY_CALLERS: Final = tuple(
     f"{_PACKAGE}/{name}" for name in ("_backends/http/", "_config/", "_state/", "_adapters/target_fields")
 )
+
+_MAY_BE_SUSPENDED: Final = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
 class Hidden(Generic[ValueT]):
@@ -94,10 +97,11 @@ def clear_variables(error: BaseException) -> None:
     for raised in _chain(error):
         trace, in_library = raised.__traceback__, False
         while trace is not None:
-            filename = trace.tb_frame.f_code.co_filename
-            if own := filename.startswith(_PACKAGE):
-                in_library = filename.startswith(_LIBRARY_CALLERS)
-            if own or in_library:
+            code = trace.tb_frame.f_code
+            if own := code.co_filename.startswith(_PACKAGE):
+                in_library = code.co_filename.startswith(_LIBRARY_CALLERS)
+            # A generator may have caught an earlier exception and be suspended: to clear it would be to close it.
+            if (own or in_library) and (raised is error or not code.co_flags & _MAY_BE_SUSPENDED):
                 with suppress(RuntimeError):  # it is still running
                     trace.tb_frame.clear()
             trace = trace.tb_next
