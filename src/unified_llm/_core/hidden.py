@@ -14,8 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Generic, TypeVar
 
-from typing_extensions import override
-
 ValueT = TypeVar("ValueT")
 
 _PACKAGE: Final = str(Path(__file__).parent.parent)
@@ -54,8 +52,8 @@ class HiddenText(str):
 
     __slots__ = ()
 
-    @override
     def __repr__(self) -> str:
+        """Hide the content."""
         return "'***'"
 
 
@@ -64,8 +62,8 @@ class HiddenBytes(bytes):
 
     __slots__ = ()
 
-    @override
     def __repr__(self) -> str:
+        """Hide the content."""
         return "b'***'"
 
 
@@ -95,13 +93,14 @@ def clear_variables(error: BaseException) -> None:
     the objects that it passed to this package.
     """
     for raised in _chain(error):
-        trace, in_library = raised.__traceback__, False
+        trace, calls_library = raised.__traceback__, False
         while trace is not None:
             code = trace.tb_frame.f_code
             if own := code.co_filename.startswith(_PACKAGE):
-                in_library = code.co_filename.startswith(_LIBRARY_CALLERS)
-            # A generator may have caught an earlier exception and be suspended: to clear it would be to close it.
-            if (own or in_library) and (raised is error or not code.co_flags & _MAY_BE_SUSPENDED):
+                calls_library = code.co_filename.startswith(_LIBRARY_CALLERS)
+            in_library = calls_library and not own
+            # A generator of ours may have caught an earlier exception and be suspended: to clear it would close it.
+            if in_library or (own and (raised is error or not code.co_flags & _MAY_BE_SUSPENDED)):
                 with suppress(RuntimeError):  # it is still running
                     trace.tb_frame.clear()
             trace = trace.tb_next

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
-from typing_extensions import override
-
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import HiddenText
 
@@ -34,8 +32,8 @@ class Headers(dict[str, str]):
 
     __slots__ = ()
 
-    @override
     def __repr__(self) -> str:
+        """Hide the values that may be keys."""
         return repr({name: HiddenText(value) if may_be_a_key(name) else value for name, value in self.items()})
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client.embedding_batches import FinishedVectors, VectorSpace
+from unified_llm._core.hidden import Hidden
 from unified_llm.exceptions import ConfigurationError
 
 # Large enough for the round trip not to matter, small enough to show progress with a local model.
@@ -93,24 +94,36 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     # One text, whose vector is not kept
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        return self.client.embed(query, **self._options("query")).vectors[0]
+        given = Hidden(query)
+        del query
+        return self.client.embed(given.value, **self._options("query")).vectors[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
-        return (await self.client.aembed(query, **self._options("query"))).vectors[0]
+        given = Hidden(query)
+        del query
+        return (await self.client.aembed(given.value, **self._options("query"))).vectors[0]
 
     def _get_text_embedding(self, text: str) -> Embedding:
-        return self.client.embed(text, **self._options("document")).vectors[0]
+        given = Hidden(text)
+        del text
+        return self.client.embed(given.value, **self._options("document")).vectors[0]
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
-        return (await self.client.aembed(text, **self._options("document"))).vectors[0]
+        given = Hidden(text)
+        del text
+        return (await self.client.aembed(given.value, **self._options("document"))).vectors[0]
 
     # One batch
 
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return self.client.embed(texts, **self._options("document", self._finished)).vectors
+        given = Hidden(texts)
+        del texts
+        return self.client.embed(given.value, **self._options("document", self._finished)).vectors
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return (await self.client.aembed(texts, **self._options("document", self._finished))).vectors
+        given = Hidden(texts)
+        del texts
+        return (await self.client.aembed(given.value, **self._options("document", self._finished))).vectors
 
     def _options(self, purpose: str, finished: FinishedVectors | None = None) -> dict[str, Any]:
         options: dict[str, Any] = {"dimensions": self.dimensions} if self.dimensions else {}
