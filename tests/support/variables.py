@@ -23,6 +23,9 @@ _WAITING: Final = frozenset({
 # Where an argument has just come in, and is hidden by the next line.
 _ENTERING: Final = ("given = Hidden(", "del ", "self.value = value")
 
+# What clears variables: a second interruption, while it runs, leaves the others as they are.
+_CLEARING: Final = "/_core/hidden.py"
+
 
 class Interrupted(BaseException):
     """Raised by the handler of a signal, as far as the interrupted code can tell."""
@@ -68,10 +71,10 @@ def traceback_leaks(error: BaseException, included: Callable[[CodeType], bool] =
 
 
 class WaitChecker:
-    """Checks the variables of all frames whenever sync code waits, and may interrupt it there.
+    """Checks the variables of all frames where sync code waits, and interrupts it there.
 
     Args:
-        interrupt_at: The number of the wait to interrupt, from 0; None for none.
+        interrupt_at: The number of the wait, from 0; None to check all and interrupt none.
         included: Which code's frames are checked.
     """
 
@@ -90,12 +93,10 @@ class WaitChecker:
     def _on_event(self, frame: FrameType, event: str, function: Any) -> None:
         if event != "c_call" or not _waits(function):
             return
-        frames = list(_stack(frame))
-        if not any(is_own(each.f_code) for each in frames):
-            return
-        for each in frames:
-            if self.included(each.f_code):
-                self.leaks += frame_leaks(each)
+        if self.interrupt_at in {None, self.waits}:
+            for each in _stack(frame):
+                if self.included(each.f_code):
+                    self.leaks += frame_leaks(each)
         self.waits += 1
         if self.waits - 1 == self.interrupt_at:
             raise Interrupted
@@ -139,7 +140,7 @@ class LineInterrupter:
         if event == "line":
             line = (frame.f_code.co_filename, frame.f_lineno)
             if self.line is None:
-                if not linecache.getline(*line).lstrip().startswith(_ENTERING):
+                if not frame.f_code.co_filename.endswith(_CLEARING) and not _enters(line):
                     self.lines[line] = None
             elif line == self.line:
                 sys.settrace(None)
@@ -147,12 +148,16 @@ class LineInterrupter:
         return self._on_line
 
 
+def _enters(line: tuple[str, int]) -> bool:
+    return linecache.getline(*line).lstrip().startswith(_ENTERING)
+
+
 class Stepped:
-    """Awaits a coroutine, and checks the variables of its frames whenever it is suspended.
+    """Awaits a coroutine, checks the variables of its frames where it is suspended, and interrupts it there.
 
     Args:
         coroutine: The coroutine.
-        cancel_at: The number of the suspension at which an exception is thrown in, from 0; None for none.
+        cancel_at: The number of the suspension, from 0; None to check all and interrupt none.
         error: That exception.
         included: Which code's frames are checked.
     """
@@ -176,9 +181,10 @@ class Stepped:
                 future = send(argument)
             except StopIteration as end:
                 return end.value
-            for frame in _awaiting(self.coroutine):
-                if self.included(frame.f_code):
-                    self.leaks += frame_leaks(frame)
+            if self.cancel_at in {None, self.suspensions}:
+                for frame in _awaiting(self.coroutine):
+                    if self.included(frame.f_code):
+                        self.leaks += frame_leaks(frame)
             self.suspensions += 1
             if self.suspensions - 1 == self.cancel_at:
                 if future is not None:
