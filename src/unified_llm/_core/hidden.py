@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Generic, TypeVar
 
 ValueT = TypeVar("ValueT")
 
-_PACKAGE: Final = str(Path(__file__).parent.parent)
-# Folders and modules that call libraries, never objects of users, whose variables are theirs to see: the frames of a
-# library are cleared below these.
+_PACKAGE: Final = "unified_llm."
+# Modules that call libraries, never objects of users, whose variables are theirs to see: the frames of a library are
+# cleared below these.
 _LIBRARY_CALLERS: Final = tuple(
-    f"{_PACKAGE}/{name}" for name in ("_backends/http/", "_config/", "_state/", "_adapters/target_fields")
+    _PACKAGE + name for name in ("_backends.http.", "_config.", "_state.", "_adapters.target_fields")
 )
-
 _MAY_BE_SUSPENDED: Final = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
@@ -95,14 +93,15 @@ def clear_variables(error: BaseException) -> None:
     for raised in _chain(error):
         trace, calls_library = raised.__traceback__, False
         while trace is not None:
-            code = trace.tb_frame.f_code
-            if own := code.co_filename.startswith(_PACKAGE):
-                calls_library = code.co_filename.startswith(_LIBRARY_CALLERS)
+            frame = trace.tb_frame
+            module = str(frame.f_globals.get("__name__"))
+            if own := module.startswith(_PACKAGE):
+                calls_library = module.startswith(_LIBRARY_CALLERS)
             in_library = calls_library and not own
             # A generator of ours may have caught an earlier exception and be suspended: to clear it would close it.
-            if in_library or (own and (raised is error or not code.co_flags & _MAY_BE_SUSPENDED)):
+            if in_library or (own and (raised is error or not frame.f_code.co_flags & _MAY_BE_SUSPENDED)):
                 with suppress(RuntimeError):  # it is still running
-                    trace.tb_frame.clear()
+                    frame.clear()
             trace = trace.tb_next
 
 
