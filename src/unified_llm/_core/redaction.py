@@ -133,6 +133,14 @@ class SentKeys:
             yield from _keys_within(body)
 
 
+def keys_of_object(owner: object) -> SentKeys:
+    """Return the keys that a model object keeps: its attributes whose names suggest a key, or that hide their value."""
+    attributes = getattr(owner, "__dict__", {})
+    keys = [(name, value) for name, value in attributes.items() if isinstance(value, str)]
+    hidden = [_unwrapped(value) for value in attributes.values() if hasattr(value, "get_secret_value")]
+    return SentKeys(None, [*keys, *(("key", value) for value in hidden if isinstance(value, str))])
+
+
 def _parts(value: str) -> Iterator[str]:
     """Yield a header's value, and the credentials within it: of ``Bearer x``, of Basic authorization, of a cookie."""
     yield value

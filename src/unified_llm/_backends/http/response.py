@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from typing_extensions import override
 
-from unified_llm._backends.http.echoes import mask_echoes
 from unified_llm._backends.http.gzip_body import make_content_decoder
 from unified_llm._core.chunks import as_chunks, as_response
+from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._lib.bounded_json import JSONError, parse
 from unified_llm._lib.ndjson import LineSplitter

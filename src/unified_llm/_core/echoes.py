@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.redaction import SentKeys
 from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse, ModelInfo, RerankResponse
 
+EndT = TypeVar("EndT", Done, Failure)
+
 _WITH_METADATA: Final = (LLMResponse, LLMChunk, EmbeddingResponse, RerankResponse)
 _METADATA: Final = ("model", "response_id")
 
 
-def mask_echoes(end: Done | Failure, sent: SentKeys) -> Done | Failure:
+def mask_echoes(end: EndT, sent: SentKeys) -> EndT:
     """Mask keys in the end of an exchange: code, message, request ID, headers, names of models.
 
     Args:
