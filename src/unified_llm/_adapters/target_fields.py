@@ -7,7 +7,7 @@ the adapters define what a wrapped model is, and which exceptions are raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias
@@ -28,7 +28,7 @@ from pydantic import (
 from unified_llm._config.llm_config import LLMConfig, check_url, refuse_unknown
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
-from unified_llm._core.redaction import Headers, may_be_a_key
+from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import ConfigurationError
 
@@ -134,6 +134,22 @@ class TargetFields(BaseModel):
                 known = {name: value for name, value in fields.items() if name in LLMConfig.model_fields}
                 LLMConfig(**{name: value for name, value in known.items() if value is not None})
                 raise ConfigurationError(f"{problem}: a value of the wrong type.")
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields to show, without what looks like a key in the wrong place."""
+        return hide_misplaced_keys(super().__repr_args__())
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Make an object from a mapping, as Pydantic does.
+
+        Raises:
+            ConfigurationError: A field is unknown or a value makes no sense.
+        """
+        given = Hidden(obj)
+        del obj
+        with CLEAR_VARIABLES:
+            return super().model_validate(given.value, **options)
 
     # What an adapter overrides
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from ssl import SSLContext
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 import pydantic
 from pydantic import (
@@ -22,7 +22,7 @@ from unified_llm._core import headers
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.base_url import normalise
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden, HiddenText
-from unified_llm._core.redaction import Headers, hide_keys, may_be_a_key, quoted
+from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys, may_be_a_key, quoted
 from unified_llm._core.target import BreakerConfig
 from unified_llm.exceptions import ConfigurationError
 
@@ -211,6 +211,22 @@ class LLMConfig(pydantic.BaseModel):
             problem = "fallbacks holds itself, or goes too deep."
         if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
             raise ConfigurationError(problem)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields to show, without what looks like a key in the wrong place."""
+        return hide_misplaced_keys(super().__repr_args__())
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Make an object from a mapping, as Pydantic does.
+
+        Raises:
+            ConfigurationError: A field is unknown or a value makes no sense.
+        """
+        given = Hidden(obj)
+        del obj
+        with CLEAR_VARIABLES:
+            return super().model_validate(given.value, **options)
 
     @field_serializer("default_headers")
     def _dump_headers(self, headers: Mapping[str, str], info: SerializationInfo) -> dict[str, str]:

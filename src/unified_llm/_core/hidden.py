@@ -19,7 +19,7 @@ _PACKAGE: Final = "unified_llm."
 # Modules that call libraries, never objects of users, whose variables are theirs to see: the frames of a library are
 # cleared below these.
 _LIBRARY_CALLERS: Final = tuple(
-    _PACKAGE + name for name in ("_backends.http.", "_config.", "_state.", "_adapters.target_fields")
+    _PACKAGE + name for name in ("_lib.", "_formats.", "_backends.http.", "_config.", "_state.", "_adapters.")
 )
 _MAY_BE_SUSPENDED: Final = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 

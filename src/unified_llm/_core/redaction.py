@@ -7,7 +7,7 @@ import binascii
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -47,11 +47,21 @@ def hide_keys(fields: dict[str, Any]) -> None:
         fields["api_key"] = Secret(_unwrapped(fields.pop("api_key")), "api_key=")
 
 
+def looks_like_a_key(text: str) -> bool:
+    """Check whether a text in the place of a name is more likely a key."""
+    start = text.replace(":", "/").partition("/")[0]
+    return bool(_KEY_PREFIX.match(text)) or (len(start) >= _KEY_LENGTH and any(map(str.isdigit, start)))
+
+
+def hide_misplaced_keys(shown: Iterable[tuple[str | None, Any]]) -> Iterator[tuple[str | None, Any]]:
+    """Yield names and values for a repr; a text that looks like a key in the place of a name is hidden."""
+    for name, value in shown:
+        yield name, HiddenText(value) if isinstance(value, str) and looks_like_a_key(value) else value
+
+
 def quoted(text: str) -> str:
     """Quote a name for a message, unless it could be a key in the wrong place."""
-    start = text.replace(":", "/").partition("/")[0]
-    looks_like_a_key = _KEY_PREFIX.match(text) or (len(start) >= _KEY_LENGTH and any(map(str.isdigit, start)))
-    if looks_like_a_key or len(text) > _LONGEST_NAME or not text.isprintable():
+    if looks_like_a_key(text) or len(text) > _LONGEST_NAME or not text.isprintable():
         return "that name"
     return repr(text)
 
