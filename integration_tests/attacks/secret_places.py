@@ -329,8 +329,7 @@ def measure() -> Results:
 
 if __name__ == "__main__":
     figures = measure()
-    print(
-        f"{figures.places} places; {len(figures.shown)} of ours show something, {len(figures.libraries)} of libraries"
-    )  # noqa: T201
+    counts = f"{len(figures.shown)} show something, and {len(figures.libraries)} variables of libraries"
+    print(f"{figures.places} places, of which {counts}")  # noqa: T201
     for line in (*figures.shown, *figures.libraries):
         print(" ", line)  # noqa: T201
