@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import HiddenText
@@ -19,12 +19,12 @@ _KEY_PREFIX: Final = re.compile(r"(sk|pk|rk|gsk|csk|hf|xai|nvapi|pplx|r8|AIza|AK
 _KEY_LENGTH: Final = 28
 _LONGEST_NAME: Final = 80
 # Header names that suggest a key. (LLMConfig refuses Authorization.)
-_KEYISH: Final = ("key", "token", "secret", "auth", "cookie")
+_KEYISH: Final = re.compile("key|token|secret|auth|cookie", re.IGNORECASE)
 
 
 def may_be_a_key(header: str) -> bool:
     """Check whether the name of a header suggests that its value is a key."""
-    return any(word in header.lower() for word in _KEYISH)
+    return _KEYISH.search(header) is not None
 
 
 class Headers(dict[str, str]):
@@ -126,7 +126,7 @@ class SentKeys:
     def may_be_in(self, text: str) -> bool:
         """Return whether a text has a key or the beginning of one; much quicker than ``mask``."""
         keys = (key for key in self._all() if len(key) >= _SHORTEST_KEY)
-        return any(key[:_SHORTEST_KEY] in text or any(form in text for form in _forms(key)) for key in keys)
+        return any(beginning in text for key in keys for beginning in _beginnings(key))
 
     def _all(self) -> tuple[str, ...]:
         if self._keys is None:
@@ -136,7 +136,8 @@ class SentKeys:
     def _read(self) -> Iterator[str]:
         if self._key is not None:
             yield self._key.reveal()
-        for name, value in (*self._headers, *parse_qsl(urlsplit(self._url).query)):
+        in_query = parse_qsl(self._url.partition("?")[2]) if "?" in self._url else ()
+        for name, value in (*self._headers, *in_query):
             if may_be_a_key(name):
                 yield from _parts(value)
         for body in self._bodies:
@@ -152,11 +153,9 @@ def keys_of_object(owner: object) -> SentKeys:
 
 
 def _parts(value: str) -> Iterator[str]:
-    """Yield a header's value, and the credentials within it: of ``Bearer x``, of Basic authorization, of a cookie."""
-    yield value
+    """Yield the keys within a header's value: after ``Bearer``, of Basic authorization, in the pairs of a cookie."""
     scheme, _, credentials = value.partition(" ")
-    if credentials:
-        yield credentials.strip()
+    yield credentials.strip() or value
     if scheme.lower() == "basic":
         try:
             user_and_password = base64.b64decode(credentials, validate=True).decode()
@@ -164,9 +163,8 @@ def _parts(value: str) -> Iterator[str]:
             return
         yield user_and_password
         yield user_and_password.partition(":")[2]
-    for pair in re.split(r"[;,&]\s*", value):
-        if "=" in pair:
-            yield pair.partition("=")[2]
+    elif "=" in value:
+        yield from (pair.partition("=")[2] for pair in re.split(r"[;,&]\s*", value) if "=" in pair)
 
 
 def _keys_within(fields: Any, depth: int = 0) -> Iterator[str]:
@@ -192,6 +190,14 @@ def _forms(key: str) -> Iterator[str]:
         key, in_json, in_json.replace("/", "\\/"), html.escape(key), in_url, in_url.lower(), quote(key),
         in_base64, in_base64.rstrip("="), in_base64.translate(str.maketrans("+/", "-_")),
     ))  # fmt: skip
+
+
+def _beginnings(key: str) -> Iterator[str]:
+    """Yield the beginnings of all forms of a key."""
+    yield (begins := key[:_SHORTEST_KEY])
+    yield base64.b64encode(key[:6].encode()).decode()  # 6 bytes are 8 characters
+    if not begins.replace("-", "").isalnum():
+        yield from (form[:_SHORTEST_KEY] for form in _forms(begins))
 
 
 def _pattern(form: str) -> str:
