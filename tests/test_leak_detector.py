@@ -19,7 +19,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from tests.support.canary import DETECTOR, KEYS, search_files
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig
-from unified_llm._config import process_defaults
+from unified_llm._client import read_request
 from unified_llm._core.target import Target
 from unified_llm._policy import health
 from unified_llm.exceptions import AllTargetsFailedError, ConfigurationError, LLMError
@@ -91,8 +91,8 @@ def add_it_as_a_note() -> None:
 
 
 def keep_it_in_a_variable() -> None:
-    with suppress(LLMError):  # configure() is a function of ours
-        process_defaults.configure(timeout=LEAK)
+    with suppress(LLMError):
+        read_request.chat(LEAK, {"modle": "openai/m"})
 
 
 def keep_it_in_a_variable_of_what_pytest_catches() -> None:
@@ -155,7 +155,7 @@ LEAKS: dict[Leak, str] = {
     raise_it_in_a_group: "what ValueError says",
     raise_it_in_one_of_many: "what LLMError says",
     add_it_as_a_note: "what LLMError says",
-    keep_it_in_a_variable: "defaults.py:",
+    keep_it_in_a_variable: "read_request.py:",
     keep_it_in_a_variable_of_what_pytest_catches: "fields in ",
     raise_it_in_a_cycle: "what LLMError says",
     make_a_target: "the repr of Target",

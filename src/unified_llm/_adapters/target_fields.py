@@ -7,19 +7,30 @@ the adapters define what a wrapped model is, and which exceptions are raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_serializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_serializer,
+    field_validator,
+)
 
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
-from unified_llm._config.llm_config import LLMConfig, refuse_unknown
+from unified_llm._config.llm_config import LLMConfig, check_url, refuse_unknown
 from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.not_in_a_body import advice_on
-from unified_llm._core.redaction import hide_nested_keys, may_be_a_key
+from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import freeze
 from unified_llm.exceptions import ConfigurationError
@@ -35,7 +46,7 @@ Fallback: TypeAlias = Any
 # Fields that copies share with their original: they belong to the process, or cannot be copied.
 _SHARED: Final = ("fallbacks", "on_attempt", "verify_ssl")
 # Fields that are copied and cannot be changed in place: those of this class and of its adapters.
-_MAPPINGS: Final = ("default_headers", "extra_body", "failover_on", "model_kwargs", "additional_kwargs")
+_MAPPINGS: Final = ("extra_body", "failover_on", "model_kwargs", "additional_kwargs")
 _HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl"})
 
 
@@ -75,7 +86,7 @@ class TargetFields(AlwaysValidated, BaseModel):
     model: str | None = None
     fallbacks: Sequence[Any] = ()
     provider: str | None = None
-    base_url: str | None = None
+    base_url: Annotated[str | None, BeforeValidator(check_url)] = None
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
     api_version: str | None = None
     api: str | None = None
@@ -84,7 +95,9 @@ class TargetFields(AlwaysValidated, BaseModel):
     retry_delay: float | None = None
     retry_max_delay: float | None = None
     max_response_bytes: int | None = None
-    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    default_headers: Annotated[Mapping[str, str], AfterValidator(Headers)] | None = Field(
+        default=None, exclude=True, repr=False
+    )
     extra_body: Mapping[str, Any] | None = Field(default=None, repr=False)
     verify_ssl: bool | str | SSLContext = Field(default=True, exclude=True, repr=False)
     allow_http: bool = False
@@ -109,17 +122,41 @@ class TargetFields(AlwaysValidated, BaseModel):
     if not TYPE_CHECKING:  # type checkers see the fields, which are more precise than this signature
 
         def __init__(self, model: Any = None, /, **fields: Any) -> None:
-            if model is not None:
-                fields["model"] = model
-            fields = {self.ALIASES.get(name, name): value for name, value in fields.items()}
-            if "api_key" in fields:  # a traceback of another error must not show it
+            given = Hidden(fields if model is None else {**fields, "model": model})
+            del model, fields
+            with CLEAR_VARIABLES:
+                self._read_fields(given)
+
+        def _read_fields(self, given: Hidden[dict[str, Any]]) -> None:
+            fields = {"fallbacks": (), **{self.ALIASES.get(name, name): value for name, value in given.value.items()}}
+            if "api_key" in fields:
                 fields["api_key"] = _hidden(fields["api_key"])
-            fields["fallbacks"] = hide_nested_keys(fields.get("fallbacks", ()))
             refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
+            problem = None
             try:
                 super().__init__(**fields)
             except pydantic.ValidationError as error:
-                _explain(fields, error)
+                problem = _wrong_fields(error)
+            if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
+                known = {name: value for name, value in fields.items() if name in LLMConfig.model_fields}
+                LLMConfig(**{name: value for name, value in known.items() if value is not None})
+                raise ConfigurationError(f"{problem}: a value of the wrong type.")
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields to show, without what looks like a key in the wrong place."""
+        return hide_misplaced_keys(super().__repr_args__())
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """Make an object from a mapping, as Pydantic does.
+
+        Raises:
+            ConfigurationError: A field is unknown or a value makes no sense.
+        """
+        given = Hidden(obj)
+        del obj
+        with CLEAR_VARIABLES:
+            return super().model_validate(given.value, **options)
 
     # What an adapter overrides
 
@@ -244,14 +281,24 @@ class TargetFields(AlwaysValidated, BaseModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Let the change of a field take effect with the next call."""
-        name = self.ALIASES.get(name, name)
-        if name == "fallbacks":
-            value = self.read_links(value)
-        elif name == "api_key":
-            value = _hidden(value)
-        elif name in _MAPPINGS:
-            value = freeze(value)
-        super().__setattr__(name, value)
+        given = Hidden(value)
+        del value
+        with CLEAR_VARIABLES:
+            self._set(self.ALIASES.get(name, name), given)
+
+    def _set(self, name: str, given: Hidden[Any]) -> None:
+        match name, given.value:
+            case "fallbacks", fallbacks:
+                given = Hidden(self.read_links(fallbacks))
+            case "api_key", key:
+                given = Hidden(_hidden(key))
+            case "base_url", url:
+                check_url(url)
+            case "default_headers", Mapping() as headers:
+                given = Hidden(Headers(headers))
+            case _ if name in _MAPPINGS:
+                given = Hidden(freeze(given.value))
+        super().__setattr__(name, given.value)
         if name in type(self).model_fields and (name in LLMConfig.model_fields or name in self.MADE_FROM):
             self._client = None
             self._changed()
@@ -265,14 +312,15 @@ class TargetFields(AlwaysValidated, BaseModel):
         Raises:
             ConfigurationError: ``update`` has a field that is unknown, or a value that makes no sense.
         """
-        changes = checked_changes(update, self.ALIASES)
-        del update  # it may hold a key
-        refuse_unknown(changes, tuple(type(self).model_fields), type(self).__name__)
-        copied = super().model_copy(deep=deep)
-        for name, value in changes.items():
-            setattr(copied, name, value)
-        if changes:
-            _ = copied.client  # which is made again if it has to be, and finds what is wrong
+        given = Hidden(update or {})
+        del update
+        with CLEAR_VARIABLES:
+            changes = Hidden(checked_changes(given.value, self.ALIASES))
+            refuse_unknown(changes.value, tuple(type(self).model_fields), type(self).__name__)
+            copied = super().model_copy(deep=deep)
+            _set_all(copied, changes)
+            if changes.value:
+                _ = copied.client  # which is made again if it has to be, and finds what is wrong
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
@@ -293,7 +341,7 @@ class TargetFields(AlwaysValidated, BaseModel):
         if isinstance(fields["verify_ssl"], SSLContext):
             fields["verify_ssl"] = True
         if headers := fields["default_headers"]:
-            fields["default_headers"] = freeze({name: headers[name] for name in headers if not may_be_a_key(name)})
+            fields["default_headers"] = Headers({name: headers[name] for name in headers if not may_be_a_key(name)})
         left_out_key = self._key_omitted or self.api_key is not None
         private = {**(state["__pydantic_private__"] or {}), "_client": None, "_key_omitted": left_out_key}
         return {**state, "__dict__": fields, "__pydantic_private__": private}
@@ -329,12 +377,11 @@ def plain(config: LLMConfig) -> dict[str, Any]:
     return config.model_dump(include=set(config.model_fields_set) - _HIDDEN)
 
 
-def _explain(fields: Mapping[str, Any], problem: pydantic.ValidationError) -> NoReturn:
-    """Say what is wrong without Pydantic's echo of the value.
+def _set_all(copied: TargetFields, given: Hidden[Mapping[str, Any]]) -> None:
+    for name, value in given.value.items():
+        setattr(copied, name, value)
 
-    Raises:
-        ConfigurationError: Always.
-    """
-    LLMConfig(**{name: value for name, value in fields.items() if name in LLMConfig.model_fields and value is not None})
+
+def _wrong_fields(problem: pydantic.ValidationError) -> str:
     names = sorted({str(error["loc"][0]) for error in problem.errors(include_input=False) if error["loc"]})
-    raise ConfigurationError(f"{', '.join(names) or 'The configuration'}: a value of the wrong type.") from None
+    return ", ".join(names) or "The configuration"

@@ -19,6 +19,7 @@ from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import runtime
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
+from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm.types.records import Attempt
@@ -115,7 +116,8 @@ class BaseClient:
             outcome = driver.advance()
         finally:
             driver.close()
-        return finish_call(call, outcome)
+        with CLEAR_VARIABLES:
+            return finish_call(call, outcome)
 
     async def _arun(self, call: PreparedCall) -> Any:
         driver = self._adriver(call)
@@ -123,7 +125,8 @@ class BaseClient:
             outcome = await driver.advance()
         finally:
             await driver.close()
-        return finish_call(call, outcome)
+        with CLEAR_VARIABLES:
+            return finish_call(call, outcome)
 
     def _driver(self, call: PreparedCall) -> Driver:
         if call.state.hedging:  # which takes two attempts at once

@@ -17,8 +17,8 @@ from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core import runtime
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import FailureKind
-from unified_llm._core.redaction import hide_keys, hide_nested_keys
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest
@@ -65,12 +65,13 @@ class LLMClient(BaseClient):
         on_attempt: Callable[[Attempt], None] | None = None,
         **fields: Any,
     ) -> None:
-        hide_keys(fields)
-        config, fallbacks = hide_nested_keys(config), hide_nested_keys(fallbacks)
-        first, others = LLMConfig.read(config, fields), read_fallbacks(fallbacks)
-        options = CallOptions.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
-        check_stream_break(on_stream_break)
-        super().__init__(first, others, options, skip_unconfigured=skip_unconfigured, on_attempt=on_attempt)
+        given = Hidden((config, fallbacks, fields))
+        del config, fallbacks, fields
+        with CLEAR_VARIABLES:
+            options = CallOptions.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
+            check_stream_break(on_stream_break)
+            targets = _read_targets(given)
+            super().__init__(*targets.value, options, skip_unconfigured=skip_unconfigured, on_attempt=on_attempt)
 
     # Chat
 
@@ -86,19 +87,27 @@ class LLMClient(BaseClient):
             ValidationError: The request is wrong.
             LLMError: No target answered; ``.attempts`` lists what was tried.
         """
-        return self.run(*self._chat(prompt, overrides, stream=False))
+        given = Hidden((prompt, overrides))
+        del prompt, overrides
+        return self.run(*self._chat(given, stream=False))
 
     async def agenerate(self, prompt: read_request.Prompt, **overrides: Any) -> LLMResponse:
         """Do the same as ``generate``, for async callers."""
-        return await self.arun(*self._chat(prompt, overrides, stream=False))
+        given = Hidden((prompt, overrides))
+        del prompt, overrides
+        return await self.arun(*self._chat(given, stream=False))
 
     def stream(self, prompt: read_request.Prompt, **overrides: Any) -> Stream:
         """Stream the response in chunks; arguments as for ``generate``. Nothing is sent before the first is read."""
-        return self.open_stream(*self._chat(prompt, overrides, stream=True))
+        given = Hidden((prompt, overrides))
+        del prompt, overrides
+        return self.open_stream(*self._chat(given, stream=True))
 
     def astream(self, prompt: read_request.Prompt, **overrides: Any) -> AsyncStream:
         """Do the same as ``stream``, for async callers; it is not awaited itself."""
-        return self.aopen_stream(*self._chat(prompt, overrides, stream=True))
+        given = Hidden((prompt, overrides))
+        del prompt, overrides
+        return self.aopen_stream(*self._chat(given, stream=True))
 
     def complete(self, prompt: str, **overrides: Any) -> LLMResponse:
         """Answer a single prompt: ``generate`` without a conversation.
@@ -106,11 +115,15 @@ class LLMClient(BaseClient):
         With ``as_text=True`` the prompt is continued as it stands, without a chat template, by the text completion that
         base models have; a target that has none is skipped.
         """
-        return self.generate(prompt, **overrides)
+        given = Hidden((prompt, overrides))
+        del prompt, overrides
+        return self.run(*self._chat(given, stream=False))
 
     async def acomplete(self, prompt: str, **overrides: Any) -> LLMResponse:
         """Do the same as ``complete``, for async callers."""
-        return await self.agenerate(prompt, **overrides)
+        given = Hidden((prompt, overrides))
+        del prompt, overrides
+        return await self.arun(*self._chat(given, stream=False))
 
     # The same for adapters, which have checked the request and read the options
 
@@ -163,8 +176,11 @@ class LLMClient(BaseClient):
             ValidationError: The arguments are wrong.
             LLMError: A request failed; no vector is returned.
         """
-        batches, prepare = self._embedding(texts, overrides, batch_size, finished)
-        return embedding_batches.run(batches, lambda part: self._run(prepare(part)))
+        given = Hidden((texts, overrides))
+        del texts, overrides
+        batches, prepare = self._embedding(given, batch_size, finished)
+        with CLEAR_VARIABLES:
+            return embedding_batches.run(batches, lambda part: self._run(prepare(part)))
 
     async def aembed(
         self,
@@ -175,8 +191,11 @@ class LLMClient(BaseClient):
         **overrides: Any,
     ) -> EmbeddingResponse:
         """Do the same as ``embed``, for async callers; one request after the other."""
-        batches, prepare = self._embedding(texts, overrides, batch_size, finished)
-        return await embedding_batches.arun(batches, lambda part: self._arun(prepare(part)))
+        given = Hidden((texts, overrides))
+        del texts, overrides
+        batches, prepare = self._embedding(given, batch_size, finished)
+        with CLEAR_VARIABLES:
+            return await embedding_batches.arun(batches, lambda part: self._arun(prepare(part)))
 
     # Rankings and counts
 
@@ -191,12 +210,16 @@ class LLMClient(BaseClient):
             **overrides: ``top_n`` (how many of the best), ``model``, ``extra_body``, ``timeout``, ``deadline``,
                 ``failover_on``.
         """
-        response: RerankResponse = self._run(self._ranking(query, documents, overrides))
+        given = Hidden((query, documents, overrides))
+        del query, documents, overrides
+        response: RerankResponse = self._run(self._ranking(given))
         return response
 
     async def arerank(self, query: str, documents: Sequence[str], **overrides: Any) -> RerankResponse:
         """Do the same as ``rerank``, for async callers."""
-        response: RerankResponse = await self._arun(self._ranking(query, documents, overrides))
+        given = Hidden((query, documents, overrides))
+        del query, documents, overrides
+        response: RerankResponse = await self._arun(self._ranking(given))
         return response
 
     def count_tokens(self, prompt: read_request.Prompt, **overrides: Any) -> int:
@@ -209,12 +232,16 @@ class LLMClient(BaseClient):
         Raises:
             UnsupportedOperationError: No target has an endpoint that counts.
         """
-        count: int = self._run(self._counting(prompt, overrides))
+        given = Hidden((prompt, overrides))
+        del prompt, overrides
+        count: int = self._run(self._counting(given))
         return count
 
     async def acount_tokens(self, prompt: read_request.Prompt, **overrides: Any) -> int:
         """Do the same as ``count_tokens``, for async callers."""
-        count: int = await self._arun(self._counting(prompt, overrides))
+        given = Hidden((prompt, overrides))
+        del prompt, overrides
+        count: int = await self._arun(self._counting(given))
         return count
 
     # Models
@@ -308,17 +335,19 @@ class LLMClient(BaseClient):
     # Requests
 
     def _chat(
-        self, prompt: read_request.Prompt, overrides: dict[str, Any], *, stream: bool
+        self, given: Hidden[tuple[read_request.Prompt, dict[str, Any]]], *, stream: bool
     ) -> tuple[LLMRequest, CallOptions]:
-        options = self._options.of_call(overrides, chat=True)
-        return read_request.chat(prompt, overrides, stream=stream), options
+        with CLEAR_VARIABLES:
+            options = self._options.of_call(given.value[1], chat=True)
+            return read_request.chat(*given.value, stream=stream), options
 
     def _embedding(
-        self, texts: Any, overrides: dict[str, Any], batch_size: int | None, finished: FinishedVectors | None
+        self, given: Hidden[tuple[Any, dict[str, Any]]], batch_size: int | None, finished: FinishedVectors | None
     ) -> tuple[Batches, Callable[[AnyRequest], PreparedCall]]:
         """Return the requests for texts, and what prepares each, under one deadline."""
-        options = self._options.of_call(overrides, chat=False)
-        request = read_request.embedding(texts, overrides)
+        with CLEAR_VARIABLES:
+            options = self._options.of_call(given.value[1], chat=False)
+            request = read_request.embedding(*given.value)
         read_request.check_whole_number("batch_size", batch_size, 1)
         targets = self._targets(request.model)
         max_texts = min(target.embeds_at_once for target in targets)
@@ -328,15 +357,23 @@ class LLMClient(BaseClient):
         batches = embedding_batches.split(request, max_texts, finished)
         return batches, lambda part: self._prepare(part, targets, options, until)
 
-    def _ranking(self, query: str, documents: Sequence[str], overrides: dict[str, Any]) -> PreparedCall:
-        options = self._options.of_call(overrides, chat=False)
-        request = read_request.ranking(query, documents, overrides)
+    def _ranking(self, given: Hidden[tuple[str, Sequence[str], dict[str, Any]]]) -> PreparedCall:
+        with CLEAR_VARIABLES:
+            options = self._options.of_call(given.value[2], chat=False)
+            request = read_request.ranking(*given.value)
         return self._prepare(request, self._targets(request.model), options)
 
-    def _counting(self, prompt: read_request.Prompt, overrides: dict[str, Any]) -> PreparedCall:
-        options = self._options.of_call(overrides, chat=False)
-        request = CountRequest(read_request.chat(prompt, overrides))
+    def _counting(self, given: Hidden[tuple[read_request.Prompt, dict[str, Any]]]) -> PreparedCall:
+        with CLEAR_VARIABLES:
+            options = self._options.of_call(given.value[1], chat=False)
+            request = CountRequest(read_request.chat(*given.value))
         return self._prepare(request, self._targets(request.chat.model), options)
+
+
+def _read_targets(given: Hidden[tuple[Any, Any, dict[str, Any]]]) -> Hidden[tuple[LLMConfig, tuple[Any, ...]]]:
+    """Read the targets from the arguments of a client: configuration, fallbacks, fields."""
+    config, fallbacks, fields = given.value
+    return Hidden((LLMConfig.read(config, fields), read_fallbacks(fallbacks)))
 
 
 LLMClient.__module__ = "unified_llm"  # where users import it from: in reprs, pickles and documentation

@@ -17,6 +17,7 @@ from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
+from unified_llm._core.hidden import clear_variables
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime
@@ -135,6 +136,7 @@ class Driver(_Observed):
         return exchange.open(effect.until)
 
     def _abort(self, token: Any, error: BaseException) -> None:
+        clear_variables(error)
         try:
             self._close()
         finally:
@@ -231,6 +233,7 @@ class AsyncDriver(_Observed):
             await exchange.close()
 
     async def _abort(self, token: Any, error: BaseException) -> None:
+        clear_variables(error)
         try:
             await self._close()
         finally:

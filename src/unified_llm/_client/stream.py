@@ -9,6 +9,7 @@ from typing import Self
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.drivers import AsyncDriver, Driver, Step
+from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Done
 from unified_llm._core.response_limits import CHUNK_COST, response_limits
 from unified_llm._lib import attempt_table
@@ -70,7 +71,8 @@ class _ChunkReader:
     def _last(self, step: Done | CallFailed) -> LLMChunk:
         self._over = True
         if isinstance(step, CallFailed):
-            raise self._call.error(step, self.partial, self._usage)
+            with CLEAR_VARIABLES:
+                raise self._call.error(step, self.partial, self._usage)
         chunk: LLMChunk = step.value
         logs.log_response(
             self._trace, self._call.chain[0], chunk.usage, seconds=self._call.elapsed, now=self._call.state.now()

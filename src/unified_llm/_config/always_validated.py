@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.redaction import hide_keys
 from unified_llm.exceptions import ConfigurationError
 
@@ -28,38 +29,43 @@ class AlwaysValidated(_Base):
         """
         if include is not None or exclude is not None:
             raise ConfigurationError("copy() copies all fields: use model_copy(update={...}) to change some.")
-        changes = dict(update or {})
-        del update  # it may hold a key
-        hide_keys(changes)
-        return self.model_copy(update=changes, deep=deep)
+        given = Hidden(update or {})
+        del update
+        with CLEAR_VARIABLES:
+            return self.model_copy(update=given.value, deep=deep)
 
     def __replace__(self, **changes: Any) -> Self:
         """Do the same as ``model_copy``, for ``copy.replace``."""
-        hide_keys(changes)
-        return self.model_copy(update=changes)
+        given = Hidden(changes)
+        del changes
+        with CLEAR_VARIABLES:
+            return self.model_copy(update=given.value)
 
     @classmethod
     def model_construct(  # type: ignore[override] # Pydantic's plugin for mypy renames the first parameter
         cls, _fields_set: set[str] | None = None, **values: Any
     ) -> Self:
         """Do the same as the constructor."""
-        hide_keys(values)
-        return cls(**values)
+        given = Hidden(values)
+        del values
+        with CLEAR_VARIABLES:
+            return cls(**given.value)
 
     @classmethod
     def construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Self:
         """Do the same as the constructor; Pydantic's old name for ``model_construct``."""
-        hide_keys(values)
-        return cls(**values)
+        given = Hidden(values)
+        del values
+        with CLEAR_VARIABLES:
+            return cls(**given.value)
 
 
-def checked_changes(update: Mapping[str, Any] | None, aliases: Mapping[str, str]) -> dict[str, Any]:
+def checked_changes(update: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
     """Return what a copy changes, by the names of the fields, with any key in a ``Secret``.
 
     Raises:
         ConfigurationError: The key is malformed.
     """
-    changes = {aliases.get(name, name): value for name, value in (update or {}).items()}
-    del update  # it may hold a key
+    changes = {aliases.get(name, name): value for name, value in update.items()}
     hide_keys(changes)
     return changes

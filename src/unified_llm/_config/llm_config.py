@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
 
 import pydantic
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    field_serializer,
+)
 
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._core import headers, paths
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.base_url import normalise
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden, HiddenText
 from unified_llm._core.not_in_a_body import advice_on
-from unified_llm._core.redaction import hide_keys, may_be_a_key, quoted
+from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys, may_be_a_key, quoted
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import ReadOnlyDict, freeze
 from unified_llm.exceptions import ConfigurationError
@@ -74,7 +83,12 @@ def _name(value: object) -> object:
     return value
 
 
-def _url(value: object) -> object:
+def check_url(value: object) -> object:
+    """Return a base URL as it is.
+
+    Raises:
+        ConfigurationError: It is malformed, or holds a password.
+    """
     if isinstance(value, str):
         normalise(value, source="base_url=")
     return value
@@ -91,7 +105,12 @@ def read_fallbacks(value: object) -> tuple[Any, ...]:
     return tuple(LLMConfig(**fallback) if isinstance(fallback, Mapping) else fallback for fallback in value)
 
 
-def _headers(value: object) -> object:
+def check_headers(value: object) -> object:
+    """Return headers as they are.
+
+    Raises:
+        ConfigurationError: A name or value cannot be sent, or is not for users to set.
+    """
     if isinstance(value, Mapping):
         given = cast("Mapping[str, str]", value)
         if omitted := [name for name, text in given.items() if text == _LEFT_OUT]:
@@ -168,7 +187,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     model: str | None = None
     provider: str | None = None
     name: Annotated[str | None, BeforeValidator(_name)] = None
-    base_url: Annotated[str | None, BeforeValidator(_url)] = None
+    base_url: Annotated[str | None, BeforeValidator(check_url)] = None
     api_key: Secret | OmittedKey | None = Field(default=None, repr=False)
     api_version: Annotated[str | None, BeforeValidator(_version)] = None
     api: str | None = None
@@ -182,8 +201,8 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
     max_response_bytes: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
     cache_ttl: Annotated[float, _NUMBER] = Field(default=300.0, ge=0)
-    default_headers: Annotated[Mapping[str, str], BeforeValidator(_headers), AfterValidator(freeze)] = Field(
-        default_factory=ReadOnlyDict, repr=False
+    default_headers: Annotated[Mapping[str, str], BeforeValidator(check_headers), AfterValidator(Headers)] = Field(
+        default_factory=Headers, repr=False
     )
     extra_body: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(default_factory=ReadOnlyDict, repr=False)
     temperature: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
@@ -203,6 +222,13 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     allow_http: bool = False
 
     def __init__(self, **fields: Any) -> None:
+        given = Hidden(fields)
+        del fields
+        with CLEAR_VARIABLES:
+            self._read(given)
+
+    def _read(self, given: Hidden[dict[str, Any]]) -> None:
+        fields = given.value
         if fields.get("api_key") == _LEFT_OUT:
             fields["api_key"] = OmittedKey.KEY
         hide_keys(fields)
@@ -222,6 +248,10 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
             row = self._find_row()
             if row is not None and row.format != "mlx":  # whose models are folders
                 raise ConfigurationError(f"model= {problem}: pass the name that the provider lists.")
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Yield the fields to show, without what looks like a key in the wrong place."""
+        return hide_misplaced_keys(super().__repr_args__())
 
     @classmethod
     def read(cls, config: str | LLMConfig | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> LLMConfig:
@@ -247,7 +277,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled."""
         state = super().__getstate__()
         key = OmittedKey.KEY if self.api_key is not None else None
-        kept = freeze({name: text for name, text in self.default_headers.items() if not may_be_a_key(name)})
+        kept = Headers({name: text for name, text in self.default_headers.items() if not may_be_a_key(name)})
         state["__dict__"] = {**state["__dict__"], "api_key": key, "default_headers": kept}
         if isinstance(state["__dict__"]["verify_ssl"], SSLContext):
             state["__dict__"]["verify_ssl"] = True
@@ -282,9 +312,11 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         Raises:
             ConfigurationError: A field is unknown, or a value makes no sense.
         """
-        changes = checked_changes(update, _ALIASES)
-        del update  # it may hold a key
-        return type(self)(**{**self.given(tuple(type(self).model_fields)), **changes})
+        given = Hidden(update or {})
+        del update
+        with CLEAR_VARIABLES:
+            changes = checked_changes(given.value, _ALIASES)
+            return type(self)(**{**self.given(tuple(type(self).model_fields)), **changes})
 
     @classmethod
     def model_validate(cls, obj: Any, **_: Any) -> Self:
@@ -297,10 +329,10 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
             return obj.model_copy()
         if not isinstance(obj, Mapping):
             raise ConfigurationError("An LLMConfig is made from a mapping of its fields.")
-        fields = dict(cast("Mapping[str, Any]", obj))
-        del obj  # it may hold a key
-        hide_keys(fields)
-        return cls(**fields)
+        given = Hidden(cast("Mapping[str, Any]", obj))
+        del obj
+        with CLEAR_VARIABLES:
+            return cls(**given.value)
 
     # Dumps as JSON are without keys, as pickles are, but say so. (A dump as Python objects holds the ``Secret``.)
 
@@ -308,9 +340,14 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     def _dump_key(self, key: object) -> str | None:
         return None if key is None else _LEFT_OUT
 
-    @field_serializer("default_headers", when_used="json")
-    def _dump_headers(self, given: Mapping[str, str]) -> dict[str, str]:
-        return {name: _LEFT_OUT if may_be_a_key(name) else text for name, text in given.items()}
+    @field_serializer("default_headers")
+    def _dump_headers(self, given: Mapping[str, str], info: SerializationInfo) -> dict[str, str]:
+        """Dump headers, so that a configuration can be made of the dump. The repr of keys hides them; JSON has none."""
+        omit = info.mode == "json"
+        return {
+            name: text if not may_be_a_key(name) else _LEFT_OUT if omit else HiddenText(text)
+            for name, text in given.items()
+        }
 
     @field_serializer("verify_ssl", when_used="json")
     def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it

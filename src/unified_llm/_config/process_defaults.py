@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from unified_llm._core import defaults
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError
 
 _KNOWN: Final = ("timeout", "max_retries", "retry_delay", "cache_ttl", "telemetry", "state")
@@ -24,8 +25,17 @@ def configure(**values: float | str | None) -> None:
         ConfigurationError: A name is unknown, a value makes no sense, or ``state`` lacks its extra. Nothing is then
             changed.
     """
+    given = Hidden(values)
+    del values
+    with CLEAR_VARIABLES:
+        _configure(given.value)
+
+
+def _configure(values: dict[str, Any]) -> None:
+    from unified_llm._state.redis.url import RedisURL
+
     if values.get("state") is not None:
-        _hide_url(values)
+        values["state"] = RedisURL(values.pop("state"), "configure(state=...)")
     for name, value in values.items():
         if name not in _KNOWN:
             close = get_close_matches(name, _KNOWN, 1)
@@ -39,13 +49,6 @@ def configure(**values: float | str | None) -> None:
         from unified_llm._state import sharing
 
         sharing.attach()
-
-
-def _hide_url(values: dict[str, Any]) -> None:
-    """Put a ``RedisURL`` in place of a URL, which may hold a password: tracebacks are printed with their variables."""
-    from unified_llm._state.redis.url import RedisURL
-
-    values["state"] = RedisURL(values.pop("state"), "configure(state=...)")
 
 
 configure.__module__ = "unified_llm"  # where users import it from

@@ -31,8 +31,8 @@ from unified_llm._core import paths
 from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
+from unified_llm._core.redaction import Headers
 from unified_llm._core.target import Target
-from unified_llm._lib.read_only import freeze
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
@@ -185,7 +185,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         format=profile.format,
         base_url=endpoint.base_url,
         key=key,
-        headers=freeze({**spec.headers, **config.default_headers}),
+        headers=Headers({**spec.headers, **config.default_headers}),
         extra_body=config.extra_body,
         features=_mlx_features(model) if spec.format == "mlx" else profile.features,
         quirks=quirks_for_key(profile.quirks, key, spec),

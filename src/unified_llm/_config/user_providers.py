@@ -21,6 +21,7 @@ from unified_llm._core import base_url as url
 from unified_llm._core import headers, paths
 from unified_llm._core.chunks import as_chunks, as_response
 from unified_llm._core.features import CHAT, Feature
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
@@ -173,6 +174,13 @@ def register_provider(
     Raises:
         ConfigurationError: The name is taken by a provider of the table, or something else is not as described here.
     """
+    given = Hidden({"provider": provider, "base_url": base_url, "api_key_env": api_key_env, **row_fields})
+    del provider, base_url, api_key_env, row_fields
+    with CLEAR_VARIABLES:
+        _register(name, features=features, **given.value)
+
+
+def _register(name: str, provider: Any, base_url: Any, api_key_env: Any, *, features: Any, **row_fields: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError("A provider's name has small letters, digits, - and _ only, such as my-gateway.")
     if (provider is None) == (base_url is None):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from unified_llm._adapters import target_fields
 from unified_llm._adapters.call_names import ALIASES
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.hidden import Hidden
 from unified_llm.langchain._errors import translate_errors
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ class LangChainFields(_Base):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field; the change takes effect with the next call."""
-        super().__setattr__(name, value)
+        given = Hidden(value)
+        del value
+        super().__setattr__(name, given.value)
         if self.ALIASES.get(name, name) in type(self).model_fields:
             vars(self).pop("_serialized", None)
 
@@ -111,9 +114,11 @@ class LangChainFields(_Base):
         Raises:
             ConfigurationError: ``update`` has a field that is unknown.
         """
-        copied = super().model_copy(update=update, deep=deep)
+        given = Hidden(update)
+        del update
+        copied = super().model_copy(update=given.value, deep=deep)
         vars(copied).pop("_serialized", None)
-        if isinstance(metadata := getattr(copied, "metadata", None), dict) and "metadata" not in (update or {}):
+        if isinstance(metadata := getattr(copied, "metadata", None), dict) and "metadata" not in (given.value or {}):
             vars(copied)["metadata"] = dict(metadata)
         return copied
 

@@ -16,6 +16,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 
+from unified_llm._core.hidden import Hidden
 from unified_llm.langchain._constants import RECORD
 
 
@@ -72,8 +73,11 @@ class PrimaryOnlyCacheMixin(_Base):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        given = Hidden((messages, stop, kwargs))
+        del messages, stop, kwargs
         model = self._with_primary_only_cache()
-        return super(PrimaryOnlyCacheMixin, model)._generate_with_cache(messages, stop, run_manager, **kwargs)
+        call = super(PrimaryOnlyCacheMixin, model)._generate_with_cache
+        return call(*given.value[:2], run_manager, **given.value[2])
 
     async def _agenerate_with_cache(
         self,
@@ -82,8 +86,11 @@ class PrimaryOnlyCacheMixin(_Base):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        given = Hidden((messages, stop, kwargs))
+        del messages, stop, kwargs
         model = self._with_primary_only_cache()
-        return await super(PrimaryOnlyCacheMixin, model)._agenerate_with_cache(messages, stop, run_manager, **kwargs)
+        call = super(PrimaryOnlyCacheMixin, model)._agenerate_with_cache
+        return await call(*given.value[:2], run_manager, **given.value[2])
 
     def _with_primary_only_cache(self) -> Self:
         """Return this model; where a cache is in use, a copy that stores only responses of the primary in it."""

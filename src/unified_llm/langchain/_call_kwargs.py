@@ -52,6 +52,7 @@ def read_call(
     kwargs: Mapping[str, Any],
     defaults: CallOptions,
     *,
+    fields: Mapping[str, Any],
     refused: frozenset[str],
     stream: bool,
 ) -> tuple[LLMRequest, CallOptions]:
@@ -62,12 +63,14 @@ def read_call(
         stop: Texts at which to stop, in place of the constructor's.
         kwargs: The keyword arguments of the call.
         defaults: The client's options.
+        fields: Fields of the request that the call has unless it sets them itself.
         refused: Arguments of the constructor, which no call takes.
         stream: Whether the response is streamed.
 
     Raises:
         ValidationError: A message, a tool or an option cannot be translated.
     """
+    kwargs = {**fields, **kwargs}
     given = kwargs if stop is None else {**kwargs, "stop": stop}
     request, options = call_kwargs.read_call(
         read_messages(messages), given, _ARGUMENTS, defaults, refused=refused, stream=stream

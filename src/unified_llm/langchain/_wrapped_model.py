@@ -27,9 +27,11 @@ from langchain_core.runnables import RunnableBinding, RunnableSequence
 
 from unified_llm import exceptions as ours
 from unified_llm._backends.objects import errors
+from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.redaction import keys_of_object
 from unified_llm.langchain._call_kwargs import NativeCall
 from unified_llm.langchain._errors import REFUSAL
 from unified_llm.langchain._wrapped_answers import ChunkReader, read_result
@@ -151,7 +153,8 @@ class WrappedChatModel:
 
     def read_failure(self, problem: Exception) -> Failure | None:
         """Convert an exception of the model into a failure; return None for a bug in someone's code."""
-        return read_failure(problem)
+        failure = read_failure(problem)
+        return failure and mask_echoes(failure, keys_of_object(self.chat))
 
     def has_native_async(self, *, streaming: bool) -> bool:
         """Return whether the model has an async implementation, rather than the inherited call in a thread pool.

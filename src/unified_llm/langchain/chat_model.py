@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_valid
 
 from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain._base import LangChainFields, wrap
@@ -87,7 +88,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     stream_usage: bool = True
     hedge_after: float | None = None
     on_stream_break: str = "raise"
-    model_kwargs: dict[str, Any] = Field(default_factory=dict)
+    model_kwargs: dict[str, Any] = Field(default_factory=dict, repr=False)
 
     _computed_profile: Any = PrivateAttr(default=None)
 
@@ -112,8 +113,10 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     ) -> ChatResult:
         from unified_llm.langchain import _answers
 
+        given = Hidden((messages, stop, kwargs))
+        del messages, stop, kwargs
         with translate_errors():
-            request, options = self._read_call(messages, stop, kwargs, stream=False)
+            request, options = self._read_call(given, stream=False)
             response = self.client.run(request, options)
         return _answers.read_response(response, logprobs=bool(request.logprobs))
 
@@ -126,8 +129,10 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     ) -> ChatResult:
         from unified_llm.langchain import _answers
 
+        given = Hidden((messages, stop, kwargs))
+        del messages, stop, kwargs
         with translate_errors():
-            request, options = self._read_call(messages, stop, kwargs, stream=False)
+            request, options = self._read_call(given, stream=False)
             response = await self.client.arun(request, options)
         return _answers.read_response(response, logprobs=bool(request.logprobs))
 
@@ -138,15 +143,18 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        given = Hidden((messages, stop, kwargs))
+        del messages, stop, kwargs
         with translate_errors():
-            request, options = self._read_call(messages, stop, kwargs, stream=True)
-            read_chunk = self._make_chunk_reader(request, kwargs)
+            request, options = self._read_call(given, stream=True)
+            read_chunk = self._make_chunk_reader(request, given.value[2])
             with self.client.open_stream(request, options) as chunks:
                 for chunk in chunks:
                     for generation_chunk in read_chunk(chunk):
                         if run_manager:
                             run_manager.on_llm_new_token(generation_chunk.text, chunk=generation_chunk)
                         yield generation_chunk
+                        del generation_chunk  # no variable has it while the next is waited for
 
     async def _astream(
         self,
@@ -155,24 +163,32 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        given = Hidden((messages, stop, kwargs))
+        del messages, stop, kwargs
         with translate_errors():
-            request, options = self._read_call(messages, stop, kwargs, stream=True)
-            read_chunk = self._make_chunk_reader(request, kwargs)
+            request, options = self._read_call(given, stream=True)
+            read_chunk = self._make_chunk_reader(request, given.value[2])
             async with self.client.aopen_stream(request, options) as chunks:
                 async for chunk in chunks:
                     for generation_chunk in read_chunk(chunk):
                         if run_manager:
                             await run_manager.on_llm_new_token(generation_chunk.text, chunk=generation_chunk)
                         yield generation_chunk
+                        del generation_chunk  # no variable has it while the next is waited for
 
     def _read_call(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any], *, stream: bool
+        self, given: Hidden[tuple[list[BaseMessage], list[str] | None, dict[str, Any]]], *, stream: bool
     ) -> tuple[LLMRequest, CallOptions]:
         from unified_llm.langchain._call_kwargs import read_call
 
-        fields = {name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS}
-        refused = frozenset(type(self).model_fields)
-        return read_call(messages, stop, {**fields, **kwargs}, self.client.options, refused=refused, stream=stream)
+        with CLEAR_VARIABLES:
+            return read_call(
+                *given.value,
+                self.client.options,
+                fields={name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS},
+                refused=frozenset(type(self).model_fields),
+                stream=stream,
+            )
 
     def _make_chunk_reader(
         self, request: LLMRequest, options: Mapping[str, Any]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.hidden import Hidden
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain._base import LangChainFields
 from unified_llm.langchain._errors import translate_errors
@@ -58,26 +59,35 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
         """Return the vectors of documents, in the order of the texts."""
         if not texts:
             return []
+        given = Hidden(texts)
+        del texts
         with translate_errors():
-            return self.client.embed(texts, batch_size=self.batch_size, **self._request_options("document")).vectors
+            options = self._request_options("document")
+            return self.client.embed(given.value, batch_size=self.batch_size, **options).vectors
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, as ``embed_documents`` does."""
         if not texts:
             return []
+        given = Hidden(texts)
+        del texts
         with translate_errors():
             options = self._request_options("document")
-            return (await self.client.aembed(texts, batch_size=self.batch_size, **options)).vectors
+            return (await self.client.aembed(given.value, batch_size=self.batch_size, **options)).vectors
 
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a query."""
+        given = Hidden(text)
+        del text
         with translate_errors():
-            return self.client.embed([text], **self._request_options("query")).vectors[0]
+            return self.client.embed([given.value], **self._request_options("query")).vectors[0]
 
     async def aembed_query(self, text: str) -> list[float]:
         """Return the vector of a query, as ``embed_query`` does."""
+        given = Hidden(text)
+        del text
         with translate_errors():
-            return (await self.client.aembed([text], **self._request_options("query"))).vectors[0]
+            return (await self.client.aembed([given.value], **self._request_options("query"))).vectors[0]
 
     def _request_options(self, purpose: str) -> dict[str, Any]:
         return {"purpose": purpose} | ({"dimensions": self.dimensions} if self.dimensions else {})

@@ -45,6 +45,7 @@ def read_call(
     kwargs: Mapping[str, Any],
     defaults: CallOptions,
     *,
+    fields: Mapping[str, Any],
     refused: frozenset[str],
     stream: bool,
 ) -> tuple[LLMRequest, CallOptions]:
@@ -54,12 +55,14 @@ def read_call(
         messages: The conversation.
         kwargs: The keyword arguments of the call.
         defaults: The client's options.
+        fields: Fields of the request that the call has unless it sets them itself.
         refused: Arguments of the constructor, which no call takes.
         stream: Whether the answer is streamed.
 
     Raises:
         ValidationError: A message, a tool or an option cannot be converted.
     """
+    kwargs = {**fields, **kwargs}
     request, options = call_kwargs.read_call(
         read_messages(messages), kwargs, _ARGUMENTS, defaults, refused=refused, stream=stream
     )

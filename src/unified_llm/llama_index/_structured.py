@@ -19,6 +19,7 @@ from llama_index.core.types import Model, PydanticProgramMode
 from unified_llm._adapters.fragments import Growth
 from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck
 from unified_llm._core import runtime
+from unified_llm._core.hidden import Hidden
 from unified_llm._lib.bounded_json import parse_partial
 from unified_llm._structured.checks import describe_error, make_check
 from unified_llm._structured.extract_json import JSONExtractor, find_json
@@ -74,10 +75,12 @@ class StructuredPrediction(_Base):
             GenerationError: The answer does not fit the class, or was cut off.
             LLMError: No target answered, or none gave an answer that fits the class.
         """
+        given = Hidden((prompt, llm_kwargs, prompt_args))
+        del prompt, llm_kwargs, prompt_args
         if self.pydantic_program_mode not in _METHODS:
-            return cast("Model", super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
-        _report_start(output_cls, prompt, prompt_args)
-        call = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+            return cast("Model", super().structured_predict(output_cls, *given.value[:2], **given.value[2]))
+        _report_start(output_cls, given.value[0], given.value[2])
+        call = self._structured_call(output_cls, given)
         return cast("Model", _report_end(call.read(self.chat(call.messages, **call.options))))
 
     @_dispatcher.span
@@ -89,10 +92,12 @@ class StructuredPrediction(_Base):
         **prompt_args: Any,
     ) -> Model:
         """Answer with an object of a Pydantic class; arguments as for ``structured_predict``."""
+        given = Hidden((prompt, llm_kwargs, prompt_args))
+        del prompt, llm_kwargs, prompt_args
         if self.pydantic_program_mode not in _METHODS:
-            return cast("Model", await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args))
-        _report_start(output_cls, prompt, prompt_args)
-        call = self._structured_call(output_cls, prompt, llm_kwargs, prompt_args)
+            return cast("Model", await super().astructured_predict(output_cls, *given.value[:2], **given.value[2]))
+        _report_start(output_cls, given.value[0], given.value[2])
+        call = self._structured_call(output_cls, given)
         return cast("Model", _report_end(call.read(await self.achat(call.messages, **call.options))))
 
     # Streams, called by LlamaIndex's own methods. They yield partial objects, and last the whole one, validated. Since
@@ -105,9 +110,11 @@ class StructuredPrediction(_Base):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Generator[Any, None, None]:
+        given = Hidden((prompt, llm_kwargs, prompt_args))
+        del prompt, llm_kwargs, prompt_args
         if self.pydantic_program_mode not in _METHODS:
-            return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._stream_objects(self._structured_call(output_cls, prompt, llm_kwargs, prompt_args))
+            return super()._structured_stream_call(output_cls, *given.value[:2], **given.value[2])
+        return self._stream_objects(self._structured_call(output_cls, given))
 
     async def _structured_astream_call(
         self,
@@ -116,16 +123,21 @@ class StructuredPrediction(_Base):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> AsyncGenerator[Any, None]:
+        given = Hidden((prompt, llm_kwargs, prompt_args))
+        del prompt, llm_kwargs, prompt_args
         if self.pydantic_program_mode not in _METHODS:
-            return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._astream_objects(self._structured_call(output_cls, prompt, llm_kwargs, prompt_args))
+            return await super()._structured_astream_call(output_cls, *given.value[:2], **given.value[2])
+        return self._astream_objects(self._structured_call(output_cls, given))
 
     def _stream_objects(self, call: _StructuredCall) -> Generator[BaseModel, None, None]:
         partial = _PartialObjects(call)
         try:
             for response in self.stream_chat(call.messages, **call.options):
-                if (snapshot := partial.feed(response)) is not None:
+                snapshot = partial.feed(response)
+                del response  # no variable has it while the next is waited for
+                if snapshot is not None:
                     yield snapshot
+                del snapshot
             last = partial.last
         except StreamInterruptedError:
             last = self.chat(call.messages, **call.remaining_options())
@@ -135,8 +147,11 @@ class StructuredPrediction(_Base):
         partial = _PartialObjects(call)
         try:
             async for response in await self.astream_chat(call.messages, **call.options):
-                if (snapshot := partial.feed(response)) is not None:
+                snapshot = partial.feed(response)
+                del response  # no variable has it while the next is waited for
+                if snapshot is not None:
                     yield snapshot
+                del snapshot
             last = partial.last
         except StreamInterruptedError:
             last = await self.achat(call.messages, **call.remaining_options())
@@ -145,10 +160,9 @@ class StructuredPrediction(_Base):
     def _structured_call(
         self,
         output_cls: type[BaseModel],
-        prompt: PromptTemplate,
-        llm_kwargs: Mapping[str, Any] | None,
-        prompt_args: Mapping[str, Any],
+        given: Hidden[tuple[PromptTemplate, dict[str, Any] | None, dict[str, Any]]],
     ) -> _StructuredCall:
+        prompt, llm_kwargs, prompt_args = given.value
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
         options = {name: value for name, value in (llm_kwargs or {}).items() if name not in _OUR_OPTIONS}
         options.setdefault("deadline", cast("Any", self).deadline)

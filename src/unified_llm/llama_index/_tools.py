@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from typing_extensions import override
 
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._lib.bounded_json import JSONError, parse_object, parse_partial
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._call_kwargs import tool_to_dict
@@ -23,9 +24,14 @@ if TYPE_CHECKING:
     from llama_index.core.llms.function_calling import FunctionCallingLLM
     from llama_index.core.tools.types import BaseTool, ToolOutput
 
+    from unified_llm.llama_index._react import ReActStep
+
     _Base = FunctionCallingLLM
 else:
     _Base = object  # another Pydantic class would add milliseconds to every import
+
+_Arguments: TypeAlias = Hidden[tuple[str | ChatMessage | None, list[ChatMessage] | None, dict[str, Any]]]
+_Choice: TypeAlias = Hidden[tuple[list[ToolSelection], str]]
 
 
 class ToolCalling(_Base):
@@ -134,19 +140,13 @@ class ToolCalling(_Base):
             ValueError: No tool was chosen, or a tool failed, and the argument above is set.
             LLMError: No target answered.
         """
-        if self.metadata.is_function_calling_model:
-            response = self.chat_with_tools(tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, **kwargs)
-            selections = self.get_tool_calls_from_response(response, error_on_no_tool_call)
-            text = response.message.content or ""
-        else:
-            from unified_llm.llama_index._react import ReActStep
-
-            step = ReActStep(tools, _history(user_msg, chat_history), kwargs)
-            while step.messages:
-                step.on_response(self.chat(step.messages, **step.options))
-            selections, text = step.selected_tool(error_on_no_tool_call=error_on_no_tool_call)
-        outputs = [_call_tool(selection, tools, verbose=verbose) for selection in selections]
-        return _to_agent_response(outputs, text, strict=error_on_tool_error)
+        given = Hidden((user_msg, chat_history, kwargs))
+        del user_msg, chat_history, kwargs
+        with CLEAR_VARIABLES:
+            options = {"verbose": verbose, "allow_parallel_tool_calls": allow_parallel_tool_calls}
+            choice = self._choose_tools(tools, given, options, strict=error_on_no_tool_call)
+            outputs = [_call_tool(selection, tools, verbose=verbose) for selection in choice.value[0]]
+            return _to_agent_response(outputs, choice.value[1], strict=error_on_tool_error)
 
     @override
     async def apredict_and_call(
@@ -161,21 +161,47 @@ class ToolCalling(_Base):
         **kwargs: Any,
     ) -> AgentChatResponse:
         """Let the model choose a tool, and call it, as ``predict_and_call``; several tools run concurrently."""
-        if self.metadata.is_function_calling_model:
-            response = await self.achat_with_tools(
-                tools, user_msg, chat_history, verbose, allow_parallel_tool_calls, **kwargs
-            )
-            selections = self.get_tool_calls_from_response(response, error_on_no_tool_call)
-            text = response.message.content or ""
-        else:
-            from unified_llm.llama_index._react import ReActStep
+        given = Hidden((user_msg, chat_history, kwargs))
+        del user_msg, chat_history, kwargs
+        with CLEAR_VARIABLES:
+            options = {"verbose": verbose, "allow_parallel_tool_calls": allow_parallel_tool_calls}
+            choice = await self._achoose_tools(tools, given, options, strict=error_on_no_tool_call)
+            outputs = await asyncio.gather(*(_acall_tool(call, tools, verbose=verbose) for call in choice.value[0]))
+            return _to_agent_response(outputs, choice.value[1], strict=error_on_tool_error)
 
-            step = ReActStep(tools, _history(user_msg, chat_history), kwargs)
-            while step.messages:
-                step.on_response(await self.achat(step.messages, **step.options))
-            selections, text = step.selected_tool(error_on_no_tool_call=error_on_no_tool_call)
-        outputs = await asyncio.gather(*(_acall_tool(selection, tools, verbose=verbose) for selection in selections))
-        return _to_agent_response(outputs, text, strict=error_on_tool_error)
+    def _choose_tools(
+        self, tools: Sequence[BaseTool], given: _Arguments, options: dict[str, Any], *, strict: bool
+    ) -> _Choice:
+        """Return the calls that the model requests, and its text; ``strict`` raises if there are none."""
+        if self.metadata.is_function_calling_model:
+            response = self.chat_with_tools(tools, *given.value[:2], **options, **given.value[2])
+            return self._read_tool_calls(response, strict=strict)
+        step = _react_step(tools, given)
+        while step.messages:
+            step.on_response(self.chat(step.messages, **step.options))
+        return Hidden(step.selected_tool(error_on_no_tool_call=strict))
+
+    async def _achoose_tools(
+        self, tools: Sequence[BaseTool], given: _Arguments, options: dict[str, Any], *, strict: bool
+    ) -> _Choice:
+        if self.metadata.is_function_calling_model:
+            response = await self.achat_with_tools(tools, *given.value[:2], **options, **given.value[2])
+            return self._read_tool_calls(response, strict=strict)
+        step = _react_step(tools, given)
+        while step.messages:
+            step.on_response(await self.achat(step.messages, **step.options))
+        return Hidden(step.selected_tool(error_on_no_tool_call=strict))
+
+    def _read_tool_calls(self, response: ChatResponse, *, strict: bool) -> _Choice:
+        selections = self.get_tool_calls_from_response(response, strict)
+        return Hidden((selections, response.message.content or ""))
+
+
+def _react_step(tools: Sequence[BaseTool], given: _Arguments) -> ReActStep:
+    from unified_llm.llama_index._react import ReActStep
+
+    user_msg, chat_history, kwargs = given.value
+    return ReActStep(tools, _history(user_msg, chat_history), kwargs)
 
 
 def _user_message(message: str | ChatMessage) -> ChatMessage:

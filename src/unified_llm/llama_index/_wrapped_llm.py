@@ -30,9 +30,11 @@ from llama_index.core.tools.types import BaseTool, ToolMetadata
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._backends.objects.errors import read_failure
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
+from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.redaction import keys_of_object
 from unified_llm._lib.json_schema import inline_reference
 from unified_llm._structured.methods import output_schema, write_instruction
 from unified_llm.llama_index._call_kwargs import NativeCall
@@ -124,7 +126,8 @@ class WrappedLLM:
 
     def read_failure(self, problem: Exception) -> Failure | None:
         """Classify an exception of the LLM; None for a programming error."""
-        return read_failure(problem)
+        failure = read_failure(problem)
+        return failure and mask_echoes(failure, keys_of_object(self.llm))
 
     def _ask_for_json(self, request: LLMRequest) -> tuple[LLMRequest, list[ChatMessage], str | None]:
         """Return the request and the messages that ask for JSON, and the tool whose arguments are the answer."""

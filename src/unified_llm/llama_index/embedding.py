@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client.embedding_batches import FinishedVectors, VectorSpace
+from unified_llm._core.hidden import Hidden
 from unified_llm.exceptions import ConfigurationError
 
 # Large enough for the round trip not to matter, small enough to show progress with a local model.
@@ -93,24 +94,36 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     # One text, whose vector is not kept
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        return self.client.embed(query, **self._options("query")).vectors[0]
+        given = Hidden(query)
+        del query
+        return self.client.embed(given.value, **self._options("query")).vectors[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
-        return (await self.client.aembed(query, **self._options("query"))).vectors[0]
+        given = Hidden(query)
+        del query
+        return (await self.client.aembed(given.value, **self._options("query"))).vectors[0]
 
     def _get_text_embedding(self, text: str) -> Embedding:
-        return self.client.embed(text, **self._options("document")).vectors[0]
+        given = Hidden(text)
+        del text
+        return self.client.embed(given.value, **self._options("document")).vectors[0]
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
-        return (await self.client.aembed(text, **self._options("document"))).vectors[0]
+        given = Hidden(text)
+        del text
+        return (await self.client.aembed(given.value, **self._options("document"))).vectors[0]
 
     # One batch
 
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return self.client.embed(texts, **self._options("document", self._finished)).vectors
+        given = Hidden(texts)
+        del texts
+        return self.client.embed(given.value, **self._options("document", self._finished)).vectors
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return (await self.client.aembed(texts, **self._options("document", self._finished))).vectors
+        given = Hidden(texts)
+        del texts
+        return (await self.client.aembed(given.value, **self._options("document", self._finished))).vectors
 
     def _options(self, purpose: str, finished: FinishedVectors | None = None) -> dict[str, Any]:
         options: dict[str, Any] = {"dimensions": self.dimensions} if self.dimensions else {}
@@ -135,8 +148,10 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
             LLMError: A batch failed; the finished vectors are kept for the next call.
         """
         # LlamaIndex's own method without its span, since LlamaIndex wraps this method in a span too.
+        given = Hidden(texts)
+        del texts
         embed_batches = unwrap(BaseEmbedding.get_text_embedding_batch)
-        vectors: list[Embedding] = embed_batches(self, texts, show_progress, **kwargs)
+        vectors: list[Embedding] = embed_batches(self, given.value, show_progress, **kwargs)
         self._finished.by_text.clear()
         return vectors
 
@@ -151,7 +166,8 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         LlamaIndex's own method would start all of them at once, and leave them running after one has failed.
         """
         size, semaphore = self.embed_batch_size, asyncio.Semaphore(self.num_workers or _CONCURRENT_BATCHES)
-        batches = [texts[start : start + size] for start in range(0, len(texts), size)]
+        batches = [Hidden(texts[start : start + size]) for start in range(0, len(texts), size)]
+        del texts
         tasks = [asyncio.create_task(self._embed_batch(batch, semaphore)) for batch in batches]
         finished: asyncio.Queue[asyncio.Task[list[Embedding]]] = asyncio.Queue()
         for task in tasks:
@@ -166,7 +182,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         self._finished.by_text.clear()
         return [vector for task in tasks for vector in task.result()]
 
-    async def _embed_batch(self, texts: list[str], semaphore: asyncio.Semaphore) -> list[Embedding]:
+    async def _embed_batch(self, texts: Hidden[list[str]], semaphore: asyncio.Semaphore) -> list[Embedding]:
         """Embed one of several batches, and report it to observers as LlamaIndex does."""
         async with semaphore:
             payload = self.to_payload()
@@ -175,16 +191,16 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
                 CBEventType.EMBEDDING, payload={EventPayload.SERIALIZED: payload}
             ) as event:
                 vectors = await self._aembed_cached(texts)
-                event.on_end(payload={EventPayload.CHUNKS: texts, EventPayload.EMBEDDINGS: vectors})
-            _dispatcher.event(EmbeddingEndEvent(chunks=texts, embeddings=vectors))
+                event.on_end(payload={EventPayload.CHUNKS: texts.value, EventPayload.EMBEDDINGS: vectors})
+            _dispatcher.event(EmbeddingEndEvent(chunks=texts.value, embeddings=vectors))
             return vectors
 
-    async def _aembed_cached(self, texts: list[str]) -> list[Embedding]:
+    async def _aembed_cached(self, texts: Hidden[list[str]]) -> list[Embedding]:
         if self.rate_limiter is not None:
             await self.rate_limiter.async_acquire()
         if self.embeddings_cache:
-            return await self._aget_text_embeddings_cached(texts)
-        return await self._aget_text_embeddings(texts)
+            return await self._aget_text_embeddings_cached(texts.value)
+        return await self._aget_text_embeddings(texts.value)
 
     # Copies
 

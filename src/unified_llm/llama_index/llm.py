@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -25,6 +25,7 @@ from typing_extensions import override
 from unified_llm._adapters.call_names import ALIASES
 from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import LLMError
 from unified_llm.llama_index._answers import StreamReader, as_completion, read_response
 from unified_llm.llama_index._call_kwargs import read_call
@@ -57,6 +58,9 @@ def completion_events(method: Method) -> Method:
 
 
 Read = TypeVar("Read")
+
+_Arguments: TypeAlias = Hidden[tuple[Sequence[ChatMessage], dict[str, Any]]]
+"""The messages and keyword arguments of a call, which no variable shows."""
 
 
 def _stop(stop: object) -> object:
@@ -116,7 +120,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     on_stream_break: str = "raise"
     context_window: int | None = Field(default=None, gt=0)
     is_function_calling_model: bool | None = None
-    additional_kwargs: dict[str, Any] = Field(default_factory=dict)
+    additional_kwargs: dict[str, Any] = Field(default_factory=dict, repr=False)
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
     PASSED_ON: ClassVar[frozenset[str]] = TargetFields.PASSED_ON | {"hedge_after", "on_stream_break"}
@@ -178,25 +182,33 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         Raises:
             LLMError: No target answered; ``.attempts`` lists the attempts.
         """
-        return self._chat(messages, kwargs)
+        given = Hidden((messages, kwargs))
+        del messages, kwargs
+        return self._chat(given)
 
     @override
     @chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Send a chat request and return the whole answer; arguments as for ``chat``."""
-        return await self._achat(messages, kwargs)
+        given = Hidden((messages, kwargs))
+        del messages, kwargs
+        return await self._achat(given)
 
     @override
     @chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Stream an answer; arguments as for ``chat``. The request is sent when the first response is read."""
-        return self._stream(messages, kwargs, StreamReader().feed)
+        given = Hidden((messages, kwargs))
+        del messages, kwargs
+        return self._stream(given, StreamReader().feed)
 
     @override
     @chat_events
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Stream an answer; arguments as for ``chat``. The request is sent when the first response is read."""
-        return self._astream(messages, kwargs, StreamReader().feed)
+        given = Hidden((messages, kwargs))
+        del messages, kwargs
+        return self._astream(given, StreamReader().feed)
 
     # Completion: the prompt becomes a user message. With ``as_text=True`` it is sent as text to be continued, to
     # targets that support it.
@@ -205,20 +217,26 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     @completion_events
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt; arguments as for ``chat``."""
-        return as_completion(self._chat(_user_messages(prompt), kwargs))
+        given = Hidden((_user_messages(prompt), kwargs))
+        del prompt, kwargs
+        return as_completion(self._chat(given))
 
     @override
     @completion_events
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer a prompt; arguments as for ``chat``."""
-        return as_completion(await self._achat(_user_messages(prompt), kwargs))
+        given = Hidden((_user_messages(prompt), kwargs))
+        del prompt, kwargs
+        return as_completion(await self._achat(given))
 
     @override
     @completion_events
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Stream the answer to a prompt; arguments as for ``chat``."""
+        given = Hidden((_user_messages(prompt), kwargs))
+        del prompt, kwargs
         reader = StreamReader()
-        return self._stream(_user_messages(prompt), kwargs, lambda chunk: as_completion(reader.feed(chunk)))
+        return self._stream(given, lambda chunk: as_completion(reader.feed(chunk)))
 
     @override
     @completion_events
@@ -229,29 +247,27 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
         """Stream the answer to a prompt; arguments as for ``chat``."""
+        given = Hidden((_user_messages(prompt), kwargs))
+        del prompt, kwargs
         reader = StreamReader()
-        return self._astream(_user_messages(prompt), kwargs, lambda chunk: as_completion(reader.feed(chunk)))
+        return self._astream(given, lambda chunk: as_completion(reader.feed(chunk)))
 
     # The same without events, so that a completion is not reported as a chat too
 
-    def _chat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponse:
-        request, options = self._read_call(messages, kwargs, stream=False)
+    def _chat(self, given: _Arguments) -> ChatResponse:
+        request, options = self._read_call(given, stream=False)
         return read_response(self.client.run(request, options))
 
-    async def _achat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponse:
-        request, options = self._read_call(messages, kwargs, stream=False)
+    async def _achat(self, given: _Arguments) -> ChatResponse:
+        request, options = self._read_call(given, stream=False)
         return read_response(await self.client.arun(request, options))
 
-    def _stream(
-        self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any], read: Callable[[LLMChunk], Read]
-    ) -> Generator[Read, None, None]:
-        request, options = self._read_call(messages, kwargs, stream=True)
+    def _stream(self, given: _Arguments, read: Callable[[LLMChunk], Read]) -> Generator[Read, None, None]:
+        request, options = self._read_call(given, stream=True)
         return self._chunks(request, options, read)
 
-    def _astream(
-        self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any], read: Callable[[LLMChunk], Read]
-    ) -> AsyncGenerator[Read, None]:
-        request, options = self._read_call(messages, kwargs, stream=True)
+    def _astream(self, given: _Arguments, read: Callable[[LLMChunk], Read]) -> AsyncGenerator[Read, None]:
+        request, options = self._read_call(given, stream=True)
         return self._achunks(request, options, read)
 
     # Generators, because LlamaIndex recognises a stream by that. One generator for each stream, not nested ones: an
@@ -271,12 +287,15 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
             async for chunk in chunks:
                 yield read(chunk)
 
-    def _read_call(
-        self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any], *, stream: bool
-    ) -> tuple[LLMRequest, CallOptions]:
-        fields = {name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS}
-        refused = frozenset(type(self).model_fields)
-        return read_call(messages, {**fields, **kwargs}, self.client.options, refused=refused, stream=stream)
+    def _read_call(self, given: _Arguments, *, stream: bool) -> tuple[LLMRequest, CallOptions]:
+        with CLEAR_VARIABLES:
+            return read_call(
+                *given.value,
+                self.client.options,
+                fields={name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS},
+                refused=frozenset(type(self).model_fields),
+                stream=stream,
+            )
 
     def _to_pickle(self) -> Self:
         """Return a copy: LlamaIndex removes what cannot be pickled from the object itself, and from wrapped LLMs."""

@@ -14,6 +14,7 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
+from unified_llm._core.hidden import Hidden
 from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.types.responses import RerankResponse
 
@@ -61,18 +62,22 @@ class UnifiedRerank(TargetFields, BaseNodePostprocessor):
         return "unified_rerank"
 
     def _postprocess_nodes(self, nodes: _Nodes, query_bundle: QueryBundle | None = None) -> _Nodes:
-        query = _query(query_bundle)
-        if not nodes:
+        given = Hidden((nodes, _query(query_bundle)))
+        del nodes, query_bundle
+        if not given.value[0]:
             return []
-        with self._reported(nodes, query) as report_end:
-            return report_end(_ranked(nodes, self.client.rerank(query, _texts(nodes), top_n=self.top_n)))
+        with self._reported(*given.value) as report_end:
+            response = self.client.rerank(given.value[1], _texts(given.value[0]), top_n=self.top_n)
+            return report_end(_ranked(given.value[0], response))
 
     async def _apostprocess_nodes(self, nodes: _Nodes, query_bundle: QueryBundle | None = None) -> _Nodes:
-        query = _query(query_bundle)
-        if not nodes:
+        given = Hidden((nodes, _query(query_bundle)))
+        del nodes, query_bundle
+        if not given.value[0]:
             return []
-        with self._reported(nodes, query) as report_end:
-            return report_end(_ranked(nodes, await self.client.arerank(query, _texts(nodes), top_n=self.top_n)))
+        with self._reported(*given.value) as report_end:
+            response = await self.client.arerank(given.value[1], _texts(given.value[0]), top_n=self.top_n)
+            return report_end(_ranked(given.value[0], response))
 
     @contextmanager
     def _reported(self, nodes: _Nodes, query: str) -> Generator[Callable[[_Nodes], _Nodes]]:

@@ -127,10 +127,10 @@ class Tool:
     """
 
     name: str
-    description: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    description: str = field(default="", repr=False)
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     strict: bool | None = None
-    builtin: Mapping[str, Any] | None = None
+    builtin: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @classmethod
     def from_dict(cls, tool: Mapping[str, Any]) -> Self:

@@ -47,7 +47,7 @@ class LLMRequest:
     temperature: float | None = None
     max_tokens: int | None = None
     top_p: float | None = None
-    stop: tuple[str, ...] = ()
+    stop: tuple[str, ...] = field(default=(), repr=False)
     seed: int | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None

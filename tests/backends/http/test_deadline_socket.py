@@ -274,7 +274,8 @@ def test_a_peer_that_leaves_while_we_write_is_a_failed_write(
     if mode == "async":
 
         async def leave() -> None:
-            task = asyncio.ensure_future(driver.stream.write(bytes(8_000_000)))
+            await driver.stream.write(bytes(8_000_000))
+            task = asyncio.ensure_future(driver.stream.write(b""))
             await asyncio.sleep(0.01)
             pair.close()
             await task

@@ -83,7 +83,9 @@ def test_proxies_are_for_https_to_public_hosts(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert proxies_and_certificates.find_proxy(at(url)) == expected
+    proxy = proxies_and_certificates.find_proxy(at(url))
+    assert (proxy.value if proxy else None) == expected
+    assert "p:" not in repr(proxy)
 
 
 def test_plain_http_has_one_route_whatever_the_trust() -> None:

@@ -15,6 +15,7 @@ from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.chunks import as_chunks, as_response
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.redaction import SentKeys
 from unified_llm.types import EmbeddingRequest, LLMChunk, LLMResponse, ToolCall, ToolCallChunk, Usage
 
 
@@ -28,7 +29,12 @@ def events_of(
 ) -> list[Event]:
     """Return all events of a body that arrives in these chunks."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    body = Body(EchoCodec(), request or chat_request(stream=stream), target_at("http://x.test"), Head(status, raw))
+    body = Body(
+        EchoCodec(),
+        request or chat_request(stream=stream),
+        target_at("http://x.test"),
+        Head(status, raw, SentKeys(None, ())),
+    )
     events: list[Event] = []
 
     def take() -> None:

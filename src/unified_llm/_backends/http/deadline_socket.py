@@ -74,6 +74,10 @@ class DeadlineSocket:
         detail: The system's message for that failure; it contains no secret.
     """
 
+    # For ``drop``, which also runs if the constructor was interrupted.
+    _socket: socket.socket | None = None
+    _finalizer: weakref.finalize[..., Any] | None = None
+
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self.until = 0.0
@@ -84,8 +88,6 @@ class DeadlineSocket:
         self.failure_kind: Literal["connect", "tls"] = "connect"
         self.detail: str | None = None
         self._connect_deadline = 0.0
-        self._socket: socket.socket | None = None
-        self._finalizer: weakref.finalize[..., Any] | None = None
 
     def __del__(self) -> None:
         self.drop()

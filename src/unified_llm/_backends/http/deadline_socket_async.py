@@ -71,9 +71,39 @@ class AsyncDeadlineSocket(DeadlineSocket, httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """Base of plain and encrypted async streams."""
+    """Base of plain and encrypted async streams.
 
-    sock: AsyncDeadlineSocket
+    What httpcore writes is kept until its last write of a request, which is empty. So a head is sent with its body, in
+    one packet, and no variable of httpcore has either of them while this waits for the socket.
+    """
+
+    def __init__(self, sock: AsyncDeadlineSocket) -> None:
+        self.sock = sock
+        self._unsent: list[memoryview] = []
+
+    @override
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if buffer:
+            self._unsent.append(memoryview(buffer))
+        elif self._unsent:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Send what was written; in one piece, unless a copy would be large."""
+        parts, self._unsent = self._unsent, []
+        if sum(map(len, parts)) <= _CHUNK_SIZE:
+            parts = [memoryview(b"".join(parts))]
+        for part in parts:
+            await self.send(part)
+
+    async def send(self, data: memoryview) -> None:
+        """Send all of the data."""
+        raise NotImplementedError
+
+    async def _flush_before_reading(self) -> None:
+        if self._unsent:
+            with suppress(httpcore.WriteError):  # the server may have responded before it closed
+                await self._flush()
 
     @override
     async def aclose(self) -> None:
@@ -95,19 +125,16 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 class AsyncStream(_Stream):
-    """Plain bytes on the socket. A request's head is sent with its body, so that both are one packet."""
+    """Plain bytes on the socket."""
 
     def __init__(self, sock: AsyncDeadlineSocket) -> None:
-        self.sock = sock
-        self._unsent = b""
+        super().__init__(sock)
         self._immediate_reads = 0
 
     @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        await self._flush_before_reading()
         sock = self.sock
-        if self._unsent:
-            with suppress(httpcore.WriteError):  # the server may have responded before it closed
-                await self.write(b"")
         size = sock.size_of_read(max_bytes)
         try:
             data = sock.raw_socket.recv(size)
@@ -137,25 +164,17 @@ class AsyncStream(_Stream):
             raise httpcore.ReadError from None
 
     @override
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send; keep a small first chunk until the next one, which httpcore always writes, even if it is empty."""
-        if buffer and not self._unsent and len(buffer) < _CHUNK_SIZE:
-            self._unsent = buffer
-            return
-        buffer, self._unsent = self._unsent + buffer, b""
-        if not buffer:
-            return
-        sock = self.sock
+    async def send(self, data: memoryview) -> None:
         try:
-            sent = sock.raw_socket.send(buffer)
+            sent = self.sock.raw_socket.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
             raise httpcore.WriteError from None
-        if sent < len(buffer):
-            await self._write_remaining(memoryview(buffer)[sent:])
+        if sent < len(data):
+            await self._send_remaining(data[sent:])
 
-    async def _write_remaining(self, remaining: memoryview) -> None:
+    async def _send_remaining(self, remaining: memoryview) -> None:
         try:
             async with asyncio.timeout(self.sock.seconds_left()):
                 await asyncio.get_running_loop().sock_sendall(self.sock.raw_socket, remaining)
@@ -173,7 +192,8 @@ class AsyncTLSStream(_Stream):
     """TLS over another async stream."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream, sock: AsyncDeadlineSocket, session: TLSSession) -> None:
-        self._inner, self.sock, self._session = inner, sock, session
+        super().__init__(sock)
+        self._inner, self._session = inner, session
 
     async def do_handshake(self) -> None:
         """Agree on keys and verify the certificate."""
@@ -181,6 +201,7 @@ class AsyncTLSStream(_Stream):
 
     @override
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        await self._flush_before_reading()
         before = self.sock.received
         data: bytes = b""
         try:
@@ -192,10 +213,9 @@ class AsyncTLSStream(_Stream):
         return data
 
     @override
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    async def send(self, data: memoryview) -> None:
         try:
-            if buffer:
-                await self._perform(self._session.write, buffer)
+            await self._perform(self._session.write, data)
         except ssl.SSLError:
             raise httpcore.WriteError from None
 
@@ -212,6 +232,7 @@ class AsyncTLSStream(_Stream):
             outgoing = session.take_outgoing()
             if outgoing:
                 await self._inner.write(outgoing)
+                await self._inner.write(b"")
             if not session.wants_more:
                 return result
             session.receive(await self._inner.read(_CHUNK_SIZE))

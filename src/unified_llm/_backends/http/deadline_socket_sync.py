@@ -56,9 +56,39 @@ class SyncDeadlineSocket(DeadlineSocket, httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """Base of plain and encrypted sync streams."""
+    """Base of plain and encrypted sync streams.
 
-    sock: SyncDeadlineSocket
+    What httpcore writes is kept until its last write of a request, which is empty. So a head is sent with its body, in
+    one packet, and no variable of httpcore has either of them while this waits for the socket.
+    """
+
+    def __init__(self, sock: SyncDeadlineSocket) -> None:
+        self.sock = sock
+        self._unsent: list[memoryview] = []
+
+    @override
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if buffer:
+            self._unsent.append(memoryview(buffer))
+        elif self._unsent:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send what was written; in one piece, unless a copy would be large."""
+        parts, self._unsent = self._unsent, []
+        if sum(map(len, parts)) <= _CHUNK_SIZE:
+            parts = [memoryview(b"".join(parts))]
+        for part in parts:
+            self.send(part)
+
+    def send(self, data: memoryview) -> None:
+        """Send all of the data."""
+        raise NotImplementedError
+
+    def _flush_before_reading(self) -> None:
+        if self._unsent:
+            with suppress(httpcore.WriteError):  # the server may have responded before it closed
+                self._flush()
 
     @override
     def close(self) -> None:
@@ -78,18 +108,12 @@ class _Stream(httpcore.NetworkStream):
 
 
 class SyncStream(_Stream):
-    """Plain bytes on the socket. A request's head is sent with its body, so that both are one packet."""
-
-    def __init__(self, sock: SyncDeadlineSocket) -> None:
-        self.sock = sock
-        self._unsent = b""
+    """Plain bytes on the socket."""
 
     @override
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._flush_before_reading()
         sock = self.sock
-        if self._unsent:
-            with suppress(httpcore.WriteError):  # the server may have responded before it closed
-                self.write(b"")
         size = sock.size_of_read(max_bytes)
         try:
             sock.raw_socket.settimeout(sock.seconds_left())
@@ -102,18 +126,12 @@ class SyncStream(_Stream):
         return data
 
     @override
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send; keep a small first chunk until the next one, which httpcore always writes, even if it is empty."""
-        if buffer and not self._unsent and len(buffer) < _CHUNK_SIZE:
-            self._unsent = buffer
-            return
-        buffer, self._unsent = self._unsent + buffer, b""
+    def send(self, data: memoryview) -> None:
         sock = self.sock
-        view = memoryview(buffer)
         try:
-            while view:
+            while data:
                 sock.raw_socket.settimeout(sock.seconds_left())
-                view = view[sock.raw_socket.send(view) :]
+                data = data[sock.raw_socket.send(data) :]
         except (BlockingIOError, TimeoutError):
             raise httpcore.WriteTimeout from None
         except OSError:
@@ -128,11 +146,13 @@ class SyncTLSStream(_Stream):
     """TLS over another sync stream; the constructor performs the handshake."""
 
     def __init__(self, inner: httpcore.NetworkStream, sock: SyncDeadlineSocket, session: TLSSession) -> None:
-        self._inner, self.sock, self._session = inner, sock, session
+        super().__init__(sock)
+        self._inner, self._session = inner, session
         self._perform(session.do_handshake)
 
     @override
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._flush_before_reading()
         before = self.sock.received
         data: bytes = b""
         try:
@@ -144,10 +164,9 @@ class SyncTLSStream(_Stream):
         return data
 
     @override
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+    def send(self, data: memoryview) -> None:
         try:
-            if buffer:
-                self._perform(self._session.write, buffer)
+            self._perform(self._session.write, data)
         except ssl.SSLError:
             raise httpcore.WriteError from None
 
@@ -164,6 +183,7 @@ class SyncTLSStream(_Stream):
             outgoing = session.take_outgoing()
             if outgoing:
                 self._inner.write(outgoing)
+                self._inner.write(b"")
             if not session.wants_more:
                 return result
             session.receive(self._inner.read(_CHUNK_SIZE))

@@ -8,6 +8,7 @@ from unified_llm._backends.http import pool
 from unified_llm._backends.http.request import prepare_request
 from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.outcome import Failure
+from unified_llm._core.redaction import SentKeys
 from unified_llm.types.requests import LLMRequest
 
 if TYPE_CHECKING:
@@ -29,9 +30,13 @@ class HTTPExchange:
     def __init__(self, codec: Codec, call_request: AnyRequest, target: Target) -> None:
         self._codec, self._call_request, self._target = codec, call_request, target
         self._wants_stream = isinstance(call_request, LLMRequest) and call_request.stream
+        self._sent_keys = SentKeys(target.key, ())
 
     def _prepare_request(self) -> tuple[pool.Route, httpx.Request] | Failure:
-        prepared = prepare_request(self._codec.encode(self._call_request, self._target), stream=self._wants_stream)
+        wire_request = self._codec.encode(self._call_request, self._target)
+        bodies = self._target.extra_body, getattr(self._call_request, "extra_body", {})
+        self._sent_keys = SentKeys(self._target.key, wire_request.headers, wire_request.url, *bodies)
+        prepared = prepare_request(wire_request, stream=self._wants_stream)
         if isinstance(prepared, Failure):
             return prepared
         endpoint, http_request = prepared
@@ -41,7 +46,7 @@ class HTTPExchange:
         sock.start_request(until, self._target.timing.connect)
 
     def _open_body(self, http_response: httpx.Response) -> tuple[Head, Body]:
-        head = Head(http_response.status_code, http_response.headers.raw)
+        head = Head(http_response.status_code, http_response.headers.raw, self._sent_keys)
         return head, Body(self._codec, self._call_request, self._target, head)
 
 

@@ -13,6 +13,7 @@ that another thread took the connection first.
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
@@ -20,6 +21,7 @@ import httpcore
 import httpx
 
 from unified_llm._backends.http import proxies_and_certificates
+from unified_llm._core.hidden import Hidden, HiddenBytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +52,7 @@ class Route(NamedTuple):
 
     origin: tuple[str, str, int]
     verify: proxies_and_certificates.Verify
-    proxy: str | None
+    proxy: Hidden[str] | None
 
 
 def route_to(endpoint: Endpoint, target: Target) -> Route:
@@ -167,10 +169,14 @@ def _make_factory(
     arguments["ssl_context"] = _load_ssl_context(route)
     if route.proxy is None:
         return direct(**arguments)
-    proxy = httpx.Proxy(route.proxy)
-    arguments |= {"proxy_url": str(proxy.url), "proxy_auth": proxy.raw_auth}
+    proxy = httpx.Proxy(route.proxy.value)
+    arguments["proxy_url"] = str(proxy.url)
+    credentials = [HiddenBytes(text) for text in proxy.raw_auth or ()]  # httpcore keeps them in variables
     if proxy.url.scheme.startswith("socks"):
-        return through_socks(**arguments)
+        return through_socks(**arguments, proxy_auth=credentials or None)
+    if credentials:
+        basic = HiddenBytes(b"Basic " + b64encode(b":".join(credentials)))
+        arguments["proxy_headers"] = [(b"Proxy-Authorization", basic)]
     is_tls = proxy.url.scheme == "https"
     arguments["proxy_ssl_context"] = proxies_and_certificates.load_ssl_context(verify=True) if is_tls else None
     return through_http(**arguments)

@@ -11,6 +11,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from unified_llm._core.base_url import is_private
+from unified_llm._core.hidden import Hidden
 
 if TYPE_CHECKING:
     from unified_llm._backends.http.request import Endpoint
@@ -44,19 +45,21 @@ def _load_ssl_context(verify: bool | str, _cert_file: str | None, _cert_folder: 
     return httpx.create_ssl_context(verify=verify)
 
 
-def find_proxy(endpoint: Endpoint) -> str | None:
+def find_proxy(endpoint: Endpoint) -> Hidden[str] | None:
     """Return the URL of the proxy for an endpoint, from ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``.
+
+    It is hidden because it may hold a password.
 
     A proxy is used for https to public hosts only: it could read all of plain http, and cannot reach hosts of a
     private network.
     """
     if endpoint.origin[0] != "https":
         return None
-    return _find_proxy(endpoint.origin, tuple(map(os.environ.get, _PROXY_VARIABLES)))
+    return _find_proxy(endpoint.origin, Hidden(tuple(map(os.environ.get, _PROXY_VARIABLES))))
 
 
 @lru_cache(maxsize=512)
-def _find_proxy(origin: tuple[str, str, int], _variables: tuple[str | None, ...]) -> str | None:
+def _find_proxy(origin: tuple[str, str, int], _variables: Hidden[tuple[str | None, ...]]) -> Hidden[str] | None:
     """Find the proxy of one host; cached, since reading the system's settings is the slowest part of preparation."""
     scheme, host, port = origin
     if is_private(f"{scheme}://[{host}]" if ":" in host else f"{scheme}://{host}"):
@@ -65,4 +68,4 @@ def _find_proxy(origin: tuple[str, str, int], _variables: tuple[str | None, ...]
     proxy = proxies.get("https") or proxies.get("all")
     if not proxy or proxy_bypass(f"{host}:{port}"):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    return Hidden(proxy if "://" in proxy else f"http://{proxy}")

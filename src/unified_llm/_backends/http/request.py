@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import httpx
 from typing_extensions import override
@@ -18,7 +18,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from unified_llm._core.codec import WireRequest
 
@@ -48,7 +48,7 @@ def parse_endpoint(url: str) -> Endpoint | None:
 
 
 class _RequestBody(httpx.ByteStream):
-    """A request body of one chunk.
+    """A request body of one chunk: a ``memoryview``, since httpcore keeps it in a variable that is not to show it.
 
     httpx's own class uses a generator in async code. If an upload breaks, an unfinished generator becomes a task of the
     event loop, which ends it long after the call.
@@ -59,8 +59,16 @@ class _RequestBody(httpx.ByteStream):
         self._body = body
 
     @override
+    def __iter__(self) -> Iterator[bytes]:
+        return iter([_as_view(self._body)])
+
+    @override
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _OneChunkIterator(self._body)
+        return _OneChunkIterator(_as_view(self._body))
+
+
+def _as_view(body: bytes) -> bytes:
+    return cast("bytes", memoryview(body))  # whoever takes the chunks joins them
 
 
 class _OneChunkIterator:

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from unified_llm._backends.http.body_readers import BodyReader, FormatDetector, make_reader
 from unified_llm._backends.http.gzip_body import IdentityDecoder, make_content_decoder
+from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
     from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import Event
+    from unified_llm._core.redaction import SentKeys
     from unified_llm._core.target import Target
 
 _WORK_PER_TURN: Final = 16 * 1024  # bytes, before other tasks of the event loop get a turn
@@ -46,12 +48,18 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
 class Head:
-    """Status and headers of a response; the first value of a repeated header is used."""
+    """Status and headers of a response; the first value of a repeated header is used.
 
-    __slots__ = ("headers", "request_id", "status")
+    Args:
+        status: The status.
+        raw_headers: The headers as received.
+        sent: The keys that were sent with the request: they are masked in the end of the exchange.
+    """
 
-    def __init__(self, status: int, raw_headers: RawHeaders) -> None:
-        self.status = status
+    __slots__ = ("headers", "request_id", "sent", "status")
+
+    def __init__(self, status: int, raw_headers: RawHeaders, sent: SentKeys) -> None:
+        self.status, self.sent = status, sent
         self.headers: dict[str, str] = {}
         for name, value in raw_headers:
             self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
@@ -73,15 +81,12 @@ class Head:
         })  # fmt: skip
 
     def complete(self, end: Done | Failure) -> Done | Failure:
-        """Add status, request ID and kept headers to the end of an exchange."""
+        """Add status, request ID and kept headers to the end of an exchange; mask the keys that were sent."""
+        request_id = end.request_id or self.request_id
         if isinstance(end, Done):
-            return replace(end, request_id=end.request_id or self.request_id, headers=self.kept_headers())
-        return replace(
-            end,
-            status=end.status or self.status,
-            request_id=end.request_id or self.request_id,
-            headers=self.kept_headers(),
-        )
+            return mask_echoes(replace(end, request_id=request_id, headers=self.kept_headers()), self.sent)
+        status = end.status or self.status
+        return mask_echoes(replace(end, status=status, request_id=request_id, headers=self.kept_headers()), self.sent)
 
 
 class Body:

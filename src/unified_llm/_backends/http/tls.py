@@ -49,7 +49,7 @@ class TLSSession:
             self._outgoing.read()  # drop the alert that responds to the end: the peer no longer reads
             return b""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: memoryview) -> None:
         """Encrypt all of ``data`` (a step); the outgoing buffer has no limit."""
         self.ssl_object.write(data)
 

@@ -19,8 +19,10 @@ from unified_llm._backends.objects.errors import KINDS_BY_CLASS, read_failure
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
 from unified_llm._core.chunks import as_chunks
 from unified_llm._core.codec import AnyRequest
+from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Done, Failure, FailureKind
+from unified_llm._core.redaction import keys_of_object
 from unified_llm._lib.bounded_json import dump
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.types.messages import ToolCall, ToolCallChunk
@@ -277,7 +279,7 @@ class UserProviderModel:
         if failure is not None and isinstance(error, exc.LLMError):
             retry_after = error.retry_after if isinstance(error, exc.RateLimitError) else None
             failure = replace(failure, retry_after=retry_after, request_id=error.request_id, detail=error.detail)
-        return failure
+        return failure and mask_echoes(failure, keys_of_object(self._provider))
 
     def _method(self, request: AnyRequest) -> Callable[..., Any]:
         if isinstance(request, LLMRequest):

@@ -1,0 +1,77 @@
+"""Masks the keys of a request in what its server said, before any of it is stored.
+
+Text that a model generated is not changed: a successful response is the caller's own, its metadata goes into logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.redaction import SentKeys
+from unified_llm.types.responses import EmbeddingResponse, LLMChunk, LLMResponse, ModelInfo, RerankResponse
+
+EndT = TypeVar("EndT", Done, Failure)
+
+_WITH_METADATA: Final = (LLMResponse, LLMChunk, EmbeddingResponse, RerankResponse)
+_METADATA: Final = ("model", "response_id")
+
+
+def mask_echoes(end: EndT, sent: SentKeys) -> EndT:
+    """Mask keys in the end of an exchange: code, message, request ID, headers, names of models.
+
+    Args:
+        end: The end of the exchange, complete with headers.
+        sent: The keys that were sent with the request.
+    """
+    if not sent.may_be_in("\n".join(_texts(end))):
+        return end
+    headers = {name: sent.mask(value) for name, value in end.headers.items()}
+    request_id = sent.mask(end.request_id) if end.request_id else end.request_id
+    if isinstance(end, Done):
+        return replace(end, value=_mask_value(end.value, sent.mask), request_id=request_id, headers=headers)
+    code, detail = (sent.mask(text) if text else text for text in (end.code, end.detail))
+    return replace(end, code=code, detail=detail, request_id=request_id, headers=headers)
+
+
+def _texts(end: Done | Failure) -> list[str]:
+    texts = [end.request_id, *end.headers.values()]
+    if isinstance(end, Failure):
+        texts += [end.code, end.detail]
+    else:
+        texts += _value_texts(end.value)
+    return [text for text in texts if text]
+
+
+def _value_texts(value: Any) -> list[str | None]:
+    if isinstance(value, _WITH_METADATA):
+        return [getattr(value, name, None) for name in _METADATA]
+    return [text for model in _models(value) for text in (model.id, model.owned_by)]
+
+
+def _mask_value(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, _WITH_METADATA):
+        metadata = {name: text for name in _METADATA if (text := getattr(value, name, None))}
+        return replace(value, **{name: mask(text) for name, text in metadata.items()})
+    if isinstance(value, ModelInfo):
+        return _mask_model(value, mask)
+    if models := _models(value):
+        return ([_mask_model(model, mask) for model in models], value[1])
+    return value
+
+
+def _mask_model(model: ModelInfo, mask: Callable[[str], str]) -> ModelInfo:
+    return replace(model, id=mask(model.id), owned_by=mask(model.owned_by) if model.owned_by else model.owned_by)
+
+
+def _models(value: Any) -> Sequence[ModelInfo]:
+    """Return the models of a list's page, ``(models, cursor)``, or the single model of a description."""
+    match value:
+        case ModelInfo():
+            return [value]
+        case ([*models], _):
+            return [model for model in models if isinstance(model, ModelInfo)]
+        case _:
+            return []
