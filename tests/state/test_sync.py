@@ -14,9 +14,9 @@ from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
 
-A = target("alpha/one", base_url="https://alpha", key="sk-CANARY-of-alpha")
+A = target("alpha/one", base_url="https://alpha", vendor_host=True, key="sk-CANARY-of-alpha")
 B = target("beta/two", base_url="https://beta")
-SAME_KEY = target("alpha/two", base_url="https://elsewhere", key="sk-CANARY-of-alpha")
+SAME_KEY = target("alpha/two", base_url="https://elsewhere", vendor_host=True, key="sk-CANARY-of-alpha")
 IN_PROCESS = target("mlx/demo")
 LISTED, MODELS = ("alpha", "https://alpha", None), (ModelInfo("one", "alpha"),)
 BREAKERS, COOLDOWNS = "unified-llm:2:breakers", "unified-llm:2:cooldowns"

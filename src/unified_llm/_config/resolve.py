@@ -17,6 +17,7 @@ from unified_llm._config.credentials import (
     find_endpoint,
     find_key,
     from_environment,
+    is_vendor_host,
     quirks_for_key,
 )
 from unified_llm._config.llm_config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
@@ -165,6 +166,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         model=model,
         format=profile.format,
         base_url=endpoint.base_url,
+        vendor_host=is_vendor_host(endpoint.base_url, spec),
         key=key,
         headers={**spec.headers, **config.default_headers},
         extra_body=config.extra_body,

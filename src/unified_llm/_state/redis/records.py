@@ -206,30 +206,19 @@ def _parse(text: str | bytes) -> dict[str, Any] | None:
 
 def _digest(key: Hashable) -> str | None:
     """Return a digest of a key; None where it concerns this process alone."""
-    origin = _origin(key)
-    if not origin or not all(isinstance(leaf, str | None) for leaf in _leaves(key)):
-        return None  # a model in this process: MLX, or a wrapped model object
+    leaves = list(_leaves(key))
+    if len(leaves) < 2 or "" in leaves or not all(isinstance(leaf, str | None) for leaf in leaves):
+        return None  # without an address or with a number: a model in this process, MLX or a wrapped model object
     try:
         text = bounded_json.dump(key)
-        if base_url.is_loopback(origin):
+        if any(base_url.is_loopback(leaf) for leaf in leaves if leaf and "://" in leaf):
             text += socket.gethostname()  # 127.0.0.1 is another server on another machine
     except ValueError:  # it has no JSON form, or the address is malformed
         return None
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _origin(key: Hashable) -> str:
-    """Return the address in a health key, or the fingerprint of its credentials."""
-    match key:
-        case (_, str(origin), *_):
-            return origin
-        case (_, tuple(inner), *_):
-            return _origin(inner)
-        case _:
-            return ""
-
-
-def _leaves(key: Hashable) -> Iterator[object]:
+def _leaves(key: Hashable) -> Iterator[Any]:
     if isinstance(key, tuple):
         for part in key:
             yield from _leaves(part)
