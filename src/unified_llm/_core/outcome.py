@@ -16,6 +16,7 @@ FailureKind: TypeAlias = Literal[
     "connect",  # name not found, refused, or no connection in time
     "tls",  # the certificate or the handshake was refused
     "pool",  # every connection of ours was busy
+    "setup",  # this process cannot connect at all: certificates, a package or its proxy; nothing about the provider
     "unsendable",  # the request cannot be put on the wire (a bug or bad input, ours to find)
     # Something was sent; the provider may have begun to work.
     "connection",  # the connection broke

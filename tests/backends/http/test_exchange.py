@@ -19,6 +19,7 @@ from tests.support.sync_and_async import Caller, caller, run, summarize
 from unified_llm._backends.http import Transport
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.errors import failure_from_error
+from unified_llm._backends.http.pool import Route
 from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
@@ -507,8 +508,9 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
     target = target_at("https://model.test", verify="/nowhere/ca.pem")
     (failed,) = run(call.exchange(transport, EchoCodec(), chat_request(), target), network.clock() + 1)
     assert isinstance(failed, Failure)
-    assert failed.kind == "tls"
-    assert "cannot be read" in (failed.detail or "")
+    assert failed == Failure(
+        "setup", detail="The certificates of verify_ssl= cannot be read (FileNotFoundError).", try_again=False
+    )
 
 
 # Requests that cannot be sent
@@ -517,13 +519,68 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
 @pytest.mark.parametrize("problem", [httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL])
 def test_nothing_is_kept_of_what_http_code_says_about_a_request_that_it_refuses(problem: type[Exception]) -> None:
     failure = failure_from_error(
-        problem(f"Illegal header value b'Bearer {CANARY}'"), SyncDeadlineSocket(time.monotonic)
+        problem(f"Illegal header value b'Bearer {CANARY}'"), SyncDeadlineSocket(time.monotonic), route_by()
     )
     assert failure == Failure("unsendable")
 
 
-def test_a_proxy_that_refuses_is_a_failure_to_connect() -> None:
-    assert failure_from_error(httpx.ProxyError("407 who are you"), SyncDeadlineSocket(time.monotonic)).kind == "connect"
+def route_by(proxy: str | None = None, *, verify: bool | str = True) -> Route:
+    return Route(("https", "model.test", 443), verify=verify, proxy=proxy)
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.test", "HTTPS://proxy.test", "socks5://proxy.test"])
+@pytest.mark.parametrize(
+    ("problem", "kind"),
+    [
+        (httpx.ConnectError(""), "setup"),
+        (httpx.ConnectTimeout(""), "setup"),
+        (httpx.ReadTimeout(""), "setup"),
+        (httpx.ReadError(""), "setup"),
+        (httpx.RemoteProtocolError(""), "setup"),
+        (httpx.ProxyError("407 who are you"), "setup"),
+        (httpx.ProxyError("403 not from here"), "setup"),
+        (httpx.ProxyError("Invalid username/password"), "setup"),
+        (httpx.ProxyError("502 Bad Gateway"), "connect"),
+        (httpx.ProxyError("Proxy Server could not connect: Host unreachable."), "connect"),
+    ],
+)
+def test_what_fails_between_this_machine_and_its_proxy_is_a_failure_of_the_setup(
+    proxy: str, problem: Exception, kind: str
+) -> None:
+    sock = SyncDeadlineSocket(time.monotonic)
+    sock.handshakes = proxy.startswith("HTTPS")
+    assert failure_from_error(problem, sock, route_by(proxy)).kind == kind
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.test", "https://proxy.test"])
+def test_what_fails_behind_a_proxy_is_a_failure_of_the_server(proxy: str) -> None:
+    sock = SyncDeadlineSocket(time.monotonic)
+    sock.handshakes = 2 if proxy.startswith("https") else 1
+    assert failure_from_error(httpx.ConnectError(""), sock, route_by(proxy)).kind == "connect"
+    assert failure_from_error(httpx.ReadTimeout(""), sock, route_by(proxy)).kind == "timeout"
+    assert failure_from_error(httpx.ReadError(""), sock, route_by(proxy)).kind == "connection"
+
+
+def test_a_certificate_that_does_not_fit_a_bundle_of_the_users_own_is_a_failure_of_the_setup() -> None:
+    sock = SyncDeadlineSocket(time.monotonic)
+    sock.failure_kind, sock.detail = "tls", "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1000)"
+    assert failure_from_error(httpx.ConnectError(""), sock, route_by(verify="/own/ca.pem")).kind == "setup"
+    assert failure_from_error(httpx.ConnectError(""), sock, route_by()).kind == "tls"
+    sock.detail = "[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol version (_ssl.c:1000)"
+    assert failure_from_error(httpx.ConnectError(""), sock, route_by(verify="/own/ca.pem")).kind == "tls"
+
+
+@pytest.mark.parametrize(("until", "kind"), [(0.5, "timeout"), (60.0, "connect")])
+def test_a_connection_that_the_callers_own_limit_cut_short_is_a_timeout(until: float, kind: str) -> None:
+    sock = SyncDeadlineSocket(lambda: 0.0)
+    sock.until, sock.connect_timeout = until, 5.0
+    for note_failure in (sock.connect_error, sock.handshake_error):
+        sock.start_connecting()
+        sock.cap_to_connect_deadline()
+        sock.until = until
+        problem = TimeoutError() if note_failure == sock.connect_error else httpcore.ReadTimeout()
+        assert isinstance(note_failure(problem), httpcore.ConnectTimeout)
+        assert failure_from_error(httpx.ConnectTimeout(""), sock, route_by()).kind == kind
 
 
 class RefusingCodec(EchoCodec):

@@ -55,6 +55,11 @@ def find_proxy(endpoint: Endpoint) -> str | None:
     return _find_proxy(endpoint.origin, tuple(map(os.environ.get, _PROXY_VARIABLES)))
 
 
+def is_encrypted(proxy: str) -> bool:
+    """Return whether the connection to a proxy is encrypted itself."""
+    return proxy.lower().startswith("https://")
+
+
 @lru_cache(maxsize=512)
 def _find_proxy(origin: tuple[str, str, int], _variables: tuple[str | None, ...]) -> str | None:
     """Find the proxy of one host; cached, since reading the system's settings is the slowest part of preparation."""
