@@ -112,7 +112,9 @@ def test_a_failure_moves_the_breaker_only_where_it_shows_ill_health(
     expected = EXPECTED[kind]
     harness = make_harness({"alpha/one": [attempt(kind)], "beta/two": [say("Hello")]})
     harness.call(target(), target("beta/two"), streaming=streaming)
-    assert harness.known("alpha/one")["failures"] == expected.counts * expected.beside
+    # A default limit that passes for a whole answer is weak evidence: the answer may only be long.
+    counts = 1 if kind == "timeout" and not streaming else expected.counts
+    assert harness.known("alpha/one")["failures"] == counts * expected.beside
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -82,7 +82,9 @@ def test_a_target_whose_cooldown_lasts_more_than_a_minute_is_asked_rather_than_w
 ) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.targets.clock + held, "rate limited", wait=True)
+    harness.health.start_cooldown(
+        A.limit_key, harness.targets.clock + held, "rate limited", wait=True, now=harness.targets.clock
+    )
     assert harness.call(A).text == "A"
     assert harness.targets.slept == pytest.approx(slept)
 
@@ -93,7 +95,9 @@ def test_a_cooldown_that_ends_with_the_deadline_is_not_waited_for(
 ) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = harness.targets.latency = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.targets.clock + 10.0, "rate limited", wait=True)
+    harness.health.start_cooldown(
+        A.limit_key, harness.targets.clock + 10.0, "rate limited", wait=True, now=harness.targets.clock
+    )
     assert harness.call(A, deadline=deadline).text == "A"
     assert harness.targets.slept == pytest.approx(slept)
 
@@ -101,9 +105,15 @@ def test_a_cooldown_that_ends_with_the_deadline_is_not_waited_for(
 def test_a_cooldown_that_grew_in_the_meantime_is_waited_for_and_the_waits_add_up(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.targets.clock + 2.0, "rate limited", wait=True)
     harness.health.start_cooldown(
-        A.health_key, harness.targets.clock + 5.0, "its server asked for a pause (Retry-After)", wait=True
+        A.limit_key, harness.targets.clock + 2.0, "rate limited", wait=True, now=harness.targets.clock
+    )
+    harness.health.start_cooldown(
+        A.health_key,
+        harness.targets.clock + 5.0,
+        "its server asked for a pause (Retry-After)",
+        wait=True,
+        now=harness.targets.clock,
     )
     result = harness.call(A)
     assert result.text == "A"

@@ -59,6 +59,7 @@ class Timing:
         gap: Between two chunks.
         whole: For a whole answer, while another target remains; alone it has what is left of the deadline.
         fixed: The user chose ``timeout``: ``whole`` holds even when no other target remains.
+        of_call: The limits are those of one call, not of the configuration.
     """
 
     connect: float = 5.0
@@ -66,6 +67,11 @@ class Timing:
     gap: float = 60.0
     whole: float = 60.0
     fixed: bool = False
+    of_call: bool = False
+
+    def limit(self, *, streaming: bool) -> float:
+        """Return the seconds that an attempt may take, to its first chunk or for its whole answer."""
+        return self.first_token if streaming else self.whole
 
 
 @dataclass(frozen=True, slots=True)
