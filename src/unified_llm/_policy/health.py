@@ -30,7 +30,7 @@ from unified_llm._policy.health_updates import (
     HealthPublisher,
     HealthUpdate,
 )
-from unified_llm._policy.target_health import Change, Permit, TargetHealth, audience, strongest
+from unified_llm._policy.target_health import Change, Permit, TargetHealth, audience, cooldown_keys, strongest
 from unified_llm._policy.target_table import TargetTable
 
 # Seconds for which the update that a breaker closed is worth sharing; by then every process has read it.
@@ -138,7 +138,7 @@ class Health:
         with self._lock:
             health, breaker = self._look_up(target, streaming=streaming)
             health.note_caller(target)
-            admission = self._cooldowns.find(_cooldown_keys(target), now) or health.admit(breaker, now)
+            admission = self._cooldowns.find(health.cooldown_keys, now) or health.admit(breaker, now)
             if admission is None:
                 until = breaker.open_until
                 admission = Refusal(now if until is None else max(now, until), _BREAKER_OPEN, wait=False)
@@ -158,7 +158,7 @@ class Health:
         """Return whether ``admit`` would return a permit, without taking one."""
         with self._lock:
             health, breaker = self._look_up(target, streaming=streaming)
-            held = self._cooldowns.find(_cooldown_keys(target), now)
+            held = self._cooldowns.find(cooldown_keys(target), now)
             ready = held is None and health.would_admit(breaker, now)
         self._notify()
         return ready
@@ -265,7 +265,7 @@ class Health:
 
     def _describe(self, health: TargetHealth, target: Target | None, now: float) -> dict[str, Any]:
         breaker = health.shown_breaker(target)
-        keys = health.cooldown_keys if target is None else _cooldown_keys(target)
+        keys = health.cooldown_keys if target is None else cooldown_keys(target)
         cooldown = self._cooldowns.find(keys, now)
         breaker_left = _seconds_left(breaker.open_until, now)
         cooldown_left = _seconds_left(cooldown.until if cooldown else None, now)
@@ -318,10 +318,6 @@ class Health:
                 BreakerChange(health.name, before, breaker.state(now), failures, cause, probe_in),
             )
         self._targets.sort(key, health)
-
-
-def _cooldown_keys(target: Target) -> tuple[Hashable, ...]:
-    return (target.credentials_key, target.limit_key, target.health_key)
 
 
 def _seconds_left(until: float | None, now: float) -> float:

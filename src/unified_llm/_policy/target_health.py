@@ -106,7 +106,7 @@ class TargetHealth:
 
     def note_caller(self, target: Target) -> None:
         """Remember who uses the target, for the snapshot. Limits of a single call are none of the caller's settings."""
-        self.cooldown_keys = (target.credentials_key, target.limit_key)
+        self.cooldown_keys = cooldown_keys(target)
         self._settings = target.breaker
         if not target.timing.of_call:
             self._timing = target.timing
@@ -217,6 +217,11 @@ class TargetHealth:
         for event in self._log:
             breaker.apply(event)
         return breaker
+
+
+def cooldown_keys(target: Target) -> tuple[Hashable, ...]:
+    """Return the keys of the cooldowns that hold a target: of its API key, its rate limit, its own."""
+    return (target.credentials_key, target.limit_key, target.health_key)
 
 
 def _open_until(breaker: CircuitBreaker) -> float:
