@@ -36,7 +36,7 @@ def test_the_health_of_a_model_object_is_its_own() -> None:
     assert target(instance=a).health_key == target(instance=a).health_key != target(instance=b).health_key
 
 
-VENDOR = {"base_url": "https://api.openai.com/v1", "vendor_host": True}
+VENDOR: dict[str, Any] = {"base_url": "https://api.openai.com/v1", "vendor_host": True}
 
 
 def test_credentials_belong_to_the_key_at_the_hosts_of_its_vendor_whatever_the_model_and_host() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.support.lines import count_lines
 from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
@@ -12,7 +14,7 @@ MOST = 4096
 A = target("alpha/one", base_url="https://alpha", key="sk-1")
 
 
-def made_up(number: int, **fields: object) -> Target:
+def made_up(number: int, **fields: Any) -> Target:
     return target(f"made-up/{number}", **fields)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.policy.conftest import MakeHarness
@@ -18,7 +20,7 @@ DAY = BreakerConfig(failures=1, cooldown=86_400.0, cooldown_max=86_400.0)
 ONCE = RetryLimits(limit=0)
 
 
-def waiting(seconds: float, **fields: object) -> Target:
+def waiting(seconds: float, **fields: Any) -> Target:
     """Return the first target as a caller sees it who waits so long."""
     timing = Timing(first_token=seconds, whole=seconds, fixed=True)
     return target(timing=timing, retry=ONCE, **fields)

@@ -162,7 +162,7 @@ def judge_report(caller: Caller, now: Judgement, event: dict[str, Any]) -> None:
 
 
 def cooldown(settings: BreakerConfig, trips: int) -> float:
-    return min(settings.cooldown * 2 ** min(trips - 1, 10), settings.cooldown_max)
+    return min(settings.cooldown * 2.0 ** min(trips - 1, 10), settings.cooldown_max)
 
 
 def would_see(caller: Caller, event: dict[str, Any]) -> bool:

@@ -101,7 +101,6 @@ class Target:
         format: How to talk to it: a name of ``_formats.make_codec.FORMATS``, ``mlx``, ``wrapped`` (a framework's own
             model object) or ``user`` (an object given to ``register_provider``).
         base_url: Without a slash at the end; empty where there is no network.
-        vendor_host: The host of ``base_url`` is the provider's own, where one API key is one account.
         key: Its key, or None where it needs none.
         headers: Sent with every request.
         extra_body: Merged into every request's body.
@@ -117,6 +116,7 @@ class Target:
         breaker: When its circuit breaker opens.
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
+        vendor_host: The host of ``base_url`` is the provider's own, where one API key is one account.
         space: The declared vector space, for embeddings.
         label: What logs, attempts and health call it, where that is not ``provider/model``.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
@@ -134,7 +134,6 @@ class Target:
     model: str
     format: str
     base_url: str = ""
-    vendor_host: bool = False
     key: Secret | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
@@ -150,6 +149,7 @@ class Target:
     breaker: BreakerConfig = BreakerConfig()
     last_resort: bool = False
     verify: Any = field(default=True, repr=False)
+    vendor_host: bool = False
     space: str | None = None
     label: str | None = None
     instance: Any = field(default=None, repr=False, compare=False)

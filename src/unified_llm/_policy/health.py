@@ -223,11 +223,11 @@ class Health:
         with self._lock:
             self._drain_outcomes()
             if targets is None:
-                known = [(health, None) for _, health in self._targets.items()]
+                rows = [self._describe(health, None, now) for _, health in self._targets.items()]
             else:
                 chosen = {target.health_key: target for target in targets}
-                known = [(health, target) for key, target in chosen.items() if (health := self._targets.get(key))]
-            rows = [self._describe(health, target, now) for health, target in known]
+                known = ((self._targets.get(key), target) for key, target in chosen.items())
+                rows = [self._describe(health, target, now) for health, target in known if health]
         self._notify()
         return rows
 
