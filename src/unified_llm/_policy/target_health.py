@@ -11,7 +11,7 @@ as well.
 
 A probe belongs to the target: all callers whose breakers are half-open share one. It is held by a weak reference to
 its permit, and expires when its attempt must have ended, so that a permit that was lost (a signal's exception, a thread
-that died) does not keep the breaker half-open for ever.
+that died) does not keep the breaker half-open without end.
 """
 
 from __future__ import annotations
