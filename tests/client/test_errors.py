@@ -47,8 +47,6 @@ KINDS: dict[FailureKind, type[LLMError]] = {
     "invalid": exc.GenerationError,
     "oversized": exc.GenerationError,
 }
-# The detail of these is written by this package, never by a provider.
-OWN_TEXT: set[FailureKind] = {"unsendable", "setup"}
 
 
 def raised(chain: list[str], script: dict[str, list[Attempt]]) -> LLMError:
@@ -65,7 +63,7 @@ def test_every_kind_of_failure_has_an_exception() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_failure_is_raised_as_its_own_exception_with_its_facts(kind: FailureKind) -> None:
-    failure = Failure(kind, 418, "some_code", None if kind in OWN_TEXT else CANARY, "req-9")
+    failure = Failure(kind, 418, "some_code", None if kind == "unsendable" else CANARY, "req-9")
     error = raised([GPT], {GPT: [failure]})
     assert type(error) is KINDS[kind]
     assert (error.provider, error.model, error.status_code) == ("openai", "gpt-4o", 418)
@@ -75,7 +73,7 @@ def test_a_failure_is_raised_as_its_own_exception_with_its_facts(kind: FailureKi
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_message_says_where_what_and_what_to_do_without_the_providers_text(kind: FailureKind) -> None:
-    detail = "temperature is not a number." if kind in OWN_TEXT else CANARY
+    detail = "temperature is not a number." if kind == "unsendable" else CANARY
     error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", detail, "req-9")]})
     text = str(error)
     assert text.startswith(f"{GPT}: ")
@@ -84,7 +82,7 @@ def test_a_message_says_where_what_and_what_to_do_without_the_providers_text(kin
     assert "\n" not in text
     assert CANARY not in text
     assert CANARY not in repr(error)
-    assert ("temperature is not a number" in text) == (kind in OWN_TEXT)
+    assert ("temperature is not a number" in text) == (kind == "unsendable")
 
 
 def test_a_message_without_facts_has_no_empty_brackets() -> None:
@@ -173,7 +171,7 @@ def test_errors_survive_pickling_without_the_providers_text(kind: FailureKind) -
     assert type(copy) is type(error)
     assert (str(copy), copy.attempts, copy.status_code) == (str(error), error.attempts, 418)
     assert copy.detail is None
-    assert kind in OWN_TEXT or PROVIDER_TEXT.encode() not in data
+    assert kind == "unsendable" or PROVIDER_TEXT.encode() not in data
 
 
 def test_an_error_of_several_targets_survives_pickling_with_all_of_them() -> None:

@@ -96,6 +96,27 @@ def test_a_call_that_a_deadline_cuts_short_counts_for_nobody(make_harness: MakeH
     assert asked(harness, target())
 
 
+def test_a_connection_that_was_cut_short_by_a_callers_limit_is_a_timeout_of_that_caller(
+    make_harness: MakeHarness,
+) -> None:
+    harness = make_harness({"alpha/one": [Failure("connect")], "beta/two": [say("B")]})
+    harness.targets.latency = 0.4  # or as long as the call allows
+    for _ in range(9):
+        harness.call(waiting(0.05), B)
+    assert not asked(harness, waiting(0.05))
+    assert asked(harness, waiting(60.0))
+    for _ in range(5):
+        harness.call(waiting(60.0), B)
+    assert not asked(harness, waiting(60.0))
+
+
+def test_what_happens_before_a_proxy_counts_for_nobody(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [Failure("connect", local=True)], "beta/two": [say("B")]})
+    for _ in range(9):
+        harness.call(target(), B)
+    assert harness.known("alpha/one")["failures"] == 0
+
+
 def test_a_limit_of_some_calls_alone_leaves_the_snapshot_of_the_client_as_it_is() -> None:
     targets = ScriptedTargets({"openai/gpt-5-mini": [late(0.4)]})
     with targets.running():

@@ -33,7 +33,7 @@ EXPECTED: dict[FailureKind, Expected] = {
     "connect": Expected(alone=3, beside=2, then=True, counts=1, spends=False),
     "tls": Expected(alone=1, beside=1, then=True, counts=1),
     "pool": Expected(alone=3, beside=2, then=True, counts=0, spends=False),
-    "setup": Expected(alone=2, beside=1, then=True, counts=0, spends=False),
+    "setup": Expected(alone=1, beside=1, then=True, counts=0),
     "unsendable": Expected(alone=1, beside=1, then=False, counts=0),
     "connection": Expected(alone=3, beside=2, then=True, counts=1),
     "timeout": Expected(alone=2, beside=1, then=True, counts=2),

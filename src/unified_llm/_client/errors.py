@@ -74,9 +74,10 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
     kind, happened, advice = _MESSAGES[failure.kind]
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
-    if failure.detail and (failure.kind == "unsendable" or (failure.kind == "setup" and target.instance is None)):
-        # Written by a codec, which names the field and never its value, or by the HTTP backend.
-        happened = failure.detail.rstrip(".")
+    if failure.detail and failure.kind == "unsendable":
+        happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
+    elif failure.detail and failure.kind == "setup" and failure.status is None and target.instance is None:
+        happened = failure.detail.rstrip(".")  # written by the HTTP backend
     elif failure.detail and target.format == "mlx":
         happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
     details = ", ".join(

@@ -129,12 +129,13 @@ def _record(
 
 def _weigh(call: CallState, attempt: RunningAttempt, failure: Failure, now: float) -> tuple[int, float | None]:
     """Return how many failures a failure counts for, and, if it is a timeout, the seconds after which it passed."""
-    weight = FAILURE_RULES[failure.kind].weight
-    if failure.kind == "timeout":
+    weight = 0 if failure.local else FAILURE_RULES[failure.kind].weight
+    # A connection that was not made within the attempt's own limit was cut short by that.
+    if failure.kind == "timeout" or (failure.kind == "connect" and now >= attempt.until):
         if _cut_short_by_deadline(call, attempt, now):
             return 0, None
         if attempt.first_token is None:
-            if _answer_may_be_long(call, attempt, now):
+            if weight and _answer_may_be_long(call, attempt, now):
                 weight = 1
             return weight, max(attempt.limit, attempt.until - attempt.started)
     return (weight if attempt.first_token is None else min(1, weight)), None

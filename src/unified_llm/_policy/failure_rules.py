@@ -52,7 +52,7 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "connect": FailureRule(retry=True, weight=1, free=True),
     "tls": FailureRule(weight=1),
     "pool": FailureRule(retry=True, free=True),
-    "setup": FailureRule(retry=True, free=True, only_if_no_other_ready=True),
+    "setup": FailureRule(),
     "unsendable": _RAISE,
     "connection": _TRANSIENT,
     "timeout": FailureRule(retry=True, weight=2, only_if_no_other_ready=True),

@@ -508,9 +508,7 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
     target = target_at("https://model.test", verify="/nowhere/ca.pem")
     (failed,) = run(call.exchange(transport, EchoCodec(), chat_request(), target), network.clock() + 1)
     assert isinstance(failed, Failure)
-    assert failed == Failure(
-        "setup", detail="The certificates of verify_ssl= cannot be read (FileNotFoundError).", try_again=False
-    )
+    assert failed == Failure("setup", detail="The certificates of verify_ssl= cannot be read (FileNotFoundError).")
 
 
 # Requests that cannot be sent
@@ -530,57 +528,58 @@ def route_by(proxy: str | None = None, *, verify: bool | str = True) -> Route:
 
 @pytest.mark.parametrize("proxy", ["http://proxy.test", "HTTPS://proxy.test", "socks5://proxy.test"])
 @pytest.mark.parametrize(
-    ("problem", "kind"),
+    ("problem", "local"),
     [
-        (httpx.ConnectError(""), "setup"),
-        (httpx.ConnectTimeout(""), "setup"),
-        (httpx.ReadTimeout(""), "setup"),
-        (httpx.ReadError(""), "setup"),
-        (httpx.RemoteProtocolError(""), "setup"),
-        (httpx.ProxyError("407 who are you"), "setup"),
-        (httpx.ProxyError("403 not from here"), "setup"),
-        (httpx.ProxyError("Invalid username/password"), "setup"),
-        (httpx.ProxyError("502 Bad Gateway"), "connect"),
-        (httpx.ProxyError("Proxy Server could not connect: Host unreachable."), "connect"),
+        (httpx.ConnectError(""), True),
+        (httpx.ConnectTimeout(""), True),
+        (httpx.ReadTimeout(""), True),
+        (httpx.ReadError(""), True),
+        (httpx.RemoteProtocolError(""), True),
+        (httpx.ProxyError("407 who are you"), True),
+        (httpx.ProxyError("403 not from here"), True),
+        (httpx.ProxyError("Invalid username/password"), True),
+        (httpx.ProxyError("502 Bad Gateway"), False),
+        (httpx.ProxyError("Proxy Server could not connect: Host unreachable."), False),
     ],
 )
-def test_what_fails_between_this_machine_and_its_proxy_is_a_failure_of_the_setup(
-    proxy: str, problem: Exception, kind: str
+def test_what_fails_between_this_machine_and_its_proxy_says_nothing_about_the_server(
+    proxy: str, problem: Exception, *, local: bool
 ) -> None:
     sock = SyncDeadlineSocket(time.monotonic)
     sock.handshakes = proxy.startswith("HTTPS")
-    assert failure_from_error(problem, sock, route_by(proxy)).kind == kind
+    failure = failure_from_error(problem, sock, route_by(proxy))
+    assert (failure.kind, failure.local) == ("connect", local)
 
 
 @pytest.mark.parametrize("proxy", ["http://proxy.test", "https://proxy.test"])
 def test_what_fails_behind_a_proxy_is_a_failure_of_the_server(proxy: str) -> None:
     sock = SyncDeadlineSocket(time.monotonic)
     sock.handshakes = 2 if proxy.startswith("https") else 1
-    assert failure_from_error(httpx.ConnectError(""), sock, route_by(proxy)).kind == "connect"
-    assert failure_from_error(httpx.ReadTimeout(""), sock, route_by(proxy)).kind == "timeout"
-    assert failure_from_error(httpx.ReadError(""), sock, route_by(proxy)).kind == "connection"
+    problems = (httpx.ConnectError(""), httpx.ReadTimeout(""), httpx.ReadError(""))
+    failures = [failure_from_error(problem, sock, route_by(proxy)) for problem in problems]
+    assert [(failure.kind, failure.local) for failure in failures] == [
+        ("connect", False), ("timeout", False), ("connection", False),
+    ]  # fmt: skip
 
 
-def test_a_certificate_that_does_not_fit_a_bundle_of_the_users_own_is_a_failure_of_the_setup() -> None:
+@pytest.mark.parametrize(
+    ("detail", "verify", "local"),
+    [
+        ("certificate verify failed: unable to get local issuer certificate", "/own/ca.pem", True),
+        ("certificate verify failed: self-signed certificate in certificate chain", "/own/ca.pem", True),
+        ("certificate verify failed: self-signed certificate", True, False),
+        ("certificate verify failed: certificate has expired", "/own/ca.pem", False),
+        ("certificate verify failed: Hostname mismatch", "/own/ca.pem", False),
+        ("tlsv1 alert protocol version", "/own/ca.pem", False),
+    ],
+)
+def test_a_bundle_of_the_users_own_that_does_not_know_the_authority_says_nothing_about_the_server(
+    detail: str, *, verify: bool | str, local: bool
+) -> None:
     sock = SyncDeadlineSocket(time.monotonic)
-    sock.failure_kind, sock.detail = "tls", "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed (_ssl.c:1000)"
-    assert failure_from_error(httpx.ConnectError(""), sock, route_by(verify="/own/ca.pem")).kind == "setup"
-    assert failure_from_error(httpx.ConnectError(""), sock, route_by()).kind == "tls"
-    sock.detail = "[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol version (_ssl.c:1000)"
-    assert failure_from_error(httpx.ConnectError(""), sock, route_by(verify="/own/ca.pem")).kind == "tls"
-
-
-@pytest.mark.parametrize(("until", "kind"), [(0.5, "timeout"), (60.0, "connect")])
-def test_a_connection_that_the_callers_own_limit_cut_short_is_a_timeout(until: float, kind: str) -> None:
-    sock = SyncDeadlineSocket(lambda: 0.0)
-    sock.until, sock.connect_timeout = until, 5.0
-    for note_failure in (sock.connect_error, sock.handshake_error):
-        sock.start_connecting()
-        sock.cap_to_connect_deadline()
-        sock.until = until
-        problem = TimeoutError() if note_failure == sock.connect_error else httpcore.ReadTimeout()
-        assert isinstance(note_failure(problem), httpcore.ConnectTimeout)
-        assert failure_from_error(httpx.ConnectTimeout(""), sock, route_by()).kind == kind
+    sock.failure_kind, sock.detail = "tls", detail
+    failure = failure_from_error(httpx.ConnectError(""), sock, route_by(verify=verify))
+    assert (failure.kind, failure.local) == ("tls", local)
 
 
 class RefusingCodec(EchoCodec):

@@ -43,7 +43,7 @@ class DeadlineSocket:
         until: The deadline of the current operation, an instant of ``now``.
         connect_timeout: Seconds that making the connection may take, within ``until``.
         received: Bytes received since the exchange set it to zero, decrypted where there is TLS.
-        failure_kind: Why connecting failed; a timeout is one of the exchange's own, shorter than that for connecting.
+        failure_kind: Why connecting failed.
         handshakes: TLS handshakes that were begun: with an https proxy first, then with the server.
         detail: The system's message for that failure; it contains no secret.
     """
@@ -53,11 +53,10 @@ class DeadlineSocket:
         self.until = 0.0
         self.connect_timeout = 0.0
         self.received = 0
-        self.failure_kind: Literal["connect", "tls", "timeout"] = "connect"
+        self.failure_kind: Literal["connect", "tls"] = "connect"
         self.detail: str | None = None
         self.handshakes = 0
         self._connect_deadline = 0.0
-        self._cut_short = False
         self._socket: socket.socket | None = None
         self._finalizer: weakref.finalize[..., Any] | None = None
 
@@ -99,9 +98,7 @@ class DeadlineSocket:
 
     def start_connecting(self) -> None:
         """Set the connect deadline; forget the reason of an earlier failure."""
-        connect_deadline = self.now() + self.connect_timeout
-        self._connect_deadline = min(self.until, connect_deadline)
-        self._cut_short = self.until < connect_deadline
+        self._connect_deadline = min(self.until, self.now() + self.connect_timeout)
         self.failure_kind, self.detail, self.handshakes = "connect", None, 0
 
     def seconds_per_address(self, addresses: int) -> float:
@@ -121,7 +118,7 @@ class DeadlineSocket:
     def connect_error(self, error: Exception | None) -> Exception:
         """Return the exception to raise when no address could be reached; record why."""
         if isinstance(error, TimeoutError):
-            self._note_timeout("no connection in time")
+            self.detail = "no connection in time"
             return httpcore.ConnectTimeout()
         self.detail = "no such name"
         if isinstance(error, OSError) and not isinstance(error, socket.gaierror):
@@ -134,14 +131,11 @@ class DeadlineSocket:
         until, self.until = self.until, min(self.until, self._connect_deadline)
         return until
 
-    def _note_timeout(self, detail: str) -> None:
-        self.failure_kind, self.detail = "timeout" if self._cut_short else "connect", detail
-
     def handshake_error(self, error: Exception) -> Exception:
         """Close the socket; return the exception to raise when the TLS handshake failed; record why."""
         self.drop()
         if isinstance(error, httpcore.TimeoutException):
-            self._note_timeout("no TLS handshake in time")
+            self.detail = "no TLS handshake in time"
             return httpcore.ConnectTimeout()
         if isinstance(error, (httpcore.NetworkError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
             self.detail = "closed during the TLS handshake"

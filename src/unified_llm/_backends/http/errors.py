@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -22,34 +23,50 @@ SETUP_ERRORS: Final = (OSError, ValueError, RuntimeError, ImportError, httpx.Inv
 # How httpcore begins the message where a proxy works and reports that it cannot reach the server: a status of 5xx, or
 # the reply of a SOCKS proxy.
 _PROXY_WORKS: Final = ("5", "Proxy Server could not connect")
+# How OpenSSL describes a chain of which it knows no authority. (An expired certificate is the server's own fault.)
+_UNKNOWN_AUTHORITY: Final = re.compile("local issuer|self[- ]signed|first certificate")
 
 
-def failure_from_error(error: Exception, sock: DeadlineSocket, route: Route) -> Failure:
+def failure_from_error(error: Exception, sock: DeadlineSocket, route: Route | None = None) -> Failure:
     """Return the failure for an exception that was raised on a connection of this route.
 
-    A proxy that cannot be reached or refuses, and certificates of the user's own that do not fit, are this process's
-    setup: other processes reach the same server by another proxy, and with other certificates.
+    A proxy that cannot be reached or refuses, and certificates of the user's own that know nothing of the server's,
+    are local: other processes reach the same server by another proxy, and with other certificates.
     """
-    if isinstance(error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        return Failure("unsendable")
-    if route.proxy is not None and sock.handshakes <= is_encrypted(route.proxy):
-        if isinstance(error, httpx.ProxyError) and str(error).startswith(_PROXY_WORKS):
-            return Failure("connect", detail="The proxy could not reach the server.")
-        return Failure("setup", detail="The proxy that this machine's environment names cannot be reached or refuses.")
+    if route is not None and route.proxy is not None and sock.handshakes <= is_encrypted(route.proxy):
+        return _failure_before_tunnel(error, sock)
     match error:
         case httpx.ConnectError() | httpx.ConnectTimeout():
-            if sock.failure_kind == "tls" and route.verify is not True and "CERTIFICATE_VERIFY" in (sock.detail or ""):
-                return Failure("setup", detail="The certificates of verify_ssl= do not fit the server's.")
-            return Failure(sock.failure_kind, detail=sock.detail)
+            own = route is not None and route.verify is not True and _UNKNOWN_AUTHORITY.search(sock.detail or "")
+            return Failure(sock.failure_kind, detail=sock.detail, local=sock.failure_kind == "tls" and bool(own))
         case httpx.TimeoutException():
             return Failure("timeout")
+        case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return Failure("unsendable")
+        case httpx.ProxyError():
+            return Failure("connect", detail="The proxy refused the connection.")
         case _:
             return Failure("connection")
 
 
+def _failure_before_tunnel(error: Exception, sock: DeadlineSocket) -> Failure:
+    """Return the failure of a connection through a proxy that never got as far as the server."""
+    match error:
+        case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return Failure("unsendable")
+        case httpx.ProxyError():
+            reached = str(error).startswith(_PROXY_WORKS)
+            detail = "The proxy could not reach the server." if reached else "The proxy refused the connection."
+            return Failure("connect", detail=detail, local=not reached)
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return Failure(sock.failure_kind, detail=f"The proxy cannot be reached: {sock.detail}.", local=True)
+        case _:
+            return Failure("connect", detail="The proxy gave no answer.", local=True)
+
+
 def failure_from_setup_error(error: Exception) -> Failure:
-    """Return the failure of a connection that could not be prepared; to try again at once would change nothing."""
+    """Return the failure of a connection that could not be prepared."""
     reason = type(error).__name__  # and not its message, which may repeat a path or a password
     if isinstance(error, OSError):
-        return Failure("setup", detail=f"The certificates of verify_ssl= cannot be read ({reason}).", try_again=False)
-    return Failure("setup", detail=f"The environment's proxy cannot be used ({reason}).", try_again=False)
+        return Failure("setup", detail=f"The certificates of verify_ssl= cannot be read ({reason}).")
+    return Failure("setup", detail=f"The environment's proxy cannot be used ({reason}).")
