@@ -245,7 +245,8 @@ def test_what_is_too_large_to_be_read_in_time_is_replaced(server: RedisServer) -
         for _ in range(4):
             client.xadd("unified-llm:2:breakers", {"update": b"x" * 64_000_000})
     key = ("vllm", "http://primary.example:8000", "scripted-large", "fingerprint")
-    sender.publish(BreakerOpened(key, time.monotonic() + 60.0, PRIMARY, 1))
+    now = time.monotonic()
+    sender.publish(BreakerOpened(key, now, now + 60.0, PRIMARY, 1, 5))
     until = time.monotonic() + 20.0
     while time.monotonic() < until and not learned:
         sender.poll()

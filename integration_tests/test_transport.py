@@ -169,7 +169,7 @@ def test_a_certificate_that_nobody_signed_is_refused(call: Caller, transport: Tr
 
 
 def test_a_bundle_that_is_not_there(call: Caller, transport: Transport) -> None:
-    assert summarize(run_call(call, transport, "https://127.0.0.1:1", verify="/nowhere/ca.pem")) == ["tls"]
+    assert summarize(run_call(call, transport, "https://127.0.0.1:1", verify="/nowhere/ca.pem")) == ["setup"]
 
 
 def test_a_certificate_for_another_name_is_refused(

@@ -91,7 +91,8 @@ def publish_breaker(server: RedisServer) -> None:
 
     sync = make_sync(server, [])
     key = ("vllm", "http://primary.example:8000", "scripted-large", "fingerprint")
-    sync.publish(BreakerOpened(key, time.monotonic() + 30.0, PRIMARY, 1))
+    now = time.monotonic()
+    sync.publish(BreakerOpened(key, now, now + 30.0, PRIMARY, 1, 5))
     sync.close()
 
 

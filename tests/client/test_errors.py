@@ -22,6 +22,7 @@ KINDS: dict[FailureKind, type[LLMError]] = {
     "connect": exc.ConnectionError,
     "tls": exc.ConfigurationError,
     "pool": exc.ConnectionError,
+    "setup": exc.ConfigurationError,
     "unsendable": exc.ValidationError,
     "connection": exc.ConnectionError,
     "timeout": exc.TimeoutError,

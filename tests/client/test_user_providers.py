@@ -13,6 +13,7 @@ from tests.support.four_ways import CANARY, GPT, WAYS, Way, outcome_of
 from tests.support.scripted_targets import USAGE, ScriptedTargets, say
 from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
 from unified_llm import exceptions as exc
+from unified_llm._backends.objects.errors import read_failure
 from unified_llm._config.user_providers import ProviderBase
 from unified_llm._core.outcome import Failure
 from unified_llm._providers import registry
@@ -367,3 +368,16 @@ def test_a_base_without_a_method_says_what_to_write() -> None:
     register_provider("empty", ProviderBase())
     with pytest.raises(exc.UnsupportedOperationError):
         LLMClient("empty/a", max_retries=0).generate("Hello?")
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        FileNotFoundError("ca.pem"), PermissionError("ca.pem"), IsADirectoryError("."), ModuleNotFoundError("boto3"),
+        exc.ConfigurationError("no key"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_on_this_machine_is_no_failure_of_a_provider(problem: Exception) -> None:
+    failure = read_failure(problem)
+    assert failure
+    assert failure.kind == "setup"

@@ -235,3 +235,35 @@ def test_the_demo_model_alone_is_a_last_resort_by_itself() -> None:
     assert only_target("mlx/demo").last_resort
     assert not only_target("mlx/demo", last_resort=False).last_resort
     assert not only_target("ollama/llama2").last_resort
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_vendor"),
+    [
+        ({"model": "openai/m"}, True),
+        ({"model": "openai/m", "base_url": "https://eu.api.openai.com/v1"}, True),
+        ({"model": "openai/m", "base_url": "https://api.openai.com:443"}, True),
+        ({"model": "openai/m", "base_url": "https://api.openai.com:8443"}, False),
+        ({"model": "openai/m", "base_url": "https://gateway.example"}, False),
+        ({"model": "azure/m", "base_url": "https://one.openai.azure.com"}, True),
+        ({"model": "openrouter/m"}, True),
+        ({"model": "openai-compatible/m", "base_url": "https://one.example"}, False),
+        ({"model": "vllm/m"}, False),
+        ({"model": "vllm/m", "base_url": "http://localhost:8001"}, False),
+        ({"model": "litellm/m"}, False),
+        ({"model": "ollama/m"}, False),
+        ({"model": "lmstudio/m", "base_url": "http://192.168.1.5:1234"}, False),
+        ({"model": "mlx/demo"}, False),
+    ],
+)
+def test_one_key_is_one_account_at_the_hosts_of_a_vendor_alone(fields: dict[str, Any], is_vendor: bool) -> None:  # noqa: FBT001
+    key = {} if fields["model"].startswith("mlx") else {"api_key": "sk-1"}
+    assert only_target(**fields, **key, allow_http=True).vendor_host is is_vendor
+
+
+def test_a_url_from_a_variable_makes_no_vendor_of_a_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://gateway.example/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    target = only_target("openai/m")
+    assert target.key
+    assert not target.vendor_host

@@ -9,29 +9,45 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from unified_llm._core.target import BreakerConfig
-from unified_llm._policy.breaker import CircuitBreaker, Permit
+from unified_llm._policy.breaker import CircuitBreaker
+from unified_llm._policy.health_updates import BreakerOpened
+from unified_llm._policy.target_health import Permit, TargetHealth
 from unified_llm.exceptions import ConfigurationError
 
 SETTINGS = BreakerConfig()
+LIMIT = 30.0
 
 
 class Bench:
-    """A breaker and a clock."""
+    """The health of one target, one caller of it, and a clock."""
 
     def __init__(self, settings: BreakerConfig = SETTINGS, draw: float = 0.5) -> None:
-        self.breaker, self.settings, self.draw, self.now = CircuitBreaker(), settings, draw, 0.0
+        self.health, self.settings, self.draw, self.now = TargetHealth("alpha/one"), settings, draw, 0.0
+
+    @property
+    def breaker(self) -> CircuitBreaker:
+        return self.health.find_breaker(self.settings, LIMIT) or self.health.add_breaker(self.settings, LIMIT)
 
     @property
     def state(self) -> str:
         return self.breaker.state(self.now)
 
+    def admit(self) -> Permit | None:
+        return self.health.admit(self.breaker, self.now)
+
+    def would_admit(self) -> bool:
+        return self.health.would_admit(self.breaker, self.now)
+
+    def force(self) -> Permit:
+        return self.health.force(self.breaker, self.now)
+
     def ask(self) -> Permit:
-        permit = self.breaker.admit(self.now)
+        permit = self.admit()
         assert permit
         return permit
 
     def record_outcome(self, permit: Permit, *, ok: bool | None, weight: int = 1) -> None:
-        self.breaker.record_outcome(permit, ok=ok, weight=weight, now=self.now, settings=self.settings, draw=self.draw)
+        self.health.record_outcome(permit, ok=ok, weight=weight, limit=None, now=self.now, draw=self.draw)
 
     def one(self, *, ok: bool | None, weight: int = 1) -> None:
         self.record_outcome(self.ask(), ok=ok, weight=weight)
@@ -54,7 +70,7 @@ def test_five_failures_in_a_row_open_it_and_four_do_not() -> None:
     assert (bench.state, bench.breaker.consecutive_failures) == ("closed", 4)
     bench.one(ok=False)
     assert bench.state == "open"
-    assert bench.breaker.admit(bench.now) is None
+    assert bench.admit() is None
 
 
 def test_a_success_breaks_the_row() -> None:
@@ -203,7 +219,7 @@ def test_the_next_trip_after_a_recovery_begins_with_the_short_cooldown() -> None
 def test_what_was_asked_in_one_outage_says_nothing_of_the_next() -> None:
     bench = Bench()
     bench.trip()
-    late = bench.breaker.force(bench.now)
+    late = bench.force()
     bench.pass_cooldown()
     bench.one(ok=True)
     bench.trip()
@@ -214,8 +230,9 @@ def test_what_was_asked_in_one_outage_says_nothing_of_the_next() -> None:
 def test_what_was_asked_before_an_outage_that_others_saw_says_nothing_after_it() -> None:
     bench = Bench()
     late = bench.ask()
-    bench.breaker.apply_remote_open(30.0, 1)
-    bench.breaker.apply_remote_close()
+    bench.health.apply_opened(BreakerOpened("key", 0.0, 30.0, "alpha/one", 1, 5), 0.0, 0.0)
+    bench.health.apply_closed(0.0)
+    assert bench.state == "closed"
     bench.record_outcome(late, ok=False, weight=5)
     assert bench.state == "closed"
 
@@ -224,11 +241,11 @@ def test_one_probe_is_let_through_at_a_time() -> None:
     bench = Bench()
     bench.trip()
     bench.pass_cooldown()
-    assert bench.breaker.would_admit(bench.now)
+    assert bench.would_admit()
     probe = bench.ask()
     assert probe.probe
-    assert not bench.breaker.would_admit(bench.now)
-    assert [bench.breaker.admit(bench.now) for _ in range(99)] == [None] * 99
+    assert not bench.would_admit()
+    assert [bench.admit() for _ in range(99)] == [None] * 99
 
 
 @pytest.mark.parametrize(("ok", "weight"), [(None, 0), (False, 0)])
@@ -253,7 +270,7 @@ def test_a_result_from_before_the_trip_moves_nothing() -> None:
     bench.record_outcome(early[1], ok=True)
     bench.record_outcome(early[2], ok=False)
     assert bench.state == "half_open"
-    assert bench.breaker.admit(bench.now) is None
+    assert bench.admit() is None
     bench.record_outcome(probe, ok=True)
     assert bench.state == "closed"
 
@@ -262,11 +279,11 @@ def test_a_target_that_was_asked_anyway_closes_it_with_a_success_and_does_no_har
     bench = Bench()
     bench.trip()
     until = bench.breaker.open_until
-    forced = bench.breaker.force(bench.now)
+    forced = bench.force()
     assert not forced.probe
     bench.record_outcome(forced, ok=False)
     assert bench.breaker.open_until == until
-    bench.record_outcome(bench.breaker.force(bench.now), ok=True)
+    bench.record_outcome(bench.force(), ok=True)
     assert bench.state == "closed"
 
 
@@ -274,15 +291,18 @@ def test_asking_anyway_is_the_probe_where_one_is_due() -> None:
     bench = Bench()
     bench.trip()
     bench.pass_cooldown()
-    assert bench.breaker.force(bench.now).probe
-    assert not bench.breaker.force(bench.now).probe
+    probe = bench.force()
+    assert probe.probe
+    assert not bench.force().probe
 
 
 def test_what_follows_a_success_is_never_a_probe_and_belongs_to_the_present() -> None:
     bench = Bench()
     bench.trip()
     bench.pass_cooldown()
-    rest = bench.breaker.follow_up()
+    probe = bench.ask()
+    rest = bench.health.follow_up(probe, bench.now)
+    bench.record_outcome(probe, ok=None)
     assert not rest.probe
     assert bench.ask().probe
     bench.record_outcome(rest, ok=False)
@@ -299,25 +319,23 @@ def test_thresholds_that_make_no_sense_are_refused(wrong: dict[str, float]) -> N
 
 
 class Reference:
-    """Specification of the breaker, as short as possible."""
+    """Specification of the breaker of one caller, as short as possible."""
 
     def __init__(self, settings: BreakerConfig) -> None:
         self.settings = settings
         self.recent: deque[tuple[float, bool]] = deque(maxlen=20)
         self.row = self.trips = self.era = 0
         self.until: float | None = None
-        self.probe: object = None
+        self.probe: tuple[object, float] | None = None
 
     def admits(self, now: float) -> bool:
-        return self.until is None or (now >= self.until and self.probe is None)
+        return self.until is None or (now >= self.until and (self.probe is None or now >= self.probe[1]))
 
     def record_outcome(self, token: object, era: int, *, ok: bool | None, weight: int, now: float) -> None:
-        if era != self.era:
-            return
-        probing = token is self.probe
+        probing = self.probe is not None and token is self.probe[0]
         if probing:
             self.probe = None
-        if ok is None or (not ok and not weight):
+        if era != self.era or ok is None or (not ok and not weight):
             return
         if self.until is not None:
             if ok:
@@ -335,13 +353,13 @@ class Reference:
 
     def open(self, now: float) -> None:
         self.until = now + min(self.settings.cooldown_max, self.settings.cooldown * 2**self.trips)
-        self.trips, self.era, self.probe = self.trips + 1, self.era + 1, None
+        self.trips, self.era = self.trips + 1, self.era + 1
 
 
 class BreakerAgainstReference(RuleBasedStateMachine):
     """Random histories of permits, outcomes (late ones too) and waits."""
 
-    permits: Bundle[tuple[Permit, object, int]] = Bundle("permits")
+    permits: Bundle[tuple[Permit | None, object, int]] = Bundle("permits")
 
     @initialize(failures=st.integers(1, 6), window=st.sampled_from([1.0, 60.0]))
     def begin(self, failures: int, window: float) -> None:
@@ -349,20 +367,21 @@ class BreakerAgainstReference(RuleBasedStateMachine):
         self.reference = Reference(self.bench.settings)
 
     @rule(target=permits, forced=st.booleans())
-    def ask(self, *, forced: bool) -> tuple[Permit, object, int]:
+    def ask(self, *, forced: bool) -> tuple[Permit | None, object, int]:
         now, reference = self.bench.now, self.reference
         due = reference.admits(now)
-        permit = self.bench.breaker.force(now) if forced else self.bench.breaker.admit(now)
+        permit = self.bench.force() if forced else self.bench.admit()
         assert bool(permit) == (forced or due)
         token = object()
         if due and reference.until is not None:
-            reference.probe = token
-        return (permit or Permit(-1), token, reference.era if permit else -1)
+            reference.probe = token, now + LIMIT + 10.0
+        return (permit, token, reference.era)
 
     @rule(permit=consumes(permits), ok=st.sampled_from([True, False, False, None]), weight=st.integers(0, 2))
-    def record_outcome(self, permit: tuple[Permit, object, int], *, ok: bool | None, weight: int) -> None:
-        self.bench.record_outcome(permit[0], ok=ok, weight=weight)
-        self.reference.record_outcome(permit[1], permit[2], ok=ok, weight=weight, now=self.bench.now)
+    def record_outcome(self, permit: tuple[Permit | None, object, int], *, ok: bool | None, weight: int) -> None:
+        if permit[0] is not None:
+            self.bench.record_outcome(permit[0], ok=ok, weight=weight)
+            self.reference.record_outcome(permit[1], permit[2], ok=ok, weight=weight, now=self.bench.now)
 
     @rule(count=st.integers(1, 12), ok=st.booleans())
     def ask_and_record_at_once(self, count: int, *, ok: bool) -> None:
@@ -385,7 +404,7 @@ class BreakerAgainstReference(RuleBasedStateMachine):
         breaker, reference, now = self.bench.breaker, self.reference, self.bench.now
         assert breaker.open_until == (None if reference.until is None else pytest.approx(reference.until))
         assert breaker.consecutive_failures == reference.row
-        assert breaker.would_admit(now) == reference.admits(now)
+        assert self.bench.would_admit() == reference.admits(now)
         expected = "closed" if reference.until is None else "open" if now < reference.until else "half_open"
         assert breaker.state(now) == expected
 

@@ -65,7 +65,27 @@ def test_a_target_that_had_exactly_its_own_limit_and_hung_is_ill(make_harness: M
 def test_a_target_that_hangs_to_the_end_of_a_long_deadline_is_ill(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [[Pause()]]})
     harness.call(A, deadline=120.0)
-    assert harness.known("alpha/one")["failures"] == 2
+    assert harness.known("alpha/one")["failures"] == 1
+
+
+@pytest.mark.parametrize(
+    ("streaming", "reasoning", "fixed", "weight"),
+    [
+        (True, False, False, 2),
+        (True, True, False, 1),
+        (False, False, False, 1),
+        (False, True, False, 1),
+        (True, True, True, 2),
+        (False, False, True, 2),
+    ],
+)
+def test_a_default_limit_that_may_be_too_short_for_a_long_answer_counts_once(
+    make_harness: MakeHarness, *, streaming: bool, reasoning: bool, fixed: bool, weight: int
+) -> None:
+    harness = make_harness({"alpha/one": [[Pause()]], "beta/two": [say("B")]})
+    slow = target(reasoning=reasoning, timing=Timing(fixed=fixed))
+    assert harness.call(slow, B, streaming=streaming).text == "B"
+    assert harness.known("alpha/one")["failures"] == weight
 
 
 def test_a_timeout_that_a_target_reports_of_itself_counts_before_any_limit_of_ours(make_harness: MakeHarness) -> None:

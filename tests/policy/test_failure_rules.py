@@ -33,6 +33,7 @@ EXPECTED: dict[FailureKind, Expected] = {
     "connect": Expected(alone=3, beside=2, then=True, counts=1, spends=False),
     "tls": Expected(alone=1, beside=1, then=True, counts=1),
     "pool": Expected(alone=3, beside=2, then=True, counts=0, spends=False),
+    "setup": Expected(alone=1, beside=1, then=True, counts=0),
     "unsendable": Expected(alone=1, beside=1, then=False, counts=0),
     "connection": Expected(alone=3, beside=2, then=True, counts=1),
     "timeout": Expected(alone=2, beside=1, then=True, counts=2),
@@ -111,7 +112,9 @@ def test_a_failure_moves_the_breaker_only_where_it_shows_ill_health(
     expected = EXPECTED[kind]
     harness = make_harness({"alpha/one": [attempt(kind)], "beta/two": [say("Hello")]})
     harness.call(target(), target("beta/two"), streaming=streaming)
-    assert harness.known("alpha/one")["failures"] == expected.counts * expected.beside
+    # A default limit that passes for a whole answer is weak evidence: the answer may only be long.
+    counts = 1 if kind == "timeout" and not streaming else expected.counts
+    assert harness.known("alpha/one")["failures"] == counts * expected.beside
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import pytest
 
 from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
-from unified_llm._policy.breaker import CircuitBreaker, Permit
-from unified_llm._policy.health import Health, Refusal
+from unified_llm._policy.cooldowns import Refusal
+from unified_llm._policy.health import Health
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
+from unified_llm._policy.target_health import Permit, TargetHealth
 
 A, B = target("alpha/one", base_url="https://alpha"), target("beta/two", base_url="https://beta")
 SETTINGS = BreakerConfig()
@@ -33,12 +35,12 @@ class RecordingPublisher:
 
 def record_outcomes(health: Health, target: Target, *, ok: bool, now: float = 0.0, times: int = 1) -> None:
     for _ in range(times):
-        health.record_outcome(target, health.force(target, now), ok=ok, weight=1, first_try=True, now=now, draw=0.5)
+        health.record_outcome(target, health.force(target, now), ok=ok, weight=1, now=now, draw=0.5)
     health.ready(target, now)
 
 
-def opened(until: float, trips: int = 1) -> BreakerOpened:
-    return BreakerOpened(A.health_key, until, A.name, trips)
+def opened(until: float, trips: int = 1, *, since: float = 0.0, failures: int = 5) -> BreakerOpened:
+    return BreakerOpened(A.health_key, since, until, A.name, trips, failures)
 
 
 def test_a_target_that_was_never_asked_here_is_skipped_when_other_processes_found_it_dead() -> None:
@@ -54,32 +56,75 @@ def test_a_target_that_was_never_asked_here_is_skipped_when_other_processes_foun
 @pytest.mark.parametrize(("draw", "until"), [(0.0, 40.0), (0.5, 43.0), (1.0, 46.0)])
 def test_whoever_learned_of_an_outage_probes_up_to_a_fifth_later(draw: float, until: float) -> None:
     health = Health()
-    health.apply_update(opened(40.0), 10.0, draw)
+    health.apply_update(opened(40.0, since=10.0), 10.0, draw)
     refusal = health.admit(A, 11.0)
     assert isinstance(refusal, Refusal)
     assert refusal.until == pytest.approx(until)
 
 
+def reported(health: TargetHealth, until: float, trips: int, **fields: Any) -> tuple[float | None, int]:
+    """Apply a report at the instant 0; return until when a default caller waits, and its trips."""
+    health.apply_opened(opened(until, trips, **fields), 0.0, 0.0)
+    breaker = health.find_breaker(SETTINGS, 30.0) or health.add_breaker(SETTINGS, 30.0)
+    return breaker.open_until, breaker.trips
+
+
 def test_the_longer_pause_stays() -> None:
-    breaker = CircuitBreaker()
-    breaker.apply_remote_open(40.0, 2)
-    breaker.apply_remote_open(30.0, 9)
-    assert (breaker.open_until, breaker.trips) == (40.0, 2)
-    breaker.apply_remote_open(40.0, 9)
-    assert breaker.trips == 2
-    breaker.apply_remote_open(41.0, 1)
-    assert (breaker.open_until, breaker.trips) == (41.0, 2)
-    breaker.apply_remote_open(42.0, 3)
-    assert breaker.trips == 3
+    health = TargetHealth(A.name)
+    assert reported(health, 60.0, 2) == (60.0, 2)
+    assert reported(health, 30.0, 9) == (60.0, 2)
+    assert reported(health, 60.0, 9) == (60.0, 2)
+    assert reported(health, 65.0, 2) == (65.0, 2)
+    assert reported(health, 110.0, 3) == (110.0, 3)
 
 
 def test_the_next_cooldown_is_as_long_as_where_it_was_learned_from() -> None:
-    breaker = CircuitBreaker()
-    breaker.apply_remote_open(40.0, 2)
-    probe = breaker.admit(40.0)
+    health = TargetHealth(A.name)
+    assert reported(health, 60.0, 2) == (60.0, 2)
+    breaker = health.find_breaker(SETTINGS, 30.0)
+    assert breaker
+    probe = health.admit(breaker, 60.0)
     assert probe
-    breaker.record_outcome(probe, ok=False, weight=1, now=40.0, settings=SETTINGS, draw=0.5)
-    assert breaker.open_until == pytest.approx(40.0 + 120.0)
+    health.record_outcome(probe, ok=False, weight=1, limit=None, now=60.0, draw=0.5)
+    assert breaker.open_until == pytest.approx(60.0 + 120.0)
+
+
+@pytest.mark.parametrize(
+    ("until", "trips", "judged"),
+    [
+        (30.0, 1, (30.0, 1)),
+        (24.0, 1, (24.0, 1)),
+        (36.0, 1, (36.0, 1)),
+        (86_400.0, 1, (36.0, 1)),
+        (86_400.0, 900, (360.0, 10)),
+        (0.5, 1, (24.0, 1)),
+        (1.0, 12, (24.0, 1)),
+        (240.0, 4, (240.0, 4)),
+        (300.0, 7, (300.0, 5)),
+    ],
+)
+def test_a_cooldown_that_was_learned_of_is_as_long_as_that_of_the_own_settings(
+    until: float, trips: int, judged: tuple[float, int]
+) -> None:
+    assert reported(TargetHealth(A.name), until, trips) == judged
+
+
+def test_fewer_failures_elsewhere_than_the_own_threshold_open_nothing_but_count() -> None:
+    health = TargetHealth(A.name)
+    assert reported(health, 30.0, 1, failures=1) == (None, 0)
+    assert reported(health, 30.0, 1, failures=4) == (None, 0)
+    breaker = health.find_breaker(SETTINGS, 30.0)
+    assert breaker
+    health.record_outcome(health.force(breaker, 1.0), ok=False, weight=1, limit=None, now=1.0, draw=0.5)
+    assert breaker.state(1.0) == "open"
+
+
+def test_a_timeout_elsewhere_concerns_callers_who_wait_no_longer() -> None:
+    health = TargetHealth(A.name)
+    update = replace(opened(30.0), limit=10.0)
+    health.apply_opened(update, 0.0, 0.0)
+    patient, equal, hasty = (health.add_breaker(SETTINGS, limit) for limit in (10.1, 10.0, 0.5))
+    assert [breaker.state(0.0) for breaker in (patient, equal, hasty)] == ["closed", "open", "open"]
 
 
 def test_earlier_outages_do_not_count_for_one_that_is_learned_of() -> None:
@@ -96,12 +141,12 @@ def test_what_was_under_way_when_an_outage_was_learned_of_moves_nothing() -> Non
     before = health.admit(A, 0.0)
     assert isinstance(before, Permit)
     health.apply_update(opened(30.0), 0.0, 0.0)
-    health.record_outcome(A, before, ok=True, weight=0, first_try=True, now=1.0, draw=0.5)
+    health.record_outcome(A, before, ok=True, weight=0, now=1.0, draw=0.5)
     assert not health.ready(A, 2.0)
     probe = health.admit(A, 31.0)
-    health.apply_update(opened(90.0), 31.0, 0.0)
+    health.apply_update(opened(90.0, trips=2, since=31.0), 31.0, 0.0)
     assert isinstance(probe, Permit)
-    health.record_outcome(A, probe, ok=False, weight=1, first_try=True, now=32.0, draw=0.5)
+    health.record_outcome(A, probe, ok=False, weight=1, now=32.0, draw=0.5)
     assert health.snapshot(33.0)[0]["retry_in"] == 57.0
     again = health.admit(A, 90.0)
     assert isinstance(again, Permit)
@@ -111,7 +156,7 @@ def test_what_was_under_way_when_an_outage_was_learned_of_moves_nothing() -> Non
 def test_what_was_settled_before_comes_before_what_is_learned() -> None:
     health = Health()
     for _ in range(5):
-        health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
+        health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, now=0.0, draw=0.5)
     health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     assert health.ready(A, 1.0)
 
@@ -142,7 +187,7 @@ def test_a_success_elsewhere_of_a_target_that_is_not_known_here_changes_nothing(
 
 def test_of_two_cooldowns_of_one_key_the_longer_stays() -> None:
     health = Health()
-    health.start_cooldown(A.credentials_key, 50.0, "its own", wait=True)
+    health.start_cooldown(A.credentials_key, 50.0, "its own", wait=True, now=0.0)
     health.apply_update(CooldownStarted(A.credentials_key, 40.0, "learned", wait=False), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(50.0, "its own", wait=True)
     health.apply_update(CooldownStarted(A.credentials_key, 60.0, "learned", wait=False), 0.0, 0.0)
@@ -155,14 +200,14 @@ def test_what_happens_here_is_published_in_order_and_what_comes_from_others_is_n
     record_outcomes(health, A, ok=False, times=5)
     record_outcomes(health, A, ok=False, now=30.0)
     record_outcomes(health, A, ok=True, now=100.0)
-    health.start_cooldown(B.limit_key, 90.0, "rate limited", wait=True)
-    health.start_cooldown(B.limit_key, 80.0, "rate limited", wait=True)
-    health.apply_update(BreakerOpened(B.health_key, 200.0, B.name, 1), 100.0, 0.0)
+    health.start_cooldown(B.limit_key, 90.0, "rate limited", wait=True, now=0.0)
+    health.start_cooldown(B.limit_key, 80.0, "rate limited", wait=True, now=0.0)
+    health.apply_update(BreakerOpened(B.health_key, 100.0, 200.0, B.name, 1, 5), 100.0, 0.0)
     health.apply_update(CooldownStarted(B.limit_key, 300.0, "rate limited", wait=True), 100.0, 0.0)
     health.apply_update(BreakerClosed(B.health_key, 160.0), 100.0, 0.0)
     assert publisher.updates == [
         opened(30.0),
-        opened(90.0, trips=2),
+        opened(90.0, trips=2, since=30.0),
         BreakerClosed(A.health_key, 160.0),
         CooldownStarted(B.limit_key, 90.0, "rate limited", wait=True),
     ]
@@ -174,7 +219,7 @@ def test_the_last_outcomes_are_published_without_another_call() -> None:
     publisher = RecordingPublisher()
     health.set_publisher(publisher)
     for _ in range(5):
-        health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, first_try=True, now=0.0, draw=0.5)
+        health.record_outcome(A, health.force(A, 0.0), ok=False, weight=1, now=0.0, draw=0.5)
     assert publisher.updates == []
     health.apply_outcomes()
     assert publisher.updates == [opened(30.0)]
@@ -189,5 +234,5 @@ def test_a_publisher_is_woken_by_calls_and_gets_nothing_once_it_is_removed() -> 
     health.set_publisher(None)
     record_outcomes(health, A, ok=False, times=5)
     health.admit(A, 0.0)
-    health.start_cooldown(A.limit_key, 90.0, "rate limited", wait=True)
+    health.start_cooldown(A.limit_key, 90.0, "rate limited", wait=True, now=0.0)
     assert (publisher.woken, publisher.updates) == (1, [])

@@ -112,7 +112,7 @@ def test_a_hedge_goes_neither_to_a_last_resort_nor_to_the_same_deployment() -> N
 
 def test_a_candidate_whose_breaker_is_open_or_whose_cooldown_runs_is_skipped() -> None:
     harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")], "gamma/three": [say("C")]})
-    harness.health.start_cooldown(B.limit_key, 1e6, "rate limited", wait=True)
+    harness.health.start_cooldown(B.limit_key, 1e6, "rate limited", wait=True, now=harness.targets.clock)
     assert harness.call(A, B, C).text == "C"
 
 
@@ -131,7 +131,7 @@ def test_a_hedge_goes_to_no_target_that_was_asked_before_or_is_excluded() -> Non
 
 def test_where_nobody_is_ready_the_first_target_is_waited_for_and_the_budget_kept() -> None:
     harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")]})
-    harness.health.start_cooldown(B.limit_key, 1019.0, "rate limited", wait=True)
+    harness.health.start_cooldown(B.limit_key, 1019.0, "rate limited", wait=True, now=harness.targets.clock)
     assert harness.call(A, B).text == "A took its time"
     assert harness.call(A, B).text == "B"
     assert harness.targets.names == ["alpha/one", "alpha/one", "beta/two"]

@@ -124,7 +124,7 @@ def test_a_probe_may_be_due_in_less_than_a_second() -> None:
 def test_a_change_learned_from_another_process_says_so() -> None:
     changes: list[BreakerChange] = []
     health = Health(changes.append)
-    health.apply_update(BreakerOpened(A.health_key, 130.0, A.name, 1), 100.0, 0.0)
+    health.apply_update(BreakerOpened(A.health_key, 100.0, 130.0, A.name, 1, 5), 100.0, 0.0)
     health.apply_update(BreakerClosed(A.health_key, 160.0), 110.0, 0.0)
     assert changes == [
         BreakerChange(A.name, "closed", "open", 0, "learned from another process", 30.0),

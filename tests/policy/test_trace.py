@@ -8,14 +8,18 @@ import pytest
 
 from tests.support.policy_harness import A, target
 from unified_llm._core.outcome import Done, Failure, FailureKind
-from unified_llm._policy.breaker import Permit
+from unified_llm._core.target import BreakerConfig
+from unified_llm._policy.breaker import CircuitBreaker
+from unified_llm._policy.target_health import Permit
 from unified_llm._policy.trace import RunningAttempt, Trace, make_attempt
 from unified_llm.types import Attempt
+
+PERMIT = Permit(0, CircuitBreaker(BreakerConfig(), 30.0), 0.0)
 
 
 def running(**fields: object) -> RunningAttempt:
     times = {"started": 10.0, "limit": 30.0, "until": 40.0}
-    return RunningAttempt(**{"number": 1, "target": A, "permit": Permit(0), **times, **fields})  # type: ignore[arg-type]
+    return RunningAttempt(**{"number": 1, "target": A, "permit": PERMIT, **times, **fields})  # type: ignore[arg-type]
 
 
 def end(

@@ -7,7 +7,7 @@ import pytest
 from tests.policy.conftest import MakeHarness
 from tests.support.policy_harness import DEAD, A, B, limited, target
 from tests.support.scripted_targets import say
-from unified_llm._core.outcome import Failure
+from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import RetryLimits
 
 # Throttling
@@ -82,7 +82,9 @@ def test_a_target_whose_cooldown_lasts_more_than_a_minute_is_asked_rather_than_w
 ) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.targets.clock + held, "rate limited", wait=True)
+    harness.health.start_cooldown(
+        A.limit_key, harness.targets.clock + held, "rate limited", wait=True, now=harness.targets.clock
+    )
     assert harness.call(A).text == "A"
     assert harness.targets.slept == pytest.approx(slept)
 
@@ -93,7 +95,9 @@ def test_a_cooldown_that_ends_with_the_deadline_is_not_waited_for(
 ) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = harness.targets.latency = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.targets.clock + 10.0, "rate limited", wait=True)
+    harness.health.start_cooldown(
+        A.limit_key, harness.targets.clock + 10.0, "rate limited", wait=True, now=harness.targets.clock
+    )
     assert harness.call(A, deadline=deadline).text == "A"
     assert harness.targets.slept == pytest.approx(slept)
 
@@ -101,9 +105,15 @@ def test_a_cooldown_that_ends_with_the_deadline_is_not_waited_for(
 def test_a_cooldown_that_grew_in_the_meantime_is_waited_for_and_the_waits_add_up(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = 0.0
-    harness.health.start_cooldown(A.limit_key, harness.targets.clock + 2.0, "rate limited", wait=True)
     harness.health.start_cooldown(
-        A.health_key, harness.targets.clock + 5.0, "its server asked for a pause (Retry-After)", wait=True
+        A.limit_key, harness.targets.clock + 2.0, "rate limited", wait=True, now=harness.targets.clock
+    )
+    harness.health.start_cooldown(
+        A.health_key,
+        harness.targets.clock + 5.0,
+        "its server asked for a pause (Retry-After)",
+        wait=True,
+        now=harness.targets.clock,
     )
     result = harness.call(A)
     assert result.text == "A"
@@ -147,12 +157,41 @@ def test_calls_that_wait_for_the_same_limit_do_not_come_back_in_the_same_instant
     assert waits == pytest.approx([20.0, 21.0, 22.0], abs=0.05)
 
 
-def test_a_rate_limit_belongs_to_the_key_and_the_model(make_harness: MakeHarness) -> None:
-    harness = make_harness({"alpha/one": [limited(30.0)], "https://west": [say("west")], "alpha/two": [say("two")]})
+def test_a_rate_limit_belongs_to_the_key_the_model_and_the_region(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [limited(30.0)], "https://west": [say("west")]})
     key = "sk-1"
-    same, other = target(key=key, base_url="https://west"), target("alpha/two", key=key)
-    result = harness.call(target(key=key), same, other)
-    assert result.outcomes == [("alpha/one", "rate_limit"), ("alpha/one", "skipped"), ("alpha/two", "ok")]
+    here = target(key=key, vendor_host=True)
+    west = target(key=key, vendor_host=True, base_url="https://west")
+    assert harness.call(here, west).outcomes == [("alpha/one", "rate_limit"), ("alpha/one", "ok")]
+    assert harness.call(here, west).outcomes == [("alpha/one", "skipped"), ("alpha/one", "ok")]
+
+
+def test_a_rate_limit_of_one_model_does_not_hold_another(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [limited(30.0)], "alpha/two": [say("two")]})
+    result = harness.call(target(key="sk-1"), target("alpha/two", key="sk-1"))
+    assert result.outcomes == [("alpha/one", "rate_limit"), ("alpha/two", "ok")]
+
+
+@pytest.mark.parametrize("kind", ["auth", "permission", "quota", "rate_limit"])
+def test_two_servers_with_the_same_dummy_key_are_two_accounts(make_harness: MakeHarness, kind: FailureKind) -> None:
+    harness = make_harness({"http://a": [Failure(kind, 401, retry_after=3.0)], "http://b": [say("B")]})
+    one, other = (target(key="EMPTY", base_url=url) for url in ("http://a", "http://b"))
+    result = harness.call(one, other)
+    assert [outcome for _, outcome in result.outcomes] == [kind, "ok"]
+    assert harness.targets.slept == []
+    assert [outcome for _, outcome in harness.call(one, other).outcomes] == ["skipped", "ok"]
+
+
+@pytest.mark.parametrize("kind", ["auth", "permission", "quota", "rate_limit"])
+def test_a_key_that_travels_in_a_header_is_an_account_of_its_own(make_harness: MakeHarness, kind: FailureKind) -> None:
+    harness = make_harness({"http://a": [Failure(kind, 401, retry_after=30.0), say("A")], "beta/two": [say("B")]})
+    bad, good = (target(base_url="http://a", headers={"X-Api-Key": key}) for key in ("bad", "good"))
+    assert harness.call(bad, B).outcomes[0] == ("alpha/one", kind)
+    assert harness.call(good, B).outcomes == [("alpha/one", "ok")]
+    assert harness.call(bad, B).outcomes[0] == ("alpha/one", "skipped")
+    assert harness.call(target(base_url="http://a"), B).outcomes == [("alpha/one", "ok")], (
+        "anonymous is another account"
+    )
 
 
 def test_throttling_without_a_hint_starts_a_cooldown_of_the_base_delay(make_harness: MakeHarness) -> None:

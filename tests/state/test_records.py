@@ -29,13 +29,14 @@ MODELS = (ModelInfo("one", "alpha"), ModelInfo("zwei-é", "alpha", "somebody", 1
 LISTED = ("alpha", "https://alpha/v1", None)
 
 UPDATES: list[HealthUpdate] = [
-    BreakerOpened(REMOTE.health_key, 130.0, REMOTE.name, 3),
+    BreakerOpened(REMOTE.health_key, 99.5, 130.0, REMOTE.name, 3, 5),
     BreakerClosed(REMOTE.health_key, 160.0),
     CooldownStarted(REMOTE.credentials_key, 400.0, "its key was refused (auth)", wait=False),
     CooldownStarted(REMOTE.limit_key, 120.0, "rate limited", wait=True),
     CooldownStarted(KEYLESS.credentials_key, 120.0, "its key was refused (auth)", wait=False),
     CooldownStarted(KEYLESS.limit_key, 120.0, "rate limited", wait=True),
     CooldownStarted(REMOTE.health_key, 120.0, "rate limit exhausted", wait=True),
+    BreakerOpened(REMOTE.health_key, 100.0, 130.0, REMOTE.name, 1, 3, 0.25),
 ]
 
 
@@ -56,6 +57,8 @@ def read(text: str | bytes, clock: Clock = NOW) -> HealthUpdate | None:
 @pytest.mark.parametrize("update", UPDATES)
 def test_an_update_is_read_as_it_was_written_on_a_clock_of_another_process(update: HealthUpdate) -> None:
     moved = replace(update, until=update.until - 100.0 + 9_000.0)
+    if isinstance(moved, BreakerOpened):
+        moved = replace(moved, opened=moved.opened - 100.0 + 9_000.0)
     assert records.read(written(update), ELSEWHERE) == Received(moved, f"{records.name_of(update)}", "me", 9_000.0)
 
 
@@ -132,11 +135,16 @@ def test_an_update_that_happened_an_hour_ago_is_not_written() -> None:
 
 
 def test_an_update_that_is_too_long_is_not_written() -> None:
-    assert records.write(BreakerOpened(REMOTE.health_key, 130.0, "x" * 9_000, 1), "me", 100.0, NOW) is None
+    assert records.write(BreakerOpened(REMOTE.health_key, 100.0, 130.0, "x" * 9_000, 1, 5), "me", 100.0, NOW) is None
 
 
 def test_a_name_that_has_no_form_in_utf_8_is_not_written() -> None:
-    assert records.write(BreakerOpened(REMOTE.health_key, 130.0, "\ud800", 1), "me", 100.0, NOW) is None
+    assert records.write(BreakerOpened(REMOTE.health_key, 100.0, 130.0, "\ud800", 1, 5), "me", 100.0, NOW) is None
+
+
+def test_counts_beyond_those_that_are_read_are_cut_when_they_are_written() -> None:
+    update = BreakerOpened(REMOTE.health_key, 100.0, 130.0, REMOTE.name, 10**9, 10**9)
+    assert read(written(update)) == replace(update, trips=999, failures=999)
 
 
 def changed(update: HealthUpdate, **fields: Any) -> str:
@@ -152,7 +160,10 @@ WRONG: dict[str, list[Any]] = {
     "at": ["now", None, True, 10**400, -(10**18), 0, [], "absent"],
     "seconds": ["30", None, True, 0, -1, -1e300, {}, "absent"],
     "name": [None, 1, [], "absent"],
-    "trips": [0, 1000, "1", 1e300, 1.0, True],
+    "trips": [0, 1000, "1", 1e300, 1.0, True, "absent"],
+    "failures": [0, 1000, "1", 1e300, 1.0, True, "absent"],
+    "limit": ["1", True, -0.1, [], "absent"],
+    "lag": ["1", True, -0.1, 3601, None, "absent"],
     "key": ["alpha", ["beta", *KEY[1:]], [*KEY[:3], {}], {}, None],
 }
 
@@ -202,7 +213,7 @@ VALID_SHAPES = st.fixed_dictionaries(
         "key": JSON,
         "seconds": st.floats(200.0, 300.0) | JSON,
     },
-    optional={"name": JSON, "trips": JSON, "reason": JSON, "wait": JSON, "models": JSON},
+    optional=dict.fromkeys(("name", "trips", "failures", "limit", "lag", "reason", "wait", "models"), JSON),
 )
 
 

@@ -140,7 +140,8 @@ def test_what_is_learned_comes_into_the_registry_of_the_process() -> None:
     dead = Target("alpha", "one", "scripted", base_url="https://alpha")
     sync_thread = sharing.sync_thread()
     assert sync_thread
-    sync_thread._learn(BreakerOpened(dead.health_key, runtime.current().now() + 30.0, dead.name, 1))
+    now = runtime.current().now()
+    sync_thread._learn(BreakerOpened(dead.health_key, now, now + 30.0, dead.name, 1, 5))
     assert not process_health.HEALTH.ready(dead, runtime.current().now())
 
 

@@ -325,7 +325,7 @@ def test_a_stream_that_cannot_be_replaced_is_a_failure(server: MemoryRedis) -> N
 
 def test_unsent_breakers_go_first_and_cooldowns_displace_none() -> None:
     outbox = Outbox()
-    opened, closed = BreakerOpened(A.health_key, 30.0, A.name, 1), BreakerClosed(A.health_key, 60.0)
+    opened, closed = BreakerOpened(A.health_key, 0.0, 30.0, A.name, 1, 5), BreakerClosed(A.health_key, 60.0)
     outbox.put("a", opened, 1.0)
     for number in range(5_000):
         outbox.put(f"{number}", CooldownStarted((f"{number}",), 300.0, "refused", wait=False), 2.0)

@@ -14,9 +14,9 @@ from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
 
-A = target("alpha/one", base_url="https://alpha", key="sk-CANARY-of-alpha")
+A = target("alpha/one", base_url="https://alpha", vendor_host=True, key="sk-CANARY-of-alpha")
 B = target("beta/two", base_url="https://beta")
-SAME_KEY = target("alpha/two", base_url="https://elsewhere", key="sk-CANARY-of-alpha")
+SAME_KEY = target("alpha/two", base_url="https://elsewhere", vendor_host=True, key="sk-CANARY-of-alpha")
 IN_PROCESS = target("mlx/demo")
 LISTED, MODELS = ("alpha", "https://alpha", None), (ModelInfo("one", "alpha"),)
 BREAKERS, COOLDOWNS = "unified-llm:2:breakers", "unified-llm:2:cooldowns"
@@ -66,7 +66,10 @@ def test_the_first_turn_brings_what_was_known_before(one: SimulatedProcess, serv
     advance(10.0, one)
     late = SimulatedProcess(server, offset=5.0)
     late.sync.poll()
-    assert late.learned == [BreakerOpened(A.health_key, pytest.approx(late.now + 20.0), A.name, 1)]  # type: ignore[arg-type]
+    (update,) = late.learned
+    assert isinstance(update, BreakerOpened)
+    assert (update.opened, update.until) == pytest.approx((late.now - 10.0, late.now + 20.0), abs=0.01)
+    assert (update.key, update.name, update.trips, update.failures, update.limit) == (A.health_key, A.name, 1, 5, None)
 
 
 def test_a_recovery_is_learned_of_and_ends_the_pause(one: SimulatedProcess, other: SimulatedProcess) -> None:
@@ -218,7 +221,10 @@ def test_updates_of_meanwhile_are_published_later_if_they_are_still_true(
     advance(1.0, one)
     server.error = None
     advance(6.0, one, other)
-    assert other.learned == [BreakerOpened(A.health_key, pytest.approx(other.now + 23.0), A.name, 1)]  # type: ignore[arg-type]
+    (update,) = other.learned
+    assert isinstance(update, BreakerOpened)
+    assert (update.opened, update.until) == pytest.approx((other.now - 7.0, other.now + 23.0), abs=0.01)
+    assert (update.key, update.name, update.trips, update.failures, update.limit) == (A.health_key, A.name, 1, 5, None)
 
 
 def test_there_is_one_warning_and_a_log_line_when_it_is_over(

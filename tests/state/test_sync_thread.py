@@ -78,7 +78,8 @@ def make(server: GatedRedis) -> Iterator[Callable[..., SyncThread]]:
 
 
 def opened(seconds: float = 30.0) -> BreakerOpened:
-    return BreakerOpened(A.health_key, time.monotonic() + seconds, A.name, 1)
+    now = time.monotonic()
+    return BreakerOpened(A.health_key, now, now + seconds, A.name, 1, 5)
 
 
 def test_nothing_is_started_before_the_first_call(make: Any, server: GatedRedis) -> None:

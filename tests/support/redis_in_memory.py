@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 from unified_llm._core.target import Target
-from unified_llm._policy.breaker import Permit
 from unified_llm._policy.health import Health
 from unified_llm._policy.health_updates import HealthUpdate
+from unified_llm._policy.target_health import Permit
 from unified_llm._state.redis.commands import Store
 from unified_llm._state.redis.sync import HealthSync
 
@@ -216,7 +216,7 @@ class SimulatedProcess:
         """Record outcomes of a target, whatever the state of its breaker."""
         for _ in range(times):
             permit = self.health.force(target, self.now)
-            self.health.record_outcome(target, permit, ok=ok, weight=1, first_try=True, now=self.now, draw=0.5)
+            self.health.record_outcome(target, permit, ok=ok, weight=1, now=self.now, draw=0.5)
         self.health.ready(target, self.now)
 
     def trip(self, target: Target) -> None:
@@ -224,7 +224,7 @@ class SimulatedProcess:
         assert self.state(target) == "open"
 
     def start_cooldown(self, key: Hashable, seconds: float, reason: str = "its key was refused (auth)") -> None:
-        self.health.start_cooldown(key, self.now + seconds, reason, wait=False)
+        self.health.start_cooldown(key, self.now + seconds, reason, wait=False, now=self.now)
 
     def state(self, target: Target) -> str | None:
         rows = self.health.snapshot(self.now)

@@ -179,7 +179,7 @@ def _notify_all(runtime: Runtime, on_attempt: Callable[[Attempt], None]) -> Call
 
 def _with_timeout(target: Target, timeout: float) -> Target:
     """Return the target with another limit for each attempt, in seconds."""
-    return replace(target, timing=replace(target.timing, first_token=timeout, whole=timeout, fixed=True))
+    return replace(target, timing=replace(target.timing, first_token=timeout, whole=timeout, fixed=True, of_call=True))
 
 
 def _may_hedge(request: AnyRequest, able: Sequence[Target]) -> bool:

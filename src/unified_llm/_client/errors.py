@@ -26,6 +26,11 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
         "pass the bundle of your network's authority as verify_ssl=",
     ),
     "pool": (exc.ConnectionError, "every connection of this client was busy", "make fewer calls at once"),
+    "setup": (
+        exc.ConfigurationError,
+        "this process cannot connect to it",
+        "check verify_ssl=, the proxy settings of this machine, and that the packages it needs are installed",
+    ),
     "unsendable": (exc.ValidationError, "the request cannot be sent", "fix the request"),
     "connection": (exc.ConnectionError, "the connection broke", "try again"),
     "timeout": (exc.TimeoutError, "no answer came in time", "raise timeout= or deadline=, or ask for less"),
@@ -75,6 +80,8 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
         advice = spec.advice[failure.kind].format(model=target.model)
     if failure.detail and failure.kind == "unsendable":
         happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
+    elif failure.detail and failure.kind == "setup" and failure.status is None and target.instance is None:
+        happened = failure.detail.rstrip(".")  # written by the HTTP backend
     elif failure.detail and target.format == "mlx":
         happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
     details = ", ".join(

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from unified_llm._core import headers
-from unified_llm._core.base_url import origin_of
+from unified_llm._core.redaction import Headers
 from unified_llm._core.target import Target
-from unified_llm._lib.read_only import freeze
 from unified_llm.exceptions import LLMError, ValidationError
 
 _log = logging.getLogger("unified_llm")
@@ -28,8 +27,7 @@ def read(value: object, error: type[LLMError]) -> Mapping[str, str]:
         raise error('extra_headers is a mapping of names to values, such as {"X-Request-Source": "batch"}.')
     given = cast("Mapping[str, str]", value)
     headers.check(given, "extra_headers", error)
-    frozen: Mapping[str, str] = freeze(given)
-    return frozen
+    return Headers(given)
 
 
 def add(chain: Sequence[Target], extra: Mapping[str, str], *, first_is_left: bool) -> Sequence[Target]:
@@ -48,15 +46,15 @@ def add(chain: Sequence[Target], extra: Mapping[str, str], *, first_is_left: boo
     """
     if not extra:
         return chain
-    origin = origin_of(chain[0].base_url)
-    if not first_is_left or origin is None:
+    origin = chain[0].origin
+    if not first_is_left or not origin:
         _log.debug("extra_headers are not sent: the first target of the chain is skipped, or is no server")
         return chain
-    return [_with_headers(target, extra) if origin_of(target.base_url) == origin else target for target in chain]
+    return [_with_headers(target, extra) if target.origin == origin else target for target in chain]
 
 
 def _with_headers(target: Target, extra: Mapping[str, Any]) -> Target:
     headers.check(extra, "extra_headers", ValidationError, key_header=target.quirks.key_header)
     names = {name.lower() for name in extra}
     kept = {name: value for name, value in target.headers.items() if name.lower() not in names}
-    return replace(target, headers=freeze({**kept, **extra}))
+    return replace(target, headers=Headers({**kept, **extra}))

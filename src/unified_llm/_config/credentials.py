@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.api_key import OmittedKey, Secret
-from unified_llm._core.base_url import is_private, matches, normalise
+from unified_llm._core.base_url import is_private, matches, normalise, split_origin
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
@@ -60,6 +60,18 @@ def find_endpoint(config: LLMConfig, spec: ProviderSpec) -> Endpoint:
         names = f" or set {spec.base_url_env[0]}" if spec.base_url_env else ""
         raise UnconfiguredError(f"{spec.title} needs an address: pass base_url={names}.")
     return Endpoint(spec.base_url, "the provider table", own_host=True)
+
+
+def is_vendor_host(base_url: str, spec: ProviderSpec) -> bool:
+    """Check whether a URL leads to the provider's own service, where one key is one account at every host of it.
+
+    Not so for servers that people run themselves, nor at another port: two of them may be given the same dummy key.
+    """
+    if not base_url or spec.local or is_private(base_url):
+        return False
+    origin = split_origin(base_url)[0]
+    standard = urlsplit(origin).scheme == "https" and urlsplit(origin).port is None
+    return origin == split_origin(spec.base_url)[0] or (standard and matches(base_url, spec.hosts))
 
 
 def _with_scheme(text: str, spec: ProviderSpec) -> str:

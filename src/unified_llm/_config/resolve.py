@@ -17,6 +17,7 @@ from unified_llm._config.credentials import (
     find_endpoint,
     find_key,
     from_environment,
+    is_vendor_host,
     quirks_for_key,
 )
 from unified_llm._config.llm_config import (
@@ -184,6 +185,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         model=model,
         format=profile.format,
         base_url=endpoint.base_url,
+        vendor_host=is_vendor_host(endpoint.base_url, spec),
         key=key,
         headers=Headers({**spec.headers, **config.default_headers}),
         extra_body=config.extra_body,

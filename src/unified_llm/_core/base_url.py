@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,6 +34,7 @@ _IPV4_INSIDE: Final = (
     (ipaddress.IPv6Network("64:ff9b:1::/48"), 128),
     (ipaddress.IPv6Network("2002::/16"), 48),
 )
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # Names that are only ever given to machines of one's own network (RFC 6762, RFC 8375, Kubernetes, cloud VPCs).
 _PRIVATE_SUFFIXES: Final = (".local", ".internal", ".svc", ".lan", ".home.arpa", ".localdomain", ".cluster.local")
 
@@ -154,12 +156,25 @@ def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-def origin_of(url: str) -> str | None:
-    """Return scheme, host and port of a normalised URL, the port even if it is the scheme's own; None for no URL."""
-    if not url:
-        return None
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{parts.port or {'https': 443}.get(parts.scheme, 80)}"
+@lru_cache(maxsize=4096)
+def split_origin(url: str) -> tuple[str, str]:
+    """Return the origin of a URL and its path, each in the one form that all ways to write it share.
+
+    The origin is ``scheme://host[:port]`` in lower case, without a default port and without the dot at the end of a
+    host name; the path has no slash at the end. Both are empty where there is no network.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:  # malformed: such a URL is its own origin, and no request is sent to it
+        return url, ""
+    if not host:
+        return url, ""
+    address = _address(host)
+    host = str(address) if address else host
+    host = f"[{host}]" if ":" in host else host
+    port_text = "" if port is None or port == _DEFAULT_PORTS.get(parts.scheme) else f":{port}"
+    return f"{parts.scheme}://{host}{port_text}", parts.path.rstrip("/")
 
 
 def is_loopback(url: str) -> bool:

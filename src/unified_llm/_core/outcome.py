@@ -16,6 +16,7 @@ FailureKind: TypeAlias = Literal[
     "connect",  # name not found, refused, or no connection in time
     "tls",  # the certificate or the handshake was refused
     "pool",  # every connection of ours was busy
+    "setup",  # this process cannot connect at all: certificates, a package or its proxy; nothing about the provider
     "unsendable",  # the request cannot be put on the wire (a bug or bad input, ours to find)
     # Something was sent; the provider may have begun to work.
     "connection",  # the connection broke
@@ -88,6 +89,8 @@ class Failure:
         headers: The response headers that carry hints (Retry-After, rate limits), names in lower case.
         retry_after: Seconds, where the body has it rather than a header.
         try_again: Whether the same target may be asked again at once, in another form; None: the kind decides.
+        local: It happened between this machine and its proxy, or because of certificates of the user's own: it shows
+            nothing about the provider.
         answer: The answer that was not accepted, where structured output was asked for; never logged.
     """
 
@@ -99,6 +102,7 @@ class Failure:
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, repr=False)
     retry_after: float | None = None
     try_again: bool | None = None
+    local: bool = False
     answer: str | None = field(default=None, repr=False)
 
 

@@ -9,7 +9,9 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from unified_llm._core.account import ANONYMOUS, identify
 from unified_llm._core.api_key import Secret
+from unified_llm._core.base_url import split_origin
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.quirks import Quirks
 from unified_llm.exceptions import ConfigurationError
@@ -57,6 +59,7 @@ class Timing:
         gap: Between two chunks.
         whole: For a whole answer, while another target remains; alone it has what is left of the deadline.
         fixed: The user chose ``timeout``: ``whole`` holds even when no other target remains.
+        of_call: The limits are those of one call, not of the configuration.
     """
 
     connect: float = 5.0
@@ -64,6 +67,11 @@ class Timing:
     gap: float = 60.0
     whole: float = 60.0
     fixed: bool = False
+    of_call: bool = False
+
+    def limit(self, *, streaming: bool) -> float:
+        """Return the seconds that an attempt may take, to its first chunk or for its whole answer."""
+        return self.first_token if streaming else self.whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +118,18 @@ class Target:
         breaker: When its circuit breaker opens.
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
+        vendor_host: The host of ``base_url`` is the provider's own, where one API key is one account.
         space: The declared vector space, for embeddings.
         label: What logs, attempts and health call it, where that is not ``provider/model``.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
+        origin: The origin of ``base_url`` (computed, as what follows); empty where there is no network.
+        account: Who pays: a digest of the key and of what else identifies the caller, and the origin unless
+            ``vendor_host``: a dummy key such as ``EMPTY`` is another account at each server.
+        health_key: The key of its breaker and its retry budget.
+        credentials_key: The key of cooldowns for a refused API key or an exhausted quota: provider and account, any
+            model. Without a key, those of one model at one address.
+        limit_key: The key of cooldowns for rate limits, which are per account, model and region.
     """
 
     provider: str
@@ -137,10 +153,16 @@ class Target:
     breaker: BreakerConfig = BreakerConfig()
     last_resort: bool = False
     verify: Any = field(default=True, repr=False)
+    vendor_host: bool = False
     space: str | None = None
     label: str | None = None
     instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    origin: str = field(init=False, repr=False, compare=False)
+    account: Hashable = field(init=False, repr=False, compare=False)
+    health_key: Hashable = field(init=False, repr=False, compare=False)
+    credentials_key: Hashable = field(init=False, repr=False, compare=False)
+    limit_key: Hashable = field(init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -149,18 +171,23 @@ class Target:
             return self.label
         return f"{self.provider}/{self.model}" if self.model else self.provider
 
-    @property
-    def health_key(self) -> Hashable:
-        """The key of its breaker and its retry budget."""
-        return (self.provider, self.base_url, self.model, self.instance.number if self.instance is not None else None)
-
-    @property
-    def credentials_key(self) -> Hashable:
-        """The key of cooldowns for a refused API key or an exhausted quota: provider and API key, any model."""
-        holder = self.key.fingerprint if self.key else self.health_key
-        return (self.provider, holder)
-
-    @property
-    def limit_key(self) -> Hashable:
-        """The key of cooldowns for rate limits: API key and model."""
-        return (*self.credentials_key, self.model)  # type: ignore[misc] # a tuple is Hashable
+    def __post_init__(self) -> None:
+        """Compute the keys of the health registry, which every call looks up several times."""
+        origin, path = split_origin(self.base_url)
+        number = self.instance.number if self.instance is not None else None
+        identity = identify(self.key, self.headers, self.extra_body)
+        where = None if self.vendor_host and identity != ANONYMOUS else origin
+        health_key = (self.provider, origin + path, self.model, number)
+        in_process = () if origin else (number,)
+        keys: dict[str, Hashable] = {
+            "origin": origin,
+            "account": (identity, where),
+            "health_key": health_key,
+            # What an anonymous caller may use differs between the models of one server.
+            "credentials_key": (self.provider, identity, where)
+            if identity != ANONYMOUS
+            else (self.provider, identity, *health_key[1:]),
+            "limit_key": (self.provider, identity, origin, self.model, *in_process),
+        }
+        for name, value in keys.items():
+            object.__setattr__(self, name, value)

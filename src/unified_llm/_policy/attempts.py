@@ -18,14 +18,17 @@ A whole answer has one event, ``Done``, and a limit of its own.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._policy.breaker import Permit
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Emit, Open, Wait
 from unified_llm._policy.failure_rules import FAILURE_RULES
+from unified_llm._policy.target_health import Permit
 from unified_llm._policy.trace import RunningAttempt, make_attempt
+
+# Seconds by which a timeout may come early: systems round them.
+_CLOCK_TOLERANCE: Final = 0.1
 
 # The state of the target, the number of the attempt, which is still to be closed, and its outcome.
 AttemptResult: TypeAlias = tuple[TargetState, int, Done | Failure]
@@ -56,11 +59,12 @@ def start_attempt(call: CallState, state: TargetState, permit: Permit, now: floa
     """
     target = state.target
     call.record_incapable(state.position, now)
-    limit = target.timing.first_token if call.streaming else target.timing.whole
+    limit = target.timing.limit(streaming=call.streaming)
     unbounded = not call.streaming and not target.timing.fixed and call.no_other_ready(state, now)
     until = call.deadline if unbounded else min(call.deadline, now + limit)
     call.attempt_count += 1
     retry = state.attempts > 0
+    permit.first_try = not retry
     attempt = RunningAttempt(call.attempt_count, target, permit, now, limit, until, call.waited, retry=retry)
     call.waited = 0.0
     if state.spends_budget:
@@ -78,7 +82,7 @@ def stream_chunks(call: CallState, attempt: RunningAttempt, event: Any) -> Gener
         # A stream may last for minutes: a probe must not keep others waiting until its end. So success is recorded
         # here; if the stream breaks later, that is an outcome of its own.
         _record(call, attempt, arrived, ok=True)
-        attempt.permit = call.health.follow_up(attempt.target)
+        attempt.permit = call.health.follow_up(attempt.target, attempt.permit, arrived)
     while not isinstance(event, (Done, Failure)):
         call.committed = True
         yield Emit(event)
@@ -93,31 +97,58 @@ def finish_attempt(
     now = call.now()
     record = make_attempt(attempt, outcome, now, reason=reason)
     if isinstance(outcome, Failure):
-        weight = 0 if _cut_short_by_deadline(call, attempt, outcome, now) else FAILURE_RULES[outcome.kind].weight
-        weight = weight if attempt.first_token is None else min(1, weight)
-        _record(call, attempt, now, ok=False, weight=weight, cause=str(record))
+        weight, limit = _weigh(call, attempt, outcome, now)
+        _record(call, attempt, now, ok=False, weight=weight, limit=limit, cause=str(record))
     elif attempt.first_token is None:
         _record(call, attempt, now, ok=True if outcome else None)
     call.trace.record_end(attempt, record, outcome)
 
 
 def _record(
-    call: CallState, attempt: RunningAttempt, now: float, *, ok: bool | None, weight: int = 0, cause: str = ""
+    call: CallState,
+    attempt: RunningAttempt,
+    now: float,
+    *,
+    ok: bool | None,
+    weight: int = 0,
+    limit: float | None = None,
+    cause: str = "",
 ) -> None:
     call.health.record_outcome(
         attempt.target,
         attempt.permit,
         ok=ok,
         weight=weight,
-        first_try=not attempt.retry,
+        # An answer counts for callers who would have waited for it, whoever made the call among them.
+        limit=min(now - attempt.started, attempt.limit) if ok else limit,
         now=now,
         draw=call.random(),
         cause=cause,
     )
 
 
-def _cut_short_by_deadline(call: CallState, attempt: RunningAttempt, failure: Failure, now: float) -> bool:
+def _weigh(call: CallState, attempt: RunningAttempt, failure: Failure, now: float) -> tuple[int, float | None]:
+    """Return how many failures a failure counts for, and, if it is a timeout, the seconds after which it passed."""
+    weight = 0 if failure.local else FAILURE_RULES[failure.kind].weight
+    # A connection that was not made within the attempt's own limit was cut short by that.
+    if failure.kind == "timeout" or (failure.kind == "connect" and now >= attempt.until):
+        if _cut_short_by_deadline(call, attempt, now):
+            return 0, None
+        if attempt.first_token is None:
+            if weight and _answer_may_be_long(call, attempt, now):
+                weight = 1
+            return weight, max(attempt.limit, attempt.until - attempt.started)
+    return (weight if attempt.first_token is None else min(1, weight)), None
+
+
+def _answer_may_be_long(call: CallState, attempt: RunningAttempt, now: float) -> bool:
+    """Return whether a default limit passed that may be too short for a healthy target: it is weak evidence."""
+    target, passed = attempt.target, now >= attempt.until - _CLOCK_TOLERANCE
+    return passed and not target.timing.fixed and (target.reasoning or not call.streaming)
+
+
+def _cut_short_by_deadline(call: CallState, attempt: RunningAttempt, now: float) -> bool:
     """Return whether the deadline was shorter than the target's own limit: that shows nothing about the target."""
-    if failure.kind != "timeout" or now < call.deadline:
+    if now < call.deadline:
         return False
     return attempt.first_token is not None or call.deadline < attempt.started + attempt.limit

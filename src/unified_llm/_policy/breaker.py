@@ -1,4 +1,4 @@
-"""Circuit breaker of one target: closed, open, half-open.
+"""Circuit breaker of one target, as one kind of caller judges it: closed, open, half-open.
 
             failures in a row, or half of >= 10
                  recent outcomes failed
@@ -10,10 +10,19 @@
      +--------------- probe succeeded ---------- HALF-OPEN -------+
                                              (one probe at a time)
 
-Half-open is no stored state: the breaker is open until an instant, and half-open after it. Every change to closed or
-open begins a new generation; an outcome whose permit is of an earlier one changes nothing.
+Half-open is no stored state: the breaker is open until an instant, and half-open after it.
 
-Outcomes are stored here; thresholds come from the caller: two clients with different settings share one history.
+What happened is shared, what follows from it is not. The events of a target form one log (``target_health``), and every
+kind of caller, which is its ``BreakerConfig`` and the seconds that it waits for an answer, has a breaker that applies
+them by its own thresholds:
+
+    log of the target      1 failure   2 timeout (passed: 0.05 s)   3 failure   4 success after 0.4 s
+    caller that waits 60 s     x           - it waits longer            x           closes
+    caller that waits 0.05 s   x           x                            x           - it would not have waited
+
+Events are numbered, and a request remembers the last number before it was sent: an outcome of a request from before a
+breaker opened or closed changes nothing there.
+
 The defaults (5 in a row, 30 s) come from a simulation of low traffic: with 3 in a row, 10 % random failures open a
 healthy target about once in 15 minutes at one request a second; with 5, once in 150.
 """
@@ -21,8 +30,7 @@ healthy target about once in 15 minutes at one request a second; with 5, once in
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from unified_llm._core.target import BreakerConfig
 
@@ -30,150 +38,197 @@ _MAX_OUTCOMES: Final = 20
 _MIN_OUTCOMES: Final = 10
 _MAX_FAILURE_RATE: Final = 0.5
 _MAX_DOUBLINGS: Final = 10
+# The ends of cooldowns are spread by a fifth either way. A breaker that another process reported open probes up to a
+# fifth later than that process, whose probe serves all.
+_SPREAD: Final = 0.2
 
 BreakerState: TypeAlias = Literal["closed", "open", "half_open"]
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """Permission for one request, returned exactly once, through ``record_outcome``.
+class Outcome(NamedTuple):
+    """Event: a request succeeded or failed.
 
     Attributes:
-        generation: The generation of the breaker in which it was issued.
-        probe: It is for the one probe of a half-open breaker.
+        number: Its number in the target's log.
+        asked: The number of the last event before the request was sent.
+        now: The instant.
+        ok: Whether it succeeded.
+        weight: How many failures it counts for.
+        limit: Seconds until an answer, or those after which a timeout passed. None for other failures, which concern
+            all callers.
+        probe_since: The instant at which it was admitted as a probe; None where it was none.
+        draw: A uniform draw from 0 to 1, which spreads the ends of cooldowns.
     """
 
-    generation: int
-    probe: bool = False
+    number: int
+    asked: int
+    now: float
+    ok: bool
+    weight: int
+    limit: float | None
+    probe_since: float | None
+    draw: float
+
+
+class OpenedElsewhere(NamedTuple):
+    """Event: the breaker of another process opened (``health_updates.BreakerOpened`` explains the fields)."""
+
+    number: int
+    now: float
+    opened: float
+    until: float
+    trips: int
+    failures: int
+    limit: float | None
+    draw: float
+
+
+class ClosedElsewhere(NamedTuple):
+    """Event: the target answered another process."""
+
+    number: int
+    now: float
+
+
+Event: TypeAlias = Outcome | OpenedElsewhere | ClosedElsewhere
 
 
 class CircuitBreaker:
-    """History and state of one target; a new breaker is closed. Not thread-safe: its owner holds the lock."""
+    """Judgement of one kind of caller about one target; a new breaker is closed. Its owner holds the lock.
 
-    __slots__ = ("_consecutive_failures", "_generation", "_outcomes", "_probing", "_trips", "_until")
+    Args:
+        settings: The caller's thresholds.
+        limit: Seconds that the caller waits for an answer.
 
-    def __init__(self) -> None:
-        self._outcomes: deque[tuple[float, bool]] = deque(maxlen=_MAX_OUTCOMES)
-        self._consecutive_failures = 0
-        self._until: float | None = None
-        self._trips = 0
-        self._generation = 0
-        self._probing = False
+    Attributes:
+        open_until: The instant at which a probe is admitted, or None while closed.
+        trips: How often it opened since it was last closed.
+        consecutive_failures: Weighted failures since the last success.
+        evidence: The failures that opened it, and the shortest limit among those that were timeouts.
+    """
+
+    __slots__ = (
+        "_changed_at",
+        "_outcomes",
+        "consecutive_failures",
+        "evidence",
+        "limit",
+        "open_until",
+        "settings",
+        "trips",
+    )
+
+    def __init__(self, settings: BreakerConfig, limit: float) -> None:
+        self.settings, self.limit = settings, limit
+        self.open_until: float | None = None
+        self.trips = 0
+        self.consecutive_failures = 0
+        self.evidence: tuple[int, float | None] = (0, None)
+        self._outcomes: deque[Outcome] = deque(maxlen=_MAX_OUTCOMES)
+        self._changed_at = 0
 
     def state(self, now: float) -> BreakerState:
         """Return the state as of ``now``."""
-        if self._until is None:
+        if self.open_until is None:
             return "closed"
-        return "open" if now < self._until else "half_open"
+        return "open" if now < self.open_until else "half_open"
 
-    def force(self, now: float) -> Permit:
-        """Return a permit in any state; that of the probe, where a probe is due."""
-        return self.admit(now) or self.follow_up()
+    def apply(self, event: Event) -> BreakerState | None:
+        """Apply the next event of the target's log; return the state before it if it opened or closed this breaker."""
+        match event:
+            case Outcome():
+                return self._apply_outcome(event) if self._concerns(event) else None
+            case OpenedElsewhere():
+                return self._apply_report(event)
+            case ClosedElsewhere():
+                return None if self.open_until is None else self._close(event.number, event.now)
 
-    def admit(self, now: float) -> Permit | None:
-        """Return a permit, or None while open and while a probe is in progress."""
-        if self._until is None:
-            return Permit(self._generation)
-        if now < self._until or self._probing:
+    def _concerns(self, outcome: Outcome) -> bool:
+        """Return whether this caller would have seen the same outcome, after the last change of this breaker."""
+        if outcome.asked < self._changed_at:
+            return False
+        limit = outcome.limit
+        return limit is None or (limit <= self.limit if outcome.ok else limit >= self.limit)
+
+    def _apply_outcome(self, outcome: Outcome) -> BreakerState | None:
+        if self.open_until is not None:
+            if outcome.ok:
+                return self._close(outcome.number, outcome.now)
+            # A probe is that of every caller whose breaker was half-open when it was sent.
+            if outcome.probe_since is not None and self.open_until <= outcome.probe_since:
+                return self._open(outcome)
             return None
-        self._probing = True
-        return Permit(self._generation, probe=True)
+        for _ in range(1 if outcome.ok else outcome.weight):
+            self._outcomes.append(outcome)
+        if outcome.ok:
+            self.consecutive_failures = 0
+            return None
+        self.consecutive_failures += outcome.weight
+        failures = self._find_evidence(outcome.now)
+        if failures is None:
+            return None
+        limits = [failure.limit for failure in failures if failure.limit is not None]
+        self.evidence = max(len(failures), self.consecutive_failures), min(limits, default=None)
+        self.trips = 0
+        return self._open(outcome)
 
-    def follow_up(self) -> Permit:
-        """Return a permit for the rest of a stream whose first chunk was recorded as a success; it is no probe's."""
-        return Permit(self._generation)
+    def _find_evidence(self, now: float) -> list[Outcome] | None:
+        """Return the failures that open this breaker, a weighted one more than once; None where they are too few."""
+        if self.consecutive_failures >= self.settings.failures:
+            return list(self._outcomes)[-self.consecutive_failures :]
+        if len(self._outcomes) < _MIN_OUTCOMES:
+            return None
+        recent = [outcome for outcome in self._outcomes if now - outcome.now <= self.settings.window]
+        failures = [outcome for outcome in recent if not outcome.ok]
+        enough = len(recent) >= _MIN_OUTCOMES and len(failures) / len(recent) >= _MAX_FAILURE_RATE
+        return failures if enough else None
 
-    def would_admit(self, now: float) -> bool:
-        """Return whether ``admit`` would return a permit, without taking one."""
-        return self._until is None or (now >= self._until and not self._probing)
+    def _open(self, outcome: Outcome) -> BreakerState:
+        self.trips += 1
+        seconds = self._cooldown(self.trips) * (1 - _SPREAD + 2 * _SPREAD * outcome.draw)
+        return self._change(outcome.number, outcome.now, outcome.now + seconds)
 
-    @property
-    def open_until(self) -> float | None:
-        """The instant at which a probe is admitted, or None while closed."""
-        return self._until
-
-    @property
-    def trips(self) -> int:
-        """Return how often it opened since it was last closed."""
-        return self._trips
-
-    @property
-    def consecutive_failures(self) -> int:
-        """Weighted failures since the last success."""
-        return self._consecutive_failures
-
-    def record_outcome(
-        self, permit: Permit, *, ok: bool | None, weight: int, now: float, settings: BreakerConfig, draw: float
-    ) -> None:
-        """Record the outcome of a request and take its permit back.
-
-        Args:
-            permit: As returned by ``admit``, ``force`` or ``follow_up``.
-            ok: True (success), False (failure), or None where the outcome shows nothing (cancelled ...).
-            weight: How many failures a failure counts for; 0 records nothing.
-            now: The current instant.
-            settings: The caller's thresholds.
-            draw: A uniform draw from 0 to 1, which spreads the ends of cooldowns by a fifth either way.
-        """
-        if permit.generation != self._generation:
-            return
-        if permit.probe:
-            self._probing = False
-        if ok is None or (not ok and weight == 0):
-            return
-        if self._until is not None:
-            self._record_while_open(permit, ok=ok, now=now, settings=settings, draw=draw)
-            return
-        for _ in range(1 if ok else weight):
-            self._outcomes.append((now, ok))
-        self._consecutive_failures = 0 if ok else self._consecutive_failures + weight
-        if not ok and self._should_open(now, settings):
-            self._trips = 0
-            self._open(now, settings, draw)
-
-    def apply_remote_open(self, until: float, trips: int) -> None:
-        """Open because the breaker of another process opened; outcomes of requests in progress here are ignored.
-
-        Args:
-            until: The instant at which a probe is admitted. A longer cooldown that runs here stays.
-            trips: How often the other breaker opened: a failed probe here makes the cooldown as long as there.
-        """
-        if self._until is None:
-            self._trips = trips
-        elif self._until >= until:
-            return
-        else:
-            self._trips = max(self._trips, trips)
-        self._until = until
-        self._probing = False
-        self._generation += 1
-
-    def apply_remote_close(self) -> None:
-        """Close because the target answered another process."""
-        if self._until is not None:
-            self._close()
-
-    def _record_while_open(self, permit: Permit, *, ok: bool, now: float, settings: BreakerConfig, draw: float) -> None:
-        if ok:
-            self._close()
-        elif permit.probe:
-            self._open(now, settings, draw)
-
-    def _close(self) -> None:
+    def _close(self, number: int, now: float) -> BreakerState:
         self._outcomes.clear()
-        self._consecutive_failures = 0
-        self._until = None
-        self._generation += 1
+        self.consecutive_failures = 0
+        return self._change(number, now, None)
 
-    def _open(self, now: float, settings: BreakerConfig, draw: float) -> None:
-        cooldown = min(settings.cooldown_max, settings.cooldown * 2.0 ** min(self._trips, _MAX_DOUBLINGS))
-        self._until = now + cooldown * (0.8 + 0.4 * draw)
-        self._trips += 1
-        self._probing = False
-        self._generation += 1
+    def _change(self, number: int, now: float, until: float | None) -> BreakerState:
+        before = self.state(now)
+        self.open_until, self._changed_at = until, number
+        return before
 
-    def _should_open(self, now: float, settings: BreakerConfig) -> bool:
-        if self._consecutive_failures >= settings.failures:
-            return True
-        recent = [ok for at, ok in self._outcomes if now - at <= settings.window]
-        return len(recent) >= _MIN_OUTCOMES and recent.count(False) / len(recent) >= _MAX_FAILURE_RATE
+    def _cooldown(self, trips: int) -> float:
+        """Return the seconds of the cooldown after a number of trips."""
+        return min(self.settings.cooldown_max, self.settings.cooldown * 2.0 ** min(trips - 1, _MAX_DOUBLINGS))
+
+    def _apply_report(self, event: OpenedElsewhere) -> BreakerState | None:
+        """Open as far as these settings would have: by failures that concern this caller, for its own cooldown.
+
+        A longer cooldown that runs here stays.
+        """
+        if event.limit is not None and event.limit < self.limit:
+            return None
+        if self.open_until is None:
+            self.consecutive_failures = max(self.consecutive_failures, event.failures)
+            if event.failures < self.settings.failures:
+                return None
+            self.evidence, self.trips = (event.failures, event.limit), 0
+        trips, until = self._read_cooldown(event)
+        if self.open_until is not None and until <= self.open_until:
+            return None
+        self.trips = max(self.trips, trips)
+        return self._change(event.number, event.now, until)
+
+    def _read_cooldown(self, event: OpenedElsewhere) -> tuple[int, float]:
+        """Return how often this breaker would have opened by now, and until when.
+
+        Where both processes have the same settings, that is what the other one reported. Where a short cooldown makes
+        the other one open more often, this one counts the trips that take as long.
+        """
+        seconds, trips = event.until - event.opened, 1
+        while trips < min(event.trips, _MAX_DOUBLINGS) and self._cooldown(trips) * (1 + _SPREAD) < seconds:
+            trips += 1
+        own = self._cooldown(trips)
+        seconds = min(max(seconds, own * (1 - _SPREAD)), own * (1 + _SPREAD))
+        return trips, event.opened + seconds * (1 + _SPREAD * event.draw)

@@ -138,7 +138,10 @@ class CallState:
     def no_other_ready(self, state: TargetState, now: float) -> bool:
         """Return whether no other target of the call could get an attempt now."""
         return not any(
-            other is not state and not other.excluded and other.retry_at <= now and self.health.ready(other.target, now)
+            other is not state
+            and not other.excluded
+            and other.retry_at <= now
+            and self.health.ready(other.target, now, streaming=self.streaming)
             for other in self.states
         )
 

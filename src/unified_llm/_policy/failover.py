@@ -37,12 +37,12 @@ from typing import Any, TypeAlias
 from unified_llm._core.outcome import Done
 from unified_llm._policy import retry, retry_after
 from unified_llm._policy.attempts import run_attempt
-from unified_llm._policy.breaker import Permit
 from unified_llm._policy.call_state import CallFailed, CallState, TargetState
+from unified_llm._policy.cooldowns import Refusal
 from unified_llm._policy.effects import Abandon, Effect
-from unified_llm._policy.health import Refusal
 from unified_llm._policy.hedging import hedge_candidates, run_hedged_attempt
 from unified_llm._policy.retry import MAX_WAIT, apply_failure, note_exhausted_limit, sleep_until, start_cooldowns
+from unified_llm._policy.target_health import Permit
 
 PolicyGenerator: TypeAlias = Generator[Effect, Any, Done | CallFailed]
 
@@ -93,7 +93,7 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
         if state.retry_at > now:
             waits.append(state.retry_at)
             continue
-        admission = call.health.admit(state.target, now)
+        admission = call.health.admit(state.target, now, streaming=call.streaming)
         if isinstance(admission, Permit):
             return _record_skips(call, state, refused, now), admission
         refused.append((state, admission))
@@ -105,7 +105,10 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
     if expected_to_fail is None and soonest is not None and soonest - now <= MAX_WAIT and soonest < call.deadline:
         return soonest
     forced = expected_to_fail or next((state for state, _ in untried), None)
-    return (_record_skips(call, forced, refused, now), call.health.force(forced.target, now)) if forced else None
+    if forced is None:
+        return None
+    permit = call.health.force(forced.target, now, streaming=call.streaming)
+    return _record_skips(call, forced, refused, now), permit
 
 
 def _record_skips(

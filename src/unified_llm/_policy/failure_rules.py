@@ -25,7 +25,8 @@ class FailureRule:
     Attributes:
         retry: The same target may be tried again.
         failover: Another target may be tried.
-        weight: How many failures it counts for at the breaker; 0 where it shows nothing about the target's health.
+        weight: How many failures it counts for at the breaker; 0 where it shows nothing about the target's health. (A
+            timeout by default limits counts for one, where the answer may only be long.)
         free: Nothing reached the provider, so a retry costs no budget.
         only_if_no_other_ready: Retry only while no other target is ready (retrying a hanging target costs the most).
         throttled: Back off as after throttling, and fail over at once where possible.
@@ -51,6 +52,7 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "connect": FailureRule(retry=True, weight=1, free=True),
     "tls": FailureRule(weight=1),
     "pool": FailureRule(retry=True, free=True),
+    "setup": FailureRule(),
     "unsendable": _RAISE,
     "connection": _TRANSIENT,
     "timeout": FailureRule(retry=True, weight=2, only_if_no_other_ready=True),

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
-from unified_llm._core.target import BreakerConfig, Target
-from unified_llm._policy.breaker import BreakerState, CircuitBreaker, Permit
-from unified_llm._policy.budgets import RetryBudget
+from unified_llm._core.target import Target
+from unified_llm._policy.breaker import BreakerState, CircuitBreaker
+from unified_llm._policy.cooldowns import Cooldowns, Refusal
 from unified_llm._policy.health_updates import (
     BreakerClosed,
     BreakerOpened,
@@ -30,48 +30,23 @@ from unified_llm._policy.health_updates import (
     HealthPublisher,
     HealthUpdate,
 )
+from unified_llm._policy.target_health import Change, Permit, TargetHealth, audience, cooldown_keys, strongest
+from unified_llm._policy.target_table import TargetTable
 
-# Models named per call could make the registry grow without bound; the least recently used are dropped first.
-_MAX_TARGETS: Final = 4096
 # Seconds for which the update that a breaker closed is worth sharing; by then every process has read it.
 _CLOSED_UPDATE_LIFETIME: Final = 60.0
-# A breaker opened by another process's update probes up to a fifth later than that process, whose probe serves all.
-_REMOTE_PROBE_DELAY: Final = 0.2
+_BREAKER_OPEN: Final = "breaker open"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """No request should go to the target now.
-
-    Attributes:
-        until: The instant at which one may, as far as is known.
-        reason: Text for the trace and the log.
-        wait: Whether to wait until then (a rate limit), or rather to try anyway (an open breaker).
-    """
-
-    until: float
-    reason: str
-    wait: bool
-
-
-@dataclass(slots=True)
-class _TargetHealth:
-    name: str
-    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
-    budget: RetryBudget = field(default_factory=RetryBudget)
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(NamedTuple):
     """Arguments of ``record_outcome``, queued until the lock is held."""
 
     key: Hashable
     permit: Permit
     ok: bool | None
     weight: int
-    first_try: bool
+    limit: float | None
     now: float
-    settings: BreakerConfig
     draw: float
     cause: str
 
@@ -109,8 +84,8 @@ class Health:
 
     def __init__(self, on_change: Callable[[BreakerChange], None] | None = None) -> None:
         self._lock = threading.RLock()
-        self._targets: dict[Hashable, _TargetHealth] = {}
-        self._cooldowns: dict[Hashable, tuple[float, str, bool]] = {}
+        self._targets = TargetTable()
+        self._cooldowns = Cooldowns()
         self._outcomes: deque[_Outcome] = deque()
         self._changes: deque[BreakerChange] = deque()
         self._publisher: HealthPublisher | None = None
@@ -136,17 +111,14 @@ class Health:
             self._drain_outcomes()
             match update:
                 case CooldownStarted(key, until, reason, wait):
-                    self._extend_cooldown(key, until, reason, wait=wait)
-                case BreakerOpened(key, until, name, trips):
-                    health = self._targets.get(key) or self._get_or_create(key, name)
-                    before = health.breaker.state(now)
-                    health.breaker.apply_remote_open(until + (until - now) * _REMOTE_PROBE_DELAY * draw, trips)
-                    self._note_change(health, before, now, cause="learned from another process")
+                    self._cooldowns.start(key, until, reason, wait=wait, now=now)
+                case BreakerOpened():
+                    health = self._targets.get(update.key) or self._targets.use(update.key, update.name)
+                    changes = health.apply_opened(update, now, draw)
+                    self._note_changes(update.key, health, changes, now, cause="learned from another process")
                 case BreakerClosed(key):
                     if known := self._targets.get(key):
-                        before = known.breaker.state(now)
-                        known.breaker.apply_remote_close()
-                        self._note_change(known, before, now)
+                        self._note_changes(key, known, known.apply_closed(now), now)
         self._notify()
 
     def apply_outcomes(self) -> None:
@@ -159,32 +131,35 @@ class Health:
         """Replace the lock, without taking it, after a fork: a thread that the child has not may hold the old one."""
         self._lock = threading.RLock()
 
-    def admit(self, target: Target, now: float) -> Permit | Refusal:
+    def admit(self, target: Target, now: float, *, streaming: bool = False) -> Permit | Refusal:
         """Return a permit for one request, or why none should be sent now."""
         if publisher := self._publisher:
             publisher.wake()
         with self._lock:
-            self._drain_outcomes()
-            breaker = self._of(target).breaker
-            admission = self._active_cooldown(target, now) or breaker.admit(now)
+            health, breaker = self._look_up(target, streaming=streaming)
+            health.note_caller(target)
+            admission = self._cooldowns.find(health.cooldown_keys, now) or health.admit(breaker, now)
             if admission is None:
-                admission = Refusal(max(now, breaker.open_until or now), "breaker open", wait=False)
+                until = breaker.open_until
+                admission = Refusal(now if until is None else max(now, until), _BREAKER_OPEN, wait=False)
         self._notify()
         return admission
 
-    def force(self, target: Target, now: float) -> Permit:
+    def force(self, target: Target, now: float, *, streaming: bool = False) -> Permit:
         """Return a permit in any state: a call must not fail while a target has had no attempt."""
         with self._lock:
-            self._drain_outcomes()
-            permit = self._of(target).breaker.force(now)
+            health, breaker = self._look_up(target, streaming=streaming)
+            health.note_caller(target)
+            permit = health.force(breaker, now)
         self._notify()
         return permit
 
-    def ready(self, target: Target, now: float) -> bool:
+    def ready(self, target: Target, now: float, *, streaming: bool = False) -> bool:
         """Return whether ``admit`` would return a permit, without taking one."""
         with self._lock:
-            self._drain_outcomes()
-            ready = self._active_cooldown(target, now) is None and self._of(target).breaker.would_admit(now)
+            health, breaker = self._look_up(target, streaming=streaming)
+            held = self._cooldowns.find(cooldown_keys(target), now)
+            ready = held is None and health.would_admit(breaker, now)
         self._notify()
         return ready
 
@@ -195,33 +170,30 @@ class Health:
         *,
         ok: bool | None,
         weight: int,
-        first_try: bool,
         now: float,
         draw: float,
+        limit: float | None = None,
         cause: str = "",
     ) -> None:
-        """Queue the outcome of a request and its permit (see ``CircuitBreaker.record_outcome``); ``cause`` is logged.
+        """Queue the outcome of a request and its permit (``TargetHealth.record_outcome``); ``cause`` is logged.
 
         Takes no lock, so it may run anywhere: even in the garbage collector of a thread that holds the lock.
         """
-        self._outcomes.append(
-            _Outcome(target.health_key, permit, ok, weight, first_try, now, target.breaker, draw, cause),
-        )
+        self._outcomes.append(_Outcome(target.health_key, permit, ok, weight, limit, now, draw, cause))
 
-    def follow_up(self, target: Target) -> Permit:
+    def follow_up(self, target: Target, permit: Permit, now: float) -> Permit:
         """Return a permit for the rest of a stream whose first chunk was recorded as a success: it can still break."""
         with self._lock:
             self._drain_outcomes()
-            permit = self._of(target).breaker.follow_up()
+            follow_up = self._of(target).follow_up(permit, now)
         self._notify()
-        return permit
+        return follow_up
 
-    def may_retry(self, target: Target, at: float, *, free: bool) -> bool:
+    def may_retry(self, target: Target, at: float, *, free: bool, streaming: bool = False) -> bool:
         """Return whether the breaker will admit a retry at an instant, and the budget has a token or none is needed."""
         with self._lock:
-            self._drain_outcomes()
-            health = self._of(target)
-            allowed = health.breaker.would_admit(at) and (free or health.budget.has_token)
+            health, breaker = self._look_up(target, streaming=streaming)
+            allowed = health.would_admit(breaker, at) and (free or health.budget.has_token)
         self._notify()
         return allowed
 
@@ -230,36 +202,32 @@ class Health:
         with self._lock:
             self._of(target).budget.spend()
 
-    def start_cooldown(self, key: Hashable, until: float, reason: str, *, wait: bool) -> None:
+    def start_cooldown(self, key: Hashable, until: float, reason: str, *, wait: bool, now: float) -> None:
         """Send no request to targets with this key until an instant; a longer cooldown that already runs stays.
 
         Publishes the cooldown with the lock held.
         """
         with self._lock:
-            if self._extend_cooldown(key, until, reason, wait=wait) and (publisher := self._publisher):
-                publisher.publish(CooldownStarted(key, until, reason, wait))
+            started = self._cooldowns.start(key, until, reason, wait=wait, now=now)
+            if started and (publisher := self._publisher):
+                publisher.publish(CooldownStarted(key, started.until, started.reason, started.wait))
 
-    def snapshot(self, now: float, names: Mapping[Hashable, str] | None = None) -> list[dict[str, Any]]:
-        """Return one plain dict a target: ``target``, ``state``, ``failures``, ``retry_budget``, ``retry_in``.
+    def snapshot(self, now: float, targets: Iterable[Target] | None = None) -> list[dict[str, Any]]:
+        """Return one plain dict a target (``process_health.health_snapshot`` explains the fields).
 
         Args:
             now: The current instant.
-            names: The ``health_key`` of the targets to return, and what to call them; None for all, each called as in
-                the call that used it first.
+            targets: The targets to return, by their names and as their settings judge. None for all, each called as in
+                the call that used it first, and as the caller who used it last sees it.
         """
         with self._lock:
             self._drain_outcomes()
-            rows = [
-                {
-                    "target": names[key] if names is not None else health.name,
-                    "state": health.breaker.state(now),
-                    "failures": health.breaker.consecutive_failures,
-                    "retry_budget": round(health.budget.tokens, 1),
-                    "retry_in": max(0.0, round((health.breaker.open_until or now) - now, 3)),
-                }
-                for key, health in list(self._targets.items())
-                if names is None or key in names
-            ]
+            if targets is None:
+                rows = [self._describe(health, None, now) for _, health in self._targets.items()]
+            else:
+                chosen = {target.health_key: target for target in targets}
+                known = ((self._targets.get(key), target) for key, target in chosen.items())
+                rows = [self._describe(health, target, now) for health, target in known if health]
         self._notify()
         return rows
 
@@ -281,79 +249,90 @@ class Health:
 
     # The lock must be held by the caller of every method below.
 
-    def _of(self, target: Target) -> _TargetHealth:
-        return self._get_or_create(target.health_key, target.name)
+    def _of(self, target: Target) -> TargetHealth:
+        return self._targets.use(target.health_key, target.name)
 
-    def _get_or_create(self, key: Hashable, name: str) -> _TargetHealth:
-        """Return the health of a target and move it to the end: the first one is the least recently used."""
-        health = self._targets.pop(key, None) or _TargetHealth(name)
-        self._targets[key] = health
-        if len(self._targets) > _MAX_TARGETS:
-            del self._targets[next(iter(self._targets))]
-        return health
+    def _look_up(self, target: Target, *, streaming: bool) -> tuple[TargetHealth, CircuitBreaker]:
+        """Apply the queued outcomes; return the health of a target, and the breaker by which this caller judges it."""
+        self._drain_outcomes()
+        health = self._of(target)
+        limit = target.timing.limit(streaming=streaming)
+        breaker = health.find_breaker(target.breaker, limit)
+        if breaker is None:
+            breaker = health.add_breaker(target.breaker, limit)
+            self._targets.sort(target.health_key, health)
+        return health, breaker
 
-    def _extend_cooldown(self, key: Hashable, until: float, reason: str, *, wait: bool) -> bool:
-        """Start or prolong a cooldown; return False where one that runs is at least as long."""
-        current = self._cooldowns.get(key)
-        if current is not None and current[0] >= until:
-            return False
-        self._cooldowns[key] = (until, reason, wait)
-        if len(self._cooldowns) > _MAX_TARGETS:
-            del self._cooldowns[next(iter(self._cooldowns))]
-        return True
-
-    def _active_cooldown(self, target: Target, now: float) -> Refusal | None:
-        """Return the cooldown of the target's key, rate limit or own; drop those that are over."""
-        if not self._cooldowns:
-            return None
-        for key in (target.credentials_key, target.limit_key, target.health_key):
-            cooldown = self._cooldowns.get(key)
-            if cooldown is None:
-                continue
-            until, reason, wait = cooldown
-            if until > now:
-                return Refusal(until, reason, wait)
-            del self._cooldowns[key]
-        return None
+    def _describe(self, health: TargetHealth, target: Target | None, now: float) -> dict[str, Any]:
+        breaker = health.shown_breaker(target)
+        keys = health.cooldown_keys if target is None else cooldown_keys(target)
+        cooldown = self._cooldowns.find(keys, now)
+        breaker_left = _seconds_left(breaker.open_until, now)
+        cooldown_left = _seconds_left(cooldown.until if cooldown else None, now)
+        state, reason = breaker.state(now), ""
+        if cooldown and cooldown_left >= breaker_left:
+            reason = cooldown.reason
+        elif state == "open":
+            reason = _BREAKER_OPEN
+        return {
+            "target": target.name if target else health.name,
+            "state": state,
+            "failures": breaker.consecutive_failures,
+            "retry_budget": round(health.budget.tokens, 1),
+            "retry_in": max(breaker_left, cooldown_left),
+            "cooldown": cooldown_left,
+            "reason": reason,
+        }
 
     def _drain_outcomes(self) -> None:
         """Apply the queued outcomes to breakers and budgets, and publish the changes of breakers."""
         while self._outcomes:
-            outcome = self._outcomes.popleft()
-            health = self._targets.get(outcome.key)
+            key, permit, ok, weight, limit, now, draw, cause = self._outcomes.popleft()
+            health = self._targets.get(key)
             if health is None:
                 continue
-            before, failures = health.breaker.state(outcome.now), health.breaker.consecutive_failures
-            health.breaker.record_outcome(
-                outcome.permit,
-                ok=outcome.ok,
-                weight=outcome.weight,
-                now=outcome.now,
-                settings=outcome.settings,
-                draw=outcome.draw,
-            )
-            if outcome.ok and outcome.first_try:
+            failures = permit.breaker.consecutive_failures + weight
+            changes = health.record_outcome(permit, ok=ok, weight=weight, limit=limit, now=now, draw=draw)
+            if ok and permit.first_try:
                 health.budget.earn()
-            failures += outcome.weight
-            changed = self._note_change(health, before, outcome.now, cause=outcome.cause, failures=failures)
-            if changed and (publisher := self._publisher):
-                publisher.publish(_breaker_update(outcome.key, health, outcome.now))
+            if changes:
+                self._note_changes(key, health, changes, now, cause=cause, failures=failures)
+                if (publisher := self._publisher) and (update := _pending_update(key, health, changes, now)):
+                    publisher.publish(update)
 
-    def _note_change(
-        self, health: _TargetHealth, before: BreakerState, now: float, *, cause: str = "", failures: int = 0
-    ) -> bool:
-        """Queue a change of state for ``_notify``; return whether there was one."""
-        after, until = health.breaker.state(now), health.breaker.open_until
-        if before != after:
+    def _note_changes(
+        self,
+        key: Hashable,
+        health: TargetHealth,
+        changes: Sequence[Change],
+        now: float,
+        *,
+        cause: str = "",
+        failures: int = 0,
+    ) -> None:
+        """Queue the first change for ``_notify``: an event is one line of the log, however many callers it concerns."""
+        for breaker, before in changes[:1]:
+            until = breaker.open_until
             probe_in = 0.0 if until is None else max(0.0, until - now)
-            self._changes.append(BreakerChange(health.name, before, after, failures, cause, probe_in))
-        return before != after
+            self._changes.append(
+                BreakerChange(health.name, before, breaker.state(now), failures, cause, probe_in),
+            )
+        self._targets.sort(key, health)
 
 
-def _breaker_update(key: Hashable, health: _TargetHealth, now: float) -> HealthUpdate:
-    until = health.breaker.open_until
-    return (
-        BreakerClosed(key, now + _CLOSED_UPDATE_LIFETIME)
-        if until is None
-        else BreakerOpened(key, until, health.name, health.breaker.trips)
-    )
+def _seconds_left(until: float | None, now: float) -> float:
+    return 0.0 if until is None else max(0.0, round(until - now, 3))
+
+
+def _pending_update(key: Hashable, health: TargetHealth, changes: Sequence[Change], now: float) -> HealthUpdate | None:
+    """Return that the target answers, or what opened it; None where what was published says as much and holds."""
+    opened = strongest(changes)
+    if opened is None or opened.open_until is None:
+        health.published = None
+        return BreakerClosed(key, now + _CLOSED_UPDATE_LIFETIME)
+    concerned, until = audience(opened), opened.open_until
+    if health.published is not None and health.published[1] > now and health.published[0] > concerned:
+        return None
+    health.published = concerned, until
+    failures, limit = opened.evidence
+    return BreakerOpened(key, now, until, health.name, opened.trips, failures, limit)

@@ -13,19 +13,26 @@ from typing import Protocol, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class BreakerOpened:
-    """Update: a breaker opened.
+    """Update: a breaker opened. Whoever receives it judges by the settings of its own callers.
 
     Attributes:
         key: The ``health_key`` of its target.
+        opened: The instant at which it opened.
         until: The instant at which a probe is admitted.
         name: The target's name, for the log.
         trips: How often it opened since it was last closed, which makes the next cooldown longer.
+        failures: How many failures opened it; callers who want more evidence stay closed.
+        limit: Seconds after which the failures that were timeouts had passed, the shortest of them: callers who wait
+            longer stay closed. None where none was a timeout.
     """
 
     key: Hashable
+    opened: float
     until: float
     name: str
     trips: int
+    failures: int
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from typing import Any, TypeAlias
 from unified_llm._core.outcome import Failure
 from unified_llm._policy import retry_after
 from unified_llm._policy.attempts import AttemptResult, finish_attempt, start_attempt, stream_chunks
-from unified_llm._policy.breaker import Permit
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import FOREVER, Abandon, Effect, Open, Wait
 from unified_llm._policy.retry import on_failure, start_cooldowns
+from unified_llm._policy.target_health import Permit
 from unified_llm._policy.trace import RunningAttempt
 
 # The attempts in progress, by number; and the number of an attempt with its event.
@@ -72,7 +72,7 @@ def _admit_hedge(call: CallState, first: TargetState, now: float) -> tuple[Targe
     if call.hedging is None or not call.hedging.budget.spend():
         return None
     for candidate in hedge_candidates(call, first):
-        admission = call.health.admit(candidate.target, now)
+        admission = call.health.admit(candidate.target, now, streaming=call.streaming)
         if isinstance(admission, Permit):
             call.hedging = None
             return candidate, admission

@@ -24,6 +24,9 @@ _TRANSIENT_FACTOR: Final = 0.25
 _MAX_EXPONENT: Final = 30
 # Clients that received the same Retry-After must not retry in the same instant.
 _SPREAD: Final = 0.1
+# Seconds for which others send nothing after a 429 that gives no hint. A constant: the backoff of one caller's own
+# configuration is no business of theirs.
+_LIMIT_COOLDOWN: Final = 1.0
 # Seconds. A longer Retry-After is never waited for, whatever the deadline.
 MAX_WAIT: Final = 60.0
 # Retries where the user set no limit: while another target is ready, and while none is.
@@ -107,7 +110,8 @@ def _compute_retry_at(
     )
     if pause > MAX_WAIT or now + pause >= call.deadline:
         return None
-    return now + pause if call.health.may_retry(target, now + pause, free=rule.free) else None
+    at = now + pause
+    return at if call.health.may_retry(target, at, free=rule.free, streaming=call.streaming) else None
 
 
 def _may_retry(call: CallState, state: TargetState, rule: FailureRule, hints: retry_after.Hints, *, now: float) -> bool:
@@ -130,22 +134,21 @@ def _may_try_again(call: CallState, state: TargetState, now: float) -> bool:
     limit = state.target.retry.limit
     if state.excluded or not call.room_for_retries() or (limit is not None and state.attempts > limit):
         return False
-    return now < call.deadline and call.health.may_retry(state.target, now, free=True)
+    return now < call.deadline and call.health.may_retry(state.target, now, free=True, streaming=call.streaming)
 
 
 def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: retry_after.Hints, *, now: float) -> None:
     """Start the cooldowns that a failure calls for, which other calls obey too; report a model that is gone."""
     rule = FAILURE_RULES[failure.kind]
     if rule.cooldown == "credentials":
-        call.health.start_cooldown(
-            target.credentials_key, now + CREDENTIALS_COOLDOWN, f"its key was refused ({failure.kind})", wait=False
-        )
+        reason = f"its key was refused ({failure.kind})"
+        call.health.start_cooldown(target.credentials_key, now + CREDENTIALS_COOLDOWN, reason, wait=False, now=now)
     elif rule.cooldown == "limit":
-        pause = hints.retry_after if hints.retry_after is not None else target.retry.delay
-        call.health.start_cooldown(target.limit_key, now + pause, "rate limited", wait=True)
+        pause = hints.retry_after if hints.retry_after is not None else _LIMIT_COOLDOWN
+        call.health.start_cooldown(target.limit_key, now + pause, "rate limited", wait=True, now=now)
     elif hints.retry_after is not None and rule.weight:
         reason = "its server asked for a pause (Retry-After)"
-        call.health.start_cooldown(target.health_key, now + hints.retry_after, reason, wait=True)
+        call.health.start_cooldown(target.health_key, now + hints.retry_after, reason, wait=True, now=now)
     if failure.kind == "model_not_found" and call.on_model_gone:
         call.on_model_gone(target)
 
@@ -157,7 +160,7 @@ def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float
     at which the whole limit is back, while they would accept the next request much sooner.
     """
     if done.headers and (pause := retry_after.read_reset(done.headers)):
-        call.health.start_cooldown(target.limit_key, now + pause, "its rate limit is used up", wait=False)
+        call.health.start_cooldown(target.limit_key, now + pause, "its rate limit is used up", wait=False, now=now)
 
 
 def exclude_targets(call: CallState, target: Target, rule: FailureRule, now: float) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
-from unified_llm._policy.breaker import Permit
 from unified_llm._policy.failure_rules import MAYBE_BILLED
+from unified_llm._policy.target_health import Permit
 from unified_llm.types.records import Attempt
 
 

@@ -29,14 +29,18 @@ def health_snapshot() -> list[dict[str, Any]]:
 
     Returns:
         One plain dict for each: ``target``, ``state`` (``closed``, ``open``, ``half_open``), ``failures`` in a row,
-        ``retry_budget`` (tokens, 10 when full), ``retry_in`` (seconds until an open breaker lets a probe through).
+        ``retry_budget`` (tokens, 10 when full), ``retry_in`` (seconds until a request may be sent: until an open
+        breaker lets a probe through and no cooldown runs), ``cooldown`` (seconds that a cooldown of the key, the rate
+        limit or the server still runs), ``reason`` (why no request is sent; empty where one may be). All of it is as
+        the caller sees it who used the target last: breakers are judged by ``BreakerConfig`` and timeouts, and a
+        cooldown holds an account.
     """
     return current().snapshot(runtime.current().now())
 
 
 def health_of(targets: Iterable[Target]) -> list[dict[str, Any]]:
     """Return the same for these targets, by their own names: another client may call one of them differently."""
-    return current().snapshot(runtime.current().now(), {target.health_key: target.name for target in targets})
+    return current().snapshot(runtime.current().now(), targets)
 
 
 def reset_health() -> None:

@@ -27,6 +27,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "connect": "could not connect",
     "tls": "its TLS certificate was refused",
     "pool": "no connection was free",
+    "setup": "this process cannot connect",
     "unsendable": "the request cannot be written",
     "connection": "the connection broke",
     "auth": "the API key was refused",

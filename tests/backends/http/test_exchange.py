@@ -19,6 +19,7 @@ from tests.support.sync_and_async import Caller, caller, run, summarize
 from unified_llm._backends.http import Transport
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.errors import failure_from_error
+from unified_llm._backends.http.pool import Route
 from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
@@ -514,8 +515,7 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
     target = target_at("https://model.test", verify="/nowhere/ca.pem")
     (failed,) = run(call.exchange(transport, EchoCodec(), chat_request(), target), network.clock() + 1)
     assert isinstance(failed, Failure)
-    assert failed.kind == "tls"
-    assert "cannot be read" in (failed.detail or "")
+    assert failed == Failure("setup", detail="The certificates of verify_ssl= cannot be read (FileNotFoundError).")
 
 
 # Requests that cannot be sent
@@ -524,13 +524,69 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
 @pytest.mark.parametrize("problem", [httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL])
 def test_nothing_is_kept_of_what_http_code_says_about_a_request_that_it_refuses(problem: type[Exception]) -> None:
     failure = failure_from_error(
-        problem(f"Illegal header value b'Bearer {CANARY}'"), SyncDeadlineSocket(time.monotonic)
+        problem(f"Illegal header value b'Bearer {CANARY}'"), SyncDeadlineSocket(time.monotonic), route_by()
     )
     assert failure == Failure("unsendable")
 
 
-def test_a_proxy_that_refuses_is_a_failure_to_connect() -> None:
-    assert failure_from_error(httpx.ProxyError("407 who are you"), SyncDeadlineSocket(time.monotonic)).kind == "connect"
+def route_by(proxy: str | None = None, *, verify: bool | str = True) -> Route:
+    return Route(("https", "model.test", 443), verify=verify, proxy=proxy)
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.test", "HTTPS://proxy.test", "socks5://proxy.test"])
+@pytest.mark.parametrize(
+    ("problem", "local"),
+    [
+        (httpx.ConnectError(""), True),
+        (httpx.ConnectTimeout(""), True),
+        (httpx.ReadTimeout(""), True),
+        (httpx.ReadError(""), True),
+        (httpx.RemoteProtocolError(""), True),
+        (httpx.ProxyError("407 who are you"), True),
+        (httpx.ProxyError("403 not from here"), True),
+        (httpx.ProxyError("Invalid username/password"), True),
+        (httpx.ProxyError("502 Bad Gateway"), False),
+        (httpx.ProxyError("Proxy Server could not connect: Host unreachable."), False),
+    ],
+)
+def test_what_fails_between_this_machine_and_its_proxy_says_nothing_about_the_server(
+    proxy: str, problem: Exception, *, local: bool
+) -> None:
+    sock = SyncDeadlineSocket(time.monotonic)
+    sock.handshakes = proxy.startswith("HTTPS")
+    failure = failure_from_error(problem, sock, route_by(proxy))
+    assert (failure.kind, failure.local) == ("connect", local)
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.test", "https://proxy.test"])
+def test_what_fails_behind_a_proxy_is_a_failure_of_the_server(proxy: str) -> None:
+    sock = SyncDeadlineSocket(time.monotonic)
+    sock.handshakes = 2 if proxy.startswith("https") else 1
+    problems = (httpx.ConnectError(""), httpx.ReadTimeout(""), httpx.ReadError(""))
+    failures = [failure_from_error(problem, sock, route_by(proxy)) for problem in problems]
+    assert [(failure.kind, failure.local) for failure in failures] == [
+        ("connect", False), ("timeout", False), ("connection", False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("detail", "verify", "local"),
+    [
+        ("certificate verify failed: unable to get local issuer certificate", "/own/ca.pem", True),
+        ("certificate verify failed: self-signed certificate in certificate chain", "/own/ca.pem", True),
+        ("certificate verify failed: self-signed certificate", True, False),
+        ("certificate verify failed: certificate has expired", "/own/ca.pem", False),
+        ("certificate verify failed: Hostname mismatch", "/own/ca.pem", False),
+        ("tlsv1 alert protocol version", "/own/ca.pem", False),
+    ],
+)
+def test_a_bundle_of_the_users_own_that_does_not_know_the_authority_says_nothing_about_the_server(
+    detail: str, *, verify: bool | str, local: bool
+) -> None:
+    sock = SyncDeadlineSocket(time.monotonic)
+    sock.failure_kind, sock.detail = "tls", detail
+    failure = failure_from_error(httpx.ConnectError(""), sock, route_by(verify=verify))
+    assert (failure.kind, failure.local) == ("tls", local)
 
 
 class RefusingCodec(EchoCodec):

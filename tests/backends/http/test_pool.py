@@ -98,7 +98,9 @@ def test_each_route_has_its_kind_of_connection(clock: Clock, proxy: str | None, 
     assert type(pool.make_async_connection(route_by_proxy, AsyncDeadlineSocket(clock))).__name__ == "Async" + kind
 
 
-@pytest.mark.parametrize("proxy", ["socks5://proxy.test", "ftp://proxy.test"])  # httpx's extra for SOCKS is missing
+@pytest.mark.parametrize(
+    "proxy", ["socks5://proxy.test", "ftp://proxy.test", "http://[::1"]
+)  # httpx's extra for SOCKS is missing
 def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_setup(clock: Clock, proxy: str) -> None:
     route_by_proxy = pool.Route(("https", "api.test", 443), verify=True, proxy=Hidden(proxy) if proxy else None)
     for make in (
@@ -107,7 +109,7 @@ def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_setup(clock: Clock, pro
     ):
         with pytest.raises(errors.SETUP_ERRORS) as caught:
             make()
-        assert errors.failure_from_setup_error(caught.value).kind == "connect"
+        assert errors.failure_from_setup_error(caught.value).kind == "setup"
 
 
 def test_an_endpoint_has_its_port_and_its_host_header() -> None:

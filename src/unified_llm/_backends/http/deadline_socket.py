@@ -71,6 +71,7 @@ class DeadlineSocket:
         received: Bytes of the response, decrypted where there is TLS.
         phase: What is being received.
         failure_kind: Why connecting failed.
+        handshakes: TLS handshakes that were begun: with an https proxy first, then with the server.
         detail: The system's message for that failure; it contains no secret.
     """
 
@@ -87,6 +88,7 @@ class DeadlineSocket:
         self._received_in_phase = 0  # with the bytes of TLS
         self.failure_kind: Literal["connect", "tls"] = "connect"
         self.detail: str | None = None
+        self.handshakes = 0
         self._connect_deadline = 0.0
 
     def __del__(self) -> None:
@@ -180,7 +182,7 @@ class DeadlineSocket:
     def start_connecting(self) -> None:
         """Set the connect deadline; forget the reason of an earlier failure."""
         self._connect_deadline = min(self.until, self.now() + self.connect_timeout)
-        self.failure_kind, self.detail = "connect", None
+        self.failure_kind, self.detail, self.handshakes = "connect", None, 0
 
     def seconds_per_address(self, addresses: int) -> float:
         """Divide the time that is left by ``addresses``, so that one unresponsive address does not use up all of it."""
@@ -207,7 +209,8 @@ class DeadlineSocket:
         return httpcore.ConnectError()
 
     def cap_to_connect_deadline(self) -> float:
-        """Cap the deadline at the connect deadline; return the old one."""
+        """Cap the deadline of a TLS handshake at the connect deadline; return the old one."""
+        self.handshakes += 1
         until, self.until = self.until, min(self.until, self._connect_deadline)
         return until
 

@@ -276,7 +276,7 @@ class AsyncHTTPExchange(HTTPExchange):
         try:
             http_response = await connection.handle_async_request(http_request)
         except errors.HTTP_ERRORS as error:
-            return errors.failure_from_error(error, connection.sock)
+            return errors.failure_from_error(error, connection.sock, route)
         connection.sock.start_body()
         stream = cast("httpx.AsyncByteStream", http_response.stream)
         return _OpenResponse(*self._open_body(http_response), stream, aiter(stream))

@@ -201,7 +201,7 @@ class SyncHTTPExchange(HTTPExchange):
         try:
             http_response = connection.handle_request(http_request)
         except errors.HTTP_ERRORS as error:
-            return errors.failure_from_error(error, connection.sock)
+            return errors.failure_from_error(error, connection.sock, route)
         connection.sock.start_body()
         stream = cast("httpx.SyncByteStream", http_response.stream)
         return _OpenResponse(*self._open_body(http_response), stream, iter(stream))

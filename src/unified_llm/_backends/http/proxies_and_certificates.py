@@ -58,6 +58,11 @@ def find_proxy(endpoint: Endpoint) -> Hidden[str] | None:
     return _find_proxy(endpoint.origin, Hidden(tuple(map(os.environ.get, _PROXY_VARIABLES))))
 
 
+def is_encrypted(proxy: str) -> bool:
+    """Return whether the connection to a proxy is encrypted itself."""
+    return proxy.lower().startswith("https://")
+
+
 @lru_cache(maxsize=512)
 def _find_proxy(origin: tuple[str, str, int], _variables: Hidden[tuple[str | None, ...]]) -> Hidden[str] | None:
     """Find the proxy of one host; cached, since reading the system's settings is the slowest part of preparation."""

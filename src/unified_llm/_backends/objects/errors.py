@@ -16,6 +16,13 @@ KINDS_BY_CLASS: Final[Sequence[tuple[type[Exception], FailureKind]]] = (
     (exc.UnsupportedOperationError, "unsupported"),
     (NotImplementedError, "unsupported"),
     (TimeoutError, "timeout"),
+    # The target is not configured, or a file or a package is missing on this machine.
+    (exc.ConfigurationError, "setup"),
+    (FileNotFoundError, "setup"),
+    (NotADirectoryError, "setup"),
+    (IsADirectoryError, "setup"),
+    (PermissionError, "setup"),
+    (ImportError, "setup"),
     (OSError, "connection"),
 )
 

@@ -33,6 +33,7 @@ LONGEST_UPDATE: Final = 8_192
 LONGEST_LIST: Final = 2**21
 _LONGEST_TEXT: Final = 200
 _LONGEST_NAME: Final = 64
+_MOST: Final = 999  # failures, and how often a breaker opened: what is more has the same effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,9 @@ def write(update: HealthUpdate, sender: str, since: float, clock: Clock) -> str 
     }
     match update:
         case BreakerOpened():
-            value |= {"is": "open", "name": update.name, "trips": update.trips}
+            counts = {"trips": min(update.trips, _MOST), "failures": min(update.failures, _MOST)}
+            lag = round(max(0.0, since - update.opened), 3)
+            value |= {"is": "open", "name": update.name, **counts, "limit": update.limit, "lag": lag}
         case BreakerClosed():
             value |= {"is": "closed"}
         case CooldownStarted():
@@ -135,23 +138,33 @@ def read(text: str | bytes, clock: Clock) -> Received | None:
         return None
     age = max(0.0, clock.server - at / 1000)
     until = clock.now - age + min(seconds, _LONGEST_COOLDOWN if value.get("is") == "cooldown" else LONGEST)
-    update = _update(value, until)
+    update = _update(value, clock.now - age, until)
     # The digest tells servers on the loopback addresses of two machines apart.
     if update is None or until <= clock.now or name_of(update) != name:
         return None
     return Received(update, name, sender, clock.now - age)
 
 
-def _update(value: dict[str, Any], until: float) -> HealthUpdate | None:
+def _update(value: dict[str, Any], since: float, until: float) -> HealthUpdate | None:
     match value:
-        case {"is": "open", "name": str(name), "trips": int(trips), "key": list(key)} if 0 < trips < 1000:
-            return None if trips is True else BreakerOpened(_frozen(key), until, _printable(name), trips)
+        case {"is": "open", "name": str(name), "key": list(key)}:
+            trips, failures = _count(value.get("trips")), _count(value.get("failures"))
+            lag, limit = bounded_json.finite(value.get("lag")), bounded_json.finite(value.get("limit"))
+            if trips is None or failures is None or lag is None or not 0 <= lag <= LONGEST:
+                return None
+            if "limit" not in value or (limit is None) != (value["limit"] is None) or (limit is not None and limit < 0):
+                return None
+            return BreakerOpened(_frozen(key), since - lag, until, _printable(name), trips, failures, limit)
         case {"is": "closed", "key": list(key)}:
             return BreakerClosed(_frozen(key), until)
         case {"is": "cooldown", "reason": str(reason), "wait": bool(wait), "key": list(key)}:
             return CooldownStarted(_frozen(key), until, _printable(reason), wait)
         case _:
             return None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 < value <= _MOST else None
 
 
 def _is_name(value: Any) -> TypeGuard[str]:
@@ -206,30 +219,19 @@ def _parse(text: str | bytes) -> dict[str, Any] | None:
 
 def _digest(key: Hashable) -> str | None:
     """Return a digest of a key; None where it concerns this process alone."""
-    origin = _origin(key)
-    if not origin or not all(isinstance(leaf, str | None) for leaf in _leaves(key)):
-        return None  # a model in this process: MLX, or a wrapped model object
+    leaves = list(_leaves(key))
+    if len(leaves) < 2 or "" in leaves or not all(isinstance(leaf, str | None) for leaf in leaves):
+        return None  # without an address or with a number: a model in this process, MLX or a wrapped model object
     try:
         text = bounded_json.dump(key)
-        if base_url.is_loopback(origin):
+        if any(base_url.is_loopback(leaf) for leaf in leaves if leaf and "://" in leaf):
             text += socket.gethostname()  # 127.0.0.1 is another server on another machine
     except ValueError:  # it has no JSON form, or the address is malformed
         return None
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _origin(key: Hashable) -> str:
-    """Return the address in a health key, or the fingerprint of its credentials."""
-    match key:
-        case (_, str(origin), *_):
-            return origin
-        case (_, tuple(inner), *_):
-            return _origin(inner)
-        case _:
-            return ""
-
-
-def _leaves(key: Hashable) -> Iterator[object]:
+def _leaves(key: Hashable) -> Iterator[Any]:
     if isinstance(key, tuple):
         for part in key:
             yield from _leaves(part)

@@ -1,0 +1,54 @@
+"""What one caller does wrong, or lacks, changes nothing for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from unified_llm import LLMClient, LLMRequest, LLMResponse, health_snapshot, register_provider
+from unified_llm.exceptions import ConfigurationError
+from unified_llm.types import LLMChunk
+
+
+class Echo:
+    """Provider object that answers."""
+
+    def generate(self, request: LLMRequest) -> LLMResponse:
+        return LLMResponse("hi", model=request.model or "")
+
+    def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:
+        raise NotImplementedError
+
+
+def test_a_file_that_is_missing_on_this_machine_counts_for_nobody() -> None:
+    client = LLMClient("openai/gpt-5-mini", api_key="sk-test", verify_ssl="/no/such.pem")
+    for _ in range(5):
+        with pytest.raises(
+            ConfigurationError, match=r"verify_ssl= cannot be read \(FileNotFoundError\); check"
+        ) as caught:
+            client.generate("Hello?")
+        assert [attempt.outcome for attempt in caught.value.attempts] == ["setup"]
+        assert "such.pem" not in str(caught.value)
+    (row,) = health_snapshot()
+    assert (row["state"], row["failures"], row["retry_in"]) == ("closed", 0, 0.0)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy.test:1", "ftp://proxy.test", "http://[::1"])
+def test_a_proxy_that_cannot_be_used_counts_for_nobody(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    client = LLMClient("openai/gpt-5-mini", api_key="sk-test")
+    for _ in range(5):
+        with pytest.raises(ConfigurationError, match="proxy cannot be used"):
+            client.generate("Hello?")
+    (row,) = health_snapshot()
+    assert (row["state"], row["failures"]) == ("closed", 0)
+
+
+def test_a_file_that_is_missing_leads_to_the_next_target_whose_health_is_its_own() -> None:
+    register_provider("echoing", Echo())
+    client = LLMClient("openai/gpt-5-mini", api_key="sk-test", verify_ssl="/no/such.pem", fallbacks=["echoing/m"])
+    answer = client.generate("Hello?")
+    assert answer.content == "hi"
+    assert [attempt.outcome for attempt in answer.attempts] == ["setup", "ok"]
+    assert str(answer.attempts[0]) == "this process cannot connect"
