@@ -151,6 +151,17 @@ class Target:
         return (self.provider, self.base_url, self.model, self.instance.number if self.instance is not None else None)
 
     @property
+    def account(self) -> Hashable:
+        """TEMPORARY until the other branch."""
+        from hashlib import sha256
+
+        from unified_llm._core.headers import is_per_request
+        from unified_llm._core.redaction import may_be_a_key
+
+        keys = sorted((n.lower(), v) for n, v in self.headers.items() if may_be_a_key(n) and not is_per_request(n))
+        return sha256(repr((self.key.reveal() if self.key else None, keys)).encode()).hexdigest()[:32]
+
+    @property
     def credentials_key(self) -> Hashable:
         """The key of cooldowns for a refused API key or an exhausted quota: provider and API key, any model."""
         holder = self.key.fingerprint if self.key else self.health_key

@@ -23,6 +23,7 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
 from unified_llm._adapters.call_names import ALIASES
+from unified_llm._adapters.call_secrets import refuses_keys
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm.exceptions import LLMError
@@ -63,6 +64,9 @@ def _stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
+@refuses_keys(
+    "chat", "achat", "stream_chat", "astream_chat", "complete", "acomplete", "stream_complete", "astream_complete"
+)
 class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallingLLM):
     """One model over many providers: retry, failover, circuit breaking.
 
