@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import ssl
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -246,6 +249,59 @@ def test_the_cache_key_has_every_difference_that_matters() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert model()._get_llm_string() == keys[0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"api_key": KEY + "-of-another"},
+        {"default_headers": {"X-Tenant": "2"}},
+        {"default_headers": {"X-Api-Key": KEY + "2"}},
+        {"fallbacks": [{"model": SECOND, "api_key": KEY + "2"}]},
+        {"fallbacks": [{"model": SECOND, "api_key": KEY, "default_headers": {"X-Tenant": "2"}}]},
+        {"base_url": "https://gateway.example/v1"},
+    ],
+)
+def test_the_cache_keys_of_two_tenants_differ(fields: dict[str, Any]) -> None:
+    first = {"default_headers": {"X-Tenant": "1", "X-Api-Key": KEY}}
+    assert model(**first)._get_llm_string() != model(**first | fields)._get_llm_string()
+    assert model(**first | fields)._get_llm_string() == model(**first | fields)._get_llm_string()
+
+
+def test_headers_that_identify_one_request_are_not_in_the_cache_key() -> None:
+    def key(number: int) -> str:
+        headers = {"traceparent": f"00-{number}", "X-Request-Id": str(number), "Idempotency-Key": str(number)}
+        return model(default_headers={"X-Tenant": "1", **headers})._get_llm_string(extra_headers=headers)
+
+    assert key(1) == key(2)
+
+
+def test_headers_of_a_call_are_in_the_cache_key_as_a_digest() -> None:
+    keys = [model()._get_llm_string(extra_headers={"Helicone-Auth": KEY + tenant}) for tenant in "12"]
+    assert keys[0] != keys[1] != model()._get_llm_string()
+    assert KEY not in "".join(keys)
+
+
+@pytest.mark.usefixtures("_cached")
+def test_one_tenant_is_not_answered_with_the_text_of_another() -> None:
+    with ScriptedTargets({PRIMARY: [say("for 1"), say("for 2")]}).running():
+        answers = [model(default_headers={"X-Tenant": tenant}).invoke("Hi").content for tenant in "1212"]
+    assert answers == ["for 1", "for 2", "for 1", "for 2"]
+
+
+def test_the_cache_key_is_the_same_in_every_process() -> None:
+    script = (
+        "from unified_llm.langchain import ChatUnified\n"
+        f"m = ChatUnified(model={PRIMARY!r}, api_key={KEY!r}, default_headers={{'X-Tenant': '1', 'X-Api-Key': 'a'}})\n"
+        "print(m._get_llm_string())"
+    )
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(keys) == 1
 
 
 def test_the_cache_key_does_not_depend_on_the_state_of_a_breaker() -> None:

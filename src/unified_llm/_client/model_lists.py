@@ -18,6 +18,7 @@ from unified_llm._client import errors
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import defaults
+from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._state import sharing
@@ -182,7 +183,7 @@ _MOST_MODELS: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ModelListKey:
-    """One model list: fallbacks at the same provider, address and key share it.
+    """One model list: fallbacks with the same provider, address, account and headers share it.
 
     Attributes:
         target: The target whose provider is asked.
@@ -194,9 +195,8 @@ class ModelListKey:
 
     @property
     def cache_key(self) -> Hashable:
-        """Provider, address and key."""
-        target = self.target
-        return (target.provider, target.base_url, target.key.fingerprint if target.key else None)
+        """Provider, address, account and headers: a list of one account says nothing of another's models."""
+        return (self.target.provider, self.target.base_url, cache_identity(self.target))
 
 
 def model_list_keys(chain: Sequence[ResolvedTarget]) -> list[ModelListKey]:

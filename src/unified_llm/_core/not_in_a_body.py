@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+_HEADERS: Final = "headers of one call go into extra_headers={...}, those of all requests into default_headers={...}."
+_KEY: Final = "the key belongs to the target: api_key= of the constructor or of a fallback."
 # What to use instead: the names.
 _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
-    "headers of one call go into extra_headers={...}, those of all requests into default_headers={...}.": (
+    _HEADERS: (
         "headers", "additional_headers", "custom_headers", "http_headers", "default_headers",
         "include_response_headers",
     ),
@@ -23,7 +25,7 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
         "base_url", "api_base", "azure_endpoint", "azure_deployment", "endpoint_url", "api_type", "openai_api_type",
         "data_residency",
     ),
-    "the key belongs to the target: api_key= of the constructor or of a fallback.": (
+    _KEY: (
         "api_key", "auth", "authorization", "auth_token", "bearer_token", "access_token", "token", "credentials",
         "password", "webhook_secret", "cookies", "workload_identity", "custom_llm_provider",
     ),
@@ -62,3 +64,8 @@ def advice_on(name: str) -> str | None:
     lowered = name.lower()
     known = next((name for ending, name in _LIKE.items() if lowered.endswith(ending)), lowered)
     return _ADVICE.get(lowered) or _ADVICE.get(known)
+
+
+def may_hold_a_key(name: str) -> bool:
+    """Return whether an argument of this name holds a key, or headers, which may be keys."""
+    return advice_on(name) in {_KEY, _HEADERS}

@@ -13,8 +13,10 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
+from unified_llm._adapters.call_secrets import digest_headers, hide_header_values, refuses_keys
 from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
@@ -37,6 +39,10 @@ def _read_stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
+@refuses_keys(
+    "invoke", "ainvoke", "stream", "astream", "batch", "abatch", "generate", "agenerate",
+    "bind", "bind_tools", "with_structured_output",
+)  # fmt: skip
 class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChatModel):
     """One chat model over many providers: retry, failover, circuit breaking.
 
@@ -310,6 +316,10 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     def _identifying_params(self) -> dict[str, Any]:
         return self._identity()
 
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        """Return the settings of a call for tracers, without the values of headers that may be keys."""
+        return super()._get_invocation_params(stop=stop, **hide_header_values(kwargs))
+
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         """Return the chain's names for LangSmith; the response carries those of the target that served it."""
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
@@ -319,8 +329,9 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return the key for LangChain's cache: all current settings that the response depends on."""
         wrapped = [model.cache_key for fallback in self.fallbacks if (model := wrap(fallback))]
-        identity = {**self._identity(), "wrapped": wrapped, "stop": stop or self.stop, "_type": self._llm_type}
-        return str(sorted({**identity, **kwargs}.items()))
+        accounts = [cache_identity(target) for target in self.client.targets if target.instance is None]
+        identity = {**self._identity(), "wrapped": wrapped, "accounts": accounts, "_type": self._llm_type}
+        return str(sorted({**identity, "stop": stop or self.stop, **digest_headers(kwargs)}.items()))
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """Return the capabilities that every target of the chain has."""

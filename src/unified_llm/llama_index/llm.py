@@ -23,6 +23,7 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
 from unified_llm._adapters.call_names import ALIASES
+from unified_llm._adapters.call_secrets import refuses_keys
 from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
@@ -67,6 +68,9 @@ def _stop(stop: object) -> object:
     return [stop] if isinstance(stop, str) else stop
 
 
+@refuses_keys(
+    "chat", "achat", "stream_chat", "astream_chat", "complete", "acomplete", "stream_complete", "astream_complete"
+)
 class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallingLLM):
     """One model over many providers: retry, failover, circuit breaking.
 

@@ -2,6 +2,8 @@
 
 A sync model runs in a daemon thread that passes its events on through a short queue. When the deadline of the attempt
 is over, the thread is abandoned: it stops at its next event, and as a daemon it does not delay the interpreter's exit.
+A model that hangs would leave one thread for every call, so their number is bounded: beyond it, an attempt fails at
+once, and the call goes on to its next target.
 
 A model object yields events: chunks, then ``Done`` or a ``Failure``. Exceptions from it are mapped to failures here.
 """
@@ -24,10 +26,21 @@ from unified_llm.types.requests import LLMRequest
 
 # Events that a thread may be ahead of its reader.
 _QUEUE_SIZE: Final = 16
+# Abandoned threads that may be running: of one model object, and of all in this process.
+_MAX_ABANDONED: Final = 16
+_MAX_ABANDONED_IN_ALL: Final = 256
+
+_abandoned: Final[dict[Thread, int]] = {}
+"""Threads that ran when they were abandoned, with the number of their model object."""
 
 
 class EventSource(Protocol):
-    """A model object as a source of events, one generator for each request."""
+    """A model object as a source of events, one generator for each request.
+
+    ``number`` belongs to the object, as in ``WrappedModel``.
+    """
+
+    number: int
 
     def events(self, request: LLMRequest) -> Generator[Event, None, None]:
         """Yield the events of one response, blocking the thread that reads them."""
@@ -57,11 +70,15 @@ class ThreadExchange:
         self._notify = notify
         self._queue: Queue[Event | BaseException] = Queue(_QUEUE_SIZE)
         self._abandoned = False
+        self._thread: Thread | None = None
 
-    def open(self, until: float) -> Failure | None:  # noqa: ARG002 - a thread is always accepted
-        """Start the thread, in the caller's context."""
+    def open(self, until: float) -> Failure | None:  # noqa: ARG002 - nothing is waited for
+        """Start the thread, in the caller's context; fail if too many that were abandoned are still running."""
+        if _too_many_abandoned(self._model.number):
+            return Failure("pool", detail="Too many threads still run calls that have timed out.")
         context = contextvars.copy_context()
-        Thread(target=context.run, args=(self._run,), name="unified-llm-model", daemon=True).start()
+        self._thread = Thread(target=context.run, args=(self._run,), name="unified-llm-model", daemon=True)
+        self._thread.start()
         return None
 
     def read(self, until: float) -> Event:
@@ -84,6 +101,8 @@ class ThreadExchange:
         with suppress(Empty):
             while True:  # make room: a thread that waits to put an event would wait without end
                 self._queue.get_nowait()
+        if self._thread is not None and self._thread.is_alive():
+            _abandoned[self._thread] = self._model.number
 
     def _run(self) -> None:
         events = self._model.events(self._request)
@@ -103,6 +122,17 @@ class ThreadExchange:
         self._queue.put(event)
         if self._notify:
             self._notify()
+
+
+def _too_many_abandoned(number: int) -> bool:
+    """Return whether too many abandoned threads are running: of one model object, or of all."""
+    if not _abandoned:
+        return False
+    for thread in list(_abandoned):
+        if not thread.is_alive():  # it ended, or it is a thread of the parent of this process
+            _abandoned.pop(thread, None)
+    of_model = sum(owner == number for owner in list(_abandoned.values()))
+    return of_model >= _MAX_ABANDONED or len(_abandoned) >= _MAX_ABANDONED_IN_ALL
 
 
 def _raise_or_return(event: Event | BaseException) -> Event:
