@@ -285,6 +285,8 @@ class TargetFields(BaseModel):
                 check_url(url)
             case "default_headers", Mapping() as headers:
                 given = Hidden(Headers(headers))
+            case _:
+                pass
         super().__setattr__(name, given.value)
         if name in type(self).model_fields and (name in LLMConfig.model_fields or name in self.MADE_FROM):
             self._client = None
