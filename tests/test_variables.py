@@ -40,7 +40,7 @@ FIELDS: Final[dict[str, Any]] = {
 EMBEDDER: Final = {"model": "vllm/m", "base_url": "http://127.0.0.1:1", **FIELDS}
 OTHER: Final = {"model": "openai-compatible/f", "base_url": "http://127.0.0.1:2", "api_key": "sk-CANARY-key"}
 CALL: Final = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": "CANARY-argument"}'}}
-MESSAGES: Final = [
+MESSAGES: Final[list[Any]] = [
     {"role": "system", "content": "CANARY-system"},
     {"role": "user", "content": "CANARY-prompt"},
     {"role": "assistant", "content": None, "tool_calls": [CALL]},
@@ -112,10 +112,11 @@ def check_waits(call: Callable[[], object], sockets: PrefilledSockets, responses
     """Interrupt a sync call wherever it waits; return how often it waits."""
     for number in range(MOST_WAITS):
         error: BaseException | None = None
+        checker = WaitChecker(number)
         reset_health()
         with sockets.having(responses):
             try:
-                with WaitChecker(number) as checker:
+                with checker:
                     call()
             except (Interrupted, LLMError) as raised:
                 error = raised
@@ -187,8 +188,9 @@ def test_no_variable_shows_anything_while_an_upload_is_not_read(sockets: Prefill
     prompt = "CANARY-prompt" * 400_000
 
     def interrupt(number: int) -> list[str]:
+        checker = WaitChecker(number, is_ours_or_library)
         try:
-            with sockets.having([]), WaitChecker(number, is_ours_or_library) as checker:
+            with sockets.having([]), checker:
                 make().generate(prompt)
         except Interrupted as error:
             return [*checker.leaks, *traceback_leaks(error, is_ours_or_library)]
@@ -219,11 +221,11 @@ def test_other_calls_show_nothing_either(sockets: PrefilledSockets, name: str) -
 
 
 def chat(**fields: Any) -> ChatUnified:
-    return ChatUnified("openai-compatible/m", base_url="http://127.0.0.1:1", deadline=5, **FIELDS, **fields)
+    return ChatUnified(model="openai-compatible/m", base_url="http://127.0.0.1:1", deadline=5, **FIELDS, **fields)
 
 
 def llm(**fields: Any) -> UnifiedLLM:
-    return UnifiedLLM("openai-compatible/m", base_url="http://127.0.0.1:1", deadline=5, **FIELDS, **fields)
+    return UnifiedLLM(model="openai-compatible/m", base_url="http://127.0.0.1:1", deadline=5, **FIELDS, **fields)
 
 
 TURN: Final = [ChatMessage(content="CANARY-prompt")]
@@ -294,9 +296,10 @@ def test_an_interruption_at_any_line_leaves_nothing_in_its_traceback(
     def interrupt(line: tuple[str, int] | None) -> tuple[LineInterrupter, BaseException | None]:
         reset_health()
         client = make(model)  # a line of the constructor is not one of a call
+        interrupter = LineInterrupter(line)
         with sockets.having(responses):
             try:
-                with LineInterrupter(line) as interrupter:
+                with interrupter:
                     read(client.stream(MESSAGES)) if outcome == "streamed" else client.generate(MESSAGES)
             except BaseException as raised:  # noqa: BLE001 - the interruption
                 return interrupter, raised

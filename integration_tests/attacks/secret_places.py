@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import util
 from types import CodeType
 from typing import Any, Final
@@ -37,7 +38,7 @@ _FIELDS: Final[dict[str, Any]] = {
     "max_retries": 0,
 }
 _SECONDS: Final = 0.15  # until a call is interrupted
-_EVENTS: Final = {
+_EVENTS: Final[dict[str, dict[str, Any]]] = {
     "openai": {"choices": [{"index": 0, "delta": {"content": "CANARY-answer "}}]},
     "anthropic": {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "CANARY-answer "}},
     "gemini": {"candidates": [{"content": {"parts": [{"text": "CANARY-answer "}]}}]},
@@ -294,7 +295,7 @@ def _views(thing: Any) -> Iterator[tuple[str, Callable[[], object]]]:
     if hasattr(thing, "__dict__"):
         yield "vars", lambda: vars(thing)
     for protocol in (2, pickle.HIGHEST_PROTOCOL):
-        yield f"pickle {protocol}", lambda protocol=protocol: pickle.dumps(thing, protocol)
+        yield f"pickle {protocol}", partial(pickle.dumps, thing, protocol)
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         yield "asdict", lambda: dataclasses.asdict(thing)
     for name in ("model_dump", "to_json", "to_dict", "_get_ls_params", "_get_llm_string"):

@@ -17,7 +17,7 @@ from unified_llm.exceptions import ConfigurationError, LLMError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
 
-GOOD: Final = {"model": "openai/m", "api_key": "sk-CANARY"}
+GOOD: Final[dict[str, Any]] = {"model": "openai/m", "api_key": "sk-CANARY"}
 # Each holds a key somewhere, and something that is wrong.
 BAD: Final[dict[str, dict[str, Any]]] = {
     "key": {"model": "nope/x", "api_key": "sk-CANARY"},
@@ -88,7 +88,7 @@ def test_a_key_in_any_place_is_in_no_variable_when_a_configuration_is_refused(na
         lambda: register_provider("mine", base_url="https://h.example", headers={"X-Api-Key": "sk-CANARY\n"}),
         lambda: register_provider("mine", base_url="https://h.example", api_key="sk-CANARY"),
         lambda: LLMClient(**GOOD).generate("x", api_key="sk-CANARY"),
-        lambda: LLMConfig(model="openai/m", api_key=b"sk-CANARY"),  # type: ignore[arg-type]
+        lambda: LLMConfig(model="openai/m", api_key=b"sk-CANARY"),
         lambda: LLMClient(**GOOD).embed("x", api_key="sk-CANARY"),
     ],
 )

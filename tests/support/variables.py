@@ -110,7 +110,8 @@ def _waits(function: Any) -> bool:
 
 
 def _stack(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
+    """Yield the frames below the test."""
+    while frame is not None and is_ours_or_library(frame.f_code):
         yield frame
         frame = frame.f_back
 

@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any, Final, TypeVar
 
 from unified_llm._core.cache_identity import headers_identity
+from unified_llm._core.hidden import Hidden
 from unified_llm._core.not_in_a_body import advice_on, may_hold_a_key
 from unified_llm._core.redaction import may_be_a_key
 from unified_llm.exceptions import ValidationError
@@ -44,21 +45,26 @@ def refuses_keys(*methods: str) -> Callable[[_Class], _Class]:
 
 
 def _guard(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a method. Its arguments are prompts, so the variables that wait for it show none of them."""
     if inspect.iscoroutinefunction(method):
 
         @wraps(method)
         async def acall(self: Any, *args: Any, **kwargs: Any) -> Any:
+            given = Hidden((args, kwargs))
+            del args, kwargs
             with self.translated():
-                refuse_keys(kwargs)
-            return await method(self, *args, **kwargs)
+                refuse_keys(given.value[1])
+            return await method(self, *given.value[0], **given.value[1])
 
         return acall
 
     @wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = Hidden((args, kwargs))
+        del args, kwargs
         with self.translated():
-            refuse_keys(kwargs)
-        return method(self, *args, **kwargs)
+            refuse_keys(given.value[1])
+        return method(self, *given.value[0], **given.value[1])
 
     return call
 

@@ -298,6 +298,8 @@ class TargetFields(AlwaysValidated, BaseModel):
                 given = Hidden(Headers(headers))
             case _ if name in _MAPPINGS:
                 given = Hidden(freeze(given.value))
+            case _:
+                pass
         super().__setattr__(name, given.value)
         if name in type(self).model_fields and (name in LLMConfig.model_fields or name in self.MADE_FROM):
             self._client = None

@@ -54,7 +54,8 @@ def _value_texts(value: Any) -> list[str | None]:
 def _mask_value(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, _WITH_METADATA):
         metadata = {name: text for name in _METADATA if (text := getattr(value, name, None))}
-        return replace(value, **{name: mask(text) for name, text in metadata.items()})
+        masked: dict[str, Any] = {name: mask(text) for name, text in metadata.items()}
+        return replace(value, **masked)
     if isinstance(value, ModelInfo):
         return _mask_model(value, mask)
     if models := _models(value):

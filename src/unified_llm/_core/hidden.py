@@ -13,7 +13,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from types import TracebackType
 from typing import Final, Generic, TypeVar
 
-ValueT = TypeVar("ValueT")
+ValueT_co = TypeVar("ValueT_co", covariant=True)
 
 _PACKAGE: Final = "unified_llm."
 # Modules that call libraries, never objects of users, whose variables are theirs to see: the frames of a library are
@@ -24,12 +24,12 @@ _LIBRARY_CALLERS: Final = tuple(
 _MAY_BE_SUSPENDED: Final = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
-class Hidden(Generic[ValueT]):
+class Hidden(Generic[ValueT_co]):
     """A value of any type that no repr shows; equal to another with an equal value."""
 
     __slots__ = ("value",)
 
-    def __init__(self, value: ValueT) -> None:
+    def __init__(self, value: ValueT_co) -> None:
         self.value = value
 
     def __repr__(self) -> str:

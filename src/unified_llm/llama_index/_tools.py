@@ -174,7 +174,8 @@ class ToolCalling(_Base):
     ) -> _Choice:
         """Return the calls that the model requests, and its text; ``strict`` raises if there are none."""
         if self.metadata.is_function_calling_model:
-            response = self.chat_with_tools(tools, *given.value[:2], **options, **given.value[2])
+            arguments = Hidden(given.value[2] | options)
+            response = self.chat_with_tools(tools, *given.value[:2], **arguments.value)
             return self._read_tool_calls(response, strict=strict)
         step = _react_step(tools, given)
         while step.messages:
@@ -185,7 +186,8 @@ class ToolCalling(_Base):
         self, tools: Sequence[BaseTool], given: _Arguments, options: dict[str, Any], *, strict: bool
     ) -> _Choice:
         if self.metadata.is_function_calling_model:
-            response = await self.achat_with_tools(tools, *given.value[:2], **options, **given.value[2])
+            arguments = Hidden(given.value[2] | options)
+            response = await self.achat_with_tools(tools, *given.value[:2], **arguments.value)
             return self._read_tool_calls(response, strict=strict)
         step = _react_step(tools, given)
         while step.messages:

@@ -21,7 +21,7 @@ class FakeConnection:
 
 
 def route(host: str = "a", **fields: str) -> pool.Route:
-    return pool.Route((fields.get("scheme", "http"), host, 80), verify=True, proxy=fields.get("proxy"))
+    return pool.Route((fields.get("scheme", "http"), host, 80), verify=True, proxy=None)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def failure_from_error(error: Exception, sock: DeadlineSocket, route: Route | No
     A proxy that cannot be reached or refuses, and certificates of the user's own that know nothing of the server's,
     are local: other processes reach the same server by another proxy, and with other certificates.
     """
-    if route is not None and route.proxy is not None and sock.handshakes <= is_encrypted(route.proxy):
+    if route is not None and route.proxy is not None and sock.handshakes <= is_encrypted(route.proxy.value):
         return _failure_before_tunnel(error, sock)
     match error:
         case httpx.ConnectError() | httpx.ConnectTimeout():

@@ -173,7 +173,8 @@ def _make_factory(
     arguments["proxy_url"] = str(proxy.url)
     credentials = [HiddenBytes(text) for text in proxy.raw_auth or ()]  # httpcore keeps them in variables
     if proxy.url.scheme.startswith("socks"):
-        return through_socks(**arguments, proxy_auth=credentials or None)
+        arguments["proxy_auth"] = credentials or None
+        return through_socks(**arguments)
     if credentials:
         basic = HiddenBytes(b"Basic " + b64encode(b":".join(credentials)))
         arguments["proxy_headers"] = [(b"Proxy-Authorization", basic)]
