@@ -354,7 +354,13 @@ class TargetFields(AlwaysValidated, BaseModel):
 
 
 def _hidden(key: Any) -> Any:
-    """Return a key in Pydantic's ``SecretStr``; anything else is returned as it is, for ``LLMConfig`` to refuse."""
+    """Return a key in Pydantic's ``SecretStr``; anything else is returned as it is, for ``LLMConfig`` to refuse.
+
+    Raises:
+        ConfigurationError: It is of bytes, which ``SecretStr`` would decode.
+    """
+    if isinstance(key, bytes):
+        raise ConfigurationError("The key from api_key= must be a string, not bytes.")
     if isinstance(key, Secret):
         return SecretStr(key.reveal())
     return SecretStr(key) if isinstance(key, str) else key

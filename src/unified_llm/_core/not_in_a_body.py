@@ -68,4 +68,4 @@ def advice_on(name: str) -> str | None:
 
 def may_hold_a_key(name: str) -> bool:
     """Return whether an argument of this name holds a key, or headers, which may be keys."""
-    return advice_on(name) in {_KEY, _HEADERS}
+    return name != "extra_headers" and advice_on(name) in {_KEY, _HEADERS}

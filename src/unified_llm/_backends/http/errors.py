@@ -27,6 +27,8 @@ _PROXY_WORKS: Final = ("5", "Proxy Server could not connect")
 # How OpenSSL describes a chain of which it knows no authority. (An expired certificate is the server's own fault.)
 _UNKNOWN_AUTHORITY: Final = re.compile("local issuer|self[- ]signed|first certificate")
 
+_OVERSIZED_HEAD: Final = "More than 256 KiB came before the head of the response."
+
 
 def failure_from_error(error: Exception, sock: DeadlineSocket, route: Route | None = None) -> Failure:
     """Return the failure for an exception that was raised on a connection of this route.
@@ -45,7 +47,7 @@ def failure_from_error(error: Exception, sock: DeadlineSocket, route: Route | No
         case httpx.LocalProtocolError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
             return Failure("unsendable")
         case httpx.RemoteProtocolError() if isinstance(error.__cause__, OversizedHeadError):
-            return Failure("oversized", detail="More than 256 KiB came before the head of the response.")
+            return Failure("oversized", detail=_OVERSIZED_HEAD)
         case httpx.ProxyError():
             return Failure("connect", detail="The proxy refused the connection.")
         case _:
@@ -63,6 +65,10 @@ def _failure_before_tunnel(error: Exception, sock: DeadlineSocket) -> Failure:
             return Failure("connect", detail=detail, local=not reached)
         case httpx.ConnectError() | httpx.ConnectTimeout():
             return Failure(sock.failure_kind, detail=f"The proxy cannot be reached: {sock.detail}.", local=True)
+        case httpx.TimeoutException():
+            return Failure("timeout", detail="The proxy gave no answer in time.", local=True)
+        case httpx.RemoteProtocolError() if isinstance(error.__cause__, OversizedHeadError):
+            return Failure("oversized", detail=_OVERSIZED_HEAD, local=True)
         case _:
             return Failure("connect", detail="The proxy gave no answer.", local=True)
 
