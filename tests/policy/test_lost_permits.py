@@ -12,11 +12,13 @@ import unified_llm
 from tests.support.lines import traced
 from tests.support.policy_harness import DEAD, PolicyHarness, target, trip
 from tests.support.scripted_targets import Attempt, say
+from unified_llm._core import runtime
 from unified_llm._core.target import Target
 from unified_llm._policy.health import Health
 from unified_llm._policy.target_health import Permit
 
 PACKAGE = str(Path(unified_llm.__file__).parent)
+SEAM = runtime.__file__  # its lines put the clock of a test in place and take it away; no call runs them
 A = target()
 
 
@@ -76,7 +78,7 @@ def interrupt(harness: PolicyHarness, line: int) -> bool:
 
     def on_line(frame: FrameType) -> None:
         nonlocal left, reached
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not frame.f_code.co_filename.startswith(PACKAGE) or frame.f_code.co_filename == SEAM:
             return
         left -= 1
         if left == 0:
