@@ -19,6 +19,7 @@ from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.redaction import hide_nested_keys, may_be_a_key
 from unified_llm._core.target import BreakerConfig
+from unified_llm._lib.fork_safe import importing
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class TargetFields(BaseModel):
         api: Another format than the provider's usual one; see ``LLMConfig``.
         timeout: Seconds for an attempt: to the first token of a stream, or for a whole answer (``request_timeout``).
         max_retries: Retries on each target; 0 is one attempt.
+        resend: Whether a request is sent again where the server closed a kept connection before any response.
         retry_delay: Base of the exponential backoff, in seconds.
         retry_max_delay: The longest backoff, in seconds.
         default_headers: Sent with every request to the primary.
@@ -75,6 +77,7 @@ class TargetFields(BaseModel):
     api: str | None = None
     timeout: float | None = None
     max_retries: int | None = None
+    resend: bool | None = None
     retry_delay: float | None = None
     retry_max_delay: float | None = None
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
@@ -144,7 +147,8 @@ class TargetFields(BaseModel):
         return self._client
 
     def _make_client(self) -> LLMClient:
-        from unified_llm._client.client import LLMClient
+        with importing:
+            from unified_llm._client.client import LLMClient
 
         fallbacks = [link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks]
         return LLMClient(
@@ -227,7 +231,8 @@ class TargetFields(BaseModel):
 
     def health(self) -> list[dict[str, Any]]:
         """Return what this process knows of each target of the chain; see ``unified_llm.health_snapshot``."""
-        from unified_llm._state.process_health import health_of
+        with importing:
+            from unified_llm._state.process_health import health_of
 
         return health_of(self.client.targets)
 

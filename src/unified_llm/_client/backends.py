@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from unified_llm._core import runtime
@@ -10,6 +9,7 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.target import Target
 from unified_llm._formats.make_codec import codec_for
+from unified_llm._lib.fork_safe import importing
 
 if TYPE_CHECKING:
     from unified_llm._backends.http import Transport
@@ -19,7 +19,6 @@ class Backends:
     """The backends of one client; no connection is made before the first exchange."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._http: Transport | None = None
 
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
@@ -43,12 +42,11 @@ class Backends:
     @property
     def _transport(self) -> Transport:
         if self._http is None:
-            with self._lock:
-                if self._http is None:
-                    # Here rather than above: httpx takes longer to import than all the rest.
-                    from unified_llm._backends.http import Transport
+            with importing:  # which is also the lock: of two threads that are first at once, one makes the transport
+                # Here rather than above: httpx takes longer to import than all the rest.
+                from unified_llm._backends.http import Transport
 
-                    self._http = Transport()
+                self._http = self._http or Transport()
         return self._http
 
     def close(self) -> None:
@@ -67,7 +65,8 @@ def in_process_model(target: Target) -> Any:
     if target.format in {"wrapped", "user"}:
         return target.instance
     if target.format == "mlx":
-        from unified_llm._backends.mlx.exchange import MLXModel
+        with importing:
+            from unified_llm._backends.mlx.exchange import MLXModel
 
         return MLXModel(target)
     return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import defaults
 from unified_llm._core.target import Target
+from unified_llm._lib.fork_safe import importing, make_lock
 from unified_llm._state import sharing
 from unified_llm.exceptions import LLMError, UnsupportedOperationError
 from unified_llm.types.requests import ModelsRequest
@@ -49,6 +49,7 @@ class ModelListCache:
     """
 
     def __init__(self) -> None:
+        self._lock = make_lock()
         self._cached: dict[Hashable, _Cached] = {}
         # A list that was dropped is fetched again, whatever other processes still have: each key keeps the generation
         # in which its list was last fetched.
@@ -59,7 +60,6 @@ class ModelListCache:
 
     def _begin(self) -> None:
         self._process = os.getpid()
-        self._lock = threading.Lock()
         self._fetching: dict[Hashable, Future[Models]] = {}
 
     def get(self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Models]) -> Models:
@@ -130,7 +130,8 @@ class ModelListCache:
 
     def _look_up(self, key: Hashable, now: Callable[[], float]) -> tuple[Models | Future[Models], bool]:
         """Return a fresh list, or a future to wait for, or (True) a future that the caller must fulfil."""
-        from concurrent.futures import Future
+        with importing:
+            from concurrent.futures import Future
 
         if self._process != os.getpid():  # forked: the thread that was fetching exists in the parent alone
             self._begin()

@@ -20,7 +20,8 @@ from unified_llm.exceptions import ConfigurationError
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
     "temperature", "max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
-    "timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "cache_ttl", "breaker",
+    "timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "resend", "cache_ttl",
+    "breaker",
 )  # fmt: skip
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
@@ -110,6 +111,9 @@ class LLMConfig(pydantic.BaseModel):
             remains.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
         max_retries: Retries on this target; 0 is one attempt. None: one while another target is ready, two on the last.
+        resend: Whether a request is sent again, over a new connection, where the server closed a kept one before any
+            byte of a response. It has very likely not seen the request, but that cannot be known: with ``resend=False``
+            and ``max_retries=0`` no request reaches this target twice.
         retry_delay: Base of the exponential backoff after throttling, in seconds; after a transient error a quarter.
         retry_max_delay: The longest backoff, in seconds.
         retry_exponential_base: Growth of the backoff from one retry to the next.
@@ -149,6 +153,7 @@ class LLMConfig(pydantic.BaseModel):
     )
     verify_ssl: bool | str | SSLContext = Field(default=True, repr=False)
     max_retries: Annotated[int | None, _NUMBER] = Field(default=None, ge=0)
+    resend: bool = True
     retry_delay: Annotated[float, _NUMBER] = Field(default=1.0, ge=0, allow_inf_nan=False)
     retry_max_delay: Annotated[float, _NUMBER] = Field(default=10.0, ge=0, allow_inf_nan=False)
     retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)

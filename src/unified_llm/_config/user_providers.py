@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import inspect
 import re
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from itertools import count
@@ -24,6 +23,7 @@ from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._formats.make_codec import codec_for
+from unified_llm._lib.fork_safe import importing, make_lock
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError, LLMError
@@ -37,7 +37,7 @@ _BY_METHOD: Final[Mapping[Feature, str | None]] = {
     "embeddings": "embed", "models": "list_models", "model_info": None, "count_tokens": None, "rerank": None,
 }  # fmt: skip
 _NUMBERS: Final = count(1)
-_REGISTERING: Final = threading.Lock()
+_REGISTERING: Final = make_lock()
 
 
 class Generates(Protocol):
@@ -94,7 +94,8 @@ class ProviderBase:
         """Join the chunks of ``stream`` into the whole response."""
         if type(self).stream is ProviderBase.stream:
             raise NotImplementedError(f"{type(self).__name__} needs a method generate or stream.")
-        from unified_llm._backends.objects.user_provider import StreamChecker
+        with importing:
+            from unified_llm._backends.objects.user_provider import StreamChecker
 
         checker = StreamChecker()
         chunks = [chunk for piece in self.stream(request) if (chunk := checker.check_chunk(piece))]
@@ -257,7 +258,8 @@ def _close(provider: Any) -> None:
     """Close an object that has no name any more. Exceptions are ignored: there is no caller to raise them to."""
     close: Callable[[], Any] | None = getattr(provider, "close", None)
     if close is not None:
-        from unified_llm._backends.objects.user_provider import close_object
+        with importing:
+            from unified_llm._backends.objects.user_provider import close_object
 
         close_object(close)
 

@@ -106,6 +106,7 @@ class Target:
         timing: Limits of an attempt.
         retry: Retries.
         breaker: When its circuit breaker opens.
+        resend: A request is sent again where a kept connection was closed before any byte of a response.
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
         space: The declared vector space, for embeddings.
@@ -131,6 +132,7 @@ class Target:
     timing: Timing = Timing()
     retry: RetryLimits = RetryLimits()
     breaker: BreakerConfig = BreakerConfig()
+    resend: bool = True
     last_resort: bool = False
     verify: Any = field(default=True, repr=False)
     space: str | None = None

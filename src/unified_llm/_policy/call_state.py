@@ -35,6 +35,7 @@ class TargetState:
         spends_budget: Its next attempt takes a token of its retry budget.
         failure: Its last failure.
         skip_recorded: The trace has an entry that it was skipped.
+        resent: Its last attempt ended with a stale connection, so the next one is the request sent again.
     """
 
     target: Target
@@ -45,6 +46,7 @@ class TargetState:
     spends_budget: bool = False
     failure: Failure | None = None
     skip_recorded: bool = False
+    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class CallState:
         committed: The first chunk has been passed to the caller.
         waited: Seconds slept since the last attempt began.
         attempt_count: How many attempts were started.
+        uncounted: How many of them count for no limit.
         only_target: The one target that may be retried, after a failure that does not fail over.
     """
 
@@ -116,6 +119,7 @@ class CallState:
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
     attempt_count: int = field(default=0, init=False)
+    uncounted: int = field(default=0, init=False)
     only_target: TargetState | None = field(default=None, init=False)
     _passed: int = field(default=0, init=False)
 
@@ -149,7 +153,7 @@ class CallState:
     def room_for_retries(self) -> bool:
         """Return whether an attempt is left beyond the first one of each target that has had none."""
         untried = sum(not state.attempts and not state.excluded for state in self.states)
-        return self.attempt_count + untried < max(MAX_ATTEMPTS, len(self.states))
+        return self.attempt_count - self.uncounted + untried < max(MAX_ATTEMPTS, len(self.states))
 
     def failed(self, final: TargetState | None = None, *, expired: bool = False) -> CallFailed:
         """Return the result of this call, which no target answered."""

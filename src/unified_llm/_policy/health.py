@@ -13,7 +13,6 @@ Health is shared with other processes through a ``HealthPublisher``, which never
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unified_llm._core.target import BreakerConfig, Target
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.breaker import BreakerState, CircuitBreaker, Permit
 from unified_llm._policy.budgets import RetryBudget
 from unified_llm._policy.health_updates import (
@@ -108,7 +108,7 @@ class Health:
     """
 
     def __init__(self, on_change: Callable[[BreakerChange], None] | None = None) -> None:
-        self._lock = threading.RLock()
+        self._lock = make_lock()
         self._targets: dict[Hashable, _TargetHealth] = {}
         self._cooldowns: dict[Hashable, tuple[float, str, bool]] = {}
         self._outcomes: deque[_Outcome] = deque()
@@ -154,10 +154,6 @@ class Health:
         with self._lock:
             self._drain_outcomes()
         self._notify()
-
-    def renew_lock(self) -> None:
-        """Replace the lock, without taking it, after a fork: a thread that the child has not may hold the old one."""
-        self._lock = threading.RLock()
 
     def admit(self, target: Target, now: float) -> Permit | Refusal:
         """Return a permit for one request, or why none should be sent now."""

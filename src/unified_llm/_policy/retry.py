@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, TypeAlias
 
-from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import RetryLimits, Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallState, TargetState
@@ -29,6 +29,9 @@ MAX_WAIT: Final = 60.0
 # Retries where the user set no limit: while another target is ready, and while none is.
 _MAX_RETRIES: Final = 1
 _MAX_RETRIES_NO_OTHER_READY: Final = 2
+
+# Seconds, at most, before a call asks for a connection again, after it has waited for one in vain.
+_POOL_PAUSE: Final = 0.1
 
 # End the call; continue with whatever target is ready; or sleep until the first retry is due.
 NextStep: TypeAlias = Literal["end", "continue", "sleep"]
@@ -73,10 +76,17 @@ def apply_failure(call: CallState, state: TargetState, failure: Failure) -> Gene
 
 def on_failure(call: CallState, state: TargetState, failure: Failure, now: float) -> NextStep:
     """Start cooldowns, exclude targets, schedule a retry or exclude the failed target; return the next step."""
-    rule, hints, failover = FAILURE_RULES[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
+    failover, resent = call.fails_over(failure.kind), state.resent
+    state.resent = failure.kind == "stale"
+    # A request is sent again once: a second close in a row is a connection that broke.
+    rule = FAILURE_RULES["connection" if resent and state.resent else failure.kind]
+    hints = retry_after.read(failure)
     start_cooldowns(call, state.target, failure, hints, now=now)
     exclude_targets(call, state.target, rule, now)
     call.only_target = None if failover else state
+    if rule.uncounted:
+        _try_as_before(call, state, failure.kind, now)
+        return "continue"
     if failure.try_again is not None:
         retry_at = now if failure.try_again and _may_try_again(call, state, now) else None
     else:
@@ -89,6 +99,14 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     if retry_at <= now or (prefers_others and not call.no_other_ready(state, now)):
         return "continue"  # where others are ready, this target is retried only once they have failed
     return "sleep"
+
+
+def _try_as_before(call: CallState, state: TargetState, kind: FailureKind, now: float) -> None:
+    """Let the target be tried as if it had not been: at once, or as soon as a connection may be free."""
+    state.attempts -= 1
+    call.uncounted += 1
+    state.spends_budget = False
+    state.retry_at = now + call.random() * _POOL_PAUSE if kind == "pool" else now
 
 
 def _compute_retry_at(

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from unified_llm._core import defaults, runtime
+from unified_llm._lib.fork_safe import importing, make_lock, run_in_child
 from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._state.process_health import HEALTH
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unified_llm._state.redis.sync_thread import SyncThread
     from unified_llm._state.redis.url import RedisURL
 
-_lock = threading.Lock()
+_lock = make_lock()
 _sync_thread: SyncThread | None = None
 
 
@@ -68,7 +68,8 @@ def _configured_url() -> RedisURL | None:
 
 @cache
 def _checked_url() -> Callable[[str, str], RedisURL]:
-    from unified_llm._state.redis.url import RedisURL
+    with importing:
+        from unified_llm._state.redis.url import RedisURL
 
     return lru_cache(1)(RedisURL)  # checking it takes a while, and every client looks here
 
@@ -78,7 +79,8 @@ def _url_of(thread: SyncThread | None) -> RedisURL | None:
 
 
 def _make(url: RedisURL) -> SyncThread:
-    from unified_llm._state.redis.sync_thread import SyncThread
+    with importing:
+        from unified_llm._state.redis.sync_thread import SyncThread
 
     return SyncThread(url, _learn, HEALTH.apply_outcomes)
 
@@ -89,9 +91,7 @@ def _learn(update: HealthUpdate) -> None:
 
 
 def _renew() -> None:
-    """Replace the lock in a forked child: a thread that does not exist here may have held it."""
-    global _lock  # noqa: PLW0603 - as above
-    _lock = threading.Lock()
+    """Give a forked child a thread of its own."""
     if _sync_thread:
         _sync_thread.renew()
 
@@ -102,5 +102,4 @@ def _finish() -> None:
 
 
 atexit.register(_finish)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+run_in_child(_renew)

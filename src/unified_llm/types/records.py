@@ -29,6 +29,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "pool": "no connection was free",
     "unsendable": "the request cannot be written",
     "connection": "the connection broke",
+    "stale": "a kept connection was closed before any response",
     "auth": "the API key was refused",
     "permission": "the API key lacks the permission",
     "quota": "the quota is used up",

@@ -377,15 +377,41 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
 
 
 @pytest.mark.parametrize("problem", [b"", httpcore.ReadError])
-def test_a_connection_that_is_closed_at_the_moment_of_its_use_is_replaced_once(
+def test_a_kept_connection_that_is_closed_at_the_moment_of_its_use_is_stale(
     call: Caller, transport: Transport, network: Network, problem: Any
 ) -> None:
     # The pause hides the end from the check before a connection is reused.
     network.add_connection(HI, 0.1, problem)
     network.add_connection(HI)
-    for _ in range(2):
-        assert summarize(run_call(call, transport, network)) == [("whole", "hi")]
+    results = [summarize(run_call(call, transport, network)) for _ in range(3)]
+    assert results == [[("whole", "hi")], ["stale"], [("whole", "hi")]]
     assert [made.requests for made in network.made] == [2, 1]
+
+
+def test_without_resend_it_is_a_broken_connection(call: Caller, transport: Transport, network: Network) -> None:
+    network.add_connection(HI, 0.1, b"")
+    run_call(call, transport, network)
+    exchange = call.exchange(transport, EchoCodec(), chat_request(), target_at(URL, resend=False))
+    assert summarize(run(exchange, network.clock() + 1)) == ["connection"]
+    assert len(network.made) == 1
+
+
+def test_a_stale_connection_takes_the_idle_ones_of_its_route_along(
+    call: Caller, transport: Transport, network: Network
+) -> None:
+    network.add_connection(HI)
+    network.add_connection(HI, 0.1, b"")
+    elsewhere = network.add_connection(HI)
+    exchanges = [call.exchange(transport, EchoCodec(), chat_request(), target_at(URL)) for _ in range(2)]
+    exchanges.append(call.exchange(transport, EchoCodec(), chat_request(), target_at("http://other.test/v1")))
+    for exchange in exchanges:
+        assert exchange.open(network.clock() + 1) is None
+    for exchange in exchanges:
+        exchange.read(network.clock() + 1)
+        exchange.close()
+    assert network.open == 3
+    assert summarize(run_call(call, transport, network)) == ["stale"]
+    assert [made for made in network.made if not made.closed] == [elsewhere]
 
 
 def test_a_request_on_a_kept_connection_is_not_sent_again_when_the_server_took_its_time(
