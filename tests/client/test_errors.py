@@ -24,6 +24,7 @@ KINDS: dict[FailureKind, type[LLMError]] = {
     "pool": exc.ConnectionError,
     "unsendable": exc.ValidationError,
     "connection": exc.ConnectionError,
+    "stale": exc.ConnectionError,
     "timeout": exc.TimeoutError,
     "auth": exc.AuthenticationError,
     "permission": exc.PermissionDeniedError,

@@ -82,8 +82,8 @@ def test_a_target_that_is_alone_is_asked_as_often_as_its_failure_allows(
     expected = EXPECTED[kind]
     if expected.alone is None:
         assert harness.call(target(), streaming=streaming, deadline=30.0).failed
-        assert len(harness.targets.names) > 100  # these failures take no time; a real one has waited for seconds
-        assert harness.targets.clock > 1029.0
+        assert len(harness.targets.names) > 5
+        assert harness.targets.clock > 1020.0
         return
     result = harness.call(target(), streaming=streaming, deadline=1e6)
     # Where the breaker opens before the retries are used up, no more of them are made.

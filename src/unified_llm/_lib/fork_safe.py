@@ -1,10 +1,11 @@
 """Locks and imports that survive a fork; the only module that creates locks or registers fork handlers.
 
 A child has one thread, a copy of the one that forked. A lock that another thread of the parent held would stay locked
-in the child for ever, and so would Python's own lock of a module that another thread was importing. Therefore::
+in the child, and so would Python's own lock of a module that another thread was importing. Hence::
 
     parent, before the fork     waits until no other thread is inside ``importing``, for a few seconds at most
-    child                       makes every lock of ``make_lock`` new, then calls what ``run_in_child`` registered
+    child                       frees every lock of ``make_lock`` that another thread held, then calls what
+                                ``run_in_child`` registered
 
 Imports inside functions run inside ``importing``, since they may be the first import of a library in this process. A
 module must not enter ``importing`` while it is itself being imported: two threads could wait for each other.
@@ -68,7 +69,9 @@ class _ForkHandlers:
 
 
 def _renew(lock: Any) -> None:
-    lock._at_fork_reinit()  # noqa: SLF001 - what the standard library does with its own locks
+    # The two methods that the standard library uses for its own locks.
+    if not lock._is_owned():  # noqa: SLF001 - the thread that forked goes on in the child, and will release it there
+        lock._at_fork_reinit()  # noqa: SLF001
 
 
 _handlers: Final = _ForkHandlers()

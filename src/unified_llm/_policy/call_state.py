@@ -30,6 +30,7 @@ class TargetState:
         target: The target.
         position: Its position among the targets of the call.
         attempts: How many attempts this call has started on it.
+        began: The instant at which the last one began.
         excluded: It gets no further attempt in this call.
         retry_at: The instant before which it gets no further attempt.
         spends_budget: Its next attempt takes a token of its retry budget.
@@ -41,6 +42,7 @@ class TargetState:
     target: Target
     position: int = 0
     attempts: int = 0
+    began: float = 0.0
     excluded: bool = False
     retry_at: float = 0.0
     spends_budget: bool = False

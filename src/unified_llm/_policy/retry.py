@@ -30,8 +30,10 @@ MAX_WAIT: Final = 60.0
 _MAX_RETRIES: Final = 1
 _MAX_RETRIES_NO_OTHER_READY: Final = 2
 
-# Seconds, at most, before a call asks for a connection again, after it has waited for one in vain.
-_POOL_PAUSE: Final = 0.1
+# Seconds. An attempt that got no connection has waited longer, unless hardly any time was left to it.
+_POOL_WAIT: Final = 0.1
+# Seconds, at most, before a call asks for a connection again where it has not waited for one.
+_POOL_PAUSE_MAX: Final = 5.0
 
 # End the call; continue with whatever target is ready; or sleep until the first retry is due.
 NextStep: TypeAlias = Literal["end", "continue", "sleep"]
@@ -86,7 +88,7 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     call.only_target = None if failover else state
     if rule.uncounted:
         _try_as_before(call, state, failure.kind, now)
-        return "continue"
+        return "continue" if failover or state.retry_at < call.deadline else "end"
     if failure.try_again is not None:
         retry_at = now if failure.try_again and _may_try_again(call, state, now) else None
     else:
@@ -102,11 +104,14 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
 
 
 def _try_as_before(call: CallState, state: TargetState, kind: FailureKind, now: float) -> None:
-    """Let the target be tried as if it had not been: at once, or as soon as a connection may be free."""
+    """Let the target be tried as if it had not been: at once, where the attempt has waited for a connection already."""
     state.attempts -= 1
     call.uncounted += 1
     state.spends_budget = False
-    state.retry_at = now + call.random() * _POOL_PAUSE if kind == "pool" else now
+    state.retry_at = now
+    if kind == "pool" and now - state.began < _POOL_WAIT:
+        longest = min(_POOL_PAUSE_MAX, _POOL_WAIT * 2.0 ** min(call.uncounted, _MAX_EXPONENT))
+        state.retry_at += longest * (1 + call.random()) / 2
 
 
 def _compute_retry_at(
