@@ -36,6 +36,7 @@ class TargetState:
         spends_budget: Its next attempt takes a token of its retry budget.
         failure: Its last failure.
         skip_recorded: The trace has an entry that it was skipped.
+        busy_since: The instant at which the last attempt ended without a connection; 0.0 if it did not.
         resent: Its last attempt ended with a stale connection, so the next one is the request sent again.
     """
 
@@ -48,6 +49,7 @@ class TargetState:
     spends_budget: bool = False
     failure: Failure | None = None
     skip_recorded: bool = False
+    busy_since: float = 0.0
     resent: bool = False
 
 
@@ -140,6 +142,10 @@ class CallState:
     def may_try(self, state: TargetState) -> bool:
         """Return whether a target may still get an attempt, sooner or later."""
         return not state.excluded and (self.only_target is None or self.only_target is state)
+
+    def in_order(self) -> Sequence[TargetState]:
+        """Return the targets in the user's order, those without a free connection last: the longest ago first."""
+        return sorted(self.states, key=lambda state: state.busy_since) if self.uncounted else self.states
 
     def no_other_ready(self, state: TargetState, now: float) -> bool:
         """Return whether no other target of the call could get an attempt now."""

@@ -79,7 +79,7 @@ def apply_failure(call: CallState, state: TargetState, failure: Failure) -> Gene
 def on_failure(call: CallState, state: TargetState, failure: Failure, now: float) -> NextStep:
     """Start cooldowns, exclude targets, schedule a retry or exclude the failed target; return the next step."""
     failover, resent = call.fails_over(failure.kind), state.resent
-    state.resent = failure.kind == "stale"
+    state.busy_since, state.resent = 0.0, failure.kind == "stale"
     # A request is sent again once: a second close in a row is a connection that broke.
     rule = FAILURE_RULES["connection" if resent and state.resent else failure.kind]
     hints = retry_after.read(failure)
@@ -109,7 +109,10 @@ def _try_as_before(call: CallState, state: TargetState, kind: FailureKind, now: 
     call.uncounted += 1
     state.spends_budget = False
     state.retry_at = now
-    if kind == "pool" and now - state.began < _POOL_WAIT:
+    if kind != "pool":
+        return
+    state.busy_since = now
+    if now - state.began < _POOL_WAIT:
         longest = min(_POOL_PAUSE_MAX, _POOL_WAIT * 2.0 ** min(call.uncounted, _MAX_EXPONENT))
         state.retry_at += longest * (1 + call.random()) / 2
 

@@ -463,6 +463,23 @@ def test_when_all_connections_stay_busy_a_call_fails(call: Caller, network: Netw
     ]  # the permit was returned; the busy connection was dropped
 
 
+def test_a_server_that_takes_every_connection_takes_none_of_another(call: Caller, network: Network) -> None:
+    transport = Transport(max_connections=2, now=network.clock)
+    for _ in range(2):
+        network.add_connection()
+    network.add_connection(HI)
+    held = [call.exchange(transport, EchoCodec(), chat_request(), target_at(URL)) for _ in range(2)]
+    for exchange in held:
+        failure = exchange.open(network.clock() + 1)
+        assert failure
+        assert failure.kind == "timeout"
+    assert summarize(run_call(call, transport, network, seconds=0.01)) == ["pool"]
+    assert summarize(run_call(call, transport, network, url="http://idle.test/v1")) == [("whole", "hi")]
+    for exchange in held:
+        exchange.close()
+    assert summarize(run_call(call, transport, network)) == ["connect"]
+
+
 def test_whatever_happens_permits_come_back(call: Caller, network: Network) -> None:
     transport = Transport(max_connections=1, now=network.clock)
     network.add_connection(b"")
