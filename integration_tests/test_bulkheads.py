@@ -11,7 +11,7 @@ import pytest
 
 from integration_tests.support.fault_harness import KEY, limit_connections, target
 from integration_tests.support.fault_responses import FIRST, answer
-from integration_tests.support.fault_server import FaultServer, Hang, Send
+from integration_tests.support.fault_server import FaultServer, Hang, Send, Sleep
 from unified_llm import LLMClient
 
 CALLERS, PERMITS = 120, 100  # as 1,200 callers and 1,000 permits
@@ -48,8 +48,6 @@ def test_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_where_nothing_else_is_left_every_caller_waits_its_turn(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     limit_connections(monkeypatch, 2)
-    from integration_tests.support.fault_server import Sleep
-
     with FaultServer([Sleep(0.3), Send(answer())]) as server:
         client = LLMClient(target("only", f"{server.url}/v1", KEY, timeout=1.5))
         began = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -347,6 +348,6 @@ def test_an_async_call_without_asyncio_says_what_it_needs(begin: Callable[[LLMCl
     with targets.running():
         client = LLMClient(GPT)
         coroutine = begin(client)
-        with pytest.raises(ConfigurationError, match="need asyncio.*trio.to_thread.run_sync"):
+        with pytest.raises(ConfigurationError, match=r"need asyncio.*trio\.to_thread\.run_sync"):
             coroutine.send(None)  # as trio does it, and whoever runs coroutines without asyncio
     assert targets.names == []

@@ -29,7 +29,7 @@ STEP: Final = 1 if os.environ.get("UNIFIED_LLM_THOROUGH") else 3
 BODY: Final = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'
 WHOLE: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
 EVENTS: Final = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n",
     b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\n',
     b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n',
     b"",

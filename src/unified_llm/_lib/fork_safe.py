@@ -13,6 +13,10 @@ module must not enter ``importing`` while it is itself being imported: two threa
 
 from __future__ import annotations
 
+# The first two take locks of their own before a fork. The handler that was registered last runs first, and ours must: a
+# thread that it waits for may need these locks to finish its import.
+import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport]
+import logging  # noqa: F401 # pyright: ignore[reportUnusedImport]
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Final
