@@ -74,8 +74,8 @@ print({way}() == sys.argv[2])
     assert output[-2:] == ["0", "True"]
 
 
-# Prints what is imported in the middle of a call, outside of the lock that a fork waits for: a child that starts at that
-# moment would wait for the import without end.
+# Prints what is imported in the middle of a call, outside of the lock that a fork waits for: a child that starts at
+# that moment would wait for the import without end.
 RECORDER = """
 import asyncio, logging
 from unified_llm._lib.fork_safe import importing

@@ -18,6 +18,7 @@ from tests.support.interruptions import count_lines, interrupt
 from tests.support.scripted_server import Network
 from unified_llm import LLMClient
 from unified_llm._backends.http import Transport
+from unified_llm._lib import fork_safe
 from unified_llm.exceptions import LLMError
 
 FOLDERS: Final = (
@@ -84,7 +85,12 @@ def no_permit_is_held(server: Server) -> bool:
     return pool is None or pool.permits.in_use() == {}
 
 
-CHECKS: Final[tuple[Callable[[Server], bool], ...]] = (no_permit_is_held,)
+def no_lock_is_held(_: Server) -> bool:
+    """Check that this thread has released every lock of the package."""
+    return not any(lock._is_owned() for lock in (*fork_safe._locks, fork_safe.importing))
+
+
+CHECKS: Final[tuple[Callable[[Server], bool], ...]] = (no_permit_is_held, no_lock_is_held)
 
 
 @pytest.fixture(autouse=True)
