@@ -5,10 +5,14 @@ from __future__ import annotations
 import ast
 import os
 import signal
+import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,27 +26,6 @@ TREES = {
     if path.name != "fork_safe.py"
 }
 LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "allocate_lock", "register_at_fork"}
-
-# Imports inside functions that need no ``importing``, and why.
-ASYNCIO = "async callers have imported it"
-EXEMPT = {
-    ("_backends/objects/finalize.py", "asyncio"): ASYNCIO,
-    ("_client/drivers.py", "asyncio"): ASYNCIO,
-    ("_client/model_lists.py", "asyncio"): ASYNCIO,
-    ("_core/runtime.py", "asyncio"): ASYNCIO,
-    ("_observe/otel.py", "opentelemetry.trace"): "instruments() has imported it",
-    ("_observe/otel.py", "opentelemetry.context"): "opentelemetry.trace imports it",
-    ("exceptions.py", "unified_llm._lib"): "a small module, for notebooks",
-    ("types/responses.py", "unified_llm._lib"): "a small module, for notebooks",
-    ("__init__.py", "importlib"): "it is always there",
-    ("__init__.py", "unified_llm._lib.fork_safe"): "this module",
-    ("langchain/__init__.py", "importlib"): "it is always there",
-    ("langchain/__init__.py", "unified_llm._lib.fork_safe"): "this module",
-    ("langchain/__init__.py", "unified_llm.exceptions"): "for an error, where LangChain is not installed",
-    ("llama_index/__init__.py", "importlib"): "it is always there",
-    ("llama_index/__init__.py", "unified_llm._lib.fork_safe"): "this module",
-    ("llama_index/__init__.py", "unified_llm.exceptions"): "for an error, where LlamaIndex is not installed",
-}
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 
@@ -63,33 +46,6 @@ def _is_annotation_of(tree: ast.AST, node: ast.AST) -> bool:
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "asyncio":
         return True
     return any(isinstance(other, ast.AnnAssign) and other.annotation is node for other in ast.walk(tree))
-
-
-def _imports(body: list[ast.stmt], *, guarded: bool) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports of a function that are not inside ``with importing``."""
-    for node in body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            if not guarded:
-                yield node
-            continue
-        is_guard = isinstance(node, ast.With) and ast.unparse(node.items[0].context_expr).endswith("importing")
-        inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.stmt, ast.ExceptHandler))]
-        for child in inner:
-            statements = child.body if isinstance(child, ast.ExceptHandler) else [child]
-            yield from _imports(statements, guarded=guarded or is_guard)
-
-
-def test_a_function_imports_under_the_lock_that_a_fork_waits_for() -> None:
-    unguarded = set[tuple[str, str]]()
-    for name, tree in TREES.items():
-        if "/mlx/" in name:  # MLX does not survive a fork
-            continue
-        for function in ast.walk(tree):
-            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                for node in _imports(function.body, guarded=False):
-                    modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
-                    unguarded.update((name, module) for module in modules)
-    assert unguarded == set(EXEMPT)
 
 
 def run_in_fork(check: Callable[[], bool]) -> int:
@@ -173,45 +129,62 @@ def test_a_fork_in_a_thread_is_like_any_other() -> None:
     assert statuses == [0]
 
 
-@forks
-def test_a_fork_waits_for_an_import_of_another_thread() -> None:
-    done: list[str] = []
-    end = held_by_another_thread(fork_safe.importing)
+@pytest.fixture
+def slow_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The module ``slow_to_import``, which another thread has begun to import; the import ends with the event."""
+    (tmp_path / "slow_to_import.py").write_text("import sys\nsys.slow_import()\nFINISHED = True\n")
+    begun, end = threading.Event(), threading.Event()
 
-    forking = threading.Event()
-    os.register_at_fork(before=forking.set)  # these run before those that were registered earlier
+    def wait() -> None:
+        begun.set()
+        end.wait(10)
 
-    def finish() -> None:
-        forking.wait(10)
-        done.append("imported")
-        end()
-
-    thread = threading.Thread(target=finish)
+    monkeypatch.setattr(sys, "slow_import", wait, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    thread = threading.Thread(target=import_module, args=("slow_to_import",))
     thread.start()
-    assert run_in_fork(lambda: done == ["imported"] and fork_safe.importing.acquire(timeout=5)) == 0
+    assert begun.wait(10)
+    yield end
+    end.set()
     thread.join()
-    with fork_safe.importing:
-        pass
+    del sys.modules["slow_to_import"]
+
+
+def is_imported() -> bool:
+    return bool(import_module("slow_to_import").FINISHED)
 
 
 @forks
-def test_it_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fork_waits_for_an_import_of_another_thread(
+    slow_module: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pause(_seconds: float) -> None:
+        slow_module.set()
+
+    monkeypatch.setattr(fork_safe, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+    assert run_in_fork(is_imported) == 0
+
+
+@forks
+def test_it_does_not_wait_for_ever(slow_module: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fork_safe, "_MAX_WAIT", 0.01)
-    end = held_by_another_thread(fork_safe.importing)
-    assert run_in_fork(lambda: fork_safe.importing.acquire(timeout=5)) == 0
-    end()
-    assert fork_safe.importing.acquire(blocking=False)
-    fork_safe.importing.release()
+    assert run_in_fork(lambda: not slow_module.is_set()) == 0
 
 
 @forks
-def test_a_fork_within_an_import_leaves_the_lock_with_its_thread() -> None:
-    def leave() -> bool:
-        fork_safe.importing.release()
-        return not fork_safe.importing._is_owned()
-
-    with fork_safe.importing:
-        assert run_in_fork(leave) == 0
+def test_a_fork_within_an_import_does_not_wait_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_safe, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pytest.fail))
+    monkeypatch.setattr(sys, "fork_here", lambda: statuses.append(run_in_fork(lambda: True)), raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "forks_on_import.py").write_text("import sys\nsys.fork_here()\n")
+    statuses: list[int] = []
+    idle = threading.Event()
+    thread = threading.Thread(target=idle.wait)
+    thread.start()  # with one thread, there is nothing to wait for
+    import_module("forks_on_import")
+    idle.set()
+    thread.join()
+    assert statuses == [0]
 
 
 @forks

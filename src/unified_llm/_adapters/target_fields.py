@@ -19,7 +19,6 @@ from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.redaction import hide_nested_keys, may_be_a_key
 from unified_llm._core.target import BreakerConfig
-from unified_llm._lib.fork_safe import importing
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -147,8 +146,7 @@ class TargetFields(BaseModel):
         return self._client
 
     def _make_client(self) -> LLMClient:
-        with importing:
-            from unified_llm._client.client import LLMClient
+        from unified_llm._client.client import LLMClient
 
         fallbacks = [link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks]
         return LLMClient(
@@ -231,8 +229,7 @@ class TargetFields(BaseModel):
 
     def health(self) -> list[dict[str, Any]]:
         """Return what this process knows of each target of the chain; see ``unified_llm.health_snapshot``."""
-        with importing:
-            from unified_llm._state.process_health import health_of
+        from unified_llm._state.process_health import health_of
 
         return health_of(self.client.targets)
 

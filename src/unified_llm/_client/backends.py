@@ -9,7 +9,6 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.target import Target
 from unified_llm._formats.make_codec import codec_for
-from unified_llm._lib.fork_safe import importing
 
 if TYPE_CHECKING:
     from unified_llm._backends.http import Transport
@@ -42,11 +41,10 @@ class Backends:
     @property
     def _transport(self) -> Transport:
         if self._http is None:
-            with importing:  # which is also the lock: of two threads that are first at once, one makes the transport
-                # Here rather than above: httpx takes longer to import than all the rest.
-                from unified_llm._backends.http import Transport
+            # Here rather than above: httpx takes longer to import than all the rest.
+            from unified_llm._backends.http import Transport
 
-                self._http = self._http or Transport()
+            self._http = self._http or Transport()
         return self._http
 
     def close(self) -> None:
@@ -65,8 +63,7 @@ def in_process_model(target: Target) -> Any:
     if target.format in {"wrapped", "user"}:
         return target.instance
     if target.format == "mlx":
-        with importing:
-            from unified_llm._backends.mlx.exchange import MLXModel
+        from unified_llm._backends.mlx.exchange import MLXModel
 
         return MLXModel(target)
     return None

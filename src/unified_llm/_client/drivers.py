@@ -21,7 +21,6 @@ from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
-from unified_llm._lib.fork_safe import importing
 from unified_llm._policy.call_state import CallFailed
 from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
@@ -236,8 +235,7 @@ class AsyncDriver(_Observed):
         if not effect.concurrent:
             return await exchange.open(effect.until)
         if self._racing is None:
-            with importing:
-                from unified_llm._client.racing_tasks import RacingAttempts
+            from unified_llm._client.racing_tasks import RacingAttempts
 
             self._racing = RacingAttempts()
         self._racing.begin(effect.attempt, exchange, effect.until)

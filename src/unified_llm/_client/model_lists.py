@@ -17,7 +17,7 @@ from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import defaults
 from unified_llm._core.target import Target
-from unified_llm._lib.fork_safe import importing, make_lock
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._state import sharing
 from unified_llm.exceptions import LLMError, UnsupportedOperationError
 from unified_llm.types.requests import ModelsRequest
@@ -130,8 +130,7 @@ class ModelListCache:
 
     def _look_up(self, key: Hashable, now: Callable[[], float]) -> tuple[Models | Future[Models], bool]:
         """Return a fresh list, or a future to wait for, or (True) a future that the caller must fulfil."""
-        with importing:
-            from concurrent.futures import Future
+        from concurrent.futures import Future
 
         if self._process != os.getpid():  # forked: the thread that was fetching exists in the parent alone
             self._begin()

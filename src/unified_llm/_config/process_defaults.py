@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from unified_llm._core import defaults
-from unified_llm._lib.fork_safe import importing
 from unified_llm.exceptions import ConfigurationError
 
 _KNOWN: Final = ("timeout", "max_retries", "retry_delay", "cache_ttl", "telemetry", "state")
@@ -37,16 +36,14 @@ def configure(**values: float | str | None) -> None:
     for name, value in values.items():
         defaults.store(name, value)
     if "state" in values:
-        with importing:
-            from unified_llm._state import sharing
+        from unified_llm._state import sharing
 
         sharing.attach()
 
 
 def _hide_url(values: dict[str, Any]) -> None:
     """Put a ``RedisURL`` in place of a URL, which may hold a password: tracebacks are printed with their variables."""
-    with importing:
-        from unified_llm._state.redis.url import RedisURL
+    from unified_llm._state.redis.url import RedisURL
 
     values["state"] = RedisURL(values.pop("state"), "configure(state=...)")
 

@@ -25,7 +25,6 @@ from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
-from unified_llm._lib.fork_safe import importing
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
@@ -202,8 +201,7 @@ def _wrapped_target(model: WrappedModel) -> Target:
 
 
 def _user_model(spec: ProviderSpec, model: str, defaults: dict[str, Any], config: LLMConfig) -> WrappedModel:
-    with importing:
-        from unified_llm._backends.objects.user_provider import UserProviderModel
+    from unified_llm._backends.objects.user_provider import UserProviderModel
 
     return UserProviderModel(spec, model, defaults, config.extra_body)
 
@@ -230,10 +228,9 @@ def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
 
 
 def _check_mlx(model: str) -> None:
-    with importing:
-        from unified_llm._backends import mlx
-        from unified_llm._backends.mlx import model_folder
-        from unified_llm._backends.mlx.exchange import resolve_folder
+    from unified_llm._backends import mlx
+    from unified_llm._backends.mlx import model_folder
+    from unified_llm._backends.mlx.exchange import resolve_folder
 
     if reason := mlx.unavailable_reason():
         raise UnconfiguredError(reason) if mlx.is_supported_platform() else ImpossibleError(reason)
@@ -242,8 +239,7 @@ def _check_mlx(model: str) -> None:
 
 
 def _mlx_features(model: str) -> frozenset[Feature]:
-    with importing:
-        from unified_llm._backends.mlx import model_folder
-        from unified_llm._backends.mlx.exchange import resolve_folder
+    from unified_llm._backends.mlx import model_folder
+    from unified_llm._backends.mlx.exchange import resolve_folder
 
     return model_folder.read_features(resolve_folder(model))

@@ -23,7 +23,7 @@ from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._formats.make_codec import codec_for
-from unified_llm._lib.fork_safe import importing, make_lock
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError, LLMError
@@ -94,8 +94,7 @@ class ProviderBase:
         """Join the chunks of ``stream`` into the whole response."""
         if type(self).stream is ProviderBase.stream:
             raise NotImplementedError(f"{type(self).__name__} needs a method generate or stream.")
-        with importing:
-            from unified_llm._backends.objects.user_provider import StreamChecker
+        from unified_llm._backends.objects.user_provider import StreamChecker
 
         checker = StreamChecker()
         chunks = [chunk for piece in self.stream(request) if (chunk := checker.check_chunk(piece))]
@@ -258,8 +257,7 @@ def _close(provider: Any) -> None:
     """Close an object that has no name any more. Exceptions are ignored: there is no caller to raise them to."""
     close: Callable[[], Any] | None = getattr(provider, "close", None)
     if close is not None:
-        with importing:
-            from unified_llm._backends.objects.user_provider import close_object
+        from unified_llm._backends.objects.user_provider import close_object
 
         close_object(close)
 

@@ -6,7 +6,6 @@ A format has two functions for each kind of request: one encodes the request, on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 
@@ -14,7 +13,6 @@ from unified_llm._core.codec import AnyRequest, Codec, Decoder, Framing, WireReq
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
-from unified_llm._lib.fork_safe import importing
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest
 
@@ -44,13 +42,7 @@ def codec_for(name: str) -> Codec:
     """
     if name not in FORMATS:
         raise ConfigurationError(f"There is no format {quoted(name)}; known are {', '.join(FORMATS)}.")
-    return _load(name)
-
-
-@cache
-def _load(name: str) -> Codec:
-    with importing:
-        codec: Codec = import_module(f"unified_llm._formats.{name}").CODEC
+    codec: Codec = import_module(f"unified_llm._formats.{name}").CODEC
     return codec
 
 

@@ -19,7 +19,6 @@ from unified_llm._core import defaults
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done
 from unified_llm._core.target import Target
-from unified_llm._lib.fork_safe import importing
 from unified_llm._observe import otel_attributes
 from unified_llm._policy.call_state import CallState
 from unified_llm._version import __version__
@@ -60,8 +59,7 @@ def instruments() -> Instruments | None:
     global _latest  # noqa: PLW0603 - a cache, which two threads may fill at once
     if sys.modules.get("opentelemetry.trace") is None:
         return None
-    with importing:
-        from opentelemetry import metrics, trace
+    from opentelemetry import metrics, trace
 
     wanted, tracers = defaults.default("telemetry"), trace.get_tracer_provider()
     if wanted is False or (wanted is None and isinstance(tracers, trace.ProxyTracerProvider)):

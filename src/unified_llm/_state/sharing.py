@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from unified_llm._core import defaults, runtime
-from unified_llm._lib.fork_safe import importing, make_lock, run_in_child
+from unified_llm._lib.fork_safe import make_lock, run_in_child
 from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._state.process_health import HEALTH
 
@@ -68,8 +68,7 @@ def _configured_url() -> RedisURL | None:
 
 @cache
 def _checked_url() -> Callable[[str, str], RedisURL]:
-    with importing:
-        from unified_llm._state.redis.url import RedisURL
+    from unified_llm._state.redis.url import RedisURL
 
     return lru_cache(1)(RedisURL)  # checking it takes a while, and every client looks here
 
@@ -79,8 +78,7 @@ def _url_of(thread: SyncThread | None) -> RedisURL | None:
 
 
 def _make(url: RedisURL) -> SyncThread:
-    with importing:
-        from unified_llm._state.redis.sync_thread import SyncThread
+    from unified_llm._state.redis.sync_thread import SyncThread
 
     return SyncThread(url, _learn, HEALTH.apply_outcomes)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from unified_llm._adapters import target_fields
 from unified_llm._adapters.call_names import ALIASES
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._lib.fork_safe import importing
 from unified_llm.langchain._errors import translate_errors
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ def wrap(candidate: object) -> WrappedChatModel | None:
     Returns:
         The target; None if the candidate is no chat model.
     """
-    with importing:
-        from unified_llm.langchain import _wrapped_model
+    from unified_llm.langchain import _wrapped_model
 
     return _wrapped_model.wrap(candidate)
 
@@ -71,8 +69,7 @@ class LangChainFields(_Base):
     @property
     def lc_secrets(self) -> dict[str, str]:
         """The environment variable that a dump names in place of the API key."""
-        with importing:
-            from unified_llm._providers import registry
+        from unified_llm._providers import registry
 
         parsed = registry.parse_model_string(self.model or "")
         provider = self.provider or (parsed[0] if parsed else "openai-compatible")

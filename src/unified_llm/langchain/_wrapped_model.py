@@ -30,7 +30,6 @@ from unified_llm._backends.objects import errors
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Failure, FailureKind
-from unified_llm._lib.fork_safe import importing
 from unified_llm.langchain._call_kwargs import NativeCall
 from unified_llm.langchain._errors import REFUSAL
 from unified_llm.langchain._wrapped_answers import ChunkReader, read_result
@@ -94,15 +93,13 @@ class WrappedChatModel:
 
     def exchange(self, request: LLMRequest) -> Exchange:
         """Make an attempt in a thread of its own, which is abandoned at its deadline."""
-        with importing:
-            from unified_llm._backends.objects.exchange import ThreadExchange
+        from unified_llm._backends.objects.exchange import ThreadExchange
 
         return ThreadExchange(self, request)
 
     def aexchange(self, request: LLMRequest) -> AsyncExchange:
         """Make an attempt on the event loop, or in a thread if the model has no async implementation."""
-        with importing:
-            from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange
+        from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange
 
         if self.has_native_async(streaming=request.stream):
             return NativeExchange(self, request)

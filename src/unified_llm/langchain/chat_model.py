@@ -16,7 +16,6 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_valid
 
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._lib.fork_safe import importing
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain._base import LangChainFields, wrap
@@ -112,8 +111,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - LangChain reports the whole answer itself
         **kwargs: Any,
     ) -> ChatResult:
-        with importing:
-            from unified_llm.langchain import _answers
+        from unified_llm.langchain import _answers
 
         with translate_errors():
             request, options = self._read_call(messages, stop, kwargs, stream=False)
@@ -127,8 +125,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,
     ) -> ChatResult:
-        with importing:
-            from unified_llm.langchain import _answers
+        from unified_llm.langchain import _answers
 
         with translate_errors():
             request, options = self._read_call(messages, stop, kwargs, stream=False)
@@ -172,8 +169,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     def _read_call(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any], *, stream: bool
     ) -> tuple[LLMRequest, CallOptions]:
-        with importing:
-            from unified_llm.langchain._call_kwargs import read_call
+        from unified_llm.langchain._call_kwargs import read_call
 
         fields = {name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS}
         refused = frozenset(type(self).model_fields)
@@ -182,8 +178,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
     def _make_chunk_reader(
         self, request: LLMRequest, options: Mapping[str, Any]
     ) -> Callable[[LLMChunk], Iterator[ChatGenerationChunk]]:
-        with importing:
-            from unified_llm.langchain import _answers
+        from unified_llm.langchain import _answers
 
         return partial(
             _answers.read_chunk,
@@ -227,8 +222,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         Raises:
             ValidationError: An item is no tool, or ``tool_choice`` names none of the tools.
         """
-        with importing:
-            from unified_llm.langchain._call_kwargs import make_bind_options
+        from unified_llm.langchain._call_kwargs import make_bind_options
 
         with translate_errors():
             options = make_bind_options(
@@ -265,8 +259,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         Raises:
             ValidationError: The method is unknown, or there is no schema.
         """
-        with importing:
-            from unified_llm.langchain._structured_output import bind_structured_output, with_raw
+        from unified_llm.langchain._structured_output import bind_structured_output, with_raw
 
         chosen = method or ("json_schema" if (self.profile or {}).get("structured_output") else "function_calling")
         with translate_errors():
@@ -313,8 +306,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         """Return the capabilities that every target of the chain has."""
-        with importing:
-            from unified_llm.langchain._profile import read_chain_profile
+        from unified_llm.langchain._profile import read_chain_profile
 
         profile = read_chain_profile(self.client.targets)
         self._computed_profile = profile
@@ -328,15 +320,13 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
                 vars(self)["profile"] = self._resolve_model_profile()
 
     def _combine_llm_outputs(self, _llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
-        with importing:
-            from unified_llm.langchain import _answers
+        from unified_llm.langchain import _answers
 
         return _answers.sum_outputs(_llm_outputs)
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:
         """Estimate how many tokens a conversation has, whichever target serves it; no tokenizer is loaded."""
-        with importing:
-            from langchain_core.messages.utils import count_tokens_approximately
+        from langchain_core.messages.utils import count_tokens_approximately
 
         return count_tokens_approximately(messages, tools=list(tools) if tools else None)  # type: ignore[arg-type]
 

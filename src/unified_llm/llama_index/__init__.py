@@ -27,11 +27,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    from unified_llm._lib.fork_safe import importing
-
     try:
-        with importing:
-            module = import_module(f"{__name__}.{_MODULES[name]}")
+        module = import_module(f"{__name__}.{_MODULES[name]}")
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] != "llama_index":
             raise

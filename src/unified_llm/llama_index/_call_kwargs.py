@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from unified_llm._adapters import call_kwargs
 from unified_llm._adapters.structured_output import read_bound_format
 from unified_llm._client.call_options import CallOptions
-from unified_llm._lib.fork_safe import importing
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import NOT_SENT, PLAIN
 from unified_llm.llama_index._messages import read_messages
@@ -36,8 +35,7 @@ class NativeCall:
 
     def extended(self, messages: Sequence[Message]) -> NativeCall:
         """Return the same call with further messages of plain text."""
-        with importing:
-            from llama_index.core.base.llms.types import ChatMessage
+        from llama_index.core.base.llms.types import ChatMessage
 
         return replace(self, messages=[*self.messages, *(ChatMessage(turn.text, role=turn.role) for turn in messages)])
 

@@ -19,7 +19,6 @@ from llama_index.core.types import Model, PydanticProgramMode
 from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck
 from unified_llm._core import runtime
 from unified_llm._lib.bounded_json import parse_partial
-from unified_llm._lib.fork_safe import importing
 from unified_llm._structured.checks import describe_error, make_check
 from unified_llm._structured.extract_json import JSONExtractor, find_json
 from unified_llm._structured.methods import output_schema
@@ -230,8 +229,7 @@ class _PartialObjects:
     """Reader of one stream: builds a partial object each time the JSON received so far has more in it."""
 
     def __init__(self, call: _StructuredCall) -> None:
-        with importing:
-            from llama_index.core.program.utils import create_flexible_model
+        from llama_index.core.program.utils import create_flexible_model
 
         self._flexible = create_flexible_model(call.output_cls)
         self._extractor = JSONExtractor(call.schema)

@@ -14,7 +14,6 @@ from llama_index.core.llms.llm import ToolSelection
 from typing_extensions import override
 
 from unified_llm._lib.bounded_json import JSONError, parse_object, parse_partial
-from unified_llm._lib.fork_safe import importing
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._call_kwargs import tool_to_dict
 from unified_llm.llama_index._messages import read_messages
@@ -140,8 +139,7 @@ class ToolCalling(_Base):
             selections = self.get_tool_calls_from_response(response, error_on_no_tool_call)
             text = response.message.content or ""
         else:
-            with importing:
-                from unified_llm.llama_index._react import ReActStep
+            from unified_llm.llama_index._react import ReActStep
 
             step = ReActStep(tools, _history(user_msg, chat_history), kwargs)
             while step.messages:
@@ -170,8 +168,7 @@ class ToolCalling(_Base):
             selections = self.get_tool_calls_from_response(response, error_on_no_tool_call)
             text = response.message.content or ""
         else:
-            with importing:
-                from unified_llm.llama_index._react import ReActStep
+            from unified_llm.llama_index._react import ReActStep
 
             step = ReActStep(tools, _history(user_msg, chat_history), kwargs)
             while step.messages:
@@ -207,15 +204,13 @@ def _to_tool_selection(block: ToolCallBlock, *, whole: bool) -> ToolSelection:
 
 
 def _call_tool(selection: ToolSelection, tools: Sequence[BaseTool], *, verbose: bool) -> ToolOutput:
-    with importing:
-        from llama_index.core.tools.calling import call_tool_with_selection
+    from llama_index.core.tools.calling import call_tool_with_selection
 
     return _unknown_tool_output(selection, tools) or call_tool_with_selection(selection, tools, verbose=verbose)
 
 
 async def _acall_tool(selection: ToolSelection, tools: Sequence[BaseTool], *, verbose: bool) -> ToolOutput:
-    with importing:
-        from llama_index.core.tools.calling import acall_tool_with_selection
+    from llama_index.core.tools.calling import acall_tool_with_selection
 
     return _unknown_tool_output(selection, tools) or await acall_tool_with_selection(selection, tools, verbose=verbose)
 
@@ -224,8 +219,7 @@ def _unknown_tool_output(selection: ToolSelection, tools: Sequence[BaseTool]) ->
     """Return the output of a tool that was not offered (models invent some), or None if it was."""
     if any(tool.metadata.name == selection.tool_name for tool in tools):
         return None
-    with importing:
-        from llama_index.core.tools.types import ToolOutput
+    from llama_index.core.tools.types import ToolOutput
 
     error = ValidationError(f"There is no tool {selection.tool_name!r}.")
     return ToolOutput(
@@ -244,8 +238,7 @@ def _to_agent_response(outputs: Sequence[ToolOutput], text: str, *, strict: bool
     Raises:
         ValueError: A tool failed, and ``strict`` is set.
     """
-    with importing:
-        from llama_index.core.chat_engine.types import AgentChatResponse
+    from llama_index.core.chat_engine.types import AgentChatResponse
 
     contents = "\n\n".join(output.content for output in outputs)
     if strict and any(output.is_error for output in outputs):

@@ -25,7 +25,6 @@ from typing_extensions import override
 from unified_llm._adapters.call_names import ALIASES
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._lib.fork_safe import importing
 from unified_llm.exceptions import LLMError
 from unified_llm.llama_index._answers import StreamReader, as_completion, read_response
 from unified_llm.llama_index._call_kwargs import read_call
@@ -132,8 +131,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     @classmethod
     def wrap(cls, candidate: object) -> WrappedLLM | None:
         """Return the target for another LlamaIndex LLM; None if the object is not one."""
-        with importing:
-            from unified_llm.llama_index import _wrapped_llm
+        from unified_llm.llama_index import _wrapped_llm
 
         return _wrapped_llm.wrap(candidate)
 

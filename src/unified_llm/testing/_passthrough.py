@@ -14,7 +14,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 from unified_llm._formats.make_codec import codec_for
-from unified_llm._lib.fork_safe import importing, make_lock
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm.testing._clock import Clock
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class Passthrough:
     def _transport(self) -> Transport:
         with self._lock:
             if self._http is None:
-                with importing:
-                    from unified_llm._backends.http import Transport
+                from unified_llm._backends.http import Transport
 
                 self._http = Transport(now=self._outer.now)
             return self._http

@@ -12,7 +12,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from unified_llm._lib.fork_safe import importing
 from unified_llm.exceptions import ValidationError
 
 # The first bytes of the image types that vision models accept (RFC 2083, JFIF, GIF89a, RIFF/WebP).
@@ -165,8 +164,7 @@ def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
         raise ValidationError(
             f"An image cannot be read ({reason}): pass a path, bytes, or an http(s):// or data: URL."
         ) from None
-    with importing:
-        import mimetypes  # importing it reads its tables
+    import mimetypes  # importing it reads its tables
 
     return ImagePart(data=data, media_type=_media_type_of(data, mimetypes.guess_type(image)[0]))
 

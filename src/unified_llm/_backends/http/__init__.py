@@ -10,8 +10,6 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from unified_llm._lib.fork_safe import importing
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -75,22 +73,20 @@ class Transport:
             self._async_pools.close_idle(closed=self._closed)
 
     def _make_sync_pool(self) -> SyncPool:
-        with importing:  # which is also the lock: of two threads that are first at once, one makes the pool
-            from unified_llm._backends.http.exchange_sync import SyncPool
+        from unified_llm._backends.http.exchange_sync import SyncPool
 
-            if (pool := self._sync_pool) is None:
-                pool = SyncPool(self._max_connections, self._now)
-                pool.idle_connections.closed = self._closed
-                self._sync_pool = pool
-            return pool
+        if (pool := self._sync_pool) is None:
+            pool = SyncPool(self._max_connections, self._now)
+            pool.idle_connections.closed = self._closed
+            self._sync_pool = pool
+        return pool
 
     def _make_async_pools(self) -> AsyncPools:
-        with importing:
-            from unified_llm._backends.http.exchange_async import AsyncPools
+        from unified_llm._backends.http.exchange_async import AsyncPools
 
-            if (pools := self._async_pools) is None:
-                pools = self._async_pools = AsyncPools(self._max_connections, self._now, closed=self._closed)
-            return pools
+        if (pools := self._async_pools) is None:
+            pools = self._async_pools = AsyncPools(self._max_connections, self._now, closed=self._closed)
+        return pools
 
     def _reset_after_fork(self) -> None:
         """Drop all connections in a forked child: they belong to the parent. Closing a copied socket sends nothing."""

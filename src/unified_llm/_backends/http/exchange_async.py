@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
     from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import Event
     from unified_llm._core.target import Target
-
-# The first async request would import these, outside of ``fork_safe.importing``. Which exist depends on versions.
-for _name in ("sniffio", "anyio._backends._asyncio", "anyio.lowlevel"):
-    with suppress(ImportError):
-        import_module(_name)
 
 _MAX_BUFFERED_CHUNKS: Final = 256  # a server that sends chunks of one byte could make thousands from one read
 

@@ -12,7 +12,6 @@ that another thread took the connection first.
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 # the first look-up of a name would import it, outside of ``fork_safe.importing``
 import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from unified_llm._lib.fork_safe import importing
 from unified_llm._state.redis import available
 from unified_llm.exceptions import ConfigurationError
 
@@ -74,10 +73,9 @@ def _problem_with(url: object, source: str) -> str | None:
 
 
 def _client(url: str) -> redis.Redis:
-    with importing:
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
     # Without a retry, which would wait: the next poll comes by itself.
     limits: dict[str, Any] = {
