@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -339,3 +340,14 @@ def test_with_a_refused_key_each_call_says_so() -> None:
         answer = LLMClient(GPT, fallbacks=[GROQ]).generate("Hello?")
     assert answer.attempts[0].reason == "its key was refused (auth)"
     assert len(targets.asked) == 4
+
+
+@pytest.mark.parametrize("begin", [lambda client: client.agenerate("x"), lambda client: anext(client.astream("x"))])
+def test_an_async_call_without_asyncio_says_what_it_needs(begin: Callable[[LLMClient], Any]) -> None:
+    targets = ScriptedTargets({GPT: [say("Hello")]})
+    with targets.running():
+        client = LLMClient(GPT)
+        coroutine = begin(client)
+        with pytest.raises(ConfigurationError, match=r"need asyncio.*trio\.to_thread\.run_sync"):
+            coroutine.send(None)  # as trio does it, and whoever runs coroutines without asyncio
+    assert targets.names == []

@@ -25,6 +25,7 @@ KINDS: dict[FailureKind, type[LLMError]] = {
     "setup": exc.ConfigurationError,
     "unsendable": exc.ValidationError,
     "connection": exc.ConnectionError,
+    "stale": exc.ConnectionError,
     "timeout": exc.TimeoutError,
     "auth": exc.AuthenticationError,
     "permission": exc.PermissionDeniedError,

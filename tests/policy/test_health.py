@@ -142,16 +142,6 @@ def test_a_snapshot_rounds_to_milliseconds() -> None:
     assert health.snapshot(0.12345)[0]["retry_in"] == 29.877
 
 
-def test_a_lock_that_nobody_will_release_can_be_replaced() -> None:
-    health = Health()
-    taken = threading.Thread(target=health._lock.acquire)
-    taken.start()
-    taken.join()
-    health.renew_lock()
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(health.snapshot, 0.0).result(5) == []
-
-
 def test_a_reset_forgets_outcomes_breakers_budgets_and_cooldowns() -> None:
     health = Health()
     fail(health, A)

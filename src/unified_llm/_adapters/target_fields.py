@@ -64,6 +64,7 @@ class TargetFields(AlwaysValidated, BaseModel):
         api: Another format than the provider's usual one; see ``LLMConfig``.
         timeout: Seconds for an attempt: to the first token of a stream, or for a whole answer (``request_timeout``).
         max_retries: Retries on each target; 0 is one attempt.
+        resend: Whether a request is sent again where the server closed a kept connection before any response.
         retry_delay: Base of the exponential backoff, in seconds.
         retry_max_delay: The longest backoff, in seconds.
         max_response_bytes: The largest response that is accepted. None: 16 MiB, 256 MiB for embeddings and rankings.
@@ -92,6 +93,7 @@ class TargetFields(AlwaysValidated, BaseModel):
     api: str | None = None
     timeout: float | None = None
     max_retries: int | None = None
+    resend: bool | None = None
     retry_delay: float | None = None
     retry_max_delay: float | None = None
     max_response_bytes: int | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from unified_llm._core import runtime
@@ -19,7 +18,6 @@ class Backends:
     """The backends of one client; no connection is made before the first exchange."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._http: Transport | None = None
 
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
@@ -43,12 +41,10 @@ class Backends:
     @property
     def _transport(self) -> Transport:
         if self._http is None:
-            with self._lock:
-                if self._http is None:
-                    # Here rather than above: httpx takes longer to import than all the rest.
-                    from unified_llm._backends.http import Transport
+            # Here rather than above: httpx takes longer to import than all the rest.
+            from unified_llm._backends.http import Transport
 
-                    self._http = Transport()
+            self._http = self._http or Transport()
         return self._http
 
     def close(self) -> None:

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
@@ -27,7 +27,7 @@ from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
 from unified_llm._structured.attempts import StructuredAttempt
 from unified_llm._structured.exchange import AsyncStructuredExchange, StructuredExchange
-from unified_llm.exceptions import ValidationError
+from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 Step: TypeAlias = LLMChunk | Done | CallFailed
 """Result of ``advance``."""
+
+_NEEDS_ASYNCIO: Final = (
+    "The async methods need asyncio, and none of its event loops runs here. Under trio or another library call the "
+    "sync methods in a thread: await trio.to_thread.run_sync(client.generate, prompt)."
+)
 
 
 class _Observed:
@@ -78,6 +83,20 @@ class _Observed:
 def _unsendable(error: ValidationError, structured: StructuredAttempt | None) -> Failure:
     failure = Failure("unsendable", detail=str(error))
     return structured.on_failure(failure) if structured else failure
+
+
+def _check_loop() -> None:
+    """Check that asyncio runs this call.
+
+    Raises:
+        ConfigurationError: It is awaited under trio or another library, or without an event loop.
+    """
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(_NEEDS_ASYNCIO) from None
 
 
 class Driver(_Observed):
@@ -186,6 +205,7 @@ class AsyncDriver(_Observed):
                 else:
                     outcome = None
                     if isinstance(effect, Sleep):
+                        _check_loop()
                         await self._runtime.asleep(effect.until)
                     else:
                         await self._abandon(effect.attempt)
@@ -205,6 +225,7 @@ class AsyncDriver(_Observed):
         return step
 
     async def _open(self, effect: Open) -> Failure | None:
+        _check_loop()
         structured = self._begin_structured(effect)
         try:
             exchange = self._connect(structured.request if structured else self._call.request, effect.target)

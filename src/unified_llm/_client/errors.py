@@ -33,6 +33,7 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     ),
     "unsendable": (exc.ValidationError, "the request cannot be sent", "fix the request"),
     "connection": (exc.ConnectionError, "the connection broke", "try again"),
+    "stale": (exc.ConnectionError, "a kept connection was closed before any response", "try again"),
     "timeout": (exc.TimeoutError, "no answer came in time", "raise timeout= or deadline=, or ask for less"),
     "auth": (exc.AuthenticationError, "the key was refused", "check the key"),
     "permission": (exc.PermissionDeniedError, "the key may not do this", "check what the key's account is allowed"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from unified_llm._core import defaults
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._state import sharing
 from unified_llm.exceptions import LLMError, UnsupportedOperationError
 from unified_llm.types.requests import ModelsRequest
@@ -52,6 +52,7 @@ class ModelListCache:
     """
 
     def __init__(self) -> None:
+        self._lock = make_lock()
         self._cached: dict[Hashable, _Cached] = {}
         # A list that was dropped is fetched again, whatever other processes still have: each key keeps the generation
         # in which its list was last fetched.
@@ -62,7 +63,6 @@ class ModelListCache:
 
     def _begin(self) -> None:
         self._process = os.getpid()
-        self._lock = threading.Lock()
         self._fetching: dict[Hashable, Future[Models]] = {}
 
     def get(self, key: Hashable, ttl: float, now: Callable[[], float], fetch: Callable[[], Models]) -> Models:

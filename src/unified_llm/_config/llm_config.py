@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
+from unified_llm._config.field_errors import describe
 from unified_llm._core import headers, paths
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.base_url import normalise
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
     "temperature", "max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
-    "timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "cache_ttl", "breaker",
-    "max_response_bytes",
+    "timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "resend", "cache_ttl",
+    "breaker", "max_response_bytes",
 )  # fmt: skip
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
@@ -47,21 +48,6 @@ _ALIASES: Final[Mapping[str, str]] = {"request_timeout": "timeout", "fallback_co
 _API_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Stands in a dump as JSON for what is in no dump: a key, or the value of a header that may be one.
 _LEFT_OUT: Final[str] = OmittedKey.KEY.value
-
-_ADVICE: Final = {
-    "missing": "is needed",
-    "float_parsing": "must be a number",
-    "float_type": "must be a number",
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "string_type": "must be a string",
-    "bool_parsing": "must be True or False",
-    "bool_type": "must be True or False",
-    "dict_type": "must be a mapping",
-    "mapping_type": "must be a mapping",
-    "extra_forbidden": "is no field, or is given by two names",
-}
 
 
 def _number(value: object) -> object:
@@ -153,6 +139,9 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
             remains.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
         max_retries: Retries on this target; 0 is one attempt. None: one while another target is ready, two on the last.
+        resend: Whether a request is sent again, over a new connection, where the server closed a kept one before any
+            byte of a response. It has very likely not seen the request, but that cannot be known: with ``resend=False``
+            and ``max_retries=0`` no request reaches this target twice.
         retry_delay: Base of the exponential backoff after throttling, in seconds; after a transient error a quarter.
         retry_max_delay: The longest backoff, in seconds.
         retry_exponential_base: Growth of the backoff from one retry to the next.
@@ -196,6 +185,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     )
     verify_ssl: bool | str | SSLContext = Field(default=True, repr=False)
     max_retries: Annotated[int | None, _NUMBER] = Field(default=None, ge=0)
+    resend: bool = True
     retry_delay: Annotated[float, _NUMBER] = Field(default=1.0, ge=0, allow_inf_nan=False)
     retry_max_delay: Annotated[float, _NUMBER] = Field(default=10.0, ge=0, allow_inf_nan=False)
     retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
@@ -237,7 +227,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         try:
             super().__init__(**fields)
         except pydantic.ValidationError as invalid:
-            problem = _describe(invalid)
+            problem = describe(invalid)
         except RecursionError:
             problem = "fallbacks or extra_body holds itself, or goes too deep."
         if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
@@ -380,21 +370,3 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
             raise ConfigurationError(f"{where} has no field {quoted(name)}: {advice_on(name) or hint}")
-
-
-def _describe(invalid: pydantic.ValidationError) -> str:
-    messages: dict[str, str] = {}
-    for error in invalid.errors(include_url=False, include_context=True, include_input=False):
-        field = ".".join(str(part) for part in error["loc"] if part != "tagged-union") or "the configuration"
-        messages.setdefault(field, _ADVICE.get(error["type"]) or _bound(error) or "has a wrong value or type")
-    return "; ".join(f"{field} {advice}" for field, advice in messages.items()) + "."
-
-
-def _bound(error: Any) -> str | None:
-    for name, words in (("gt", "greater than"), ("ge", "at least"), ("lt", "less than"), ("le", "at most")):
-        if name in error.get("ctx", {}):
-            return f"must be {words} {error['ctx'][name]}"
-    return "must be a finite number" if error["type"] == "finite_number" else None
-
-
-LLMConfig.__module__ = "unified_llm"  # where users import it from; set here, since Pydantic reads the names above

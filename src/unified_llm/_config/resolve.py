@@ -200,6 +200,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         api_version=_api_version(config, spec),
         timing=timing(config, spec, reasoning=profile.reasoning),
         retry=retry_limits(config),
+        resend=config.resend,
         breaker=config.breaker,
         last_resort=config.last_resort if config.last_resort is not None else (spec.name, model) == ("mlx", "demo"),
         verify=config.verify_ssl,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import inspect
 import re
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from itertools import count
@@ -26,6 +25,7 @@ from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._formats.make_codec import codec_for
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError, LLMError
@@ -39,7 +39,7 @@ _BY_METHOD: Final[Mapping[Feature, str | None]] = {
     "embeddings": "embed", "models": "list_models", "model_info": None, "count_tokens": None, "rerank": None,
 }  # fmt: skip
 _NUMBERS: Final = count(1)
-_REGISTERING: Final = threading.Lock()
+_REGISTERING: Final = make_lock()
 
 
 class Generates(Protocol):

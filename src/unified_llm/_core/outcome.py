@@ -20,6 +20,7 @@ FailureKind: TypeAlias = Literal[
     "unsendable",  # the request cannot be put on the wire (a bug or bad input, ours to find)
     # Something was sent; the provider may have begun to work.
     "connection",  # the connection broke
+    "stale",  # a kept connection was closed before any byte of a response; the request is sent again over a new one
     "timeout",  # the deadline of an open or a read passed; the policy knows which
     # The provider answered that it will not.
     "auth",  # 401

@@ -116,6 +116,7 @@ class Target:
         timing: Limits of an attempt.
         retry: Retries.
         breaker: When its circuit breaker opens.
+        resend: A request is sent again where a kept connection was closed before any byte of a response.
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
         vendor_host: The host of ``base_url`` is the provider's own, where one API key is one account.
@@ -151,6 +152,7 @@ class Target:
     timing: Timing = Timing()
     retry: RetryLimits = RetryLimits()
     breaker: BreakerConfig = BreakerConfig()
+    resend: bool = True
     last_resort: bool = False
     verify: Any = field(default=True, repr=False)
     vendor_host: bool = False

@@ -12,11 +12,11 @@ log is readable at INFO and quiet at WARNING during an outage:
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any, Final
 
 from unified_llm._core.target import Target
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.health import BreakerChange
 from unified_llm._policy.trace import Trace
 from unified_llm.types.records import Attempt, Usage
@@ -34,11 +34,11 @@ class _Warnings:
     """Times of the last warnings, by target and kind of failure, and the number of failovers since then."""
 
     def __init__(self) -> None:
+        self._lock = make_lock()
         self.reset()
 
     def reset(self) -> None:
-        """Start with no warnings; also after a fork, since another thread may have held the lock."""
-        self._lock = threading.Lock()
+        """Start with no warnings."""
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 
     def suppressed(self, target: str, kind: str, now: float) -> int | None:

@@ -70,6 +70,7 @@ def start_attempt(call: CallState, state: TargetState, permit: Permit, now: floa
     if state.spends_budget:
         call.health.spend_retry(target)
     state.attempts += 1
+    state.began = now
     return attempt
 
 

@@ -30,21 +30,27 @@ class TargetState:
         target: The target.
         position: Its position among the targets of the call.
         attempts: How many attempts this call has started on it.
+        began: The instant at which the last one began.
         excluded: It gets no further attempt in this call.
         retry_at: The instant before which it gets no further attempt.
         spends_budget: Its next attempt takes a token of its retry budget.
         failure: Its last failure.
         skip_recorded: The trace has an entry that it was skipped.
+        busy_since: The instant at which the last attempt ended without a connection; 0.0 if it did not.
+        resent: Its last attempt ended with a stale connection, so the next one is the request sent again.
     """
 
     target: Target
     position: int = 0
     attempts: int = 0
+    began: float = 0.0
     excluded: bool = False
     retry_at: float = 0.0
     spends_budget: bool = False
     failure: Failure | None = None
     skip_recorded: bool = False
+    busy_since: float = 0.0
+    resent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class CallState:
         committed: The first chunk has been passed to the caller.
         waited: Seconds slept since the last attempt began.
         attempt_count: How many attempts were started.
+        uncounted: How many of them count for no limit.
         only_target: The one target that may be retried, after a failure that does not fail over.
     """
 
@@ -116,6 +123,7 @@ class CallState:
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
     attempt_count: int = field(default=0, init=False)
+    uncounted: int = field(default=0, init=False)
     only_target: TargetState | None = field(default=None, init=False)
     _passed: int = field(default=0, init=False)
 
@@ -135,6 +143,10 @@ class CallState:
         """Return whether a target may still get an attempt, sooner or later."""
         return not state.excluded and (self.only_target is None or self.only_target is state)
 
+    def in_order(self) -> Sequence[TargetState]:
+        """Return the targets in the user's order, those without a free connection last: the longest ago first."""
+        return sorted(self.states, key=lambda state: state.busy_since) if self.uncounted else self.states
+
     def no_other_ready(self, state: TargetState, now: float) -> bool:
         """Return whether no other target of the call could get an attempt now."""
         return not any(
@@ -152,7 +164,7 @@ class CallState:
     def room_for_retries(self) -> bool:
         """Return whether an attempt is left beyond the first one of each target that has had none."""
         untried = sum(not state.attempts and not state.excluded for state in self.states)
-        return self.attempt_count + untried < max(MAX_ATTEMPTS, len(self.states))
+        return self.attempt_count - self.uncounted + untried < max(MAX_ATTEMPTS, len(self.states))
 
     def failed(self, final: TargetState | None = None, *, expired: bool = False) -> CallFailed:
         """Return the result of this call, which no target answered."""

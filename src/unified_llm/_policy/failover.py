@@ -87,12 +87,14 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
     waits: list[float] = []
     refused: list[tuple[TargetState, Refusal]] = []
     room = call.room_for_retries()
-    for state in call.states:
+    for state in call.in_order():
         if not call.may_try(state) or (state.attempts and not room):
             continue
         if state.retry_at > now:
             waits.append(state.retry_at)
             continue
+        if state.busy_since and any(_is_forced_first(call, other, refusal, now) for other, refusal in refused):
+            break
         admission = call.health.admit(state.target, now, streaming=call.streaming)
         if isinstance(admission, Permit):
             return _record_skips(call, state, refused, now), admission
@@ -109,6 +111,12 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
         return None
     permit = call.health.force(forced.target, now, streaming=call.streaming)
     return _record_skips(call, forced, refused, now), permit
+
+
+def _is_forced_first(call: CallState, state: TargetState, refusal: Refusal, now: float) -> bool:
+    """Return whether a target that is refused is tried before the call waits again for a connection to another."""
+    wait_is_over = refusal.until - now <= MAX_WAIT and refusal.until < call.deadline
+    return not state.attempts and not (refusal.wait and wait_is_over)
 
 
 def _record_skips(

@@ -32,6 +32,7 @@ class FailureRule:
         throttled: Back off as after throttling, and fail over at once where possible.
         cooldown: What gets no request for a while, from other calls too: the API key, or the rate limit.
         larger_window: Fail over only to targets whose context window is larger.
+        uncounted: The attempt counts for no limit: the target stays as if it had not been tried.
     """
 
     retry: bool = False
@@ -42,6 +43,7 @@ class FailureRule:
     throttled: bool = False
     cooldown: CooldownScope | None = None
     larger_window: bool = False
+    uncounted: bool = False
 
 
 _TRANSIENT: Final = FailureRule(retry=True, weight=1)
@@ -51,10 +53,11 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     # No answer.
     "connect": FailureRule(retry=True, weight=1, free=True),
     "tls": FailureRule(weight=1),
-    "pool": FailureRule(retry=True, free=True),
+    "pool": FailureRule(retry=True, free=True, uncounted=True),
     "setup": FailureRule(),
     "unsendable": _RAISE,
     "connection": _TRANSIENT,
+    "stale": FailureRule(retry=True, uncounted=True),
     "timeout": FailureRule(retry=True, weight=2, only_if_no_other_ready=True),
     # A refusal.
     "auth": FailureRule(cooldown="credentials"),
@@ -82,5 +85,5 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
 
 # An exchange that failed in one of these ways may be charged for: the provider may have done the work.
 MAYBE_BILLED: Final[frozenset[FailureKind]] = frozenset(
-    {"connection", "timeout", "malformed", "empty", "truncated", "invalid", "oversized"}
+    {"connection", "stale", "timeout", "malformed", "empty", "truncated", "invalid", "oversized"}
 )

@@ -13,7 +13,6 @@ Health is shared with other processes through a ``HealthPublisher``, which never
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from unified_llm._core.target import Target
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.breaker import BreakerState, CircuitBreaker
 from unified_llm._policy.cooldowns import Cooldowns, Refusal
 from unified_llm._policy.health_updates import (
@@ -83,7 +83,7 @@ class Health:
     """
 
     def __init__(self, on_change: Callable[[BreakerChange], None] | None = None) -> None:
-        self._lock = threading.RLock()
+        self._lock = make_lock()
         self._targets = TargetTable()
         self._cooldowns = Cooldowns()
         self._outcomes: deque[_Outcome] = deque()
@@ -126,10 +126,6 @@ class Health:
         with self._lock:
             self._drain_outcomes()
         self._notify()
-
-    def renew_lock(self) -> None:
-        """Replace the lock, without taking it, after a fork: a thread that the child has not may hold the old one."""
-        self._lock = threading.RLock()
 
     def admit(self, target: Target, now: float, *, streaming: bool = False) -> Permit | Refusal:
         """Return a permit for one request, or why none should be sent now."""

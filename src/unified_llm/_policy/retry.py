@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Final, Literal, TypeAlias
 
-from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import RetryLimits, Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallState, TargetState
@@ -32,6 +32,11 @@ MAX_WAIT: Final = 60.0
 # Retries where the user set no limit: while another target is ready, and while none is.
 _MAX_RETRIES: Final = 1
 _MAX_RETRIES_NO_OTHER_READY: Final = 2
+
+# Seconds. An attempt that got no connection has waited longer, unless hardly any time was left to it.
+_POOL_WAIT: Final = 0.1
+# Seconds, at most, before a call asks for a connection again where it has not waited for one.
+_POOL_PAUSE_MAX: Final = 5.0
 
 # End the call; continue with whatever target is ready; or sleep until the first retry is due.
 NextStep: TypeAlias = Literal["end", "continue", "sleep"]
@@ -76,10 +81,17 @@ def apply_failure(call: CallState, state: TargetState, failure: Failure) -> Gene
 
 def on_failure(call: CallState, state: TargetState, failure: Failure, now: float) -> NextStep:
     """Start cooldowns, exclude targets, schedule a retry or exclude the failed target; return the next step."""
-    rule, hints, failover = FAILURE_RULES[failure.kind], retry_after.read(failure), call.fails_over(failure.kind)
+    failover, resent = call.fails_over(failure.kind), state.resent
+    state.busy_since, state.resent = 0.0, failure.kind == "stale"
+    # A request is sent again once: a second close in a row is a connection that broke.
+    rule = FAILURE_RULES["connection" if resent and state.resent else failure.kind]
+    hints = retry_after.read(failure)
     start_cooldowns(call, state.target, failure, hints, now=now)
     exclude_targets(call, state.target, rule, now)
     call.only_target = None if failover else state
+    if rule.uncounted:
+        _try_as_before(call, state, failure.kind, now)
+        return "continue" if failover or state.retry_at < call.deadline else "end"
     if failure.try_again is not None:
         retry_at = now if failure.try_again and _may_try_again(call, state, now) else None
     else:
@@ -92,6 +104,20 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     if retry_at <= now or (prefers_others and not call.no_other_ready(state, now)):
         return "continue"  # where others are ready, this target is retried only once they have failed
     return "sleep"
+
+
+def _try_as_before(call: CallState, state: TargetState, kind: FailureKind, now: float) -> None:
+    """Let the target be tried as if it had not been: at once, where the attempt has waited for a connection already."""
+    state.attempts -= 1
+    call.uncounted += 1
+    state.spends_budget = False
+    state.retry_at = now
+    if kind != "pool":
+        return
+    state.busy_since = now
+    if now - state.began < _POOL_WAIT:
+        longest = min(_POOL_PAUSE_MAX, _POOL_WAIT * 2.0 ** min(call.uncounted, _MAX_EXPONENT))
+        state.retry_at += longest * (1 + call.random()) / 2
 
 
 def _compute_retry_at(

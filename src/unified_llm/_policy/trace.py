@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -44,11 +44,22 @@ class Trace:
 
     def record_end(self, running: RunningAttempt, attempt: Attempt, outcome: Done | Failure | None) -> None:
         """Record the end of an attempt: answered, failed, or (None) cancelled."""
+        if isinstance(outcome, Failure) and outcome.kind == "pool" and self._add_to_earlier(attempt):
+            return
         if isinstance(outcome, Done):
             self.served, self.request_id = running.target, outcome.request_id
         elif outcome is not None:
             self.failed.append((running.target, attempt))
         self._add(attempt, running.started)
+
+    def _add_to_earlier(self, attempt: Attempt) -> bool:
+        """Add a wait for a connection to an earlier one of the same target: there may be hundreds. None: False."""
+        for position, earlier in enumerate(self.attempts):
+            if (earlier.target, earlier.outcome) == (attempt.target, attempt.outcome):
+                seconds, waited = earlier.seconds + attempt.seconds, earlier.waited + attempt.waited
+                self.attempts[position] = replace(earlier, seconds=seconds, waited=waited)
+                return True
+        return False
 
     def _add(self, attempt: Attempt, began: float) -> None:
         position = bisect_right(self._began, began)

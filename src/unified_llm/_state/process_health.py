@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Any, Final
 
 from unified_llm._core import runtime
 from unified_llm._core.target import Target
+from unified_llm._lib import fork_safe
 from unified_llm._observe import logs
 from unified_llm._policy.health import Health
 
 HEALTH: Final = Health(logs.log_breaker)
 _apart: Health | None = None
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=HEALTH.renew_lock)
-    os.register_at_fork(after_in_child=logs.reset_warnings)
+fork_safe.run_in_child(logs.reset_warnings)
 
 
 def current() -> Health:

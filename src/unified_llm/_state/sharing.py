@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from unified_llm._core import defaults, runtime
+from unified_llm._lib.fork_safe import make_lock, run_in_child
 from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._state.process_health import HEALTH
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from unified_llm._state.redis.sync_thread import SyncThread
     from unified_llm._state.redis.url import RedisURL
 
-_lock = threading.Lock()
+_lock = make_lock()
 _sync_thread: SyncThread | None = None
 
 
@@ -89,9 +89,7 @@ def _learn(update: HealthUpdate) -> None:
 
 
 def _renew() -> None:
-    """Replace the lock in a forked child: a thread that does not exist here may have held it."""
-    global _lock  # noqa: PLW0603 - as above
-    _lock = threading.Lock()
+    """Give a forked child a thread of its own."""
     if _sync_thread:
         _sync_thread.renew()
 
@@ -102,5 +100,4 @@ def _finish() -> None:
 
 
 atexit.register(_finish)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+run_in_child(_renew)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections.abc import Callable
+
+from unified_llm._lib.fork_safe import make_lock
 
 
 class Clock:
@@ -24,7 +25,7 @@ class Clock:
     def __init__(self, real_now: Callable[[], float]) -> None:
         self.ahead = 0.0
         self._real_now = real_now
-        self._lock = threading.Lock()
+        self._lock = make_lock()
 
     def now(self) -> float:
         """Return the time, in seconds."""

@@ -5,7 +5,6 @@ They use separate connections, which the outage closes at its end, and the time 
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from unified_llm._client.backends import in_process_model
@@ -15,6 +14,7 @@ from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 from unified_llm._formats.make_codec import codec_for
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm.testing._clock import Clock
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Passthrough:
     def __init__(self, outer: Runtime, clock: Clock) -> None:
         self._outer = outer
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._http: Transport | None = None
 
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:

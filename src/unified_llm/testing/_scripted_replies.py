@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import dump
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.testing._clock import Clock
 from unified_llm.testing._faults import ScriptedEvent
@@ -62,7 +62,7 @@ class Replies:
     def __init__(self, replies: Reply | Sequence[Reply] | Callable[[LLMRequest], Reply]) -> None:
         self._reply_to: Callable[[LLMRequest], Reply] = self._next_turn
         self._turns: list[Reply] = []
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         if callable(replies):
             self._reply_to = replies
         elif isinstance(replies, Sequence) and not isinstance(replies, str):

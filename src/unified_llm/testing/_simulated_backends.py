@@ -14,6 +14,7 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm.testing._clock import Clock
 from unified_llm.testing._faults import Fault, ScriptedEvent
 from unified_llm.testing._passthrough import Passthrough
@@ -38,7 +39,7 @@ class Script:
     replies: Replies | None
     times: int | None
     _failed: dict[str, int] = field(default_factory=dict[str, int], init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _lock: threading.RLock = field(default_factory=make_lock, init=False)
 
     def fault_events(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
         """List the events of an attempt that fails; None if the target is up."""

@@ -30,6 +30,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "setup": "this process cannot connect",
     "unsendable": "the request cannot be written",
     "connection": "the connection broke",
+    "stale": "a kept connection was closed before any response",
     "auth": "the API key was refused",
     "permission": "the API key lacks the permission",
     "quota": "the quota is used up",

@@ -386,15 +386,41 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
 
 
 @pytest.mark.parametrize("problem", [b"", httpcore.ReadError])
-def test_a_connection_that_is_closed_at_the_moment_of_its_use_is_replaced_once(
+def test_a_kept_connection_that_is_closed_at_the_moment_of_its_use_is_stale(
     call: Caller, transport: Transport, network: Network, problem: Any
 ) -> None:
     # The pause hides the end from the check before a connection is reused.
     network.add_connection(HI, 0.1, problem)
     network.add_connection(HI)
-    for _ in range(2):
-        assert summarize(run_call(call, transport, network)) == [("whole", "hi")]
+    results = [summarize(run_call(call, transport, network)) for _ in range(3)]
+    assert results == [[("whole", "hi")], ["stale"], [("whole", "hi")]]
     assert [made.requests for made in network.made] == [2, 1]
+
+
+def test_without_resend_it_is_a_broken_connection(call: Caller, transport: Transport, network: Network) -> None:
+    network.add_connection(HI, 0.1, b"")
+    run_call(call, transport, network)
+    exchange = call.exchange(transport, EchoCodec(), chat_request(), target_at(URL, resend=False))
+    assert summarize(run(exchange, network.clock() + 1)) == ["connection"]
+    assert len(network.made) == 1
+
+
+def test_a_stale_connection_takes_the_idle_ones_of_its_route_along(
+    call: Caller, transport: Transport, network: Network
+) -> None:
+    network.add_connection(HI)
+    network.add_connection(HI, 0.1, b"")
+    elsewhere = network.add_connection(HI)
+    exchanges = [call.exchange(transport, EchoCodec(), chat_request(), target_at(URL)) for _ in range(2)]
+    exchanges.append(call.exchange(transport, EchoCodec(), chat_request(), target_at("http://other.test/v1")))
+    for exchange in exchanges:
+        assert exchange.open(network.clock() + 1) is None
+    for exchange in exchanges:
+        exchange.read(network.clock() + 1)
+        exchange.close()
+    assert network.open == 3
+    assert summarize(run_call(call, transport, network)) == ["stale"]
+    assert [made for made in network.made if not made.closed] == [elsewhere]
 
 
 def test_a_request_on_a_kept_connection_is_not_sent_again_when_the_server_took_its_time(
@@ -444,6 +470,23 @@ def test_when_all_connections_stay_busy_a_call_fails(call: Caller, network: Netw
     assert summarize(run_call(call, transport, network)) == [
         "connect"
     ]  # the permit was returned; the busy connection was dropped
+
+
+def test_a_server_that_takes_every_connection_takes_none_of_another(call: Caller, network: Network) -> None:
+    transport = Transport(max_connections=2, now=network.clock)
+    for _ in range(2):
+        network.add_connection()
+    network.add_connection(HI)
+    held = [call.exchange(transport, EchoCodec(), chat_request(), target_at(URL)) for _ in range(2)]
+    for exchange in held:
+        failure = exchange.open(network.clock() + 1)
+        assert failure
+        assert failure.kind == "timeout"
+    assert summarize(run_call(call, transport, network, seconds=0.01)) == ["pool"]
+    assert summarize(run_call(call, transport, network, url="http://idle.test/v1")) == [("whole", "hi")]
+    for exchange in held:
+        exchange.close()
+    assert summarize(run_call(call, transport, network)) == ["connect"]
 
 
 def test_whatever_happens_permits_come_back(call: Caller, network: Network) -> None:

@@ -125,3 +125,16 @@ def test_httpcore_connections_offer_what_pooled_connections_need(clock: Clock) -
     connection = pool.make_connection(route(), SyncDeadlineSocket(clock))
     assert isinstance(connection, httpcore.ConnectionInterface)
     assert not connection.is_idle()
+
+
+def test_routes_do_not_accumulate(idle: pool.IdleConnections[FakeConnection], clock: Clock) -> None:
+    for number in range(100_000):
+        assert idle.put(route(f"{number}.test"), FakeConnection())
+        connection = idle.take(route(f"{number}.test"))
+        assert connection
+        connection.drop()
+    assert len(idle._stacks) <= 2
+    for number in range(1000):
+        idle.put(route(f"{number}.test"), FakeConnection())
+        clock.time += 1
+    assert len(idle._stacks) <= 100

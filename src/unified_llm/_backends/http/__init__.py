@@ -29,8 +29,9 @@ class Transport:
     longer referenced close themselves.
 
     Args:
-        max_connections: How many may be busy at the same time, for sync code and for each event loop. A call that
-            finds all of them busy waits up to five seconds.
+        max_connections: How many may be busy at the same time with one origin (scheme, host and port), for sync code
+            and for each event loop: a server that hangs takes no connection from another. A call that finds all of them
+            busy waits up to five seconds.
         now: A monotonic clock; the exchanges' deadlines are instants of this clock.
     """
 
@@ -43,24 +44,14 @@ class Transport:
 
     def exchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> Exchange:
         """Create one attempt for sync code."""
-        from unified_llm._backends.http.exchange_sync import SyncHTTPExchange, SyncPool
-
         self._reset_after_fork()
-        pool = self._sync_pool
-        if pool is None:  # if two threads are first at once, one of the pools serves a single call
-            pool = self._sync_pool = SyncPool(self._max_connections, self._now)
-            pool.idle_connections.closed = self._closed
-        return SyncHTTPExchange(pool, codec, call_request, target)
+        return (self._sync_pool or self._make_sync_pool()).exchange(codec, call_request, target)
 
     def aexchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> AsyncExchange:
         """Create one attempt for the running event loop."""
-        from unified_llm._backends.http.exchange_async import AsyncHTTPExchange, AsyncPools
-
         self._reset_after_fork()
-        pools = self._async_pools
-        if pools is None:
-            pools = self._async_pools = AsyncPools(self._max_connections, self._now, closed=self._closed)
-        return AsyncHTTPExchange(pools.for_running_loop(), codec, call_request, target)
+        pools = self._async_pools or self._make_async_pools()
+        return pools.for_running_loop().exchange(codec, call_request, target)
 
     def close(self) -> None:
         """Close every idle connection now, and each busy one when its exchange ends. Never waits."""
@@ -80,6 +71,22 @@ class Transport:
             self._sync_pool.idle_connections.close_all()
         if self._async_pools is not None:
             self._async_pools.close_idle(closed=self._closed)
+
+    def _make_sync_pool(self) -> SyncPool:
+        from unified_llm._backends.http.exchange_sync import SyncPool
+
+        if (pool := self._sync_pool) is None:
+            pool = SyncPool(self._max_connections, self._now)
+            pool.idle_connections.closed = self._closed
+            self._sync_pool = pool
+        return pool
+
+    def _make_async_pools(self) -> AsyncPools:
+        from unified_llm._backends.http.exchange_async import AsyncPools
+
+        if (pools := self._async_pools) is None:
+            pools = self._async_pools = AsyncPools(self._max_connections, self._now, closed=self._closed)
+        return pools
 
     def _reset_after_fork(self) -> None:
         """Drop all connections in a forked child: they belong to the parent. Closing a copied socket sends nothing."""

@@ -53,8 +53,8 @@ class HTTPExchange:
 def is_stale(failure: Failure | None, sock: DeadlineSocket, seconds: float) -> bool:
     """Return whether a reused connection failed because the server had closed it, perhaps while we were writing.
 
-    Such a failure does not count against the request, which the server has not processed, so it is sent again over a
-    new connection. It must show within one second and before any byte of a response: a server that crashes while it
-    processes a request takes longer.
+    Such a failure is no sign of ill health: the server has very likely not processed the request, which cannot be known
+    for certain. It must show within one second and before any byte of a response: a server that crashes while it
+    processes a request takes longer. The idle connections of the same route are probably closed as well.
     """
     return failure is not None and failure.kind == "connection" and not sock.received and seconds < _STALE_SECONDS

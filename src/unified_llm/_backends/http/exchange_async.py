@@ -5,7 +5,7 @@ A connection belongs to the event loop that made it, so each loop has a pool of 
     Transport
       |-- SyncPool                           all threads
       `-- AsyncPools
-            |-- loop A --> AsyncPool         max_connections permits, IdleConnections
+            |-- loop A --> AsyncPool         Permits, IdleConnections
             |-- loop B --> AsyncPool
             `-- loop C (closed)              its idle connections are closed at the next look-up of another loop
 
@@ -15,17 +15,17 @@ The map holds weak references to loops, and a pool does not keep a reference to 
 from __future__ import annotations
 
 import asyncio
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import httpx
 
-from unified_llm._backends.http import errors, pool
+from unified_llm._backends.http import errors, permits, pool
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPExchange, is_stale
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._lib.fork_safe import make_lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -87,21 +87,11 @@ class AsyncPool:
     def __init__(self, max_connections: int, now: Callable[[], float]) -> None:
         self.now = now
         self.idle_connections: pool.IdleConnections[AsyncPooledConnection] = pool.IdleConnections(now)
-        self._permits = asyncio.Semaphore(max_connections)
+        self.permits = permits.Permits(max_connections)
 
-    async def acquire_permit(self, until: float) -> bool:
-        """Wait for a permit to use one more connection; return False if none came free in time."""
-        if not self._permits.locked():
-            return await self._permits.acquire()
-        try:
-            async with asyncio.timeout(max(0.0, min(pool.WAIT_SECONDS, until - self.now()))):
-                return await self._permits.acquire()
-        except TimeoutError:
-            return False
-
-    def release_permit(self) -> None:
-        """Return the permit of one connection."""
-        self._permits.release()
+    def exchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> AsyncHTTPExchange:
+        """Create one attempt."""
+        return AsyncHTTPExchange(self, codec, call_request, target)
 
     async def take_idle(self, route: pool.Route) -> AsyncPooledConnection | None:
         """Return an idle connection that can carry a request, or None if a new one is needed."""
@@ -128,7 +118,7 @@ class AsyncPools:
     def __init__(self, max_connections: int, now: Callable[[], float], *, closed: bool) -> None:
         self._max_connections, self._now, self._closed = max_connections, now, closed
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncPool] = WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._lock = make_lock()
 
     def for_running_loop(self) -> AsyncPool:
         """Return the pool of the running loop; create it if there is none."""
@@ -178,7 +168,7 @@ class AsyncHTTPExchange(HTTPExchange):
     def __init__(self, connections: AsyncPool, codec: Codec, call_request: AnyRequest, target: Target) -> None:
         super().__init__(codec, call_request, target)
         self._pool = connections
-        self._has_permit = False
+        self._permit: permits.Permit | None = None
         self._in_use: tuple[pool.Route, AsyncPooledConnection] | None = None
         self._response: _OpenResponse | None = None
         self._reusable = False
@@ -192,9 +182,9 @@ class AsyncHTTPExchange(HTTPExchange):
         prepared = self._prepare_request()
         if isinstance(prepared, Failure):
             return prepared
-        if not await self._pool.acquire_permit(until):
+        self._permit = permit = self._pool.permits.request(prepared[0].origin)
+        if not (permit.granted or await _wait_for(permit, permits.seconds_to_wait(until - self._pool.now()))):
             return Failure("pool")
-        self._has_permit = True
         response = await self._send(*prepared, until)
         if isinstance(response, Failure):
             return response
@@ -245,23 +235,25 @@ class AsyncHTTPExchange(HTTPExchange):
                     response = None
             else:
                 connection.drop()
-        if self._has_permit:
-            self._has_permit = False
-            self._pool.release_permit()
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.release()
         if response is not None:
             # If the garbage collector closes this coroutine, it ends here, and the loop then ends the generator.
             await asyncio.sleep(0)
             await _end_body(response.body_chunks)
 
     async def _send(self, route: pool.Route, http_request: httpx.Request, until: float) -> _OpenResponse | Failure:
-        """Send over an idle connection, or over a new one if there is none or the idle one was stale."""
+        """Send over an idle connection, or over a new one if there is none."""
         started = self._pool.now()
         connection = await self._pool.take_idle(route)
         if connection is not None:
             response = await self._send_over(route, connection, http_request, until)
-            if not isinstance(response, Failure) or not is_stale(response, connection.sock, self._pool.now() - started):
-                return response
-            connection.drop()
+            if isinstance(response, Failure) and is_stale(response, connection.sock, self._pool.now() - started):
+                for dropped in self._pool.idle_connections.close_route(route):
+                    await dropped.end_body()
+                return Failure("stale") if self._target.resend else response
+            return response
         try:
             connection = AsyncPooledConnection(route, self._pool.now)
         except errors.SETUP_ERRORS as error:
@@ -280,6 +272,28 @@ class AsyncHTTPExchange(HTTPExchange):
         connection.sock.start_body()
         stream = cast("httpx.AsyncByteStream", http_response.stream)
         return _OpenResponse(*self._open_body(http_response), stream, aiter(stream))
+
+
+async def _wait_for(permit: permits.Permit, seconds: float) -> bool:
+    """Wait until a permit is granted; return False if it is not granted in time."""
+    loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(woken.set)
+
+    permit.on_granted = wake
+    try:
+        while not permit.granted:
+            if seconds <= 0:
+                return False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(seconds, permits.RECHECK)):
+                    await woken.wait()
+            seconds -= permits.RECHECK
+    finally:
+        permit.on_granted = None
+    return True
 
 
 async def _end_body(body_chunks: AsyncIterator[bytes]) -> None:

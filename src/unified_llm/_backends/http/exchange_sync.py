@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import httpx
 
-from unified_llm._backends.http import errors, pool
+from unified_llm._backends.http import errors, permits, pool
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPExchange, is_stale
 from unified_llm._core.outcome import Done, Failure
@@ -69,22 +71,11 @@ class SyncPool:
     def __init__(self, max_connections: int, now: Callable[[], float]) -> None:
         self.now = now
         self.idle_connections: pool.IdleConnections[SyncPooledConnection] = pool.IdleConnections(now)
-        # SimpleQueue.put may be called by the garbage collector at any moment; a semaphore's release may not.
-        self._permits: SimpleQueue[None] = SimpleQueue()
-        for _ in range(max_connections):
-            self._permits.put(None)
+        self.permits = permits.Permits(max_connections)
 
-    def acquire_permit(self, until: float) -> bool:
-        """Wait for a permit to use one more connection; return False if none came free in time."""
-        try:
-            self._permits.get(timeout=max(0.0, min(pool.WAIT_SECONDS, until - self.now())))
-        except Empty:
-            return False
-        return True
-
-    def release_permit(self) -> None:
-        """Return the permit of one connection."""
-        self._permits.put(None)
+    def exchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> SyncHTTPExchange:
+        """Create one attempt."""
+        return SyncHTTPExchange(self, codec, call_request, target)
 
     def take_idle(self, route: pool.Route) -> SyncPooledConnection | None:
         """Return an idle connection that can carry a request, or None if a new one is needed."""
@@ -110,7 +101,7 @@ class SyncHTTPExchange(HTTPExchange):
     def __init__(self, connections: SyncPool, codec: Codec, call_request: AnyRequest, target: Target) -> None:
         super().__init__(codec, call_request, target)
         self._pool = connections
-        self._has_permit = False
+        self._permit: permits.Permit | None = None
         self._in_use: tuple[pool.Route, SyncPooledConnection] | None = None
         self._response: _OpenResponse | None = None
         self._reusable = False
@@ -124,9 +115,9 @@ class SyncHTTPExchange(HTTPExchange):
         prepared = self._prepare_request()
         if isinstance(prepared, Failure):
             return prepared
-        if not self._pool.acquire_permit(until):
+        self._permit = permit = self._pool.permits.request(prepared[0].origin)
+        if not (permit.granted or _wait_for(permit, permits.seconds_to_wait(until - self._pool.now()))):
             return Failure("pool")
-        self._has_permit = True
         response = self._send(*prepared, until)
         if isinstance(response, Failure):
             return response
@@ -174,19 +165,20 @@ class SyncHTTPExchange(HTTPExchange):
                 self._pool.idle_connections.put(route, connection)
             else:
                 connection.drop()
-        if self._has_permit:
-            self._has_permit = False
-            self._pool.release_permit()
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.release()
 
     def _send(self, route: pool.Route, http_request: httpx.Request, until: float) -> _OpenResponse | Failure:
-        """Send over an idle connection, or over a new one if there is none or the idle one was stale."""
+        """Send over an idle connection, or over a new one if there is none."""
         started = self._pool.now()
         connection = self._pool.take_idle(route)
         if connection is not None:
             response = self._send_over(route, connection, http_request, until)
-            if not isinstance(response, Failure) or not is_stale(response, connection.sock, self._pool.now() - started):
-                return response
-            connection.drop()
+            if isinstance(response, Failure) and is_stale(response, connection.sock, self._pool.now() - started):
+                self._pool.idle_connections.close_route(route)
+                return Failure("stale") if self._target.resend else response
+            return response
         try:
             connection = SyncPooledConnection(route, self._pool.now)
         except errors.SETUP_ERRORS as error:
@@ -205,3 +197,19 @@ class SyncHTTPExchange(HTTPExchange):
         connection.sock.start_body()
         stream = cast("httpx.SyncByteStream", http_response.stream)
         return _OpenResponse(*self._open_body(http_response), stream, iter(stream))
+
+
+def _wait_for(permit: permits.Permit, seconds: float) -> bool:
+    """Wait until a permit is granted; return False if it is not granted in time."""
+    woken: SimpleQueue[None] = SimpleQueue()
+    permit.on_granted = partial(woken.put, None)
+    try:
+        while not permit.granted:
+            if seconds <= 0:
+                return False
+            with suppress(Empty):
+                woken.get(timeout=min(seconds, permits.RECHECK))
+            seconds -= permits.RECHECK
+    finally:
+        permit.on_granted = None
+    return True

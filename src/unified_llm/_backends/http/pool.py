@@ -38,9 +38,6 @@ earlier is detected, since it is readable."""
 MAX_IDLE: Final = 100
 """The most idle connections that are kept, over all routes."""
 
-WAIT_SECONDS: Final = 5.0
-"""Seconds that a call waits for a permit when ``max_connections`` are busy."""
-
 MAX_UNREAD_CHUNKS: Final = 8
 """Chunks of a body after its last event that are read to save a connection; the end of a stream has no more."""
 
@@ -103,6 +100,7 @@ class IdleConnections(Generic[ConnectionT]):
             try:
                 connection = stack.pop()
             except IndexError:
+                self._remove_if_empty(route, stack)
                 return None
             if connection.idle_since >= oldest:
                 return connection
@@ -117,6 +115,14 @@ class IdleConnections(Generic[ConnectionT]):
         self._stacks.setdefault(route, deque()).append(connection)
         self._sweep(connection.idle_since - MAX_IDLE_SECONDS)
         return True
+
+    def close_route(self, route: Route) -> list[ConnectionT]:
+        """Close the idle connections of a route; return them."""
+        dropped: list[ConnectionT] = []
+        while (connection := self.take(route)) is not None:
+            dropped.append(connection)
+            connection.drop()
+        return dropped
 
     def __len__(self) -> int:
         return sum(len(stack) for stack in list(self._stacks.values()))
@@ -135,13 +141,18 @@ class IdleConnections(Generic[ConnectionT]):
 
     def _sweep(self, oldest: float) -> None:
         left = _MAX_SWEPT
-        for stack in list(self._stacks.values()):
+        for route, stack in list(self._stacks.items()):
             try:
                 while left and stack[0].idle_since < oldest:
                     stack.popleft().drop()
                     left -= 1
             except IndexError:
-                continue
+                self._remove_if_empty(route, stack)
+
+    def _remove_if_empty(self, route: Route, stack: deque[ConnectionT]) -> None:
+        # A connection that another thread puts there at this moment is lost, and so closes itself.
+        if not stack and self._stacks.get(route) is stack:
+            self._stacks.pop(route, None)
 
 
 def make_connection(route: Route, sock: SyncDeadlineSocket) -> httpcore.ConnectionInterface:

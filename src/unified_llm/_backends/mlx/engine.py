@@ -45,6 +45,7 @@ from unified_llm._backends.mlx.encoder import Encoder
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Output, Payload
 from unified_llm._backends.mlx.loading import load
 from unified_llm._backends.mlx.model_folder import is_encoder, read_object
+from unified_llm._lib.fork_safe import make_lock
 
 # mlx-lm imports concurrent.futures.thread, which cannot be imported once the interpreter has begun to exit. It is
 # imported here, since the exit may begin while a model is being loaded.
@@ -64,7 +65,7 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ended: EngineError | None = None
-        self._lock = threading.Lock()
+        self._lock = make_lock()
         self._queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
         self._pid = os.getpid()
         # A daemon, because the interpreter waits for other threads before it calls `close_engines`.
@@ -124,7 +125,7 @@ def _release_thread() -> None:
 
 
 _engines: dict[Path, Engine] = {}
-_engines_lock = threading.Lock()
+_engines_lock = make_lock()
 _engines_pid = os.getpid()
 
 

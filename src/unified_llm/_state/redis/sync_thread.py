@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
 from unified_llm._core import runtime
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis.commands import Store
 from unified_llm._state.redis.sync import PERIOD, HealthSync
@@ -70,7 +71,7 @@ class SyncThread:
     def renew(self) -> None:
         """Reset after a fork: the thread and its queue belong to the parent."""
         # Re-entrant: a callback that runs in the garbage collector may make a call.
-        self._lock = threading.RLock()
+        self._lock = make_lock()
         self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._over = False

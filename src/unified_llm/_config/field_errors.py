@@ -1,0 +1,41 @@
+"""Pydantic's errors in the words of this package, without the values, which may be keys."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pydantic
+
+_ADVICE: Final = {
+    "missing": "is needed",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be a string",
+    "bool_parsing": "must be True or False",
+    "bool_type": "must be True or False",
+    "dict_type": "must be a mapping",
+    "mapping_type": "must be a mapping",
+    "extra_forbidden": "is no field, or is given by two names",
+}
+
+
+def describe(invalid: pydantic.ValidationError) -> str:
+    """Name each field that is wrong, and say what it must be."""
+    messages: dict[str, str] = {}
+    for error in invalid.errors(include_url=False, include_context=True, include_input=False):
+        field = ".".join(str(part) for part in error["loc"] if part != "tagged-union") or "the configuration"
+        messages.setdefault(field, _ADVICE.get(error["type"]) or _bound(error) or "has a wrong value or type")
+    return "; ".join(f"{field} {advice}" for field, advice in messages.items()) + "."
+
+
+def _bound(error: Any) -> str | None:
+    for name, words in (("gt", "greater than"), ("ge", "at least"), ("lt", "less than"), ("le", "at most")):
+        if name in error.get("ctx", {}):
+            return f"must be {words} {error['ctx'][name]}"
+    return "must be a finite number" if error["type"] == "finite_number" else None
+
+
+LLMConfig.__module__ = "unified_llm"  # where users import it from; set here, since Pydantic reads the names above
