@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pydantic
+if TYPE_CHECKING:
+    import pydantic
 
 _ADVICE: Final = {
     "missing": "is needed",
@@ -36,6 +37,3 @@ def _bound(error: Any) -> str | None:
         if name in error.get("ctx", {}):
             return f"must be {words} {error['ctx'][name]}"
     return "must be a finite number" if error["type"] == "finite_number" else None
-
-
-LLMConfig.__module__ = "unified_llm"  # where users import it from; set here, since Pydantic reads the names above

@@ -370,3 +370,6 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
             raise ConfigurationError(f"{where} has no field {quoted(name)}: {advice_on(name) or hint}")
+
+
+LLMConfig.__module__ = "unified_llm"  # where users import it from; set here, since Pydantic reads the names above
