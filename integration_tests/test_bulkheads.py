@@ -12,7 +12,7 @@ import pytest
 from integration_tests.support.fault_harness import KEY, limit_connections, target
 from integration_tests.support.fault_responses import FIRST, answer
 from integration_tests.support.fault_server import FaultServer, Hang, Send, Sleep
-from unified_llm import LLMClient
+from unified_llm import LLMClient, LLMResponse
 
 CALLERS, PERMITS = 120, 100  # as 1,200 callers and 1,000 permits
 
@@ -56,10 +56,10 @@ def test_where_nothing_else_is_left_every_caller_waits_its_turn(mode: str, monke
                 responses = list(threads.map(lambda _: client.generate("x"), range(20)))
             else:
 
-                async def gather() -> list[object]:
+                async def gather() -> list[LLMResponse]:
                     return list(await asyncio.gather(*(client.agenerate("x") for _ in range(20))))
 
                 responses = asyncio.run(gather())
-        assert [getattr(response, "content", None) for response in responses] == [FIRST] * 20
+        assert [response.content for response in responses] == [FIRST] * 20
         assert time.monotonic() - began > 2.5  # ten turns: most had to ask for a connection several times
         client.close()
