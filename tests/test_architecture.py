@@ -263,7 +263,7 @@ def test_the_environment_is_read_in_few_places() -> None:
 
 
 def test_only_the_runtime_waits() -> None:
-    """Only there can a test replace the clock; ``asyncio.sleep(0)`` only lets other tasks run, and a fork is no call."""
+    """Only there can a test replace the clock; ``asyncio.sleep(0)`` lets other tasks run, and a fork is no call."""
     waits = []
     for path in FILES:
         for node in ast.walk(TREES[path]):

@@ -85,7 +85,8 @@ async def _handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             await reader.readexactly(int(headers.get("content-length", 0)))
             key, tenant = headers["authorization"].rpartition("-")[2], headers["x-tenant"]
             if int(key) % 2:
-                status, body = 401, {"error": {"message": "bad key", "code": "invalid_api_key"}}
+                status = 401
+                body: dict[str, Any] = {"error": {"message": "bad key", "code": "invalid_api_key"}}
             else:
                 message = {"role": "assistant", "content": f"for {key} of {tenant}"}
                 status, body = 200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
