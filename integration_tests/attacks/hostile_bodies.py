@@ -108,4 +108,4 @@ BODIES: Final = (
     HostileAnswer("100,000 models in 100 pages", _pages, asks="models", model="anthropic/m", deadline=8.0),
     HostileAnswer("600,000 models in one page", _many_models, asks="models", deadline=3.0, memory=400),
     HostileAnswer("a list of models without end", _then(head() + b'{"data":[', b'{"id":"m"},' * 100), asks="models", memory=400),
-)  # fmt: skip
+)

@@ -97,7 +97,7 @@ _FORMATS: Final[dict[str, tuple[bytes, bytes]]] = {
     "ollama": (b"", json.dumps({"model": "m", "message": {"content": "x" * 4000}, "done": False}).encode() + b"\n"),
     "openai": (b"", _event({"type": "response.output_text.delta", "delta": "x" * 4000, "item_id": "a"})),
     "openai, items": (b"", _event({"type": "response.output_item.done", "item": {"type": "reasoning", "id": "r", "encrypted_content": "x" * 4000, "summary": []}})),
-}  # fmt: skip
+}
 
 
 def _of_formats() -> list[HostileAnswer]:
@@ -141,4 +141,4 @@ STREAMS: Final = (
     HostileAnswer("an event of 15 MB of {},", _once(b'data: {"choices":[],"a":[' + b"{}," * 5_000_000 + b"{}]}\n\n", _END), streamed=True, memory=200),
     HostileAnswer("a lone surrogate in an event", _once(b'data: {"choices":[{"delta":{"content":"\\ud800"}}]}\n\n', _END), streamed=True),
     *_of_formats(),
-)  # fmt: skip
+)

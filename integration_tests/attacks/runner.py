@@ -8,6 +8,7 @@ over. Figures are sent as they come, so those before a kill are kept.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import select
@@ -144,6 +145,7 @@ def _run_in_child(attack: Attack, writer: int, output: int) -> None:
     _limit_memory(attack.memory)
     _raise_descriptor_limit()
     threading.stack_size(_STACK)
+    logging.getLogger("unified_llm").addHandler(logging.NullHandler())  # its warnings are expected
     try:
         for figure in attack.run():
             _send(writer, asdict(figure))
