@@ -66,32 +66,38 @@ def _any_format(request: Request) -> bytes:
     return OK
 
 
+_HEADERS = ("X-Api-Key", "Ocp-Apim-Subscription-Key", "X-Goog-Api-Key", "Helicone-Auth", "cf-aig-authorization")
+
+
 @attack("one tenant's refused key in a header")
 def keys_in_headers() -> Iterator[Figure]:
     """A key that travels in a header belongs to its tenant: the other tenants are served by the primary."""
     held = 0
-    for header in ("X-Api-Key", "Ocp-Apim-Subscription-Key", "X-Goog-Api-Key", "Helicone-Auth", "cf-aig-authorization"):
+    for header in _HEADERS:
         for key in (None, "shared-gateway-key"):
             for status in ("401 No", "402 Pay", "429 No"):
-
-                def gate(request: Request, header: str = header, status: str = status) -> bytes:
-                    return OK if request.headers.get(header.lower()) == "good" else reply({}, status=status)
-
-                with answering_apart(gate) as url, answering_apart(OK) as good:
-
-                    def tenant(value: str, url: str = url, good: str = good, key: str | None = key, name: str = header) -> LLMClient:
-                        fallback = {"model": "openai-compatible/f", "base_url": good, "api_key": "z"}
-                        config = LLMConfig(
-                            model="openai-compatible/m", base_url=url, api_key=key, default_headers={name: value}
-                        )
-                        return LLMClient(config, fallbacks=[fallback])
-
-                    reset_health()
-                    tenant("good").generate("x")
-                    for _ in range(2):
-                        tenant("bad").generate("x")
-                    held += tenant("good").generate("x").used_fallback
+                held += _holds_the_others(header, key, status)
     yield none_of("tenants held", held)
+
+
+def _holds_the_others(header: str, key: str | None, status: str) -> bool:
+    """Return whether a tenant with a good key is kept from the primary because another one's was refused."""
+
+    def gate(request: Request) -> bytes:
+        return OK if request.headers.get(header.lower()) == "good" else reply({}, status=status)
+
+    with answering_apart(gate) as url, answering_apart(OK) as good:
+
+        def tenant(value: str) -> LLMClient:
+            headers = {header: value}
+            config = LLMConfig(model="openai-compatible/m", base_url=url, api_key=key, default_headers=headers)
+            return LLMClient(config, fallbacks=[{"model": "openai-compatible/f", "base_url": good, "api_key": "z"}])
+
+        reset_health()
+        tenant("good").generate("x")
+        for _ in range(2):
+            tenant("bad").generate("x")
+        return tenant("good").generate("x").used_fallback
 
 
 @attack("one tenant's refused key in api_key")

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any, Final
 
 from integration_tests.attacks.catalogue import (
+    FULL,
     Attack,
     Figure,
-    FULL,
     attack,
     megabytes,
     none_of,

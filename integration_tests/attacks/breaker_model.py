@@ -56,9 +56,7 @@ def differences(seed: int, steps: int) -> int:
     targets = ScriptedTargets(scripts, latency=0.0)  # type: ignore[arg-type]
     share, model, wrong = draw.choice([0.1, 0.5, 0.9]), Model(settings), 0
     with targets.running():
-        config = LLMConfig(
-            model=primary, base_url="http://127.0.0.1:9", api_key="k-a", max_retries=0, breaker=settings
-        )
+        config = LLMConfig(model=primary, base_url="http://127.0.0.1:9", api_key="k-a", max_retries=0, breaker=settings)
         other = LLMConfig(model=fallback, base_url="http://127.0.0.1:8", api_key="k-b", max_retries=0)
         client = LLMClient(config, fallbacks=[other])
         for _ in range(steps):

@@ -107,9 +107,8 @@ def threads_and_loops() -> Iterator[Figure]:
                     case _:
                         answered.append(right(prompt, asyncio.run(stream(client, prompt))))
 
-    with answering_apart(echo) as url, LLMClient(target("m", url)) as client:
-        with ThreadPoolExecutor(24) as pool:
-            list(pool.map(work, range(24)))
+    with answering_apart(echo) as url, LLMClient(target("m", url)) as client, ThreadPoolExecutor(24) as pool:
+        list(pool.map(work, range(24)))
     yield all_of("answered", sum(answered), 720)
 
 
@@ -131,28 +130,13 @@ def random_cancellations() -> Iterator[Figure]:
     tally = {"wrong": 0, "odd": 0, "cancelled": 0}
     complaints: list[Any] = []
 
-    async def one(client: LLMClient, index: int) -> None:
-        prompt = f"p{index}"
-        try:
-            if index % 2:
-                text = "".join([chunk.content async for chunk in client.astream(prompt)])
-            else:
-                text = (await client.agenerate(prompt)).content
-            tally["wrong"] += not right(prompt, text)
-        except asyncio.CancelledError:
-            tally["cancelled"] += 1
-        except LLMError:
-            pass
-        except Exception:  # noqa: BLE001 - that is what is looked for
-            tally["odd"] += 1
-
     async def run(count: int, first: Answering, second: Answering) -> tuple[int, int]:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: complaints.append(context))
         fallback = target("b", second.url, timeout=2)
         client = LLMClient(target("a", first.url, timeout=2), fallbacks=[fallback], deadline=5, hedge_after=0.02)
         for start in range(0, count, 50):
-            tasks = [asyncio.create_task(one(client, start + index)) for index in range(50)]
+            tasks = [asyncio.create_task(_may_be_cancelled(client, start + index, tally)) for index in range(50)]
             for task in tasks:
                 if random.random() < 0.85:
                     delay = random.uniform(0, 0.08)
@@ -176,6 +160,22 @@ def random_cancellations() -> Iterator[Figure]:
     yield none_of("sockets left", left)
     yield none_of("complaints", len(complaints))
     yield Figure("cancelled", tally["cancelled"], 100, least=True)
+
+
+async def _may_be_cancelled(client: LLMClient, index: int, tally: dict[str, int]) -> None:
+    prompt = f"p{index}"
+    try:
+        if index % 2:
+            text = "".join([chunk.content async for chunk in client.astream(prompt)])
+        else:
+            text = (await client.agenerate(prompt)).content
+        tally["wrong"] += not right(prompt, text)
+    except asyncio.CancelledError:
+        tally["cancelled"] += 1
+    except LLMError:
+        pass
+    except Exception:  # noqa: BLE001 - that is what is looked for
+        tally["odd"] += 1
 
 
 async def alost_permits(client: LLMClient, server: Answering) -> int:
@@ -282,7 +282,7 @@ class _Interrupted(Exception):  # noqa: N818 - what a library's soft time limit 
 
 @attack("sync calls interrupted by exceptions of signals", kill_after=90)
 def signal_exceptions() -> Iterator[Figure]:
-    """An exception that a signal raises at any line loses no permit and no probe for longer than an attempt may last."""
+    """An exception of a signal at any line loses no permit, and no probe for longer than an attempt may last."""
 
     def interrupt(*_: object) -> None:
         raise _Interrupted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -28,7 +29,8 @@ def copies() -> Iterator[Figure]:
         base = LLMConfig(model="openai/gpt-5-mini")
         LLMClient(base.model_copy(update={"api_key": "sk-tenant-7"})).generate("x")
         wrong += server.requests[-1].headers["authorization"] != "Bearer sk-tenant-7"
-        for update in ({"timeout": -5}, {"max_retries": -1}, *({"default_headers": header} for header in _FORBIDDEN)):
+        updates: list[dict[str, Any]] = [{"timeout": -5}, {"max_retries": -1}]
+        for update in (*updates, *({"default_headers": header} for header in _FORBIDDEN)):
             try:
                 LLMClient(base.model_copy(update=update)).generate("x")
                 wrong += 1
@@ -45,9 +47,12 @@ def forbidden_headers() -> Iterator[Figure]:
     ways: tuple[Callable[[str, dict[str, str]], Any], ...] = (
         lambda url, headers: LLMClient("openai-compatible/m", base_url=url, api_key="k", default_headers=headers),
         lambda url, headers: LLMClient({"model": "openai-compatible/m", "base_url": url, "default_headers": headers}),
-        lambda url, headers: LLMClient(LLMConfig(model="openai-compatible/m", base_url=url).model_copy(update={"default_headers": headers})),
-        lambda url, headers: LLMClient(LLMConfig.model_construct(model="openai-compatible/m", base_url=url, default_headers=headers)),
-        lambda url, headers: LLMClient("openai-compatible/m", base_url=url, fallbacks=[{"model": "openai-compatible/n", "default_headers": headers}]),
+        lambda url, headers: LLMClient(LLMConfig(model="openai-compatible/m",
+        base_url=url).model_copy(update={"default_headers": headers})),
+        lambda url, headers: LLMClient(LLMConfig.model_construct(model="openai-compatible/m", base_url=url,
+        default_headers=headers)),
+        lambda url, headers: LLMClient("openai-compatible/m", base_url=url,
+        fallbacks=[{"model": "openai-compatible/n", "default_headers": headers}]),
     )  # fmt: skip
     sent = 0
     headers = (*_FORBIDDEN, {"X": "a\r\nAuthorization: z"}, {"X\r\nAuthorization": "z"}, {"X": "a\0b"}, {"X": "a\nb"})
@@ -82,7 +87,16 @@ def model_names() -> Iterator[Figure]:
     requests = 0
     with Answering(reply({}, status="404 No")) as server:
         base = f"{server.url}/gateway/v1"
-        for provider in ("gemini", "huggingface", "azure", "openai", "anthropic", "ollama", "cohere", "openai-compatible"):
+        for provider in (
+            "gemini",
+            "huggingface",
+            "azure",
+            "openai",
+            "anthropic",
+            "ollama",
+            "cohere",
+            "openai-compatible",
+        ):
             for model in _MODELS:
                 for name in _ASKED:
                     before = len(server.requests)
@@ -133,11 +147,11 @@ def extra_headers() -> Iterator[Figure]:
         chat_model: Any = ChatUnified(model="openai-compatible/m", base_url=server.url, api_key="k")
         client: Any = LLMClient("openai-compatible/m", base_url=server.url, api_key="k")
         for name in ("extra_headers", "headers", "extra_query", "default_headers"):
-            value = {"Helicone-Auth": "Bearer sk-secret"}
+            given = {name: {"Helicone-Auth": "Bearer sk-secret"}}
             for call in (
-                lambda name=name, value=value: chat_model.bind(**{name: value}).invoke("x"),
-                lambda name=name, value=value: chat_model.invoke("x", **{name: value}),
-                lambda name=name, value=value: client.generate("x", **{name: value}),
+                partial(chat_model.bind(**given).invoke, "x"),
+                partial(chat_model.invoke, "x", **given),
+                partial(client.generate, "x", **given),
             ):
                 before = len(server.requests)
                 with suppress(LLMError, TypeError):
@@ -148,17 +162,24 @@ def extra_headers() -> Iterator[Figure]:
 
 # Forms of base_url that reach another host than the one that is written, or the credentials of a cloud.
 _ADDRESSES: Final = (
-    "http://169.254.169.254", "http://[fe80::1%25eth0]", "http://[::ffff:169.254.169.254]", "http://0251.0376.0251.0376",
+    "http://169.254.169.254", "http://[fe80::1%25eth0]", "http://[::ffff:169.254.169.254]",
+    "http://0251.0376.0251.0376",
     "http://2852039166", "http://0xa9fea9fe", "http://169.254.43518", "http://[64:ff9b::a9fe:a9fe]", "http://metadata",
     "http://metadata.google.internal", "http://metadata.goog", "http://100.100.100.200", "http://[fd00:ec2::254]",
-    "http://instance-data.ec2.internal", "http://instance-data", "http://[fd20:ce::254]", "http://METADATA.Google.Internal.",
+    "http://instance-data.ec2.internal", "http://instance-data", "http://[fd20:ce::254]",
+    "http://METADATA.Google.Internal.",
     "http://metadata.google.internal.", "http://instance-data.ec2.internal.", "http://[FD20:CE:0::254]",
-    "http://user:password@127.0.0.1", "http://127.0.0.1@example.org", "http://127.0.0.1\r\nHost: a", "http://127.0.0.1 a",
-    "http://127.0.0.1#@example.org", "http://127.0.0.1?@example.org", "http://127.0.0.1\\@example.org", "file:///etc/passwd",
-    "ftp://127.0.0.1", "gopher://127.0.0.1", "http://", "http:///v1", "//127.0.0.1", "http://127.0.0.1:0", "http://127.0.0.1:99999",
-    "http://127.0.0.1:a", "http://[::1", "http://exa mple.org", "http://example.org", "http://8.8.8.8", "http://1.1.1.1.nip.io",
+    "http://user:password@127.0.0.1", "http://127.0.0.1@example.org", "http://127.0.0.1\r\nHost: a",
+    "http://127.0.0.1 a",
+    "http://127.0.0.1#@example.org", "http://127.0.0.1?@example.org", "http://127.0.0.1\\@example.org",
+    "file:///etc/passwd",
+    "ftp://127.0.0.1", "gopher://127.0.0.1", "http://", "http:///v1", "//127.0.0.1", "http://127.0.0.1:0",
+    "http://127.0.0.1:99999",
+    "http://127.0.0.1:a", "http://[::1", "http://exa mple.org", "http://example.org", "http://8.8.8.8",
+    "http://1.1.1.1.nip.io",
     "http://127.0.0.1/../../v1", "http://127.0.0.1/%2e%2e/v1", "http://127.0.0.1/a/..%2f..", "http://127.0.0.1/v1\0",
-    "http://xn--e1afmkfd.example", "http://ex\u00e4mple.org", "http://\u2460\u2461\u2466.0.0.1", "http://127.0.0.1\u3002example.org", "javascript:1",
+    "http://xn--e1afmkfd.example", "http://ex\u00e4mple.org", "http://\u2460\u2461\u2466.0.0.1",
+    "http://127.0.0.1\u3002example.org", "javascript:1",
 )  # fmt: skip
 
 
@@ -183,10 +204,14 @@ def keys_of_the_environment() -> Iterator[Figure]:
     with Answering() as server:
         port = server.url.rpartition(":")[2]
         for form in (
-            "http://127.0.0.1:{}", "http://localhost:{}", "http://127.0.0.1:{}/api.openai.com", "http://api.openai.com@127.0.0.1:{}",
-            "http://127.0.0.1:{}#api.openai.com", "http://127.0.0.1:{}?a=api.openai.com", "http://LOCALHOST:{}", "http://[::ffff:127.0.0.1]:{}",
-            "http://127.1:{}", "http://2130706433:{}", "http://0x7f000001:{}", "http://127.0.0.1.:{}", "http://localhost.:{}",
-            "http://api.openai.com.localhost:{}", "http://0.0.0.0:{}", "http://127.0.0.1:{}/v1/../v1", "http://127.0.0.1:{}\\api.openai.com",
+            "http://127.0.0.1:{}", "http://localhost:{}", "http://127.0.0.1:{}/api.openai.com",
+            "http://api.openai.com@127.0.0.1:{}",
+            "http://127.0.0.1:{}#api.openai.com", "http://127.0.0.1:{}?a=api.openai.com", "http://LOCALHOST:{}",
+            "http://[::ffff:127.0.0.1]:{}",
+            "http://127.1:{}", "http://2130706433:{}", "http://0x7f000001:{}", "http://127.0.0.1.:{}",
+            "http://localhost.:{}",
+            "http://api.openai.com.localhost:{}", "http://0.0.0.0:{}", "http://127.0.0.1:{}/v1/../v1",
+            "http://127.0.0.1:{}\\api.openai.com",
             "http://api%2eopenai.com@127.0.0.1:{}",
         ):  # fmt: skip
             with suppress(LLMError):
@@ -218,7 +243,14 @@ def content_parts() -> Iterator[Figure]:
     """No part of a message that is data makes the client read a file or an address."""
     read = 0
     with Answering() as metadata, Answering(reply({}, status="404 No")) as server:
-        urls = ("file:///etc/passwd", "/etc/passwd", f"{metadata.url}/latest", "file://localhost/etc/passwd", "\\\\host\\share", "~/.ssh/id")
+        urls = (
+            "file:///etc/passwd",
+            "/etc/passwd",
+            f"{metadata.url}/latest",
+            "file://localhost/etc/passwd",
+            "\\\\host\\share",
+            "~/.ssh/id",
+        )
         for provider in ("openai-compatible", "anthropic", "gemini", "ollama"):
             for url in urls:
                 content = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": url}}]
@@ -245,14 +277,19 @@ def dumps() -> Iterator[Figure]:
     """A configuration with a key is dumped in every way without an error and without the key."""
     wrong = 0
     config = LLMConfig(model="openai/m", api_key="sk-CANARY", default_headers={"X-Api-Key": "sk-CANARY-2"})
-    for dump in (config.model_dump_json, lambda: str(config.model_dump()), lambda: str(config.model_dump(mode="json"))):
+    ways: tuple[Callable[[], Any], ...] = (
+        config.model_dump_json,
+        config.model_dump,
+        partial(config.model_dump, mode="json"),
+    )
+    for dump in ways:
         try:
-            text = dump()
+            text = str(dump())
         except Exception as error:  # noqa: BLE001 - that is what is looked for
             print(repr(error))  # noqa: T201
             wrong += 1
         else:
-            wrong += "sk-CANARY\"" in text or "sk-CANARY'" in text
+            wrong += 'sk-CANARY"' in text or "sk-CANARY'" in text
     yield none_of("wrong", wrong)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from integration_tests.attacks.hostile_answer import HostileAnswer, Kind
@@ -73,21 +72,35 @@ _DEEP: Final = 100_000
 _TEXT: Final = b'{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"more":'
 
 BODIES: Final = (
-    HostileAnswer("JSON without end", _then(head() + b'{"choices":[{"message":{"content":"', b"x" * 1000), streamed=True),
+    HostileAnswer(
+        "JSON without end", _then(head() + b'{"choices":[{"message":{"content":"', b"x" * 1000), streamed=True
+    ),
     HostileAnswer("white space without end", _then(head(), b" " * 1000)),
     HostileAnswer("60 MB of {}, in one array", _body(b"[" + b"{}," * 20_000_000 + b"{}]"), memory=200, limit=0.75),
-    HostileAnswer("15 MB of {}, in one array", _body(_TEXT + b"[" + b"{}," * 5_000_000 + b"{}]}"), memory=200, limit=0.75),
-    HostileAnswer("15 MB of [ and 15 MB of commas", _body(_TEXT + b"[" * 7_500_000 + b"1," * 3_700_000), memory=200, limit=0.75),
+    HostileAnswer(
+        "15 MB of {}, in one array", _body(_TEXT + b"[" + b"{}," * 5_000_000 + b"{}]}"), memory=200, limit=0.75
+    ),
+    HostileAnswer(
+        "15 MB of [ and 15 MB of commas", _body(_TEXT + b"[" * 7_500_000 + b"1," * 3_700_000), memory=200, limit=0.75
+    ),
     HostileAnswer("10^5 nested arrays", _body(_TEXT + b"[" * _DEEP + b"]" * _DEEP + b"}")),
     HostileAnswer("10^5 nested objects", _body(_TEXT + b'{"a":' * _DEEP + b"1" + b"}" * _DEEP + b"}")),
     HostileAnswer("10^5 nested arrays as arguments", _call("[" * _DEEP + "]" * _DEEP)),
-    HostileAnswer("10^6 keys in arguments", _call("{" + ",".join(f'"k{index}":1' for index in range(1_000_000)) + "}"), memory=300, limit=1.25, deadline=2.0),
+    HostileAnswer(
+        "10^6 keys in arguments",
+        _call("{" + ",".join(f'"k{index}":1' for index in range(1_000_000)) + "}"),
+        memory=300,
+        limit=1.25,
+        deadline=2.0,
+    ),
     HostileAnswer("integer of 10^6 digits", _body(_TEXT + b"9" * 1_000_000 + b"}")),
     HostileAnswer("integer of 10^6 digits as arguments", _call('{"a":' + "9" * 1_000_000 + "}")),
     HostileAnswer("float of 10^6 digits", _body(_TEXT + b"0." + b"9" * 1_000_000 + b"}")),
     HostileAnswer("NaN", _body(_TEXT + b"NaN}")),
     HostileAnswer("1e400", _body(_TEXT + b"1e400}")),
-    HostileAnswer("duplicate keys", _body(b'{"choices":[{"message":{"content":"first","content":"second"}}]}'), holds=_last_text),
+    HostileAnswer(
+        "duplicate keys", _body(b'{"choices":[{"message":{"content":"first","content":"second"}}]}'), holds=_last_text
+    ),
     HostileAnswer("usage negative", _usage(-5), holds=_no_tokens),
     HostileAnswer("usage of 10^30", _usage(10**30), holds=_no_tokens),
     HostileAnswer("usage as text", _usage("many"), holds=_no_tokens),
@@ -104,8 +117,15 @@ BODIES: Final = (
     HostileAnswer("vectors: empty", _vectors([], []), asks="vectors", holds=_refused),
     HostileAnswer("vectors: nested", _vectors([[1.0]], [[2.0]]), asks="vectors", holds=_refused),
     HostileAnswer("vectors: broken base64", _vectors("!!!!", "AAA"), asks="vectors", holds=_refused),
-    HostileAnswer("vectors: NaN", _body(b'{"data":[{"index":0,"embedding":[NaN]},{"index":1,"embedding":[1]}]}'), asks="vectors", holds=_refused),
+    HostileAnswer(
+        "vectors: NaN",
+        _body(b'{"data":[{"index":0,"embedding":[NaN]},{"index":1,"embedding":[1]}]}'),
+        asks="vectors",
+        holds=_refused,
+    ),
     HostileAnswer("100,000 models in 100 pages", _pages, asks="models", model="anthropic/m", deadline=8.0),
     HostileAnswer("600,000 models in one page", _many_models, asks="models", deadline=3.0, memory=400),
-    HostileAnswer("a list of models without end", _then(head() + b'{"data":[', b'{"id":"m"},' * 100), asks="models", memory=400),
+    HostileAnswer(
+        "a list of models without end", _then(head() + b'{"data":[', b'{"id":"m"},' * 100), asks="models", memory=400
+    ),
 )

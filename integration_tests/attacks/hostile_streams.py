@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from integration_tests.attacks.hostile_answer import HostileAnswer, Kind
 from integration_tests.attacks.servers import Peer, head
-from unified_llm.exceptions import LLMError
 
 _HEAD: Final = head(content_type="text/event-stream")
 _LINES: Final = head(content_type="application/x-ndjson")
@@ -84,19 +83,41 @@ _FORMATS: Final[dict[str, tuple[bytes, bytes]]] = {
     "anthropic, thinking": (
         _event({"type": "message_start", "message": {"id": "a", "content": [], "model": "m", "usage": {}}})
         + _event({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}}),
-        _event({"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "x" * 4000}}),
+        _event(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "x" * 4000}}
+        ),
     ),
     "anthropic, blocks": (
         _event({"type": "message_start", "message": {"id": "a", "content": [], "model": "m", "usage": {}}}),
-        _event({"type": "content_block_start", "index": 0, "content_block": {"type": "redacted_thinking", "data": "x" * 500}})
+        _event(
+            {
+                "type": "content_block_start",
+                "index": 0,
+                "content_block": {"type": "redacted_thinking", "data": "x" * 500},
+            }
+        )
         + _event({"type": "content_block_stop", "index": 0}),
     ),
     "gemini": (b"", _event({"candidates": [{"content": {"parts": [{"text": "x" * 4000}]}}]})),
-    "gemini, signatures": (b"", _event({"candidates": [{"content": {"parts": [{"text": "", "thoughtSignature": "x" * 4000}]}}]})),
-    "cohere": (b"", _event({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "x" * 4000}}}})),
+    "gemini, signatures": (
+        b"",
+        _event({"candidates": [{"content": {"parts": [{"text": "", "thoughtSignature": "x" * 4000}]}}]}),
+    ),
+    "cohere": (
+        b"",
+        _event({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "x" * 4000}}}}),
+    ),
     "ollama": (b"", json.dumps({"model": "m", "message": {"content": "x" * 4000}, "done": False}).encode() + b"\n"),
     "openai": (b"", _event({"type": "response.output_text.delta", "delta": "x" * 4000, "item_id": "a"})),
-    "openai, items": (b"", _event({"type": "response.output_item.done", "item": {"type": "reasoning", "id": "r", "encrypted_content": "x" * 4000, "summary": []}})),
+    "openai, items": (
+        b"",
+        _event(
+            {
+                "type": "response.output_item.done",
+                "item": {"type": "reasoning", "id": "r", "encrypted_content": "x" * 4000, "summary": []},
+            }
+        ),
+    ),
 }
 
 
@@ -122,23 +143,49 @@ STREAMS: Final = (
     HostileAnswer("empty lines without end", _endless(b"\n" * 100, b": a\n\n"), streamed=True),
     HostileAnswer("empty deltas without end", _endless(_delta(content="")), streamed=True),
     HostileAnswer("text without end", _endless(_delta(content="aaaaaaaa")), streamed=True, memory=200, deadline=2.0),
-    HostileAnswer("large texts without end", _endless(_delta(content="x" * 500_000)), streamed=True, memory=200, deadline=2.0),
+    HostileAnswer(
+        "large texts without end", _endless(_delta(content="x" * 500_000)), streamed=True, memory=200, deadline=2.0
+    ),
     HostileAnswer("reasoning without end", _endless(_REASONING), streamed=True, memory=200, deadline=2.0),
     HostileAnswer("arguments without end", _endless(_ARGUMENTS, _CALL), streamed=True, memory=200, deadline=2.0),
     HostileAnswer("nameless calls without end", _endless(_NAMELESS), streamed=True, memory=200, deadline=2.0),
-    HostileAnswer("reasoning details without end", _endless(_DETAILS), streamed=True, memory=200, deadline=2.0, model="openrouter/m"),
+    HostileAnswer(
+        "reasoning details without end",
+        _endless(_DETAILS),
+        streamed=True,
+        memory=200,
+        deadline=2.0,
+        model="openrouter/m",
+    ),
     HostileAnswer("log probabilities without end", _endless(_LOGPROBS), streamed=True, memory=200),
     HostileAnswer("citations without end", _endless(_CITATION), streamed=True, memory=200, deadline=2.0),
     HostileAnswer("calls without end", _numbered_calls(None), streamed=True, memory=200, deadline=2.0),
     HostileAnswer("2*10^5 calls", _numbered_calls(200_000), streamed=True, memory=200, deadline=2.0),
-    HostileAnswer("one identifier for 20,000 calls as events", _numbered_calls(20_000, identifier="same"), streamed=True, memory=200, deadline=2.0),
-    HostileAnswer("10^6 tiny events", _once(_delta(content="a") * 1_000_000, _END), streamed=True, memory=200, deadline=2.0),
+    HostileAnswer(
+        "one identifier for 20,000 calls as events",
+        _numbered_calls(20_000, identifier="same"),
+        streamed=True,
+        memory=200,
+        deadline=2.0,
+    ),
+    HostileAnswer(
+        "10^6 tiny events", _once(_delta(content="a") * 1_000_000, _END), streamed=True, memory=200, deadline=2.0
+    ),
     HostileAnswer("10^6 empty events in one event's lines", _once(b"data:\n" * 1_000_000, b"\n", _END), streamed=True),
     HostileAnswer("index of 10^18", _index(f"{10**18}")),
     HostileAnswer("index of -5", _index("-5")),
     HostileAnswer("index of 1e400", _index("1e400")),
     HostileAnswer("10^5 nested arrays in an event", _once(b"data: " + b"[" * 100_000 + b"\n\n", _END), streamed=True),
-    HostileAnswer("an event of 15 MB of {},", _once(b'data: {"choices":[],"a":[' + b"{}," * 5_000_000 + b"{}]}\n\n", _END), streamed=True, memory=200),
-    HostileAnswer("a lone surrogate in an event", _once(b'data: {"choices":[{"delta":{"content":"\\ud800"}}]}\n\n', _END), streamed=True),
+    HostileAnswer(
+        "an event of 15 MB of {},",
+        _once(b'data: {"choices":[],"a":[' + b"{}," * 5_000_000 + b"{}]}\n\n", _END),
+        streamed=True,
+        memory=200,
+    ),
+    HostileAnswer(
+        "a lone surrogate in an event",
+        _once(b'data: {"choices":[{"delta":{"content":"\\ud800"}}]}\n\n', _END),
+        streamed=True,
+    ),
     *_of_formats(),
 )

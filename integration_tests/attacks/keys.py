@@ -9,7 +9,8 @@ import socket
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib import util
+from functools import partial
+from importlib import import_module, util
 from typing import Any, Final
 
 from integration_tests.attacks.catalogue import Figure, attack, none_of
@@ -76,9 +77,7 @@ async def ainterrupted(call: Callable[[], Any], after: float) -> BaseException |
 def _client(provider: str, url: str) -> LLMClient:
     fields: dict[str, Any] = {"api_version": "2024-10-21"} if provider == "azure" else {}
     return LLMClient(
-        LLMConfig(
-            model=f"{provider}/m", base_url=url, api_key=_KEY, default_headers={"X-Api-Key-2": _KEY}, **fields
-        )
+        LLMConfig(model=f"{provider}/m", base_url=url, api_key=_KEY, default_headers={"X-Api-Key-2": _KEY}, **fields)
     )
 
 
@@ -102,15 +101,19 @@ def interrupted_calls() -> Iterator[Figure]:
         with _never_reading() if place == "upload" else hostile(script) as url:
             for provider in _PROVIDERS:
                 client, prompt = _client(provider, url), "x" * size
-                calls: list[Callable[[], Any]] = [lambda: client.generate(prompt), lambda: list(client.stream(prompt))]
-                acalls: list[Callable[[], Any]] = [lambda: client.agenerate(prompt), lambda: _consume(client, prompt)]
-                errors = [interrupted(call, 0.3) for call in calls]
-                errors += [asyncio.run(ainterrupted(call, 0.3)) for call in acalls]
+                errors = _interrupt_in_four_modes(client, prompt)
                 cases += sum(error is not None for error in errors)
                 shown |= {f"{place}: {line}" for error in errors if error for line in variables(error, _KEY)}
     print("\n".join(sorted(shown)))  # noqa: T201
     yield Figure("cases", cases, 50, least=True)
     yield none_of("variables that show it", len(shown))
+
+
+def _interrupt_in_four_modes(client: LLMClient, prompt: str) -> list[BaseException | None]:
+    calls: list[Callable[[], Any]] = [lambda: client.generate(prompt), lambda: list(client.stream(prompt))]
+    acalls: list[Callable[[], Any]] = [lambda: client.agenerate(prompt), lambda: _consume(client, prompt)]
+    errors = [interrupted(call, 0.3) for call in calls]
+    return [*errors, *(asyncio.run(ainterrupted(call, 0.3)) for call in acalls)]
 
 
 @contextmanager
@@ -136,10 +139,8 @@ def proxies() -> Iterator[Figure]:
             for scheme in ("http", "socks5"):
                 os.environ["HTTPS_PROXY"] = f"{scheme}://user:pass-CANARY@{url.removeprefix('http://')}"
                 client = LLMClient("openai/m", api_key=_KEY, max_retries=0)
-                errors = [
-                    interrupted(lambda client=client: client.generate("x"), 0.3),
-                    asyncio.run(ainterrupted(lambda client=client: client.agenerate("x"), 0.3)),
-                ]
+                call, acall = partial(client.generate, "x"), partial(client.agenerate, "x")
+                errors = [interrupted(call, 0.3), asyncio.run(ainterrupted(acall, 0.3))]
                 for error in errors:
                     if error:
                         shown |= {*variables(error, "CANARY")}
@@ -196,7 +197,7 @@ def failed_constructions() -> Iterator[Figure]:
 
     os.environ["OPENAI_API_KEY"] = "sk-operator"
     ways: dict[str, Callable[[dict[str, Any]], Any]] = {
-        "mapping": lambda fields: LLMClient(fields),
+        "mapping": LLMClient,
         "fields": lambda fields: LLMClient(fields["model"], **{k: v for k, v in fields.items() if k != "model"}),
         "ChatUnified": lambda fields: ChatUnified(**fields),
         "UnifiedEmbeddings": lambda fields: UnifiedEmbeddings(**fields),
@@ -222,9 +223,7 @@ def places() -> Iterator[Figure]:
     if util.find_spec("integration_tests.attacks.secret_places") is None:
         yield none_of("not there: secret_places", 1)
         return
-    from integration_tests.attacks import secret_places
-
-    results = secret_places.measure()
+    results: Any = import_module("integration_tests.attacks.secret_places").measure()
     print(results)  # noqa: T201
     yield Figure("places", results.places, 208, least=True)
     yield none_of("that show a key", len(results.shown))
@@ -258,5 +257,3 @@ def keys_of_calls() -> Iterator[Figure]:
     yield none_of("runs that show it", sum(_KEY in f"{vars(run)}" for run in tracer.runs))
     yield none_of("variables that show it", len(shown))
     yield none_of("accepted", accepted)
-
-

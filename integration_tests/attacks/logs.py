@@ -16,7 +16,7 @@ from unified_llm.exceptions import AllTargetsFailedError, LLMError
 
 _STATUSES: Final = ("400 Bad", "401 No", "403 No", "429 Many", "500 Oops")
 _FORGED: Final = "x\nERROR root: forged \x1b[31mline\r\n"
-_SHAPES: Final = (
+_SHAPES: Final[tuple[Any, ...]] = (
     {"error": {"code": _FORGED, "type": _FORGED, "message": _FORGED}},
     {"error": _FORGED, "code": _FORGED},
     {"type": "error", "error": {"type": _FORGED, "message": _FORGED}},
@@ -71,7 +71,8 @@ _KEY: Final = "sk-CANARYabcdef0123456789"
 def _echoes(key: str) -> Iterator[tuple[bytes, bool]]:
     """Yield responses that repeat the key; and whether they are streams."""
     for status in ("400 Bad", "401 No", "403 No", "404 No", "429 Many", "500 Oops", "302 Moved"):
-        body = {"error": {"message": f"bad key {key}.", "code": key, "type": key, "param": key, "status": key}}
+        error = {"message": f"bad key {key}.", "code": key, "type": key, "param": key, "status": key}
+        body: dict[str, Any] = {"error": error}
         yield reply(body, f"x-request-id: {key}", f"x-ratelimit-limit-requests: {key}", status=status), False
         yield reply({"detail": f"'{key}'", "request_id": key, "error_code": key}, status=status), False
         yield reply({"error": f"Bearer {key}"}, f"request-id: req_{key}", f"Retry-After: {key}", status=status), False
@@ -124,7 +125,6 @@ def _places_that_show(config: LLMConfig, *, streaming: bool) -> set[str]:
     for attempt in attempts:
         shown |= {"attempts"} if _KEY in f"{attempt!r}{attempt}" else set()
     return shown
-
 
 
 @attack("keys at DEBUG level of all loggers")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import resource
 import sys
 import threading
@@ -86,7 +85,7 @@ def descriptors() -> int:
     """Count the open descriptors of this process."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         with suppress(OSError):
-            return len(os.listdir(folder)) - 1
+            return sum(1 for _ in Path(folder).iterdir()) - 1
     return 0
 
 

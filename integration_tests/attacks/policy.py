@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -227,9 +226,9 @@ def mistakes_of_callers() -> Iterator[Figure]:
             fail(LLMClient(impatient), 6, **({"timeout": call_timeout} if call_timeout else {}))
             patient = LLMClient(target("q", slow), fallbacks=[target("f", good)])
             kept_away += patient.generate("x").used_fallback
-    for broken in ({"verify_ssl": "/no/such.pem"}, {"verify_ssl": __file__}):
+    for bundle in ("/no/such.pem", __file__):
         reset_health()
-        fail(LLMClient("openai/q", api_key="k", max_retries=0, **broken), 6)
+        fail(LLMClient("openai/q", api_key="k", max_retries=0, verify_ssl=bundle), 6)
         kept_away += any(row["state"] != "closed" for row in health_snapshot())
     reset_health()
     day = BreakerConfig(failures=1, cooldown=86_400, cooldown_max=86_400)
@@ -265,12 +264,10 @@ def quiet_logs() -> Iterator[Figure]:
 
     records: list[logging.LogRecord] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append  # type: ignore[assignment,method-assign]
     logging.getLogger("unified_llm").addHandler(handler)
     with answering_apart(reply({}, status="503 Down")) as down, answering_apart(OK) as good:
         client = LLMClient(target("a", down), fallbacks=[target("b", good)])
         for _ in range(1000):
             client.generate("x")
     yield at_most("warnings", len(records), 10)
-
-

@@ -87,7 +87,9 @@ def faulty(name: str, *, anthropic: bool, share: float) -> Callable[[Peer], None
         if fault == "empty":
             parts = [b""]
         if fault == "event" and streaming:
-            parts.insert(draw.randrange(len(parts)), b'event: error\ndata: {"type":"error","error":{"message":"no"}}\n\n')
+            parts.insert(
+                draw.randrange(len(parts)), b'event: error\ndata: {"type":"error","error":{"message":"no"}}\n\n'
+            )
         if fault == "garbled":
             parts = _garble(draw, parts)
         body = b"".join(parts)

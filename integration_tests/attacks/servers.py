@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 _RECEIVE: Final = 65536
 
@@ -235,7 +235,7 @@ class Answering:
             time.sleep(0.01)
         return self.open
 
-    def __enter__(self) -> Answering:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -35,9 +35,7 @@ print(json.dumps([times[len(times) // 2], times[-1]]))
 def _latency(url: str, state: str | None, calls: int = 400) -> tuple[float, float]:
     environment = os.environ | ({"UNIFIED_LLM_STATE": state} if state else {})
     command = [sys.executable, "-W", "ignore", "-c", _WORKER, url, f"{calls}"]
-    run = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, cwd=_ROOT, env=environment, check=False
-    )
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=_ROOT, env=environment, check=False)
     print(run.stderr[-500:])  # noqa: T201
     middle, longest = json.loads(run.stdout)
     return middle, longest
@@ -142,7 +140,16 @@ def hostile_values() -> Iterator[Figure]:
     from integration_tests.attacks.servers import reply
     from integration_tests.support.redis_server import RedisServer
 
-    hostile = [b"\x80\x04cos\nsystem\n", b"x" * (8 << 20), b"[" * 100_000, b"NaN", b'{"until": NaN}', b"null", b"\xff\xfe", b""]
+    hostile = [
+        b"\x80\x04cos\nsystem\n",
+        b"x" * (8 << 20),
+        b"[" * 100_000,
+        b"NaN",
+        b'{"until": NaN}',
+        b"null",
+        b"\xff\xfe",
+        b"",
+    ]
     deaf = 0
     with answering_apart(reply({}, status="503 Down")) as url, RedisServer() as server, server.client() as client:
         environment = os.environ | {"UNIFIED_LLM_STATE": server.url}

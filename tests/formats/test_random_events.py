@@ -27,12 +27,16 @@ few = settings(calm, max_examples=int(os.environ.get("FUZZ_EXAMPLES", "12")), da
 KEYS = st.sampled_from([
     "type", "index", "id", "delta", "content", "text", "choices", "finish_reason", "tool_calls", "function", "name",
     "arguments", "message", "usage", "candidates", "parts", "functionCall", "response", "item", "output_index", "error",
-    "content_block", "thinking", "signature", "reasoning_content", "reasoning_details", "partial_json", "done", "annotations",
-    "logprobs", "top_logprobs", "token", "logprob", "citations", "thoughtSignature", "groundingMetadata", "refusal", "code",
+    "content_block", "thinking", "signature", "reasoning_content", "reasoning_details", "partial_json", "done",
+    "annotations",
+    "logprobs", "top_logprobs", "token", "logprob", "citations", "thoughtSignature", "groundingMetadata", "refusal",
+    "code",
 ])  # fmt: skip
-LEAVES = st.sampled_from([
-    None, True, False, 0, 1, -1, 5, 10**18, -(10**18), 1.5, float("inf"), float("nan"), "", "x", "stop", "tool_calls", "\ud800",
-    "\0", "[DONE]", "message_stop", "error", "text", "x" * 3000, "a", "same", 2**70, [], {}, "function", "{}", "[", '{"a": 1}',
+LEAVES: st.SearchStrategy[Any] = st.sampled_from([
+    None, True, False, 0, 1, -1, 5, 10**18, -(10**18), 1.5, float("inf"), float("nan"), "", "x", "stop", "tool_calls",
+    "\ud800",
+    "\0", "[DONE]", "message_stop", "error", "text", "x" * 3000, "a", "same", 2**70, [], {}, "function", "{}", "[",
+    '{"a": 1}',
 ])  # fmt: skip
 VALUES: st.SearchStrategy[Any] = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=20
@@ -56,7 +60,7 @@ def spoilt_events(draw: st.DrawFn, format_name: str) -> list[ServerSentEvent]:
             if places:
                 holder, key = draw(st.sampled_from(places))
                 change = draw(st.sampled_from([MISSING, *CORRUPT_VALUES]) | VALUES)
-                Corrupted(holder, key, change).__enter__()
+                Corrupted(holder, key, change if change is MISSING else deepcopy(change)).__enter__()
         chosen.append(as_event(event, text_of(event)))
     return chosen
 
@@ -92,7 +96,8 @@ def test_many_tool_calls_with_few_identifiers_stay_apart(format_name: str, data:
     """Fragments of calls in any order, with identifiers and indexes that clash."""
     calls = [
         event for _, events in streams(format_name) for event in events
-        if any(mark in text_of(event) for mark in ("tool_call", "functionCall", "function_call", "tool_use", "input_json"))
+        if any(mark in text_of(event) for mark in ("tool_call", "functionCall", "function_call", "tool_use",
+        "input_json"))
     ]  # fmt: skip
     if not calls:
         return

@@ -63,11 +63,7 @@ class RandomResponse:
 
 @cache
 def _bodies(format_name: str) -> list[dict[str, Any]]:
-    return [
-        body
-        for _, body in bodies(format_name)
-        if isinstance(body, dict) and len(json.dumps(body)) < _LARGEST
-    ]
+    return [body for _, body in bodies(format_name) if isinstance(body, dict) and len(json.dumps(body)) < _LARGEST]
 
 
 @cache
@@ -79,7 +75,7 @@ class _Maker:
     """Makes one response."""
 
     def __init__(self, seed: int) -> None:
-        self.draw = random.Random(seed)
+        self.draw = random.Random(seed)  # noqa: S311 - no secret
         format_name = self.draw.choice(list(MODELS))
         way = self.draw.choice(("generate", "stream", "agenerate", "astream"))
         self.made = RandomResponse(seed, format_name, way)  # type: ignore[arg-type]
@@ -152,7 +148,9 @@ class _Maker:
         parts = [b"event: " + name.encode(errors="replace")] if isinstance(name, str) and "\n" not in name else []
         parts.append(self.draw.choice((b"data: ", b"data:")) + data)
         if self.chance(0.05):
-            parts.insert(0, self.draw.choice((b": comment", b"id: 1", b"retry: 10", b"retry: x", b"unknown: field", b"x")))
+            parts.insert(
+                0, self.draw.choice((b": comment", b"id: 1", b"retry: 10", b"retry: x", b"unknown: field", b"x"))
+            )
         return end.join(parts) + end + end
 
     def _corrupted(self, value: Any, share: float = 0.25) -> Any:
@@ -189,7 +187,7 @@ class _Maker:
         kind = self.draw.choice(("gzip", "members", "cut", "junk", "deflate", "br", "identity", "gzip, gzip", "x"))
         self.made.notes.append(f"encoding {kind}")
         # Compression that was not asked for may be refused: whole answers accept gzip, streams nothing.
-        self.made.clean = self.made.clean and kind in {"identity"}
+        self.made.clean = self.made.clean and kind == "identity"
         match kind:
             case "gzip":
                 return "gzip", gzip.compress(payload)
@@ -217,12 +215,26 @@ class _Maker:
             case "length":
                 length = str(len(body))
                 if self.chance(0.1, "length"):
-                    length = draw.choice((str(len(body) + 5), str(max(0, len(body) - 5)), "-1", "x", "", "9" * 30, f"{length}, {length}", "+5", "0x10"))
+                    length = draw.choice(
+                        (
+                            str(len(body) + 5),
+                            str(max(0, len(body) - 5)),
+                            "-1",
+                            "x",
+                            "",
+                            "9" * 30,
+                            f"{length}, {length}",
+                            "+5",
+                            "0x10",
+                        )
+                    )
                 headers.append(f"Content-Length: {length}")
                 if self.chance(0.03, "two lengths"):
                     headers.append(f"Content-Length: {len(body) // 2}")
             case "chunked":
-                headers.append("Transfer-Encoding: " + ("chunked" if not self.chance(0.03, "coding") else draw.choice(_CODINGS)))
+                headers.append(
+                    "Transfer-Encoding: " + ("chunked" if not self.chance(0.03, "coding") else draw.choice(_CODINGS))
+                )
                 if self.chance(0.03, "length and chunks"):
                     headers.append(f"Content-Length: {len(body) // 2}")
                 body = self._chunked(body)
@@ -230,7 +242,11 @@ class _Maker:
                 headers.append("Connection: close")
         headers += self._more_headers()
         status = "200 OK" if not self.chance(0.2, "status") else draw.choice(_STATUSES)
-        version = "HTTP/1.1" if not self.chance(0.05, "version") else draw.choice(("HTTP/1.0", "HTTP/2.0", "HTTP/0.9", "ICY", "http/1.1", ""))
+        version = (
+            "HTTP/1.1"
+            if not self.chance(0.05, "version")
+            else draw.choice(("HTTP/1.0", "HTTP/2.0", "HTTP/0.9", "ICY", "http/1.1", ""))
+        )
         line_end = "\r\n" if not self.chance(0.04, "line ends of the head") else draw.choice(("\n", "\r", "\r\r\n"))
         draw.shuffle(headers)
         head = line_end.join([f"{version} {status}", *headers, "", ""])
@@ -306,18 +322,23 @@ class _Maker:
         return steps
 
 
-_STRANGE: Final = (
+_STRANGE: Final[tuple[Any, ...]] = (
     -1, 0.1, 1e308, 10**30, "\ud800", "\x00", "\u2028", "a" * 3000, [[]] * 50, {"a": {"b": []}}, "null", "9" * 400,
     [{"type": "text"}], {"type": "error", "error": {"message": "m"}}, {"index": -5}, {"index": 10**18},
 )  # fmt: skip
 _BITS: Final = (
-    b"\0", b"\r\n", b"\n\n", b"\r\n\r\n", b"0\r\n\r\n", b"data: ", b"data: [DONE]\n\n", b"{", b"}", b'"', b"[" * 50, b"\xff",
-    b"\xef\xbb\xbf", b"HTTP/1.1 200 OK\r\n\r\n", b"event: error\ndata: {}\n\n", b"\x1f\x8b\x08\x00", b"\\ud800", b"NaN", b"1e999",
+    b"\0", b"\r\n", b"\n\n", b"\r\n\r\n", b"0\r\n\r\n", b"data: ", b"data: [DONE]\n\n", b"{", b"}", b'"', b"[" * 50,
+    b"\xff",
+    b"\xef\xbb\xbf", b"HTTP/1.1 200 OK\r\n\r\n", b"event: error\ndata: {}\n\n", b"\x1f\x8b\x08\x00", b"\\ud800",
+    b"NaN", b"1e999",
 )  # fmt: skip
 _STATUSES: Final = (
-    "201 Created", "202 Accepted", "204 No Content", "206 Partial", "301 Moved", "304 Not Modified", "400 Bad", "401 No",
-    "402 Pay", "403 No", "404 Not", "407 Proxy", "408 Slow", "409 Conflict", "413 Large", "422 What", "429 Many", "451 Law",
-    "499 Gone", "500 Oops", "503 Down", "529 Busy", "600 Six", "999 Nine", "099 Low", "99 Two", "2000 Four", "-1 Minus", "",
+    "201 Created", "202 Accepted", "204 No Content", "206 Partial", "301 Moved", "304 Not Modified", "400 Bad",
+    "401 No",
+    "402 Pay", "403 No", "404 Not", "407 Proxy", "408 Slow", "409 Conflict", "413 Large", "422 What", "429 Many",
+    "451 Law",
+    "499 Gone", "500 Oops", "503 Down", "529 Busy", "600 Six", "999 Nine", "099 Low", "99 Two", "2000 Four",
+    "-1 Minus", "",
     "OK", "200", "200 \xe9\xff", "101 Switching Protocols", "200 " + "x" * 500,
 )  # fmt: skip
 _TYPES: Final = (
@@ -326,23 +347,33 @@ _TYPES: Final = (
 )  # fmt: skip
 _CODINGS: Final = ("gzip, chunked", "chunked, chunked", "identity", "xchunked", "chunked, identity", "CHUNKED", "")
 _HEADERS: Final = (
-    "x-request-id: abc", "Set-Cookie: a=b", "Server: x", "Date: Mon, 01 Jan 2024 00:00:00 GMT", "Connection: keep-alive",
-    "Retry-After: 1", "x-ratelimit-remaining-requests: 5", "x-ratelimit-reset-requests: 1s", "Keep-Alive: timeout=5", "Vary: *",
+    "x-request-id: abc", "Set-Cookie: a=b", "Server: x", "Date: Mon, 01 Jan 2024 00:00:00 GMT",
+    "Connection: keep-alive",
+    "Retry-After: 1", "x-ratelimit-remaining-requests: 5", "x-ratelimit-reset-requests: 1s", "Keep-Alive: timeout=5",
+    "Vary: *",
 )  # fmt: skip
 _ODD_HEADERS: Final = (
-    "no colon", ": empty", "a b: c", "X-Nul: a\0b", "X-Long: " + "x" * 5000, "X-Fold: a\r\n b", "X-Latin: \xe9", "Retry-After: nan",
-    "Retry-After: " + "9" * 5000, "Retry-After: -5", "x-ratelimit-reset-requests: 99999h", "x-ratelimit-remaining-requests: -1",
-    "x-should-retry: maybe", "Connection: upgrade", "Upgrade: h2c", "Content-Encoding: gzip", "x-request-id: " + "\x7f" * 10,
-    "\r\n".join(f"H{index}: x" for index in range(120)), "Trailer: Content-Length", "retry-after-ms: inf", "date: never",
+    "no colon", ": empty", "a b: c", "X-Nul: a\0b", "X-Long: " + "x" * 5000, "X-Fold: a\r\n b", "X-Latin: \xe9",
+    "Retry-After: nan",
+    "Retry-After: " + "9" * 5000, "Retry-After: -5", "x-ratelimit-reset-requests: 99999h",
+    "x-ratelimit-remaining-requests: -1",
+    "x-should-retry: maybe", "Connection: upgrade", "Upgrade: h2c", "Content-Encoding: gzip",
+    "x-request-id: " + "\x7f" * 10,
+    "\r\n".join(f"H{index}: x" for index in range(120)), "Trailer: Content-Length", "retry-after-ms: inf",
+    "date: never",
 )  # fmt: skip
 _INTERIM: Final = (
-    b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
     b"HTTP/1.1 199 X\r\nContent-Length: 5\r\n\r\n",
 )  # fmt: skip
 _ENDLESS: Final = (
-    b"HTTP/1.1 102 Processing\r\n\r\n" * 100, b"X: y\r\n" * 1000, b"x" * 60_000, b" " * 60_000, b"\r\n" * 1000, b": c\n\n" * 5000,
-    b'data: {"choices":[{"index":0,"delta":{"content":"aaaa"}}]}\n\n' * 300, b"1\r\n \r\n" * 5000, b"[" * 60_000, b"{},\n" * 10_000,
-    b'5;a="' + b"x" * 60_000, gzip.compress(b"") * 2000, b'{"message":{"content":"a"},"done":false}\n' * 500, b"data:\n" * 5000,
+    b"HTTP/1.1 102 Processing\r\n\r\n" * 100, b"X: y\r\n" * 1000, b"x" * 60_000, b" " * 60_000, b"\r\n" * 1000,
+    b": c\n\n" * 5000,
+    b'data: {"choices":[{"index":0,"delta":{"content":"aaaa"}}]}\n\n' * 300, b"1\r\n \r\n" * 5000, b"[" * 60_000,
+    b"{},\n" * 10_000,
+    b'5;a="' + b"x" * 60_000, gzip.compress(b"") * 2000, b'{"message":{"content":"a"},"done":false}\n' * 500,
+    b"data:\n" * 5000,
 )  # fmt: skip
 
 
@@ -376,5 +407,3 @@ def forged_response(format_name: str) -> bytes:
 def make(seed: int) -> RandomResponse:
     """Make the response of a seed."""
     return _Maker(seed).make()
-
-

@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-
-import httpcore
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unified_llm._backends.http import Transport, deadline_socket_async, deadline_socket_sync
 from unified_llm._backends.http.deadline_socket import DeadlineSocket
 from unified_llm._core import runtime
+
+if TYPE_CHECKING:
+    import httpcore
 
 Step: TypeAlias = "bytes | float | type[OSError] | Endless"
 """Bytes (empty: the server closed the connection), seconds that pass first, or an error of the socket."""
@@ -154,7 +155,8 @@ class ScriptedSockets:
             self._connect(sock)
             return deadline_socket_async.AsyncStream(sock)
 
-        sync, async_ = deadline_socket_sync.SyncDeadlineSocket, deadline_socket_async.AsyncDeadlineSocket
+        sync: Any = deadline_socket_sync.SyncDeadlineSocket
+        async_: Any = deadline_socket_async.AsyncDeadlineSocket
         before = sync.connect_tcp, async_.connect_tcp
         defaults: dict[str, Any] = Transport.__init__.__kwdefaults__ or {}
         now: Callable[[], float] = defaults["now"]
@@ -164,12 +166,12 @@ class ScriptedSockets:
         self._descriptors = (silent.fileno(), loud)
         replaced = runtime.Runtime(now=self.clock, sleep=self.clock.sleep, asleep=self.clock.asleep)
         try:
-            sync.connect_tcp, async_.connect_tcp = connect_tcp, aconnect_tcp  # type: ignore[method-assign]
+            sync.connect_tcp, async_.connect_tcp = connect_tcp, aconnect_tcp
             defaults["now"] = self.clock
             with runtime.use(replaced):
                 yield self
         finally:
-            sync.connect_tcp, async_.connect_tcp = before  # type: ignore[method-assign]
+            sync.connect_tcp, async_.connect_tcp = before
             defaults["now"] = now
             silent.close()
             silent_end.close()
