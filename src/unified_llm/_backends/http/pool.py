@@ -171,9 +171,10 @@ def can_carry_another_request(connection: httpcore.ConnectionInterface | httpcor
     if not connection.is_idle() or connection.has_expired():
         return False
     inner: Any = connection
-    while (state := getattr(inner, "_h11_state", None)) is None:
-        inner = inner._connection  # noqa: SLF001 - a tunnel contains its connection; there is no public way to the parser
-    return not state.trailing_data[0]
+    while inner is not None and not hasattr(inner, "_h11_state"):  # a tunnel contains another connection
+        inner = getattr(inner, "_connection", None)
+    # There is no public way to the parser and what it has received.
+    return inner is not None and not inner._h11_state.trailing_data[0]  # noqa: SLF001
 
 
 def _make_factory(
