@@ -381,7 +381,7 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
 )
 @pytest.mark.parametrize("response", [HI, EVENTS + chunk(text_event("hi") + FINISH + DONE) + END])
 def test_a_connection_that_received_more_than_the_response_is_not_used_again(
-    call: Caller, transport: Transport, network: Network, response: bytes, more: bytes
+    call: Caller, transport: Transport, network: Network, *, response: bytes, more: bytes
 ) -> None:
     # In one piece, so that no byte is left in the socket: they would be read as the response to the next request.
     first, second = network.add_connection(response + more), network.add_connection(HI)
