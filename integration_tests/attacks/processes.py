@@ -66,7 +66,7 @@ def fork_during_the_first_call() -> Iterator[Figure]:
     yield all_of("children answered", ends.count(0), len(ends))
 
 
-@attack("a child forked in the middle of calls of many threads", parallel=True)
+@attack("a child forked in the middle of calls of many threads", parallel=True, kill_after=120)
 def fork_during_calls() -> Iterator[Figure]:
     """Children that are forked while other threads hold locks do not wait for them."""
     stop = threading.Event()
@@ -81,7 +81,7 @@ def fork_during_calls() -> Iterator[Figure]:
         threads = [threading.Thread(target=call, daemon=True) for _ in range(4)]
         for thread in threads:
             thread.start()
-        for _ in range(scale(30, 200)):
+        for _ in range(scale(20, 200)):
             pid = os.fork()
             if not pid:
                 signal.alarm(5)
@@ -92,7 +92,7 @@ def fork_during_calls() -> Iterator[Figure]:
         stop.set()
         for thread in threads:
             thread.join(5)
-    yield all_of("children answered", answered, scale(30, 200))
+    yield all_of("children answered", answered, scale(20, 200))
 
 
 @attack("a child forked in the middle of a stream")
