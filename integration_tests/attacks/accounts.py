@@ -41,7 +41,7 @@ def one_dummy_key() -> Iterator[Figure]:
     yield seconds(longest, 0.5)
 
 
-@attack("two local servers of other providers with one dummy key")
+@attack("two local servers of other providers with one dummy key", parallel=True)
 def one_dummy_key_at_local_servers() -> Iterator[Figure]:
     """The same for rows of local servers, gateways, and a vendor's row with another address."""
     unanswered = 0
@@ -69,7 +69,7 @@ def _any_format(request: Request) -> bytes:
 _HEADERS = ("X-Api-Key", "Ocp-Apim-Subscription-Key", "X-Goog-Api-Key", "Helicone-Auth", "cf-aig-authorization")
 
 
-@attack("one tenant's refused key in a header")
+@attack("one tenant's refused key in a header", parallel=True)
 def keys_in_headers() -> Iterator[Figure]:
     """A key that travels in a header belongs to its tenant: the other tenants are served by the primary."""
     held = 0
@@ -100,7 +100,7 @@ def _holds_the_others(header: str, key: str | None, status: str) -> bool:
         return tenant("good").generate("x").used_fallback
 
 
-@attack("one tenant's refused key in api_key")
+@attack("one tenant's refused key in api_key", parallel=True)
 def keys_of_tenants() -> Iterator[Figure]:
     """A refused key holds the calls with this key, and no others."""
     held = asked_again = 0

@@ -87,7 +87,7 @@ def three_thousand_calls() -> Iterator[Figure]:
     yield none_of("sockets left", left)
 
 
-@attack("24 threads of sync calls, asyncio.run and streams on one client")
+@attack("24 threads of sync calls, asyncio.run and streams on one client", parallel=True)
 def threads_and_loops() -> Iterator[Figure]:
     """One client works in threads and in many short event loops at the same time."""
     answered: list[bool] = []
@@ -124,7 +124,7 @@ def faulty_echo(request: Request) -> bytes | None:
     return echo(request)
 
 
-@attack("calls cancelled at random instants, hedged, 15 % faults", kill_after=120)
+@attack("calls cancelled at random instants, hedged, 15 % faults", kill_after=120, parallel=True)
 def random_cancellations() -> Iterator[Figure]:
     """A cancelled call leaves no task, socket, permit or probe behind, and the others get their own answers."""
     tally = {"wrong": 0, "odd": 0, "cancelled": 0}
@@ -215,7 +215,7 @@ def lost_permits(client: LLMClient, server: Answering) -> int:
     return PERMITS - len(server.requests)
 
 
-@attack("half-open probes cancelled")
+@attack("half-open probes cancelled", parallel=True)
 def cancelled_probes() -> Iterator[Figure]:
     """A probe that is cancelled is given back: the next call probes, and closes the breaker."""
     count = scale(200, 500)
@@ -254,7 +254,7 @@ def cancelled_probes() -> Iterator[Figure]:
     yield none_of("not closed", still_open)
 
 
-@attack("sync streams dropped: closed, deleted, in a cycle")
+@attack("sync streams dropped: closed, deleted, in a cycle", parallel=True)
 def dropped_streams() -> Iterator[Figure]:
     """A stream that nobody reads any more gives its connection and its permit back."""
     gc.collect()
@@ -280,7 +280,7 @@ class _Interrupted(Exception):  # noqa: N818 - what a library's soft time limit 
     """Raised by a signal."""
 
 
-@attack("sync calls interrupted by exceptions of signals", kill_after=90)
+@attack("sync calls interrupted by exceptions of signals", kill_after=90, parallel=True)
 def signal_exceptions() -> Iterator[Figure]:
     """An exception of a signal at any line loses no permit, and no probe for longer than an attempt may last."""
 
@@ -313,7 +313,7 @@ def signal_exceptions() -> Iterator[Figure]:
     yield none_of("permits lost", lost)
 
 
-@attack("asyncio.run, again and again, on one client")
+@attack("asyncio.run, again and again, on one client", parallel=True)
 def many_loops() -> Iterator[Figure]:
     """The connections of closed loops are closed, and nothing of them is kept."""
     with answering_apart(OK) as url, LLMClient(target("m", url)) as client:
@@ -371,7 +371,7 @@ def flapping_primary() -> Iterator[Figure]:
     yield seconds(sorted(times)[int(len(times) * 0.99)], 0.85, "p99")
 
 
-@attack("half-open breaker: 100 threads, 200 tasks")
+@attack("half-open breaker: 100 threads, 200 tasks", parallel=True)
 def callers_at_half_open() -> Iterator[Figure]:
     """Of all callers at a half-open breaker, one probes; the others are served by the fallback."""
     breaker = BreakerConfig(failures=1, cooldown=0.2, cooldown_max=0.2)
@@ -401,7 +401,7 @@ def callers_at_half_open() -> Iterator[Figure]:
     yield at_most("probes of tasks", task_probes, 1)
 
 
-@attack("41 hedged streams, slow primary")
+@attack("41 hedged streams, slow primary", parallel=True)
 def hedged_streams() -> Iterator[Figure]:
     """A hedged stream comes from the target that is fast, and the other attempt is closed."""
 
@@ -421,7 +421,7 @@ def hedged_streams() -> Iterator[Figure]:
     yield none_of("sockets left", left)
 
 
-@attack("random faults at random bytes, 3 targets, 4 modes", kill_after=300)
+@attack("random faults at random bytes, 3 targets, 4 modes", kill_after=300, parallel=True)
 def faults_at_random_bytes() -> Iterator[Figure]:
     """Every complete text is what one target sent, every partial text a prefix of one, and nothing else is raised."""
     from integration_tests.attacks.random_faults import storm

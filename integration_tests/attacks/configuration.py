@@ -19,7 +19,7 @@ from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 _FORBIDDEN: Final = ({"Authorization": "Bearer z"}, {"Host": "a"}, {"Content-Length": "1"}, {"transfer-encoding": "a"})
 
 
-@attack("model_copy(update=...) of a configuration")
+@attack("model_copy(update=...) of a configuration", parallel=True)
 def copies() -> Iterator[Figure]:
     """A copy is validated, and a key that was given is the key that is sent."""
     os.environ["OPENAI_API_KEY"] = "sk-operator"
@@ -41,7 +41,7 @@ def copies() -> Iterator[Figure]:
     yield none_of("wrong", wrong)
 
 
-@attack("headers that frame or authorise a message, on every way in")
+@attack("headers that frame or authorise a message, on every way in", parallel=True)
 def forbidden_headers() -> Iterator[Figure]:
     """No way in accepts a header that would replace the key or break the framing."""
     ways: tuple[Callable[[str, dict[str, str]], Any], ...] = (
@@ -80,7 +80,7 @@ _MODELS: Final = (
 _ASKED: Final = ("generate", "stream", "embed", "model_info", "count_tokens", "rerank", "list_models")
 
 
-@attack("23 model names that climb out of their path, in every request of 8 providers", kill_after=90)
+@attack("23 model names that climb out of their path, in every request of 8 providers", kill_after=90, parallel=True)
 def model_names() -> Iterator[Figure]:
     """A model's name stays below the path of its API, or is refused; nothing of it forges a header."""
     climbed: set[str] = set()
@@ -137,7 +137,7 @@ def _ask(provider: str, model: str, base: str, name: str, *, per_call: bool) -> 
             getattr(client, name)(*arguments.get(name, ("x",)))
 
 
-@attack("extra_headers= of calls of ChatUnified and the client")
+@attack("extra_headers= of calls of ChatUnified and the client", parallel=True)
 def extra_headers() -> Iterator[Figure]:
     """Headers of a call are sent as headers or refused, never as fields of the body."""
     from unified_llm.langchain import ChatUnified
@@ -183,7 +183,7 @@ _ADDRESSES: Final = (
 )  # fmt: skip
 
 
-@attack("50 forms of base_url: other hosts, credentials of clouds, userinfo, paths")
+@attack("50 forms of base_url: other hosts, credentials of clouds, userinfo, paths", parallel=True)
 def addresses() -> Iterator[Figure]:
     """An address that could be taken for another, or names a cloud's credentials, is refused when a client is made."""
     accepted = []
@@ -196,7 +196,7 @@ def addresses() -> Iterator[Figure]:
     yield none_of("accepted", len(accepted))
 
 
-@attack("the key of the environment with 18 forms of base_url")
+@attack("the key of the environment with 18 forms of base_url", parallel=True)
 def keys_of_the_environment() -> Iterator[Figure]:
     """A key from the environment goes to its provider's own hosts alone."""
     os.environ["OPENAI_API_KEY"] = "sk-operator"
@@ -220,7 +220,7 @@ def keys_of_the_environment() -> Iterator[Figure]:
     yield none_of("sent elsewhere", sent)
 
 
-@attack("redirects to another port: 301, 302, 303, 307, 308")
+@attack("redirects to another port: 301, 302, 303, 307, 308", parallel=True)
 def redirects() -> Iterator[Figure]:
     """A redirect is refused, and its target gets nothing and is not named."""
     refused = named = 0
@@ -238,7 +238,7 @@ def redirects() -> Iterator[Figure]:
     yield none_of("named", named)
 
 
-@attack("content parts that name files, devices and addresses, in 4 formats")
+@attack("content parts that name files, devices and addresses, in 4 formats", parallel=True)
 def content_parts() -> Iterator[Figure]:
     """No part of a message that is data makes the client read a file or an address."""
     read = 0
@@ -272,7 +272,7 @@ def endless_files() -> Iterator[Figure]:
     yield at_most("", growth.peak, 100, "MB")
 
 
-@attack("dump and load of configurations")
+@attack("dump and load of configurations", parallel=True)
 def dumps() -> Iterator[Figure]:
     """A configuration with a key is dumped in every way without an error and without the key."""
     wrong = 0
@@ -293,7 +293,7 @@ def dumps() -> Iterator[Figure]:
     yield none_of("wrong", wrong)
 
 
-@attack("trio: the error says what is needed")
+@attack("trio: the error says what is needed", parallel=True)
 def other_loops() -> Iterator[Figure]:
     """An async call without asyncio's loop raises an error that names asyncio."""
     wrong = 0

@@ -100,7 +100,7 @@ def _start(first: int, count: int, step: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=_ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-@attack("random events for every decoder of streams", kill_after=3000)
+@attack("random events for every decoder of streams", kill_after=3000, parallel=True)
 def random_events() -> Iterator[Figure]:
     """Whatever the events are, a decoder returns chunks and then one end, and raises nothing."""
     started = time.monotonic()

@@ -91,7 +91,7 @@ def _events(peer: Peer) -> None:
     peer.repeat(b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n', 0.02)
 
 
-@attack("calls interrupted in the upload, in the wait, in the stream: 6 formats, 4 modes", kill_after=90)
+@attack("calls interrupted in the upload, in the wait, in the stream: 6 formats, 4 modes", kill_after=90, parallel=True)
 def interrupted_calls() -> Iterator[Figure]:
     """No variable of our frames shows the key, wherever a signal or a cancellation interrupts the call."""
     shown, cases = set[str](), 0
@@ -123,7 +123,7 @@ def _never_reading() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-@attack("proxies with user:password that are silent, refuse or talk nonsense")
+@attack("proxies with user:password that are silent, refuse or talk nonsense", parallel=True)
 def proxies() -> Iterator[Figure]:
     """The password of a proxy is in no message and in no variable of our frames."""
 
@@ -190,7 +190,7 @@ _BAD: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-@attack("constructions that fail, with a key in every place, 4 ways")
+@attack("constructions that fail, with a key in every place, 4 ways", parallel=True)
 def failed_constructions() -> Iterator[Figure]:
     """Neither the message nor a variable of our frames shows a key that stands anywhere in a bad configuration."""
     from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
@@ -217,7 +217,7 @@ def failed_constructions() -> Iterator[Figure]:
     yield none_of("messages", texts)
 
 
-@attack("places that show something of clients, configurations, models and answers")
+@attack("places that show something of clients, configurations, models and answers", parallel=True)
 def places() -> Iterator[Figure]:
     """Of all reprs, dumps, pickles and identifying parameters, none shows a key."""
     if util.find_spec("integration_tests.attacks.secret_places") is None:
@@ -229,7 +229,7 @@ def places() -> Iterator[Figure]:
     yield none_of("that show a key", len(results.shown))
 
 
-@attack("ChatUnified.invoke(api_key=...): refused before a tracer gets it")
+@attack("ChatUnified.invoke(api_key=...): refused before a tracer gets it", parallel=True)
 def keys_of_calls() -> Iterator[Figure]:
     """A key in a call is refused, and no tracer of LangChain's was given it."""
     from langchain_core.tracers import BaseTracer

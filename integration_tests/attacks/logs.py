@@ -44,7 +44,7 @@ def _listen(name: str = "unified_llm") -> _Lines:
     return handler
 
 
-@attack("codes with line breaks, escapes, 20 kB: 6 shapes, 5 statuses")
+@attack("codes with line breaks, escapes, 20 kB: 6 shapes, 5 statuses", parallel=True)
 def forged_lines() -> Iterator[Figure]:
     """Nothing that a server calls an error forges a line of a log, or a message."""
     lines, forged, cases = _listen(), 0, 0
@@ -85,7 +85,7 @@ def _echoes(key: str) -> Iterator[tuple[bytes, bool]]:
     yield ok(event, f"x-request-id: {key}", content_type="text/event-stream"), True
 
 
-@attack("servers that repeat the key: codes, types, request ids, messages, headers")
+@attack("servers that repeat the key: codes, types, request ids, messages, headers", parallel=True)
 def masked_echoes() -> Iterator[Figure]:
     """What a server repeats of a key is masked before it is stored in an error, an attempt, a log or a pickle."""
     lines, shown, cases = _listen(), set[str](), 0
@@ -127,7 +127,7 @@ def _places_that_show(config: LLMConfig, *, streaming: bool) -> set[str]:
     return shown
 
 
-@attack("keys at DEBUG level of all loggers")
+@attack("keys at DEBUG level of all loggers", parallel=True)
 def debug_logs() -> Iterator[Figure]:
     """No logger, httpcore's included, prints a key of ours while calls succeed and fail."""
     lines = _listen("")
@@ -144,7 +144,7 @@ def debug_logs() -> Iterator[Figure]:
     yield none_of("with a prompt", sum("CANARY-prompt" in line for line in lines.lines))
 
 
-@attack("calls interrupted by a server that repeats the prompt")
+@attack("calls interrupted by a server that repeats the prompt", parallel=True)
 def prompts_in_errors() -> Iterator[Figure]:
     """A server's message that quotes the prompt is in ``detail`` alone."""
     shown = 0

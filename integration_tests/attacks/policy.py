@@ -169,7 +169,7 @@ def odd_limits() -> Iterator[Figure]:
     yield seconds(longest, 0.5)
 
 
-@attack("Retry-After: 86400 and an exhausted limit of 23 hours")
+@attack("Retry-After: 86400 and an exhausted limit of 23 hours", parallel=True)
 def long_retry_after() -> Iterator[Figure]:
     """A target that asks for a day is asked again within 300 s, and the snapshot says until when it is left out."""
     from integration_tests.attacks.fake_time import Clock
@@ -207,7 +207,7 @@ def long_retry_after() -> Iterator[Figure]:
     yield none_of("hidden from the snapshot", hidden)
 
 
-@attack("callers' own mistakes do not open the breaker for others")
+@attack("callers' own mistakes do not open the breaker for others", parallel=True)
 def mistakes_of_callers() -> Iterator[Figure]:
     """A short timeout, a missing file and another client's cooldown keep nobody else away."""
 
@@ -239,7 +239,7 @@ def mistakes_of_callers() -> Iterator[Figure]:
     yield none_of("others kept away", kept_away)
 
 
-@attack("4,200 other targets, and a breaker that is open")
+@attack("4,200 other targets, and a breaker that is open", parallel=True)
 def many_targets() -> Iterator[Figure]:
     """An open breaker is not forgotten for idle targets that are well."""
     with Answering(reply({}, status="503 Down")) as down, answering_apart(OK) as good:
@@ -257,7 +257,7 @@ def many_targets() -> Iterator[Figure]:
     yield megabytes(growth.now, 20)
 
 
-@attack("one warning for each call of an outage")
+@attack("one warning for each call of an outage", parallel=True)
 def quiet_logs() -> Iterator[Figure]:
     """An outage of a thousand calls logs a few warnings, not a thousand."""
     import logging

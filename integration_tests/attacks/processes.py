@@ -95,7 +95,7 @@ def fork_during_calls() -> Iterator[Figure]:
     yield all_of("children answered", answered, scale(20, 200))
 
 
-@attack("a child forked in the middle of a stream")
+@attack("a child forked in the middle of a stream", parallel=True)
 def fork_in_a_stream() -> Iterator[Figure]:
     """The child's call has a connection of its own, and the parent's stream goes on."""
     with Answering(echo) as server, LLMClient(target("m", server.url)) as client:
@@ -180,7 +180,7 @@ assert not [row for row in health_snapshot() if row['state'] != 'closed']
     yield none_of("wrong ends", int(ended.returncode != 0))
 
 
-@attack("a kept connection closed after the whole request: sent once or told")
+@attack("a kept connection closed after the whole request: sent once or told", parallel=True)
 def sent_twice() -> Iterator[Figure]:
     """A request that was sent again on a new connection is in the attempts; with ``resend=False`` it is not sent."""
     for resend in (True, False):

@@ -94,7 +94,7 @@ def _there() -> bool:
     return (_ROOT / "integration_tests" / "support" / "redis_scale.py").is_file()
 
 
-@attack("1,100 refused keys, and a breaker that opens", kill_after=90)
+@attack("1,100 refused keys, and a breaker that opens", kill_after=90, parallel=True)
 def many_cooldowns() -> Iterator[Figure]:
     """An idle worker reads only what is new, and hears of an open breaker whatever else is stored."""
     if not _there():
@@ -103,7 +103,7 @@ def many_cooldowns() -> Iterator[Figure]:
     yield from _scale_attack(1100)
 
 
-@attack("100,000 refused keys, and a breaker that opens", kill_after=200)
+@attack("100,000 refused keys, and a breaker that opens", kill_after=200, parallel=True)
 def very_many_cooldowns() -> Iterator[Figure]:
     """The same with the most records that are tested; 10,000 without ``--full``."""
     if not _there():
@@ -134,7 +134,7 @@ time.sleep(2)
 """
 
 
-@attack("hostile values in every key of Redis, and keys of wrong types", kill_after=120)
+@attack("hostile values in every key of Redis, and keys of wrong types", kill_after=120, parallel=True)
 def hostile_values() -> Iterator[Figure]:
     """Values that are no records change nothing, and the next update is heard all the same."""
     from integration_tests.attacks.servers import reply

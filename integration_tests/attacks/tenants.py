@@ -49,7 +49,7 @@ def _tenant_text(request: Request) -> bytes:
     return reply(chat(f"for {request.headers.get('x-tenant')} {request.headers.get('authorization')}"))
 
 
-@attack("LangChain's cache: keys, headers, callable keys")
+@attack("LangChain's cache: keys, headers, callable keys", parallel=True)
 def cache_of_langchain() -> Iterator[Figure]:
     """A cached answer is that of the same account and the same headers, whatever differs from request to request."""
     from langchain_core.caches import InMemoryCache
@@ -133,7 +133,7 @@ def built_and_called() -> Iterator[Figure]:
     yield megabytes(growth.now, 8)
 
 
-@attack("clients without the garbage collector")
+@attack("clients without the garbage collector", parallel=True)
 def cycles() -> Iterator[Figure]:
     """A client that was used is no part of a reference cycle."""
     with answering_apart(OK) as url:
@@ -148,7 +148,7 @@ def cycles() -> Iterator[Figure]:
     yield none_of("objects in cycles", found)
 
 
-@attack("models by the thousand: of one client, of a client each")
+@attack("models by the thousand: of one client, of a client each", parallel=True)
 def distinct_models() -> Iterator[Figure]:
     """The registry does not grow without bound with the names that users make up."""
     count = scale(1500, 3000)
@@ -174,7 +174,7 @@ class _Hanging:
         raise RuntimeError(str(request)[:0])
 
 
-@attack("100 calls of a synchronous provider object that hangs", kill_after=60)
+@attack("100 calls of a synchronous provider object that hangs", kill_after=60, parallel=True)
 def hanging_objects() -> Iterator[Figure]:
     """The threads that are left behind by deadlines are bounded."""
     register_provider("hanging", _Hanging())
