@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +89,23 @@ def test_a_figure_beyond_its_bound_a_hang_a_crash_and_no_figure_are_red(
     assert result.problem == problem
     assert report.cells(result)[-1] == "RED"
     assert time.monotonic() - started < 10
+
+
+def slow_once() -> Iterator[Figure]:
+    """Be too slow in the first of two processes."""
+    path = Path(os.environ["SLOW_ONCE"])
+    yield seconds(0.1 if path.exists() else 5.0, 1.0)
+    path.touch()
+
+
+def slow() -> Iterator[Figure]:
+    yield seconds(5.0, 1.0)
+
+
+def test_an_attack_that_was_only_too_slow_is_run_once_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SLOW_ONCE", str(tmp_path / "ran"))
+    assert run_one(slow_once).ok
+    assert not run_one(slow).ok
 
 
 def test_a_nan_is_never_within_a_bound() -> None:

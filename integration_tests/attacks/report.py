@@ -37,5 +37,7 @@ def summary(results: list[Result], seconds: float) -> str:
     parts = [
         f"--- {result.attack.area}: {result.attack.title}\n{result.output[-3000:]}" for result in red if result.output
     ]
+    slowest = sorted(results, key=lambda result: -result.seconds)[:8]
+    parts.append("slowest: " + ", ".join(f"{result.attack.title} {result.seconds:.0f} s" for result in slowest))
     parts.append(f"{len(results)} attacks: {len(results) - len(red)} ok, {len(red)} red, in {seconds:.0f} s")
     return "\n".join(parts)
