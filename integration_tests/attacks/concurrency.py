@@ -413,7 +413,7 @@ def hedged_streams() -> Iterator[Figure]:
         await client.aclose()
         return fast
 
-    with Answering(echo, delay=0.5) as slow, answering_apart(echo) as good:
+    with Answering(echo, delay=0.3) as slow, answering_apart(echo) as good:
         client = LLMClient(target("a", slow.url), fallbacks=[target("b", good)], hedge_after=0.05)
         answered = asyncio.run(run(client))
         left = slow.settled_open()

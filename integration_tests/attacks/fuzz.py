@@ -104,7 +104,7 @@ def _start(first: int, count: int, step: int) -> subprocess.Popen[str]:
 def random_events() -> Iterator[Figure]:
     """Whatever the events are, a decoder returns chunks and then one end, and raises nothing."""
     started = time.monotonic()
-    examples = 2000 if FULL else 60
+    examples = 2000 if FULL else 20
     environment = os.environ | {"FUZZ_EXAMPLES": f"{examples}", "PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:recording",
