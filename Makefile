@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in $(CANDIDATES); do \
   "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types coverage integration conformance servers mutation format lock build clean
+.PHONY: help demo test check lint types coverage integration attacks conformance servers mutation format lock build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -41,6 +41,9 @@ integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python -m pytest -q integration_tests
 	@$(BIN)/python integration_tests/count_standard.py
 	@$(BIN)/python integration_tests/fault_table.py
+
+attacks: $(VENV)/.dev ## attack the client, and print what each attack costs
+	@$(BIN)/python -m integration_tests.attacks
 
 conformance: $(VENV)/.dev ## score three LLMs of LlamaIndex on one suite: this one, OpenAILike and LiteLLM
 	@$(BIN)/python -m conformance.llama_index

@@ -385,6 +385,20 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
     assert (first.requests, second.requests) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    "more", [whole(b'{"text": "of nobody"}'), b"HTTP/1.1 102 Processing\r\n\r\n", b"\r\n", b"x", HI[:-4]]
+)
+@pytest.mark.parametrize("response", [HI, EVENTS + chunk(text_event("hi") + FINISH + DONE) + END])
+def test_a_connection_that_received_more_than_the_response_is_not_used_again(
+    call: Caller, transport: Transport, network: Network, *, response: bytes, more: bytes
+) -> None:
+    # In one piece, so that no byte is left in the socket: they would be read as the response to the next request.
+    first, second = network.add_connection(response + more), network.add_connection(HI)
+    for _ in range(2):
+        assert summarize(run_call(call, transport, network)) == [("whole", "hi")]
+    assert (first.requests, second.requests) == (1, 1)
+
+
 @pytest.mark.parametrize("problem", [b"", httpcore.ReadError])
 def test_a_kept_connection_that_is_closed_at_the_moment_of_its_use_is_stale(
     call: Caller, transport: Transport, network: Network, problem: Any

@@ -76,7 +76,7 @@ class AsyncPooledConnection(httpx.AsyncHTTPTransport):
                     return False
                 await stream.aclose()
                 self._unread = None
-            return self.http_connection.is_idle() and not self.http_connection.has_expired()
+            return pool.can_carry_another_request(self.http_connection)
         except errors.HTTP_ERRORS:
             return False
 

@@ -60,7 +60,7 @@ class SyncPooledConnection(httpx.HTTPTransport):
                 else:
                     return False
                 stream.close()
-            return self.http_connection.is_idle() and not self.http_connection.has_expired()
+            return pool.can_carry_another_request(self.http_connection)
         except errors.HTTP_ERRORS:
             return False
 

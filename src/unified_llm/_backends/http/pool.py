@@ -172,6 +172,21 @@ def make_async_connection(route: Route, sock: AsyncDeadlineSocket) -> httpcore.A
     return _make_factory(kinds, route, network_backend=sock).create_connection(_to_origin(route))
 
 
+def can_carry_another_request(connection: httpcore.ConnectionInterface | httpcore.AsyncConnectionInterface) -> bool:
+    """Return whether a connection is idle, open, and has received nothing after the end of its last response.
+
+    Bytes that came in one piece with that end are in no socket any more: httpcore would read them as the response to
+    the next request, so that a server that answers twice, or sends more than its length says, would shift all answers.
+    """
+    if not connection.is_idle() or connection.has_expired():
+        return False
+    inner: Any = connection
+    while inner is not None and not hasattr(inner, "_h11_state"):  # a tunnel contains another connection
+        inner = getattr(inner, "_connection", None)
+    # There is no public way to the parser and what it has received.
+    return inner is not None and not inner._h11_state.trailing_data[0]  # noqa: SLF001
+
+
 def _make_factory(
     kinds: tuple[type[FactoryT], type[FactoryT], type[FactoryT]], route: Route, **arguments: Any
 ) -> FactoryT:
