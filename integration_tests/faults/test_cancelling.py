@@ -121,7 +121,7 @@ def test_a_permit_that_is_held_is_missed_by_others(way: str) -> None:
         async with no_task_left(), narrow(server) as client, client.astream("CANARY-prompt") as held:
             await anext(held)
             with pytest.raises(ConnectionError, match="every connection of this client was busy"):
-                await asyncio.wait_for(client.agenerate("CANARY-prompt", timeout=0.05), 5)
+                await asyncio.wait_for(client.agenerate("CANARY-prompt", deadline=0.2), 5)
 
     with FaultServer([Send(begun(ROLE + delta("more "))), Hang()]) as server, nothing_left(server):
         asyncio.run(work(server))
