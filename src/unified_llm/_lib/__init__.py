@@ -1,1 +1,1 @@
-"""General helpers that do not depend on this package: JSON, event streams, JSON schemas, a table in HTML."""
+"""General helpers that do not depend on this package: JSON, event streams, JSON schemas, a table in HTML, locks."""

@@ -53,7 +53,7 @@ class Trace:
         self._add(attempt, running.started)
 
     def _add_to_earlier(self, attempt: Attempt) -> bool:
-        """Add a wait for a connection to an earlier one of the same target: there may be hundreds. None: False."""
+        """Add a wait for a connection to an earlier one of the same target, if there is one: there may be many."""
         for position, earlier in enumerate(self.attempts):
             if (earlier.target, earlier.outcome) == (attempt.target, attempt.outcome):
                 seconds, waited = earlier.seconds + attempt.seconds, earlier.waited + attempt.waited
