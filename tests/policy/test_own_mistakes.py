@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from unified_llm import LLMClient, LLMRequest, LLMResponse, health_snapshot, register_provider
-from unified_llm.exceptions import ConfigurationError
+from tests.support.scripted_targets import ScriptedTargets
+from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot, register_provider
+from unified_llm._core.outcome import Failure
+from unified_llm.exceptions import ConfigurationError, GenerationError
 from unified_llm.types import LLMChunk
 
 
@@ -52,3 +54,14 @@ def test_a_file_that_is_missing_leads_to_the_next_target_whose_health_is_its_own
     assert answer.content == "hi"
     assert [attempt.outcome for attempt in answer.attempts] == ["setup", "ok"]
     assert str(answer.attempts[0]) == "this process cannot connect"
+
+
+@pytest.mark.parametrize(("bound", "failures"), [({}, 3), ({"max_response_bytes": 1000}, 0)])
+def test_a_bound_of_the_callers_own_counts_for_nobody(bound: dict[str, int], failures: int) -> None:
+    client = LLMClient(LLMConfig(model="openai/gpt-5-mini", api_key="sk-test", max_retries=0, **bound))
+    with ScriptedTargets({"openai/gpt-5-mini": [Failure("oversized")]}).running():
+        for _ in range(3):
+            with pytest.raises(GenerationError, match="max_response_bytes"):
+                client.generate("Hello?")
+        (row,) = health_snapshot()
+    assert row["failures"] == failures

@@ -130,7 +130,10 @@ def _record(
 
 def _weigh(call: CallState, attempt: RunningAttempt, failure: Failure, now: float) -> tuple[int, float | None]:
     """Return how many failures a failure counts for, and, if it is a timeout, the seconds after which it passed."""
-    weight = 0 if failure.local else FAILURE_RULES[failure.kind].weight
+    own_bound = (
+        failure.kind == "oversized" and attempt.target.max_response_bytes is not None
+    )  # other callers have theirs
+    weight = 0 if failure.local or own_bound else FAILURE_RULES[failure.kind].weight
     # A connection that was not made within the attempt's own limit was cut short by that.
     if failure.kind == "timeout" or (failure.kind == "connect" and now >= attempt.until):
         if _cut_short_by_deadline(call, attempt, now):
