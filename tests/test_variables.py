@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
@@ -29,8 +30,8 @@ from unified_llm.exceptions import LLMError, ValidationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 
-MOST_WAITS: Final = 30
-LINES: Final = 40  # of those that a call runs, chosen at random
+MOST_WAITS: Final = 30 if "UNIFIED_LLM_THOROUGH" in os.environ else 10
+LINES: Final = 40 if "UNIFIED_LLM_THOROUGH" in os.environ else 12  # of those that a call runs, chosen at random
 FIELDS: Final[dict[str, Any]] = {
     "api_key": "sk-CANARY-key",
     "default_headers": {"X-Gateway-Key": "CANARY-header"},

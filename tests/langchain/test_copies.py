@@ -289,11 +289,12 @@ def test_one_tenant_is_not_answered_with_the_text_of_another() -> None:
     assert answers == ["for 1", "for 2", "for 1", "for 2"]
 
 
-def test_the_cache_key_is_the_same_in_every_process() -> None:
+def test_a_targets_part_of_the_cache_key_is_the_same_in_every_process() -> None:
     script = (
-        "from unified_llm.langchain import ChatUnified\n"
-        f"m = ChatUnified(model={PRIMARY!r}, api_key={KEY!r}, default_headers={{'X-Tenant': '1', 'X-Api-Key': 'a'}})\n"
-        "print(m._get_llm_string())"
+        "from unified_llm import LLMClient\n"
+        "from unified_llm._core.cache_identity import cache_identity\n"
+        f"fields = {{'api_key': {KEY!r}, 'default_headers': {{'X-Tenant': '1', 'X-Api-Key': 'a'}}}}\n"
+        f"print(cache_identity(LLMClient({PRIMARY!r}, **fields).targets[0]))"
     )
     keys = {
         subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +21,9 @@ from unified_llm._policy.target_health import Permit
 PACKAGE = str(Path(unified_llm.__file__).parent)
 SEAM = runtime.__file__  # its lines put the clock of a test in place and take it away; no call runs them
 A = target()
+
+
+THOROUGH = "UNIFIED_LLM_THOROUGH" in os.environ
 
 
 class SoftTimeLimitError(Exception):
@@ -97,7 +101,7 @@ def interrupt(harness: PolicyHarness, line: int) -> bool:
 def test_an_exception_at_any_line_of_a_call_leaves_no_breaker_half_open_for_ever(reply: Attempt) -> None:
     line, lines = 0, 0
     while True:
-        line += 1
+        line += 1 if THOROUGH else 5
         harness = PolicyHarness({A.name: [reply]})
         trip(harness, A.name)
         harness.wait(60.0)
@@ -111,11 +115,12 @@ def test_an_exception_at_any_line_of_a_call_leaves_no_breaker_half_open_for_ever
         if not reached:
             break
         lines += 1
-    assert lines > 100
+    assert line > 100
+    assert lines > 20
 
 
 def test_the_next_call_is_the_probe_once_the_exception_is_handled() -> None:
-    for line in range(1, 200, 3):
+    for line in range(1, 200, 3 if THOROUGH else 24):
         harness = PolicyHarness({A.name: [say("A")]})
         trip(harness, A.name)
         harness.wait(60.0)
