@@ -41,8 +41,12 @@ def main(*arguments: str) -> int:
     sys.stdout.write(report.header(markdown=options.markdown) + "\n")
     for result in run_all(attacks):
         results.append(result)
-        sys.stdout.write(report.line(report.cells(result), markdown=options.markdown) + "\n")
-        sys.stdout.flush()
+        if not options.markdown:
+            sys.stdout.write(report.line(report.cells(result)) + "\n")
+            sys.stdout.flush()
+    if options.markdown:  # in the order of the catalogue, rather than as they finish
+        results.sort(key=lambda result: attacks.index(result.attack))
+        sys.stdout.write("".join(f"{report.line(report.cells(result), markdown=True)}\n" for result in results))
     sys.stdout.write(f"\n{report.summary(results, time.monotonic() - started)}\n")
     return int(not all(result.ok for result in results))
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final
 
 AREAS: Final = (
-    "answers", "drips", "concurrency", "processes", "policy", "accounts", "configuration", "logs", "keys",
-    "shared_state", "tenants", "fuzz",
+    "answers", "drips", "concurrency", "interruptions", "processes", "policy", "accounts", "configuration", "logs",
+    "keys", "shared_state", "tenants", "fuzz",
 )  # fmt: skip
 """The modules of this folder that contain attacks, in the order of the table."""
 
@@ -136,7 +135,5 @@ def scale(small: int, full: int) -> int:
 def all_attacks() -> list[Attack]:
     """Import every module of attacks; return their attacks in the order of the table."""
     for area in AREAS:
-        if importlib.util.find_spec(f"integration_tests.attacks.{area}") is None:
-            continue
         import_module(f"integration_tests.attacks.{area}")
     return sorted(_ATTACKS, key=lambda attack: AREAS.index(attack.area))

@@ -16,6 +16,17 @@ from functools import cache
 from typing import Any, Final, Literal
 
 from tests.support.recordings import CORRUPT_VALUES, MISSING, Corrupted, bodies, positions, streams
+from tests.support.response_faults import (
+    BITS,
+    CODINGS,
+    ENDLESS,
+    HEADERS,
+    INTERIM,
+    ODD_HEADERS,
+    STATUSES,
+    STRANGE,
+    TYPES,
+)
 from tests.support.scripted_sockets import Endless, Step
 
 MODELS: Final = {
@@ -69,6 +80,11 @@ def _bodies(format_name: str) -> list[dict[str, Any]]:
 @cache
 def _streams(format_name: str) -> list[list[Any]]:
     return [events for _, events in streams(format_name) if len(json.dumps(events)) < _LARGEST]
+
+
+def _gzip(data: bytes) -> bytes:
+    """Compress without the time of day, so that a seed always makes the same bytes."""
+    return gzip.compress(data, mtime=0)
 
 
 class _Maker:
@@ -160,7 +176,7 @@ class _Maker:
         for _ in range(self.draw.randrange(1, 4)):
             holder, key = self.draw.choice(list(positions(changed)) or [({}, "")])
             if holder:
-                change = self.draw.choice((MISSING, *CORRUPT_VALUES, *_STRANGE))
+                change = self.draw.choice((MISSING, *CORRUPT_VALUES, *STRANGE))
                 Corrupted(holder, key, deepcopy(change) if change is not MISSING else change).__enter__()
         return changed
 
@@ -172,7 +188,7 @@ class _Maker:
                 case 0 if changed:
                     changed[min(at, len(changed) - 1)] = self.draw.randrange(256)
                 case 1:
-                    changed[at:at] = self.draw.choice(_BITS)
+                    changed[at:at] = self.draw.choice(BITS)
                 case 2:
                     del changed[at : at + self.draw.randrange(1, 20)]
                 case _:
@@ -190,18 +206,18 @@ class _Maker:
         self.made.clean = self.made.clean and kind == "identity"
         match kind:
             case "gzip":
-                return "gzip", gzip.compress(payload)
+                return "gzip", _gzip(payload)
             case "members":
                 half = len(payload) // 2
-                return "gzip", gzip.compress(payload[:half]) + gzip.compress(b"") + gzip.compress(payload[half:])
+                return "gzip", _gzip(payload[:half]) + _gzip(b"") + _gzip(payload[half:])
             case "cut":
-                return "gzip", gzip.compress(payload)[: self.draw.randrange(1, 30)]
+                return "gzip", _gzip(payload)[: self.draw.randrange(1, 30)]
             case "junk":
-                return "gzip", gzip.compress(payload) + b"junk"
+                return "gzip", _gzip(payload) + b"junk"
             case "deflate":
                 return "deflate", zlib.compress(payload)
             case "gzip, gzip":
-                return "gzip, gzip", gzip.compress(gzip.compress(payload))
+                return "gzip, gzip", _gzip(_gzip(payload))
             case _:
                 return kind, payload
 
@@ -233,7 +249,7 @@ class _Maker:
                     headers.append(f"Content-Length: {len(body) // 2}")
             case "chunked":
                 headers.append(
-                    "Transfer-Encoding: " + ("chunked" if not self.chance(0.03, "coding") else draw.choice(_CODINGS))
+                    "Transfer-Encoding: " + ("chunked" if not self.chance(0.03, "coding") else draw.choice(CODINGS))
                 )
                 if self.chance(0.03, "length and chunks"):
                     headers.append(f"Content-Length: {len(body) // 2}")
@@ -241,7 +257,7 @@ class _Maker:
             case _:
                 headers.append("Connection: close")
         headers += self._more_headers()
-        status = "200 OK" if not self.chance(0.2, "status") else draw.choice(_STATUSES)
+        status = "200 OK" if not self.chance(0.2, "status") else draw.choice(STATUSES)
         version = (
             "HTTP/1.1"
             if not self.chance(0.05, "version")
@@ -257,20 +273,20 @@ class _Maker:
         usual = "text/event-stream" if self.made.streams else "application/json"
         if self.made.streams and self.made.format == "ollama":
             usual = "application/x-ndjson"
-        return usual if not self.chance(0.1, "type", wrong=self.made.streams) else self.draw.choice(_TYPES)
+        return usual if not self.chance(0.1, "type", wrong=self.made.streams) else self.draw.choice(TYPES)
 
     def _more_headers(self) -> list[str]:
         count = self.draw.randrange(3)
-        more = [self.draw.choice(_HEADERS) for _ in range(count)]
+        more = [self.draw.choice(HEADERS) for _ in range(count)]
         if self.chance(0.05, "odd headers"):
-            more.append(self.draw.choice(_ODD_HEADERS))
+            more.append(self.draw.choice(ODD_HEADERS))
         return more
 
     def _interim(self) -> bytes:
         if not self.chance(0.1, "interim", wrong=False):
             return b""
         count = self.draw.choice((1, 1, 2, 5, 50)) if not self.chance(0.03, "many of them") else 5000
-        return self.draw.choice(_INTERIM) * count
+        return self.draw.choice(INTERIM) * count
 
     def _chunked(self, body: bytes) -> bytes:
         parts, at = [], 0
@@ -309,7 +325,7 @@ class _Maker:
             return [*steps, draw.choice((b"", ConnectionResetError))]
         if self.chance(0.015, "endless"):
             at = draw.randrange(len(steps) + 1)
-            steps[at:] = [Endless(draw.choice(_ENDLESS), draw.choice((0.001, 0.005, 0.05)))]
+            steps[at:] = [Endless(draw.choice(ENDLESS), draw.choice((0.001, 0.005, 0.05)))]
         if any(isinstance(step, Endless) for step in steps):
             return steps
         if "close" in self.made.notes:
@@ -320,61 +336,6 @@ class _Maker:
         if self.chance(0.2) and steps and isinstance(steps[-1], bytes):
             steps[-1] += forged  # in one piece with what came before
         return steps
-
-
-_STRANGE: Final[tuple[Any, ...]] = (
-    -1, 0.1, 1e308, 10**30, "\ud800", "\x00", "\u2028", "a" * 3000, [[]] * 50, {"a": {"b": []}}, "null", "9" * 400,
-    [{"type": "text"}], {"type": "error", "error": {"message": "m"}}, {"index": -5}, {"index": 10**18},
-)  # fmt: skip
-_BITS: Final = (
-    b"\0", b"\r\n", b"\n\n", b"\r\n\r\n", b"0\r\n\r\n", b"data: ", b"data: [DONE]\n\n", b"{", b"}", b'"', b"[" * 50,
-    b"\xff",
-    b"\xef\xbb\xbf", b"HTTP/1.1 200 OK\r\n\r\n", b"event: error\ndata: {}\n\n", b"\x1f\x8b\x08\x00", b"\\ud800",
-    b"NaN", b"1e999",
-)  # fmt: skip
-_STATUSES: Final = (
-    "201 Created", "202 Accepted", "204 No Content", "206 Partial", "301 Moved", "304 Not Modified", "400 Bad",
-    "401 No",
-    "402 Pay", "403 No", "404 Not", "407 Proxy", "408 Slow", "409 Conflict", "413 Large", "422 What", "429 Many",
-    "451 Law",
-    "499 Gone", "500 Oops", "503 Down", "529 Busy", "600 Six", "999 Nine", "099 Low", "99 Two", "2000 Four",
-    "-1 Minus", "",
-    "OK", "200", "200 \xe9\xff", "101 Switching Protocols", "200 " + "x" * 500,
-)  # fmt: skip
-_TYPES: Final = (
-    "text/html", "text/plain", "", "application/json; charset=utf-16", "multipart/form-data", "text/event-stream", "x",
-    "application/json", "application/x-ndjson", "a" * 500,
-)  # fmt: skip
-_CODINGS: Final = ("gzip, chunked", "chunked, chunked", "identity", "xchunked", "chunked, identity", "CHUNKED", "")
-_HEADERS: Final = (
-    "x-request-id: abc", "Set-Cookie: a=b", "Server: x", "Date: Mon, 01 Jan 2024 00:00:00 GMT",
-    "Connection: keep-alive",
-    "Retry-After: 1", "x-ratelimit-remaining-requests: 5", "x-ratelimit-reset-requests: 1s", "Keep-Alive: timeout=5",
-    "Vary: *",
-)  # fmt: skip
-_ODD_HEADERS: Final = (
-    "no colon", ": empty", "a b: c", "X-Nul: a\0b", "X-Long: " + "x" * 5000, "X-Fold: a\r\n b", "X-Latin: \xe9",
-    "Retry-After: nan",
-    "Retry-After: " + "9" * 5000, "Retry-After: -5", "x-ratelimit-reset-requests: 99999h",
-    "x-ratelimit-remaining-requests: -1",
-    "x-should-retry: maybe", "Connection: upgrade", "Upgrade: h2c", "Content-Encoding: gzip",
-    "x-request-id: " + "\x7f" * 10,
-    "\r\n".join(f"H{index}: x" for index in range(120)), "Trailer: Content-Length", "retry-after-ms: inf",
-    "date: never",
-)  # fmt: skip
-_INTERIM: Final = (
-    b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n",
-    b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
-    b"HTTP/1.1 199 X\r\nContent-Length: 5\r\n\r\n",
-)  # fmt: skip
-_ENDLESS: Final = (
-    b"HTTP/1.1 102 Processing\r\n\r\n" * 100, b"X: y\r\n" * 1000, b"x" * 60_000, b" " * 60_000, b"\r\n" * 1000,
-    b": c\n\n" * 5000,
-    b'data: {"choices":[{"index":0,"delta":{"content":"aaaa"}}]}\n\n' * 300, b"1\r\n \r\n" * 5000, b"[" * 60_000,
-    b"{},\n" * 10_000,
-    b'5;a="' + b"x" * 60_000, gzip.compress(b"") * 2000, b'{"message":{"content":"a"},"done":false}\n' * 500,
-    b"data:\n" * 5000,
-)  # fmt: skip
 
 
 def whole_answer(format_name: str, text: str) -> bytes:
