@@ -1,7 +1,7 @@
 """An exception of a signal handler, at any line of a sync call, loses no connection permit and spoils no later call.
 
 Lines of ``FOLDERS`` are interrupted, one call after another, over the real HTTP code and a scripted network: every one
-where there is time (``UNIFIED_LLM_THOROUGH``), else every third. ``CHECKS`` are what must hold after each.
+where there is time (``UNIFIED_LLM_THOROUGH``), else every ninth. ``CHECKS`` are what must hold after each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.interruptions import count_lines, interrupt
+from tests.support.lines import in_own_thread
 from tests.support.scripted_server import Network
 from unified_llm import LLMClient
 from unified_llm._backends.http import Transport
@@ -25,7 +26,7 @@ FOLDERS: Final = (
     "_backends/http", "_client/backends", "_client/base_client", "_client/drivers", "_client/stream", "_policy",
 )  # fmt: skip
 
-STEP: Final = 1 if os.environ.get("UNIFIED_LLM_THOROUGH") else 3
+STEP: Final = 1 if os.environ.get("UNIFIED_LLM_THOROUGH") else 9
 
 BODY: Final = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'
 WHOLE: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
@@ -107,6 +108,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     [("generate", (WHOLE,)), ("generate", (DOWN,)), ("stream", EVENTS), ("stream_a_little", EVENTS)],
     ids=["whole", "failed", "stream", "stream left early"],
 )
+@in_own_thread
 def test_an_interruption_at_any_line_loses_nothing(
     way: str, answer: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

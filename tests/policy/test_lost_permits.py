@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 import unified_llm
-from tests.support.lines import traced
+from tests.support.lines import in_own_thread, traced
 from tests.support.policy_harness import DEAD, PolicyHarness, target, trip
 from tests.support.scripted_targets import Attempt, say
 from unified_llm._core import runtime
@@ -98,6 +98,7 @@ def interrupt(harness: PolicyHarness, line: int) -> bool:
 
 
 @pytest.mark.parametrize("reply", [say("A"), DEAD], ids=["answers", "fails"])
+@in_own_thread
 def test_an_exception_at_any_line_of_a_call_leaves_no_breaker_half_open_for_ever(reply: Attempt) -> None:
     line, lines = 0, 0
     while True:
@@ -119,6 +120,7 @@ def test_an_exception_at_any_line_of_a_call_leaves_no_breaker_half_open_for_ever
     assert lines > 20
 
 
+@in_own_thread
 def test_the_next_call_is_the_probe_once_the_exception_is_handled() -> None:
     for line in range(1, 200, 3 if THOROUGH else 24):
         harness = PolicyHarness({A.name: [say("A")]})

@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import wraps
 from types import FrameType
-from typing import Any
+from typing import Any, ParamSpec
+
+P = ParamSpec("P")
+
+
+def in_own_thread(test: Callable[P, None]) -> Callable[P, None]:
+    """Decorate a test that raises from a tracer, so that it runs in a thread of its own.
+
+    Where a tracer raises within an ``except`` block, the interpreter can go on taking that exception for the one that
+    the thread handles: it would be the context of whatever later tests raise. No handler of a signal does that.
+    """
+
+    @wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(test, *args, **kwargs).result()
+
+    return run
 
 
 @contextmanager
