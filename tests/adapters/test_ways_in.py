@@ -103,13 +103,12 @@ WRONG: list[dict[str, Any]] = [
 
 @CLASSES
 @EVERY_CHANGE
-@pytest.mark.parametrize("wrong", WRONG, ids=[" ".join(wrong) + f" {index}" for index, wrong in enumerate(WRONG)])
-def test_a_change_that_makes_no_sense_is_refused(
-    cls: type[TargetFields], change: Change, wrong: dict[str, Any]
-) -> None:
+def test_a_change_that_makes_no_sense_is_refused(cls: type[TargetFields], change: Change) -> None:
     requests = SentRequests()
-    with requests.running(), pytest.raises(ConfigurationError):
-        CALLS[cls](change(cls(model=MODEL), wrong))
+    with requests.running():
+        for wrong in WRONG:
+            with pytest.raises(ConfigurationError):
+                CALLS[cls](change(cls(model=MODEL), wrong))
     assert requests.sent == []
 
 

@@ -112,11 +112,12 @@ def test_they_are_headers_and_not_in_the_body(call: Callable[[Mapping[str, Any]]
 
 
 @pytest.mark.parametrize("call", SURFACES)
-@pytest.mark.parametrize("name", FORBIDDEN)
-def test_a_header_that_frames_or_authorises_is_refused(call: Callable[[Mapping[str, Any]], None], name: str) -> None:
+def test_a_header_that_frames_or_authorises_is_refused(call: Callable[[Mapping[str, Any]], None]) -> None:
     requests = SentRequests()
-    with requests.running(), pytest.raises((ValidationError, ConfigurationError), match="extra_headers"):
-        call({"extra_headers": {name: "x"}})
+    with requests.running():
+        for name in FORBIDDEN:
+            with pytest.raises((ValidationError, ConfigurationError), match="extra_headers"):
+                call({"extra_headers": {name: "x"}})
     assert requests.sent == []
 
 
@@ -219,27 +220,26 @@ def test_a_gateway_may_take_its_key_in_a_header_of_that_name(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("call", ADAPTERS)
-@pytest.mark.parametrize(("name", "advice"), NOT_IN_A_BODY.items())
-def test_what_belongs_to_a_connection_never_lands_in_a_body(
-    call: Callable[[Mapping[str, Any]], None], name: str, advice: str
-) -> None:
+def test_what_belongs_to_a_connection_never_lands_in_a_body(call: Callable[[Mapping[str, Any]], None]) -> None:
     requests = SentRequests()
-    with requests.running(), pytest.raises((ValidationError, ConfigurationError)) as refused:
-        call({name: "sk-MISPLACED-0123456789"})
-    assert advice in str(refused.value)
-    assert "MISPLACED" not in str(refused.value)
+    with requests.running():
+        for name, advice in NOT_IN_A_BODY.items():
+            with pytest.raises((ValidationError, ConfigurationError)) as refused:
+                call({name: "sk-MISPLACED-0123456789"})
+            assert advice in str(refused.value)
+            assert "MISPLACED" not in str(refused.value)
     assert requests.sent == []
 
 
-@pytest.mark.parametrize(("name", "advice"), NOT_IN_A_BODY.items())
-def test_the_client_and_the_constructors_say_the_same(name: str, advice: str) -> None:
-    with pytest.raises(ValidationError) as refused:
-        generate({name: "x"})
-    assert advice in str(refused.value)
-    for build in BUILDERS:
-        with pytest.raises(ConfigurationError) as bad:
-            build(**FIRST, **{name: "x"})
-        assert advice in str(bad.value)
+def test_the_client_and_the_constructors_say_the_same() -> None:
+    for name, advice in NOT_IN_A_BODY.items():
+        with pytest.raises(ValidationError) as refused:
+            generate({name: "x"})
+        assert advice in str(refused.value)
+        for build in BUILDERS:
+            with pytest.raises(ConfigurationError) as bad:
+                build(**FIRST, **{name: "x"})
+            assert advice in str(bad.value)
 
 
 def test_fields_that_only_some_servers_know_still_go_into_the_body() -> None:
