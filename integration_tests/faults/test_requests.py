@@ -106,7 +106,8 @@ def test_the_ids_of_tool_calls_fit_the_provider_that_is_asked(way: Way, provider
         assert all(call_id.isalnum() for call_id in called)
 
 
-STRANGE = ["../..", "a/b", "a?x=1#y", "%2e%2e", "../../../evil", "a b", "a" * 200, "modèle", "a\\b", "@host"]
+STRANGE = ["a/b", "a?x=1#y", "a b", "a" * 200, "modèle", "@host"]
+REFUSED = ["../..", "%2e%2e", "../../../evil", "a\\b"]
 
 
 @pytest.mark.parametrize("model", STRANGE)
@@ -117,6 +118,18 @@ def test_a_model_of_a_strange_name_changes_no_path(way: Way, model: str) -> None
             assert make_call(client, way, "CANARY-prompt").text == FIRST
         assert [request.path for request in server.requests] == ["/v1/chat/completions"]
         assert json.loads(server.requests[0].body)["model"] == model
+
+
+@pytest.mark.parametrize("model", REFUSED)
+@pytest.mark.case(62)
+def test_a_name_that_climbs_out_of_its_path_is_refused(way: Way, model: str) -> None:
+    with FaultServer([]) as server:
+        with pytest.raises(ConfigurationError, match="model= has"):
+            target(model, f"{server.url}/v1", KEY)
+        with LLMClient(target("m", f"{server.url}/v1", KEY)) as client:
+            result = make_call(client, way, "CANARY-prompt", model=model)
+        assert isinstance(result.error, ConfigurationError)
+        assert server.requests == []
 
 
 # 55: model lists. They are cached in memory only, so there is no cache file that could be corrupted.

@@ -280,14 +280,14 @@ def test_providers_of_models_with_one_name_are_read_once() -> None:
     assert lines_of(partial(read, 400)) < 2.2 * lines_of(partial(read, 200))
 
 
-def test_a_page_has_no_more_than_20000_models() -> None:
+def test_a_page_has_no_more_than_50000_models() -> None:
     def read(count: int) -> Done | Failure:
         return codec_for("openai_chat").decode(ModelsRequest(), target(), {"data": [{"id": "m"}] * count})
 
-    assert isinstance(read(20_000), Done)
-    failure = read(20_001)
+    assert isinstance(read(50_000), Done)
+    failure = read(50_001)
     assert isinstance(failure, Failure)
-    assert (failure.kind, failure.detail) == ("oversized", "More than 20000 models in one response.")
+    assert (failure.kind, failure.detail) == ("oversized", "More than 50000 models in one response.")
 
 
 def test_segments_of_a_long_text_are_looked_for_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from unified_llm._lib.bounded_json import JSONError, dump, finite
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.responses import FinishReason, ModelInfo, TokenLogprob
 
-_MAX_MODELS: Final = 20_000
+_MAX_MODELS: Final = 50_000
 
 log = logging.getLogger("unified_llm")
 
@@ -93,7 +93,7 @@ def read_page(
 ) -> Done | Failure:
     """Read a page of a list of models: ``(models, cursor)``.
 
-    Models without a name are skipped; a page that has only such models is malformed. A page of more than 20,000 models
+    Models without a name are skipped; a page that has only such models is malformed. A page of more than 50,000 models
     is refused, since the deadline is not looked at while they are read.
 
     Args:
