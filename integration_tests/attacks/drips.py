@@ -1,4 +1,4 @@
-"""Hostile answers that are slow: each must end by the deadline. They wait, so two of them run at a time."""
+"""Hostile answers that are slow: each must end by the deadline. They wait, so several of them run at a time."""
 
 from __future__ import annotations
 

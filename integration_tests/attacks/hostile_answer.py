@@ -38,7 +38,7 @@ class HostileAnswer:
     script: Kind
     streamed: bool = False
     only_streamed: bool = False
-    deadline: float = 0.6
+    deadline: float = 0.5
     limit: float | None = None
     memory: int = 100
     idle: bool = False

@@ -26,8 +26,8 @@ from typing import IO, Final
 
 from integration_tests.attacks.catalogue import Attack, Figure
 
-JOBS: Final = 2
-"""Attacks at the same time, of those that allow it."""
+JOBS: Final = 3
+"""Attacks at the same time, of those that allow it: most of them wait for most of their time."""
 
 _STACK: Final = 1 << 20  # bytes for each thread, so that a thousand of them fit into the limit of memory
 
