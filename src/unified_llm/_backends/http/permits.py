@@ -75,6 +75,7 @@ class Permit:
             wake = permit.on_granted
             if wake is None:
                 return
+            permit.on_granted = None  # it stays granted, so no later release wakes it again
             wake()
 
 
