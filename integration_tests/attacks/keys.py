@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from integration_tests.attacks.catalogue import Figure, attack, none_of
 from integration_tests.attacks.servers import Answering, Peer, hostile
+from tests.support.canary_checks import own_frames
 from unified_llm import LLMClient, LLMConfig
 from unified_llm.exceptions import LLMError
 
@@ -24,24 +24,12 @@ _PROVIDERS: Final = ("openai-compatible", "anthropic", "gemini", "ollama", "cohe
 
 def variables(error: BaseException, canary: str = "CANARY") -> list[str]:
     """Return the lines of variables of the package's frames, in an error and its causes, that show a canary."""
-    shown: list[str] = []
-    seen: set[int] = set()
-    pending: list[BaseException | None] = [error]
-    while pending:
-        one = pending.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        pending += [one.__cause__, one.__context__]
-        report = traceback.TracebackException(type(one), one, one.__traceback__, capture_locals=True)
-        for frame in report.stack:
-            if "/unified_llm/" in frame.filename:
-                shown += [
-                    f"{frame.filename.rpartition('/')[2]}:{frame.name}: {name}"
-                    for name, value in (frame.locals or {}).items()
-                    if canary in value
-                ]
-    return shown
+    return [
+        f"{frame.filename.rpartition('/')[2]}:{frame.name}: {name}"
+        for frame in own_frames(error)
+        for name, value in (frame.locals or {}).items()
+        if canary in value
+    ]
 
 
 class _Soft(Exception):  # noqa: N818 - what a library's soft time limit raises

@@ -21,9 +21,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import util
+from traceback import walk_tb
 from types import CodeType
 from typing import Any, Final
 
+from tests.support.causes import error_and_causes
 from tests.support.variables import MARK, is_ours_or_library, is_own, traceback_leaks
 from unified_llm import LLMClient, LLMConfig, health_snapshot
 from unified_llm.exceptions import LLMError
@@ -256,13 +258,9 @@ def interruptions(results: Results) -> None:
 
 
 def _codes(error: BaseException) -> Iterator[CodeType]:
-    seen: BaseException | None = error
-    while seen is not None:
-        trace = seen.__traceback__
-        while trace is not None:
-            yield trace.tb_frame.f_code
-            trace = trace.tb_next
-        seen = seen.__cause__ or seen.__context__
+    for raised in error_and_causes(error):
+        for frame, _ in walk_tb(raised.__traceback__):
+            yield frame.f_code
 
 
 # Objects

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from tests.support.policy_harness import target
-from tests.support.redis_in_memory import MemoryRedis, SimulatedProcess, advance
+from tests.support.redis_in_memory import SimulatedProcess, advance
 from unified_llm._core.target import BreakerConfig, Target, Timing
 
 A = target("alpha/one", base_url="https://alpha", key="sk-CANARY-of-alpha")
 DAY = BreakerConfig(failures=1, cooldown=86_400.0, cooldown_max=86_400.0)
-
-
-@pytest.fixture
-def server() -> MemoryRedis:
-    return MemoryRedis()
-
-
-@pytest.fixture
-def one(server: MemoryRedis) -> SimulatedProcess:
-    return SimulatedProcess(server, offset=1_000.0)
-
-
-@pytest.fixture
-def other(server: MemoryRedis) -> SimulatedProcess:
-    return SimulatedProcess(server, offset=77_000.0)
 
 
 def waiting(seconds: float) -> Target:

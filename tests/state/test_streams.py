@@ -20,21 +20,6 @@ BREAKERS, COOLDOWNS = "unified-llm:2:breakers", "unified-llm:2:cooldowns"
 JUNK = {b"update": b"junk"}
 
 
-@pytest.fixture
-def server() -> MemoryRedis:
-    return MemoryRedis()
-
-
-@pytest.fixture
-def one(server: MemoryRedis) -> SimulatedProcess:
-    return SimulatedProcess(server, offset=1_000.0)
-
-
-@pytest.fixture
-def other(server: MemoryRedis) -> SimulatedProcess:
-    return SimulatedProcess(server, offset=77_000.0)
-
-
 def refuse_keys(process: SimulatedProcess, count: int) -> None:
     """Publish the cooldowns of this many refused keys."""
     for number in range(count):

@@ -22,22 +22,6 @@ LISTED, MODELS = ("alpha", "https://alpha", None), (ModelInfo("one", "alpha"),)
 BREAKERS, COOLDOWNS = "unified-llm:2:breakers", "unified-llm:2:cooldowns"
 
 
-@pytest.fixture
-def server() -> MemoryRedis:
-    return MemoryRedis()
-
-
-@pytest.fixture
-def one(server: MemoryRedis) -> SimulatedProcess:
-    return SimulatedProcess(server, offset=1_000.0)
-
-
-@pytest.fixture
-def other(server: MemoryRedis) -> SimulatedProcess:
-    """Another process, whose clock has another origin."""
-    return SimulatedProcess(server, offset=77_000.0)
-
-
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 

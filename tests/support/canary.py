@@ -25,8 +25,9 @@ from weakref import ref
 import pytest
 
 import unified_llm
+from tests.support.causes import error_and_causes
 from unified_llm._providers.registry import ROWS
-from unified_llm.exceptions import AllTargetsFailedError, LLMError
+from unified_llm.exceptions import LLMError
 
 MARK: Final = "sk-canary"
 KEYS: Final = {name: f"sk-CANARY-of-{name}" for row in ROWS for name in row.key_env}
@@ -101,20 +102,9 @@ class LeakDetector(logging.Handler):
 
     def search_error(self, raised_error: BaseException) -> None:
         """Search an error, its causes, and the variables of our calls in its traceback."""
-        seen: set[int] = set()
-        waiting: list[BaseException | None] = [raised_error]
-        while waiting:
-            error = waiting.pop()
-            if error is None or id(error) in seen:
-                continue
-            seen.add(id(error))
+        for error in error_and_causes(raised_error):
             self._raised.pop(id(error), None)
             self._search_one(error)
-            waiting += [error.__cause__, error.__context__]
-            if isinstance(error, BaseExceptionGroup):
-                waiting += error.exceptions
-            elif isinstance(error, AllTargetsFailedError):
-                waiting += error.errors
 
     def _search_one(self, error: BaseException) -> None:
         kind = type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 
+from tests.support.causes import error_and_causes
 from unified_llm.exceptions import AllTargetsFailedError, LLMError
 
 
@@ -17,11 +18,9 @@ def assert_no_canary(thing: object) -> None:
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """Return the package's own frames, with their variables, of an error and its causes."""
     frames: list[traceback.FrameSummary] = []
-    cause: BaseException | None = error
-    while cause:
+    for cause in error_and_causes(error):
         report = traceback.TracebackException(type(cause), cause, cause.__traceback__, capture_locals=True)
         frames += [frame for frame in report.stack if "/unified_llm/" in frame.filename]
-        cause = cause.__cause__ or cause.__context__
     return frames
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Callable, Generator, Iterator
+from traceback import walk_tb
 from types import BuiltinFunctionType, CodeType, FrameType, ModuleType
 from typing import Any, Final, Self
 
 from tests.support.canary import PACKAGE
+from tests.support.causes import error_and_causes
 
 MARK: Final = "CANARY"
 # Modules of the functions and objects in which sync code waits: sockets, queues, locks, the clock.
@@ -53,21 +55,8 @@ def frame_leaks(frame: FrameType) -> list[str]:
 
 def traceback_leaks(error: BaseException, included: Callable[[CodeType], bool] = is_own) -> list[str]:
     """Return the variables that show a canary in the tracebacks of an exception, its causes and its contexts."""
-    leaks: list[str] = []
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        raised = waiting.pop()
-        if raised is None or id(raised) in seen:
-            continue
-        seen.add(id(raised))
-        waiting += [raised.__cause__, raised.__context__]
-        trace = raised.__traceback__
-        while trace is not None:
-            if included(trace.tb_frame.f_code):
-                leaks += frame_leaks(trace.tb_frame)
-            trace = trace.tb_next
-    return leaks
+    frames = [frame for raised in error_and_causes(error) for frame, _ in walk_tb(raised.__traceback__)]
+    return [leak for frame in frames if included(frame.f_code) for leak in frame_leaks(frame)]
 
 
 class WaitChecker:

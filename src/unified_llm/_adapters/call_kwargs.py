@@ -9,7 +9,7 @@ from typing import Any
 from unified_llm._adapters.call_names import ALIASES, request_fields
 from unified_llm._client import read_request
 from unified_llm._client.call_options import CallOptions
-from unified_llm._core.not_in_a_body import advice_on
+from unified_llm._core.not_in_a_body import check_body_fields
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
@@ -69,9 +69,7 @@ def read_call(
     if not tools:
         fields.pop("parallel_tool_calls", None)
     further = {name: value for name, value in given.items() if name not in arguments.not_sent}
-    for name in further:
-        if advice := advice_on(name):
-            raise ValidationError(f"{name!r} is no field of a request: {advice}")
+    check_body_fields(further, ValidationError)
     request = LLMRequest(
         messages,
         stop=stop,

@@ -1,4 +1,4 @@
-"""Bounds for frameworks that do work in proportion to the whole response for each chunk of it.
+"""Bounds on the work of frameworks that process the whole response again with every chunk.
 
 Such work grows with the square of the response. Here it is done for fewer chunks the longer the response is: short
 responses are not affected, and the work for long ones grows in proportion to their length.
@@ -16,7 +16,7 @@ from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import Citation, LLMChunk
 
 MAX_STREAMED_CALLS: Final = 1000
-"""Most tool calls in one stream: the frameworks go through all calls for each of their fragments."""
+"""Most tool calls in one stream: the frameworks go through all of them again with every fragment of a call."""
 
 
 def check_calls(chunk: LLMChunk) -> None:

@@ -29,7 +29,7 @@ from unified_llm._config.always_validated import AlwaysValidated, checked_change
 from unified_llm._config.llm_config import LLMConfig, check_url, refuse_unknown
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
-from unified_llm._core.not_in_a_body import advice_on
+from unified_llm._core.not_in_a_body import check_body_fields
 from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import freeze
@@ -376,9 +376,7 @@ def with_body_fields(config: LLMConfig, further: Mapping[str, Any]) -> LLMConfig
     """
     if not further:
         return config
-    for name in further:
-        if advice := advice_on(name):
-            raise ConfigurationError(f"{name!r} is no field of a request: {advice}")
+    check_body_fields(further, ConfigurationError)
     return config.model_copy(update={"extra_body": {**config.extra_body, **further}})
 
 

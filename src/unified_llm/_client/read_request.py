@@ -190,8 +190,9 @@ def _refuse_unknown(given: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
             close = get_close_matches(str(name), known, 1)
-            hint = advice_on(str(name)) or "fields that only some providers know go into extra_body={...}."
-            if close and not advice_on(str(name)):
+            advice = advice_on(str(name))
+            hint = advice or "fields that only some providers know go into extra_body={...}."
+            if close and not advice:
                 hint = f"did you mean {close[0]!r}? ({hint.capitalize()})"
             if name == "stream":
                 hint = "call stream() or astream() for an answer in chunks."

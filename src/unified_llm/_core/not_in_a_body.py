@@ -7,8 +7,10 @@ of a gateway, would be in the body of a request. The names are those of openai-p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+from unified_llm.exceptions import LLMError
 
 _HEADERS: Final = "headers of one call go into extra_headers={...}, those of all requests into default_headers={...}."
 _KEY: Final = "the key belongs to the target: api_key= of the constructor or of a fallback."
@@ -64,6 +66,17 @@ def advice_on(name: str) -> str | None:
     lowered = name.lower()
     known = next((name for ending, name in _LIKE.items() if lowered.endswith(ending)), lowered)
     return _ADVICE.get(lowered) or _ADVICE.get(known)
+
+
+def check_body_fields(names: Iterable[str], error: type[LLMError]) -> None:
+    """Refuse further fields of a body that belong to the client, or to its connection.
+
+    Raises:
+        LLMError: Of the class ``error``.
+    """
+    for name in names:
+        if advice := advice_on(name):
+            raise error(f"{name!r} is no field of a request: {advice}")
 
 
 def may_hold_a_key(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""A dict with an instant of expiry for each entry, and a bound: those that expire first are dropped first."""
+"""Bounded dict whose entries expire; when it is full, the entry that expires first is dropped."""
 
 from __future__ import annotations
 

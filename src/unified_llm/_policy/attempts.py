@@ -130,9 +130,8 @@ def _record(
 
 def _weigh(call: CallState, attempt: RunningAttempt, failure: Failure, now: float) -> tuple[int, float | None]:
     """Return how many failures a failure counts for, and, if it is a timeout, the seconds after which it passed."""
-    own_bound = (
-        failure.kind == "oversized" and attempt.target.max_response_bytes is not None
-    )  # other callers have theirs
+    # A bound of the caller's own shows nothing about the target: other callers have theirs.
+    own_bound = failure.kind == "oversized" and attempt.target.max_response_bytes is not None
     weight = 0 if failure.local or own_bound else FAILURE_RULES[failure.kind].weight
     # A connection that was not made within the attempt's own limit was cut short by that.
     if failure.kind == "timeout" or (failure.kind == "connect" and now >= attempt.until):

@@ -55,7 +55,7 @@ def make_reader(
 
 
 class BodyReader:
-    """Base of the readers, one for each kind of body."""
+    """Base of the readers of JSON bodies, streams and errors."""
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events of these bytes."""

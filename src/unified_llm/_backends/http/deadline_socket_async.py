@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpcore
 from typing_extensions import override
 
-from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError
+from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError, WriteBuffer
 from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
 
 if TYPE_CHECKING:
@@ -71,29 +71,21 @@ class AsyncDeadlineSocket(DeadlineSocket, httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """Base of plain and encrypted async streams.
-
-    What httpcore writes is kept until its last write of a request, which is empty. So a head is sent with its body, in
-    one packet, and no variable of httpcore has either of them while this waits for the socket.
-    """
+    """Base of plain and encrypted async streams, which send what httpcore has written when it writes nothing more."""
 
     def __init__(self, sock: AsyncDeadlineSocket) -> None:
         self.sock = sock
-        self._unsent: list[memoryview] = []
+        self._unsent = WriteBuffer()
 
     @override
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if buffer:
-            self._unsent.append(memoryview(buffer))
+            self._unsent.add(buffer)
         elif self._unsent:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Send what was written; in one piece, unless a copy would be large."""
-        parts, self._unsent = self._unsent, []
-        if sum(map(len, parts)) <= _CHUNK_SIZE:
-            parts = [memoryview(b"".join(parts))]
-        for part in parts:
+        for part in self._unsent.take():
             await self.send(part)
 
     async def send(self, data: memoryview) -> None:

@@ -27,10 +27,11 @@ _STALE_SECONDS: Final = 1.0
 class HTTPExchange:
     """Base of the sync and the async exchange: one request to one target."""
 
+    _sent_keys: SentKeys  # set when the request is prepared
+
     def __init__(self, codec: Codec, call_request: AnyRequest, target: Target) -> None:
         self._codec, self._call_request, self._target = codec, call_request, target
         self._wants_stream = isinstance(call_request, LLMRequest) and call_request.stream
-        self._sent_keys = SentKeys(target.key, ())
 
     def _prepare_request(self) -> tuple[pool.Route, httpx.Request] | Failure:
         wire_request = self._codec.encode(self._call_request, self._target)

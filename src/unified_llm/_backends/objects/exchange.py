@@ -35,7 +35,7 @@ _abandoned: Final[dict[Thread, int]] = {}
 
 
 class EventSource(Protocol):
-    """A model object as a source of events, one generator for each request.
+    """Model object as a source of events; each request has its own generator.
 
     ``number`` belongs to the object, as in ``WrappedModel``.
     """

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeGuard
 
 from unified_llm._core import base_url
 from unified_llm._lib import bounded_json
+from unified_llm._policy.cooldowns import MAX_COOLDOWN
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm.types.responses import ModelInfo
 
@@ -23,11 +24,9 @@ _VERSION: Final = 2
 BREAKERS: Final = "breakers"
 COOLDOWNS: Final = "cooldowns"
 STREAMS: Final = (BREAKERS, COOLDOWNS)
-# Seconds: a shorter update is over before others read it, and nothing holds for longer than an hour; no cooldown holds
-# for longer than five minutes without a probe.
+# Seconds: a shorter update is over before others read it, and nothing holds for longer than an hour.
 _SHORTEST: Final = 1.0
 LONGEST: Final = 3600.0
-_LONGEST_COOLDOWN: Final = 300.0
 # The longest value that is written or read, in bytes.
 LONGEST_UPDATE: Final = 8_192
 LONGEST_LIST: Final = 2**21
@@ -137,7 +136,7 @@ def read(text: str | bytes, clock: Clock) -> Received | None:
     if at is None or seconds is None or not _is_name(name) or not _is_name(sender):
         return None
     age = max(0.0, clock.server - at / 1000)
-    until = clock.now - age + min(seconds, _LONGEST_COOLDOWN if value.get("is") == "cooldown" else LONGEST)
+    until = clock.now - age + min(seconds, MAX_COOLDOWN if value.get("is") == "cooldown" else LONGEST)
     update = _update(value, clock.now - age, until)
     # The digest tells servers on the loopback addresses of two machines apart.
     if update is None or until <= clock.now or name_of(update) != name:
