@@ -22,7 +22,7 @@ from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, sa
 from unified_llm import LLMClient, LLMConfig, health_snapshot
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm.exceptions import ConfigurationError, ContentFilterError, ValidationError
+from unified_llm.exceptions import AllTargetsFailedError, ConfigurationError, ContentFilterError, ValidationError
 from unified_llm.langchain import ChatUnified
 from unified_llm.langchain._profile import read_chain_profile
 from unified_llm.types import Attempt, LLMRequest, ModelInfo
@@ -156,7 +156,7 @@ def test_what_belongs_to_the_constructor_is_refused_with_a_call_rather_than_sent
 def test_a_call_may_have_a_deadline_of_its_own() -> None:
     with ScriptedTargets({PRIMARY: [[Pause()]], SECOND: [[Pause()]]}).running() as targets:
         began = targets.clock
-        with pytest.raises(TimeoutError):
+        with pytest.raises(AllTargetsFailedError, match="before the deadline"):
             model().invoke("Hi", deadline=5.0)
     assert targets.clock - began <= 5.1
 

@@ -110,8 +110,8 @@ def test_a_connection_that_was_cut_short_by_a_callers_limit_is_a_timeout_of_that
     assert not asked(harness, waiting(60.0))
 
 
-def test_what_happens_before_a_proxy_counts_for_nobody(make_harness: MakeHarness) -> None:
-    harness = make_harness({"alpha/one": [Failure("connect", local=True)], "beta/two": [say("B")]})
+def test_what_the_configuration_of_a_caller_causes_counts_for_nobody(make_harness: MakeHarness) -> None:
+    harness = make_harness({"alpha/one": [Failure("tls", scope="caller")], "beta/two": [say("B")]})
     for _ in range(9):
         harness.call(target(), B)
     assert harness.known("alpha/one")["failures"] == 0

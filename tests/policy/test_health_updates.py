@@ -33,9 +33,12 @@ class RecordingPublisher:
         self.updates.append(update)
 
 
-def record_outcomes(health: Health, target: Target, *, ok: bool, now: float = 0.0, times: int = 1) -> None:
+def record_outcomes(
+    health: Health, target: Target, *, ok: bool, now: float = 0.0, times: int = 1, shared: bool = True
+) -> None:
     for _ in range(times):
-        health.record_outcome(target, health.force(target, now), ok=ok, weight=1, now=now, draw=0.5)
+        permit = health.force(target, now)
+        health.record_outcome(target, permit, ok=ok, weight=1, now=now, draw=0.5, shared=shared)
     health.ready(target, now)
 
 
@@ -211,6 +214,30 @@ def test_what_happens_here_is_published_in_order_and_what_comes_from_others_is_n
         BreakerClosed(A.health_key, 160.0),
         CooldownStarted(B.limit_key, 90.0, "rate limited", wait=True),
     ]
+
+
+def test_what_is_wrong_with_this_process_opens_its_own_breaker_and_is_not_published() -> None:
+    health, publisher = Health(), RecordingPublisher()
+    health.set_publisher(publisher)
+    record_outcomes(health, A, ok=False, times=4)
+    record_outcomes(health, A, ok=False, shared=False)  # without it, the target has not failed often enough
+    assert health.admit(A, 1.0) == Refusal(30.0, "breaker open", wait=False)
+    record_outcomes(health, A, ok=False, now=30.0)  # nor is the next cooldown one of the target
+    assert isinstance(health.admit(A, 31.0), Refusal)
+    assert publisher.updates == []
+    record_outcomes(health, A, ok=True, now=100.0)
+    assert publisher.updates == [BreakerClosed(A.health_key, 160.0)]
+    record_outcomes(health, A, ok=False, now=200.0, times=5)
+    assert publisher.updates[1:] == [opened(230.0, since=200.0)]
+
+
+def test_a_probe_that_fails_by_itself_is_not_published() -> None:
+    health, publisher = Health(), RecordingPublisher()
+    health.set_publisher(publisher)
+    record_outcomes(health, A, ok=False, times=5)
+    record_outcomes(health, A, ok=False, now=30.0, shared=False)
+    assert isinstance(health.admit(A, 31.0), Refusal)
+    assert publisher.updates == [opened(30.0)]
 
 
 def test_the_last_outcomes_are_published_without_another_call() -> None:

@@ -53,7 +53,9 @@ def test_a_file_that_is_missing_leads_to_the_next_target_whose_health_is_its_own
     answer = client.generate("Hello?")
     assert answer.content == "hi"
     assert [attempt.outcome for attempt in answer.attempts] == ["setup", "ok"]
-    assert str(answer.attempts[0]) == "this process cannot connect"
+    assert str(answer.attempts[0]) == (
+        "could not connect: the certificates of verify_ssl= cannot be read (FileNotFoundError)"
+    )
 
 
 @pytest.mark.parametrize(("bound", "failures"), [({}, 3), ({"max_response_bytes": 1000}, 0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class Connection:
         self.closed = False
         self.refuses_bytes = False
         self.sock: DeadlineSocket | None = None
+        self.owner: int | None = None
         self.read_bytes = 0
 
     @property
@@ -85,8 +87,8 @@ class Connection:
         assert self.sock is not None
         if self.sock.phase is Phase.LEFTOVERS:
             raise httpcore.ReadTimeout
-        if self.clock.time + seconds > self.sock.until:
-            self.clock.time = max(self.clock.time, self.sock.until)
+        if seconds > self.sock.seconds_left():
+            self.clock.time += self.sock.seconds_left()
             raise httpcore.ReadTimeout
         self.clock.time += seconds
 
@@ -158,12 +160,13 @@ class Network:
 
         def connect(sock: DeadlineSocket, host: str, port: int) -> Connection:
             network.addresses.append((host, port))
-            sock.start_connecting()
+            sock.start_connecting(host, port)
             if len(network.made) == len(network.connections):
                 raise sock.connect_error(ConnectionRefusedError("refused"))
             connection = network.connections[len(network.made)]
-            connection.sock = sock
+            connection.sock, connection.owner = weakref.proxy(sock), id(sock)
             network.made.append(connection)
+            sock.end_step()
             return connection
 
         def connect_tcp(sock: SyncDeadlineSocket, host: str, port: int, **_: object) -> httpcore.NetworkStream:
@@ -176,7 +179,7 @@ class Network:
 
         def drop(sock: DeadlineSocket) -> None:
             for connection in network.made:
-                if connection.sock is sock:
+                if connection.owner == id(sock):
                     connection.close()
 
         patch.setattr(SyncDeadlineSocket, "connect_tcp", connect_tcp)

@@ -112,7 +112,7 @@ class ScriptedSocket:
         """Let time pass; raise what a socket raises when its deadline passes first, or asyncio must wait."""
         if not may_wait:
             raise BlockingIOError
-        left = max(0.0, self.owner.until - self.clock())
+        left = self.owner.seconds_left()
         if seconds > left:
             self.clock.skipped += left
             raise TimeoutError
@@ -137,7 +137,7 @@ class ScriptedSockets:
         self.opened: list[ScriptedSocket] = []
 
     def _connect(self, owner: DeadlineSocket) -> None:
-        owner.start_connecting()
+        owner.start_connecting("scripted.test", 443)
         steps, after = self.scripts.pop(0) if self.scripts else ([self.default], self.default)
         scripted = ScriptedSocket(self.clock, owner, list(steps), after, self._descriptors)
         self.opened.append(scripted)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from unified_llm._core import runtime
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
+from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.make_codec import codec_for
 
@@ -37,6 +38,20 @@ class Backends:
             exchange: AsyncExchange = model.aexchange(request)
             return exchange
         return self._transport.aexchange(codec_for(target.format), request, target)
+
+    def connect_in_advance(self, target: Target, until: float) -> Failure | None:
+        """Import what a target needs, and make a connection to it, for sync callers; return why that failed."""
+        if runtime.current().exchange or in_process_model(target) is not None:
+            return None
+        codec_for(target.format)
+        return self._transport.connect_in_advance(target, until)
+
+    async def aconnect_in_advance(self, target: Target, until: float) -> Failure | None:
+        """Do the same as ``connect_in_advance``, for the running event loop."""
+        if runtime.current().aexchange or in_process_model(target) is not None:
+            return None
+        codec_for(target.format)
+        return await self._transport.aconnect_in_advance(target, until)
 
     @property
     def _transport(self) -> Transport:

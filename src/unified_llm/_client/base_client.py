@@ -12,6 +12,7 @@ from unified_llm._client.backends import Backends
 from unified_llm._client.call import PreparedCall, finish_call, prepare_call
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.drivers import AsyncDriver, Driver
+from unified_llm._client.errors import from_failure
 from unified_llm._client.model_lists import ModelListCache, ModelListKey
 from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig
@@ -20,6 +21,7 @@ from unified_llm._core import runtime
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES
+from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm.types.records import Attempt
@@ -139,6 +141,38 @@ class BaseClient:
     def _adriver(self, call: PreparedCall) -> AsyncDriver:
         return AsyncDriver(call, self._backends.aexchange, runtime.current())
 
+    # Before the first call
+
+    def warm(self, *, timeout: float = 10.0) -> dict[str, str]:
+        """Do now what the first call would do: import, read certificates, connect to each target.
+
+        For the start of a web server, so that its first request does not wait for that. Nothing is sent, nothing is
+        billed, and a target that cannot be reached counts for nothing. No connection is made through a proxy, and no
+        model of MLX is loaded.
+
+        Args:
+            timeout: Seconds for all targets together.
+
+        Returns:
+            What is wrong, by the name of the target; empty where nothing is.
+        """
+        until = runtime.current().now() + timeout
+        targets = self._distinct_targets()
+        return _describe(targets, [self._backends.connect_in_advance(target, until) for target in targets])
+
+    async def awarm(self, *, timeout: float = 10.0) -> dict[str, str]:
+        """Do the same as ``warm`` for the running event loop, with all targets at once."""
+        import asyncio
+
+        until = runtime.current().now() + timeout
+        targets = self._distinct_targets()
+        failures = await asyncio.gather(*(self._backends.aconnect_in_advance(target, until) for target in targets))
+        return _describe(targets, failures)
+
+    def _distinct_targets(self) -> list[Target]:
+        """Return one target for each server, since a connection serves all of them."""
+        return list({target.origin or target.name: target for target in self.targets}.values())
+
     # Closing, copying, pickling
 
     def close(self) -> None:
@@ -181,3 +215,8 @@ class BaseClient:
         copy = type(self).__new__(type(self))
         copy.__setstate__(self.__getstate__())
         return copy
+
+
+def _describe(targets: Sequence[Target], failures: Sequence[Failure | None]) -> dict[str, str]:
+    pairs = zip(targets, failures, strict=True)
+    return {target.name: str(from_failure(target, failure)) for target, failure in pairs if failure is not None}

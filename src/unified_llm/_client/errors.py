@@ -79,16 +79,16 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
     kind, happened, advice = _MESSAGES[failure.kind]
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
-    if failure.detail and failure.kind == "unsendable":
+    if failure.reason:
+        happened, advice = failure.reason, failure.advice or advice
+    elif failure.detail and failure.kind == "unsendable":
         happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
-    elif failure.detail and failure.kind == "setup" and failure.status is None and target.instance is None:
-        happened = failure.detail.rstrip(".")  # written by the HTTP backend
     elif failure.detail and target.format == "mlx":
         happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
     details = ", ".join(
         detail
         for detail in (
-            f"HTTP {failure.status}" if failure.status else "",
+            f"HTTP {failure.status}" if failure.status and str(failure.status) not in happened else "",
             failure.code or "",
             f"request {failure.request_id}" if failure.request_id else "",
         )

@@ -21,7 +21,7 @@ FailureKind: TypeAlias = Literal[
     # Something was sent; the provider may have begun to work.
     "connection",  # the connection broke
     "stale",  # a kept connection was closed before any byte of a response; the request is sent again over a new one
-    "timeout",  # the deadline of an open or a read passed; the policy knows which
+    "timeout",  # a look-up, a connection, a response took too long; ``unsent`` where no request was sent yet
     # The provider answered that it will not.
     "auth",  # 401
     "permission",  # 403
@@ -46,6 +46,13 @@ FailureKind: TypeAlias = Literal[
     "invalid",  # JSON was asked for, and what came is none, or does not fit its schema
     "oversized",  # a body or an event beyond the bound
 ]
+
+FailureScope: TypeAlias = Literal[
+    "shared",  # the target, so other processes are told
+    "process",  # this machine or process: its look-ups, proxy, routes and certificates; counted here only
+    "caller",  # the configuration of this caller, such as its own bundle of certificates; counted nowhere
+]
+"""Whom a failure concerns."""
 
 # What a status means where a response says nothing better; formats refine it.
 KIND_BY_STATUS: Final[Mapping[int, FailureKind]] = MappingProxyType(
@@ -90,8 +97,11 @@ class Failure:
         headers: The response headers that carry hints (Retry-After, rate limits), names in lower case.
         retry_after: Seconds, where the body has it rather than a header.
         try_again: Whether the same target may be asked again at once, in another form; None: the kind decides.
-        local: It happened between this machine and its proxy, or because of certificates of the user's own: it shows
-            nothing about the provider.
+        scope: Whom it concerns: the target, this process, or this caller.
+        unsent: No byte of the request was sent, although the kind allows for that.
+        reason: What happened, in words of this package for messages and logs, where the kind alone says too little. It
+            names hosts and settings, and contains no key, prompt or answer.
+        advice: What to do next, in the same way.
         answer: The answer that was not accepted, where structured output was asked for; never logged.
     """
 
@@ -103,7 +113,10 @@ class Failure:
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, repr=False)
     retry_after: float | None = None
     try_again: bool | None = None
-    local: bool = False
+    scope: FailureScope = "shared"
+    unsent: bool = False
+    reason: str | None = None
+    advice: str | None = None
     answer: str | None = field(default=None, repr=False)
 
 

@@ -54,7 +54,7 @@ class Timing:
     """Limits of one attempt, in seconds.
 
     Attributes:
-        connect: For a connection.
+        connect: For each step of making a connection: the look-up, TCP, a proxy's tunnel, the TLS handshake.
         first_token: From the request to the first chunk of a stream.
         gap: Between two chunks.
         whole: For a whole answer, while another target remains; alone it has what is left of the deadline.

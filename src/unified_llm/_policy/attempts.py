@@ -29,6 +29,9 @@ from unified_llm._policy.trace import RunningAttempt, make_attempt
 
 # Seconds by which a timeout may come early: systems round them.
 _CLOCK_TOLERANCE: Final = 0.1
+# Seconds after which a target that makes no connection is in trouble, however impatient the caller was. The system
+# sends its first packet again after one.
+_FAIR_CONNECT: Final = 1.0
 
 # The state of the target, the number of the attempt, which is still to be closed, and its outcome.
 AttemptResult: TypeAlias = tuple[TargetState, int, Done | Failure]
@@ -55,13 +58,14 @@ def run_attempt(
 def start_attempt(call: CallState, state: TargetState, permit: Permit, now: float) -> RunningAttempt:
     """Return an attempt that begins now; take a token of the retry budget if it needs one.
 
-    The last target has all the time that is left for a whole answer, unless the user chose ``timeout``.
+    The last target has all the time that is left for a whole answer, unless the user chose ``timeout``. Where others
+    are ready that were not tried yet, the time until the deadline is shared with them: all must be asked.
     """
     target = state.target
     call.record_incapable(state.position, now)
     limit = target.timing.limit(streaming=call.streaming)
     unbounded = not call.streaming and not target.timing.fixed and call.no_other_ready(state, now)
-    until = call.deadline if unbounded else min(call.deadline, now + limit)
+    until = call.deadline if unbounded else min(call.share_of_time(state, now, limit), now + limit)
     call.attempt_count += 1
     retry = state.attempts > 0
     permit.first_try = not retry
@@ -99,7 +103,8 @@ def finish_attempt(
     record = make_attempt(attempt, outcome, now, reason=reason)
     if isinstance(outcome, Failure):
         weight, limit = _weigh(call, attempt, outcome, now)
-        _record(call, attempt, now, ok=False, weight=weight, limit=limit, cause=str(record))
+        shared = outcome.scope == "shared"
+        _record(call, attempt, now, ok=False, weight=weight, limit=limit, shared=shared, cause=str(record))
     elif attempt.first_token is None:
         _record(call, attempt, now, ok=True if outcome else None)
     call.trace.record_end(attempt, record, outcome)
@@ -113,6 +118,7 @@ def _record(
     ok: bool | None,
     weight: int = 0,
     limit: float | None = None,
+    shared: bool = True,
     cause: str = "",
 ) -> None:
     call.health.record_outcome(
@@ -122,6 +128,7 @@ def _record(
         weight=weight,
         # An answer counts for callers who would have waited for it, whoever made the call among them.
         limit=min(now - attempt.started, attempt.limit) if ok else limit,
+        shared=shared,
         now=now,
         draw=call.random(),
         cause=cause,
@@ -132,11 +139,15 @@ def _weigh(call: CallState, attempt: RunningAttempt, failure: Failure, now: floa
     """Return how many failures a failure counts for, and, if it is a timeout, the seconds after which it passed."""
     # A bound of the caller's own shows nothing about the target: other callers have theirs.
     own_bound = failure.kind == "oversized" and attempt.target.max_response_bytes is not None
-    weight = 0 if failure.local or own_bound else FAILURE_RULES[failure.kind].weight
+    weight = 0 if failure.scope == "caller" or own_bound else FAILURE_RULES[failure.kind].weight
+    if failure.unsent and now - attempt.started >= _FAIR_CONNECT:
+        return weight, None
     # A connection that was not made within the attempt's own limit was cut short by that.
     if failure.kind == "timeout" or (failure.kind == "connect" and now >= attempt.until):
-        if _cut_short_by_deadline(call, attempt, now):
+        if _cut_short(call, attempt, now):
             return 0, None
+        if failure.unsent and now < attempt.until:
+            return weight, now - attempt.started
         if attempt.first_token is None:
             if weight and _answer_may_be_long(call, attempt, now):
                 weight = 1
@@ -150,8 +161,8 @@ def _answer_may_be_long(call: CallState, attempt: RunningAttempt, now: float) ->
     return passed and not target.timing.fixed and (target.reasoning or not call.streaming)
 
 
-def _cut_short_by_deadline(call: CallState, attempt: RunningAttempt, now: float) -> bool:
-    """Return whether the deadline was shorter than the target's own limit: that shows nothing about the target."""
-    if now < call.deadline:
-        return False
-    return attempt.first_token is not None or call.deadline < attempt.started + attempt.limit
+def _cut_short(call: CallState, attempt: RunningAttempt, now: float) -> bool:
+    """Return whether the deadline or a share of it ended what the target's own limit allows: that shows nothing."""
+    if attempt.first_token is not None:
+        return now >= call.deadline
+    return now >= attempt.until and attempt.until < attempt.started + attempt.limit

@@ -58,6 +58,7 @@ class Outcome(NamedTuple):
             all callers.
         probe_since: The instant at which it was admitted as a probe; None where it was none.
         draw: A uniform draw from 0 to 1, which spreads the ends of cooldowns.
+        shared: A failure is that of the target, rather than of this process (its look-ups, its proxy).
     """
 
     number: int
@@ -68,6 +69,7 @@ class Outcome(NamedTuple):
     limit: float | None
     probe_since: float | None
     draw: float
+    shared: bool = True
 
 
 class OpenedElsewhere(NamedTuple):
@@ -105,6 +107,7 @@ class CircuitBreaker:
         trips: How often it opened since it was last closed.
         consecutive_failures: Weighted failures since the last success.
         evidence: The failures that opened it, and the shortest limit among those that were timeouts.
+        shared: All of them are failures of the target, so that other processes are told.
     """
 
     __slots__ = (
@@ -115,6 +118,7 @@ class CircuitBreaker:
         "limit",
         "open_until",
         "settings",
+        "shared",
         "trips",
     )
 
@@ -124,6 +128,7 @@ class CircuitBreaker:
         self.trips = 0
         self.consecutive_failures = 0
         self.evidence: tuple[int, float | None] = (0, None)
+        self.shared = True
         self._outcomes: deque[Outcome] = deque(maxlen=_MAX_OUTCOMES)
         self._changed_at = 0
 
@@ -156,6 +161,7 @@ class CircuitBreaker:
                 return self._close(outcome.number, outcome.now)
             # A probe is that of every caller whose breaker was half-open when it was sent.
             if outcome.probe_since is not None and self.open_until <= outcome.probe_since:
+                self.shared = self.shared and outcome.shared
                 return self._open(outcome)
             return None
         for _ in range(1 if outcome.ok else outcome.weight):
@@ -169,6 +175,7 @@ class CircuitBreaker:
             return None
         limits = [failure.limit for failure in failures if failure.limit is not None]
         self.evidence = max(len(failures), self.consecutive_failures), min(limits, default=None)
+        self.shared = all(failure.shared for failure in failures)
         self.trips = 0
         return self._open(outcome)
 
@@ -213,7 +220,7 @@ class CircuitBreaker:
             self.consecutive_failures = max(self.consecutive_failures, event.failures)
             if event.failures < self.settings.failures:
                 return None
-            self.evidence, self.trips = (event.failures, event.limit), 0
+            self.evidence, self.shared, self.trips = (event.failures, event.limit), True, 0
         trips, until = self._read_cooldown(event)
         if self.open_until is not None and until <= self.open_until:
             return None

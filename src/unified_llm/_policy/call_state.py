@@ -147,15 +147,24 @@ class CallState:
         """Return the targets in the user's order, those without a free connection last: the longest ago first."""
         return sorted(self.states, key=lambda state: state.busy_since) if self.uncounted else self.states
 
+    def share_of_time(self, state: TargetState, now: float, limit: float) -> float:
+        """Return the instant by which an attempt must end so that each untried target that is ready gets as much time.
+
+        That is the deadline where no share can be shorter than ``limit``, the seconds that the attempt may take anyway.
+        """
+        left = self.deadline - now
+        if left >= limit * len(self.states):
+            return self.deadline
+        untried = sum(not other.attempts and self._is_ready(other, now) for other in self.states if other is not state)
+        return now + left / (1 + untried)
+
     def no_other_ready(self, state: TargetState, now: float) -> bool:
         """Return whether no other target of the call could get an attempt now."""
-        return not any(
-            other is not state
-            and not other.excluded
-            and other.retry_at <= now
-            and self.health.ready(other.target, now, streaming=self.streaming)
-            for other in self.states
-        )
+        return not any(other is not state and self._is_ready(other, now) for other in self.states)
+
+    def _is_ready(self, state: TargetState, now: float) -> bool:
+        ready = not state.excluded and state.retry_at <= now
+        return ready and self.health.ready(state.target, now, streaming=self.streaming)
 
     def fails_over(self, kind: FailureKind) -> bool:
         """Return whether another target may be tried after a failure of this kind."""

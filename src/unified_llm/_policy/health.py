@@ -49,6 +49,7 @@ class _Outcome(NamedTuple):
     now: float
     draw: float
     cause: str
+    shared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,7 @@ class Health:
         self._notify()
         return ready
 
-    def record_outcome(
+    def record_outcome(  # noqa: PLR0913 - all that is recorded of an outcome
         self,
         target: Target,
         permit: Permit,
@@ -170,12 +171,13 @@ class Health:
         draw: float,
         limit: float | None = None,
         cause: str = "",
+        shared: bool = True,
     ) -> None:
         """Queue the outcome of a request and its permit (``TargetHealth.record_outcome``); ``cause`` is logged.
 
         Takes no lock, so it may run anywhere: even in the garbage collector of a thread that holds the lock.
         """
-        self._outcomes.append(_Outcome(target.health_key, permit, ok, weight, limit, now, draw, cause))
+        self._outcomes.append(_Outcome(target.health_key, permit, ok, weight, limit, now, draw, cause, shared))
 
     def follow_up(self, target: Target, permit: Permit, now: float) -> Permit:
         """Return a permit for the rest of a stream whose first chunk was recorded as a success: it can still break."""
@@ -283,12 +285,14 @@ class Health:
     def _drain_outcomes(self) -> None:
         """Apply the queued outcomes to breakers and budgets, and publish the changes of breakers."""
         while self._outcomes:
-            key, permit, ok, weight, limit, now, draw, cause = self._outcomes.popleft()
+            key, permit, ok, weight, limit, now, draw, cause, shared = self._outcomes.popleft()
             health = self._targets.get(key)
             if health is None:
                 continue
             failures = permit.breaker.consecutive_failures + weight
-            changes = health.record_outcome(permit, ok=ok, weight=weight, limit=limit, now=now, draw=draw)
+            changes = health.record_outcome(
+                permit, ok=ok, weight=weight, limit=limit, now=now, draw=draw, shared=shared
+            )
             if ok and permit.first_try:
                 health.budget.earn()
             if changes:
@@ -322,10 +326,12 @@ def _seconds_left(until: float | None, now: float) -> float:
 
 def _pending_update(key: Hashable, health: TargetHealth, changes: Sequence[Change], now: float) -> HealthUpdate | None:
     """Return that the target answers, or what opened it; None where what was published says as much and holds."""
-    opened = strongest(changes)
-    if opened is None or opened.open_until is None:
+    if all(breaker.open_until is None for breaker, _ in changes):
         health.published = None
         return BreakerClosed(key, now + _CLOSED_UPDATE_LIFETIME)
+    opened = strongest(changes)
+    if opened is None or opened.open_until is None:
+        return None
     concerned, until = audience(opened), opened.open_until
     if health.published is not None and health.published[1] > now and health.published[0] > concerned:
         return None

@@ -164,7 +164,15 @@ class TargetHealth:
         return Permit(self._number, permit.breaker, now)
 
     def record_outcome(
-        self, permit: Permit, *, ok: bool | None, weight: int, limit: float | None, now: float, draw: float
+        self,
+        permit: Permit,
+        *,
+        ok: bool | None,
+        weight: int,
+        limit: float | None,
+        now: float,
+        draw: float,
+        shared: bool = True,
     ) -> list[Change]:
         """Record the outcome of a request and take its permit back; return the breakers that changed.
 
@@ -177,6 +185,7 @@ class TargetHealth:
             limit: As in ``breaker.Outcome``.
             now: The current instant.
             draw: A uniform draw from 0 to 1, which spreads the ends of cooldowns by a fifth either way.
+            shared: As in ``breaker.Outcome``.
         """
         is_probe = permit.probe and self._probe is not None and self._probe() is permit
         if is_probe:
@@ -185,7 +194,7 @@ class TargetHealth:
             return []
         self._number += 1
         since = permit.issued if is_probe else None
-        event = Outcome(self._number, permit.asked, now, ok, weight, limit, since, draw)
+        event = Outcome(self._number, permit.asked, now, ok, weight, limit, since, draw, shared)
         changes = self._apply(event)
         if len(changes) > 1:
             changes.sort(key=lambda change: change[0] is not permit.breaker)
@@ -229,8 +238,12 @@ def _open_until(breaker: CircuitBreaker) -> float:
 
 
 def strongest(changes: Iterable[Change]) -> CircuitBreaker | None:
-    """Return the breaker that opened by the evidence which concerns most callers; None where none opened."""
-    return max((breaker for breaker, _ in changes if breaker.open_until is not None), key=audience, default=None)
+    """Return the breaker that opened by the evidence which concerns most callers; None where none opened.
+
+    Evidence that concerns this process alone is left out.
+    """
+    opened = (breaker for breaker, _ in changes if breaker.open_until is not None and breaker.shared)
+    return max(opened, key=audience, default=None)
 
 
 def audience(breaker: CircuitBreaker) -> tuple[float, int]:

@@ -82,8 +82,8 @@ def make_attempt(
         waited=running.waited,
         first_token=running.first_token,
         request_id=outcome.request_id if outcome else None,
-        reason=failure.code if failure else reason,
-        maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED),
+        reason=(failure.code or failure.reason) if failure else reason,
+        maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED and not failure.unsent),
         retry=running.retry,
         retry_after=retry_after.read(failure).retry_after if failure else None,
     )

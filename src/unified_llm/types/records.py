@@ -66,7 +66,8 @@ class Attempt:
         waited: Seconds slept before it (backoff, Retry-After).
         first_token: Seconds until the first chunk of a stream, or None.
         request_id: The provider's identifier of this exchange.
-        reason: The reason for skipping it, the provider's error code, or ``hedged``: another attempt was faster.
+        reason: The reason for skipping it, the provider's error code, what is wrong with the connection, or ``hedged``:
+            another attempt was faster.
         maybe_billed: Whether the provider may charge for it although it failed.
         retry: Whether the same target had an earlier attempt in the same call.
         retry_after: Seconds for which the server asked not to be called again, or None.
@@ -94,7 +95,10 @@ class Attempt:
             case "cancelled":
                 return "cancelled: another attempt answered first" if self.reason == "hedged" else "cancelled"
             case "timeout":
-                return f"timed out after {self.seconds:.3g} s"
+                after = f"timed out after {self.seconds:.3g} s"
+                return f"{after}: {self.reason}" if self.reason else after
+            case "connect" | "tls" | "setup" | "pool" if self.reason:
+                return f"{_SENTENCES['connect']}: {self.reason}"
             case "server":
                 return "server error" if self.status is None else f"HTTP {self.status}"
             case "rate_limit" if self.retry_after:

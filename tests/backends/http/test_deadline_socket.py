@@ -121,7 +121,7 @@ def test_when_no_address_answers_the_reason_is_kept(driver: SocketDriver, addres
     addresses("shut", "shut")
     with pytest.raises(httpcore.ConnectError):
         driver.connect()
-    assert (driver.sock.failure_kind, driver.sock.detail) == ("connect", "No such file or directory")
+    assert (driver.sock.failure.kind, driver.sock.failure.detail) == ("connect", "No such file or directory")
 
 
 @pytest.mark.parametrize("problem", [socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("label too long")])
@@ -134,7 +134,8 @@ def test_a_name_that_cannot_be_looked_up(
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     with pytest.raises(httpcore.ConnectError):
         driver.connect()
-    assert driver.sock.detail == "no such name"
+    assert driver.sock.failure.reason == "the name a.test cannot be looked up"
+    assert driver.sock.failure.scope == "process"
 
 
 def test_a_name_without_addresses_cannot_be_reached(driver: SocketDriver, addresses: Callable[..., None]) -> None:
@@ -426,28 +427,31 @@ def test_a_certificate_that_does_not_fit_is_refused(driver: SocketDriver, cafile
 def test_a_stream_starts_tls_on_request(driver: SocketDriver, pair: socket.socket) -> None:
     """Here the peer closes at once, so the handshake fails."""
     pair.close()
-    driver.sock.start_connecting()
-    until = driver.sock.until
+    driver.sock.start_connecting("a.test", 443)
+    left = driver.sock.seconds_left()
     with pytest.raises(httpcore.ConnectError):
         driver.complete(driver.stream.start_tls(client(), "localhost"))
-    assert (driver.sock.failure_kind, driver.sock.detail) == ("connect", "closed during the TLS handshake")
-    assert driver.sock.until == until
+    assert driver.sock.failure.reason == "localhost:443 closed the connection during the TLS handshake"
+    assert driver.sock.seconds_left() > left  # the limit of a step ends with it
 
 
 def test_a_handshake_has_no_more_time_than_connecting_has(driver: SocketDriver, pair: socket.socket) -> None:
     driver.sock.connect_timeout = 0.05
-    driver.sock.start_connecting()
+    driver.sock.start_connecting("a.test", 443)
     with pytest.raises(httpcore.ConnectTimeout):
         driver.complete(driver.stream.start_tls(client(), "localhost"))
-    assert driver.sock.detail == "no TLS handshake in time"
+    assert driver.sock.failure.kind == "timeout"
+    assert driver.sock.failure.unsent
+    assert driver.sock.failure.reason == "no TLS handshake with localhost:443 within 0.05 s"
 
 
 def test_what_is_no_tls_is_a_failure_of_tls(driver: SocketDriver, pair: socket.socket) -> None:
     pair.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-    driver.sock.start_connecting()
+    driver.sock.start_connecting("a.test", 443)
     with pytest.raises(httpcore.ConnectError):
         driver.complete(driver.stream.start_tls(client(), "localhost"))
-    assert driver.sock.failure_kind == "tls"
+    assert driver.sock.failure.kind == "tls"
+    assert driver.sock.failure.reason == "localhost:443 does not speak TLS"
 
 
 class NeverDone(TLSSession):
@@ -502,7 +506,7 @@ def test_tls_records_without_data_are_received_up_to_the_bounds(
 
 
 def test_a_handshake_without_end_closes_the_connection(driver: SocketDriver, pair: socket.socket) -> None:
-    driver.sock.start_connecting()
+    driver.sock.start_connecting("a.test", 443)
     driver.sock._received_in_phase = HEAD_LIMIT
     with pytest.raises(OversizedHeadError):
         driver.complete(driver.stream.start_tls(client(), "localhost"))

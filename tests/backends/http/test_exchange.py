@@ -19,7 +19,7 @@ from tests.support.sync_and_async import Caller, caller, run, summarize
 from unified_llm._backends.http import Transport
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.errors import failure_from_error
-from unified_llm._backends.http.pool import Route
+from unified_llm._backends.http.pool import Route, handshakes_to_proxy
 from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.hidden import Hidden
@@ -303,10 +303,37 @@ def test_calls_one_after_the_other_share_a_connection(call: Caller, transport: T
 
 
 def test_a_refused_request_does_not_cost_its_connection(call: Caller, transport: Transport, network: Network) -> None:
-    connection = network.add_connection(whole(b"busy", status="503 Busy"), HI)
+    connection = network.add_connection(whole(b"busy", status="529 Busy"), HI)
     assert summarize(run_call(call, transport, network)) == ["server"]
     assert summarize(run_call(call, transport, network)) == [("whole", "hi")]
     assert connection.requests == 2
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Busy", "504 Gateway Timeout"])
+def test_after_a_server_that_may_be_about_to_end_no_old_connection_is_used(
+    call: Caller, transport: Transport, network: Network, status: str
+) -> None:
+    old = [network.add_connection(HI, whole(b"bye", status=status)) for _ in range(2)]
+    new = network.add_connection(HI)
+    exchanges = [call.exchange(transport, EchoCodec(), chat_request(), target_at(URL)) for _ in range(2)]
+    for exchange in exchanges:
+        assert exchange.open(network.clock() + 1) is None
+    for exchange in exchanges:
+        exchange.read(network.clock() + 1)
+        exchange.close()
+    assert summarize(run_call(call, transport, network)) == ["server"]
+    assert summarize(run_call(call, transport, network)) == [("whole", "hi")]
+    assert ([connection.requests for connection in old], new.requests) == ([1, 2], 1)
+
+
+def test_a_connection_in_constant_use_has_a_greatest_age(call: Caller, transport: Transport, network: Network) -> None:
+    old, new = network.add_connection(*[HI] * 20), network.add_connection(HI)
+    for _ in range(11):
+        assert summarize(run_call(call, transport, network)) == [("whole", "hi")]
+        network.clock.time += 30
+    assert (old.requests, new.requests) == (11, 0)
+    assert summarize(run_call(call, transport, network)) == [("whole", "hi")]
+    assert (old.requests, new.requests) == (11, 1)
 
 
 def test_calls_at_once_have_connections_of_their_own_and_the_last_one_free_is_used_first(
@@ -565,6 +592,8 @@ def test_connections_of_a_closed_event_loop_are_closed_when_another_asks(
         with caller("async") as second:
             run_call(second, transport, network)
             assert network.open == 2
+            kept = [loop for loop, _ in transport._async_pools._pools.pairs()] if transport._async_pools else []
+        assert [loop.is_closed() for loop in kept].count(True) == 1
         run_call(first, transport, network)
         assert [made.closed for made in network.made] == [True, True]  # the first too: its script has ended
 
@@ -573,7 +602,8 @@ def test_certificates_that_cannot_be_read_are_a_failure(call: Caller, transport:
     target = target_at("https://model.test", verify="/nowhere/ca.pem")
     (failed,) = run(call.exchange(transport, EchoCodec(), chat_request(), target), network.clock() + 1)
     assert isinstance(failed, Failure)
-    assert failed == Failure("setup", detail="The certificates of verify_ssl= cannot be read (FileNotFoundError).")
+    assert (failed.kind, failed.scope) == ("setup", "caller")
+    assert failed.reason == "the certificates of verify_ssl= cannot be read (FileNotFoundError)"
 
 
 # Requests that cannot be sent
@@ -591,60 +621,55 @@ def route_by(proxy: str | None = None, *, verify: bool | str = True) -> Route:
     return Route(("https", "model.test", 443), verify=verify, proxy=Hidden(proxy) if proxy else None)
 
 
-@pytest.mark.parametrize("proxy", ["http://proxy.test", "HTTPS://proxy.test", "socks5://proxy.test"])
+@pytest.mark.parametrize("proxy", ["http://u:CANARY@proxy.test:3128", "HTTPS://proxy.test", "socks5://proxy.test"])
 @pytest.mark.parametrize(
-    ("problem", "local"),
+    ("problem", "kind", "local", "reason"),
     [
-        (httpx.ConnectError(""), True),
-        (httpx.ConnectTimeout(""), True),
-        (httpx.ReadTimeout(""), True),
-        (httpx.ReadError(""), True),
-        (httpx.RemoteProtocolError(""), True),
-        (httpx.ProxyError("407 who are you"), True),
-        (httpx.ProxyError("403 not from here"), True),
-        (httpx.ProxyError("Invalid username/password"), True),
-        (httpx.ProxyError("502 Bad Gateway"), False),
-        (httpx.ProxyError("Proxy Server could not connect: Host unreachable."), False),
+        (httpx.ConnectError(""), "connect", True, "cannot be reached"),
+        (httpx.ReadTimeout(""), "timeout", True, "gave no answer in time"),
+        (httpx.ReadError(""), "connect", True, "closed the connection"),
+        (httpx.RemoteProtocolError(""), "connect", True, "closed the connection"),
+        (httpx.ProxyError("407 who are you"), "connect", True, "refused (407: it wants a user"),
+        (httpx.ProxyError("403 not from here"), "connect", True, "refused (403: it does not allow"),
+        (httpx.ProxyError("429 slowly"), "connect", True, "refused (429)"),
+        (httpx.ProxyError("Invalid username/password"), "connect", True, "refused"),
+        (httpx.ProxyError("502 Bad Gateway"), "connect", False, "could not reach the server (502)"),
+        (httpx.ProxyError("Proxy Server could not connect: Host unreachable."), "connect", False, "could not reach"),
     ],
 )
-def test_what_fails_between_this_machine_and_its_proxy_says_nothing_about_the_server(
-    proxy: str, problem: Exception, *, local: bool
+def test_what_fails_between_this_machine_and_its_proxy_names_the_proxy(
+    proxy: str, problem: Exception, *, kind: str, local: bool, reason: str
 ) -> None:
-    sock = SyncDeadlineSocket(time.monotonic)
+    route = route_by(proxy)
+    sock = SyncDeadlineSocket(time.monotonic, handshakes_to_proxy(route))
     sock.handshakes = proxy.startswith("HTTPS")
-    failure = failure_from_error(problem, sock, route_by(proxy))
-    assert (failure.kind, failure.local) == ("timeout" if isinstance(problem, httpx.ReadTimeout) else "connect", local)
+    failure = failure_from_error(problem, sock, route)
+    assert (failure.kind, failure.scope) == (kind, "process" if local else "shared")
+    assert failure.unsent == (kind == "timeout")
+    assert failure.reason is not None
+    assert failure.reason.startswith("the proxy at proxy.test:")
+    assert reason in failure.reason
+    assert "CANARY" not in failure.reason
+
+
+def test_what_a_proxy_refuses_is_not_tried_again() -> None:
+    route = route_by("http://proxy.test")
+    for status, again in ((403, False), (407, False), (502, None)):
+        sock = SyncDeadlineSocket(time.monotonic, handshakes_to_proxy(route))
+        failure = failure_from_error(httpx.ProxyError(f"{status} no"), sock, route)
+        assert (failure.status, failure.try_again) == (status, again)
 
 
 @pytest.mark.parametrize("proxy", ["http://proxy.test", "https://proxy.test"])
 def test_what_fails_behind_a_proxy_is_a_failure_of_the_server(proxy: str) -> None:
-    sock = SyncDeadlineSocket(time.monotonic)
+    route = route_by(proxy)
+    sock = SyncDeadlineSocket(time.monotonic, handshakes_to_proxy(route))
     sock.handshakes = 2 if proxy.startswith("https") else 1
     problems = (httpx.ConnectError(""), httpx.ReadTimeout(""), httpx.ReadError(""))
-    failures = [failure_from_error(problem, sock, route_by(proxy)) for problem in problems]
-    assert [(failure.kind, failure.local) for failure in failures] == [
-        ("connect", False), ("timeout", False), ("connection", False),
+    failures = [failure_from_error(problem, sock, route) for problem in problems]
+    assert [(failure.kind, failure.scope) for failure in failures] == [
+        ("connect", "shared"), ("timeout", "shared"), ("connection", "shared"),
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("detail", "verify", "local"),
-    [
-        ("certificate verify failed: unable to get local issuer certificate", "/own/ca.pem", True),
-        ("certificate verify failed: self-signed certificate in certificate chain", "/own/ca.pem", True),
-        ("certificate verify failed: self-signed certificate", True, False),
-        ("certificate verify failed: certificate has expired", "/own/ca.pem", False),
-        ("certificate verify failed: Hostname mismatch", "/own/ca.pem", False),
-        ("tlsv1 alert protocol version", "/own/ca.pem", False),
-    ],
-)
-def test_a_bundle_of_the_users_own_that_does_not_know_the_authority_says_nothing_about_the_server(
-    detail: str, *, verify: bool | str, local: bool
-) -> None:
-    sock = SyncDeadlineSocket(time.monotonic)
-    sock.failure_kind, sock.detail = "tls", detail
-    failure = failure_from_error(httpx.ConnectError(""), sock, route_by(verify=verify))
-    assert (failure.kind, failure.local) == ("tls", local)
 
 
 class RefusingCodec(EchoCodec):

@@ -13,7 +13,7 @@ from unified_llm._core.hidden import Hidden
 
 class FakeConnection:
     def __init__(self) -> None:
-        self.idle_since = 0.0
+        self.made_at = self.idle_since = 1000.0  # the clock's first instant
         self.dropped = False
 
     def drop(self) -> None:
@@ -109,7 +109,7 @@ def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_setup(clock: Clock, pro
     ):
         with pytest.raises(errors.SETUP_ERRORS) as caught:
             make()
-        assert errors.failure_from_setup_error(caught.value).kind == "setup"
+        assert errors.failure_from_setup_error(caught.value, route_by_proxy).kind == "setup"
 
 
 def test_an_endpoint_has_its_port_and_its_host_header() -> None:

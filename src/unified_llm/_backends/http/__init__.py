@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unified_llm._backends.http.exchange_async import AsyncPools
-    from unified_llm._backends.http.exchange_sync import SyncPool
+    from unified_llm._backends.http.connections_async import AsyncPools
+    from unified_llm._backends.http.connections_sync import SyncPool
     from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import AsyncExchange, Exchange
+    from unified_llm._core.outcome import Failure
     from unified_llm._core.target import Target
 
 __all__ = ["Transport"]
@@ -41,17 +42,36 @@ class Transport:
         self._closed = False
         self._sync_pool: SyncPool | None = None
         self._async_pools: AsyncPools | None = None
+        # Classes that are imported with the first pool.
+        self._make_exchange: Callable[..., Exchange]
+        self._make_aexchange: Callable[..., AsyncExchange]
 
     def exchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> Exchange:
         """Create one attempt for sync code."""
-        self._reset_after_fork()
-        return (self._sync_pool or self._make_sync_pool()).exchange(codec, call_request, target)
+        sync_pool = self._find_sync_pool()
+        return self._make_exchange(sync_pool, codec, call_request, target)
 
     def aexchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> AsyncExchange:
         """Create one attempt for the running event loop."""
-        self._reset_after_fork()
-        pools = self._async_pools or self._make_async_pools()
-        return pools.for_running_loop().exchange(codec, call_request, target)
+        loop_pool = self._find_async_pools().for_running_loop()
+        return self._make_aexchange(loop_pool, codec, call_request, target)
+
+    def connect_in_advance(self, target: Target, until: float) -> Failure | None:
+        """Make a connection for the first request of sync code; return why that failed.
+
+        Certificates and proxy settings are read in any case; through a proxy no connection is made.
+        """
+        from unified_llm._backends.http.pool import route_in_advance
+
+        sync_pool, route = self._find_sync_pool(), route_in_advance(target)
+        return sync_pool.connect_in_advance(route, until, target.timing.connect) if route else None
+
+    async def aconnect_in_advance(self, target: Target, until: float) -> Failure | None:
+        """Do the same as ``connect_in_advance``, for the running event loop."""
+        from unified_llm._backends.http.pool import route_in_advance
+
+        loop_pool, route = self._find_async_pools().for_running_loop(), route_in_advance(target)
+        return await loop_pool.connect_in_advance(route, until, target.timing.connect) if route else None
 
     def close(self) -> None:
         """Close every idle connection now, and each busy one when its exchange ends. Never waits."""
@@ -72,18 +92,30 @@ class Transport:
         if self._async_pools is not None:
             self._async_pools.close_idle(closed=self._closed)
 
-    def _make_sync_pool(self) -> SyncPool:
-        from unified_llm._backends.http.exchange_sync import SyncPool
+    def _find_sync_pool(self) -> SyncPool:
+        self._reset_after_fork()
+        return self._sync_pool or self._make_sync_pool()
 
+    def _make_sync_pool(self) -> SyncPool:
+        from unified_llm._backends.http.connections_sync import SyncPool
+        from unified_llm._backends.http.exchange_sync import SyncHTTPExchange
+
+        self._make_exchange = SyncHTTPExchange
         if (pool := self._sync_pool) is None:
             pool = SyncPool(self._max_connections, self._now)
             pool.idle_connections.closed = self._closed
             self._sync_pool = pool
         return pool
 
-    def _make_async_pools(self) -> AsyncPools:
-        from unified_llm._backends.http.exchange_async import AsyncPools
+    def _find_async_pools(self) -> AsyncPools:
+        self._reset_after_fork()
+        return self._async_pools or self._make_async_pools()
 
+    def _make_async_pools(self) -> AsyncPools:
+        from unified_llm._backends.http.connections_async import AsyncPools
+        from unified_llm._backends.http.exchange_async import AsyncHTTPExchange
+
+        self._make_aexchange = AsyncHTTPExchange
         if (pools := self._async_pools) is None:
             pools = self._async_pools = AsyncPools(self._max_connections, self._now, closed=self._closed)
         return pools

@@ -1,15 +1,13 @@
 """A socket with a deadline: the part that sync and async connections share.
 
 httpcore takes one timeout for each read of a body. Here every operation reads its deadline from its
-``DeadlineSocket``, and the exchange moves that deadline as it proceeds. So one deadline bounds a whole upload, all
-addresses of a host together, and a body that arrives a few bytes at a time.
+``DeadlineSocket``, and the exchange moves that deadline as it proceeds. So one deadline bounds a whole upload, and a
+body that arrives a few bytes at a time. Within it each step of making a connection has ``connect_timeout``::
 
-::
-
-    start_connecting                       adopt                                        drop
-          |-- addresses, one after another --|-- TLS handshake --|-- request, response --|
-          |<------- connect_timeout, and no later than until --->|
-          |<------------------- until, which the exchange moves with each step --------->|
+    start_step          start_step        adopt             start_step                              drop
+        |-- look-up ---------|-- addresses --|-- proxy's tunnel --|-- TLS handshake --|-- request, response --|
+        |<- connect_timeout >|<------------->|<------------------>|<----------------->|
+        |<------------------------------ until, which the exchange moves with each step --------------------->|
 
 A read whose deadline has passed fails, even if bytes are available: httpcore reads in loops of its own (for the final
 head after interim responses, for a TLS record with data), which a server that always has bytes ready never lets end.
@@ -22,25 +20,54 @@ For the same reason the bytes of a phase are limited::
 
 from __future__ import annotations
 
-import os
+import errno
 import select
 import socket
 import ssl
 import sys
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import httpcore
 
+from unified_llm._backends.http import connect_failures, descriptors
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from unified_llm._backends.http.resolver import LookUp
+    from unified_llm._core.outcome import Failure
 
 _MAX_TIMEOUT: Final = 1e6  # seconds; sockets and selectors refuse infinity
 
 HEAD_LIMIT: Final = 256 * 1024
 """Most bytes received before the final head of a response: of proxies, TLS handshakes, interim responses, the head."""
+
+_OPTIONS: Final[Mapping[str, tuple[int, int]]] = {
+    "TCP_NODELAY": (socket.IPPROTO_TCP, 1),
+    # Gateways forget a connection on which nothing is sent for some minutes, as while a model reasons. Of a dead one,
+    # the system then tells within about a minute.
+    "SO_KEEPALIVE": (socket.SOL_SOCKET, 1),
+    "TCP_KEEPIDLE": (socket.IPPROTO_TCP, 45),  # seconds
+    "TCP_KEEPALIVE": (socket.IPPROTO_TCP, 45),  # the same on macOS
+    "TCP_KEEPINTVL": (socket.IPPROTO_TCP, 10),
+    "TCP_KEEPCNT": (socket.IPPROTO_TCP, 3),
+}
+
+_UNACKNOWLEDGED: Final[Mapping[str, tuple[int, int]]] = {
+    # Linux. Milliseconds for which sent bytes may remain unacknowledged (RFC 5482). They may not remain unread either,
+    # see ``_UNREAD_UPLOAD``.
+    "TCP_USER_TIMEOUT": (socket.IPPROTO_TCP, 20_000),
+}
+
+_UNREAD_UPLOAD: Final = 64 * 1024
+"""Bytes of a request that the system of any server takes although the server does not read them yet, such as one that
+serves one connection at a time. Larger ones must be able to wait, as long as the server has not answered once."""
+
+_TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})  # alert, handshake
 
 _LEFTOVER_LIMIT: Final = 64 * 1024
 _LARGEST_COPY: Final = 64 * 1024
@@ -91,32 +118,43 @@ class DeadlineSocket:
     ``drop`` closes the socket at once, from any thread, with or without a running loop, and sends nothing. It is the
     only way to close one, since it also works in a forked child and after the event loop was closed.
 
+    Args:
+        now: The clock of the deadlines.
+        handshakes_to_proxy: TLS handshakes with a proxy before it is asked for a tunnel: one with an https proxy, else
+            none. None: there is no proxy.
+
     Attributes:
         now: The clock of the deadlines.
         until: The deadline of the current operation, an instant of ``now``.
-        connect_timeout: Seconds that making the connection may take, within ``until``.
+        connect_timeout: Seconds for each step of making the connection, within ``until``.
         received: Bytes of the response, decrypted where there is TLS.
         phase: What is being received.
-        failure_kind: Why connecting failed.
-        handshakes: TLS handshakes that were begun: with an https proxy first, then with the server.
-        detail: The system's message for that failure; it contains no secret.
+        handshakes: TLS handshakes that were begun.
+        failure: Why no connection could be made, or why it broke, where the exception does not say.
+        ready: The stream of a connection that was made in advance, until httpcore asks for it.
+        unacknowledged: The system closed the connection, since the other side has acknowledged nothing for long.
     """
 
     # For ``drop``, which also runs if the constructor was interrupted.
     _socket: socket.socket | None = None
     _finalizer: weakref.finalize[..., Any] | None = None
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], handshakes_to_proxy: int | None = None) -> None:
         self.now = now
         self.until = 0.0
         self.connect_timeout = 0.0
         self.received = 0
         self.phase = Phase.HEAD
-        self._received_in_phase = 0  # with the bytes of TLS
-        self.failure_kind: Literal["connect", "tls"] = "connect"
-        self.detail: str | None = None
         self.handshakes = 0
-        self._connect_deadline = 0.0
+        self.failure: Failure | None = None
+        self.unacknowledged = False
+        self.ready: Any = None
+        self._address = ("", 0)
+        self._handshakes_to_proxy = handshakes_to_proxy
+        self._received_in_phase = 0  # with the bytes of TLS
+        self._step_until = float("inf")
+        self._step_seconds = 0.0
+        self._large_upload = False
 
     def __del__(self) -> None:
         self.drop()
@@ -126,6 +164,7 @@ class DeadlineSocket:
         owned, self._socket = self._socket, None
         if owned is not None:
             owned.close()
+            descriptors.note_freed()
         if self._finalizer is not None:
             self._finalizer.detach()
 
@@ -150,14 +189,19 @@ class DeadlineSocket:
         poll.register(self._socket, select.POLLIN)
         return bool(poll.poll(0))
 
-    def start_request(self, until: float, connect_timeout: float) -> None:
-        """Begin a request: connect if there is no connection yet, and receive a head."""
+    def start_request(self, until: float, connect_timeout: float, upload: int = 0) -> None:
+        """Begin a request of ``upload`` bytes: connect if there is no connection yet, and receive a head."""
         self.until, self.connect_timeout, self.received = until, connect_timeout, 0
+        self.failure, self.unacknowledged = None, False
+        self._large_upload = self._socket is None and upload > _UNREAD_UPLOAD
         self._start(Phase.HEAD)
 
     def start_body(self) -> None:
         """Go on to the body, whose size is limited where it is decoded."""
         self._start(Phase.BODY)
+        if self._large_upload and self._socket is not None:
+            self._large_upload = False
+            _set_options(self._socket, _UNACKNOWLEDGED)
 
     def start_leftovers(self) -> None:
         """Go on to the unread end of a body, of which only the available bytes are read."""
@@ -192,7 +236,7 @@ class DeadlineSocket:
                 assert_never(self.phase)
 
     def _check_deadline(self) -> None:
-        if self.now() >= self.until:
+        if self.now() >= min(self.until, self._step_until):
             raise httpcore.ReadTimeout
 
     def count_received(self, size: int) -> None:
@@ -204,53 +248,121 @@ class DeadlineSocket:
         """Return the seconds that an operation may wait; 0.0 when the deadline has passed."""
         if self.phase is Phase.LEFTOVERS:
             return 0.0
-        return min(max(0.0, self.until - self.now()), _MAX_TIMEOUT)
+        return min(max(0.0, min(self.until, self._step_until) - self.now()), _MAX_TIMEOUT)
 
-    def start_connecting(self) -> None:
-        """Set the connect deadline; forget the reason of an earlier failure."""
-        self._connect_deadline = min(self.until, self.now() + self.connect_timeout)
-        self.failure_kind, self.detail, self.handshakes = "connect", None, 0
+    @property
+    def before_tunnel(self) -> bool:
+        """Whether there is a proxy that has not opened its tunnel yet: all that was done is between it and us."""
+        return self._handshakes_to_proxy is not None and self.handshakes <= self._handshakes_to_proxy
 
-    def seconds_per_address(self, addresses: int) -> float:
-        """Divide the time that is left by ``addresses``, so that one unresponsive address does not use up all of it."""
-        return min(max(0.001, (self._connect_deadline - self.now()) / addresses), _MAX_TIMEOUT)
+    def start_step(self) -> None:
+        """Begin a step of making the connection; it has ``connect_timeout``, or what is left of the deadline."""
+        now = self.now()
+        self._step_until = now + self.connect_timeout
+        self._step_seconds = max(0.0, min(self._step_until, self.until) - now)
+
+    def start_connecting(self, host: str, port: int) -> None:
+        """Begin to connect, with the look-up of the host."""
+        self._address = (host, port)
+        self.failure, self.handshakes = None, 0
+        self.start_step()
+
+    def addresses_of(self, look_up: LookUp) -> list[Any]:
+        """Return what a look-up found, and begin the next step.
+
+        Raises:
+            httpcore.ConnectTimeout: It has not ended in time.
+            httpcore.ConnectError: The name cannot be looked up.
+        """
+        result = look_up.result()
+        if result is None:
+            self.failure = connect_failures.look_up_timed_out(self._address[0], self._step_seconds)
+            raise httpcore.ConnectTimeout
+        if isinstance(result, Exception):
+            if not isinstance(result, (OSError, UnicodeError)):
+                raise result  # no failure of a network
+            self.failure = connect_failures.look_up_failed(self._address[0], result)
+            raise httpcore.ConnectError
+        self.start_step()
+        return result
 
     def adopt(self, new_socket: socket.socket) -> None:
         """Take ownership of a connected socket."""
-        with suppress(OSError):  # not every kind of socket has this option
-            new_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _set_options(new_socket, _OPTIONS)
+        if not self._large_upload:
+            _set_options(new_socket, _UNACKNOWLEDGED)
         self._socket = new_socket
         # In a garbage cycle the socket may be finalized before its owner, and then warns that it was not closed. A
         # reference from the finalizer keeps it out of the cycle.
         self._finalizer = weakref.finalize(self, new_socket.close)
         self._finalizer.atexit = False
+        self.end_step()
 
-    def connect_error(self, error: Exception | None) -> Exception:
+    def end_step(self) -> None:
+        """End a step of making the connection; the tunnel of a proxy, if there is one, is the next."""
+        self._step_until = float("inf")
+        if self.before_tunnel:
+            self.start_step()
+
+    def connect_error(self, error: Exception) -> Exception:
         """Return the exception to raise when no address could be reached; record why."""
         if isinstance(error, TimeoutError):
-            self.detail = "no connection in time"
+            self.failure = connect_failures.connect_timed_out(*self._address, self._step_seconds)
             return httpcore.ConnectTimeout()
-        self.detail = "no such name"
-        if isinstance(error, OSError) and not isinstance(error, socket.gaierror):
-            self.detail = os.strerror(error.errno) if error.errno else str(error)
+        self.failure = connect_failures.connect_failed(*self._address, error)
         return httpcore.ConnectError()
 
-    def cap_to_connect_deadline(self) -> float:
-        """Cap the deadline of a TLS handshake at the connect deadline; return the old one."""
+    def start_handshake(self) -> None:
+        """Begin a TLS handshake."""
         self.handshakes += 1
-        until, self.until = self.until, min(self.until, self._connect_deadline)
-        return until
+        self.start_step()
 
-    def handshake_error(self, error: Exception) -> Exception:
+    def end_handshake(self) -> None:
+        """End a TLS handshake, whether or not it succeeded."""
+        self.end_step()
+
+    def handshake_error(
+        self, error: Exception, host: str | None, certificate: Mapping[str, Any] | None = None
+    ) -> Exception:
         """Close the socket; return the exception to raise when the TLS handshake failed; record why."""
         self.drop()
+        address = (host or self._address[0], self._address[1])
         if isinstance(error, OversizedHeadError):
             return error
         if isinstance(error, httpcore.TimeoutException):
-            self.detail = "no TLS handshake in time"
+            self.failure = connect_failures.handshake_timed_out(*address, self._step_seconds)
             return httpcore.ConnectTimeout()
         if isinstance(error, (httpcore.NetworkError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-            self.detail = "closed during the TLS handshake"
+            self.failure = connect_failures.handshake_closed(*address)
         else:
-            self.failure_kind, self.detail = "tls", str(error)
+            self.failure = connect_failures.handshake_failed(*address, error, certificate)
         return httpcore.ConnectError()
+
+    def note_alert(self, error: Exception) -> None:
+        """Record a TLS alert after the handshake: TLS 1.3 servers refuse a client's certificate only then."""
+        self.failure = connect_failures.alert_received(*self._address, error)
+
+    def check_first_bytes(self, data: bytes) -> None:
+        """Record that a server answers plain HTTP in TLS. The first bytes of a TLS record are its type and version."""
+        if not self.handshakes and data[:2] in _TLS_RECORDS:
+            self.failure = connect_failures.speaks_tls(*self._address)
+
+    def read_error(self, error: OSError) -> Exception:
+        """Return httpcore's exception for an error of a read."""
+        self.unacknowledged = error.errno == errno.ETIMEDOUT
+        late = isinstance(error, (BlockingIOError, TimeoutError)) and not self.unacknowledged
+        return httpcore.ReadTimeout() if late else httpcore.ReadError()
+
+    def write_error(self, error: OSError) -> Exception:
+        """Return httpcore's exception for an error of a write."""
+        self.unacknowledged = error.errno == errno.ETIMEDOUT
+        late = isinstance(error, (BlockingIOError, TimeoutError)) and not self.unacknowledged
+        return httpcore.WriteTimeout() if late else httpcore.WriteError()
+
+
+def _set_options(of_socket: socket.socket, options: Mapping[str, tuple[int, int]]) -> None:
+    for name, (level, value) in options.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            with suppress(OSError):  # not every kind of socket has this option
+                of_socket.setsockopt(level, option, value)

@@ -10,16 +10,22 @@ import asyncio
 import socket
 import ssl
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import httpcore
 from typing_extensions import override
 
+from unified_llm._backends.http.address_race import AddressRace
 from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError, WriteBuffer
+from unified_llm._backends.http.resolver import PATIENCE, RESOLVER
 from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
+from unified_llm._backends.http.waiter_async import AsyncWaiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from unified_llm._backends.http.resolver import Address
 
 _CHUNK_SIZE: Final = 65536
 _READS_PER_TURN: Final = 2  # reads that need not wait, before other tasks get a turn
@@ -37,37 +43,80 @@ class AsyncDeadlineSocket(DeadlineSocket, httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address that answers."""
-        self.start_connecting()
-        loop = asyncio.get_running_loop()
+        """Connect to the first address that answers, unless that was done in advance."""
+        if self.ready is not None:
+            stream, self.ready = self.ready, None
+            return _Ready(stream) if self.handshakes else stream
+        self.start_connecting(host, port)
+        addresses = await self._resolve(host, port)
         try:
-            addresses = await self._resolve(loop, host, port)
-        except (OSError, UnicodeError) as error:
+            self.adopt(await self._connect(AddressRace(addresses)))
+        except OSError as error:
+            RESOLVER.forget(host, port)
             raise self.connect_error(error) from None
-        last_error: OSError | None = None
-        for position, (family, kind, protocol, _, address) in enumerate(addresses):
-            new_socket = socket.socket(family, kind, protocol)
-            try:
-                new_socket.setblocking(False)  # noqa: FBT003 - the standard library's signature
-                async with asyncio.timeout(self.seconds_per_address(len(addresses) - position)):
-                    await loop.sock_connect(new_socket, address)
-                self.adopt(new_socket)
-            except OSError as error:
-                new_socket.close()
-                last_error = error
-            except BaseException:
-                new_socket.close()
-                raise
-            else:
-                return AsyncStream(self)
-        raise self.connect_error(last_error)
+        return AsyncStream(self)
 
-    async def _resolve(self, loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[Any]:
-        try:  # a numeric address needs no look-up, so no thread either
-            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        except socket.gaierror:
-            async with asyncio.timeout(self.seconds_per_address(1)):
-                return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    async def _resolve(self, host: str, port: int) -> list[Address]:
+        look_up = RESOLVER.look_up(host, port)
+        if not look_up.done:
+            waiter = AsyncWaiter()
+            look_up.call_when_done(waiter.wake)
+            seconds = self.seconds_left()
+            await waiter.wait(min(seconds, PATIENCE) if look_up.usable else seconds)
+        return self.addresses_of(look_up)
+
+    async def _connect(self, race: AddressRace) -> socket.socket:
+        """Return the first connection that is made."""
+        loop = asyncio.get_running_loop()
+        tasks: dict[asyncio.Task[OSError | None], socket.socket] = {}
+        if race.alone:  # no task is needed
+            for new_socket, address in race.begin_due(self.now()):
+                return await self._connect_alone(loop, race, new_socket, address)
+        try:
+            while True:
+                now = self.now()
+                for new_socket, address in race.begin_due(now):
+                    tasks[loop.create_task(_connect(loop, new_socket, address))] = new_socket
+                if not tasks:
+                    raise race.error or OSError
+                left = self.seconds_left()
+                if not left:
+                    raise TimeoutError
+                seconds = min(left, race.seconds_to_next(now))
+                done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    new_socket = tasks.pop(task)
+                    error = task.result()
+                    if error is None:
+                        return race.win(new_socket)
+                    race.lose(new_socket, error)
+        finally:
+            for task, losing in tasks.items():
+                # Closed only then: the event loop still watches its descriptor, which a new socket could get.
+                task.add_done_callback(partial(_close, losing))
+                task.cancel()
+
+    async def _connect_alone(
+        self, loop: asyncio.AbstractEventLoop, race: AddressRace, new_socket: socket.socket, address: Any
+    ) -> socket.socket:
+        try:
+            async with asyncio.timeout(max(0.001, self.seconds_left())):
+                await loop.sock_connect(new_socket, address)
+            return race.win(new_socket)
+        finally:
+            race.close()
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, new_socket: socket.socket, address: Any) -> OSError | None:
+    try:
+        await loop.sock_connect(new_socket, address)
+    except OSError as error:
+        return error
+    return None
+
+
+def _close(losing: socket.socket, _: asyncio.Task[Any]) -> None:
+    losing.close()
 
 
 class _Stream(httpcore.AsyncNetworkStream):
@@ -105,15 +154,31 @@ class _Stream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        until = self.sock.cap_to_connect_deadline()
+        self.sock.start_handshake()
+        session: TLSSession | None = None
         try:
-            stream = AsyncTLSStream(self, self.sock, TLSSession(ssl_context, server_hostname))
+            session = TLSSession(ssl_context, server_hostname)
+            stream = AsyncTLSStream(self, self.sock, session)
             await stream.do_handshake()
         except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError, OversizedHeadError) as error:
-            raise self.sock.handshake_error(error) from None
+            certificate = session.peer_certificate() if session else None
+            raise self.sock.handshake_error(error, server_hostname, certificate) from None
         finally:
-            self.sock.until = until
+            self.sock.end_handshake()
         return stream
+
+
+class _Ready(httpcore.AsyncNetworkStream):
+    """A connection whose TLS handshake was done in advance."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+
+    @override
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return self._stream
 
 
 class AsyncStream(_Stream):
@@ -132,13 +197,15 @@ class AsyncStream(_Stream):
             data = sock.raw_socket.recv(size)
         except BlockingIOError:
             data = await self._wait_and_read(size)
-        except OSError:
-            raise httpcore.ReadError from None
+        except OSError as error:
+            raise sock.read_error(error) from None
         else:
             self._immediate_reads += 1
             if self._immediate_reads >= _READS_PER_TURN:
                 self._immediate_reads = 0
                 await asyncio.sleep(0)
+        if not sock.received:
+            sock.check_first_bytes(data)
         sock.count_received(len(data))
         return data
 
@@ -150,10 +217,8 @@ class AsyncStream(_Stream):
         try:
             async with asyncio.timeout(seconds_left):
                 return await asyncio.get_running_loop().sock_recv(self.sock.raw_socket, max_bytes)
-        except TimeoutError:
-            raise httpcore.ReadTimeout from None
-        except OSError:
-            raise httpcore.ReadError from None
+        except OSError as error:
+            raise self.sock.read_error(error) from None
 
     @override
     async def send(self, data: memoryview) -> None:
@@ -161,8 +226,8 @@ class AsyncStream(_Stream):
             sent = self.sock.raw_socket.send(data)
         except BlockingIOError:
             sent = 0
-        except OSError:
-            raise httpcore.WriteError from None
+        except OSError as error:
+            raise self.sock.write_error(error) from None
         if sent < len(data):
             await self._send_remaining(data[sent:])
 
@@ -170,10 +235,8 @@ class AsyncStream(_Stream):
         try:
             async with asyncio.timeout(self.sock.seconds_left()):
                 await asyncio.get_running_loop().sock_sendall(self.sock.raw_socket, remaining)
-        except TimeoutError:
-            raise httpcore.WriteTimeout from None
-        except OSError:
-            raise httpcore.WriteError from None
+        except OSError as error:
+            raise self.sock.write_error(error) from None
 
     @override
     def get_extra_info(self, info: str) -> Any:
@@ -198,7 +261,8 @@ class AsyncTLSStream(_Stream):
         data: bytes = b""
         try:
             data = await self._perform(self._session.read, max_bytes)
-        except ssl.SSLError:
+        except ssl.SSLError as error:
+            self.sock.note_alert(error)
             raise httpcore.ReadError from None
         finally:
             self.sock.received = before + len(data)  # without the bytes of the TLS protocol itself

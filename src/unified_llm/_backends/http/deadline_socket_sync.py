@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import selectors
 import socket
 import ssl
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httpcore
 from typing_extensions import override
 
+from unified_llm._backends.http.address_race import AddressRace
 from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError, WriteBuffer
+from unified_llm._backends.http.resolver import PATIENCE, RESOLVER
 from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
+from unified_llm._backends.http.waiter_sync import SyncWaiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from unified_llm._backends.http.resolver import Address
+
 _CHUNK_SIZE: Final = 65536
+_CONNECTING: Final = {0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0)}
 
 
 class SyncDeadlineSocket(DeadlineSocket, httpcore.NetworkBackend):
@@ -31,28 +40,58 @@ class SyncDeadlineSocket(DeadlineSocket, httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers. The name look-up has no deadline: the system call takes none."""
-        self.start_connecting()
+        """Connect to the first address that answers, unless that was done in advance."""
+        if self.ready is not None:
+            stream, self.ready = self.ready, None
+            return _Ready(stream) if self.handshakes else stream
+        self.start_connecting(host, port)
+        race = AddressRace(self._resolve(host, port))
         try:
-            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+            self.adopt(self._connect(race))
+        except OSError as error:
+            RESOLVER.forget(host, port)
             raise self.connect_error(error) from None
-        last_error: OSError | None = None
-        for position, (family, kind, protocol, _, address) in enumerate(addresses):
-            new_socket = socket.socket(family, kind, protocol)
-            try:
-                new_socket.settimeout(self.seconds_per_address(len(addresses) - position))
+        finally:
+            race.close()
+        return SyncStream(self)
+
+    def _resolve(self, host: str, port: int) -> list[Address]:
+        look_up = RESOLVER.look_up(host, port)
+        if not look_up.done:
+            waiter = SyncWaiter()
+            look_up.call_when_done(waiter.wake)
+            seconds = self.seconds_left()
+            waiter.wait(min(seconds, PATIENCE) if look_up.usable else seconds)
+        return self.addresses_of(look_up)
+
+    def _connect(self, race: AddressRace) -> socket.socket:
+        """Return the first connection that is made."""
+        if race.alone:  # no selector is needed
+            for new_socket, address in race.begin_due(self.now()):
+                new_socket.settimeout(max(0.001, self.seconds_left()))
                 new_socket.connect(address)
-                self.adopt(new_socket)
-            except OSError as error:
-                new_socket.close()
-                last_error = error
-            except BaseException:
-                new_socket.close()
-                raise
-            else:
-                return SyncStream(self)
-        raise self.connect_error(last_error)
+                return race.win(new_socket)
+        with selectors.DefaultSelector() as selector:
+            while True:
+                now = self.now()
+                for new_socket, address in race.begin_due(now):
+                    code = new_socket.connect_ex(address)
+                    if code in _CONNECTING:
+                        selector.register(new_socket, selectors.EVENT_WRITE)
+                    else:
+                        race.lose(new_socket, OSError(code, os.strerror(code)))
+                if not selector.get_map():
+                    raise race.error or OSError
+                left = self.seconds_left()
+                if not left:
+                    raise TimeoutError
+                for key, _ in selector.select(min(left, race.seconds_to_next(now))):
+                    new_socket = cast("socket.socket", key.fileobj)
+                    selector.unregister(new_socket)
+                    code = new_socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not code:
+                        return race.win(new_socket)
+                    race.lose(new_socket, OSError(code, os.strerror(code)))
 
 
 class _Stream(httpcore.NetworkStream):
@@ -90,13 +129,29 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        until = self.sock.cap_to_connect_deadline()
+        self.sock.start_handshake()
+        session: TLSSession | None = None
         try:
-            return SyncTLSStream(self, self.sock, TLSSession(ssl_context, server_hostname))
+            session = TLSSession(ssl_context, server_hostname)
+            return SyncTLSStream(self, self.sock, session)
         except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError, OversizedHeadError) as error:
-            raise self.sock.handshake_error(error) from None
+            certificate = session.peer_certificate() if session else None
+            raise self.sock.handshake_error(error, server_hostname, certificate) from None
         finally:
-            self.sock.until = until
+            self.sock.end_handshake()
+
+
+class _Ready(httpcore.NetworkStream):
+    """A connection whose TLS handshake was done in advance."""
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    @override
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return self._stream
 
 
 class SyncStream(_Stream):
@@ -110,10 +165,10 @@ class SyncStream(_Stream):
         try:
             sock.raw_socket.settimeout(sock.seconds_left())
             data = sock.raw_socket.recv(size)
-        except (BlockingIOError, TimeoutError):
-            raise httpcore.ReadTimeout from None
-        except OSError:
-            raise httpcore.ReadError from None
+        except OSError as error:
+            raise sock.read_error(error) from None
+        if not sock.received:
+            sock.check_first_bytes(data)
         sock.count_received(len(data))
         return data
 
@@ -124,10 +179,8 @@ class SyncStream(_Stream):
             while data:
                 sock.raw_socket.settimeout(sock.seconds_left())
                 data = data[sock.raw_socket.send(data) :]
-        except (BlockingIOError, TimeoutError):
-            raise httpcore.WriteTimeout from None
-        except OSError:
-            raise httpcore.WriteError from None
+        except OSError as error:
+            raise sock.write_error(error) from None
 
     @override
     def get_extra_info(self, info: str) -> Any:
@@ -149,7 +202,8 @@ class SyncTLSStream(_Stream):
         data: bytes = b""
         try:
             data = self._perform(self._session.read, max_bytes)
-        except ssl.SSLError:
+        except ssl.SSLError as error:
+            self.sock.note_alert(error)
             raise httpcore.ReadError from None
         finally:
             self.sock.received = before + len(data)  # without the bytes of the TLS protocol itself

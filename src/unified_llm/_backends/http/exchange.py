@@ -22,12 +22,15 @@ ERROR_SECONDS: Final = 5.0
 """Seconds to wait for the body of an error response; its status is already known."""
 
 _STALE_SECONDS: Final = 1.0
+_UNACKNOWLEDGED_SECONDS: Final = 25.0  # somewhat more than ``TCP_USER_TIMEOUT``, less than the first keep-alive probe
 
 
 class HTTPExchange:
     """Base of the sync and the async exchange: one request to one target."""
 
-    _sent_keys: SentKeys  # set when the request is prepared
+    # Set when the request is prepared.
+    _sent_keys: SentKeys
+    _size: int
 
     def __init__(self, codec: Codec, call_request: AnyRequest, target: Target) -> None:
         self._codec, self._call_request, self._target = codec, call_request, target
@@ -37,6 +40,7 @@ class HTTPExchange:
         wire_request = self._codec.encode(self._call_request, self._target)
         bodies = self._target.extra_body, getattr(self._call_request, "extra_body", {})
         self._sent_keys = SentKeys(self._target.key, wire_request.headers, wire_request.url, *bodies)
+        self._size = len(wire_request.body)
         prepared = prepare_request(wire_request, stream=self._wants_stream)
         if isinstance(prepared, Failure):
             return prepared
@@ -44,7 +48,7 @@ class HTTPExchange:
         return pool.route_to(endpoint, self._target), http_request
 
     def _start_on(self, sock: DeadlineSocket, until: float) -> None:
-        sock.start_request(until, self._target.timing.connect)
+        sock.start_request(until, self._target.timing.connect, self._size)
 
     def _open_body(self, http_response: httpx.Response) -> tuple[Head, Body]:
         head = Head(http_response.status_code, http_response.headers.raw, self._sent_keys)
@@ -57,5 +61,25 @@ def is_stale(failure: Failure | None, sock: DeadlineSocket, seconds: float) -> b
     Such a failure is no sign of ill health: the server has very likely not processed the request, which cannot be known
     for certain. It must show within one second and before any byte of a response: a server that crashes while it
     processes a request takes longer. The idle connections of the same route are probably closed as well.
+
+    Where the other side has acknowledged nothing of the request for some 20 seconds, nobody has read it: a gateway
+    between us has forgotten the connection, or the server's machine is gone.
     """
-    return failure is not None and failure.kind == "connection" and not sock.received and seconds < _STALE_SECONDS
+    if failure is None or failure.kind != "connection" or sock.received:
+        return False
+    return seconds < (_UNACKNOWLEDGED_SECONDS if sock.unacknowledged else _STALE_SECONDS)
+
+
+def is_shortage(result: object) -> bool:
+    """Return whether a request was not sent because this process may open no more files."""
+    return isinstance(result, Failure) and result.kind == "pool"
+
+
+def can_be_kept(head: Head) -> bool:
+    """Return whether a connection can carry another request after this response, and should."""
+    return head.persistent and not may_have_moved(head)
+
+
+def may_have_moved(head: Head) -> bool:
+    """Return whether the server may be about to end, with its name at another machine already."""
+    return head.status in {502, 503, 504}

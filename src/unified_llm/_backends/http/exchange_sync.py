@@ -2,88 +2,31 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import httpx
 
-from unified_llm._backends.http import errors, permits, pool
-from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
-from unified_llm._backends.http.exchange import ERROR_SECONDS, HTTPExchange, is_stale
+from unified_llm._backends.http import descriptors, errors, permits, pool
+from unified_llm._backends.http.connections_sync import SyncPool, SyncPooledConnection
+from unified_llm._backends.http.exchange import (
+    ERROR_SECONDS,
+    HTTPExchange,
+    can_be_kept,
+    is_shortage,
+    is_stale,
+    may_have_moved,
+)
+from unified_llm._backends.http.resolver import RESOLVER
+from unified_llm._backends.http.waiter_sync import SyncWaiter
 from unified_llm._core.outcome import Done, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from unified_llm._backends.http.response import Body, Head
     from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.exchange import Event
     from unified_llm._core.target import Target
-
-
-class SyncPooledConnection(httpx.HTTPTransport):
-    """One connection that carries one request after another.
-
-    It is an httpx transport, so that tools that record or replace httpx's traffic (vcrpy, respx, pytest-httpx) work
-    with ours.
-    """
-
-    def __init__(self, route: pool.Route, now: Callable[[], float]) -> None:
-        # httpx's own __init__ would create a pool of many connections; this has a single one.
-        self.sock = SyncDeadlineSocket(now)
-        self.http_connection = pool.make_connection(route, self.sock)
-        self._pool = self.http_connection  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
-        self.idle_since = 0.0
-        self._unread: tuple[Iterator[bytes], httpx.SyncByteStream] | None = None
-
-    def drop(self) -> None:
-        """Close the connection at once."""
-        self._unread = None
-        self.sock.drop()
-
-    def release(self, body_chunks: Iterator[bytes], stream: httpx.SyncByteStream) -> None:
-        """Keep the unread end of a body, which may not have arrived yet, for ``make_reusable`` to read."""
-        self._unread = (body_chunks, stream)
-
-    def make_reusable(self) -> bool:
-        """Read the end of the last body, without waiting; return whether the connection can carry another request."""
-        unread, self._unread = self._unread, None
-        self.sock.start_leftovers()
-        try:
-            if unread is not None:
-                body_chunks, stream = unread
-                for _ in range(pool.MAX_UNREAD_CHUNKS):
-                    if next(body_chunks, None) is None:
-                        break
-                else:
-                    return False
-                stream.close()
-            return pool.can_carry_another_request(self.http_connection)
-        except errors.HTTP_ERRORS:
-            return False
-
-
-class SyncPool:
-    """The connections of all threads."""
-
-    def __init__(self, max_connections: int, now: Callable[[], float]) -> None:
-        self.now = now
-        self.idle_connections: pool.IdleConnections[SyncPooledConnection] = pool.IdleConnections(now)
-        self.permits = permits.Permits(max_connections)
-
-    def exchange(self, codec: Codec, call_request: AnyRequest, target: Target) -> SyncHTTPExchange:
-        """Create one attempt."""
-        return SyncHTTPExchange(self, codec, call_request, target)
-
-    def take_idle(self, route: pool.Route) -> SyncPooledConnection | None:
-        """Return an idle connection that can carry a request, or None if a new one is needed."""
-        while (connection := self.idle_connections.take(route)) is not None:
-            if connection.make_reusable():
-                return connection
-            connection.drop()
-        return None
 
 
 class _OpenResponse(NamedTuple):
@@ -118,7 +61,7 @@ class SyncHTTPExchange(HTTPExchange):
         self._permit = permit = self._pool.permits.request(prepared[0].origin)
         if not (permit.granted or _wait_for(permit, permits.seconds_to_wait(until - self._pool.now()))):
             return Failure("pool")
-        response = self._send(*prepared, until)
+        response = self._send_when_possible(*prepared, until)
         if isinstance(response, Failure):
             return response
         self._response = response
@@ -160,14 +103,32 @@ class SyncHTTPExchange(HTTPExchange):
         response, self._response = self._response, None
         if in_use is not None:
             route, connection = in_use
-            if response is not None and self._reusable and response.head.persistent:
+            if response is not None and self._reusable and can_be_kept(response.head):
                 connection.release(response.body_chunks, response.stream)
                 self._pool.idle_connections.put(route, connection)
             else:
                 connection.drop()
+            if response is not None and may_have_moved(response.head):
+                self._close_route(route)
         permit, self._permit = self._permit, None
         if permit is not None:
             permit.release()
+
+    def _send_when_possible(
+        self, route: pool.Route, http_request: httpx.Request, until: float
+    ) -> _OpenResponse | Failure:
+        """Send; where this process may open no more files, wait for a descriptor as for a permit."""
+        response = self._send(route, http_request, until)
+        if not is_shortage(response):
+            return response
+        now, waiter = self._pool.now, SyncWaiter()
+        end = now() + permits.seconds_to_wait(until - now())
+        while is_shortage(response) and now() < end:
+            with descriptors.waiting(waiter.wake):
+                if not self._pool.idle_connections.close_all():
+                    waiter.wait(min(descriptors.RECHECK, end - now()))
+            response = self._send(route, http_request, until)
+        return response
 
     def _send(self, route: pool.Route, http_request: httpx.Request, until: float) -> _OpenResponse | Failure:
         """Send over an idle connection, or over a new one if there is none."""
@@ -176,14 +137,19 @@ class SyncHTTPExchange(HTTPExchange):
         if connection is not None:
             response = self._send_over(route, connection, http_request, until)
             if isinstance(response, Failure) and is_stale(response, connection.sock, self._pool.now() - started):
-                self._pool.idle_connections.close_route(route)
+                self._close_route(route)
                 return Failure("stale") if self._target.resend else response
             return response
         try:
-            connection = SyncPooledConnection(route, self._pool.now)
+            connection = SyncPooledConnection(route, self._pool.now, self._pool.age_clock())
         except errors.SETUP_ERRORS as error:
-            return errors.failure_from_setup_error(error)
+            return errors.failure_from_setup_error(error, route)
         return self._send_over(route, connection, http_request, until)
+
+    def _close_route(self, route: pool.Route) -> None:
+        """Close the idle connections of a route; the next one follows a new look-up of its host."""
+        self._pool.idle_connections.close_route(route)
+        RESOLVER.forget(*route.origin[1:])
 
     def _send_over(
         self, route: pool.Route, connection: SyncPooledConnection, http_request: httpx.Request, until: float
@@ -201,14 +167,13 @@ class SyncHTTPExchange(HTTPExchange):
 
 def _wait_for(permit: permits.Permit, seconds: float) -> bool:
     """Wait until a permit is granted; return False if it is not granted in time."""
-    woken: SimpleQueue[None] = SimpleQueue()
-    permit.on_granted = partial(woken.put, None)
+    waiter = SyncWaiter()
+    permit.on_granted = waiter.wake
     try:
         while not permit.granted:
             if seconds <= 0:
                 return False
-            with suppress(Empty):
-                woken.get(timeout=min(seconds, permits.RECHECK))
+            waiter.wait(min(seconds, permits.RECHECK))
             seconds -= permits.RECHECK
     finally:
         permit.on_granted = None

@@ -13,14 +13,18 @@ that another thread took the connection first.
 from __future__ import annotations
 
 import ssl
+import sys
+import time
 from base64 import b64encode
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import httpcore
 import httpx
 
-from unified_llm._backends.http import proxies_and_certificates
+from unified_llm._backends.http import descriptors, proxies_and_certificates
+from unified_llm._backends.http.request import parse_endpoint
 from unified_llm._core.hidden import Hidden, HiddenBytes
 
 if TYPE_CHECKING:
@@ -34,6 +38,9 @@ if TYPE_CHECKING:
 MAX_IDLE_SECONDS: Final = 45.0
 """Seconds to keep an idle connection. Many servers close theirs after 60 or 75 seconds; a connection that was closed
 earlier is detected, since it is readable."""
+
+MAX_AGE: Final = 300.0
+"""Seconds after which a connection carries no new request, however busy it is: so names that move are followed."""
 
 MAX_IDLE: Final = 100
 """The most idle connections that are kept, over all routes."""
@@ -52,6 +59,11 @@ class Route(NamedTuple):
     proxy: Hidden[str] | None
 
 
+def handshakes_to_proxy(route: Route) -> int | None:
+    """Return how many TLS handshakes precede the tunnel of a route's proxy; None where it has no proxy."""
+    return None if route.proxy is None else int(proxies_and_certificates.is_encrypted(route.proxy.value))
+
+
 def route_to(endpoint: Endpoint, target: Target) -> Route:
     """Return the route to a target."""
     if endpoint.origin[0] == "http":
@@ -64,13 +76,21 @@ def route_to(endpoint: Endpoint, target: Target) -> Route:
     )
 
 
+def route_in_advance(target: Target) -> Route | None:
+    """Return the route on which to connect before there is a request; None where there is none, or it has a proxy."""
+    endpoint = parse_endpoint(target.base_url) if target.base_url else None
+    route = route_to(endpoint, target) if endpoint is not None else None
+    return route if route is not None and route.proxy is None else None
+
+
 def _as_verify(verify: object) -> proxies_and_certificates.Verify:
     return verify if isinstance(verify, ssl.SSLContext) else str(verify)
 
 
 class PooledConnection(Protocol):
-    """Interface of the connections in ``IdleConnections``."""
+    """Interface of the connections in ``IdleConnections``; both instants are of their clock."""
 
+    made_at: float
     idle_since: float
 
     def drop(self) -> None:
@@ -80,6 +100,17 @@ class PooledConnection(Protocol):
 
 ConnectionT = TypeVar("ConnectionT", bound=PooledConnection)
 FactoryT = TypeVar("FactoryT", httpcore.ConnectionPool, httpcore.AsyncConnectionPool)
+
+
+def age_clock(now: Callable[[], float]) -> Callable[[], float]:
+    """Return the clock of the ages of connections: ``now``, or what goes on while this machine sleeps if that does not.
+
+    Linux has ``CLOCK_BOOTTIME`` for that; on macOS it is ``CLOCK_MONOTONIC``, and Python's own clock is another one
+    (https://docs.python.org/3/library/time.html#time.CLOCK_BOOTTIME, ``clock_gettime(3)``).
+    """
+    names = ("CLOCK_MONOTONIC",) if sys.platform == "darwin" else ("CLOCK_BOOTTIME",)
+    clock = next((getattr(time, name) for name in names if hasattr(time, name)), None)
+    return partial(time.clock_gettime, clock) if now is time.monotonic and clock is not None else now
 
 
 class IdleConnections(Generic[ConnectionT]):
@@ -95,14 +126,14 @@ class IdleConnections(Generic[ConnectionT]):
         stack = self._stacks.get(route)
         if stack is None:
             return None
-        oldest = self._now() - MAX_IDLE_SECONDS
+        now = self._now()
         while True:
             try:
                 connection = stack.pop()
             except IndexError:
                 self._remove_if_empty(route, stack)
                 return None
-            if connection.idle_since >= oldest:
+            if now - connection.idle_since <= MAX_IDLE_SECONDS and now - connection.made_at <= MAX_AGE:
                 return connection
             connection.drop()
 
@@ -113,6 +144,7 @@ class IdleConnections(Generic[ConnectionT]):
             return False
         connection.idle_since = self._now()
         self._stacks.setdefault(route, deque()).append(connection)
+        descriptors.note_freed()
         self._sweep(connection.idle_since - MAX_IDLE_SECONDS)
         return True
 
@@ -139,8 +171,11 @@ class IdleConnections(Generic[ConnectionT]):
                 dropped[-1].drop()
         return dropped
 
-    def _sweep(self, oldest: float) -> None:
-        left = _MAX_SWEPT
+    def close_expired(self) -> None:
+        """Close those that have been idle for too long."""
+        self._sweep(self._now() - MAX_IDLE_SECONDS, MAX_IDLE)
+
+    def _sweep(self, oldest: float, left: int = _MAX_SWEPT) -> None:
         for route, stack in list(self._stacks.items()):
             try:
                 while left and stack[0].idle_since < oldest:
@@ -192,7 +227,7 @@ def _make_factory(
 ) -> FactoryT:
     """Create a factory of connections: of the first kind without a proxy, of the second or third through one."""
     direct, through_http, through_socks = kinds
-    arguments["ssl_context"] = _load_ssl_context(route)
+    arguments["ssl_context"] = load_ssl_context(route)
     if route.proxy is None:
         return direct(**arguments)
     proxy = httpx.Proxy(route.proxy.value)
@@ -209,7 +244,8 @@ def _make_factory(
     return through_http(**arguments)
 
 
-def _load_ssl_context(route: Route) -> ssl.SSLContext | None:
+def load_ssl_context(route: Route) -> ssl.SSLContext | None:
+    """Return the SSL context of a route; None where the server has no TLS."""
     return proxies_and_certificates.load_ssl_context(route.verify) if route.origin[0] == "https" else None
 
 

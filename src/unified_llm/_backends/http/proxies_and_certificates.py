@@ -20,6 +20,8 @@ Verify: TypeAlias = bool | str | ssl.SSLContext
 """Certificates to trust: the usual authorities (True), any (False), a bundle (file or folder), a user's context."""
 
 
+_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_CERTIFICATES_OF_OTHERS: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 
 
@@ -43,6 +45,16 @@ def _load_ssl_context(verify: bool | str, _cert_file: str | None, _cert_folder: 
             return ssl.create_default_context(capath=verify)
         return ssl.create_default_context(cafile=verify)
     return httpx.create_ssl_context(verify=verify)
+
+
+def certificates_setting() -> str | None:
+    """Return the setting of the environment that names the certificates to trust, or None."""
+    return next((f"{name}={value}" for name in _CERTIFICATES if (value := os.environ.get(name))), None)
+
+
+def unread_variables() -> list[str]:
+    """Return the variables by which other libraries name certificates, and which are set in place of ours."""
+    return [] if certificates_setting() else [name for name in _CERTIFICATES_OF_OTHERS if os.environ.get(name)]
 
 
 def find_proxy(endpoint: Endpoint) -> Hidden[str] | None:

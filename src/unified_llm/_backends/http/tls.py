@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 TLS_ERRORS = (ssl.SSLError, ssl.CertificateError, ValueError)
 """Exceptions that a handshake raises; ``ValueError`` for a host name that cannot be verified."""
@@ -36,6 +36,17 @@ class TLSSession:
     def do_handshake(self) -> None:
         """Agree on keys and verify the certificate (a step)."""
         self.ssl_object.do_handshake()
+
+    def peer_certificate(self) -> Mapping[str, Any] | None:
+        """Return the server's certificate although it was refused; None where Python cannot tell."""
+        # The public methods return nothing before a handshake has succeeded.
+        chain = getattr(getattr(self.ssl_object, "_sslobj", None), "get_unverified_chain", None)
+        try:
+            certificates = chain() if chain is not None else None
+            info: Mapping[str, Any] | None = certificates[0].get_info() if certificates else None
+        except (ssl.SSLError, ValueError, AttributeError):
+            return None
+        return info
 
     def read(self, max_bytes: int) -> bytes:
         """Return decrypted bytes (a step); none at the end of the connection.

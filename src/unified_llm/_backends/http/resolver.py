@@ -1,0 +1,206 @@
+"""Look-ups of host names, in threads of our own: the system's call takes no deadline, and may hang for minutes.
+
+A look-up that nobody waits for any more goes on in its thread, and costs nothing but that. asyncio's own executor would
+be blocked by it, and with it the look-ups of other hosts, ``asyncio.to_thread``, and the end of ``asyncio.run``::
+
+    look_up(host, port) --> the result is fresh (5 s) ----------------------------------> its addresses
+              |
+              `--> LookUp, one a host at a time, which all callers share --> a thread --> its addresses
+                     |
+                     `--> it fails, or takes longer than 1 s, and there is a result of the last 5 minutes: that
+
+``forget`` is called where a connection shows that a name may have moved, so the next look-up is a new one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from unified_llm._backends.http.connect_failures import NO_DESCRIPTOR
+from unified_llm._lib.bounded_dict import BoundedDict
+from unified_llm._lib.fork_safe import make_lock, run_in_child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Address: TypeAlias = "tuple[int, int, int, str, Any]"
+"""An item of the list that ``socket.getaddrinfo`` returns: family, type, protocol, name, address."""
+
+FRESH: Final = 5.0
+"""Seconds for which a result is used without another look-up."""
+
+USABLE: Final = 300.0
+"""Seconds for which the last good result is used where a new look-up fails or is slow: the greatest age of a kept
+connection, which goes to an old address as well."""
+
+PATIENCE: Final = 1.0
+"""Seconds that a caller waits for a new result where there is a usable one."""
+
+_MAX_THREADS: Final = 64  # each has a host of its own; only where look-ups hang are there more than a few
+_MAX_KNOWN: Final = 1024
+
+# The function is a part, so that a program that replaces it (a test, a cache) gets no result of the one before.
+_Key: TypeAlias = "tuple[str, int, Callable[..., Any]]"
+
+
+class _Known(NamedTuple):
+    addresses: list[Address]
+    since: float
+
+
+class LookUp:
+    """One look-up, in progress or ended, of which any number of threads and tasks wait.
+
+    Attributes:
+        done: It has ended.
+        usable: The last good result, or None.
+    """
+
+    __slots__ = ("_result", "_wakers", "done", "usable")
+
+    def __init__(self, usable: list[Address] | None = None) -> None:
+        self.usable = usable
+        self.done = False
+        self._result: list[Address] | Exception | None = None
+        self._wakers: list[Callable[[], object]] = []
+
+    def finish(self, result: list[Address] | Exception) -> None:
+        """Set the result and wake all who wait."""
+        self._result, self.done = result, True
+        for wake in self._wakers:
+            wake()
+
+    def call_when_done(self, wake: Callable[[], object]) -> None:
+        """Call ``wake`` once it has ended: perhaps at once, perhaps twice, from any thread."""
+        self._wakers.append(wake)
+        if self.done:
+            wake()
+
+    def result(self) -> list[Address] | Exception | None:
+        """Return what is known now: addresses, the error, or None where it has not ended and nothing is known."""
+        if self.usable and (not self.done or _is_passing(self._result)):
+            return self.usable
+        return self._result
+
+
+def _is_passing(result: object) -> bool:
+    """Return whether a look-up failed in a way that says nothing about the name."""
+    return isinstance(result, OSError) and not (
+        isinstance(result, socket.gaierror) and result.errno == socket.EAI_NONAME
+    )
+
+
+class Resolver:
+    """Looks up host names for all clients of this process. ``now`` is a monotonic clock."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = make_lock()
+        self._known: BoundedDict[_Key, _Known] = BoundedDict(_MAX_KNOWN)
+        self._running: dict[_Key, LookUp] = {}
+        self._waiting: deque[_Key] = deque()
+        self._threads = 0
+
+    def look_up(self, host: str, port: int) -> LookUp:
+        """Start a look-up, or return the one in progress; it has ended already where no thread is needed for it."""
+        numeric = _parse_numeric(host, port)
+        if numeric is not None:
+            return _ended(numeric)
+        key = (host, port, socket.getaddrinfo)
+        with self._lock:
+            known, now = self._known.get(key), self._now()
+            if known is not None and now - known.since < FRESH:
+                return _ended(known.addresses)
+            look_up = self._running.get(key)
+            if look_up is not None:
+                return look_up
+            usable = known.addresses if known is not None and now - known.since < USABLE else None
+            look_up = self._running[key] = LookUp(usable)
+            self._waiting.append(key)
+            new_thread = self._threads < _MAX_THREADS
+            self._threads += new_thread
+        if new_thread:
+            self._start_thread()
+        return look_up
+
+    def forget(self, host: str, port: int) -> None:
+        """Make the next look-up of a host a new one; its addresses remain usable where that fails. Takes no lock."""
+        key = (host, port, socket.getaddrinfo)
+        known = self._known.get(key)
+        if known is not None:
+            self._known[key] = known._replace(since=min(known.since, self._now() - FRESH))
+
+    def reset(self) -> None:
+        """Remove everything: in a forked child, which has none of the threads."""
+        self._known.clear()
+        self._running.clear()
+        self._waiting.clear()
+        self._threads = 0
+
+    def _start_thread(self) -> None:
+        try:
+            threading.Thread(target=self._work, name="unified-llm-look-up", daemon=True).start()
+        except RuntimeError:  # no more threads, or the interpreter is about to end
+            self._work()
+
+    def _work(self) -> None:
+        """Make one look-up after another, until none waits."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._threads -= 1
+                    return
+                key = self._waiting.popleft()
+            result = _look_up(key)
+            with self._lock:
+                look_up = self._running.pop(key, None)
+                if isinstance(result, list):
+                    self._known.put(key, _Known(result, self._now()))
+            if look_up is not None:
+                look_up.finish(result)
+
+
+def _look_up(key: _Key) -> list[Address] | Exception:
+    host, port, getaddrinfo = key
+    try:
+        return list(getaddrinfo(host, port, type=socket.SOCK_STREAM)) or socket.gaierror(
+            socket.EAI_NONAME, "The name has no address"
+        )
+    except Exception as error:  # noqa: BLE001 - it is given to all who wait
+        return _shortage() or error.with_traceback(None)
+
+
+def _shortage() -> OSError | None:
+    """Return the error where no more files can be opened: the system's resolver then reports some other failure."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.with_traceback(None) if error.errno in NO_DESCRIPTOR else None
+    return None
+
+
+def _parse_numeric(host: str, port: int) -> list[Address] | None:
+    """Return the address where the host is one, without a zone; None where it is a name."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv4Address):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, port))]
+    return None if address.scope_id else [(socket.AF_INET6, socket.SOCK_STREAM, 0, "", (host, port, 0, 0))]
+
+
+def _ended(addresses: Sequence[Address]) -> LookUp:
+    look_up = LookUp()
+    look_up.finish(list(addresses))
+    return look_up
+
+
+RESOLVER: Final = Resolver()
+run_in_child(RESOLVER.reset)

@@ -1,0 +1,69 @@
+"""Values of event loops, which keep no loop alive."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+from unified_llm._backends.http.loop_local import LoopLocal
+
+
+class Value:
+    def __init__(self) -> None:
+        self.kept: Any = None
+
+
+def test_each_loop_has_a_value_of_its_own() -> None:
+    local, loops = LoopLocal[Value](), [asyncio.new_event_loop() for _ in range(2)]
+    values = [Value(), Value()]
+    for loop, value in zip(loops, values, strict=True):
+        assert local.get(loop) is None
+        local.set(loop, value)
+    assert [local.get(loop) for loop in loops] == values
+    assert dict(local.pairs()) == dict(zip(loops, values, strict=True))
+    assert local.pop(loops[0]) is values[0]
+    assert local.pop(loops[0]) is None
+    assert (local.get(loops[0]), len(local)) == (None, 1)
+    for loop in loops:
+        loop.close()
+
+
+def test_a_loop_is_collected_although_its_value_refers_to_it() -> None:
+    local, gone = LoopLocal[Value](), list[weakref.ref[asyncio.AbstractEventLoop]]()
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        value = Value()
+        local.set(loop, value)
+        value.kept = loop  # as a generator that has begun does
+        gone.append(weakref.ref(loop))
+        loop.close()
+        del loop, value
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 3
+    assert (len(local), local.pairs()) == (0, [])
+
+
+def test_a_value_lives_as_long_as_both_its_owner_and_its_loop() -> None:
+    local, loop = LoopLocal[Value](), asyncio.new_event_loop()
+    local.set(loop, Value())
+    gc.collect()
+    value = local.get(loop)
+    assert value is not None
+    gone = weakref.ref(value)
+    del local, value
+    gc.collect()
+    assert gone() is None
+    loop.close()
+
+
+def test_a_loop_that_takes_no_attributes_has_a_value_as_well() -> None:
+    class Bare:
+        __slots__ = ("__weakref__",)
+
+    local, loop = LoopLocal[Value](), Bare()
+    value = Value()
+    local.set(loop, value)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert local.get(loop) is value  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    assert local.pop(loop) is value  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
