@@ -63,6 +63,7 @@ class TargetFields(AlwaysValidated, BaseModel):
         api_version: Azure's ``api-version``.
         api: Another format than the provider's usual one; see ``LLMConfig``.
         timeout: Seconds for an attempt: to the first token of a stream, or for a whole answer (``request_timeout``).
+        connect_timeout: Seconds for each step of making a connection, within ``timeout``. None: 5 s each.
         max_retries: Retries on each target; 0 is one attempt.
         resend: Whether a request is sent again where the server closed a kept connection before any response.
         retry_delay: Base of the exponential backoff, in seconds.
@@ -92,6 +93,7 @@ class TargetFields(AlwaysValidated, BaseModel):
     api_version: str | None = None
     api: str | None = None
     timeout: float | None = None
+    connect_timeout: float | None = None
     max_retries: int | None = None
     resend: bool | None = None
     retry_delay: float | None = None

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
     "temperature", "max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
-    "timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "resend", "cache_ttl",
-    "breaker", "max_response_bytes",
+    "timeout", "connect_timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "resend",
+    "cache_ttl", "breaker", "max_response_bytes",
 )  # fmt: skip
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
@@ -137,6 +137,8 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         timeout: Seconds to the first token when streaming, for the whole answer when not. None: 30 s to the first token
             (180 s for reasoning models, 300 s for local servers), 60 s (300 s) for a whole answer while another target
             remains.
+        connect_timeout: Seconds for each step of making a connection, within ``timeout``: the look-up of the host, TCP,
+            the tunnel of a proxy, the TLS handshake. None: 5 s each.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
         max_retries: Retries on this target; 0 is one attempt. None: one while another target is ready, two on the last.
         resend: Whether a request is sent again, over a new connection, where the server closed a kept one before any
@@ -183,6 +185,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     timeout: Annotated[float | None, _NUMBER] = Field(
         default=None, gt=0, allow_inf_nan=False, validation_alias=AliasChoices("timeout", "request_timeout")
     )
+    connect_timeout: Annotated[float | None, _NUMBER] = Field(default=None, gt=0, allow_inf_nan=False)
     verify_ssl: bool | str | SSLContext = Field(default=True, repr=False)
     max_retries: Annotated[int | None, _NUMBER] = Field(default=None, ge=0)
     resend: bool = True

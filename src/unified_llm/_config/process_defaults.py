@@ -9,17 +9,18 @@ from unified_llm._core import defaults
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError
 
-_KNOWN: Final = ("timeout", "max_retries", "retry_delay", "cache_ttl", "telemetry", "state")
+_KNOWN: Final = ("timeout", "connect_timeout", "max_retries", "retry_delay", "cache_ttl", "telemetry", "state")
 
 
 def configure(**values: float | str | None) -> None:
     """Set process-wide defaults; ``None`` removes one.
 
     Args:
-        **values: ``timeout`` (seconds for an attempt), ``max_retries``, ``retry_delay`` (seconds), ``cache_ttl``
-            (seconds that a model list stays fresh); they hold for clients made afterwards. ``telemetry`` (at once):
-            False sends nothing to OpenTelemetry, True sends measurements even where no spans are collected. ``state``
-            (at once): a Redis URL; breakers, cooldowns and model lists are shared with the processes that use the same.
+        **values: ``timeout`` (seconds for an attempt), ``connect_timeout`` (seconds for each step of making a
+            connection), ``max_retries``, ``retry_delay`` (seconds), ``cache_ttl`` (seconds that a model list stays
+            fresh); they hold for clients made afterwards. ``telemetry`` (at once): False sends nothing to
+            OpenTelemetry, True sends measurements even where no spans are collected. ``state`` (at once): a Redis URL;
+            breakers, cooldowns and model lists are shared with the processes that use the same.
 
     Raises:
         ConfigurationError: A name is unknown, a value makes no sense, or ``state`` lacks its extra. Nothing is then

@@ -9,23 +9,26 @@ from unified_llm._core.defaults import default
 from unified_llm._core.target import RetryLimits, Timing
 from unified_llm._providers.spec import ProviderSpec
 
-# Seconds. A local server may have to load a model first.
-_LOCAL: Final = 300.0
+# Seconds.
+_CONNECT: Final = 5.0
+_LOCAL: Final = 300.0  # the server may have to load a model first
 _REASONING: Final = 180.0
 _WHOLE: Final = 60.0
 _WHOLE_SLOW: Final = 300.0
 
 
 def timing(config: LLMConfig, spec: ProviderSpec, *, reasoning: bool) -> Timing:
-    """Choose the limits of an attempt: the user's ``timeout``, else by the kind of target."""
+    """Choose the limits of an attempt: the user's ``timeout`` and ``connect_timeout``, else by the kind of target."""
     timeout = config.timeout if config.timeout is not None else default("timeout")
+    connect = config.connect_timeout if config.connect_timeout is not None else default("connect_timeout")
+    connect = _CONNECT if connect is None else connect
     if timeout is not None:
-        return Timing(first_token=timeout, whole=timeout, fixed=True)
+        return Timing(connect, first_token=timeout, whole=timeout, fixed=True)
     if spec.local:
-        return Timing(first_token=_LOCAL, whole=_WHOLE_SLOW)
+        return Timing(connect, first_token=_LOCAL, whole=_WHOLE_SLOW)
     if reasoning:
-        return Timing(first_token=_REASONING, whole=_WHOLE_SLOW)
-    return Timing(first_token=spec.first_token, whole=_WHOLE)
+        return Timing(connect, first_token=_REASONING, whole=_WHOLE_SLOW)
+    return Timing(connect, first_token=spec.first_token, whole=_WHOLE)
 
 
 def retry_limits(config: LLMConfig) -> RetryLimits:

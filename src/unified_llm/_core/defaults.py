@@ -22,6 +22,7 @@ def _read_bool(text: str) -> bool:
 # name: (environment variable, how to read it)
 _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
     "timeout": ("UNIFIED_LLM_TIMEOUT", float),
+    "connect_timeout": ("UNIFIED_LLM_CONNECT_TIMEOUT", float),
     "max_retries": ("UNIFIED_LLM_MAX_RETRIES", int),
     "retry_delay": ("UNIFIED_LLM_RETRY_DELAY", float),
     "cache_ttl": ("UNIFIED_LLM_CACHE_TTL", float),
@@ -78,5 +79,5 @@ def check(name: str, value: Any, source: str) -> None:
         raise ConfigurationError(f"The value from {source} must be a number, 0 or greater.")
     if name == "max_retries" and not isinstance(value, int):
         raise ConfigurationError(f"The value from {source} must be a whole number.")
-    if name == "timeout" and value == 0:
+    if name in {"timeout", "connect_timeout"} and value == 0:
         raise ConfigurationError(f"The value from {source} must be greater than 0 seconds.")
