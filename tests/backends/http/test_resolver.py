@@ -18,7 +18,7 @@ from tests.support.sync_and_async import Mode
 from unified_llm._backends.http import resolver
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
-from unified_llm._backends.http.resolver import FRESH, USABLE, LookUp, Resolver
+from unified_llm._backends.http.resolver import FRESH, HANGING, USABLE, LookUp, Resolver
 
 
 class NameServer:
@@ -93,6 +93,33 @@ def test_all_who_need_a_host_share_one_look_up(names: NameServer, resolving: Res
     names.released.set()
     assert {address(ended(look_up)) for look_up in look_ups} == {"10.0.0.1"}
     assert names.asked == ["slow.test"]
+
+
+def test_a_look_up_that_hangs_is_not_waited_for_by_those_who_come_later(
+    names: NameServer, resolving: Resolver, clock: list[float]
+) -> None:
+    names.hanging.add("a.test")
+    hanging = resolving.look_up("a.test", 443)
+    clock[0] += HANGING - 0.1
+    assert resolving.look_up("a.test", 443) is hanging
+    names.hanging.clear()
+    names.known["a.test"] = "10.0.0.2"
+    clock[0] += 0.2
+    assert address(ended(resolving.look_up("a.test", 443))) == "10.0.0.2"
+    assert not hanging.done
+    names.known["a.test"] = "10.0.0.1"
+    names.released.set()
+    assert address(ended(hanging)) == "10.0.0.1"
+    assert address(resolving.look_up("a.test", 443)) == "10.0.0.2"  # which is newer, though it came first
+
+
+def test_of_one_host_few_look_ups_hang(names: NameServer, resolving: Resolver, clock: list[float]) -> None:
+    names.hanging.add("a.test")
+    look_ups = set()
+    for _ in range(20):
+        look_ups.add(resolving.look_up("a.test", 443))
+        clock[0] += HANGING
+    assert len(look_ups) == 4
 
 
 def test_hosts_that_hang_hold_up_no_other(names: NameServer, resolving: Resolver) -> None:

@@ -7,7 +7,10 @@ be blocked by it, and with it the look-ups of other hosts, ``asyncio.to_thread``
               |
               `--> LookUp, one a host at a time, which all callers share --> a thread --> its addresses
                      |
-                     `--> it fails, or takes longer than 1 s, and there is a result of the last 5 minutes: that
+                     +--> it fails, or takes longer than 1 s, and there is a result of the last 5 minutes: that
+                     |
+                     `--> it takes longer than 5 s: those who come later share another one, as the system may wait
+                          for a packet that was lost
 
 ``forget`` is called where a connection shows that a name may have moved, so the next look-up is a new one.
 """
@@ -42,7 +45,11 @@ connection, which goes to an old address as well."""
 PATIENCE: Final = 1.0
 """Seconds that a caller waits for a new result where there is a usable one."""
 
-_MAX_THREADS: Final = 64  # each has a host of its own; only where look-ups hang are there more than a few
+HANGING: Final = 5.0
+"""Seconds after which a look-up is not waited for any more by those who come later."""
+
+_MAX_HANGING: Final = 3  # look-ups of one host that go on beside the last one
+_MAX_THREADS: Final = 128  # each has a look-up of its own; only where look-ups hang are there more than a few
 _MAX_KNOWN: Final = 1024
 
 # The function is a part, so that a program that replaces it (a test, a cache) gets no result of the one before.
@@ -55,17 +62,21 @@ class _Known(NamedTuple):
 
 
 class LookUp:
-    """One look-up, in progress or ended, of which any number of threads and tasks wait.
+    """One look-up, in progress or ended, for which any number of threads and tasks wait.
+
+    Args:
+        began: The instant at which it was asked for.
+        usable: The last good result.
+        hanging: How many look-ups of the same host hang.
 
     Attributes:
         done: It has ended.
-        usable: The last good result, or None.
     """
 
-    __slots__ = ("_result", "_wakers", "done", "usable")
+    __slots__ = ("_result", "_wakers", "began", "done", "hanging", "usable")
 
-    def __init__(self, usable: list[Address] | None = None) -> None:
-        self.usable = usable
+    def __init__(self, began: float = 0.0, usable: list[Address] | None = None, hanging: int = 0) -> None:
+        self.began, self.usable, self.hanging = began, usable, hanging
         self.done = False
         self._result: list[Address] | Exception | None = None
         self._wakers: list[Callable[[], object]] = []
@@ -104,7 +115,7 @@ class Resolver:
         self._lock = make_lock()
         self._known: BoundedDict[_Key, _Known] = BoundedDict(_MAX_KNOWN)
         self._running: dict[_Key, LookUp] = {}
-        self._waiting: deque[_Key] = deque()
+        self._waiting: deque[tuple[_Key, LookUp]] = deque()
         self._threads = 0
 
     def look_up(self, host: str, port: int) -> LookUp:
@@ -117,12 +128,12 @@ class Resolver:
             known, now = self._known.get(key), self._now()
             if known is not None and now - known.since < FRESH:
                 return _ended(known.addresses)
-            look_up = self._running.get(key)
-            if look_up is not None:
-                return look_up
+            last = self._running.get(key)
+            if last is not None and (now - last.began < HANGING or last.hanging >= _MAX_HANGING):
+                return last
             usable = known.addresses if known is not None and now - known.since < USABLE else None
-            look_up = self._running[key] = LookUp(usable)
-            self._waiting.append(key)
+            look_up = self._running[key] = LookUp(now, usable, last.hanging + 1 if last else 0)
+            self._waiting.append((key, look_up))
             new_thread = self._threads < _MAX_THREADS
             self._threads += new_thread
         if new_thread:
@@ -156,14 +167,15 @@ class Resolver:
                 if not self._waiting:
                     self._threads -= 1
                     return
-                key = self._waiting.popleft()
+                key, look_up = self._waiting.popleft()
             result = _look_up(key)
             with self._lock:
-                look_up = self._running.pop(key, None)
-                if isinstance(result, list):
+                if self._running.get(key) is look_up:
+                    del self._running[key]
+                known = self._known.get(key)
+                if isinstance(result, list) and (known is None or known.since <= look_up.began):
                     self._known.put(key, _Known(result, self._now()))
-            if look_up is not None:
-                look_up.finish(result)
+            look_up.finish(result)
 
 
 def _look_up(key: _Key) -> list[Address] | Exception:
