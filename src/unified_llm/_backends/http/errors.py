@@ -60,7 +60,16 @@ def failure_from_error(error: Exception, sock: DeadlineSocket, route: Route | No
         case httpx.RemoteProtocolError() if isinstance(error.__cause__, OversizedHeadError):
             return Failure("oversized", detail=_OVERSIZED_HEAD)
         case _:
-            return sock.failure or Failure("connection")
+            return sock.failure or _broken(sock, route)
+
+
+def _broken(sock: DeadlineSocket, route: Route | None) -> Failure:
+    """Return the failure of a connection that broke. A server that expects TLS closes it when it reads plain HTTP."""
+    if route is None or route.origin[0] == "https" or sock.received:
+        return Failure("connection")
+    _, host, port = route.origin
+    happened = f"{host}:{port} closed the connection without an answer"
+    return Failure("connection", reason=happened, advice="try again, or use https:// if this port speaks TLS")
 
 
 def _is_of_certificates(failure: Failure) -> bool:
