@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 import weakref
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore
 
+from unified_llm._backends.http.connect_failures import no_descriptor
 from unified_llm._backends.http.deadline_socket import DeadlineSocket, Phase
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
@@ -148,6 +150,12 @@ class AsyncStream(httpcore.AsyncNetworkStream):
         return self.connection.readable() if info == "is_readable" else None
 
 
+def take_ready(sock: DeadlineSocket) -> Any:
+    """Return the stream that was made in advance, once."""
+    stream, sock.ready = sock.ready, None
+    return stream
+
+
 class Network:
     """Opens its connections in order; refuses a connection when none is left."""
 
@@ -156,11 +164,16 @@ class Network:
         self.connections: list[Connection] = []
         self.made: list[Connection] = []
         self.addresses: list[tuple[str, int]] = []
+        self.shortages = 0  # how many of the next connections find that no more files can be opened
         network = self
 
         def connect(sock: DeadlineSocket, host: str, port: int) -> Connection:
             network.addresses.append((host, port))
             sock.start_connecting(host, port)
+            if network.shortages:
+                network.shortages -= 1
+                sock.failure = no_descriptor(OSError(errno.EMFILE, "Too many open files"))
+                raise httpcore.ConnectError
             if len(network.made) == len(network.connections):
                 raise sock.connect_error(ConnectionRefusedError("refused"))
             connection = network.connections[len(network.made)]
@@ -170,12 +183,12 @@ class Network:
             return connection
 
         def connect_tcp(sock: SyncDeadlineSocket, host: str, port: int, **_: object) -> httpcore.NetworkStream:
-            return Stream(connect(sock, host, port))
+            return take_ready(sock) or Stream(connect(sock, host, port))
 
         async def aconnect_tcp(
             sock: AsyncDeadlineSocket, host: str, port: int, **_: object
         ) -> httpcore.AsyncNetworkStream:
-            return AsyncStream(connect(sock, host, port))
+            return take_ready(sock) or AsyncStream(connect(sock, host, port))
 
         def drop(sock: DeadlineSocket) -> None:
             for connection in network.made:

@@ -431,7 +431,7 @@ def test_a_stream_starts_tls_on_request(driver: SocketDriver, pair: socket.socke
     left = driver.sock.seconds_left()
     with pytest.raises(httpcore.ConnectError):
         driver.complete(driver.stream.start_tls(client(), "localhost"))
-    assert driver.sock.failure.reason == "localhost:443 closed the connection during the TLS handshake"
+    assert driver.sock.failure.reason == "a.test:443 closed the connection during the TLS handshake"
     assert driver.sock.seconds_left() > left  # the limit of a step ends with it
 
 
@@ -442,7 +442,7 @@ def test_a_handshake_has_no_more_time_than_connecting_has(driver: SocketDriver, 
         driver.complete(driver.stream.start_tls(client(), "localhost"))
     assert driver.sock.failure.kind == "timeout"
     assert driver.sock.failure.unsent
-    assert driver.sock.failure.reason == "no TLS handshake with localhost:443 within 0.05 s"
+    assert driver.sock.failure.reason == "no TLS handshake with a.test:443 within 0.05 s"
 
 
 def test_what_is_no_tls_is_a_failure_of_tls(driver: SocketDriver, pair: socket.socket) -> None:
@@ -451,7 +451,7 @@ def test_what_is_no_tls_is_a_failure_of_tls(driver: SocketDriver, pair: socket.s
     with pytest.raises(httpcore.ConnectError):
         driver.complete(driver.stream.start_tls(client(), "localhost"))
     assert driver.sock.failure.kind == "tls"
-    assert driver.sock.failure.reason == "localhost:443 does not speak TLS"
+    assert driver.sock.failure.reason == "a.test:443 does not speak TLS"
 
 
 class NeverDone(TLSSession):

@@ -19,7 +19,7 @@ from tests.support.sync_and_async import Caller, caller, run, summarize
 from unified_llm._backends.http import Transport
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.errors import failure_from_error
-from unified_llm._backends.http.pool import Route, handshakes_to_proxy
+from unified_llm._backends.http.pool import Route, tunnel_of
 from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.hidden import Hidden
@@ -641,7 +641,7 @@ def test_what_fails_between_this_machine_and_its_proxy_names_the_proxy(
     proxy: str, problem: Exception, *, kind: str, local: bool, reason: str
 ) -> None:
     route = route_by(proxy)
-    sock = SyncDeadlineSocket(time.monotonic, handshakes_to_proxy(route))
+    sock = SyncDeadlineSocket(time.monotonic, tunnel_of(route))
     sock.handshakes = proxy.startswith("HTTPS")
     failure = failure_from_error(problem, sock, route)
     assert (failure.kind, failure.scope) == (kind, "process" if local else "shared")
@@ -655,7 +655,7 @@ def test_what_fails_between_this_machine_and_its_proxy_names_the_proxy(
 def test_what_a_proxy_refuses_is_not_tried_again() -> None:
     route = route_by("http://proxy.test")
     for status, again in ((403, False), (407, False), (502, None)):
-        sock = SyncDeadlineSocket(time.monotonic, handshakes_to_proxy(route))
+        sock = SyncDeadlineSocket(time.monotonic, tunnel_of(route))
         failure = failure_from_error(httpx.ProxyError(f"{status} no"), sock, route)
         assert (failure.status, failure.try_again) == (status, again)
 
@@ -663,7 +663,7 @@ def test_what_a_proxy_refuses_is_not_tried_again() -> None:
 @pytest.mark.parametrize("proxy", ["http://proxy.test", "https://proxy.test"])
 def test_what_fails_behind_a_proxy_is_a_failure_of_the_server(proxy: str) -> None:
     route = route_by(proxy)
-    sock = SyncDeadlineSocket(time.monotonic, handshakes_to_proxy(route))
+    sock = SyncDeadlineSocket(time.monotonic, tunnel_of(route))
     sock.handshakes = 2 if proxy.startswith("https") else 1
     problems = (httpx.ConnectError(""), httpx.ReadTimeout(""), httpx.ReadError(""))
     failures = [failure_from_error(problem, sock, route) for problem in problems]

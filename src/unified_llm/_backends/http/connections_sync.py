@@ -25,7 +25,7 @@ class SyncPooledConnection(httpx.HTTPTransport):
 
     def __init__(self, route: pool.Route, now: Callable[[], float], made_at: float) -> None:
         # httpx's own __init__ would create a pool of many connections; this has a single one.
-        self.sock = SyncDeadlineSocket(now, pool.handshakes_to_proxy(route))
+        self.sock = SyncDeadlineSocket(now, pool.tunnel_of(route))
         self.http_connection = pool.make_connection(route, self.sock)
         self._pool = self.http_connection  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
         self.made_at = self.idle_since = made_at

@@ -29,7 +29,7 @@ import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 
 import httpcore
 
@@ -112,6 +112,20 @@ class Phase(Enum):
     LEFTOVERS = auto()
 
 
+class Tunnel(NamedTuple):
+    """The tunnel that a proxy opens to a server.
+
+    Attributes:
+        handshakes: TLS handshakes before the proxy is asked for it: one with an https proxy, else none.
+        host: The server's.
+        port: The server's.
+    """
+
+    handshakes: int
+    host: str
+    port: int
+
+
 class DeadlineSocket:
     """One connection, and the owner of its socket.
 
@@ -120,8 +134,7 @@ class DeadlineSocket:
 
     Args:
         now: The clock of the deadlines.
-        handshakes_to_proxy: TLS handshakes with a proxy before it is asked for a tunnel: one with an https proxy, else
-            none. None: there is no proxy.
+        tunnel: The tunnel through a proxy, or None where there is no proxy.
 
     Attributes:
         now: The clock of the deadlines.
@@ -139,7 +152,7 @@ class DeadlineSocket:
     _socket: socket.socket | None = None
     _finalizer: weakref.finalize[..., Any] | None = None
 
-    def __init__(self, now: Callable[[], float], handshakes_to_proxy: int | None = None) -> None:
+    def __init__(self, now: Callable[[], float], tunnel: Tunnel | None = None) -> None:
         self.now = now
         self.until = 0.0
         self.connect_timeout = 0.0
@@ -150,7 +163,7 @@ class DeadlineSocket:
         self.unacknowledged = False
         self.ready: Any = None
         self._address = ("", 0)
-        self._handshakes_to_proxy = handshakes_to_proxy
+        self._tunnel = tunnel
         self._received_in_phase = 0  # with the bytes of TLS
         self._step_until = float("inf")
         self._step_seconds = 0.0
@@ -253,7 +266,12 @@ class DeadlineSocket:
     @property
     def before_tunnel(self) -> bool:
         """Whether there is a proxy that has not opened its tunnel yet: all that was done is between it and us."""
-        return self._handshakes_to_proxy is not None and self.handshakes <= self._handshakes_to_proxy
+        return self._tunnel is not None and self.handshakes <= self._tunnel.handshakes
+
+    @property
+    def _peer(self) -> tuple[str, int]:
+        """The host and port with which bytes are exchanged: of the server, or of the proxy before its tunnel."""
+        return self._address if self._tunnel is None or self.before_tunnel else self._tunnel[1:]
 
     def start_step(self) -> None:
         """Begin a step of making the connection; it has ``connect_timeout``, or what is left of the deadline."""
@@ -313,34 +331,27 @@ class DeadlineSocket:
         return httpcore.ConnectError()
 
     def start_handshake(self) -> None:
-        """Begin a TLS handshake."""
+        """Begin a TLS handshake, which is a step of its own."""
         self.handshakes += 1
         self.start_step()
 
-    def end_handshake(self) -> None:
-        """End a TLS handshake, whether or not it succeeded."""
-        self.end_step()
-
-    def handshake_error(
-        self, error: Exception, host: str | None, certificate: Mapping[str, Any] | None = None
-    ) -> Exception:
+    def handshake_error(self, error: Exception, certificate: Mapping[str, Any] | None = None) -> Exception:
         """Close the socket; return the exception to raise when the TLS handshake failed; record why."""
         self.drop()
-        address = (host or self._address[0], self._address[1])
         if isinstance(error, OversizedHeadError):
             return error
         if isinstance(error, httpcore.TimeoutException):
-            self.failure = connect_failures.handshake_timed_out(*address, self._step_seconds)
+            self.failure = connect_failures.handshake_timed_out(*self._peer, self._step_seconds)
             return httpcore.ConnectTimeout()
         if isinstance(error, (httpcore.NetworkError, ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-            self.failure = connect_failures.handshake_closed(*address)
+            self.failure = connect_failures.handshake_closed(*self._peer)
         else:
-            self.failure = connect_failures.handshake_failed(*address, error, certificate)
+            self.failure = connect_failures.handshake_failed(*self._peer, error, certificate)
         return httpcore.ConnectError()
 
     def note_alert(self, error: Exception) -> None:
         """Record a TLS alert after the handshake: TLS 1.3 servers refuse a client's certificate only then."""
-        self.failure = connect_failures.alert_received(*self._address, error)
+        self.failure = connect_failures.alert_received(*self._peer, error)
 
     def check_first_bytes(self, data: bytes) -> None:
         """Record that a server answers plain HTTP in TLS. The first bytes of a TLS record are its type and version."""

@@ -162,9 +162,9 @@ class _Stream(httpcore.AsyncNetworkStream):
             await stream.do_handshake()
         except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError, OversizedHeadError) as error:
             certificate = session.peer_certificate() if session else None
-            raise self.sock.handshake_error(error, server_hostname, certificate) from None
+            raise self.sock.handshake_error(error, certificate) from None
         finally:
-            self.sock.end_handshake()
+            self.sock.end_step()
         return stream
 
 

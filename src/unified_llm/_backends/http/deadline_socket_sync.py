@@ -136,9 +136,9 @@ class _Stream(httpcore.NetworkStream):
             return SyncTLSStream(self, self.sock, session)
         except (*TLS_ERRORS, httpcore.TimeoutException, httpcore.NetworkError, OversizedHeadError) as error:
             certificate = session.peer_certificate() if session else None
-            raise self.sock.handshake_error(error, server_hostname, certificate) from None
+            raise self.sock.handshake_error(error, certificate) from None
         finally:
-            self.sock.end_handshake()
+            self.sock.end_step()
 
 
 class _Ready(httpcore.NetworkStream):

@@ -24,6 +24,7 @@ import httpcore
 import httpx
 
 from unified_llm._backends.http import descriptors, proxies_and_certificates
+from unified_llm._backends.http.deadline_socket import Tunnel
 from unified_llm._backends.http.request import parse_endpoint
 from unified_llm._core.hidden import Hidden, HiddenBytes
 
@@ -59,9 +60,11 @@ class Route(NamedTuple):
     proxy: Hidden[str] | None
 
 
-def handshakes_to_proxy(route: Route) -> int | None:
-    """Return how many TLS handshakes precede the tunnel of a route's proxy; None where it has no proxy."""
-    return None if route.proxy is None else int(proxies_and_certificates.is_encrypted(route.proxy.value))
+def tunnel_of(route: Route) -> Tunnel | None:
+    """Return the tunnel of a route through a proxy, or None."""
+    if route.proxy is None:
+        return None
+    return Tunnel(int(proxies_and_certificates.is_encrypted(route.proxy.value)), *route.origin[1:])
 
 
 def route_to(endpoint: Endpoint, target: Target) -> Route:
