@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import socket
@@ -18,10 +19,12 @@ import httpcore
 import pytest
 
 from tests.support.sync_and_async import Mode
-from unified_llm._backends.http.deadline_socket import HEAD_LIMIT, DeadlineSocket, OversizedHeadError
+from unified_llm._backends.http.deadline_socket import HEAD_LIMIT, DeadlineSocket, OversizedHeadError, Tunnel
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket, AsyncStream, AsyncTLSStream
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket, SyncStream, SyncTLSStream
+from unified_llm._backends.http.exchange import is_stale
 from unified_llm._backends.http.tls import TLSSession
+from unified_llm._core.outcome import Failure, FailureKind
 
 CERTIFICATE = str(Path(__file__).parents[2] / "support" / "localhost.pem")
 
@@ -519,3 +522,91 @@ def test_windows_has_no_poll(pair: socket.socket, driver: SocketDriver, monkeypa
     assert not sock.readable()
     pair.sendall(b"x")
     assert sock.readable()
+
+
+# Connections that die
+
+
+class Unacknowledged(socket.socket):
+    """A socket whose peer has acknowledged nothing for so long that the system has closed it."""
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
+
+
+def test_a_connection_that_the_system_gives_up_is_broken_rather_than_late(driver: SocketDriver) -> None:
+    driver.use(Unacknowledged(socket.AF_UNIX))
+    with pytest.raises(httpcore.ReadError):
+        driver.read()
+    assert driver.sock.unacknowledged
+    driver.sock.start_request(time.monotonic() + 1, 1.0)
+    assert not driver.sock.unacknowledged
+    with pytest.raises(httpcore.WriteError):
+        driver.write(b"question")
+    assert driver.sock.unacknowledged
+
+
+@pytest.mark.parametrize(
+    ("kind", "received", "unacknowledged", "seconds", "stale"),
+    [
+        ("connection", 0, False, 0.5, True),
+        ("connection", 0, False, 2.0, False),
+        ("connection", 0, True, 20.5, True),
+        ("connection", 0, True, 60.0, False),  # its request was acknowledged, and a keep-alive packet was not
+        ("connection", 1, True, 20.5, False),
+        ("timeout", 0, True, 20.5, False),
+    ],
+)
+def test_what_nobody_has_read_is_sent_again(
+    kind: FailureKind, received: int, *, unacknowledged: bool, seconds: float, stale: bool
+) -> None:
+    sock = DeadlineSocket(time.monotonic)
+    sock.received, sock.unacknowledged = received, unacknowledged
+    assert is_stale(Failure(kind), sock, seconds) is stale
+
+
+class Recording(socket.socket):
+    """A socket that records its options."""
+
+    def __init__(self) -> None:
+        super().__init__(socket.AF_UNIX)
+        self.options: dict[int, Any] = {}
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:  # type: ignore[override]
+        self.options[option] = value
+
+
+@pytest.mark.parametrize("upload", [1000, 1_000_000])
+def test_connections_are_kept_alive_and_given_up_in_time(driver: SocketDriver, upload: int) -> None:
+    driver.sock.start_request(time.monotonic() + 1, 1.0, upload)
+    raw = Recording()
+    driver.use(raw)
+    assert (raw.options[socket.SO_KEEPALIVE], raw.options[socket.TCP_NODELAY]) == (1, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        assert 30 <= raw.options[socket.TCP_KEEPIDLE] <= 60
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # A large request may remain unread until the server has answered once.
+        assert raw.options.get(socket.TCP_USER_TIMEOUT) == (20_000 if upload < 64_000 else None)
+        driver.sock.start_body()
+        assert raw.options[socket.TCP_USER_TIMEOUT] == 20_000
+
+
+def test_a_tunnel_has_steps_of_its_own_and_then_the_name_of_the_server(
+    driver: SocketDriver, pair: socket.socket
+) -> None:
+    sock: DeadlineSocket = type(driver.sock)(time.monotonic, Tunnel(0, "model.test", 8443))
+    sock.start_request(time.monotonic() + 60, 5.0)
+    sock.start_connecting("proxy.test", 3128)
+    sock.end_step()
+    before = [sock.before_tunnel]
+    assert sock.seconds_left() <= 5.0  # for its answer
+    sock.start_handshake()
+    assert [*before, sock.before_tunnel] == [True, False]
+    sock.handshake_error(httpcore.ReadTimeout())
+    assert sock.failure is not None
+    assert sock.failure.reason == "no TLS handshake with model.test:8443 within 5 s"
+    sock.end_step()
+    assert sock.seconds_left() > 50
