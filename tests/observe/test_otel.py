@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.semconv.attributes import error_attributes, server_attributes
@@ -21,6 +22,7 @@ from tests.support.scripted_targets import USAGE, Attempt, Pause, ScriptedTarget
 from unified_llm import LLMClient, LLMConfig, Usage, configure
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._observe import otel_attributes
+from unified_llm._observe.otel_instruments import instruments
 from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ConfigurationError, LLMError
 from unified_llm.langchain import ChatUnified
@@ -93,7 +95,8 @@ def test_a_failover_records_every_attempt_and_the_target_that_answered(way: Way,
     assert telemetry.span.name == "chat gpt-4o"
     assert telemetry.span.status.status_code is StatusCode.UNSET
     assert telemetry.attributes["gen_ai.provider.name"] == "anthropic"
-    assert telemetry.attributes["gen_ai.request.model"] == "claude-haiku-4-5"
+    assert telemetry.attributes["gen_ai.request.model"] == "gpt-4o", "as the name of the span"
+    assert telemetry.attributes["gen_ai.response.model"] == "claude-haiku-4-5"
     assert telemetry.attributes["server.address"] == "api.anthropic.com"
     assert telemetry.attributes["unified_llm.served_by"] == HAIKU
     assert telemetry.attributes["unified_llm.used_fallback"] is True
@@ -268,7 +271,7 @@ def test_a_stream_that_is_read_beyond_its_end_stays_one_span(telemetry: Recorded
 
 
 @pytest.mark.parametrize("way", ["agenerate", "astream"])
-def test_a_cancelled_call_ends_its_span(way: Way, telemetry: RecordedTelemetry) -> None:
+def test_a_cancelled_call_ends_its_span_and_is_no_error(way: Way, telemetry: RecordedTelemetry) -> None:
     async def cancel(client: LLMClient) -> None:
         coroutine = client.agenerate(PROMPT) if way == "agenerate" else anext(client.astream(PROMPT))
         task = asyncio.ensure_future(coroutine)
@@ -280,9 +283,19 @@ def test_a_cancelled_call_ends_its_span(way: Way, telemetry: RecordedTelemetry) 
 
     with ScriptedTargets({GPT: [say("Hello")]}).running():
         asyncio.run(cancel(LLMClient(GPT)))
-    assert telemetry.attributes["error.type"] == "CancelledError"
-    assert (telemetry.span.status.status_code, telemetry.span.status.description) == (StatusCode.ERROR, None)
+    assert "error.type" not in telemetry.attributes
+    assert telemetry.span.status.status_code is StatusCode.UNSET
     assert [event["outcome"] for event in telemetry.events] == ["cancelled"]
+    (point,) = telemetry.points["gen_ai.client.operation.duration"]
+    assert point.attributes == REQUEST_ATTRIBUTES
+
+
+@pytest.mark.parametrize("way", ["generate", "stream"])
+def test_a_call_that_is_interrupted_at_the_keyboard_is_no_error(way: Way, telemetry: RecordedTelemetry) -> None:
+    with ScriptedTargets({GPT: [[KeyboardInterrupt()]]}).running(), pytest.raises(KeyboardInterrupt):
+        outcome_of(way, LLMClient(GPT))
+    assert "error.type" not in telemetry.attributes
+    assert telemetry.span.status.status_code is StatusCode.UNSET
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -321,7 +334,7 @@ def test_time_and_tokens_are_measured_with_the_boundaries_that_the_convention_ad
     common = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "anthropic",
-        "gen_ai.request.model": "claude-haiku-4-5",
+        "gen_ai.request.model": "gpt-4o",
         "gen_ai.response.model": "haiku-1",
         "server.address": "api.anthropic.com",
         "server.port": 443,
@@ -406,26 +419,28 @@ def test_it_can_be_switched_off(switch: str, telemetry: RecordedTelemetry, monke
         assert len(telemetry.spans) == 1
 
 
-def test_nothing_is_recorded_by_an_opentelemetry_that_is_not_set_up(
+def test_nothing_is_recorded_by_an_opentelemetry_that_is_not_set_up() -> None:
+    assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    assert instruments() is None
+
+
+def test_calls_are_measured_where_only_a_meter_provider_is_set(
     telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace, "get_tracer_provider", trace.ProxyTracerProvider)
     with ScriptedTargets({GPT: [say("Hello")]}).running():
-        LLMClient(GPT).generate(PROMPT)
-        assert telemetry.points == {}
-        configure(telemetry=True)  # for applications that collect metrics alone
         LLMClient(GPT).generate(PROMPT)
     assert telemetry.spans == ()
     assert set(telemetry.points) == {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
 
 
 def test_a_switch_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match=r"from configure\(telemetry=...\) must be True or False"):
+    with pytest.raises(ConfigurationError, match=r"from configure\(telemetry=...\) must be True, False or"):
         configure(telemetry=1)
     monkeypatch.setenv("UNIFIED_LLM_TELEMETRY", "perhaps")
     with (
         ScriptedTargets({GPT: [say("Hello")]}).running(),
-        pytest.raises(ConfigurationError, match="must hold true or false"),
+        pytest.raises(ConfigurationError, match="must hold true, false or without_usage"),
     ):
         LLMClient(GPT).generate(PROMPT)
 
@@ -481,10 +496,45 @@ def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, telemetry: 
 
 def test_a_model_in_this_process_has_no_address(telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+    with ScriptedTargets({"mlx/demo": [say("Hello")]}).running():
+        LLMClient("mlx/demo").generate(PROMPT)
+    assert telemetry.attributes["gen_ai.provider.name"] == "mlx"
+    assert not {"server.address", "server.port"} & set(telemetry.attributes)
+
+
+def test_a_fallback_in_this_process_is_measured_without_an_address(
+    telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
     with ScriptedTargets({GPT: [DEAD], "mlx/demo": [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=["mlx/demo"]).generate(PROMPT)
     assert telemetry.attributes["gen_ai.provider.name"] == "mlx"
-    assert not {"server.address", "server.port"} & set(telemetry.attributes)
+    (duration,) = telemetry.points["gen_ai.client.operation.duration"]
+    assert not {"server.address", "server.port"} & set(duration.attributes or {})
+
+
+def test_a_sampler_sees_the_request_and_its_server(telemetry: RecordedTelemetry) -> None:
+    seen: list[Mapping[str, Any]] = []
+
+    class Recorder(Sampler):
+        def should_sample(self, parent_context: Any, trace_id: int, name: str, *args: Any, **kwargs: Any) -> Any:
+            seen.append(dict(args[1] if len(args) > 1 else kwargs["attributes"]))
+            return ALWAYS_ON.should_sample(parent_context, trace_id, name)
+
+        def get_description(self) -> str:
+            return "records"
+
+    telemetry.tracers.sampler = Recorder()
+    with ScriptedTargets({GPT: [say("Hello")], "openai/e": [[Done(EmbeddingResponse([[1.0]]))]]}).running():
+        LLMClient(GPT, temperature=0.5).generate(PROMPT)
+        LLMClient("openai/e").embed("text")
+    assert seen[0] == {**REQUEST_ATTRIBUTES, "gen_ai.request.temperature": 0.5}
+    assert seen[1] == {
+        **OPENAI,
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "e",
+    }
 
 
 def test_a_local_server_is_recorded_with_its_port(telemetry: RecordedTelemetry) -> None:

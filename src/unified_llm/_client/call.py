@@ -129,7 +129,7 @@ def prepare_call(
         on_model_gone=on_model_gone,
         incapable=incapable,
     )
-    observer = otel.call_observer(request, chain[0], state)
+    observer = otel.call_observer(request, chain[0], state, options.model_spans)
     return PreparedCall(request, chain, state, started, options.deadline, observer, structured)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, cast, get_args
 
 from unified_llm._client import extra_headers
 from unified_llm._core.outcome import FailureKind
+from unified_llm._observe.tracing_tools import ModelSpan
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 
 DEADLINE: Final = 600.0
@@ -29,6 +30,7 @@ class CallOptions:
         hedge_after: Seconds after which the request is sent to another target beside a slow one, or None for never.
         failover_on: For some kinds of failure, whether the call fails over.
         extra_headers: Headers of this call, for the server of the first target alone.
+        model_spans: What tracing tools record of this call. An adapter sets it; it is no option for users.
     """
 
     deadline: float | None = DEADLINE
@@ -36,6 +38,7 @@ class CallOptions:
     hedge_after: float | None = None
     failover_on: Mapping[FailureKind, bool] = field(default_factory=dict[FailureKind, bool])
     extra_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    model_spans: tuple[ModelSpan, ...] = field(default=(), repr=False)
 
     @classmethod
     def of_client(cls, **given: Any) -> CallOptions:
@@ -61,7 +64,7 @@ class CallOptions:
         return replace(self, **_read(given, ValidationError)) if given else self
 
 
-OPTION_NAMES: Final = tuple(option.name for option in fields(CallOptions))
+OPTION_NAMES: Final = tuple(option.name for option in fields(CallOptions) if option.name != "model_spans")
 _OPTIONS_OF_OTHERS: Final = tuple(name for name in OPTION_NAMES if name != "hedge_after")
 
 

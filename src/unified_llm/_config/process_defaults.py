@@ -19,8 +19,9 @@ def configure(**values: float | str | None) -> None:
         **values: ``timeout`` (seconds for an attempt), ``connect_timeout`` (seconds for each step of making a
             connection), ``max_retries``, ``retry_delay`` (seconds), ``cache_ttl`` (seconds that a model list stays
             fresh); they hold for clients made afterwards. ``telemetry`` (at once): False sends nothing to
-            OpenTelemetry, True sends measurements even where no spans are collected. ``state`` (at once): a Redis URL;
-            breakers, cooldowns and model lists are shared with the processes that use the same.
+            OpenTelemetry; ``"without_usage"`` counts no tokens, for a tracing tool that does and is not recognised;
+            True counts them even where a tool is. ``state`` (at once): a Redis URL; breakers, cooldowns and model lists
+            are shared with the processes that use the same.
 
     Raises:
         ConfigurationError: A name is unknown, a value makes no sense, or ``state`` lacks its extra. Nothing is then

@@ -19,14 +19,22 @@ def _read_bool(text: str) -> bool:
         raise ValueError(text) from None
 
 
-# name: (environment variable, how to read it)
-_READERS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
-    "timeout": ("UNIFIED_LLM_TIMEOUT", float),
-    "connect_timeout": ("UNIFIED_LLM_CONNECT_TIMEOUT", float),
-    "max_retries": ("UNIFIED_LLM_MAX_RETRIES", int),
-    "retry_delay": ("UNIFIED_LLM_RETRY_DELAY", float),
-    "cache_ttl": ("UNIFIED_LLM_CACHE_TTL", float),
-    "telemetry": ("UNIFIED_LLM_TELEMETRY", _read_bool),
+WITHOUT_USAGE: Final = "without_usage"
+
+
+def _read_telemetry(text: str) -> bool | str:
+    return WITHOUT_USAGE if text.strip().lower() == WITHOUT_USAGE else _read_bool(text)
+
+
+_NUMBER: Final = "a number"
+# name: (environment variable, how to read it, what it must hold)
+_READERS: Final[Mapping[str, tuple[str, Callable[[str], Any], str]]] = {
+    "timeout": ("UNIFIED_LLM_TIMEOUT", float, _NUMBER),
+    "connect_timeout": ("UNIFIED_LLM_CONNECT_TIMEOUT", float, _NUMBER),
+    "max_retries": ("UNIFIED_LLM_MAX_RETRIES", int, "a whole number"),
+    "retry_delay": ("UNIFIED_LLM_RETRY_DELAY", float, _NUMBER),
+    "cache_ttl": ("UNIFIED_LLM_CACHE_TTL", float, _NUMBER),
+    "telemetry": ("UNIFIED_LLM_TELEMETRY", _read_telemetry, f"true, false or {WITHOUT_USAGE}"),
 }
 _configured: dict[str, Any] = {}
 
@@ -52,17 +60,22 @@ def default(name: str) -> Any:
     """
     if name in _configured:
         return _configured[name]
-    variable, read = _READERS[name]
+    variable, read, holds = _READERS[name]
     text = os.environ.get(variable)
     if not text:
         return None
     try:
         value = read(text)
     except ValueError:
-        kind = "a whole number" if read is int else "a number" if read is float else "true or false"
-        raise ConfigurationError(f"The environment variable {variable} must hold {kind}.") from None
+        raise ConfigurationError(f"The environment variable {variable} must hold {holds}.") from None
     check(name, value, f"the environment variable {variable}")
     return value
+
+
+def wants_latest_conventions() -> bool:
+    """Check whether the environment asks for OpenTelemetry's newest conventions, as for any instrumentation."""
+    listed = os.environ.get("OTEL_SEMCONV_STABILITY_OPT_IN", "")
+    return "gen_ai_latest_experimental" in {name.strip() for name in listed.split(",")}
 
 
 def check(name: str, value: Any, source: str) -> None:
@@ -72,8 +85,8 @@ def check(name: str, value: Any, source: str) -> None:
         ConfigurationError: With the source of the value.
     """
     if name == "telemetry":
-        if not isinstance(value, bool):
-            raise ConfigurationError(f"The value from {source} must be True or False.")
+        if not isinstance(value, bool) and value != WITHOUT_USAGE:
+            raise ConfigurationError(f'The value from {source} must be True, False or "{WITHOUT_USAGE}".')
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise ConfigurationError(f"The value from {source} must be a number, 0 or greater.")

@@ -1,8 +1,8 @@
-"""Attributes and instruments under OpenTelemetry's semantic conventions for generative AI.
+"""Attributes of spans and measurements under OpenTelemetry's semantic conventions for generative AI.
 
-Names and numbers alone: nothing here imports OpenTelemetry. The names are those of the conventions as the package
-``opentelemetry-semantic-conventions`` has them (0.66, the last set before the conventions for generative AI moved to a
-repository of their own); what no convention names begins with ``unified_llm``. There is none for prompts or responses.
+Names and numbers alone: nothing here imports OpenTelemetry. The few names that differ between the generations of the
+conventions are in ``conventions``; what no convention names begins with ``unified_llm``. There is none for prompts or
+responses.
 """
 
 from __future__ import annotations
@@ -12,69 +12,78 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from unified_llm._core.target import Target
+from unified_llm._observe.conventions import Conventions, Operation, TokenKind
 from unified_llm._providers import registry
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 
 Attributes: TypeAlias = dict[str, str | bool | int | float | Sequence[str]]
 
-# Histograms: name, unit, description, and the boundaries that the convention advises.
-_SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
-DURATION: Final = ("gen_ai.client.operation.duration", "s", "How long a call took.", _SECONDS)
-FIRST_CHUNK: Final = (
-    "gen_ai.client.operation.time_to_first_chunk",
-    "s",
-    "From the beginning of a call to the first chunk of its stream.",
-    _SECONDS,
-)
-TOKENS: Final = (
-    "gen_ai.client.token.usage",
-    "{token}",
-    "Tokens that a call took.",
-    tuple(float(4**power) for power in range(14)),
-)
-
 ATTEMPT: Final = "unified_llm.attempt"
 ERROR_TYPE: Final = "error.type"
 RESPONSE_MODEL: Final = "gen_ai.response.model"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
-TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - tokens of text
+
+_OPERATION: Final = "gen_ai.operation.name"
+_PROVIDER: Final = "gen_ai.provider.name"
+_REQUEST_MODEL: Final = "gen_ai.request.model"
+_SERVER: Final = ("server.address", "server.port")
+# By these, tools and dashboards recognise and count the calls of a model.
+_NAMES_OF_MODEL: Final = frozenset({_OPERATION, _REQUEST_MODEL, RESPONSE_MODEL})
 
 _PARAMETERS: Final = ("temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty")
-# Counts that many providers do not report: a zero is left out.
-_PARTS: Final[Mapping[str, str]] = {
-    "cached_tokens": "cache_read.input_tokens",
-    "cache_write_tokens": "cache_creation.input_tokens",
-    "reasoning_tokens": "reasoning.output_tokens",
+# The fields of ``Usage`` that are a part of another. Many providers do not report them: a zero is left out.
+_PARTS: Final[Mapping[TokenKind, str]] = {
+    "cache_read": "cached_tokens",
+    "cache_write": "cache_write_tokens",
+    "reasoning": "reasoning_tokens",
+}
+_USAGE: Final[Mapping[TokenKind, str]] = {
+    "input": "gen_ai.usage.input_tokens",
+    "output": "gen_ai.usage.output_tokens",
+    "cache_read": "gen_ai.usage.cache_read.input_tokens",
+    "reasoning": "gen_ai.usage.reasoning.output_tokens",
 }
 
 
-def operation(request: LLMRequest | EmbeddingRequest) -> str:
+def operation(request: LLMRequest | EmbeddingRequest) -> Operation:
     """Name the operation."""
     return "chat" if isinstance(request, LLMRequest) else "embeddings"
 
 
 def request_attributes(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
     """Describe the request: operation, provider, model."""
+    return {_OPERATION: operation(request), _PROVIDER: _provider(target), _REQUEST_MODEL: target.model}
+
+
+def _provider(target: Target) -> str:
     spec = registry.find(target.provider)
-    return {
-        "gen_ai.operation.name": operation(request),
-        "gen_ai.provider.name": (spec and spec.otel_name) or target.provider,
-        "gen_ai.request.model": target.model,
-    }
+    return (spec and spec.otel_name) or target.provider
 
 
-def request_and_server(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
-    """Describe the request and its server; set at the end of a span, since a fallback may have no address at all."""
-    attributes = request_attributes(request, target)
+def server(target: Target) -> Attributes:
+    """Describe the address of a target; empty for one in this process."""
     url = urlsplit(target.base_url)
-    if url.hostname:
-        attributes["server.address"] = url.hostname
-        attributes["server.port"] = url.port or (80 if url.scheme == "http" else 443)
-    return attributes
+    if not url.hostname:
+        return {}
+    return dict(zip(_SERVER, (url.hostname, url.port or (80 if url.scheme == "http" else 443)), strict=True))
 
 
-def parameters(request: LLMRequest | EmbeddingRequest, target: Target) -> Attributes:
+def answered_attributes(attributes: Attributes, served: Target) -> Attributes:
+    """Return the attributes of a request that another target answered: with its provider and its address.
+
+    What was requested stays, and with it the name of the span.
+    """
+    kept = {name: value for name, value in attributes.items() if name not in _SERVER}
+    return {**kept, _PROVIDER: _provider(served), **server(served)}
+
+
+def without_model(attributes: Attributes) -> Attributes:
+    """Return the attributes without those by which calls of a model are counted."""
+    return {name: value for name, value in attributes.items() if name not in _NAMES_OF_MODEL}
+
+
+def parameters(request: LLMRequest | EmbeddingRequest, target: Target, conventions: Conventions) -> Attributes:
     """Describe the parameters of the request, the target's defaults included."""
     if isinstance(request, EmbeddingRequest):
         dimensions = target.defaults.get("dimensions") if request.dimensions is None else request.dimensions
@@ -87,6 +96,14 @@ def parameters(request: LLMRequest | EmbeddingRequest, target: Target) -> Attrib
             attributes[f"gen_ai.request.{name}"] = value
     if stop := request.stop or target.defaults.get("stop"):
         attributes["gen_ai.request.stop_sequences"] = stop
+    if (choices := request.n or target.defaults.get("n") or 1) != 1:
+        attributes["gen_ai.request.choice.count"] = choices
+    top_k = request.extra_body.get("top_k", target.extra_body.get("top_k"))
+    if isinstance(top_k, int):
+        attributes["gen_ai.request.top_k"] = top_k
+    effort = request.reasoning_effort or target.defaults.get("reasoning_effort")
+    if effort and conventions.reasoning_level:
+        attributes[conventions.reasoning_level] = effort
     if request.stream:
         attributes["gen_ai.request.stream"] = True
     if request.response_format is not None:
@@ -109,20 +126,27 @@ def served(target: Target, *, used_fallback: bool) -> Attributes:
     return {"unified_llm.served_by": target.name, "unified_llm.used_fallback": used_fallback}
 
 
-def token_counts(request: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[str, int]:
-    """Count tokens by type: input, and for chat output."""
-    counts = {"input": usage.prompt_tokens}
-    return {**counts, "output": usage.completion_tokens} if isinstance(request, LLMRequest) else counts
-
-
-def usage_attributes(request: LLMRequest | EmbeddingRequest, usage: Usage) -> Attributes:
-    """Describe the tokens of a response."""
-    counts = token_counts(request, usage)
-    attributes: Attributes = {f"gen_ai.usage.{kind}_tokens": count for kind, count in counts.items()}
-    for field, name in _PARTS.items():
+def token_counts(request: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[TokenKind, int]:
+    """Count tokens by kind: input, for chat output, and the parts of both that the provider reported."""
+    counts: dict[TokenKind, int] = {"input": usage.prompt_tokens}
+    if isinstance(request, LLMRequest):
+        counts["output"] = usage.completion_tokens
+    for kind, field in _PARTS.items():
         if count := getattr(usage, field):
-            attributes[f"gen_ai.usage.{name}"] = count
-    return attributes
+            counts[kind] = count
+    return counts
+
+
+def usage_attributes(counts: Mapping[TokenKind, int], conventions: Conventions) -> Attributes:
+    """Describe the tokens of a response."""
+    return {_USAGE.get(kind, conventions.cache_write): count for kind, count in counts.items()}
+
+
+def exception(error: Exception, message: str | None) -> Attributes:
+    """Describe an error, with its message if there is one that may be recorded."""
+    kind = type(error)
+    described: Attributes = {"exception.type": f"{kind.__module__}.{kind.__qualname__}"}
+    return described if message is None else {**described, "exception.message": message}
 
 
 def attempt(ended: Attempt) -> Attributes:
