@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -25,6 +26,7 @@ from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, ModelBinding, can
 from unified_llm.langchain._cache import PrimaryOnlyCacheMixin
 from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike
 from unified_llm.langchain._errors import translate_errors
+from unified_llm.langchain._traced_runs import TracedStreamsMixin, model_spans_of
 
 if TYPE_CHECKING:
     from langchain_core.language_models.model_profile import ModelProfile
@@ -43,7 +45,7 @@ def _read_stop(stop: object) -> object:
     "invoke", "ainvoke", "stream", "astream", "batch", "abatch", "generate", "agenerate",
     "bind", "bind_tools", "with_structured_output",
 )  # fmt: skip
-class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChatModel):
+class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedStreamsMixin, BaseChatModel):
     """One chat model over many providers: retry, failover, circuit breaking.
 
     Agents, structured output, streaming, callbacks and traces work with it as with any other chat model, whichever
@@ -114,7 +116,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - LangChain reports the whole answer itself
+        run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
         from unified_llm.langchain import _answers
@@ -122,7 +124,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         given = Hidden((messages, stop, kwargs))
         del messages, stop, kwargs
         with translate_errors():
-            request, options = self._read_call(given, stream=False)
+            request, options = self._read_call(given, run_manager, stream=False)
             response = self.client.run(request, options)
         return _answers.read_response(response, logprobs=bool(request.logprobs))
 
@@ -130,7 +132,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
         from unified_llm.langchain import _answers
@@ -138,7 +140,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         given = Hidden((messages, stop, kwargs))
         del messages, stop, kwargs
         with translate_errors():
-            request, options = self._read_call(given, stream=False)
+            request, options = self._read_call(given, run_manager, stream=False)
             response = await self.client.arun(request, options)
         return _answers.read_response(response, logprobs=bool(request.logprobs))
 
@@ -152,7 +154,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         given = Hidden((messages, stop, kwargs))
         del messages, stop, kwargs
         with translate_errors():
-            request, options = self._read_call(given, stream=True)
+            request, options = self._read_call(given, run_manager, stream=True)
             read_chunk = self._make_chunk_reader(request, given.value[2])
             with self.client.open_stream(request, options) as chunks:
                 for chunk in chunks:
@@ -172,7 +174,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
         given = Hidden((messages, stop, kwargs))
         del messages, stop, kwargs
         with translate_errors():
-            request, options = self._read_call(given, stream=True)
+            request, options = self._read_call(given, run_manager, stream=True)
             read_chunk = self._make_chunk_reader(request, given.value[2])
             async with self.client.aopen_stream(request, options) as chunks:
                 async for chunk in chunks:
@@ -183,14 +185,19 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, BaseChat
                         del generation_chunk  # no variable has it while the next is waited for
 
     def _read_call(
-        self, given: Hidden[tuple[list[BaseMessage], list[str] | None, dict[str, Any]]], *, stream: bool
+        self,
+        given: Hidden[tuple[list[BaseMessage], list[str] | None, dict[str, Any]]],
+        run: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun | None,
+        *,
+        stream: bool,
     ) -> tuple[LLMRequest, CallOptions]:
         from unified_llm.langchain._call_kwargs import read_call
 
         with CLEAR_VARIABLES:
+            model_spans = model_spans_of(run)
             return read_call(
                 *given.value,
-                self.client.options,
+                replace(self.client.options, model_spans=model_spans) if model_spans else self.client.options,
                 fields={name: value for name, value in self.model_kwargs.items() if name in REQUEST_FIELDS},
                 refused=frozenset(type(self).model_fields),
                 stream=stream,

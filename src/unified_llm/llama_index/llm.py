@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast
 
 from llama_index.core.base.llms.types import (
@@ -16,6 +17,8 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
     MessageRole,
 )
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined] # its public name
+from llama_index.core.instrumentation.span import active_span_id
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
@@ -27,6 +30,7 @@ from unified_llm._adapters.call_secrets import refuses_keys
 from unified_llm._adapters.target_fields import TargetFields, with_body_fields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._observe.tracing_tools import find_model_spans
 from unified_llm.exceptions import LLMError
 from unified_llm.llama_index._answers import StreamReader, as_completion, read_response
 from unified_llm.llama_index._call_kwargs import read_call
@@ -293,9 +297,10 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
 
     def _read_call(self, given: _Arguments, *, stream: bool) -> tuple[LLMRequest, CallOptions]:
         with CLEAR_VARIABLES:
+            model_spans = find_model_spans(get_dispatcher().span_handlers, active_span_id.get())
             return read_call(
                 *given.value,
-                self.client.options,
+                replace(self.client.options, model_spans=model_spans) if model_spans else self.client.options,
                 fields={name: value for name, value in self.additional_kwargs.items() if name in REQUEST_FIELDS},
                 refused=frozenset(type(self).model_fields),
                 stream=stream,
