@@ -60,7 +60,11 @@ def clear_environment() -> None:
     """Remove the settings of the machine's environment, and set every key to a canary."""
     ours = {name for row in ROWS for name in (*row.key_env, *row.base_url_env)} | {"MLX_MODEL_PATH"}
     for name in [name for name in os.environ if name in ours or name.startswith("UNIFIED_LLM_")]:
-        if name not in {"UNIFIED_LLM_NO_SKIP", "UNIFIED_LLM_THOROUGH"}:  # switches of the tests themselves
+        if name not in {
+            "UNIFIED_LLM_NO_SKIP",
+            "UNIFIED_LLM_SERVERS",
+            "UNIFIED_LLM_THOROUGH",
+        }:  # of the tests themselves
             del os.environ[name]
     os.environ.update(KEYS)
 
