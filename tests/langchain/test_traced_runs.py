@@ -283,6 +283,15 @@ def test_a_measurement_that_the_tool_makes_too_is_made_once(telemetry: RecordedT
     assert set(telemetry.points) == {"gen_ai.client.operation.time_to_first_chunk"}
 
 
+def test_a_tools_instrument_that_is_older_than_the_meter_provider_is_recognised(telemetry: RecordedTelemetry) -> None:
+    meter = metrics.get_meter_provider().get_meter("tool")
+    names = ("gen_ai.client.operation.duration", "gen_ai.client.token.usage")
+    durations, tokens = (SimpleNamespace(_real_instrument=meter.create_histogram(name)) for name in names)
+    tool = LikeTraceloop(telemetry.tracers, duration=durations, tokens=tokens)
+    ChatUnified(model=GPT).invoke(PROMPT, {"callbacks": [tool]})
+    assert telemetry.points == {}
+
+
 def test_a_measurement_that_the_tool_makes_elsewhere_is_made_here(telemetry: RecordedTelemetry) -> None:
     nowhere = metrics.NoOpMeterProvider().get_meter("tool")
     durations, tokens = (

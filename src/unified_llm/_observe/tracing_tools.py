@@ -50,9 +50,9 @@ class ModelSpan:
 
     def shares_metric(self, name: str, instrument: object) -> bool:
         """Check whether the tool records a measurement under this name, with the meter provider of this instrument."""
+        consumer = getattr(instrument, "_measurement_consumer", None)
         return any(
-            getattr(theirs, "name", None) == name
-            and getattr(theirs, "_measurement_consumer", None) is getattr(instrument, "_measurement_consumer", None)
+            getattr(theirs, "name", None) == name and getattr(theirs, "_measurement_consumer", None) is consumer
             for theirs in self.histograms
         )
 
@@ -91,7 +91,9 @@ def _read_span(handler: Any, run_id: object, *, counts: bool) -> ModelSpan | Non
             return None
     except AttributeError:  # no span after all
         return None
-    histograms = tuple(getattr(handler, name, None) for name in ("duration_histogram", "token_histogram"))
+    given = (getattr(handler, name, None) for name in ("duration_histogram", "token_histogram"))
+    # One that was made before the application set its meter provider stands before the real one.
+    histograms = tuple(getattr(histogram, "_real_instrument", None) or histogram for histogram in given)
     return ModelSpan(span, counts, getattr(span, "_span_processor", None), histograms)
 
 
