@@ -48,7 +48,7 @@ attacks: $(VENV)/.dev ## attack the client, and print what each attack costs
 conformance: $(VENV)/.dev ## score three LLMs of LlamaIndex on one suite: this one, OpenAILike and LiteLLM
 	@$(BIN)/python -m conformance.llama_index
 
-servers: $(VENV)/.dev ## install the large servers of the integration tests (two gigabytes, into ~/.cache/unified-llm)
+servers: $(VENV)/.dev ## install large servers and tracing tools for the integration tests (two gigabytes, into ~/.cache/unified-llm)
 	@$(BIN)/python -m integration_tests.support.install_servers
 
 mutation: $(VENV)/.mutation ## mutation tests of the policy (slow)
@@ -73,6 +73,8 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@$(COMPILE) --group build --constraint requirements/dev.txt --upgrade --output-file requirements/demo.txt
 	@echo 'litellm[proxy]' | $(COMPILE_ALONE) --output-file requirements/litellm.txt -
 	@printf 'mlx-vlm\nmlx-lm[cpu]\n' | $(COMPILE_ALONE) --output-file requirements/mlx-vlm.txt -
+	@printf 'langfuse\nlangchain\nlangsmith[otel]\nllama-index-core\nllama-index-llms-ollama\nopeninference-instrumentation-langchain\nopeninference-instrumentation-llama-index\nopentelemetry-instrumentation-langchain\nopentelemetry-instrumentation-llamaindex\n' | \
+	  $(COMPILE_ALONE) --constraint requirements/dev.txt --output-file requirements/tracing.txt -
 	@printf 'llama-index-llms-openai-like\nllama-index-llms-litellm\nmcp\npytest\n' | $(COMPILE_ALONE) --output-file requirements/conformance.txt -
 	@$(COMPILE) --group dev --group mutation --constraint requirements/dev.txt --upgrade --output-file requirements/mutation.txt
 

