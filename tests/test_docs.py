@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,13 +33,22 @@ def blocks() -> list[tuple[str, str]]:
 
 
 @pytest.fixture(autouse=True)
-def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Undo what an example sets: OpenTelemetry's own provider can be set only once in a process."""
+def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what an example sets: OpenTelemetry's own providers can be set only once in a process."""
+    providers: list[MeterProvider] = []
 
-    def use(provider: object) -> None:
+    def use_tracers(provider: object) -> None:
         monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
 
-    monkeypatch.setattr(trace, "set_tracer_provider", use)
+    def use_meters(provider: MeterProvider) -> None:
+        providers.append(provider)
+        monkeypatch.setattr(metrics, "get_meter_provider", lambda: provider)
+
+    monkeypatch.setattr(trace, "set_tracer_provider", use_tracers)
+    monkeypatch.setattr(metrics, "set_meter_provider", use_meters)
+    yield
+    for provider in providers:
+        provider.shutdown()  # its reader has a thread
 
 
 @pytest.mark.parametrize("source", [pytest.param(source, id=name) for name, source in blocks()])

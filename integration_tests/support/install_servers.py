@@ -1,7 +1,7 @@
 """Installs what needs its own environment: LiteLLM's proxy, mlx-vlm, aimock, tracing tools. Run: ``make servers``.
 
-Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. What is already
-installed at the same versions is skipped.
+Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. What is
+already installed at the same versions is skipped.
 """
 
 from __future__ import annotations

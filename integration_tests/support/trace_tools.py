@@ -1,7 +1,8 @@
 """Makes calls under one tracing tool, and prints what was recorded of each as JSON.
 
-Runs in the environment ``tracing``: ``python -m integration_tests.support.trace_tools <tool> <base URL of the upstream>``. The output maps each way of
-calling to its spans, in the order in which they ended, and to the scopes that measured tokens.
+Runs in the environment ``tracing``: ``python -m integration_tests.support.trace_tools <tool> <URL of the upstream>``.
+The output maps each way of calling to its spans, in the order in which they ended, and to the scopes that measured
+tokens.
 """
 
 # ruff: noqa: T201

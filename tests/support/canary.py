@@ -56,15 +56,14 @@ MAX_KEPT: Final = 200  # objects that are kept at most: a test may be about memo
 MAX_FILE_SIZE: Final = 1 << 20  # bytes of a file that a test leaves; larger files are weights of models
 
 
+_OF_THE_TESTS = {"UNIFIED_LLM_NO_SKIP", "UNIFIED_LLM_SERVERS", "UNIFIED_LLM_THOROUGH"}
+
+
 def clear_environment() -> None:
     """Remove the settings of the machine's environment, and set every key to a canary."""
     ours = {name for row in ROWS for name in (*row.key_env, *row.base_url_env)} | {"MLX_MODEL_PATH"}
     for name in [name for name in os.environ if name in ours or name.startswith("UNIFIED_LLM_")]:
-        if name not in {
-            "UNIFIED_LLM_NO_SKIP",
-            "UNIFIED_LLM_SERVERS",
-            "UNIFIED_LLM_THOROUGH",
-        }:  # of the tests themselves
+        if name not in _OF_THE_TESTS:
             del os.environ[name]
     os.environ.update(KEYS)
 
