@@ -20,6 +20,7 @@ from integration_tests.support.install_servers import HOME
 from integration_tests.support.needs import need_program
 from integration_tests.support.upstream import Upstream
 
+_OF_TOOLS: Final = ("LANGFUSE_", "LANGSMITH_", "LANGCHAIN_", "TRACELOOP_", "OTEL_")  # settings of this machine
 _ROOT: Final = Path(__file__).parents[1]
 _OURS: Final = "unified_llm"
 _PLAIN: Final = ("plain", "plain, stream", "plain, async")
@@ -68,9 +69,7 @@ def _make_calls(tool: str) -> subprocess.CompletedProcess[str]:
     """Make all calls under a tool, in the environment of the tracing tools."""
     python = need_program(str(HOME / "tracing" / "bin" / "python"), install="make servers")
     path = os.pathsep.join((str(_ROOT / "src"), str(_ROOT)))
-    variables = {
-        name: value for name, value in os.environ.items() if not name.startswith(("LANG", "OTEL_", "TRACELOOP"))
-    }
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(_OF_TOOLS)}
     with Upstream() as upstream:
         return subprocess.run(
             [python, "-m", "integration_tests.support.trace_tools", tool, upstream.base_url],

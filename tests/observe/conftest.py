@@ -1,8 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.four_ways import CANARY
+from tests.support.otel_recorder import RecordedTelemetry, record_telemetry
+from unified_llm import configure
+
+
+@pytest.fixture
+def telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedTelemetry]:
+    with record_telemetry(monkeypatch) as recorded:
+        yield recorded
+    configure(telemetry=None)
 
 
 @pytest.fixture(autouse=True)

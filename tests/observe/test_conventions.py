@@ -13,7 +13,7 @@ from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
 from opentelemetry.semconv.schemas import Schemas
 
 from tests.support.four_ways import GPT, HAIKU, PROMPT, PROVIDER_TEXT, WAYS, Way, outcome_of
-from tests.support.otel_recorder import RecordedTelemetry, record_telemetry
+from tests.support.otel_recorder import RecordedTelemetry
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, Usage
 from unified_llm._core.outcome import Done, Failure
@@ -23,12 +23,6 @@ from unified_llm.types import EmbeddingResponse
 DEAD = Failure("server", 503, detail=PROVIDER_TEXT)
 USAGE = Usage(10, 5, 15, cached_tokens=4, cache_write_tokens=3, reasoning_tokens=2)
 VARIABLE = "OTEL_SEMCONV_STABILITY_OPT_IN"
-
-
-@pytest.fixture
-def telemetry(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedTelemetry]:
-    with record_telemetry(monkeypatch) as recorded:
-        yield recorded
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ an outer call of this package whose attempt this call is (a chain that is a targ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +19,17 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
 
-# Set in the context of an attempt.
-_IN_A_CALL: Final = "unified_llm.in_a_call"
+# In the context of an attempt: the call that it belongs to.
+_CALL: Final = "unified_llm.call"
+
+
+class RunningCall:
+    """Whether a call is over; work that it left behind (a background task) belongs to it no longer."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,8 @@ def decide(recorders: Instruments, model_spans: Sequence[ModelSpan]) -> Counting
     from opentelemetry.context import get_value
     from opentelemetry.trace import get_current_span, set_span_in_context
 
-    wanted, inside = defaults.default("telemetry"), bool(get_value(_IN_A_CALL))
+    wanted, outer = defaults.default("telemetry"), get_value(_CALL)
+    inside = isinstance(outer, RunningCall) and not outer.over
     shared = [model_span for model_span in model_spans if model_span.shares_spans(recorders.tracer)]
     by_tool = wanted is not True and any(model_span.counts for model_span in shared)
     above = next((model_span.span for model_span in shared if model_span.span is not None), None)
@@ -74,9 +85,21 @@ def decide(recorders: Instruments, model_spans: Sequence[ModelSpan]) -> Counting
     )
 
 
-def context_of(span: Span) -> Context:
-    """Return the context of an attempt within a call that has this span."""
+def context_of(span: Span, call: RunningCall) -> Context:
+    """Return the context of the attempts of a call."""
     from opentelemetry.context import set_value
     from opentelemetry.trace import set_span_in_context
 
-    return set_value(_IN_A_CALL, True, set_span_in_context(span))  # noqa: FBT003
+    return set_value(_CALL, call, set_span_in_context(span))
+
+
+@contextmanager
+def outside() -> Generator[None]:
+    """Run the user's code, whose calls are counted, within an attempt; the span stays the current one."""
+    from opentelemetry.context import attach, detach, set_value
+
+    token = attach(set_value(_CALL, None))
+    try:
+        yield
+    finally:
+        detach(token)

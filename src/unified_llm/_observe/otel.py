@@ -65,7 +65,7 @@ class CallSpan:
         self._model_spans = model_spans
         self._on_attempt = state.trace.on_attempt
         self._first_chunk: float | None = None
-        self._over = False
+        self._running = counting.RunningCall()
 
     def started(self) -> None:
         """Start the span, with the targets that were skipped before the first attempt."""
@@ -80,7 +80,7 @@ class CallSpan:
             **otel_attributes.server(target),
         }
         self._span: Span = self._start_span()
-        self._context: Context = counting.context_of(self._span)
+        self._context: Context = counting.context_of(self._span, self._running)
         for attempt in state.trace.attempts:
             self.attempt(attempt)
         state.trace.on_attempt = self._attempt_ended
@@ -121,7 +121,8 @@ class CallSpan:
 
     def _attempt_ended(self, attempt: Attempt) -> None:
         if self._on_attempt:
-            self._on_attempt(attempt)
+            with counting.outside():
+                self._on_attempt(attempt)
         self.attempt(attempt)
 
     def event(self, event: LLMChunk | Done) -> None:
@@ -157,9 +158,9 @@ class CallSpan:
         An error is recorded by its class, and with its message if it is this package's own. A cancellation or an
         interruption (``asyncio.CancelledError``, ``KeyboardInterrupt``) is none: the caller wanted the call to end.
         """
-        if self._over:
+        if self._running.over:
             return
-        self._over = True
+        self._running.over = True
         state = self._state
         state.trace.on_attempt = self._on_attempt
         if self._first_chunk is not None:
