@@ -40,7 +40,7 @@ class Counting:
         has_span: Whether it gets a span.
         parent: The context of the span's parent, or None for the current one.
         names_model: Whether the span has the tokens, and the operation and the models by which calls are counted.
-        has_metrics: Whether it is measured at all.
+        has_metrics: Whether it is measured at all, and its error an event of its own.
         counts_tokens: Whether tokens are measured.
         by_tools: What tracing tools record of the call, where their measurements are not to be repeated.
     """

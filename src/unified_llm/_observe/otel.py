@@ -28,6 +28,7 @@ from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.metrics import Histogram
     from opentelemetry.trace import Span
 
 
@@ -73,7 +74,6 @@ class CallSpan:
         self._began = state.now()
         self._target = target = state.targets[0]
         self._counting = counting.decide(self._recorders, self._model_spans)
-        self._model_spans = ()  # a stream may outlive the tool's span
         # Of all measurements, and of the span; those of a sampler are there from its start.
         self._attributes = {
             **otel_attributes.request_attributes(self._request, target),
@@ -161,24 +161,23 @@ class CallSpan:
         if self._running.over:
             return
         self._running.over = True
-        state = self._state
+        state, recorders, conventions = self._state, self._recorders, self._recorders.conventions
         state.trace.on_attempt = self._on_attempt
         if self._first_chunk is not None:
             self._span.set_attribute(otel_attributes.TIME_TO_FIRST_CHUNK, self._first_chunk)
             # Before the error is recorded, which the convention gives to the duration alone.
-            first_chunk, name = self._recorders.first_chunk, self._recorders.conventions.first_chunk
-            if self._counting.records(name, first_chunk):
-                first_chunk.record(self._first_chunk, {**self._attributes}, self._context)
+            self._measure(conventions.first_chunk, recorders.first_chunk, self._first_chunk)
         if isinstance(error, Exception):
             self._record_error(error)
         self._span.set_attributes(self._of_span(self._attributes))
-        duration, name = (
-            self._recorders.durations[self._operation],
-            self._recorders.conventions.durations[self._operation],
+        self._measure(
+            conventions.durations[self._operation], recorders.durations[self._operation], state.now() - self._began
         )
-        if self._counting.records(name, duration):
-            duration.record(state.now() - self._began, self._attributes, self._context)
         self._span.end()
+
+    def _measure(self, name: str, histogram: Histogram, seconds: float) -> None:
+        if self._counting.records(name, histogram):
+            histogram.record(seconds, {**self._attributes}, self._context)
 
     def _record_error(self, error: Exception) -> None:
         from opentelemetry.trace import Status, StatusCode
@@ -186,4 +185,5 @@ class CallSpan:
         self._attributes[otel_attributes.ERROR_TYPE] = type(error).__name__
         message = str(error) if isinstance(error, LLMError) else None
         self._span.set_status(Status(StatusCode.ERROR, message))
-        self._recorders.record_exception(self._operation, otel_attributes.exception(error, message), self._context)
+        if self._counting.has_metrics:  # not that of a call within another
+            self._recorders.record_exception(self._operation, otel_attributes.exception(error, message), self._context)
