@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import unified_llm
-from unified_llm._formats.make_codec import FORMATS, codec_for
+from unified_llm._formats.codecs import FORMATS, codec_for
 from unified_llm._providers import registry
 
 ROOT = Path(unified_llm.__file__).parent
@@ -44,6 +44,7 @@ THIRD_PARTY = {
     "mlx_lm": ("_backends.mlx",),
     "tokenizers": ("_backends.mlx",),
     "redis": ("_state.redis",),
+    "langchain": ("langchain",),
     "langchain_core": ("langchain",),
     "llama_index": ("llama_index",),
     "llama_index_instrumentation": ("llama_index",),  # llama-index-core depends on it
@@ -169,8 +170,7 @@ def test_backends_do_not_import_each_other(folder: str, other: str) -> None:
     assert wrong == []
 
 
-def test_formats_are_imported_by_name_alone_or_by_their_variants() -> None:
-    """``codec_for`` imports a format by the name that a row gives; some are variants of another."""
+def test_formats_are_imported_by_the_table_of_formats_and_by_their_variants() -> None:
     formats = {f"_formats.{name}" for name in FORMATS}
     variants = {
         ("_formats.azure", "_formats.openai_chat"),
@@ -186,7 +186,7 @@ def test_formats_are_imported_by_name_alone_or_by_their_variants() -> None:
         if edge.ours and within(edge.name, aim) and not within(edge.module, aim)
         for source in [next((name for name in formats if within(edge.module, name)), edge.module)]
     }
-    assert pairs <= variants
+    assert pairs == variants | {("_formats.codecs", name) for name in formats}
 
 
 def test_every_format_is_there() -> None:

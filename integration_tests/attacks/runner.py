@@ -56,7 +56,7 @@ class Result:
 
 def preload() -> None:
     """Import what a first call imports, so that no attack measures it; no connection is made."""
-    from unified_llm._formats.make_codec import FORMATS, codec_for
+    from unified_llm._formats.codecs import FORMATS, codec_for
 
     for name in ("exchange_sync", "exchange_async"):
         import_module(f"unified_llm._backends.http.{name}")

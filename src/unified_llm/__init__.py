@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from unified_llm._version import __version__
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from unified_llm._client.client import LLMClient
     from unified_llm._config.llm_config import LLMConfig
     from unified_llm._config.process_defaults import configure
@@ -52,38 +54,36 @@ __all__ = [
     "reset_health",
 ]
 
-# Where each name lives; it is imported when it is first used, so that importing the package costs next to nothing.
-_HOMES = {
-    "Attempt": "types.records",
-    "BreakerConfig": "_core.target",
-    "ChatProvider": "_config.user_providers",
-    "EmbeddingResponse": "types.responses",
-    "FailureKind": "_core.outcome",
-    "LLMChunk": "types.responses",
-    "LLMClient": "_client.client",
-    "LLMConfig": "_config.llm_config",
-    "LLMRequest": "types.requests",
-    "LLMResponse": "types.responses",
-    "Message": "types.messages",
-    "ModelInfo": "types.responses",
-    "Provider": "_providers.registry",
-    "ProviderBase": "_config.user_providers",
-    "ToolCall": "types.messages",
-    "Usage": "types.records",
-    "configure": "_config.process_defaults",
-    "health_snapshot": "_state.process_health",
-    "register_provider": "_config.user_providers",
-    "reset_health": "_state.process_health",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    """Import a public name when it is first used, so that importing the package costs next to nothing.
 
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
+    Each import is a statement of its own: programs that collect modules (PyInstaller, Nuitka, cx_Freeze) read import
+    statements, and miss a module whose name is built at run time.
+    """
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home: ModuleType
+    match name:
+        case "LLMClient":
+            import unified_llm._client.client as home
+        case "LLMConfig":
+            import unified_llm._config.llm_config as home
+        case "configure":
+            import unified_llm._config.process_defaults as home
+        case "ChatProvider" | "ProviderBase" | "register_provider":
+            import unified_llm._config.user_providers as home
+        case "FailureKind":
+            import unified_llm._core.outcome as home
+        case "BreakerConfig":
+            import unified_llm._core.target as home
+        case "Provider":
+            import unified_llm._providers.registry as home
+        case "health_snapshot" | "reset_health":
+            import unified_llm._state.process_health as home
+        case _:
+            import unified_llm.types as home
+    value = globals()[name] = getattr(home, name)
     return value
 
 

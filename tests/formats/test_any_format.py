@@ -40,7 +40,7 @@ from unified_llm._core.chunks import as_response
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._formats.make_codec import FORMATS
+from unified_llm._formats.codecs import FORMATS
 from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types import (
     AudioPart,

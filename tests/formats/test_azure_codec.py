@@ -16,7 +16,7 @@ from unified_llm._config import resolve
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.azure import CODEC
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ModelsRequest
 

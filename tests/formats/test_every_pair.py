@@ -20,7 +20,7 @@ import pytest
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Done
 from unified_llm._core.target import Target
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._providers.capabilities import missing
 from unified_llm.types import ImagePart, LLMRequest, LLMResponse, Message, TextPart, Tool
 

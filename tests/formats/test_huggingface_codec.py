@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import CANARY, calm, target
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._formats.codecs import codec_for
 from unified_llm._formats.huggingface import CODEC
-from unified_llm._formats.make_codec import codec_for
 from unified_llm._providers import registry
 from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ModelsRequest
 

@@ -22,9 +22,9 @@ from unified_llm._core.codec import Decoder
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import OversizedResponseError, size_of_chunk
 from unified_llm._core.target import Target
+from unified_llm._formats.codecs import codec_for
 from unified_llm._formats.gemini.cited_text import CitedText
 from unified_llm._formats.history import Identifiers, UniqueNames, dedupe_call_ids
-from unified_llm._formats.make_codec import codec_for
 from unified_llm._formats.response_fields import read_calls
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types import LLMChunk, LLMRequest, Message, ModelsRequest, ToolCall

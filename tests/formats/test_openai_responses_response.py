@@ -14,7 +14,7 @@ from tests.support.codec_checks import calm, check, event, sse
 from tests.support.responses import collect, fixture, names, plain_target, read_events, read_pieces, summary
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.quirks import Quirks
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._formats.openai_responses import CODEC
 from unified_llm.types import CountRequest, EmbeddingRequest, LLMChunk, LLMRequest, ModelsRequest, ProviderState
 

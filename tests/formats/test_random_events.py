@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support.any_format import play
 from tests.support.codec_checks import calm
 from tests.support.recordings import CORRUPT_VALUES, MISSING, Corrupted, as_event, positions, streams, targets_of
-from unified_llm._formats.make_codec import FORMATS
+from unified_llm._formats.codecs import FORMATS
 from unified_llm._lib.sse import ServerSentEvent
 
 every_format = pytest.mark.parametrize("format_name", FORMATS)

@@ -125,20 +125,13 @@ def test_a_langchain_without_a_table_is_not_broken_into(monkeypatch: pytest.Monk
 
 
 def test_without_langchain_core_the_first_name_asked_for_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.import_module
-
-    def missing(name: str, package: str | None = None) -> Any:
-        if name.endswith(".embeddings"):
-            raise ModuleNotFoundError(name="langchain_core.embeddings")
-        if name.endswith("._register"):
-            raise ModuleNotFoundError(name="something_else")
-        return real(name, package)
-
-    monkeypatch.setattr(importlib, "import_module", missing)
     for name in ("UnifiedEmbeddings", "register"):
         monkeypatch.delitem(vars(langchain), name, raising=False)
+    monkeypatch.delitem(sys.modules, "unified_llm.langchain.embeddings")
+    monkeypatch.setitem(sys.modules, "langchain_core.embeddings", None)
     with pytest.raises(ConfigurationError, match="langchain"):
         _ = langchain.UnifiedEmbeddings
+    monkeypatch.setitem(sys.modules, "unified_llm.langchain._register", None)
     with pytest.raises(ModuleNotFoundError):
         _ = langchain.register
 

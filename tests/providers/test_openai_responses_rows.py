@@ -10,7 +10,7 @@ from unified_llm import LLMConfig
 from unified_llm._config import resolve
 from unified_llm._core import base_url
 from unified_llm._core.target import Target
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError
 

@@ -13,7 +13,7 @@ from tests.core.test_paths import HOSTILE
 from tests.support.sent_requests import SentRequests
 from unified_llm import LLMClient, LLMConfig, register_provider
 from unified_llm._core.features import Feature
-from unified_llm._formats.make_codec import FORMATS, codec_for
+from unified_llm._formats.codecs import FORMATS, codec_for
 from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOperationError
 from unified_llm.types.requests import ModelsRequest

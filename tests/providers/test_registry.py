@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from unified_llm._core import base_url
 from unified_llm._core.features import Feature
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._providers import models, registry
 from unified_llm._providers.registry import ROWS, Provider
 from unified_llm.exceptions import ConfigurationError

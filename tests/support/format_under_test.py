@@ -11,7 +11,7 @@ from typing import Any
 from tests.support.codec_checks import target
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import SSESplitter
 from unified_llm.types import ImagePart, LLMRequest, Message, TextPart, ToolCall

@@ -15,7 +15,7 @@ from unified_llm import LLMClient, LLMConfig, reset_health
 from unified_llm._core.codec import Codec
 from unified_llm._core.outcome import Done
 from unified_llm._core.target import Target
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import SSESplitter
 from unified_llm.exceptions import LLMError, StreamInterruptedError

@@ -15,7 +15,7 @@ from unified_llm._core.api_key import Secret
 from unified_llm._core.codec import AnyRequest, Codec, Decoder
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import ServerSentEvent, SSESplitter
 from unified_llm._providers import registry

@@ -13,7 +13,7 @@ from unified_llm._backends.http.request import prepare_request
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime, use
 from unified_llm._core.target import Target
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm.types.requests import (
     CountRequest,
     EmbeddingRequest,

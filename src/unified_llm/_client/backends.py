@@ -9,7 +9,7 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 
 if TYPE_CHECKING:
     from unified_llm._backends.http import Transport

@@ -24,7 +24,7 @@ from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec

@@ -98,7 +98,7 @@ class Target:
     Attributes:
         provider: A name of the provider table, or of a wrapped model.
         model: As the provider names it.
-        format: How to talk to it: a name of ``_formats.make_codec.FORMATS``, ``mlx``, ``wrapped`` (a framework's own
+        format: How to talk to it: a name of ``_formats.codecs.FORMATS``, ``mlx``, ``wrapped`` (a framework's own
             model object) or ``user`` (an object given to ``register_provider``).
         base_url: Without a slash at the end; empty where there is no network.
         key: Its key, or None where it needs none.

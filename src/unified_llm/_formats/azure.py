@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, unquote
 
-from unified_llm._core.codec import AnyRequest, Codec, Decoder, WireRequest
+from unified_llm._core.codec import AnyRequest, Codec, Decoder, Framing, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.paths import segment
 from unified_llm._core.target import Target
@@ -37,11 +37,11 @@ class Azure:
         inner: The codec that encodes requests and decodes responses.
     """
 
-    __slots__ = ("_inner",)
-    framing: Final = "events"
+    __slots__ = ("_inner", "framing")
 
     def __init__(self, inner: Codec) -> None:
         self._inner = inner
+        self.framing: Framing = inner.framing
 
     def encode(self, request: AnyRequest, target: Target) -> WireRequest:
         """Encode OpenAI's request for the URL of the deployment.

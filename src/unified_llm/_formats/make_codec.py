@@ -1,4 +1,4 @@
-"""Codecs made of functions, and the table of formats.
+"""Codecs made of functions.
 
 A format has two functions for each kind of request: one encodes the request, one decodes the response.
 """
@@ -6,44 +6,21 @@ A format has two functions for each kind of request: one encodes the request, on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from unified_llm._core.codec import AnyRequest, Codec, Decoder, Framing, WireRequest
+from unified_llm._core.codec import AnyRequest, Decoder, Framing, WireRequest
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
-from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError
+from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest
 
-__all__ = ["FORMATS", "EncodeDecode", "FunctionCodec", "codec_for"]
-
-# Each is a module or package beside this one, whose CODEC is the codec.
-FORMATS: Final = (
-    "anthropic", "openai_chat", "openai_responses", "azure", "azure_responses", "huggingface",
-    "gemini", "ollama", "cohere",
-)  # fmt: skip
+__all__ = ["EncodeDecode", "FunctionCodec"]
 
 EncodeDecode: TypeAlias = tuple[
     Callable[[Any, Target], WireRequest],
     Callable[[Any, object, Target], Done | Failure],
 ]
 """Encodes a request for a target; decodes the response, given the request, the parsed JSON and the target."""
-
-
-def codec_for(name: str) -> Codec:
-    """Return the codec of a format, imported when it is first needed.
-
-    Args:
-        name: One of ``FORMATS``.
-
-    Raises:
-        ConfigurationError: There is no format of that name.
-    """
-    if name not in FORMATS:
-        raise ConfigurationError(f"There is no format {quoted(name)}; known are {', '.join(FORMATS)}.")
-    codec: Codec = import_module(f"unified_llm._formats.{name}").CODEC
-    return codec
 
 
 class FunctionCodec:

@@ -37,7 +37,7 @@ class ProviderSpec:
             has a header of its own; they come before ``key_env``.
         version_env: Environment variables that may hold the version of the API.
         key_required: Whether it refuses requests without a key.
-        format: Its wire format: a name of ``_formats.make_codec.FORMATS``, ``mlx``, or ``user``.
+        format: Its wire format: a name of ``_formats.codecs.FORMATS``, ``mlx``, or ``user``.
         apis: Other formats that it speaks at the same address, by the name to choose them with (``api="responses"``).
         features: What its models can do unless ``models.py`` knows better.
         api_features: The same for those other formats in which it is not ``features``.

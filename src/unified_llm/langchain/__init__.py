@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from unified_llm.langchain._register import register
     from unified_llm.langchain.chat_model import ChatUnified
     from unified_llm.langchain.embeddings import UnifiedEmbeddings
 
 __all__ = ["ChatUnified", "UnifiedEmbeddings", "register"]
-
-_MODULES = {"ChatUnified": "chat_model", "UnifiedEmbeddings": "embeddings", "register": "_register"}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,12 +23,17 @@ def __getattr__(name: str) -> Any:
     Raises:
         ConfigurationError: LangChain is not installed.
     """
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
+    module: ModuleType
     try:
-        module = import_module(f"{__name__}.{_MODULES[name]}")
+        match name:
+            case "ChatUnified":
+                import unified_llm.langchain.chat_model as module
+            case "UnifiedEmbeddings":
+                import unified_llm.langchain.embeddings as module
+            case _:
+                import unified_llm.langchain._register as module
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in {"langchain_core", "langchain"}:
             raise

@@ -10,7 +10,6 @@ from unified_llm.exceptions import ConfigurationError
 PROVIDER_PREFIX: Final = "unified"
 _MODULE: Final = "unified_llm.langchain"
 _CLASSES: Final = ("ChatUnified", "UnifiedEmbeddings")
-_FACTORY_MODULES: Final = ("langchain.chat_models.base", "langchain.embeddings.base")
 
 
 def register() -> None:
@@ -28,11 +27,12 @@ def register() -> None:
             missing, our classes are registered with the loader nevertheless.
     """
     _register_with_loader()
-    for module_name, class_name in zip(_FACTORY_MODULES, _CLASSES, strict=True):
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError:
-            raise ConfigurationError("register() needs LangChain's factories: run pip install langchain.") from None
+    try:
+        import langchain.chat_models.base as chat_models
+        import langchain.embeddings.base as embeddings
+    except ModuleNotFoundError:
+        raise ConfigurationError("register() needs LangChain's factories: run pip install langchain.") from None
+    for module, class_name in zip((chat_models, embeddings), _CLASSES, strict=True):
         table = getattr(module, "_BUILTIN_PROVIDERS", None)
         if not isinstance(table, dict):
             raise ConfigurationError(f"This version of langchain cannot be extended: import {class_name} instead.")

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from unified_llm.llama_index.embedding import UnifiedEmbedding
     from unified_llm.llama_index.llm import UnifiedLLM
     from unified_llm.llama_index.rerank import UnifiedRerank
 
 __all__ = ["UnifiedEmbedding", "UnifiedLLM", "UnifiedRerank"]
-
-_MODULES = {"UnifiedEmbedding": "embedding", "UnifiedLLM": "llm", "UnifiedRerank": "rerank"}
 
 
 def __getattr__(name: str) -> Any:
@@ -23,12 +23,17 @@ def __getattr__(name: str) -> Any:
     Raises:
         ConfigurationError: LlamaIndex is not installed.
     """
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
+    module: ModuleType
     try:
-        module = import_module(f"{__name__}.{_MODULES[name]}")
+        match name:
+            case "UnifiedLLM":
+                import unified_llm.llama_index.llm as module
+            case "UnifiedEmbedding":
+                import unified_llm.llama_index.embedding as module
+            case _:
+                import unified_llm.llama_index.rerank as module
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] != "llama_index":
             raise

@@ -13,7 +13,7 @@ from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.outcome import Failure
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
-from unified_llm._formats.make_codec import codec_for
+from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm.testing._clock import Clock
 
