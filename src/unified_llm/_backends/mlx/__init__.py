@@ -43,5 +43,13 @@ def demo_folder() -> Path:
 
     The model has about one million parameters and answers a short list of questions; it shows that the machinery
     works and is no chat model.
+
+    Raises:
+        ConfigurationError: The package is in an archive, and the model cannot be unpacked.
     """
-    return Path(__file__).parent / "demo"
+    folder = Path(__file__).parent / "demo"
+    if folder.is_dir():
+        return folder
+    from unified_llm._backends.mlx.unpack_demo import unpack_demo
+
+    return unpack_demo() or folder
