@@ -9,7 +9,7 @@ import ssl
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from unified_llm import BreakerConfig, LLMClient, LLMConfig
 from unified_llm._config.llm_config import CALL_FIELDS
@@ -128,6 +128,27 @@ def test_a_wrong_field_is_named_and_its_value_not_repeated(fields: dict[str, Any
 def test_pydantics_own_ways_in_are_no_way_around(way: str) -> None:
     with pytest.raises(ConfigurationError, match="The key from api_key= has white space"):
         getattr(LLMConfig, f"model_{'validate' if way == 'validate' else 'validate_strings'}")({"api_key": KEY + "\n"})
+
+
+class Application(BaseModel):
+    """A user's own settings."""
+
+    llm: LLMConfig
+
+
+def test_a_configuration_is_read_from_strings_wherever_it_is() -> None:
+    given = {"model": "openai/m", "api_key": KEY, "timeout": "5"}
+    nested = Application.model_validate_strings({"llm": given}).llm
+    for config in (LLMConfig.model_validate_strings(given), nested):
+        assert isinstance(config.api_key, Secret)
+        assert config.timeout == 5.0
+    for read, wrong in (
+        (LLMConfig.model_validate_strings, {**given, "timeout": MISPLACED}),
+        (Application.model_validate_strings, {"llm": {**given, "timeout": MISPLACED}}),
+    ):
+        with pytest.raises(ConfigurationError) as refused:
+            read(wrong)
+        assert "sk-" not in str(refused.value)
 
 
 # reliability.md, case 66

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from pydantic import BeforeValidator, GetCoreSchemaHandler
+
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.redaction import hide_keys
 from unified_llm.exceptions import ConfigurationError
@@ -20,6 +22,15 @@ else:
 
 class AlwaysValidated(_Base):
     """Mixin for a Pydantic class whose constructor and ``model_copy`` validate: put it before ``BaseModel``."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Let every way of validation call the constructor.
+
+        Before 2.13, Pydantic's ``model_validate_strings`` did not, and its errors showed the key. After a function it
+        does, since what a function returns is a Python object.
+        """
+        return BeforeValidator(_same).__get_pydantic_core_schema__(source, handler)
 
     def copy(self, *, include: Any = None, exclude: Any = None, update: Any = None, deep: bool = False) -> Self:
         """Do the same as ``model_copy``; Pydantic's old name for it.
@@ -58,6 +69,10 @@ class AlwaysValidated(_Base):
         del values
         with CLEAR_VARIABLES:
             return cls(**given.value)
+
+
+def _same(value: object) -> object:
+    return value
 
 
 def checked_changes(update: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
