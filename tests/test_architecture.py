@@ -27,7 +27,7 @@ LAYERS = (
     ("_config",),
     ("_client",),
     ("_adapters",),
-    ("langchain", "llama_index", "testing"),
+    ("langchain", "llama_index", "testing", "_pyinstaller"),
     ("",),
 )
 # Within a layer: ``exceptions`` and ``types`` import each other for types; the health registry logs state changes.
@@ -50,6 +50,7 @@ THIRD_PARTY = {
     "llama_index_instrumentation": ("llama_index",),  # llama-index-core depends on it
     "pydantic": ("_config", "langchain", "llama_index", "_adapters"),
     "pydantic_core": ("_lib",),
+    "PyInstaller": ("_pyinstaller",),
     "typing_extensions": ("_backends.http", "langchain", "llama_index"),  # pydantic depends on it
 }
 
