@@ -27,11 +27,11 @@ RECORDINGS = {
     "/api/chat": "ollama/chat_plain",
     "/v2/chat": "cohere/chat_plain",
 }
-# Packages of this environment that a program with only what it needs does not have, and that take minutes to collect: the
-# engine of mlx/, other frameworks, and what the tests need.
+# Packages of this environment that the program does not need, and that take minutes to collect: the engine of mlx/,
+# other frameworks, and what the tests use.
 LEFT_OUT = (
-    "mlx", "mlx_lm", "numpy", "tokenizers", "transformers", "langchain", "llama_index", "openai", "langchain_openai", "google",
-    "PIL", "cryptography", "hypothesis", "pygments", "rich", "setuptools", "vcr",
+    "mlx", "mlx_lm", "numpy", "tokenizers", "transformers", "langchain", "llama_index", "openai", "langchain_openai",
+    "google", "PIL", "cryptography", "hypothesis", "pygments", "rich", "setuptools", "vcr",
 )  # fmt: skip
 
 
