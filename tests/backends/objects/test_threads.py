@@ -44,6 +44,8 @@ def gate() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+    for thread in threads_of_models():  # those that are left would count in the next test
+        thread.join()
 
 
 def threads_of_models() -> list[threading.Thread]:
