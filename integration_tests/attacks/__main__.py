@@ -18,6 +18,9 @@ def main(*arguments: str) -> int:
     """Run the attacks and print the table; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m integration_tests.attacks", description=__doc__.partition(":")[0])
     parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="an area, or a part of a title")
+    parser.add_argument(
+        "--bars", action="store_true", help="only the bars of the report on deployments, in their order"
+    )
     parser.add_argument("--full", action="store_true", help="the heavy variants: many more runs, minutes to hours")
     parser.add_argument("--responses", type=int, metavar="N", help="how many random HTTP responses")
     parser.add_argument("--seed", type=int, metavar="N", help="the first seed of the random HTTP responses")
@@ -32,6 +35,8 @@ def main(*arguments: str) -> int:
         for attack in catalogue.all_attacks()
         if not options.only or any(text == attack.area or text in attack.title for text in options.only)
     ]
+    if options.bars:
+        attacks = sorted((attack for attack in attacks if attack.bar), key=lambda attack: int(attack.bar[1:]))
     if options.list or not attacks:
         sys.stdout.write(
             "".join(f"{attack.area}: {attack.title}\n" for attack in attacks) or "There is no such attack.\n"

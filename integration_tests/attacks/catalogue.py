@@ -9,7 +9,7 @@ from typing import Final
 
 AREAS: Final = (
     "answers", "drips", "concurrency", "interruptions", "processes", "policy", "accounts", "configuration", "logs",
-    "keys", "shared_state", "tenants", "fuzz",
+    "keys", "shared_state", "tenants", "fuzz", "names",
 )  # fmt: skip
 """The modules of this folder that contain attacks, in the order of the table."""
 
@@ -88,11 +88,12 @@ class Attack:
 
     Attributes:
         area: The module.
-        title: What is attacked, and how.
+        title: What is attacked, and how; begins with the bar, if there is one.
         run: Attacks and yields figures; what it raises makes the line red.
         memory: Megabytes of address space that it may use beyond that of the runner.
         kill_after: Seconds after which it is killed, which makes the line red.
         parallel: Another attack may run at the same time: this one waits most of its time, or asserts no time.
+        bar: The bar of the report on deployments that it measures (``D1``), empty if none.
     """
 
     area: str
@@ -101,6 +102,7 @@ class Attack:
     memory: int = 3000
     kill_after: float = 40.0
     parallel: bool = False
+    bar: str = ""
 
 
 _ATTACKS: Final[list[Attack]] = []
@@ -116,12 +118,14 @@ def register(attack: Attack) -> None:
     _ATTACKS.append(attack)
 
 
-def attack(title: str, *, memory: int = 3000, kill_after: float = 40.0, parallel: bool = False) -> Callable[[Run], Run]:
+def attack(
+    title: str, *, memory: int = 3000, kill_after: float = 40.0, parallel: bool = False, bar: str = ""
+) -> Callable[[Run], Run]:
     """Register the decorated function as an attack of its module."""
 
     def decorate(run: Run) -> Run:
         area = run.__module__.rpartition(".")[2]
-        register(Attack(area, title, run, memory, kill_after, parallel))
+        register(Attack(area, f"{bar}: {title}" if bar else title, run, memory, kill_after, parallel, bar))
         return run
 
     return decorate
