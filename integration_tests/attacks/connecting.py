@@ -238,14 +238,21 @@ def _proxy_attack(proxies: Sequence[str], good: str) -> Iterator[Figure]:
     yield at_most("attempts at the primary", _attempts_at_primary(ended), 1)
 
 
-@attack("a proxy that does not answer CONNECT: deadlines of 60, 20, 5 s, 6 modes", bar="D9", parallel=True, kill_after=100)
+@attack(
+    "a proxy that does not answer CONNECT: deadlines of 60, 20, 5 s, 6 modes", bar="D9", parallel=True, kill_after=100
+)
 def silent_proxy() -> Iterator[Figure]:
     """CONNECT is part of making a connection, and the fallback is asked when its 5 seconds are over."""
     with answering_apart(answer) as good, silent() as port:
         yield from _proxy_attack([f"http://127.0.0.1:{port}"], good)
 
 
-@attack("proxies that drip, accept and hang, answer no SYN, handshake, look-up: 6 modes", bar="D9", parallel=True, kill_after=100)
+@attack(
+    "proxies that drip, accept and hang, answer no SYN, handshake, look-up: 6 modes",
+    bar="D9",
+    parallel=True,
+    kill_after=100,
+)
 def hostile_proxies() -> Iterator[Figure]:
     """Each phase of a connection through a proxy is limited, whichever hangs."""
     with answering_apart(answer) as good, ExitStack() as stack:

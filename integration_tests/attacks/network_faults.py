@@ -39,6 +39,12 @@ def deafen(sock: socket.socket) -> bool:
     return False
 
 
+def can_deafen() -> bool:
+    """Return whether ``deafen`` works here."""
+    with socket.socket() as sock:
+        return deafen(sock)
+
+
 @contextmanager
 def black_hole(address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """Listen on a port that answers no attempt to connect: its queue is full. The value is the port."""
