@@ -9,7 +9,7 @@ from typing import Final
 
 AREAS: Final = (
     "answers", "drips", "concurrency", "interruptions", "processes", "policy", "accounts", "configuration", "logs",
-    "keys", "shared_state", "tenants", "fuzz", "names", "connecting", "connections",
+    "keys", "shared_state", "tenants", "fuzz", "names", "moved_names", "connecting", "connections", "workers",
 )  # fmt: skip
 """The modules of this folder that contain attacks, in the order of the table."""
 

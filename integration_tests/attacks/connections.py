@@ -31,12 +31,12 @@ from integration_tests.attacks.calls import (
 from integration_tests.attacks.catalogue import Figure, all_of, at_most, attack, none_of, seconds
 from integration_tests.attacks.fake_time import Clock
 from integration_tests.attacks.measure import descriptors
-from integration_tests.attacks.network_faults import can_deafen, deafen, silent
+from integration_tests.attacks.network_faults import can_deafen, deafen, only_if, silent
 from integration_tests.attacks.servers import Peer, Request, answering_apart, hostile, parse
 from unified_llm import LLMClient
 from unified_llm.langchain import ChatUnified
 
-_CERTIFICATE: Final = Path(__file__).parents[2] / "tests" / "support" / "localhost.pem"
+CERTIFICATE: Final = Path(__file__).parents[2] / "tests" / "support" / "localhost.pem"
 _DEADLINE: Final = 30.0
 
 
@@ -61,18 +61,19 @@ def _plain(peer: Peer) -> None:
     _answer_once(peer.sock)
 
 
-def _encrypted(peer: Peer) -> None:
+def encrypted_server(peer: Peer) -> None:
+    """Do the same over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_CERTIFICATE)
+    context.load_cert_chain(CERTIFICATE)
     with context.wrap_socket(peer.sock, server_side=True) as sock:
         _answer_once(sock)
 
 
-def _tunnel(peer: Peer) -> None:
+def tunnel(peer: Peer) -> None:
     """Play a proxy, and the server behind it."""
     _receive(peer.sock)
     peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
-    _encrypted(peer)
+    encrypted_server(peer)
 
 
 def _first_is_deaf() -> Callable[[Peer], None]:
@@ -114,15 +115,13 @@ def _kept_calls(url: str, good: str, proxy: str = "") -> list[Ended]:
 
 
 @attack("kept connections that die in silence: plain, TLS, through a proxy, 6 modes", bar="D3", parallel=True)
+@only_if(can_deafen, "no filter of a connection's bytes")
 def dead_kept_connection() -> Iterator[Figure]:
     """A request that nobody acknowledged is sent again over a new connection, and the attempts tell."""
-    if not can_deafen():
-        yield none_of("not measured (this kernel cannot drop bytes of one connection)", 0)
-        return
     with answering_apart(answer) as good, ExitStack() as stack:
         plain = stack.enter_context(hostile(_plain, before=True))
-        encrypted = stack.enter_context(hostile(_encrypted, before=True)).replace("http:", "https:")
-        proxy = stack.enter_context(hostile(_tunnel, before=True))
+        encrypted = stack.enter_context(hostile(encrypted_server, before=True)).replace("http:", "https:")
+        proxy = stack.enter_context(hostile(tunnel, before=True))
         cases = [(plain, good), (encrypted, good), ("https://api.example.com", good, proxy)]
         ended = calls_apart([partial(_kept_calls, *case) for case in cases])
     yield all_of("answered", sum(one.answered for one in ended), 36)
@@ -131,11 +130,9 @@ def dead_kept_connection() -> Iterator[Figure]:
 
 
 @attack("a new connection whose bytes nobody acknowledges: 6 modes", bar="D3", parallel=True)
+@only_if(can_deafen, "no filter of a connection's bytes")
 def deaf_new_connection() -> Iterator[Figure]:
     """A connection that was made, and lets no byte through, costs seconds and no more."""
-    if not can_deafen():
-        yield none_of("not measured (this kernel cannot drop bytes of one connection)", 0)
-        return
     with ExitStack() as stack:
         urls = [stack.enter_context(hostile(_first_is_deaf(), before=True)) for _ in MODES]
         clients = [LLMClient(target(f"m{index}", url), deadline=_DEADLINE) for index, url in enumerate(urls)]

@@ -15,8 +15,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any, Final
+
+from integration_tests.attacks.catalogue import Figure, Run, none_of
 
 Info = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 """What a look-up returns for each address."""
@@ -43,6 +46,39 @@ def can_deafen() -> bool:
     """Return whether ``deafen`` works here."""
     with socket.socket() as sock:
         return deafen(sock)
+
+
+def _can_bind(address: str) -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+        sock.bind((address, 0))
+        return True
+    return False
+
+
+def has_several_addresses() -> bool:
+    """Return whether all of 127.0.0.0/8 is this machine, as on Linux."""
+    return _can_bind("127.0.0.2")
+
+
+def has_ipv6() -> bool:
+    """Return whether this machine has IPv6."""
+    return _can_bind("::1")
+
+
+def only_if(possible: Callable[[], bool], lacking: str) -> Callable[[Run], Run]:
+    """Let an attack be green, and say that nothing was measured, on a machine that lacks what it needs."""
+
+    def decorate(run: Run) -> Run:
+        @wraps(run)
+        def run_if_possible() -> Iterator[Figure]:
+            if possible():
+                yield from run()
+            else:
+                yield none_of(f"not measured, {lacking} here:", 0)
+
+        return run_if_possible
+
+    return decorate
 
 
 @contextmanager
@@ -81,12 +117,13 @@ def looked_up_by(look_up: LookUp) -> Iterator[None]:
     """Replace the look-up of names of this process."""
     real = socket.getaddrinfo
 
-    def getaddrinfo(host: Any, port: Any, family: int = 0, *rest: Any, flags: int = 0, **others: Any) -> Any:
+    def getaddrinfo(host: Any, port: Any, family: int = 0, *rest: Any, **others: Any) -> Any:
+        flags = rest[2] if len(rest) > 2 else others.get("flags", 0)
         if host and not flags & socket.AI_NUMERICHOST:
             found = look_up(host.decode() if isinstance(host, bytes) else host, int(port or 0))
             if found is not None:
                 return [info for info in found if family in (0, info[0])]
-        return real(host, port, family, *rest, flags=flags, **others)
+        return real(host, port, family, *rest, **others)
 
     socket.getaddrinfo = getaddrinfo
     try:
