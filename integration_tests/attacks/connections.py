@@ -31,8 +31,8 @@ from integration_tests.attacks.calls import (
 from integration_tests.attacks.catalogue import Figure, all_of, at_most, attack, none_of, seconds
 from integration_tests.attacks.fake_time import Clock
 from integration_tests.attacks.measure import descriptors
-from integration_tests.attacks.network_faults import can_deafen, deafen, only_if, silent
-from integration_tests.attacks.servers import Peer, Request, answering_apart, hostile, parse
+from integration_tests.attacks.network_faults import can_deafen, deafen, deafen_to_data, hear_again, only_if, silent
+from integration_tests.attacks.servers import Peer, Request, answering_apart, forked, hostile, parse
 from unified_llm import LLMClient
 from unified_llm.langchain import ChatUnified
 
@@ -76,27 +76,27 @@ def tunnel(peer: Peer) -> None:
     encrypted_server(peer)
 
 
-def _first_is_deaf() -> Callable[[Peer], None]:
-    """Return a script that never acknowledges a byte of the first connection, and serves the others."""
-    numbers = itertools.count()
-
-    def script(peer: Peer) -> None:
-        if next(numbers) == 0:
-            deafen(peer.sock)
-            time.sleep(90)
-        _answer_once(peer.sock)
-
-    return script
+def _first_is_deaf(listener: socket.socket) -> None:
+    """Never acknowledge a byte of the first connection; serve the others."""
+    deafen_to_data(listener)
+    first, _ = listener.accept()
+    hear_again(listener)
+    while first.fileno() >= 0:
+        sock, _ = listener.accept()
+        threading.Thread(target=_answer_once, args=(sock,), daemon=True).start()
 
 
 def _twice(client: LLMClient, mode: str) -> Ended:
     """Call twice in one loop; return the second call."""
+    pause = 0.3  # until the server has become deaf
     if mode in SYNC:
         assert call(client, mode).answered
+        time.sleep(pause)
         return call(client, mode)
 
     async def run() -> Ended:
         assert (await acall(client, mode))[0].answered
+        await asyncio.sleep(pause)
         return (await acall(client, mode))[0]
 
     return asyncio.run(run())
@@ -134,7 +134,7 @@ def dead_kept_connection() -> Iterator[Figure]:
 def deaf_new_connection() -> Iterator[Figure]:
     """A connection that was made, and lets no byte through, costs seconds and no more."""
     with ExitStack() as stack:
-        urls = [stack.enter_context(hostile(_first_is_deaf(), before=True)) for _ in MODES]
+        urls = [stack.enter_context(forked(_first_is_deaf)) for _ in MODES]
         clients = [LLMClient(target(f"m{index}", url), deadline=_DEADLINE) for index, url in enumerate(urls)]
         ended = in_threads([partial(call, client, mode) for client, mode in zip(clients, MODES, strict=True)])
     print(*ended, sep="\n")  # noqa: T201

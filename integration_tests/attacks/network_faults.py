@@ -24,8 +24,26 @@ from integration_tests.attacks.catalogue import Figure, Run, none_of
 Info = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 """What a look-up returns for each address."""
 
-_SO_ATTACH_FILTER: Final = 26  # Linux; the socket module has no name for it
-_DROP_ALL: Final = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0 bytes
+_SO_ATTACH_FILTER: Final = 26  # Linux; the socket module has no name for it, nor for the next
+_SO_DETACH_FILTER: Final = 27
+
+
+def _program(*instructions: tuple[int, int, int, int]) -> ctypes.Array[ctypes.c_char]:
+    return ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in instructions))
+
+
+# Filters of the kernel, in BPF: code, jumps, operand. What is returned is how many bytes of a packet are kept.
+_DROP_ALL: Final = _program((0x06, 0, 0, 0))
+_DROP_DATA: Final = _program(
+    (0x30, 0, 0, 12),  # A = the byte of the TCP header whose upper half is its length in words
+    (0x74, 0, 0, 4),  # A >>= 4
+    (0x64, 0, 0, 2),  # A <<= 2
+    (0x07, 0, 0, 0),  # X = A
+    (0x80, 0, 0, 0),  # A = the length of the packet, with that header
+    (0x2D, 0, 1, 0),  # A > X: there is data
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep it
+)
 
 
 def deafen(sock: socket.socket) -> bool:
@@ -33,11 +51,25 @@ def deafen(sock: socket.socket) -> bool:
 
     For the other side, it is as if a firewall had forgotten this one connection.
     """
+    return _attach(sock, _DROP_ALL)
+
+
+def deafen_to_data(listener: socket.socket) -> bool:
+    """Let new connections of a listener be made, and drop the data that comes over them; return False if it cannot."""
+    return _attach(listener, _DROP_DATA)
+
+
+def hear_again(listener: socket.socket) -> None:
+    """Undo that for further connections."""
+    listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+def _attach(sock: socket.socket, program: ctypes.Array[ctypes.c_char]) -> bool:
     if sys.platform != "linux":
         return False
     with suppress(OSError):
-        program = struct.pack("HL", 1, ctypes.addressof(_DROP_ALL))
-        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        size = (len(program) - 1) // 8  # a buffer ends with a NUL of its own
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", size, ctypes.addressof(program)))
         return True
     return False
 

@@ -118,7 +118,7 @@ OK: Final = reply(chat())
 
 
 @contextmanager
-def _forked(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+def forked(serve: Callable[[socket.socket], None]) -> Iterator[str]:
     """Serve a loopback port in a forked process until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     pid = os.fork()
@@ -150,7 +150,7 @@ def hostile(script: Script, *, before: bool = False) -> Any:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=_play, args=(script, sock, before), daemon=True).start()
 
-    return _forked(serve)
+    return forked(serve)
 
 
 def _play(script: Script, sock: socket.socket, before: bool) -> None:  # noqa: FBT001 - an argument of a thread
@@ -251,4 +251,4 @@ def answering_apart(answer: Answer | bytes = OK, delay: float = 0.0) -> Any:
     Returns:
         A context manager of the server's URL.
     """
-    return _forked(lambda listener: Answering(answer, delay, listener).serve())
+    return forked(lambda listener: Answering(answer, delay, listener).serve())
