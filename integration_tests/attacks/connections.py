@@ -305,7 +305,7 @@ def unclosed_loops() -> Iterator[Figure]:
 @attack("100 event loops that are kept and do not run: their connections after a minute", bar="D6")
 def kept_loops() -> Iterator[Figure]:
     """Idle connections of loops that do not run are closed when their time is over, by calls of other loops."""
-    with answering_apart(answer) as url, Clock() as clock:
+    with answering_apart(answer) as url, Clock(connections=True) as clock:
         client = LLMClient(target("m", url))
         port = int(url.rpartition(":")[2])
         loops = [asyncio.new_event_loop() for _ in range(100)]

@@ -180,6 +180,7 @@ class _Protocol(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._server.open += 1
+        self._server.connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.open -= 1
@@ -202,7 +203,7 @@ class Answering:
         self.answer: Answer | bytes = answer
         self.delay = delay
         self.requests: list[Request] = []
-        self.open = 0
+        self.open = self.connections = 0
         self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._loop = asyncio.new_event_loop()

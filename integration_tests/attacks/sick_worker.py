@@ -66,7 +66,8 @@ def _client(trouble: str, urls: dict[str, str], *, sick: bool) -> LLMClient:
         port = urls["good"].rpartition(":")[2]
         primary = _target(model, f"http://{_host(trouble)}:{port}", timeout=0.5)
     fallback = target(f"f-{model}-{sick}", urls["good"])
-    return LLMClient(primary, fallbacks=[fallback], deadline=10)
+    # Calls may wait for a descriptor for as long as they can.
+    return LLMClient(primary, fallbacks=[fallback], deadline=1 if sick and trouble == _NO_DESCRIPTORS else 10)
 
 
 def _look_up_sick(name: str, port: int) -> Sequence[Info] | None:
