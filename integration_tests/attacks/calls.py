@@ -67,47 +67,47 @@ class Ended:
         return max(0.0, self.seconds - limit)
 
 
-def call(client: LLMClient, mode: str) -> Ended:
+def call(client: LLMClient, mode: str, prompt: str = "x") -> Ended:
     """Make one call with one of the ``MODES``; an async one in a loop of its own."""
     if mode in SYNC:
         started = time.monotonic()
         try:
-            return _end(mode, started, _request(client, mode))
+            return _end(mode, started, _request(client, mode, prompt))
         except LLMError as error:
             return _end(mode, started, error)
-    inside = asyncio.run(acall(client, mode))
+    inside = asyncio.run(acall(client, mode, prompt))
     ended = time.monotonic()
     return Ended(**{**asdict(inside[0]), "leaving": ended - inside[1]})
 
 
-async def acall(client: LLMClient, mode: str = "agenerate") -> tuple[Ended, float]:
+async def acall(client: LLMClient, mode: str = "agenerate", prompt: str = "x") -> tuple[Ended, float]:
     """Make one async call; return also the instant of its end."""
     started = time.monotonic()
     try:
-        ended = _end(mode, started, await _arequest(client, mode))
+        ended = _end(mode, started, await _arequest(client, mode, prompt))
     except LLMError as error:
         ended = _end(mode, started, error)
     return ended, time.monotonic()
 
 
-def _request(client: LLMClient, mode: str) -> Any:
+def _request(client: LLMClient, mode: str, prompt: str) -> Any:
     match mode:
         case "stream":
-            return list(client.stream("x"))[-1]
+            return list(client.stream(prompt))[-1]
         case "embed":
-            return client.embed("x")
+            return client.embed(prompt)
         case _:
-            return client.generate("x")
+            return client.generate(prompt)
 
 
-async def _arequest(client: LLMClient, mode: str) -> Any:
+async def _arequest(client: LLMClient, mode: str, prompt: str) -> Any:
     match mode:
         case "astream":
-            return [chunk async for chunk in client.astream("x")][-1]
+            return [chunk async for chunk in client.astream(prompt)][-1]
         case "aembed":
-            return await client.aembed("x")
+            return await client.aembed(prompt)
         case _:
-            return await client.agenerate("x")
+            return await client.agenerate(prompt)
 
 
 def _end(mode: str, started: float, outcome: Any) -> Ended:
@@ -118,13 +118,18 @@ def _end(mode: str, started: float, outcome: Any) -> Ended:
     return Ended(mode, not failed, seconds, attempts, text)
 
 
+def warm_up() -> None:
+    """Let a first call prepare what takes time in a new process: certificates, modules."""
+    with suppress(LLMError):
+        LLMClient(target("warm", "https://127.0.0.1:1", max_retries=0)).generate("x")
+
+
 def in_threads(calls: Sequence[Callable[[], Ended]]) -> list[Ended]:
     """Make calls at the same time, each in a thread; return them in order.
 
-    They begin one after the other, and what a first call prepares is there, so that none waits for the processor.
+    They begin one after the other, after ``warm_up``, so that none waits for the processor.
     """
-    with suppress(LLMError):
-        LLMClient(target("warm", "https://127.0.0.1:1", max_retries=0)).generate("x")
+    warm_up()
     with ThreadPoolExecutor(len(calls)) as pool:
         pending = []
         for one in calls:

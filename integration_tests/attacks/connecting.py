@@ -21,6 +21,7 @@ from integration_tests.attacks.calls import (
     calls_apart,
     in_threads,
     target,
+    warm_up,
 )
 from integration_tests.attacks.catalogue import Figure, all_of, at_most, attack, seconds
 from integration_tests.attacks.network_faults import (
@@ -92,7 +93,7 @@ def _attempts_at_primary(ended: Sequence[Ended]) -> int:
     return max(sum(attempt.startswith("m") for attempt in one.attempts) for one in ended)
 
 
-@attack("a primary that answers no SYN, look-up or TLS handshake: 5 ways, 6 modes", bar="D2", parallel=True)
+@attack("a primary that answers no SYN, look-up or TLS handshake: 5 ways, 6 modes", bar="D2")
 def fallback_of_a_dead_end() -> Iterator[Figure]:
     """The fallback is asked once one connection has had its 5 seconds."""
     with answering_apart(answer) as good, _dead_ends() as urls:
@@ -136,6 +137,7 @@ def several_dead_ends() -> Iterator[Figure]:
 
 def _repeat(url: str, mode: str) -> list[Ended]:
     """Make four calls with one client, one after the other, each over a new connection."""
+    warm_up()
     client = LLMClient(target(f"m-{mode}", url), deadline=20)
     if mode == "generate":
         return [call(client, mode) for _ in range(4)]
@@ -173,7 +175,7 @@ def dead_addresses() -> Iterator[Figure]:
             return [info(address, port) for address in [*holes[: int(count)], "127.0.0.1"]]
 
         stack.enter_context(looked_up_by(look_up))
-        for count, bound in ((1, 0.4), (3, 0.9), (7, 1.9)):
+        for count, bound in ((1, 0.4), (3, 1.0), (7, 2.0)):
             first, later = _times(f"dead{count}", port)
             yield seconds(first, bound, f"{count} dead: first")
             yield seconds(later, 0.05, "then")

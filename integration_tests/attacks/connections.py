@@ -38,6 +38,8 @@ from unified_llm.langchain import ChatUnified
 
 CERTIFICATE: Final = Path(__file__).parents[2] / "tests" / "support" / "localhost.pem"
 _DEADLINE: Final = 30.0
+_SLOW: Final = 22.0
+"""Seconds: longer than bytes may be unacknowledged."""
 
 
 def _receive(sock: socket.socket) -> Request:
@@ -114,75 +116,48 @@ def _kept_calls(url: str, good: str, proxy: str = "") -> list[Ended]:
     return in_threads(calls)
 
 
-@attack("kept connections that die in silence: plain, TLS, through a proxy, 6 modes", bar="D3", parallel=True)
+def _new_calls(urls: Sequence[str]) -> list[Ended]:
+    """Call in every mode, each with a server of its own, whose first connection lets no byte through."""
+    clients = [LLMClient(target(f"new{index}", url), deadline=_DEADLINE) for index, url in enumerate(urls)]
+    return in_threads([partial(call, client, mode) for client, mode in zip(clients, MODES, strict=True)])
+
+
+@attack("bytes that nobody acknowledges: kept and new connections, TLS, a proxy, 6 modes", bar="D3", parallel=True)
 @only_if(can_deafen, "no filter of a connection's bytes")
-def dead_kept_connection() -> Iterator[Figure]:
+def deaf_connections() -> Iterator[Figure]:
     """A request that nobody acknowledged is sent again over a new connection, and the attempts tell."""
     with answering_apart(answer) as good, ExitStack() as stack:
         plain = stack.enter_context(hostile(_plain, before=True))
         encrypted = stack.enter_context(hostile(encrypted_server, before=True)).replace("http:", "https:")
         proxy = stack.enter_context(hostile(tunnel, before=True))
+        new = [stack.enter_context(forked(_first_is_deaf)) for _ in MODES]
         cases = [(plain, good), (encrypted, good), ("https://api.example.com", good, proxy)]
-        ended = calls_apart([partial(_kept_calls, *case) for case in cases])
-    yield all_of("answered", sum(one.answered for one in ended), 36)
+        ended = calls_apart([partial(_new_calls, new), *(partial(_kept_calls, *case) for case in cases)])
+    yield all_of("answered", sum(one.answered for one in ended), 42)
     yield seconds(max(one.seconds for one in ended), 25.0)
     yield none_of("not told", sum(len(one.attempts) < 2 for one in ended))
 
 
-@attack("a new connection whose bytes nobody acknowledges: 6 modes", bar="D3", parallel=True)
-@only_if(can_deafen, "no filter of a connection's bytes")
-def deaf_new_connection() -> Iterator[Figure]:
-    """A connection that was made, and lets no byte through, costs seconds and no more."""
-    with ExitStack() as stack:
-        urls = [stack.enter_context(forked(_first_is_deaf)) for _ in MODES]
-        clients = [LLMClient(target(f"m{index}", url), deadline=_DEADLINE) for index, url in enumerate(urls)]
-        ended = in_threads([partial(call, client, mode) for client, mode in zip(clients, MODES, strict=True)])
-    print(*ended, sep="\n")  # noqa: T201
-    yield all_of("answered", sum(one.answered for one in ended), 6)
-    yield seconds(max(one.seconds for one in ended), 25.0)
-
-
-@attack("a server that is alive and answers after 22 s: 6 modes", bar="D3", parallel=True)
-def slow_server() -> Iterator[Figure]:
-    """A server that acknowledges what it got has all the time that the call gives it."""
-    with answering_apart(answer, 22.0) as url:
-        ended = in_modes(lambda: LLMClient(target("m", url), deadline=60))
-    print(*ended, sep="\n")  # noqa: T201
-    yield all_of("answered", sum(one.answered for one in ended), 6)
-    yield at_most("attempts", max(len(one.attempts) for one in ended), 1)
-
-
 def _read_late(peer: Peer) -> None:
-    time.sleep(22)
+    time.sleep(_SLOW)
     peer.send(answer(_receive(peer.sock)))
     peer.hang()
 
 
-@attack("a server that is alive and reads an upload of 20 MB after 22 s: sync, async", bar="D3", parallel=True)
-def unread_upload() -> Iterator[Figure]:
-    """A server that is busy, and whose window is full, is not taken for one that is dead."""
+def _upload(url: str, mode: str) -> list[Ended]:
+    """Send a request that is larger than the buffers of the system."""
+    client = LLMClient(target("m", url), deadline=60)
+    return [call(client, mode, "x" * 20_000_000)]
 
-    async def asynchronous(client: LLMClient) -> Any:
-        return await client.agenerate("x" * 20_000_000)
 
-    def ask(number: int, url: str) -> tuple[bool, int]:
-        client = LLMClient(target(f"m{number}", url), deadline=50)
-        try:
-            response = asyncio.run(asynchronous(client)) if number else client.generate("x" * 20_000_000)
-        except Exception as error:  # noqa: BLE001 - its attempts are what is looked for
-            print(error)  # noqa: T201
-            return False, len(getattr(error, "attempts", ()))
-        return True, len(response.attempts)
-
-    results: dict[int, tuple[bool, int]] = {}
-    with hostile(_read_late, before=True) as url:
-        threads = [threading.Thread(target=lambda n=n: results.update({n: ask(n, url)})) for n in (0, 1)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    yield all_of("answered", sum(answered for answered, _ in results.values()), 2)
-    yield at_most("attempts", max(attempts for _, attempts in results.values()), 1)
+@attack("servers that are alive, and answer or read 20 MB after 22 s: 6 modes", bar="D3", parallel=True)
+def slow_servers() -> Iterator[Figure]:
+    """A server that is busy, or whose window is full, is not taken for one that is dead."""
+    with answering_apart(answer, _SLOW) as slow, hostile(_read_late, before=True) as late:
+        waits = partial(in_modes, lambda: LLMClient(target("m", slow), deadline=60))
+        ended = calls_apart([waits, *(partial(_upload, late, mode) for mode in MODES)])
+    yield all_of("answered", sum(one.answered for one in ended), 12)
+    yield at_most("attempts", max(len(one.attempts) for one in ended), 1)
 
 
 # Socket options
