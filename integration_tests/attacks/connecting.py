@@ -160,7 +160,7 @@ def _times(name: str, port: int) -> tuple[float, float]:
     return max(ended[0].seconds, ended[4].seconds), max(one.seconds for one in ended[1:4] + ended[5:])
 
 
-@attack("the first address, the first 3, the first 7 are black holes: sync, async", bar="D7", kill_after=60)
+@attack("the first address, the first 3, the first 7 are black holes: sync, async", bar="D7", kill_after=90)
 @only_if(has_several_addresses, "one address")
 def dead_addresses() -> Iterator[Figure]:
     """Addresses are tried 0.25 s apart, and the one that worked comes first from then on."""
