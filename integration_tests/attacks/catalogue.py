@@ -10,6 +10,7 @@ from typing import Final
 AREAS: Final = (
     "answers", "drips", "concurrency", "interruptions", "processes", "policy", "accounts", "configuration", "logs",
     "keys", "shared_state", "tenants", "fuzz", "names", "moved_names", "connecting", "connections", "workers",
+    "environments",
 )  # fmt: skip
 """The modules of this folder that contain attacks, in the order of the table. A line for a bar of the report on
 deployments is an attack with ``bar=`` in any of them."""
