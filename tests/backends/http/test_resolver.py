@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -220,6 +222,26 @@ def test_where_no_thread_can_be_started_the_caller_looks_up(
     assert address(look_up) == "10.0.0.1"
 
 
+class Interruption(BaseException):
+    """As ``gevent.Timeout`` is one, and ``SystemExit``."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_look_up_whose_thread_ends_early_has_failed(
+    resolving: Resolver, names: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> list[Any]:
+        raise Interruption
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resolver, "_MAX_THREADS", 1)
+        patch.setattr(socket, "getaddrinfo", interrupt)
+        assert isinstance(ended(resolving.look_up("a.test", 443)).result(), OSError)
+        names.known["a.test"] = "10.0.0.1"
+        patch.setattr(socket, "getaddrinfo", names)
+        assert address(ended(resolving.look_up("a.test", 443))) == "10.0.0.1"
+
+
 def test_a_shortage_of_files_is_told_from_a_name_that_is_unknown(
     names: NameServer, resolving: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +290,20 @@ def test_a_look_up_without_end_is_a_timeout_of_this_process(names: NameServer, m
     failure = connect(mode, 0.05).failure
     assert (failure.kind, failure.scope, failure.unsent) == ("timeout", "process", True)
     assert failure.reason == "the name slow.test could not be looked up within 0.05 s"
+
+
+def test_a_look_up_without_end_keeps_no_event_loop_alive(names: NameServer) -> None:
+    names.hanging.add("slow.test")
+    loop = asyncio.new_event_loop()
+    alive = weakref.ref(loop)
+    sock = AsyncDeadlineSocket(time.monotonic)
+    sock.until, sock.connect_timeout = time.monotonic() + 0.01, 5.0
+    with pytest.raises(httpcore.ConnectTimeout):
+        loop.run_until_complete(sock.connect_tcp("slow.test", 80))
+    loop.close()
+    del loop
+    gc.collect()
+    assert alive() is None
 
 
 def test_a_slow_look_up_is_replaced_by_the_last_good_result(

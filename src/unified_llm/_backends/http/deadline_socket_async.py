@@ -59,10 +59,12 @@ class AsyncDeadlineSocket(DeadlineSocket, httpcore.AsyncNetworkBackend):
     async def _resolve(self, host: str, port: int) -> list[Address]:
         look_up = RESOLVER.look_up(host, port)
         if not look_up.done:
-            waiter = AsyncWaiter()
+            waiter, seconds = AsyncWaiter(), self.seconds_left()
             look_up.call_when_done(waiter.wake)
-            seconds = self.seconds_left()
-            await waiter.wait(min(seconds, PATIENCE) if look_up.usable else seconds)
+            try:
+                await waiter.wait(min(seconds, PATIENCE) if look_up.usable else seconds)
+            finally:
+                look_up.stop_calling(waiter.wake)
         return self.addresses_of(look_up)
 
     async def _connect(self, race: AddressRace) -> socket.socket:

@@ -58,10 +58,12 @@ class SyncDeadlineSocket(DeadlineSocket, httpcore.NetworkBackend):
     def _resolve(self, host: str, port: int) -> list[Address]:
         look_up = RESOLVER.look_up(host, port)
         if not look_up.done:
-            waiter = SyncWaiter()
+            waiter, seconds = SyncWaiter(), self.seconds_left()
             look_up.call_when_done(waiter.wake)
-            seconds = self.seconds_left()
-            waiter.wait(min(seconds, PATIENCE) if look_up.usable else seconds)
+            try:
+                waiter.wait(min(seconds, PATIENCE) if look_up.usable else seconds)
+            finally:
+                look_up.stop_calling(waiter.wake)
         return self.addresses_of(look_up)
 
     def _connect(self, race: AddressRace) -> socket.socket:

@@ -23,6 +23,7 @@ import socket
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from unified_llm._backends.http.connect_failures import NO_DESCRIPTOR
@@ -84,7 +85,7 @@ class LookUp:
     def finish(self, result: list[Address] | Exception) -> None:
         """Set the result and wake all who wait."""
         self._result, self.done = result, True
-        for wake in self._wakers:
+        for wake in list(self._wakers):  # a copy, since those who give up remove theirs
             wake()
 
     def call_when_done(self, wake: Callable[[], object]) -> None:
@@ -92,6 +93,11 @@ class LookUp:
         self._wakers.append(wake)
         if self.done:
             wake()
+
+    def stop_calling(self, wake: Callable[[], object]) -> None:
+        """Forget what ``call_when_done`` was given: it refers to an event loop, and a look-up may hang for minutes."""
+        with suppress(ValueError):
+            self._wakers.remove(wake)
 
     def result(self) -> list[Address] | Exception | None:
         """Return what is known now: addresses, the error, or None where it has not ended and nothing is known."""
@@ -168,14 +174,23 @@ class Resolver:
                     self._threads -= 1
                     return
                 key, look_up = self._waiting.popleft()
-            result = _look_up(key)
-            with self._lock:
-                if self._running.get(key) is look_up:
-                    del self._running[key]
-                known = self._known.get(key)
-                if isinstance(result, list) and (known is None or known.since <= look_up.began):
-                    self._known.put(key, _Known(result, self._now()))
-            look_up.finish(result)
+            try:
+                result = _look_up(key)
+            except BaseException:  # SystemExit, or a timeout of gevent: it ends this thread
+                with self._lock:
+                    self._threads -= 1
+                self._finish(key, look_up, OSError("The look-up was interrupted"))
+                raise
+            self._finish(key, look_up, result)
+
+    def _finish(self, key: _Key, look_up: LookUp, result: list[Address] | Exception) -> None:
+        with self._lock:
+            if self._running.get(key) is look_up:
+                del self._running[key]
+            known = self._known.get(key)
+            if isinstance(result, list) and (known is None or known.since <= look_up.began):
+                self._known.put(key, _Known(result, self._now()))
+        look_up.finish(result)
 
 
 def _look_up(key: _Key) -> list[Address] | Exception:
