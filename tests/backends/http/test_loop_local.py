@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
+import threading
+import time
 import weakref
 from typing import Any
 
@@ -67,3 +70,29 @@ def test_a_loop_that_takes_no_attributes_has_a_value_as_well() -> None:
     local.set(loop, value)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert local.get(loop) is value  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     assert local.pop(loop) is value  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+# A loop without descriptors.
+make_loop: Any = type("UnusedLoop", (asyncio.AbstractEventLoop,), {})
+
+
+def test_loops_are_listed_while_other_threads_add_theirs() -> None:
+    local, value, ended = LoopLocal[Value](), Value(), threading.Event()
+
+    def add() -> None:
+        while not ended.is_set():
+            loops = [make_loop() for _ in range(100)]
+            for loop in loops:
+                local.set(loop, value)
+
+    thread, interval = threading.Thread(target=add), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            local.pairs()
+    finally:
+        ended.set()
+        sys.setswitchinterval(interval)
+        thread.join()

@@ -8,7 +8,7 @@ from tests.backends.http.test_exchange import HI, URL, run_call
 from tests.support.echo_format import EchoCodec, chat_request, target_at
 from tests.support.scripted_server import Network
 from tests.support.sync_and_async import Caller, summarize
-from unified_llm._backends.http import Transport, descriptors, permits
+from unified_llm._backends.http import Transport, descriptors, permits, pool
 from unified_llm._core.outcome import Failure
 
 
@@ -33,6 +33,20 @@ def test_it_waits_no_longer_than_for_a_permit(
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.scope) == ("pool", "process")
     assert (failure.reason or "").startswith("this process has too many open files (ulimit -n is ")
+
+
+def test_a_wait_whose_time_passes_before_it_begins_is_none(
+    call: Caller, transport: Transport, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close_slowly(_: object) -> list[object]:
+        network.clock.time += 60
+        return []
+
+    monkeypatch.setattr(pool.IdleConnections, "close_all", close_slowly)
+    network.shortages = 3
+    (failure,) = run_call(call, transport, network)
+    assert isinstance(failure, Failure)
+    assert failure.kind == "pool"
 
 
 def test_idle_connections_to_other_servers_make_room(call: Caller, transport: Transport, network: Network) -> None:

@@ -19,7 +19,7 @@ _ATTRIBUTE: Final = "_unified_llm_values"
 
 
 class LoopLocal(Generic[_T]):
-    """One value for each event loop. Not thread-safe: its owner holds a lock where loops of several threads use it."""
+    """One value for each event loop. Its owner holds a lock where loops of several threads get and set their values."""
 
     def __init__(self) -> None:
         self._values: WeakKeyDictionary[asyncio.AbstractEventLoop, Callable[[], _T | None]] = WeakKeyDictionary()
@@ -47,8 +47,9 @@ class LoopLocal(Generic[_T]):
         return value
 
     def pairs(self) -> list[tuple[asyncio.AbstractEventLoop, _T]]:
-        """Return the loops with their values."""
-        return [(loop, value) for loop in list(self._values) if (value := self.get(loop)) is not None]
+        """Return the loops with their values; other threads may add some at the same time."""
+        loops = [loop for reference in self._values.keyrefs() if (loop := reference()) is not None]
+        return [(loop, value) for loop in loops if (value := self.get(loop)) is not None]
 
     def __len__(self) -> int:
         return len(self._values)

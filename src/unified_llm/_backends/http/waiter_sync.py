@@ -19,6 +19,6 @@ class SyncWaiter:
         self._woken.put(None)
 
     def wait(self, seconds: float) -> None:
-        """Wait until woken, at most so long."""
+        """Wait until woken, at most so long; not at all where the time is over."""
         with suppress(Empty):
-            self._woken.get(timeout=seconds)
+            self._woken.get(timeout=max(0.0, seconds))
