@@ -106,6 +106,16 @@ def test_addresses_that_lost_come_last_for_ten_minutes(slow: SlowAddresses, cloc
     assert slow.sort(addresses) == [six(1), four(1), six(2), four(2)]
 
 
+def test_an_address_that_had_less_time_than_the_winner_is_not_slow(slow: SlowAddresses) -> None:
+    addresses = [six(1), four(1), six(2)]
+    race = Race(slow, *addresses)
+    for number in range(3):
+        race.begin(1000.0 + number * DELAY)
+    race.race.win(race.sockets["192.0.2.1"])
+    race.race.close()
+    assert slow.sort(addresses) == [four(1), six(2), six(1)]
+
+
 def test_an_address_that_wins_is_not_slow_any_more(slow: SlowAddresses) -> None:
     slow.add(four(1))
     race = Race(slow, four(1))

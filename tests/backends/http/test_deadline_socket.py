@@ -9,6 +9,7 @@ import gc
 import os
 import socket
 import ssl
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -118,6 +119,50 @@ def test_the_first_address_that_answers_is_used(driver: SocketDriver, addresses:
     driver.write(b"hello")
     assert not driver.stream.get_extra_info("is_readable")
     assert driver.stream.get_extra_info("anything else") is None
+
+
+class SilentLoop(asyncio.SelectorEventLoop):
+    """An event loop in whose network no address answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connecting: list[socket.socket] = []
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        self.connecting.append(sock)
+        await self.create_future()
+
+    async def connect(self, seconds: float) -> None:
+        sock = AsyncDeadlineSocket(time.monotonic)
+        sock.until, sock.connect_timeout = time.monotonic() + seconds, 5.0
+        await sock.connect_tcp("a.test", 80)
+
+
+def test_a_race_that_nobody_wins_leaves_no_socket_to_a_loop_that_ends(addresses: Callable[..., None]) -> None:
+    addresses("open", "open")
+    loop = SilentLoop()
+    with pytest.raises(httpcore.ConnectTimeout):
+        loop.run_until_complete(loop.connect(0.3))
+    assert [each.fileno() for each in loop.connecting] == [-1, -1]
+    loop.close()
+
+
+def test_a_race_in_a_loop_that_was_closed_ends_in_silence(
+    addresses: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses("open", "open")
+    complaints: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    loop = SilentLoop()
+    loop.set_exception_handler(lambda *_: None)  # asyncio's own words for a task that was never ended
+    racing = loop.create_task(loop.connect(5.0))
+    loop.run_until_complete(asyncio.sleep(0.3))
+    connecting = loop.connecting
+    loop.close()
+    del loop, racing
+    gc.collect()
+    assert [each.fileno() for each in connecting] == [-1, -1]
+    assert complaints == []
 
 
 def test_when_no_address_answers_the_reason_is_kept(driver: SocketDriver, addresses: Callable[..., None]) -> None:

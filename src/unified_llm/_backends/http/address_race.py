@@ -9,7 +9,7 @@ wins, and the others are closed::
                      |-- 2001:db8::2 ---- connected: wins
 
 Families alternate, as section 4 of the RFC requires: of the addresses of a broken IPv6 only one is tried before IPv4.
-An address that lost is slow: for ten minutes it comes after the others, so that only the first call waits for it.
+An address that lost to a later one is slow: for ten minutes it comes after the others, so only the first call waits.
 """
 
 from __future__ import annotations
@@ -129,10 +129,12 @@ class AddressRace:
 
     def win(self, connected: socket.socket) -> socket.socket:
         """Take a socket that has connected out of the race. Those that were tried before it are slow."""
-        address = self._connecting.pop(connected)
-        for other in self._connecting.values():
-            self._slow.add(other)
-        self._slow.remove(address)
+        for each, address in self._connecting.items():  # in the order in which they were tried
+            if each is connected:
+                self._slow.remove(address)
+                break
+            self._slow.add(address)
+        del self._connecting[connected]
         return connected
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
 from unified_llm._backends.http.waiter_async import AsyncWaiter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from unified_llm._backends.http.resolver import Address
 
@@ -93,10 +93,7 @@ class AsyncDeadlineSocket(DeadlineSocket, httpcore.AsyncNetworkBackend):
                         return race.win(new_socket)
                     race.lose(new_socket, error)
         finally:
-            for task, losing in tasks.items():
-                # Closed only then: the event loop still watches its descriptor, which a new socket could get.
-                task.add_done_callback(partial(_close, losing))
-                task.cancel()
+            _end_race(loop, tasks)
 
     async def _connect_alone(
         self, loop: asyncio.AbstractEventLoop, race: AddressRace, new_socket: socket.socket, address: Any
@@ -114,7 +111,21 @@ async def _connect(loop: asyncio.AbstractEventLoop, new_socket: socket.socket, a
         await loop.sock_connect(new_socket, address)
     except OSError as error:
         return error
+    except BaseException:
+        # Closed only now: until then the event loop watches its descriptor, which a new socket could get.
+        new_socket.close()
+        raise
     return None
+
+
+def _end_race(loop: asyncio.AbstractEventLoop, tasks: Mapping[asyncio.Task[Any], socket.socket]) -> None:
+    """Close the sockets that have lost. Those that still connect are closed by their tasks."""
+    for task, losing in tasks.items():
+        if task.done() or loop.is_closed():
+            losing.close()
+        else:
+            task.add_done_callback(partial(_close, losing))  # also where it is cancelled before it has begun
+            task.cancel()
 
 
 def _close(losing: socket.socket, _: asyncio.Task[Any]) -> None:
