@@ -237,6 +237,15 @@ def test_what_was_asked_before_an_outage_that_others_saw_says_nothing_after_it()
     assert bench.state == "closed"
 
 
+def test_the_evidence_of_a_row_that_others_have_begun_has_no_success_in_it() -> None:
+    bench = Bench()
+    bench.health.record_outcome(bench.ask(), ok=True, weight=0, limit=0.3, now=0.0, draw=0.5)
+    bench.health.apply_opened(BreakerOpened("key", 0.0, 30.0, "alpha/one", 1, SETTINGS.failures - 1), 0.0, 0.0)
+    bench.one(ok=False)
+    assert bench.state == "open"
+    assert bench.breaker.evidence == (SETTINGS.failures, None)  # rather than of those who wait no longer than 0.3 s
+
+
 def test_one_probe_is_let_through_at_a_time() -> None:
     bench = Bench()
     bench.trip()

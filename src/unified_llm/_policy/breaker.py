@@ -182,7 +182,8 @@ class CircuitBreaker:
     def _find_evidence(self, now: float) -> list[Outcome] | None:
         """Return the failures that open this breaker, a weighted one more than once; None where they are too few."""
         if self.consecutive_failures >= self.settings.failures:
-            return list(self._outcomes)[-self.consecutive_failures :]
+            # Of a row that others have begun, only the end is here: successes come before it.
+            return [outcome for outcome in list(self._outcomes)[-self.consecutive_failures :] if not outcome.ok]
         if len(self._outcomes) < _MIN_OUTCOMES:
             return None
         recent = [outcome for outcome in self._outcomes if now - outcome.now <= self.settings.window]
