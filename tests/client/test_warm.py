@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,10 @@ import pytest
 from tests.support.scripted_server import Network
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, register_provider
+from unified_llm._client.backends import Backends
+from unified_llm._core import runtime
+from unified_llm._core.outcome import Failure
+from unified_llm._core.target import Target
 from unified_llm.types import LLMResponse
 
 BODY = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'
@@ -86,6 +91,33 @@ def test_through_a_proxy_nothing_is_connected(network: Network, warmed: Any, mon
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
     assert warmed(make("https://model.example"), then=False) == ({}, None)
     assert network.made == []
+
+
+def test_the_certificates_that_a_proxy_needs_are_read_all_the_same(
+    network: Network, warmed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
+    problems, _ = warmed(make("https://model.example"), then=False)
+    assert "SSL_CERT_FILE=/no/such.pem cannot be read" in problems["openai-compatible/m"]
+
+
+def test_a_server_that_is_silent_leaves_time_for_the_next(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def connect(_: object, target: Target, until: float) -> Failure | None:
+        given.append(until - network.clock())
+        network.clock.time = until
+        return Failure("timeout")
+
+    monkeypatch.setattr(Backends, "connect_in_advance", connect)
+    fallbacks = [
+        {"model": "openai-compatible/m", "base_url": f"http://127.0.0.1:{port}", "api_key": "sk-test"}
+        for port in (8001, 8002)
+    ]
+    with runtime.use(replace(runtime.current(), now=network.clock)):
+        assert len(make(fallbacks=fallbacks).warm(timeout=9)) == 3
+    assert given == [3.0, 3.0, 3.0]
 
 
 class Echo:

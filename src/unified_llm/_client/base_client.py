@@ -151,14 +151,17 @@ class BaseClient:
         model of MLX is loaded.
 
         Args:
-            timeout: Seconds for all targets together.
+            timeout: Seconds for all targets together; none takes those of the next ones.
 
         Returns:
             What is wrong, by the name of the target; empty where nothing is.
         """
-        until = runtime.current().now() + timeout
-        targets = self._distinct_targets()
-        return _describe(targets, [self._backends.connect_in_advance(target, until) for target in targets])
+        now = runtime.current().now
+        targets, failures, until = self._distinct_targets(), list[Failure | None](), now() + timeout
+        for left, target in zip(range(len(targets), 0, -1), targets, strict=True):
+            began = now()
+            failures.append(self._backends.connect_in_advance(target, began + (until - began) / left))
+        return _describe(targets, failures)
 
     async def awarm(self, *, timeout: float = 10.0) -> dict[str, str]:
         """Do the same as ``warm`` for the running event loop, with all targets at once."""

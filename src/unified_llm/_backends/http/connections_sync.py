@@ -92,11 +92,13 @@ class SyncPool:
         return None
 
     def connect_in_advance(self, route: pool.Route, until: float, connect_timeout: float) -> Failure | None:
-        """Keep a new connection for the first request to come; return why that failed."""
+        """Keep a new connection for the first request to come, unless it is through a proxy; return why that failed."""
         try:
             connection = SyncPooledConnection(route, self.now, self.age_clock())
         except errors.SETUP_ERRORS as error:
             return errors.failure_from_setup_error(error, route)
+        if route.proxy is not None:
+            return None
         try:
             connection.connect_in_advance(route, until, connect_timeout)
         except errors.CONNECT_ERRORS:

@@ -80,10 +80,9 @@ def route_to(endpoint: Endpoint, target: Target) -> Route:
 
 
 def route_in_advance(target: Target) -> Route | None:
-    """Return the route on which to connect before there is a request; None where there is none, or it has a proxy."""
+    """Return the route on which to connect before there is a request; None where there is none."""
     endpoint = parse_endpoint(target.base_url) if target.base_url else None
-    route = route_to(endpoint, target) if endpoint is not None else None
-    return route if route is not None and route.proxy is None else None
+    return route_to(endpoint, target) if endpoint is not None else None
 
 
 def _as_verify(verify: object) -> proxies_and_certificates.Verify:
