@@ -164,3 +164,9 @@ def check(failure: Any, words: _Words) -> None:
     assert failure.scope == scope
     assert (failure.reason or "").startswith(reason)
     assert advice in (failure.advice or "")
+
+
+def test_an_ipv6_address_is_told_from_its_port() -> None:
+    assert connect_failures.connect_timed_out("2001:db8::1", 80, 5.0).reason == (
+        "no connection to [2001:db8::1]:80 within 5 s"
+    )

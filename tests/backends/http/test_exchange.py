@@ -16,7 +16,7 @@ import pytest
 from tests.support.echo_format import CANARY, DONE, FINISH, EchoCodec, chat_request, target_at, text_event
 from tests.support.scripted_server import Network
 from tests.support.sync_and_async import Caller, caller, run, summarize
-from unified_llm._backends.http import Transport
+from unified_llm._backends.http import Transport, pool
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.errors import failure_from_error
 from unified_llm._backends.http.pool import Route, tunnel_of
@@ -650,6 +650,38 @@ def test_what_fails_between_this_machine_and_its_proxy_names_the_proxy(
     assert failure.reason.startswith("the proxy at proxy.test:")
     assert reason in failure.reason
     assert "CANARY" not in failure.reason
+
+
+class SOCKSError(Exception):
+    """Stands in for what the SOCKS library raises, as where the proxy closes the connection."""
+
+
+class BrokenSOCKSConnection:
+    def handle_request(self, _: object) -> object:
+        raise SOCKSError("Malformed reply")
+
+    async def handle_async_request(self, _: object) -> object:
+        raise SOCKSError("Malformed reply")
+
+
+def test_what_a_socks_proxy_makes_httpcore_raise_is_a_failure(
+    call: Caller, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("make_connection", "make_async_connection"):
+        monkeypatch.setattr(pool, name, lambda *_: BrokenSOCKSConnection())
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.test")
+    exchange = call.exchange(transport, EchoCodec(), chat_request(), target_at("https://model.example/v1"))
+    (failure,) = run(exchange, time.monotonic() + 5)
+    assert isinstance(failure, Failure)
+    assert failure.reason == "the proxy at proxy.test:1080 closed the connection"
+
+
+def test_a_proxy_that_speaks_another_protocol_is_told_from_one_that_closes() -> None:
+    route = route_by("http://proxy.test")
+    sock = SyncDeadlineSocket(time.monotonic, tunnel_of(route))
+    sock.count_received(10)
+    failure = failure_from_error(httpx.RemoteProtocolError("illegal status line"), sock, route)
+    assert failure.reason == "the proxy at proxy.test:80 does not answer as a proxy does"
 
 
 def test_what_a_proxy_refuses_is_not_tried_again() -> None:

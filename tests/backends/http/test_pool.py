@@ -109,7 +109,9 @@ def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_setup(clock: Clock, pro
     ):
         with pytest.raises(errors.SETUP_ERRORS) as caught:
             make()
-        assert errors.failure_from_setup_error(caught.value, route_by_proxy).kind == "setup"
+        failure = errors.failure_from_setup_error(caught.value, route_by_proxy)
+        assert failure.kind == "setup"
+        assert ("httpx[socks]" in (failure.advice or "")) is proxy.startswith("socks")
 
 
 def test_an_endpoint_has_its_port_and_its_host_header() -> None:

@@ -48,6 +48,11 @@ _ALERT: Final = re.compile("ALERT_(.*)")
 _OWN_CERTIFICATE: Final = "pass an ssl.SSLContext with load_cert_chain() as verify_ssl="
 
 
+def name_address(host: str, port: int) -> str:
+    """Return what messages call an address; an IPv6 address has brackets, or its port would look like a part of it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def look_up_failed(host: str, error: Exception) -> Failure:
     """Return the failure where a host name could not be looked up."""
     if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR and not isinstance(error, socket.gaierror):
@@ -92,13 +97,13 @@ def connect_failed(host: str, port: int, error: Exception) -> Failure:
         return no_descriptor(error)
     detail = os.strerror(code) if code else str(error)
     if code in _NO_ROUTE:
-        reason, advice = f"this machine has no route to {host}:{port}", "check its network"
+        reason, advice = f"this machine has no route to {name_address(host, port)}", "check its network"
     elif code == errno.EADDRNOTAVAIL:
         reason, advice = "this machine has no free port for another connection", "make fewer calls at once"
     elif code in _NO_MEMORY:
         reason, advice = "this machine has no memory for another connection", "make fewer calls at once"
     elif code in _FORBIDDEN:
-        reason, advice = f"this machine allows no connection to {host}:{port}", "check its firewall"
+        reason, advice = f"this machine allows no connection to {name_address(host, port)}", "check its firewall"
     else:
         return Failure("connect", detail=detail)
     return Failure("connect", scope="process", reason=f"{reason} ({detail})", advice=advice, detail=detail)
@@ -106,13 +111,13 @@ def connect_failed(host: str, port: int, error: Exception) -> Failure:
 
 def connect_timed_out(host: str, port: int, seconds: float) -> Failure:
     """Return the failure where no connection was made in time."""
-    reason = f"no connection to {host}:{port} within {round(seconds, 2):g} s"
+    reason = f"no connection to {name_address(host, port)} within {round(seconds, 2):g} s"
     return _timeout(reason, "check that the server runs and the address is right, or raise connect_timeout=")
 
 
 def handshake_timed_out(host: str, port: int, seconds: float) -> Failure:
     """Return the failure where the TLS handshake was not done in time."""
-    reason = f"no TLS handshake with {host}:{port} within {round(seconds, 2):g} s"
+    reason = f"no TLS handshake with {name_address(host, port)} within {round(seconds, 2):g} s"
     return _timeout(reason, "check that the server runs and the address is right, or raise connect_timeout=")
 
 
@@ -120,7 +125,7 @@ def handshake_closed(host: str, port: int) -> Failure:
     """Return the failure where the connection was closed during the TLS handshake."""
     return Failure(
         "connect",
-        reason=f"{host}:{port} closed the connection during the TLS handshake",
+        reason=f"{name_address(host, port)} closed the connection during the TLS handshake",
         advice="check that the server runs and the address is right",
         detail="closed during the TLS handshake",
     )
@@ -142,7 +147,7 @@ def handshake_failed(host: str, port: int, error: Exception, certificate: Mappin
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate_refused(host, port, error, certificate or {})
     reason = (isinstance(error, ssl.SSLError) and error.reason) or ""
-    where, detail = f"{host}:{port}", str(error)
+    where, detail = name_address(host, port), str(error)
     if _NO_COMMON_VERSION.search(reason):
         happened = f"this machine has no common TLS version with {where}"
         return Failure("tls", reason=happened, advice="enable TLS 1.2 or newer on the server", detail=detail)
@@ -159,12 +164,12 @@ def alert_received(host: str, port: int, error: Exception) -> Failure | None:
     reason = (isinstance(error, ssl.SSLError) and error.reason) or ""
     alert = _ALERT.search(reason)
     if _WANTS_CERTIFICATE.search(reason):
-        happened = f"{host}:{port} wants a client certificate"
+        happened = f"{name_address(host, port)} wants a client certificate"
         return Failure("tls", scope="caller", reason=happened, advice=_OWN_CERTIFICATE, detail=str(error))
     if alert is None:
         return None
     name = alert[1].lower().replace("_", " ")
-    happened = f"{host}:{port} refused the TLS connection (alert: {name})"
+    happened = f"{name_address(host, port)} refused the TLS connection (alert: {name})"
     advice = f"where it wants a client certificate, {_OWN_CERTIFICATE}" if "handshake" in name else "see .detail"
     return Failure("tls", reason=happened, advice=advice, detail=str(error))
 
@@ -172,7 +177,7 @@ def alert_received(host: str, port: int, error: Exception) -> Failure | None:
 def _certificate_refused(
     host: str, port: int, error: ssl.SSLCertVerificationError, certificate: Mapping[str, Any]
 ) -> Failure:
-    whose, detail = f"the certificate of {host}:{port}", str(error)
+    whose, detail = f"the certificate of {name_address(host, port)}", str(error)
     if error.verify_code in _UNKNOWN_AUTHORITY:
         happened = f"{whose} is signed by an authority that this machine does not know"
         advice = "pass the bundle of your network's authority as verify_ssl=, or name it in SSL_CERT_FILE"
@@ -205,5 +210,5 @@ def _unread_variable() -> str:
 
 def speaks_tls(host: str, port: int) -> Failure:
     """Return the failure where plain HTTP was sent to a port that answers in TLS."""
-    happened = f"{host}:{port} speaks TLS"
+    happened = f"{name_address(host, port)} speaks TLS"
     return Failure("tls", reason=happened, advice="use https:// in base_url=", detail=happened)

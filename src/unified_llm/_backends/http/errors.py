@@ -10,7 +10,7 @@ import httpcore
 import httpx
 
 from unified_llm._backends.http import proxies_and_certificates
-from unified_llm._backends.http.connect_failures import NO_DESCRIPTOR, no_descriptor
+from unified_llm._backends.http.connect_failures import NO_DESCRIPTOR, name_address, no_descriptor
 from unified_llm._backends.http.deadline_socket import OversizedHeadError
 from unified_llm._core.outcome import Failure
 
@@ -37,6 +37,18 @@ _PROXY_REFUSALS: Final = {
 }
 
 _OVERSIZED_HEAD: Final = "More than 256 KiB came before the head of the response."
+
+
+def errors_on(route: Route, sock: DeadlineSocket) -> tuple[type[Exception], ...]:
+    """Return the exceptions that HTTP code raises on a connection of this route.
+
+    httpcore passes on whatever its SOCKS library raises, as where the proxy closes the connection.
+    """
+    return (Exception,) if _has_socks_proxy(route) and sock.before_tunnel else HTTP_ERRORS
+
+
+def _has_socks_proxy(route: Route) -> bool:
+    return route.proxy is not None and route.proxy.value.lower().startswith("socks")
 
 
 def failure_from_error(error: Exception, sock: DeadlineSocket, route: Route | None = None) -> Failure:
@@ -68,7 +80,7 @@ def _broken(sock: DeadlineSocket, route: Route | None) -> Failure:
     if route is None or route.origin[0] == "https" or sock.received:
         return Failure("connection")
     _, host, port = route.origin
-    happened = f"{host}:{port} closed the connection without an answer"
+    happened = f"{name_address(host, port)} closed the connection without an answer"
     return Failure("connection", reason=happened, advice="try again, or use https:// if this port speaks TLS")
 
 
@@ -80,7 +92,7 @@ def _name(proxy: str) -> str:
     """Return what a message calls a proxy: its host and port, without a password."""
     url = httpx.URL(proxy)
     port = url.port or {"https": 443, "http": 80}.get(url.scheme, 1080)
-    return f"the proxy at {url.host}:{port}"
+    return f"the proxy at {name_address(url.host, port)}"
 
 
 def _failure_before_tunnel(error: Exception, sock: DeadlineSocket, proxy: str) -> Failure:
@@ -104,7 +116,7 @@ def _failure_before_tunnel(error: Exception, sock: DeadlineSocket, proxy: str) -
         case httpx.RemoteProtocolError() if isinstance(error.__cause__, OversizedHeadError):
             return Failure("oversized", detail=_OVERSIZED_HEAD, scope="process")
         case _:
-            happened = f"{proxy} closed the connection"
+            happened = f"{proxy} {'does not answer as a proxy does' if sock.received else 'closed the connection'}"
             return replace(local, reason=happened, detail=happened)
 
 
@@ -130,8 +142,10 @@ def failure_from_setup_error(error: Exception, route: Route) -> Failure:
         return no_descriptor(error)
     reason = type(error).__name__  # and not its message, which may repeat a path or a password
     if not isinstance(error, OSError):
-        happened = f"the environment's proxy cannot be used ({reason})"
-        return Failure("setup", scope="process", reason=happened, advice="check HTTPS_PROXY", detail=happened)
+        happened, advice = f"the environment's proxy cannot be used ({reason})", "check HTTPS_PROXY"
+        if _has_socks_proxy(route) and isinstance(error, (RuntimeError, ImportError)):
+            advice = "pip install 'httpx[socks]', which a SOCKS proxy needs"
+        return Failure("setup", scope="process", reason=happened, advice=advice, detail=happened)
     if route.verify is True and (setting := proxies_and_certificates.certificates_setting()):
         happened = f"{setting} cannot be read ({reason})"
         advice = "name a bundle of certificates in it, or unset it"

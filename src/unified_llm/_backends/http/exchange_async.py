@@ -172,7 +172,7 @@ class AsyncHTTPExchange(HTTPExchange):
         self._start_on(connection.sock, until)
         try:
             http_response = await connection.handle_async_request(http_request)
-        except errors.HTTP_ERRORS as error:
+        except errors.errors_on(route, connection.sock) as error:
             return errors.failure_from_error(error, connection.sock, route)
         connection.sock.start_body()
         stream = cast("httpx.AsyncByteStream", http_response.stream)

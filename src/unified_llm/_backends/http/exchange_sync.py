@@ -158,7 +158,7 @@ class SyncHTTPExchange(HTTPExchange):
         self._start_on(connection.sock, until)
         try:
             http_response = connection.handle_request(http_request)
-        except errors.HTTP_ERRORS as error:
+        except errors.errors_on(route, connection.sock) as error:
             return errors.failure_from_error(error, connection.sock, route)
         connection.sock.start_body()
         stream = cast("httpx.SyncByteStream", http_response.stream)
