@@ -57,7 +57,7 @@ def test_a_look_up(error: Exception, words: _Words) -> None:
             ("process", "this machine has no route to api:80 (Network", "check its network"),
         ),
         (errno.EHOSTUNREACH, "connect", ("process", "this machine has no route to api:80 (No route", "check its")),
-        (errno.EADDRNOTAVAIL, "connect", ("process", "this machine has no free port for another", "make fewer calls")),
+        (errno.EADDRNOTAVAIL, "connect", ("process", "this machine has no free port, or no address", "make fewer")),
         (errno.ENOBUFS, "connect", ("process", "this machine has no memory for another connection", "make fewer")),
         (errno.EPERM, "connect", ("process", "this machine allows no connection to api:80", "check its firewall")),
         (errno.EMFILE, "pool", ("process", "this process has too many open files (ulimit -n is ", "raise the limit")),

@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.sync_and_async import Mode
 from unified_llm._backends.http import resolver
+from unified_llm._backends.http.connect_failures import UNKNOWN_NAME
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.resolver import FRESH, HANGING, USABLE, LookUp, Resolver
@@ -179,11 +180,12 @@ def test_while_names_cannot_be_looked_up_the_last_good_result_is_used(
     assert ended(resolving.look_up("a.test", 443)).result() is problem
 
 
-def test_a_name_that_is_gone_is_gone(names: NameServer, resolving: Resolver, clock: list[float]) -> None:
+@pytest.mark.parametrize("code", sorted(UNKNOWN_NAME))
+def test_a_name_that_is_gone_is_gone(names: NameServer, resolving: Resolver, clock: list[float], code: int) -> None:
     names.known["a.test"] = "10.0.0.1"
     ended(resolving.look_up("a.test", 443))
     clock[0] += FRESH
-    names.known["a.test"] = socket.gaierror(socket.EAI_NONAME, "gone")
+    names.known["a.test"] = socket.gaierror(code, "gone")
     assert isinstance(ended(resolving.look_up("a.test", 443)).result(), socket.gaierror)
 
 

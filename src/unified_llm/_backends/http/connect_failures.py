@@ -27,9 +27,10 @@ _NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETD
 _NO_MEMORY: Final = frozenset({errno.ENOBUFS, errno.ENOMEM})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
 
-_UNKNOWN_NAME: Final = frozenset(
+UNKNOWN_NAME: Final = frozenset(
     number for name in ("EAI_NONAME", "EAI_NODATA") if (number := getattr(socket, name, None)) is not None
 )
+"""Errors of ``socket.getaddrinfo`` for names that do not exist, or have no address."""
 
 # Codes of OpenSSL's verification (X509_V_ERR_...): https://docs.openssl.org/master/man3/X509_STORE_CTX_get_error/
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -58,7 +59,7 @@ def look_up_failed(host: str, error: Exception) -> Failure:
     if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR and not isinstance(error, socket.gaierror):
         return no_descriptor(error)
     reason, advice = f"the name {host} cannot be looked up", "check base_url= and the DNS of this machine"
-    if isinstance(error, socket.gaierror) and error.errno not in _UNKNOWN_NAME:
+    if isinstance(error, socket.gaierror) and error.errno not in UNKNOWN_NAME:
         reason += " now"
         advice = "check the network and the DNS of this machine"
     detail = error.strerror if isinstance(error, OSError) else "not a valid host name"
@@ -99,7 +100,8 @@ def connect_failed(host: str, port: int, error: Exception) -> Failure:
     if code in _NO_ROUTE:
         reason, advice = f"this machine has no route to {name_address(host, port)}", "check its network"
     elif code == errno.EADDRNOTAVAIL:
-        reason, advice = "this machine has no free port for another connection", "make fewer calls at once"
+        reason = f"this machine has no free port, or no address, for a connection to {name_address(host, port)}"
+        advice = "make fewer calls at once, or check its network where the server has an IPv6 address"
     elif code in _NO_MEMORY:
         reason, advice = "this machine has no memory for another connection", "make fewer calls at once"
     elif code in _FORBIDDEN:

@@ -26,7 +26,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from unified_llm._backends.http.connect_failures import NO_DESCRIPTOR
+from unified_llm._backends.http.connect_failures import NO_DESCRIPTOR, UNKNOWN_NAME
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock, run_in_child
 
@@ -108,9 +108,7 @@ class LookUp:
 
 def _is_passing(result: object) -> bool:
     """Return whether a look-up failed in a way that says nothing about the name."""
-    return isinstance(result, OSError) and not (
-        isinstance(result, socket.gaierror) and result.errno == socket.EAI_NONAME
-    )
+    return isinstance(result, OSError) and not (isinstance(result, socket.gaierror) and result.errno in UNKNOWN_NAME)
 
 
 class Resolver:
