@@ -639,6 +639,19 @@ def test_connections_are_kept_alive_and_given_up_in_time(driver: SocketDriver, u
         assert raw.options[socket.TCP_USER_TIMEOUT] == 20_000
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+def test_a_large_request_may_remain_unread_on_a_connection_that_was_made_in_advance(driver: SocketDriver) -> None:
+    raw, limits = Recording(), list[int]()
+    driver.sock.start_request(time.monotonic() + 1, 1.0)
+    driver.use(raw)
+    for _ in range(2):
+        driver.sock.start_request(time.monotonic() + 1, 1.0, 1_000_000)
+        limits.append(raw.options[socket.TCP_USER_TIMEOUT])
+        driver.sock.start_body()
+        limits.append(raw.options[socket.TCP_USER_TIMEOUT])
+    assert limits == [0, 20_000, 20_000, 20_000]
+
+
 def test_a_tunnel_has_steps_of_its_own_and_then_the_name_of_the_server(
     driver: SocketDriver, pair: socket.socket
 ) -> None:

@@ -167,7 +167,7 @@ class DeadlineSocket:
         self._received_in_phase = 0  # with the bytes of TLS
         self._step_until = float("inf")
         self._step_seconds = 0.0
-        self._large_upload = False
+        self._large_upload = self._has_answered = False
 
     def __del__(self) -> None:
         self.drop()
@@ -206,12 +206,15 @@ class DeadlineSocket:
         """Begin a request of ``upload`` bytes: connect if there is no connection yet, and receive a head."""
         self.until, self.connect_timeout, self.received = until, connect_timeout, 0
         self.failure, self.unacknowledged = None, False
-        self._large_upload = self._socket is None and upload > _UNREAD_UPLOAD
+        self._large_upload = not self._has_answered and upload > _UNREAD_UPLOAD
+        if self._large_upload and self._socket is not None:  # it was made in advance
+            _set_options(self._socket, {name: (level, 0) for name, (level, _) in _UNACKNOWLEDGED.items()})
         self._start(Phase.HEAD)
 
     def start_body(self) -> None:
         """Go on to the body, whose size is limited where it is decoded."""
         self._start(Phase.BODY)
+        self._has_answered = True
         if self._large_upload and self._socket is not None:
             self._large_upload = False
             _set_options(self._socket, _UNACKNOWLEDGED)
