@@ -9,6 +9,7 @@ import gzip
 import os
 import socket
 import ssl
+import sys
 import threading
 import time
 import tracemalloc
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from integration_tests.attacks.network_faults import deafen, hear_again
 from integration_tests.support.fault_server import (
     CHUNKED,
     LAST_CHUNK,
@@ -34,7 +36,7 @@ from integration_tests.support.fault_server import (
 )
 from tests.support.echo_format import CANARY, DONE, EchoCodec, chat_request, target_at, text_event
 from tests.support.sync_and_async import Caller, Mode, caller, run, summarize
-from unified_llm._backends.http import Transport
+from unified_llm._backends.http import Transport, deadline_socket
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Timing
@@ -202,6 +204,33 @@ def test_a_server_that_never_answers(call: Caller, transport: Transport) -> None
         assert summarize(run_call(call, transport, server.url, seconds=0.2)) == ["timeout"]
         assert time.monotonic() - started < 3
         assert server.settles_at(0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="options of Linux")
+def test_a_long_wait_survives_a_keep_alive_packet_that_is_lost(
+    call: Caller, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1}  # seconds
+    options = {name: (level, quick.get(name, value)) for name, (level, value) in deadline_socket._OPTIONS.items()}
+    for name, value in (("_OPTIONS", options), ("_UNACKNOWLEDGED", 500), ("ACKNOWLEDGED", 0.8)):
+        monkeypatch.setattr(deadline_socket, name, value)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65536)
+                time.sleep(0.9)
+                if deafen(connection):
+                    time.sleep(0.6)  # which is when the first keep-alive packet comes
+                    hear_again(connection)
+                time.sleep(1.5)
+                connection.sendall(HI)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        answer = run_call(call, transport, f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
+        server.join()
+    assert summarize(answer) == [("whole", "hi")]
 
 
 def test_a_stream_that_stalls(call: Caller, transport: Transport) -> None:

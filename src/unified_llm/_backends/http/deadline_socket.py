@@ -57,11 +57,16 @@ _OPTIONS: Final[Mapping[str, tuple[int, int]]] = {
     "TCP_KEEPCNT": (socket.IPPROTO_TCP, 3),
 }
 
-_UNACKNOWLEDGED: Final[Mapping[str, tuple[int, int]]] = {
-    # Linux. Milliseconds for which sent bytes may remain unacknowledged (RFC 5482). They may not remain unread either,
-    # see ``_UNREAD_UPLOAD``.
-    "TCP_USER_TIMEOUT": (socket.IPPROTO_TCP, 20_000),
-}
+_USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
+"""Option of Linux: for how long sent bytes may remain unacknowledged (RFC 5482). They may not remain unread either, see
+``_UNREAD_UPLOAD``. While it is set, a single keep-alive packet that is lost ends a connection, whatever ``TCP_KEEPCNT``
+is; so it is set only until a request must have been acknowledged."""
+
+_UNACKNOWLEDGED: Final = 20_000  # milliseconds
+
+ACKNOWLEDGED: Final = 25.0
+"""Seconds after which a request that was sent has been acknowledged, or the system has closed its connection: somewhat
+more than ``TCP_USER_TIMEOUT``, less than the first keep-alive packet."""
 
 _UNREAD_UPLOAD: Final = 64 * 1024
 """Bytes of a request that the system of any server takes although the server does not read them yet, such as one that
@@ -167,7 +172,7 @@ class DeadlineSocket:
         self._received_in_phase = 0  # with the bytes of TLS
         self._step_until = float("inf")
         self._step_seconds = 0.0
-        self._large_upload = self._has_answered = False
+        self._is_watched = self._has_answered = False
 
     def __del__(self) -> None:
         self.drop()
@@ -206,18 +211,15 @@ class DeadlineSocket:
         """Begin a request of ``upload`` bytes: connect if there is no connection yet, and receive a head."""
         self.until, self.connect_timeout, self.received = until, connect_timeout, 0
         self.failure, self.unacknowledged = None, False
-        self._large_upload = not self._has_answered and upload > _UNREAD_UPLOAD
-        if self._large_upload and self._socket is not None:  # it was made in advance
-            _set_options(self._socket, {name: (level, 0) for name, (level, _) in _UNACKNOWLEDGED.items()})
+        self._is_watched = self._has_answered or upload <= _UNREAD_UPLOAD
+        self._set_watch()
         self._start(Phase.HEAD)
 
     def start_body(self) -> None:
         """Go on to the body, whose size is limited where it is decoded."""
         self._start(Phase.BODY)
         self._has_answered = True
-        if self._large_upload and self._socket is not None:
-            self._large_upload = False
-            _set_options(self._socket, _UNACKNOWLEDGED)
+        self.end_watch()
 
     def start_leftovers(self) -> None:
         """Go on to the unread end of a body, of which only the available bytes are read."""
@@ -266,6 +268,22 @@ class DeadlineSocket:
             return 0.0
         return min(max(0.0, min(self.until, self._step_until) - self.now()), _MAX_TIMEOUT)
 
+    def seconds_to_wait(self) -> float:
+        """Return the seconds that a read may wait before ``end_watch``: those that are left, or fewer."""
+        left = self.seconds_left()
+        return min(left, ACKNOWLEDGED) if self._is_watched else left
+
+    def end_watch(self) -> bool:
+        """Let the system close the connection no more for bytes that are not acknowledged; return whether it would."""
+        was_watched, self._is_watched = self._is_watched, False
+        if was_watched:
+            self._set_watch()
+        return was_watched
+
+    def _set_watch(self) -> None:
+        if self._socket is not None and _USER_TIMEOUT is not None:
+            _set_option(self._socket, socket.IPPROTO_TCP, _USER_TIMEOUT, _UNACKNOWLEDGED if self._is_watched else 0)
+
     @property
     def before_tunnel(self) -> bool:
         """Whether there is a proxy that has not opened its tunnel yet: all that was done is between it and us."""
@@ -309,14 +327,15 @@ class DeadlineSocket:
 
     def adopt(self, new_socket: socket.socket) -> None:
         """Take ownership of a connected socket."""
-        _set_options(new_socket, _OPTIONS)
-        if not self._large_upload:
-            _set_options(new_socket, _UNACKNOWLEDGED)
+        for name, (level, value) in _OPTIONS.items():
+            if hasattr(socket, name):
+                _set_option(new_socket, level, getattr(socket, name), value)
         self._socket = new_socket
         # In a garbage cycle the socket may be finalized before its owner, and then warns that it was not closed. A
         # reference from the finalizer keeps it out of the cycle.
         self._finalizer = weakref.finalize(self, new_socket.close)
         self._finalizer.atexit = False
+        self._set_watch()
         self.end_step()
 
     def end_step(self) -> None:
@@ -374,9 +393,6 @@ class DeadlineSocket:
         return httpcore.WriteTimeout() if late else httpcore.WriteError()
 
 
-def _set_options(of_socket: socket.socket, options: Mapping[str, tuple[int, int]]) -> None:
-    for name, (level, value) in options.items():
-        option = getattr(socket, name, None)
-        if option is not None:
-            with suppress(OSError):  # not every kind of socket has this option
-                of_socket.setsockopt(level, option, value)
+def _set_option(of_socket: socket.socket, level: int, option: int, value: int) -> None:
+    with suppress(OSError):  # not every kind of socket has this option
+        of_socket.setsockopt(level, option, value)

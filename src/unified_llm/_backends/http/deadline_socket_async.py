@@ -227,11 +227,17 @@ class AsyncStream(_Stream):
         seconds_left = self.sock.seconds_left()
         if not seconds_left:
             raise httpcore.ReadTimeout
+        loop, seconds_to_wait = asyncio.get_running_loop(), self.sock.seconds_to_wait()
+        # A timer, since a read that is cancelled can lose bytes.
+        watch = loop.call_later(seconds_to_wait, self.sock.end_watch) if seconds_to_wait < seconds_left else None
         try:
             async with asyncio.timeout(seconds_left):
-                return await asyncio.get_running_loop().sock_recv(self.sock.raw_socket, max_bytes)
+                return await loop.sock_recv(self.sock.raw_socket, max_bytes)
         except OSError as error:
             raise self.sock.read_error(error) from None
+        finally:
+            if watch is not None:
+                watch.cancel()
 
     @override
     async def send(self, data: memoryview) -> None:

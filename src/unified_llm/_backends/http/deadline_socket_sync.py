@@ -165,14 +165,24 @@ class SyncStream(_Stream):
         sock = self.sock
         size = sock.size_of_read(max_bytes)
         try:
-            sock.raw_socket.settimeout(sock.seconds_left())
-            data = sock.raw_socket.recv(size)
+            data = self._wait_and_read(size)
         except OSError as error:
             raise sock.read_error(error) from None
         if not sock.received:
             sock.check_first_bytes(data)
         sock.count_received(len(data))
         return data
+
+    def _wait_and_read(self, max_bytes: int) -> bytes:
+        raw_socket = self.sock.raw_socket
+        raw_socket.settimeout(self.sock.seconds_to_wait())
+        try:
+            return raw_socket.recv(max_bytes)
+        except TimeoutError as error:
+            if error.errno is not None or not self.sock.end_watch():
+                raise
+        raw_socket.settimeout(self.sock.seconds_left())
+        return raw_socket.recv(max_bytes)
 
     @override
     def send(self, data: memoryview) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from unified_llm._backends.http import pool
+from unified_llm._backends.http.deadline_socket import ACKNOWLEDGED, DeadlineSocket
 from unified_llm._backends.http.request import prepare_request
 from unified_llm._backends.http.response import Body, Head
 from unified_llm._core.outcome import Failure
@@ -14,7 +15,6 @@ from unified_llm.types.requests import LLMRequest
 if TYPE_CHECKING:
     import httpx
 
-    from unified_llm._backends.http.deadline_socket import DeadlineSocket
     from unified_llm._core.codec import AnyRequest, Codec
     from unified_llm._core.target import Target
 
@@ -22,7 +22,6 @@ ERROR_SECONDS: Final = 5.0
 """Seconds to wait for the body of an error response; its status is already known."""
 
 _STALE_SECONDS: Final = 1.0
-_UNACKNOWLEDGED_SECONDS: Final = 25.0  # somewhat more than ``TCP_USER_TIMEOUT``, less than the first keep-alive probe
 
 
 class HTTPExchange:
@@ -67,7 +66,7 @@ def is_stale(failure: Failure | None, sock: DeadlineSocket, seconds: float) -> b
     """
     if failure is None or failure.kind != "connection" or sock.received:
         return False
-    return seconds < (_UNACKNOWLEDGED_SECONDS if sock.unacknowledged else _STALE_SECONDS)
+    return seconds < (ACKNOWLEDGED if sock.unacknowledged else _STALE_SECONDS)
 
 
 def is_shortage(result: object) -> bool:
