@@ -93,11 +93,6 @@ class AddressRace:
         self.error: OSError | None = None
 
     @property
-    def over(self) -> bool:
-        """Whether no address is left, and none is connecting."""
-        return not self._left and not self._connecting
-
-    @property
     def alone(self) -> bool:
         """Whether one address is left, and none is connecting, so that nothing but the deadline ends the wait."""
         return len(self._left) == 1 and not self._connecting

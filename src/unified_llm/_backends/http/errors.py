@@ -17,6 +17,7 @@ from unified_llm._core.outcome import Failure
 if TYPE_CHECKING:
     from unified_llm._backends.http.deadline_socket import DeadlineSocket
     from unified_llm._backends.http.pool import Route
+    from unified_llm._core.hidden import Hidden
 
 HTTP_ERRORS: Final = (httpx.TransportError, httpx.InvalidURL, OSError)
 """Exceptions that HTTP code raises while it communicates with a server."""
@@ -59,7 +60,7 @@ def failure_from_error(error: Exception, sock: DeadlineSocket, route: Route | No
     concerns this caller alone.
     """
     if route is not None and route.proxy is not None and sock.before_tunnel:
-        return _failure_before_tunnel(error, sock, _name(route.proxy.value))
+        return _failure_before_tunnel(error, sock, _name(route.proxy))
     match error:
         case httpx.ConnectError() | httpx.ConnectTimeout():
             failure = sock.failure or Failure("connect")
@@ -88,9 +89,9 @@ def _is_of_certificates(failure: Failure) -> bool:
     return failure.kind == "tls" and failure.scope == "process"
 
 
-def _name(proxy: str) -> str:
+def _name(proxy: Hidden[str]) -> str:
     """Return what a message calls a proxy: its host and port, without a password."""
-    url = httpx.URL(proxy)
+    url = httpx.URL(proxy.value)  # whose repr has no password either
     port = url.port or {"https": 443, "http": 80}.get(url.scheme, 1080)
     return f"the proxy at {name_address(url.host, port)}"
 

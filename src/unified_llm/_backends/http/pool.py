@@ -64,7 +64,7 @@ def tunnel_of(route: Route) -> Tunnel | None:
     """Return the tunnel of a route through a proxy, or None."""
     if route.proxy is None:
         return None
-    return Tunnel(int(proxies_and_certificates.is_encrypted(route.proxy.value)), *route.origin[1:])
+    return Tunnel(int(proxies_and_certificates.is_encrypted(route.proxy)), *route.origin[1:])
 
 
 def route_to(endpoint: Endpoint, target: Target) -> Route:

@@ -70,9 +70,9 @@ def find_proxy(endpoint: Endpoint) -> Hidden[str] | None:
     return _find_proxy(endpoint.origin, Hidden(tuple(map(os.environ.get, _PROXY_VARIABLES))))
 
 
-def is_encrypted(proxy: str) -> bool:
+def is_encrypted(proxy: Hidden[str]) -> bool:
     """Return whether the connection to a proxy is encrypted itself."""
-    return proxy.lower().startswith("https://")
+    return proxy.value.lower().startswith("https://")
 
 
 @lru_cache(maxsize=512)
