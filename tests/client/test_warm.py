@@ -12,6 +12,9 @@ import pytest
 from tests.support.scripted_server import Network
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, register_provider
+from unified_llm._backends.http.connections_async import AsyncPooledConnection
+from unified_llm._backends.http.connections_sync import SyncPooledConnection
+from unified_llm._backends.http.deadline_socket import OversizedHeadError
 from unified_llm._client.backends import Backends
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure
@@ -73,6 +76,16 @@ def test_what_is_wrong_is_said_and_counts_for_nothing(network: Network, warmed: 
     assert problems["openai-compatible/m"].startswith("openai-compatible/m: no connection could be made")
     network.add_connection(ANSWER)
     assert make().generate("x").attempts[0].outcome == "ok"
+
+
+def test_a_handshake_without_end_is_told(network: Network, warmed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OversizedHeadError
+
+    for connection in (SyncPooledConnection, AsyncPooledConnection):
+        monkeypatch.setattr(connection, "connect_in_advance", fail)
+    problems, _ = warmed(make(), then=False)
+    assert list(problems) == ["openai-compatible/m"]
 
 
 def test_certificates_that_cannot_be_read_are_named(network: Network, warmed: Any) -> None:

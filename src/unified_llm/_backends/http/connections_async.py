@@ -26,12 +26,11 @@ import httpx
 from unified_llm._backends.http import errors, permits, pool
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.loop_local import LoopLocal
+from unified_llm._core.outcome import Failure
 from unified_llm._lib.fork_safe import make_lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-
-    from unified_llm._core.outcome import Failure
 
 _MAX_BUFFERED_CHUNKS: Final = 256  # a server that sends chunks of one byte could make thousands from one read
 
@@ -132,7 +131,7 @@ class AsyncPool:
         try:
             await connection.connect_in_advance(route, until, connect_timeout)
         except errors.CONNECT_ERRORS:
-            return connection.sock.failure
+            return connection.sock.failure or Failure("connect")
         self.idle_connections.put(route, connection)
         return None
 

@@ -9,11 +9,10 @@ import httpx
 
 from unified_llm._backends.http import errors, permits, pool
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
+from unified_llm._core.outcome import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from unified_llm._core.outcome import Failure
 
 
 class SyncPooledConnection(httpx.HTTPTransport):
@@ -102,7 +101,7 @@ class SyncPool:
         try:
             connection.connect_in_advance(route, until, connect_timeout)
         except errors.CONNECT_ERRORS:
-            return connection.sock.failure
+            return connection.sock.failure or Failure("connect")
         self.idle_connections.put(route, connection)
         return None
 
