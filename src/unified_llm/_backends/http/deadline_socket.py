@@ -59,10 +59,11 @@ _OPTIONS: Final[Mapping[str, tuple[int, int]]] = {
 
 _USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 """Option of Linux: for how long sent bytes may remain unacknowledged (RFC 5482). They may not remain unread either, see
-``_UNREAD_UPLOAD``. While it is set, a single keep-alive packet that is lost ends a connection, whatever ``TCP_KEEPCNT``
-is; so it is set only until a request must have been acknowledged."""
+``_UNREAD_UPLOAD``. It takes the place of ``TCP_KEEPCNT``: with a short one, a single keep-alive packet that is lost
+ends a connection. So it is longer in a long wait for an answer, once the request must have been acknowledged."""
 
 _UNACKNOWLEDGED: Final = 20_000  # milliseconds
+_KEPT_ALIVE: Final = 75_000  # milliseconds: those of TCP_KEEPIDLE, and three times TCP_KEEPINTVL
 
 ACKNOWLEDGED: Final = 25.0
 """Seconds after which a request that was sent has been acknowledged, or the system has closed its connection: somewhat
@@ -172,7 +173,7 @@ class DeadlineSocket:
         self._received_in_phase = 0  # with the bytes of TLS
         self._step_until = float("inf")
         self._step_seconds = 0.0
-        self._is_watched = self._has_answered = False
+        self._has_answered = self._may_be_unread = self._is_waiting_long = False
 
     def __del__(self) -> None:
         self.drop()
@@ -211,15 +212,19 @@ class DeadlineSocket:
         """Begin a request of ``upload`` bytes: connect if there is no connection yet, and receive a head."""
         self.until, self.connect_timeout, self.received = until, connect_timeout, 0
         self.failure, self.unacknowledged = None, False
-        self._is_watched = self._has_answered or upload <= _UNREAD_UPLOAD
-        self._set_watch()
+        self._may_be_unread = not self._has_answered and upload > _UNREAD_UPLOAD
+        self._is_waiting_long = False
+        if self._may_be_unread:
+            self._set_user_timeout()
         self._start(Phase.HEAD)
 
     def start_body(self) -> None:
         """Go on to the body, whose size is limited where it is decoded."""
         self._start(Phase.BODY)
         self._has_answered = True
-        self.end_watch()
+        if self._may_be_unread or self._is_waiting_long:
+            self._may_be_unread = self._is_waiting_long = False
+            self._set_user_timeout()
 
     def start_leftovers(self) -> None:
         """Go on to the unread end of a body, of which only the available bytes are read."""
@@ -269,20 +274,24 @@ class DeadlineSocket:
         return min(max(0.0, min(self.until, self._step_until) - self.now()), _MAX_TIMEOUT)
 
     def seconds_to_wait(self) -> float:
-        """Return the seconds that a read may wait before ``end_watch``: those that are left, or fewer."""
+        """Return the seconds that a read may wait before ``start_long_wait``: those that are left, or fewer."""
         left = self.seconds_left()
-        return min(left, ACKNOWLEDGED) if self._is_watched else left
+        short = self.phase is Phase.HEAD and not (self._may_be_unread or self._is_waiting_long)
+        return min(left, ACKNOWLEDGED) if short else left
 
-    def end_watch(self) -> bool:
-        """Let the system close the connection no more for bytes that are not acknowledged; return whether it would."""
-        was_watched, self._is_watched = self._is_watched, False
-        if was_watched:
-            self._set_watch()
-        return was_watched
+    def start_long_wait(self) -> bool:
+        """Let the system bear the loss of a keep-alive packet from now on; return whether it would not have."""
+        if self.phase is not Phase.HEAD or self._may_be_unread or self._is_waiting_long:
+            return False
+        self._is_waiting_long = True
+        self._set_user_timeout()
+        return True
 
-    def _set_watch(self) -> None:
-        if self._socket is not None and _USER_TIMEOUT is not None:
-            _set_option(self._socket, socket.IPPROTO_TCP, _USER_TIMEOUT, _UNACKNOWLEDGED if self._is_watched else 0)
+    def _set_user_timeout(self) -> None:
+        if self._socket is None or _USER_TIMEOUT is None:
+            return
+        milliseconds = 0 if self._may_be_unread else _KEPT_ALIVE if self._is_waiting_long else _UNACKNOWLEDGED
+        _set_option(self._socket, socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
 
     @property
     def before_tunnel(self) -> bool:
@@ -335,7 +344,7 @@ class DeadlineSocket:
         # reference from the finalizer keeps it out of the cycle.
         self._finalizer = weakref.finalize(self, new_socket.close)
         self._finalizer.atexit = False
-        self._set_watch()
+        self._set_user_timeout()
         self.end_step()
 
     def end_step(self) -> None:

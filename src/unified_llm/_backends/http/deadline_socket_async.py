@@ -229,7 +229,7 @@ class AsyncStream(_Stream):
             raise httpcore.ReadTimeout
         loop, seconds_to_wait = asyncio.get_running_loop(), self.sock.seconds_to_wait()
         # A timer, since a read that is cancelled can lose bytes.
-        watch = loop.call_later(seconds_to_wait, self.sock.end_watch) if seconds_to_wait < seconds_left else None
+        watch = loop.call_later(seconds_to_wait, self.sock.start_long_wait) if seconds_to_wait < seconds_left else None
         try:
             async with asyncio.timeout(seconds_left):
                 return await loop.sock_recv(self.sock.raw_socket, max_bytes)

@@ -179,7 +179,7 @@ class SyncStream(_Stream):
         try:
             return raw_socket.recv(max_bytes)
         except TimeoutError as error:
-            if error.errno is not None or not self.sock.end_watch():
+            if error.errno is not None or not self.sock.start_long_wait():
                 raise
         raw_socket.settimeout(self.sock.seconds_left())
         return raw_socket.recv(max_bytes)
