@@ -21,7 +21,7 @@ from unified_llm._backends.http import resolver
 from unified_llm._backends.http.connect_failures import UNKNOWN_NAME
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
-from unified_llm._backends.http.resolver import FRESH, HANGING, USABLE, LookUp, Resolver
+from unified_llm._backends.http.resolver import FRESH, HANGING, PATIENCE, USABLE, LookUp, Resolver
 
 
 class NameServer:
@@ -180,6 +180,21 @@ def test_while_names_cannot_be_looked_up_the_last_good_result_is_used(
     assert ended(resolving.look_up("a.test", 443)).result() is problem
 
 
+def test_a_slow_look_up_is_waited_for_once_where_there_is_a_usable_result(
+    names: NameServer, resolving: Resolver, clock: list[float]
+) -> None:
+    names.hanging.add("a.test")
+    assert resolving.patience_with(resolving.look_up("a.test", 443)) == float("inf")
+    names.hanging.clear()
+    names.known["b.test"] = "10.0.0.1"
+    ended(resolving.look_up("b.test", 443))
+    clock[0] += FRESH
+    names.hanging.add("b.test")
+    assert resolving.patience_with(resolving.look_up("b.test", 443)) == PATIENCE
+    clock[0] += 2 * PATIENCE
+    assert resolving.patience_with(resolving.look_up("b.test", 443)) == 0.0
+
+
 @pytest.mark.parametrize("code", sorted(UNKNOWN_NAME))
 def test_a_name_that_is_gone_is_gone(names: NameServer, resolving: Resolver, clock: list[float], code: int) -> None:
     names.known["a.test"] = "10.0.0.1"
@@ -318,7 +333,7 @@ def test_a_slow_look_up_is_replaced_by_the_last_good_result(
     made = Resolver(lambda: clock[0])
     for module in ("sync", "async"):
         monkeypatch.setattr(f"unified_llm._backends.http.deadline_socket_{module}.RESOLVER", made)
-        monkeypatch.setattr(f"unified_llm._backends.http.deadline_socket_{module}.PATIENCE", 0.01)
+    monkeypatch.setattr(resolver, "PATIENCE", 0.01)
     names.known["slow.test"] = "/nobody/listens"
     ended(made.look_up("slow.test", 80))
     clock[0] += FRESH

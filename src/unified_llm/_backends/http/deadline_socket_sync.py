@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from unified_llm._backends.http.address_race import AddressRace
 from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError, WriteBuffer
-from unified_llm._backends.http.resolver import PATIENCE, RESOLVER
+from unified_llm._backends.http.resolver import RESOLVER
 from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
 from unified_llm._backends.http.waiter_sync import SyncWaiter
 
@@ -61,7 +61,7 @@ class SyncDeadlineSocket(DeadlineSocket, httpcore.NetworkBackend):
             waiter, seconds = SyncWaiter(), self.seconds_left()
             look_up.call_when_done(waiter.wake)
             try:
-                waiter.wait(min(seconds, PATIENCE) if look_up.usable else seconds)
+                waiter.wait(min(seconds, RESOLVER.patience_with(look_up)))
             finally:
                 look_up.stop_calling(waiter.wake)
         return self.addresses_of(look_up)

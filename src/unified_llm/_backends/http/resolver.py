@@ -44,7 +44,7 @@ USABLE: Final = 300.0
 connection, which goes to an old address as well."""
 
 PATIENCE: Final = 1.0
-"""Seconds that a caller waits for a new result where there is a usable one."""
+"""Seconds that a look-up may take before a usable result is used in its place."""
 
 HANGING: Final = 5.0
 """Seconds after which a look-up is not waited for any more by those who come later."""
@@ -143,6 +143,12 @@ class Resolver:
         if new_thread:
             self._start_thread()
         return look_up
+
+    def patience_with(self, look_up: LookUp) -> float:
+        """Return the seconds for which a look-up is worth waiting: without end where nothing else is usable."""
+        if not look_up.usable:
+            return float("inf")
+        return max(0.0, look_up.began + PATIENCE - self._now())
 
     def forget(self, host: str, port: int) -> None:
         """Make the next look-up of a host a new one; its addresses remain usable where that fails. Takes no lock."""
