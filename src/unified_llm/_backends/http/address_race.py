@@ -124,8 +124,8 @@ class AddressRace:
 
     def win(self, connected: socket.socket) -> socket.socket:
         """Take a socket that has connected out of the race. Those that were tried before it are slow."""
-        for each, address in self._connecting.items():  # in the order in which they were tried
-            if each is connected:
+        for tried, address in self._connecting.items():  # in the order in which they were tried
+            if tried is connected:
                 self._slow.remove(address)
                 break
             self._slow.add(address)

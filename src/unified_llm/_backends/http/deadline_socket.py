@@ -76,38 +76,11 @@ serves one connection at a time. Larger ones must be able to wait, as long as th
 _TLS_RECORDS: Final = frozenset({b"\x15\x03", b"\x16\x03"})  # alert, handshake
 
 _LEFTOVER_LIMIT: Final = 64 * 1024
-_LARGEST_COPY: Final = 64 * 1024
 _HEAD_READ_SIZE: Final = 16 * 1024  # so that no read of a head, all of which is parsed at once, takes long
 
 
 class OversizedHeadError(httpcore.RemoteProtocolError):
     """The server sent more than ``HEAD_LIMIT`` bytes before the final head of its response."""
-
-
-class WriteBuffer:
-    """Data that httpcore has written and that is not sent yet.
-
-    It is kept until httpcore's last write of a request, which is empty. So a head is sent with its body, in one packet,
-    and no variable of httpcore has either of them while a stream waits for the socket.
-    """
-
-    __slots__ = ("_parts",)
-
-    def __init__(self) -> None:
-        self._parts: list[memoryview] = []
-
-    def __bool__(self) -> bool:
-        """Return whether there is anything to send."""
-        return bool(self._parts)
-
-    def add(self, data: bytes) -> None:
-        """Add data at the end."""
-        self._parts.append(memoryview(data))
-
-    def take(self) -> list[memoryview]:
-        """Remove and return what to send: in one piece, unless a copy would be large."""
-        parts, self._parts = self._parts, []
-        return [memoryview(b"".join(parts))] if sum(map(len, parts)) <= _LARGEST_COPY else parts
 
 
 class Phase(Enum):

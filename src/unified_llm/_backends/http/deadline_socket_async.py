@@ -17,10 +17,11 @@ import httpcore
 from typing_extensions import override
 
 from unified_llm._backends.http.address_race import AddressRace
-from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError, WriteBuffer
+from unified_llm._backends.http.deadline_socket import DeadlineSocket, OversizedHeadError
 from unified_llm._backends.http.resolver import RESOLVER
 from unified_llm._backends.http.tls import TLS_ERRORS, TLSSession
 from unified_llm._backends.http.waiter_async import AsyncWaiter
+from unified_llm._backends.http.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
