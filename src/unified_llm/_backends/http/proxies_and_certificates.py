@@ -38,12 +38,14 @@ def load_ssl_context(verify: Verify) -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=32)
-def _load_ssl_context(verify: bool | str, _cert_file: str | None, _cert_folder: str | None) -> ssl.SSLContext:  # noqa: FBT001 - a user's setting
-    """Create an SSL context. The variables are arguments so that their change creates a new one; httpx reads them."""
+def _load_ssl_context(verify: bool | str, cert_file: str | None, cert_folder: str | None) -> ssl.SSLContext:  # noqa: FBT001 - a user's setting
+    """Create an SSL context. The variables are read here: httpx before 0.28 ignores a file that is not there."""
     if isinstance(verify, str):
         if os.path.isdir(verify):  # noqa: PTH112 - ssl takes a string
             return ssl.create_default_context(capath=verify)
         return ssl.create_default_context(cafile=verify)
+    if verify and (cert_file or cert_folder):
+        return ssl.create_default_context(cafile=cert_file or None, capath=None if cert_file else cert_folder)
     return httpx.create_ssl_context(verify=verify)
 
 
