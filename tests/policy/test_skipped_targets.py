@@ -30,6 +30,16 @@ def test_a_refused_key_starts_a_cooldown_of_every_target_that_shares_it(make_har
     assert harness.call(one, B).text == "A"
 
 
+@pytest.mark.parametrize("kind", ["auth", "permission", "quota"])
+def test_a_refusal_that_does_not_concern_the_key_starts_no_cooldown(make_harness: MakeHarness, kind: str) -> None:
+    """Wire F5: one model is not free or a page came back, so other models of the key are asked."""
+    failure = Failure(kind, 403, about_key=False)  # type: ignore[arg-type]
+    harness = make_harness({"alpha/one": [failure, say("A")], "alpha/two": [say("two")]})
+    one, two = target(key="sk-1"), target("alpha/two", key="sk-1")
+    assert harness.call(one, two).outcomes == [("alpha/one", kind), ("alpha/two", "ok")]
+    assert harness.call(one, two).outcomes == [("alpha/one", "ok")]
+
+
 def test_a_lone_target_whose_key_was_refused_is_asked_at_every_call(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [Failure("auth", 401), say("A")]})
     assert harness.call(target(key="sk-1")).failed

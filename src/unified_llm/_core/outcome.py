@@ -103,6 +103,10 @@ class Failure:
             names hosts and settings, and contains no key, prompt or answer.
         advice: What to do next, in the same way.
         answer: The answer that was not accepted, where structured output was asked for; never logged.
+        about_key: For a kind that starts a cooldown of the API key: whether the refusal concerns the key at all. False
+            where it concerns this model or this request (one model is not free, the request costs more than is left),
+            where an upstream provider of a gateway refused, and where a page came back instead of an error.
+        context_window: The context window in tokens, where the refusal of a long prompt names it.
     """
 
     kind: FailureKind
@@ -118,6 +122,8 @@ class Failure:
     reason: str | None = None
     advice: str | None = None
     answer: str | None = field(default=None, repr=False)
+    about_key: bool = True
+    context_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

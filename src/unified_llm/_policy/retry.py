@@ -87,7 +87,7 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     rule = FAILURE_RULES["connection" if resent and state.resent else failure.kind]
     hints = retry_after.read(failure)
     start_cooldowns(call, state.target, failure, hints, now=now)
-    exclude_targets(call, state.target, rule, now)
+    exclude_targets(call, state.target, rule, now, about_key=failure.about_key)
     call.only_target = None if failover else state
     if rule.uncounted:
         _try_as_before(call, state, failure.kind, now)
@@ -166,7 +166,7 @@ def _may_try_again(call: CallState, state: TargetState, now: float) -> bool:
 def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: retry_after.Hints, *, now: float) -> None:
     """Start the cooldowns that a failure calls for, which other calls obey too; report a model that is gone."""
     rule = FAILURE_RULES[failure.kind]
-    if rule.cooldown == "credentials":
+    if rule.cooldown == "credentials" and failure.about_key:
         reason = f"its key was refused ({failure.kind})"
         call.health.start_cooldown(target.credentials_key, now + CREDENTIALS_COOLDOWN, reason, wait=False, now=now)
     elif rule.cooldown == "limit":
@@ -189,9 +189,9 @@ def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float
         call.health.start_cooldown(target.limit_key, now + pause, "its rate limit is used up", wait=False, now=now)
 
 
-def exclude_targets(call: CallState, target: Target, rule: FailureRule, now: float) -> None:
+def exclude_targets(call: CallState, target: Target, rule: FailureRule, now: float, *, about_key: bool = True) -> None:
     """Exclude the targets of this call that would fail in the same way."""
-    if rule.cooldown == "credentials":
+    if rule.cooldown == "credentials" and about_key:
         _exclude(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused", now)
     if rule.larger_window:
         window = target.context_window or 0
