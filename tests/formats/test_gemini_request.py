@@ -264,7 +264,7 @@ class TestMedia:
         ]  # fmt: skip
         message = Message("user", (TextPart("What?"), CachePoint(), TextPart(""), *(part for part, _ in parts)))
         assert contents_of(message)[0]["parts"] == [{"text": "What?"}, *(written for _, written in parts)]
-        assert contents_of(Message("user", (TextPart(""),)))[0]["parts"] == [{"text": ""}]
+        assert contents_of(HELLO, Message("user", (TextPart(""), CachePoint()))) == contents_of(HELLO)
         for nothing in (ImagePart(), FilePart()):
             with pytest.raises(ValidationError, match="neither data nor a URL"):
                 contents_of(Message("user", (nothing,)))
@@ -307,7 +307,10 @@ class TestHistory:
         assert body_of(LLMRequest((Message.system("Greet."),))) == {
             "contents": [{"role": "user", "parts": [{"text": "Greet."}]}]
         }
-        assert contents_of() == [{"role": "user", "parts": [{"text": ""}]}]
+        greet = {"contents": [{"role": "user", "parts": [{"text": "Greet."}]}]}
+        assert body_of(LLMRequest((Message.system("Greet."), Message.user("")))) == greet  # langchain M
+        with pytest.raises(ValidationError, match="no message in it has content"):
+            contents_of(Message.user(""))
         with pytest.raises(ValidationError, match=r"^messages\[1\] holds more than text"):
             contents_of(HELLO, Message("system", (ImagePart(data=b"x"),)))
 
@@ -354,7 +357,7 @@ class TestHistory:
                 messages.append(Message.tool("done", name))
             else:
                 messages.append(replace(Message.user(name), role=kind))  # type: ignore[arg-type]
-        contents = contents_of(*messages, model="gemini-3-pro-preview")
+        contents = contents_of(Message.user("Hi"), *messages, model="gemini-3-pro-preview")
         kinds = [{next(iter(set(part) - {"thoughtSignature"})) for part in content["parts"]} for content in contents]
         assert contents
         assert all(content["parts"] for content in contents)

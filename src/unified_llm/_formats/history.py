@@ -22,6 +22,9 @@ from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import CachePoint, FilePart, Media, Part, TextPart
 from unified_llm.types.messages import Message, ToolCall
 
+NO_CONTENT: Final = "messages is empty, or no message in it has content."
+"""Message of the ``ValidationError`` of a format that has no empty messages."""
+
 # Characters kept of an identifier to which a number is added: Anthropic accepts 64 characters.
 _KEPT_LENGTH: Final = 56
 

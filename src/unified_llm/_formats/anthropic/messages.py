@@ -17,7 +17,14 @@ from typing import Any, Final, TypeAlias, assert_never
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.provider_state import restore_state, write_arguments
-from unified_llm._formats.history import dedupe_call_ids, is_text, pair_tool_results, shorten_call_id, text_of_file
+from unified_llm._formats.history import (
+    NO_CONTENT,
+    dedupe_call_ids,
+    is_text,
+    pair_tool_results,
+    shorten_call_id,
+    text_of_file,
+)
 from unified_llm._formats.request_fields import sanitised_name
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart
@@ -158,7 +165,7 @@ def write_conversation(messages: Sequence[Message], target: Target) -> Conversat
     if not turns and system:
         turns, system = [("user", system)], []
     if not turns:
-        raise ValidationError("messages is empty, or no message in it has content.")
+        raise ValidationError(NO_CONTENT)
     if turns[0][0] == "assistant":
         turns.insert(0, ("user", [{"type": "text", "text": _OPENING_TEXT}]))
     role, last = turns[-1]

@@ -11,6 +11,7 @@ from typing import Any
 
 from unified_llm._core.target import Target
 from unified_llm._formats.history import (
+    NO_CONTENT,
     arguments_text,
     dedupe_call_ids,
     is_text,
@@ -30,8 +31,8 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     """Write the ``messages`` of a request.
 
     Raises:
-        ValidationError: A message has a part other than text and images, or the arguments of an earlier call have no
-            JSON form.
+        ValidationError: A message has a part other than text and images, the arguments of an earlier call have no
+            JSON form, or no message has any content.
     """
     system = [(index, message.content) for index, message in enumerate(messages) if message.role == "system"]
     for index, content in system:
@@ -44,7 +45,10 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
         _write_turn(message, target)
         for message in with_text_results(pair_tool_results(dedupe_call_ids(others), answer_all=True))
     )
-    return [*written, *filter(None, turns)]
+    written += filter(None, turns)
+    if not written:
+        raise ValidationError(NO_CONTENT)
+    return written
 
 
 def _write_turn(message: Message, target: Target) -> dict[str, Any]:

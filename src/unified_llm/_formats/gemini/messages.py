@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from unified_llm._core.target import Target
 from unified_llm._formats.gemini.provider_state import SKIP_VALIDATION, write_answer
 from unified_llm._formats.gemini.thinking import demands_signatures
-from unified_llm._formats.history import is_media, is_text, pair_tool_results, text_of
+from unified_llm._formats.history import NO_CONTENT, is_media, is_text, pair_tool_results, text_of
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart
 from unified_llm.types.messages import Message, ToolCall
@@ -29,16 +29,15 @@ _RESULT_MEDIA_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp",
 
 
 def write_parts(content: str | tuple[Part, ...], target: Target) -> list[dict[str, Any]]:
-    """Write the parts of a user's message. Cache points are left out: Gemini caches by itself."""
+    """Write the parts of a user's message: no empty text, which Gemini refuses, and no cache point."""
     if isinstance(content, str):
-        return [{"text": content}]
+        return [{"text": content}] if content else []
     parts = [part for part in content if not isinstance(part, CachePoint)]
-    written = [
+    return [
         {"text": part.text} if isinstance(part, TextPart) else write_media(part, target)
         for part in parts
         if not isinstance(part, TextPart) or part.text
     ]
-    return written or [{"text": ""}]
 
 
 def write_media(part: Media, target: Target) -> dict[str, Any]:
@@ -100,7 +99,8 @@ def write_contents(messages: Sequence[Message], target: Target) -> dict[str, Any
     """Write ``contents``, and ``systemInstruction`` if there are instructions.
 
     Raises:
-        ValidationError: A system message has a part other than text, or a part has neither data nor a URL.
+        ValidationError: A system message has a part other than text, a part has neither data nor a URL, or no message
+            has any content.
     """
     instructions: list[dict[str, Any]] = []
     for index, message in enumerate(messages):
@@ -109,8 +109,10 @@ def write_contents(messages: Sequence[Message], target: Target) -> dict[str, Any
                 raise ValidationError(f"messages[{index}] holds more than text, which a system message cannot carry.")
             instructions += [{"text": message.text}] if message.text else []
     contents = _write_turns([message for message in messages if message.role != "system"], target)
+    if not contents and not instructions:
+        raise ValidationError(NO_CONTENT)
     if not contents:  # instructions alone are refused, so they are sent as the user's turn
-        return {"contents": [{"role": "user", "parts": instructions or [{"text": ""}]}]}
+        return {"contents": [{"role": "user", "parts": instructions}]}
     return {"contents": contents, **({"systemInstruction": {"parts": instructions}} if instructions else {})}
 
 
