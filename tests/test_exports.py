@@ -62,7 +62,7 @@ def test_the_names_are_those_of_the_design() -> None:
     assert set(unified_llm.exceptions.__all__) == {
         "LLMError", "ConfigurationError", "ConnectionError", "TimeoutError", "AuthenticationError",
         "PermissionDeniedError", "QuotaExceededError", "RateLimitError", "ServiceUnavailableError",
-        "ModelNotFoundError", "ValidationError", "ContextOverflowError", "ContentFilterError",
+        "ModelNotFoundError", "ValidationError", "BadRequestError", "ContextOverflowError", "ContentFilterError",
         "UnsupportedOperationError", "GenerationError", "StreamInterruptedError", "AllTargetsFailedError",
     }  # fmt: skip
 

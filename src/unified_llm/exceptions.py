@@ -2,7 +2,8 @@
 
     LLMError
     ├── ConfigurationError          a setting is wrong; raised before any request
-    ├── ValidationError             the request itself is wrong (HTTP 400, 413, 422, or found before sending)
+    ├── ValidationError             the request is wrong
+    │   ├── BadRequestError         a provider refused the request (400, 422), and so did every other that was asked
     │   └── ContextOverflowError    the prompt is longer than the model's context window
     ├── UnsupportedOperationError   no target can do what the request asks for
     ├── AuthenticationError         the key was refused (401)
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AllTargetsFailedError",
     "AuthenticationError",
+    "BadRequestError",
     "ConfigurationError",
     "ConnectionError",
     "ContentFilterError",
@@ -113,7 +115,14 @@ class ConfigurationError(LLMError):
 
 
 class ValidationError(LLMError):
-    """The request is invalid, for any provider."""
+    """The request is invalid: found before sending, or refused by every target that was asked."""
+
+
+class BadRequestError(ValidationError):
+    """The provider refused the request (HTTP 400, 405, 415, 422 ...), and no other target accepted it.
+
+    Where several targets refused it, this is the error of the first; ``attempts`` lists all.
+    """
 
 
 class ContextOverflowError(ValidationError):

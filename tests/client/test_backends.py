@@ -78,15 +78,19 @@ class AsyncChatExchange:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.case(63)
-def test_a_request_that_cannot_be_written_is_the_callers_mistake_and_goes_to_no_target(way: Way) -> None:
+def test_a_request_that_can_be_written_for_no_target_is_the_callers_mistake(way: Way) -> None:
     def refuse(*_: object) -> NoReturn:
         raise ValidationError("temperature= has a value that JSON cannot represent.")
 
     with runtime.use(runtime.Runtime(exchange=refuse, aexchange=refuse)):
         result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
     assert result.error is ValidationError
-    assert [attempt[:2] for attempt in result.attempts] == [(GPT, "unsendable")]
-    assert result.message == f"{GPT}: temperature= has a value that JSON cannot represent; fix the request."
+    assert [attempt[:2] for attempt in result.attempts] == [(GPT, "skipped"), (HAIKU, "skipped")]
+    assert result.message.splitlines() == [
+        "The request can be sent to none of 2 targets:",
+        f"  {GPT}: temperature= has a value that JSON cannot represent; fix the request.",
+        f"  {HAIKU}: temperature= has a value that JSON cannot represent; fix the request.",
+    ]
 
 
 def chain(*links: Any) -> LLMClient:

@@ -15,6 +15,7 @@ from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import (
+    BadRequestError,
     ConfigurationError,
     ContentFilterError,
     RateLimitError,
@@ -65,10 +66,11 @@ def test_embeddings_follow_the_same_rules() -> None:
     targets = ScriptedTargets({small: [Failure("bad_request", 400)], ours: [[Done(EmbeddingResponse([[1.0]]))]]})
     with targets.running():
         client = LLMClient(small, fallbacks=[backup])
-        with pytest.raises(ValidationError):
-            client.embed("Hello")
-        assert client.embed("Hello", failover_on={"bad_request": True}).vectors == [[1.0]]
-        assert LLMClient(small, fallbacks=[backup], failover_on={"bad_request": True}).embed("Hello").vectors == [[1.0]]
+        assert client.embed("Hello").vectors == [[1.0]]
+        with pytest.raises(BadRequestError):
+            client.embed("Hello", failover_on={"bad_request": False})
+        with pytest.raises(BadRequestError):
+            LLMClient(small, fallbacks=[backup], failover_on={"bad_request": False}).embed("Hello")
 
 
 WRONG: list[tuple[Any, str]] = [

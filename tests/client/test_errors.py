@@ -34,7 +34,7 @@ KINDS: dict[FailureKind, type[LLMError]] = {
     "model_not_found": exc.ModelNotFoundError,
     "not_found": exc.ConfigurationError,
     "redirect": exc.ConfigurationError,
-    "bad_request": exc.ValidationError,
+    "bad_request": exc.BadRequestError,
     "unsupported": exc.UnsupportedOperationError,
     "context": exc.ContextOverflowError,
     "too_large": exc.ContextOverflowError,
@@ -78,7 +78,7 @@ def test_a_failure_is_raised_as_its_own_exception_with_its_facts(kind: FailureKi
     assert (error.provider, error.model, error.status_code) == ("openai", "gpt-4o", 418)
     assert (error.request_id, error.code, error.detail) == ("req-9", "some_code", failure.detail)
     attempts = [(attempt.target, attempt.outcome, attempt.status) for attempt in error.attempts]
-    assert attempts == [(GPT, kind, 418)] * (2 if kind == "stale" else 1)
+    assert attempts == [(GPT, "skipped" if kind == "unsendable" else kind, 418)] * (2 if kind == "stale" else 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -148,10 +148,10 @@ def test_when_several_targets_failed_the_error_holds_the_last_of_each_in_the_ord
 
 
 def test_a_failure_that_ends_the_call_is_raised_as_itself_although_others_failed_before() -> None:
-    error = raised([GPT, HAIKU], {GPT: [Failure("server", 503)], HAIKU: [Failure("bad_request", 400)]})
-    assert type(error) is exc.ValidationError
+    error = raised([GPT, HAIKU], {GPT: [Failure("server", 503)], HAIKU: [Failure("filter", 400)]})
+    assert type(error) is exc.ContentFilterError
     assert error.provider == "anthropic"
-    assert [attempt.outcome for attempt in error.attempts] == ["server", "bad_request"]
+    assert [attempt.outcome for attempt in error.attempts] == ["server", "filter"]
 
 
 def test_one_failed_target_beside_skipped_ones_is_raised_as_itself() -> None:

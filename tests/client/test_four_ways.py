@@ -13,9 +13,10 @@ from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     AuthenticationError,
+    BadRequestError,
     ContentFilterError,
+    ContextOverflowError,
     ServiceUnavailableError,
-    ValidationError,
 )
 
 DEAD = Failure("server", 503, "overloaded", request_id="req-7")
@@ -36,7 +37,8 @@ SCRIPTS: dict[str, tuple[list[str], Mapping[str, Sequence[Attempt]]]] = {
     "a refused key, and alone": ([GPT], {GPT: [Failure("auth", 401, "invalid_api_key")]}),
     "all dead": (BOTH, {GPT: [DEAD], HAIKU: [Failure("malformed", 200)]}),
     "dead, and alone": ([GPT], {GPT: [DEAD]}),
-    "a bad request": (BOTH, {GPT: [Failure("bad_request", 400, "invalid")], HAIKU: [say("never")]}),
+    "a bad request": (BOTH, {GPT: [Failure("bad_request", 400, "invalid")], HAIKU: [say("Hello")]}),
+    "a bad request to all": (BOTH, {GPT: [Failure("bad_request", 400)], HAIKU: [Failure("unsupported", 400)]}),
     "a filter": (BOTH, {GPT: [DEAD, Failure("filter", 400)], HAIKU: [say("never")]}),
     "too long": (BOTH, {GPT: [Failure("context", 400)], HAIKU: [Failure("context", 400)]}),
     "empty": (BOTH, {GPT: [[Failure("empty", 200)]], HAIKU: [say("Hello")]}),
@@ -46,9 +48,9 @@ ERRORS = {
     "a refused key, and alone": AuthenticationError,
     "all dead": AllTargetsFailedError,
     "dead, and alone": ServiceUnavailableError,
-    "a bad request": ValidationError,
+    "a bad request to all": BadRequestError,
     "a filter": ContentFilterError,
-    "too long": AllTargetsFailedError,
+    "too long": ContextOverflowError,
 }
 
 

@@ -21,7 +21,7 @@ from tests.support.langchain_targets import KEY
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import EmbeddingResponse, langchain
 from unified_llm._core.outcome import Done, Failure
-from unified_llm.exceptions import AuthenticationError, ConfigurationError, GenerationError, ValidationError
+from unified_llm.exceptions import AuthenticationError, BadRequestError, ConfigurationError, GenerationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings, register
 
 SMALL = "openai/text-embedding-3-small"
@@ -173,9 +173,9 @@ def test_importing_the_chat_model_imports_neither_httpx_nor_the_rest_of_the_core
 
 def test_embeddings_say_what_fails_over() -> None:
     with ScriptedTargets({SMALL: [Failure("bad_request", 400)], "https://eu.example/v1": [vectors([1.0])]}).running():
-        with pytest.raises(ValidationError):
-            embeddings(fallbacks=[ELSEWHERE]).embed_query("a")
-        assert embeddings(fallbacks=[ELSEWHERE], failover_on={"bad_request": True}).embed_query("a") == [1.0]
+        with pytest.raises(BadRequestError):
+            embeddings(fallbacks=[ELSEWHERE], failover_on={"bad_request": False}).embed_query("a")
+        assert embeddings(fallbacks=[ELSEWHERE]).embed_query("a") == [1.0]
     with pytest.raises(ConfigurationError, match="hedge_after"):
         embeddings(hedge_after=2.0)
 

@@ -22,6 +22,7 @@ REFUSAL = getattr(theirs, "ModelRefusalError", theirs.ModelInvalidRequestError)
 PAIRS = [
     (ours.ConfigurationError, theirs.ModelInvalidRequestError),
     (ours.ValidationError, theirs.ModelInvalidRequestError),
+    (ours.BadRequestError, theirs.ModelInvalidRequestError),
     (ours.ContextOverflowError, theirs.ContextOverflowError),
     (ours.UnsupportedOperationError, theirs.ModelInvalidRequestError),
     (ours.AuthenticationError, theirs.ModelAuthenticationError),

@@ -20,13 +20,13 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._lib import bounded_json
 from unified_llm.exceptions import (
     AllTargetsFailedError,
+    BadRequestError,
     ContentFilterError,
     ContextOverflowError,
     GenerationError,
     LLMError,
     TimeoutError,
     UnsupportedOperationError,
-    ValidationError,
 )
 from unified_llm.llama_index import UnifiedLLM
 from unified_llm.types import LLMChunk, LLMResponse
@@ -246,8 +246,8 @@ def test_a_target_that_turns_a_way_down_is_asked_in_the_next(way: str) -> None:
     assert schema.response_format.schema
     assert tool.tools
     assert not words.tools
-    with ScriptedTargets({PRIMARY: [Failure("bad_request", 400)]}).running(), pytest.raises(ValidationError):
-        WAYS[way](model())
+    with ScriptedTargets({PRIMARY: [Failure("bad_request", 400)]}).running(), pytest.raises(BadRequestError):
+        WAYS[way](model(fallbacks=[]))
 
 
 @pytest.mark.parametrize("mode", [PydanticProgramMode.FUNCTION, PydanticProgramMode.LLM])

@@ -143,7 +143,7 @@ class SDKError(Exception):
         (SDKError(429, "insufficient_quota"), "QuotaExceededError"),
         (SDKError(401), "AuthenticationError"),
         (SDKError(503), "ServiceUnavailableError"),
-        (SDKError(422), "ValidationError"),
+        (SDKError(422), "BadRequestError"),
         (SDKError(0), "ServiceUnavailableError"),
         (httpx.ReadTimeout("slow"), "TimeoutError"),
         (httpx.ConnectError("gone"), "ConnectionError"),

@@ -153,7 +153,7 @@ def test_a_call_through_langchain_is_one_span_too(telemetry: RecordedTelemetry) 
 FAILURES: dict[str, tuple[list[str], dict[str, list[Attempt]], str]] = {
     "dead": ([GPT], {GPT: [DEAD]}, "ServiceUnavailableError"),
     "all dead": ([GPT, HAIKU], {GPT: [DEAD], HAIKU: [Failure("connect")]}, "AllTargetsFailedError"),
-    "refused": ([GPT, HAIKU], {GPT: [Failure("bad_request", 400, detail=PROVIDER_TEXT)]}, "ValidationError"),
+    "refused": ([GPT, HAIKU], {GPT: [Failure("filter", 400, detail=PROVIDER_TEXT)]}, "ContentFilterError"),
     "silent": ([GPT], {GPT: [[Pause()]]}, "TimeoutError"),
 }
 

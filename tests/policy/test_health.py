@@ -89,8 +89,8 @@ def test_a_snapshot_is_a_list_of_plain_dicts() -> None:
     fail(health, A, times=2)
     fail(health, B, times=5)
     health.spend_retry(A)
-    row = {"target": "alpha/one", "state": "closed", "failures": 2, "retry_budget": 9.0, "retry_in": 0.0}
-    closed_one = row | {"cooldown": 0.0, "reason": ""}
+    row = {"target": "alpha/one", "state": "closed", "failures": 2, "refused": 0, "retry_budget": 9.0}
+    closed_one = row | {"retry_in": 0.0, "cooldown": 0.0, "reason": ""}
     open_one = closed_one | {"target": "beta/two", "state": "open", "failures": 5, "retry_budget": 10.0}
     open_one |= {"retry_in": 20.0, "reason": "breaker open"}
     assert health.snapshot(10.0) == [open_one, closed_one]

@@ -22,6 +22,7 @@ from unified_llm._policy.call_state import CallState
 from unified_llm.exceptions import ValidationError
 
 BAD = Failure("bad_request", 400)
+BLOCKED = Failure("filter", 400)
 
 
 def slow(seconds: float, *steps: Step) -> list[Step]:
@@ -220,18 +221,29 @@ def test_silence_on_both_sides_ends_at_the_deadline() -> None:
 
 
 def test_what_the_first_target_refuses_for_good_ends_the_call_and_its_hedge() -> None:
-    harness = HedgeHarness({"alpha/one": [slow(3.0, BAD)], "beta/two": [slow(9.0)]})
+    harness = HedgeHarness({"alpha/one": [slow(3.0, BLOCKED)], "beta/two": [slow(9.0)]})
     result = harness.call(A, B)
     assert result.failed
-    assert result.failed.final == (A, BAD)
-    assert result.outcomes == [("alpha/one", "bad_request"), ("beta/two", "cancelled")]
+    assert result.failed.final == (A, BLOCKED)
+    assert result.outcomes == [("alpha/one", "filter"), ("beta/two", "cancelled")]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_bad_request_of_the_first_target_leaves_its_hedge_running(*, streaming: bool) -> None:
+    harness = HedgeHarness({"alpha/one": [slow(3.0, BAD)], "beta/two": [slow(9.0)]})
+    result = harness.call(A, B, streaming=streaming)
+    assert result.outcomes[-1] == ("beta/two", "ok")
+    assert result.outcomes == [("alpha/one", "bad_request"), ("beta/two", "ok")]
+    harness = HedgeHarness({"alpha/one": [slow(3.0, BAD)], "beta/two": [slow(9.0)]})
+    assert harness.call(A, B, failover={"bad_request": False}).failed
 
 
 @pytest.mark.parametrize("refusal", [BAD, Failure("filter", 400), Failure("unsendable")])
 def test_what_a_hedge_refuses_does_not_cost_the_first_target_its_answer(refusal: Failure) -> None:
     harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [refusal]})
     result = harness.call(A, B)
-    assert result.outcomes == [("alpha/one", "ok"), ("beta/two", refusal.kind)]
+    outcome = "skipped" if refusal.kind == "unsendable" else refusal.kind
+    assert result.outcomes == [("alpha/one", "ok"), ("beta/two", outcome)]
 
 
 def test_what_a_hedge_refused_starts_a_cooldown_even_where_it_may_not_fail_over() -> None:
@@ -253,11 +265,11 @@ def test_a_hedge_that_refused_is_not_asked_again_when_the_first_target_fails() -
 @pytest.mark.parametrize(
     ("who", "outcomes"),
     [
-        (A, [("alpha/one", "unsendable")]),
-        (B, [("alpha/one", "ok"), ("beta/two", "unsendable")]),
+        (A, [("alpha/one", "skipped"), ("beta/two", "ok")]),
+        (B, [("alpha/one", "ok"), ("beta/two", "skipped")]),
     ],
 )
-def test_a_request_that_cannot_even_be_written_counts_as_refused(who: Target, outcomes: list[tuple[str, str]]) -> None:
+def test_a_target_that_cannot_be_sent_the_request_is_skipped(who: Target, outcomes: list[tuple[str, str]]) -> None:
     harness = HedgeHarness({"alpha/one": [slow(5.0)], "beta/two": [say("never")]})
 
     async def ask() -> CallState:

@@ -100,7 +100,7 @@ def test_the_public_snapshot_has_the_reason_and_the_seconds() -> None:
         client = LLMClient("openai/m", api_key="sk-test", fallbacks=[{"model": "groq/f", "api_key": "gsk-test"}])
         assert client.generate("Hello?").used_fallback
         row = next(row for row in health_snapshot() if row["target"] == "openai/m")
-        assert set(row) == {"target", "state", "failures", "retry_budget", "retry_in", "cooldown", "reason"}
+        assert set(row) == {"target", "state", "failures", "refused", "retry_budget", "retry_in", "cooldown", "reason"}
         assert 299.0 < row["retry_in"] <= 300.0
         assert row["reason"] == "its server asked for a pause (Retry-After)"
         targets.clock += 300.0

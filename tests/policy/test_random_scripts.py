@@ -14,6 +14,7 @@ from tests.support.scripted_targets import Attempt, Pause, say
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import BreakerConfig, RetryLimits, Target, Timing
 from unified_llm._policy.call_state import MAX_ATTEMPTS
+from unified_llm._policy.trace import UNWRITABLE
 from unified_llm.types import LLMChunk
 
 NAMES = ["alpha/one", "alpha/two", "beta/one", "beta/two", "gamma/one", "delta/one", "delta/two"]
@@ -105,8 +106,11 @@ def test_every_call_keeps_the_promises_and_both_drivers_agree(
 
 def check(result: Result, chain: list[Target], asked: list[str]) -> None:
     failed = result.failed
-    assert len(asked) <= max(MAX_ATTEMPTS, len(chain))
-    assert asked == [name for name, outcome in result.outcomes if outcome != "skipped"]
+    sent = sent_to(result)
+    assert len(sent) <= max(MAX_ATTEMPTS, len(chain))
+    unwritable = [attempt.target for attempt in result.trace.attempts if attempt.reason == UNWRITABLE]
+    assert sorted(asked) == sorted(sent + unwritable)
+    asked = sent
     # Nothing is handed out twice: all of it came from the last attempt.
     assert len(set(result.asked_before)) <= 1
     if result.values:
@@ -124,9 +128,14 @@ def check(result: Result, chain: list[Target], asked: list[str]) -> None:
     assert failed.failures or failed.expired
     if not (failed.committed or failed.expired or failed.final):
         # A target that was never asked cannot have served, and the trace says why.
+        reasons = {"the same key was refused", "its context window is not known to be larger", UNWRITABLE}
         for name in {each.name for each in chain} - set(asked):
-            reasons = {attempt.reason for attempt in result.trace.attempts if attempt.target == name}
-            assert reasons & {"the same key was refused", "its context window is not known to be larger"}
+            assert reasons & {attempt.reason for attempt in result.trace.attempts if attempt.target == name}
+
+
+def sent_to(result: Result) -> list[str]:
+    """Return the targets that a request was sent to."""
+    return [name for name, outcome in result.outcomes if outcome != "skipped"]
 
 
 @settings(max_examples=150)
@@ -156,8 +165,9 @@ def test_a_hedged_call_keeps_the_promises_too(
         names = harness.targets.names[asked:]
         outcomes = [outcome for _, outcome in result.outcomes]
         assert harness.targets.clock - began <= wish.deadline + 1e-6
-        assert len(names) <= max(MAX_ATTEMPTS, len(chain))
-        assert sorted(names) == sorted(name for name, outcome in result.outcomes if outcome != "skipped")
+        assert len(sent_to(result)) <= max(MAX_ATTEMPTS, len(chain))
+        unwritable = [attempt.target for attempt in result.trace.attempts if attempt.reason == UNWRITABLE]
+        assert sorted(names) == sorted(sent_to(result) + unwritable)
         assert all(attempt.reason == "hedged" for attempt in result.trace.attempts if attempt.outcome == "cancelled")
         assert outcomes.count("cancelled") <= 1
         assert outcomes.count("ok") == (result.failed is None)

@@ -78,7 +78,7 @@ def test_a_breaker_that_has_opened_in_the_meantime_is_obeyed(make_harness: MakeH
 
 
 def test_a_failure_that_does_not_fail_over_may_be_tried_again_too(make_harness: MakeHarness) -> None:
-    refused = Failure("bad_request", 400, try_again=True)
+    refused = Failure("filter", 400, try_again=True)
     harness = make_harness({"alpha/one": [refused, say("A")], "beta/two": [say("B")]})
     assert harness.call(A, B).text == "A"
     harness = make_harness({"alpha/one": [refused, replace(refused, try_again=None)], "beta/two": [say("B")]})

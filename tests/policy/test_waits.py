@@ -239,7 +239,7 @@ def test_a_server_that_forbids_a_retry_gets_none(make_harness: MakeHarness) -> N
 
 
 def test_a_server_that_invites_a_retry_gets_it_and_the_failure_is_still_the_callers(make_harness: MakeHarness) -> None:
-    bad = Failure("bad_request", 400, headers={"x-should-retry": "true", "retry-after": "2"})
+    bad = Failure("filter", 400, headers={"x-should-retry": "true", "retry-after": "2"})
     harness = make_harness({"alpha/one": [bad], "beta/two": [say("B")]})
     result = harness.call(A, B)
     assert harness.targets.names == ["alpha/one"] * 2
@@ -248,10 +248,10 @@ def test_a_server_that_invites_a_retry_gets_it_and_the_failure_is_still_the_call
 
 
 @pytest.mark.parametrize("wait", ["120", "1000"])
-def test_an_invitation_that_lies_too_far_ahead_does_not_turn_a_bad_request_into_a_failover(
+def test_an_invitation_that_lies_too_far_ahead_does_not_turn_a_filter_into_a_failover(
     make_harness: MakeHarness, wait: str
 ) -> None:
-    bad = Failure("bad_request", 400, headers={"x-should-retry": "true", "retry-after": wait})
+    bad = Failure("filter", 400, headers={"x-should-retry": "true", "retry-after": wait})
     harness = make_harness({"alpha/one": [bad], "beta/two": [say("B")]})
     assert harness.call(A, B).failed
     assert harness.targets.names == ["alpha/one"]

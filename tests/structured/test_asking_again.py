@@ -19,6 +19,7 @@ from unified_llm._providers import registry
 from unified_llm._structured.checks import describe_error
 from unified_llm.exceptions import (
     AllTargetsFailedError,
+    ContentFilterError,
     GenerationError,
     StreamInterruptedError,
     UnsupportedOperationError,
@@ -114,10 +115,10 @@ class TestOrder:
         assert methods(targets) == ["native", "tool", "tool again", "prompt"]
 
     def test_the_last_refusal_is_a_failure_like_any_other(self) -> None:
+        targets = ScriptedTargets({GPT: [Failure("filter", 400)], HAIKU: [say(ROME)]})
+        assert call("generate", targets, GPT, HAIKU).error is ContentFilterError
+        assert methods(targets) == ["native"]
         targets = ScriptedTargets({GPT: [Failure("bad_request", 400)], HAIKU: [say(ROME)]})
-        assert call("generate", targets, GPT, HAIKU).error is ValidationError
-        assert methods(targets) == ["native", "tool", "prompt"]
-        targets = ScriptedTargets({GPT: [Failure("unsupported", 400)], HAIKU: [say(ROME)]})
         assert call("generate", targets, GPT, HAIKU).content == ROME
 
     def test_an_attempt_that_fails_on_its_way_is_repeated_as_it_was(self) -> None:

@@ -30,7 +30,7 @@ ALONE: Mapping[str, tuple[type[exc.LLMError], int | None, str]] = {
     "rate_limit": (exc.RateLimitError, 429, "rate_limit"),
     "context": (exc.ContextOverflowError, 400, "context"),
     "filter": (exc.ContentFilterError, 400, "filter"),
-    "400": (exc.ValidationError, 400, "bad_request"),
+    "400": (exc.BadRequestError, 400, "bad_request"),
     "401": (exc.AuthenticationError, 401, "auth"),
     "402": (exc.QuotaExceededError, 402, "quota"),
     "403": (exc.PermissionDeniedError, 403, "permission"),
@@ -44,7 +44,7 @@ ALONE: Mapping[str, tuple[type[exc.LLMError], int | None, str]] = {
     "504": (exc.ServiceUnavailableError, 504, "server"),
     "529": (exc.ServiceUnavailableError, 529, "server"),
 }
-RAISED = {"filter", "400"}
+RAISED = {"filter"}
 MIDWAY = {"cut", "truncated"}
 
 

@@ -8,12 +8,18 @@ from integration_tests.support.fault_cases.refusals import ECHO
 from integration_tests.support.fault_harness import Answers, Case, Fails, Raises, StartServer, serving
 from integration_tests.support.fault_responses import FIRST, ROLE, answer, error, event, refusal, stream, streamed
 from integration_tests.support.fault_server import Send
-from unified_llm.exceptions import AuthenticationError, GenerationError, ServiceUnavailableError, ValidationError
+from unified_llm.exceptions import (
+    AuthenticationError,
+    BadRequestError,
+    GenerationError,
+    ServiceUnavailableError,
+    ValidationError,
+)
 
 GOOD: Final = Answers(FIRST)
 CYCLE: Final[dict[str, Any]] = {}
 CYCLE["self"] = CYCLE
-UNSENDABLE: Final = Raises("unsendable", ValidationError, times=0)  # before any attempt
+UNSENDABLE: Final = Raises("unsendable", ValidationError, times=0)  # every target is skipped
 BODIES: Final = {
     "NaN": float("nan"),
     "a set": {"CANARY"},
@@ -22,7 +28,7 @@ BODIES: Final = {
     "a lone surrogate": "CANARY\udfff",
 }
 REFUSALS: Final = {
-    "400": Raises("bad_request", ValidationError),
+    "400": Fails("bad_request", BadRequestError),
     "401": Fails("auth", AuthenticationError),
     "500": Fails("server", ServiceUnavailableError),
 }

@@ -11,6 +11,7 @@ from integration_tests.support.fault_server import Send
 from unified_llm._core.outcome import FailureKind
 from unified_llm.exceptions import (
     AuthenticationError,
+    BadRequestError,
     ConfigurationError,
     ContextOverflowError,
     LLMError,
@@ -20,7 +21,6 @@ from unified_llm.exceptions import (
     RateLimitError,
     ServiceUnavailableError,
     TimeoutError,
-    ValidationError,
 )
 
 # Servers echo the request.
@@ -31,7 +31,7 @@ BODIES: Final[Mapping[str, Mapping[str, Any] | bytes]] = {
     "nothing": b"",
     "10 MB": b'{"error": {"message": "' + ECHO.encode() + b"x" * 10_000_000 + b'"}}',
 }
-INVALID: Final = Raises("bad_request", ValidationError)
+INVALID: Final = Fails("bad_request", BadRequestError)
 FAILED: Final = Fails("server", ServiceUnavailableError)
 STATUSES: Final = {
     400: INVALID,
@@ -114,7 +114,7 @@ CASES: Final = [
     Case(19, "no x-should-retry on a 500", serving([Send(refusal("500 No", b""))]),
          Fails("server", ServiceUnavailableError, times=3), config={"max_retries": 2, "retry_delay": 0}),
     Case(19, "x-should-retry: true on a 400", serving([Send(refusal("400 No", b"", "x-should-retry: true"))]),
-         Raises("bad_request", ValidationError, times=2), config={"max_retries": 1, "retry_delay": 0}),
+         Fails("bad_request", BadRequestError, times=2), config={"max_retries": 1, "retry_delay": 0}),
     Case(19, "x-should-retry: true on a 400, and then an answer",
          serving([Send(refusal("400 No", b"", "x-should-retry: true"))], [Send(answer())]),
          Answers(FIRST, times=2, before="bad_request"), ("call",), {"max_retries": 1, "retry_delay": 0}),

@@ -27,7 +27,7 @@ from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
 from unified_llm._structured.attempts import StructuredAttempt
 from unified_llm._structured.exchange import AsyncStructuredExchange, StructuredExchange
-from unified_llm.exceptions import ConfigurationError, ValidationError
+from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOperationError, ValidationError
 from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ _NEEDS_ASYNCIO: Final = (
     "The async methods need asyncio, and none of its event loops runs here. Under trio or another library call the "
     "sync methods in a thread: await trio.to_thread.run_sync(client.generate, prompt)."
 )
+
+# What a codec raises for a request that its format cannot carry.
+_UNWRITABLE: Final = (ValidationError, UnsupportedOperationError)
 
 
 class _Observed:
@@ -80,7 +83,7 @@ class _Observed:
             self._observer.finished(None)
 
 
-def _unsendable(error: ValidationError, structured: StructuredAttempt | None) -> Failure:
+def _unsendable(error: LLMError, structured: StructuredAttempt | None) -> Failure:
     failure = Failure("unsendable", detail=str(error))
     return structured.on_failure(failure) if structured else failure
 
@@ -147,7 +150,7 @@ class Driver(_Observed):
         structured = self._begin_structured(effect)
         try:
             exchange = self._connect(structured.request if structured else self._call.request, effect.target)
-        except ValidationError as error:
+        except _UNWRITABLE as error:
             return _unsendable(error, structured)
         if structured:
             exchange = StructuredExchange(exchange, structured)
@@ -229,7 +232,7 @@ class AsyncDriver(_Observed):
         structured = self._begin_structured(effect)
         try:
             exchange = self._connect(structured.request if structured else self._call.request, effect.target)
-        except ValidationError as error:
+        except _UNWRITABLE as error:
             return _unsendable(error, structured)
         if structured:
             exchange = AsyncStructuredExchange(exchange, structured)

@@ -10,6 +10,7 @@ from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallFailed
+from unified_llm._policy.failure_rules import REFUSALS
 from unified_llm._providers import registry
 from unified_llm.types.records import Attempt, Usage
 
@@ -46,7 +47,7 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
         "it redirects elsewhere, which is never followed",
         "pass the final address as base_url=",
     ),
-    "bad_request": (exc.ValidationError, "it refused the request as invalid", "see .detail for its own words"),
+    "bad_request": (exc.BadRequestError, "it refused the request as invalid", "see .detail for its own words"),
     "unsupported": (exc.UnsupportedOperationError, "it does not know a parameter", "see .detail for its own words"),
     "context": (
         exc.ContextOverflowError,
@@ -74,8 +75,15 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
 }
 
 
-def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] = ()) -> exc.LLMError:
-    """Make the exception for the failure of one target."""
+def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] = (), others: str = "") -> exc.LLMError:
+    """Make the exception for the failure of one target.
+
+    Args:
+        target: The target.
+        failure: Its failure.
+        attempts: Every attempt of the call.
+        others: What happened to other targets, as sentences that each begin with a blank.
+    """
     kind, happened, advice = _MESSAGES[failure.kind]
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
@@ -95,7 +103,7 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
         if detail
     )
     error = kind(
-        f"{target.name}: {happened}{f' ({details})' if details else ''}{f'; {advice}' if advice else ''}.",
+        f"{target.name}: {happened}{f' ({details})' if details else ''}{f'; {advice}' if advice else ''}.{others}",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,
@@ -115,6 +123,8 @@ def from_call_failed(failed: CallFailed, attempts: Sequence[Attempt], deadline: 
     """Make the exception for a call that no target answered."""
     if failed.final:
         return from_failure(*failed.final, attempts)
+    if refused := _refused_by_all(failed, attempts):
+        return refused
     errors = tuple(from_failure(target, failure, attempts) for target, failure in failed.failures)
     if not errors:
         limit = f" of {deadline:g} s" if deadline is not None else ""
@@ -132,6 +142,28 @@ def from_call_failed(failed: CallFailed, attempts: Sequence[Attempt], deadline: 
         status_code=last.status_code,
         request_id=last.request_id,
     )
+
+
+def _refused_by_all(failed: CallFailed, attempts: Sequence[Attempt]) -> exc.LLMError | None:
+    """Make the exception for a request that no target accepts: the first refusal, whose message names the others.
+
+    None where another failure is among them, such as an outage: then a target may have accepted it.
+    """
+    asked = [(target, failure) for target, failure in failed.failures if failure.kind != "unsendable"]
+    if not all(failure.kind in REFUSALS for _, failure in asked):
+        return None
+    skipped = [(target, failure) for target, failure in failed.failures if failure.kind == "unsendable"]
+    refused = ", ".join(target.name for target, _ in asked[1:])
+    others = f" Refused as well by {refused}." if refused else ""
+    if asked:
+        others += "".join(f" Skipped: {from_failure(*skip)}" for skip in skipped)
+        return from_failure(*asked[0], attempts, others)
+    if len(skipped) > 1:
+        lines = "\n".join(f"  {from_failure(*skip)}" for skip in skipped)
+        return exc.ValidationError(
+            f"The request can be sent to none of {len(skipped)} targets:\n{lines}", attempts=attempts
+        )
+    return None
 
 
 def interrupted(

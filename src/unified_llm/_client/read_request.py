@@ -96,6 +96,8 @@ def _chat_fields(given: Mapping[str, Any], *, needs_messages: bool = False) -> d
 
 def _messages(messages: Any) -> tuple[Message, ...]:
     if isinstance(messages, str):
+        if not messages:
+            raise ValidationError("The prompt is empty: pass a text.")
         return (Message.user(messages),)
     return tuple(_message(message) for message in _sequence(messages, "A prompt is a string, or a list of messages."))
 

@@ -17,7 +17,7 @@ FailureKind: TypeAlias = Literal[
     "tls",  # the certificate or the handshake was refused
     "pool",  # every connection of ours was busy
     "setup",  # this process cannot connect at all: certificates, a package or its proxy; nothing about the provider
-    "unsendable",  # the request cannot be put on the wire (a bug or bad input, ours to find)
+    "unsendable",  # the target's format cannot carry this request
     # Something was sent; the provider may have begun to work.
     "connection",  # the connection broke
     "stale",  # a kept connection was closed before any byte of a response; the request is sent again over a new one

@@ -3,7 +3,8 @@
 Neither ever holds a key, a prompt, a response or a provider's message, so a log may be kept as it is. Levels, so that a
 log is readable at INFO and quiet at WARNING during an outage:
 
-    WARNING  the first failover from a target for a kind of failure, then once a minute with a count;
+    WARNING  the first failover from a target for a kind of failure (for a refusal: and its code), then once a minute
+             with a count;
              a circuit breaker that opens or closes, with the reason and the next probe
     INFO     each call that a fallback served; each retry
     DEBUG    every other attempt and call
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm._policy.failure_rules import REFUSALS
 from unified_llm._policy.health import BreakerChange
 from unified_llm._policy.trace import Trace
 from unified_llm.types.records import Attempt, Usage
@@ -27,11 +29,11 @@ _log = logging.getLogger("unified_llm")
 _FIELDS: Final = ("target", "outcome", "status", "request_id", "seconds", "waited", "first_token", "retry")
 # Seconds between two warnings about failovers from one target for one kind of failure.
 _WARN_EVERY: Final = 60.0
-_MAX_WARNINGS: Final = 1024  # pairs of target and kind that are remembered
+_MAX_WARNINGS: Final = 1024  # causes that are remembered
 
 
 class _Warnings:
-    """Times of the last warnings, by target and kind of failure, and the number of failovers since then."""
+    """Times of the last warnings, by target and cause, and the number of causes since then."""
 
     def __init__(self) -> None:
         self._lock = make_lock()
@@ -39,11 +41,13 @@ class _Warnings:
 
     def reset(self) -> None:
         """Start with no warnings."""
-        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+        self._last: dict[tuple[str, str, str | None], tuple[float, int]] = {}
 
-    def suppressed(self, target: str, kind: str, now: float) -> int | None:
-        """Count one failover. Return None if no warning is due, else the number of those since the last warning."""
-        key = (target, kind)
+    def suppressed(self, key: tuple[str, str, str | None], now: float) -> int | None:
+        """Count one cause: a target, a kind of failure and its code.
+
+        Return None if no warning is due, else the number of those since the last warning.
+        """
         with self._lock:
             last, count = self._last.pop(key, (float("-inf"), 0))
             due = not last <= now < last + _WARN_EVERY
@@ -119,9 +123,16 @@ def log_response(trace: Trace, primary: Target, usage: Usage | None, *, seconds:
 
 def _warn_of_failovers(trace: Trace, served: Target, now: float) -> None:
     # By identity: the same model in another region may have the same name.
-    failed = {(target.name, attempt.outcome): attempt for target, attempt in trace.failed if target is not served}
-    for (name, kind), attempt in failed.items():
-        suppressed = _warnings.suppressed(name, kind, now)
+    # A target may refuse requests for several reasons, and its code tells them apart. Only the key has it: a server may
+    # fill it with anything.
+    failed = {
+        (target.name, attempt.outcome, attempt.reason if attempt.outcome in REFUSALS else None): attempt
+        for target, attempt in trace.failed
+        if target is not served
+    }
+    for key, attempt in failed.items():
+        name, kind, _ = key
+        suppressed = _warnings.suppressed(key, now)
         if suppressed is not None and _log.isEnabledFor(logging.WARNING):
             more = f" ({suppressed} more since the last warning)" if suppressed else ""
             fields = {"target": name, "outcome": kind, "status": attempt.status, "suppressed": suppressed}

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeAlias
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Emit, Open, Wait
-from unified_llm._policy.failure_rules import FAILURE_RULES
+from unified_llm._policy.failure_rules import FAILURE_RULES, REFUSALS
 from unified_llm._policy.target_health import Permit
 from unified_llm._policy.trace import RunningAttempt, make_attempt
 
@@ -104,13 +104,15 @@ def finish_attempt(
     if isinstance(outcome, Failure):
         weight, limit = _weigh(call, attempt, outcome, now)
         shared = outcome.scope == "shared"
-        _record(call, attempt, now, ok=False, weight=weight, limit=limit, shared=shared, cause=str(record))
+        refused = outcome.kind in REFUSALS
+        cause = str(record)
+        _record(call, attempt, now, ok=False, weight=weight, limit=limit, shared=shared, cause=cause, refused=refused)
     elif attempt.first_token is None:
         _record(call, attempt, now, ok=True if outcome else None)
     call.trace.record_end(attempt, record, outcome)
 
 
-def _record(
+def _record(  # noqa: PLR0913 - all that is recorded of an outcome
     call: CallState,
     attempt: RunningAttempt,
     now: float,
@@ -120,6 +122,7 @@ def _record(
     limit: float | None = None,
     shared: bool = True,
     cause: str = "",
+    refused: bool = False,
 ) -> None:
     call.health.record_outcome(
         attempt.target,
@@ -129,6 +132,7 @@ def _record(
         # An answer counts for callers who would have waited for it, whoever made the call among them.
         limit=min(now - attempt.started, attempt.limit) if ok else limit,
         shared=shared,
+        refused=refused,
         now=now,
         draw=call.random(),
         cause=cause,

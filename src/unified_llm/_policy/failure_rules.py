@@ -32,7 +32,7 @@ class FailureRule:
         throttled: Back off as after throttling, and fail over at once where possible.
         cooldown: What gets no request for a while, from other calls too: the API key, or the rate limit.
         larger_window: Fail over only to targets whose context window is larger.
-        uncounted: The attempt counts for no limit: the target stays as if it had not been tried.
+        uncounted: The attempt counts for no limit. With ``retry``, the target stays as if it had not been tried.
     """
 
     retry: bool = False
@@ -47,7 +47,6 @@ class FailureRule:
 
 
 _TRANSIENT: Final = FailureRule(retry=True, weight=1)
-_RAISE: Final = FailureRule(failover=False)
 
 FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     # No answer.
@@ -55,7 +54,7 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "tls": FailureRule(weight=1),
     "pool": FailureRule(retry=True, free=True, uncounted=True),
     "setup": FailureRule(),
-    "unsendable": _RAISE,
+    "unsendable": FailureRule(uncounted=True),  # a target whose format cannot carry this request is skipped
     "connection": _TRANSIENT,
     "stale": FailureRule(retry=True, uncounted=True),
     "timeout": FailureRule(retry=True, weight=2, only_if_no_other_ready=True),
@@ -67,11 +66,11 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "model_not_found": FailureRule(),
     "not_found": FailureRule(),
     "redirect": FailureRule(),
-    "bad_request": _RAISE,
+    "bad_request": FailureRule(),
     "unsupported": FailureRule(),
     "context": FailureRule(larger_window=True),
     "too_large": FailureRule(larger_window=True),
-    "filter": _RAISE,
+    "filter": FailureRule(failover=False),
     "conflict": FailureRule(retry=True),
     "request_timeout": _TRANSIENT,
     "server": _TRANSIENT,
@@ -82,6 +81,11 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "invalid": FailureRule(retry=True),  # the model's mistake, which shows nothing about its provider's health
     "oversized": FailureRule(weight=1),
 }
+
+# The target refused this request; another target may accept it. A call in which every target that was asked refused is
+# the caller's to fix. In the field most of these are limits and states of one server: a model that is gone, a shorter
+# window, a flag or a template that is missing.
+REFUSALS: Final[frozenset[FailureKind]] = frozenset({"bad_request", "unsupported", "context", "too_large"})
 
 # An exchange that failed in one of these ways may be charged for: the provider may have done the work.
 MAYBE_BILLED: Final[frozenset[FailureKind]] = frozenset(

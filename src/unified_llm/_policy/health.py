@@ -50,6 +50,7 @@ class _Outcome(NamedTuple):
     draw: float
     cause: str
     shared: bool
+    refused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +173,15 @@ class Health:
         limit: float | None = None,
         cause: str = "",
         shared: bool = True,
+        refused: bool = False,
     ) -> None:
-        """Queue the outcome of a request and its permit (``TargetHealth.record_outcome``); ``cause`` is logged.
+        """Queue the outcome of a request and its permit (``TargetHealth.record_outcome``).
+
+        ``cause`` is logged; ``refused`` requests are counted, and shown in the snapshot.
 
         Takes no lock, so it may run anywhere: even in the garbage collector of a thread that holds the lock.
         """
-        self._outcomes.append(_Outcome(target.health_key, permit, ok, weight, limit, now, draw, cause, shared))
+        self._outcomes.append(_Outcome(target.health_key, permit, ok, weight, limit, now, draw, cause, shared, refused))
 
     def follow_up(self, target: Target, permit: Permit, now: float) -> Permit:
         """Return a permit for the rest of a stream whose first chunk was recorded as a success: it can still break."""
@@ -276,6 +280,7 @@ class Health:
             "target": target.name if target else health.name,
             "state": state,
             "failures": breaker.consecutive_failures,
+            "refused": health.refused,
             "retry_budget": round(health.budget.tokens, 1),
             "retry_in": max(breaker_left, cooldown_left),
             "cooldown": cooldown_left,
@@ -285,10 +290,11 @@ class Health:
     def _drain_outcomes(self) -> None:
         """Apply the queued outcomes to breakers and budgets, and publish the changes of breakers."""
         while self._outcomes:
-            key, permit, ok, weight, limit, now, draw, cause, shared = self._outcomes.popleft()
+            key, permit, ok, weight, limit, now, draw, cause, shared, refused = self._outcomes.popleft()
             health = self._targets.get(key)
             if health is None:
                 continue
+            health.refused += refused
             failures = permit.breaker.consecutive_failures + weight
             changes = health.record_outcome(
                 permit, ok=ok, weight=weight, limit=limit, now=now, draw=draw, shared=shared

@@ -90,6 +90,9 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     exclude_targets(call, state.target, rule, now, about_key=failure.about_key)
     call.only_target = None if failover else state
     if rule.uncounted:
+        state.attempts -= 1
+        call.uncounted += 1
+    if rule.uncounted and rule.retry:
         _try_as_before(call, state, failure.kind, now)
         return "continue" if failover or state.retry_at < call.deadline else "end"
     if failure.try_again is not None:
@@ -108,8 +111,6 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
 
 def _try_as_before(call: CallState, state: TargetState, kind: FailureKind, now: float) -> None:
     """Let the target be tried as if it had not been: at once, where the attempt has waited for a connection already."""
-    state.attempts -= 1
-    call.uncounted += 1
     state.spends_budget = False
     state.retry_at = now
     if kind != "pool":

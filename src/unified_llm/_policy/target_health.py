@@ -69,6 +69,7 @@ class TargetHealth:
         budget: Its retry budget.
         cooldown_keys: The keys of the cooldowns that hold the account which used it last.
         published: What other processes were told last: whom it concerns, and until when.
+        refused: How many requests it refused (``failure_rules.REFUSALS``), from all callers of this process.
     """
 
     __slots__ = (
@@ -84,6 +85,7 @@ class TargetHealth:
         "cooldown_keys",
         "name",
         "published",
+        "refused",
     )
 
     def __init__(self, name: str) -> None:
@@ -91,6 +93,7 @@ class TargetHealth:
         self.budget = RetryBudget()
         self.cooldown_keys: tuple[Hashable, ...] = ()
         self.published: tuple[tuple[float, int], float] | None = None
+        self.refused = 0
         self._log: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._number = 0
         self._breakers: dict[tuple[BreakerConfig, float], CircuitBreaker] = {}

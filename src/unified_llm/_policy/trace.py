@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -12,6 +13,9 @@ from unified_llm._policy import retry_after
 from unified_llm._policy.failure_rules import MAYBE_BILLED
 from unified_llm._policy.target_health import Permit
 from unified_llm.types.records import Attempt
+
+UNWRITABLE: Final = "its format cannot carry this request"
+"""Reason for which a target was skipped, where the codec gave none."""
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ class Trace:
             return
         if isinstance(outcome, Done):
             self.served, self.request_id = running.target, outcome.request_id
-        elif outcome is not None:
+        elif outcome is not None and attempt.outcome != "skipped":
             self.failed.append((running.target, attempt))
         self._add(attempt, running.started)
 
@@ -74,15 +78,21 @@ def make_attempt(
 ) -> Attempt:
     """Make the record of an attempt that has ended: answered, failed, or (None) cancelled, perhaps for a reason."""
     failure = outcome if isinstance(outcome, Failure) else None
+    name: str = "ok" if isinstance(outcome, Done) else failure.kind if failure else "cancelled"
+    if failure:
+        reason = failure.code or failure.reason
+        if failure.kind == "unsendable" and not failure.try_again and running.first_token is None:
+            # Nothing was sent. The detail is this package's own: it names a field of the request, never its value.
+            name, reason = "skipped", failure.detail or UNWRITABLE
     return Attempt(
         running.target.name,
-        "ok" if isinstance(outcome, Done) else failure.kind if failure else "cancelled",
+        name,
         status=failure.status if failure else None,
         seconds=now - running.started,
         waited=running.waited,
         first_token=running.first_token,
         request_id=outcome.request_id if outcome else None,
-        reason=(failure.code or failure.reason) if failure else reason,
+        reason=reason,
         maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED and not failure.unsent),
         retry=running.retry,
         retry_after=retry_after.read(failure).retry_after if failure else None,

@@ -27,7 +27,8 @@ def health_snapshot() -> list[dict[str, Any]]:
 
     Returns:
         One plain dict for each: ``target``, ``state`` (``closed``, ``open``, ``half_open``), ``failures`` in a row,
-        ``retry_budget`` (tokens, 10 when full), ``retry_in`` (seconds until a request may be sent: until an open
+        ``refused`` (requests that it refused, by HTTP 400 and the like, since the process started), ``retry_budget``
+        (tokens, 10 when full), ``retry_in`` (seconds until a request may be sent: until an open
         breaker lets a probe through and no cooldown runs), ``cooldown`` (seconds that a cooldown of the key, the rate
         limit or the server still runs), ``reason`` (why no request is sent; empty where one may be). All of it is as
         the caller sees it who used the target last: breakers are judged by ``BreakerConfig`` and timeouts, and a

@@ -52,6 +52,10 @@ class ChainValidationError(ChainError, ours.ValidationError, theirs.ModelInvalid
     """The request is wrong."""
 
 
+class ChainBadRequestError(ChainError, ours.BadRequestError, theirs.ModelInvalidRequestError):
+    """The provider refused the request."""
+
+
 class ChainContextOverflowError(ChainError, ours.ContextOverflowError, theirs.ContextOverflowError):
     """The prompt is longer than the model's context window."""
 
