@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -98,9 +99,10 @@ class BaseClient:
     def _prepare(
         self, request: AnyRequest, targets: Sequence[Target], options: CallOptions, until: float | None = None
     ) -> PreparedCall:
-        return prepare_call(
+        first = self._chain[0]
+        call = prepare_call(
             request,
-            extra_headers.add(targets, options.extra_headers, first_is_left=self._chain[0].is_primary),
+            extra_headers.add(targets, options.extra_headers, first_is_left=first.is_primary),
             runtime.current(),
             options,
             hedges=self._hedges,
@@ -108,6 +110,8 @@ class BaseClient:
             on_model_gone=self._drop_from_list,
             until=until,
         )
+        skips_primary = targets[0] is first.target and not first.is_primary
+        return replace(call, primary=None) if skips_primary else call
 
     def _drop_from_list(self, target: Target) -> None:
         self._model_lists.drop(ModelListKey(target, ttl=0.0).cache_key, target.model)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
+from unified_llm._client.fitted_request import FittedRequest, fit
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
@@ -44,6 +45,7 @@ class PreparedCall:
         deadline: Seconds that it may take, or None.
         observer: What observes the call besides the log, or None.
         structured: How each target is asked for JSON, where the request has a response format.
+        primary: The target that the call was written for; None where the client skips it.
     """
 
     request: AnyRequest
@@ -53,6 +55,14 @@ class PreparedCall:
     deadline: float | None
     observer: CallObserver | None
     structured: StructuredOutput | None = None
+    primary: Target | None = None
+
+    def fit(self, request: AnyRequest, target: Target) -> FittedRequest | None:
+        """Fit the request of an attempt to its target, and record what differs; None where nothing has to be done."""
+        fitted = fit(request, target, self.primary)
+        if fitted is not None:
+            self.state.trace.adjusted[id(target)] = fitted.adjusted
+        return fitted
 
     @property
     def used_fallback(self) -> bool:
@@ -130,7 +140,7 @@ def prepare_call(
         incapable=incapable,
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
-    return PreparedCall(request, chain, state, started, options.deadline, observer, structured)
+    return PreparedCall(request, chain, state, started, options.deadline, observer, structured, chain[0])
 
 
 def _split_by_ability(

@@ -10,12 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
+from unified_llm._client.client_side_stop import ClientSideStop
 from unified_llm._core.codec import AnyRequest
+from unified_llm._core.converted_exchange import AsyncConvertedExchange, ConvertedExchange, Converter
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.hidden import clear_variables
 from unified_llm._core.observer import CallObserver
@@ -26,7 +28,6 @@ from unified_llm._policy.call_state import CallFailed
 from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
 from unified_llm._structured.attempts import StructuredAttempt
-from unified_llm._structured.exchange import AsyncStructuredExchange, StructuredExchange
 from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOperationError, ValidationError
 from unified_llm.types.responses import LLMChunk
 
@@ -77,6 +78,15 @@ class _Observed:
 
     def _begin_structured(self, effect: Open) -> StructuredAttempt | None:
         return self._call.structured.attempt(effect.target) if self._call.structured else None
+
+    def _fit(self, target: Target, structured: StructuredAttempt | None) -> tuple[AnyRequest, Sequence[Converter]]:
+        """Return the request for a target, and what converts the events of its answer, in this order."""
+        request = structured.request if structured else self._call.request
+        fitted = self._call.fit(request, target)
+        if fitted is None:
+            return request, (structured,) if structured else ()
+        stop = (ClientSideStop(fitted.stop),) if fitted.stop else ()
+        return fitted.request, (*stop, structured) if structured else stop
 
     def _finish(self) -> None:
         if self._started and self._observer is not None:
@@ -148,12 +158,13 @@ class Driver(_Observed):
 
     def _open(self, effect: Open) -> Failure | None:
         structured = self._begin_structured(effect)
+        request, converters = self._fit(effect.target, structured)
         try:
-            exchange = self._connect(structured.request if structured else self._call.request, effect.target)
+            exchange = self._connect(request, effect.target)
         except _UNWRITABLE as error:
             return _unsendable(error, structured)
-        if structured:
-            exchange = StructuredExchange(exchange, structured)
+        for converter in converters:
+            exchange = ConvertedExchange(exchange, converter)
         self._exchanges[effect.attempt] = exchange
         return exchange.open(effect.until)
 
@@ -230,12 +241,13 @@ class AsyncDriver(_Observed):
     async def _open(self, effect: Open) -> Failure | None:
         _check_loop()
         structured = self._begin_structured(effect)
+        request, converters = self._fit(effect.target, structured)
         try:
-            exchange = self._connect(structured.request if structured else self._call.request, effect.target)
+            exchange = self._connect(request, effect.target)
         except _UNWRITABLE as error:
             return _unsendable(error, structured)
-        if structured:
-            exchange = AsyncStructuredExchange(exchange, structured)
+        for converter in converters:
+            exchange = AsyncConvertedExchange(exchange, converter)
         self._exchanges[effect.attempt] = exchange
         if not effect.concurrent:
             return await exchange.open(effect.until)

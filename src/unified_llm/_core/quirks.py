@@ -18,7 +18,10 @@ class Quirks:
             names the field in which it wants the reasoning of earlier tool turns back.
         drop: Request fields that it refuses. ``messages.name`` leaves out speakers' names; ``tool_choice.function``
             turns the choice of one tool into ``required`` with that tool alone; ``tool_choice.none`` leaves out the
-            tools where none may be called; ``top_p.with_temperature`` leaves out the one where there is the other.
+            tools where none may be called; ``top_p.with_temperature`` leaves out the one where there is the other;
+            ``presence_penalty.with_frequency_penalty`` likewise.
+        limits: The least and the greatest value that it takes, by our names of fields; a fallback gets no other.
+        max_stops: The most stop sequences that it takes; None where no bound is known.
         key_header: The header that carries the key; empty for ``Authorization: Bearer``.
         codes: What error codes of its own mean, and HTTP statuses ("412") that mean something else there.
         context_status: The HTTP status that means a context overflow, where it is not 400 (Together: 403).
@@ -50,6 +53,8 @@ class Quirks:
 
     rename: Mapping[str, str] = field(default_factory=dict[str, str])
     drop: frozenset[str] = frozenset()
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    max_stops: int | None = None
     key_header: str = ""
     codes: Mapping[str, FailureKind] = field(default_factory=dict[str, FailureKind])
     context_status: int | None = None

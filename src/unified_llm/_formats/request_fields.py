@@ -21,6 +21,13 @@ from unified_llm.types.requests import EmbeddingRequest, LLMRequest
 log = logging.getLogger("unified_llm")
 
 _JSON: Final = "application/json"
+_NOT_IN_RESPONSES: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
+NOT_IN_FORMAT: Final[Mapping[str, tuple[str, ...]]] = {
+    "anthropic": ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"),
+    "openai_responses": _NOT_IN_RESPONSES,
+    "azure_responses": _NOT_IN_RESPONSES,
+}
+"""Settings of a request for which a format has no field."""
 # Levels at which a value that cannot be serialised is searched.
 _MAX_DEPTH: Final = 24
 
@@ -72,6 +79,20 @@ def effective(request: LLMRequest | EmbeddingRequest, name: str, target: Target)
     if value is None or value == ():
         value = target.defaults.get(name)
     return None if value == () else value
+
+
+def takes(name: str, target: Target) -> bool:
+    """Return whether a setting of a request can be sent to a target: by its format, and by its quirks."""
+    return name not in target.quirks.drop and name not in NOT_IN_FORMAT.get(target.format, ())
+
+
+def sendable_stops(texts: tuple[str, ...], target: Target) -> tuple[str, ...]:
+    """Return the stop sequences that can be sent to a target; the client applies the others itself."""
+    if not takes("stop", target):
+        return ()
+    if target.format == "anthropic":  # which refuses those of white space (github.com/simonw/llm-claude-3/issues/4)
+        return tuple(text for text in texts if text.strip())
+    return texts
 
 
 def apply_quirks(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:

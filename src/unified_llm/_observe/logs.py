@@ -5,6 +5,7 @@ log is readable at INFO and quiet at WARNING during an outage:
 
     WARNING  the first failover from a target for a kind of failure (for a refusal: and its code), then once a minute
              with a count;
+             a request field that a target gets otherwise than it was set, once for each target and field;
              a circuit breaker that opens or closes, with the reason and the next probe
     INFO     each call that a fallback served; each retry
     DEBUG    every other attempt and call
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from unified_llm._core.target import Target
+from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.failure_rules import REFUSALS
 from unified_llm._policy.health import BreakerChange
@@ -58,7 +60,14 @@ class _Warnings:
 
 
 _warnings: Final = _Warnings()
-reset_warnings = _warnings.reset
+# Targets and fields whose adjustment was logged; the values are not used.
+_adjusted: Final = BoundedDict[tuple[str, str], None](_MAX_WARNINGS)
+
+
+def reset_warnings() -> None:
+    """Forget which warnings were logged."""
+    _warnings.reset()
+    _adjusted.clear()
 
 
 def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt], None]:
@@ -78,6 +87,8 @@ def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt]
 
 def log_attempt(attempt: Attempt) -> None:
     """Log an attempt: a retry at INFO, others at DEBUG."""
+    if attempt.adjusted:
+        _warn_of_adjustments(attempt)
     level = logging.INFO if attempt.retry else logging.DEBUG
     if not _log.isEnabledFor(level):
         return
@@ -90,6 +101,19 @@ def log_attempt(attempt: Attempt) -> None:
         _log.log(level, "%s: %s (%.3f s), retried after a wait of %.3f s", *values, extra=fields)
     else:
         _log.log(level, "%s: %s (%.3f s)", attempt.target, text, attempt.seconds, extra=fields)
+
+
+def _warn_of_adjustments(attempt: Attempt) -> None:
+    for name, (given, sent) in attempt.adjusted.items():
+        if (attempt.target, name) in _adjusted:
+            continue
+        _adjusted.put((attempt.target, name), None)
+        fields = {"target": attempt.target, "field": name}
+        if sent is None:
+            _log.warning("%s: %s is not sent, which it does not take", attempt.target, name, extra=fields)
+        else:
+            text = "%s: %s is sent as %s instead of %s, which is beyond its limits"
+            _log.warning(text, attempt.target, name, sent, given, extra=fields)
 
 
 def log_response(trace: Trace, primary: Target, usage: Usage | None, *, seconds: float, now: float) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -28,6 +28,7 @@ class Trace:
         failed: The target and its attempt, for each failure.
         served: The target that answered.
         request_id: The identifier of the exchange that answered.
+        adjusted: Request fields that a target gets otherwise than the caller set them, by the identity of the target.
     """
 
     on_attempt: Callable[[Attempt], None] | None = None
@@ -35,6 +36,7 @@ class Trace:
     failed: list[tuple[Target, Attempt]] = field(default_factory=list[tuple[Target, Attempt]])
     served: Target | None = None
     request_id: str | None = None
+    adjusted: dict[int, Mapping[str, Sequence[Any]]] = field(default_factory=dict[int, Mapping[str, Sequence[Any]]])
     _began: list[float] = field(default_factory=list[float])
 
     @property
@@ -74,7 +76,12 @@ class Trace:
 
 
 def make_attempt(
-    running: RunningAttempt, outcome: Done | Failure | None, now: float, *, reason: str | None = None
+    running: RunningAttempt,
+    outcome: Done | Failure | None,
+    now: float,
+    *,
+    reason: str | None = None,
+    adjusted: Mapping[str, Sequence[Any]] | None = None,
 ) -> Attempt:
     """Make the record of an attempt that has ended: answered, failed, or (None) cancelled, perhaps for a reason."""
     failure = outcome if isinstance(outcome, Failure) else None
@@ -96,6 +103,7 @@ def make_attempt(
         maybe_billed=outcome is None or (failure is not None and failure.kind in MAYBE_BILLED and not failure.unsent),
         retry=running.retry,
         retry_after=retry_after.read(failure).retry_after if failure else None,
+        adjusted=adjusted or {},
     )
 
 

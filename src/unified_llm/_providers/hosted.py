@@ -13,7 +13,13 @@ from unified_llm._core.features import CHAT, EMBEDDINGS, EVERYTHING, JSON, TOOLS
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
 from unified_llm._providers.local import SERVERS
-from unified_llm._providers.spec import FLOAT_VECTORS, NO_NAMED_TOOL_CHOICE, RESPONSES, ProviderSpec
+from unified_llm._providers.spec import (
+    FLOAT_VECTORS,
+    NO_NAMED_TOOL_CHOICE,
+    OPENAI_LIMITS,
+    RESPONSES,
+    ProviderSpec,
+)
 
 # Models that reason between tool calls and refuse a history from which that reasoning is missing.
 _REASONING_BACK: Final[Mapping[str, str]] = {"messages.reasoning": "reasoning_content"}
@@ -34,7 +40,7 @@ ROWS: Final = (
         api_features={
             "responses": CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("files", "count_tokens", "model_info")
         },
-        quirks=Quirks(rename={"max_tokens": "max_completion_tokens"}),
+        quirks=Quirks(rename={"max_tokens": "max_completion_tokens"}, limits=OPENAI_LIMITS, max_stops=4),
         hosts=("api.openai.com", "*.api.openai.com"),
         docs="https://platform.openai.com/docs/api-reference/chat",
     ),
@@ -49,7 +55,9 @@ ROWS: Final = (
         format="azure",
         apis={"chat": "azure", "responses": "azure_responses"},
         features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS,
-        quirks=Quirks(rename={"max_tokens": "max_completion_tokens"}, key_header="api-key"),
+        quirks=Quirks(
+            rename={"max_tokens": "max_completion_tokens"}, limits=OPENAI_LIMITS, max_stops=4, key_header="api-key"
+        ),
         hosts=("*.openai.azure.com", "*.services.ai.azure.com", "*.cognitiveservices.azure.com"),
         otel_name="azure.ai.openai",
         docs="https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
@@ -65,7 +73,10 @@ ROWS: Final = (
         token_env=("ANTHROPIC_AUTH_TOKEN",),
         format="anthropic",
         features=CHAT | TOOLS | VISION | features("json_schema", "files", "model_info", "count_tokens"),
-        quirks=Quirks(key_header="x-api-key", closed_schemas=True),
+        # github.com/anthropics/anthropic-sdk-python/issues/893
+        quirks=Quirks(
+            key_header="x-api-key", closed_schemas=True, limits={"temperature": (0.0, 1.0), "top_p": (0.0, 1.0)}
+        ),
         # The version of the API that still knows temperature, which models up to 4.6 take.
         headers={"anthropic-version": "2023-06-01"},
         docs="https://platform.claude.com/docs/en/api/messages",
@@ -87,7 +98,13 @@ ROWS: Final = (
         | VISION
         | EMBEDDINGS
         | features("audio", "files", "n", "model_info", "count_tokens"),
-        quirks=Quirks(key_header="x-goog-api-key", drop=frozenset({"parallel_tool_calls"})),
+        # Penalties are below 2, and there are at most 5 stop sequences: ai.google.dev/api/generate-content
+        quirks=Quirks(
+            key_header="x-goog-api-key",
+            drop=frozenset({"parallel_tool_calls"}),
+            limits={**OPENAI_LIMITS, "frequency_penalty": (-2.0, 1.99), "presence_penalty": (-2.0, 1.99)},
+            max_stops=5,
+        ),
         embeds_at_once=100,  # ai.google.dev/api/embeddings
         otel_name="gcp.gemini",
         langsmith_name="google_genai",
@@ -104,7 +121,17 @@ ROWS: Final = (
         base_url_env=("CO_API_URL",),
         format="cohere",
         features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("model_info", "rerank"),
-        quirks=Quirks(drop=frozenset({"parallel_tool_calls", "top_logprobs"})),
+        quirks=Quirks(
+            drop=frozenset({"parallel_tool_calls", "top_logprobs", "presence_penalty.with_frequency_penalty"}),
+            # docs.cohere.com/reference/errors and docs.cohere.com/reference/chat
+            limits={
+                "temperature": (0.0, 1.0),
+                "top_p": (0.01, 0.99),
+                "frequency_penalty": (0.0, 1.0),
+                "presence_penalty": (0.0, 1.0),
+            },
+            max_stops=5,
+        ),
         hosts=("api.cohere.com", "api.cohere.ai"),
         embeds_at_once=96,  # docs.cohere.com/reference/embed
         docs="https://docs.cohere.com/reference/chat",
@@ -166,6 +193,8 @@ ROWS: Final = (
             models_whole=True,
             reasoning_details=True,
             efforts={"max": "xhigh"},
+            limits=OPENAI_LIMITS,  # openrouter.ai/docs/api-reference/parameters
+            max_stops=4,  # unverified
         ),
         headers={"X-OpenRouter-Title": "unified-llm"},
         literal_models=True,
@@ -179,7 +208,14 @@ ROWS: Final = (
         key_env=("TOGETHER_API_KEY",),
         base_url_env=("TOGETHER_BASE_URL",),
         features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("n", "as_text", "model_info"),
-        quirks=Quirks(context_status=403, drop=FLOAT_VECTORS, models_whole=True, logprobs_count=True),
+        quirks=Quirks(
+            context_status=403,
+            drop=FLOAT_VECTORS,
+            models_whole=True,
+            logprobs_count=True,
+            # its SDK, types/chat/completion_create_params.py
+            limits={"frequency_penalty": (-2.0, 2.0), "presence_penalty": (-2.0, 2.0)},
+        ),
         hosts=("api.together.ai", "api.together.xyz"),
         literal_models=True,
         docs="https://docs.together.ai/docs/error-codes",
@@ -193,7 +229,12 @@ ROWS: Final = (
         base_url_env=("GROQ_BASE_URL",),
         apis=RESPONSES,
         features=CHAT | TOOLS | JSON | VISION | features("model_info"),
-        quirks=Quirks(drop=frozenset({"logprobs", "top_logprobs", "messages.name"}), codes=error_codes.GROQ),
+        quirks=Quirks(
+            drop=frozenset({"logprobs", "top_logprobs", "messages.name"}),
+            codes=error_codes.GROQ,
+            limits=OPENAI_LIMITS,  # its SDK, types/chat/completion_create_params.py
+            max_stops=4,
+        ),
         literal_models=True,
         docs="https://console.groq.com/docs/openai",
     ),
@@ -209,6 +250,7 @@ ROWS: Final = (
             tool_id_length=9,  # github.com/langchain-ai/langchain/pull/24668
             usage_always=True,
             turns="closed",
+            limits={**OPENAI_LIMITS, "temperature": (0.0, 1.5)},  # docs.mistral.ai/api/endpoint/chat
         ),
         hosts=("api.mistral.ai", "*.mistral.ai"),
         otel_name="mistral_ai",
@@ -226,6 +268,7 @@ ROWS: Final = (
             models_path="",
             usage_always=True,
             turns="alternating",
+            limits={"temperature": (0.0, 1.99), "top_p": (0.0, 1.0)},  # below 2
         ),
         docs="https://docs.perplexity.ai/api-reference/chat-completions-post",
         note="Answers from the web: no tools, no model list.",
@@ -243,6 +286,8 @@ ROWS: Final = (
             thinking="level",
             models_whole=True,
             text_path="/beta/completions",
+            limits=OPENAI_LIMITS,  # api-docs.deepseek.com/api/create-chat-completion
+            max_stops=16,
         ),
         docs="https://api-docs.deepseek.com/guides/thinking_mode",
         note="Reasoning goes back in turns with tool calls, as it requires.",
@@ -255,7 +300,13 @@ ROWS: Final = (
         key_env=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"),
         base_url_env=("FIREWORKS_BASE_URL",),
         features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("n", "as_text", "model_info"),
-        quirks=Quirks(drop=FLOAT_VECTORS, models_whole=True, codes=error_codes.FIREWORKS),
+        quirks=Quirks(
+            drop=FLOAT_VECTORS,
+            models_whole=True,
+            codes=error_codes.FIREWORKS,
+            limits=OPENAI_LIMITS,  # docs.fireworks.ai/api-reference/post-chatcompletions
+            max_stops=4,
+        ),
         docs="https://docs.fireworks.ai/tools-sdks/openai-compatibility",
     ),
     ProviderSpec(
@@ -265,7 +316,7 @@ ROWS: Final = (
         key_env=("XAI_API_KEY",),
         apis=RESPONSES,
         features=CHAT | TOOLS | JSON | VISION | features("n", "model_info"),
-        quirks=Quirks(reasoning_apart=True),
+        quirks=Quirks(reasoning_apart=True, limits=OPENAI_LIMITS, max_stops=4),
         otel_name="x_ai",
         docs="https://docs.x.ai/docs/api-reference",
     ),
@@ -275,7 +326,12 @@ ROWS: Final = (
         base_url="https://api.cerebras.ai/v1",
         key_env=("CEREBRAS_API_KEY",),
         features=CHAT | TOOLS | JSON | features("as_text", "model_info"),
-        quirks=Quirks(drop=NO_NAMED_TOOL_CHOICE | {"frequency_penalty", "presence_penalty"}),
+        quirks=Quirks(
+            drop=NO_NAMED_TOOL_CHOICE | {"frequency_penalty", "presence_penalty"},
+            # inference-docs.cerebras.ai/api-reference/chat-completions
+            limits={"temperature": (0.0, 1.5), "top_p": (0.0, 1.0), "top_logprobs": (0, 20)},
+            max_stops=4,
+        ),
         docs="https://inference-docs.cerebras.ai/resources/openai",
     ),
     ProviderSpec(
@@ -299,6 +355,8 @@ ROWS: Final = (
             reasoning_filler=" ",
             models_whole=True,
             codes=error_codes.MOONSHOT,
+            limits={**OPENAI_LIMITS, "temperature": (0.0, 1.0)},
+            max_stops=5,
         ),
         hosts=("api.moonshot.ai", "api.moonshot.cn"),
         otel_name="moonshot_ai",
@@ -312,7 +370,14 @@ ROWS: Final = (
         version="/api/paas/v4",
         key_env=("ZAI_API_KEY",),
         features=CHAT | features("tools", "json_object", "model_info"),
-        quirks=Quirks(rename=_REASONING_BACK, thinking="switch", models_whole=True, codes=error_codes.ZAI),
+        quirks=Quirks(
+            rename=_REASONING_BACK,
+            thinking="switch",
+            models_whole=True,
+            codes=error_codes.ZAI,
+            limits={"temperature": (0.0, 1.0), "top_p": (0.01, 1.0)},
+            max_stops=1,
+        ),
         docs="https://docs.z.ai/api-reference/llm/chat-completion",
     ),
     ProviderSpec(
@@ -329,6 +394,7 @@ ROWS: Final = (
             reasoning_details=True,
             models_whole=True,
             codes=error_codes.MINIMAX,
+            limits={"temperature": (0.01, 1.0), "top_p": (0.01, 1.0)},  # above 0
         ),
         hosts=("api.minimax.io", "api.minimaxi.com"),
         docs="https://platform.minimax.io/docs/api-reference/text-openai-api",
@@ -341,7 +407,7 @@ ROWS: Final = (
         key_env=("SAMBANOVA_API_KEY",),
         base_url_env=("SAMBA_NOVA_BASE_URL",),
         features=CHAT | TOOLS | JSON | VISION | EMBEDDINGS | features("as_text", "model_info"),
-        quirks=Quirks(drop=FLOAT_VECTORS),
+        quirks=Quirks(drop=FLOAT_VECTORS, limits=OPENAI_LIMITS),
         docs="https://docs.sambanova.ai/docs/en/features/openai-compatibility",
     ),
     ProviderSpec(
@@ -353,7 +419,7 @@ ROWS: Final = (
         base_url_env=("DEEPINFRA_BASE_URL", "DEEPINFRA_API_BASE"),
         features=CHAT | EMBEDDINGS | features("tools", "json_object", "n", "as_text"),
         # LiteLLM's deepinfra/chat/transformation.py: tool_choice is auto or none; a missing key is a 403 there.
-        quirks=Quirks(drop=FLOAT_VECTORS, codes={"403": "auth"}),
+        quirks=Quirks(drop=FLOAT_VECTORS, codes={"403": "auth"}, limits=OPENAI_LIMITS, max_stops=16),
         literal_models=True,
         docs="https://deepinfra.com/docs/advanced/openai_api",
     ),

@@ -13,14 +13,18 @@ from typing import Final, Literal
 
 from unified_llm._core.features import JSON, TOOLS, VISION, Feature, features
 
-# What OpenAI's reasoning models answer with 400, unsupported_parameter (platform.openai.com/docs/guides/reasoning).
-_SAMPLING: Final = frozenset(
-    {"temperature", "top_p", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "parallel_tool_calls"}
+_STOP: Final = frozenset({"stop"})
+# What OpenAI's reasoning models answer with 400, unsupported_parameter (platform.openai.com/docs/guides/reasoning). The
+# models of the first generation refuse parallel_tool_calls as well. From 5.1 on, sampling is allowed while there is no
+# reasoning; stop is not (github.com/crewAIInc/crewAI/pull/4521).
+_SAMPLERS: Final = frozenset(
+    {"temperature", "top_p", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"}
 )
-_GPT_5_SAMPLING: Final = _SAMPLING - {"parallel_tool_calls"}
+_GPT_5_SAMPLING: Final = _SAMPLERS | _STOP
+_SAMPLING: Final = _GPT_5_SAMPLING | {"parallel_tool_calls"}
 _EFFORT: Final = frozenset({"reasoning_effort"})
 _PENALTIES: Final = frozenset({"frequency_penalty", "presence_penalty"})
-_XAI: Final = _PENALTIES | {"stop"}
+_XAI: Final = _PENALTIES | _STOP
 _FIXED: Final = _PENALTIES | {"temperature", "top_p"}
 _NOTHING_BUT_TEXT: Final[frozenset[Feature]] = VISION | features("files")
 _NOTHING_BUT_VECTORS: Final[frozenset[Feature]] = TOOLS | JSON | VISION | features("audio", "files", "n", "streaming")
@@ -69,16 +73,17 @@ class Model:
 
 # The first match wins, so the particular stands before the general.
 MODELS: Final = (
-    # platform.openai.com/docs/models: the window of gpt-5 is 400,000, of which a prompt can have 272,000.
-    Model(_OPENAI, "gpt-4.1*", 1_047_576, drop=_EFFORT),
+    # platform.openai.com/docs/models: the window of gpt-5 is 400,000, of which a prompt can have 272,000. The length of
+    # an answer is from the same pages.
+    Model(_OPENAI, "gpt-4.1*", 1_047_576, drop=_EFFORT, output=32_768),
     Model(_OPENAI, "gpt-4o*audio*", 128_000, lacks=_NOTHING_BUT_TEXT | JSON, gains=features("audio"), drop=_EFFORT),
     Model(_OPENAI, "gpt-audio*", 128_000, lacks=_NOTHING_BUT_TEXT | JSON, gains=features("audio"), drop=_EFFORT),
-    Model(_OPENAI, "gpt-4o-2024-05-13", 128_000, lacks=features("json_schema"), drop=_EFFORT),
-    Model(_OPENAI, "gpt-4o*", 128_000, drop=_EFFORT),
-    Model(_OPENAI, "gpt-4-turbo*", 128_000, lacks=features("json_schema", "files"), drop=_EFFORT),
+    Model(_OPENAI, "gpt-4o-2024-05-13", 128_000, lacks=features("json_schema"), drop=_EFFORT, output=4_096),
+    Model(_OPENAI, "gpt-4o*", 128_000, drop=_EFFORT, output=16_384),
+    Model(_OPENAI, "gpt-4-turbo*", 128_000, lacks=features("json_schema", "files"), drop=_EFFORT, output=4_096),
     Model(_OPENAI, "gpt-4-*-preview", 128_000, lacks=_NOTHING_BUT_TEXT | features("json_schema"), drop=_EFFORT),
-    Model(_OPENAI, "gpt-4", 8_192, lacks=_NOTHING_BUT_TEXT | JSON, drop=_EFFORT),
-    Model(_OPENAI, "gpt-4-0613", 8_192, lacks=_NOTHING_BUT_TEXT | JSON, drop=_EFFORT),
+    Model(_OPENAI, "gpt-4", 8_192, lacks=_NOTHING_BUT_TEXT | JSON, drop=_EFFORT, output=8_192),
+    Model(_OPENAI, "gpt-4-0613", 8_192, lacks=_NOTHING_BUT_TEXT | JSON, drop=_EFFORT, output=8_192),
     Model(
         _OPENAI,
         "gpt-3.5-turbo-instruct*",
@@ -86,34 +91,44 @@ MODELS: Final = (
         lacks=_NOTHING_BUT_TEXT | TOOLS | JSON,
         gains=features("as_text"),
         drop=_EFFORT,
+        output=4_096,
     ),
-    Model(_OPENAI, "gpt-3.5*", 16_385, lacks=_NOTHING_BUT_TEXT | features("json_schema"), drop=_EFFORT),
+    Model(_OPENAI, "gpt-3.5*", 16_385, lacks=_NOTHING_BUT_TEXT | features("json_schema"), drop=_EFFORT, output=4_096),
     # These speak the Responses format alone (openai.types.shared.responses_model).
-    Model(_OPENAI, "o[13]-pro*", 200_000, drop=_SAMPLING, reasoning=True, api="responses"),
-    Model(_OPENAI, "o[34]*-deep-research*", 200_000, drop=_SAMPLING, reasoning=True, api="responses"),
+    Model(_OPENAI, "o[13]-pro*", 200_000, drop=_SAMPLING, reasoning=True, api="responses", output=100_000),
+    Model(_OPENAI, "o[34]*-deep-research*", 200_000, drop=_SAMPLING, reasoning=True, api="responses", output=100_000),
     Model(_OPENAI, "computer-use-preview*", 8_192, lacks=JSON, drop=_SAMPLING, reasoning=True, api="responses"),
-    Model(_OPENAI, "codex-mini*", 200_000, drop=_SAMPLING, reasoning=True, api="responses"),
-    Model(_OPENAI, "gpt-5.5-pro*", 1_050_000, drop=_GPT_5_SAMPLING, reasoning=True, api="responses"),
-    Model(_OPENAI, "gpt-5*-pro*", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, api="responses"),
-    Model(_OPENAI, "gpt-5*-codex*", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, api="responses"),
+    Model(_OPENAI, "codex-mini*", 200_000, drop=_SAMPLING, reasoning=True, api="responses", output=100_000),
+    Model(_OPENAI, "gpt-5.5-pro*", 1_050_000, drop=_GPT_5_SAMPLING, reasoning=True, api="responses", output=128_000),
+    Model(_OPENAI, "gpt-5*-pro*", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, api="responses", output=272_000),
+    Model(_OPENAI, "gpt-5*-codex*", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, api="responses", output=128_000),
     Model(_OPENAI, "gpt-*-cyber*", drop=_GPT_5_SAMPLING, reasoning=True, api="responses"),
     Model(_OPENAI, "gpt-daybreak-*", drop=_GPT_5_SAMPLING, reasoning=True, api="responses"),
     Model(_OPENAI, "gpt-*rosalind*", drop=_GPT_5_SAMPLING, reasoning=True, api="responses"),
     Model(_OPENAI, "o1-mini*", 128_000, _NOTHING_BUT_TEXT | TOOLS | JSON, drop=_SAMPLING | _EFFORT, reasoning=True),
-    Model(_OPENAI, "o3-mini*", 200_000, lacks=_NOTHING_BUT_TEXT, drop=_SAMPLING, reasoning=True),
-    Model(_OPENAI, "o[134]", 200_000, drop=_SAMPLING, reasoning=True),
-    Model(_OPENAI, "o[134]-*", 200_000, drop=_SAMPLING, reasoning=True),
-    Model(_OPENAI, "gpt-5-chat*", 128_000, drop=_EFFORT),
-    Model(_OPENAI, "gpt-5.?-chat*", 128_000, drop=_GPT_5_SAMPLING, reasoning=True),
-    Model(_OPENAI, "gpt-5", 272_000, drop=_GPT_5_SAMPLING, reasoning=True),
-    Model(_OPENAI, "gpt-5-*", 272_000, drop=_GPT_5_SAMPLING, reasoning=True),
+    Model(_OPENAI, "o3-mini*", 200_000, lacks=_NOTHING_BUT_TEXT, drop=_SAMPLING, reasoning=True, output=100_000),
+    Model(_OPENAI, "o[134]", 200_000, drop=_SAMPLING, reasoning=True, output=100_000),
+    Model(_OPENAI, "o[134]-*", 200_000, drop=_SAMPLING, reasoning=True, output=100_000),
+    Model(_OPENAI, "gpt-5-chat*", 128_000, drop=_EFFORT, output=16_384),
+    Model(_OPENAI, "gpt-5.?-chat*", 128_000, drop=_GPT_5_SAMPLING, reasoning=True, output=16_384),
+    Model(_OPENAI, "gpt-5", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, output=128_000),
+    Model(_OPENAI, "gpt-5-*", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, output=128_000),
     # From 5.1 on, sampling is allowed exactly while there is no reasoning: with the effort none, the default up to 5.4.
-    Model(_OPENAI, "gpt-5.[12]*", 272_000, drop_reasoning=_GPT_5_SAMPLING, reasoning=True),
-    Model(_OPENAI, "gpt-5.4-[mn]*", 272_000, drop_reasoning=_GPT_5_SAMPLING, reasoning=True),
-    Model(_OPENAI, "gpt-5.4*", 1_050_000, drop_reasoning=_GPT_5_SAMPLING, reasoning=True),
-    Model(_OPENAI, "gpt-5.5*", 1_050_000, drop_reasoning=_GPT_5_SAMPLING, reasoning=True, unasked=True),
-    Model(_OPENAI, "gpt-5.6*", 922_000, drop_reasoning=_GPT_5_SAMPLING, reasoning=True, unasked=True),
-    Model(_OPENAI, "gpt-6*", 922_000, drop_reasoning=_GPT_5_SAMPLING, reasoning=True, unasked=True),
+    Model(_OPENAI, "gpt-5.[12]*", 272_000, drop=_STOP, drop_reasoning=_SAMPLERS, reasoning=True, output=128_000),
+    Model(_OPENAI, "gpt-5.4-[mn]*", 272_000, drop=_STOP, drop_reasoning=_SAMPLERS, reasoning=True, output=128_000),
+    Model(_OPENAI, "gpt-5.4*", 1_050_000, drop=_STOP, drop_reasoning=_SAMPLERS, reasoning=True, output=128_000),
+    Model(
+        _OPENAI,
+        "gpt-5.5*",
+        1_050_000,
+        drop=_STOP,
+        drop_reasoning=_SAMPLERS,
+        reasoning=True,
+        unasked=True,
+        output=128_000,
+    ),
+    Model(_OPENAI, "gpt-5.6*", 922_000, drop=_STOP, drop_reasoning=_SAMPLERS, reasoning=True, unasked=True),
+    Model(_OPENAI, "gpt-6*", 922_000, drop=_STOP, drop_reasoning=_SAMPLERS, reasoning=True, unasked=True),
     # The completion models that are left; they have no chat.
     Model(_OPENAI, "davinci-002", 16_384, lacks=_NOTHING_BUT_TEXT | TOOLS | JSON, gains=features("as_text")),
     Model(_OPENAI, "babbage-002", 16_384, lacks=_NOTHING_BUT_TEXT | TOOLS | JSON, gains=features("as_text")),
@@ -156,8 +171,8 @@ MODELS: Final = (
     Model(("mistral",), "open-mistral-nemo*", 128_000, lacks=VISION),
     # api-docs.deepseek.com; github.com/deepseek-ai/DeepSeek-V3/issues/1376: tool_choice is refused while thinking
     Model(("deepseek",), "deepseek-v4*", 1_000_000, lacks=features("tool_choice"), reasoning=True),
-    Model(("deepseek",), "deepseek-reasoner", 131_072, lacks=features("tool_choice"), reasoning=True),
-    Model(("deepseek",), "deepseek-chat", 131_072),
+    Model(("deepseek",), "deepseek-reasoner", 131_072, lacks=features("tool_choice"), reasoning=True, output=65_536),
+    Model(("deepseek",), "deepseek-chat", 131_072, output=8_192),
     # docs.x.ai/docs/guides/reasoning: reasoning models refuse both penalties and stop; grok-4 has no effort to choose
     Model(("xai",), "grok-*non-reasoning*"),
     Model(("xai",), "grok-4.[567]*", 500_000, drop=_XAI, reasoning=True),
@@ -182,9 +197,9 @@ MODELS: Final = (
     Model(("minimax",), "minimax-m*", reasoning=True),
     # docs.z.ai/guides/llm
     Model(("zai",), "glm-4.5v*", 128_000, gains=VISION),
-    Model(("zai",), "glm-4.5*", 128_000),
+    Model(("zai",), "glm-4.5*", 128_000, output=98_304),
     Model(("zai",), "glm-5v*", 200_000, gains=VISION),
-    Model(("zai",), "glm-4.[67]*", 200_000, reasoning=True),
+    Model(("zai",), "glm-4.[67]*", 200_000, reasoning=True, output=131_072),
     # docs.cohere.com/docs/models
     Model(("cohere",), "command-a-plus*", 128_000, reasoning=True, output=64_000),
     Model(("cohere",), "command-a-vision*", 128_000, lacks=TOOLS, drop=_EFFORT, output=8_000),
@@ -207,8 +222,10 @@ MODELS: Final = (
     Model(_ANY, "*qwq*", reasoning=True),
     Model(_ANY, "*-thinking*", reasoning=True),
     Model(_ANY, "*-reasoning*", reasoning=True),
-    Model(_ANY, "o[134]*", reasoning=True),
-    Model(_ANY, "gpt-5*", reasoning=True),
+    # OpenAI's and xAI's reasoning models behind gateways, which hand stop on (and get a refusal) or ignore it.
+    Model(_ANY, "o[134]*", drop=_STOP, reasoning=True),
+    Model(_ANY, "gpt-5*", drop=_STOP, reasoning=True),
+    Model(_ANY, "grok-4*", drop=_STOP),
 )
 
 

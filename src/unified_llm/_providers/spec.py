@@ -21,6 +21,15 @@ FLOAT_VECTORS: Final = frozenset({"encoding_format"})
 # ``tool_choice`` as ``auto``, ``none`` or ``required`` only: naming one tool becomes ``required`` with that tool alone.
 NO_NAMED_TOOL_CHOICE: Final = frozenset({"tool_choice.function"})
 
+# For ``limits``: ranges of OpenAI (types/chat/completion_create_params.py of its SDK), which many have taken over.
+OPENAI_LIMITS: Final[Mapping[str, tuple[float, float]]] = {
+    "temperature": (0.0, 2.0),
+    "top_p": (0.0, 1.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "presence_penalty": (-2.0, 2.0),
+    "top_logprobs": (0, 20),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:

@@ -113,6 +113,11 @@ class StructuredAttempt:
         self.request, self.method = request, method
         self._progress, self._reader = progress, reader
 
+    def convert(self, event: Event) -> tuple[Event, ...]:
+        """Return what is passed on for one event."""
+        output = self.read(event)
+        return () if output is None else (output,)
+
     def read(self, event: Event) -> Event | None:
         """Convert one event; None if nothing of it is passed on."""
         if isinstance(event, Failure):

@@ -1,7 +1,7 @@
 """Records of a call: its attempts and its token usage."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 
@@ -71,6 +71,9 @@ class Attempt:
         maybe_billed: Whether the provider may charge for it although it failed.
         retry: Whether the same target had an earlier attempt in the same call.
         retry_after: Seconds for which the server asked not to be called again, or None.
+        adjusted: Request fields that this target got otherwise than the caller set them: the name, then the value set
+            and the value sent (``{"temperature": [1.3, 1.0]}``; None: not sent). ``stop`` has the number of texts in
+            place of the texts. Of values other than numbers and booleans, ``...`` is shown.
     """
 
     target: str
@@ -84,6 +87,7 @@ class Attempt:
     maybe_billed: bool = False
     retry: bool = False
     retry_after: float | None = None
+    adjusted: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]], hash=False)
 
     def __str__(self) -> str:
         """Say what happened: ``could not connect``, ``HTTP 503``, ``timed out after 20 s`` ..."""
@@ -109,10 +113,15 @@ class Attempt:
 
     def as_row(self) -> dict[str, Any]:
         """Return every field, and the sentence as ``sentence``, for tables."""
-        return {**asdict(self), "sentence": str(self)}
+        return {**_as_plain(self), "sentence": str(self)}
 
     def as_dict(self) -> dict[str, Any]:
         """Return a plain dict for metadata and JSON; omit empty fields, except the first three and ``seconds``."""
-        full = {field.name: getattr(self, field.name) for field in fields(self)}
         always = ("target", "outcome", "status", "seconds")
-        return {name: value for name, value in full.items() if name in always or value}
+        return {name: value for name, value in _as_plain(self).items() if name in always or value}
+
+
+def _as_plain(attempt: Attempt) -> dict[str, Any]:
+    plain = {each.name: getattr(attempt, each.name) for each in fields(attempt)}
+    plain["adjusted"] = {name: list(values) for name, values in attempt.adjusted.items()}
+    return plain

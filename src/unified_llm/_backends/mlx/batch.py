@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, Output, Prompt, TextChunk
 from unified_llm._backends.mlx.loading import Detokenizer, LoadedModel
-from unified_llm._backends.mlx.stop_strings import StopFilter
+from unified_llm._lib.stop_strings import StopFilter
 
 if TYPE_CHECKING:
     import mlx.core as mx

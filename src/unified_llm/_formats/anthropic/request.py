@@ -20,7 +20,15 @@ from unified_llm._core.codec import WireRequest
 from unified_llm._core.paths import segments
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.messages import Conversation, write_conversation
-from unified_llm._formats.request_fields import apply_quirks, effective, get, log_dropped, post
+from unified_llm._formats.request_fields import (
+    NOT_IN_FORMAT,
+    apply_quirks,
+    effective,
+    get,
+    log_dropped,
+    post,
+    sendable_stops,
+)
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm._lib.json_schema import is_open
 from unified_llm.exceptions import ValidationError
@@ -145,8 +153,6 @@ DEFAULT_MAX_TOKENS: Final = 4096
 """``max_tokens`` if neither the request nor the table has a limit: the format requires the field."""
 
 _SETTINGS: Final = ("temperature", "top_p", "stop", "reasoning_effort", "parallel_tool_calls")
-# Settings that this format has no field for.
-_UNSUPPORTED: Final = ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs")
 _MAX_CACHE_POINTS: Final = 4
 # Nearly all of Anthropic's built-in tools have such a date in their type; OpenAI's and Google's do not.
 _BUILTIN_TYPE: Final = re.compile(r"\w+_20\d{6}|tool_search_tool_\w+|mcp_toolset")
@@ -188,8 +194,8 @@ def _write_body(request: LLMRequest, target: Target) -> dict[str, Any]:
     if conversation.system is not None:
         body["system"] = conversation.system
     body |= {name: fields[name] for name in ("temperature", "top_p") if name in fields}
-    if stop := _stop_sequences(fields.get("stop", ()), target):
-        body["stop_sequences"] = stop
+    if stop := sendable_stops(fields.get("stop", ()), target):
+        body["stop_sequences"] = list(stop)
     body |= _write_tool_fields(request, conversation, target, sequential=fields.get("parallel_tool_calls") is False)
     if "reasoning_effort" in fields:
         _add_thinking(body, fields["reasoning_effort"], conversation, target)
@@ -208,21 +214,13 @@ def _write_body(request: LLMRequest, target: Target) -> dict[str, Any]:
 
 def _wanted_settings(request: LLMRequest, target: Target) -> dict[str, Any]:
     """Return the settings by our names, without those that the target or the format does not accept."""
-    log_dropped(_UNSUPPORTED, request, target)
+    log_dropped(NOT_IN_FORMAT["anthropic"], request, target)
     given = {name: value for name in _SETTINGS if (value := effective(request, name, target)) is not None}
     wanted = apply_quirks(given, target)
     if {"temperature", "top_p"} <= wanted.keys() and "top_p.with_temperature" in target.quirks.drop:
         del wanted["top_p"]
         log.debug("top_p is not sent to %s, which accepts either top_p or temperature", target.name)
     return wanted
-
-
-def _stop_sequences(texts: tuple[str, ...], target: Target) -> list[str]:
-    """Drop blank stop sequences, which the API refuses."""
-    kept = [text for text in texts if text.strip()]
-    if len(kept) < len(texts):
-        log.debug("A stop sequence of white space is not sent to %s, which does not accept it", target.name)
-    return kept
 
 
 def _add_thinking(body: dict[str, Any], effort: str, conversation: Conversation, target: Target) -> None:

@@ -1,7 +1,8 @@
 """Write requests: the JSON body of the Responses format, with a target's quirks applied.
 
-The format has no ``stop``, ``seed`` or penalties: these are omitted, so that one request can be sent to every target of
-a chain. Users of a server that accepts them set them in ``extra_body``.
+The format has no ``seed`` or penalties: these are omitted, so that one request can be sent to every target of a chain.
+Users of a server that accepts them set them in ``extra_body``. It has no ``stop`` either, which the client applies
+itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from unified_llm._core.target import Target
 from unified_llm._formats.json_values import is_list, is_object
 from unified_llm._formats.openai_responses.messages import write_items
 from unified_llm._formats.request_fields import (
+    NOT_IN_FORMAT,
     apply_quirks,
     check_builtin_tool,
     effective,
@@ -28,7 +30,6 @@ from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import CountRequest, LLMRequest
 
 _SAME_NAME: Final = ("temperature", "top_p", "reasoning_effort", "logprobs", "top_logprobs")
-_UNSUPPORTED: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
 # Fields that ``/responses/input_tokens`` accepts (openai.types.responses.input_token_count_params).
 _COUNT_FIELDS: Final = ("input", "model", "parallel_tool_calls", "reasoning", "text", "tool_choice", "tools")
 
@@ -70,7 +71,7 @@ def _write_body(request: LLMRequest, target: Target) -> Mapping[str, Any]:
 
 
 def _sampling_fields(request: LLMRequest, target: Target) -> dict[str, Any]:
-    log_dropped(_UNSUPPORTED, request, target)
+    log_dropped(NOT_IN_FORMAT["openai_responses"], request, target)
     fields = {name: effective(request, name, target) for name in _SAME_NAME}
     return {name: value for name, value in fields.items() if value is not None}
 

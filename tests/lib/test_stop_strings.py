@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from unified_llm._backends.mlx.stop_strings import StopFilter
+from unified_llm._lib.stop_strings import StopFilter
 
 
 def shown(stops: tuple[str, ...], *texts: str) -> list[str]:

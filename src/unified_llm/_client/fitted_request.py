@@ -1,0 +1,119 @@
+"""The request of one attempt: what the caller asked for, in the limits of the target that it is sent to.
+
+The first target of a call gets what the caller wrote. A fallback gets it within its own limits: values beyond a range
+are moved to its end, and fields that only the first target's API knows are left out. What changes the answer is never
+left out: stop sequences that a target does not take are applied here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from unified_llm._core.codec import AnyRequest
+from unified_llm._core.target import Target
+from unified_llm._formats.request_fields import effective, sendable_stops, takes
+from unified_llm._providers.provider_fields import fields_for
+from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, RerankRequest
+
+# Settings that a target may not take. That they are left out changes the style of an answer, and the record says so.
+_OPTIONAL: Final = (
+    "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs",
+)  # fmt: skip
+_WithBody = TypeVar("_WithBody", bound=LLMRequest | EmbeddingRequest | RerankRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class FittedRequest:
+    """A request as a target gets it.
+
+    Attributes:
+        request: The request to send.
+        stop: Stop sequences that are applied here.
+        adjusted: What differs from the caller's request, for the record of the attempt.
+    """
+
+    request: AnyRequest
+    stop: tuple[str, ...] = ()
+    adjusted: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
+
+
+def fit(request: AnyRequest, target: Target, primary: Target | None) -> FittedRequest | None:
+    """Fit a request to a target; return None where the target gets it as it is.
+
+    Args:
+        request: The request.
+        target: The target.
+        primary: The target that the call was written for; None where it is not in the chain.
+    """
+    if target.format == "wrapped":  # the framework's own arguments are sorted by its adapter
+        return None
+    if isinstance(request, LLMRequest):
+        return _fit_chat(request, target, primary)
+    if target is primary:
+        return None
+    if isinstance(request, CountRequest):
+        chat, adjusted = _without_unknown_fields(request.chat, target, primary)
+        return FittedRequest(CountRequest(chat), adjusted=adjusted) if adjusted else None
+    if isinstance(request, (EmbeddingRequest, RerankRequest)):
+        known, adjusted = _without_unknown_fields(request, target, primary)
+        return FittedRequest(known, adjusted=adjusted) if adjusted else None
+    return None
+
+
+def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> FittedRequest | None:
+    stop = request.stop or target.defaults.get("stop", ())
+    if target is primary and not stop:
+        return None
+    fitted, adjusted, changes = request, dict[str, Sequence[Any]](), dict[str, Any]()
+    sent = sendable_stops(stop, target)
+    if target is not primary:
+        fitted, adjusted = _without_unknown_fields(request, target, primary)
+        changes = _clamp(request, target)
+        adjusted |= {name: [effective(request, name, target), value] for name, value in changes.items()}
+        adjusted |= _not_taken(request, target)
+        sent = sent[: target.quirks.max_stops]
+    kept = tuple(text for text in stop if text not in sent)
+    if kept:
+        adjusted["stop"] = [len(stop), len(sent) or None]
+        if sent:  # else the format leaves it out, also where it is the target's default
+            changes["stop"] = sent
+    if not adjusted:
+        return None
+    return FittedRequest(replace(fitted, **changes), kept, adjusted)
+
+
+def _not_taken(request: LLMRequest, target: Target) -> dict[str, Sequence[Any]]:
+    """Return a record of the settings that the target does not take, which its format leaves out."""
+    refused = [name for name in _OPTIONAL if not takes(name, target)]
+    return {name: [value, None] for name in refused if (value := effective(request, name, target)) is not None}
+
+
+def _clamp(request: LLMRequest, target: Target) -> dict[str, Any]:
+    """Return the fields that are beyond the target's limits, with the nearest value that it takes."""
+    changes: dict[str, Any] = {}
+    for name, (least, most) in target.quirks.limits.items():
+        value = effective(request, name, target)
+        if value is not None and not least <= value <= most and takes(name, target):
+            changes[name] = least if value < least else most
+    max_tokens = effective(request, "max_tokens", target)
+    if max_tokens is not None and target.max_output is not None and max_tokens > target.max_output:
+        changes["max_tokens"] = target.max_output
+    return changes
+
+
+def _without_unknown_fields(
+    request: _WithBody, target: Target, primary: Target | None
+) -> tuple[_WithBody, dict[str, Sequence[Any]]]:
+    """Return the request without the body fields that the target does not know, and a record of these."""
+    known = fields_for(target, primary, request)
+    if len(known) == len(request.extra_body):
+        return request, {}
+    left_out = {name: value for name, value in request.extra_body.items() if name not in known}
+    return replace(request, extra_body=known), {name: [_shown(value), None] for name, value in left_out.items()}
+
+
+def _shown(value: Any) -> Any:
+    """Return what a record shows of a value: texts may quote the prompt or name a person."""
+    return value if value is None or isinstance(value, (bool, int, float)) else "..."

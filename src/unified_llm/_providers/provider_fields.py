@@ -1,0 +1,96 @@
+"""Body fields beyond those of a request (``extra_body``, further keyword arguments), and the APIs that know them.
+
+A field of a call goes to the targets of the API that the call was written for, which is that of its first target, and
+to those of other APIs that document it with the same meaning. Any other target would refuse it, or take it for
+something else (``service_tier`` and ``metadata`` have other values at Anthropic than at OpenAI).
+
+An API is a provider in its usual format, or ``provider:format`` in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from unified_llm._core.codec import AnyRequest
+from unified_llm._core.target import Target
+from unified_llm._providers import registry
+from unified_llm.types.requests import CountRequest, LLMRequest
+
+
+def _apis(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+# OpenAI's SDK, types/chat/completion_create_params.py and types/responses/response_create_params.py; Azure's v1 API has
+# the same fields (learn.microsoft.com/azure/ai-foundry/openai/latest).
+_OPENAI_CHAT: Final = _apis("openai", "azure")
+_OPENAI: Final = _OPENAI_CHAT | {"openai:openai_responses", "azure:azure_responses"}
+# docs.vllm.ai/en/latest/serving/openai_compatible_server.html; llama.cpp's tools/server/README.md
+_VLLM: Final = _apis("vllm")
+_LLAMACPP: Final = _apis("llamacpp")
+
+CHAT_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    # SDKs of Groq and Cerebras, completion_create_params.py; openrouter.ai/docs/api-reference/parameters;
+    # docs.x.ai/docs/api-reference; docs.fireworks.ai/api-reference/post-chatcompletions
+    "user": _OPENAI | _VLLM | {"groq", "cerebras", "openrouter", "xai", "fireworks"},
+    "metadata": _OPENAI,
+    "store": _OPENAI,
+    "prompt_cache_key": _OPENAI,
+    "safety_identifier": _OPENAI,
+    "service_tier": _OPENAI,
+    "verbosity": _OPENAI_CHAT | {"openrouter"},  # openrouter.ai/docs/api-reference/parameters
+    "prediction": _OPENAI_CHAT,
+    "modalities": _OPENAI_CHAT,
+    "audio": _OPENAI_CHAT,
+    # Deprecated at OpenAI in favour of tools.
+    "functions": _OPENAI_CHAT,
+    "function_call": _OPENAI_CHAT,
+    "instructions": _apis("openai:openai_responses", "azure:azure_responses"),
+    "truncation": _apis("openai:openai_responses", "azure:azure_responses"),
+    # SDK of Together, completion_create_params.py; openrouter.ai/docs/api-reference/parameters;
+    # docs.fireworks.ai/api-reference/post-chatcompletions; lmstudio.ai/docs/developer/openai-compat
+    "logit_bias": _OPENAI_CHAT | _VLLM | _LLAMACPP | {"together", "openrouter", "fireworks", "lmstudio"},
+    # Besides those: platform.claude.com/docs/en/api/messages (where the model takes it); docs.ollama.com/modelfile
+    # (inside ``options``); SambaNova's SDK, completion_create_params.py;
+    # deepinfra.com/docs/advanced/openai_api
+    "top_k": _VLLM | _LLAMACPP | {
+        "anthropic", "together", "openrouter", "fireworks", "lmstudio", "ollama", "sambanova", "deepinfra",
+    },
+    "min_p": _VLLM | _LLAMACPP | {"together", "openrouter", "fireworks", "ollama", "deepinfra"},
+    "repetition_penalty": _VLLM | {"together", "openrouter", "fireworks", "deepinfra"},
+    "repeat_penalty": _LLAMACPP | {"ollama", "lmstudio"},
+    "typical_p": _LLAMACPP | {"ollama", "fireworks"},
+    "chat_template_kwargs": _VLLM | _LLAMACPP | {"sambanova"},
+    # {"type": "enabled"} or {"type": "disabled"}: api-docs.deepseek.com/guides/thinking_mode,
+    # docs.z.ai/api-reference/llm/chat-completion, platform.kimi.ai/docs/api/chat
+    "thinking": _apis("deepseek", "zai", "moonshot"),
+    # docs.perplexity.ai/api-reference/chat-completions-post has search_context_size and user_location as OpenAI has.
+    "web_search_options": _OPENAI_CHAT | {"perplexity"},
+}  # fmt: skip
+
+
+def api_of(target: Target) -> str:
+    """Return the API of a target: its provider, with the format where that is not the usual one."""
+    spec = registry.find(target.provider)
+    usual = target.format if spec is None else spec.format
+    return target.provider if target.format == usual else f"{target.provider}:{target.format}"
+
+
+def fields_for(target: Target, primary: Target | None, request: AnyRequest) -> Mapping[str, Any]:
+    """Return the body fields of a call that a target gets: all of them, if it has the API that they were written for.
+
+    Args:
+        target: The target.
+        primary: The target that the call was written for; None where the client has none of that provider.
+        request: The request, which is not changed.
+    """
+    chat = request.chat if isinstance(request, CountRequest) else request
+    given: Mapping[str, Any] = getattr(chat, "extra_body", {})
+    if not given or target is primary:
+        return given
+    api = api_of(target)
+    if primary is not None and api == api_of(primary):
+        return given
+    known = CHAT_FIELDS if isinstance(chat, LLMRequest) else {}
+    return {name: value for name, value in given.items() if api in known.get(name, ())}
