@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from tests.support.four_ways import WAYS, Way, outcome_of
+from tests.support.scripted_server import Network
 from tests.support.scripted_targets import USAGE, Pause, ScriptedTargets, Step, say
 from tests.support.sent_requests import SentRequests
 from unified_llm import LLMClient, LLMConfig, reset_health
+from unified_llm._backends.http import Transport
 from unified_llm._client.client_side_stop import ClientSideStop
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.runtime import Runtime, use
 from unified_llm.exceptions import StreamInterruptedError
 from unified_llm.langchain import ChatUnified
 from unified_llm.types import Citation, LLMChunk, LLMResponse, TokenLogprob, ToolCall, ToolCallChunk
@@ -118,6 +121,22 @@ def test_anthropic_takes_no_blank_stop_sequence_not_even_as_the_first_target() -
         response = LLMClient(config("anthropic/claude-haiku-4-5")).generate("x", stop=["\n\n", "END"])
     assert response.content == "one"
     assert response.attempts[0].adjusted == {"stop": [2, 1]}
+
+
+def test_the_connection_is_closed_where_the_answer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network(monkeypatch)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    texts = ("Action: look\\n", "Obs", "ervation: in", "vented")
+    pieces = [b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n' % text.encode() for text in texts]
+    frames = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces]
+    connection = network.add_connection(head, *frames[:-1], 1e6, frames[-1])
+    model = config("openai-compatible/openai/gpt-5", base_url="http://127.0.0.1:9/v1")
+    client = LLMClient(model)
+    client._backends._http = Transport(now=network.clock)
+    with use(Runtime(now=network.clock)):
+        chunks = list(client.stream("x", stop=["\nObservation"]))
+    assert "".join(chunk.content for chunk in chunks) == "Action: look"
+    assert (connection.closed, network.clock.time) == (True, 1000.0)
 
 
 # The converter

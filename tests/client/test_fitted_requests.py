@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_model_call
 from langchain_core.messages import HumanMessage
 from llama_index.core.base.llms.types import ChatMessage
 
@@ -64,6 +66,16 @@ def langchain_chain(chain: list[LLMConfig]) -> ChatUnified:
     return ChatUnified(**first, fallbacks=chain[1:])
 
 
+def langchain_agent(chain: list[LLMConfig], fields: Mapping[str, Any]) -> Any:
+    @wrap_model_call
+    def with_settings(request: Any, handler: Callable[[Any], Any]) -> Any:
+        return handler(request.override(model_settings=dict(fields)))
+
+    agent = create_agent(langchain_chain(chain), tools=[], middleware=[with_settings])
+    answer = agent.invoke({"messages": [HumanMessage("x")]})["messages"][-1]
+    return answer.response_metadata["unified_llm"]["attempts"]
+
+
 def llama_index(chain: list[LLMConfig], fields: Mapping[str, Any]) -> Any:
     first = {"model": chain[0].model, "api_key": KEY, "base_url": chain[0].base_url, "max_retries": 0}
     llm = UnifiedLLM(**first, fallbacks=chain[1:])
@@ -80,6 +92,7 @@ SURFACES: Mapping[str, Callable[[list[LLMConfig], Mapping[str, Any]], Any]] = {
     "client": client,
     "langchain bind": langchain_bind,
     "langchain invoke": langchain_invoke,
+    "langchain agent": langchain_agent,
     "llama_index": llama_index,
 }
 
@@ -115,6 +128,25 @@ def test_langchain_c_the_same_provider_gets_the_fields_also_under_another_model_
         ("openai/gpt-4.1", "u1", "low"), ("openai/gpt-4o", "u1", "low"), ("anthropic/claude-haiku-4-5", None, None),
     ]  # fmt: skip
     assert response.attempts[-1].adjusted == {"user": ["...", None], "verbosity": ["...", None]}
+
+
+def test_fields_of_a_constructor_go_to_the_primary_alone() -> None:
+    chain, network = chain_with_outage("openai/gpt-4.1", "groq/llama-3.3-70b")
+    first = {"model": "openai/gpt-4.1", "api_key": KEY, "max_retries": 0, "fallbacks": chain[1:]}
+    with network.running():
+        ChatUnified(**first, model_kwargs={"user": "u1"}).invoke("x")
+        reset_health()
+        UnifiedLLM(**first, additional_kwargs={"user": "u1"}).chat([ChatMessage("x")])
+    assert [sent.body.get("user") for sent in network.sent] == ["u1", None, "u1", None]
+
+
+def test_a_model_that_takes_no_sampling_gets_no_top_k_although_its_api_knows_it() -> None:
+    chain, network = chain_with_outage("anthropic/claude-sonnet-4-5", "anthropic/claude-opus-4-7")
+    with network.running():
+        client(chain, {"top_k": 5, "metadata": {"user_id": "u"}})
+    assert network.sent[0].body["top_k"] == 5
+    assert "top_k" not in network.sent[-1].body
+    assert network.sent[-1].body["metadata"] == {"user_id": "u"}
 
 
 def test_local_14_the_options_of_ollama_do_not_reach_another_server() -> None:

@@ -104,6 +104,13 @@ def test_a_failed_attempt_is_recorded_without_the_providers_code_and_a_cancelled
     assert otel_attributes.attempt(cancelled)["unified_llm.attempt.reason"] == "hedged"
 
 
+def test_the_fields_that_a_target_got_otherwise_are_recorded_by_name(telemetry: RecordedTelemetry) -> None:
+    with ScriptedTargets({GPT: [DEAD], HAIKU: [say("Hello")]}).running():
+        LLMClient(GPT, fallbacks=[HAIKU]).generate(PROMPT, temperature=1.5, extra_body={"store": True})
+    assert "adjusted" not in telemetry.events[0]
+    assert telemetry.events[-1]["adjusted"] == ("store", "temperature")
+
+
 def test_kinds_of_tokens_are_recorded_where_there_are_any(telemetry: RecordedTelemetry) -> None:
     usage = Usage(10, 5, 15, cached_tokens=4, cache_write_tokens=3, reasoning_tokens=2)
     with ScriptedTargets({GPT: [say("{}", usage=usage)]}).running():

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
-from unified_llm._client.fitted_request import FittedRequest, fit
+from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
@@ -46,6 +46,7 @@ class PreparedCall:
         observer: What observes the call besides the log, or None.
         structured: How each target is asked for JSON, where the request has a response format.
         primary: The target that the call was written for; None where the client skips it.
+        fits_as_it_is: The primary gets the request as it is, which needs no look at it.
     """
 
     request: AnyRequest
@@ -56,12 +57,14 @@ class PreparedCall:
     observer: CallObserver | None
     structured: StructuredOutput | None = None
     primary: Target | None = None
+    fits_as_it_is: bool = False
 
     def fit(self, request: AnyRequest, target: Target) -> FittedRequest | None:
         """Fit the request of an attempt to its target, and record what differs; None where nothing has to be done."""
         fitted = fit(request, target, self.primary)
         if fitted is not None:
-            self.state.trace.adjusted[id(target)] = fitted.adjusted
+            trace = self.state.trace
+            trace.adjusted = {**(trace.adjusted or {}), id(target): fitted.adjusted}
         return fitted
 
     @property
@@ -140,7 +143,10 @@ def prepare_call(
         incapable=incapable,
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
-    return PreparedCall(request, chain, state, started, options.deadline, observer, structured, chain[0])
+    as_it_is = needs_no_fit(request, chain[0])
+    return PreparedCall(
+        request, chain, state, started, options.deadline, observer, structured, chain[0], fits_as_it_is=as_it_is
+    )
 
 
 def _split_by_ability(

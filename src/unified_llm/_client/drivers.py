@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
-from unified_llm._client.client_side_stop import ClientSideStop
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.converted_exchange import AsyncConvertedExchange, ConvertedExchange, Converter
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
@@ -76,17 +75,16 @@ class _Observed:
             self._observer.leave(token)
             self._observer.finished(error)
 
-    def _begin_structured(self, effect: Open) -> StructuredAttempt | None:
-        return self._call.structured.attempt(effect.target) if self._call.structured else None
-
-    def _fit(self, target: Target, structured: StructuredAttempt | None) -> tuple[AnyRequest, Sequence[Converter]]:
-        """Return the request for a target, and what converts the events of its answer, in this order."""
-        request = structured.request if structured else self._call.request
-        fitted = self._call.fit(request, target)
+    def _begin_attempt(self, target: Target) -> tuple[AnyRequest, StructuredAttempt | None, Sequence[Converter]]:
+        """Return the request for a target, how it asks for JSON, and what converts the events of its answer."""
+        call = self._call
+        structured = call.structured.attempt(target) if call.structured else None
+        request = structured.request if structured else call.request
+        fitted = None if call.fits_as_it_is and target is call.primary else call.fit(request, target)
         if fitted is None:
-            return request, (structured,) if structured else ()
-        stop = (ClientSideStop(fitted.stop),) if fitted.stop else ()
-        return fitted.request, (*stop, structured) if structured else stop
+            return request, structured, (structured,) if structured else ()
+        converters = fitted.converters
+        return fitted.request, structured, (*converters, structured) if structured else converters
 
     def _finish(self) -> None:
         if self._started and self._observer is not None:
@@ -157,8 +155,7 @@ class Driver(_Observed):
         return step
 
     def _open(self, effect: Open) -> Failure | None:
-        structured = self._begin_structured(effect)
-        request, converters = self._fit(effect.target, structured)
+        request, structured, converters = self._begin_attempt(effect.target)
         try:
             exchange = self._connect(request, effect.target)
         except _UNWRITABLE as error:
@@ -240,8 +237,7 @@ class AsyncDriver(_Observed):
 
     async def _open(self, effect: Open) -> Failure | None:
         _check_loop()
-        structured = self._begin_structured(effect)
-        request, converters = self._fit(effect.target, structured)
+        request, structured, converters = self._begin_attempt(effect.target)
         try:
             exchange = self._connect(request, effect.target)
         except _UNWRITABLE as error:

@@ -2,7 +2,7 @@
 
 The first target of a call gets what the caller wrote. A fallback gets it within its own limits: values beyond a range
 are moved to its end, and fields that only the first target's API knows are left out. What changes the answer is never
-left out: stop sequences that a target does not take are applied here.
+left out: what a target does not take of it is applied here, to its answer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+from unified_llm._client.client_side_stop import ClientSideStop
+from unified_llm._client.first_call_only import FirstCallOnly
 from unified_llm._core.codec import AnyRequest
+from unified_llm._core.converted_exchange import Converter
 from unified_llm._core.target import Target
 from unified_llm._formats.request_fields import effective, sendable_stops, takes
 from unified_llm._providers.provider_fields import fields_for
@@ -31,12 +34,27 @@ class FittedRequest:
     Attributes:
         request: The request to send.
         stop: Stop sequences that are applied here.
+        first_call_only: Of several tool calls the first is kept, which is done here.
         adjusted: What differs from the caller's request, for the record of the attempt.
     """
 
     request: AnyRequest
     stop: tuple[str, ...] = ()
+    first_call_only: bool = False
     adjusted: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]])
+
+    @property
+    def converters(self) -> tuple[Converter, ...]:
+        """What applies to the answer what the target does not take."""
+        stop = (ClientSideStop(self.stop),) if self.stop else ()
+        return (*stop, FirstCallOnly()) if self.first_call_only else stop
+
+
+def needs_no_fit(request: AnyRequest, primary: Target) -> bool:
+    """Return whether the target that a request was written for gets it as it is, which is so in nearly all calls."""
+    if not isinstance(request, LLMRequest):
+        return True
+    return not (request.stop or request.parallel_tool_calls is False or "stop" in primary.defaults)
 
 
 def fit(request: AnyRequest, target: Target, primary: Target | None) -> FittedRequest | None:
@@ -64,7 +82,8 @@ def fit(request: AnyRequest, target: Target, primary: Target | None) -> FittedRe
 
 def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> FittedRequest | None:
     stop = request.stop or target.defaults.get("stop", ())
-    if target is primary and not stop:
+    one_call = request.parallel_tool_calls is False and bool(request.tools)
+    if target is primary and not (stop or one_call):
         return None
     fitted, adjusted, changes = request, dict[str, Sequence[Any]](), dict[str, Any]()
     sent = sendable_stops(stop, target)
@@ -79,9 +98,12 @@ def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> Fi
         adjusted["stop"] = [len(stop), len(sent) or None]
         if sent:  # else the format leaves it out, also where it is the target's default
             changes["stop"] = sent
+    first_call_only = one_call and not takes("parallel_tool_calls", target)
+    if first_call_only:
+        adjusted["parallel_tool_calls"] = [False, None]
     if not adjusted:
         return None
-    return FittedRequest(replace(fitted, **changes), kept, adjusted)
+    return FittedRequest(replace(fitted, **changes), kept, first_call_only, adjusted)
 
 
 def _not_taken(request: LLMRequest, target: Target) -> dict[str, Sequence[Any]]:

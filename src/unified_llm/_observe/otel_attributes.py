@@ -154,4 +154,6 @@ def attempt(ended: Attempt) -> Attributes:
     facts = ended.as_dict()
     if ended.outcome not in {"skipped", "cancelled"}:
         facts.pop("reason", None)
+    if "adjusted" in facts:
+        facts["adjusted"] = tuple(facts["adjusted"])  # the names: an attribute is no mapping
     return {f"{ATTEMPT}.{name}": value for name, value in facts.items() if value is not None}

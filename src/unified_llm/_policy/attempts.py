@@ -100,7 +100,8 @@ def finish_attempt(
 ) -> None:
     """Record the outcome at the breaker and in the trace. None, for a cancelled attempt, leaves health as it is."""
     now = call.now()
-    adjusted = call.trace.adjusted.get(id(attempt.target))
+    adjustments = call.trace.adjusted
+    adjusted = adjustments.get(id(attempt.target)) if adjustments else None
     record = make_attempt(attempt, outcome, now, reason=reason, adjusted=adjusted)
     if isinstance(outcome, Failure):
         weight, limit = _weigh(call, attempt, outcome, now)

@@ -28,7 +28,8 @@ class Trace:
         failed: The target and its attempt, for each failure.
         served: The target that answered.
         request_id: The identifier of the exchange that answered.
-        adjusted: Request fields that a target gets otherwise than the caller set them, by the identity of the target.
+        adjusted: Request fields that a target gets otherwise than the caller set them, by the identity of the target;
+            None where there is nothing of the kind.
     """
 
     on_attempt: Callable[[Attempt], None] | None = None
@@ -36,7 +37,7 @@ class Trace:
     failed: list[tuple[Target, Attempt]] = field(default_factory=list[tuple[Target, Attempt]])
     served: Target | None = None
     request_id: str | None = None
-    adjusted: dict[int, Mapping[str, Sequence[Any]]] = field(default_factory=dict[int, Mapping[str, Sequence[Any]]])
+    adjusted: dict[int, Mapping[str, Sequence[Any]]] | None = None
     _began: list[float] = field(default_factory=list[float])
 
     @property

@@ -29,7 +29,7 @@ _FIXED: Final = _PENALTIES | {"temperature", "top_p"}
 _NOTHING_BUT_TEXT: Final[frozenset[Feature]] = VISION | features("files")
 _NOTHING_BUT_VECTORS: Final[frozenset[Feature]] = TOOLS | JSON | VISION | features("audio", "files", "n", "streaming")
 
-_BOTH: Final = frozenset({"temperature", "top_p"})
+_DRAW: Final = frozenset({"temperature", "top_p", "top_k"})  # how tokens are drawn
 _ONE_SAMPLER: Final = frozenset({"top_p.with_temperature"})
 _NO_SCHEMA: Final[frozenset[Feature]] = features("json_schema")
 
@@ -139,15 +139,15 @@ MODELS: Final = (
     Model(_CLAUDE, "claude-opus-4-1*", 200_000, drop=_ONE_SAMPLER, thinks="budget", output=32_000),
     Model(_CLAUDE, "claude-*-4-5*", 200_000, drop=_ONE_SAMPLER, thinks="budget", output=64_000),
     Model(_CLAUDE, "claude-*-4-6*", 1_000_000, drop=_ONE_SAMPLER, reasoning=True, thinks="asked", output=128_000),
-    Model(_CLAUDE, "claude-*-4-[78]*", 1_000_000, drop=_BOTH, reasoning=True, thinks="asked", output=128_000),
+    Model(_CLAUDE, "claude-*-4-[78]*", 1_000_000, drop=_DRAW, reasoning=True, thinks="asked", output=128_000),
     Model(_CLAUDE, "claude-opus-4*", 200_000, lacks=_NO_SCHEMA, thinks="budget", output=32_000),
     Model(_CLAUDE, "claude-sonnet-4*", 200_000, lacks=_NO_SCHEMA, thinks="budget", output=64_000),
-    Model(_CLAUDE, "claude-sonnet-5-5*", 1_000_000, drop=_BOTH, reasoning=True, thinks="between_tools", output=128_000),
-    Model(_CLAUDE, "claude-opus-5-5*", 1_000_000, drop=_BOTH, reasoning=True, thinks="always", output=128_000),
-    Model(_CLAUDE, "claude-fable*", 1_000_000, drop=_BOTH, reasoning=True, thinks="always", output=128_000),
-    Model(_CLAUDE, "claude-mythos*", drop=_BOTH, reasoning=True, thinks="always", output=64_000),
-    Model(_CLAUDE, "claude-*-5*", 1_000_000, drop=_BOTH, reasoning=True, thinks="disabled", output=128_000),
-    Model(_CLAUDE, "claude-*", drop=_BOTH, reasoning=True, thinks="always", output=64_000),
+    Model(_CLAUDE, "claude-sonnet-5-5*", 1_000_000, drop=_DRAW, reasoning=True, thinks="between_tools", output=128_000),
+    Model(_CLAUDE, "claude-opus-5-5*", 1_000_000, drop=_DRAW, reasoning=True, thinks="always", output=128_000),
+    Model(_CLAUDE, "claude-fable*", 1_000_000, drop=_DRAW, reasoning=True, thinks="always", output=128_000),
+    Model(_CLAUDE, "claude-mythos*", drop=_DRAW, reasoning=True, thinks="always", output=64_000),
+    Model(_CLAUDE, "claude-*-5*", 1_000_000, drop=_DRAW, reasoning=True, thinks="disabled", output=128_000),
+    Model(_CLAUDE, "claude-*", drop=_DRAW, reasoning=True, thinks="always", output=64_000),
     # ai.google.dev/gemini-api/docs/models
     Model(("gemini",), "gemini-embedding-001", 2_048, lacks=_NOTHING_BUT_VECTORS),
     Model(("gemini",), "gemini-embedding-2*", 8_192, lacks=_NOTHING_BUT_VECTORS),

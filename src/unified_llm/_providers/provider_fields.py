@@ -89,8 +89,9 @@ def fields_for(target: Target, primary: Target | None, request: AnyRequest) -> M
     given: Mapping[str, Any] = getattr(chat, "extra_body", {})
     if not given or target is primary:
         return given
+    refused = target.quirks.drop  # a model may refuse what its API knows: top_k where no sampling can be chosen
     api = api_of(target)
     if primary is not None and api == api_of(primary):
-        return given
+        return {name: value for name, value in given.items() if name not in refused}
     known = CHAT_FIELDS if isinstance(chat, LLMRequest) else {}
-    return {name: value for name, value in given.items() if api in known.get(name, ())}
+    return {name: value for name, value in given.items() if api in known.get(name, ()) and name not in refused}
