@@ -96,8 +96,8 @@ def test_an_answer_without_words_is_none() -> None:
     assert answer_with({"content": None}, finish_reason="MAX_TOKENS").finish_reason == "length"
 
 
-def test_an_unknown_reason_to_stop_is_a_stop() -> None:
-    assert COHERE.whole({**PLAIN, "finish_reason": "WEARY"}).finish_reason == "stop"
+def test_an_unknown_reason_to_stop_is_a_cut_and_a_missing_one_a_stop() -> None:
+    assert COHERE.whole({**PLAIN, "finish_reason": "WEARY"}).finish_reason == "length"
     assert COHERE.whole({**PLAIN, "finish_reason": None}).finish_reason == "stop"
     calls = [{"function": {"name": "f", "arguments": "{}"}}]
     assert answer_with({"tool_calls": calls}).finish_reason == "tool_calls"

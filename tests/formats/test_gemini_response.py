@@ -111,7 +111,7 @@ def test_every_finish_reason_has_its_meaning() -> None:
         "RECITATION": "content_filter", "LANGUAGE": "content_filter", "BLOCKLIST": "content_filter",
         "PROHIBITED_CONTENT": "content_filter", "SPII": "content_filter", "MODEL_ARMOR": "content_filter",
         "ESCALATION": "content_filter", "IMAGE_SAFETY": "content_filter", "IMAGE_RECITATION": "content_filter",
-        "IMAGE_PROHIBITED_CONTENT": "content_filter", "OTHER": "stop", "NO_IMAGE": "stop", "NEW_ONE": "stop",
+        "IMAGE_PROHIBITED_CONTENT": "content_filter", "OTHER": "length", "NO_IMAGE": "stop", "NEW_ONE": "length",
         "MALFORMED_FUNCTION_CALL": Failure("invalid", code="MALFORMED_FUNCTION_CALL", detail="print("),
         "UNEXPECTED_TOOL_CALL": Failure("invalid", code="UNEXPECTED_TOOL_CALL", detail="print("),
         "TOO_MANY_TOOL_CALLS": Failure("invalid", code="TOO_MANY_TOOL_CALLS", detail="print("),

@@ -103,8 +103,8 @@ def test_an_answer_without_words_is_none() -> None:
     assert OLLAMA.whole({**silent, "done_reason": "length"}).finish_reason == "length"
 
 
-def test_an_unknown_reason_to_stop_is_a_stop() -> None:
-    assert OLLAMA.whole({**DONE, "done_reason": "weary"}).finish_reason == "stop"
+def test_an_unknown_reason_to_stop_is_a_cut() -> None:
+    assert OLLAMA.whole({**DONE, "done_reason": "weary"}).finish_reason == "length"
 
 
 def test_what_was_not_done_is_not_whole() -> None:

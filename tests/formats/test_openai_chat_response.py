@@ -184,10 +184,13 @@ def test_every_reason_to_finish_is_one_of_four(reason: Any, meant: Any) -> None:
     assert answered({"content": "x"}, reason).finish_reason == meant
 
 
-def test_an_unknown_reason_to_finish_is_a_stop_and_is_mentioned_at_debug(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG, "unified_llm"):
-        assert answered({"content": "x"}, "recitation").finish_reason == "stop"
-    assert "finish reason that is not known" in caplog.text
+def test_f14_an_unknown_reason_to_finish_is_a_cut_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "unified_llm"):
+        for _ in range(2):
+            assert answered({"content": "x"}, "weary of f14").finish_reason == "length"
+    assert caplog.text.count("finish reason that is not known") == 1
+    assert "weary" not in caplog.text
+    assert decode({"choices": [{"message": {"content": ""}, "finish_reason": "weary"}]}) == Failure("empty")
 
 
 def test_the_target_s_model_stands_in_where_the_provider_names_none() -> None:

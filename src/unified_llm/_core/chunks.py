@@ -17,7 +17,7 @@ def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
         content=response.content,
         reasoning=response.reasoning or "",
         tool_calls=tuple(
-            ToolCallChunk(index, call.id, call.name, call.raw_arguments)
+            ToolCallChunk(index, call.id, call.name, "" if call.raw_arguments == "null" else call.raw_arguments)
             for index, call in enumerate(response.tool_calls)
         ),
         refusal=response.refusal or "",

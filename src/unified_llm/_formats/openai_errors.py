@@ -16,7 +16,7 @@ from unified_llm._core.outcome import Failure, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats.json_values import brief, is_list, is_number, is_object
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 
 _LONGEST_TEXT: Final = 8000  # bytes read of a body that is not JSON
 _DAY_S: Final = 86_400
@@ -208,7 +208,7 @@ def _kind_by_code(error_body: _ErrorBody, quirks: Quirks) -> FailureKind | None:
 
 def _parse_body(body: bytes) -> _ErrorBody:
     try:
-        error_body = _read_error_body(parse(body))
+        error_body = _read_error_body(parse_lenient(body))
     except JSONError:
         text = body[:_LONGEST_TEXT].decode(errors="replace").strip()
         # A page of HTML is long and contains nothing useful.

@@ -1,8 +1,7 @@
-"""Fields of responses in all formats: tool calls, log probabilities, finish reasons, provider state, model lists."""
+"""Fields of responses in all formats: tool calls, log probabilities, provider state, model lists."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -13,27 +12,9 @@ from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, text_or_none
 from unified_llm._lib.bounded_json import JSONError, dump, finite
 from unified_llm.types.messages import ProviderState, ToolCall
-from unified_llm.types.responses import FinishReason, ModelInfo, TokenLogprob
+from unified_llm.types.responses import ModelInfo, TokenLogprob
 
 _MAX_MODELS: Final = 50_000
-
-log = logging.getLogger("unified_llm")
-
-
-def finish_reason(
-    reason: object, meanings: Mapping[str, FinishReason], target: Target, *, has_calls: bool
-) -> FinishReason:
-    """Map a format's finish reason to one of ours; an unknown or missing reason maps to ``stop``.
-
-    Several providers send ``stop`` when they called tools, and ``tool_calls`` when they called none.
-    """
-    known = meanings.get(reason) if isinstance(reason, str) else None
-    if known is None and reason is not None:
-        log.debug("%s gave a finish reason that is not known; it is read as stop", target.name)
-    if known is None or known in {"stop", "tool_calls"}:
-        return "tool_calls" if has_calls else "stop"
-    return known
-
 
 def read_calls(
     calls: object, identifiers: Identifiers, make_id: Callable[[int], str] | None = None

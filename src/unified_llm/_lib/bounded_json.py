@@ -3,14 +3,20 @@
 ``pydantic_core`` parses: it is a dependency already, fast, and reads incomplete JSON. It bounds recursion and accepts
 5,000-digit integers; the standard library's parser fails on both. Structure is bounded before parsing, since parsed
 values take up to 60 times the memory of their text.
+
+Servers and models also write what strict JSON excludes: half of a surrogate pair (gateways that cut text by UTF-16
+units, github.com/pydantic/pydantic-core/issues/1363), line feeds inside strings (github.com/earendil-works/pi/pull/2981),
+bytes that are not UTF-8, and models ``NaN`` among arguments. ``parse_lenient`` reads it; everything that a provider
+sends goes through it. ``parse`` is for JSON that others will have to read.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pydantic_core import from_json
 
@@ -21,8 +27,10 @@ __all__ = [
     "dump",
     "finite",
     "parse",
+    "parse_lenient",
     "parse_object",
     "parse_partial",
+    "scrub",
     "size_of_value",
 ]
 
@@ -54,19 +62,82 @@ def parse(text: str | bytes | bytearray, *, max_structure: int = MAX_STRUCTURE, 
         OversizedJSONError: The text has more structure than that.
         JSONError: The text is not JSON.
     """
-    if len(text) > max_structure and _count(text, "{[,") > max_structure:
-        raise OversizedJSONError(f"the text has more than {max_structure} values")
-    if max_names is not None and len(text) > max_names and _count(text, '{["') > max_names:
-        raise OversizedJSONError(f"the text has more than {max_names} names and lists")
-    if not isinstance(text, str) and text.startswith(b"\xef\xbb\xbf"):
-        text = text[3:]
+    _check_bounds(text, max_structure, max_names)
     try:
-        return from_json(text, allow_inf_nan=False)
+        return from_json(_without_mark(text), allow_inf_nan=False)
     except TypeError:
         raise JSONError("the text holds a lone surrogate, which UTF-8 cannot carry") from None
     except ValueError as error:
         # The parser's message names the position and the expected token, never the text itself.
         raise JSONError(str(error)) from None
+
+
+def parse_lenient(
+    text: str | bytes | bytearray,
+    *,
+    max_structure: int = MAX_STRUCTURE,
+    max_names: int | None = None,
+    keep_halves: bool = False,
+    allow_nan: bool = False,
+) -> Any:
+    """Parse JSON as servers and models write it: see the top of this module. Strict JSON takes no longer than ``parse``.
+
+    Args:
+        text: The text. Bytes that are not UTF-8 become U+FFFD.
+        max_structure: As of ``parse``.
+        max_names: As of ``parse``.
+        keep_halves: Keep lone surrogates, because the other half may be in the next event of a stream; by default they
+            become U+FFFD.
+        allow_nan: Read ``NaN`` and ``Infinity``, as floats.
+
+    Raises:
+        OversizedJSONError: The text has more structure than that.
+        JSONError: The text is not JSON.
+    """
+    _check_bounds(text, max_structure, max_names)
+    try:
+        return from_json(_without_mark(text), allow_inf_nan=allow_nan)
+    except TypeError:
+        problem = "the text holds a lone surrogate, which UTF-8 cannot carry"
+    except ValueError as error:
+        problem = str(error)  # names the position and the expected token, never the text itself
+    if not isinstance(text, str):
+        text = _without_mark(text).decode(errors="replace")
+    try:
+        value = json.loads(text, strict=False, parse_constant=None if allow_nan else _refuse_constant)
+        return value if keep_halves else scrub(value)
+    except (ValueError, RecursionError):
+        raise JSONError(problem) from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def scrub(value: Any) -> Any:
+    """Return parsed JSON with surrogate pairs joined, and U+FFFD in place of lone ones, which UTF-8 cannot carry."""
+    if isinstance(value, str):
+        if value.isascii() or _SURROGATE.search(value) is None:
+            return value
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {scrub(name): scrub(child) for name, child in value.items()}
+    return [scrub(child) for child in value] if isinstance(value, list) else value
+
+
+def _check_bounds(text: str | bytes | bytearray, max_structure: int, max_names: int | None) -> None:
+    if len(text) > max_structure and _count(text, "{[,") > max_structure:
+        raise OversizedJSONError(f"the text has more than {max_structure} values")
+    if max_names is not None and len(text) > max_names and _count(text, '{["') > max_names:
+        raise OversizedJSONError(f"the text has more than {max_names} names and lists")
+
+
+def _without_mark(text: str | bytes | bytearray) -> str | bytes | bytearray:
+    """Return the text without a byte order mark."""
+    return text[3:] if not isinstance(text, str) and text.startswith(b"\xef\xbb\xbf") else text
 
 
 def _count(text: str | bytes | bytearray, characters: str) -> int:

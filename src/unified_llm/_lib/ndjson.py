@@ -6,7 +6,7 @@ of a ``ServerSentEvent``, so that the readers of streams are the same for both f
 
 from __future__ import annotations
 
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm._lib.sse import EVENT_LIMIT, ServerSentEvent
 
 __all__ = ["LineSplitter"]
@@ -53,7 +53,7 @@ class LineSplitter:
         if self.oversized or not line:
             return []
         try:
-            parse(line)
+            parse_lenient(line)
         except JSONError:
             return []
         return [ServerSentEvent(line.decode(errors="replace"))]

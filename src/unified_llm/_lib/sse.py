@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 
 __all__ = ["EVENT_LIMIT", "SSESplitter", "ServerSentEvent"]
 
@@ -147,7 +147,7 @@ def _is_complete(data: str) -> bool:
     if data.strip() == "[DONE]":
         return True
     try:
-        parse(data)
+        parse_lenient(data)
     except JSONError:
         return False
     return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
-from unified_llm._lib.bounded_json import JSONError, dump, parse_object
+from unified_llm._lib.bounded_json import JSONError, dump, parse_lenient
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part, TextPart, image_part, parse_content
 
@@ -58,7 +58,9 @@ class ToolCall:
     Attributes:
         id: The provider's identifier, or a generated one where the provider sends none.
         name: The tool's name.
-        arguments: The parsed arguments; empty if the text was not a JSON object.
+        arguments: The parsed arguments; empty if the text was not a JSON object. Text that models write without regard
+            to strict JSON is accepted: line feeds and tabs inside strings, ``NaN``, ``null`` for no arguments, an
+            object that is JSON text once more.
         raw_arguments: The text exactly as the model wrote it.
         error: Why ``raw_arguments`` could not be parsed, or None.
     """
@@ -73,7 +75,7 @@ class ToolCall:
     def from_text(cls, identifier: str, name: str, raw_arguments: str) -> Self:
         """Parse the arguments that a model wrote; where they are not a JSON object, set ``error`` and never raise."""
         try:
-            return cls(identifier, name, parse_object(raw_arguments) if raw_arguments.strip() else {}, raw_arguments)
+            return cls(identifier, name, _parse_arguments(raw_arguments), raw_arguments)
         except JSONError as error:
             return cls(identifier, name, {}, raw_arguments, error=str(error))
 
@@ -99,6 +101,19 @@ class ToolCall:
                     raise ValidationError(f"The arguments of the tool call {name!r}: {error}.") from None
             case _:
                 raise ValidationError(f"The arguments of the tool call {name!r} are neither text nor a mapping.")
+
+
+def _parse_arguments(text: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    value = parse_lenient(text, allow_nan=True)
+    if isinstance(value, str) and value.lstrip().startswith("{"):  # encoded twice
+        value = parse_lenient(value, allow_nan=True)
+    if value is None:  # Groq, for a tool without parameters (github.com/langchain-ai/langchain/issues/33896)
+        return {}
+    if not isinstance(value, dict):
+        raise JSONError(f"expected a JSON object, got {type(value).__name__}")
+    return cast("dict[str, Any]", value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ from typing_extensions import override
 from unified_llm._core.chunks import JoinedChunks, as_chunks
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import OversizedResponseError, response_limits, size_of_chunk
-from unified_llm._lib.bounded_json import JSONError, OversizedJSONError, parse
+from unified_llm._core.text_halves import HalfJoiner, may_cut
+from unified_llm._lib.bounded_json import JSONError, OversizedJSONError, parse_lenient
 from unified_llm._lib.ndjson import LineSplitter
 from unified_llm._lib.sse import ServerSentEvent, SSESplitter
 from unified_llm.types.requests import LLMRequest
@@ -125,7 +126,7 @@ class _JSONReader(BodyReader):
         if incomplete:
             return [Failure("connection")]
         try:
-            parsed = parse(self._body, max_structure=self._limits.structure, max_names=self._limits.names)
+            parsed = parse_lenient(self._body, max_structure=self._limits.structure, max_names=self._limits.names)
         except OversizedJSONError:
             return [self._oversized()]
         except JSONError:
@@ -153,6 +154,7 @@ class _StreamReader(BodyReader):
         self._splitter = SSESplitter() if codec.framing == "events" else LineSplitter()
         self._decoder = codec.decoder(call_request, target)
         self._joined = None if call_request.stream else JoinedChunks()
+        self._halves = HalfJoiner()
         self._limit = response_limits(call_request, target).size
         self._size = 0
 
@@ -169,6 +171,8 @@ class _StreamReader(BodyReader):
         end = self._decoder.finish()
         if incomplete and isinstance(end, Failure) and end.kind == "truncated":
             end = replace(end, kind="connection")
+        if isinstance(end, Done):
+            events += self._flush_halves()
         return [*events, self._as_requested(end)]
 
     @override
@@ -190,18 +194,30 @@ class _StreamReader(BodyReader):
         return events
 
     def _decode(self, raw_events: list[ServerSentEvent]) -> Iterator[Event]:
-        decoder, limit = self._decoder, self._limit
+        decoder, limit, halves = self._decoder, self._limit, self._halves
         for raw_event in raw_events:
+            is_cut = halves.waiting or may_cut(raw_event.data)
             for event in decoder.feed(raw_event):
                 if not isinstance(event, LLMChunk):
+                    yield from self._flush_halves() if isinstance(event, Done) else ()
                     yield self._as_requested(event)
                     return
+                if is_cut:
+                    event = halves.join(event)  # noqa: PLW2901 - the event with whole characters
                 self._size += size_of_chunk(event)
                 if self._size > limit:
                     raise OversizedResponseError
                 yield event
             if self._size + decoder.kept > limit:
                 raise OversizedResponseError
+
+    def _flush_halves(self) -> list[Event]:
+        """Return the chunk that ends a text of which half a character is missing; none where it is joined here."""
+        rest = self._halves.flush()
+        if rest is not None and self._joined is not None:
+            self._joined.add(rest)
+            return []
+        return [] if rest is None else [rest]
 
     def _as_requested(self, end: Done | Failure) -> Done | Failure:
         """Join the chunks to a whole answer where no stream was requested."""

@@ -15,7 +15,7 @@ from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._formats import openai_errors
 from unified_llm._formats.json_values import object_or_empty
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 
 _CODE: Final = re.compile(r"[a-z0-9_]{1,80}")
 # error.details.error_code, from the official SDK's list of error classes.
@@ -40,7 +40,7 @@ _MESSAGE_PATTERNS: Final[tuple[tuple[str, FailureKind], ...]] = (
 def read_failure(status: int, body: bytes, target: Target) -> Failure:
     """Read the failure from an unsuccessful response."""
     try:
-        error = parse(body)
+        error = parse_lenient(body)
     except JSONError:
         error = None
     return _refine(openai_errors.read_failure(status, body, target), error)

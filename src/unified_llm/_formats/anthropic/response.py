@@ -12,6 +12,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.errors import read_error
 from unified_llm._formats.anthropic.provider_state import keep_state
+from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import (
     count,
@@ -22,22 +23,10 @@ from unified_llm._formats.json_values import (
     object_or_empty,
     text_or_none,
 )
-from unified_llm._formats.response_fields import finish_reason
 from unified_llm.types.messages import ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import CountRequest, LLMRequest
-from unified_llm.types.responses import Citation, FinishReason, LLMResponse
-
-FINISH: Final[Mapping[str, FinishReason]] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "pause_turn": "length",  # a long turn was paused: sent back unchanged, it continues
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
-
+from unified_llm.types.responses import Citation, LLMResponse
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/messages``."""
@@ -51,9 +40,10 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     text, reasoning = join_field(blocks, "text", "text"), join_field(blocks, "thinking", "thinking")
     identifiers = Identifiers()
     calls = tuple(_read_call(block, identifiers) for block in _blocks_of_type(blocks, "tool_use"))
-    reason = finish_reason(answer.get("stop_reason"), FINISH, target, has_calls=bool(calls))
-    if reason in {"stop", "tool_calls"} and not (text or reasoning or calls):
-        return Failure("empty")
+    has_content = bool(text or reasoning or calls)
+    reason = read_finish_reason(answer.get("stop_reason"), target, has_content=has_content, has_calls=bool(calls))
+    if isinstance(reason, Failure):
+        return reason
     return Done(
         LLMResponse(
             content=text,

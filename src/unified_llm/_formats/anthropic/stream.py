@@ -14,11 +14,11 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.errors import read_error
 from unified_llm._formats.anthropic.provider_state import keep_state
-from unified_llm._formats.anthropic.response import FINISH, USAGE_FIELDS, read_citations, read_refusal, read_usage
+from unified_llm._formats.anthropic.response import USAGE_FIELDS, read_citations, read_refusal, read_usage
+from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, small_int, text_or_none
-from unified_llm._formats.response_fields import finish_reason
-from unified_llm._lib.bounded_json import JSONError, parse, size_of_value
+from unified_llm._lib.bounded_json import JSONError, parse_lenient, size_of_value
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
@@ -55,7 +55,7 @@ class MessageStream:
         if self._ended or event.event == "ping" or not event.data.strip() or event.data.strip() == "[DONE]":
             return ()
         try:
-            data = parse(event.data)
+            data = parse_lenient(event.data, keep_halves=True)
         except JSONError:
             return self._fail(Failure("malformed"))
         if not is_object(data):
@@ -173,15 +173,19 @@ class MessageStream:
         return (chunk,)
 
     def _fail(self, failure: Failure) -> _Outputs:
+        if self._stop_delta is not None:  # the end was announced: what follows takes nothing back
+            return ()
         self._ended = True
         return (failure,)
 
     def _end_message(self) -> Done | Failure:
         self._ended = True
         stop = self._stop_delta or {}
-        reason = finish_reason(stop.get("stop_reason"), FINISH, self._target, has_calls=bool(self._calls))
-        if not self._has_output and reason in {"stop", "tool_calls"}:
-            return Failure("empty")
+        reason = read_finish_reason(
+            stop.get("stop_reason"), self._target, has_content=self._has_output, has_calls=bool(self._calls)
+        )
+        if isinstance(reason, Failure):
+            return reason
         last = LLMChunk(
             refusal=read_refusal(stop) or "",
             finish_reason=reason,
@@ -224,7 +228,7 @@ class _Block:
             whole["citations"] = [*(earlier if is_list(earlier) else ()), *self.citations]
         if self.arguments and self.ended:
             try:
-                whole["input"] = parse("".join(self.arguments))
+                whole["input"] = parse_lenient("".join(self.arguments))
             except JSONError:  # only the provider that issued it reads it
                 whole["input"] = {}
         return whole

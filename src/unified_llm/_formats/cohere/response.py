@@ -12,6 +12,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
 from unified_llm._formats.cohere.errors import read_error
+from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import (
     brief,
@@ -31,23 +32,12 @@ from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelReques
 from unified_llm.types.responses import (
     Citation,
     EmbeddingResponse,
-    FinishReason,
     LLMResponse,
     ModelInfo,
     RankedDocument,
     RerankResponse,
     TokenLogprob,
 )
-
-_FINISH: Final[Mapping[str, FinishReason]] = {
-    "COMPLETE": "stop",
-    "STOP_SEQUENCE": "stop",
-    "MAX_TOKENS": "length",
-    "TOOL_CALL": "tool_calls",
-}
-# The provider stopped in the middle of the answer.
-_ERROR_REASONS: Final = frozenset({"ERROR", "TIMEOUT"})
-
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/v2/chat``."""
@@ -60,7 +50,9 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     content, plan = "".join(texts.values()), text_or_none(message.get("tool_plan")) or ""
     calls = tuple(response_fields.read_calls(message.get("tool_calls"), Identifiers()))
     has_content = bool(content or thinking or plan or calls)
-    reason = read_finish_reason(body, target, has_content=has_content, has_calls=bool(calls))
+    reason = read_finish_reason(
+        body.get("finish_reason"), target, has_content=has_content, has_calls=bool(calls), detail=brief(body.get("error"))
+    )
     if isinstance(reason, Failure):
         return reason
     return Done(
@@ -150,17 +142,6 @@ def read_logprobs(items: object) -> tuple[TokenLogprob, ...]:
         if numbers and isinstance(text, str):
             read.append(TokenLogprob(text, sum(numbers)))
     return tuple(read)
-
-
-def read_finish_reason(
-    body: Mapping[str, Any], target: Target, *, has_content: bool, has_calls: bool
-) -> FinishReason | Failure:
-    """Read the finish reason of an answer or of the last event of a stream. An unknown reason becomes ``stop``."""
-    code = body.get("finish_reason")
-    if isinstance(code, str) and code in _ERROR_REASONS:
-        return Failure("server", code=code, detail=brief(body.get("error")))
-    reason = response_fields.finish_reason(code, _FINISH, target, has_calls=has_calls)
-    return reason if has_content or reason == "length" else Failure("empty")
 
 
 def read_usage(usage: object) -> Usage | None:

@@ -12,13 +12,13 @@ from unified_llm._formats.cohere.response import (
     keep_state,
     read_citation,
     read_content_block,
-    read_finish_reason,
     read_logprobs,
     read_usage,
 )
+from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_object, json_text, object_or_empty, small_int, text_or_none
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._formats.json_values import brief, is_object, json_text, object_or_empty, small_int, text_or_none
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
@@ -53,7 +53,7 @@ class ChatStream:
         if self._ended or not text or text == "[DONE]":
             return ()
         try:
-            data = parse(text)
+            data = parse_lenient(text, keep_halves=True)
         except JSONError:
             data = None
         if not is_object(data):
@@ -126,7 +126,13 @@ class ChatStream:
         self._ended = True
         thinking, plan, has_calls = "".join(self._thinking), "".join(self._plan), bool(self._calls)
         has_content = bool(thinking or plan or has_calls or self._length)
-        reason = read_finish_reason(delta, self._target, has_content=has_content, has_calls=has_calls)
+        reason = read_finish_reason(
+            delta.get("finish_reason"),
+            self._target,
+            has_content=has_content,
+            has_calls=has_calls,
+            detail=brief(delta.get("error")),
+        )
         if isinstance(reason, Failure):
             return reason
         last = LLMChunk(

@@ -15,7 +15,7 @@ from typing import Any, Final
 from unified_llm._core.outcome import Failure, FailureKind, kind_of_status
 from unified_llm._core.target import Target
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 
 _MAX_DETAIL: Final = 2000
 # A daily quota of one model does not reset within a call: cooldown of an hour (in seconds), whatever ``retryDelay`` is.
@@ -68,7 +68,7 @@ class _ErrorBody:
 def read_failure(status: int, body: bytes, _: Target) -> Failure:
     """Read the failure from an unsuccessful response."""
     try:
-        error = _parse_error(parse(body))
+        error = _parse_error(parse_lenient(body))
     except JSONError:
         text = body[: 4 * _MAX_DETAIL].decode(errors="replace").strip()
         # An HTML page is long and has nothing useful.

@@ -6,13 +6,13 @@ Gemini's grounding (search, maps, files) and its quotations become citations, wh
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from unified_llm._core.outcome import Done, Failure, FailureKind
+from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.gemini.cited_text import CitedText
 from unified_llm._formats.gemini.errors import is_error, read_error
 from unified_llm._formats.gemini.provider_state import Layout
@@ -36,40 +36,11 @@ from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMReques
 from unified_llm.types.responses import (
     Citation,
     EmbeddingResponse,
-    FinishReason,
     LLMChunk,
     LLMResponse,
     ModelInfo,
     TokenLogprob,
 )
-
-log = logging.getLogger("unified_llm")
-
-_FINISH: Final[Mapping[str, FinishReason]] = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    "CONTINUATION": "length",
-    "SAFETY": "content_filter",
-    "RECITATION": "content_filter",
-    "LANGUAGE": "content_filter",
-    "BLOCKLIST": "content_filter",
-    "PROHIBITED_CONTENT": "content_filter",
-    "SPII": "content_filter",
-    "MODEL_ARMOR": "content_filter",
-    "ESCALATION": "content_filter",
-    "IMAGE_SAFETY": "content_filter",
-    "IMAGE_PROHIBITED_CONTENT": "content_filter",
-    "IMAGE_RECITATION": "content_filter",
-}
-# Reasons of failures: the output of the model was invalid, or the request was refused.
-_ERROR_REASONS: Final[Mapping[str, FailureKind]] = {
-    "MALFORMED_FUNCTION_CALL": "invalid",
-    "UNEXPECTED_TOOL_CALL": "invalid",
-    "TOO_MANY_TOOL_CALLS": "invalid",
-    "MALFORMED_RESPONSE": "malformed",
-    "MISSING_THOUGHT_SIGNATURE": "bad_request",
-    "PUP_LIMITED_DISABLED": "permission",  # the account is limited or disabled
-}
 
 
 class Candidate:
@@ -150,21 +121,6 @@ class Candidate:
         self.layout.add_call(call.id, signature)
         self.has_content = True
         return LLMChunk(tool_calls=(ToolCallChunk(number, call.id, call.name, call.raw_arguments),))
-
-
-def finish_reason(code: str | None, candidate: Candidate, target: Target) -> FinishReason | Failure:
-    """Convert Gemini's finish reason to one of our four, or to the failure that it stands for."""
-    if code is not None and code in _ERROR_REASONS:
-        return Failure(_ERROR_REASONS[code], code=code)
-    reason = _FINISH.get(code or "")
-    if reason is None and code:
-        log.debug("%s gave a finish reason that is not known; it is read as stop", target.name)
-    reason = reason or "stop"
-    if reason != "stop":
-        return reason
-    if not candidate.has_content:
-        return Failure("empty", code=code if code != "STOP" else None)
-    return "tool_calls" if candidate.calls else "stop"
 
 
 def read_logprobs(candidate: Mapping[str, Any]) -> tuple[TokenLogprob, ...]:
@@ -253,9 +209,15 @@ def _read_candidate(data: Mapping[str, Any], answer: Mapping[str, Any], target: 
     response_id = text_or_none(answer.get("responseId"))
     for _ in candidate.read(data, response_id):
         pass  # the candidate collects the parts; a whole answer needs no chunks
-    reason = finish_reason(text_or_none(data.get("finishReason")), candidate, target)
+    reason = read_finish_reason(
+        data.get("finishReason"),
+        target,
+        has_content=candidate.has_content,
+        has_calls=bool(candidate.calls),
+        detail=brief(data.get("finishMessage")),
+    )
     if isinstance(reason, Failure):
-        return replace(reason, detail=brief(data.get("finishMessage")))
+        return reason
     content = candidate.content
     return LLMResponse(
         content=content,

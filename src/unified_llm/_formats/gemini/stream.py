@@ -13,17 +13,17 @@ from typing import Any
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._formats.finish_reasons import read_finish_reason, read_interruption
 from unified_llm._formats.gemini.errors import is_error, read_error
 from unified_llm._formats.gemini.response import (
     Candidate,
-    finish_reason,
     read_blocked_prompt,
     read_citations,
     read_logprobs,
     read_usage,
 )
 from unified_llm._formats.json_values import brief, is_list, is_object, text_or_none
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.records import Usage
 from unified_llm.types.responses import Citation, LLMChunk
@@ -51,10 +51,10 @@ class ChatStream:
 
     def feed(self, event: ServerSentEvent) -> Sequence[LLMChunk | Done | Failure]:
         """Return the chunks of this event; nothing after a failure."""
-        if self._ended or not event.data.strip():
+        if self._ended or not event.data.strip() or event.data.strip() == "[DONE]":  # proxies add OpenAI's end
             return ()
         try:
-            answer = parse(event.data)
+            answer = parse_lenient(event.data, keep_halves=True)
         except JSONError:
             return self._fail(Failure("malformed"))
         if is_error(answer):
@@ -68,7 +68,10 @@ class ChatStream:
         self._ended = True
         if self._finish is None:
             return Failure("truncated")
-        reason = finish_reason(self._finish, self._candidate, self._target)
+        candidate = self._candidate
+        reason = read_finish_reason(
+            self._finish, self._target, has_content=candidate.has_content, has_calls=bool(candidate.calls)
+        )
         if isinstance(reason, Failure):
             return reason
         last = LLMChunk(
@@ -93,10 +96,12 @@ class ChatStream:
         if candidate.get("index"):
             return ()
         chunks = [*self._chunks(candidate)]
-        self._finish = text_or_none(candidate.get("finishReason")) or self._finish
-        broken = finish_reason(self._finish, self._candidate, self._target) if self._finish else None
-        if isinstance(broken, Failure) and broken.kind != "empty":
-            return [*chunks, *self._fail(replace(broken, detail=brief(candidate.get("finishMessage"))))]
+        finish = text_or_none(candidate.get("finishReason"))
+        kind = read_interruption(finish)
+        if kind is not None:
+            failure = Failure(kind, code=finish, detail=brief(candidate.get("finishMessage")))
+            return [*chunks, *self._fail(failure)]
+        self._finish = finish or self._finish
         return chunks
 
     def _chunks(self, candidate: Mapping[str, Any]) -> Iterator[LLMChunk]:
@@ -116,5 +121,7 @@ class ChatStream:
             yield LLMChunk(citations=tuple(citations), logprobs=logprobs)
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:
+        if self._finish is not None:  # the end was announced: what follows takes nothing back
+            return ()
         self._ended = True
         return (failure,)

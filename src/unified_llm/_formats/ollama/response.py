@@ -9,6 +9,7 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
+from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, read_vectors, text_or_none
 from unified_llm._formats.ollama.errors import read_error
@@ -16,11 +17,8 @@ from unified_llm._formats.response_fields import read_page
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
-from unified_llm.types.responses import EmbeddingResponse, FinishReason, LLMResponse, ModelInfo
+from unified_llm.types.responses import EmbeddingResponse, LLMResponse, ModelInfo
 
-_FINISH: Final[Mapping[str, FinishReason]] = {"stop": "stop", "length": "length"}
-# Reasons of responses to requests that only load or unload a model.
-_LOAD_REASONS: Final = frozenset({"load", "unload"})
 # The features of our table, by a model's capabilities (types/model/capability.go).
 _FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
     "completion": ("streaming", "json_object", "json_schema", "as_text"),
@@ -44,7 +42,8 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
         return Failure("truncated")
     content, thinking = read_text(message)
     calls = read_calls(message, answer, Identifiers())
-    reason = read_finish_reason(answer, target, has_content=bool(content or thinking or calls), has_calls=bool(calls))
+    has_content = bool(content or thinking or calls)
+    reason = read_finish_reason(answer.get("done_reason"), target, has_content=has_content, has_calls=bool(calls))
     if isinstance(reason, Failure):
         return reason
     return Done(
@@ -84,17 +83,6 @@ def read_calls(message: Mapping[str, Any], answer: Mapping[str, Any], identifier
         return f"call_{sha256(f'{created_at} {number}'.encode(errors='replace')).hexdigest()[:16]}"
 
     return tuple(response_fields.read_calls(message.get("tool_calls"), identifiers, make_id))
-
-
-def read_finish_reason(
-    answer: Mapping[str, Any], target: Target, *, has_content: bool, has_calls: bool
-) -> FinishReason | Failure:
-    """Read the finish reason. Loading or unloading a model gives no answer; an unknown reason becomes ``stop``."""
-    code = answer.get("done_reason")
-    if isinstance(code, str) and code in _LOAD_REASONS:
-        return Failure("empty", code=code)
-    reason = response_fields.finish_reason(code or "stop", _FINISH, target, has_calls=has_calls)
-    return reason if has_content or reason == "length" else Failure("empty")
 
 
 def keep_state(thinking: str, target: Target, *, has_calls: bool) -> ProviderState | None:

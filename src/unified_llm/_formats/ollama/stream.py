@@ -7,19 +7,19 @@ from typing import Any
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_object, text_or_none
 from unified_llm._formats.ollama.errors import read_error
 from unified_llm._formats.ollama.response import (
     keep_state,
     read_calls,
-    read_finish_reason,
     read_message,
     read_text,
     read_usage,
 )
 from unified_llm._formats.response_fields import read_logprobs
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
@@ -47,7 +47,7 @@ class ChatStream:
         if self._ended:
             return ()
         try:
-            line = parse(event.data)
+            line = parse_lenient(event.data, keep_halves=True)
         except JSONError:
             line = None
         if not is_object(line):
@@ -87,7 +87,9 @@ class ChatStream:
     def _end_message(self, line: dict[str, Any]) -> Done | Failure:
         self._ended = True
         has_calls = len(self._calls) > 0
-        reason = read_finish_reason(line, self._target, has_content=self._has_content, has_calls=has_calls)
+        reason = read_finish_reason(
+            line.get("done_reason"), self._target, has_content=self._has_content, has_calls=has_calls
+        )
         if isinstance(reason, Failure):
             return reason
         last = LLMChunk(

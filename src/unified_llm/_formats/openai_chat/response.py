@@ -13,7 +13,8 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
-from unified_llm._formats import response_fields
+from unified_llm._formats import finish_reasons, response_fields
+from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import (
     count,
@@ -25,12 +26,12 @@ from unified_llm._formats.json_values import (
     text_or_none,
 )
 from unified_llm._formats.openai_errors import read_error
-from unified_llm._formats.response_fields import finish_reason, read_calls
+from unified_llm._formats.response_fields import read_calls
 from unified_llm._lib.bounded_json import finite, size_of_value
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest
-from unified_llm.types.responses import Citation, EmbeddingResponse, FinishReason, LLMResponse, TokenLogprob
+from unified_llm.types.responses import Citation, EmbeddingResponse, LLMResponse, TokenLogprob
 
 
 def read_logprobs(choice: Mapping[str, Any]) -> tuple[TokenLogprob, ...]:
@@ -157,21 +158,6 @@ def details_text(message: Mapping[str, Any]) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 
-FINISH: Final[Mapping[str, FinishReason]] = {
-    "stop": "stop",
-    "eos": "stop",  # Together
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",  # Mistral
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
-# Finish reasons of a response that the provider did not complete: OpenRouter and Mistral, OpenRouter, DeepSeek.
-_INTERRUPTED: Final = ("error", "network_error", "insufficient_system_resource")
 # More than any provider accepts (OpenAI: 128).
 _MAX_CHOICES: Final = 1024
 
@@ -200,9 +186,12 @@ def _read_choice(choice: object, answer: Mapping[str, Any], target: Target) -> L
     content, reasoning = read_content(message)
     calls = tuple(_read_tool_calls(message))
     refusal = text_or_none(message.get("refusal"))
-    reason = finish_reason(choice.get("finish_reason"), FINISH, target, has_calls=bool(calls))
-    if reason in {"stop", "tool_calls"} and not (content or reasoning or calls or refusal):
-        return Failure("empty")
+    has_content = bool(content or reasoning or calls or refusal or has_media(message))
+    reason = read_finish_reason(
+        choice.get("finish_reason"), target, has_content=has_content, has_calls=bool(calls)
+    )
+    if isinstance(reason, Failure):
+        return reason
     details = ReasoningDetails()
     details.add(message)
     return LLMResponse(
@@ -275,7 +264,7 @@ def read_content(message: Mapping[str, Any]) -> tuple[str, str]:
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     if not reasoning and "reasoning_details" in message:
         reasoning = details_text(message)
-    text = content if isinstance(content, str) else ""
+    text = content if isinstance(content, str) else _transcript(message)
     thoughts = reasoning if isinstance(reasoning, str) else ""
     if is_list(content):
         text = "".join(_texts_of_parts(content, "text"))
@@ -286,6 +275,17 @@ def read_content(message: Mapping[str, Any]) -> tuple[str, str]:
             for thought in _texts_of_parts(part.get("thinking"), "text")
         )
     return text, thoughts
+
+
+def _transcript(message: Mapping[str, Any]) -> str:
+    """Return the text of an answer that is spoken (``audio``), which has no other text."""
+    audio = message.get("audio")
+    return text_or_none(audio.get("transcript")) or "" if is_object(audio) else ""
+
+
+def has_media(message: Mapping[str, Any]) -> bool:
+    """Return whether a message or a delta has sound or images of the model (OpenAI, OpenRouter): see ``raw``."""
+    return bool(message.get("audio") or message.get("images"))
 
 
 def _texts_of_parts(parts: object, kind: str) -> Iterator[str]:
@@ -309,9 +309,9 @@ def read_interruption(choice: Mapping[str, Any], target: Target) -> Failure | No
     if is_object(choice.get("error")):
         return read_error(choice, target)
     for name in ("finish_reason", "native_finish_reason"):
-        reason = choice.get(name)
-        if isinstance(reason, str) and reason in _INTERRUPTED:
-            return Failure("server", code=reason)
+        kind = finish_reasons.read_interruption(choice.get(name))
+        if kind is not None:
+            return Failure(kind, code=text_or_none(choice.get(name)))
     return None
 
 

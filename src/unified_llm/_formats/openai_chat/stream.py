@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_list, is_object, json_text, small_int, text_or_none
+from unified_llm._formats.finish_reasons import read_finish_reason
+from unified_llm._formats.json_values import is_list, is_object, text_or_none
 from unified_llm._formats.openai_chat.response import (
-    FINISH,
     ReasoningDetails,
     get_message,
+    has_media,
     is_error,
     read_citations,
     read_content,
@@ -22,27 +21,27 @@ from unified_llm._formats.openai_chat.response import (
     read_sources,
     read_usage,
 )
+from unified_llm._formats.openai_chat.tool_calls import ToolCalls
 from unified_llm._formats.openai_errors import read_error
-from unified_llm._formats.response_fields import finish_reason
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, parse_lenient
 from unified_llm._lib.sse import ServerSentEvent
-from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import Citation, LLMChunk
 
-# Bytes that a call and a fragment of its arguments take besides their texts, roughly.
-_CALL_SIZE: Final = 256
-_FRAGMENT_SIZE: Final = 64
 # Fields of a chunk besides its choices. Few chunks have one, and there are many chunks, so they are tested at once.
 _OTHER_FIELDS: Final = frozenset({"usage", "x_groq", "citations", "search_results"})
 
 
 class ChatStream:
-    """Decoder of one stream. Data of the last chunk is kept until ``[DONE]`` or the end of the bytes."""
+    """Decoder of one stream. Data of the last chunk is kept until ``[DONE]`` or the end of the bytes.
+
+    A finish reason announces the end: an error, or an event that cannot be read, is ignored after it. Servers that send
+    one with every chunk announce nothing.
+    """
 
     __slots__ = (
-        "_calls", "_details", "_ended", "_finish_reason", "_has_output", "_id", "_keep_raw", "_model", "_sources",
-        "_target", "_usage",
+        "_announced", "_calls", "_details", "_ended", "_finish_reason", "_has_output", "_id", "_keep_raw", "_model",
+        "_sources", "_target", "_usage",
     )  # fmt: skip
 
     def __init__(self, request: LLMRequest, target: Target) -> None:
@@ -51,7 +50,8 @@ class ChatStream:
         self._calls = ToolCalls()
         self._details = ReasoningDetails()
         self._sources: tuple[Citation, ...] = ()
-        self._finish_reason: str | None = None
+        self._finish_reason: object = None
+        self._announced = False
         self._usage: Mapping[str, Any] = {}
         self._id: str | None = None
         self._model: str | None = None
@@ -71,7 +71,7 @@ class ChatStream:
         if len(data) < 16 and (not (short := data.strip()) or short == "[DONE]"):
             return (*self._flush_calls(), self._build_end()) if short else ()
         try:
-            chunk = parse(data)
+            chunk = parse_lenient(data, keep_halves=True)
         except JSONError:
             return self._fail(Failure("malformed"))
         if not is_object(chunk):
@@ -98,15 +98,18 @@ class ChatStream:
         if not is_object(choice) or choice.get("index"):
             return ()
         chunks = self._read_delta(choice, chunk)
+        if self._finish_reason is not None and chunks:
+            self._announced = False
         if choice.get("finish_reason") is None and "error" not in choice:
             return chunks
         interruption = read_interruption(choice, self._target)
         if interruption is not None:
             return [*chunks, *self._fail(interruption)]
-        finish = text_or_none(choice.get("finish_reason"))
+        finish = choice.get("finish_reason")
         if finish and self._sources:  # Perplexity repeats them in every chunk, and they may grow
             chunks.append(LLMChunk(citations=self._sources))
             self._sources = ()
+        self._announced = bool(finish) and (self._announced or self._finish_reason is None)
         self._finish_reason = finish or self._finish_reason
         return [*chunks, *self._flush_calls()]
 
@@ -125,8 +128,9 @@ class ChatStream:
 
     def _read_delta(self, choice: dict[str, Any], chunk: dict[str, Any]) -> list[LLMChunk | Done | Failure]:
         delta = choice.get("delta")
-        if not is_object(delta):
-            delta = get_message(choice, "delta")
+        if not is_object(delta) or not delta:
+            # Some servers send the whole answer as one event, under the name that it has without streaming.
+            delta = get_message(choice, "delta" if self._has_output else "message")
         chunks: list[LLMChunk | Done | Failure] = []
         content, reasoning = read_content(delta)
         refusal = text_or_none(delta.get("refusal")) or ""
@@ -138,29 +142,35 @@ class ChatStream:
         if "reasoning_details" in delta:
             self._details.add(delta)
         fragments = delta.get("tool_calls")
+        if not fragments and "function_call" in delta:
+            fragments = [{"index": 0, "function": delta["function_call"]}]  # OpenAI's form before tools
         if is_list(fragments):
             calls = tuple(call for fragment in fragments if (call := self._calls.read(fragment)) is not None)
             if calls:
                 chunks.append(LLMChunk(tool_calls=calls))
-        if content or reasoning or refusal or self._calls.any:
+        if content or reasoning or refusal or self._calls.any or (not self._has_output and has_media(delta)):
             self._has_output = True
         return chunks
 
     def _flush_calls(self) -> list[LLMChunk]:
-        """Return the calls that never got a name."""
+        """Return the calls that never got a name, and the ends of those of custom tools."""
         calls = tuple(self._calls.flush())
         self._has_output = self._has_output or bool(calls)
         return [LLMChunk(tool_calls=calls)] if calls else []
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:
+        if self._announced:
+            return ()
         self._ended = True
         return (failure,)
 
     def _build_end(self) -> Done | Failure:
         self._ended = True
-        reason = finish_reason(self._finish_reason, FINISH, self._target, has_calls=self._calls.any)
-        if not self._has_output and reason in {"stop", "tool_calls"}:
-            return Failure("empty")
+        reason = read_finish_reason(
+            self._finish_reason, self._target, has_content=self._has_output, has_calls=self._calls.any
+        )
+        if isinstance(reason, Failure):
+            return reason
         last = LLMChunk(
             finish_reason=reason,
             usage=read_usage(self._usage, self._target.quirks),
@@ -170,77 +180,3 @@ class ChatStream:
             provider=self._target.provider,
         )
         return Done(last)
-
-
-class ToolCalls:
-    """Numbers the tool calls of one stream, for all the ways in which servers use ``index`` and ``id``.
-
-    OpenAI keys fragments by ``index`` and sends ``id`` and ``name`` once. Other servers send parallel calls that all
-    have index 0 and different ids, or no ``index``, or no ``id``, or a different ``id`` on each fragment of one call.
-    So a call begins at an unknown index, or where a name comes with another ``id``. Fragments before the name are kept,
-    because our first fragment must contain the name.
-    """
-
-    __slots__ = ("_identifiers", "_latest_by_index", "_unnamed", "pending_size")
-
-    def __init__(self) -> None:
-        self._latest_by_index: dict[int | None, _Call] = {}  # the server's index → its latest call
-        self._unnamed: dict[int, _Call] = {}  # calls without a name, by their identity, in the order in which they came
-        self._identifiers = Identifiers()
-        self.pending_size = 0  # bytes, roughly
-
-    @property
-    def any(self) -> bool:
-        """Return whether a call was emitted."""
-        return len(self._identifiers) > 0
-
-    def read(self, fragment: object) -> ToolCallChunk | None:
-        """Convert a fragment to our type; None if it adds nothing, or is kept until the call has a name."""
-        if not is_object(fragment) or not is_object(function := fragment.get("function")):
-            return None
-        index = small_int(fragment.get("index"))
-        server_id = text_or_none(fragment.get("id"))
-        name = text_or_none(function.get("name"))
-        arguments = json_text(function.get("arguments"))
-        call = self._latest_by_index.get(index)
-        if call is None or call.is_another(index, server_id, name):
-            call = self._latest_by_index[index] = _Call(server_id)
-            self._unnamed[id(call)] = call
-            self._hold(call, _CALL_SIZE + len(server_id or ""))
-        if call.position is not None:
-            return ToolCallChunk(call.position, arguments=arguments) if arguments else None
-        if arguments:
-            call.pending_arguments.append(arguments)
-            self._hold(call, _FRAGMENT_SIZE + len(arguments))
-        return None if name is None else self._begin(call, name)
-
-    def flush(self) -> list[ToolCallChunk]:
-        """Return the calls that have no name at the end of the stream."""
-        return [self._begin(call, "") for call in list(self._unnamed.values())]
-
-    def _begin(self, call: _Call, name: str) -> ToolCallChunk:
-        del self._unnamed[id(call)]
-        self._hold(call, -call.size)
-        arguments, call.pending_arguments = "".join(call.pending_arguments), []
-        call.position = len(self._identifiers)
-        return ToolCallChunk(call.position, self._identifiers.take(call.server_id), name, arguments)
-
-    def _hold(self, call: _Call, size: int) -> None:
-        call.size += size
-        self.pending_size += size
-
-
-@dataclass(slots=True)
-class _Call:
-    """One call: the server's identifier, its position once it was emitted, and its arguments and size until then."""
-
-    server_id: str | None
-    position: int | None = None
-    pending_arguments: list[str] = field(default_factory=list[str])
-    size: int = 0
-
-    def is_another(self, index: int | None, server_id: str | None, name: str | None) -> bool:
-        """Return whether a fragment with the same index belongs to the next call."""
-        if name is None or self.position is None:
-            return False
-        return index is None if server_id is None else server_id != self.server_id

@@ -12,6 +12,7 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
+from unified_llm._formats.finish_reasons import finish_reason_of
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import count, is_list, is_object, non_negative_int, object_or_empty, text_or_none
 from unified_llm._formats.openai_errors import read_error
@@ -25,8 +26,6 @@ from unified_llm.types.responses import Citation, FinishReason, LLMResponse, Tok
 REASONING_SEPARATOR: Final = "\n\n"
 """Joins the parts of a summary of reasoning, each of which is a paragraph."""
 
-# Reasons of an incomplete response; any other (max_messages, steered) is read as ``length``.
-_INCOMPLETE: Final[Mapping[str, FinishReason]] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 _INTERRUPTED: Final = ("failed", "cancelled")
 
 
@@ -205,7 +204,8 @@ def finish_reason(response: Mapping[str, Any], *, has_calls: bool) -> FinishReas
     """Return our finish reason, from the status and the details of an incomplete response."""
     if response.get("status") == "incomplete":
         reason = object_or_empty(response.get("incomplete_details")).get("reason")
-        return _INCOMPLETE.get(reason, "length") if isinstance(reason, str) else "length"
+        read = finish_reason_of(reason, has_calls=has_calls)
+        return read if read == "content_filter" else "length"
     return "tool_calls" if has_calls else "stop"
 
 

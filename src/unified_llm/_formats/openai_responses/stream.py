@@ -26,7 +26,7 @@ from unified_llm._formats.openai_responses.response import (
     read_usage,
 )
 from unified_llm._formats.response_fields import read_logprobs
-from unified_llm._lib.bounded_json import JSONError, parse, size_of_value
+from unified_llm._lib.bounded_json import JSONError, parse_lenient, size_of_value
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk
 from unified_llm.types.responses import LLMChunk
@@ -78,7 +78,7 @@ class ResponseStream:
         if self._ended or not event.data or event.data.strip() == "[DONE]":
             return ()
         try:
-            data = parse(event.data)
+            data = parse_lenient(event.data, keep_halves=True)
         except JSONError:
             return self._fail(Failure("malformed"))
         if not is_object(data):

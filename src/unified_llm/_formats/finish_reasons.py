@@ -1,0 +1,177 @@
+"""What finish reasons mean, in all formats: one table, looked up without regard to case.
+
+Gateways pass on the words of the provider behind them, so no format has only its own. A word that is not in the table
+is read in the most careful way, as ``length``: a response that was cut looks whole under ``stop``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final, TypeGuard, get_args
+
+from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.target import Target
+from unified_llm._formats.json_values import is_object
+from unified_llm._lib.bounded_dict import BoundedDict
+from unified_llm.types.responses import FinishReason
+
+log = logging.getLogger("unified_llm")
+
+_FINISH_REASONS: Final = frozenset(get_args(FinishReason))
+
+# Sources: [openai] platform.openai.com/docs/api-reference/chat/object, [anthropic]
+# platform.claude.com/docs/en/build-with-claude/handling-stop-reasons, [gemini]
+# ai.google.dev/api/generate-content#FinishReason, [cohere] docs.cohere.com/reference/chat, [ollama]
+# github.com/ollama/ollama/blob/main/docs/api.md, [zai] docs.z.ai/api-reference/llm/chat-completion, [mistral]
+# docs.mistral.ai/api, [deepseek] api-docs.deepseek.com/api/create-chat-completion, [openrouter]
+# openrouter.ai/docs/api-reference/overview, [bedrock] docs.aws.amazon.com/bedrock (Converse, stopReason), [tgi]
+# huggingface.co/docs/text-generation-inference (FinishReason), [sglang] github.com/sgl-project/sglang, [vllm]
+# github.com/vllm-project/vllm. [?] is unverified.
+MEANINGS: Final[Mapping[str, FinishReason | FailureKind]] = {
+    # The model ended.
+    "stop": "stop",  # openai, gemini, ollama
+    "end_turn": "stop",  # anthropic, bedrock
+    "stop_sequence": "stop",  # anthropic, cohere, tgi
+    "complete": "stop",  # cohere
+    "completed": "stop",  # openai (status of the Responses API)
+    "eos": "stop",  # docs.together.ai/reference/chat-completions
+    "eos_token": "stop",  # tgi
+    "stop_token": "stop",  # [?]
+    "no_image": "stop",  # gemini: there is text in place of an image
+    # It called tools.
+    "tool_calls": "tool_calls",  # openai
+    "tool_call": "tool_calls",  # cohere
+    "tool_use": "tool_calls",  # anthropic, bedrock
+    "function_call": "tool_calls",  # openai
+    # It was cut.
+    "length": "length",  # openai, ollama, tgi
+    "max_tokens": "length",  # anthropic, gemini, cohere, bedrock
+    "max_output_tokens": "length",  # openai (Responses)
+    "max_length": "length",  # [?]
+    "model_length": "length",  # mistral
+    "model_context_window_exceeded": "length",  # anthropic, zai, bedrock
+    "context_length_exceeded": "length",  # [?]
+    "context_window_exceeded": "length",  # [?]
+    "continuation": "length",  # gemini
+    "pause_turn": "length",  # anthropic: a long turn was paused; sent back unchanged, it continues
+    "incomplete": "length",  # openai (status of the Responses API)
+    "max_messages": "length",  # openai (Responses)
+    "steered": "length",  # openai (Responses)
+    "repetition_truncation": "length",  # [?]
+    # A filter cut it.
+    "content_filter": "content_filter",  # openai
+    "content_filtered": "content_filter",  # bedrock
+    "guardrail_intervened": "content_filter",  # bedrock
+    "refusal": "content_filter",  # anthropic
+    "sensitive": "content_filter",  # zai
+    "moderation": "content_filter",  # [?]
+    "safety": "content_filter",  # gemini
+    "recitation": "content_filter",  # gemini
+    "language": "content_filter",  # gemini
+    "blocklist": "content_filter",  # gemini
+    "prohibited_content": "content_filter",  # gemini
+    "spii": "content_filter",  # gemini
+    "model_armor": "content_filter",  # gemini
+    "escalation": "content_filter",  # gemini
+    "image_safety": "content_filter",  # gemini
+    "image_prohibited_content": "content_filter",  # gemini
+    "image_recitation": "content_filter",  # gemini
+    "error_toxic": "content_filter",  # cohere (v1)
+    # The provider failed.
+    "error": "server",  # openrouter, mistral, cohere
+    "timeout": "server",  # cohere
+    "network_error": "server",  # zai, openrouter
+    "insufficient_system_resource": "server",  # deepseek
+    "error_limit": "server",  # cohere (v1)
+    "abort": "server",  # vllm, sglang
+    "aborted": "server",  # [?]
+    "cancelled": "server",  # openai (status of the Responses API)
+    "user_cancel": "server",  # cohere (v1)
+    "failed": "server",  # openai (status of the Responses API)
+    "load": "empty",  # ollama: the request only loaded the model
+    "unload": "empty",  # ollama
+    # The output of the model was no valid response.
+    "malformed_function_call": "invalid",  # gemini
+    "unexpected_tool_call": "invalid",  # gemini
+    "too_many_tool_calls": "invalid",  # gemini
+    "malformed_tool_use": "invalid",  # bedrock
+    "malformed_model_output": "invalid",  # bedrock
+    "malformed_response": "malformed",  # gemini
+    "missing_thought_signature": "bad_request",  # gemini
+    "pup_limited_disabled": "permission",  # gemini: the account is limited or disabled
+}
+
+# Words that are known to say nothing: read as an unknown one, without a warning.
+_UNEXPLAINED: Final = frozenset({"other", "finish_reason_unspecified"})  # gemini
+
+# Targets and their unknown finish reasons that were logged.
+_logged: BoundedDict[tuple[str, str], None] = BoundedDict(256)
+
+
+def read_finish_reason(
+    reason: object, target: Target, *, has_content: bool, has_calls: bool, detail: str | None = None
+) -> FinishReason | Failure:
+    """Return our finish reason, or the failure of a response that the provider did not complete or that is empty.
+
+    Several providers send ``stop`` when they called tools, and ``tool_calls`` when they called none. A missing reason
+    is ``stop``.
+
+    Args:
+        reason: The provider's, of any type.
+        target: The target, for the log.
+        has_content: There is output of any kind, calls included.
+        has_calls: There are tool calls.
+        detail: The provider's message, for a failure.
+    """
+    word = _word_of(reason)
+    meaning = MEANINGS.get(word.lower()) if word else "stop"
+    if meaning is not None and not _is_finish_reason(meaning):
+        return Failure(meaning, code=word, detail=detail)
+    if meaning is None:
+        if not has_content:
+            return Failure("empty", code=word if word.lower() in _UNEXPLAINED else None)
+        _log_unknown(word.lower(), target)
+        return "length"
+    if meaning in {"stop", "tool_calls"}:
+        if not has_content:
+            return Failure("empty")
+        return "tool_calls" if has_calls else "stop"
+    return meaning
+
+
+def read_interruption(reason: object) -> FailureKind | None:
+    """Return the kind of failure that a reason stands for; None for any other reason."""
+    meaning = MEANINGS.get(_word_of(reason).lower())
+    return None if meaning is None or _is_finish_reason(meaning) else meaning
+
+
+def finish_reason_of(reason: object, *, has_calls: bool) -> FinishReason:
+    """Return our finish reason for one that a framework's model object reports, whose failures are exceptions."""
+    word = _word_of(reason).lower()
+    meaning = MEANINGS.get(word, "length") if word else "stop"
+    if meaning in {"stop", "tool_calls"}:
+        return "tool_calls" if has_calls else "stop"
+    return meaning if _is_finish_reason(meaning) else "length"
+
+
+def _is_finish_reason(meaning: FinishReason | FailureKind) -> TypeGuard[FinishReason]:
+    return meaning in _FINISH_REASONS
+
+
+def _word_of(reason: object) -> str:
+    if is_object(reason):  # SGLang's own API: {"type": "stop", "matched": ...}
+        reason = reason.get("type")
+    return reason.strip() if isinstance(reason, str) else ""
+
+
+def _log_unknown(word: str, target: Target) -> None:
+    key = (target.name, word[:64])
+    if word in _UNEXPLAINED or key in _logged:
+        return
+    _logged.put(key, None)
+    # The word is the server's, and may repeat anything that was sent to it.
+    log.warning(
+        "%s ended a response with a finish reason that is not known; it is read as length, as if the response was cut",
+        target.name,
+    )
