@@ -42,7 +42,7 @@ class HalfJoiner:
         """Return the chunk with whole characters only; a first half at the end of a text is kept for the next chunk."""
         texts = {name: self._join(name, getattr(chunk, name)) for name in _TEXTS}
         calls = tuple(
-            ToolCallChunk(call.index, scrub(call.id), scrub(call.name), self._join(call.index, call.arguments))
+            replace(call, id=scrub(call.id), name=scrub(call.name), arguments=self._join(call.index, call.arguments))
             for call in chunk.tool_calls
         )
         return replace(

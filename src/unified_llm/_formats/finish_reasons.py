@@ -20,14 +20,10 @@ log = logging.getLogger("unified_llm")
 
 _FINISH_REASONS: Final = frozenset(get_args(FinishReason))
 
-# Sources: [openai] platform.openai.com/docs/api-reference/chat/object, [anthropic]
-# platform.claude.com/docs/en/build-with-claude/handling-stop-reasons, [gemini]
-# ai.google.dev/api/generate-content#FinishReason, [cohere] docs.cohere.com/reference/chat, [ollama]
-# github.com/ollama/ollama/blob/main/docs/api.md, [zai] docs.z.ai/api-reference/llm/chat-completion, [mistral]
-# docs.mistral.ai/api, [deepseek] api-docs.deepseek.com/api/create-chat-completion, [openrouter]
-# openrouter.ai/docs/api-reference/overview, [bedrock] docs.aws.amazon.com/bedrock (Converse, stopReason), [tgi]
-# huggingface.co/docs/text-generation-inference (FinishReason), [sglang] github.com/sgl-project/sglang, [vllm]
-# github.com/vllm-project/vllm. [?] is unverified.
+# The source is named beside each word: the documentation of the Chat Completions API (openai), of stop reasons
+# (anthropic), of FinishReason (gemini), of the chat endpoint (cohere, mistral, deepseek, zai), of the API (ollama,
+# openrouter), of Converse (bedrock), of text-generation-inference (tgi), or the server's code (vllm, sglang). A word
+# with a question mark is unverified.
 MEANINGS: Final[Mapping[str, FinishReason | FailureKind]] = {
     # The model ended.
     "stop": "stop",  # openai, gemini, ollama
@@ -37,7 +33,7 @@ MEANINGS: Final[Mapping[str, FinishReason | FailureKind]] = {
     "completed": "stop",  # openai (status of the Responses API)
     "eos": "stop",  # docs.together.ai/reference/chat-completions
     "eos_token": "stop",  # tgi
-    "stop_token": "stop",  # [?]
+    "stop_token": "stop",  # ?
     "no_image": "stop",  # gemini: there is text in place of an image
     # It called tools.
     "tool_calls": "tool_calls",  # openai
@@ -48,24 +44,24 @@ MEANINGS: Final[Mapping[str, FinishReason | FailureKind]] = {
     "length": "length",  # openai, ollama, tgi
     "max_tokens": "length",  # anthropic, gemini, cohere, bedrock
     "max_output_tokens": "length",  # openai (Responses)
-    "max_length": "length",  # [?]
+    "max_length": "length",  # ?
     "model_length": "length",  # mistral
     "model_context_window_exceeded": "length",  # anthropic, zai, bedrock
-    "context_length_exceeded": "length",  # [?]
-    "context_window_exceeded": "length",  # [?]
+    "context_length_exceeded": "length",  # ?
+    "context_window_exceeded": "length",  # ?
     "continuation": "length",  # gemini
     "pause_turn": "length",  # anthropic: a long turn was paused; sent back unchanged, it continues
     "incomplete": "length",  # openai (status of the Responses API)
     "max_messages": "length",  # openai (Responses)
     "steered": "length",  # openai (Responses)
-    "repetition_truncation": "length",  # [?]
+    "repetition_truncation": "length",  # ?
     # A filter cut it.
     "content_filter": "content_filter",  # openai
     "content_filtered": "content_filter",  # bedrock
     "guardrail_intervened": "content_filter",  # bedrock
     "refusal": "content_filter",  # anthropic
     "sensitive": "content_filter",  # zai
-    "moderation": "content_filter",  # [?]
+    "moderation": "content_filter",  # ?
     "safety": "content_filter",  # gemini
     "recitation": "content_filter",  # gemini
     "language": "content_filter",  # gemini
@@ -85,7 +81,7 @@ MEANINGS: Final[Mapping[str, FinishReason | FailureKind]] = {
     "insufficient_system_resource": "server",  # deepseek
     "error_limit": "server",  # cohere (v1)
     "abort": "server",  # vllm, sglang
-    "aborted": "server",  # [?]
+    "aborted": "server",  # ?
     "cancelled": "server",  # openai (status of the Responses API)
     "user_cancel": "server",  # cohere (v1)
     "failed": "server",  # openai (status of the Responses API)

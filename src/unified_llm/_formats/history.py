@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard, cast
 
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.response_limits import MAX_CALLS, OversizedResponseError
 from unified_llm._formats.json_values import text_or_none
-from unified_llm._lib.bounded_json import JSONError, dump
+from unified_llm._lib.bounded_json import JSONError, dump, parse, scrub, without_nan
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import CachePoint, FilePart, Media, Part, TextPart
 from unified_llm.types.messages import Message, ToolCall
@@ -25,6 +25,7 @@ from unified_llm.types.messages import Message, ToolCall
 NO_CONTENT: Final = "messages is empty, or no message in it has content."
 """Message of the ``ValidationError`` of a format that has no empty messages."""
 
+_EMPTY_QUESTION: Final = "(This message is empty.)"
 # Characters kept of an identifier to which a number is added: Anthropic accepts 64 characters.
 _KEPT_LENGTH: Final = 56
 
@@ -113,18 +114,71 @@ def shorten_call_id(identifier: str, quirks: Quirks) -> str:
     return "".join(letters)
 
 
+def arguments_object(call: ToolCall, key: str = "invalid_json") -> Mapping[str, Any]:
+    """Return the arguments of an earlier call as an object, since chat templates and most APIs accept nothing else.
+
+    A model's text that is no JSON object is sent back under ``key``, so that the next model sees the mistake. ``NaN``
+    that a model wrote, which JSON lacks, becomes null.
+    """
+    if call.error is not None:
+        return {key: scrub(call.raw_arguments)}
+    if not call.raw_arguments:  # made by the user: the writer of the body reports what has no JSON form
+        return call.arguments
+    try:
+        dump(call.arguments)
+    except JSONError:
+        return cast("Mapping[str, Any]", without_nan(call.arguments))
+    return call.arguments
+
+
 def arguments_text(call: ToolCall, path: str) -> str:
-    """Return the arguments of an earlier call as JSON text.
+    """Return the arguments of an earlier call as JSON text of an object: the model's own, if it is that.
 
     Raises:
         ValidationError: The arguments have no JSON form.
     """
-    if call.raw_arguments:
+    if call.error is None and _is_object_text(call.raw_arguments):
         return call.raw_arguments
     try:
-        return dump(call.arguments)
+        return dump(arguments_object(call))
     except JSONError as error:
         raise ValidationError(f"{path}.arguments cannot be sent: {error}.") from None
+
+
+def _is_object_text(text: str) -> bool:
+    try:
+        return bool(text) and isinstance(parse(text), dict)
+    except JSONError:
+        return False
+
+
+def without_empty_answers(messages: Sequence[Message]) -> list[Message]:
+    """Return the conversation without turns of the assistant that have neither text nor calls.
+
+    They say nothing, and several providers refuse every later request with one (Mistral, Moonshot, Anthropic). A
+    response that was cut before its first word is such a turn.
+    """
+    return [message for message in messages if message.role != "assistant" or message.tool_calls or _has_text(message)]
+
+
+def _has_text(message: Message) -> bool:
+    return bool(text_of(message.content).strip()) or message.provider_state is not None
+
+
+def with_last_question(messages: Sequence[Message]) -> list[Message]:
+    """Return the conversation with a text in its last turn, if that is an empty turn of the user after an answer.
+
+    Formats that leave empty turns out would send the answer last, to be continued.
+    """
+    last = messages[-1] if len(messages) > 1 else None
+    answered = any(message.role == "assistant" for message in messages)
+    if last is None or last.role != "user" or not answered or not _is_blank(last):
+        return list(messages)
+    return [*messages[:-1], replace(last, content=_EMPTY_QUESTION)]
+
+
+def _is_blank(message: Message) -> bool:
+    return is_text(message.content) and not text_of(message.content).strip()
 
 
 def is_media(part: Part) -> TypeGuard[Media]:

@@ -1,6 +1,7 @@
 """Codecs made of functions.
 
-A format has two functions for each kind of request: one encodes the request, one decodes the response.
+A format has two functions for each kind of request: one encodes the request, one decodes the response. Names of tools
+are made to fit before the one and restored after the other (``tool_names``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 from unified_llm._core.codec import AnyRequest, Decoder, Framing, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._formats import tool_names
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest
 
@@ -64,16 +66,23 @@ class FunctionCodec:
         functions = self._functions_for(request)
         if functions is None:
             raise UnsupportedOperationError(f"{target.name} has no such request.", provider=target.provider)
-        return functions[0](request, self._adjust(target))
+        return functions[0](tool_names.fit_names(request, target.format), self._adjust(target))
 
     def decode(self, request: AnyRequest, target: Target, body: object) -> Done | Failure:
         """Decode a whole response."""
         functions = self._functions_for(request)
-        return Failure("malformed") if functions is None else functions[1](request, body, target)
+        if functions is None:
+            return Failure("malformed")
+        outcome = functions[1](request, body, target)
+        if not isinstance(request, LLMRequest):
+            return outcome
+        return tool_names.restore_names(outcome, tool_names.offered_names(request, target.format))
 
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:
         """Return a decoder for one streamed response."""
-        return self._stream(request, target)
+        decoder = self._stream(request, target)
+        names = tool_names.offered_names(request, target.format)
+        return tool_names.NameRestorer(decoder, names) if names else decoder
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
         """Classify an error response; the transport adds its ``headers`` and ``request_id``."""

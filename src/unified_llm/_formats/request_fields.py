@@ -176,9 +176,22 @@ def tool_fields(
     return fields if parallel is None else {**fields, "parallel_tool_calls": parallel}
 
 
+# Names of image types in use besides the registered ones, which alone every API accepts.
+_MEDIA_TYPES: Final[Mapping[str, str]] = {
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+}
+
+
+def registered_type(media_type: str) -> str:
+    """Return the registered name of a media type."""
+    return _MEDIA_TYPES.get(media_type.lower(), media_type)
+
+
 def image_url(image: ImagePart) -> dict[str, Any]:
     """Return an image in the format of OpenAI and Cohere."""
-    url = image.url if image.data is None else data_url(image.data, image.media_type)
+    url = image.url if image.data is None else data_url(image.data, registered_type(image.media_type))
     return {"url": url} if image.detail is None else {"url": url, "detail": image.detail}
 
 

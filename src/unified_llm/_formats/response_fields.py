@@ -8,13 +8,15 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import MAX_CALLS, OversizedResponseError
 from unified_llm._core.target import Target
+from unified_llm._formats import custom_tools
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import is_list, is_object, json_text, text_or_none
+from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, text_or_none
 from unified_llm._lib.bounded_json import JSONError, dump, finite
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.responses import ModelInfo, TokenLogprob
 
 _MAX_MODELS: Final = 50_000
+
 
 def read_calls(
     calls: object, identifiers: Identifiers, make_id: Callable[[int], str] | None = None
@@ -32,11 +34,17 @@ def read_calls(
     if is_list(calls) and len(calls) > MAX_CALLS:
         raise OversizedResponseError
     for call in calls if is_list(calls) else ():
-        function = call.get("function") if is_object(call) else None
+        known = object_or_empty(call)
+        custom = known.get("custom")
+        function = custom if is_object(custom) else known.get("function")
         if is_object(function):
-            identifier = identifiers.take(call.get("id"), make_id(len(identifiers)) if make_id else None)
+            identifier = identifiers.take(known.get("id"), make_id(len(identifiers)) if make_id else None)
             name = text_or_none(function.get("name")) or ""
-            yield ToolCall.from_text(identifier, name, json_text(function.get("arguments")))
+            if function is custom:
+                arguments = custom_tools.arguments_of(text_or_none(function.get("input")) or "")
+            else:
+                arguments = json_text(function.get("arguments"))
+            yield ToolCall.from_text(identifier, name, arguments)
 
 
 def read_logprobs(tokens: object) -> tuple[TokenLogprob, ...]:

@@ -5,9 +5,9 @@
 values take up to 60 times the memory of their text.
 
 Servers and models also write what strict JSON excludes: half of a surrogate pair (gateways that cut text by UTF-16
-units, github.com/pydantic/pydantic-core/issues/1363), line feeds inside strings (github.com/earendil-works/pi/pull/2981),
-bytes that are not UTF-8, and models ``NaN`` among arguments. ``parse_lenient`` reads it; everything that a provider
-sends goes through it. ``parse`` is for JSON that others will have to read.
+units, github.com/pydantic/pydantic-core/issues/1363), line feeds inside strings (earendil-works/pi#2981), bytes that
+are not UTF-8, and models ``NaN`` among arguments. ``parse_lenient`` reads it; everything that a provider sends goes
+through it. ``parse`` is for JSON that others will have to read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from pydantic_core import from_json
 
@@ -32,11 +32,13 @@ __all__ = [
     "parse_partial",
     "scrub",
     "size_of_value",
+    "without_nan",
 ]
 
 MAX_STRUCTURE: Final = 1_000_000
 """Most of ``{``, ``[`` and ``,`` in a text, unless the caller of ``parse`` says otherwise."""
 
+_MAX_DEPTH: Final = 64
 _VALUE_SIZE: Final = 64  # bytes that a parsed value takes besides its text, roughly
 
 
@@ -80,7 +82,7 @@ def parse_lenient(
     keep_halves: bool = False,
     allow_nan: bool = False,
 ) -> Any:
-    """Parse JSON as servers and models write it: see the top of this module. Strict JSON takes no longer than ``parse``.
+    """Parse JSON as servers and models write it, see the top of this module; strict JSON as fast as ``parse``.
 
     Args:
         text: The text. Bytes that are not UTF-8 become U+FFFD.
@@ -126,6 +128,19 @@ def scrub(value: Any) -> Any:
     if isinstance(value, dict):
         return {scrub(name): scrub(child) for name, child in value.items()}
     return [scrub(child) for child in value] if isinstance(value, list) else value
+
+
+def without_nan(value: Any, depth: int = 0) -> Any:
+    """Return a value with null in place of ``NaN`` and infinity, which JSON lacks; to 64 levels."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if depth >= _MAX_DEPTH:  # such as a list that contains itself, which the writer reports
+        return value
+    if isinstance(value, Mapping):
+        return {name: without_nan(child, depth + 1) for name, child in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(child, depth + 1) for child in cast("list[Any]", value)]
+    return value
 
 
 def _check_bounds(text: str | bytes | bytearray, max_structure: int, max_names: int | None) -> None:

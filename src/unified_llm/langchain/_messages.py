@@ -24,7 +24,6 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from unified_llm._lib.bounded_json import dump
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._constants import PROVIDER_STATE
 from unified_llm.types.content import (
@@ -105,7 +104,7 @@ def _add_block(content: Content, kind: str, block: Block, *, assistant: bool) ->
         content.reasoning.append(_read_reasoning(block))
     elif kind in {"tool_use", "tool_call"}:
         arguments = block.get("input" if kind == "tool_use" else "args") or {}
-        content.tool_calls.append(ToolCall(str(block["id"] or ""), block["name"], arguments, dump(arguments)))
+        content.tool_calls.append(ToolCall.from_arguments(str(block["id"] or ""), block["name"], arguments))
     elif kind == "invalid_tool_call":
         content.tool_calls.append(ToolCall.from_text(str(block["id"] or ""), block["name"] or "", block["args"] or ""))
     elif kind == "tool_result" and not assistant:
@@ -334,7 +333,7 @@ def _read_tool_calls(message: AIMessage, content: Content) -> Iterable[ToolCall]
     seen: set[str] = set()
     for call in message.tool_calls:
         seen.add(call["id"] or "")
-        yield ToolCall(call["id"] or "", call["name"], call["args"], dump(call["args"]))
+        yield ToolCall.from_arguments(call["id"] or "", call["name"], call["args"])
     for invalid in message.invalid_tool_calls:
         seen.add(invalid["id"] or "")
         yield ToolCall.from_text(invalid["id"] or "", invalid["name"] or "", invalid["args"] or "")

@@ -33,7 +33,6 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.utils import resolve_binary
 
-from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm._lib.local_files import read_file, read_rest
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import PROVIDER_STATE
@@ -118,7 +117,7 @@ def _read_call_block(block: ToolCallBlock) -> ToolCall:
     call_id, arguments = block.tool_call_id or "", block.tool_kwargs
     if isinstance(arguments, str):
         return ToolCall.from_text(call_id, block.tool_name, arguments)
-    return ToolCall(call_id, block.tool_name, arguments, dump(arguments))
+    return ToolCall.from_arguments(call_id, block.tool_name, arguments)
 
 
 def _image(block: ImageBlock) -> Part:
@@ -263,8 +262,8 @@ def _calls(extras: Mapping[str, Any]) -> Iterator[ToolCall]:
 def _call(call_id: str, name: str, arguments: Any) -> ToolCall:
     if isinstance(arguments, Mapping):
         try:
-            return ToolCall(call_id, name, arguments, dump(arguments))
-        except JSONError:
+            return ToolCall.from_arguments(call_id, name, arguments)
+        except ValidationError:
             arguments = ""
     return ToolCall.from_text(call_id, name, str(arguments))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
-from unified_llm._lib.bounded_json import JSONError, dump, parse_lenient
+from unified_llm._lib.bounded_json import JSONError, dump, parse_lenient, without_nan
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part, TextPart, image_part, parse_content
 
@@ -78,6 +78,23 @@ class ToolCall:
             return cls(identifier, name, _parse_arguments(raw_arguments), raw_arguments)
         except JSONError as error:
             return cls(identifier, name, {}, raw_arguments, error=str(error))
+
+    @classmethod
+    def from_arguments(cls, identifier: str, name: str, arguments: Mapping[str, Any]) -> Self:
+        """Make a call of an earlier response; ``NaN`` and infinity, which JSON lacks and models write, become null.
+
+        Raises:
+            ValidationError: The arguments are no JSON values.
+        """
+        try:
+            text = dump(arguments)
+        except JSONError:
+            arguments = without_nan(arguments)
+            try:
+                text = dump(arguments)
+            except JSONError as error:
+                raise ValidationError(f"The arguments of the tool call {name!r}: {error}.") from None
+        return cls(identifier, name, arguments, text)
 
     @classmethod
     def from_dict(cls, call: Mapping[str, Any]) -> Self:

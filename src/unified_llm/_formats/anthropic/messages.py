@@ -16,16 +16,18 @@ from typing import Any, Final, TypeAlias, assert_never
 
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
-from unified_llm._formats.anthropic.provider_state import restore_state, write_arguments
+from unified_llm._formats.anthropic.provider_state import restore_state
 from unified_llm._formats.history import (
     NO_CONTENT,
+    arguments_object,
     dedupe_call_ids,
     is_text,
     pair_tool_results,
     shorten_call_id,
     text_of_file,
+    with_last_question,
 )
-from unified_llm._formats.request_fields import sanitised_name
+from unified_llm._formats.request_fields import registered_type
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart
 from unified_llm.types.messages import Message
@@ -91,8 +93,7 @@ def limit_cache_points(blocks: Iterable[Block], limit: int) -> int:
 def _image_source(image: ImagePart) -> Block:
     if image.data is None:
         return {"type": "url", "url": image.url}
-    media_type = "image/jpeg" if image.media_type == "image/jpg" else image.media_type  # a common mistake
-    return {"type": "base64", "media_type": media_type, "data": b64encode(image.data).decode()}
+    return {"type": "base64", "media_type": registered_type(image.media_type), "data": b64encode(image.data).decode()}
 
 
 def _write_file(file: FilePart, path: str) -> Block:
@@ -114,14 +115,13 @@ def _file_source(file: FilePart, path: str) -> Block:
     if (text := text_of_file(file)) is not None:  # the format accepts text only as ``text/plain``
         return {"type": "text", "media_type": "text/plain", "data": text}
     if file.media_type == "application/pdf" or file.media_type.startswith("image/"):
-        return {"type": "base64", "media_type": file.media_type, "data": b64encode(file.data).decode()}
+        return {"type": "base64", "media_type": registered_type(file.media_type), "data": b64encode(file.data).decode()}
     raise ValidationError(f"{path} is a file of a kind that this format cannot carry: it takes PDF, text and images.")
 
 
 # The API's own pattern, from its refusals: "String should match pattern '^[a-zA-Z0-9_-]+$'".
 _CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _CALL_ID_QUIRKS: Final = Quirks(tool_id_length=24)
-_TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _OPENING_TEXT: Final = "(The conversation begins with an answer.)"
 
 
@@ -159,7 +159,7 @@ def write_conversation(messages: Sequence[Message], target: Target) -> Conversat
     """
     numbered = [(index, message) for index, message in enumerate(messages) if message.role == "system"]
     system = [block for index, message in numbered for block in _write_system(message, f"messages[{index}]")]
-    others = [message for message in messages if message.role != "system"]
+    others = with_last_question([message for message in messages if message.role != "system"])
     answered = pair_tool_results(dedupe_call_ids(others, _fit_call_id), answer_all=True)
     turns = list(_merge_turns((_role(message), _write_turn(message, target)) for message in answered))
     if not turns and system:
@@ -172,8 +172,7 @@ def write_conversation(messages: Sequence[Message], target: Target) -> Conversat
     if role == "assistant" and last[-1]["type"] == "text":
         last[-1]["text"] = last[-1]["text"].rstrip()  # the API refuses to continue text that ends in white space
     names = {call.name: None for message in answered for call in message.tool_calls}
-    called_tools = tuple(map(_fit_tool_name, names))
-    return Conversation(_write_system_field(system), turns, called_tools, _lacks_thoughts(turns))
+    return Conversation(_write_system_field(system), turns, tuple(names), _lacks_thoughts(turns))
 
 
 def _write_system(message: Message, path: str) -> list[Block]:
@@ -214,7 +213,7 @@ def _write_answer(message: Message) -> list[Block]:
     content = message.content
     text = content if isinstance(content, str) else tuple(p for p in content if isinstance(p, (TextPart, CachePoint)))
     calls = [
-        {"type": "tool_use", "id": call.id, "name": _fit_tool_name(call.name), "input": write_arguments(call)}
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments_object(call)}
         for call in message.tool_calls
     ]
     return [*write_parts(text, "messages.content"), *calls]
@@ -231,10 +230,6 @@ def _write_tool_result(message: Message) -> Block:
     if controls:
         result["cache_control"] = controls[-1]
     return result
-
-
-def _fit_tool_name(name: str) -> str:
-    return name if _TOOL_NAME.fullmatch(name) else sanitised_name(name) or "tool"
 
 
 def _fit_call_id(identifier: str) -> str:

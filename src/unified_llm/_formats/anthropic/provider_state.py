@@ -12,8 +12,9 @@ from typing import Any
 
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
+from unified_llm._formats.history import arguments_object
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
-from unified_llm.types.messages import Message, ProviderState, ToolCall
+from unified_llm.types.messages import Message, ProviderState
 
 
 def keep_state(blocks: Sequence[Mapping[str, Any]], target: Target) -> ProviderState | None:
@@ -54,11 +55,6 @@ def restore_state(message: Message, target: Target) -> list[dict[str, Any]] | No
     return list(_restore_blocks(blocks, message))
 
 
-def write_arguments(call: ToolCall) -> Mapping[str, Any]:
-    """Write a call's arguments as an object, since the API accepts nothing else; invalid JSON is wrapped in one."""
-    return call.arguments if call.error is None else {"invalid_json": call.raw_arguments}
-
-
 def _restore_blocks(blocks: Sequence[dict[str, Any]], message: Message) -> Iterator[dict[str, Any]]:
     text, calls, position = message.text, iter(message.tool_calls), 0
     for block in blocks:
@@ -69,6 +65,6 @@ def _restore_blocks(blocks: Sequence[dict[str, Any]], message: Message) -> Itera
                 if piece.strip():
                     yield {**{name: value for name, value in block.items() if name != "length"}, "text": piece}
             case "tool_use":
-                yield {**block, "name": (call := next(calls)).name, "input": write_arguments(call)}
+                yield {**block, "name": (call := next(calls)).name, "input": arguments_object(call)}
             case _:
                 yield dict(block)

@@ -28,6 +28,7 @@ from unified_llm.types.records import Usage
 from unified_llm.types.requests import CountRequest, LLMRequest
 from unified_llm.types.responses import Citation, LLMResponse
 
+
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/messages``."""
     answer = read_body(body, target)

@@ -18,6 +18,7 @@ from unified_llm._formats.history import (
     pair_tool_results,
     shorten_call_id,
     text_of,
+    with_last_question,
     with_text_results,
 )
 from unified_llm._formats.json_values import object_or_empty, text_or_none
@@ -31,8 +32,8 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     """Write the ``messages`` of a request.
 
     Raises:
-        ValidationError: A message has a part other than text and images, the arguments of an earlier call have no
-            JSON form, or no message has any content.
+        ValidationError: A message has a part other than text and images, the arguments of an earlier call have no JSON
+            form, or no message has any content.
     """
     system = [(index, message.content) for index, message in enumerate(messages) if message.role == "system"]
     for index, content in system:
@@ -40,7 +41,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
             raise ValidationError(f"messages[{index}] holds more than text, which a system message cannot carry.")
     instructions = "\n\n".join(filter(None, (text_of(content) for _, content in system)))
     written = [{"role": "system", "content": instructions}] if instructions else []
-    others = [message for message in messages if message.role != "system"]
+    others = with_last_question([message for message in messages if message.role != "system"])
     turns = (
         _write_turn(message, target)
         for message in with_text_results(pair_tool_results(dedupe_call_ids(others), answer_all=True))
@@ -63,7 +64,7 @@ def _write_turn(message: Message, target: Target) -> dict[str, Any]:
             content = _write_content(message.content)
         case _:
             content = text_of(message.content)
-    return {"role": message.role, "content": content} if content else {}
+    return {"role": message.role, "content": content} if not isinstance(content, str) or content.strip() else {}
 
 
 def _write_call_turn(message: Message, target: Target) -> dict[str, Any]:
@@ -92,7 +93,11 @@ def _write_call_turn(message: Message, target: Target) -> dict[str, Any]:
 def _write_content(content: str | tuple[Part, ...]) -> str | list[Mapping[str, Any]]:
     if isinstance(content, str) or is_text(content):
         return text_of(content)
-    return [_write_part(part) for part in content if not isinstance(part, CachePoint)]
+    return [_write_part(part) for part in content if not isinstance(part, CachePoint) and not _is_blank(part)]
+
+
+def _is_blank(part: Part) -> bool:
+    return isinstance(part, TextPart) and not part.text.strip()
 
 
 def _write_part(part: Part) -> Mapping[str, Any]:

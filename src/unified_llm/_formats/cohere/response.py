@@ -39,6 +39,7 @@ from unified_llm.types.responses import (
     TokenLogprob,
 )
 
+
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/v2/chat``."""
     if not is_object(body):
@@ -51,7 +52,11 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     calls = tuple(response_fields.read_calls(message.get("tool_calls"), Identifiers()))
     has_content = bool(content or thinking or plan or calls)
     reason = read_finish_reason(
-        body.get("finish_reason"), target, has_content=has_content, has_calls=bool(calls), detail=brief(body.get("error"))
+        body.get("finish_reason"),
+        target,
+        has_content=has_content,
+        has_calls=bool(calls),
+        detail=brief(body.get("error")),
     )
     if isinstance(reason, Failure):
         return reason

@@ -18,7 +18,15 @@ from urllib.parse import urlsplit
 from unified_llm._core.target import Target
 from unified_llm._formats.gemini.provider_state import SKIP_VALIDATION, write_answer
 from unified_llm._formats.gemini.thinking import demands_signatures
-from unified_llm._formats.history import NO_CONTENT, is_media, is_text, pair_tool_results, text_of
+from unified_llm._formats.history import (
+    NO_CONTENT,
+    is_media,
+    is_text,
+    pair_tool_results,
+    text_of,
+    with_last_question,
+)
+from unified_llm._formats.request_fields import registered_type
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart
 from unified_llm.types.messages import Message, ToolCall
@@ -29,14 +37,15 @@ _RESULT_MEDIA_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp",
 
 
 def write_parts(content: str | tuple[Part, ...], target: Target) -> list[dict[str, Any]]:
-    """Write the parts of a user's message: no empty text, which Gemini refuses, and no cache point."""
-    if isinstance(content, str):
-        return [{"text": content}] if content else []
-    parts = [part for part in content if not isinstance(part, CachePoint)]
+    """Write the parts of a user's message, without blank texts, which Gemini refuses.
+
+    Cache points are left out: Gemini caches by itself.
+    """
+    parts = (TextPart(content),) if isinstance(content, str) else content
     return [
         {"text": part.text} if isinstance(part, TextPart) else write_media(part, target)
         for part in parts
-        if not isinstance(part, TextPart) or part.text
+        if not isinstance(part, CachePoint) and (not isinstance(part, TextPart) or part.text.strip())
     ]
 
 
@@ -48,13 +57,13 @@ def write_media(part: Media, target: Target) -> dict[str, Any]:
     """
     match part:
         case ImagePart(data=bytes() as data):
-            return _inline_data(data, part.media_type)
+            return _inline_data(data, registered_type(part.media_type))
         case ImagePart():
             return _file_data(part.url, _guess_media_type(part.url))
         case AudioPart():
             return _inline_data(part.data, f"audio/{part.format}")
         case FilePart(data=bytes() as data):
-            return _inline_data(data, part.media_type)
+            return _inline_data(data, registered_type(part.media_type))
         case FilePart():
             media_type: str | None = part.media_type
             if media_type == _DEFAULT_MEDIA_TYPE:
@@ -107,7 +116,7 @@ def write_contents(messages: Sequence[Message], target: Target) -> dict[str, Any
         if message.role == "system":
             if not is_text(message.content):
                 raise ValidationError(f"messages[{index}] holds more than text, which a system message cannot carry.")
-            instructions += [{"text": message.text}] if message.text else []
+            instructions += [{"text": message.text}] if message.text.strip() else []
     contents = _write_turns([message for message in messages if message.role != "system"], target)
     if not contents and not instructions:
         raise ValidationError(NO_CONTENT)
@@ -118,7 +127,7 @@ def write_contents(messages: Sequence[Message], target: Target) -> dict[str, Any
 
 def _write_turns(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
     contents: list[dict[str, Any]] = []
-    ordered = pair_tool_results(messages, answer_all=True)
+    ordered = pair_tool_results(with_last_question(messages), answer_all=True)
     for index, message in enumerate(ordered):
         if message.role == "user":
             _add_parts(contents, "user", write_parts(message.content, target))

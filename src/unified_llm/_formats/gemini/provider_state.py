@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
+from unified_llm._formats.history import arguments_object
 from unified_llm._formats.json_values import is_list, is_object, object_or_empty, text_or_none
 from unified_llm._lib.bounded_json import size_of_value
 from unified_llm.types.messages import Message, ProviderState, ToolCall
@@ -72,7 +73,7 @@ def write_answer(message: Message, target: Target) -> list[dict[str, Any]]:
     if provider_state.get("content") == _digest(message.text) and _fits(pieces, message):
         return _restore_parts(pieces, message)
     signatures = {text_or_none(piece.get("call")): _signature(piece) for piece in pieces}
-    text = [{"text": message.text}] if message.text else []
+    text = [{"text": message.text}] if message.text.strip() else []
     return [*text, *(_with_signature(_write_call(call), signatures.get(call.id)) for call in message.tool_calls)]
 
 
@@ -100,7 +101,7 @@ def _restore_parts(pieces: Sequence[dict[str, Any]], message: Message) -> list[d
 
 def _write_call(call: ToolCall) -> dict[str, Any]:
     """Write a call without its signature; invalid JSON arguments are sent as the model wrote them."""
-    arguments = {"arguments": call.raw_arguments} if call.error else call.arguments
+    arguments = arguments_object(call, "arguments")
     fields = {"id": call.id, "name": call.name} if call.id else {"name": call.name}
     return {"functionCall": {**fields, "args": arguments}}
 

@@ -7,22 +7,24 @@ accept call ids as well (api/types.go); older ones ignore them.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unified_llm._core.target import Target
 from unified_llm._formats.history import (
+    arguments_object,
     dedupe_call_ids,
     is_media,
     pair_tool_results,
     shorten_call_id,
     text_of,
     with_text_results,
+    without_empty_answers,
 )
 from unified_llm._formats.json_values import object_or_empty, text_or_none
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import ImagePart, Part
-from unified_llm.types.messages import Message
+from unified_llm.types.messages import Message, ToolCall
 
 
 def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
@@ -33,7 +35,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     """
     written: list[dict[str, Any]] = []
     names: dict[str, str] = {}  # call id → name of its tool
-    for message in with_text_results(pair_tool_results(dedupe_call_ids(messages))):
+    for message in with_text_results(pair_tool_results(dedupe_call_ids(without_empty_answers(messages)))):
         names |= {call.id: call.name for call in message.tool_calls}
         written.append(_write_turn(message, names, target))
     return written
@@ -61,10 +63,15 @@ def _write_calls(message: Message, target: Target) -> dict[str, Any]:
     if (thinking := text_or_none(object_or_empty(provider_state).get("thinking"))) is not None:
         fields["thinking"] = thinking
     fields["tool_calls"] = [
-        {"id": shorten_call_id(call.id, target.quirks), "function": {"name": call.name, "arguments": call.arguments}}
+        {"id": shorten_call_id(call.id, target.quirks), "function": {"name": call.name, "arguments": _arguments(call)}}
         for call in message.tool_calls
     ]
     return fields
+
+
+def _arguments(call: ToolCall) -> Mapping[str, Any]:
+    """Return the arguments; none for text that is no JSON, since templates show any object as valid arguments."""
+    return {} if call.error is not None else arguments_object(call)
 
 
 def _write_images(content: str | tuple[Part, ...]) -> list[str]:

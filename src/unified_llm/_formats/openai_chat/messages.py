@@ -15,6 +15,7 @@ from typing import Any, Final, assert_never
 
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
+from unified_llm._formats.custom_tools import input_of
 from unified_llm._formats.history import (
     arguments_text,
     dedupe_call_ids,
@@ -24,21 +25,26 @@ from unified_llm._formats.history import (
     shorten_call_id,
     text_of,
     text_of_file,
+    without_empty_answers,
 )
 from unified_llm._formats.json_values import is_list, is_object
 from unified_llm._formats.request_fields import file_data, image_url, sanitised_name
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import AudioPart, CachePoint, FilePart, ImagePart, Media, Part, TextPart
-from unified_llm.types.messages import Message
+from unified_llm.types.messages import Message, ToolCall
 
 # Mistral requires an assistant message between tool results and a user message (invalid_request_message_order).
 _CLOSING_TEXT: Final = "Noted."
+# Texts of the user where a provider requires the user to begin or to end the conversation.
+_OPENING_TEXT: Final = "(The conversation begins with an answer.)"
+_CONTINUE_TEXT: Final = "Continue."
 
 
 def alternate_roles(messages: Sequence[Message]) -> list[Message]:
     """Return system messages first, then user and assistant alternating; tool calls and their results become text.
 
-    Perplexity rejects any other order (type ``invalid_message``), and has no tools.
+    The user begins and ends; system messages alone become the user's. Perplexity rejects any other order (type
+    ``invalid_message``, github.com/ppl-ai/api-discussion/issues/265), and has no tools.
     """
     call_names = {call.id: call.name for message in messages for call in message.tool_calls}
     ordered = [message for message in messages if message.role == "system"]
@@ -49,7 +55,13 @@ def alternate_roles(messages: Sequence[Message]) -> list[Message]:
         if ordered and ordered[-1].role == turn.role:
             ordered[-1] = replace(ordered[-1], content=_join(ordered[-1].content, turn.content))
         else:
+            if turn.role == "assistant" and (not ordered or ordered[-1].role == "system"):
+                ordered.append(Message.user(_OPENING_TEXT))
             ordered.append(turn)
+    if ordered and ordered[-1].role == "assistant":
+        ordered.append(Message.user(_CONTINUE_TEXT))
+    if ordered and all(message.role == "system" for message in ordered):
+        return [Message.user("\n\n".join(text_of(message.content) for message in ordered))]
     return ordered
 
 
@@ -76,24 +88,37 @@ def _parts(content: str | tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 def with_closing_turns(written: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Insert an assistant message wherever a user or system message follows tool results."""
+    """Insert an assistant message wherever a user or system message follows tool results.
+
+    An answer at the end is marked as the beginning of the next one: Mistral refuses it otherwise ("Expected last role
+    User or Tool (or Assistant with prefix True)", docs.mistral.ai/capabilities/completion/prefix).
+    """
     closed: list[dict[str, Any]] = []
     for message in written:
         if closed and closed[-1]["role"] == "tool" and message["role"] in {"user", "system"}:
             closed.append({"role": "assistant", "content": _CLOSING_TEXT})
         closed.append(message)
+    if closed and closed[-1]["role"] == "assistant" and not closed[-1].get("tool_calls"):
+        closed[-1] = {**closed[-1], "prefix": True}
     return closed
 
 
-def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str, Any]]:
+def write_messages(
+    messages: Sequence[Message], target: Target, custom_tools: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
     """Write the ``messages`` of a request.
+
+    Args:
+        messages: The conversation.
+        target: The target.
+        custom_tools: The names of custom tools that the request offers, see ``custom_tools``.
 
     Raises:
         ValidationError: A system message contains more than text, or the arguments of an earlier tool call have no
             JSON form.
     """
     quirks = target.quirks
-    messages = pair_tool_results(dedupe_call_ids(messages), answer_all=True)
+    messages = pair_tool_results(dedupe_call_ids(without_empty_answers(messages)), answer_all=True)
     if quirks.turns == "alternating":
         messages = alternate_roles(messages)
     with_names = "messages.name" not in quirks.drop
@@ -103,7 +128,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
             written.extend(_write_tool_results([message for _, message in group], quirks))
             continue
         for index, message in group:
-            message_fields = _write_message(message, f"messages[{index}]", target)
+            message_fields = _write_message(message, f"messages[{index}]", target, custom_tools)
             if message.name and with_names:
                 message_fields["name"] = sanitised_name(message.name)
             written.append(message_fields)
@@ -114,10 +139,10 @@ def _is_result(numbered: tuple[int, Message]) -> bool:
     return numbered[1].role == "tool"
 
 
-def _write_message(message: Message, path: str, target: Target) -> dict[str, Any]:
+def _write_message(message: Message, path: str, target: Target, custom_tools: frozenset[str]) -> dict[str, Any]:
     match message.role:
         case "assistant":
-            return _write_assistant(message, path, target)
+            return _write_assistant(message, path, target, custom_tools)
         case "system" if not is_text(message.content):
             raise ValidationError(f"{path} holds more than text, which a system message cannot carry.")
         case "system":
@@ -126,7 +151,7 @@ def _write_message(message: Message, path: str, target: Target) -> dict[str, Any
             return {"role": "user", "content": _write_content(message.content)}
 
 
-def _write_assistant(message: Message, path: str, target: Target) -> dict[str, Any]:
+def _write_assistant(message: Message, path: str, target: Target, custom_tools: frozenset[str]) -> dict[str, Any]:
     """Write an earlier response: its text and its calls. No provider accepts images or audio of the model as input."""
     quirks = target.quirks
     text = text_of(message.content)
@@ -142,14 +167,16 @@ def _write_assistant(message: Message, path: str, target: Target) -> dict[str, A
     if reasoning_field and reasoning:
         written[reasoning_field] = reasoning
     written["tool_calls"] = [
-        {
-            "id": shorten_call_id(call.id, quirks),
-            "type": "function",
-            "function": {"name": call.name, "arguments": arguments_text(call, f"{path}.tool_calls[{index}]")},
-        }
+        {"id": shorten_call_id(call.id, quirks), **_write_call(call, f"{path}.tool_calls[{index}]", custom_tools)}
         for index, call in enumerate(message.tool_calls)
     ]
     return written
+
+
+def _write_call(call: ToolCall, path: str, custom_tools: frozenset[str]) -> dict[str, Any]:
+    if call.name in custom_tools:
+        return {"type": "custom", "custom": {"name": call.name, "input": input_of(call)}}
+    return {"type": "function", "function": {"name": call.name, "arguments": arguments_text(call, path)}}
 
 
 def _reasoning_details(message: Message, target: Target) -> list[dict[str, Any]]:

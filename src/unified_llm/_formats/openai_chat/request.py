@@ -15,6 +15,7 @@ from unified_llm._core.codec import WireRequest
 from unified_llm._core.paths import segments
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
+from unified_llm._formats.custom_tools import custom_names
 from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm._formats.request_fields import (
     apply_quirks,
@@ -56,7 +57,7 @@ def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     fields = _map_effort(fields, target.quirks)
     body = {
         "model": target.model,
-        "messages": write_messages(request.messages, target),
+        "messages": write_messages(request.messages, target, custom_names(request.tools)),
         **target.quirks.send,
         **apply_quirks(fields, with_reasoning_drops(fields, target)),
     }

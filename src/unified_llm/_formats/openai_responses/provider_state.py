@@ -47,7 +47,7 @@ def keep_state(output: Iterable[object], target: Target) -> ProviderState | None
             case "reasoning" if text_or_none(item.get("encrypted_content")):
                 pending.append({name: item[name] for name in _INPUT_FIELDS if item.get(name) is not None})
                 continue
-            case "function_call":
+            case "function_call" | "custom_tool_call":
                 before = text_or_none(item.get("call_id")) or text_or_none(item.get("id"))
             case "message":
                 before = _BEFORE_TEXT

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
+from unified_llm._formats.custom_tools import custom_names
 from unified_llm._formats.json_values import is_list, is_object
 from unified_llm._formats.openai_responses.messages import write_items
 from unified_llm._formats.request_fields import (
@@ -66,7 +67,8 @@ def _write_body(request: LLMRequest, target: Target) -> Mapping[str, Any]:
         fields["text"] = {"format": _write_format(request.response_format)}
     if request.stream:
         fields["stream"] = True
-    body = {"model": target.model, "input": write_items(request.messages, target), "store": False, **fields}
+    items = write_items(request.messages, target, custom_names(request.tools))
+    body = {"model": target.model, "input": items, "store": False, **fields}
     return _merge_extra(_merge_extra(body, target.extra_body), request.extra_body)
 
 

@@ -12,9 +12,18 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
+from unified_llm._formats import custom_tools
 from unified_llm._formats.finish_reasons import finish_reason_of
 from unified_llm._formats.history import Identifiers
-from unified_llm._formats.json_values import count, is_list, is_object, non_negative_int, object_or_empty, text_or_none
+from unified_llm._formats.json_values import (
+    count,
+    is_list,
+    is_object,
+    json_text,
+    non_negative_int,
+    object_or_empty,
+    text_or_none,
+)
 from unified_llm._formats.openai_errors import read_error
 from unified_llm._formats.openai_responses.provider_state import keep_state
 from unified_llm._formats.response_fields import read_logprobs
@@ -133,7 +142,7 @@ def read_output(output: list[Any]) -> Output:
                 _read_message(item, answer)
             case "reasoning":
                 answer.reasoning += _read_reasoning(item)
-            case "function_call":
+            case "function_call" | "custom_tool_call":
                 answer.calls.append(_read_call(item, answer.identifiers))
             case _:
                 answer.has_other_items = True
@@ -169,9 +178,14 @@ def _read_reasoning(item: Mapping[str, Any]) -> Iterator[str]:
 
 def _read_call(item: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
     identifier = identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
-    return ToolCall.from_text(
-        identifier, text_or_none(item.get("name")) or "", text_or_none(item.get("arguments")) or ""
-    )
+    return ToolCall.from_text(identifier, text_or_none(item.get("name")) or "", read_arguments(item))
+
+
+def read_arguments(item: Mapping[str, Any]) -> str:
+    """Return the arguments of a call as JSON text; of a custom tool, its input as the only one."""
+    if item.get("type") == "custom_tool_call":
+        return custom_tools.arguments_of(text_or_none(item.get("input")) or "")
+    return json_text(item.get("arguments"))
 
 
 def read_citations(annotations: object, start: int) -> Iterator[Citation]:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._formats import custom_tools
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, object_or_empty, small_int, text_or_none
 from unified_llm._formats.openai_errors import read_error
@@ -20,6 +21,7 @@ from unified_llm._formats.openai_responses.response import (
     REASONING_SEPARATOR,
     Output,
     finish_reason,
+    read_arguments,
     read_citation,
     read_interruption,
     read_output,
@@ -66,6 +68,8 @@ class ResponseStream:
             "response.output_item.done": self._on_item_done,
             "response.function_call_arguments.delta": self._on_arguments,
             "response.function_call_arguments.done": self._on_arguments_done,
+            "response.custom_tool_call_input.delta": self._on_input,
+            "response.custom_tool_call_input.done": self._on_input_done,
         }
 
     @property
@@ -129,7 +133,7 @@ class ResponseStream:
 
     def _on_item_added(self, data: dict[str, Any]) -> LLMChunk | None:
         item = data.get("item")
-        if not is_object(item) or item.get("type") != "function_call":
+        if not is_object(item) or item.get("type") not in ("function_call", "custom_tool_call"):
             return None
         return _call_chunk(self._calls.begin(item, data))
 
@@ -137,18 +141,24 @@ class ResponseStream:
         item = data.get("item")
         self._done_items.append(item)
         self._size += size_of_value(item)
-        if not is_object(item) or item.get("type") != "function_call":
+        if not is_object(item) or item.get("type") not in ("function_call", "custom_tool_call"):
             return None
         call_event = {**data, "item_id": item.get("id"), "call_id": item.get("call_id")}
         if not self._calls.has_begun(call_event):
             return _call_chunk(self._calls.begin(item, data))
-        return _call_chunk(self._calls.complete(call_event, item.get("arguments")))
+        return _call_chunk(self._calls.complete(call_event, read_arguments(item)))
 
     def _on_arguments(self, data: dict[str, Any]) -> LLMChunk | None:
         return _call_chunk(self._calls.extend(data, data.get("delta")))
 
     def _on_arguments_done(self, data: dict[str, Any]) -> LLMChunk | None:
         return _call_chunk(self._calls.complete(data, data.get("arguments")))
+
+    def _on_input(self, data: dict[str, Any]) -> LLMChunk | None:
+        return _call_chunk(self._calls.extend(data, custom_tools.escape(text_or_none(data.get("delta")) or "")))
+
+    def _on_input_done(self, data: dict[str, Any]) -> LLMChunk | None:
+        return _call_chunk(self._calls.complete(data, custom_tools.arguments_of(text_or_none(data.get("input")) or "")))
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:
         self._ended = True
@@ -164,6 +174,8 @@ class ResponseStream:
         output: list[Any] = full_output if is_list(full_output) and full_output else self._done_items
         answer = read_output(output)
         chunks = [chunk for chunk in _chunks_of(answer) if _field_of(chunk) not in self._streamed_fields]
+        if ends := self._calls.close_inputs():
+            chunks.append(LLMChunk(tool_calls=ends))
         reason = finish_reason(response, has_calls=self._calls.any or bool(answer.calls))
         if reason in {"stop", "tool_calls"} and not self._streamed_fields and answer.is_empty:
             return (Failure("empty"),)
@@ -205,8 +217,14 @@ class _ToolCalls:
             if name is not None:
                 self._positions[name] = position
                 self.size += _entry_size(name)
-        arguments = text_or_none(item.get("arguments")) or ""
-        self._arguments.append(_Arguments([arguments], len(arguments)))
+        is_custom = item.get("type") == "custom_tool_call"
+        arguments = read_arguments(item)
+        if arguments == "null":  # see ``extend``
+            arguments = ""
+        is_open = is_custom and data.get("type") == "response.output_item.added"  # its input is still to come
+        if is_open:
+            arguments = arguments.removesuffix(custom_tools.CLOSING)
+        self._arguments.append(_Arguments([arguments], len(arguments), is_open))
         self.size += _ENTRY_SIZE + len(arguments)
         identifier = self._identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
         return ToolCallChunk(position, identifier, text_or_none(item.get("name")) or "", arguments)
@@ -215,6 +233,8 @@ class _ToolCalls:
         """Return a fragment of the arguments."""
         position = self._position(data)
         if position is None or not isinstance(arguments, str) or not arguments:
+            return None
+        if arguments == "null" and not self._arguments[position].length:  # Groq, for a tool without parameters
             return None
         self._arguments[position].add(arguments)
         self.size += _FRAGMENT_SIZE
@@ -225,7 +245,16 @@ class _ToolCalls:
         position = self._position(data)
         if position is None or not isinstance(arguments, str):
             return None
-        return self.extend(data, self._arguments[position].rest_of(arguments))
+        call = self._arguments[position]
+        rest = call.rest_of(arguments)
+        if call.is_open:
+            call.is_open, rest = False, rest or custom_tools.CLOSING
+        return self.extend(data, rest)
+
+    def close_inputs(self) -> tuple[ToolCallChunk, ...]:
+        """Return the ends of the arguments of custom tools whose input was never reported as complete."""
+        still_open = [number for number, call in enumerate(self._arguments) if call.is_open]
+        return tuple(ToolCallChunk(number, arguments=custom_tools.CLOSING) for number in still_open)
 
     def _position(self, data: Mapping[str, Any]) -> int | None:
         names = (text_or_none(data.get("item_id")), text_or_none(data.get("call_id")), _index(data, "output_index"))
@@ -234,10 +263,11 @@ class _ToolCalls:
 
 @dataclass(slots=True)
 class _Arguments:
-    """The arguments of one call so far."""
+    """The arguments of one call so far; ``is_open`` for those of a custom tool until their end was emitted."""
 
     fragments: list[str]
     length: int
+    is_open: bool = False
 
     def add(self, fragment: str) -> None:
         self.fragments.append(fragment)
