@@ -178,7 +178,10 @@ class TestTools:
                 "function": {"name": "weather", "description": WEATHER.description, "parameters": WEATHER.parameters},
             },
             {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}},
-            {"type": "function", "function": {"name": "strict", "parameters": {"type": "object"}, "strict": True}},
+            {
+                "type": "function",
+                "function": {"name": "strict", "parameters": {"type": "object", "properties": {}}, "strict": True},
+            },
             {"type": "web_search", "max_uses": 1},
         ]
 

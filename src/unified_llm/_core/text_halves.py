@@ -40,14 +40,15 @@ class HalfJoiner:
 
     def join(self, chunk: LLMChunk) -> LLMChunk:
         """Return the chunk with whole characters only; a first half at the end of a text is kept for the next chunk."""
-        texts = {name: self._join(name, getattr(chunk, name)) for name in _TEXTS}
         calls = tuple(
             replace(call, id=scrub(call.id), name=scrub(call.name), arguments=self._join(call.index, call.arguments))
             for call in chunk.tool_calls
         )
         return replace(
             chunk,
-            **texts,
+            content=self._join("content", chunk.content),
+            reasoning=self._join("reasoning", chunk.reasoning),
+            refusal=self._join("refusal", chunk.refusal),
             tool_calls=calls,
             citations=tuple(map(_scrub_citation, chunk.citations)),
             logprobs=tuple(map(_scrub_logprob, chunk.logprobs)),
@@ -57,10 +58,10 @@ class HalfJoiner:
         """Return U+FFFD for each first half whose second half never came; None if there is none."""
         if not self._halves:
             return None
-        texts = {name: "\ufffd" for name in self._halves if isinstance(name, str)}
+        content, reasoning, refusal = ("\ufffd" if name in self._halves else "" for name in _TEXTS)
         calls = tuple(ToolCallChunk(index, arguments="\ufffd") for index in self._halves if isinstance(index, int))
         self._halves = {}
-        return LLMChunk(tool_calls=calls, **texts)
+        return LLMChunk(content, reasoning, calls, refusal)
 
     def _join(self, name: str | int, text: str) -> str:
         if not text:

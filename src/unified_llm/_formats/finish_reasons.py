@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Final, TypeGuard, get_args
+from typing import Final
 
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.target import Target
@@ -18,13 +18,11 @@ from unified_llm.types.responses import FinishReason
 
 log = logging.getLogger("unified_llm")
 
-_FINISH_REASONS: Final = frozenset(get_args(FinishReason))
-
 # The source is named beside each word: the documentation of the Chat Completions API (openai), of stop reasons
 # (anthropic), of FinishReason (gemini), of the chat endpoint (cohere, mistral, deepseek, zai), of the API (ollama,
 # openrouter), of Converse (bedrock), of text-generation-inference (tgi), or the server's code (vllm, sglang). A word
 # with a question mark is unverified.
-MEANINGS: Final[Mapping[str, FinishReason | FailureKind]] = {
+MEANINGS: Final[Mapping[str, FinishReason]] = {
     # The model ended.
     "stop": "stop",  # openai, gemini, ollama
     "end_turn": "stop",  # anthropic, bedrock
@@ -74,7 +72,9 @@ MEANINGS: Final[Mapping[str, FinishReason | FailureKind]] = {
     "image_prohibited_content": "content_filter",  # gemini
     "image_recitation": "content_filter",  # gemini
     "error_toxic": "content_filter",  # cohere (v1)
-    # The provider failed.
+}
+# Of a response that the provider did not complete, or that is no valid response, the kind of the failure.
+FAILURES: Final[Mapping[str, FailureKind]] = {
     "error": "server",  # openrouter, mistral, cohere
     "timeout": "server",  # cohere
     "network_error": "server",  # zai, openrouter
@@ -87,7 +87,6 @@ MEANINGS: Final[Mapping[str, FinishReason | FailureKind]] = {
     "failed": "server",  # openai (status of the Responses API)
     "load": "empty",  # ollama: the request only loaded the model
     "unload": "empty",  # ollama
-    # The output of the model was no valid response.
     "malformed_function_call": "invalid",  # gemini
     "unexpected_tool_call": "invalid",  # gemini
     "too_many_tool_calls": "invalid",  # gemini
@@ -121,9 +120,10 @@ def read_finish_reason(
         detail: The provider's message, for a failure.
     """
     word = _word_of(reason)
+    failure = FAILURES.get(word.lower())
+    if failure is not None:
+        return Failure(failure, code=word, detail=detail)
     meaning = MEANINGS.get(word.lower()) if word else "stop"
-    if meaning is not None and not _is_finish_reason(meaning):
-        return Failure(meaning, code=word, detail=detail)
     if meaning is None:
         if not has_content:
             return Failure("empty", code=word if word.lower() in _UNEXPLAINED else None)
@@ -138,8 +138,7 @@ def read_finish_reason(
 
 def read_interruption(reason: object) -> FailureKind | None:
     """Return the kind of failure that a reason stands for; None for any other reason."""
-    meaning = MEANINGS.get(_word_of(reason).lower())
-    return None if meaning is None or _is_finish_reason(meaning) else meaning
+    return FAILURES.get(_word_of(reason).lower())
 
 
 def finish_reason_of(reason: object, *, has_calls: bool) -> FinishReason:
@@ -148,11 +147,7 @@ def finish_reason_of(reason: object, *, has_calls: bool) -> FinishReason:
     meaning = MEANINGS.get(word, "length") if word else "stop"
     if meaning in {"stop", "tool_calls"}:
         return "tool_calls" if has_calls else "stop"
-    return meaning if _is_finish_reason(meaning) else "length"
-
-
-def _is_finish_reason(meaning: FinishReason | FailureKind) -> TypeGuard[FinishReason]:
-    return meaning in _FINISH_REASONS
+    return meaning
 
 
 def _word_of(reason: object) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
 from unified_llm._formats.history import is_text, text_of
+from unified_llm._formats.tool_schemas import object_schema
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import FilePart, ImagePart, data_url
@@ -142,7 +143,7 @@ def prompt_to_continue(request: LLMRequest) -> str:
 def function_of(tool: Tool) -> dict[str, Any]:
     """Return name, description and parameters of a tool in the format of OpenAI, Cohere and Ollama."""
     description = {"description": tool.description} if tool.description else {}
-    return {"name": tool.name, **description, "parameters": tool.parameters or {"type": "object", "properties": {}}}
+    return {"name": tool.name, **description, "parameters": object_schema(tool.parameters)}
 
 
 def tool_fields(

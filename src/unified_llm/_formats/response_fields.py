@@ -35,12 +35,12 @@ def read_calls(
         raise OversizedResponseError
     for call in calls if is_list(calls) else ():
         known = object_or_empty(call)
-        custom = known.get("custom")
-        function = custom if is_object(custom) else known.get("function")
+        is_custom = is_object(known.get("custom"))
+        function = known["custom"] if is_custom else known.get("function")
         if is_object(function):
             identifier = identifiers.take(known.get("id"), make_id(len(identifiers)) if make_id else None)
             name = text_or_none(function.get("name")) or ""
-            if function is custom:
+            if is_custom:
                 arguments = custom_tools.arguments_of(text_or_none(function.get("input")) or "")
             else:
                 arguments = json_text(function.get("arguments"))

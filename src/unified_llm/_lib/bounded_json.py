@@ -103,10 +103,9 @@ def parse_lenient(
         problem = "the text holds a lone surrogate, which UTF-8 cannot carry"
     except ValueError as error:
         problem = str(error)  # names the position and the expected token, never the text itself
-    if not isinstance(text, str):
-        text = _without_mark(text).decode(errors="replace")
+    whole = text if isinstance(text, str) else text.decode("utf-8-sig", errors="replace")
     try:
-        value = json.loads(text, strict=False, parse_constant=None if allow_nan else _refuse_constant)
+        value = json.loads(whole, strict=False, parse_constant=None if allow_nan else _refuse_constant)
         return value if keep_halves else scrub(value)
     except (ValueError, RecursionError):
         raise JSONError(problem) from None
@@ -137,7 +136,7 @@ def without_nan(value: Any, depth: int = 0) -> Any:
     if depth >= _MAX_DEPTH:  # such as a list that contains itself, which the writer reports
         return value
     if isinstance(value, Mapping):
-        return {name: without_nan(child, depth + 1) for name, child in cast("Mapping[Any, Any]", value).items()}
+        return {name: without_nan(child, depth + 1) for name, child in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_nan(child, depth + 1) for child in cast("list[Any]", value)]
     return value

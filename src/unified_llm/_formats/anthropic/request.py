@@ -29,6 +29,7 @@ from unified_llm._formats.request_fields import (
     post,
     sendable_stops,
 )
+from unified_llm._formats.tool_schemas import object_schema
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm._lib.json_schema import is_open
 from unified_llm.exceptions import ValidationError
@@ -284,7 +285,7 @@ def _write_function(tool: Tool, target: Target) -> dict[str, Any]:
     written: dict[str, Any] = {"name": tool.name}
     if tool.description:
         written["description"] = tool.description
-    schema = {"type": "object", "properties": {}, **tool.parameters}
+    schema = object_schema(tool.parameters)
     enforced = bool(tool.strict) and "json_schema" in target.features
     if target.quirks.closed_schemas and is_open(tool.parameters):
         enforced = False  # an open schema is refused, or its objects come back empty

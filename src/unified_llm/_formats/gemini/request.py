@@ -19,6 +19,7 @@ from unified_llm._formats.gemini.messages import write_contents
 from unified_llm._formats.gemini.thinking import thinking_config
 from unified_llm._formats.json_values import is_number
 from unified_llm._formats.request_fields import apply_quirks, effective, get, post
+from unified_llm._formats.tool_schemas import has_parameters, object_schema
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Tool
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
@@ -178,8 +179,9 @@ def _write_function(tool: Tool) -> dict[str, Any]:
     declared: dict[str, Any] = {"name": tool.name}
     if tool.description:
         declared["description"] = tool.description
-    if tool.parameters.get("properties"):  # a function without parameters declares none
-        declared["parametersJsonSchema"] = convert_schema(tool.parameters)
+    schema = object_schema(tool.parameters)
+    if has_parameters(schema):  # a function without parameters declares none
+        declared["parametersJsonSchema"] = convert_schema(schema)
     return declared
 
 

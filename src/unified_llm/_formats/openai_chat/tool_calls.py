@@ -44,13 +44,13 @@ class ToolCalls:
         """Convert a fragment to our type; None if it adds nothing, or is kept until the call has a name."""
         if not is_object(fragment):
             return None
-        custom = fragment.get("custom")
-        function = custom if is_object(custom) else fragment.get("function")
+        is_custom = is_object(fragment.get("custom"))
+        function = fragment["custom"] if is_custom else fragment.get("function")
         if not is_object(function):
             return None
         name = text_or_none(function.get("name"))
         call = self._find(small_int(fragment.get("index")), text_or_none(fragment.get("id")), name)
-        if function is custom:
+        if is_custom:
             call.is_custom = True
             arguments = custom_tools.escape(text_or_none(function.get("input")) or "")
         else:
