@@ -71,6 +71,6 @@ def test_f15_gemini_declares_parameters_unless_there_are_none() -> None:
         (declared,) = sent("gemini", (Message.user("x"),), tools=(Tool("f", "d", schema),))["tools"][0][
             "functionDeclarations"
         ]
+        assert declared["name"] == "f"
         has_any = bool(expected.keys() & {"properties", "additionalProperties"})
         assert ("parametersJsonSchema" in declared) is has_any is has_parameters(object_schema(schema)), case
-    assert declared["name"] == "f"

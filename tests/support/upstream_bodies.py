@@ -76,7 +76,7 @@ def names_in(value: Any) -> list[str]:
     """Return the names of tools in a body, wherever they are."""
     found: list[str] = []
     if isinstance(value, dict):
-        is_tool = {"arguments", "args", "parameters", "input_schema", "response"} & value.keys()
+        is_tool = bool({"arguments", "args", "parameters", "input_schema", "response"} & value.keys())
         is_tool = is_tool or value.get("type") in {"tool_use", "function", "function_call"}
         found += [tool["name"] for tool in value.get("functionDeclarations", ())]
         if is_tool and isinstance(value.get("name"), str):
@@ -110,7 +110,7 @@ def call_response(wire_format: str, name: str, arguments: Mapping[str, Any]) -> 
             whole = {"candidates": [{"content": {"parts": [part]}, "finishReason": "STOP"}]}
             events = [whole]
         case "cohere":
-            call = {"id": "t1", "type": "function", "function": function}
+            call: Any = {"id": "t1", "type": "function", "function": function}
             whole = {"message": {"tool_calls": [call]}, "finish_reason": "TOOL_CALL"}
             events = [
                 {"type": "tool-call-start", "index": 0, "delta": {"message": {"tool_calls": call}}},

@@ -6,13 +6,14 @@ The original message is kept as ``raw``, so that its content blocks reach the ca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._formats.finish_reasons import finish_reason_of
 from unified_llm._lib.bounded_json import dump
 from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.records import Usage
@@ -20,19 +21,6 @@ from unified_llm.types.responses import FinishReason, LLMChunk, LLMResponse
 
 if TYPE_CHECKING:
     from unified_llm._core.exchange import WrappedModel
-
-_FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-    "model_context_window_exceeded": "length",
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-    "refusal": "content_filter",
-}
 
 
 def read_result(wrapped: WrappedModel, answer_tool: str | None, result: ChatResult) -> Done | Failure:
@@ -181,7 +169,7 @@ def _read_reasoning(message: BaseMessage) -> str:
 def _read_finish_reason(metadata: Mapping[str, Any], *, has_calls: bool) -> FinishReason:
     names = ("finish_reason", "stop_reason", "done_reason")
     reason = next((metadata[name] for name in names if metadata.get(name)), "")
-    return _FINISH_REASONS.get(str(reason).lower()) or ("tool_calls" if has_calls else "stop")
+    return finish_reason_of(reason, has_calls=has_calls)
 
 
 def _read_usage(usage: UsageMetadata | None) -> Usage | None:

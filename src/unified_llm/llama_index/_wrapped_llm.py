@@ -35,6 +35,7 @@ from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.redaction import keys_of_object
+from unified_llm._formats.finish_reasons import finish_reason_of
 from unified_llm._lib.json_schema import inline_reference
 from unified_llm._structured.methods import output_schema, write_instruction
 from unified_llm.llama_index._call_kwargs import NativeCall
@@ -229,15 +230,6 @@ def wrap(candidate: object) -> WrappedLLM | None:
     return wrapper
 
 
-_FINISH_REASONS: Final[Mapping[str, FinishReason]] = {
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
-    "safety": "content_filter",
-    "refusal": "content_filter",
-}
-
-
 def read_response(wrapped: WrappedLLM, response: ChatResponse, answer_tool: str | None = None) -> Done | Failure:
     """Convert a whole answer; the arguments of ``answer_tool``, if it was called, are its text."""
     message = read_messages([_as_assistant(response.message)])[0]
@@ -316,7 +308,7 @@ def _finish_reason(response: ChatResponse, *, calls: bool) -> FinishReason:
     choices = _get(response.raw, "choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     reason = _get(first, "finish_reason") or _get(response.raw, "stop_reason") or _get(response.raw, "done_reason")
-    return _FINISH_REASONS.get(str(reason).lower()) or ("tool_calls" if calls else "stop")
+    return finish_reason_of(reason, has_calls=calls)
 
 
 def _usage(response: ChatResponse) -> Usage | None:

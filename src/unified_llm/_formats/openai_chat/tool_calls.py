@@ -77,7 +77,7 @@ class ToolCalls:
         return [*unnamed, *ends]
 
     def _find(self, index: int | None, server_id: str | None, name: str | None) -> _Call:
-        """Return the call of a fragment, made anew where it is the first."""
+        """Return the call of a fragment; create it for the first one."""
         call = self._by_id.get((index, server_id)) if server_id else None
         if call is None:
             call = self._latest_by_index.get(index)

@@ -52,7 +52,7 @@ def write_items(
 
 
 def _write_message(
-    message: Message, path: str, target: Target, custom_ids: Container[str]
+    message: Message, path: str, target: Target, custom_ids: Container[str | None]
 ) -> Iterator[Mapping[str, Any]]:
     match message.role:
         case "assistant":
@@ -75,7 +75,7 @@ def _message_item(role: str, content: str | list[dict[str, Any]]) -> dict[str, A
 
 
 def _write_assistant(
-    message: Message, path: str, target: Target, custom_ids: Container[str]
+    message: Message, path: str, target: Target, custom_ids: Container[str | None]
 ) -> Iterator[Mapping[str, Any]]:
     """Write an earlier response: its text and its calls, each after its reasoning, if that came from this target."""
     items = restore_state(message.provider_state, target) if message.provider_state else _NO_ITEMS
