@@ -17,6 +17,7 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.converted_exchange import Converter
 from unified_llm._core.target import Target
 from unified_llm._formats.request_fields import effective, sendable_stops, takes
+from unified_llm._formats.tool_names import renamed_tools
 from unified_llm._providers.provider_fields import fields_for
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, RerankRequest
 
@@ -83,7 +84,8 @@ def fit(request: AnyRequest, target: Target, primary: Target | None) -> FittedRe
 def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> FittedRequest | None:
     stop = request.stop or target.defaults.get("stop", ())
     one_call = request.parallel_tool_calls is False and bool(request.tools)
-    if target is primary and not (stop or one_call):
+    renamed = renamed_tools(request, target.format) if request.tools else None
+    if target is primary and not (stop or one_call or renamed):
         return None
     fitted, adjusted, changes = request, dict[str, Sequence[Any]](), dict[str, Any]()
     sent = sendable_stops(stop, target)
@@ -101,6 +103,8 @@ def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> Fi
     first_call_only = one_call and not takes("parallel_tool_calls", target)
     if first_call_only:
         adjusted["parallel_tool_calls"] = [False, None]
+    if renamed is not None:  # by the format, which restores the names in the response
+        adjusted["tool_names"] = list(renamed)
     if not adjusted:
         return None
     return FittedRequest(replace(fitted, **changes), kept, first_call_only, adjusted)
