@@ -138,6 +138,18 @@ def test_f16_a_call_of_a_custom_tool_is_returned_with_its_input_and_goes_back() 
     assert json.loads(body["messages"][1]["tool_calls"][0]["function"]["arguments"]) == arguments
 
 
+def test_f16_a_custom_tool_is_offered_and_chosen_in_the_form_of_each_api() -> None:
+    rules = {"syntax": "regex", "definition": "a+"}
+    chat = {"type": "custom", "custom": {"name": "code", "format": {"type": "grammar", "grammar": rules}}}
+    responses = {"type": "custom", "name": "code", "format": {"type": "grammar", **rules}}
+    for written in (chat, responses):
+        request = LLMRequest((Message.user("x"),), tools=(Tool.from_dict(written),), tool_choice="code")
+        body = json.loads(codec_for("openai_chat").encode(request, plain_target()).body)
+        assert (body["tools"], body["tool_choice"]) == ([chat], {"type": "custom", "custom": {"name": "code"}})
+        body = json.loads(codec_for("openai_responses").encode(request, RESPONSES).body)
+        assert (body["tools"], body["tool_choice"]) == ([responses], {"type": "custom", "name": "code"})
+
+
 def test_a_whole_answer_in_one_event_is_read() -> None:
     assert streamed([message(content="hi")]).content == "hi"
     assert flat(streamed([message("tool_calls", content=None, tool_calls=[function("{}")])])) == [

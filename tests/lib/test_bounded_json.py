@@ -160,3 +160,41 @@ def test_a_parsed_value_is_larger_than_its_text() -> None:
     assert size_of_value(1.5) == 64
     assert size_of_value([1, [2]]) == 256
     assert size_of_value({"a": {}}) == 3 * 64 + 65 + 192
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('"\\ud83d"', "\ufffd"),  # wire F9
+        ('{"\\udc00": ["a\\ud83d\\ude00b"]}', {"\ufffd": ["a😀b"]}),
+        ('{"x": "a\nb\t"}', {"x": "a\nb\t"}),  # wire F13
+        (b'\xef\xbb\xbf["\xff"]', ["\ufffd"]),
+        ('"\ud83d\ude00"', "😀"),
+        ("[" * 20 + "]" * 20 + " ", parse("[" * 20 + "]" * 20)),
+    ],
+)
+def test_json_of_servers_is_read_as_strict_parsers_do_not(text: str | bytes, value: Any) -> None:
+    assert bounded_json.parse_lenient(text) == value
+
+
+def test_halves_of_characters_are_kept_where_the_rest_may_follow() -> None:
+    assert bounded_json.parse_lenient('["\\ud83d"]', keep_halves=True) == ["\ud83d"]
+    assert bounded_json.scrub({"a": ["\ud83d\ude00", "b\udc00"]}) == {"a": ["😀", "b\ufffd"]}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "CANARY", '{"CANARY": ', "NaN", '["\\ud800", NaN]', "[" * 100_000, '["\\ud800",' + "[" * 100_000,
+             '["\\ud800",' + "9" * 5000 + "]", '{"a": "\\ud800"} CANARY', b"\xff", "{'CANARY': 1}"],
+)  # fmt: skip
+def test_what_is_no_json_at_all_is_refused_leniently_too(text: str | bytes) -> None:
+    with pytest.raises(JSONError) as refused:
+        bounded_json.parse_lenient(text)
+    assert "CANARY" not in str(refused.value)
+    with pytest.raises(OversizedJSONError):
+        bounded_json.parse_lenient('["\\ud800",' + "0," * 50 + "0]", max_structure=5)
+
+
+def test_nan_is_read_where_it_is_allowed_and_replaced_where_it_is_written() -> None:
+    value = bounded_json.parse_lenient('{"a": [NaN, -Infinity, 1.5], "b": "\\ud800"}', allow_nan=True)
+    assert bounded_json.without_nan(value) == {"a": [None, None, 1.5], "b": "\ufffd"}
+    assert bounded_json.without_nan(CYCLE)["self"]

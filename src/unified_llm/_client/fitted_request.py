@@ -55,6 +55,8 @@ def needs_no_fit(request: AnyRequest, primary: Target) -> bool:
     """Return whether the target that a request was written for gets it as it is, which is so in nearly all calls."""
     if not isinstance(request, LLMRequest):
         return True
+    if request.tools and renamed_tools(request, primary.format) is not None:
+        return False
     return not (request.stop or request.parallel_tool_calls is False or "stop" in primary.defaults)
 
 

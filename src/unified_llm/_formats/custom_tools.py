@@ -7,9 +7,10 @@ https://platform.openai.com/docs/guides/function-calling#custom-tools.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
+from unified_llm._formats.json_values import is_object
 from unified_llm._lib.bounded_json import dump, scrub
 from unified_llm.types.messages import Tool, ToolCall
 
@@ -23,16 +24,43 @@ def is_custom(tool: Tool) -> bool:
     return tool.builtin is not None and tool.builtin.get("type") == "custom"
 
 
-def custom_name(tool: Tool) -> str:
-    """Return the name of a custom tool, which the chat format has in an object of its own."""
-    inner = (tool.builtin or {}).get("custom")
-    name = inner.get("name") if isinstance(inner, dict) else None
-    return name if isinstance(name, str) else tool.name
-
-
 def custom_names(tools: Iterable[Tool]) -> frozenset[str]:
     """Return the names of the custom tools among these."""
-    return frozenset(custom_name(tool) for tool in tools if is_custom(tool))
+    return frozenset(tool.name for tool in tools if is_custom(tool))
+
+
+def write_chat_tool(tool: Tool) -> dict[str, Any]:
+    """Write a custom tool of either format for Chat Completions, which has its fields in an object of their own."""
+    fields = _fields_of(tool)
+    grammar = fields.get("format")
+    if is_object(grammar) and grammar.get("type") == "grammar" and "grammar" not in grammar:
+        rules = {name: value for name, value in grammar.items() if name != "type"}
+        fields["format"] = {"type": "grammar", "grammar": rules}
+    return {"type": "custom", "custom": fields}
+
+
+def write_responses_tool(tool: Tool) -> dict[str, Any]:
+    """Write a custom tool of either format for the Responses API."""
+    fields = _fields_of(tool)
+    grammar = fields.get("format")
+    if is_object(grammar) and is_object(rules := grammar.get("grammar")):
+        fields["format"] = {"type": "grammar", **rules}
+    return {"type": "custom", **fields}
+
+
+def _fields_of(tool: Tool) -> dict[str, Any]:
+    builtin = dict(tool.builtin or {})
+    inner = builtin.get("custom")
+    fields = dict(inner) if isinstance(inner, Mapping) else builtin
+    return {"name": tool.name} | {name: value for name, value in fields.items() if name != "type"}
+
+
+def custom_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the choice of a custom tool, made from the choice of a function in the same format."""
+    return {
+        "custom" if key == "function" else key: "custom" if value == "function" else value
+        for key, value in choice.items()
+    }
 
 
 def escape(text: str) -> str:

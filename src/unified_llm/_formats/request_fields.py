@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
+from unified_llm._formats.custom_tools import custom_choice, is_custom
 from unified_llm._formats.history import is_text, text_of
 from unified_llm._formats.tool_schemas import object_schema
 from unified_llm._lib.bounded_json import JSONError, dump
@@ -166,6 +167,8 @@ def tool_fields(
     chosen_tools = [tool for tool in request.tools if tool.name == choice]
     if choice in {"auto", "none", "required"}:
         fields["tool_choice"] = choice
+    elif choice is not None and chosen_tools and is_custom(chosen_tools[0]):
+        fields["tool_choice"] = custom_choice(choose(choice))
     elif choice is not None and chosen_tools and chosen_tools[0].builtin is not None:
         fields["tool_choice"] = {"type": chosen_tools[0].builtin.get("type", choice)}
     elif choice is not None:

@@ -15,7 +15,6 @@ from typing import Final
 
 from unified_llm._core.codec import AnyRequest, Decoder
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._formats.custom_tools import custom_name
 from unified_llm._formats.history import UniqueNames
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import Message, ToolCall, ToolCallChunk
@@ -92,7 +91,7 @@ def changed_names(request: LLMRequest, wire_format: str) -> dict[str, str]:
     if not wrong:
         return {}
     unique = UniqueNames()
-    for name in names.keys() - set(wrong) | {custom_name(tool) for tool in request.tools if tool.builtin is not None}:
+    for name in names.keys() - set(wrong) | {tool.name for tool in request.tools if tool.builtin is not None}:
         unique.make(name)
     return {name: unique.make(rule.fit(name)) for name in wrong}
 

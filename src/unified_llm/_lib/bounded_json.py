@@ -27,6 +27,7 @@ __all__ = [
     "dump",
     "finite",
     "parse",
+    "parse_arguments",
     "parse_lenient",
     "parse_object",
     "parse_partial",
@@ -109,6 +110,25 @@ def parse_lenient(
         return value if keep_halves else scrub(value)
     except (ValueError, RecursionError):
         raise JSONError(problem) from None
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Parse the arguments of a call as a model wrote them: as ``parse_lenient``, with ``NaN``.
+
+    Nothing and ``null`` are no arguments (Groq sends ``null`` for a tool without parameters,
+    github.com/langchain-ai/langchain/issues/33896); an object may be JSON text once more.
+
+    Raises:
+        JSONError: They are no JSON object.
+    """
+    value = parse_lenient(text, allow_nan=True) if text.strip() else None
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = parse_lenient(value, allow_nan=True)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise JSONError(f"expected a JSON object, got {type(value).__name__}")
+    return cast("dict[str, Any]", value)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -14,7 +14,7 @@ from llama_index.core.llms.llm import ToolSelection
 from typing_extensions import override
 
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
-from unified_llm._lib.bounded_json import JSONError, parse_object, parse_partial
+from unified_llm._lib.bounded_json import JSONError, parse_arguments, parse_partial
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._call_kwargs import tool_to_dict
 from unified_llm.llama_index._messages import read_messages
@@ -219,7 +219,7 @@ def _to_tool_selection(block: ToolCallBlock, *, whole: bool) -> ToolSelection:
     arguments: Any = block.tool_kwargs
     if isinstance(arguments, str) and whole:
         try:
-            arguments = parse_object(arguments)
+            arguments = parse_arguments(arguments)
         except JSONError:
             arguments = {}
     elif isinstance(arguments, str):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
-from unified_llm._lib.bounded_json import JSONError, dump, parse_lenient, without_nan
+from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, without_nan
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part, TextPart, image_part, parse_content
 
@@ -75,7 +75,7 @@ class ToolCall:
     def from_text(cls, identifier: str, name: str, raw_arguments: str) -> Self:
         """Parse the arguments that a model wrote; where they are not a JSON object, set ``error`` and never raise."""
         try:
-            return cls(identifier, name, _parse_arguments(raw_arguments), raw_arguments)
+            return cls(identifier, name, parse_arguments(raw_arguments), raw_arguments)
         except JSONError as error:
             return cls(identifier, name, {}, raw_arguments, error=str(error))
 
@@ -120,19 +120,6 @@ class ToolCall:
                 raise ValidationError(f"The arguments of the tool call {name!r} are neither text nor a mapping.")
 
 
-def _parse_arguments(text: str) -> dict[str, Any]:
-    if not text.strip():
-        return {}
-    value = parse_lenient(text, allow_nan=True)
-    if isinstance(value, str) and value.lstrip().startswith("{"):  # encoded twice
-        value = parse_lenient(value, allow_nan=True)
-    if value is None:  # Groq, for a tool without parameters (github.com/langchain-ai/langchain/issues/33896)
-        return {}
-    if not isinstance(value, dict):
-        raise JSONError(f"expected a JSON object, got {type(value).__name__}")
-    return cast("dict[str, Any]", value)
-
-
 @dataclass(frozen=True, slots=True)
 class ToolCallChunk:
     """A fragment of a tool call in a stream; fragments with one ``index`` belong to one call.
@@ -171,9 +158,10 @@ class Tool:
         Raises:
             ValidationError: It has no name, or its parameters are not a JSON schema.
         """
-        function = tool.get("function")
+        function, custom = tool.get("function"), tool.get("custom")
         if tool.get("type") != "function" or not isinstance(function, Mapping):
-            return cls(str(tool.get("name") or tool.get("type") or "tool"), builtin=dict(tool))
+            name = tool.get("name") or (custom.get("name") if isinstance(custom, Mapping) else None)
+            return cls(str(name or tool.get("type") or "tool"), builtin=dict(tool))
         if not isinstance(function.get("name"), str) or not function["name"]:
             raise ValidationError("A function tool needs a name.")
         parameters = function.get("parameters") or {"type": "object", "properties": {}}

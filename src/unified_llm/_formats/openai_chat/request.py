@@ -15,7 +15,7 @@ from unified_llm._core.codec import WireRequest
 from unified_llm._core.paths import segments
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
-from unified_llm._formats.custom_tools import custom_names
+from unified_llm._formats.custom_tools import custom_names, is_custom, write_chat_tool
 from unified_llm._formats.openai_chat.messages import write_messages
 from unified_llm._formats.request_fields import (
     apply_quirks,
@@ -148,6 +148,8 @@ def _map_effort(fields: dict[str, Any], quirks: Quirks) -> dict[str, Any]:
 
 
 def _write_tool(tool: Tool) -> Mapping[str, Any]:
+    if is_custom(tool):
+        return write_chat_tool(tool)
     if tool.builtin is not None:
         return check_builtin_tool(tool.name, tool.builtin)
     function = function_of(tool)

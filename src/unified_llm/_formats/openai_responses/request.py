@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
-from unified_llm._formats.custom_tools import custom_names
+from unified_llm._formats.custom_tools import custom_names, is_custom, write_responses_tool
 from unified_llm._formats.json_values import is_list, is_object
 from unified_llm._formats.openai_responses.messages import write_items
 from unified_llm._formats.request_fields import (
@@ -95,6 +95,8 @@ def _merge_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str,
 
 
 def _write_tool(tool: Tool) -> Mapping[str, Any]:
+    if is_custom(tool):
+        return write_responses_tool(tool)
     if tool.builtin is not None:
         return check_builtin_tool(tool.name, tool.builtin)
     # Without ``strict`` this format alone defaults to strict, which makes optional arguments required.
