@@ -42,6 +42,7 @@ KINDS: dict[FailureKind, type[LLMError]] = {
     "conflict": exc.ServiceUnavailableError,
     "request_timeout": exc.TimeoutError,
     "server": exc.ServiceUnavailableError,
+    "loading": exc.ServiceUnavailableError,
     "malformed": exc.GenerationError,
     "empty": exc.GenerationError,
     "truncated": exc.GenerationError,

@@ -55,6 +55,7 @@ EXPECTED: dict[FailureKind, Expected] = {
     "conflict": Expected(alone=3, beside=2, then=True, counts=0),
     "request_timeout": Expected(alone=3, beside=2, then=True, counts=1),
     "server": Expected(alone=3, beside=2, then=True, counts=1),
+    "loading": Expected(alone=None, beside=1, then=True, counts=0, spends=False),
     "malformed": Expected(alone=3, beside=2, then=True, counts=1),
     "empty": Expected(alone=3, beside=2, then=True, counts=1),
     "truncated": Expected(alone=3, beside=2, then=True, counts=1),

@@ -25,8 +25,8 @@ _HEADERS = st.one_of(
 )
 FAILURES = st.builds(
     Failure,
-    # A busy pool is asked until the deadline, and recorded once: see test_uncounted_attempts.
-    kind=st.sampled_from(sorted(set(get_args(FailureKind)) - {"pool"})),
+    # These are asked until the deadline, and recorded once: see test_uncounted_attempts and test_loading.
+    kind=st.sampled_from(sorted(set(get_args(FailureKind)) - {"pool", "loading"})),
     headers=_HEADERS,
     retry_after=st.sampled_from([None, None, 0.0, 3.0, 61.0]),
 )

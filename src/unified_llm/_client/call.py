@@ -247,6 +247,8 @@ def finish_call(call: PreparedCall, outcome: Any) -> Any:
 def _finish_chat(call: PreparedCall, response: LLMResponse, attempts: tuple[Attempt, ...]) -> LLMResponse:
     trace = call.state.trace
     served = trace.served
+    if response.finish_reason == "length" and not (response.content or response.tool_calls or response.refusal):
+        logs.warn_of_cut_answer(served, call.state.now())
     return replace(
         response,
         **_served_by(call, response.model),

@@ -59,6 +59,7 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "conflict": (exc.ServiceUnavailableError, "it was busy with another request", "try again"),
     "request_timeout": (exc.TimeoutError, "it gave up waiting for the request", "try again"),
     "server": (exc.ServiceUnavailableError, "it failed", "try again later, or add a fallback at another provider"),
+    "loading": (exc.ServiceUnavailableError, "it is still loading the model", "wait, or raise deadline="),
     "malformed": (exc.GenerationError, "something came back that is no answer", "check base_url= and any proxy"),
     "empty": (exc.GenerationError, "an empty answer came back", "try again"),
     "truncated": (exc.GenerationError, "the answer ended before its end was announced", "try again"),

@@ -29,6 +29,7 @@ class _ChunkReader:
         # Responses over HTTP end at that size. The stream of an object that the user gave goes on, but is not kept.
         self._bytes_left = max(response_limits(call.request, target).size for target in call.chain)
         self._chunks = 0
+        self._has_other_output = False  # tool calls, or a refusal
         self._usage: Usage | None = None
         self._over = False
 
@@ -64,6 +65,8 @@ class _ChunkReader:
             self._bytes_left -= len(chunk.content) + CHUNK_COST
             if self._bytes_left >= 0:
                 self._texts.append(chunk.content)
+        elif chunk.tool_calls or chunk.refusal:
+            self._has_other_output = True
         if chunk.usage:
             self._usage = chunk.usage
         return chunk
@@ -78,6 +81,8 @@ class _ChunkReader:
             self._trace, self._call.chain[0], chunk.usage, seconds=self._call.elapsed, now=self._call.state.now()
         )
         served = self._trace.served
+        if chunk.finish_reason == "length" and not (self._chunks or self._has_other_output):
+            logs.warn_of_cut_answer(served, self._call.state.now())
         return replace(
             chunk,
             attempts=self.attempts,

@@ -39,6 +39,7 @@ FailureKind: TypeAlias = Literal[
     "conflict",  # 409, 425
     "request_timeout",  # 408
     "server",  # 5xx, 529
+    "loading",  # 503 of a server that is still loading the model: it will answer
     # It answered, but that is no answer.
     "malformed",  # HTML, not JSON, or JSON of the wrong shape
     "empty",  # no text, no tool call

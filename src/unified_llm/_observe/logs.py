@@ -6,6 +6,7 @@ log is readable at INFO and quiet at WARNING during an outage:
     WARNING  the first failover from a target for a kind of failure (for a refusal: and its code), then once a minute
              with a count;
              a request field that a target gets otherwise than it was set, once for each target and field;
+             an answer that was cut before its first text, for each target once a minute;
              a circuit breaker that opens or closes, with the reason and the next probe
     INFO     each call that a fallback served; each retry
     DEBUG    every other attempt and call
@@ -161,6 +162,16 @@ def _warn_of_failovers(trace: Trace, served: Target, now: float) -> None:
             more = f" ({suppressed} more since the last warning)" if suppressed else ""
             fields = {"target": name, "outcome": kind, "status": attempt.status, "suppressed": suppressed}
             _log.warning("%s: %s; failed over to %s%s", name, str(attempt), served.name, more, extra=fields)
+
+
+def warn_of_cut_answer(target: Target | None, now: float) -> None:
+    """Warn that an answer was cut before it had any text or tool call: once a minute for each target."""
+    name = target.name if target else ""
+    suppressed = _warnings.suppressed((name, "length", None), now)
+    if suppressed is not None:
+        more = f" ({suppressed} more since the last warning)" if suppressed else ""
+        fields = {"target": name, "outcome": "length", "suppressed": suppressed}
+        _log.warning("%s: the answer was cut before its first text; raise max_tokens=%s", name, more, extra=fields)
 
 
 def log_breaker(change: BreakerChange) -> None:

@@ -38,6 +38,7 @@ class TargetState:
         skip_recorded: The trace has an entry that it was skipped.
         busy_since: The instant at which the last attempt ended without a connection; 0.0 if it did not.
         resent: Its last attempt ended with a stale connection, so the next one is the request sent again.
+        polls: How many attempts in a row found that it is still loading its model.
     """
 
     target: Target
@@ -51,6 +52,7 @@ class TargetState:
     skip_recorded: bool = False
     busy_since: float = 0.0
     resent: bool = False
+    polls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

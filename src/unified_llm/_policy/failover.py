@@ -22,8 +22,9 @@ The rules, in the order in which they are applied:
 2. A transient error is retried once on the same target while another is ready, twice on the last; throttling fails over
    at once.
 3. The first chunk passed to the caller commits: before it a failure is invisible, after it nothing is replayed.
-4. A call does not fail while a target that could serve it has had no attempt, in whatever state that target is.
-5. A wait that does not fit into the deadline is not started.
+4. A target that is loading its model is asked again every few seconds while no other is ready.
+5. A call does not fail while a target that could serve it has had no attempt, in whatever state that target is.
+6. A wait that does not fit into the deadline is not started.
 
 The clock is read once per step, and what is decided in that step uses that instant (``now``). Two readings may differ
 by any amount: a thread can be suspended between them, and so can the machine.
@@ -88,7 +89,8 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
     refused: list[tuple[TargetState, Refusal]] = []
     room = call.room_for_retries()
     for state in call.in_order():
-        if not call.may_try(state) or (state.attempts and not room):
+        started = state.attempts and not state.polls  # one that is polled has still to end its first attempt
+        if not call.may_try(state) or (started and not room):
             continue
         if state.retry_at > now:
             waits.append(state.retry_at)
@@ -101,7 +103,7 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
         refused.append((state, admission))
         if admission.wait:  # calls that wait for the same cooldown must not go on in the same instant
             waits.append(admission.until + retry.spread(admission.until - now, call.random()))
-    untried = [(state, refusal) for state, refusal in refused if not state.attempts]
+    untried = [(state, refusal) for state, refusal in refused if not state.attempts or state.polls]
     expected_to_fail = next((state for state, refusal in untried if not refusal.wait), None)
     soonest = min(waits, default=None)
     if expected_to_fail is None and soonest is not None and soonest - now <= MAX_WAIT and soonest < call.deadline:

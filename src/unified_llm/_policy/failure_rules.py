@@ -32,6 +32,7 @@ class FailureRule:
         throttled: Back off as after throttling, and fail over at once where possible.
         cooldown: What gets no request for a while, from other calls too: the API key, or the rate limit.
         larger_window: Fail over only to targets whose context window is larger.
+        polled: It will answer: while no other target is ready, ask again every few seconds, as one attempt.
         uncounted: The attempt counts for no limit. With ``retry``, the target stays as if it had not been tried.
     """
 
@@ -43,6 +44,7 @@ class FailureRule:
     throttled: bool = False
     cooldown: CooldownScope | None = None
     larger_window: bool = False
+    polled: bool = False
     uncounted: bool = False
 
 
@@ -74,6 +76,7 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "conflict": FailureRule(retry=True),
     "request_timeout": _TRANSIENT,
     "server": _TRANSIENT,
+    "loading": FailureRule(polled=True),
     # An unusable answer.
     "malformed": _TRANSIENT,
     "empty": _TRANSIENT,

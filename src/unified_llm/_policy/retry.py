@@ -32,6 +32,9 @@ MAX_WAIT: Final = 60.0
 # Retries where the user set no limit: while another target is ready, and while none is.
 _MAX_RETRIES: Final = 1
 _MAX_RETRIES_NO_OTHER_READY: Final = 2
+# Seconds before a target that is loading its model is asked again; the last one repeats. A small model is loaded within
+# a few seconds, a large one within minutes.
+_POLL_PAUSES: Final = (1.0, 2.0, 5.0)
 
 # Seconds. An attempt that got no connection has waited longer, unless hardly any time was left to it.
 _POOL_WAIT: Final = 0.1
@@ -89,21 +92,24 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     start_cooldowns(call, state.target, failure, hints, now=now)
     exclude_targets(call, state.target, rule, now, about_key=failure.about_key)
     call.only_target = None if failover else state
-    if rule.uncounted:
+    state.polls = state.polls + 1 if rule.polled else 0
+    if rule.uncounted or state.polls > 1:
         state.attempts -= 1
         call.uncounted += 1
     if rule.uncounted and rule.retry:
         _try_as_before(call, state, failure.kind, now)
         return "continue" if failover or state.retry_at < call.deadline else "end"
-    if failure.try_again is not None:
+    if rule.polled:
+        retry_at = _compute_poll_at(call, state, hints, now)
+    elif failure.try_again is not None:
         retry_at = now if failure.try_again and _may_try_again(call, state, now) else None
     else:
         retry_at = _compute_retry_at(call, state, rule, hints, now=now)
     if retry_at is None:
         state.excluded = True
         return "continue" if failover else "end"
-    state.retry_at, state.spends_budget = retry_at, failure.try_again is None and not rule.free
-    prefers_others = failover and (rule.throttled or bool(hints.retry_after))
+    state.retry_at, state.spends_budget = retry_at, failure.try_again is None and not (rule.free or rule.polled)
+    prefers_others = failover and (rule.throttled or rule.polled or bool(hints.retry_after))
     if retry_at <= now or (prefers_others and not call.no_other_ready(state, now)):
         return "continue"  # where others are ready, this target is retried only once they have failed
     return "sleep"
@@ -119,6 +125,14 @@ def _try_as_before(call: CallState, state: TargetState, kind: FailureKind, now: 
     if now - state.began < _POOL_WAIT:
         longest = min(_POOL_PAUSE_MAX, _POOL_WAIT * 2.0 ** min(call.uncounted, _MAX_EXPONENT))
         state.retry_at += longest * (1 + call.random()) / 2
+
+
+def _compute_poll_at(call: CallState, state: TargetState, hints: retry_after.Hints, now: float) -> float | None:
+    """Return the instant at which to ask a target again that is loading its model, or None for not at all."""
+    pause = max(_POLL_PAUSES[min(state.polls, len(_POLL_PAUSES)) - 1], min(hints.retry_after or 0.0, MAX_WAIT))
+    # A hedge may have excluded it in the meantime, such as by the key that both share.
+    forbidden = state.excluded or hints.should_retry is False or state.target.retry.limit == 0
+    return None if forbidden or now + pause >= call.deadline else now + pause
 
 
 def _compute_retry_at(

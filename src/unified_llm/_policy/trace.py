@@ -14,6 +14,8 @@ from unified_llm._policy.failure_rules import MAYBE_BILLED
 from unified_llm._policy.target_health import Permit
 from unified_llm.types.records import Attempt
 
+# Kinds of which there may be many in a row: waits for a connection, and for a model to be loaded.
+_JOINED: Final = frozenset({"pool", "loading"})
 UNWRITABLE: Final = "its format cannot carry this request"
 """Reason for which a target was skipped, where the codec gave none."""
 
@@ -51,7 +53,7 @@ class Trace:
 
     def record_end(self, running: RunningAttempt, attempt: Attempt, outcome: Done | Failure | None) -> None:
         """Record the end of an attempt: answered, failed, or (None) cancelled."""
-        if isinstance(outcome, Failure) and outcome.kind == "pool" and self._add_to_earlier(attempt):
+        if isinstance(outcome, Failure) and outcome.kind in _JOINED and self._add_to_earlier(attempt):
             return
         if isinstance(outcome, Done):
             self.served, self.request_id = running.target, outcome.request_id
@@ -60,7 +62,7 @@ class Trace:
         self._add(attempt, running.started)
 
     def _add_to_earlier(self, attempt: Attempt) -> bool:
-        """Add a wait for a connection to an earlier one of the same target, if there is one: there may be many."""
+        """Add an attempt to an earlier one of the same target with the same outcome, if there is one."""
         for position, earlier in enumerate(self.attempts):
             if (earlier.target, earlier.outcome) == (attempt.target, attempt.outcome):
                 seconds, waited = earlier.seconds + attempt.seconds, earlier.waited + attempt.waited

@@ -45,6 +45,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "filter": "its content filter blocked the prompt",
     "conflict": "it was busy with another request",
     "request_timeout": "it timed out waiting for the request",
+    "loading": "it is still loading the model",
     "malformed": "the response was malformed",
     "empty": "the response was empty",
     "truncated": "the response ended early",
