@@ -23,7 +23,7 @@ KINDS: list[tuple[int, FailureKind]] = [
     (402, "quota"),
     (403, "permission"),
     (404, "model_not_found"),
-    (405, "bad_request"),
+    (405, "not_found"),
     (407, "connect"),
     (408, "request_timeout"),
     (409, "conflict"),

@@ -80,7 +80,7 @@ def test_a_stream_that_is_cut_off_is_never_a_success(name: str) -> None:
 def test_an_error_has_one_kind_whoever_sends_it(name: str) -> None:
     for provider in PROVIDERS:
         where = target(provider)
-        given_a_meaning_by_the_row = {where.quirks.context_status, where.quirks.filter_status}
+        given_a_meaning_by_the_row = {where.quirks.context_status}
         given_a_meaning_by_the_row |= {int(code) for code in where.quirks.codes if len(code) == 3}
         for case in fixture(name)["cases"]:
             if case["status"] not in given_a_meaning_by_the_row:

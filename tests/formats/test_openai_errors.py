@@ -17,7 +17,7 @@ from unified_llm._formats.openai_chat import CODEC
 
 HTML = b"<html><body><h1>404 Not Found</h1><p>no such model</p></body></html>"
 BY_STATUS = {
-    400: "bad_request", 401: "auth", 402: "quota", 403: "permission", 404: "not_found", 405: "bad_request",
+    400: "bad_request", 401: "auth", 402: "quota", 403: "permission", 404: "not_found", 405: "not_found",
     408: "request_timeout", 409: "conflict", 413: "too_large", 415: "bad_request", 422: "bad_request", 425: "conflict",
     429: "rate_limit", 451: "permission", **dict.fromkeys((500, 502, 503, 504, *range(520, 527), 529), "server"),
     **dict.fromkeys((301, 302, 303, 307, 308), "redirect"),
@@ -55,7 +55,8 @@ class TestQuirks:
     def test_together_s_403_is_a_context_overflow(self) -> None:
         body = {"error": {"message": "Input token count + max_tokens must be less than the context length"}}
         assert failure(403, body, target("together")).kind == "context"
-        assert failure(403, body, target("openai")).kind == "permission"
+        assert failure(403, {"error": {"message": "too much"}}, target("together")).kind == "context"
+        assert failure(403, {"error": {"message": "too much"}}, target("openai")).kind == "permission"
 
     def test_a_refused_key_is_still_one_at_that_status(self) -> None:
         body = {"error": {"message": "no", "code": "invalid_api_key"}}
@@ -69,11 +70,11 @@ class TestQuirks:
         assert failure(403, flagged, where).kind == "filter"
         assert failure(403, {"error": {"code": 403, "message": "Your input was flagged"}}, where).kind == "filter"
         assert failure(403, {"error": {"code": 403, "message": "Key limit exceeded"}}, where).kind == "permission"
-        assert failure(403, flagged, target("openai")).kind == "permission"
+        assert failure(403, flagged, target("openai")).kind == "filter"
 
     def test_a_provider_s_own_code_can_mean_an_empty_purse(self) -> None:
-        body = {"error": {"message": "x", "code": "Arrearage"}}
-        assert failure(400, body, plain_target(codes={"arrearage": "quota"})).kind == "quota"
+        body = {"error": {"message": "x", "code": "Empty"}}
+        assert failure(400, body, plain_target(codes={"empty": "quota"})).kind == "quota"
         assert failure(400, body).kind == "bad_request"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+from unified_llm._formats.error_codes import CODES
+from unified_llm._formats.error_wording.read_message import SENTENCES
 from unified_llm._providers import registry
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -16,6 +18,15 @@ def test_the_page_about_providers_lists_every_row_of_the_table() -> None:
     for row in registry.ROWS:
         assert f"`{row.name}`" in page
         assert row.title in page
+
+
+def test_the_page_about_failover_lists_every_code_and_sentence() -> None:
+    tables = runpy.run_path(str(DOCS / "generate_providers.py"))["render_error_tables"]()
+    assert tables in (DOCS / "failover.md").read_text(encoding="utf-8")
+    for code in CODES:
+        assert f"`{code.name}`" in tables
+    for sentence in SENTENCES:
+        assert sentence.template.replace("|", "\\|") in tables
 
 
 # Features that a mark of a test may name.

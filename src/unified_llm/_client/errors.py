@@ -88,8 +88,8 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
     kind, happened, advice = _MESSAGES[failure.kind]
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
-    if failure.reason:
-        happened, advice = failure.reason, failure.advice or advice
+    if failure.reason or failure.advice:
+        happened, advice = failure.reason or happened, failure.advice or advice
     elif failure.detail and failure.kind == "unsendable":
         happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
     elif failure.detail and target.format == "mlx":

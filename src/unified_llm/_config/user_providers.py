@@ -134,6 +134,7 @@ _BY_KIND: Final[Mapping[FailureKind, type[LLMError]]] = {
     "quota": exc.QuotaExceededError,
     "permission": exc.PermissionDeniedError,
     "model_not_found": exc.ModelNotFoundError,
+    "not_found": exc.ConfigurationError,
     "connect": exc.ConnectionError,
     "request_timeout": exc.TimeoutError,
     "conflict": exc.ServiceUnavailableError,

@@ -28,9 +28,9 @@ FailureKind: TypeAlias = Literal[
     "quota",  # 402, or a billing code
     "rate_limit",  # 429
     "model_not_found",  # 404 for a model
-    "not_found",  # 404 for a path: a wrong base URL
+    "not_found",  # 404 for a path, 405: a wrong base URL
     "redirect",  # 3xx, never followed
-    "bad_request",  # 400, 405, 415, 422 ...
+    "bad_request",  # 400, 415, 422 ...
     "unsupported",  # 400 for a parameter or feature that this target does not know
     "context",  # the prompt is too long
     "too_large",  # 413
@@ -62,6 +62,7 @@ KIND_BY_STATUS: Final[Mapping[int, FailureKind]] = MappingProxyType(
         402: "quota",
         403: "permission",
         404: "model_not_found",
+        405: "not_found",  # the address of something else: a page, or an API one level up
         407: "connect",  # a proxy of the user's own answered; nothing reached the provider
         408: "request_timeout",
         409: "conflict",
@@ -83,6 +84,17 @@ def kind_of_status(status: int) -> FailureKind:
     if status >= 500:
         return "server"
     return "bad_request" if status >= 400 else "redirect"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorMeaning:
+    """What an error code or a sentence of a provider means: these fields of a ``Failure``."""
+
+    kind: FailureKind
+    reason: str | None = None
+    advice: str | None = None
+    about_key: bool = True
+    try_again: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

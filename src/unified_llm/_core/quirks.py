@@ -25,7 +25,8 @@ class Quirks:
         key_header: The header that carries the key; empty for ``Authorization: Bearer``.
         codes: What error codes of its own mean, and HTTP statuses ("412") that mean something else there.
         context_status: The HTTP status that means a context overflow, where it is not 400 (Together: 403).
-        filter_status: The HTTP status that means moderation (OpenRouter: 403).
+        has_free_models: Some of its models are free: a lack of credit rules out the model that was asked, not others of
+            the same key (OpenRouter).
         reasoning_apart: Reasoning tokens are not included in its completion tokens (xAI).
         tool_id_length: The exact length of a tool call's identifier (Mistral: 9 letters and digits). 0 leaves them as
             they are; None shortens them to OpenAI's limit of 40.
@@ -58,7 +59,7 @@ class Quirks:
     key_header: str = ""
     codes: Mapping[str, FailureKind] = field(default_factory=dict[str, FailureKind])
     context_status: int | None = None
-    filter_status: int | None = None
+    has_free_models: bool = False
     reasoning_apart: bool = False
     tool_id_length: int | None = None
     usage_always: bool = False

@@ -7,12 +7,14 @@ are made to fit before the one and restored after the other (``tool_names``).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
 
 from unified_llm._core.codec import AnyRequest, Decoder, Framing, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats import tool_names
+from unified_llm._formats.error_body import is_page
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest
 
@@ -25,6 +27,14 @@ EncodeDecode: TypeAlias = tuple[
 """Encodes a request for a target; decodes the response, given the request, the parsed JSON and the target."""
 
 
+# Statuses that are about the key, unless something else than the API answered: a firewall's challenge, a proxy's page
+# (github.com/NousResearch/hermes-agent/issues/70566).
+_WITH_COOLDOWN: Final = frozenset({401, 402, 403, 451})
+_CHALLENGE: Final = "cf-mitigated"
+_PAGE: Final = "a web page came back instead of an answer of the API"
+_CHECK_PATH: Final = "check base_url=, the key, and whether a firewall or proxy blocks this machine"
+
+
 class FunctionCodec:
     """Codec of one wire format, made of functions. It keeps no state of a request, so all clients share one.
 
@@ -32,7 +42,7 @@ class FunctionCodec:
         by_request: The functions for each class of request.
         stream: Creates a decoder for one streamed response.
         failure: Classifies an error response by its status and body, which decide the kind in every format known so
-            far; the transport reads the headers.
+            far. The transport reads the headers; whether a page came instead of an error is found here.
         framing: How streams are split into events.
         adjust: Replaces the target's base URL by the one that the writers expect, where users may have given another.
     """
@@ -86,5 +96,7 @@ class FunctionCodec:
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, target: Target) -> Failure:
         """Classify an error response; the transport adds its ``headers`` and ``request_id``."""
-        del headers
-        return self._failure(status, body, target)
+        failure = self._failure(status, body, target)
+        if status in _WITH_COOLDOWN and (is_page(body) or _CHALLENGE in headers):
+            return replace(failure, about_key=False, reason=_PAGE, advice=_CHECK_PATH)
+        return failure

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from unified_llm._formats.anthropic.errors import read_failure
 from unified_llm._formats.anthropic.models import read_model, read_models
 from unified_llm._formats.anthropic.request import write_chat, write_count, write_model, write_models
 from unified_llm._formats.anthropic.response import read_chat, read_count
 from unified_llm._formats.anthropic.stream import MessageStream
 from unified_llm._formats.make_codec import FunctionCodec
+from unified_llm._formats.openai_errors import read_failure
 from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest, ModelsRequest
 
 __all__ = ["CODEC"]

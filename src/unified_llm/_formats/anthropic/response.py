@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.anthropic.errors import read_error
 from unified_llm._formats.anthropic.provider_state import keep_state
 from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
@@ -23,6 +22,7 @@ from unified_llm._formats.json_values import (
     object_or_empty,
     text_or_none,
 )
+from unified_llm._formats.openai_errors import read_error
 from unified_llm.types.messages import ToolCall
 from unified_llm.types.records import Usage
 from unified_llm.types.requests import CountRequest, LLMRequest

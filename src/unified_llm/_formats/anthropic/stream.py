@@ -12,12 +12,12 @@ from typing import Any, Final, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.anthropic.errors import read_error
 from unified_llm._formats.anthropic.provider_state import keep_state
 from unified_llm._formats.anthropic.response import USAGE_FIELDS, read_citations, read_refusal, read_usage
 from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, small_int, text_or_none
+from unified_llm._formats.openai_errors import read_error
 from unified_llm._lib.bounded_json import JSONError, parse_lenient, size_of_value
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import ToolCallChunk

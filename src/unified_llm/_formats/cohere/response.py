@@ -46,7 +46,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
         return Failure("malformed")
     message = body.get("message")
     if not is_object(message):
-        return read_error(body) if isinstance(message, str) else Failure("malformed")
+        return read_error(body, target) if isinstance(message, str) else Failure("malformed")
     texts, thinking = _read_texts(message)
     content, plan = "".join(texts.values()), text_or_none(message.get("tool_plan")) or ""
     calls = tuple(response_fields.read_calls(message.get("tool_calls"), Identifiers()))
@@ -174,7 +174,7 @@ _FEATURE_OF_ENDPOINT: Final[Mapping[str, str]] = {"chat": "streaming", "embed": 
 
 def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/v2/embed``: one vector for each text, all of one length."""
-    answer = _read_body(body)
+    answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     by_type = object_or_empty(answer.get("embeddings"))
@@ -187,7 +187,7 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
 
 def read_rerank(request: RerankRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/v2/rerank``, sorted by score, highest first."""
-    answer = _read_body(body)
+    answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     items = answer.get("results")
@@ -206,7 +206,7 @@ def read_rerank(request: RerankRequest, body: object, target: Target) -> Done | 
 
 def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/v1/models``: ``(models, cursor)``."""
-    answer = _read_body(body)
+    answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     cursor = text_or_none(answer.get("next_page_token"))
@@ -215,7 +215,7 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/v1/models/{name}``."""
-    answer = _read_body(body)
+    answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     model = _read_model_info(answer, target)
@@ -239,8 +239,8 @@ def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | Non
     )
 
 
-def _read_body(body: object) -> dict[str, Any] | Failure:
+def _read_body(body: object, target: Target) -> dict[str, Any] | Failure:
     """Return the body, or the failure if it is an error at status 200 or not a JSON object."""
     if not is_object(body):
         return Failure("malformed")
-    return read_error(body) if isinstance(body.get("message"), str) else body
+    return read_error(body, target) if isinstance(body.get("message"), str) else body

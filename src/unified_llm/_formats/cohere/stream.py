@@ -83,7 +83,7 @@ class ChatStream:
             case "message-end":
                 return (self._end_message(delta),)
             case None:  # an error in the shape of an error body
-                return self._fail(read_error(data))
+                return self._fail(read_error(data, self._target))
             case _:
                 pass
         return ()

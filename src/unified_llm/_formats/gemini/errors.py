@@ -2,7 +2,7 @@
 
 Google's errors have a status (``RESOURCE_EXHAUSTED``), an HTTP code, a message, and details of known types
 (https://cloud.google.com/apis/design/errors). A bad key, a region that is not served and a prompt that is too long
-are all 400, so details and message have to be read; each pattern is listed with its source.
+are all 400: the details tell them apart, and the message as in ``error_wording``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from unified_llm._core.outcome import Failure, FailureKind, kind_of_status
+from unified_llm._core.outcome import ErrorMeaning, Failure, kind_of_status
 from unified_llm._core.target import Target
+from unified_llm._formats.error_body import is_page
+from unified_llm._formats.error_codes import meaning_of
+from unified_llm._formats.error_wording.read_message import Reading, read_message
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
 
@@ -37,16 +40,6 @@ _HTTP_STATUS: Final[Mapping[str, int]] = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
-# Patterns of messages, for 400. Sources: ai.google.dev/gemini-api/docs/troubleshooting, and reports of users.
-_BAD_KEY: Final = re.compile(r"^api key (not valid|expired|not found)", re.IGNORECASE)
-_REGION_OR_BILLING: Final = re.compile(r"\b(location|country|region|billing)\b", re.IGNORECASE)
-_TOO_MANY_TOKENS: Final = re.compile(r"exceeds the maximum number of tokens allowed", re.IGNORECASE)
-_TOO_LARGE: Final = re.compile(r"payload size exceeds the limit", re.IGNORECASE)
-# "Logprobs is not enabled for models/..." and similar; a field that this version of the API lacks.
-_UNSUPPORTED: Final = re.compile(
-    r"is not (enabled|supported|available) (for|by|in)|is unsupported|cannot find field", re.IGNORECASE
-)
-_NO_CREDIT: Final = re.compile(r"prepay(ment)? credits are depleted|spend(ing)? cap", re.IGNORECASE)
 _MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
 # A file or a cache of another project is 403, although the key is valid.
 _OTHER_PROJECT: Final = re.compile(r"access the file|cachedcontent", re.IGNORECASE)
@@ -70,11 +63,10 @@ def read_failure(status: int, body: bytes, _: Target) -> Failure:
     try:
         error = _parse_error(parse_lenient(body))
     except JSONError:
-        text = body[: 4 * _MAX_DETAIL].decode(errors="replace").strip()
         # An HTML page is long and has nothing useful.
-        error = _ErrorBody("" if text.startswith("<") else text)
-    kind = kind_of_status(status) if status < 400 else _classify(status, error)
-    return _failure(kind, error, status)
+        error = _ErrorBody("" if is_page(body) else body[: 4 * _MAX_DETAIL].decode(errors="replace").strip())
+    reading = Reading(ErrorMeaning(kind_of_status(status))) if status < 400 else _classify(status, error)
+    return _failure(reading, error, status)
 
 
 def read_error(body: object) -> Failure:
@@ -90,36 +82,44 @@ def is_error(body: object) -> bool:
     return is_object(first) and bool(first.get("error"))
 
 
-def _failure(kind: FailureKind, error: _ErrorBody, status: int | None) -> Failure:
+def _failure(reading: Reading, error: _ErrorBody, status: int | None) -> Failure:
     names = (_daily_quota(error), error.status, str(error.number) if error.number else None)
     code = next((name for name in names if name and re.fullmatch(r"[\w.\-]{1,80}", name, re.ASCII)), None)
-    wait = _DAILY_LIMIT_WAIT if kind == "rate_limit" and _daily_quota(error) else error.retry_after
-    return Failure(kind, status=status, code=code, detail=error.message[:_MAX_DETAIL] or None, retry_after=wait)
+    meaning = reading.meaning
+    return Failure(
+        meaning.kind,
+        status=status,
+        code=code,
+        detail=error.message[:_MAX_DETAIL] or None,
+        retry_after=_DAILY_LIMIT_WAIT if meaning.kind == "rate_limit" and _daily_quota(error) else error.retry_after,
+        try_again=meaning.try_again,
+        reason=meaning.reason,
+        advice=meaning.advice,
+        about_key=meaning.about_key,
+        context_window=reading.context_window if meaning.kind == "context" else None,
+    )
 
 
-def _classify(status: int, error: _ErrorBody) -> FailureKind:
+def _classify(status: int, error: _ErrorBody) -> Reading:
+    for reason in sorted(error.reasons):
+        if meaning := _meaning_of_reason(reason, status):
+            return Reading(meaning)
     message = error.message[:_MAX_DETAIL]
-    if status in {400, 422}:
-        return _classify_bad_request(error, message)
     if status == 403 and _OTHER_PROJECT.search(message):
-        return "bad_request"
+        return Reading(ErrorMeaning("bad_request"))
+    if reading := read_message(message, status):
+        return reading
     if status == 404:
-        return "model_not_found" if error.structured and _MODEL.search(message) else "not_found"
-    if status == 429 and (_NO_CREDIT.search(message) or _is_shared_daily_quota(error)):
-        return "quota"
-    return kind_of_status(status)
+        return Reading(ErrorMeaning("model_not_found" if error.structured and _MODEL.search(message) else "not_found"))
+    if status == 429 and _is_shared_daily_quota(error):
+        return Reading(ErrorMeaning("quota"))
+    return Reading(ErrorMeaning(kind_of_status(status)))
 
 
-def _classify_bad_request(error: _ErrorBody, message: str) -> FailureKind:
-    if any(reason.startswith("API_KEY_") for reason in error.reasons) or _BAD_KEY.search(message):
-        return "auth"
-    if error.status == "FAILED_PRECONDITION" and _REGION_OR_BILLING.search(message):
-        return "permission"  # no request with this key from this region is answered
-    if _TOO_MANY_TOKENS.search(message):
-        return "context"
-    if _TOO_LARGE.search(message):
-        return "too_large"
-    return "unsupported" if _UNSUPPORTED.search(message) else "bad_request"
+def _meaning_of_reason(reason: str, status: int) -> ErrorMeaning | None:
+    if status in {400, 422} and reason.startswith("API_KEY_"):
+        return ErrorMeaning("auth")
+    return meaning_of(reason.lower(), {})
 
 
 def _daily_quota(error: _ErrorBody) -> str | None:

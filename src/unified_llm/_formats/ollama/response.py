@@ -32,7 +32,7 @@ _FEATURES: Final[Mapping[str, tuple[str, ...]]] = {
 
 def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/api/chat`` or ``/api/generate``."""
-    answer = _read_body(body)
+    answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     message = read_message(answer)
@@ -100,7 +100,7 @@ def read_usage(answer: Mapping[str, Any]) -> Usage | None:
 
 def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/api/embed``: one vector for each text, all of one length."""
-    answer = _read_body(body)
+    answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     vectors = read_vectors(answer.get("embeddings"), len(request.texts))
@@ -112,7 +112,7 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
 
 def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/api/tags``: ``(models, cursor)``; there is only one page."""
-    answer = _read_body(body)
+    answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     return read_page(answer.get("models"), lambda item: _read_model_info(item, target))
@@ -125,7 +125,7 @@ def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | Non
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/api/show``. Its window is the model's; the server uses less unless ``num_ctx`` is set."""
-    answer = _read_body(body)
+    answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
     known = object_or_empty(answer.get("model_info"))
@@ -141,8 +141,8 @@ def _read_features(capabilities: object) -> frozenset[str] | None:
     return frozenset(name for capability in known for name in _FEATURES.get(capability, ()))
 
 
-def _read_body(body: object) -> dict[str, Any] | Failure:
+def _read_body(body: object, target: Target) -> dict[str, Any] | Failure:
     """Return the body, or the failure if it is an error at status 200 or not a JSON object."""
     if not is_object(body):
         return Failure("malformed")
-    return read_error(body) if body.get("error") else body
+    return read_error(body, target) if body.get("error") else body

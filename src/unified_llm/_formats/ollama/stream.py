@@ -53,7 +53,7 @@ class ChatStream:
         if not is_object(line):
             return self._fail(Failure("malformed"))
         if line.get("error"):
-            return self._fail(read_error(line))
+            return self._fail(read_error(line, self._target))
         chunks = self._read(line)
         return [*chunks, self._end_message(line)] if line.get("done") is True else chunks
 
