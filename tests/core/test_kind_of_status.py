@@ -44,8 +44,8 @@ KINDS: list[tuple[int, FailureKind]] = [
 class SDKError(Exception):
     """What an SDK raises."""
 
-    def __init__(self, status_code: int) -> None:
-        super().__init__("no")
+    def __init__(self, status_code: int, message: str = "no") -> None:
+        super().__init__(message)
         self.status_code = status_code
 
 
@@ -64,6 +64,26 @@ def test_formats_and_wrapped_models_differ_where_they_say_so(status: int) -> Non
         failure = errors.read_failure(SDKError(status))
         assert failure is not None
         assert failure.kind == kind
+
+
+def test_exceptions_of_sdks_are_read_by_code_and_message_before_their_status() -> None:
+    def kind(status: int, message: str = "no", **fields: object) -> tuple[str, int | None]:
+        error = SDKError(status, message)
+        for name, value in fields.items():
+            setattr(error, name, value)
+        failure = errors.read_failure(error)
+        assert failure is not None
+        assert failure.status == status
+        return failure.kind, failure.context_window
+
+    overflow = "This model's maximum context length is 8192 tokens. However, you requested"
+    assert kind(400, body={"message": overflow, "code": None}) == ("context", 8192)
+    assert kind(400, f"Error code: 400 - {{'error': {{'message': \"{overflow}") == ("context", 8192)
+    assert kind(400, body={"error": {"message": "Model Not Exist"}}) == ("model_not_found", None)
+    assert kind(400, code="organization_restricted") == ("permission", None)
+    assert kind(500, "image input is not supported") == ("unsupported", None)
+    assert kind(429, code="insufficient_quota") == ("quota", None)
+    assert kind(400, f"Invalid value: '{overflow}'") == ("bad_request", None)
 
 
 def test_every_kind_of_the_table_has_an_exception_for_users_providers() -> None:

@@ -65,7 +65,8 @@ def test_f5_a_page_says_nothing_about_the_key() -> None:
 
 def test_f10_a_request_that_no_limit_allows_is_not_tried_again() -> None:
     for case in REPORTED["wire F10: larger than the limit for a minute"]:
-        assert failure(case["provider"], case["status"], case["body"]).try_again is False
+        actual = failure(case["provider"], case["status"], case["body"])
+        assert (actual.try_again, actual.about_key) == (False, False)
 
 
 def test_advice_names_what_to_do_and_quotes_nothing() -> None:

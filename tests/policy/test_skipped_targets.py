@@ -61,6 +61,13 @@ def test_targets_without_a_key_share_no_credentials(make_harness: MakeHarness) -
     assert harness.call(A, target("alpha/two")).text == "two"
 
 
+def test_f10_a_request_that_is_larger_than_the_limit_starts_no_cooldown(make_harness: MakeHarness) -> None:
+    too_large = Failure("rate_limit", 413, retry_after=60.0, about_key=False, try_again=False)
+    harness = make_harness({"alpha/one": [too_large, say("A")], "beta/two": [say("B")]})
+    assert harness.call(A, B).outcomes == [("alpha/one", "rate_limit"), ("beta/two", "ok")]
+    assert harness.call(A, B).outcomes == [("alpha/one", "ok")]
+
+
 # Context windows
 
 

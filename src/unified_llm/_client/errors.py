@@ -173,7 +173,7 @@ def interrupted(
     """Make the exception for a stream that broke after its first chunk was handed out."""
     target, failure = failed.final or failed.failures[-1]
     _, happened, advice = _MESSAGES[failure.kind]
-    happened = f"{happened}; {advice}" if failure.kind == "oversized" else happened
+    happened = f"{happened}; {advice}" if failure.kind == "oversized" else failure.reason or happened
     error = exc.StreamInterruptedError(
         f"{target.name}: the stream broke after it had begun ({happened}); what had arrived is in "
         ".partial, and nothing was asked twice.",

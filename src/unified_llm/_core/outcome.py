@@ -116,9 +116,10 @@ class Failure:
             names hosts and settings, and contains no key, prompt or answer.
         advice: What to do next, in the same way.
         answer: The answer that was not accepted, where structured output was asked for; never logged.
-        about_key: For a kind that starts a cooldown of the API key: whether the refusal concerns the key at all. False
-            where it concerns this model or this request (one model is not free, the request costs more than is left),
-            where an upstream provider of a gateway refused, and where a page came back instead of an error.
+        about_key: For a kind that starts a cooldown: whether the refusal concerns the API key or its limit. False
+            where it concerns this model or this request (one model is not free, the request costs more than is left,
+            or it is larger than the limit), where an upstream provider of a gateway refused, and where a page came
+            back instead of an error.
         context_window: The context window in tokens, where the refusal of a long prompt names it.
     """
 

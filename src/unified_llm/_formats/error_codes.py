@@ -38,6 +38,10 @@ CODES: Final = (
     *_codes("context", "ggml-org/llama.cpp tools/server", "exceed_context_size_error"),
     *_codes("context", "Z.ai, as a reason to end", "model_context_window_exceeded"),
     *_codes("context", "GitHub Models", "tokens_limit_reached"),
+    *_codes("context", "GitHub Copilot", "model_max_prompt_tokens_exceeded"),
+    *_codes("context", "openrouter.ai, error_type", "token_limit_exceeded"),
+    *_codes("too_large", "OpenAI; openrouter.ai, error_type", "string_above_max_length", "string_too_long"),
+    *_codes("too_large", "OpenAI, embeddings; unverified", "max_tokens_per_request"),
     *_codes("too_large", _ANTHROPIC, "request_body_too_large_after_decoding"),
     *_codes(
         "filter",
@@ -50,6 +54,7 @@ CODES: Final = (
         "learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter",
         *("content_filter", "responsibleaipolicyviolation"),
     ),
+    *_codes("filter", "portkey.ai, guardrails (status 446); unverified", "hooks_failed"),
     *_codes("filter", _ALIBABA, "data_inspection_failed", "datainspectionfailed"),
     *_codes("quota", _OPENAI, "insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),
     *_codes("quota", _OPENAI, "credit_balance_exhausted", "organization_usage_limit_exceeded"),
@@ -57,6 +62,8 @@ CODES: Final = (
     *_codes("quota", _ANTHROPIC, "linked_organization_spend_limit_reached", "linked_organization_billing_unavailable"),
     *_codes("quota", _ANTHROPIC, "organization_on_hold"),
     *_codes("quota", _ALIBABA, "arrearage"),
+    *_codes("quota", "docs.litellm.ai/docs/proxy/users", "budget_exceeded"),
+    *_codes("quota", "OpenAI's Codex; unverified", "usage_limit_reached"),
     *_codes("quota", "openrouter.ai/docs/errors", "payment_required"),
     *_codes(MODEL_QUOTA, "diegosouzapw/OmniRoute#8323 (Alibaba)", "allocationquota.freetieronly"),
     *_codes("auth", _OPENAI, "invalid_api_key", "invalid_authentication_error"),
@@ -78,6 +85,14 @@ CODES: Final = (
         *("model_permission_blocked_org", "model_permission_blocked_project"),
     ),
     *_codes(NO_ACCESS, _ALIBABA, "model.accessdenied"),
+    *_codes(NO_ACCESS, "console.groq.com; unverified", "model_terms_required"),
+    *_codes(NO_ACCESS, "GitHub Models; unverified", "no_access"),
+    *_codes(NO_ACCESS, "Volcengine Ark; unverified", "modelnotopen"),
+    *_codes(
+        NO_ACCESS,
+        "docs.litellm.ai/docs/proxy",
+        *("key_model_access_denied", "team_model_access_denied", "user_model_access_denied"),
+    ),
     *_codes("unsupported", _OPENAI, "unsupported_parameter", "unsupported_value", "unknown_parameter"),
     *_codes("unsupported", "ggml-org/llama.cpp tools/server", "not_supported_error"),
     *_codes("unsupported", "learn.microsoft.com/azure/ai-foundry/openai", "operationnotsupported"),
@@ -125,7 +140,7 @@ _FILTER: Final = ErrorMeaning("filter")
 _QUOTA: Final = ErrorMeaning("quota")
 # A code that speaks of safety, policy, moderation or harm is a filter's; not one about the policy of an account.
 _FILTER_CODE: Final = re.compile(
-    r"safety|moderation|content_?(?:filter|policy|violation|blocked)|(?<!data)_?policy_?violation|usage_?policy|harmful"
+    r"safety|moderation|content_?(?:filter|policy|violation|blocked)|policy_?violation|(?:usage|bio|cyber)_?policy|harmful"
     r"|unsafe|sensitive_?content|sensitivecontent|risk_?content|prohibited_?content|inappropriate|guardrail"
 )
 # Names of request fields that a code may be about.

@@ -16,7 +16,7 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats import error_codes
 from unified_llm._formats.error_body import ErrorBody, parse_body, read_body
-from unified_llm._formats.error_wording.read_message import Reading, read_message
+from unified_llm._formats.error_wording.read_message import WITH_COOLDOWN, Reading, read_message
 from unified_llm._formats.json_values import brief
 
 # Statuses that mean something of their own here.
@@ -24,6 +24,7 @@ _BY_STATUS: Final[Mapping[int, FailureKind]] = {
     424: "server",  # text-generation-inference: the model failed
     498: "server",  # Groq: no capacity left in the flex tier
 }
+_NO_QUIRKS: Final = Quirks()
 # For 404 and 410. Not the path "/v1/models", which means that the base URL is wrong.
 _MODEL_PATTERN: Final = re.compile(r"(?<![/\w])(models?|deployment)\b", re.IGNORECASE)
 
@@ -45,6 +46,22 @@ def read_error(error: object, target: Target) -> Failure:
     return _failure(reading, error_body, None, quirks)
 
 
+def read_exception(status: int, body: object, code: str | None, message: str) -> Failure | None:
+    """Classify the error that an SDK raised for a response; None where code and message say no more than the status.
+
+    Args:
+        status: The HTTP status.
+        body: The parsed body of the response, or what the SDK kept of it; None where it kept nothing.
+        code: The code that the exception has.
+        message: The text of the exception.
+    """
+    error_body = ErrorBody(message=message) if body is None else read_body(body)
+    if code is not None:
+        error_body = replace(error_body, codes=(code, *error_body.codes))
+    reading = _read(error_body, status, _NO_QUIRKS)
+    return _failure(reading, error_body, status, _NO_QUIRKS) if reading else None
+
+
 def _read(error_body: ErrorBody, status: int | None, quirks: Quirks) -> Reading | None:
     """Return what the codes and the message of an error mean; None where they say no more than the status."""
     by_message = read_message(error_body.message, status)
@@ -58,8 +75,12 @@ def _read(error_body: ErrorBody, status: int | None, quirks: Quirks) -> Reading 
     if error_body.flagged and status in {None, 400, 403}:
         return Reading(ErrorMeaning("filter"))
     upstream = error_body.upstream and _read(error_body.upstream, status, quirks)
-    # What an upstream provider refuses its gateway says nothing about the user's key at the gateway.
-    return replace(upstream, meaning=replace(upstream.meaning, about_key=False)) if upstream else None
+    return replace(upstream, meaning=_from_upstream(upstream.meaning)) if upstream else None
+
+
+def _from_upstream(meaning: ErrorMeaning) -> ErrorMeaning:
+    """Return a meaning without a cooldown of the user's key: the upstream provider refused the key of the gateway."""
+    return replace(meaning, about_key=False) if meaning.kind in WITH_COOLDOWN else meaning
 
 
 def _by_code(error_body: ErrorBody, quirks: Quirks) -> ErrorMeaning | None:
@@ -78,13 +99,14 @@ def _at_200(error_body: ErrorBody, quirks: Quirks) -> ErrorMeaning:
 
 def _by_status(status: int, error_body: ErrorBody, quirks: Quirks) -> ErrorMeaning:
     kind = quirks.codes.get(str(status)) if error_body.structured else None
-    if kind is None and status == quirks.context_status:
+    if kind is None and status == quirks.context_status and error_body.structured:
         kind = "context"
     if kind is None and status in {404, 410}:
         is_model = error_body.param == "model" or _MODEL_PATTERN.search(brief(error_body.message) or "")
         kind = "model_not_found" if error_body.structured and is_model else "not_found"
     kind = kind or _BY_STATUS.get(status) or kind_of_status(status)
-    return ErrorMeaning(kind, about_key=error_body.upstream is None)
+    meaning = ErrorMeaning(kind)
+    return _from_upstream(meaning) if error_body.upstream else meaning
 
 
 def _failure(reading: Reading, error_body: ErrorBody, status: int | None, quirks: Quirks) -> Failure:

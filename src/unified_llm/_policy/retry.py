@@ -184,7 +184,7 @@ def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: re
     if rule.cooldown == "credentials" and failure.about_key:
         reason = f"its key was refused ({failure.kind})"
         call.health.start_cooldown(target.credentials_key, now + CREDENTIALS_COOLDOWN, reason, wait=False, now=now)
-    elif rule.cooldown == "limit":
+    elif rule.cooldown == "limit" and failure.about_key:
         pause = hints.retry_after if hints.retry_after is not None else _LIMIT_COOLDOWN
         call.health.start_cooldown(target.limit_key, now + pause, "rate limited", wait=True, now=now)
     elif hints.retry_after is not None and rule.weight:

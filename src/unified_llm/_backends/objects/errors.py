@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from unified_llm import exceptions as exc
@@ -27,12 +28,17 @@ KINDS_BY_CLASS: Final[Sequence[tuple[type[Exception], FailureKind]]] = (
 )
 
 
+# What a class says no more of than an HTTP status does: the code and the message of the response may be more precise.
+_BY_STATUS_ALONE: Final = frozenset({None, "rate_limit", "bad_request", "permission", "server"})
+
+
 def read_failure(
     error: Exception, classes: Sequence[tuple[type[Exception], FailureKind]] = KINDS_BY_CLASS
 ) -> Failure | None:
     """Map an exception of a model object to a failure of its provider.
 
-    Known classes come first, then the HTTP status that nearly every SDK's exceptions carry, then the name of the class.
+    Known classes come first, then the code and the message of the response and its HTTP status, which the exceptions of
+    nearly every SDK carry, then the name of the class.
     None for a plain builtin exception (TypeError, KeyError ...): that is a bug in someone's code, and a fallback would
     only hide it.
 
@@ -43,15 +49,17 @@ def read_failure(
     status = _status(error)
     code = getattr(error, "code", None)
     code = code if isinstance(code, str) else None
+    headers = _retry_headers(error)
     kind: FailureKind | None = next((kind for known, kind in classes if isinstance(error, known)), None)
-    if kind in {None, "rate_limit"} and code in {"insufficient_quota", "billing_hard_limit_reached"}:
-        kind = "quota"
-    if kind is None and status is not None and status >= 400:
-        kind = kind_of_status(status)
+    if kind in _BY_STATUS_ALONE and status is not None and status >= 400:
+        from unified_llm._formats.openai_errors import read_exception
+
+        body = getattr(error, "body", None)
+        if read := read_exception(status, body if isinstance(body, (dict, list)) else None, code, str(error)):
+            return replace(read, detail=str(error), headers=headers)
+        kind = kind or kind_of_status(status)
     kind = kind or _kind_by_name(type(error))
-    if kind is None:
-        return None
-    return Failure(kind, status=status, code=code, detail=str(error), headers=_retry_headers(error))
+    return None if kind is None else Failure(kind, status=status, code=code, detail=str(error), headers=headers)
 
 
 def _kind_by_name(error_class: type[Exception]) -> FailureKind | None:

@@ -1,7 +1,7 @@
 """Anthropic's Messages format, which its own API and many local servers speak.
 
 ``request`` and ``messages`` write requests, ``response`` reads whole answers, ``stream`` reads streamed ones,
-``models`` reads model lists, ``provider_state`` keeps opaque state for the provider that issued it, ``errors``
+``models`` reads model lists, ``provider_state`` keeps opaque state for the provider that issued it, ``openai_errors``
 classifies errors. Nothing in here depends on which provider the target belongs to.
 """
 

@@ -6,9 +6,11 @@ from typing import Final
 
 from unified_llm._formats.error_wording.sentence import (
     AUTH,
+    BLOCKED_PATH,
     DISABLED,
     FILTER,
     MODEL_QUOTA,
+    NO_SUCH_PATH,
     QUOTA,
     REGION,
     TOO_DEAR,
@@ -18,6 +20,7 @@ from unified_llm._formats.error_wording.sentence import (
 # A filter refused the prompt or what the model wrote. ``error_wording`` adds the general form of these sentences.
 FILTER_SENTENCES: Final = sentences(
     FILTER,
+    ("(Prompt|Response) blocked due to security configurations", "Cloudflare AI Gateway; unverified"),
     ("Content Exists Risk", "DeepSeek, deepseek-ai/DeepSeek-V3"),
     ("Output blocked by content filtering policy", "anthropics/claude-code"),
     ("System detected potentially unsafe or sensitive content", "docs.z.ai/api-reference/api-code"),
@@ -36,6 +39,16 @@ FILTER_SENTENCES: Final = sentences(
 # The key or the account. These start a cooldown of the key, so the sentence has to be the whole message (see
 # ``error_wording``), unless the status is 401, 402, 403 or 429.
 ACCOUNT_SENTENCES: Final = (
+    *sentences(
+        BLOCKED_PATH,
+        ("error code: {n}", "Cloudflare, plain text at 403"),
+        ("Public access is disabled", "Azure; unverified"),
+        ("Access denied due to Virtual Network/Firewall rules", "learn.microsoft.com/azure; unverified"),
+    ),
+    *sentences(
+        NO_SUCH_PATH,
+        ("Unexpected endpoint or method", "LM Studio, at 200"),
+    ),
     *sentences(
         AUTH,
         ("API key not valid(. Please pass a valid API key|)", "ai.google.dev/gemini-api/docs/troubleshooting"),
@@ -120,6 +133,7 @@ ACCOUNT_SENTENCES: Final = (
             "You are using a Trial key, which is limited to {n} API calls / month",
             "diegosouzapw/OmniRoute#12252 (Cohere)",
         ),
+        ("Sorry, your account balance is insufficient", "SiliconFlow; unverified"),
         ("Insufficient (balance|credits)", "DeepSeek, MiniMax, openrouter.ai"),
     ),
 )

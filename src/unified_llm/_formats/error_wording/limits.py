@@ -172,6 +172,9 @@ LIMIT_SENTENCES: Final = (
             "antirez/ds4, earendil-works/pi-mono",
         ),
         ("Token limit exceeded", "earendil-works/pi-mono"),
+        ("Prompt length ({n}) exceeds maximum input length ({window})", "TensorRT-LLM; unverified"),
+        ("Prompt length {n} is greater than max_seq_len {window}", "TabbyAPI; unverified"),
+        ("Invalid {quoted}: maximum (input|context) length is {window} tokens", "platform.openai.com, embeddings"),
         (
             (
                 "(Your|The) (input|prompt|request|message|conversation) exceeds the (model's |)(context "
@@ -189,6 +192,8 @@ LIMIT_SENTENCES: Final = (
     ),
     *sentences(
         TOO_LARGE,
+        ("Requested {n} tokens, max {n} tokens per request", "platform.openai.com, embeddings; unverified"),
+        ("Invalid {quoted}: string too long", "platform.openai.com"),
         ("Request payload size exceeds the limit", "ai.google.dev/gemini-api/docs/troubleshooting"),
         ("batch size {n} > maximum allowed batch size {n}", "huggingface/text-embeddings-inference"),
     ),

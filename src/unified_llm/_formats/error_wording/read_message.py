@@ -36,8 +36,8 @@ SENTENCES: Final = (
     *ACCOUNT_SENTENCES,
     *FILTER_SENTENCES,
     *LIMIT_SENTENCES,
-    *MODEL_SENTENCES,
     *FEATURE_SENTENCES,
+    *MODEL_SENTENCES,
 )
 """All sentences; the first that matches counts."""
 
@@ -89,11 +89,12 @@ _FOUND: Final = (
     r"|violat\w*\b[^\n.:'\"]{0,60}\b(?:polic|guideline|terms|rules))"
 )
 _FILTERED: Final = re.compile(rf"{_SUBJECT}(?:[^\n.:'\"]|\w'\w){{0,200}}?{_FOUND}", re.IGNORECASE)
-# For 403 and 451, where a provider writes why it refuses; not of an account that is closed for what it did.
+# For 403 and 451, where a provider writes why it refuses.
 _FOUND_ANYWHERE: Final = re.compile(_FOUND, re.IGNORECASE)
+# Not an account that is closed for what it did.
 _CLOSED_ACCOUNT: Final = re.compile(
     r"\b(?:account|organi[sz]ation|key|subscription|project|team|workspace)\b[^\n.]{0,80}"
-    r"\b(?:suspended|disabled|banned|restricted|terminated|locked|deactivated)\b",
+    r"\b(?:suspended|disabled|banned|restricted|terminated|locked|deactivated|flagged|blocked|violat\w*)\b",
     re.IGNORECASE,
 )
 
@@ -141,9 +142,9 @@ def _match(sentence: Sentence, text: str, status: int | None) -> Reading | None:
 
 
 def _is_filtered(text: str, status: int | None) -> bool:
-    if _FILTERED.match(text):
-        return True
-    return status in {403, 451} and _FOUND_ANYWHERE.search(text) is not None and not _CLOSED_ACCOUNT.search(text)
+    if not _FILTERED.match(text) and not (status in {403, 451} and _FOUND_ANYWHERE.search(text)):
+        return False
+    return not _CLOSED_ACCOUNT.search(text)
 
 
 def _window(number: str | None) -> int | None:

@@ -33,8 +33,16 @@ TOO_LARGE_FOR_RATE: Final = ErrorMeaning(
     "rate_limit",
     reason="the request is larger than the account's limit of tokens for a whole minute",
     advice="send less at once, raise the limit, or add a fallback at another provider",
+    about_key=False,
     try_again=False,
 )
+BLOCKED_PATH: Final = ErrorMeaning(
+    "permission",
+    reason="a firewall or a network rule refused this machine",
+    advice="check the network, the proxy and the access rules of the resource",
+    about_key=False,
+)
+NO_SUCH_PATH: Final = ErrorMeaning("not_found")
 NO_SUCH_MODEL: Final = ErrorMeaning("model_not_found")
 NO_ACCESS: Final = ErrorMeaning(
     "model_not_found",
@@ -51,7 +59,7 @@ CANNOT_LOAD: Final = ErrorMeaning(
     reason="the server could not load the model",
     advice="see the server's log; it may need more memory, or a newer version for this model",
 )
-LOADING: Final = ErrorMeaning("server", reason="the model is still loading", advice="try again in a moment")
+LOADING: Final = ErrorMeaning("loading")
 CRASHED: Final = ErrorMeaning("server", reason="the model was unloaded or crashed", advice="see the server's log")
 UNSUPPORTED: Final = ErrorMeaning("unsupported")
 NO_TOOLS: Final = ErrorMeaning(

@@ -246,12 +246,17 @@ def read_answer(body: object, target: Target) -> dict[str, Any] | Failure:
     return read_error(body, target) if is_error(body) else body
 
 
+# Fields of an error that has no field ``error``: FastAPI, Cloudflare, Z.ai at a wrong address. Fields of an answer.
+_FLAT_ERROR: Final = frozenset({"detail", "errors", "msg"})
+_OUTPUT: Final = frozenset({"data", "id", "object", "message", "usage"})
+
+
 def is_error(body: Mapping[str, Any]) -> bool:
     """Return whether a body or a chunk is an error despite its status; MiniMax reports errors in ``base_resp``."""
     if body.get("error") or body.get("object") == "error":
         return True
     if "base_resp" not in body:
-        return False
+        return "choices" not in body and not _FLAT_ERROR.isdisjoint(body) and _OUTPUT.isdisjoint(body)
     status = object_or_empty(body["base_resp"]).get("status_code")
     return status is not None and status != 0
 

@@ -73,7 +73,8 @@ class ChatStream:
         try:
             chunk = parse_lenient(data, keep_halves=True)
         except JSONError:
-            return self._fail(Failure("malformed"))
+            text_error = event.event == "error"
+            return self._fail(read_error(data, self._target) if text_error else Failure("malformed"))
         if not is_object(chunk):
             return self._fail(Failure("malformed"))
         if event.event == "error" or is_error(chunk):
