@@ -107,7 +107,7 @@ def _calls(client: LLMClient, request: Mapping[str, Any], *, streamed: bool) -> 
             call = gathered.setdefault(part.index, ["", "", ""])
             for index, text in enumerate((part.id, part.name, part.arguments)):
                 call[index] += text or ""
-    return tuple(ToolCall.from_text(*call) for call in gathered.values())
+    return tuple(ToolCall.parse(*call) for call in gathered.values())
 
 
 def test_json_of_a_schema(upstream: Upstream) -> None:

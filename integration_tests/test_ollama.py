@@ -310,7 +310,7 @@ def test_a_turn_with_calls_comes_back_with_its_reasoning(fake: FakeOllama, ours:
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([
     Message.system("Be brief."), Message.user("Hi"), Message.user(""), Message.assistant("Hm."),
-    Message.assistant("Let me look.", tool_calls=[CALL, ToolCall.from_text("", "weather", "{broken")]),
+    Message.assistant("Let me look.", tool_calls=[CALL, ToolCall.parse("", "weather", "{broken")]),
     Message.tool("sunny", "call_7"), Message.tool("", ""), Message.tool("lost", "call_9"),
     Message("user", (TextPart("What is it?"), ImagePart(data=PNG))),
     Message("tool", (ImagePart(data=PNG),), tool_call_id="call_7"),
@@ -345,7 +345,7 @@ def _calls(answer: LLMResponse) -> list[tuple[str, Any]]:
 
 
 def _as_piece(chunk: LLMChunk) -> tuple[str, str, list[tuple[str, Any]]]:
-    calls = [ToolCall.from_text("", call.name or "", call.arguments) for call in chunk.tool_calls]
+    calls = [ToolCall.parse("", call.name or "", call.arguments) for call in chunk.tool_calls]
     return chunk.content, chunk.reasoning, [(call.name, call.arguments) for call in calls]
 
 

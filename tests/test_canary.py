@@ -81,7 +81,7 @@ def make(**fields: Any) -> LLMClient:
 
 
 def conversation() -> list[Message]:
-    call = ToolCall.from_text("c1", "find", '{"what": "CANARY-argument"}')
+    call = ToolCall.parse("c1", "find", '{"what": "CANARY-argument"}')
     return [
         Message.system("CANARY-system"),
         Message.user(PROMPT, images=["https://example.org/CANARY.png", b"\x89PNG CANARY"]),

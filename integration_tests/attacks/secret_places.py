@@ -195,7 +195,7 @@ def _async_error(call: Callable[[], Any]) -> BaseException | None:
 
 
 def _conversation(*, large: bool) -> list[Message]:
-    call = ToolCall.from_text("c1", "find", '{"what": "CANARY-argument"}')
+    call = ToolCall.parse("c1", "find", '{"what": "CANARY-argument"}')
     return [
         Message.system("CANARY-system"),
         Message.user("CANARY-prompt " * (1_000_000 if large else 1)),

@@ -14,7 +14,7 @@ from unified_llm.types import LLMChunk, LLMResponse, Tool, ToolCall, ToolCallChu
 
 KEY = "sk-a-key-of-a-test"
 TOOLS = [Tool("f", parameters={"type": "object", "properties": {}})]
-CALLS = tuple(ToolCall.from_text(f"call_{name}", "f", f'{{"a": "{name}"}}') for name in "xyz")
+CALLS = tuple(ToolCall.parse(f"call_{name}", "f", f'{{"a": "{name}"}}') for name in "xyz")
 BOTH: list[Step] = [LLMResponse("Let me see.", finish_reason="tool_calls", tool_calls=CALLS)]
 # Models that have no such field, and models that have.
 WITHOUT = ("gemini/gemini-2.5-flash", "cohere/command-a-03-2025", "ollama/m", "minimax/minimax-m2", "openai/o3-mini")

@@ -225,7 +225,7 @@ def test_tools_come_to_those_that_say_they_have_them() -> None:
 
         def generate(self, request: LLMRequest) -> LLMResponse:
             assert request.tools[0].name == "look"
-            call = ToolCall.from_text("c1", "look", "{}")
+            call = ToolCall.parse("c1", "look", "{}")
             return LLMResponse(tool_calls=(call,), finish_reason="tool_calls")
 
         def stream(self, request: LLMRequest) -> Iterator[LLMChunk]:

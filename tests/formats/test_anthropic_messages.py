@@ -130,7 +130,7 @@ def test_identifiers_are_unique_and_of_characters_that_the_api_accepts() -> None
 
 
 def test_invalid_json_is_wrapped_in_an_object_and_odd_names_are_made_to_fit() -> None:
-    broken = ToolCall.from_text("a", "no such.name", '{"x"')
+    broken = ToolCall.parse("a", "no such.name", '{"x"')
     (block,) = turns(HI, Message.assistant(tool_calls=[broken]))[1][1]
     assert block == use("a", "no_such_name", invalid_json='{"x"')
     assert turns(HI, Message.assistant(tool_calls=[call("a", "")]))[1][1][0]["name"] == "tool"

@@ -339,7 +339,7 @@ class TestHistory:
         assert (first["role"], second["role"]) == ("user", "model")
 
     def test_arguments_that_were_no_json_are_shown_as_they_were_written(self) -> None:
-        broken = ToolCall.from_text("c1", "f", "{no")
+        broken = ToolCall.parse("c1", "f", "{no")
         assert contents_of(HELLO, Message.assistant(tool_calls=[broken]))[1]["parts"] == [
             {"functionCall": {"id": "c1", "name": "f", "args": {"arguments": "{no"}}}
         ]
@@ -388,7 +388,7 @@ class TestSignatures:
         for name, last in (("stream_text", {"text": "", "thoughtSignature": "c2lnLUM="}), ("stream_tools", None)):
             chunks = read_pieces([sse(fixtures(name)[name]["events"])])
             end = chunks[-1].value
-            calls = [ToolCall.from_text(f.id, f.name, f.arguments) for c in chunks[:-1] for f in c.tool_calls]
+            calls = [ToolCall.parse(f.id, f.name, f.arguments) for c in chunks[:-1] for f in c.tool_calls]
             message = Message.assistant("".join(c.content for c in chunks[:-1]), tool_calls=calls)
             parts = contents_of(
                 HELLO, replace(message, provider_state=end.provider_state), model="gemini-3-pro-preview"

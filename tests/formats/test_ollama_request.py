@@ -169,7 +169,7 @@ def test_a_result_without_a_call_is_a_turn_of_the_user() -> None:
 
 
 def test_arguments_that_were_no_json_go_back_empty_and_long_identifiers_are_made_to_fit() -> None:
-    broken = ToolCall.from_text("i" * 80, "weather", "{city: Rome")
+    broken = ToolCall.parse("i" * 80, "weather", "{city: Rome")
     call, answer = OLLAMA.messages(Message.assistant(tool_calls=[broken]), result(identifier="i" * 80))
     assert call["tool_calls"][0]["function"]["arguments"] == {}
     assert call["tool_calls"][0]["id"] == answer["tool_call_id"] != "i" * 80

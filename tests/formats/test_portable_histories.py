@@ -52,7 +52,7 @@ def called(*calls: ToolCall, content: str = "") -> tuple[Message, ...]:
 
 
 def parsed(arguments: str, name: str = "get_weather") -> ToolCall:
-    return ToolCall.from_text("c1", name, arguments)
+    return ToolCall.parse("c1", name, arguments)
 
 
 HISTORIES: dict[str, tuple[Message, ...]] = {

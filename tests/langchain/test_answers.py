@@ -106,7 +106,7 @@ def test_text_and_fragments_of_calls_never_share_a_chunk() -> None:
 
 
 def test_calls_whose_arguments_are_no_json_are_kept_apart() -> None:
-    good, bad = ToolCall.from_text("c1", "add", '{"a":1}'), ToolCall.from_text("c2", "add", '{"a":')
+    good, bad = ToolCall.parse("c1", "add", '{"a":1}'), ToolCall.parse("c2", "add", '{"a":')
     message = message_of(LLMResponse(tool_calls=(good, bad), finish_reason="tool_calls"))
     assert [call["id"] for call in message.tool_calls] == ["c1"]
     assert [(call["id"], call["args"]) for call in message.invalid_tool_calls] == [("c2", '{"a":')]

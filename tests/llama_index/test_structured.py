@@ -203,7 +203,7 @@ def test_a_target_without_schemas_is_given_a_tool(way: str) -> None:
 
 
 def test_several_calls_are_looked_through_for_one_that_fits_and_words_will_do_too() -> None:
-    calls = tuple(ToolCall.from_text(f"c{number}", "City", text) for number, text in enumerate((WRONG, PARIS)))
+    calls = tuple(ToolCall.parse(f"c{number}", "City", text) for number, text in enumerate((WRONG, PARIS)))
     llm = with_features(model(pydantic_program_mode=PydanticProgramMode.FUNCTION), "tool_choice")
     with ScriptedTargets({PRIMARY: [[LLMResponse(tool_calls=calls)], say(PARIS)]}).running() as targets:
         assert llm.structured_predict(City, PROMPT, country="France").country == "France"

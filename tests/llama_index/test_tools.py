@@ -38,7 +38,7 @@ ADD = '{"a": 1, "b": 2}'
 TWO = [
     LLMResponse(
         finish_reason="tool_calls",
-        tool_calls=(ToolCall.from_text("c1", "add", ADD), ToolCall.from_text("c2", "add", '{"a": 3, "b": 4}')),
+        tool_calls=(ToolCall.parse("c1", "add", ADD), ToolCall.parse("c2", "add", '{"a": 3, "b": 4}')),
     )
 ]
 

@@ -158,7 +158,7 @@ class TestCorrection:
 
     @pytest.mark.parametrize("way", WHOLE)
     def test_calls_of_a_forced_tool_are_answered_by_results(self, way: Way) -> None:
-        calls = tuple(ToolCall.from_text(f"c{number}", "place", SEVEN) for number in (1, 2))
+        calls = tuple(ToolCall.parse(f"c{number}", "place", SEVEN) for number in (1, 2))
         targets = ScriptedTargets({DEEPSEEK: [[LLMResponse(tool_calls=calls)], call_tool("place", ROME)]})
         assert call(way, targets, DEEPSEEK).content == ROME
         turn, *results = targets.asked[1][1].messages[-3:]
@@ -170,7 +170,7 @@ class TestCorrection:
         assert "$.city is no string. Call the tool again" in results[0].text
 
     def test_of_several_calls_the_first_that_conforms_is_taken(self) -> None:
-        calls = tuple(ToolCall.from_text(f"c{number}", "place", text) for number, text in enumerate((SEVEN, ROME)))
+        calls = tuple(ToolCall.parse(f"c{number}", "place", text) for number, text in enumerate((SEVEN, ROME)))
         targets = ScriptedTargets({DEEPSEEK: [[LLMResponse(tool_calls=calls)]]})
         assert call("generate", targets, DEEPSEEK).content == ROME
 
@@ -264,9 +264,7 @@ class TestNativeAnswers:
         [
             LLMResponse('{"city": "Ro', finish_reason="length"),
             LLMResponse('Sure: {"city', finish_reason="content_filter"),
-            LLMResponse(
-                "Let me look.", tool_calls=(ToolCall.from_text("c1", "look", "{}"),), finish_reason="tool_calls"
-            ),
+            LLMResponse("Let me look.", tool_calls=(ToolCall.parse("c1", "look", "{}"),), finish_reason="tool_calls"),
         ],
         ids=["length", "content_filter", "tool call"],
     )

@@ -147,7 +147,7 @@ class TestAsking:
 
 class TestForcedTool:
     def test_the_arguments_are_the_answer(self) -> None:
-        call = ToolCall.from_text("c1", "place", ROME)
+        call = ToolCall.parse("c1", "place", ROME)
         (done,) = read(
             emulated(json_request(), *TOOLS), Done(LLMResponse(tool_calls=(call,), finish_reason="tool_calls"))
         )
@@ -155,7 +155,7 @@ class TestForcedTool:
         assert (done.value.content, done.value.tool_calls, done.value.finish_reason) == (ROME, (), "stop")
 
     def test_every_alternative_is_turned_back(self) -> None:
-        call = ToolCall.from_text("c1", "place", ROME)
+        call = ToolCall.parse("c1", "place", ROME)
         other = LLMResponse(tool_calls=(call,), finish_reason="tool_calls")
         (done,) = read(emulated(json_request(), *TOOLS), Done(LLMResponse(tool_calls=(call,), alternatives=(other,))))
         assert isinstance(done, Done)
@@ -257,7 +257,7 @@ class TestPrompt:
         events = read(emulation, LLMChunk(content="Let me look."), calling, CALLED)
         assert events[0] == calling
         assert text_of(events) == "Let me look."
-        whole = Done(LLMResponse(content="Let me look.", tool_calls=(ToolCall.from_text("c1", "look", "{}"),)))
+        whole = Done(LLMResponse(content="Let me look.", tool_calls=(ToolCall.parse("c1", "look", "{}"),)))
         assert read(emulation, whole) == [whole]
 
     def test_failures_pass_through(self) -> None:

@@ -119,7 +119,7 @@ def join_tool_calls(chunks: Sequence[LLMChunk]) -> list[ToolCall]:
             assert fragment.id
             calls[fragment.index] = [fragment.id, fragment.name or "", ""]
         calls[fragment.index][2] += fragment.arguments
-    return [ToolCall.from_text(*call) for _, call in sorted(calls.items())]
+    return [ToolCall.parse(*call) for _, call in sorted(calls.items())]
 
 
 def flat(call: ToolCall) -> list[Any]:

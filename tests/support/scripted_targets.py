@@ -52,7 +52,7 @@ def say(text: str, **fields: Any) -> list[Step]:
 
 def call_tool(name: str, arguments: str, identifier: str = "call_1") -> list[Step]:
     """Return an attempt that answers with one tool call."""
-    call = ToolCall.from_text(identifier, name, arguments)
+    call = ToolCall.parse(identifier, name, arguments)
     return [LLMResponse(finish_reason="tool_calls", tool_calls=(call,), usage=USAGE, response_id="r-1")]
 
 

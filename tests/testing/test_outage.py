@@ -124,7 +124,7 @@ def test_an_answer_has_every_part_that_it_was_given(way: Way) -> None:
     from unified_llm import LLMResponse, ToolCall, Usage
 
     usage = Usage(prompt_tokens=7, completion_tokens=3, total_tokens=10)
-    calls = (ToolCall("call_1", "add", {"a": 1}), ToolCall.from_text("call_2", "sub", '{"a": 2}'))
+    calls = (ToolCall("call_1", "add", {"a": 1}), ToolCall.parse("call_2", "sub", '{"a": 2}'))
     answer = LLMResponse("Let me see.", tool_calls=calls, reasoning="Hm.", usage=usage, response_id="r-1", model="x")
     with outage("openai", reply=answer):
         result = outcome_of(way, chain(GPT, HAIKU))

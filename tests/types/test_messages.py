@@ -91,13 +91,13 @@ def test_a_message_that_cannot_be_right_is_refused(message: dict[str, Any], reas
 
 @pytest.mark.parametrize("text", ["", "  ", "{}", "null", " null\n"])  # null: wire F3
 def test_a_call_without_arguments_has_none(text: str) -> None:
-    call = ToolCall.from_text("c1", "now", text)
+    call = ToolCall.parse("c1", "now", text)
     assert (call.arguments, call.raw_arguments, call.error) == ({}, text, None)
 
 
 @pytest.mark.parametrize("text", ["CANARY", '{"a": ', "[1]", "[" * 100_000, "\ud800"])
 def test_arguments_that_are_no_json_object_end_up_in_error(text: str) -> None:
-    call = ToolCall.from_text("c1", "now", text)
+    call = ToolCall.parse("c1", "now", text)
     assert (call.arguments, call.raw_arguments) == ({}, text)
     assert call.error
     assert "CANARY" not in call.error
@@ -162,9 +162,9 @@ def test_a_format_that_is_none_is_refused(shape: dict[str, Any]) -> None:
         Message("user", "CANARY", reasoning="CANARY"),
         Message("user", (TextPart("CANARY"),)),
         ToolCall("c1", "f", {"a": "CANARY"}, '{"a":"CANARY"}'),
-        ToolCall.from_text("c1", "f", "CANARY"),
+        ToolCall.parse("c1", "f", "CANARY"),
         ToolCallChunk(0, "c1", "f", "CANARY"),
-        Message.assistant("CANARY", tool_calls=[ToolCall.from_text("c1", "f", "CANARY")]),
+        Message.assistant("CANARY", tool_calls=[ToolCall.parse("c1", "f", "CANARY")]),
     ],
 )
 def test_no_repr_shows_a_message(thing: Any) -> None:

@@ -28,6 +28,7 @@ class Unified(Contender):
 
     @override
     def of_model(self, model: str, base_url: str, api_key: str, **fields: Any) -> UnifiedLLM:
+        fields = {"merge_messages": False, **fields}  # the tests compare the messages that are sent
         return UnifiedLLM(model=f"openai-compatible/{model}", base_url=base_url, api_key=api_key, **fields)
 
     @override

@@ -18,7 +18,8 @@ ALIASES: Final[Mapping[str, str]] = {
 # Fields of a request that keep their name.
 PLAIN: Final = frozenset({
     "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
-    "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs",
+    "parallel_tool_calls", "reasoning_effort", "logprobs", "top_logprobs", "reasoning_format", "text_tool_calls",
+    "merge_messages",
 })  # fmt: skip
 # Fields of a request that are converted.
 _CONVERTED: Final = frozenset({"stop", "tools", "tool_choice", "response_format", "extra_body"})

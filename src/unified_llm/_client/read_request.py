@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, Final, TypeAlias, get_args
 
+from unified_llm._config.llm_config import REASONING_FORMATS
 from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._lib import bounded_json
 from unified_llm.exceptions import ValidationError
@@ -27,7 +28,7 @@ _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalt
 _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
 _PARTS: Final = get_args(Part)
 _TEXTS: Final = ("model", "reasoning_effort")
-_SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text")
+_SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text", "text_tool_calls", "merge_messages")
 
 
 def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) -> LLMRequest:
@@ -221,9 +222,15 @@ def check(request: LLMRequest) -> None:
         _check_text(name, getattr(request, name))
     if request.n is not None and request.n > 1 and request.stream:
         raise ValidationError("n asks for several answers, which come whole: call generate() or agenerate().")
+    _check_choices(request)
+
+
+def _check_choices(request: LLMRequest) -> None:
     for name in _SWITCHES:
         if not isinstance(getattr(request, name), (bool, type(None))):
             raise ValidationError(f"{name} must be True or False.")
+    if request.reasoning_format not in (None, *REASONING_FORMATS):
+        raise ValidationError(f"reasoning_format is one of {', '.join(REASONING_FORMATS)}.")
 
 
 def _check_content(content: Any) -> None:

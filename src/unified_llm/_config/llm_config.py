@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast
 
 import pydantic
 from pydantic import (
@@ -38,11 +38,13 @@ if TYPE_CHECKING:
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
     "temperature", "max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
+    "reasoning_format", "text_tool_calls", "merge_messages",
     "timeout", "connect_timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "resend",
     "cache_ttl", "breaker", "max_response_bytes",
 )  # fmt: skip
 # Request fields that a configuration may set for all calls.
-DEFAULT_FIELDS: Final = CALL_FIELDS[:8]
+DEFAULT_FIELDS: Final = CALL_FIELDS[: CALL_FIELDS.index("timeout")]
+REASONING_FORMATS: Final = ("parsed", "raw", "hidden")
 _LONGEST_NAME: Final = 100
 _ALIASES: Final[Mapping[str, str]] = {"request_timeout": "timeout", "fallback_configs": "fallbacks"}
 _API_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -153,6 +155,10 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         default_headers: Sent with every request.
         extra_body: Merged into every request's body.
         temperature: This and the other sampling fields are used unless the call sets them.
+        reasoning_format: ``raw`` leaves a ``<think>`` block at the beginning of a text where it is; None: it is moved
+            to the reasoning. For servers that hold any model; see ``LLMRequest``.
+        text_tool_calls: False leaves tool calls that are written as text as text; see ``LLMRequest``.
+        merge_messages: False sends the messages in the order in which they are given; see ``LLMRequest``.
         breaker: When the circuit breaker of this target opens, and for how long.
         fallbacks: Further targets, in order: model strings, mappings, ``LLMConfig`` (alias ``fallback_configs``).
         last_resort: Does not lower what the chain advertises. None: true for ``mlx/demo`` alone.
@@ -206,6 +212,9 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     frequency_penalty: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     presence_penalty: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     reasoning_effort: str | None = None
+    reasoning_format: Literal["parsed", "raw", "hidden"] | None = None
+    text_tool_calls: bool | None = None
+    merge_messages: bool | None = None
     breaker: BreakerConfig = BreakerConfig()
     fallbacks: Annotated[tuple[Any, ...], BeforeValidator(read_fallbacks)] = Field(
         default=(), validation_alias=AliasChoices("fallbacks", "fallback_configs")

@@ -219,7 +219,7 @@ def _features(features: Any) -> frozenset[Feature]:
 def _address_row(name: str, base_url: Any, row_fields: dict[str, Any]) -> ProviderSpec:
     known = tuple(each.name for each in fields(ProviderSpec) if each.name not in {"name", "base_url", "instance"})
     refuse_unknown(row_fields, known, f"register_provider({name!r})")
-    quirks = _quirks(row_fields.get("quirks", {}))
+    quirks = _quirks(row_fields.get("quirks", {}), holds_any_model=row_fields.get("local") is True)
     version = row_fields.get("version", "/v1")
     row_headers = LLMConfig(default_headers=row_fields.get("headers", {})).default_headers  # are these headers?
     row_fields = {**row_fields, "quirks": quirks, "headers": row_headers}
@@ -242,11 +242,11 @@ def _check_http(name: str, version: Any, quirks: Quirks, row_headers: Mapping[st
     headers.check(row_headers, "headers", ConfigurationError, key_header=key_header)
 
 
-def _quirks(given: Quirks | Mapping[str, Any]) -> Quirks:
+def _quirks(given: Quirks | Mapping[str, Any], *, holds_any_model: bool) -> Quirks:
     if isinstance(given, Quirks):
         return given
     refuse_unknown(given, tuple(field.name for field in fields(Quirks)), "quirks=")
-    return Quirks(**given)
+    return Quirks(**{"any_model": holds_any_model, **given})
 
 
 def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> ProviderSpec:

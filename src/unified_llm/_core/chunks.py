@@ -17,7 +17,9 @@ def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
         content=response.content,
         reasoning=response.reasoning or "",
         tool_calls=tuple(
-            ToolCallChunk(index, call.id, call.name, "" if call.raw_arguments == "null" else call.raw_arguments)
+            ToolCallChunk(
+                index, call.id, call.name, "" if call.raw_arguments == "null" else call.raw_arguments, call.from_text
+            )
             for index, call in enumerate(response.tool_calls)
         ),
         refusal=response.refusal or "",
@@ -50,13 +52,14 @@ class JoinedChunks:
     Every ``add`` takes time in proportion to its chunk.
     """
 
-    __slots__ = ("_calls", "_citations", "_content", "_logprobs", "_reasoning", "_refusal")
+    __slots__ = ("_calls", "_citations", "_content", "_from_text", "_logprobs", "_reasoning", "_refusal")
 
     def __init__(self) -> None:
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
         self._calls: dict[int, tuple[list[str], list[str], list[str]]] = {}  # identifiers, names, arguments
+        self._from_text = False  # the calls: all of an answer's, or none
         self._citations: list[Citation] = []
         self._logprobs: list[TokenLogprob] = []
 
@@ -76,6 +79,7 @@ class JoinedChunks:
                 names.append(fragment.name)
             if fragment.arguments:
                 arguments.append(fragment.arguments)
+            self._from_text = fragment.from_text
         self._citations += chunk.citations
         self._logprobs += chunk.logprobs
 
@@ -90,7 +94,7 @@ class JoinedChunks:
             response_id=last.response_id,
             usage=last.usage,
             tool_calls=tuple(
-                ToolCall.from_text("".join(identifiers), "".join(names), "".join(arguments))
+                ToolCall.parse("".join(identifiers), "".join(names), "".join(arguments), from_text=self._from_text)
                 for _, (identifiers, names, arguments) in sorted(self._calls.items())
             ),
             reasoning="".join(self._reasoning) or None,

@@ -148,8 +148,10 @@ class Done:
         value: The whole answer, or the last chunk of a stream.
         request_id: The provider's identifier of this exchange.
         headers: As those of a ``Failure``: an answer may be the last that a rate limit allows.
+        text_tool_calls: The tool calls of the answer were read from its text.
     """
 
     value: Any
     request_id: str | None = None
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS, repr=False)
+    text_tool_calls: bool = False

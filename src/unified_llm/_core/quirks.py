@@ -50,6 +50,9 @@ class Quirks:
         closed_schemas: A JSON schema must list every property that an object may have.
         turns: ``alternating``: system messages come first, then the user and the model take turns (Perplexity);
             ``closed``: an assistant message stands between tool results and the next user message (Mistral).
+        any_model: It holds whatever model was loaded, so that its chat template may refuse some orders of messages, and
+            reasoning and tool calls may come as text (``_formats.any_model``).
+        reasoning_format: Its requests have the field ``reasoning_format`` (Groq).
     """
 
     rename: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -77,3 +80,5 @@ class Quirks:
     thinks: Literal["budget", "asked", "disabled", "between_tools", "always"] | None = None
     closed_schemas: bool = False
     turns: Literal["alternating", "closed"] | None = None
+    any_model: bool = False
+    reasoning_format: bool = False

@@ -302,3 +302,37 @@ def _results_of(turn: Message, results: Mapping[str, Message], *, answer_all: bo
         elif answer_all:
             ordered.append(Message.tool("This call was not answered.", identifier, is_error=True))
     return ordered
+
+
+def merge_turns(messages: Sequence[Message]) -> list[Message]:
+    """Return the conversation in an order that every chat template accepts.
+
+    System messages at the beginning are joined, later ones become text of the user; neighbouring turns of the user, and
+    of the assistant without calls, are joined by a blank line. Turns of different speakers (``name``), with cache
+    points or with anything but text, turns with provider state, and tool messages are joined with none.
+    """
+    if any(message.tool_calls or message.role == "tool" for message in messages):
+        messages = pair_tool_results(dedupe_call_ids(messages))
+    merged: list[Message] = []
+    for message in messages:
+        if message.role == "system" and merged and merged[-1].role != "system":
+            message = replace(message, role="user")  # noqa: PLW2901 - a later system message
+        if merged and _can_join(merged[-1], message):
+            before = merged[-1]
+            reasoning = [turn.reasoning for turn in (before, message) if turn.reasoning]
+            content = "\n\n".join(filter(None, (text_of(before.content), text_of(message.content))))
+            merged[-1] = replace(before, content=content, reasoning="\n\n".join(reasoning) or None)
+        else:
+            merged.append(message)
+    return merged
+
+
+def _can_join(before: Message, after: Message) -> bool:
+    same = (before.role, before.name) == (after.role, after.name) and before.role != "tool"
+    return same and all(map(_is_plain, (before, after)))
+
+
+def _is_plain(message: Message) -> bool:
+    content = message.content
+    only_text = isinstance(content, str) or all(isinstance(part, TextPart) for part in content)
+    return only_text and not message.tool_calls and message.provider_state is None

@@ -14,6 +14,7 @@ from unified_llm._core.codec import AnyRequest, Decoder, Framing, WireRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats import tool_names
+from unified_llm._formats.any_model import ReadingRules, TextDecoder, read_whole, reading_rules, with_accepted_order
 from unified_llm._formats.error_body import is_page
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.requests import LLMRequest
@@ -76,6 +77,8 @@ class FunctionCodec:
         functions = self._functions_for(request)
         if functions is None:
             raise UnsupportedOperationError(f"{target.name} has no such request.", provider=target.provider)
+        if target.quirks.any_model:
+            request = with_accepted_order(request, target)
         return functions[0](tool_names.fit_names(request, target.format), self._adjust(target))
 
     def decode(self, request: AnyRequest, target: Target, body: object) -> Done | Failure:
@@ -86,11 +89,16 @@ class FunctionCodec:
         outcome = functions[1](request, body, target)
         if not isinstance(request, LLMRequest):
             return outcome
+        if isinstance(outcome, Done) and target.quirks.any_model:
+            outcome = read_whole(outcome, _rules(request, target))
         return tool_names.restore_names(outcome, tool_names.offered_names(request, target.format))
 
     def decoder(self, request: LLMRequest, target: Target) -> Decoder:
         """Return a decoder for one streamed response."""
         decoder = self._stream(request, target)
+        rules = _rules(request, target) if target.quirks.any_model else None
+        if rules is not None:
+            decoder = TextDecoder(decoder, rules)
         names = tool_names.offered_names(request, target.format)
         return tool_names.NameRestorer(decoder, names) if names else decoder
 
@@ -100,3 +108,9 @@ class FunctionCodec:
         if status in _WITH_COOLDOWN and (is_page(body) or _CHALLENGE in headers):
             return replace(failure, about_key=False, reason=_PAGE, advice=_CHECK_PATH)
         return failure
+
+
+def _rules(request: LLMRequest, target: Target) -> ReadingRules | None:
+    """Return how to read the text of a response, in which a model uses the names of tools that it was sent."""
+    sent = tool_names.fit_names(request, target.format)
+    return reading_rules(sent, target) if isinstance(sent, LLMRequest) else None

@@ -44,7 +44,7 @@ def read_calls(
                 arguments = custom_tools.arguments_of(text_or_none(function.get("input")) or "")
             else:
                 arguments = json_text(function.get("arguments"))
-            yield ToolCall.from_text(identifier, name, arguments)
+            yield ToolCall.parse(identifier, name, arguments)
 
 
 def read_logprobs(tokens: object) -> tuple[TokenLogprob, ...]:

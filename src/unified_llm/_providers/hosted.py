@@ -162,7 +162,7 @@ ROWS: Final = (
         apis={"chat": "openai_chat"},
         features=CHAT | JSON | EMBEDDINGS | features("tools", "images", "model_info", "as_text"),
         api_features={"chat": CHAT | JSON | EMBEDDINGS | features("tools", "images")},
-        quirks=Quirks(drop=frozenset({"parallel_tool_calls"})),
+        quirks=Quirks(drop=frozenset({"parallel_tool_calls"}), any_model=True),
         hosts=("127.0.0.1", "localhost", "ollama.com"),
         local=True,
         advice={"model_not_found": "get it with: ollama pull {model}"},
@@ -176,6 +176,7 @@ ROWS: Final = (
         key_required=False,
         format="mlx",
         features=CHAT,
+        quirks=Quirks(any_model=True),
         local=True,
         docs="https://github.com/ml-explore/mlx-lm",
         note="No server and no network; mlx/demo is a small demo model that comes with the package.",
@@ -234,6 +235,7 @@ ROWS: Final = (
             codes=error_codes.GROQ,
             limits=OPENAI_LIMITS,  # its SDK, types/chat/completion_create_params.py
             max_stops=4,
+            reasoning_format=True,  # console.groq.com/docs/reasoning
         ),
         literal_models=True,
         docs="https://console.groq.com/docs/openai",

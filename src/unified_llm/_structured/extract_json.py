@@ -23,10 +23,10 @@ from itertools import islice
 from typing import Any, Final, TypeAlias
 
 from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.json_end import JSONEnd
 from unified_llm._lib.json_schema import find_mismatch, json_types
+from unified_llm._structured.wrapped_json import other_readings
 
-_CLOSING_BRACKET: Final = {"{": "}", "[": "]"}
-_DELIMITERS: Final = re.compile(r'["\\{}\[\]]')
 # Starts of JSON objects and arrays. Other text in brackets does not match: the set {a, b}, the footnote [note].
 _STARTS: Final = {"{": r'\{\s*["}]', "[": r'\[\s*(?:["{\[\]\d-]|true|false|null)'}
 _CODE_FENCE: Final = re.compile(r"```\w*\s(.*?)```", re.DOTALL)
@@ -41,18 +41,24 @@ Check: TypeAlias = Callable[[str], str | None]
 def find_json(text: str, schema: Mapping[str, Any], check: Check | None = None) -> str:
     """Return the JSON in a whole text: the first that passes, else the first at all, else the text itself.
 
+    Where none passes as it stands, other readings are tried: see ``wrapped_json``.
+
     Args:
         text: The text.
         schema: A JSON schema, which says what the JSON begins with.
         check: Decides what passes; None for whatever conforms to the schema.
     """
     check = check or partial(check_json, schema=schema)
-    first: str | None = None
+    rejected: list[str] = []
     for candidate in islice(_candidates(text, schema), _MAX_CANDIDATES):
         if check(candidate) is None:
             return candidate
-        first = candidate if first is None else first
-    return text if first is None else first
+        rejected.append(candidate)
+    string = [text.strip()] if text.lstrip().startswith('"') else []
+    for candidate in islice(other_readings([*rejected, *string]), _MAX_CANDIDATES):
+        if check(candidate) is None:
+            return candidate
+    return rejected[0] if rejected else text
 
 
 def check_json(text: str, schema: Mapping[str, Any]) -> str | None:
@@ -96,15 +102,14 @@ class JSONExtractor:
         self.start_pattern = re.compile("|".join(_STARTS[bracket] for bracket in openings) or r"(?!)")
         self._partial_start = re.compile(rf"[{re.escape(openings)}]\s*\Z" if openings else r"(?!)")
         self.done = False
-        self._pending = self._opening = ""
-        self._depth = 0
-        self._in_string = self._escaped = False
+        self._pending = ""
+        self._end = JSONEnd()
 
     def feed(self, text: str) -> str:
         """Return the part of this chunk that belongs to the JSON, after the start kept from previous chunks."""
         if self.done:
             return ""
-        if self._depth:
+        if self._end.started:
             return self.feed_json(text)
         text = self._pending + text
         if self.may_be_scalar:
@@ -122,26 +127,6 @@ class JSONExtractor:
 
     def feed_json(self, text: str) -> str:
         """Return the part that belongs to the JSON of a text that begins with the JSON or continues it."""
-        self._opening = self._opening or text[0]
-        return text[: self._find_end(text)]
-
-    def _find_end(self, text: str) -> int:
-        """Return the position in this chunk where the JSON ends, or the length of the chunk."""
-        opening, closing, position = self._opening, _CLOSING_BRACKET[self._opening], 0
-        if self._escaped and text:
-            self._escaped, position = False, 1
-        while match := _DELIMITERS.search(text, position):
-            delimiter, position = match.group(), match.end()
-            if delimiter == "\\" and self._in_string:
-                position += 1
-                self._escaped = position > len(text)
-            elif delimiter == '"':
-                self._in_string = not self._in_string
-            elif not self._in_string and delimiter == opening:
-                self._depth += 1
-            elif not self._in_string and delimiter == closing:
-                self._depth -= 1
-                if not self._depth:
-                    self.done = True
-                    return position
-        return len(text)
+        end = self._end.feed(text)
+        self.done = self._end.found
+        return text[:end]

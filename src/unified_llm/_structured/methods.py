@@ -34,7 +34,10 @@ def supported_methods(request: LLMRequest, response_format: ResponseFormat, targ
 def rewrite_request(
     request: LLMRequest, response_format: ResponseFormat, target: Target, method: OutputMethod
 ) -> LLMRequest:
-    """Return the request that asks a target in one of its ways."""
+    """Return the request that asks a target in one of its ways.
+
+    Where it has no response format any more, text with the shape of a tool call may still be the JSON that it asks for.
+    """
     schema = output_schema(response_format)
     if method == "native":
         if response_format.schema is not None or "json_object" in _native_features(response_format, target):
@@ -45,7 +48,8 @@ def rewrite_request(
         return _force_tool(request, response_format, target)
     json_mode = "json_object" in target.features and json_types(schema) == frozenset({"object"})
     messages = add_instruction(request.messages, schema)
-    return replace(request, response_format=ResponseFormat() if json_mode else None, messages=messages)
+    inner_format = ResponseFormat() if json_mode else None
+    return replace(request, response_format=inner_format, messages=messages, text_tool_calls=False)
 
 
 def _native_features(response_format: ResponseFormat, target: Target) -> frozenset[Feature]:
@@ -68,7 +72,8 @@ def _force_tool(request: LLMRequest, response_format: ResponseFormat, target: Ta
     arguments = inline_reference(output_schema(response_format))
     tool = Tool(response_format.name, "Give the answer. Call this exactly once.", arguments, response_format.strict)
     choice = tool.name if "tool_choice" in target.features else None
-    return replace(request, response_format=None, tools=(tool,), tool_choice=choice, parallel_tool_calls=None)
+    changes: dict[str, Any] = {"tools": (tool,), "tool_choice": choice, "parallel_tool_calls": None}
+    return replace(request, response_format=None, text_tool_calls=False, **changes)
 
 
 def add_instruction(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:

@@ -106,7 +106,7 @@ def _add_block(content: Content, kind: str, block: Block, *, assistant: bool) ->
         arguments = block.get("input" if kind == "tool_use" else "args") or {}
         content.tool_calls.append(ToolCall.from_arguments(str(block["id"] or ""), block["name"], arguments))
     elif kind == "invalid_tool_call":
-        content.tool_calls.append(ToolCall.from_text(str(block["id"] or ""), block["name"] or "", block["args"] or ""))
+        content.tool_calls.append(ToolCall.parse(str(block["id"] or ""), block["name"] or "", block["args"] or ""))
     elif kind == "tool_result" and not assistant:
         content.tool_results.append(block)
     elif kind == "non_standard" and block["value"].get("type") in _PART_READERS:
@@ -336,12 +336,12 @@ def _read_tool_calls(message: AIMessage, content: Content) -> Iterable[ToolCall]
         yield ToolCall.from_arguments(call["id"] or "", call["name"], call["args"])
     for invalid in message.invalid_tool_calls:
         seen.add(invalid["id"] or "")
-        yield ToolCall.from_text(invalid["id"] or "", invalid["name"] or "", invalid["args"] or "")
+        yield ToolCall.parse(invalid["id"] or "", invalid["name"] or "", invalid["args"] or "")
     yield from (call for call in content.tool_calls if call.id not in seen)
     legacy = message.additional_kwargs.get("function_call")
     if isinstance(legacy, Mapping) and not seen:
         name = str(legacy.get("name", ""))
-        yield ToolCall.from_text(_make_function_call_id(name), name, str(legacy.get("arguments") or ""))
+        yield ToolCall.parse(_make_function_call_id(name), name, str(legacy.get("arguments") or ""))
 
 
 def _make_function_call_id(name: str) -> str:

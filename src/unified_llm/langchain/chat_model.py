@@ -71,6 +71,9 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
         frequency_penalty: -2 to 2.
         presence_penalty: -2 to 2.
         reasoning_effort: ``low``, ``medium``, ``high`` ..., as the provider names it.
+        reasoning_format: ``raw`` leaves a ``<think>`` block in the text; see ``LLMRequest``, also for the next two.
+        text_tool_calls: False leaves tool calls that are written as text as text.
+        merge_messages: False sends the messages in the order in which they are given.
         streaming: Use a stream for ``invoke`` too.
         stream_usage: Report token usage at the end of a stream.
         hedge_after: For async calls: seconds without a first chunk (or without the whole response) after which the
@@ -92,6 +95,9 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     reasoning_effort: str | None = None
+    reasoning_format: str | None = None
+    text_tool_calls: bool | None = None
+    merge_messages: bool | None = None
     streaming: bool = False
     stream_usage: bool = True
     hedge_after: float | None = None

@@ -128,7 +128,7 @@ class _PartialCall:
         return ToolCall(self.id, self.name, raw_arguments=self._arguments)
 
     def whole(self) -> ToolCall:
-        return ToolCall.from_text(self.id, self.name, self._arguments)
+        return ToolCall.parse(self.id, self.name, self._arguments)
 
 
 def as_completion(response: ChatResponse) -> CompletionResponse:

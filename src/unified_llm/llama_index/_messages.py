@@ -116,7 +116,7 @@ def _read_media(block: Any, *, assistant: bool) -> Sequence[Part]:
 def _read_call_block(block: ToolCallBlock) -> ToolCall:
     call_id, arguments = block.tool_call_id or "", block.tool_kwargs
     if isinstance(arguments, str):
-        return ToolCall.from_text(call_id, block.tool_name, arguments)
+        return ToolCall.parse(call_id, block.tool_name, arguments)
     return ToolCall.from_arguments(call_id, block.tool_name, arguments)
 
 
@@ -265,7 +265,7 @@ def _call(call_id: str, name: str, arguments: Any) -> ToolCall:
             return ToolCall.from_arguments(call_id, name, arguments)
         except ValidationError:
             arguments = ""
-    return ToolCall.from_text(call_id, name, str(arguments))
+    return ToolCall.parse(call_id, name, str(arguments))
 
 
 def _get(source: Any, name: str) -> Any:

@@ -100,6 +100,9 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         frequency_penalty: -2 to 2.
         presence_penalty: -2 to 2.
         reasoning_effort: ``low``, ``medium``, ``high`` ..., as the provider names it.
+        reasoning_format: ``raw`` leaves a ``<think>`` block in the text; see ``LLMRequest``, also for the next two.
+        text_tool_calls: False leaves tool calls that are written as text as text.
+        merge_messages: False sends the messages in the order in which they are given.
         hedge_after: For async calls: seconds without a first chunk (or without the whole answer) after which another
             target is asked too; see ``LLMClient``.
         on_stream_break: Only ``raise`` is supported.
@@ -124,6 +127,9 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     reasoning_effort: str | None = None
+    reasoning_format: str | None = None
+    text_tool_calls: bool | None = None
+    merge_messages: bool | None = None
     hedge_after: float | None = None
     on_stream_break: str = "raise"
     context_window: int | None = Field(default=None, gt=0)

@@ -63,6 +63,7 @@ class ToolCall:
             object that is JSON text once more.
         raw_arguments: The text exactly as the model wrote it.
         error: Why ``raw_arguments`` could not be parsed, or None.
+        from_text: The model wrote the call as text, which the server did not recognise as a call.
     """
 
     id: str
@@ -70,14 +71,18 @@ class ToolCall:
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     raw_arguments: str = field(default="", repr=False)
     error: str | None = None
+    from_text: bool = False
 
     @classmethod
-    def from_text(cls, identifier: str, name: str, raw_arguments: str) -> Self:
+    def parse(cls, identifier: str, name: str, raw_arguments: str, *, from_text: bool = False) -> Self:
         """Parse the arguments that a model wrote; where they are not a JSON object, set ``error`` and never raise."""
+        arguments: Mapping[str, Any] = {}
+        problem = None
         try:
-            return cls(identifier, name, parse_arguments(raw_arguments), raw_arguments)
+            arguments = parse_arguments(raw_arguments)
         except JSONError as error:
-            return cls(identifier, name, {}, raw_arguments, error=str(error))
+            problem = str(error)
+        return cls(identifier, name, arguments, raw_arguments, problem, from_text)
 
     @classmethod
     def from_arguments(cls, identifier: str, name: str, arguments: Mapping[str, Any]) -> Self:
@@ -110,7 +115,7 @@ class ToolCall:
                 raise ValidationError('A tool call needs {"function": {"name": ..., "arguments": ...}}.')
         match arguments:
             case None | str():
-                return cls.from_text(identifier, name, arguments or "")
+                return cls.parse(identifier, name, arguments or "")
             case Mapping():
                 try:
                     return cls(identifier, name, arguments, dump(arguments))
@@ -124,13 +129,15 @@ class ToolCall:
 class ToolCallChunk:
     """A fragment of a tool call in a stream; fragments with one ``index`` belong to one call.
 
-    ``id`` and ``name`` come on the first fragment, ``arguments`` is text to append.
+    ``id`` and ``name`` come on the first fragment, ``arguments`` is text to append. ``from_text`` is that of the
+    call.
     """
 
     index: int
     id: str | None = None
     name: str | None = None
     arguments: str = field(default="", repr=False)
+    from_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Attempt:
         adjusted: Request fields that this target got otherwise than the caller set them: the name, then the value set
             and the value sent (``{"temperature": [1.3, 1.0]}``; None: not sent). ``stop`` has the number of texts in
             place of the texts. Of values other than numbers and booleans, ``...`` is shown.
+        text_tool_calls: The tool calls of its answer were read from its text.
     """
 
     target: str
@@ -89,6 +90,7 @@ class Attempt:
     retry: bool = False
     retry_after: float | None = None
     adjusted: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]], hash=False)
+    text_tool_calls: bool = False
 
     def __str__(self) -> str:
         """Say what happened: ``could not connect``, ``HTTP 503``, ``timed out after 20 s`` ..."""

@@ -36,6 +36,13 @@ class LLMRequest:
         top_logprobs: The number of alternatives for each token.
         n: The number of answers; those after the first are in ``alternatives``. Not for streams.
         as_text: Continue the text of the last message, without a chat template (text completion).
+        reasoning_format: ``parsed`` (the default) or ``raw``: whether a ``<think>`` block at the beginning of a text is
+            moved to ``reasoning``, or left where it is; for servers that hold any model. Groq has it in its own API,
+            and ``hidden`` besides.
+        text_tool_calls: Whether a text that consists of calls of offered tools is read as these calls (True unless
+            set); for servers that hold any model.
+        merge_messages: Whether system messages are moved to the beginning and neighbouring turns of one side are joined
+            (True unless set); for servers that hold any model, since many chat templates refuse any other order.
         extra_body: Further fields of the request's body, sent unchanged.
         stream: Whether the response is streamed in chunks; set by the client.
         native: The framework's own form of this request, for a target that is itself a model of that framework. Its
@@ -60,6 +67,9 @@ class LLMRequest:
     top_logprobs: int | None = None
     n: int | None = None
     as_text: bool = False
+    reasoning_format: str | None = None
+    text_tool_calls: bool | None = None
+    merge_messages: bool | None = None
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     stream: bool = False
     native: Any = field(default=None, repr=False, compare=False)

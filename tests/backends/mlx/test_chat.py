@@ -10,10 +10,18 @@ from typing import Any
 import pytest
 
 from tests.support.mlx_ways import CHUNKS, EVERY_WAY, WHOLE
-from unified_llm import LLMClient
+from unified_llm import LLMClient, LLMConfig
 from unified_llm._backends.mlx import demo_folder
 from unified_llm._backends.mlx import exchange as chat
-from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, Output, Prompt, TextChunk
+from unified_llm._backends.mlx.engine_types import (
+    EngineError,
+    EngineRequest,
+    Finished,
+    OpenedBlock,
+    Output,
+    Prompt,
+    TextChunk,
+)
 from unified_llm._backends.mlx.exchange import MLXModel, resolve_folder
 from unified_llm._core.target import Target
 from unified_llm.exceptions import (
@@ -77,7 +85,7 @@ def test_the_conversation_reaches_the_engine_in_the_roles_of_its_template(
     script: Callable[..., FakeEngine], ask: Callable[..., Any]
 ) -> None:
     engine = script("yes", END)
-    call = ToolCall.from_text("c1", "now", "{}")
+    call = ToolCall.parse("c1", "now", "{}")
     messages = [
         Message.system("Be brief."),
         Message.user("Time?"),
@@ -114,6 +122,48 @@ def test_chunks_are_handed_on_as_they_come(script: Callable[..., FakeEngine], as
     chunks = ask(LLMClient("mlx/demo"), QUESTION)
     assert [chunk.content for chunk in chunks] == ["a", "b", ""]
     assert (chunks[-1].finish_reason, chunks[-1].usage) == ("stop", Usage(5, 2, 7))
+
+
+def test_local_7_turns_are_merged_for_templates_that_want_them_to_alternate(script: Callable[..., FakeEngine]) -> None:
+    messages = [
+        Message.system("Be brief."),
+        Message.system("Be kind."),
+        Message.user("Time?"),
+        Message.assistant("", tool_calls=[ToolCall.parse("c1", "now", "{}")]),
+        Message.tool("noon", "c1"),
+        Message.system("It is late."),
+        Message.user("So?"),
+    ]
+    merged = [
+        ("system", "Be brief.\n\nBe kind."),
+        ("user", "Time?"),
+        ("assistant", ""),
+        ("user", "noon\n\nIt is late.\n\nSo?"),
+    ]
+    as_given = [(turn.role.replace("tool", "user"), turn.content) for turn in messages]
+    for merge, sent in ((None, merged), (False, as_given)):
+        engine = script("yes", END)
+        LLMClient(LLMConfig(model="mlx/demo", merge_messages=merge)).generate(messages)
+        assert [(turn["role"], turn["content"]) for turn in engine.prompts[0].messages] == sent
+
+
+@EVERY_WAY
+def test_local_8_a_block_of_reasoning_is_split_off(script: Callable[..., FakeEngine], ask: Callable[..., Any]) -> None:
+    outputs = ("<think>", "\n", "Easy", ".</th", "ink>\n\n", "6", Finished("length", 5, 2))
+    for before, texts, form, (reasoning, content) in (
+        ((), outputs, None, ("Easy.", "6")),
+        ((), outputs, "raw", ("", "<think>\nEasy.</think>\n\n6")),
+        # The template has begun the block, so that the answer begins inside of it.
+        ((OpenedBlock("<think>"),), outputs[1:], None, ("Easy.", "6")),
+        ((OpenedBlock("<think>"),), ("Endless", outputs[-1]), None, ("Endless", "")),
+        ((OpenedBlock("<think>"),), outputs[1:], "raw", ("", "\nEasy.</think>\n\n6")),
+    ):
+        script(*before, *texts)
+        came = ask(LLMClient("mlx/demo"), QUESTION, reasoning_format=form)
+        chunks = came if isinstance(came, list) else [came]
+        assert "".join(chunk.content for chunk in chunks) == content
+        assert "".join(chunk.reasoning or "" for chunk in chunks) == reasoning
+        assert chunks[-1].finish_reason == "length"
 
 
 @EVERY_WAY

@@ -11,14 +11,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
-from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Finished, Output, Prompt, TextChunk
+from unified_llm._backends.mlx.engine_types import (
+    EngineError,
+    EngineRequest,
+    Finished,
+    OpenedBlock,
+    Output,
+    Prompt,
+    TextChunk,
+)
 from unified_llm._backends.mlx.loading import Detokenizer, LoadedModel
+from unified_llm._formats.text_reasoning import opened_tag
 from unified_llm._lib.stop_strings import StopFilter
 
 if TYPE_CHECKING:
     import mlx.core as mx
+
+
+_PROMPT_END: Final = 16  # tokens: the longest tag of reasoning, and white space
 
 
 class Response(Protocol):
@@ -132,6 +144,9 @@ class Batch:
             # The library's message is left out: it could quote the prompt.
             message = f"MLX refused the request ({type(error).__name__}): check its sampling fields and max_tokens."
             raise EngineError("bad_request", message) from error
+        # Whether the template has begun a block of reasoning for the model decides how its answer is read.
+        if (tag := opened_tag(tokenizer.decode(ids[-_PROMPT_END:]))) is not None:
+            request.deliver(OpenedBlock(tag))
         self._running[uid] = _RunningRequest(request, tokenizer.detokenizer, StopFilter(prompt.stop), len(ids))
 
     def _remove(self, request: EngineRequest) -> None:

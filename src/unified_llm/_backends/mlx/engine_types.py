@@ -46,6 +46,13 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedBlock:
+    """The prompt ends with the opening tag of a block of reasoning, so that the answer begins inside of the block."""
+
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class TextChunk:
     """Text that the model has just written; never empty."""
 
@@ -95,10 +102,11 @@ class EngineError(Exception):
 Payload: TypeAlias = Prompt | Texts
 """Input of a request: a prompt to a chat model, texts to an embedding model."""
 
-Output: TypeAlias = TextChunk | Finished | Encoded | EngineError
+Output: TypeAlias = OpenedBlock | TextChunk | Finished | Encoded | EngineError
 """Argument of a request's callback.
 
-For a prompt, chunks and then one ``Finished``; for texts, one ``Encoded``; or an ``EngineError``, and nothing more.
+For a prompt, ``OpenedBlock`` at most once, chunks and then one ``Finished``; for texts, one ``Encoded``; or an
+``EngineError``, and nothing more.
 """
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from unified_llm._backends import mlx
 from unified_llm._backends.mlx.encoder import no_chat_message
@@ -22,6 +23,7 @@ from unified_llm._backends.mlx.engine_types import (
     EngineError,
     EngineRequest,
     Finished,
+    OpenedBlock,
     Output,
     Payload,
     Prompt,
@@ -33,6 +35,7 @@ from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._formats.any_model import TextReader, read_whole, reading_rules, with_accepted_order
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.messages import Message
 from unified_llm.types.records import Usage
@@ -150,7 +153,7 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
         return target.defaults.get(name, default) if value in (None, ()) else value
 
     return Prompt(
-        messages=tuple(_message(message) for message in request.messages),
+        messages=tuple({"role": message.role, "content": message.text} for message in _turns(request, target)),
         max_tokens=effective("max_tokens", _MAX_TOKENS),
         temperature=effective("temperature", 0.0),
         top_p=effective("top_p", 1.0),
@@ -159,9 +162,13 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
     )
 
 
-def _message(message: Message) -> dict[str, str]:
-    # Chat templates have the roles system, user and assistant; the result of a tool is passed on as the user's.
-    return {"role": "user" if message.role == "tool" else message.role, "content": message.text}
+def _turns(request: LLMRequest, target: Target) -> Sequence[Message]:
+    """Return the conversation in the roles of chat templates; the result of a tool is passed on as the user's."""
+    turns = [
+        replace(message, role="user", tool_call_id=None) if message.role == "tool" else replace(message, tool_calls=())
+        for message in request.messages
+    ]
+    return cast("LLMRequest", with_accepted_order(replace(request, messages=tuple(turns)), target)).messages
 
 
 class _ChatCall:
@@ -171,6 +178,9 @@ class _ChatCall:
         self._target = target
         self._request = request
         self._texts: list[str] = []
+        self._rules = reading_rules(request, target)
+        self._opened: str | None = None
+        self._reader: TextReader | None = None
 
     @property
     def refusal(self) -> Failure | None:
@@ -184,10 +194,20 @@ class _ChatCall:
     def decode(self, output: Output) -> Event | None:
         if isinstance(output, TextChunk):
             self._texts.append(output.text)
-            return LLMChunk(content=output.text) if self._request.stream else None
+            return self._read(LLMChunk(content=output.text)) if self._request.stream else None
+        if isinstance(output, OpenedBlock):
+            self._opened = output.tag
+            return None
         if isinstance(output, Finished):
             return self._finish(output)
         return to_failure(output)
+
+    def _read(self, chunk: LLMChunk) -> LLMChunk | None:
+        if self._rules is None:
+            return chunk
+        if self._reader is None:
+            self._reader = TextReader(self._rules, self._opened)
+        return chunk if self._reader.decided else self._reader.read(chunk)
 
     def _finish(self, finished: Finished) -> Event:
         if not self._texts and finished.finish_reason == "stop":
@@ -200,8 +220,8 @@ class _ChatCall:
         reason: FinishReason = finished.finish_reason
         if self._request.stream:
             last = LLMChunk(finish_reason=reason, usage=usage, model=self._target.model, provider=self._target.provider)
-            return Done(last)
-        return Done(
+            return Done(last) if self._reader is None else self._reader.join_end(Done(last))
+        done = Done(
             LLMResponse(
                 content="".join(self._texts),
                 model=self._target.model,
@@ -210,6 +230,7 @@ class _ChatCall:
                 usage=usage,
             )
         )
+        return read_whole(done, self._rules, opened=self._opened)
 
 
 class _EngineExchange:

@@ -58,6 +58,10 @@ class Tokenizer(Protocol):
         """Turn a conversation into tokens."""
         ...
 
+    def decode(self, token_ids: Sequence[int], /) -> str:
+        """Turn tokens into text, those of special tokens included."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:

@@ -92,7 +92,7 @@ def join_field(blocks: Iterable[Mapping[str, Any]], block_type: str, field: str)
 
 def _read_call(block: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
     identifier = identifiers.take(block.get("id"))
-    return ToolCall.from_text(identifier, text_or_none(block.get("name")) or "", json_text(block.get("input")))
+    return ToolCall.parse(identifier, text_or_none(block.get("name")) or "", json_text(block.get("input")))
 
 
 def read_refusal(data: Mapping[str, Any]) -> str | None:

@@ -115,7 +115,7 @@ class Candidate:
         # Models before the third generation send no call ids; the response id keeps ours unique across answers.
         default = f"call_{response_id}_{number}" if response_id else None
         identifier, name = self._identifiers.take(function.get("id"), default), text_or_none(function.get("name")) or ""
-        call = ToolCall.from_text(identifier, name, json_text(function.get("args") or {}))
+        call = ToolCall.parse(identifier, name, json_text(function.get("args") or {}))
         self.calls.append(call)
         self.calls_size += size_of_value(function)
         self.layout.add_call(call.id, signature)

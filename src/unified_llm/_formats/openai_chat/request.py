@@ -54,6 +54,8 @@ def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     if request.response_format is not None:
         fields["response_format"] = _write_response_format(request.response_format)
     fields |= _n_or_stream(request, target)
+    if target.quirks.reasoning_format and (reasoning_format := effective(request, "reasoning_format", target)):
+        fields["reasoning_format"] = reasoning_format
     fields = _map_effort(fields, target.quirks)
     body = {
         "model": target.model,

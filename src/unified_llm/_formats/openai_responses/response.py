@@ -178,7 +178,7 @@ def _read_reasoning(item: Mapping[str, Any]) -> Iterator[str]:
 
 def _read_call(item: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
     identifier = identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
-    return ToolCall.from_text(identifier, text_or_none(item.get("name")) or "", read_arguments(item))
+    return ToolCall.parse(identifier, text_or_none(item.get("name")) or "", read_arguments(item))
 
 
 def read_arguments(item: Mapping[str, Any]) -> str:

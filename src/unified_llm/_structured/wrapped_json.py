@@ -1,0 +1,46 @@
+"""JSON that is right but for what a model put around it: the object in another one, in a string, with a comma too many.
+
+These readings are tried only where no JSON in the text passes the check, and only one that passes is taken, so that
+nothing is guessed. Reported for LlamaIndex: github.com/run-llama/llama_index/issues/8551, 16014.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from unified_llm._lib.bounded_json import JSONError, dump, parse
+
+# A string, which is kept (one without an end, too: searched again from each quote in it, it would take very long), or a
+# comma before a closing bracket, which is removed.
+_TRAILING_COMMA: Final = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|,(?=\s*[}\]])', re.DOTALL)
+_MAX_LEVELS: Final = 2  # {"City": {"properties": {...}}}
+
+
+def other_readings(candidates: Sequence[str]) -> Iterator[str]:
+    """Yield other readings of texts that look like JSON, the likeliest first.
+
+    Args:
+        candidates: The texts: ``{"City": {...}}``, ``{"properties": {...}}``, ``{"name": "City", "arguments": {...}}``,
+            ``{"name": "Paris",}``, an object as a JSON string.
+    """
+    for candidate in candidates:
+        without = _TRAILING_COMMA.sub(lambda match: match[1] or "", candidate)
+        if without != candidate:
+            yield without
+        try:
+            yield from _inner(parse(without), _MAX_LEVELS)
+        except JSONError:
+            continue
+
+
+def _inner(value: Any, levels: int) -> Iterator[str]:
+    """Yield the JSON in a value that holds no more than one object, or JSON as a string."""
+    if isinstance(value, str):
+        yield value
+        return
+    objects = [child for child in value.values() if isinstance(child, dict)] if isinstance(value, dict) else []
+    if len(objects) == 1 and levels:
+        yield dump(objects[0])
+        yield from _inner(objects[0], levels - 1)
