@@ -30,6 +30,9 @@ BLOCKS = {
     "  6": (None, "  6"),
     "```\n<think>\n```": (None, "```\n<think>\n```"),
     "[1] says so.": (None, "[1] says so."),
+    "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>6": ("Easy.", "6"),
+    "<|channel|>final<|message|>6": (None, "6"),
+    "<|channel|>surfing is fun": (None, "<|channel|>surfing is fun"),
     **{f"{opening}Easy.{closing}6": ("Easy.", "6") for opening, closing in TAGS.items()},
 }
 

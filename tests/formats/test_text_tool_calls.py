@@ -11,8 +11,8 @@ import pytest
 from tests.support.any_model import SERVERS, Answer, decode, make_decoder, stream, text_event
 from tests.support.codec_checks import target
 from unified_llm._core.outcome import Done
+from unified_llm._formats.call_scanner import MAX_TEXT, CallScanner
 from unified_llm._formats.codecs import codec_for
-from unified_llm._formats.text_tool_calls import MAX_TEXT, CallScanner
 from unified_llm.types import LLMChunk, LLMRequest, Message, ResponseFormat, Tool
 
 NUMBERS = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a", "b"]}
@@ -81,6 +81,19 @@ WRITTEN: dict[str, tuple[Any, ...]] = {
     '<|tool_calls_section_begin|><|tool_call_begin|>functions.add:0<|tool_call_argument_begin|>{"a": 2, "b": 3}'
     "<|tool_call_end|><|tool_calls_section_end|>": (FIVE,),
     DEEPSEEK: (FIVE,),
+    f"<function>\n{CALL}\n</function>": (FIVE,),
+    f"<tools> {CALL} </tool": (FIVE,),
+    f"<function-call> {CALL}": (FIVE,),
+    "[add(a=2, b=3)]": (FIVE,),
+    "[add(a=2, b=3), now()]": (FIVE, NOW_NOW),
+    "<|python_tag|>add(a=2, b=3)": (FIVE,),
+    "```tool_code\nadd(a=2, b=3)\n```": (FIVE,),
+    '[note(text="it\'s )", tags=["a", -1, True, null, {"b": 1.5}])]': (
+        ("note", {"text": "it's )", "tags": ["a", -1, True, None, {"b": 1.5}]}),
+    ),
+    '<|channel|>commentary to=functions.add <|constrain|>json<|message|>{"a": 2, "b": 3}<|call|>': (FIVE,),
+    "<|channel|>analysis<|message|>I should add.<|end|><|start|>assistant<|channel|>commentary to=functions.now "
+    "<|constrain|>json<|message|>{}": (NOW_NOW,),
     CALL.replace("add", "functions.add"): (FIVE,),
     CALL.replace("add", "tools.add"): (FIVE,),
     CALL.replace("add", "add<|channel|>commentary"): (FIVE,),
@@ -103,6 +116,9 @@ TEXTS = (
     CALL.replace('{"a": 2, "b": 3}', "[2, 3]"), CALL.replace('{"a": 2, "b": 3}', '"2, 3"'),
     f"```python\n{CALL}\n```", "```python\nadd(2, 3)\n```", "<function=add>2, 3</function>",
     "<function=sub>{}</function>",
+    "[add]", "[add(2, 3)]", "[add(a=2, b=x)]", "[add(a=2, b=3).run()]", "[add(a=2, **b)]", "[add(a=1+1, b=3)]",
+    "add(a=2, b=3)",
+    "[add(a=2, b=3), sub()]", "[add(a=2, b=3) is the call]", "[Note] that", f"[add(a={'-' * 3000}2, b=3)]",
     "<b>bold</b>", "[TOOL_CALLS] are written by Mistral.", "<tool_call>\nI call add.", "<tool_call>add",
     json.dumps({"type": "function", "function": {"name": "note", "parameters": NOTE}}),
     "{'name': 'add', 'arguments': {'a': 2, 'b': 3}}",
@@ -113,7 +129,7 @@ TEXTS = (
 @pytest.mark.parametrize("provider", SERVERS)
 def test_local_9_a_text_of_calls_of_offered_tools_is_these_calls(provider: str) -> None:
     for text, calls in WRITTEN.items():
-        reasoning = "I should add." if "<think>" in text else None
+        reasoning = "I should add." if "I should add." in text else None
         expected = Answer("", reasoning, "tool_calls", calls, from_text=True)
         assert decode(provider, text, request=REQUEST) == expected, text
         for size in (1, 7, 1000):
@@ -210,6 +226,7 @@ def test_a_stream_is_held_back_only_while_it_may_be_calls() -> None:
         "It is 5.": 0,
         '{"city": "Paris"': len('{"'),
         "[1] says": len("["),
+        "[note] that": len("[note"),
         "<b>bold": len("<"),
         "```python\nx": len("```"),
         f"{CALL} is the call": len(CALL) + 1,

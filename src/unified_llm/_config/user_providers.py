@@ -246,7 +246,8 @@ def _quirks(given: Quirks | Mapping[str, Any], *, holds_any_model: bool) -> Quir
     if isinstance(given, Quirks):
         return given
     refuse_unknown(given, tuple(field.name for field in fields(Quirks)), "quirks=")
-    return Quirks(**{"any_model": holds_any_model, **given})
+    row_quirks: dict[str, Any] = {"any_model": holds_any_model, **given}
+    return Quirks(**row_quirks)
 
 
 def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> ProviderSpec:

@@ -16,10 +16,11 @@ from unified_llm._core.codec import AnyRequest, Decoder
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
+from unified_llm._formats.call_scanner import CallScanner
 from unified_llm._formats.history import merge_turns
 from unified_llm._formats.request_fields import effective
 from unified_llm._formats.text_reasoning import ReasoningSplitter, split_reasoning
-from unified_llm._formats.text_tool_calls import CallScanner, offered_name, read_calls
+from unified_llm._formats.text_tool_calls import offered_name, read_calls
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types.messages import Tool, ToolCall, ToolCallChunk
 from unified_llm.types.requests import CountRequest, LLMRequest

@@ -18,15 +18,20 @@ from typing import Final
 # Opening tag: closing tag.
 TAGS: Final[Mapping[str, str]] = {
     "<think>": "</think>",  # DeepSeek R1, Qwen3, GLM: docs.vllm.ai/en/latest/features/reasoning_outputs.html
-    "<thinking>": "</thinking>",  # docs.openwebui.com/features/chat-conversations/chat-features/reasoning-models
-    "<thought>": "</thought>",  # the same page
-    "<reasoning>": "</reasoning>",  # the same page
-    "<reason>": "</reason>",  # the same page
-    "<|begin_of_thought|>": "<|end_of_thought|>",  # the same page
-    "[THINK]": "[/THINK]",  # Magistral: docs.mistral.ai/capabilities/reasoning
-    "<seed:think>": "</seed:think>",  # Seed-OSS: docs.vllm.ai/en/latest/features/reasoning_outputs.html
-    "◁think▷": "◁/think▷",  # Kimi-VL: huggingface.co/moonshotai/Kimi-VL-A3B-Thinking
+    # github.com/open-webui/open-webui, backend/open_webui/utils/middleware.py
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<Thought>": "</Thought>",
+    "<reasoning>": "</reasoning>",
+    "<reason>": "</reason>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "◁think▷": "◁/think▷",
+    "[THINK]": "[/THINK]",  # Magistral (unverified)
+    "<seed:think>": "</seed:think>",  # Seed-OSS: vLLM's and Aphrodite's seedoss_reasoning_parser.py
+    "<|channel|>analysis<|message|>": "<|end|>",  # GPT-OSS: docs.sglang.ai, separate_reasoning
 }
+# What GPT-OSS writes before its answer: it is removed.
+_LEAD_INS: Final = ("<|start|>assistant", "<|channel|>final<|message|>")
 DEFAULT_TAG: Final = "<think>"
 # A closing tag without an opening one. One in quotes is mentioned, not used.
 _CLOSING_ALONE: Final = re.compile(r"(?<![`\"'])</think>|</think>(?![`\"'])")
@@ -101,6 +106,9 @@ class ReasoningSplitter:
                 if self._was_block:
                     reasoning.append(_BETWEEN_BLOCKS)
                 continue
+            elif (lead_in := _lead_in_of(text)) is not None:
+                text = text.lstrip()[len(lead_in) :]
+                continue
             else:
                 text = self._read_start(text)
             if self._held or not text:
@@ -125,7 +133,7 @@ class ReasoningSplitter:
         start = text.lstrip()
         if self._was_block:
             text = start  # between a block and the text, white space means nothing
-        is_beginning = any(tag.startswith(start) and tag != start for tag in TAGS)
+        is_beginning = any(tag.startswith(start) and tag != start for tag in (*TAGS, *_LEAD_INS))
         if is_beginning if start else len(text) < _MAX_SPACE:
             self._held = text
             return ""
@@ -147,6 +155,11 @@ class ReasoningSplitter:
         self._held = text[shown:]
         self._started = self._started or shown > 0
         return text[:shown], ""
+
+
+def _lead_in_of(text: str) -> str | None:
+    text = text.lstrip()
+    return next((lead_in for lead_in in _LEAD_INS if text.startswith(lead_in)), None)
 
 
 def _beginning_at_end(text: str, closing: str) -> int:

@@ -1,0 +1,273 @@
+"""Scans a text for tool calls that a model wrote as text, chunk by chunk, as long as it can be calls and nothing else.
+
+The ways of writing them:
+
+    {"name": "add", "arguments": {"a": 2}}, lists of these, in a code fence, between tags such as <tool_call>
+    [TOOL_CALLS]add{"a": 2}                                     a tag, a name and the arguments
+    <function=add>{"a": 2}</function>
+    <function=add><parameter=a>2</parameter></function>         arguments one by one
+    [add(a=2), now()]                                           Python
+
+Brackets, commas, tags and fences between the calls are skipped, so that one that is missing does no harm.
+``text_tool_calls`` makes calls of what was found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from unified_llm._lib.json_end import JSONEnd
+from unified_llm._lib.python_call import ArgumentsEnd
+
+MAX_TEXT: Final = 64 * 1024
+"""Characters of a text that is read as calls; a stream is held back no longer than that."""
+
+# Of DeepSeek's V3 chat template (unverified); the last stands between a call's type and its name.
+_DEEPSEEK_TAGS: Final = tuple(
+    f"<\uff5c{words}\uff5c>".replace(" ", "\u2581")
+    for words in ("tool calls begin", "tool calls end", "tool call begin", "tool call end", "tool sep")
+)
+# Tags around calls, before a name or before the arguments. They are removed. "vLLM" stands for docs.vllm.ai, pages of
+# vllm.tool_parsers.
+_TAGS: Final = (
+    "<tool_call>", "</tool_call>",  # Hermes, Qwen: vLLM, hermes_tool_parser
+    "<|tool_call|>", "<|/tool_call|>",  # Granite 3.0: vLLM, granite_tool_parser; Phi-4 mini (the second: unverified)
+    "<tools>", "</tools>",  # Qwen2.5-Coder: github.com/vllm-project/vllm/pull/32931
+    "<function>", "<function-call>", "</function-call>",  # the same model: github.com/ardanlabs/kronk/issues/944
+    "[TOOL_CALLS]", "[ARGS]",  # Mistral: vLLM, mistral_tool_parser
+    "<|python_tag|>",  # Llama 3.1: vLLM, llama_tool_parser
+    # Kimi K2: github.com/ggml-org/llama.cpp/pull/16932, as are MiniMax M2, GLM 4.5 and Qwen3-Coder below.
+    "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>", "<|tool_call_end|>",
+    "<|tool_call_argument_begin|>",
+    "<minimax:tool_call>", "</minimax:tool_call>",
+    "<tool_calls>", "</tool_calls>", "<function_call>", "</function_call>", "<functioncall>", "</functioncall>",
+    "[/TOOL_CALLS]", "<|eom_id|>", "<|START_ACTION|>", "<|END_ACTION|>", "<|call|>",  # unverified
+    *_DEEPSEEK_TAGS,
+)  # fmt: skip
+# Tags between a name and its arguments, which do not begin another call.
+_BEFORE_ARGUMENTS: Final = frozenset({"[ARGS]", "<|tool_call_argument_begin|>"})
+# Tags with a name in them, and the tags that end what they begin.
+_NAMED: Final = re.compile(r'<(function|invoke|parameter)(?:=|\s+name=)"?([^<>"\s]{1,128})"?\s*>')
+# GPT-OSS: github.com/openai/harmony, docs/format.md
+_CHANNEL: Final = re.compile(r"<\|channel\|>\w+ to=([\w.-]{1,128})\s*(?:<\|constrain\|>)?\s*(?:json)?\s*<\|message\|>")
+_NAMED_STARTS: Final = ("<function", "<invoke", "<parameter", "<|channel|>", "<arg_key>", "<arg_value>")
+_ENDS: Final = ("</function>", "</invoke>", "</parameter>")
+_KEY_AND_VALUE: Final = ("<arg_key>", "<arg_value>")
+_FENCE: Final = re.compile(r"```([\w-]*)")
+_FENCE_LANGUAGES: Final = frozenset({"", "json", "tool_call", "tool_calls", "tool_code", "function_call", "xml"})
+_NAME: Final = re.compile(r"[A-Za-z_][\w./-]{0,127}(?::\d{0,4})?")
+_SKIPPED: Final = re.compile(r"[\s,;]+|[\[\]]")
+_LITERALS: Final = (*_TAGS, *_ENDS, *_NAMED_STARTS)
+# Fields of a call as a JSON object.
+NAME_FIELDS: Final = ("name", "tool_name", "tool", "function")
+ARGUMENT_FIELDS: Final = ("arguments", "parameters", "args")
+_OTHER_FIELDS: Final = frozenset({"id", "tool_call_id", "type", "index"})
+FIELDS: Final = frozenset({*NAME_FIELDS, *ARGUMENT_FIELDS, *_OTHER_FIELDS, "tool_calls"})
+_FIRST_FIELD: Final = re.compile(r'\{\s*(?:"(\w{0,16})("?))?')
+_MAX_UNDECIDED: Final = 256  # characters that may be the beginning of a tag, a name or an object
+_MAX_CALLS: Final = 128
+
+
+@dataclass(slots=True)
+class FoundCall:
+    """A part of a text that may be a call.
+
+    Attributes:
+        start: Its position in the text.
+        name: The name, where it stands outside of the JSON.
+        end: The position after it.
+        json: The position of its JSON: the whole call, or its arguments where it has a name.
+        python: The position of its arguments in parentheses.
+        fields: Its arguments as texts, where they come one by one.
+    """
+
+    start: int
+    name: str | None = None
+    end: int = 0
+    json: int | None = None
+    python: int | None = None
+    fields: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class CallScanner:
+    """Scans a text that may consist of tool calls; each chunk takes time in proportion to its length.
+
+    Attributes:
+        possible: The text so far can be the beginning of a text of calls.
+        found: The parts of the text that may be calls.
+    """
+
+    __slots__ = (
+        "_after_tag", "_call", "_end", "_in_list", "_key", "_position", "_rest", "_until", "found", "possible",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.possible = True
+        self.found: list[FoundCall] = []
+        self._rest = ""  # what is not decided yet
+        self._position = 0  # of the rest in the text
+        self._call: FoundCall | None = None  # one whose name was read
+        self._after_tag = False  # where a name may stand outside of JSON
+        self._in_list = False  # where the name of a call in Python may stand
+        self._end: JSONEnd | ArgumentsEnd | None = None  # of the JSON or the arguments that are being read
+        self._until = ""  # the tag that ends the text that is being read
+        self._key = ""
+
+    def feed(self, text: str) -> bool:
+        """Scan the next chunk; return whether the text can still be one of calls."""
+        rest, self._rest = self._rest + text, ""
+        while rest and self.possible:
+            length = self._scan(rest)
+            if not length:  # undecided, or no call
+                self.possible = self.possible and (bool(self._until) or len(rest) <= _MAX_UNDECIDED)
+                self._rest = rest
+                break
+            self._position += length
+            rest = rest[length:]
+        self.possible = self.possible and self._position + len(self._rest) <= MAX_TEXT and len(self.found) <= _MAX_CALLS
+        return self.possible
+
+    def finish(self) -> Sequence[FoundCall]:
+        """Return the parts that may be calls; none if the text ends within one."""
+        if self._rest.startswith("</") and any(tag.startswith(self._rest.rstrip()) for tag in _LITERALS):
+            self._rest = ""  # a closing tag that was cut off
+        if self.possible and self._rest:
+            self.feed(" ")  # a name or a fence ends at the end of the text
+        is_open = self._end is not None or self._call is not None or bool(self._until)
+        return () if is_open or not self.possible or self._rest.strip() else self.found
+
+    def _scan(self, rest: str) -> int:
+        """Return the length of the next part; 0 if it is not complete yet, or if the text is no text of calls."""
+        if self._end is not None:
+            return self._scan_to_end(rest, self._end)
+        if self._until:
+            return self._scan_value(rest)
+        length = self._scan_markup(rest)
+        if length is not None:
+            return length
+        if skipped := _SKIPPED.match(rest):
+            self._in_list = self._in_list or rest[0] == "["
+            return skipped.end()
+        match rest[0]:
+            case "`":
+                return self._scan_fence(rest)
+            case "{":
+                return self._begin_json(rest)
+            case "(" if self._call is not None and self._call.name is not None:
+                self._call.python, self._end = self._position, ArgumentsEnd()
+                return self._scan_to_end(rest, self._end)
+            case _:
+                return self._scan_name(rest)
+
+    def _scan_markup(self, rest: str) -> int | None:
+        """Return the length of the tag with which the rest begins, 0 if it may be the beginning of one, else None."""
+        if tag := next((tag for tag in _TAGS if rest.startswith(tag)), None):
+            return self._read_tag(tag)
+        if end := next((end for end in _ENDS if rest.startswith(end)), None):
+            self._end_named()
+            return len(end)
+        if named := _NAMED.match(rest) or _CHANNEL.match(rest):
+            return self._read_named(named)
+        if rest.startswith(_KEY_AND_VALUE) and self._call is not None:
+            self._until = f"</{rest[1 : rest.index('>')]}>"
+            return rest.index(">") + 1
+        is_beginning = any(literal.startswith(rest) for literal in _LITERALS) or rest.startswith(_NAMED_STARTS[:4])
+        return 0 if is_beginning else None
+
+    def _scan_fence(self, rest: str) -> int:
+        fence = _FENCE.match(rest)
+        if fence is None:
+            self.possible = "```".startswith(rest)
+            return 0
+        if fence.end() == len(rest):
+            self.possible = any(known.startswith(fence[1]) for known in _FENCE_LANGUAGES)
+            return 0
+        self.possible = fence[1] in _FENCE_LANGUAGES
+        self._in_list = self._in_list or fence[1] == "tool_code"  # Gemma: ai.google.dev/gemma/docs (unverified)
+        return fence.end()
+
+    def _scan_name(self, rest: str) -> int:
+        """Read a name that stands after a tag, or before arguments in parentheses."""
+        name = _NAME.match(rest) if self._call is None and (self._after_tag or self._in_list) else None
+        if name is not None and name.end() == len(rest):
+            return 0
+        if name is None or not (self._after_tag or rest[name.end()] == "("):
+            self.possible = False
+            return 0
+        self._call = FoundCall(self._position, name[0])
+        return name.end()
+
+    def _read_tag(self, tag: str) -> int:
+        if tag not in _BEFORE_ARGUMENTS:
+            if self._call is not None and tag == _DEEPSEEK_TAGS[-1]:
+                self._call = None  # what stands before it is the type of the call
+            self._end_named()
+        self._after_tag = True
+        return len(tag)
+
+    def _read_named(self, named: re.Match[str]) -> int:
+        if named.re is _CHANNEL or named[1] != "parameter":
+            self._end_named()
+            self._call = FoundCall(self._position, named[named.re.groups])
+        elif self._call is None:
+            self.possible = False
+        else:
+            self._key, self._until = named[2], "</parameter>"
+        return named.end()
+
+    def _end_named(self) -> None:
+        """Take the call whose arguments came one by one, or which has none."""
+        if self._call is not None:
+            self._call.end = self._position
+            self.found.append(self._call)
+            self._call = None
+
+    def _scan_value(self, rest: str) -> int:
+        """Read the text up to the tag that ends it: an argument, or a key of one."""
+        end = rest.find(self._until)
+        if end < 0:
+            # Searched again with the next chunk, so what cannot be part of the tag is taken first.
+            self._append(rest[: max(len(rest) - len(self._until), 0)])
+            return max(len(rest) - len(self._until), 0)
+        self._append(rest[:end])
+        length = end + len(self._until)
+        if self._until == "</arg_key>":
+            self._key = self._key.strip()
+        elif self._until == "</arg_value>":
+            self._key = ""
+        self._until = ""
+        return length
+
+    def _append(self, text: str) -> None:
+        if self._call is None:
+            return
+        if self._until == "</arg_key>":
+            self._key += text
+        else:
+            self._call.fields[self._key] = self._call.fields.get(self._key, "") + text
+
+    def _begin_json(self, rest: str) -> int:
+        first = _FIRST_FIELD.match(rest)
+        if self._call is None and first is not None:
+            name, closed = first[1] or "", first[2]
+            if first.end() == len(rest) and not closed:
+                self.possible = not name or any(known.startswith(name) for known in FIELDS)
+                return 0
+            if name not in FIELDS or not closed:
+                self.possible = False
+                return 0
+        self._call = self._call or FoundCall(self._position)
+        self._call.json, self._end = self._position, JSONEnd()
+        return self._scan_to_end(rest, self._end)
+
+    def _scan_to_end(self, rest: str, end: JSONEnd | ArgumentsEnd) -> int:
+        length = end.feed(rest)
+        if end.found and self._call is not None:
+            self._call.end = self._position + length
+            self.found.append(self._call)
+            self._call = self._end = None
+            self._after_tag = False
+        return length
