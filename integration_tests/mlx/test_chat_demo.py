@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,25 @@ def test_the_demo_model_streams_the_same_answer_in_pieces(demo: Engine, ask: Cal
     assert [chunk.finish_reason for chunk in chunks[-2:]] == [None, "stop"]
     assert (chunks[-1].model, chunks[-1].provider) == ("demo", "mlx")
     assert chunks[-1].usage
+
+
+def test_local_8_an_answer_within_a_block_that_the_template_has_begun_is_reasoning(
+    demo: Engine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "thinking"
+    shutil.copytree(demo_folder(), folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["chat_template"] += "{% if add_generation_prompt %}<think>\n{% endif %}"
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    client = LLMClient(f"mlx/{folder}", max_tokens=5, max_retries=0)
+    answer = client.generate(QUESTION)
+    assert (answer.content, answer.finish_reason) == ("", "length")
+    assert answer.reasoning
+    chunks = list(client.stream(QUESTION))
+    assert "".join(chunk.reasoning for chunk in chunks) == answer.reasoning
+    assert not any(chunk.content for chunk in chunks)
+    raw = client.generate(QUESTION, reasoning_format="raw")
+    assert (raw.content, raw.reasoning) == (answer.reasoning, None)
 
 
 @WHOLE

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from tests.support.any_model import ANY_MODEL_ROWS, SERVERS, Answer, decode, stream
+from tests.support.codec_checks import body_of, target
+from unified_llm import register_provider
 from unified_llm._formats.text_reasoning import TAGS, ReasoningSplitter, opened_tag, split_reasoning
+from unified_llm._providers import registry
 from unified_llm.types import LLMRequest, Message
 
 HELLO = (Message.user("Hello"),)
@@ -115,3 +118,26 @@ def test_the_tag_with_which_a_prompt_ends_opens_the_answer() -> None:
         ("Easy.", ""), ("", ""), ("", ""), ("", "6"),
     ]  # fmt: skip
     assert split_reasoning("Easy.</think>6", closing_alone=False) == ("", "Easy.</think>6")
+
+
+def test_local_8_groq_gets_the_field_that_is_its_own() -> None:
+    request = LLMRequest(HELLO, reasoning_format="hidden")
+    assert body_of(request, target("groq"))["reasoning_format"] == "hidden"
+    assert body_of(LLMRequest(HELLO), target("groq", defaults={"reasoning_format": "raw"}))["reasoning_format"] == "raw"
+    for provider in ("openai", *SERVERS):
+        assert "reasoning_format" not in body_of(request, target(provider))
+
+
+def test_local_8_a_local_server_of_the_user_is_one_of_these() -> None:
+    for name, fields, is_split in (
+        ("texts-local", {"local": True}, True),
+        ("texts-remote", {}, False),
+        ("texts-named", {"quirks": {"any_model": True}}, True),
+        ("texts-off", {"local": True, "quirks": {"any_model": False}}, False),
+    ):
+        options: dict[str, Any] = {"base_url": "http://127.0.0.1:9/v1", **fields}
+        register_provider(name, **options)
+        try:
+            assert decode(name, "<think>Easy.</think>6").content == ("6" if is_split else "<think>Easy.</think>6")
+        finally:
+            registry.unregister(name)

@@ -221,6 +221,17 @@ def test_a_text_beside_real_calls_is_none() -> None:
     assert (chunk.content, [call.name for call in chunk.tool_calls]) == (CALL, ["now"])
 
 
+def test_reasoning_before_real_calls_is_whole() -> None:
+    decoder = make_decoder("vllm", REQUEST)
+    out = list(decoder.feed(text_event("<think>a </thi")))
+    fragment = {"index": 0, "id": "c1", "function": {"name": "now", "arguments": "{}"}}
+    delta = {"choices": [{"index": 0, "delta": {"tool_calls": [fragment]}, "finish_reason": None}]}
+    out += decoder.feed(replace(text_event(""), data=json.dumps(delta)))
+    chunks = [chunk for chunk in out if isinstance(chunk, LLMChunk)]
+    assert "".join(chunk.reasoning for chunk in chunks) == "a </thi"
+    assert [call.name for chunk in chunks for call in chunk.tool_calls] == ["now"]
+
+
 def test_a_stream_is_held_back_only_while_it_may_be_calls() -> None:
     for text, held in {
         "It is 5.": 0,

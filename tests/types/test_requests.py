@@ -65,6 +65,10 @@ def test_prompts_and_answers_are_in_no_repr(thing: Any) -> None:
     assert pickle.loads(pickle.dumps(thing)) == thing  # noqa: S301
 
 
+def test_an_attempt_says_that_its_calls_were_text() -> None:
+    assert str(Attempt("vllm/qwen3", "ok", text_tool_calls=True)) == "answered, with tool calls written as text"
+
+
 def test_an_attempt_as_a_dict_leaves_out_what_says_nothing() -> None:
     plain = Attempt("openai/gpt-5-mini", "ok", 200, 0.0).as_dict()
     assert plain == {"target": "openai/gpt-5-mini", "outcome": "ok", "status": 200, "seconds": 0.0}

@@ -163,7 +163,8 @@ class TextReader:
         if self._splitter is not None:
             reasoning, text = self._splitter.feed(text)
             if chunk.tool_calls:
-                text += self._splitter.finish()[1]
+                held = self._splitter.finish()
+                reasoning, text = reasoning + held[0], text + held[1]
             if self._splitter.decided:
                 self._splitter = None
         if self._scanner is not None and text:

@@ -96,7 +96,7 @@ class Attempt:
         """Say what happened: ``could not connect``, ``HTTP 503``, ``timed out after 20 s`` ..."""
         match self.outcome:
             case "ok":
-                return "answered"
+                return "answered, with tool calls written as text" if self.text_tool_calls else "answered"
             case "skipped":
                 return f"skipped: {self.reason}" if self.reason else "skipped"
             case "cancelled":
