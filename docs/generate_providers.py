@@ -11,6 +11,7 @@ from pathlib import Path
 from unified_llm._core.outcome import ErrorMeaning
 from unified_llm._formats.error_codes import CODES
 from unified_llm._formats.error_wording.read_message import SENTENCES
+from unified_llm._providers.feature_pairs import PAIRS, SUPPORT, describe_support
 from unified_llm._providers.registry import ALIASES, ROWS, ProviderSpec
 
 PAGE = Path(__file__).with_name("providers.md")
@@ -59,6 +60,14 @@ that needs a missing capability is never sent to the target, except for JSON, wh
 ([failover.md](failover.md#order)).
 
 """
+_PAIRS_HEAD = """
+## Pairs of features
+
+What the endpoints do with two features in one request. Where a pair is *emulated*, JSON and the forced call are asked
+for by prompt, checked, asked for again and failed over, and a stream is made of a whole response; for a *skipped* pair
+the target is skipped. A dash: it lacks one of the features. The numbers name the sources below.
+
+"""
 _NOTES = """
 ## Notes
 
@@ -81,7 +90,16 @@ def render() -> str:
     proved += [
         [f"`{name}`", against, ", ".join(sorted(features))] for (name, against), features in sorted(proofs().items())
     ]
-    page = _HEAD + _table(addresses) + _CAPABILITIES + _table(capabilities) + _PROOFS + _table(proved)
+    page = (
+        _HEAD
+        + _table(addresses)
+        + _CAPABILITIES
+        + _table(capabilities)
+        + _PAIRS_HEAD
+        + _pairs()
+        + _PROOFS
+        + _table(proved)
+    )
     return page + _NOTES + "\n".join(notes) + "\n"
 
 
@@ -105,6 +123,24 @@ def _marks(tree: ast.Module) -> Iterator[tuple[str, list[str], str]]:
                 )
             case _:
                 pass
+
+
+def _pairs() -> str:
+    """Return the table of pairs, with a line for the models that differ from their row, and its sources."""
+    numbers: dict[str, int] = {}
+    table = [["provider", *PAIRS], ["---"] * (len(PAIRS) + 1)]
+    for row in ROWS:
+        lines = [line for lines in SUPPORT.values() for line in lines if row.name in line.providers]
+        for models in dict.fromkeys(["*", *(line.models for line in lines)]):
+            model = "some-model" if models == "*" else models.replace("*", "-")
+            name = f"`{row.name}`" if models == "*" else f"`{row.name}` ({models})"
+            cells = [describe_support(row.name, row.features, model, pair) for pair in PAIRS]
+            texts = [
+                f"{cell.support} {numbers.setdefault(cell.source, len(numbers) + 1)}" if cell else "–" for cell in cells
+            ]
+            table.append([name, *texts])
+    sources = "".join(f"{number}. {source}\n" for source, number in numbers.items())
+    return f"{_table(table)}\n{sources}"
 
 
 def _name(row: ProviderSpec, aliases: dict[str, str]) -> str:

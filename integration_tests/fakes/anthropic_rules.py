@@ -187,6 +187,8 @@ def _check_thinking(body: Mapping[str, Any]) -> None:
     if thinking["type"] in {"enabled", "adaptive"}:
         forced = body.get("tool_choice", {"type": "auto"})["type"] in {"any", "tool"}
         _demand(not forced, "Thinking may not be enabled when tool_choice forces tool use.")
+        prefilled = body["messages"][-1]["role"] == "assistant"
+        _demand(not prefilled, "Prefilling assistant messages is not supported while thinking.")
         _demand(body.get("temperature", 1) == 1, "`temperature` may only be set to 1 when thinking is enabled.")
     if thinking["type"] == "enabled":
         budget = thinking["budget_tokens"]

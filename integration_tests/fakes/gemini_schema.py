@@ -225,6 +225,7 @@ def read(method: str, raw: bytes, model: str) -> dict[str, Any]:
         case Generate():
             _check_turns(parsed, model)
             _check_tools(parsed)
+            _check_combinations(parsed, model)
         case BatchEmbed() if any(embed.model != f"models/{model}" for embed in parsed.requests):
             raise RefusedError(400, "The models of a batch are that of its address.")
         case _:
@@ -269,3 +270,13 @@ def _check_tools(body: Generate) -> None:
     allowed = set(config.allowed_function_names or ())
     if not functions or allowed - functions or (allowed and config.mode != "ANY"):
         raise RefusedError(400, "Function calling config does not fit the function declarations.")
+
+
+def _check_combinations(body: Generate, model: str) -> None:
+    if model.startswith("gemini-3") or model.endswith("latest"):
+        return
+    functions = any(tool.function_declarations for tool in body.tools or ())
+    if functions and any(tool.google_search is not None for tool in body.tools or ()):
+        raise RefusedError(400, "Built-in tools and function calling cannot be combined in the same request.")
+    if functions and body.generation_config and body.generation_config.response_mime_type:
+        raise RefusedError(400, "Function calling with a response mime type: 'application/json' is unsupported")

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from typing_extensions import override
 
 from integration_tests.fakes.serving import Fake, Received, RefusedError
@@ -103,6 +103,12 @@ class _Common(_Strict):
 class Chat(_Common):
     messages: list[Message]
     tools: list[Tool] | None = None
+
+    @model_validator(mode="after")
+    def _lets_tools_be_called(self) -> Chat:
+        if self.tools and self.format:
+            raise ValueError("with a format no call of a tool can be written")
+        return self
 
 
 class Generate(_Common):

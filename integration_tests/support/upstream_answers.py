@@ -59,7 +59,7 @@ def answer(body: ChatBody) -> Answer:
         case ObjectFormat():
             names = _QUOTED.findall(_last_text(body)) or ["answer"]
             return Answer(json.dumps({name: f"a {name}" for name in names}, ensure_ascii=False))
-    return _react_step(body) or _echo(body)
+    return _by_instruction(body) or _react_step(body) or _echo(body)
 
 
 def _tools_to_call(body: ChatBody) -> list[Tool]:
@@ -104,6 +104,16 @@ def _last_text(body: ChatBody) -> str:
             case FilePart():
                 words.append(f"[{part.file.filename}]")
     return " ".join(words)
+
+
+def _by_instruction(body: ChatBody) -> Answer | None:
+    """Return JSON of the schema that the system prompt asks for, where it is not asked for by ``response_format``."""
+    system = next((message.content for message in body.messages if isinstance(message, System)), None)
+    _, found, rest = system.partition(" JSON schema:\n") if isinstance(system, str) else ("", "", "")
+    if not found:
+        return None
+    schema, _ = json.JSONDecoder().raw_decode(rest)
+    return Answer(json.dumps(fill(schema, _last_text(body), schema), ensure_ascii=False))
 
 
 def _react_step(body: ChatBody) -> Answer | None:

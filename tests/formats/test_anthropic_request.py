@@ -14,7 +14,8 @@ from unified_llm._core.target import Target
 from unified_llm._formats.anthropic import CODEC
 from unified_llm._formats.anthropic.request import strict_schema
 from unified_llm._providers import registry
-from unified_llm._structured.attempts import StructuredAttempt, StructuredOutput
+from unified_llm._structured.attempts import StructuredAttempt
+from unified_llm._structured.json_output import StructuredOutput
 from unified_llm.exceptions import ConfigurationError, UnsupportedOperationError, ValidationError
 from unified_llm.types import (
     AudioPart,

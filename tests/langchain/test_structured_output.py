@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ToolStrategy
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import JsonOutputParser
 from pydantic import BaseModel, field_validator
 from pydantic.v1 import BaseModel as OldBaseModel
 
-from tests.support.langchain_models import Native, WithForms
+from tests.support.langchain_models import Native, Plain, WithForms
 from tests.support.langchain_targets import KEY, with_wrapped_models
-from tests.support.scripted_targets import ScriptedTargets, say
+from tests.support.scripted_targets import ScriptedTargets, call_tool, say
+from unified_llm import LLMConfig
 from unified_llm._adapters.structured_output import BoundFormat
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.exceptions import AllTargetsFailedError, AuthenticationError, GenerationError, StreamInterruptedError
 from unified_llm.langchain import ChatUnified
-from unified_llm.types import LLMChunk
+from unified_llm.testing import outage
+from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, ToolCall
 
 pytestmark = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
@@ -210,3 +214,94 @@ def test_traces_and_cache_keys_have_the_format_of_openai_and_no_function() -> No
     assert json.loads(json.dumps(bound))["type"] == "json_schema"
     assert repr(bound) == repr(dict(bound))
     assert "function" not in repr(bound)
+
+
+# langchain A and B of the field reports: the default is JSON by a schema, and each target is asked as it can be.
+CHAINS: Any = (
+    ("deepseek/deepseek-v4-flash", (), "ollama"),
+    ("zai/glm-4.6", (PRIMARY,), "ollama"),
+    (PRIMARY, ("moonshot/kimi-k2",), "openai"),
+    ("openai/gpt-3.5-turbo", ("ollama/llama3.2",), "openai"),
+    (PRIMARY, ("perplexity/sonar",), "openai"),
+)
+
+
+def even(by_tool: str) -> Any:
+    """Answer as a model does: by the tool that it has, or in JSON."""
+    call = ToolCall("c", by_tool, {"number": 2})
+    return lambda request: LLMResponse(tool_calls=(call,)) if request.tools else TWO
+
+
+def test_langchain_b_every_chain_gives_objects_by_default_and_by_each_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    for provider in ("DEEPSEEK", "ZAI", "MOONSHOT", "PERPLEXITY"):
+        monkeypatch.setenv(f"{provider}_API_KEY", KEY)
+    for primary, fallbacks, fails in CHAINS:
+        llm = ChatUnified(model=primary, fallbacks=list(fallbacks), max_retries=0)
+        profile: Any = llm.profile
+        assert profile["structured_output"] is True
+        methods: Any = (None, "json_schema", "json_mode", "function_calling" if profile["tool_calling"] else None)
+        with outage(fails, "503", reply=even("Even")) as seen:
+            for method in methods:
+                structured: Any = llm.with_structured_output(Even, method=method)
+                assert structured.invoke("A number") == Even(number=2)
+                assert list(structured.stream("A number"))[-1] == Even(number=2)
+        assert set(seen.asked) == {primary, *(fallbacks if fails == "openai" else ())}
+        if profile["tool_calling"]:
+            assert profile["tool_choice"] is True
+            with outage(fails, "503", reply=even("Even")):
+                agent = create_agent(llm, [], response_format=ToolStrategy(Even))
+                assert agent.invoke({"messages": [HumanMessage("?")]})["structured_response"] == Even(number=2)
+
+
+def test_langchain_a_an_agent_with_tools_and_a_response_format_calls_its_tools_at_every_target() -> None:
+    calls: list[str] = []
+
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        calls.append(city)
+        return "2 degrees"
+
+    def answer(request: LLMRequest) -> LLMResponse:
+        """Call the tool first, unless the format lets nothing but JSON be written (ollama#8095)."""
+        if request.response_format is not None or any(message.role == "tool" for message in request.messages):
+            return LLMResponse(TWO)
+        return LLMResponse(tool_calls=(ToolCall("c", "weather", {"city": "Oslo"}),))
+
+    for target in (
+        "ollama/llama3.2",
+        "gemini/gemini-2.5-flash",
+        "vllm/qwen3",
+        "llamacpp/m",
+        "cohere/command-a-03-2025",
+    ):
+        fallback = LLMConfig(model=target, api_key=KEY)
+        with outage("openai", "503", reply=answer):
+            agent = create_agent(model(fallback), [weather], response_format=Even)
+            result = agent.invoke({"messages": [HumanMessage("?")]})
+        assert (result["structured_response"], calls.pop(), calls) == (Even(number=2), "Oslo", [])
+
+
+async def test_langchain_b_a_wrapped_model_without_structured_output_is_asked_by_prompt() -> None:
+    for answers in (TWO, f"Sure: {TWO}"):
+        outside = Plain(answer=AIMessage(answers))
+        llm = model(outside)
+        profile: Any = llm.profile
+        assert profile["structured_output"] is True
+        structured: Any = llm.with_structured_output(Even)
+        with with_wrapped_models(ScriptedTargets({PRIMARY: [Failure("auth", 401)]})):
+            assert structured.invoke("A number") == Even(number=2)
+            assert await structured.ainvoke("A number") == Even(number=2)
+            assert list(structured.stream("A number"))[-1] == Even(number=2)
+        assert all("JSON schema" in call["messages"][-1].content for call in outside.calls)
+
+
+def test_langchain_b_wrong_arguments_of_a_call_that_was_asked_for_in_words_are_corrected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEEPSEEK_API_KEY", KEY)
+    for name, method in (("deepseek/deepseek-v4-flash", "function_calling"), (DEEPSEEK, "json_schema")):
+        structured: Any = ChatUnified(model=name).with_structured_output(Even, method=cast("Any", method))
+        answers = [call_tool("Even", WORD), call_tool("Even", TWO)]
+        with ScriptedTargets({name: answers}).running() as targets:
+            assert structured.invoke("A number") == Even(number=2)
+        assert targets.asked[1][1].messages[-1].role == "tool"

@@ -84,10 +84,18 @@ class TestOrder:
         assert methods(targets) == ["tool", "tool again", "prompt"]
         assert targets.slept == []
 
-    def test_without_a_schema_any_object_will_do(self) -> None:
-        targets = ScriptedTargets({GPT: [say("[1]"), say('```\n{"a": 1}\n```')]})
-        assert call("generate", targets, GPT, response_format={"type": "json_object"}).content == '{"a": 1}'
-        assert "$ is no object" in targets.asked[1][1].messages[-1].text
+    @pytest.mark.parametrize("way", WAYS)
+    def test_local_5_without_a_schema_any_json_value_will_do(self, way: Way) -> None:
+        for answer in ("[1]", '[{"a": 1}]', '{"a": 1}', "7", "null", '"text"'):
+            targets = ScriptedTargets({GPT: [say(answer)]})
+            assert call(way, targets, GPT, response_format={"type": "json_object"}).content == answer
+            assert len(targets.asked) == 1
+        targets = ScriptedTargets({GPT: [say(PROSE), say('```\n{"a": 1}\n```')]})
+        if way in WHOLE:
+            assert call(way, targets, GPT, response_format={"type": "json_object"}).content == '{"a": 1}'
+            assert "it is not JSON" in targets.asked[1][1].messages[-1].text
+        else:
+            assert call(way, targets, GPT, response_format={"type": "json_object"}).error is StreamInterruptedError
 
     def test_tools_of_the_user_exclude_a_forced_tool(self) -> None:
         targets = ScriptedTargets({GPT: [say(SEVEN)]})

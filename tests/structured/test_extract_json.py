@@ -11,7 +11,8 @@ import pytest
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._structured.attempts import StructuredAttempt, structured_output
+from unified_llm._structured.attempts import StructuredAttempt
+from unified_llm._structured.plan import plan_emulation
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message, ResponseFormat
 
 CITY: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -30,7 +31,8 @@ LINKS = '{"v":1,"next":{"v":2,"next":null}}'
 
 
 def emulated(schema: dict[str, Any], *features: Feature) -> StructuredAttempt:
-    structured = structured_output(LLMRequest((Message.user("Which?"),), response_format=ResponseFormat(schema, "it")))
+    request = LLMRequest((Message.user("Which?"),), response_format=ResponseFormat(schema, "it"))
+    structured = plan_emulation(request, ())
     assert structured is not None
     attempt = structured.attempt(Target("somewhere", "some-model", "openai_chat", features=CHAT | set(features)))
     assert attempt is not None
@@ -38,16 +40,17 @@ def emulated(schema: dict[str, Any], *features: Feature) -> StructuredAttempt:
 
 
 def streamed(reader: StructuredAttempt, text: str, size: int, **end: Any) -> str | Failure:
-    pieces = [reader.read(LLMChunk(text[start : start + size])) for start in range(0, len(text), size)]
+    starts = range(0, len(text), size)
+    pieces = [piece for start in starts for piece in reader.convert(LLMChunk(text[start : start + size]))]
     texts = [piece.content for piece in pieces if isinstance(piece, LLMChunk)]
-    last = reader.read(Done(LLMChunk(finish_reason="stop", **end)))
+    (last,) = reader.convert(Done(LLMChunk(finish_reason="stop", **end)))
     return (
         last if isinstance(last, Failure) else "".join(texts) + (last.value.content if isinstance(last, Done) else "")
     )
 
 
 def whole(reader: StructuredAttempt, text: str, **end: Any) -> str | Failure:
-    last = reader.read(Done(LLMResponse(text, **end)))
+    (last,) = reader.convert(Done(LLMResponse(text, **end)))
     assert last is not None
     return Failure("invalid", detail=last.detail) if isinstance(last, Failure) else str(last.value.content)  # type: ignore[union-attr]
 
@@ -113,10 +116,10 @@ def test_a_mode_for_objects_is_used_for_what_can_be_nothing_else() -> None:
 
 def test_a_refusal_in_pieces_is_no_failure() -> None:
     reader = emulated(CITY)
-    assert reader.read(LLMChunk(refusal="I will ")) is not None
-    assert reader.read(LLMChunk(refusal="not.")) is not None
+    assert reader.convert(LLMChunk(refusal="I will "))
+    assert reader.convert(LLMChunk(refusal="not."))
     end = Done(LLMChunk(finish_reason="stop"))
-    assert reader.read(end) == end
+    assert reader.convert(end) == (end,)
 
 
 @pytest.mark.parametrize("text", ['{"city": "' + "x" * 100_000 + '"}', "word " * 20_000, "{" + " " * 100_000])

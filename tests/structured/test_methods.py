@@ -13,7 +13,9 @@ from unified_llm._core.exchange import Event
 from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._structured.attempts import StructuredAttempt, StructuredOutput, structured_output
+from unified_llm._structured.attempts import StructuredAttempt
+from unified_llm._structured.json_output import StructuredOutput
+from unified_llm._structured.plan import plan_emulation
 from unified_llm.types import (
     EmbeddingRequest,
     LLMChunk,
@@ -53,7 +55,7 @@ class Emulation:
     features: tuple[Feature, ...]
 
     def attempt(self) -> StructuredAttempt:
-        structured = structured_output(self.asked)
+        structured = plan_emulation(self.asked, ())
         assert structured is not None
         attempt = structured.attempt(target(*self.features))
         assert attempt is not None
@@ -75,7 +77,7 @@ def emulated(request: LLMRequest, *features: Feature) -> Emulation:
 def read(emulation: Emulation, *events: Event) -> list[Event]:
     """What comes of the events; failures without what only the policy and the caller are interested in."""
     reader = emulation.attempt()
-    outputs = [output for event in events if (output := reader.read(event)) is not None]
+    outputs = [output for event in events for output in reader.convert(event)]
     return [
         replace(output, try_again=None, answer=None) if isinstance(output, Failure) else output for output in outputs
     ]
@@ -99,8 +101,8 @@ class TestAsking:
         wrapped = Target("a", "b", "wrapped")
         assert emulated(json_request(), "json_schema").request == json_request()
         assert emulated(json_request(None), "json_object").request == json_request(None)
-        assert structured_output(LLMRequest((Message.user("Hello?"),))) is None
-        assert structured_output(EmbeddingRequest(("Hello",))) is None
+        assert plan_emulation(LLMRequest((Message.user("Hello?"),)), ()) is None
+        assert plan_emulation(EmbeddingRequest(("Hello",)), ()) is None
         assert StructuredOutput(json_request(), ResponseFormat()).attempt(wrapped).request == json_request()
 
     def test_a_tool_is_forced_where_there_are_tools(self) -> None:
@@ -167,7 +169,7 @@ class TestForcedTool:
         second = LLMChunk(tool_calls=(ToolCallChunk(1, "c2", "place", "{}"),))
         events = read(emulated(json_request(), *TOOLS), LLMChunk(content="Sure: "), *fragments, second, CALLED)
         assert text_of(events) == ROME
-        assert len(events) == len(ROME) + 1
+        assert len(events) == len(ROME)  # the brace waits for what follows it
         assert isinstance(events[-1], Done)
         assert events[-1].value.finish_reason == "stop"
         assert not any(event.tool_calls for event in events if isinstance(event, LLMChunk))

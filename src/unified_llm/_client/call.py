@@ -15,6 +15,7 @@ from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
+from unified_llm._core.pairs import conflicts
 from unified_llm._core.runtime import Runtime
 from unified_llm._core.target import Target
 from unified_llm._observe import logs, otel
@@ -23,7 +24,8 @@ from unified_llm._policy.call_state import CallFailed, CallState, Hedging
 from unified_llm._policy.trace import Trace
 from unified_llm._providers.capabilities import missing
 from unified_llm._state import process_health
-from unified_llm._structured.attempts import StructuredOutput, structured_output
+from unified_llm._structured.attempts import Emulation
+from unified_llm._structured.plan import plan_emulation
 from unified_llm.exceptions import GenerationError, LLMError, UnsupportedOperationError, ValidationError
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelsRequest
@@ -44,7 +46,7 @@ class PreparedCall:
         started: The instant at which the call began.
         deadline: Seconds that it may take, or None.
         observer: What observes the call besides the log, or None.
-        structured: How each target is asked for JSON, where the request has a response format.
+        structured: How each target is asked, where some may need another form: for JSON, for a forced tool call.
         primary: The target that the call was written for; None where the client skips it.
         fits_as_it_is: The primary gets the request as it is, which needs no look at it.
     """
@@ -55,7 +57,7 @@ class PreparedCall:
     started: float
     deadline: float | None
     observer: CallObserver | None
-    structured: StructuredOutput | None = None
+    structured: Emulation | None = None
     primary: Target | None = None
     fits_as_it_is: bool = False
 
@@ -121,9 +123,11 @@ def prepare_call(
     """
     if options.timeout is not None:
         chain = [_with_timeout(target, options.timeout) for target in chain]
+    if isinstance(request, LLMRequest) and request.stream and request.tools:
+        chain = [_with_time_for_all(target, request) for target in chain]
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)))
     started = runtime.now()
-    structured = structured_output(request)
+    structured = plan_emulation(request, chain)
     able, incapable = _split_by_ability(request, chain, structured)
     if not able:
         raise _nothing_able(trace, incapable, started)
@@ -150,7 +154,7 @@ def prepare_call(
 
 
 def _split_by_ability(
-    request: AnyRequest, chain: Sequence[Target], structured: StructuredOutput | None
+    request: AnyRequest, chain: Sequence[Target], structured: Emulation | None
 ) -> tuple[list[Target], dict[int, list[tuple[Target, str]]]]:
     """Return the targets that can serve the request; and the others with the reason, by the position they stand at."""
     able: list[Target] = []
@@ -196,6 +200,13 @@ def _notify_all(runtime: Runtime, on_attempt: Callable[[Attempt], None]) -> Call
 def _with_timeout(target: Target, timeout: float) -> Target:
     """Return the target with another limit for each attempt, in seconds."""
     return replace(target, timing=replace(target.timing, first_token=timeout, whole=timeout, fixed=True, of_call=True))
+
+
+def _with_time_for_all(target: Target, request: LLMRequest) -> Target:
+    """Return a target that is asked for a whole response, which takes longer than its first token, with that time."""
+    if "tools with streaming" not in conflicts(request, target):
+        return target
+    return replace(target, timing=replace(target.timing, first_token=target.timing.whole))
 
 
 def _may_hedge(request: AnyRequest, able: Sequence[Target]) -> bool:

@@ -94,6 +94,8 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
         happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
     elif failure.detail and target.format == "mlx":
         happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
+    if {attempt.target for attempt in attempts} - {target.name}:  # there is one, which failed too or was skipped
+        advice = advice.partition(", or add a fallback")[0]
     details = ", ".join(
         detail
         for detail in (
@@ -122,11 +124,13 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
 
 def from_call_failed(failed: CallFailed, attempts: Sequence[Attempt], deadline: float | None) -> exc.LLMError:
     """Make the exception for a call that no target answered."""
+    skips = _describe_skips(failed, attempts)
     if failed.final:
-        return from_failure(*failed.final, attempts)
-    if refused := _refused_by_all(failed, attempts):
+        return from_failure(*failed.final, attempts, skips)
+    if refused := _refused_by_all(failed, attempts, skips):
         return refused
-    errors = tuple(from_failure(target, failure, attempts) for target, failure in failed.failures)
+    alone = skips if len(failed.failures) == 1 else ""
+    errors = tuple(from_failure(target, failure, attempts, alone) for target, failure in failed.failures)
     if not errors:
         limit = f" of {deadline:g} s" if deadline is not None else ""
         return exc.TimeoutError(f"The deadline{limit} passed before any target answered.", attempts=attempts)
@@ -135,7 +139,7 @@ def from_call_failed(failed: CallFailed, attempts: Sequence[Attempt], deadline: 
     last, lines = errors[-1], "\n".join(f"  {error}" for error in errors)
     late = " before the deadline" if failed.expired else ""
     return exc.AllTargetsFailedError(
-        f"None of {len(errors)} targets answered{late}:\n{lines}",
+        f"None of {len(errors)} targets answered{late}:\n{lines}{skips}",
         errors=errors,
         attempts=attempts,
         provider=last.provider,
@@ -145,7 +149,16 @@ def from_call_failed(failed: CallFailed, attempts: Sequence[Attempt], deadline: 
     )
 
 
-def _refused_by_all(failed: CallFailed, attempts: Sequence[Attempt]) -> exc.LLMError | None:
+def _describe_skips(failed: CallFailed, attempts: Sequence[Attempt]) -> str:
+    """Name the targets that were skipped and never asked, and why, as a sentence that begins with a blank."""
+    others = {target.name for target, _ in failed.failures}
+    others |= {attempt.target for attempt in attempts if attempt.outcome != "skipped"}
+    skips = {attempt.target: attempt.reason for attempt in attempts if attempt.target not in others}
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in skips.items())
+    return f" Skipped: {reasons}." if reasons else ""
+
+
+def _refused_by_all(failed: CallFailed, attempts: Sequence[Attempt], skips: str) -> exc.LLMError | None:
     """Make the exception for a request that no target accepts: the first refusal, whose message names the others.
 
     None where another failure is among them, such as an outage: then a target may have accepted it.
@@ -157,7 +170,7 @@ def _refused_by_all(failed: CallFailed, attempts: Sequence[Attempt]) -> exc.LLME
     refused = ", ".join(target.name for target, _ in asked[1:])
     others = f" Refused as well by {refused}." if refused else ""
     if asked:
-        others += "".join(f" Skipped: {from_failure(*skip)}" for skip in skipped)
+        others += "".join(f" Skipped: {from_failure(*skip)}" for skip in skipped) + skips
         return from_failure(*asked[0], attempts, others)
     if len(skipped) > 1:
         lines = "\n".join(f"  {from_failure(*skip)}" for skip in skipped)

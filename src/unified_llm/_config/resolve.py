@@ -190,6 +190,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         headers=Headers({**spec.headers, **config.default_headers}),
         extra_body=config.extra_body,
         features=_mlx_features(model) if spec.format == "mlx" else profile.features,
+        exclusive=profile.exclusive,
         quirks=quirks_for_key(profile.quirks, key, spec),
         context_window=instance.context_window if instance else profile.context_window,
         max_output=profile.max_output,

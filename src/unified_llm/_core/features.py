@@ -9,6 +9,12 @@ Feature = Literal[
     "embeddings", "models", "model_info", "count_tokens", "rerank", "as_text", "n",
 ]  # fmt: skip
 
+# Two things that one request may ask for together, and that some targets cannot do together.
+FeaturePair = Literal[
+    "tools with JSON", "streaming with JSON", "thinking with a forced tool", "built-in tools with functions",
+    "prefill with thinking", "tools with streaming",
+]  # fmt: skip
+
 
 def features(*names: Feature) -> frozenset[Feature]:
     """Make a set of features, checked by the type checker."""

@@ -12,7 +12,7 @@ from typing import Any
 from unified_llm._core.account import ANONYMOUS, identify
 from unified_llm._core.api_key import Secret
 from unified_llm._core.base_url import split_origin
-from unified_llm._core.features import CHAT, Feature
+from unified_llm._core.features import CHAT, Feature, FeaturePair
 from unified_llm._core.quirks import Quirks
 from unified_llm.exceptions import ConfigurationError
 
@@ -105,6 +105,7 @@ class Target:
         headers: Sent with every request.
         extra_body: Merged into every request's body.
         features: What it can do.
+        exclusive: Pairs of features that it cannot combine in one request.
         quirks: Where it differs from its format.
         context_window: Tokens, where known.
         max_output: The most tokens that its answer can have, where known.
@@ -141,6 +142,7 @@ class Target:
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     features: frozenset[Feature] = CHAT
+    exclusive: frozenset[FeaturePair] = frozenset()
     quirks: Quirks = field(default_factory=Quirks)
     context_window: int | None = None
     max_output: int | None = None

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final, assert_never
 
 from unified_llm._core.codec import AnyRequest
-from unified_llm._core.features import Feature
+from unified_llm._core.features import Feature, FeaturePair
+from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
 from unified_llm.types.content import AudioPart, FilePart, ImagePart
 from unified_llm.types.messages import Message
@@ -38,20 +39,35 @@ _WORDS: Final[Mapping[Feature, str]] = {
     "n": "give several answers at once",
 }
 
-# Features that ``_structured`` emulates, except at a last resort.
-_EMULATED: Final = frozenset({"json_object", "json_schema"})
+_PAIR_WORDS: Final[Mapping[FeaturePair, str]] = {
+    "tools with JSON": "call tools and answer in JSON",
+    "streaming with JSON": "stream and answer in JSON",
+    "thinking with a forced tool": "think and be required to call a tool",
+    "built-in tools with functions": "use its own tools and call functions",
+    "prefill with thinking": "think and continue an answer that was begun",
+    "tools with streaming": "call tools and stream",
+}
+
+# What ``_structured`` emulates, except at a last resort; at a framework's own model JSON alone.
+_JSON: Final[frozenset[Feature]] = frozenset({"json_object", "json_schema"})
+_NONE: Final[frozenset[Feature]] = frozenset()
+_EMULATED: Final[frozenset[Feature]] = frozenset({"tool_choice", "json_object", "json_schema"})
+_EMULATED_PAIRS: Final[frozenset[FeaturePair]] = frozenset(
+    {"tools with JSON", "streaming with JSON", "thinking with a forced tool", "tools with streaming"}
+)
 
 
 def missing(ask: AnyRequest, target: Target) -> str | None:
     """Say what the target lacks for this request; return None when it lacks nothing."""
+    emulated = _NONE if target.last_resort else _JSON if target.format == "wrapped" else _EMULATED
     for need in _needs(ask):
-        if need not in target.features and not (need in _EMULATED and _may_emulate(target)):
+        if need not in target.features and need not in emulated:
             return f"it cannot {_WORDS[need]}"
+    if target.exclusive and isinstance(ask, LLMRequest):
+        for pair in conflicts(ask, target):
+            if target.last_resort or pair not in _EMULATED_PAIRS:
+                return f"it cannot {_PAIR_WORDS[pair]} in one request"
     return None
-
-
-def _may_emulate(target: Target) -> bool:
-    return target.format != "wrapped" and not target.last_resort
 
 
 def _needs(ask: AnyRequest) -> Iterator[Feature]:

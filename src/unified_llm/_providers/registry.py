@@ -9,10 +9,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from unified_llm._core.features import Feature
+from unified_llm._core.features import Feature, FeaturePair
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
-from unified_llm._providers import models
+from unified_llm._providers import feature_pairs, models
 from unified_llm._providers.hosted import ROWS
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
@@ -79,6 +79,7 @@ class ModelProfile:
         reasoning: It may think for minutes before the first token.
         max_output: The most tokens of an answer, or None where that is not known.
         format: The wire format of requests to it.
+        exclusive: Pairs of features that it cannot combine in one request.
     """
 
     features: frozenset[Feature]
@@ -87,6 +88,7 @@ class ModelProfile:
     reasoning: bool = False
     max_output: int | None = None
     format: str = "openai_chat"
+    exclusive: frozenset[FeaturePair] = frozenset()
 
 
 def row(name: str) -> ProviderSpec:
@@ -169,6 +171,14 @@ def unknown_model(model: str) -> str:
     return f'{mistake}: write "provider/model", such as "openai/gpt-5-mini", or pass provider=.'
 
 
+def _exclusive_pairs(where: ProviderSpec, model: str) -> frozenset[FeaturePair]:
+    """Return the pairs that a model cannot combine; a row that was added is like the table's row of its format."""
+    if where.instance is not None:  # an object gets the request as it is
+        return frozenset()
+    like = where.name if where.name in _ROWS else where.format
+    return feature_pairs.exclusive_pairs(like if like in _ROWS else "openai-compatible", model)
+
+
 def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> ModelProfile:
     """Return what is known of a model at a provider: the row, refined by what ``models`` says of such a name.
 
@@ -188,12 +198,13 @@ def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> Mo
         api = known.api
     wire_format = where.format if api is None else where.apis[api]
     row_features = where.api_features.get(api or "", where.features) - _BEYOND.get(wire_format, frozenset())
+    exclusive = _exclusive_pairs(where, model)
     if known is None:
-        return ModelProfile(row_features, where.quirks, format=wire_format)
+        return ModelProfile(row_features, where.quirks, format=wire_format, exclusive=exclusive)
     quirks = replace(where.quirks, drop=where.quirks.drop | known.drop)
     if known.drop_reasoning:
         quirks = replace(quirks, drop_reasoning=known.drop_reasoning, reasons_unasked=known.unasked)
     if known.thinks:
         quirks = replace(quirks, thinks=known.thinks)
     features = (row_features - known.lacks) | (known.gains - _BEYOND.get(wire_format, frozenset()))
-    return ModelProfile(features, quirks, known.window, known.reasoning, known.output, wire_format)
+    return ModelProfile(features, quirks, known.window, known.reasoning, known.output, wire_format, exclusive)

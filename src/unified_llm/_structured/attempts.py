@@ -1,6 +1,6 @@
-"""Structured output of one call: how each target is asked next, by what came back from it so far.
+"""Emulation in one call: how each target is asked next, by what came back from it so far.
 
-    first method ──► JSON that passes ──► done
+    first method ──► response that passes ──► done
       │    │
       │    ├───────► mismatch ──────────► the same method once more, with what is wrong ──► mismatch ──┐
       │    └───────► method refused ──────────────────────────────────────────────────┐                │
@@ -12,21 +12,47 @@ The state is changed by outcomes alone: an attempt that failed on its way is rep
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
-from unified_llm._core.codec import AnyRequest
+from unified_llm._core.chunks import as_chunks
 from unified_llm._core.exchange import Event
-from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.outcome import Done, Failure, FailureKind
+from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
-from unified_llm._structured.checks import make_check
-from unified_llm._structured.methods import output_schema, rewrite_request, supported_methods
-from unified_llm._structured.read_output import OutputReader
-from unified_llm.types.messages import Message, OutputMethod, ResponseFormat
+from unified_llm.types.messages import Message, OutputMethod
 from unified_llm.types.requests import LLMRequest
+from unified_llm.types.responses import LLMChunk, LLMResponse
 
-# A target that refuses a request in one of these ways may accept it in another form.
-_REFUSED: Final[frozenset[FailureKind]] = frozenset({"unsupported", "bad_request", "unsendable"})
+# What a message is about that refuses the method, and not something else in the request that no method changes.
+_METHOD: Final = re.compile(
+    r"json|schema|format|grammar|tool|function|guided|constrain|structured|parser", re.IGNORECASE
+)
+
+
+class Reader(Protocol):
+    """Converts the events of one attempt; used once.
+
+    Attributes:
+        correction: After a mismatch: the messages that ask the same model to correct its answer.
+    """
+
+    correction: tuple[Message, ...]
+
+    def read(self, event: LLMChunk | Done) -> Event | None:
+        """Convert one event; None if nothing of it is passed on."""
+        ...
+
+
+class Unchanged:
+    """A reader that passes every event on."""
+
+    correction: tuple[Message, ...] = ()
+
+    def read(self, event: LLMChunk | Done) -> Event:
+        """Return the event."""
+        return event
 
 
 @dataclass(slots=True)
@@ -61,44 +87,62 @@ class _Progress:
         return True
 
 
-class StructuredOutput:
-    """State of one call with a response format.
+class Emulation:
+    """State of one call that targets may have to be asked for in other forms than it was made in.
 
     Args:
         request: The request.
-        response_format: The request's.
     """
 
-    def __init__(self, request: LLMRequest, response_format: ResponseFormat) -> None:
-        self._request, self._format = request, response_format
-        self._check = make_check(response_format)
+    # A target that refuses a request in one of these ways may accept it in another form.
+    refusals: frozenset[FailureKind] = frozenset({"unsupported"})
+
+    def __init__(self, request: LLMRequest) -> None:
+        self.request = request
         self._progress: dict[int, _Progress] = {}  # by the identity of the target
+
+    def methods(self, target: Target) -> tuple[OutputMethod, ...]:
+        """Return the ways in which a target can be asked, in the order in which they are tried."""
+        del target
+        return ("native",)
+
+    def rewrite(self, target: Target, method: OutputMethod) -> LLMRequest:
+        """Return the request that asks a target in one of its ways."""
+        del target, method
+        return self.request
+
+    def reader(self, target: Target, method: OutputMethod) -> Reader:
+        """Return the reader of the events of an attempt."""
+        del target, method
+        return Unchanged()
 
     def missing(self, target: Target) -> str | None:
         """Say why a target cannot be asked in any of the allowed ways; return None when it can."""
-        if self._methods(target):
-            return None
-        return f"it cannot give JSON in the requested way ({', '.join(self._format.methods)})"
+        del target
+        return None
 
     def attempt(self, target: Target) -> StructuredAttempt:
         """Begin an attempt on a target."""
         progress = self._progress.get(id(target))
         if progress is None:
-            progress = self._progress[id(target)] = _Progress(self._methods(target))
+            progress = self._progress[id(target)] = _Progress(self.methods(target))
         method = progress.methods[progress.position]
-        request = self._request
-        if target.format != "wrapped":
-            request = rewrite_request(request, self._format, target, method)
+        request = self.rewrite(target, method)
+        if "tools with streaming" in conflicts(request, target):
+            request = replace(request, stream=False)
         if progress.correction:
-            native = request.native.extended(progress.correction) if request.native else None
+            native = request.native
+            if native and target.format == "wrapped":
+                native = native.extended(progress.correction)
             request = replace(request, messages=(*request.messages, *progress.correction), native=native)
-        reader = OutputReader(method, output_schema(self._format), self._check)
-        return StructuredAttempt(request, method, progress, reader)
-
-    def _methods(self, target: Target) -> tuple[OutputMethod, ...]:
-        if target.format == "wrapped":
-            return ("native",)  # its own integration chooses how to ask
-        return supported_methods(self._request, self._format, target)
+        return StructuredAttempt(
+            request,
+            method,
+            progress,
+            self.reader(target, method),
+            refusals=self.refusals,
+            streams=self.request.stream,
+        )
 
 
 class StructuredAttempt:
@@ -106,36 +150,38 @@ class StructuredAttempt:
 
     Attributes:
         request: The request to send.
-        method: How it asks for JSON.
+        method: How it asks for the response.
     """
 
-    def __init__(self, request: LLMRequest, method: OutputMethod, progress: _Progress, reader: OutputReader) -> None:
+    def __init__(
+        self,
+        request: LLMRequest,
+        method: OutputMethod,
+        progress: _Progress,
+        reader: Reader,
+        *,
+        refusals: frozenset[FailureKind],
+        streams: bool,
+    ) -> None:
         self.request, self.method = request, method
-        self._progress, self._reader = progress, reader
+        self._progress, self._reader, self._refusals, self._streams = progress, reader, refusals, streams
 
     def convert(self, event: Event) -> tuple[Event, ...]:
-        """Return what is passed on for one event."""
-        output = self.read(event)
-        return () if output is None else (output,)
-
-    def read(self, event: Event) -> Event | None:
-        """Convert one event; None if nothing of it is passed on."""
+        """Return what is passed on for one event: nothing, one event, or the two of a whole response as a stream."""
         if isinstance(event, Failure):
-            return self.on_failure(event)
+            return (self.on_failure(event),)
         output = self._reader.read(event)
         if isinstance(output, Failure):
-            return replace(output, try_again=self._progress.on_mismatch(self._reader.correction))
-        return output
+            return (replace(output, try_again=self._progress.on_mismatch(self._reader.correction)),)
+        if self._streams and isinstance(output, Done) and isinstance(output.value, LLMResponse):
+            chunk, last = as_chunks(output.value)
+            end = replace(output, value=last)
+            return (end,) if chunk is None else (chunk, end)
+        return () if output is None else (output,)
 
     def on_failure(self, failure: Failure) -> Failure:
-        """Return a failure of the exchange; a refusal may be tried again by the next method."""
-        if failure.kind in _REFUSED and self._progress.use_next_method():
+        """Return a failure of the exchange; a refusal of the method may be tried again by the next one."""
+        is_refusal = failure.kind in self._refusals and _METHOD.search(failure.detail or "json") is not None
+        if is_refusal and self._progress.use_next_method():
             return replace(failure, try_again=True)
         return failure
-
-
-def structured_output(request: AnyRequest) -> StructuredOutput | None:
-    """Return the state for a request with a response format; None for any other."""
-    if isinstance(request, LLMRequest) and request.response_format is not None:
-        return StructuredOutput(request, request.response_format)
-    return None

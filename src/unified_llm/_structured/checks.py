@@ -16,8 +16,10 @@ from unified_llm.types.messages import ResponseFormat
 
 
 def make_check(response_format: ResponseFormat) -> Check:
-    """Return the check that a response format asks for."""
+    """Return the check that a response format asks for; without a schema, any JSON value passes."""
     validate = response_format.validate
+    if validate is True and response_format.schema is None:
+        return check_parses
     if validate is True:
         return partial(check_json, schema=output_schema(response_format))
     return _accept if validate is False else partial(_ask_caller, validate)
@@ -27,12 +29,19 @@ def _accept(_: str) -> None:
     return None
 
 
-def _ask_caller(validate: Check, text: str) -> str | None:
-    """Return the verdict of the caller's function; what it raises, other than a ``ValueError``, is a bug of theirs."""
+def check_parses(text: str) -> str | None:
+    """Check that a text is JSON; return the problem, or None if there is none."""
     try:
         parse(text)
     except JSONError:
         return "it is not JSON"
+    return None
+
+
+def _ask_caller(validate: Check, text: str) -> str | None:
+    """Return the verdict of the caller's function; what it raises, other than a ``ValueError``, is a bug of theirs."""
+    if problem := check_parses(text):
+        return problem
     try:
         return validate(text) or None
     except ValueError as error:

@@ -75,6 +75,8 @@ def _candidates(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
         if scanner.start_pattern.match(text.lstrip()) is None:
             yield from (candidate.strip() for candidate in _CODE_FENCE.findall(text))
         yield text.strip()
+    elif _is_json(text.strip()):  # of another type than the schema says, which the check may still accept
+        yield text.strip()
     position = 0
     while match := scanner.start_pattern.search(text, position):
         extractor = JSONExtractor(schema)
@@ -83,6 +85,17 @@ def _candidates(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
         if not extractor.done:  # incomplete; JSON nested inside of it is not the answer
             return
         position = match.start() + len(candidate)
+
+
+def _is_json(text: str) -> bool:
+    """Return whether a whole text is JSON; one that begins with an object is left to the search, which is faster."""
+    if not text or text[0] == "{":
+        return False
+    try:
+        parse(text)
+    except JSONError:
+        return False
+    return True
 
 
 class JSONExtractor:

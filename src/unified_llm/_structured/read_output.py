@@ -17,7 +17,7 @@ from unified_llm._structured.extract_json import Check, JSONExtractor, find_json
 from unified_llm.types.messages import Message, OutputMethod
 from unified_llm.types.responses import LLMChunk, LLMResponse
 
-_CUT_OFF: Final = ("length", "content_filter")
+CUT_OFF: Final = ("length", "content_filter")
 
 
 class OutputReader:
@@ -36,6 +36,7 @@ class OutputReader:
         self._method, self._schema, self._check = method, schema, check
         self._extractor = JSONExtractor(schema)
         self._received: list[str] = []  # text of the model
+        self._arguments: list[str] = []  # of the forced tool
         self._emitted: list[str] = []  # text of the JSON, which is what is passed on unless the method is native
         self._has_calls = self._has_refusal = False
         self.correction: tuple[Message, ...] = ()
@@ -56,11 +57,12 @@ class OutputReader:
         self._has_calls = self._has_calls or bool(chunk.tool_calls)
         self._has_refusal = self._has_refusal or bool(chunk.refusal)
         self._received.append(chunk.content)
-        if self._method != "tool":
-            text = self._extractor.feed(chunk.content) if chunk.content else ""
-        else:  # of several calls, which the request does not allow for, the first counts
+        text = chunk.content
+        if self._method == "tool":  # of several calls, which the request does not allow for, the first counts
             text = "".join(fragment.arguments for fragment in chunk.tool_calls if fragment.index == 0)
+            self._arguments.append(text)
             chunk = replace(chunk, tool_calls=())
+        text = self._extractor.feed(text) if text else ""
         self._emitted.append(text)
         return chunk if self._method == "native" else replace(chunk, content=text)
 
@@ -68,17 +70,23 @@ class OutputReader:
         """Convert the end of a stream, adding text not emitted yet: beside tool calls, or JSON found only now."""
         last = self._read_chunk(done.value)
         by_tool, received = self._method == "tool", "".join(self._received)
-        if self._method != "native" and not any(self._emitted) and not (by_tool and self._has_calls):
-            last = replace(last, content=received if self._has_calls else self._find_json(received))
+        if self._method != "native" and not any(self._emitted):
+            last = replace(last, content=self._find_rest(received))
             self._emitted.append(last.content)
         if by_tool:
             last = replace(last, finish_reason=_finish_reason(last))
         done = replace(done, value=last)
-        if self._has_refusal or last.finish_reason in _CUT_OFF or (self._has_calls and not by_tool):
+        if self._has_refusal or last.finish_reason in CUT_OFF or (self._has_calls and not by_tool):
             return done
         output = "".join(self._emitted) or self._find_json(received)
         problem = self._check(output)
         return self._reject(problem, LLMResponse(received), output, done) if problem else done
+
+    def _find_rest(self, received: str) -> str:
+        """Return what to emit at the end of a stream of which nothing looked like JSON so far."""
+        if not self._has_calls:
+            return self._find_json(received)
+        return _json_arguments("".join(self._arguments)) if self._method == "tool" else received
 
     # Whole responses
 
@@ -94,7 +102,7 @@ class OutputReader:
     def _convert(self, answer: LLMResponse) -> LLMResponse:
         calls = answer.tool_calls
         if self._method == "tool":
-            texts = [call.raw_arguments for call in calls]
+            texts = [_json_arguments(call.raw_arguments) for call in calls]
             text = self._first_accepted(texts) if texts else self._find_json(answer.content)
             return replace(answer, content=text, tool_calls=(), finish_reason=_finish_reason(answer))
         if calls or (self._method == "native" and not _is_output(answer)):
@@ -111,19 +119,26 @@ class OutputReader:
         return next((text for text in texts if self._check(text) is None), texts[0])
 
     def _reject(self, problem: str, answer: LLMResponse, output: str, done: Done) -> Failure:
-        self.correction = _ask_again(answer, problem.rstrip(". "))
+        self.correction = ask_again(answer, problem.rstrip(". "))
         return Failure("invalid", detail=problem, request_id=done.request_id, answer=answer.content or output)
 
 
 def _is_output(answer: LLMResponse) -> bool:
-    return not (answer.tool_calls or answer.refusal or answer.finish_reason in _CUT_OFF)
+    return not (answer.tool_calls or answer.refusal or answer.finish_reason in CUT_OFF)
 
 
 def _finish_reason(answer: LLMResponse | LLMChunk) -> Any:
     return "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
 
 
-def _ask_again(answer: LLMResponse, problem: str) -> tuple[Message, ...]:
+def _json_arguments(text: str) -> str:
+    """Return the arguments of a call; models that have none to give write nothing, or ``null``."""
+    return "{}" if text.strip() in {"", "null"} else text
+
+
+def ask_again(
+    answer: LLMResponse, problem: str, request: str = "Give the whole answer again, as corrected JSON and nothing else."
+) -> tuple[Message, ...]:
     """Return the wrong answer and what is wrong with it, as turns of the conversation that any provider accepts."""
     turn = Message(
         "assistant",
@@ -136,5 +151,5 @@ def _ask_again(answer: LLMResponse, problem: str) -> tuple[Message, ...]:
     if answer.tool_calls:
         text = f"{wrong} Call the tool again, once, with corrected arguments."
         return (turn, *(Message.tool(text, call.id, is_error=True) for call in answer.tool_calls))
-    again = Message.user(f"{wrong} Give the whole answer again, as corrected JSON and nothing else.")
+    again = Message.user(f"{wrong} {request}")
     return (turn, again) if answer.content else (again,)

@@ -24,7 +24,7 @@ _PROFILE_FEATURES: Final[Mapping[str, Feature]] = {
 
 
 def read_chain_profile(targets: Sequence[Target]) -> ModelProfile:
-    """Return the capabilities that every target has, and the smallest known context window."""
+    """Return the capabilities that every target has or that are emulated, and the smallest known context window."""
     chain = chain_features(targets)
     profile: dict[str, Any] = {"text_inputs": True, "text_outputs": True}
     profile |= {name: feature in chain.features for name, feature in _PROFILE_FEATURES.items()}

@@ -285,9 +285,9 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
 
         Args:
             schema: A Pydantic class, a TypedDict, or a JSON schema (also in the format of a tool).
-            method: ``json_schema`` (the provider enforces the schema), ``function_calling`` (the response is the
-                arguments of a tool) or ``json_mode`` (any JSON; describe it in the prompt). None: ``json_schema`` if
-                every target of the chain supports it, otherwise ``function_calling``.
+            method: ``json_schema`` (the default: each target is asked in the best way that it has, and its response is
+                checked), ``function_calling`` (the response is the arguments of a tool) or ``json_mode`` (any JSON;
+                describe it in the prompt).
             include_raw: Return a dict with ``raw``, ``parsed`` and ``parsing_error``.
             strict: Ask the provider to enforce the schema.
             tools: Tools to offer as well, with ``json_schema``.
@@ -298,9 +298,10 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
         """
         from unified_llm.langchain._structured_output import bind_structured_output, with_raw
 
-        chosen = method or ("json_schema" if (self.profile or {}).get("structured_output") else "function_calling")
         with translate_errors():
-            model, parser = bind_structured_output(self, schema, chosen, strict=strict, tools=tools, options=kwargs)
+            model, parser = bind_structured_output(
+                self, schema, method or "json_schema", strict=strict, tools=tools, options=kwargs
+            )
         return with_raw(model, parser) if include_raw else model | parser
 
     def with_fallbacks(  # type: ignore[override] # stays a chat model
