@@ -260,6 +260,7 @@ def test_the_environment_is_read_in_few_places() -> None:
         "_state.sharing",  # the URL of Redis
         "_backends.http.proxies_and_certificates",  # of the network
         "_backends.mlx.loading",  # MLX's own switch
+        "_backends.mlx.hub_cache",  # the folder of Hugging Face's cache
     }
 
 

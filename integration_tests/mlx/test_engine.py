@@ -212,7 +212,7 @@ def test_messages_that_the_template_refuses_fail_alone(demo: Engine, ask: AskMod
     demo.submit(Prompt(({"role": "assistant", "content": 7},)), outputs.put)
     with pytest.raises(EngineError, match=r"chat template .* refused the messages") as failure:
         collect(outputs)
-    assert failure.value.kind == "bad_request"
+    assert failure.value.kind == "unsupported"
     assert ask("What is a token?").text.startswith("A token")
 
 

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from tests.support.mlx_calls import TIMEOUT, AskModel, Submit, collect, prompt
+from unified_llm import LLMClient, health_snapshot
 from unified_llm._backends.mlx import demo_folder, unavailable_reason
 from unified_llm._backends.mlx.engine import Engine, close_engines, get_engine
 from unified_llm._backends.mlx.engine_types import EngineError, Output
+from unified_llm.exceptions import UnsupportedOperationError
 
 pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=str(unavailable_reason()))
 
@@ -71,6 +73,46 @@ def test_a_damaged_model_is_not_taken_for_a_missing_one(tmp_path: Path, file: st
     shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
     (tmp_path / file).write_text(content)
     assert message in str(loading_error(tmp_path))
+
+
+def test_local_15_files_that_cannot_be_loaded_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local 15: an architecture that the installed mlx-lm does not know, before a fallback and alone."""
+    import mlx_lm
+
+    loads: list[str] = []
+    real = mlx_lm.load
+
+    def load(path: str, *args: Any, **options: Any) -> Any:
+        loads.append(path)
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(mlx_lm, "load", load)
+    shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
+    config = tmp_path / "config.json"
+    known = config.read_text()
+    config.write_text(json.dumps(json.loads(known) | {"model_type": "mystery"}))
+    client = LLMClient(f"mlx/{tmp_path}", fallbacks=["mlx/demo"])
+    for _ in range(3):
+        assert client.generate("What is a token?").used_fallback
+    with pytest.raises(UnsupportedOperationError, match=r"does not know the type 'mystery' .* pip install -U mlx-lm"):
+        LLMClient(f"mlx/{tmp_path}").generate("What is a token?")
+    assert loads.count(str(tmp_path)) == 1
+    assert {row["target"]: row["failures"] for row in health_snapshot()}[f"mlx/{tmp_path}"] == 0
+    config.write_text(known)
+    assert not client.generate("What is a token?").used_fallback, "the files have changed"
+
+
+def test_local_15_an_answer_without_a_limit_has_the_rest_of_the_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Local 15: a model that never ends fills its window; only the demo model stops at 512 tokens."""
+    module = importlib.import_module("mlx_lm.generate")
+    real = module.BatchGenerator
+    monkeypatch.setattr(module, "BatchGenerator", lambda model, stop_tokens: real(model))
+    shutil.copytree(demo_folder(), tmp_path, dirs_exist_ok=True)
+    answer = LLMClient(f"mlx/{tmp_path}").generate("What is a token?")
+    assert answer.usage is not None
+    assert (answer.finish_reason, answer.usage.total_tokens) == ("length", 1024)
 
 
 def test_an_engine_that_cannot_start_says_so(demo: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,7 @@ def test_a_plain_question_says_that_it_is_no_stream() -> None:
         "model": "some-model",
         "messages": [{"role": "user", "content": "Hello"}],
         "stream": False,
+        "truncate": False,
     }
     assert OLLAMA.body(chat(stream=True))["stream"] is True
 
@@ -76,6 +77,7 @@ def test_what_the_target_was_configured_with_fills_what_a_call_leaves_open() -> 
 
 
 def test_options_of_the_user_join_the_others_and_the_call_s_own_win() -> None:
+    assert OLLAMA.body(chat(extra_body={"truncate": True}))["truncate"] is True
     where = target("ollama", extra_body={"keep_alive": "1h", "options": {"num_ctx": 8192, "top_k": 5}})
     request = chat(temperature=0, extra_body={"options": {"top_k": 9, "num_gpu": 1}, "truncate": False})
     body = OLLAMA.body(request, where)
@@ -199,6 +201,7 @@ def test_a_text_is_continued_without_a_template() -> None:
         "prompt": "Hello",
         "raw": True,
         "stream": False,
+        "truncate": False,
         "options": {"num_predict": 5},
     }
     for request in (LLMRequest(()), LLMRequest((PICTURE,)), replace(HELLO, tools=(WEATHER,))):
@@ -207,7 +210,7 @@ def test_a_text_is_continued_without_a_template() -> None:
 
 
 def test_vectors_are_asked_for_in_one_request() -> None:
-    request = EmbeddingRequest(("a", "b"), dimensions=64, extra_body={"truncate": False})
+    request = EmbeddingRequest(("a", "b"), dimensions=64)
     assert OLLAMA.body(request) == {"model": "some-model", "input": ["a", "b"], "dimensions": 64, "truncate": False}
     assert "dimensions" not in OLLAMA.body(EmbeddingRequest(("a",)))
 
@@ -238,3 +241,34 @@ def test_what_it_does_not_have_is_refused() -> None:
 def test_a_value_without_a_json_form_is_named_and_not_repeated() -> None:
     with pytest.raises(ValidationError, match=r"options.temperature cannot be sent"):
         OLLAMA.body(chat(temperature=float("nan")))
+
+
+def test_local_1_a_declared_window_is_the_same_number_in_every_request() -> None:
+    """Local 1: the server loads a model again when its window changes, and uses 4,096 tokens where none is chosen."""
+    declared = target("ollama", context_window=32_768, window_declared=True)
+    for request in (HELLO, chat(as_text=True), chat(stream=True, temperature=0), EmbeddingRequest(("a",))):
+        body = OLLAMA.body(request, declared)
+        assert (body["options"]["num_ctx"], body["truncate"]) == (32_768, False)
+    assert "options" not in OLLAMA.body(HELLO, target("ollama", context_window=32_768)), "known, and not declared"
+    asked = chat(extra_body={"num_ctx": 8_192})
+    assert OLLAMA.body(asked, declared)["options"]["num_ctx"] == 8_192, "the user's own number"
+
+
+def test_local_14_options_are_inside_options_wherever_they_were_written() -> None:
+    """Local 1 and 14: beside ``model`` the server ignores them."""
+    values = {"num_ctx": 8_192, "mirostat": 2, "repeat_penalty": 1.1, "min_p": 0.1, "num_keep": 4, "use_mmap": False}
+    for body in (
+        OLLAMA.body(HELLO, target("ollama", extra_body={**values, "keep_alive": "1h"})),
+        OLLAMA.body(chat(extra_body={**values, "keep_alive": "1h"})),
+    ):
+        assert (body["options"], body["keep_alive"]) == (values, "1h")
+        assert not values.keys() & body.keys()
+    both = OLLAMA.body(chat(temperature=0.5, extra_body={"top_k": 1, "seed": 2, "options": {"top_k": 3}}))
+    assert both["options"] == {"temperature": 0.5, "top_k": 3, "seed": 2}
+    embedded = OLLAMA.body(EmbeddingRequest(("a",), extra_body={"num_ctx": 512}))
+    assert embedded["options"] == {"num_ctx": 512}
+
+
+def test_loaded_models_are_listed_at_an_address_of_their_own() -> None:
+    wire = CODEC.encode(ModelsRequest(loaded=True), target("ollama", base_url="http://box:1/v1"))
+    assert (wire.method, wire.url) == ("GET", "http://box:1/api/ps")

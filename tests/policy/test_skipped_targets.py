@@ -82,21 +82,39 @@ def test_a_prompt_that_is_too_long_goes_only_to_larger_windows(make_harness: Mak
         target("delta/four", context_window=16_000),
     ]
     result = harness.call(*chain)
-    assert harness.targets.names == ["alpha/one", "delta/four"]
-    assert [outcome for _, outcome in result.outcomes] == [kind, "skipped", "skipped", "ok"]
+    assert harness.targets.names == ["alpha/one", "gamma/three"], "a window that is not known is tried"
+    assert [outcome for _, outcome in result.outcomes] == [kind, "skipped", "ok"]
 
 
 def test_a_prompt_that_is_too_long_everywhere_is_the_callers_to_shorten(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [Failure("context", 400)], "beta/two": [say("B")]})
-    result = harness.call(target(context_window=8_000), B)
+    result = harness.call(target(context_window=8_000), target("beta/two", context_window=8_000))
     assert result.failed
     assert [failure.kind for _, failure in result.failed.failures] == ["context"]
     assert harness.targets.names == ["alpha/one"]
 
 
-def test_a_window_that_is_not_known_counts_as_smaller_than_any_that_is(make_harness: MakeHarness) -> None:
-    harness = make_harness({"alpha/one": [Failure("context", 400)], "beta/two": [say("B")], "gamma/three": [say("C")]})
-    assert harness.call(A, C, target("beta/two", context_window=4_000)).text == "B"
+def test_local_4_unknown_windows_are_tried_in_order_until_one_is_large_enough(make_harness: MakeHarness) -> None:
+    """Local 4: all windows of a chain of local models are unknown, and unknown is not too small."""
+    full = Failure("context", 400)
+    harness = make_harness({"alpha/one": [full], "beta/two": [full], "gamma/three": [say("C")]})
+    result = harness.call(A, B, C, target("delta/four", context_window=4_000))
+    assert result.outcomes == [("alpha/one", "context"), ("beta/two", "context"), ("gamma/three", "ok")]
+    harness = make_harness({"alpha/one": [full], "beta/two": [say("B")]})
+    assert harness.call(A, target("beta/two", context_window=100)).text == "B", "smaller than what is not known"
+
+
+def test_local_4_the_number_in_a_refusal_is_the_window(make_harness: MakeHarness) -> None:
+    """Local 4: what the refusal says outweighs what was known, and is reported."""
+    harness = make_harness({"alpha/one": [Failure("context", 400, context_window=4_096)], "gamma/three": [say("C")]})
+    reported: list[tuple[str, int]] = []
+    chain = (target(context_window=100), target("beta/two", context_window=4_096), target("gamma/three"))
+    with harness.targets.running():
+        call = harness.prepare(*chain)
+        call.on_window = lambda which, window: reported.append((which.name, window))
+        harness.drive(call).advance()
+    assert harness.targets.names == ["alpha/one", "gamma/three"]
+    assert reported == [("alpha/one", 4_096)]
 
 
 # Breakers, and the rule that someone is always asked

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
+from unified_llm._state.learned_windows import window_of
 from unified_llm._structured.methods import can_answer_in_json, can_be_made_to_call
 
 
@@ -21,10 +22,12 @@ class ChainFeatures:
     Attributes:
         features: The features that every target has, or that are emulated where it has not.
         context_window: The smallest known context window in tokens, or None.
+        unknown: The targets whose context windows are not known.
     """
 
     features: frozenset[Feature]
     context_window: int | None
+    unknown: tuple[Target, ...] = ()
 
 
 def chain_features(targets: Sequence[Target]) -> ChainFeatures:
@@ -33,11 +36,14 @@ def chain_features(targets: Sequence[Target]) -> ChainFeatures:
     Last resorts do not count, unless there are no other targets: they are skipped for requests that they cannot serve.
     """
     counted = [target for target in targets if not target.last_resort] or list(targets)
-    windows = [target.context_window for target in counted if target.context_window]
+    by_target = [(target, window_of(target)) for target in counted]
+    windows = [window for _, window in by_target if window]
     shared: frozenset[Feature] = (
         frozenset.intersection(*(_askable_features(target) for target in counted)) if counted else frozenset()
     )
-    return ChainFeatures(shared, min(windows, default=None))
+    return ChainFeatures(
+        shared, min(windows, default=None), tuple(target for target, window in by_target if not window)
+    )
 
 
 def _askable_features(target: Target) -> frozenset[Feature]:

@@ -71,6 +71,7 @@ class TargetFields(AlwaysValidated, BaseModel):
         max_response_bytes: The largest response that is accepted. None: 16 MiB, 256 MiB for embeddings and rankings.
         default_headers: Sent with every request to the primary.
         extra_body: Merged into the body of every request to the primary.
+        context_window: The primary's context window in tokens, where it is not known; at Ollama it is sent along.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
         allow_http: Permit plain HTTP to another machine although a key travels.
         breaker: When the circuit breaker of a failing target opens, and for how long.
@@ -103,6 +104,7 @@ class TargetFields(AlwaysValidated, BaseModel):
         default=None, exclude=True, repr=False
     )
     extra_body: Mapping[str, Any] | None = Field(default=None, repr=False)
+    context_window: int | None = Field(default=None, gt=0)
     verify_ssl: bool | str | SSLContext = Field(default=True, exclude=True, repr=False)
     allow_http: bool = False
     breaker: BreakerConfig | None = None

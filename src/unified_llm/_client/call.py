@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
+from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver
@@ -23,7 +24,7 @@ from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import CallFailed, CallState, Hedging
 from unified_llm._policy.trace import Trace
 from unified_llm._providers.capabilities import missing
-from unified_llm._state import process_health
+from unified_llm._state import learned_windows, process_health
 from unified_llm._structured.attempts import Emulation
 from unified_llm._structured.plan import plan_emulation
 from unified_llm.exceptions import GenerationError, LLMError, UnsupportedOperationError, ValidationError
@@ -79,6 +80,13 @@ class PreparedCall:
     def elapsed(self) -> float:
         """Seconds since the call began."""
         return self.state.now() - self.started
+
+    def log_end(self, usage: Usage | None) -> None:
+        """Log that the call was answered, and what is to be warned of."""
+        trace = self.state.trace
+        logs.log_response(trace, self.chain[0], usage, seconds=self.elapsed, now=self.state.now())
+        if trace.served is not None and isinstance(self.request, LLMRequest):
+            warn_if_cut(self.request, trace.served, usage)
 
     def error(self, failed: CallFailed, partial: str = "", usage: Usage | None = None) -> LLMError:
         """Make the exception for the failed call.
@@ -144,6 +152,8 @@ def prepare_call(
         failover=options.failover_on,
         hedging=Hedging(options.hedge_after, hedges) if options.hedge_after and _may_hedge(request, able) else None,
         on_model_gone=on_model_gone,
+        window_of=learned_windows.window_of,
+        on_window=learned_windows.learn,
         incapable=incapable,
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
@@ -243,9 +253,7 @@ def finish_call(call: PreparedCall, outcome: Any) -> Any:
     trace = call.state.trace
     attempts = tuple(trace.attempts)
     response = outcome.value if isinstance(outcome, Done) else outcome
-    logs.log_response(
-        trace, call.chain[0], getattr(response, "usage", None), seconds=call.elapsed, now=call.state.now()
-    )
+    call.log_end(getattr(response, "usage", None))
     if isinstance(response, LLMResponse):
         return _finish_chat(call, response, attempts)
     if isinstance(response, EmbeddingResponse):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,14 @@ from unified_llm._client.base_client import BaseClient
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_stream_break
 from unified_llm._client.embedding_batches import Batches, FinishedVectors, VectorSpace
-from unified_llm._client.model_lists import ModelListKey, ModelListMerger, Models, PageReader, model_list_keys
+from unified_llm._client.model_lists import (
+    ModelListKey,
+    ModelListMerger,
+    Models,
+    PageReader,
+    model_list_keys,
+    with_short_limits,
+)
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core import runtime
@@ -19,9 +27,10 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import FailureKind
+from unified_llm._state.learned_windows import learn_from_list
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest
+from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, ModelInfo, RerankResponse
 
 
@@ -277,7 +286,8 @@ class LLMClient(BaseClient):
         merger, now, until = ModelListMerger(), runtime.current().now, self._listing_deadline()
         for key in model_list_keys(self._chain):
             try:
-                merger.add(self._model_lists.get(key.cache_key, key.ttl, now, partial(self._fetch, key, until)))
+                models = self._model_lists.get(key.cache_key, key.ttl, now, partial(self._fetch, key, until))
+                self._add_list(merger, key, models)
             except LLMError as error:
                 merger.failed(error)
         return merger.result()
@@ -290,10 +300,17 @@ class LLMClient(BaseClient):
         for key in model_list_keys(self._chain):
             fetch = partial(self._afetch, key, until)
             try:
-                merger.add(await self._model_lists.aget(key.cache_key, key.ttl, now, fetch))
+                self._add_list(merger, key, await self._model_lists.aget(key.cache_key, key.ttl, now, fetch))
             except LLMError as error:
                 merger.failed(error)
         return merger.result()
+
+    def _add_list(self, merger: ModelListMerger, key: ModelListKey, models: Models) -> None:
+        """Add a list to the others, and remember the context windows in it."""
+        merger.add(models)
+        targets = (resolved.target for resolved in self._chain)
+        named = (target for targets in self._named.values() for target in targets[:1])
+        learn_from_list(models, [target for target in (*targets, *named) if key.serves(target)])
 
     def invalidate_cache(self) -> None:
         """Drop the model lists, so that the next ``list_models`` requests them again."""
@@ -324,13 +341,22 @@ class LLMClient(BaseClient):
         pages = PageReader(key.target)
         while (request := pages.next) is not None:
             pages.read(self._run(self._prepare(request, (key.target,), self._options, until)))
+        if key.target.quirks.loaded_path:
+            with suppress(LLMError):  # older servers do not have it
+                pages.add_windows(self._run(self._prepare_loaded(key, until))[0])
         return pages.models
 
     async def _afetch(self, key: ModelListKey, until: float | None) -> Models:
         pages = PageReader(key.target)
         while (request := pages.next) is not None:
             pages.read(await self._arun(self._prepare(request, (key.target,), self._options, until)))
+        if key.target.quirks.loaded_path:
+            with suppress(LLMError):
+                pages.add_windows((await self._arun(self._prepare_loaded(key, until)))[0])
         return pages.models
+
+    def _prepare_loaded(self, key: ModelListKey, until: float | None) -> PreparedCall:
+        return self._prepare(ModelsRequest(loaded=True), (with_short_limits(key.target),), self._options, until)
 
     # Requests
 

@@ -19,7 +19,7 @@ from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import defaults
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.outcome import Failure
-from unified_llm._core.target import Target
+from unified_llm._core.target import RetryLimits, Target
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._state import sharing
 from unified_llm.exceptions import LLMError, UnsupportedOperationError
@@ -179,6 +179,8 @@ def _in_event_loop() -> bool:
 # Pages and models of one list; a server whose list never ends is broken.
 _MOST_PAGES: Final = 100
 _MOST_MODELS: Final = 100_000
+# Seconds for the description of the loaded models, which servers have at hand.
+_LOADED_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,10 @@ class ModelListKey:
         """Provider, address, account and headers: a list of one account says nothing of another's models."""
         return (self.target.provider, self.target.base_url, cache_identity(self.target))
 
+    def serves(self, target: Target) -> bool:
+        """Return whether the models of this list include that of a target, if it is listed at all."""
+        return (self.target.provider, self.target.base_url) == (target.provider, target.base_url)
+
 
 def model_list_keys(chain: Sequence[ResolvedTarget]) -> list[ModelListKey]:
     """Return the model lists of a chain, in its order, each once."""
@@ -214,6 +220,12 @@ def _ttl(config: LLMConfig | None) -> float:
         return config.cache_ttl
     ttl: float | None = defaults.default("cache_ttl")
     return LLMConfig().cache_ttl if ttl is None else ttl
+
+
+def with_short_limits(target: Target) -> Target:
+    """Return the target for a request that a model list can do without: one attempt of a few seconds."""
+    timing = replace(target.timing, whole=_LOADED_SECONDS, fixed=True, of_call=True)
+    return replace(target, retry=RetryLimits(limit=0), timing=timing)
 
 
 class PageReader:
@@ -250,6 +262,15 @@ class PageReader:
             raise errors.from_failure(self._target, Failure("oversized", detail=detail))
         self._read += 1
         self.next = ModelsRequest(cursor) if cursor is not None and self._read < _MOST_PAGES else None
+
+    def add_windows(self, loaded: Models) -> None:
+        """Add the context windows that loaded models are served with to the models of that name in the list."""
+        windows = {info.id: info.context_window for info in loaded}
+        only = loaded[0].context_window if len(loaded) == len(self._models) == 1 else None
+        self._models = [
+            replace(info, context_window=window) if (window := windows.get(info.id) or only) else info
+            for info in self._models
+        ]
 
 
 class ModelListMerger:

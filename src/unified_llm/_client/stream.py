@@ -13,7 +13,6 @@ from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Done
 from unified_llm._core.response_limits import CHUNK_COST, response_limits
 from unified_llm._lib import attempt_table
-from unified_llm._observe import logs
 from unified_llm._policy.call_state import CallFailed
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.responses import LLMChunk
@@ -77,9 +76,7 @@ class _ChunkReader:
             with CLEAR_VARIABLES:
                 raise self._call.error(step, self.partial, self._usage)
         chunk: LLMChunk = step.value
-        logs.log_response(
-            self._trace, self._call.chain[0], chunk.usage, seconds=self._call.elapsed, now=self._call.state.now()
-        )
+        self._call.log_end(chunk.usage)
         served = self._trace.served
         if chunk.finish_reason == "length" and not (self._chunks or self._has_other_output):
             logs.warn_of_cut_answer(served, self._call.state.now())

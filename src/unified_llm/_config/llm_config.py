@@ -154,6 +154,8 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         cache_ttl: Seconds that this provider's model list stays fresh.
         default_headers: Sent with every request.
         extra_body: Merged into every request's body.
+        context_window: The context window of the model as this target serves it, in tokens, where it is not known or
+            differs from what is. At Ollama it is sent as ``options.num_ctx`` with every request, and takes memory.
         temperature: This and the other sampling fields are used unless the call sets them.
         reasoning_format: ``raw`` leaves a ``<think>`` block at the beginning of a text where it is; None: it is moved
             to the reasoning. For servers that hold any model; see ``LLMRequest``.
@@ -204,6 +206,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         default_factory=Headers, repr=False
     )
     extra_body: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(default_factory=ReadOnlyDict, repr=False)
+    context_window: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
     temperature: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     max_tokens: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
     top_p: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)

@@ -6,7 +6,7 @@ All of it happens when a client is made, before any request, so that mistakes ar
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ from unified_llm._core.features import Feature
 from unified_llm._core.redaction import Headers
 from unified_llm._core.target import Target
 from unified_llm._providers import registry
+from unified_llm._providers.registry import ModelProfile
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
@@ -180,6 +181,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
     check_key_header(config.default_headers, spec)
     defaults = {name: value for name in DEFAULT_FIELDS if (value := getattr(config, name)) not in (None, ())}
     instance = _user_model(spec, model, defaults, config) if spec.instance else None
+    declared, known = _declared_window(config, spec), _known_window(spec, model, profile, instance)
     target = Target(
         provider=spec.name,
         model=model,
@@ -192,7 +194,8 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         features=_mlx_features(model) if spec.format == "mlx" else profile.features,
         exclusive=profile.exclusive,
         quirks=quirks_for_key(profile.quirks, key, spec),
-        context_window=instance.context_window if instance else profile.context_window,
+        context_window=declared or known,
+        window_declared=declared is not None,
         max_output=profile.max_output,
         embeds_at_once=spec.embeds_at_once,
         max_response_bytes=config.max_response_bytes,
@@ -211,6 +214,25 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         instance=instance,
     )
     return ResolvedTarget(target, config)
+
+
+def _declared_window(config: LLMConfig, spec: ProviderSpec) -> int | None:
+    """Return the window that the user declared, or that the user's own fields ask the server for (Ollama)."""
+    if config.context_window is not None or spec.quirks.default_window is None:
+        return config.context_window
+    options = config.extra_body.get("options")
+    places = (options if isinstance(options, Mapping) else {}, config.extra_body)
+    numbers = (place.get("num_ctx") for place in places)
+    return next((number for number in numbers if isinstance(number, int) and number > 0), None)
+
+
+def _known_window(spec: ProviderSpec, model: str, profile: ModelProfile, instance: WrappedModel | None) -> int | None:
+    if instance is not None:
+        return instance.context_window
+    if spec.format == "mlx":
+        return _mlx_window(model)
+    # The table has the windows of models. A server that uses a smaller one unless it is asked for more is unknown.
+    return profile.context_window if spec.quirks.default_window is None else None
 
 
 def _api_version(config: LLMConfig, spec: ProviderSpec) -> str | None:
@@ -279,3 +301,10 @@ def _mlx_features(model: str) -> frozenset[Feature]:
     from unified_llm._backends.mlx.exchange import resolve_folder
 
     return model_folder.read_features(resolve_folder(model))
+
+
+def _mlx_window(model: str) -> int | None:
+    from unified_llm._backends.mlx import model_folder
+    from unified_llm._backends.mlx.exchange import resolve_folder
+
+    return model_folder.read_window(resolve_folder(model))

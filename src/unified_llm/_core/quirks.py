@@ -48,6 +48,10 @@ class Quirks:
             it thinks when ``asked``, or unless the request has ``disabled`` or ``between_tools``, or ``always``. None
             sends both, for servers that have models of many makers.
         closed_schemas: A JSON schema must list every property that an object may have.
+        loaded_path: The path, below the server's root, that describes the loaded models with the context windows that
+            they are served with. Requested after a model list, never during a call.
+        default_window: The context window in tokens that the server uses where neither the request nor its settings
+            choose one. It cuts a longer prompt and answers the rest as if nothing were missing (Ollama).
         turns: ``alternating``: system messages come first, then the user and the model take turns (Perplexity);
             ``closed``: an assistant message stands between tool results and the next user message (Mistral).
         any_model: It holds whatever model was loaded, so that its chat template may refuse some orders of messages, and
@@ -79,6 +83,8 @@ class Quirks:
     logprobs_count: bool = False
     thinks: Literal["budget", "asked", "disabled", "between_tools", "always"] | None = None
     closed_schemas: bool = False
+    loaded_path: str = ""
+    default_window: int | None = None
     turns: Literal["alternating", "closed"] | None = None
     any_model: bool = False
     reasoning_format: bool = False

@@ -108,6 +108,7 @@ class Target:
         exclusive: Pairs of features that it cannot combine in one request.
         quirks: Where it differs from its format.
         context_window: Tokens, where known.
+        window_declared: The user declared ``context_window`` for this target, or the number that its server is sent.
         max_output: The most tokens that its answer can have, where known.
         embeds_at_once: The most texts that one embedding request to it can have.
         max_response_bytes: The largest response that is accepted, where that is not the default of ``response_limits``.
@@ -145,6 +146,7 @@ class Target:
     exclusive: frozenset[FeaturePair] = frozenset()
     quirks: Quirks = field(default_factory=Quirks)
     context_window: int | None = None
+    window_declared: bool = False
     max_output: int | None = None
     embeds_at_once: int = 2048
     max_response_bytes: int | None = None

@@ -15,7 +15,7 @@ log is readable at INFO and quiet at WARNING during an outage:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from unified_llm._core.target import Target
@@ -35,6 +35,9 @@ _WARN_EVERY: Final = 60.0
 _MAX_WARNINGS: Final = 1024  # causes that are remembered
 
 
+_MAX_ONCE: Final = 4096  # things that were warned of once
+
+
 class _Warnings:
     """Times of the last warnings, by target and cause, and the number of causes since then."""
 
@@ -45,6 +48,14 @@ class _Warnings:
     def reset(self) -> None:
         """Start with no warnings."""
         self._last: dict[tuple[str, str, str | None], tuple[float, int]] = {}
+        self._once: BoundedDict[Hashable, None] = BoundedDict(_MAX_ONCE)
+
+    def is_first(self, key: Hashable) -> bool:
+        """Return whether this is the first warning of its kind."""
+        with self._lock:
+            first = key not in self._once
+            self._once.put(key, None)
+        return first
 
     def suppressed(self, key: tuple[str, str, str | None], now: float) -> int | None:
         """Count one cause: a target, a kind of failure and its code.
@@ -69,6 +80,12 @@ def reset_warnings() -> None:
     """Forget which warnings were logged."""
     _warnings.reset()
     _adjusted.clear()
+
+
+def warn_once(key: Hashable, text: str, *values: object, target: str | None = None) -> None:
+    """Log a warning, unless there was one with this key since the process started or ``reset_health()``."""
+    if _warnings.is_first(key):
+        _log.warning(text, *values, extra={"target": target} if target else None)
 
 
 def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt], None]:

@@ -99,6 +99,8 @@ class CallState:
         trace: Where attempts are recorded.
         failover: For some kinds of failure, whether another target may be tried, in place of the rule's default.
         on_model_gone: Called with a target whose provider has no such model.
+        window_of: Returns the context window of a target in tokens, or None where it is not known.
+        on_window: Called with a target and the context window that its refusal of a long prompt named.
         hedging: For async callers: when to hedge. None once the call was hedged.
         incapable: Targets that cannot serve the request, and why, by the position in ``targets`` before which they
             stand in the user's chain. They are recorded as skipped when the call passes them.
@@ -119,6 +121,8 @@ class CallState:
     trace: Trace
     failover: Mapping[FailureKind, bool] = field(default_factory=lambda: DEFAULT_FAILOVER)
     on_model_gone: Callable[[Target], None] | None = None
+    window_of: Callable[[Target], int | None] = field(default=lambda target: target.context_window)
+    on_window: Callable[[Target, int], None] | None = None
     hedging: Hedging | None = None
     incapable: Mapping[int, Sequence[tuple[Target, str]]] = field(default_factory=lambda: _NONE_INCAPABLE)
     states: list[TargetState] = field(init=False)

@@ -31,7 +31,7 @@ class FailureRule:
         only_if_no_other_ready: Retry only while no other target is ready (retrying a hanging target costs the most).
         throttled: Back off as after throttling, and fail over at once where possible.
         cooldown: What gets no request for a while, from other calls too: the API key, or the rate limit.
-        larger_window: Fail over only to targets whose context window is larger.
+        larger_window: Skip targets whose context window is known to be no larger.
         polled: It will answer: while no other target is ready, ask again every few seconds, as one attempt.
         uncounted: The attempt counts for no limit. With ``retry``, the target stays as if it had not been tried.
     """

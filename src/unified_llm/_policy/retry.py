@@ -90,7 +90,7 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     rule = FAILURE_RULES["connection" if resent and state.resent else failure.kind]
     hints = retry_after.read(failure)
     start_cooldowns(call, state.target, failure, hints, now=now)
-    exclude_targets(call, state.target, rule, now, about_key=failure.about_key)
+    exclude_targets(call, state.target, failure, now)
     call.only_target = None if failover else state
     state.polls = state.polls + 1 if rule.polled else 0
     if rule.uncounted or state.polls > 1:
@@ -204,14 +204,26 @@ def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float
         call.health.start_cooldown(target.limit_key, now + pause, "its rate limit is used up", wait=False, now=now)
 
 
-def exclude_targets(call: CallState, target: Target, rule: FailureRule, now: float, *, about_key: bool = True) -> None:
+def exclude_targets(call: CallState, target: Target, failure: Failure, now: float) -> None:
     """Exclude the targets of this call that would fail in the same way."""
-    if rule.cooldown == "credentials" and about_key:
+    rule = FAILURE_RULES[failure.kind]
+    if rule.cooldown == "credentials" and failure.about_key:
         _exclude(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused", now)
     if rule.larger_window:
-        window = target.context_window or 0
+        _exclude_smaller_windows(call, target, failure, now)
+
+
+def _exclude_smaller_windows(call: CallState, target: Target, failure: Failure, now: float) -> None:
+    """Exclude the targets whose windows are known to be no larger than the one that the prompt did not fit into.
+
+    Most windows of local models are not known. A target with such a window is tried: that costs one request.
+    """
+    if failure.context_window is not None and call.on_window:
+        call.on_window(target, failure.context_window)
+    window = failure.context_window or call.window_of(target)
+    if window is not None:
         reason = "its context window is not known to be larger"
-        _exclude(call, lambda other: (other.context_window or 0) <= window, reason, now)
+        _exclude(call, lambda other: (call.window_of(other) or window + 1) <= window, reason, now)
 
 
 def _exclude(call: CallState, matches: Callable[[Target], bool], reason: str, now: float) -> None:

@@ -162,13 +162,17 @@ ROWS: Final = (
         apis={"chat": "openai_chat"},
         features=CHAT | JSON | EMBEDDINGS | features("tools", "images", "model_info", "as_text"),
         api_features={"chat": CHAT | JSON | EMBEDDINGS | features("tools", "images")},
-        quirks=Quirks(drop=frozenset({"parallel_tool_calls"}), any_model=True),
+        # docs.ollama.com/context-length; docs.ollama.com/api/ps
+        quirks=Quirks(
+            drop=frozenset({"parallel_tool_calls"}), loaded_path="/api/ps", default_window=4_096, any_model=True
+        ),
         hosts=("127.0.0.1", "localhost", "ollama.com"),
         local=True,
         advice={"model_not_found": "get it with: ollama pull {model}"},
         docs="https://docs.ollama.com/api",
         note='Its own API, at the address of the OpenAI-compatible one (api="chat"). No tool_choice; images as data '
-        'only. Window and residence: extra_body={"options": {"num_ctx": 8192}, "keep_alive": "1h"}.',
+        "only. The window is chosen by context_window=, and how long the model stays loaded by "
+        'extra_body={"keep_alive": "1h"}.',
     ),
     ProviderSpec(
         "mlx",

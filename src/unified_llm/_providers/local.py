@@ -63,7 +63,9 @@ SERVERS: Final = (
             "messages": CHAT | TOOLS | VISION | features("count_tokens"),
         },
         features=_SERVER - features("files"),
-        quirks=Quirks(drop=NO_NAMED_TOOL_CHOICE | {"tool_choice.none"}, models_whole=True, any_model=True),
+        quirks=Quirks(
+            drop=NO_NAMED_TOOL_CHOICE | {"tool_choice.none"}, models_whole=True, loaded_path="/props", any_model=True
+        ),
         hosts=("127.0.0.1", "localhost"),
         local=True,
         docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",

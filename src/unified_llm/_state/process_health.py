@@ -11,6 +11,7 @@ from unified_llm._core.target import Target
 from unified_llm._lib import fork_safe
 from unified_llm._observe import logs
 from unified_llm._policy.health import Health
+from unified_llm._state import learned_windows
 
 HEALTH: Final = Health(logs.log_breaker)
 _apart: Health | None = None
@@ -43,8 +44,9 @@ def health_of(targets: Iterable[Target]) -> list[dict[str, Any]]:
 
 
 def reset_health() -> None:
-    """Drop every outcome, breaker, budget and cooldown of this process."""
+    """Drop every outcome, breaker, budget, cooldown and learned context window of this process."""
     current().reset()
+    learned_windows.current().reset()
     logs.reset_warnings()
 
 
@@ -54,7 +56,8 @@ def apart() -> Generator[None]:
     global _apart  # noqa: PLW0603 - set here alone
     before, _apart = _apart, Health(logs.log_breaker)
     try:
-        yield
+        with learned_windows.apart():
+            yield
     finally:
         _apart = before
 

@@ -12,8 +12,9 @@ from typing import Final
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 
-from unified_llm._adapters.chain_features import chain_features
+from unified_llm._adapters.chain_features import ChainFeatures, chain_features
 from unified_llm._core.target import Target
+from unified_llm._observe import logs
 
 # LlamaIndex's value of ``num_output`` for no limit.
 _UNLIMITED: Final = -1
@@ -22,7 +23,10 @@ _UNLIMITED: Final = -1
 def chain_metadata(
     targets: Sequence[Target], *, window: int | None, calls_tools: bool | None, max_tokens: int | None
 ) -> LLMMetadata:
-    """Return the smallest known context window, and whether every target supports tool calls.
+    """Return the smallest context window, and whether every target supports tool calls.
+
+    A window that is not known counts as LlamaIndex's default (3,900 tokens): a prompt that is packed for a larger one
+    would fail, or be cut, whenever that target serves it.
 
     Args:
         targets: The chain; empty while its settings are inconsistent.
@@ -32,7 +36,7 @@ def chain_metadata(
             it from the window, and nothing would be left where a model may write as much as it reads.
     """
     chain = chain_features(targets)
-    smallest = window or chain.context_window or DEFAULT_CONTEXT_WINDOW
+    smallest = window or _smallest_window(chain)
     if calls_tools is None:
         calls_tools = "tools" in chain.features
     return LLMMetadata(
@@ -42,3 +46,19 @@ def chain_metadata(
         is_function_calling_model=calls_tools,
         model_name=f"{targets[0].provider}/{targets[0].model}" if targets else "unknown",
     )
+
+
+def _smallest_window(chain: ChainFeatures) -> int:
+    if chain.context_window is None:
+        return DEFAULT_CONTEXT_WINDOW
+    if chain.unknown and chain.context_window > DEFAULT_CONTEXT_WINDOW:
+        for target in chain.unknown:
+            logs.warn_once(
+                ("context window", target.health_key),
+                "%s: its context window is not known, so the metadata of this chain say %d tokens; declare it by "
+                "context_window= of that target",
+                target.name,
+                DEFAULT_CONTEXT_WINDOW,
+            )
+        return DEFAULT_CONTEXT_WINDOW
+    return chain.context_window

@@ -106,7 +106,8 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         hedge_after: For async calls: seconds without a first chunk (or without the whole answer) after which another
             target is asked too; see ``LLMClient``.
         on_stream_break: Only ``raise`` is supported.
-        context_window: Tokens, in place of the smallest known context window of the chain.
+        context_window: The primary's context window in tokens, which the metadata has in place of the smallest of the
+            chain; at Ollama it is sent along.
         is_function_calling_model: In place of whether every model of the chain supports tool calls. With True, those
             that do not are skipped when tools are offered.
         additional_kwargs: Further fields of the request: those that any call may set, and others for the primary's
@@ -132,7 +133,6 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     merge_messages: bool | None = None
     hedge_after: float | None = None
     on_stream_break: str = "raise"
-    context_window: int | None = Field(default=None, gt=0)
     is_function_calling_model: bool | None = None
     additional_kwargs: dict[str, Any] = Field(default_factory=dict, repr=False)
 

@@ -96,9 +96,15 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelsRequest:
-    """A request for a provider's list of models; ``cursor`` names the next page."""
+    """A request for a provider's list of models.
+
+    Attributes:
+        cursor: The name of the next page.
+        loaded: Ask for the loaded models instead, with the context windows that they are served with.
+    """
 
     cursor: str | None = None
+    loaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import mlx.core as mx
 
 
+# The most tokens of an answer where neither the caller nor the model's configuration has a limit.
+_UNKNOWN_ROOM: Final = 32_768
 _PROMPT_END: Final = 16  # tokens: the longest tag of reasoning, and white space
 
 
@@ -130,16 +132,18 @@ class Batch:
             ids = list(tokenizer.apply_chat_template(list(prompt.messages), add_generation_prompt=True))
         except Exception as error:
             message = f"The chat template of the model in {self._folder} refused the messages ({type(error).__name__})."
-            raise EngineError("bad_request", message) from error
-        room = (self._loaded.window or len(ids) + prompt.max_tokens) - len(ids)
+            # A role, or an order of roles, that other templates accept: the next target may.
+            raise EngineError("unsupported", f"{message[:-1]}: use another model, or other roles.") from error
+        windows = [window for window in (self._loaded.window, prompt.window) if window is not None]
+        room = min(windows, default=len(ids) + _UNKNOWN_ROOM) - len(ids)
         if room < 1:
-            message = f"The prompt has {len(ids)} tokens and the model reads {self._loaded.window}: shorten it."
-            raise EngineError("context", message)
+            window = min(windows)
+            message = f"The prompt has {len(ids)} tokens and the model reads {window}: shorten it."
+            raise EngineError("context", message, context_window=window)
+        limit = room if prompt.max_tokens is None else min(room, prompt.max_tokens)
         try:
             sampler = _make_sampler(prompt)
-            (uid,) = self._generator.insert(
-                [ids], [min(room, prompt.max_tokens)], samplers=None if sampler is None else [sampler]
-            )
+            (uid,) = self._generator.insert([ids], [limit], samplers=None if sampler is None else [sampler])
         except (TypeError, ValueError) as error:
             # The library's message is left out: it could quote the prompt.
             message = f"MLX refused the request ({type(error).__name__}): check its sampling fields and max_tokens."

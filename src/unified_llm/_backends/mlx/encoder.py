@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, cast
 
 from unified_llm._backends.mlx import unavailable_reason
-from unified_llm._backends.mlx.engine_types import Encoded, EngineError, EngineRequest, Texts
+from unified_llm._backends.mlx.engine_types import Encoded, EngineError, EngineRequest, Texts, UnloadableError
 from unified_llm._backends.mlx.loading import has_gpu
 from unified_llm._backends.mlx.model_folder import Recipe, find_problem, read_object, read_recipe, weight_files
 
@@ -188,15 +188,13 @@ def _load(folder: Path) -> tuple[Bert, Tokenizer, Recipe, int]:
             weights |= cast("dict[str, mx.array]", mx.load(str(path)))
         network = Bert(shape, weights)
     except VariantError as error:
-        raise EngineError(
-            "unsupported", f"The model in {folder} cannot run here, since {error}: use another."
-        ) from None
+        raise UnloadableError(f"The model in {folder} cannot run here, since {error}: use another.") from None
     except EngineError:
         raise
     except Exception as error:
         # The library's message is left out: it may quote the files.
         message = f"The model in {folder} could not be loaded ({type(error).__name__}): check that its files are whole."
-        raise EngineError("server", message) from error
+        raise UnloadableError(message) from error
     return network, tokenizer, recipe, shape.width
 
 

@@ -42,9 +42,9 @@ from queue import SimpleQueue
 
 from unified_llm._backends.mlx.batch import Batch
 from unified_llm._backends.mlx.encoder import Encoder
-from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Output, Payload
+from unified_llm._backends.mlx.engine_types import EngineError, EngineRequest, Output, Payload, UnloadableError
 from unified_llm._backends.mlx.loading import load
-from unified_llm._backends.mlx.model_folder import is_encoder, read_object
+from unified_llm._backends.mlx.model_folder import fingerprint, is_encoder, read_object
 from unified_llm._lib.fork_safe import make_lock
 
 # mlx-lm imports concurrent.futures.thread, which cannot be imported once the interpreter has begun to exit. It is
@@ -60,10 +60,12 @@ class Engine:
     Attributes:
         folder: The folder of the model, in the Hugging Face layout.
         ended: Why the engine takes no more requests, or None while it does.
+        files: The files of the model when its loading began.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.files = fingerprint(folder)
         self.ended: EngineError | None = None
         self._lock = make_lock()
         self._queue: SimpleQueue[EngineRequest | None] = SimpleQueue()
@@ -90,6 +92,13 @@ class Engine:
         if refusal is not None:
             request.deliver(refusal)
         return request
+
+    @property
+    def may_be_replaced(self) -> bool:
+        """Return whether a new engine of the same model might do what this one cannot do any more."""
+        if isinstance(self.ended, UnloadableError):
+            return fingerprint(self.folder) != self.files
+        return self.ended is not None
 
     def close(self) -> None:
         """End the thread and free the model; requests that still run receive an ``EngineError``."""
@@ -132,6 +141,9 @@ _engines_pid = os.getpid()
 def get_engine(folder: Path) -> Engine:
     """Return this process's engine for a model, starting it on first use; one that has ended is replaced.
 
+    A model whose files cannot be loaded is not loaded again until one of the files has changed: its engine refuses each
+    request at once.
+
     Raises:
         EngineError: An engine was started before this process was forked.
     """
@@ -143,7 +155,7 @@ def get_engine(folder: Path) -> Engine:
     folder = folder.resolve()
     with _engines_lock:
         engine = _engines.get(folder)
-        if engine is None or engine.ended is not None:
+        if engine is None or engine.may_be_replaced:
             engine = _engines[folder] = Engine(folder)
         return engine
 

@@ -15,7 +15,8 @@ class Prompt:
 
     Attributes:
         messages: The conversation as the chat template takes it: mappings with ``role`` and ``content``.
-        max_tokens: The most tokens to write, at least 1.
+        max_tokens: The most tokens to write, at least 1; None for the rest of the context window.
+        window: The most tokens to read and write, where that is less than the model can.
         temperature: 0 takes the likeliest token each time.
         top_p: The share of probability from which a token is drawn, where the temperature is above 0.
         seed: Makes the draw repeatable, whatever else runs in the batch.
@@ -23,7 +24,8 @@ class Prompt:
     """
 
     messages: tuple[Mapping[str, Any], ...] = field(repr=False)
-    max_tokens: int = 512
+    max_tokens: int | None = None
+    window: int | None = None
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
@@ -92,11 +94,20 @@ class EngineError(Exception):
 
     Attributes:
         kind: The kind of failure, as the policy knows it.
+        context_window: The tokens of the window that a prompt did not fit into.
     """
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
+    def __init__(self, kind: FailureKind, message: str, *, context_window: int | None = None) -> None:
         super().__init__(message)
         self.kind: FailureKind = kind
+        self.context_window = context_window
+
+
+class UnloadableError(EngineError):
+    """A model whose files cannot be loaded: loading the same files again would fail in the same way."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unsupported", message)
 
 
 Payload: TypeAlias = Prompt | Texts

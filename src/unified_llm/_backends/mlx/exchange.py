@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from unified_llm._backends import mlx
 from unified_llm._backends.mlx.encoder import no_chat_message
@@ -30,6 +30,7 @@ from unified_llm._backends.mlx.engine_types import (
     TextChunk,
     Texts,
 )
+from unified_llm._backends.mlx.hub_cache import find_snapshot
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
@@ -88,12 +89,13 @@ class _EmbeddingCall:
 def to_failure(output: Output) -> Failure:
     """Convert an engine's error; any other output here means that the model in the folder was replaced."""
     if isinstance(output, EngineError):
-        return Failure(output.kind, detail=str(output))
+        return Failure(output.kind, detail=str(output), context_window=output.context_window)
     return Failure("malformed")
 
 
-# The default of max_tokens: enough for the demo model, and a bound for a model that never ends.
-_MAX_TOKENS = 512
+# The default of max_tokens for the demo model, which may never end. Any other model has the rest of its window.
+_DEMO_TOKENS: Final = 512
+_DEMO: Final = "demo"
 
 
 def resolve_folder(model: str) -> Path:
@@ -102,14 +104,17 @@ def resolve_folder(model: str) -> Path:
     Raises:
         ConfigurationError: There is no such folder.
     """
-    if model == "demo":
+    if model == _DEMO:
         return mlx.demo_folder()
     folder = Path(model).expanduser()
-    if not folder.is_dir():
-        raise ConfigurationError(
-            "There is no such folder for mlx/: give the path of a model in the Hugging Face layout, or use mlx/demo."
-        )
-    return folder
+    if folder.is_dir():
+        return folder
+    if (snapshot := find_snapshot(model)) is not None:
+        return snapshot
+    raise ConfigurationError(
+        "There is no such folder for mlx/, and no model of that name in the local Hugging Face cache (hf download): "
+        "give the path of a model in the Hugging Face layout, or use mlx/demo."
+    )
 
 
 class MLXModel:
@@ -154,7 +159,8 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
 
     return Prompt(
         messages=tuple({"role": message.role, "content": message.text} for message in _turns(request, target)),
-        max_tokens=effective("max_tokens", _MAX_TOKENS),
+        max_tokens=effective("max_tokens", _DEMO_TOKENS if target.model == _DEMO else None),
+        window=target.context_window,
         temperature=effective("temperature", 0.0),
         top_p=effective("top_p", 1.0),
         seed=effective("seed", None),
@@ -249,7 +255,7 @@ class _EngineExchange:
         except ConfigurationError:
             return Failure("model_not_found")
         except EngineError as error:
-            return Failure(error.kind, detail=str(error))
+            return to_failure(error)
         self._submitted = engine.submit(self._call.encode(), on_output)
         return None
 

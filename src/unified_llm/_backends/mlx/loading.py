@@ -7,17 +7,22 @@ came with a model is run.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from unified_llm._backends.mlx import unavailable_reason
-from unified_llm._backends.mlx.engine_types import EngineError
-from unified_llm._backends.mlx.model_folder import no_model_message, read_object
+from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
+from unified_llm._backends.mlx.model_folder import no_model_message, read_object, window_in
 
 if TYPE_CHECKING:
     from mlx.nn.layers.base import Module  # pyright: ignore[reportMissingTypeStubs]
+
+
+_UNKNOWN_TYPE: Final = re.compile(r"\bmodel type\b.*\bnot supported", re.IGNORECASE)
 
 
 class Detokenizer(Protocol):
@@ -93,13 +98,25 @@ def load(folder: Path) -> LoadedModel:
     try:
         model, tokenizer = _load(folder)
     except Exception as error:
-        # The library's message is left out: it may quote the files.
-        message = f"The model in {folder} could not be loaded ({type(error).__name__}): check that its files are whole."
-        raise EngineError("server", message) from error
+        raise _load_error(folder, config, error) from error
     if not tokenizer.has_chat_template:
-        raise EngineError("unsupported", f"The model in {folder} has no chat template: use a model made for chat.")
-    window = config.get("max_position_embeddings")
-    return LoadedModel(model, tokenizer, window if isinstance(window, int) else None)
+        raise UnloadableError(f"The model in {folder} has no chat template: use a model made for chat.")
+    return LoadedModel(model, tokenizer, window_in(config))
+
+
+def _load_error(folder: Path, config: Mapping[str, Any], error: Exception) -> EngineError:
+    """Make the error for a model that could not be loaded. The library's message is left out: it may quote files."""
+    if isinstance(error, MemoryError):
+        return EngineError("server", f"There is not enough memory for the model in {folder}: use a smaller one.")
+    kind = config.get("model_type")
+    # mlx_lm.utils raises this where it has no module for the model's type.
+    if isinstance(error, ValueError) and _UNKNOWN_TYPE.search(str(error)) and isinstance(kind, str):
+        return UnloadableError(
+            f"The installed mlx-lm ({version('mlx-lm')}) does not know the type {kind[:60]!r} of "
+            f"the model in {folder}: update it with pip install -U mlx-lm, or use another model."
+        )
+    name = type(error).__name__
+    return UnloadableError(f"The model in {folder} could not be loaded ({name}): check that its files are whole.")
 
 
 def has_gpu() -> bool:
@@ -133,8 +150,7 @@ def _check_config(folder: Path) -> dict[str, Any]:
     config = read_object(folder / "config.json")
     tokenizer_config = read_object(folder / "tokenizer_config.json")
     if "model_file" in config or "auto_map" in tokenizer_config:
-        raise EngineError(
-            "unsupported",
+        raise UnloadableError(
             f"The model in {folder} wants to run Python code of its own, which is refused: use a model without "
             "`model_file` in config.json and `auto_map` in tokenizer_config.json.",
         )

@@ -9,12 +9,13 @@ The pooling recipe of an embedding model is in the files that sentence-transform
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
 
-from unified_llm._backends.mlx.engine_types import EngineError
+from unified_llm._backends.mlx.engine_types import EngineError, UnloadableError
 from unified_llm._core.features import CHAT, Feature
 
 # huggingface.co/docs/transformers/model_doc/bert: what most small embedding models are (MiniLM, BGE, E5, GTE).
@@ -30,6 +31,19 @@ _EMBEDDINGS: Final[frozenset[Feature]] = frozenset({"embeddings", "models"})
 def read_features(folder: Path) -> frozenset[Feature]:
     """Return the features of the model in a folder: those of chat, or embeddings."""
     return _EMBEDDINGS if is_encoder(_config(folder)) else CHAT
+
+
+def read_window(folder: Path) -> int | None:
+    """Return the most tokens that the model in a folder can read and write; None if its configuration does not say."""
+    return window_in(_config(folder))
+
+
+def window_in(config: Mapping[str, Any]) -> int | None:
+    """Return the context window in a configuration; models that read images have it in ``text_config``."""
+    inner = config.get("text_config")
+    places = (config, cast("dict[str, Any]", inner) if isinstance(inner, dict) else {})
+    windows = (place.get("max_position_embeddings") for place in places)
+    return next((window for window in windows if isinstance(window, int) and window > 0), None)
 
 
 def is_encoder(config: Mapping[str, Any]) -> bool:
@@ -60,6 +74,16 @@ def no_model_message(folder: Path) -> str:
     return f"There is no model in {folder}: give the path of a folder that holds config.json and the weights."
 
 
+def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return names, sizes and times of the files in a folder: equal ones mean that nothing was replaced."""
+    try:
+        with os.scandir(folder) as entries:
+            stats = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    except OSError:
+        return ()
+    return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats))
+
+
 def weight_files(folder: Path) -> list[Path]:
     """List the files of weights, one or several."""
     return sorted(folder.glob("model*.safetensors"))
@@ -75,7 +99,7 @@ def read_object(path: Path) -> dict[str, Any]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise EngineError("server", f"{path} does not hold a JSON object: check that the file is whole.")
+        raise UnloadableError(f"{path} does not hold a JSON object: check that the file is whole.")
     return cast("dict[str, Any]", content)
 
 
@@ -90,7 +114,7 @@ def read_json(path: Path) -> object:
     try:
         content: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise EngineError("server", f"{path} cannot be read as JSON: check that the file is whole.") from error
+        raise UnloadableError(f"{path} cannot be read as JSON: check that the file is whole.") from error
     return content
 
 
@@ -218,4 +242,4 @@ def _unsupported(folder: Path, what: str) -> EngineError:
     message = (
         f"The embedding model in {folder} wants {what}, which is not known here: use one that pools by mean or cls."
     )
-    return EngineError("unsupported", message)
+    return UnloadableError(message)

@@ -26,14 +26,25 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "frequency_penalty": "frequency_penalty",
     "presence_penalty": "presence_penalty",
 }
+# Every name that the server knows inside ``options`` and ignores beside them (api/types.go: Options, Runner; the last
+# line has those of older servers, by ollama-python's Options). Users write them in either place.
+_OPTION_NAMES: Final = frozenset({
+    "num_keep", "seed", "num_predict", "top_k", "top_p", "min_p", "typical_p", "repeat_last_n", "temperature",
+    "repeat_penalty", "presence_penalty", "frequency_penalty", "stop",
+    "num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread",
+    "numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only", "tfs_z", "mirostat",
+    "mirostat_tau", "mirostat_eta", "penalize_newline", "num_gqa", "rope_frequency_base", "rope_frequency_scale",
+})  # fmt: skip
 _OTHER_SETTINGS: Final = ("reasoning_effort", "logprobs", "top_logprobs", "parallel_tool_calls")
+# The server refuses a prompt or text that is too long, rather than cut it without a word (ollama/ollama PR #13959).
+_NOT_CUT: Final[Mapping[str, Any]] = {"truncate": False}
 # As the server itself translates OpenAI's efforts (openai/openai.go); any other value is sent unchanged.
 _THINK_BY_EFFORT: Final[Mapping[str, str | bool]] = {"none": False, "minimal": "low", "xhigh": "max", "ultra": "max"}
 
 
 def write_chat(request: LLMRequest, target: Target) -> WireRequest:
     """Write a request for ``/api/chat``, or for ``/api/generate`` to continue a text without a template."""
-    body: dict[str, Any] = {"model": target.model}
+    body: dict[str, Any] = {"model": target.model, **_NOT_CUT}
     if request.as_text:
         body |= {"prompt": prompt_to_continue(request), "raw": True}
     else:
@@ -47,17 +58,17 @@ def write_chat(request: LLMRequest, target: Target) -> WireRequest:
 
 
 def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
-    """Write a request for ``/api/embed``; the server truncates a text that is too long unless ``truncate`` is false."""
-    body: dict[str, Any] = {"model": target.model, "input": list(request.texts)}
+    """Write a request for ``/api/embed``."""
+    body: dict[str, Any] = {"model": target.model, "input": list(request.texts), **_NOT_CUT}
     dimensions = effective(request, "dimensions", target)
     if dimensions is not None:
         body["dimensions"] = dimensions
     return post("/api/embed", _merge_extra(body, target, request.extra_body), target)
 
 
-def write_models(_: ModelsRequest, target: Target) -> WireRequest:
-    """Write a request for the models that the server has pulled."""
-    return get("/api/tags", target)
+def write_models(request: ModelsRequest, target: Target) -> WireRequest:
+    """Write a request for the models that the server has pulled, or for those that are loaded."""
+    return get(target.quirks.loaded_path if request.loaded else "/api/tags", target)
 
 
 def write_model(_: ModelRequest, target: Target) -> WireRequest:
@@ -84,12 +95,27 @@ def _write_settings(request: LLMRequest, target: Target) -> dict[str, Any]:
 
 
 def _merge_extra(body: Mapping[str, Any], target: Target, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the user's own fields; those in ``options`` are merged with ours instead of replacing them."""
-    merged = {**body, **target.extra_body, **extra}
-    options = [fields["options"] for fields in (body, target.extra_body, extra) if "options" in fields]
+    """Add the declared context window and the user's own fields; the options of all are merged.
+
+    The window is the same in every request of a target: the server loads the model again when it changes.
+    """
+    window = {"options": {"num_ctx": target.context_window}} if target.window_declared else {}
+    layers = (window, body, _sort_options(target.extra_body), _sort_options(extra))
+    merged = {name: value for layer in layers for name, value in layer.items()}
+    options = [layer["options"] for layer in layers if "options" in layer]
     if len(options) > 1 and all(isinstance(fields, Mapping) for fields in options):
         merged["options"] = {name: value for fields in options for name, value in fields.items()}
     return merged
+
+
+def _sort_options(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the user's fields with the server's options inside ``options``, where the user wrote them beside it."""
+    misplaced = {name: value for name, value in fields.items() if name in _OPTION_NAMES}
+    if not misplaced:
+        return fields
+    kept = {name: value for name, value in fields.items() if name not in misplaced}
+    options = fields.get("options")
+    return {**kept, "options": {**misplaced, **(options if isinstance(options, Mapping) else {})}}
 
 
 def _write_tools(request: LLMRequest) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
 
 
 def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
-    """Read the response of ``/api/tags``: ``(models, cursor)``; there is only one page."""
+    """Read the response of ``/api/tags`` or ``/api/ps``: ``(models, cursor)``; there is only one page."""
     answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
@@ -120,7 +120,11 @@ def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failur
 
 def _read_model_info(item: Mapping[str, Any], target: Target) -> ModelInfo | None:
     name = text_or_none(item.get("model")) or text_or_none(item.get("name"))
-    return ModelInfo(name, target.provider, features=_read_features(item.get("capabilities"))) if name else None
+    if name is None:
+        return None
+    window = count(item.get("context_length")) or None  # the window that a loaded model is served with
+    features = _read_features(item.get("capabilities"))
+    return ModelInfo(name, target.provider, context_window=window, features=features)
 
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:

@@ -41,8 +41,10 @@ _ABILITY_FIELDS: Final = ("capabilities", "supported_parameters", "supported_fea
 _PARAMETER_FIELDS: Final = ("supported_parameters", "supported_sampling_parameters")
 
 
-def read_models(_: ModelsRequest, body: object, target: Target) -> Done | Failure:
+def read_models(request: ModelsRequest, body: object, target: Target) -> Done | Failure:
     """Read the response of ``/models``: ``(models, cursor)``. A bare list (Together), or in ``data`` or ``models``."""
+    if request.loaded and is_object(body) and (served := _read_served_model(body, target.provider)):
+        return Done(((served,), None))
     answer = {"data": body} if _is_bare_list(body) else read_answer(body, target)
     if isinstance(answer, Failure):
         return answer
@@ -65,6 +67,13 @@ def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
     item = answer["data"] if is_object(answer.get("data")) else answer
     model = _read_model(item, target.provider)
     return Done(model) if model else Failure("malformed")
+
+
+def _read_served_model(body: Mapping[str, Any], provider: str) -> ModelInfo | None:
+    """Read llama.cpp's ``/props``: the window of one slot, which is what a request can use (tools/server/README.md)."""
+    window = count(object_or_empty(body.get("default_generation_settings")).get("n_ctx"))
+    name = text_or_none(body.get("model_alias")) or text_or_none(body.get("model_path")) or "model"
+    return ModelInfo(name, provider, context_window=window) if window else None
 
 
 def _is_bare_list(body: object) -> bool:

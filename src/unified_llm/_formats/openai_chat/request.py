@@ -29,6 +29,7 @@ from unified_llm._formats.request_fields import (
     sanitised_name,
     tool_fields,
     with_reasoning_drops,
+    without_version_path,
 )
 from unified_llm.exceptions import UnsupportedOperationError
 from unified_llm.types.messages import ResponseFormat, Tool
@@ -95,7 +96,9 @@ def write_embeddings(request: EmbeddingRequest, target: Target) -> WireRequest:
 
 
 def write_models(request: ModelsRequest, target: Target) -> WireRequest:
-    """Write a request for the list of models."""
+    """Write a request for the list of models, or for the loaded ones."""
+    if request.loaded:
+        return get(target.quirks.loaded_path, without_version_path(target, "/v1"))
     path = _models_path(target)
     if request.cursor:
         path += f"{'&' if '?' in path else '?'}after={quote(request.cursor, safe='')}"
