@@ -67,8 +67,8 @@ def test_local_4_the_window_in_a_refusal_is_remembered_for_other_calls() -> None
     ("model", "pages"),
     [
         (VLLM, [listing("vllm", 4_096, "qwen")]),
-        (LLAMACPP, [listing("llamacpp", None, "tiny.gguf"), listing("llamacpp", 4_096, "/models/tiny.gguf")]),
-        ("ollama/qwen3", [listing("ollama", None, "qwen3:latest"), listing("ollama", 4_096, "qwen3:latest")]),
+        (LLAMACPP, [listing("llamacpp", 4_096, "/models/tiny.gguf"), listing("llamacpp", None, "tiny.gguf")]),
+        ("ollama/qwen3", [listing("ollama", 4_096, "qwen3:latest"), listing("ollama", None, "qwen3:latest")]),
     ],
 )
 def test_local_4_windows_are_learned_where_models_are_listed(how: str, model: str, pages: list[Attempt]) -> None:
@@ -94,7 +94,7 @@ def test_local_4_windows_are_learned_where_models_are_listed(how: str, model: st
 
 
 def test_a_list_is_complete_without_the_loaded_models() -> None:
-    scripts: dict[str, Any] = {"llamacpp": [listing("llamacpp", None), Failure("not_found", 404)]}
+    scripts: dict[str, Any] = {"llamacpp": [Failure("not_found", 404), listing("llamacpp", None)]}
     with ScriptedTargets(scripts).running() as targets:
         client = LLMClient(LLAMACPP)
         assert client.list_models() == asyncio.run(client.alist_models()) == [ModelInfo("x", "llamacpp")]
@@ -104,7 +104,7 @@ def test_a_list_is_complete_without_the_loaded_models() -> None:
 def test_the_models_of_two_loaded_ones_keep_their_own_windows() -> None:
     models = [ModelInfo("a:1b", "ollama"), ModelInfo("b:1b", "ollama")]
     loaded = page(ModelInfo("b:1b", "ollama", context_window=8_192))
-    with ScriptedTargets({"ollama": [page(*models), loaded]}).running():
+    with ScriptedTargets({"ollama": [loaded, page(*models)]}).running():
         listed = LLMClient("ollama/a:1b").list_models()
     assert [(info.id, info.context_window) for info in listed] == [("a:1b", None), ("b:1b", 8_192)]
 

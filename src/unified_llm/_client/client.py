@@ -338,22 +338,24 @@ class LLMClient(BaseClient):
         return None if deadline is None else runtime.current().now() + deadline
 
     def _fetch(self, key: ModelListKey, until: float | None) -> Models:
+        loaded: Models = ()
+        if key.target.quirks.loaded_path:
+            with suppress(LLMError):  # older servers do not have it
+                loaded = self._run(self._prepare_loaded(key, until))[0]
         pages = PageReader(key.target)
         while (request := pages.next) is not None:
             pages.read(self._run(self._prepare(request, (key.target,), self._options, until)))
-        if key.target.quirks.loaded_path:
-            with suppress(LLMError):  # older servers do not have it
-                pages.add_windows(self._run(self._prepare_loaded(key, until))[0])
-        return pages.models
+        return pages.with_windows(loaded)
 
     async def _afetch(self, key: ModelListKey, until: float | None) -> Models:
+        loaded: Models = ()
+        if key.target.quirks.loaded_path:
+            with suppress(LLMError):
+                loaded = (await self._arun(self._prepare_loaded(key, until)))[0]
         pages = PageReader(key.target)
         while (request := pages.next) is not None:
             pages.read(await self._arun(self._prepare(request, (key.target,), self._options, until)))
-        if key.target.quirks.loaded_path:
-            with suppress(LLMError):
-                pages.add_windows((await self._arun(self._prepare_loaded(key, until)))[0])
-        return pages.models
+        return pages.with_windows(loaded)
 
     def _prepare_loaded(self, key: ModelListKey, until: float | None) -> PreparedCall:
         return self._prepare(ModelsRequest(loaded=True), (with_short_limits(key.target),), self._options, until)

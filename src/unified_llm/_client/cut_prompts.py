@@ -70,7 +70,7 @@ def _texts(request: LLMRequest) -> Iterable[str]:
 def _requested_window(request: LLMRequest) -> int | None:
     """Return the window that the fields of this call ask the server for."""
     options = request.extra_body.get("options")
-    for place in (options if isinstance(options, dict) else {}, request.extra_body):
-        if isinstance(window := place.get("num_ctx"), int) and window > 0:
+    for fields in (options if isinstance(options, dict) else {}, request.extra_body):
+        if isinstance(window := fields.get("num_ctx"), int) and window > 0:
             return window
     return None

@@ -263,14 +263,14 @@ class PageReader:
         self._read += 1
         self.next = ModelsRequest(cursor) if cursor is not None and self._read < _MOST_PAGES else None
 
-    def add_windows(self, loaded: Models) -> None:
-        """Add the context windows that loaded models are served with to the models of that name in the list."""
+    def with_windows(self, loaded: Models) -> Models:
+        """Return the models, with the context windows that the loaded ones of these names are served with."""
         windows = {info.id: info.context_window for info in loaded}
         only = loaded[0].context_window if len(loaded) == len(self._models) == 1 else None
-        self._models = [
+        return tuple(
             replace(info, context_window=window) if (window := windows.get(info.id) or only) else info
             for info in self._models
-        ]
+        )
 
 
 class ModelListMerger:

@@ -49,7 +49,7 @@ class Quirks:
             sends both, for servers that have models of many makers.
         closed_schemas: A JSON schema must list every property that an object may have.
         loaded_path: The path, below the server's root, that describes the loaded models with the context windows that
-            they are served with. Requested after a model list, never during a call.
+            they are served with. Requested with a model list, never during a call.
         default_window: The context window in tokens that the server uses where neither the request nor its settings
             choose one. It cuts a longer prompt and answers the rest as if nothing were missing (Ollama).
         turns: ``alternating``: system messages come first, then the user and the model take turns (Perplexity);
