@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -13,12 +12,8 @@ from unified_llm._client.call import PreparedCall
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_stream_break
 from unified_llm._client.embedding_batches import Batches, FinishedVectors, VectorSpace
 from unified_llm._client.model_lists import (
-    ModelListKey,
     ModelListMerger,
-    Models,
-    PageReader,
     model_list_keys,
-    with_short_limits,
 )
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
@@ -27,10 +22,9 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import FailureKind
-from unified_llm._state.learned_windows import learn_from_list
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest, ModelsRequest
+from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, ModelInfo, RerankResponse
 
 
@@ -305,13 +299,6 @@ class LLMClient(BaseClient):
                 merger.failed(error)
         return merger.result()
 
-    def _add_list(self, merger: ModelListMerger, key: ModelListKey, models: Models) -> None:
-        """Add a list to the others, and remember the context windows in it."""
-        merger.add(models)
-        targets = (resolved.target for resolved in self._chain)
-        named = (target for targets in self._named.values() for target in targets[:1])
-        learn_from_list(models, [target for target in (*targets, *named) if key.serves(target)])
-
     def invalidate_cache(self) -> None:
         """Drop the model lists, so that the next ``list_models`` requests them again."""
         self._model_lists.forget()
@@ -331,34 +318,6 @@ class LLMClient(BaseClient):
         except LLMError:
             return False
         return True
-
-    def _listing_deadline(self) -> float | None:
-        """Return the instant at which the deadline for all pages of all lists passes."""
-        deadline = self._options.deadline
-        return None if deadline is None else runtime.current().now() + deadline
-
-    def _fetch(self, key: ModelListKey, until: float | None) -> Models:
-        loaded: Models = ()
-        if key.target.quirks.loaded_path:
-            with suppress(LLMError):  # older servers do not have it
-                loaded = self._run(self._prepare_loaded(key, until))[0]
-        pages = PageReader(key.target)
-        while (request := pages.next) is not None:
-            pages.read(self._run(self._prepare(request, (key.target,), self._options, until)))
-        return pages.with_windows(loaded)
-
-    async def _afetch(self, key: ModelListKey, until: float | None) -> Models:
-        loaded: Models = ()
-        if key.target.quirks.loaded_path:
-            with suppress(LLMError):
-                loaded = (await self._arun(self._prepare_loaded(key, until)))[0]
-        pages = PageReader(key.target)
-        while (request := pages.next) is not None:
-            pages.read(await self._arun(self._prepare(request, (key.target,), self._options, until)))
-        return pages.with_windows(loaded)
-
-    def _prepare_loaded(self, key: ModelListKey, until: float | None) -> PreparedCall:
-        return self._prepare(ModelsRequest(loaded=True), (with_short_limits(key.target),), self._options, until)
 
     # Requests
 
