@@ -55,6 +55,10 @@ __all__ = [
 ]
 
 
+# Texts of a provider, and results.
+_NOT_PICKLED = frozenset({"detail", "raw", "answer", "partial"})
+
+
 class LLMError(Exception):
     """Base class of all exceptions of this package. Everything but the message is optional.
 
@@ -66,7 +70,12 @@ class LLMError(Exception):
         code: The provider's own error code, if it sent one.
         detail: The provider's own message. It may quote the prompt, so it is in no message, log or pickle.
         attempts: Every attempt of the call, in order.
+        position: After ``embed``: the index of the text in the list that was refused by itself, else None.
+        partial: What had arrived: after ``embed`` the vectors, by the index of their text; of a stream its text.
     """
+
+    position: int | None = None
+    partial: Any = None
 
     def __init__(
         self,
@@ -89,6 +98,13 @@ class LLMError(Exception):
         self.detail = detail
         self.attempts: tuple[Attempt, ...] = tuple(attempts)
 
+    def __str__(self) -> str:
+        """Return the message, and which text of a list it is about."""
+        text = super().__str__()
+        if self.position is None or not (self.position or self.partial):
+            return text
+        return f"{text} It is the text at index {self.position}; .partial has the vectors of the others so far."
+
     def _repr_html_(self) -> str:
         """Return the message and a table of the attempts as HTML, for an error that is the value of a notebook cell."""
         from unified_llm._lib import attempt_table
@@ -98,8 +114,8 @@ class LLMError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle without texts of a provider, and without what cannot be pickled (causes, tracebacks)."""
-        state = {name: value for name, value in self.__dict__.items() if name not in {"detail", "raw", "answer"}}
-        return (_restore, (type(self), str(self), state))
+        state = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
+        return (_restore, (type(self), Exception.__str__(self), state))
 
 
 def _restore(kind: type[LLMError], message: str, state: dict[str, Any]) -> LLMError:
@@ -189,6 +205,8 @@ class StreamInterruptedError(LLMError):
         partial: The text so far.
         usage: Tokens used so far, if the provider reported them.
     """
+
+    partial: str = ""
 
     def __init__(self, message: str, *, partial: str = "", usage: Usage | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)

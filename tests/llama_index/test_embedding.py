@@ -155,7 +155,7 @@ def test_one_text_that_is_too_large_is_an_error_that_no_halving_hides(embed: Man
     ).running() as targets:
         with pytest.raises(ContextOverflowError, match=r"too large \(HTTP 413\); send less at once"):
             embed(embedding(), TEXTS[:4])
-        assert targets.texts == [tuple(TEXTS[:4]), tuple(TEXTS[:2]), tuple(TEXTS[2:4]), (TEXTS[2],)]
+        assert targets.texts == [tuple(TEXTS[:4]), tuple(TEXTS[:2]), tuple(TEXTS[2:4]), (TEXTS[2],), (TEXTS[3],)]
 
 
 @BOTH

@@ -23,6 +23,7 @@ from unified_llm._client.model_lists import (
     PageReader,
     with_short_limits,
 )
+from unified_llm._client.vector_space import VectorSpace
 from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.resolve import ResolvedTarget
@@ -32,11 +33,13 @@ from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
+from unified_llm._lib.bounded_dict import BoundedDict
+from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._state.learned_windows import learn_from_list
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import ModelsRequest
+from unified_llm.types.requests import EmbeddingRequest, ModelsRequest
 
 _log = logging.getLogger("unified_llm")
 
@@ -78,6 +81,8 @@ class BaseClient:
         self._model_lists = ModelListCache()
         self._backends = Backends()
         self._hedges = HedgeBudget()
+        self._vector_lock = make_lock()
+        self._vector_spaces: BoundedDict[tuple[str | None, int | None], VectorSpace] = BoundedDict(_MOST_NAMED)
         self._warned_of_hedging = False
 
     @property
@@ -124,26 +129,35 @@ class BaseClient:
         skips_primary = targets[0] is first.target and not first.is_primary
         return replace(call, primary=None) if skips_primary else call
 
+    def _vector_space(self, request: EmbeddingRequest, primary: Target) -> VectorSpace:
+        key = request.model, request.dimensions
+        space = self._vector_spaces.get(key)
+        if space is None:
+            with self._vector_lock:
+                space = self._vector_spaces.get(key) or VectorSpace(primary, request.dimensions)
+                self._vector_spaces.put(key, space)
+        return space
+
     def _drop_from_list(self, target: Target) -> None:
         self._model_lists.drop(ModelListKey(target, ttl=0.0).cache_key, target.model)
 
-    def _run(self, call: PreparedCall) -> Any:
+    def _run(self, call: PreparedCall, finish: Callable[[PreparedCall, Any], Any] = finish_call) -> Any:
         driver = self._driver(call)
         try:
             outcome = driver.advance()
         finally:
             driver.close()
         with CLEAR_VARIABLES:
-            return finish_call(call, outcome)
+            return finish(call, outcome)
 
-    async def _arun(self, call: PreparedCall) -> Any:
+    async def _arun(self, call: PreparedCall, finish: Callable[[PreparedCall, Any], Any] = finish_call) -> Any:
         driver = self._adriver(call)
         try:
             outcome = await driver.advance()
         finally:
             await driver.close()
         with CLEAR_VARIABLES:
-            return finish_call(call, outcome)
+            return finish(call, outcome)
 
     def _driver(self, call: PreparedCall) -> Driver:
         if call.state.hedging:  # which takes two attempts at once

@@ -12,6 +12,8 @@ from typing import Any, Final
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.cut_prompts import warn_if_cut
+from unified_llm._client.embedding_batches import PartResult
+from unified_llm._client.fitted_request import FittedRequest, fit
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver
@@ -22,6 +24,7 @@ from unified_llm._core.target import Target
 from unified_llm._observe import logs, otel
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import CallFailed, CallState, Hedging
+from unified_llm._policy.failure_rules import is_of_size_or_input
 from unified_llm._policy.trace import Trace
 from unified_llm._providers.capabilities import missing
 from unified_llm._state import learned_windows, process_health
@@ -154,6 +157,7 @@ def prepare_call(
         on_model_gone=on_model_gone,
         window_of=learned_windows.window_of,
         on_window=learned_windows.learn,
+        may_split=isinstance(request, EmbeddingRequest) and len(request.texts) > 1,
         incapable=incapable,
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
@@ -278,6 +282,31 @@ def _finish_chat(call: PreparedCall, response: LLMResponse, attempts: tuple[Atte
         fallback_provider=served.provider if served and call.used_fallback else None,
         attempts=attempts,
     )
+
+
+def finish_part(call: PreparedCall, outcome: Any) -> PartResult:
+    """Return what became of a request for some of the texts of a list; arguments as for ``finish_call``.
+
+    Raises:
+        GenerationError: An object returned another number of vectors than texts were sent.
+    """
+    trace, state = call.state.trace, call.state
+    if isinstance(outcome, CallFailed):
+        refusal = outcome.final if state.may_split and outcome.final and is_of_size_or_input(outcome.final[1]) else None
+        if refusal is None:
+            return PartResult(trace.attempts, outcome)
+        target, failure = refusal
+        rest = _targets_after(call, target) if state.fails_over(failure.kind) else ()
+        return PartResult(trace.attempts, outcome, target=target, rest=rest, may_split=True)
+    rest = _targets_after(call, trace.served) if trace.served else ()
+    return PartResult(trace.attempts, response=finish_call(call, outcome), target=trace.served, rest=rest)
+
+
+def _targets_after(call: PreparedCall, target: Target) -> tuple[Target, ...]:
+    """Return the targets that can serve the request and stand after one of them."""
+    able = call.state.targets
+    position = next(position for position, other in enumerate(able) if other is target)
+    return tuple(able[position + 1 :])
 
 
 def _finish_embedding(

@@ -49,6 +49,10 @@ class CallOptions:
         """
         return cls(**_read(given, ConfigurationError))
 
+    def without_target_changes(self) -> CallOptions:
+        """Return these options without those that change targets, for targets that were changed already."""
+        return replace(self, timeout=None, extra_headers={})
+
     def of_call(self, overrides: dict[str, Any], *, chat: bool) -> CallOptions:
         """Take the options of one call out of its keyword arguments; the rest are fields of the request.
 

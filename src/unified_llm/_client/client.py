@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from unified_llm._client import embedding_batches, read_request
 from unified_llm._client.base_client import BaseClient
-from unified_llm._client.call import PreparedCall
+from unified_llm._client.call import PreparedCall, finish_part
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_stream_break
-from unified_llm._client.embedding_batches import Batches, FinishedVectors, VectorSpace
+from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
 from unified_llm._client.model_lists import (
     ModelListMerger,
     model_list_keys,
@@ -18,7 +19,6 @@ from unified_llm._client.model_lists import (
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core import runtime
-from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import FailureKind
@@ -162,9 +162,10 @@ class LLMClient(BaseClient):
     ) -> EmbeddingResponse:
         """Turn texts into vectors, in the same order, all of one length.
 
-        Sends as many requests as the texts need: each has the most texts that every target of the chain accepts, a
-        request that is refused as too large is halved, and no text is requested twice. ``usage`` and ``attempts`` are
-        those of all requests, model and provider those of the last one.
+        Sends as many requests as the texts need: each has the most texts that every target of the chain accepts, and no
+        text is requested twice. A list that a target refuses for its size, or for one of its texts, is sent to the same
+        target in halves; texts that it refuses alone go to the next target. ``usage`` and ``attempts`` are those of all
+        requests, model and provider those of the last one.
 
         Fails over only between targets of the same model, or of the same declared ``space``.
 
@@ -177,13 +178,14 @@ class LLMClient(BaseClient):
 
         Raises:
             ValidationError: The arguments are wrong.
-            LLMError: A request failed; no vector is returned.
+            LLMError: No target embedded a text. ``.position`` is its index in the list, where it was refused by
+                itself; ``.partial`` maps indexes to the vectors so far.
         """
         given = Hidden((texts, overrides))
         del texts, overrides
         batches, prepare = self._embedding(given, batch_size, finished)
         with CLEAR_VARIABLES:
-            return embedding_batches.run(batches, lambda part: self._run(prepare(part)))
+            return embedding_batches.run(batches, lambda part: self._run(prepare(part), finish_part))
 
     async def aembed(
         self,
@@ -198,7 +200,7 @@ class LLMClient(BaseClient):
         del texts, overrides
         batches, prepare = self._embedding(given, batch_size, finished)
         with CLEAR_VARIABLES:
-            return await embedding_batches.arun(batches, lambda part: self._arun(prepare(part)))
+            return await embedding_batches.arun(batches, lambda part: self._arun(prepare(part), finish_part))
 
     # Rankings and counts
 
@@ -330,7 +332,7 @@ class LLMClient(BaseClient):
 
     def _embedding(
         self, given: Hidden[tuple[Any, dict[str, Any]]], batch_size: int | None, finished: FinishedVectors | None
-    ) -> tuple[Batches, Callable[[AnyRequest], PreparedCall]]:
+    ) -> tuple[Batches, Callable[[Part], PreparedCall]]:
         """Return the requests for texts, and what prepares each, under one deadline."""
         with CLEAR_VARIABLES:
             options = self._options.of_call(given.value[1], chat=False)
@@ -339,10 +341,19 @@ class LLMClient(BaseClient):
         targets = self._targets(request.model)
         max_texts = min(target.embeds_at_once for target in targets)
         max_texts = max_texts if batch_size is None else min(max_texts, batch_size)
-        finished = finished or FinishedVectors(VectorSpace(request.dimensions))
+        if request.dimensions is None:
+            request = replace(request, dimensions=targets[0].defaults.get("dimensions"))
+        space = self._vector_space(request, targets[0])
         until = None if options.deadline is None else runtime.current().now() + options.deadline
-        batches = embedding_batches.split(request, max_texts, finished)
-        return batches, lambda part: self._prepare(part, targets, options, until)
+        embedding = Embedding(request, max_texts, space, finished or FinishedVectors(), deadline=options.deadline)
+        later = options.without_target_changes()  # which the targets of a part have already
+
+        def prepare(part: Part) -> PreparedCall:
+            if part.chain is None:
+                return self._prepare(part.request, space.without_dropped(targets), options, until)
+            return self._prepare(part.request, part.chain, later, until)
+
+        return embedding.batches(), prepare
 
     def _ranking(self, given: Hidden[tuple[str, Sequence[str], dict[str, Any]]]) -> PreparedCall:
         with CLEAR_VARIABLES:

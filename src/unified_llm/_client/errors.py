@@ -88,6 +88,8 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
     kind, happened, advice = _MESSAGES[failure.kind]
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
+    if failure.about_input:
+        happened, advice = "it sent no usable vector for a text", "leave out blank texts, or add a fallback"
     if failure.reason or failure.advice:
         happened, advice = failure.reason or happened, failure.advice or advice
     elif failure.detail and failure.kind == "unsendable":

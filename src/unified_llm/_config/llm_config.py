@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
     "temperature", "max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
-    "reasoning_format", "text_tool_calls", "merge_messages",
+    "dimensions", "reasoning_format", "text_tool_calls", "merge_messages",
     "timeout", "connect_timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "resend",
     "cache_ttl", "breaker", "max_response_bytes",
 )  # fmt: skip
@@ -157,6 +157,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         context_window: The context window of the model as this target serves it, in tokens, where it is not known or
             differs from what is. At Ollama it is sent as ``options.num_ctx`` with every request, and takes memory.
         temperature: This and the other sampling fields are used unless the call sets them.
+        dimensions: The length of the vectors, where an embedding model can choose it.
         reasoning_format: ``raw`` leaves a ``<think>`` block at the beginning of a text where it is; None: it is moved
             to the reasoning. For servers that hold any model; see ``LLMRequest``.
         text_tool_calls: False leaves tool calls that are written as text as text; see ``LLMRequest``.
@@ -215,6 +216,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     frequency_penalty: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     presence_penalty: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
     reasoning_effort: str | None = None
+    dimensions: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
     reasoning_format: Literal["parsed", "raw", "hidden"] | None = None
     text_tool_calls: bool | None = None
     merge_messages: bool | None = None

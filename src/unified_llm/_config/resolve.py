@@ -210,6 +210,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         verify=config.verify_ssl,
         defaults=defaults,
         space=config.space,
+        vector_length=profile.vector_length,
         label=config.name,
         instance=instance,
     )

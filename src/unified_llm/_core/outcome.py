@@ -121,6 +121,8 @@ class Failure:
             or it is larger than the limit), where an upstream provider of a gateway refused, and where a page came
             back instead of an error.
         context_window: The context window in tokens, where the refusal of a long prompt names it.
+        about_input: A response to a list of texts shows that the target cannot do with one of them (it left out a
+            vector): nothing about the target's health, and no reason to send the same list again.
     """
 
     kind: FailureKind
@@ -138,6 +140,7 @@ class Failure:
     answer: str | None = field(default=None, repr=False)
     about_key: bool = True
     context_window: int | None = None
+    about_input: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ class Target:
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
         vendor_host: The host of ``base_url`` is the provider's own, where one API key is one account.
         space: The declared vector space, for embeddings.
+        vector_length: The length of its vectors, where its model has only one.
         label: What logs, attempts and health call it, where that is not ``provider/model``.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
@@ -161,6 +162,7 @@ class Target:
     verify: Any = field(default=True, repr=False)
     vendor_host: bool = False
     space: str | None = None
+    vector_length: int | None = None
     label: str | None = None
     instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])

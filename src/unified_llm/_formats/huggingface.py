@@ -20,6 +20,7 @@ from unified_llm._formats.make_codec import FunctionCodec
 from unified_llm._formats.openai_chat import CODEC as OPENAI_CHAT
 from unified_llm._formats.openai_errors import read_error, read_failure
 from unified_llm._formats.request_fields import apply_quirks, effective, post, without_version_path
+from unified_llm._formats.response_fields import unusable_vectors
 from unified_llm.types.requests import EmbeddingRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, ModelInfo
 
@@ -76,7 +77,9 @@ def _read_feature_extraction(request: EmbeddingRequest, body: object, target: Ta
     if rows and is_list(rows[0]) and rows[0] and is_list(rows[0][0]):
         return Failure("malformed", detail=f"{target.model} gives a vector for each token, not for each text.")
     vectors = read_vectors(rows, len(request.texts))
-    return Failure("malformed") if vectors is None else Done(EmbeddingResponse(vectors, target.model, target.provider))
+    if vectors is None:
+        return unusable_vectors(rows, len(request.texts))
+    return Done(EmbeddingResponse(vectors, target.model, target.provider))
 
 
 def _with_provider_data(models: tuple[ModelInfo, ...], body: object) -> Iterator[ModelInfo]:

@@ -77,6 +77,17 @@ def keep_state(data: Mapping[str, Any], target: Target) -> ProviderState | None:
     return ProviderState(target.provider, target.format, data)
 
 
+def unusable_vectors(rows: object, texts: int) -> Failure:
+    """Return the failure for a response without one usable vector for each text.
+
+    Some servers leave out blank texts, or write null where a model computed no number (ollama/ollama PR #5713, #9639).
+    """
+    if not is_list(rows) or len(rows) > texts:
+        return Failure("malformed")
+    has_null = any(vector is None or (is_list(vector) and None in vector) for vector in rows)
+    return Failure("malformed", about_input=len(rows) < texts or has_null)
+
+
 def read_page(
     items: object, read: Callable[[dict[str, Any]], ModelInfo | None], cursor: str | None = None
 ) -> Done | Failure:

@@ -145,7 +145,7 @@ def _weigh(call: CallState, attempt: RunningAttempt, failure: Failure, now: floa
     """Return how many failures a failure counts for, and, if it is a timeout, the seconds after which it passed."""
     # A bound of the caller's own shows nothing about the target: other callers have theirs.
     own_bound = failure.kind == "oversized" and attempt.target.max_response_bytes is not None
-    weight = 0 if failure.scope == "caller" or own_bound else FAILURE_RULES[failure.kind].weight
+    weight = 0 if failure.scope == "caller" or own_bound or failure.about_input else FAILURE_RULES[failure.kind].weight
     if failure.unsent and now - attempt.started >= _FAIR_CONNECT:
         return weight, None
     # A connection that was not made within the attempt's own limit was cut short by that.

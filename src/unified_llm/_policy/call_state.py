@@ -102,6 +102,8 @@ class CallState:
         window_of: Returns the context window of a target in tokens, or None where it is not known.
         on_window: Called with a target and the context window that its refusal of a long prompt named.
         hedging: For async callers: when to hedge. None once the call was hedged.
+        may_split: The request is a list, which the caller sends in parts to a target that refuses it for its size or
+            for what it contains: such a refusal ends the call, whatever targets remain.
         incapable: Targets that cannot serve the request, and why, by the position in ``targets`` before which they
             stand in the user's chain. They are recorded as skipped when the call passes them.
         states: One state for each target, in the same order.
@@ -124,6 +126,7 @@ class CallState:
     window_of: Callable[[Target], int | None] = field(default=lambda target: target.context_window)
     on_window: Callable[[Target, int], None] | None = None
     hedging: Hedging | None = None
+    may_split: bool = False
     incapable: Mapping[int, Sequence[tuple[Target, str]]] = field(default_factory=lambda: _NONE_INCAPABLE)
     states: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)

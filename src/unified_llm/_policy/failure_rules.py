@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from unified_llm._core.outcome import FailureKind
+from unified_llm._core.outcome import Failure, FailureKind
 
 CooldownScope: TypeAlias = Literal["credentials", "limit"]
 
@@ -89,6 +89,14 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
 # the caller's to fix. In the field most of these are limits and states of one server: a model that is gone, a shorter
 # window, a flag or a template that is missing.
 REFUSALS: Final[frozenset[FailureKind]] = frozenset({"bad_request", "unsupported", "context", "too_large"})
+# A list of texts that a target refused so may be accepted in parts, unless it was one of the texts.
+_OF_SIZE_OR_INPUT: Final[frozenset[FailureKind]] = frozenset({"bad_request", "context", "too_large"})
+
+
+def is_of_size_or_input(failure: Failure) -> bool:
+    """Return whether a request was refused for its size or for what it contains."""
+    return failure.about_input or failure.kind in _OF_SIZE_OR_INPUT
+
 
 # An exchange that failed in one of these ways may be charged for: the provider may have done the work.
 MAYBE_BILLED: Final[frozenset[FailureKind]] = frozenset(

@@ -16,7 +16,7 @@ from unified_llm._core.target import RetryLimits, Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Sleep
-from unified_llm._policy.failure_rules import CREDENTIALS_COOLDOWN, FAILURE_RULES, FailureRule
+from unified_llm._policy.failure_rules import CREDENTIALS_COOLDOWN, FAILURE_RULES, FailureRule, is_of_size_or_input
 
 # A transient error is over in a moment; throttling is not. botocore keeps the two apart for the same reason.
 _TRANSIENT_FACTOR: Final = 0.25
@@ -91,6 +91,8 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     hints = retry_after.read(failure)
     start_cooldowns(call, state.target, failure, hints, now=now)
     exclude_targets(call, state.target, failure, now)
+    if call.may_split and is_of_size_or_input(failure):
+        return "end"
     call.only_target = None if failover else state
     state.polls = state.polls + 1 if rule.polled else 0
     if rule.uncounted or state.polls > 1:
@@ -104,7 +106,7 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     elif failure.try_again is not None:
         retry_at = now if failure.try_again and _may_try_again(call, state, now) else None
     else:
-        retry_at = _compute_retry_at(call, state, rule, hints, now=now)
+        retry_at = None if failure.about_input else _compute_retry_at(call, state, rule, hints, now=now)
     if retry_at is None:
         state.excluded = True
         return "continue" if failover else "end"

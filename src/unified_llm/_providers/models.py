@@ -54,6 +54,7 @@ class Model:
         reasoning: They may think for minutes before the first token.
         unasked: They reason unless ``reasoning_effort`` is ``none``; otherwise they do not, unless it is sent.
         thinks: How their effort is set: see ``Quirks``.
+        vector_length: The length of their vectors, where they have only one: not where ``dimensions`` chooses it.
         api: The format that they need, by its name in their provider's ``apis``, where it is not the usual one.
     """
 
@@ -68,6 +69,7 @@ class Model:
     unasked: bool = False
     output: int | None = None
     thinks: Literal["budget", "asked", "disabled", "between_tools", "always"] | None = None
+    vector_length: int | None = None
     api: str | None = None
 
 
@@ -78,6 +80,7 @@ MODELS: Final = (
     Model(_OPENAI, "gpt-4.1*", 1_047_576, drop=_EFFORT, output=32_768),
     Model(_OPENAI, "gpt-4o*audio*", 128_000, lacks=_NOTHING_BUT_TEXT | JSON, gains=features("audio"), drop=_EFFORT),
     Model(_OPENAI, "gpt-audio*", 128_000, lacks=_NOTHING_BUT_TEXT | JSON, gains=features("audio"), drop=_EFFORT),
+    Model(_OPENAI, "text-embedding-ada-002*", vector_length=1_536),
     Model(_OPENAI, "gpt-4o-2024-05-13", 128_000, lacks=features("json_schema"), drop=_EFFORT, output=4_096),
     Model(_OPENAI, "gpt-4o*", 128_000, drop=_EFFORT, output=16_384),
     Model(_OPENAI, "gpt-4-turbo*", 128_000, lacks=features("json_schema", "files"), drop=_EFFORT, output=4_096),
@@ -162,6 +165,7 @@ MODELS: Final = (
     Model(("gemini",), "gemini-flash-lite-latest", 1_048_576, output=65_536, drop=_PENALTIES),
     Model(("gemini",), "gemini-*-latest", 1_048_576, output=65_536, drop=_PENALTIES, reasoning=True),
     # docs.mistral.ai/getting-started/models
+    Model(("mistral",), "mistral-embed", vector_length=1_024),
     Model(("mistral",), "magistral*", 262_144, reasoning=True),
     Model(("mistral",), "codestral*", 128_000, lacks=VISION),
     Model(("mistral",), "devstral*", 256_000, lacks=VISION),
@@ -201,6 +205,8 @@ MODELS: Final = (
     Model(("zai",), "glm-5v*", 200_000, gains=VISION),
     Model(("zai",), "glm-4.[67]*", 200_000, reasoning=True, output=131_072),
     # docs.cohere.com/docs/models
+    Model(("cohere",), "embed-*-light-v3*", vector_length=384),
+    Model(("cohere",), "embed-*-v3*", vector_length=1_024),
     Model(("cohere",), "command-a-plus*", 128_000, reasoning=True, output=64_000),
     Model(("cohere",), "command-a-vision*", 128_000, lacks=TOOLS, drop=_EFFORT, output=8_000),
     Model(("cohere",), "command-a-reasoning*", 256_000, lacks=VISION, reasoning=True, output=32_000),
@@ -216,7 +222,16 @@ MODELS: Final = (
     Model(("ollama",), "gemma[23]*", drop=_EFFORT),
     Model(("ollama",), "qwen2*", drop=_EFFORT),
     Model(("ollama",), "phi3*", drop=_EFFORT),
-    # Models that many places run.
+    # Models that many places run; for embeddings their pages at huggingface.co, under BAAI, sentence-transformers,
+    # mixedbread-ai and intfloat (the length of e5 and bge is that of their names' sizes).
+    Model(_ANY, "all-minilm*", vector_length=384),
+    Model(_ANY, "bge-m3*", vector_length=1_024),
+    Model(_ANY, "bge-small-*", vector_length=384),
+    Model(_ANY, "bge-base-*", vector_length=768),
+    Model(_ANY, "bge-large*", vector_length=1_024),
+    Model(_ANY, "*e5-small*", vector_length=384),
+    Model(_ANY, "*e5-base*", vector_length=768),
+    Model(_ANY, "*e5-large*", vector_length=1_024),
     Model(_ANY, "gpt-oss*", 131_072, lacks=VISION, reasoning=True),
     Model(_ANY, "*deepseek-r1*", reasoning=True),
     Model(_ANY, "*qwq*", reasoning=True),

@@ -79,6 +79,7 @@ class ModelProfile:
         reasoning: It may think for minutes before the first token.
         max_output: The most tokens of an answer, or None where that is not known.
         format: The wire format of requests to it.
+        vector_length: The length of its vectors, where it has only one.
         exclusive: Pairs of features that it cannot combine in one request.
     """
 
@@ -88,6 +89,7 @@ class ModelProfile:
     reasoning: bool = False
     max_output: int | None = None
     format: str = "openai_chat"
+    vector_length: int | None = None
     exclusive: frozenset[FeaturePair] = frozenset()
 
 
@@ -207,4 +209,13 @@ def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> Mo
     if known.thinks:
         quirks = replace(quirks, thinks=known.thinks)
     features = (row_features - known.lacks) | (known.gains - _BEYOND.get(wire_format, frozenset()))
-    return ModelProfile(features, quirks, known.window, known.reasoning, known.output, wire_format, exclusive)
+    return ModelProfile(
+        features,
+        quirks,
+        known.window,
+        known.reasoning,
+        known.output,
+        wire_format,
+        known.vector_length,
+        exclusive,
+    )

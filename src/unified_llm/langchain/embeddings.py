@@ -35,8 +35,8 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
 
     Args:
         dimensions: The length of the vectors, where the model supports several.
-        batch_size: The most texts in one request (512, or fewer where a provider of the chain takes no more). A request
-            that is refused as too large is halved, and no text is requested twice.
+        batch_size: The most texts in one request (512, or fewer where a provider of the chain takes no more). A list
+            that is refused is sent in parts, and no text is requested twice.
         space: The name of the vector space, where providers have different names for the same model.
 
     The other arguments are those of ``TargetFields``.
@@ -90,7 +90,7 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
             return (await self.client.aembed([given.value], **self._request_options("query"))).vectors[0]
 
     def _request_options(self, purpose: str) -> dict[str, Any]:
-        return {"purpose": purpose} | ({"dimensions": self.dimensions} if self.dimensions else {})
+        return {"purpose": purpose}
 
 
 UnifiedEmbeddings.__module__ = "unified_llm.langchain"  # the public module, which reprs, pickles and documentation name

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from inspect import unwrap
 from typing import Any, ClassVar, Final, Self
 
@@ -15,9 +17,9 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
-from unified_llm._client.embedding_batches import FinishedVectors, VectorSpace
+from unified_llm._client.embedding_batches import FinishedVectors
 from unified_llm._core.hidden import Hidden
-from unified_llm.exceptions import ConfigurationError
+from unified_llm.exceptions import ConfigurationError, LLMError
 
 # Large enough for the round trip not to matter, small enough to show progress with a local model.
 _BATCH_SIZE: Final = 96
@@ -26,13 +28,29 @@ _CONCURRENT_BATCHES: Final = 4
 
 _dispatcher = get_dispatcher(__name__)
 
+# The list whose batches are being embedded.
+_whole_list: ContextVar[Hidden[list[str]] | None] = ContextVar("whole_list", default=None)
+
+
+@contextmanager
+def _in_list(texts: Hidden[list[str]]) -> Generator[None]:
+    """Embed batches of this list in the block."""
+    token = _whole_list.set(texts)
+    try:
+        yield
+    finally:
+        _whole_list.reset(token)
+
+
+def _of_one_length(vectors: Sequence[Embedding]) -> bool:
+    return len({len(vector) for vector in vectors}) <= 1
+
 
 class UnifiedEmbedding(TargetFields, BaseEmbedding):
     """Embeddings with failover between providers of the same model.
 
     Vectors of two models must not be mixed: an index built with both would be silently wrong. So a fallback is used
-    only if it has the same model name, or if both declare the same ``space``; and a vector whose length differs from
-    the earlier ones is an error.
+    only if it has the same model name, or if both declare the same ``space``; and vectors of two lengths never mix.
 
     Example:
         .. code-block:: python
@@ -47,7 +65,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         dimensions: The length of the vectors, if the model supports several.
         space: The name of the vector space, if providers use different names for the same model.
         embed_batch_size: Texts in one request (96, or fewer if a provider of the chain accepts fewer; alias
-            ``batch_size``). A request that is refused as too large is halved.
+            ``batch_size``). A list that is refused is sent in parts.
         num_workers: Concurrent requests for one list in async calls (4).
 
     The other arguments are those of ``TargetFields`` and of LlamaIndex's own embeddings. Each request has its own
@@ -69,7 +87,6 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         "batch_size": "embed_batch_size",
         "chunk_size": "embed_batch_size",
     }
-    MADE_FROM: ClassVar[frozenset[str]] = TargetFields.MADE_FROM | {"dimensions"}
     SHARED: ClassVar[tuple[str, ...]] = (*TargetFields.SHARED, "callback_manager", "rate_limiter", "embeddings_cache")
 
     _finished: FinishedVectors = PrivateAttr(default_factory=FinishedVectors)
@@ -82,9 +99,9 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         return self
 
     def _changed(self) -> None:
-        """Forget the vectors' length and the finished vectors: another model has other vectors."""
+        """Forget the finished vectors: another model has other vectors."""
         vars(self)["model_name"] = self.model
-        self._finished = FinishedVectors(VectorSpace(self.dimensions))
+        self._finished = FinishedVectors()
 
     @classmethod
     def class_name(cls) -> str:
@@ -118,16 +135,30 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         given = Hidden(texts)
         del texts
-        return self.client.embed(given.value, **self._options("document", self._finished)).vectors
+        with self._errors_of_batch(given):
+            return self.client.embed(given.value, **self._options("document", self._finished)).vectors
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
         given = Hidden(texts)
         del texts
-        return (await self.client.aembed(given.value, **self._options("document", self._finished))).vectors
+        with self._errors_of_batch(given):
+            return (await self.client.aembed(given.value, **self._options("document", self._finished))).vectors
+
+    @contextmanager
+    def _errors_of_batch(self, batch: Hidden[list[str]]) -> Generator[None]:
+        """Let an error name positions in the list that the batch is from."""
+        try:
+            yield
+        except LLMError as error:
+            if (whole := _whole_list.get()) is not None:
+                if error.position is not None:
+                    error.position = whole.value.index(batch.value[error.position])
+                known = self._finished.by_text
+                error.partial = {number: known[text] for number, text in enumerate(whole.value) if text in known}
+            raise
 
     def _options(self, purpose: str, finished: FinishedVectors | None = None) -> dict[str, Any]:
-        options: dict[str, Any] = {"dimensions": self.dimensions} if self.dimensions else {}
-        return options | {"purpose": purpose, "finished": finished or FinishedVectors(self._finished.space)}
+        return {"purpose": purpose, "finished": finished}
 
     # Many batches
 
@@ -145,13 +176,17 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
             **kwargs: Not used.
 
         Raises:
-            LLMError: A batch failed; the finished vectors are kept for the next call.
+            LLMError: A batch failed; the finished vectors are kept for the next call. ``.position`` is the index of the
+                text that was refused by itself, ``.partial`` has the vectors so far.
         """
         # LlamaIndex's own method without its span, since LlamaIndex wraps this method in a span too.
         given = Hidden(texts)
         del texts
         embed_batches = unwrap(BaseEmbedding.get_text_embedding_batch)
-        vectors: list[Embedding] = embed_batches(self, given.value, show_progress, **kwargs)
+        with _in_list(given):
+            vectors: list[Embedding] = embed_batches(self, given.value, show_progress, **kwargs)
+            while not _of_one_length(vectors):  # the primary's vectors are longer or shorter than a fallback's before
+                vectors = embed_batches(self, given.value, **kwargs)
         self._finished.by_text.clear()
         return vectors
 
@@ -165,9 +200,18 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
 
         LlamaIndex's own method would start all of them at once, and leave them running after one has failed.
         """
-        size, semaphore = self.embed_batch_size, asyncio.Semaphore(self.num_workers or _CONCURRENT_BATCHES)
-        batches = [Hidden(texts[start : start + size]) for start in range(0, len(texts), size)]
+        given = Hidden(texts)
         del texts
+        with _in_list(given):
+            vectors = await self._embed_batches(given, show_progress=show_progress)
+            while not _of_one_length(vectors):
+                vectors = await self._embed_batches(given, show_progress=False)
+        self._finished.by_text.clear()
+        return vectors
+
+    async def _embed_batches(self, texts: Hidden[list[str]], *, show_progress: bool) -> list[Embedding]:
+        size, semaphore = self.embed_batch_size, asyncio.Semaphore(self.num_workers or _CONCURRENT_BATCHES)
+        batches = [Hidden(texts.value[start : start + size]) for start in range(0, len(texts.value), size)]
         tasks = [asyncio.create_task(self._embed_batch(batch, semaphore)) for batch in batches]
         finished: asyncio.Queue[asyncio.Task[list[Embedding]]] = asyncio.Queue()
         for task in tasks:
@@ -179,7 +223,6 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        self._finished.by_text.clear()
         return [vector for task in tasks for vector in task.result()]
 
     async def _embed_batch(self, texts: Hidden[list[str]], semaphore: asyncio.Semaphore) -> list[Embedding]:
@@ -207,7 +250,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle the settings, without keys and without vectors."""
         state = super().__getstate__()
-        state["__pydantic_private__"] |= {"_finished": FinishedVectors(VectorSpace(self.dimensions))}
+        state["__pydantic_private__"] |= {"_finished": FinishedVectors()}
         return state
 
 

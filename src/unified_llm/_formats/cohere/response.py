@@ -24,7 +24,7 @@ from unified_llm._formats.json_values import (
     read_vectors,
     text_or_none,
 )
-from unified_llm._formats.response_fields import read_page
+from unified_llm._formats.response_fields import read_page, unusable_vectors
 from unified_llm._lib.bounded_json import finite
 from unified_llm.types.messages import ProviderState
 from unified_llm.types.records import Usage
@@ -181,7 +181,7 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
     rows = next((values for name in _VECTOR_TYPES if (values := by_type.get(name))), None)
     vectors = read_vectors(rows, len(request.texts))
     if vectors is None:
-        return Failure("malformed")
+        return unusable_vectors(rows, len(request.texts))
     return Done(EmbeddingResponse(vectors, target.model, target.provider, read_usage(answer.get("meta"))))
 
 

@@ -28,7 +28,7 @@ from unified_llm._formats.json_values import (
     read_vectors,
     text_or_none,
 )
-from unified_llm._formats.response_fields import read_page
+from unified_llm._formats.response_fields import read_page, unusable_vectors
 from unified_llm._lib.bounded_json import finite, size_of_value
 from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.records import Usage
@@ -277,7 +277,7 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
     rows = [object_or_empty(item).get("values") for item in (items if is_list(items) else ())]
     vectors = read_vectors(rows, len(request.texts))
     if vectors is None:
-        return Failure("malformed")
+        return unusable_vectors(rows if is_list(items) else None, len(request.texts))
     return Done(EmbeddingResponse(vectors, target.model, target.provider, read_usage(answer)))
 
 

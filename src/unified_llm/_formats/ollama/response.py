@@ -103,9 +103,10 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
     answer = _read_body(body, target)
     if isinstance(answer, Failure):
         return answer
-    vectors = read_vectors(answer.get("embeddings"), len(request.texts))
+    rows = answer.get("embeddings")
+    vectors = read_vectors(rows, len(request.texts))
     if vectors is None:
-        return Failure("malformed")
+        return response_fields.unusable_vectors(rows, len(request.texts))
     model = text_or_none(answer.get("model")) or target.model
     return Done(EmbeddingResponse(vectors, model, target.provider, read_usage(answer)))
 

@@ -26,7 +26,7 @@ from unified_llm._formats.json_values import (
     text_or_none,
 )
 from unified_llm._formats.openai_errors import read_error
-from unified_llm._formats.response_fields import read_calls
+from unified_llm._formats.response_fields import read_calls, unusable_vectors
 from unified_llm._lib.bounded_json import finite, size_of_value
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
@@ -230,8 +230,11 @@ def read_embeddings(request: EmbeddingRequest, body: object, target: Target) -> 
             if index not in wanted:
                 return Failure("malformed")
             vectors[index] = vector
-    if sorted(vectors) != list(wanted) or len({len(vector) for vector in vectors.values()}) > 1:
+    if len({len(vector) for vector in vectors.values()}) > 1:
         return Failure("malformed")
+    if sorted(vectors) != list(wanted):
+        sent = [object_or_empty(row).get("embedding") for row in rows] if is_list(rows) else None
+        return unusable_vectors(sent, len(wanted))
     model = text_or_none(answer.get("model")) or target.model
     usage = read_usage(answer, target.quirks)
     return Done(EmbeddingResponse([vectors[index] for index in wanted], model, target.provider, usage))
