@@ -215,12 +215,26 @@ async def test_the_same_holds_for_an_event_loop(fake: FakeOllama) -> None:
 
 def test_both_embed_the_same(fake: FakeOllama, theirs: ollama.Client, ours: LLMClient) -> None:
     read_by_them = theirs.embed("all-minilm", ["a", "öö"], dimensions=4, truncate=False)
-    read_by_us = ours.embed(["a", "öö"], model="ollama/all-minilm", dimensions=4, extra_body={"truncate": False})
+    read_by_us = ours.embed(["a", "öö"], model="ollama/all-minilm", dimensions=4)
     assert read_by_us.vectors == read_by_them.embeddings
     assert read_by_us.usage
     assert (read_by_us.model, read_by_us.usage.prompt_tokens) == (read_by_them.model, read_by_them.prompt_eval_count)
     sent_by_them, sent_by_us = fake.requests
     assert _plain(sent_by_us.body) == _plain(sent_by_them.body)
+    assert sent_by_us.body["truncate"] is sent_by_them.body["truncate"] is False
+
+
+def test_a_declared_window_and_the_users_options_are_accepted(fake: FakeOllama) -> None:
+    """Local 1 and 14: every field stands where the server reads it; the fake refuses any other."""
+    config = LLMConfig(model="ollama/llama3.2", base_url=fake.address, context_window=8_192, extra_body={"top_k": 3})
+    with LLMClient(config) as client:
+        client.generate("hello", extra_body={"repeat_penalty": 1.1, "keep_alive": "1h"})
+        client.generate("Once upon", as_text=True)
+        client.embed("a", model="ollama/all-minilm")
+    chat, text, vectors = (received.body for received in fake.requests)
+    assert chat["options"] == {"num_ctx": 8_192, "top_k": 3, "repeat_penalty": 1.1}
+    assert (chat["keep_alive"], chat["truncate"], text["truncate"], vectors["truncate"]) == ("1h", False, False, False)
+    assert text["options"] == vectors["options"] == {"num_ctx": 8_192, "top_k": 3}
 
 
 def test_both_list_and_describe_the_same(theirs: ollama.Client, ours: LLMClient) -> None:
@@ -251,7 +265,7 @@ def test_both_continue_a_text_the_same(fake: FakeOllama, theirs: ollama.Client, 
         ({"model": "all-minilm", "tools": [TOOL]}, 400, exceptions.UnsupportedOperationError),
         ({"messages": [{"role": "user", "content": "too long"}]}, 400, exceptions.ContextOverflowError),
         ({"messages": [{"role": "user", "content": "busy"}]}, 503, exceptions.ServiceUnavailableError),
-        ({"top_logprobs": 30}, 400, exceptions.ValidationError),
+        ({"top_logprobs": 30}, 400, exceptions.BadRequestError),
     ],
 )
 @pytest.mark.parametrize("streaming", [False, True])
@@ -321,8 +335,8 @@ def test_no_history_is_refused(talk: list[Message]) -> None:
 
 
 def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop empty fields, and ids of calls, which their client does not send."""
-    plain = {name: value for name, value in body.items() if value not in ([], {}, None)}
+    """Drop empty fields, ids of calls, which their client does not send, and ``truncate``, which ours always does."""
+    plain = {name: value for name, value in body.items() if value not in ([], {}, None) and name != "truncate"}
     if "messages" in plain:
         plain["messages"] = [
             {name: _without_id(value) for name, value in message.items() if name != "tool_call_id"}
