@@ -230,7 +230,8 @@ def test_a_declared_window_and_the_users_options_are_accepted(fake: FakeOllama) 
     with LLMClient(config) as client:
         client.generate("hello", extra_body={"repeat_penalty": 1.1, "keep_alive": "1h"})
         client.generate("Once upon", as_text=True)
-        client.embed("a", model="ollama/all-minilm")
+    with LLMClient(config.model_copy(update={"model": "ollama/all-minilm"})) as client:
+        client.embed("a")
     chat, text, vectors = (received.body for received in fake.requests)
     assert chat["options"] == {"num_ctx": 8_192, "top_k": 3, "repeat_penalty": 1.1}
     assert (chat["keep_alive"], chat["truncate"], text["truncate"], vectors["truncate"]) == ("1h", False, False, False)

@@ -14,7 +14,7 @@ from unified_llm import LLMClient, LLMConfig, ModelInfo, Usage, reset_health
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.codecs import codec_for
 from unified_llm._state import process_health
-from unified_llm.exceptions import ConfigurationError
+from unified_llm.exceptions import ConfigurationError, ContextOverflowError
 from unified_llm.langchain import ChatUnified
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 from unified_llm.types import LLMResponse, ModelsRequest
@@ -133,6 +133,16 @@ def test_local_1_and_4_a_window_is_declared_for_a_target_and_by_every_adapter() 
     for wrong in (0, -1, True, "many"):
         with pytest.raises(ConfigurationError, match="context_window"):
             LLMConfig(model=VLLM, context_window=wrong)
+
+
+def test_a_declared_window_is_that_of_its_model_alone() -> None:
+    with ScriptedTargets({OLLAMA: [FULL], "ollama/other": [FULL], VLLM: [say("V")]}).running() as targets:
+        client = LLMClient(OLLAMA, context_window=8_192, fallbacks=[LLMConfig(model=VLLM, context_window=8_192)])
+        for model in ("ollama/other", "other"):
+            assert client.generate("x", model=model).provider == "vllm", "its window is not known"
+        with pytest.raises(ContextOverflowError):
+            client.generate("x", model=OLLAMA)
+        assert targets.names == ["ollama/other", VLLM, "ollama/other", VLLM, OLLAMA]
 
 
 def test_local_1_the_number_that_the_user_sends_to_ollama_is_its_window() -> None:

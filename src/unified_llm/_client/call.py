@@ -13,7 +13,6 @@ from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
 from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.embedding_batches import PartResult
-from unified_llm._client.fitted_request import FittedRequest, fit
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver

@@ -157,12 +157,18 @@ def with_model(resolved: ResolvedTarget, model: str) -> ResolvedTarget:
     named = registry.parse_model_string(model)
     own_name = spec.instance and named and named[0] == spec.name  # models of an object do not begin with its name
     if (config.provider or spec.literal_models) and not (own_name or registry.parse_model_string(model, ":")):
-        config = config.model_copy(update={"provider": spec.name, "model": model})
+        config = _with_name(config, spec, resolved.target, model)
     elif named is None or named[0] == spec.name:
-        config = config.model_copy(update={"provider": spec.name, "model": named[1] if named else model})
+        config = _with_name(config, spec, resolved.target, named[1] if named else model)
     else:  # the caller chose another provider in place of whatever is first
         return replace(_resolve(LLMConfig(model=model, **config.given(CALL_FIELDS))), is_primary=True)
     return replace(_resolve(config), is_primary=resolved.is_primary)
+
+
+def _with_name(config: LLMConfig, spec: ProviderSpec, target: Target, model: str) -> LLMConfig:
+    """Return the configuration for another model of its provider; a declared window is that of the target's model."""
+    window = config.context_window if model == target.model else None
+    return config.model_copy(update={"provider": spec.name, "model": model, "context_window": window})
 
 
 def _resolve(config: Fallback) -> ResolvedTarget:
