@@ -272,7 +272,7 @@ def test_a_mode_of_another_package_is_left_to_it(way: str) -> None:
 
 @every_way
 def test_a_prompt_that_is_too_long_goes_only_where_there_is_more_room(way: str) -> None:
-    small = {"model": "openai-compatible/x", "base_url": "http://localhost:1/v1"}
+    small = {"model": "openai-compatible/x", "base_url": "http://localhost:1/v1", "context_window": 100_000}
     llm = with_features(model(fallbacks=[small, "anthropic/claude-haiku-4-5"]), "json_object")
     windows = [target.context_window or 0 for target in llm.client.targets]
     targets = ScriptedTargets({PRIMARY: [Failure("context", 400)], "anthropic/claude-haiku-4-5": [say(PARIS)]})
