@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -292,3 +293,20 @@ def test_local_11_adapters_name_the_position_in_the_whole_list(adapter: Callable
     restored = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - made here
     assert (restored.position, restored.partial) == (6, None)
     assert str(restored) == str(caught.value)
+
+
+def test_local_11_a_500_whose_wording_is_about_the_input_is_no_failure_of_the_server() -> None:
+    """Local 11: NaN of one text, and one text over the physical batch, as Ollama and llama.cpp report them."""
+    sentences = {
+        "failed to encode response: json: unsupported value: NaN": "bad_request",
+        "input (1001 tokens) is too large to process. increase the physical batch size (64)": "too_large",
+        'do embedding request: Post "http://127.0.0.1:33967/embedding": EOF': "too_large",
+    }
+    for sentence, kind in sentences.items():
+        for model, body in (
+            ("ollama/m", {"error": sentence}),
+            ("llamacpp/m", {"error": {"code": 500, "message": sentence, "type": "server_error"}}),
+        ):
+            (target,) = LLMClient(model).targets
+            failure = codec_for(target.format).failure(500, {}, json.dumps(body).encode(), target)
+            assert failure.kind == kind, (sentence, model)

@@ -13,6 +13,7 @@ from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Done
 from unified_llm._core.response_limits import CHUNK_COST, response_limits
 from unified_llm._lib import attempt_table
+from unified_llm._observe import logs
 from unified_llm._policy.call_state import CallFailed
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.responses import LLMChunk

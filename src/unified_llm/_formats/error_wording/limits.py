@@ -6,6 +6,7 @@ from typing import Final
 
 from unified_llm._formats.error_wording.sentence import (
     CONTEXT,
+    NO_VECTOR,
     PHYSICAL_BATCH,
     TOO_LARGE,
     TOO_LARGE_FOR_RATE,
@@ -189,6 +190,13 @@ LIMIT_SENTENCES: Final = (
         PHYSICAL_BATCH,
         ("input ({n} tokens) is too large to process", "ggml-org/llama.cpp#12295"),
         ("input is too large to process. increase the physical batch size", "ggml-org/llama.cpp#11105"),
+        ("input is too large to process, please increase the physical batch size", "gpustack/gpustack#472"),
+        ("(embedding generation failed: |)do embedding request: Post {text}: EOF", "ollama/ollama#6094, PR #16687"),
+    ),
+    *sentences(
+        NO_VECTOR,
+        ("failed to encode response: json: unsupported value: NaN", "ollama/ollama#9639, #15582"),
+        ("Out of range float values are not JSON compliant", "servers on FastAPI; unverified"),
     ),
     *sentences(
         TOO_LARGE,

@@ -28,6 +28,11 @@ PHYSICAL_BATCH: Final = ErrorMeaning(
     reason="an input is larger than the physical batch of the server",
     advice="start llama-server with a larger --ubatch-size, or send shorter texts",
 )
+NO_VECTOR: Final = ErrorMeaning(
+    "bad_request",
+    reason="the model computed no vector for a text",
+    advice="change or leave out the text, or serve the model otherwise (Ollama: num_gpu=0)",
+)
 TOO_LARGE: Final = ErrorMeaning("too_large")
 TOO_LARGE_FOR_RATE: Final = ErrorMeaning(
     "rate_limit",
