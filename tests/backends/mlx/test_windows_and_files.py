@@ -94,6 +94,9 @@ class FakeTokenizer:
             raise ValueError("System role not supported")
         return [1] * len(messages[0]["content"])
 
+    def decode(self, tokens: Any) -> str:
+        return "x" * len(tokens)
+
 
 class FakeGenerator:
     def __init__(self) -> None:
