@@ -44,6 +44,16 @@ class Whole:
         return self.pieces
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_local_13_reasoning_alone_is_no_answer_unless_it_was_cut(way: Way) -> None:
+    register_provider("mine", Whole(LLMResponse(reasoning="Hm."), [LLMChunk(reasoning="Hm.")]))
+    result = outcome_of(way, LLMClient("mine/parrot"))
+    assert result.error is (exc.StreamInterruptedError if "stream" in way else exc.GenerationError)
+    assert result.attempts[-1][1] == "empty"
+    register_provider("mine", Whole(LLMResponse(reasoning="Hm.", finish_reason="length")))
+    assert outcome_of(way, LLMClient("mine/parrot")).reasoning == "Hm."
+
+
 class TestStreams:
     def test_facts_may_come_on_any_piece_and_none_is_lost(self) -> None:
         pieces = [

@@ -57,7 +57,7 @@ EXPECTED: dict[FailureKind, Expected] = {
     "server": Expected(alone=3, beside=2, then=True, counts=1),
     "loading": Expected(alone=None, beside=1, then=True, counts=0, spends=False),
     "malformed": Expected(alone=3, beside=2, then=True, counts=1),
-    "empty": Expected(alone=3, beside=2, then=True, counts=1),
+    "empty": Expected(alone=2, beside=1, then=True, counts=0),
     "truncated": Expected(alone=3, beside=2, then=True, counts=1),
     "invalid": Expected(alone=3, beside=2, then=True, counts=0),
     "oversized": Expected(alone=1, beside=1, then=True, counts=1),

@@ -42,7 +42,7 @@ FailureKind: TypeAlias = Literal[
     "loading",  # 503 of a server that is still loading the model: it will answer
     # It answered, but that is no answer.
     "malformed",  # HTML, not JSON, or JSON of the wrong shape
-    "empty",  # no text, no tool call
+    "empty",  # it ended by itself without text or tool call; reasoning alone is no answer
     "truncated",  # it ended before the terminal event
     "invalid",  # JSON was asked for, and what came is none, or does not fit its schema
     "oversized",  # a body or an event beyond the bound

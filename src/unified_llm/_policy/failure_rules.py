@@ -79,7 +79,7 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "loading": FailureRule(polled=True),
     # An unusable answer.
     "malformed": _TRANSIENT,
-    "empty": _TRANSIENT,
+    "empty": FailureRule(retry=True, only_if_no_other_ready=True),  # the model's doing, as ``invalid`` is
     "truncated": _TRANSIENT,
     "invalid": FailureRule(retry=True),  # the model's mistake, which shows nothing about its provider's health
     "oversized": FailureRule(weight=1),

@@ -41,8 +41,8 @@ def check_response(output: Any) -> Event:
         TypeError: It is no response, or a field has the wrong type.
     """
     response = _check_whole(output)
-    has_output = response.content or response.tool_calls or response.refusal or response.reasoning
-    return Done(response) if has_output or response.finish_reason != "stop" else Failure("empty")
+    has_answer = response.content or response.tool_calls or response.refusal
+    return Done(response) if has_answer or response.finish_reason != "stop" else Failure("empty")
 
 
 def stream_response(output: Any) -> Iterator[Event]:
@@ -96,7 +96,7 @@ class StreamChecker:
 
     def __init__(self) -> None:
         self._last_fields: dict[str, Any] = {}
-        self._has_output = self._has_tool_calls = False
+        self._has_answer = self._has_tool_calls = False
         self._next_index = 0  # of a tool call
 
     def check_chunk(self, output: Any) -> LLMChunk | None:
@@ -119,10 +119,9 @@ class StreamChecker:
             chunk.citations, chunk.logprobs, raw=None if "raw" in last_fields else chunk.raw,
         )  # fmt: skip
         self._has_tool_calls = self._has_tool_calls or bool(new.tool_calls)
-        if new.content or new.reasoning or new.refusal or new.tool_calls:
-            self._has_output = True
-            return new
-        return new if new.citations or new.logprobs else None
+        is_answer = bool(new.content or new.refusal or new.tool_calls)
+        self._has_answer = self._has_answer or is_answer
+        return new if is_answer or new.reasoning or new.citations or new.logprobs else None
 
     def _to_fragment(self, call: ToolCall | ToolCallChunk) -> ToolCallChunk:
         """Return a fragment as it is, a whole call as one fragment with the next free index."""
@@ -132,9 +131,9 @@ class StreamChecker:
         return call
 
     def finish(self) -> Event:
-        """Return the last event of the stream; a failure if the stream was empty."""
+        """Return the last event of the stream; a failure if it had no answer (reasoning alone is none)."""
         reason = _finish_reason(self._last_fields.pop("finish_reason", "stop"), has_tool_calls=self._has_tool_calls)
-        if not self._has_output and reason == "stop":
+        if not self._has_answer and reason == "stop":
             return Failure("empty")
         return Done(LLMChunk(finish_reason=reason, **self._last_fields))
 
