@@ -135,10 +135,6 @@ def test_nothing_after_the_limit_is_an_answer() -> None:
     assert (answer.content, answer.finish_reason) == ("", "length")
 
 
-def test_reasoning_alone_is_an_answer() -> None:
-    assert answered({"content": "", "reasoning": "Hm."}).reasoning == "Hm."
-
-
 @pytest.mark.parametrize(
     ("body", "kind", "code"),
     [

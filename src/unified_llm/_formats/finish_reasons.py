@@ -115,7 +115,7 @@ def read_finish_reason(
     Args:
         reason: The provider's, of any type.
         target: The target, for the log.
-        has_content: There is output of any kind, calls included.
+        has_content: There is a text, a refusal, a call or media; reasoning alone is no answer.
         has_calls: There are tool calls.
         detail: The provider's message, for a failure.
     """

@@ -6,7 +6,7 @@ The original message is kept as ``raw``, so that its content blocks reach the ca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
@@ -22,6 +22,9 @@ from unified_llm.types.responses import FinishReason, LLMChunk, LLMResponse
 if TYPE_CHECKING:
     from unified_llm._core.exchange import WrappedModel
 
+# Types of content blocks that are an answer without any text, as LangChain and the providers spell them.
+_MEDIA: Final = frozenset({"image", "image_url", "image_generation_call", "audio", "video", "file", "media"})
+
 
 def read_result(wrapped: WrappedModel, answer_tool: str | None, result: ChatResult) -> Done | Failure:
     """Convert a whole result.
@@ -32,7 +35,7 @@ def read_result(wrapped: WrappedModel, answer_tool: str | None, result: ChatResu
         result: LangChain's result.
 
     Returns:
-        The response, or a failure if the result is empty.
+        The response, or a failure if the result is empty: reasoning alone is no answer.
     """
     generation = result.generations[0] if result.generations else None
     if generation is None or not isinstance(generation.message, AIMessage):
@@ -46,14 +49,15 @@ def read_result(wrapped: WrappedModel, answer_tool: str | None, result: ChatResu
         if answer:
             content, calls, by_tool = answer.raw_arguments, [], True
     reasoning, refusal = _read_reasoning(message), message.additional_kwargs.get("refusal")
-    if not (content or calls or reasoning or refusal):
+    reason = "stop" if by_tool else _read_finish_reason(metadata, has_calls=bool(calls))
+    if reason == "stop" and not (content or refusal or _has_media(message)):
         return Failure("empty")
     return Done(
         LLMResponse(
             content=content,
             model=str(metadata.get("model_name") or metadata.get("model") or wrapped.model),
             provider=wrapped.provider,
-            finish_reason="stop" if by_tool else _read_finish_reason(metadata, has_calls=bool(calls)),
+            finish_reason=reason,
             response_id=metadata.get("id"),
             usage=_read_usage(message.usage_metadata),
             tool_calls=tuple(calls),
@@ -62,6 +66,12 @@ def read_result(wrapped: WrappedModel, answer_tool: str | None, result: ChatResu
             raw=None if by_tool else message,
         )
     )
+
+
+def _has_media(message: AIMessage) -> bool:
+    blocks = message.content if isinstance(message.content, list) else ()
+    has_blocks = any(isinstance(block, dict) and block.get("type") in _MEDIA for block in blocks)
+    return has_blocks or bool(message.additional_kwargs.get("audio"))  # OpenAI's, in langchain-openai
 
 
 class ChunkReader:
@@ -79,7 +89,7 @@ class ChunkReader:
         self._indices: dict[Any, int] = {}
         self._usage: UsageMetadata | None = None
         self._metadata: dict[str, Any] = {}
-        self._has_output = False
+        self._has_answer = False
         self._has_calls = False
 
     def feed(self, chunk: ChatGenerationChunk) -> LLMChunk | None:
@@ -97,7 +107,7 @@ class ChunkReader:
         extras = bool(message.additional_kwargs) or (isinstance(message.content, list) and bool(message.content))
         if not (content or reasoning or fragments or refusal or extras):
             return None
-        self._has_output = self._has_output or bool(content or fragments or refusal or reasoning)
+        self._has_answer = self._has_answer or bool(content or fragments or refusal) or _has_media(message)
         self._has_calls = self._has_calls or bool(fragments)
         raw = None if self._answer_tool and message.tool_call_chunks else message
         return LLMChunk(content=content, reasoning=reasoning, tool_calls=fragments, refusal=refusal, raw=raw)
@@ -119,12 +129,13 @@ class ChunkReader:
         return self.feed(ChatGenerationChunk(message=chunk, generation_info=generation.generation_info))
 
     def finish(self) -> Done | Failure:
-        """Return the last chunk, with finish reason, usage and names; a failure if the stream was empty."""
-        if not self._has_output:
+        """Return the last chunk, with finish reason, usage and names; a failure if the stream had no answer."""
+        reason = _read_finish_reason(self._metadata, has_calls=self._has_calls)
+        if reason == "stop" and not self._has_answer:
             return Failure("empty")
         return Done(
             LLMChunk(
-                finish_reason=_read_finish_reason(self._metadata, has_calls=self._has_calls),
+                finish_reason=reason,
                 usage=_read_usage(self._usage),
                 response_id=self._metadata.get("id"),
                 model=str(self._metadata.get("model_name") or self._metadata.get("model") or self._wrapped.model),

@@ -233,16 +233,17 @@ def wrap(candidate: object) -> WrappedLLM | None:
 def read_response(wrapped: WrappedLLM, response: ChatResponse, answer_tool: str | None = None) -> Done | Failure:
     """Convert a whole answer; the arguments of ``answer_tool``, if it was called, are its text."""
     message = read_messages([_as_assistant(response.message)])[0]
-    if not (message.content or message.tool_calls or message.reasoning):
-        return Failure("empty")
     answer = next((call for call in message.tool_calls if call.name == answer_tool), None)
     calls = () if answer else message.tool_calls
+    reason = _finish_reason(response, calls=bool(calls))
+    if reason == "stop" and not (message.content or answer):  # reasoning alone is no answer
+        return Failure("empty")
     return Done(
         LLMResponse(
             content=answer.raw_arguments if answer else message.text,
             model=_model(wrapped, response),
             provider=wrapped.provider,
-            finish_reason=_finish_reason(response, calls=bool(calls)),
+            finish_reason=reason,
             usage=_usage(response),
             tool_calls=calls,
             reasoning=message.reasoning,

@@ -41,7 +41,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     text, reasoning = join_field(blocks, "text", "text"), join_field(blocks, "thinking", "thinking")
     identifiers = Identifiers()
     calls = tuple(_read_call(block, identifiers) for block in _blocks_of_type(blocks, "tool_use"))
-    has_content = bool(text or reasoning or calls)
+    has_content = bool(text or calls)
     reason = read_finish_reason(answer.get("stop_reason"), target, has_content=has_content, has_calls=bool(calls))
     if isinstance(reason, Failure):
         return reason

@@ -32,8 +32,8 @@ class MessageStream:
     """Decoder of one stream. Fields of the last chunk are collected until ``message_stop``."""
 
     __slots__ = (
-        "_blocks", "_calls", "_ended", "_has_output", "_identifiers", "_message", "_position", "_stop_delta", "_target",
-        "_usage", "kept",
+        "_blocks", "_calls", "_ended", "_has_content", "_identifiers", "_message", "_position", "_stop_delta",
+        "_target", "_usage", "kept",
     )  # fmt: skip
 
     def __init__(self, target: Target) -> None:
@@ -47,7 +47,7 @@ class MessageStream:
         self.kept = 0  # bytes of blocks besides their text and thoughts, which are emitted
         self._identifiers = Identifiers()
         self._position = 0
-        self._has_output = False
+        self._has_content = False
         self._ended = False
 
     def feed(self, event: ServerSentEvent) -> _Outputs:
@@ -169,7 +169,7 @@ class MessageStream:
         return (LLMChunk(citations=citations),) if citations else ()
 
     def _emit(self, chunk: LLMChunk) -> _Outputs:
-        self._has_output = True
+        self._has_content = self._has_content or not chunk.reasoning
         return (chunk,)
 
     def _fail(self, failure: Failure) -> _Outputs:
@@ -182,7 +182,7 @@ class MessageStream:
         self._ended = True
         stop = self._stop_delta or {}
         reason = read_finish_reason(
-            stop.get("stop_reason"), self._target, has_content=self._has_output, has_calls=bool(self._calls)
+            stop.get("stop_reason"), self._target, has_content=self._has_content, has_calls=bool(self._calls)
         )
         if isinstance(reason, Failure):
             return reason

@@ -50,7 +50,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     texts, thinking = _read_texts(message)
     content, plan = "".join(texts.values()), text_or_none(message.get("tool_plan")) or ""
     calls = tuple(response_fields.read_calls(message.get("tool_calls"), Identifiers()))
-    has_content = bool(content or thinking or plan or calls)
+    has_content = bool(content or calls)
     reason = read_finish_reason(
         body.get("finish_reason"),
         target,

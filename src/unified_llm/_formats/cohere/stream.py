@@ -125,7 +125,7 @@ class ChatStream:
     def _end_message(self, delta: dict[str, Any]) -> Done | Failure:
         self._ended = True
         thinking, plan, has_calls = "".join(self._thinking), "".join(self._plan), bool(self._calls)
-        has_content = bool(thinking or plan or has_calls or self._length)
+        has_content = bool(has_calls or self._length)
         reason = read_finish_reason(
             delta.get("finish_reason"),
             self._target,

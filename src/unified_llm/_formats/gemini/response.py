@@ -51,7 +51,7 @@ class Candidate:
         calls: The tool calls.
         calls_size: The bytes that the calls take, roughly.
         layout: How the answer was divided into parts.
-        has_content: Whether anything was received, media included.
+        has_content: Whether an answer was received, media included; thoughts alone are none.
     """
 
     __slots__ = ("_identifiers", "_reasoning", "calls", "calls_size", "has_content", "layout", "text")
@@ -102,7 +102,6 @@ class Candidate:
 
     def _add_reasoning(self, text: str) -> LLMChunk | None:
         self._reasoning.append(text)
-        self.has_content = self.has_content or bool(text)
         return LLMChunk(reasoning=text) if text else None
 
     def _add_text(self, text: str) -> LLMChunk | None:

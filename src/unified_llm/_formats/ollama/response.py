@@ -42,7 +42,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
         return Failure("truncated")
     content, thinking = read_text(message)
     calls = read_calls(message, answer, Identifiers())
-    has_content = bool(content or thinking or calls)
+    has_content = bool(content or calls)
     reason = read_finish_reason(answer.get("done_reason"), target, has_content=has_content, has_calls=bool(calls))
     if isinstance(reason, Failure):
         return reason

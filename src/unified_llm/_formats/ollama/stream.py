@@ -77,7 +77,7 @@ class ChatStream:
         )
         if calls:
             chunks.append(LLMChunk(tool_calls=calls))
-        self._has_content = self._has_content or bool(content or thinking or calls)
+        self._has_content = self._has_content or bool(content or calls)
         return chunks
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:

@@ -186,7 +186,7 @@ def _read_choice(choice: object, answer: Mapping[str, Any], target: Target) -> L
     content, reasoning = read_content(message)
     calls = tuple(_read_tool_calls(message))
     refusal = text_or_none(message.get("refusal"))
-    has_content = bool(content or reasoning or calls or refusal or has_media(message))
+    has_content = bool(content or calls or refusal or has_media(message))
     reason = read_finish_reason(choice.get("finish_reason"), target, has_content=has_content, has_calls=bool(calls))
     if isinstance(reason, Failure):
         return reason

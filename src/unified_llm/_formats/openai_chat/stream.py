@@ -40,8 +40,8 @@ class ChatStream:
     """
 
     __slots__ = (
-        "_announced", "_calls", "_details", "_ended", "_finish_reason", "_has_output", "_id", "_keep_raw", "_model",
-        "_sources", "_target", "_usage",
+        "_announced", "_calls", "_details", "_ended", "_finish_reason", "_has_content", "_has_output", "_id",
+        "_keep_raw", "_model", "_sources", "_target", "_usage",
     )  # fmt: skip
 
     def __init__(self, request: LLMRequest, target: Target) -> None:
@@ -55,7 +55,7 @@ class ChatStream:
         self._usage: Mapping[str, Any] = {}
         self._id: str | None = None
         self._model: str | None = None
-        self._has_output = False
+        self._has_output = self._has_content = False  # output includes reasoning
         self._ended = False
 
     @property
@@ -149,14 +149,16 @@ class ChatStream:
             calls = tuple(call for fragment in fragments if (call := self._calls.read(fragment)) is not None)
             if calls:
                 chunks.append(LLMChunk(tool_calls=calls))
-        if content or reasoning or refusal or self._calls.any or (not self._has_output and has_media(delta)):
+        if content or refusal or self._calls.any or (not self._has_content and has_media(delta)):
+            self._has_content = self._has_output = True
+        elif reasoning:
             self._has_output = True
         return chunks
 
     def _flush_calls(self) -> list[LLMChunk]:
         """Return the calls that never got a name, and the ends of those of custom tools."""
         calls = tuple(self._calls.flush())
-        self._has_output = self._has_output or bool(calls)
+        self._has_content = self._has_content or bool(calls)
         return [LLMChunk(tool_calls=calls)] if calls else []
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:
@@ -168,7 +170,7 @@ class ChatStream:
     def _build_end(self) -> Done | Failure:
         self._ended = True
         reason = read_finish_reason(
-            self._finish_reason, self._target, has_content=self._has_output, has_calls=self._calls.any
+            self._finish_reason, self._target, has_content=self._has_content, has_calls=self._calls.any
         )
         if isinstance(reason, Failure):
             return reason

@@ -76,8 +76,8 @@ class Output:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether the response has no content of any kind."""
-        return not (self.length or self.reasoning or self.refusal or self.calls or self.has_other_items)
+        """Return whether the response has no answer of any kind; reasoning alone is none."""
+        return not (self.length or self.refusal or self.calls or self.has_other_items)
 
 
 def read_response(_: LLMRequest, body: object, target: Target) -> Done | Failure:

@@ -177,7 +177,7 @@ class ResponseStream:
         if ends := self._calls.close_inputs():
             chunks.append(LLMChunk(tool_calls=ends))
         reason = finish_reason(response, has_calls=self._calls.any or bool(answer.calls))
-        if reason in {"stop", "tool_calls"} and not self._streamed_fields and answer.is_empty:
+        if reason in {"stop", "tool_calls"} and self._streamed_fields <= {"reasoning"} and answer.is_empty:
             return (Failure("empty"),)
         last = LLMChunk(
             finish_reason=reason,
