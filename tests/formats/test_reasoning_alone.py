@@ -121,6 +121,18 @@ def test_local_13_an_answer_of_nothing_but_reasoning_is_empty_if_the_model_ended
     assert (first.reasoning, end) == ("Hm.", Failure("empty"))
 
 
+@pytest.mark.parametrize("name", ["openai_chat", "ollama"])
+def test_blank_lines_behind_the_reasoning_are_no_answer(name: str) -> None:
+    if name == "ollama":
+        whole, events = ollama("stop")
+        whole["message"]["content"] = events[1]["message"]["content"] = "\n\n"
+    else:
+        whole, events = chat("stop")
+        whole["choices"][0]["message"]["content"] = events[1]["choices"][0]["delta"]["content"] = "\n\n"
+    assert decode(name, whole) == Failure("empty")
+    assert play(name, events)[-1] == Failure("empty")
+
+
 @pytest.mark.parametrize("name", CUT)
 def test_an_answer_of_nothing_but_reasoning_is_returned_if_it_was_cut(name: str) -> None:
     whole, events = CUT[name]

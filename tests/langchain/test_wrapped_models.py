@@ -185,6 +185,25 @@ async def test_an_empty_answer_is_no_answer(kind: type[Plain]) -> None:
             assert {each.outcome for each in caught.value.attempts} & {"empty"}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_local_13_reasoning_alone_is_no_answer_and_an_image_is_one(kind: type[Plain]) -> None:
+    thought: Any = {"type": "thinking", "thinking": "Hm."}
+    image: Any = {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}
+    ways: list[Any] = [lambda llm: llm.invoke("Hi"), lambda llm: list(llm.stream("Hi"))]
+    for way in ways:
+        fields: dict[str, Any] = {"chunks": [AIMessageChunk(content=[thought])]} if issubclass(kind, Streaming) else {}
+        with with_wrapped_models(down()), pytest.raises(ours.LLMError) as caught:
+            way(model(kind(answer=AIMessage([thought]), **fields)))
+        assert caught.value.attempts[-1].outcome == "empty"
+        cut = AIMessage([thought], response_metadata={"finish_reason": "length"})
+        fields = {"chunks": [AIMessageChunk(**cut.model_dump(exclude={"type"}))]} if fields else {}
+        with with_wrapped_models(down()):
+            way(model(kind(answer=cut, **fields)))
+        fields = {"chunks": [AIMessageChunk(content=[thought, image])]} if fields else {}
+        with with_wrapped_models(down()):
+            way(model(kind(answer=AIMessage([thought, image]), **fields)))
+
+
 async def test_a_model_that_returns_nothing_at_all_has_not_answered() -> None:
     class Nothing(Native):
         def _result(self) -> ChatResult:

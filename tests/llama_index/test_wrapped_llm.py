@@ -81,6 +81,17 @@ def test_blocks_reach_the_caller_as_the_other_model_wrote_them_and_usage_is_coun
     assert last.message.additional_kwargs["tool_calls"][0]["id"] == "t1"
 
 
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+def test_local_13_reasoning_alone_is_no_answer_unless_it_was_cut(way: str) -> None:
+    thought = ChatMessage(role="assistant", blocks=[ThinkingBlock(content="Hm.")])
+    with in_real_time(targets()), pytest.raises(LLMError) as caught:
+        WAYS[way](model(fallbacks=[Native(message=thought)]))
+    assert caught.value.attempts[-1].outcome == "empty"
+    assert isinstance(caught.value, StreamInterruptedError if "stream" in way else AllTargetsFailedError)
+    with in_real_time(targets()):
+        WAYS[way](model(fallbacks=[Native(message=thought, raw={"stop_reason": "max_tokens"})]))
+
+
 def test_tools_are_offered_in_its_own_way_and_the_history_is_not_touched() -> None:
     native, choosy = Native(message=CALLING), Choosy(message=CALLING)
     history = [ChatMessage(role="user", content="1 + 2?")]

@@ -136,6 +136,11 @@ def read_finish_reason(
     return meaning
 
 
+def is_answer(text: str, reasoning: object) -> bool:
+    """Return whether a text is an answer: not empty, and not only the blank lines that follow some reasoning."""
+    return bool(text) and not (reasoning and text.isspace())
+
+
 def read_interruption(reason: object) -> FailureKind | None:
     """Return the kind of failure that a reason stands for; None for any other reason."""
     return FAILURES.get(_word_of(reason).lower())

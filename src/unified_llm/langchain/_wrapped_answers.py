@@ -13,7 +13,7 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._formats.finish_reasons import finish_reason_of
+from unified_llm._formats.finish_reasons import finish_reason_of, is_answer
 from unified_llm._lib.bounded_json import dump
 from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.records import Usage
@@ -50,7 +50,7 @@ def read_result(wrapped: WrappedModel, answer_tool: str | None, result: ChatResu
             content, calls, by_tool = answer.raw_arguments, [], True
     reasoning, refusal = _read_reasoning(message), message.additional_kwargs.get("refusal")
     reason = "stop" if by_tool else _read_finish_reason(metadata, has_calls=bool(calls))
-    if reason == "stop" and not (content or refusal or _has_media(message)):
+    if reason == "stop" and not (is_answer(content, reasoning) or refusal or _has_media(message)):
         return Failure("empty")
     return Done(
         LLMResponse(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.provider_state import keep_state
-from unified_llm._formats.finish_reasons import read_finish_reason
+from unified_llm._formats.finish_reasons import is_answer, read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import (
     count,
@@ -41,7 +41,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
     text, reasoning = join_field(blocks, "text", "text"), join_field(blocks, "thinking", "thinking")
     identifiers = Identifiers()
     calls = tuple(_read_call(block, identifiers) for block in _blocks_of_type(blocks, "tool_use"))
-    has_content = bool(text or calls)
+    has_content = is_answer(text, reasoning) or bool(calls)
     reason = read_finish_reason(answer.get("stop_reason"), target, has_content=has_content, has_calls=bool(calls))
     if isinstance(reason, Failure):
         return reason

@@ -14,7 +14,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.provider_state import keep_state
 from unified_llm._formats.anthropic.response import USAGE_FIELDS, read_citations, read_refusal, read_usage
-from unified_llm._formats.finish_reasons import read_finish_reason
+from unified_llm._formats.finish_reasons import is_answer, read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, object_or_empty, small_int, text_or_none
 from unified_llm._formats.openai_errors import read_error
@@ -32,8 +32,8 @@ class MessageStream:
     """Decoder of one stream. Fields of the last chunk are collected until ``message_stop``."""
 
     __slots__ = (
-        "_blocks", "_calls", "_ended", "_has_content", "_identifiers", "_message", "_position", "_stop_delta",
-        "_target", "_usage", "kept",
+        "_blocks", "_calls", "_ended", "_has_content", "_has_reasoning", "_identifiers", "_message", "_position",
+        "_stop_delta", "_target", "_usage", "kept",
     )  # fmt: skip
 
     def __init__(self, target: Target) -> None:
@@ -47,7 +47,7 @@ class MessageStream:
         self.kept = 0  # bytes of blocks besides their text and thoughts, which are emitted
         self._identifiers = Identifiers()
         self._position = 0
-        self._has_content = False
+        self._has_content = self._has_reasoning = False
         self._ended = False
 
     def feed(self, event: ServerSentEvent) -> _Outputs:
@@ -169,7 +169,9 @@ class MessageStream:
         return (LLMChunk(citations=citations),) if citations else ()
 
     def _emit(self, chunk: LLMChunk) -> _Outputs:
-        self._has_content = self._has_content or not chunk.reasoning
+        if not self._has_content:
+            self._has_content = bool(chunk.tool_calls) or is_answer(chunk.content, self._has_reasoning)
+            self._has_reasoning = self._has_reasoning or bool(chunk.reasoning)
         return (chunk,)
 
     def _fail(self, failure: Failure) -> _Outputs:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
-from unified_llm._formats.finish_reasons import read_finish_reason
+from unified_llm._formats.finish_reasons import is_answer, read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import count, is_list, is_object, object_or_empty, read_vectors, text_or_none
 from unified_llm._formats.ollama.errors import read_error
@@ -42,7 +42,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
         return Failure("truncated")
     content, thinking = read_text(message)
     calls = read_calls(message, answer, Identifiers())
-    has_content = bool(content or calls)
+    has_content = is_answer(content, thinking) or bool(calls)
     reason = read_finish_reason(answer.get("done_reason"), target, has_content=has_content, has_calls=bool(calls))
     if isinstance(reason, Failure):
         return reason

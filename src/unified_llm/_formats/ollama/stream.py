@@ -7,7 +7,7 @@ from typing import Any
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.finish_reasons import read_finish_reason
+from unified_llm._formats.finish_reasons import is_answer, read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_object, text_or_none
 from unified_llm._formats.ollama.errors import read_error
@@ -28,13 +28,13 @@ from unified_llm.types.responses import LLMChunk
 class ChatStream:
     """Decoder of one stream."""
 
-    __slots__ = ("_calls", "_ended", "_has_content", "_target", "_thinking")
+    __slots__ = ("_calls", "_ended", "_has_content", "_has_thinking", "_target", "_thinking")
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._thinking: list[str] = []
         self._calls = Identifiers()
-        self._has_content = False
+        self._has_content = self._has_thinking = False
         self._ended = False
 
     @property
@@ -77,7 +77,9 @@ class ChatStream:
         )
         if calls:
             chunks.append(LLMChunk(tool_calls=calls))
-        self._has_content = self._has_content or bool(content or calls)
+        if not self._has_content:
+            self._has_content = bool(calls) or is_answer(content, thinking or self._has_thinking)
+            self._has_thinking = self._has_thinking or bool(thinking)
         return chunks
 
     def _fail(self, failure: Failure) -> Sequence[Failure]:

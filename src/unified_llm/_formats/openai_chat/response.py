@@ -14,7 +14,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import Target
 from unified_llm._formats import finish_reasons, response_fields
-from unified_llm._formats.finish_reasons import read_finish_reason
+from unified_llm._formats.finish_reasons import is_answer, read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import (
     count,
@@ -186,7 +186,7 @@ def _read_choice(choice: object, answer: Mapping[str, Any], target: Target) -> L
     content, reasoning = read_content(message)
     calls = tuple(_read_tool_calls(message))
     refusal = text_or_none(message.get("refusal"))
-    has_content = bool(content or calls or refusal or has_media(message))
+    has_content = is_answer(content, reasoning) or bool(calls or refusal) or has_media(message)
     reason = read_finish_reason(choice.get("finish_reason"), target, has_content=has_content, has_calls=bool(calls))
     if isinstance(reason, Failure):
         return reason

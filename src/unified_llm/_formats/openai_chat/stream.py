@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.finish_reasons import read_finish_reason
+from unified_llm._formats.finish_reasons import is_answer, read_finish_reason
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
 from unified_llm._formats.openai_chat.response import (
     ReasoningDetails,
@@ -149,10 +149,10 @@ class ChatStream:
             calls = tuple(call for fragment in fragments if (call := self._calls.read(fragment)) is not None)
             if calls:
                 chunks.append(LLMChunk(tool_calls=calls))
-        if content or refusal or self._calls.any or (not self._has_content and has_media(delta)):
-            self._has_content = self._has_output = True
-        elif reasoning:
-            self._has_output = True
+        if not self._has_content:
+            is_content = is_answer(content, self._has_output) or bool(refusal) or self._calls.any or has_media(delta)
+            self._has_content = is_content
+            self._has_output = self._has_output or is_content or bool(reasoning)
         return chunks
 
     def _flush_calls(self) -> list[LLMChunk]:
