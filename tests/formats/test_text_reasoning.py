@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.any_model import ANY_MODEL_ROWS, SERVERS, Answer, decode, stream
+from tests.support.any_model import ANY_MODEL_ROWS, SERVERS, Answer, decode, make_decoder, stream, text_event
 from tests.support.codec_checks import body_of, target
 from unified_llm import register_provider
+from unified_llm._core.outcome import Failure
 from unified_llm._formats.text_reasoning import TAGS, ReasoningSplitter, opened_tag, split_reasoning
 from unified_llm._providers import registry
-from unified_llm.types import LLMRequest, Message
+from unified_llm.types import LLMChunk, LLMRequest, Message
 
 HELLO = (Message.user("Hello"),)
 
@@ -141,3 +142,20 @@ def test_local_8_a_local_server_of_the_user_is_one_of_these() -> None:
             assert decode(name, "<think>Easy.</think>6").content == ("6" if is_split else "<think>Easy.</think>6")
         finally:
             registry.unregister(name)
+
+
+@pytest.mark.parametrize("provider", SERVERS)
+def test_local_13_a_text_of_nothing_but_reasoning_is_empty_if_the_model_ended_it(provider: str) -> None:
+    for text in ("<think>Easy.</think>", "<think>Easy.</think>\n\n", "\n<think>Easy."):
+        with pytest.raises(AssertionError, match="kind='empty'"):  # by the helpers, which expect an answer
+            decode(provider, text)
+        decoder = make_decoder(provider, LLMRequest(HELLO, stream=True))
+        events = [*(text_event(letter, provider=provider) for letter in text), text_event("", "stop", provider)]
+        outputs = [output for event in events for output in decoder.feed(event)]
+        if not isinstance(outputs[-1], Failure):
+            outputs.append(decoder.finish())
+        *chunks, end = outputs
+        assert end == Failure("empty")
+        assert "".join(chunk.reasoning for chunk in chunks if isinstance(chunk, LLMChunk)) == "Easy."
+    raw = LLMRequest(HELLO, reasoning_format="raw")
+    assert decode(provider, "<think>Easy.</think>", request=raw).content == "<think>Easy.</think>"

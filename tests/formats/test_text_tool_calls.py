@@ -122,7 +122,7 @@ TEXTS = (
     "<b>bold</b>", "[TOOL_CALLS] are written by Mistral.", "<tool_call>\nI call add.", "<tool_call>add",
     json.dumps({"type": "function", "function": {"name": "note", "parameters": NOTE}}),
     "{'name': 'add', 'arguments': {'a': 2, 'b': 3}}",
-    f"<think>{CALL}</think>It is 5.", f"<think>{CALL}",
+    f"<think>{CALL}</think>It is 5.",
 )  # fmt: skip
 
 

@@ -77,8 +77,8 @@ def reading_rules(request: LLMRequest, target: Target) -> ReadingRules | None:
 # Whole responses
 
 
-def read_whole(done: Done, rules: ReadingRules | None, *, opened: str | None = None) -> Done:
-    """Read a whole response once more.
+def read_whole(done: Done, rules: ReadingRules | None, *, opened: str | None = None) -> Done | Failure:
+    """Read a whole response once more. One whose text is all reasoning is empty if the model ended it by itself.
 
     Args:
         done: The outcome that the format has decoded.
@@ -89,6 +89,8 @@ def read_whole(done: Done, rules: ReadingRules | None, *, opened: str | None = N
     if rules is None or not isinstance(answer, LLMResponse):
         return done
     read = _read_answer(answer, rules, opened)
+    if answer.content and read.finish_reason == "stop" and not (read.content or read.tool_calls or read.refusal):
+        return Failure("empty")
     alternatives = tuple(_read_answer(other, rules, opened) for other in answer.alternatives)
     from_text = any(call.from_text for one in (read, *alternatives) for call in one.tool_calls)
     return replace(done, value=replace(read, alternatives=alternatives), text_tool_calls=from_text)
@@ -138,7 +140,7 @@ class TextReader:
         decided: All further text is text; only names of calls may still change.
     """
 
-    __slots__ = ("_held", "_held_size", "_passed_on", "_rules", "_scanner", "_splitter", "decided")
+    __slots__ = ("_had_text", "_held", "_held_size", "_passed_on", "_rules", "_scanner", "_splitter", "decided")
 
     def __init__(self, rules: ReadingRules, opened: str | None = None) -> None:
         self._rules = rules
@@ -146,6 +148,7 @@ class TextReader:
         self._scanner = CallScanner() if rules.parsed_tools else None
         self._held: list[str] = []  # text that may be calls
         self._held_size = self._passed_on = 0
+        self._had_text = False  # before it was split
         self.decided = self._splitter is None and self._scanner is None
 
     @property
@@ -160,6 +163,7 @@ class TextReader:
         if self.decided or not (chunk.content or chunk.tool_calls):
             return chunk
         reasoning, text = "", chunk.content
+        self._had_text = self._had_text or bool(text)
         if self._splitter is not None:
             reasoning, text = self._splitter.feed(text)
             if chunk.tool_calls:
@@ -174,8 +178,11 @@ class TextReader:
         self.decided = self._splitter is None and self._scanner is None
         return self._passed(replace(chunk, content=text, reasoning=chunk.reasoning + reasoning))
 
-    def end(self, done: Done) -> tuple[LLMChunk | None, Done]:
-        """Return a chunk of what was held back, and the end of the stream."""
+    def end(self, done: Done) -> tuple[LLMChunk | None, Done | Failure]:
+        """Return a chunk of what was held back, and the end of the stream: a failure if all of the text was reasoning.
+
+        While it is not decided, no text was passed on.
+        """
         last = done.value
         if self.decided or not isinstance(last, LLMChunk):
             return None, done
@@ -193,15 +200,16 @@ class TextReader:
             )
             chunk = LLMChunk(reasoning=reasoning, tool_calls=chunks)
             return chunk, replace(done, value=replace(last, finish_reason="tool_calls"), text_tool_calls=True)
-        return (LLMChunk(held, reasoning) if held or reasoning else None), done
+        is_empty = self._had_text and not held and last.finish_reason == "stop"
+        return LLMChunk(held, reasoning) if held or reasoning else None, Failure("empty") if is_empty else done
 
-    def join_end(self, done: Done) -> Done:
+    def join_end(self, done: Done) -> Done | Failure:
         """Return the end of the stream, with what was held back in its last chunk."""
-        chunk, done = self.end(done)
-        if chunk is None:
-            return done
+        chunk, end = self.end(done)
+        if chunk is None or isinstance(end, Failure):
+            return end
         added = {"content": chunk.content, "reasoning": chunk.reasoning, "tool_calls": chunk.tool_calls}
-        return replace(done, value=replace(done.value, **added))
+        return replace(end, value=replace(end.value, **added))
 
     def _hold(self, text: str, scanner: CallScanner) -> str:
         """Hold the text while it may be calls; return all of it once it cannot be any."""
