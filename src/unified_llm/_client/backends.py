@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from unified_llm._client.first_use import load_for
 from unified_llm._core import runtime
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
@@ -39,6 +41,10 @@ class Backends:
             return exchange
         return self._transport.aexchange(codec_for(target.format), request, target)
 
+    def load(self, target: Target) -> Awaitable[None] | None:
+        """Return what an async caller awaits before ``aexchange``; None where nothing is left to import."""
+        return None if runtime.current().aexchange else load_for(target)
+
     def connect_in_advance(self, target: Target, until: float) -> Failure | None:
         """Import what a target needs, and make a connection to it, for sync callers; return why that failed."""
         if runtime.current().exchange or in_process_model(target) is not None:
@@ -50,6 +56,8 @@ class Backends:
         """Do the same as ``connect_in_advance``, for the running event loop."""
         if runtime.current().aexchange or in_process_model(target) is not None:
             return None
+        if loading := self.load(target):
+            await loading
         codec_for(target.format)
         return await self._transport.aconnect_in_advance(target, until)
 

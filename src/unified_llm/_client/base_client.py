@@ -168,7 +168,7 @@ class BaseClient:
         return Driver(call, self._backends.exchange, runtime.current())
 
     def _adriver(self, call: PreparedCall) -> AsyncDriver:
-        return AsyncDriver(call, self._backends.aexchange, runtime.current())
+        return AsyncDriver(call, self._backends.aexchange, runtime.current(), load=self._backends.load)
 
     # Model lists
 

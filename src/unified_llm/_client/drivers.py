@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from unified_llm._backends.objects.finalize import finish_without_loop
@@ -186,15 +186,24 @@ class Driver(_Observed):
 
 
 class AsyncDriver(_Observed):
-    """Drives a call for an async caller; arguments as for ``Driver``."""
+    """Drives a call for an async caller; arguments as for ``Driver``.
 
-    __slots__ = ("_connect", "_exchanges", "_racing")
+    Args:
+        load: Returns what to await before the first exchange with a target, or None.
+    """
+
+    __slots__ = ("_connect", "_exchanges", "_load", "_racing")
 
     def __init__(
-        self, call: PreparedCall, connect: Callable[[AnyRequest, Target], AsyncExchange], runtime: Runtime
+        self,
+        call: PreparedCall,
+        connect: Callable[[AnyRequest, Target], AsyncExchange],
+        runtime: Runtime,
+        *,
+        load: Callable[[Target], Awaitable[None] | None] = lambda _: None,
     ) -> None:
         super().__init__(call, runtime)
-        self._connect = connect
+        self._connect, self._load = connect, load
         self._exchanges: dict[int, AsyncExchange] = {}
         self._racing: RacingAttempts | None = None
 
@@ -212,7 +221,7 @@ class AsyncDriver(_Observed):
                         number = effect.attempts[0]
                         outcome = (number, await exchanges[number].read(effect.until))
                 elif isinstance(effect, Open):
-                    outcome = await self._open(effect)
+                    outcome = await self._load_and_open(effect)
                 else:
                     outcome = None
                     if isinstance(effect, Sleep):
@@ -236,7 +245,6 @@ class AsyncDriver(_Observed):
         return step
 
     async def _open(self, effect: Open) -> Failure | None:
-        _check_loop()
         request, structured, converters = self._begin_attempt(effect.target)
         try:
             exchange = self._connect(request, effect.target)
@@ -263,6 +271,12 @@ class AsyncDriver(_Observed):
             await self._racing.stop(number)
         if exchange := self._exchanges.pop(number, None):
             await exchange.close()
+
+    async def _load_and_open(self, effect: Open) -> Failure | None:
+        _check_loop()
+        if loading := self._load(effect.target):
+            await loading
+        return await self._open(effect)
 
     async def _abort(self, token: Any, error: BaseException) -> None:
         clear_variables(error)
