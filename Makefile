@@ -106,6 +106,8 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@printf 'mlx-vlm\nmlx-lm[cpu]\n' | $(COMPILE_ALONE) --output-file requirements/mlx-vlm.txt -
 	@printf 'langfuse\nlangchain\nlangsmith[otel]\nllama-index-core\nllama-index-llms-ollama\nopeninference-instrumentation-langchain\nopeninference-instrumentation-llama-index\nopentelemetry-instrumentation-langchain\nopentelemetry-instrumentation-llamaindex\n' | \
 	  $(COMPILE_ALONE) --constraint requirements/dev.txt --output-file requirements/tracing.txt -
+	@printf 'langchain\nlangchain-openai\nlangchain-anthropic\nlangchain-ollama\nlangchain-google-genai\nblockbuster\nrich\n' | \
+	  $(COMPILE_ALONE) --output-file requirements/langchain-models.txt -
 	@printf 'llama-index-llms-openai-like\nllama-index-llms-litellm\nmcp\npytest\n' | $(COMPILE_ALONE) --output-file requirements/conformance.txt -
 	@$(COMPILE) --group dev --group mutation --constraint requirements/dev.txt --upgrade --output-file requirements/mutation.txt
 

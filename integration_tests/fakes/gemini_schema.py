@@ -131,6 +131,15 @@ class Function(_Strict):
     name: str
     description: str | None = None
     parameters_json_schema: Schema | None = None
+    parameters: dict[str, JsonValue] | None = (
+        None  # Google's own subset of schemas, which langchain-google-genai writes
+    )
+
+    @model_validator(mode="after")
+    def _one_schema(self) -> Function:
+        if self.parameters is not None and self.parameters_json_schema is not None:
+            raise ValueError("parameters and parameters_json_schema are mutually exclusive")
+        return self
 
 
 class Tool(_Strict):
@@ -183,6 +192,7 @@ class Generate(_Strict):
     generation_config: GenerationConfig | None = None
     tools: list[Tool] | None = None
     tool_config: ToolConfig | None = None
+    safety_settings: list[dict[str, str]] | None = None
 
 
 class GenerateNamed(Generate):

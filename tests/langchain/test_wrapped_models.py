@@ -19,7 +19,7 @@ from langchain_core.runnables import RunnableLambda, RunnableWithFallbacks
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from tests.support.langchain_models import Limiter, Native, Plain, Streaming, WithForms, WithTools
+from tests.support.langchain_models import Limiter, Native, Plain, Sequential, Streaming, WithForms, WithTools
 from tests.support.langchain_targets import KEY, in_real_time, with_wrapped_models
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import exceptions as ours
@@ -250,8 +250,94 @@ async def test_a_model_receives_langchains_own_messages_and_what_the_call_asks_f
     assert {name: call[name] for name in call if name not in {"messages", "thread"}} == {
         "stop": ["x"],
         "temperature": 0.1,
-        "max_tokens": 9,
+        "num_predict": 9,
     }
+    assert (outside.temperature, outside.num_predict) == (None, None)
+
+
+# langchain D
+def test_d_a_setting_that_no_field_of_the_model_takes_is_left_out() -> None:
+    outside = Plain(temperature=0.5)
+    settings: Any = {
+        "temperature": 2.5, "top_p": 0.9, "seed": 1, "frequency_penalty": 1, "presence_penalty": 1,
+        "reasoning_effort": "low", "parallel_tool_calls": False,
+    }  # fmt: skip
+    with with_wrapped_models(down()):
+        model(outside, model_kwargs={"top_p": 0.8}).invoke("Hi", **settings)
+    (call,) = outside.calls
+    assert {name: call[name] for name in call if name not in {"messages", "thread"}} == {
+        "stop": None,
+        "temperature": 0.5,
+    }
+
+
+def test_d_parallel_calls_are_a_matter_of_the_models_own_bind_tools() -> None:
+    kinds: tuple[tuple[type[WithTools], bool], ...] = ((Sequential, True), (WithTools, False))
+    for kind, sequential in kinds:
+        outside = kind(answer=AIMessage("", tool_calls=[{"name": "Joke", "args": JOKE, "id": "c1"}]))
+        with with_wrapped_models(down()):
+            model(outside).bind_tools([add], parallel_tool_calls=False).invoke("Hi")
+            structured = model(outside).with_structured_output(Joke, method="function_calling")
+            assert structured.invoke("Hi") == Joke(**JOKE)
+        assert [call.get("sequential", False) for call in outside.calls] == [sequential] * 2
+
+
+class Known(Native):
+    """A model of a provider that the table of providers has."""
+
+    provider: str
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        return {"ls_provider": self.provider, "ls_model_name": self.model, "ls_model_type": "chat"}
+
+
+async def test_d_what_the_api_of_a_wrapped_model_does_not_take_is_fitted_and_recorded() -> None:
+    settings: Any = {"temperature": 1.5, "seed": 3, "stop": ["from"]}
+    cases: tuple[tuple[str, str, Any, dict[str, Any]], ...] = (
+        ("anthropic", "claude-haiku-4-5", {"temperature": 1.0, "stop": ["from"]}, {"temperature": [1.5, 1.0]}),
+        ("openai", "gpt-5-mini", {"stop": None}, {"temperature": [1.5, None], "stop": [1, None]}),
+        ("google_genai", "gemini-2.5-flash", {"temperature": 1.5, "stop": ["from"]}, {}),
+        ("unheard-of", "m", {"temperature": 1.5, "stop": ["from"]}, {}),
+    )
+    for provider, name, sent, adjusted in cases:
+        outside = Known(provider=provider, model=name)
+        with with_wrapped_models(down()):
+            answers = await all_ways(model(outside).bind(**settings))
+        for call, message in zip(outside.calls, answers, strict=True):
+            assert {key: call[key] for key in call if key not in {"messages", "thread"}} == sent
+            # The client applies a stop that is not sent.
+            assert message.text == ("Hello " if sent["stop"] is None else "Hello from outside")
+            attempt = message.response_metadata["unified_llm"]["attempts"][-1]
+            assert attempt["adjusted"] == {"seed": [3, None], **adjusted}, provider
+
+
+async def test_d_blocks_that_the_client_cuts_at_a_stop_are_cut() -> None:
+    blocks: list[Any] = [{"type": "text", "text": "Hello from outside", "index": 0}]
+    metadata = {"model_provider": "openai"}
+    outside = Known(
+        provider="openai",
+        model="gpt-5-mini",
+        answer=AIMessage(blocks, response_metadata=metadata),
+        chunks=[AIMessageChunk(content=blocks, response_metadata=metadata)],
+    )
+    with with_wrapped_models(down()):
+        for message in await all_ways(model(outside).bind(stop=["from"])):
+            assert (message.text, [block["type"] for block in message.content_blocks]) == ("Hello ", ["text"])
+
+
+def test_d_tools_that_the_model_refuses_skip_it() -> None:
+    class Narrow(WithTools):
+        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+            raise ValueError("a tool has a name")
+
+    with with_wrapped_models(ScriptedTargets({PRIMARY: [DOWN], "ollama/llama2": [say("still here")]})):
+        message = model(Narrow(), "ollama/llama2").bind_tools([add]).invoke("Hi")
+        assert message.content == "still here"
+        assert [each["outcome"] for each in message.response_metadata["unified_llm"]["attempts"]] == [
+            "auth",
+            "unsupported",
+            "ok",
+        ]
 
 
 @pytest.mark.parametrize(("choice", "sent"), [("any", "any"), ("add", "add"), (None, None), ("auto", "auto")])
@@ -261,7 +347,7 @@ def test_tools_are_phrased_by_the_models_own_bind_tools(choice: str | None, sent
         model(outside).bind_tools([add], tool_choice=choice, parallel_tool_calls=False).invoke("Hi")
     (call,) = outside.calls
     assert [each["function"]["name"] for each in call["tools"]] == ["add"]
-    assert (call.get("tool_choice"), call["parallel_tool_calls"]) == (sent, False)
+    assert call.get("tool_choice") == sent
 
 
 def test_where_no_tool_may_be_called_none_is_offered() -> None:

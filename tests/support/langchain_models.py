@@ -14,6 +14,8 @@ from langchain_core.runnables import Runnable  # noqa: TC002 - LangChain reads a
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
+UNKNOWN_OPTIONS = {"max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty", "parallel_tool_calls"}
+
 
 class Plain(BaseChatModel):
     """A model without tools, streaming or async implementation."""
@@ -24,6 +26,8 @@ class Plain(BaseChatModel):
     llm_output: dict[str, Any] | None = None
     wait: Any = None
     calls: list[dict[str, Any]] = Field(default_factory=list)
+    temperature: float | None = Field(default=None, le=2)
+    num_predict: int | None = None
 
     @property
     def _llm_type(self) -> str:
@@ -33,7 +37,12 @@ class Plain(BaseChatModel):
         return {"ls_provider": "outside", "ls_model_name": self.model, "ls_model_type": "chat"}
 
     def _begin(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> None:
-        self.calls.append({"messages": messages, "stop": stop, "thread": threading.current_thread(), **options})
+        if unknown := UNKNOWN_OPTIONS & set(options):  # what LangChain's own packages do: they pass options to a client
+            raise TypeError(f"Client.chat() got an unexpected keyword argument {min(unknown)!r}")
+        settings = {"temperature": self.temperature, "num_predict": self.num_predict}
+        given = {name: value for name, value in settings.items() if value is not None}
+        thread = threading.current_thread()
+        self.calls.append({"messages": messages, "stop": stop, "thread": thread, **given, **options})
         if self.wait:
             self.wait.wait()
         if self.problem:
@@ -62,6 +71,20 @@ class WithTools(Plain):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         options = {"tools": [convert_to_openai_tool(tool) for tool in tools], **kwargs}
         return self.bind(**options, **({"tool_choice": tool_choice} if tool_choice else {}))
+
+
+class Sequential(WithTools):
+    """A model whose tools may be called one at a time, if that is asked for."""
+
+    def bind_tools(
+        self,
+        tools: Sequence[Any],
+        *,
+        tool_choice: str | None = None,
+        parallel_tool_calls: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        return super().bind_tools(tools, tool_choice=tool_choice, sequential=parallel_tool_calls is False, **kwargs)
 
 
 class WithForms(WithTools):

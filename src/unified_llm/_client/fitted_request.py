@@ -68,8 +68,6 @@ def fit(request: AnyRequest, target: Target, primary: Target | None) -> FittedRe
         target: The target.
         primary: The target that the call was written for; None where it is not in the chain.
     """
-    if target.format == "wrapped":  # the framework's own arguments are sorted by its adapter
-        return None
     if isinstance(request, LLMRequest):
         return _fit_chat(request, target, primary)
     if target is primary:
@@ -92,7 +90,8 @@ def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> Fi
     fitted, adjusted, changes = request, dict[str, Sequence[Any]](), dict[str, Any]()
     sent = sendable_stops(stop, target)
     if target is not primary:
-        fitted, adjusted = _without_unknown_fields(request, target, primary)
+        if target.format != "wrapped":  # the framework's own arguments are sorted by its adapter
+            fitted, adjusted = _without_unknown_fields(request, target, primary)
         changes = _clamp(request, target)
         adjusted |= {name: [effective(request, name, target), value] for name, value in changes.items()}
         adjusted |= _not_taken(request, target)

@@ -32,6 +32,7 @@ from unified_llm._core import paths
 from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
+from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import Headers
 from unified_llm._core.target import Target
 from unified_llm._providers import registry
@@ -255,6 +256,7 @@ def _wrapped_target(model: WrappedModel) -> Target:
         model.model,
         "wrapped",
         features=model.features,
+        quirks=getattr(model, "quirks", None) or Quirks(),
         context_window=model.context_window,
         instance=model,
     )

@@ -54,7 +54,8 @@ class AsyncExchange(Protocol):
 class WrappedModel(Protocol):
     """A model object of a framework, wrapped so that it can stand in a chain of targets.
 
-    ``number`` is given once a process, so that the health of one object is never taken for that of another.
+    ``number`` is given once a process, so that the health of one object is never taken for that of another. It may have
+    ``quirks``, whose ``drop``, ``limits`` and ``max_stops`` say what the model does not take.
     """
 
     number: int

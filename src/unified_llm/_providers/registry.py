@@ -113,6 +113,11 @@ def find(name: str) -> ProviderSpec | None:
     return _ROWS.get(ALIASES.get(lowered, lowered)) or _ADDED.get(lowered)
 
 
+def find_by_langsmith_name(name: str) -> ProviderSpec | None:
+    """Return the row of a provider by its ``ls_provider`` (``google_genai``), or by its name; None if there is none."""
+    return next((spec for spec in _ROWS.values() if name == spec.langsmith_name), None) or find(name)
+
+
 def register(added: ProviderSpec) -> ProviderSpec | None:
     """Add a row for the rest of the process; returns the one that had the name before, if any.
 

@@ -35,11 +35,10 @@ from unified_llm._core.redaction import keys_of_object
 from unified_llm.langchain._call_kwargs import NativeCall
 from unified_llm.langchain._errors import REFUSAL
 from unified_llm.langchain._wrapped_answers import ChunkReader, read_result
+from unified_llm.langchain._wrapped_options import bind_tools, quirks_of, with_settings
 from unified_llm.types.messages import ResponseFormat
 from unified_llm.types.requests import LLMRequest
 
-# Options of a call that every LangChain chat model takes. Others are meant for the primary's provider.
-_PASSED_OPTIONS: Final = ("temperature", "max_tokens", "top_p", "parallel_tool_calls")
 # Our features -> fields of LangChain's model profile. A model without a profile is assumed to have these features.
 _PROFILE_FIELDS: Final[Mapping[Feature, str]] = {
     "images": "image_inputs",
@@ -57,12 +56,14 @@ class NativeArguments:
     """The arguments of one call of a wrapped model.
 
     Attributes:
+        chat: The model, with the settings of the call.
         messages: LangChain's messages.
         stop: Texts at which to stop, or None.
         options: Keyword arguments.
         answer_tool: The tool whose arguments are the response, where the model has no other structured output.
     """
 
+    chat: BaseChatModel = field(repr=False)
     messages: list[BaseMessage] = field(repr=False)
     stop: list[str] | None
     options: Mapping[str, Any] = field(repr=False)
@@ -90,6 +91,7 @@ class WrappedChatModel:
         self.provider = str(params.get("ls_provider") or model._llm_type)
         self.model = str(params.get("ls_model_name") or type(model).__name__)
         self.features = _read_features(model)
+        self.quirks = quirks_of(model, self.provider, self.model)
         window = (model.profile or {}).get("max_input_tokens")
         self.context_window = window if isinstance(window, int) else None
 
@@ -114,13 +116,13 @@ class WrappedChatModel:
             limiter.acquire(blocking=True)
         if request.stream and self.streams:
             reader = ChunkReader(self, arguments.answer_tool)
-            stream = self.chat._stream(arguments.messages, arguments.stop, **arguments.options)
+            stream = arguments.chat._stream(arguments.messages, arguments.stop, **arguments.options)
             for native_chunk in stream:
                 if chunk := reader.feed(native_chunk):
                     yield chunk
             yield reader.finish()
         else:
-            result = self.chat._generate(arguments.messages, arguments.stop, **arguments.options)
+            result = arguments.chat._generate(arguments.messages, arguments.stop, **arguments.options)
             yield from self._result_events(result, arguments, streaming=request.stream)
 
     async def aevents(self, request: LLMRequest) -> AsyncGenerator[Event, None]:
@@ -130,14 +132,14 @@ class WrappedChatModel:
             await limiter.aacquire(blocking=True)
         if request.stream and self.streams:
             reader = ChunkReader(self, arguments.answer_tool)
-            stream = self.chat._astream(arguments.messages, arguments.stop, **arguments.options)
+            stream = arguments.chat._astream(arguments.messages, arguments.stop, **arguments.options)
             async with aclosing(stream) as native_chunks:  # type: ignore[type-var] # declared as an AsyncIterator
                 async for native_chunk in native_chunks:
                     if chunk := reader.feed(native_chunk):
                         yield chunk
             yield reader.finish()
         else:
-            result = await self.chat._agenerate(arguments.messages, arguments.stop, **arguments.options)
+            result = await arguments.chat._agenerate(arguments.messages, arguments.stop, **arguments.options)
             for event in self._result_events(result, arguments, streaming=request.stream):
                 yield event
 
@@ -183,30 +185,18 @@ class WrappedChatModel:
     def make_arguments(self, request: LLMRequest) -> NativeArguments:
         """Convert a request into the arguments of a call of this model."""
         native: NativeCall = request.native
-        passed = {name: native.options[name] for name in _PASSED_OPTIONS if native.options.get(name) is not None}
+        chat = with_settings(self.chat, request, self.quirks.drop)
         response_format = request.response_format if "response_format" not in self.bound else None
         # Beside tools the response format becomes a tool too: models differ in what else they require of tools then.
         own_format = self._bind_response_format(response_format) if response_format and not request.tools else None
         answer_tool = _make_answer_tool(response_format) if response_format and own_format is None else None
-        options = {**passed, **self._bind_tools(request, native, answer_tool), **(own_format or {})}
+        options = {**_bind_tools(chat, request, native, answer_tool), **(own_format or {})}
         tools = _join_tools(options.get("tools"), self.bound.get("tools"))
         options = {**options, **self.bound, **({"tools": tools} if tools else {})}
-        stop = options.pop("stop", None) or list(native.stop) or None
+        sent_stop = [] if "stop" in self.quirks.drop else list(request.stop)  # else the client applies it
+        stop = options.pop("stop", None) or sent_stop or None
         answer_tool_name = response_format.name if response_format and answer_tool else None
-        return NativeArguments(list(native.messages), stop, options, answer_tool_name)
-
-    def _bind_tools(
-        self, request: LLMRequest, native: NativeCall, answer_tool: dict[str, Any] | None
-    ) -> Mapping[str, Any]:
-        """Return the model's own keyword arguments for the tools of a call."""
-        tools = [*(native.options.get("tools") or ()), *([answer_tool] if answer_tool else ())]
-        choice = {"required": "any"}.get(request.tool_choice or "", request.tool_choice)
-        if not tools or choice == "none":
-            return {}
-        if answer_tool:
-            choice = "any" if len(tools) > 1 else answer_tool["function"]["name"]
-        binding = self.chat.bind_tools(tools, **({"tool_choice": choice} if choice else {}))
-        return dict(binding.kwargs) if isinstance(binding, RunnableBinding) else {}
+        return NativeArguments(chat, list(native.messages), stop, options, answer_tool_name)
 
     def _bind_response_format(self, response_format: ResponseFormat) -> dict[str, Any] | None:
         """Return the model's own keyword arguments for a response in JSON; None if it has none."""
@@ -224,6 +214,20 @@ class WrappedChatModel:
         if not isinstance(first, RunnableBinding) or "tools" in first.kwargs:
             return None  # the model uses a tool too: then use one of ours, whose name identifies its arguments
         return {name: value for name, value in first.kwargs.items() if name != "ls_structured_output_format"}
+
+
+def _bind_tools(
+    chat: BaseChatModel, request: LLMRequest, native: NativeCall, answer_tool: dict[str, Any] | None
+) -> Mapping[str, Any]:
+    """Return the model's own keyword arguments for the tools of a call."""
+    tools = [*(native.options.get("tools") or ()), *([answer_tool] if answer_tool else ())]
+    choice = {"required": "any"}.get(request.tool_choice or "", request.tool_choice)
+    if not tools or choice == "none":
+        return {}
+    if answer_tool:
+        choice = "any" if len(tools) > 1 else answer_tool["function"]["name"]
+    parallel = native.options.get("parallel_tool_calls")
+    return bind_tools(chat, tools, {"tool_choice": choice, "parallel_tool_calls": parallel})
 
 
 def _make_answer_tool(response_format: ResponseFormat) -> dict[str, Any]:
