@@ -94,8 +94,10 @@ def test_a_block_without_its_data_is_refused(block: dict[str, Any]) -> None:
 
 
 def test_what_a_user_sent_and_cannot_be_sent_on_is_an_error_that_names_what_can() -> None:
-    with pytest.raises(ValidationError, match=r"'cachePoint'.*audio, document, file, image"):
-        read_content([{"type": "cachePoint"}])
+    with pytest.raises(ValidationError, match=r"'guard_content'.*audio, cachePoint, document, file, image"):
+        read_content([{"type": "guard_content", "text": "x"}])
+    with pytest.raises(ValidationError, match="'guardContent'"):
+        read_content([{"guardContent": {"text": {"text": "x"}}}])
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,21 @@ def test_a_mark_for_the_cache_stands_after_what_may_be_cached(mark: dict[str, An
     blocks: list[Any] = [{"type": "text", "text": "a", **mark}, {"type": "image", "base64": B64, **mark}, "b"]
     image = ImagePart(data=DATA, media_type="image/png")
     assert read_content(blocks).flatten() == (TextPart("a"), point, image, point, TextPart("b"))
+
+
+# langchain case 18
+def test_bedrocks_mark_for_the_cache_is_a_cache_point() -> None:
+    five, hour = CachePoint(), CachePoint("1h")
+    for mark, point in (
+        ({"cachePoint": {"type": "default"}}, five),
+        ({"cachePoint": {"type": "default", "ttl": "1h"}}, hour),
+        ({"type": "cachePoint"}, five),
+        ({"type": "cachePoint", "cachePoint": {"type": "default", "ttl": "1h"}}, hour),
+        ({"type": "non_standard", "value": {"cachePoint": {"type": "default"}}}, five),
+    ):
+        for assistant in (False, True):
+            content = read_content(["a", mark, "b"], assistant=assistant)
+            assert content.flatten() == (TextPart("a"), point, TextPart("b")), mark
 
 
 def test_a_mark_on_an_empty_text_belongs_to_what_stands_before() -> None:

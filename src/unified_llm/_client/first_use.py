@@ -10,13 +10,14 @@ import threading
 from collections.abc import Awaitable
 from concurrent.futures import Future
 from contextlib import suppress
+from ssl import SSLContext
 from typing import Final, TypeAlias
 
 from unified_llm._core.target import Target
 from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.fork_safe import run_in_child
 
-_Key: TypeAlias = tuple[str, bool | str]
+_Key: TypeAlias = tuple[str, bool | str | None]
 
 # Of this process; a few entries, since their keys are formats and the certificates of users.
 _loads: Final[dict[_Key, Future[None]]] = {}
@@ -28,8 +29,7 @@ def load_for(target: Target) -> Awaitable[None] | None:
 
     It never fails: what cannot be imported or read fails again in the exchange, which knows the error to raise.
     """
-    verify = target.verify
-    key = (target.format, verify if isinstance(verify, (bool, str)) else True)
+    key = (target.format, _certificates(target))
     future = _loads.get(key)
     if future is None:
         future = _start(key, target)
@@ -38,6 +38,13 @@ def load_for(target: Target) -> Awaitable[None] | None:
     import asyncio  # which sync callers do without
 
     return asyncio.wrap_future(future)
+
+
+def _certificates(target: Target) -> bool | str | None:
+    """Return what names the certificates to read; None where there are none to read."""
+    if not target.base_url.startswith("https:") or isinstance(target.verify, SSLContext):
+        return None
+    return target.verify if isinstance(target.verify, bool) else str(target.verify)
 
 
 def _start(key: _Key, target: Target) -> Future[None]:

@@ -37,6 +37,10 @@ def _import_gateway_module() -> object:
 _GATEWAY_KEY: Final[str] = getattr(_import_gateway_module(), "GATEWAY_METADATA_RESPONSE_KEY", "")
 
 
+# Marks content as LangChain's standard blocks.
+_STANDARD_BLOCKS: Final = {"output_version": "v1"}
+
+
 def read_response(response: LLMResponse, *, logprobs: bool = False) -> ChatResult:
     """Convert a whole response, with its alternatives if the request had ``n``.
 
@@ -55,10 +59,13 @@ def read_response(response: LLMResponse, *, logprobs: bool = False) -> ChatResul
 def _make_generation(response: LLMResponse, *, logprobs: bool) -> ChatGeneration:
     native = _native_message(response.raw)
     metadata = _response_metadata(response)
+    content: str | list[str | dict[Any, Any]] = response.content
+    if native is not None and _has_blocks(native, response.content):
+        content, metadata = cast("list[str | dict[Any, Any]]", native.content_blocks), {**metadata, **_STANDARD_BLOCKS}
     if logprobs and (token_logprobs := _read_logprobs(response)):
         metadata["logprobs"] = token_logprobs
     message = AIMessage(
-        content=_choose_content(native, response.content),
+        content=content,
         additional_kwargs={**_additional_kwargs(native, response), **_provider_state_kwargs(response)},
         tool_calls=[
             NativeToolCall(name=call.name, args=dict(call.arguments), id=call.id, type="tool_call")
@@ -73,27 +80,32 @@ def _make_generation(response: LLMResponse, *, logprobs: bool) -> ChatGeneration
             if call.error is not None
         ],
         usage_metadata=_usage_metadata(response.usage),
-        response_metadata={**metadata, **_output_version(native)},
+        response_metadata=metadata,
     )
     return ChatGeneration(message=message, generation_info=_gateway_metadata(response))
 
 
-def read_chunk(chunk: LLMChunk, *, usage: bool = True, logprobs: bool = False) -> Iterator[ChatGenerationChunk]:
+def read_chunk(
+    chunk: LLMChunk, *, usage: bool = True, logprobs: bool = False, blocks: bool = False
+) -> Iterator[ChatGenerationChunk]:
     """Convert one chunk into the one or more that LangChain needs.
 
     Args:
         chunk: The client's chunk.
         usage: Include token usage.
         logprobs: Include log probabilities.
+        blocks: Make the content LangChain's standard blocks (``output_version="v1"``) rather than text.
     """
     native = _native_message(chunk.raw)
-    if native is not None and isinstance(native.content, list):
-        yield _copy_native_chunk(native)
+    blocks = blocks or (native is not None and isinstance(native.content, list))
+    if native is not None and _has_blocks(native, chunk.content):
+        yield _make_chunk(_copy_native_chunk(native))
     else:
-        yield from _split_chunk(chunk, native, logprobs=logprobs)
+        for message in _split_chunk(chunk, native, logprobs=logprobs):
+            yield _make_chunk(_with_blocks(message) if blocks else message)
     if chunk.finish_reason is not None:
         message = AIMessageChunk(
-            content=[] if native is not None and isinstance(native.content, list) else "",
+            content=[] if blocks else "",
             additional_kwargs=_provider_state_kwargs(chunk),
             usage_metadata=_usage_metadata(chunk.usage) if usage else None,
             response_metadata=_response_metadata(chunk),
@@ -102,31 +114,42 @@ def read_chunk(chunk: LLMChunk, *, usage: bool = True, logprobs: bool = False) -
         yield ChatGenerationChunk(message=message, generation_info=_gateway_metadata(chunk))
 
 
-def _split_chunk(chunk: LLMChunk, native: AIMessage | None, *, logprobs: bool) -> Iterator[ChatGenerationChunk]:
+def _split_chunk(chunk: LLMChunk, native: AIMessage | None, *, logprobs: bool) -> Iterator[AIMessageChunk]:
     additional_kwargs = _additional_kwargs(native, chunk)
     if additional_kwargs:
-        yield _make_chunk(AIMessageChunk(content="", additional_kwargs=additional_kwargs))
+        yield AIMessageChunk(content="", additional_kwargs=additional_kwargs)
     token_logprobs = _read_logprobs(chunk) if logprobs else None
     if chunk.content or token_logprobs:
         metadata = {"logprobs": token_logprobs} if token_logprobs else {}
-        yield _make_chunk(AIMessageChunk(content=chunk.content, response_metadata=metadata))
+        yield AIMessageChunk(content=chunk.content, response_metadata=metadata)
     if chunk.tool_calls:
         fragments = [
             tool_call_chunk(name=call.name, args=call.arguments, id=call.id, index=call.index)
             for call in chunk.tool_calls
         ]
-        yield _make_chunk(AIMessageChunk(content="", tool_call_chunks=fragments))
+        yield AIMessageChunk(content="", tool_call_chunks=fragments)
 
 
-def _copy_native_chunk(native: AIMessage) -> ChatGenerationChunk:
+def _with_blocks(message: AIMessageChunk) -> AIMessageChunk:
+    """Make the content standard blocks, with indices by which LangChain joins the fragments of one block alone.
+
+    Left to itself, LangChain counts the kinds of blocks from 0, and we the calls: the first text and the first call
+    would become one block. An index that is text must begin with ``lc_``.
+    """
+    blocks: list[dict[str, Any]] = [
+        {**block, "index": f"lc_{block['type']}_{block.get('index', 0)}"} for block in message.content_blocks
+    ]
+    metadata = {**message.response_metadata, **_STANDARD_BLOCKS}
+    return message.model_copy(update={"content": blocks, "response_metadata": metadata})
+
+
+def _copy_native_chunk(native: AIMessage) -> AIMessageChunk:
     """Copy a chunk of a wrapped LangChain model, its content as LangChain's standard blocks."""
-    return _make_chunk(
-        AIMessageChunk(
-            content=cast("list[str | dict[Any, Any]]", native.content_blocks),
-            additional_kwargs=native.additional_kwargs,
-            tool_call_chunks=getattr(native, "tool_call_chunks", []),
-            response_metadata=_output_version(native),
-        )
+    return AIMessageChunk(
+        content=cast("list[str | dict[Any, Any]]", native.content_blocks),
+        additional_kwargs=native.additional_kwargs,
+        tool_call_chunks=getattr(native, "tool_call_chunks", []),
+        response_metadata=_STANDARD_BLOCKS,
     )
 
 
@@ -139,15 +162,9 @@ def _native_message(raw: Any) -> AIMessage | None:
     return raw if isinstance(raw, AIMessage) else None
 
 
-def _choose_content(native: AIMessage | None, text: str) -> str | list[str | dict[Any, Any]]:
-    if native is not None and isinstance(native.content, list):
-        return cast("list[str | dict[Any, Any]]", native.content_blocks)
-    return text
-
-
-def _output_version(native: AIMessage | None) -> dict[str, Any]:
-    """Mark the content of a wrapped model as LangChain's standard blocks, which is how it is stored."""
-    return {"output_version": "v1"} if native is not None and isinstance(native.content, list) else {}
+def _has_blocks(native: AIMessage, text: str) -> bool:
+    """Return whether the content of a wrapped model is blocks, of this text: the client may have cut it at a stop."""
+    return isinstance(native.content, list) and str(native.text) == text
 
 
 def _additional_kwargs(native: AIMessage | None, answer: LLMResponse | LLMChunk) -> dict[str, Any]:

@@ -78,17 +78,33 @@ def read_call(
     return replace(request, native=NativeCall(messages, request.stop, kwargs)), options
 
 
+# A dict with one of these fields and without a type is a function, or a schema that lacks its name.
+_FUNCTION_FIELDS: Final = frozenset({
+    "name", "title", "description", "function", "toolSpec", "parameters", "input_schema", "args_schema",
+    "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "oneOf", "allOf", "not",
+    "$ref", "$defs", "definitions", "$schema", "$id",
+})  # fmt: skip
+
+
+def _is_builtin(tool: Mapping[str, Any]) -> bool:
+    """Return whether a dict is a provider's own tool; Gemini's have no type: ``{"google_search": {...}}``."""
+    kind = tool.get("type")
+    if kind is not None:
+        return kind not in {"function", "custom", "object"} and "input_schema" not in tool
+    settings = all(value is None or isinstance(value, (Mapping, list)) for value in tool.values())
+    return bool(tool) and settings and _FUNCTION_FIELDS.isdisjoint(tool)
+
+
 def convert_tool(tool: ToolLike, *, strict: bool | None = None) -> dict[str, Any]:
     """Convert a tool into OpenAI's format; return a provider's built-in tool (web search ...) unchanged.
 
     Raises:
         ValidationError: The argument is no tool.
     """
-    kind = tool.get("type") if isinstance(tool, dict) else None
-    if isinstance(tool, dict) and kind == "function" and "function" not in tool:  # OpenAI's Responses API
-        tool = {name: value for name, value in tool.items() if name != "type"}
-    elif isinstance(tool, dict) and kind not in {None, "function", "custom", "object"} and "input_schema" not in tool:
+    if isinstance(tool, dict) and _is_builtin(tool):
         return dict(tool)
+    if isinstance(tool, dict) and tool.get("type") == "function" and "function" not in tool:  # OpenAI's Responses API
+        tool = {name: value for name, value in tool.items() if name != "type"}
     try:
         return convert_to_openai_tool(tool, strict=strict)  # type: ignore[arg-type] # every tool is one of these
     except (ValueError, TypeError, KeyError) as problem:
@@ -187,7 +203,7 @@ def make_bind_options(
     if tools:
         schemas = [convert_tool(tool, strict=strict) for tool in tools]
         options["tools"] = schemas
-        names = [Tool.from_dict(schema).name for schema in schemas]
+        names = [_make_tool(schema).name for schema in schemas]
         if (choice := read_tool_choice(tool_choice, names)) is not None:
             options["tool_choice"] = choice
         if parallel_tool_calls is not None:
@@ -203,7 +219,13 @@ def is_pydantic_class(schema: Any) -> bool:
 
 
 def _read_tool(tool: ToolLike) -> Tool:
-    return Tool.from_dict(convert_tool(tool))
+    return _make_tool(convert_tool(tool))
+
+
+def _make_tool(schema: Mapping[str, Any]) -> Tool:
+    """Make a tool of what ``convert_tool`` returns; one of Gemini's own has the name of its only field."""
+    tool = Tool.from_dict(schema)
+    return replace(tool, name=next(iter(schema))) if tool.builtin and not schema.keys() & {"type", "name"} else tool
 
 
 def _read_response_format(given: Any) -> ResponseFormat | None:

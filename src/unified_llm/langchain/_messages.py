@@ -86,12 +86,19 @@ def read_content(content: str | list[str | dict[Any, Any]], *, assistant: bool =
             if block:
                 sorted_content.parts.append(TextPart(block))
             continue
-        kind = str(block.get("type") or ("text" if "text" in block else ""))
+        kind = _kind_of(block)
         try:
             _add_block(sorted_content, kind, block, assistant=assistant)
         except (KeyError, TypeError, AttributeError):
             raise ValidationError(f"A content block of type {kind!r} lacks its data.") from None
     return sorted_content
+
+
+def _kind_of(block: Block) -> str:
+    """Return the type of a block; Bedrock's have none, but one field with that name (``cachePoint``)."""
+    if kind := block.get("type"):
+        return str(kind)
+    return "text" if "text" in block else next(iter(block), "")
 
 
 def _add_block(content: Content, kind: str, block: Block, *, assistant: bool) -> None:
@@ -109,8 +116,8 @@ def _add_block(content: Content, kind: str, block: Block, *, assistant: bool) ->
         content.tool_calls.append(ToolCall.parse(str(block["id"] or ""), block["name"] or "", block["args"] or ""))
     elif kind == "tool_result" and not assistant:
         content.tool_results.append(block)
-    elif kind == "non_standard" and block["value"].get("type") in _PART_READERS:
-        _add_block(content, block["value"]["type"], block["value"], assistant=assistant)
+    elif kind == "non_standard" and (wrapped := _kind_of(block["value"])) in _PART_READERS:
+        _add_block(content, wrapped, block["value"], assistant=assistant)
     elif not assistant:
         kinds = ", ".join(sorted(_PART_READERS))
         raise ValidationError(f"A content block of type {kind!r} cannot be sent to a model. Blocks that can: {kinds}.")
@@ -192,6 +199,13 @@ def _read_video(block: Block) -> Part:
     return FilePart(data, media_type or "video/mp4", _read_filename(block), url, file_id)
 
 
+def _read_bedrock_cache_point(block: Block) -> Part:
+    """Read Bedrock's mark: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CachePointBlock.html."""
+    mark = block.get("cachePoint")
+    ttl = (mark if isinstance(mark, Mapping) else block).get("ttl")
+    return CachePoint(ttl if isinstance(ttl, str) else None)
+
+
 # Kind of block -> function that reads it as a part of a message.
 _PART_READERS: Final[Mapping[str, Callable[[Block], Part]]] = {
     "text": _read_text,
@@ -204,6 +218,7 @@ _PART_READERS: Final[Mapping[str, Callable[[Block], Part]]] = {
     "file": _read_file,
     "document": _read_file,
     "video": _read_video,
+    "cachePoint": _read_bedrock_cache_point,
 }
 
 

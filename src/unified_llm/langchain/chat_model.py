@@ -216,11 +216,11 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
         from unified_llm.langchain import _answers
 
         usage, logprobs = options.get("stream_usage", self.stream_usage), bool(request.logprobs)
-        merger = FragmentMerger()
+        merger, blocks = FragmentMerger(), self.output_version == "v1"
 
         def read(chunk: LLMChunk) -> Iterator[ChatGenerationChunk]:
             for merged in merger.feed(chunk):
-                yield from _answers.read_chunk(merged, usage=usage, logprobs=logprobs)
+                yield from _answers.read_chunk(merged, usage=usage, logprobs=logprobs, blocks=blocks)
 
         return read
 
@@ -367,11 +367,31 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
 
         return _answers.sum_outputs(_llm_outputs)
 
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:
-        """Estimate how many tokens a conversation has, whichever target serves it; no tokenizer is loaded."""
-        from langchain_core.messages.utils import count_tokens_approximately
+    # Token counts: estimates, whichever target serves the call. No tokenizer is loaded, from the network or the disk.
 
-        return count_tokens_approximately(messages, tools=list(tools) if tools else None)  # type: ignore[arg-type]
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return one number per estimated token of a text; equal pieces of text have equal numbers.
+
+        They are no identifiers of any tokenizer, unless ``custom_get_token_ids`` returns such.
+        """
+        from unified_llm.langchain._token_counts import estimate_token_ids
+
+        return (self.custom_get_token_ids or estimate_token_ids)(text)
+
+    def get_num_tokens(self, text: str) -> int:
+        """Estimate how many tokens a text has: one for four characters."""
+        from unified_llm.langchain._token_counts import estimate_tokens
+
+        return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else estimate_tokens(text)
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:
+        """Estimate how many tokens a conversation has, and the tools that are offered with it."""
+        from unified_llm.langchain._token_counts import estimate_conversation
+
+        if self.custom_get_token_ids:
+            return super().get_num_tokens_from_messages(messages)
+        with translate_errors():
+            return estimate_conversation(messages, tools or ())
 
 
 ChatUnified.__module__ = "unified_llm.langchain"  # the public module, which reprs, pickles and documentation name

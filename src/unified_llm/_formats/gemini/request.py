@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.paths import segments
 from unified_llm._core.target import Target
+from unified_llm._formats.builtin_tools import gemini_tool
 from unified_llm._formats.gemini.messages import write_contents
 from unified_llm._formats.gemini.thinking import thinking_config
 from unified_llm._formats.json_values import is_number
@@ -187,12 +188,12 @@ def _write_function(tool: Tool) -> dict[str, Any]:
 
 def _write_builtin(tool: Tool) -> dict[str, Any]:
     """Write one of Google's built-in tools, such as ``{"googleSearch": {}}``; none of them has a field ``type``."""
-    builtin = dict(tool.builtin or {})
-    if "type" in builtin:
+    written = gemini_tool(tool.builtin or {})
+    if written is None:
         raise ValidationError(
-            f"The tool {tool.name!r} is another provider's tool: Gemini's are written {{'googleSearch': {{}}}}."
+            f"The tool {tool.name!r} is another provider's tool: Gemini's are written {{'google_search': {{}}}}."
         )
-    return builtin
+    return written
 
 
 def _merge_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
