@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.tools import tool
+from langchain_core.tools import StructuredTool, tool
 from pydantic import BaseModel
 
 from tests.support.langchain_models import Native
 from tests.support.langchain_targets import KEY, with_wrapped_models
 from tests.support.scripted_targets import ScriptedTargets, Step
 from tests.support.sent_requests import SentRequests
+from tests.support.upstream_bodies import check_body
 from unified_llm import exceptions as ours
 from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified
@@ -245,3 +246,96 @@ def test_f_a_dict_that_is_neither_a_function_nor_a_tool_is_refused() -> None:
     for given in dicts:
         with pytest.raises(ours.ValidationError):
             convert_tool(given)
+
+
+# G, L, M and rows of the table: what reaches each format through the adapter passes the validator of its upstream
+
+
+FORMATS = ("openai/gpt-4.1-mini", "anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash", "ollama/llama3.2")
+BRANCHES = [{"type": "object", "properties": {name: {"type": "string"}}} for name in ("a", "b")]
+MCP_SCHEMAS: Sequence[dict[str, Any]] = (
+    {"type": "object"},
+    {},
+    {"properties": {"q": {"type": "string"}}},
+    {"anyOf": BRANCHES},
+    {"$ref": "#/$defs/Q", "$defs": {"Q": {"type": "object", "properties": {"q": {"type": "string"}}}}},
+    {"type": "object", "properties": {}, "required": []},
+)
+
+
+def check_sent(targets: SentRequests, llm: ChatUnified) -> Any:
+    body = targets.sent[-1].body
+    check_body(body, llm.client.targets[0])
+    return body
+
+
+def test_l_schemas_of_mcp_tools_reach_every_format_complete() -> None:
+    with SentRequests().running() as targets:
+        for name in FORMATS:
+            llm = ChatUnified(model=name, api_key=KEY)
+            for schema in MCP_SCHEMAS:
+                llm.bind_tools([StructuredTool(name="t", description="d", args_schema=schema, func=print)]).invoke("Hi")
+                body = check_sent(targets, llm)
+                if name.startswith("openai"):
+                    parameters = body["tools"][0]["function"]["parameters"]
+                    assert parameters["type"] == "object", schema
+                    assert isinstance(parameters["properties"], dict), schema
+
+
+def test_g_names_that_a_model_invented_do_not_end_a_thread() -> None:
+    with SentRequests().running() as targets:
+        for name in FORMATS:
+            llm = ChatUnified(model=name, api_key=KEY)
+            for invented in ("", "functions.search", "name with spaces", "x" * 200, "Grüße[int]", "2nd"):
+                call = {"name": invented, "args": {}, "id": "c1", "type": "tool_call"}
+                history = [
+                    HumanMessage("Hi"),
+                    AIMessage("", tool_calls=[call]),
+                    ToolMessage("not a valid tool", tool_call_id="c1"),
+                ]
+                llm.bind_tools([add]).invoke(history)
+                check_sent(targets, llm)
+
+
+def test_g_odd_names_of_offered_tools_come_back_as_they_were_offered() -> None:
+    for odd in ("caldav-mcp.create-event", "two words", "List[int]", "é" * 70, "2nd"):
+        offered = StructuredTool(name=odd, description="d", args_schema={"type": "object"}, func=print)
+        with SentRequests().running() as targets:
+            for name in FORMATS:
+                llm = ChatUnified(model=name, api_key=KEY)
+                llm.bind_tools([offered], tool_choice=odd if "ollama" not in name else None).invoke("Hi")
+                check_sent(targets, llm)
+
+
+def test_m_an_empty_message_of_a_user_is_sent_in_a_form_that_each_format_takes() -> None:
+    contents: list[Any] = ["", "   ", []]
+    with SentRequests().running() as targets:
+        for content in contents:
+            for name in FORMATS:
+                llm = ChatUnified(model=name, api_key=KEY)
+                llm.invoke([SystemMessage("Be brief."), HumanMessage(content), AIMessage("?"), HumanMessage("Hi")])
+                check_sent(targets, llm)
+
+
+def test_28_broken_arguments_are_invalid_calls_and_go_back_in_the_history() -> None:
+    broken = ("[]", '{"a": 1', "{{}}", '{"a": NaN', "no JSON")
+    for text in broken:
+        reply = LLMResponse(tool_calls=(ToolCall.parse("c1", "add", text),), finish_reason="tool_calls")
+        with ScriptedTargets({PRIMARY: [[reply]]}).running():
+            message = model().bind_tools([add]).invoke("Hi")
+        assert (message.tool_calls, [call["args"] for call in message.invalid_tool_calls]) == ([], [text])
+        with SentRequests().running() as targets:
+            for name in FORMATS:
+                llm = ChatUnified(model=name, api_key=KEY)
+                result = ToolMessage("no valid JSON", tool_call_id="c1")
+                llm.bind_tools([add]).invoke([HumanMessage("Hi"), message, result])
+                check_sent(targets, llm)
+
+
+def test_15_a_call_without_arguments_has_an_empty_dict_whole_and_streamed() -> None:
+    for text in ("", "{}"):
+        reply = LLMResponse(tool_calls=(ToolCall.parse("c1", "add", text),), finish_reason="tool_calls")
+        with ScriptedTargets({PRIMARY: [[reply]]}).running():
+            llm = model().bind_tools([add])
+            for message in (llm.invoke("Hi"), functools.reduce(operator.add, llm.stream("Hi"))):
+                assert [call["args"] for call in message.tool_calls] == [{}], text
