@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from tests.support.langchain_models import Limiter, Native, Plain, Sequential, Streaming, WithForms, WithTools
 from tests.support.langchain_targets import KEY, in_real_time, with_wrapped_models
-from tests.support.scripted_targets import ScriptedTargets, say
+from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import exceptions as ours
 from unified_llm._core.outcome import Failure
 from unified_llm.langchain import ChatUnified
@@ -323,6 +323,33 @@ async def test_d_blocks_that_the_client_cuts_at_a_stop_are_cut() -> None:
     with with_wrapped_models(down()):
         for message in await all_ways(model(outside).bind(stop=["from"])):
             assert (message.text, [block["type"] for block in message.content_blocks]) == ("Hello ", ["text"])
+
+
+async def test_d_a_forced_choice_that_the_model_ignores_is_asked_for_by_prompt_and_checked() -> None:
+    class Ignoring(Native):
+        def bind_tools(self, tools: Any, *, tool_choice: str | None = None, **kwargs: Any) -> Any:
+            return super().bind_tools(tools, **kwargs)
+
+    calls: Any = [{"name": "Joke", "args": JOKE, "id": "c1"}]
+    fragments: Any = [{"name": "Joke", "args": json.dumps(JOKE), "id": "c1", "index": 0}]
+    obliging = Ignoring(
+        answer=AIMessage("", tool_calls=calls), chunks=[AIMessageChunk(content="", tool_call_chunks=fragments)]
+    )
+    with with_wrapped_models(down()):
+        llm = model(obliging).bind_tools([Joke], tool_choice="any")
+        for message in await all_ways(llm):
+            assert [(call["name"], call["args"]) for call in message.tool_calls] == [("Joke", JOKE)]
+        assert model(obliging).with_structured_output(Joke, method="function_calling").invoke("Hi") == Joke(**JOKE)
+    for call in obliging.calls:
+        assert [message.type for message in call["messages"]] == ["human", "human"]
+        assert "Joke" in call["messages"][-1].text
+    refusing = Ignoring(answer="I would rather not.")
+    with with_wrapped_models(
+        ScriptedTargets({PRIMARY: [DOWN], "ollama/llama2": [call_tool("Joke", json.dumps(JOKE))]})
+    ):
+        message = model(refusing, "ollama/llama2").bind_tools([Joke], tool_choice="any").invoke("Hi")
+    assert [call["name"] for call in message.tool_calls] == ["Joke"]
+    assert len(refusing.calls) == 2, "it is asked to correct its answer once"
 
 
 def test_d_tools_that_the_model_refuses_skip_it() -> None:

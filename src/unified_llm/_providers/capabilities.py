@@ -48,8 +48,7 @@ _PAIR_WORDS: Final[Mapping[FeaturePair, str]] = {
     "tools with streaming": "call tools and stream",
 }
 
-# What ``_structured`` emulates, except at a last resort; at a framework's own model JSON alone.
-_JSON: Final[frozenset[Feature]] = frozenset({"json_object", "json_schema"})
+# What ``_structured`` emulates, except at a last resort.
 _NONE: Final[frozenset[Feature]] = frozenset()
 _EMULATED: Final[frozenset[Feature]] = frozenset({"tool_choice", "json_object", "json_schema"})
 _EMULATED_PAIRS: Final[frozenset[FeaturePair]] = frozenset(
@@ -59,7 +58,7 @@ _EMULATED_PAIRS: Final[frozenset[FeaturePair]] = frozenset(
 
 def missing(ask: AnyRequest, target: Target) -> str | None:
     """Say what the target lacks for this request; return None when it lacks nothing."""
-    emulated = _NONE if target.last_resort else _JSON if target.format == "wrapped" else _EMULATED
+    emulated = _NONE if target.last_resort else _EMULATED
     for need in _needs(ask):
         if need not in target.features and need not in emulated:
             return f"it cannot {_WORDS[need]}"

@@ -15,7 +15,7 @@ from unified_llm._core.target import Target
 from unified_llm._structured.attempts import Emulation, Reader, Unchanged
 from unified_llm._structured.methods import add_instruction, rewrite_request, supported_methods, write_schema
 from unified_llm._structured.read_call import CallReader
-from unified_llm.types.messages import OutputMethod, ResponseFormat, Tool
+from unified_llm.types.messages import Message, OutputMethod, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
 
 
@@ -38,7 +38,7 @@ class ForcedCall(Emulation):
     def methods(self, target: Target) -> tuple[OutputMethod, ...]:
         """Return the ways in which a target can be asked, in the order in which they are tried."""
         if target.format == "wrapped":
-            return ("native",)
+            return ("native",) if "tool_choice" in target.features else ("tool",)
         is_exclusive = "thinking with a forced tool" in conflicts(self.request, target)
         native: tuple[OutputMethod, ...] = ("native",) if "tool_choice" in target.features and not is_exclusive else ()
         # What calls of a provider's own tool look like is not known here.
@@ -47,7 +47,7 @@ class ForcedCall(Emulation):
 
     def rewrite(self, target: Target, method: OutputMethod) -> LLMRequest:
         """Return the request that asks a target in one of its ways."""
-        if target.format == "wrapped":
+        if target.format == "wrapped" and method == "native":
             return self.request
         request = replace(self.request, response_format=None)  # which is for text, and none is asked for
         if method == "native":
@@ -57,7 +57,10 @@ class ForcedCall(Emulation):
             which = f"the function {names}" if len(self._tools) == 1 else f"one of these functions: {names}"
             instruction = f"Answer with a call of {which}. Do not answer with text."
             messages = add_instruction(request.messages, instruction)
-            return replace(request, tools=self._tools, tool_choice=None, messages=messages)
+            native = request.native
+            if native and target.format == "wrapped":  # the conversation in its own form can only be extended
+                native = native.extended((Message.user(instruction),))
+            return replace(request, tools=self._tools, tool_choice=None, messages=messages, native=native)
         output = ResponseFormat(call_schema(self._tools), "call", methods=("native", "prompt"))
         request = replace(
             request,
@@ -71,7 +74,8 @@ class ForcedCall(Emulation):
 
     def reader(self, target: Target, method: OutputMethod) -> Reader:
         """Return the reader of the events of an attempt; a call that was required natively needs none."""
-        return Unchanged() if method == "native" or target.format == "wrapped" else CallReader(method, self._tools)
+        del target
+        return Unchanged() if method == "native" else CallReader(method, self._tools)
 
 
 def call_schema(tools: tuple[Tool, ...]) -> Mapping[str, Any]:

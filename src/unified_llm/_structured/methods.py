@@ -36,7 +36,7 @@ def can_answer_in_json(target: Target) -> bool:
 
 def can_be_made_to_call(target: Target) -> bool:
     """Return whether a target can be required to call a tool, natively or by prompt."""
-    if target.format == "wrapped" or target.last_resort:
+    if target.last_resort:
         return "tool_choice" in target.features
     return "tools" in target.features
 

@@ -35,7 +35,7 @@ from unified_llm._core.redaction import keys_of_object
 from unified_llm.langchain._call_kwargs import NativeCall
 from unified_llm.langchain._errors import REFUSAL
 from unified_llm.langchain._wrapped_answers import ChunkReader, read_result
-from unified_llm.langchain._wrapped_options import bind_tools, quirks_of, with_settings
+from unified_llm.langchain._wrapped_options import bind_tools, quirks_of, takes_tool_choice, with_settings
 from unified_llm.types.messages import ResponseFormat
 from unified_llm.types.requests import LLMRequest
 
@@ -243,6 +243,8 @@ def _read_features(model: BaseChatModel) -> frozenset[Feature]:
     if type(model).bind_tools is BaseChatModel.bind_tools or profile.get("tool_calling") is False:
         features.discard("tool_choice")
     else:
+        if "tool_choice" in features and not takes_tool_choice(model):
+            features.discard("tool_choice")
         # With tools, structured output is always possible: as the arguments of a tool.
         features |= {"tools", "json_object", "json_schema"}
     if profile.get("structured_output"):

@@ -96,6 +96,15 @@ def bind_tools(model: BaseChatModel, tools: Sequence[Any], options: Mapping[str,
     return dict(binding.kwargs) if isinstance(binding, RunnableBinding) else {}
 
 
+def takes_tool_choice(model: BaseChatModel) -> bool:
+    """Return whether a choice changes what ``bind_tools`` binds: ``ChatOllama``, for one, takes it and ignores it."""
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+    try:
+        return dict(bind_tools(model, tools, {"tool_choice": "any"})) != dict(bind_tools(model, tools, {}))
+    except UnsupportedOperationError:
+        return True  # it may take others
+
+
 @lru_cache(maxsize=256)
 def _parameters(kind: type[BaseChatModel]) -> tuple[frozenset[str], bool]:
     """Return the arguments that the ``bind_tools`` of a class names, and whether it takes any others."""
