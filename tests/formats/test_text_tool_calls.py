@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.formats.test_linear_decoding import texts_in
 from tests.support.any_model import SERVERS, Answer, decode, make_decoder, stream, text_event
 from tests.support.codec_checks import target
+from tests.support.counted_work import lines_of
 from unified_llm._core.outcome import Done
 from unified_llm._formats.call_scanner import MAX_TEXT, CallScanner
 from unified_llm._formats.codecs import codec_for
@@ -211,6 +214,20 @@ def test_local_9_the_names_of_real_calls_are_those_that_were_offered() -> None:
         assert [call.name for call in chunk.tool_calls] == [expected]
 
 
+def test_local_9_a_model_writes_the_names_that_it_was_sent_and_the_caller_gets_those_that_were_offered() -> None:
+    tool = replace(ADD, name="math.add now")
+    request = replace(REQUEST, tools=(tool,))
+    text = CALL.replace("add", "math_add_now")
+    expected = Answer("", None, "tool_calls", (("math.add now", {"a": 2, "b": 3}),), from_text=True)
+    assert decode("vllm", text, request=request) == expected
+    assert stream("vllm", text, request=request) == expected
+    decoder = make_decoder("vllm", request)
+    decoder.feed(text_event(text))
+    end = decoder.feed(text_event("", "stop")) or [decoder.finish()]
+    assert isinstance(end[-1], Done)
+    assert [call.name for call in end[-1].value.tool_calls] == ["math.add now"]
+
+
 def test_a_text_beside_real_calls_is_none() -> None:
     decoder = make_decoder("vllm", REQUEST)
     assert list(decoder.feed(text_event(CALL))) == []
@@ -250,6 +267,20 @@ def test_a_stream_is_held_back_only_while_it_may_be_calls() -> None:
     assert scanner.feed('{"name": "note", "arguments": {"text": "')
     assert scanner.feed("x" * (MAX_TEXT - 100))
     assert not scanner.feed("x" * 100)
+
+
+def test_scanning_takes_time_in_proportion_to_the_text() -> None:
+    for opening in ('{"name": "note", "arguments": {"text": "', "<function=note><parameter=text>", "[note(text='"):
+        short, long = CallScanner(), CallScanner()
+        assert short.feed(opening)
+        assert long.feed(opening)
+        assert lines_of(partial(feed_letters, long, 2000)) < 2.2 * lines_of(partial(feed_letters, short, 1000))
+        assert sum(map(len, texts_in(long))) < 256  # text that is not kept is not copied either
+
+
+def feed_letters(scanner: CallScanner, length: int) -> None:
+    for _ in range(length):
+        assert scanner.feed("x")
 
 
 def test_a_stream_that_is_held_back_shows_that_it_goes_on() -> None:

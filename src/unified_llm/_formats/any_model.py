@@ -16,7 +16,7 @@ from unified_llm._core.codec import AnyRequest, Decoder
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.call_scanner import CallScanner
+from unified_llm._formats.call_scanner import MAX_TEXT, CallScanner
 from unified_llm._formats.history import merge_turns
 from unified_llm._formats.request_fields import effective
 from unified_llm._formats.text_reasoning import ReasoningSplitter, split_reasoning
@@ -104,7 +104,8 @@ def _read_answer(answer: LLMResponse, rules: ReadingRules, opened: str | None) -
     if not rules.parsed_tools or answer.refusal or answer.finish_reason not in {"stop", "tool_calls"}:
         return answer
     scanner = CallScanner()
-    scanner.feed(answer.content)
+    if len(answer.content) > MAX_TEXT or not scanner.feed(answer.content):
+        return answer
     calls = read_calls(answer.content, scanner.finish(), rules.parsed_tools, rules.request)
     return replace(answer, content="", tool_calls=tuple(calls), finish_reason="tool_calls") if calls else answer
 

@@ -81,7 +81,8 @@ class FoundCall:
         end: The position after it.
         json: The position of its JSON: the whole call, or its arguments where it has a name.
         python: The position of its arguments in parentheses.
-        fields: Its arguments as texts, where they come one by one.
+        names: The positions of its arguments' names, from and to, where they come one by one.
+        values: Those of their values.
     """
 
     start: int
@@ -89,7 +90,8 @@ class FoundCall:
     end: int = 0
     json: int | None = None
     python: int | None = None
-    fields: dict[str, str] = field(default_factory=dict[str, str])
+    names: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    values: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
 
 class CallScanner:
@@ -101,7 +103,7 @@ class CallScanner:
     """
 
     __slots__ = (
-        "_after_tag", "_call", "_end", "_in_list", "_key", "_position", "_rest", "_until", "found", "possible",
+        "_after_tag", "_began", "_call", "_end", "_in_list", "_position", "_rest", "_until", "found", "possible",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -114,7 +116,7 @@ class CallScanner:
         self._in_list = False  # where the name of a call in Python may stand
         self._end: JSONEnd | ArgumentsEnd | None = None  # of the JSON or the arguments that are being read
         self._until = ""  # the tag that ends the text that is being read
-        self._key = ""
+        self._began = 0  # the position of that text
 
     def feed(self, text: str) -> bool:
         """Scan the next chunk; return whether the text can still be one of calls."""
@@ -172,8 +174,9 @@ class CallScanner:
         if named := _NAMED.match(rest) or _CHANNEL.match(rest):
             return self._read_named(named)
         if rest.startswith(_KEY_AND_VALUE) and self._call is not None:
-            self._until = f"</{rest[1 : rest.index('>')]}>"
-            return rest.index(">") + 1
+            length = rest.index(">") + 1
+            self._until, self._began = f"</{rest[1:length]}", self._position + length
+            return length
         is_beginning = any(literal.startswith(rest) for literal in _LITERALS) or rest.startswith(_NAMED_STARTS[:4])
         return 0 if is_beginning else None
 
@@ -215,7 +218,8 @@ class CallScanner:
         elif self._call is None:
             self.possible = False
         else:
-            self._key, self._until = named[2], "</parameter>"
+            self._call.names.append((self._position + named.start(2), self._position + named.end(2)))
+            self._until, self._began = "</parameter>", self._position + named.end()
         return named.end()
 
     def _end_named(self) -> None:
@@ -226,28 +230,17 @@ class CallScanner:
             self._call = None
 
     def _scan_value(self, rest: str) -> int:
-        """Read the text up to the tag that ends it: an argument, or a key of one."""
+        """Read the text up to the tag that ends it: the value of an argument, or its name."""
         end = rest.find(self._until)
         if end < 0:
-            # Searched again with the next chunk, so what cannot be part of the tag is taken first.
-            self._append(rest[: max(len(rest) - len(self._until), 0)])
+            # Searched again with the next chunk, except for what cannot be part of the tag.
             return max(len(rest) - len(self._until), 0)
-        self._append(rest[:end])
+        if self._call is not None:
+            spans = self._call.names if self._until == "</arg_key>" else self._call.values
+            spans.append((self._began, self._position + end))
         length = end + len(self._until)
-        if self._until == "</arg_key>":
-            self._key = self._key.strip()
-        elif self._until == "</arg_value>":
-            self._key = ""
         self._until = ""
         return length
-
-    def _append(self, text: str) -> None:
-        if self._call is None:
-            return
-        if self._until == "</arg_key>":
-            self._key += text
-        else:
-            self._call.fields[self._key] = self._call.fields.get(self._key, "") + text
 
     def _begin_json(self, rest: str) -> int:
         first = _FIRST_FIELD.match(rest)

@@ -80,7 +80,11 @@ def _read_part(text: str, part: FoundCall, tools: Mapping[str, Tool]) -> _Read:
     if part.json is not None:
         return [(None, part.name, value)] if is_object(value) else []
     tool = tools.get(offered_name(part.name, tools))
-    return [(None, part.name, _read_fields(part.fields, tool))] if tool else []
+    if tool is None or len(part.names) != len(part.values):
+        return []
+    names = (text[start:end].strip() for start, end in part.names)
+    values = (text[start:end] for start, end in part.values)
+    return [(None, part.name, _read_fields(dict(zip(names, values, strict=True)), tool))]
 
 
 def _read_objects(value: object) -> _Read:

@@ -182,8 +182,11 @@ class NameRestorer:
         return list(self._restored(self._decoder.feed(event)))
 
     def finish(self) -> Done | Failure:
-        """Return what the format's decoder returns at the end."""
-        return self._decoder.finish()
+        """Return what the format's decoder returns at the end, with the user's names."""
+        end = self._decoder.finish()
+        if isinstance(end, Failure) or not isinstance(end.value, LLMChunk) or not end.value.tool_calls:
+            return end
+        return replace(end, value=replace(end.value, tool_calls=tuple(map(self._restore, end.value.tool_calls))))
 
     def _restored(self, events: Iterable[LLMChunk | Done | Failure]) -> Iterator[LLMChunk | Done | Failure]:
         for event in events:
