@@ -39,7 +39,7 @@ STATUSES: Final = {
     402: Fails("quota", QuotaExceededError),
     403: Fails("permission", PermissionDeniedError),
     404: Fails("not_found", ConfigurationError),
-    405: INVALID,
+    405: Fails("not_found", ConfigurationError),
     408: Fails("request_timeout", TimeoutError),
     409: Fails("conflict", ServiceUnavailableError),
     413: Raises("too_large", ContextOverflowError),

@@ -18,6 +18,8 @@ from unified_llm._lib.bounded_json import JSONError, parse_lenient
 _LONGEST_TEXT: Final = 8000  # bytes read of a body that is not JSON, characters of one that is inside another
 _DEEPEST: Final = 3  # errors inside errors that are read
 _DAY_S: Final = 86_400
+# LiteLLM's mark of an exception of the provider behind it: litellm.AuthenticationError: OpenAIException - ...
+_LITELLM: Final = re.compile(r"(?:[\w.]{1,80}Error: ){0,3}[\w.]{1,80}Exception - ", re.ASCII)
 # A code is text of this form; anything else may be a message or a key.
 _CODE: Final = re.compile(r"[\w.\-:/ ]{1,80}", re.ASCII)
 
@@ -146,17 +148,18 @@ def _read_upstream(metadata: object, message: str | None, depth: int) -> ErrorBo
 
 
 def _read_text(text: str, depth: int) -> ErrorBody | None:
-    """Read an error that is JSON inside text, after the prefixes that gateways put before it."""
-    if depth >= _DEEPEST or "{" not in text:
+    """Read an upstream error inside text: JSON, or what LiteLLM hands on."""
+    if depth >= _DEEPEST:
         return None
-    for rest in without_prefixes(text[:_LONGEST_TEXT]):
+    for rest in without_prefixes(text[:_LONGEST_TEXT]) if "{" in text else ():
         if rest.startswith(("{", "[{")):
             end = rest.rfind("}" if rest[0] == "{" else "]") + 1
             try:
                 return read_body(parse_lenient(rest[:end].encode(errors="replace")), depth + 1)
             except JSONError:
                 continue
-    return None
+    behind = _LITELLM.match(text)
+    return ErrorBody(message=text[behind.end() :]) if behind else None
 
 
 def _http_status(value: object) -> int | None:

@@ -64,30 +64,28 @@ def read_exception(status: int, body: object, code: str | None, message: str) ->
 
 def _read(error_body: ErrorBody, status: int | None, quirks: Quirks) -> Reading | None:
     """Return what the codes and the message of an error mean; None where they say no more than the status."""
-    by_message = read_message(error_body.message, status)
-    by_code = _by_code(error_body, quirks)
-    if by_code is not None:
-        # The message may be more precise than the code, and name the context window.
-        same = by_message is not None and by_message.meaning.kind == by_code.kind
-        return by_message if same else Reading(by_code)
-    if by_message is not None:
-        return by_message
-    if error_body.flagged and status in {None, 400, 403}:
-        return Reading(ErrorMeaning("filter"))
-    upstream = error_body.upstream and _read(error_body.upstream, status, quirks)
-    return replace(upstream, meaning=_from_upstream(upstream.meaning)) if upstream else None
+    reading = _read_code(error_body, read_message(error_body.message, status), quirks)
+    if reading is None and error_body.flagged and status in {None, 400, 403}:
+        reading = Reading(ErrorMeaning("filter"))
+    if error_body.upstream is None:
+        return reading
+    reading = reading or _read(error_body.upstream, status, quirks)
+    return replace(reading, meaning=_from_upstream(reading.meaning)) if reading else None
+
+
+def _read_code(error_body: ErrorBody, by_message: Reading | None, quirks: Quirks) -> Reading | None:
+    """Return what the first code that means something means; the reading of the message where there is none."""
+    for code in map(str.lower, error_body.codes):
+        if meaning := error_codes.meaning_of(code, quirks.codes):
+            # The message may be more precise than the code, and name the context window.
+            same = by_message is not None and by_message.meaning.kind == meaning.kind
+            return by_message if same else Reading(meaning)
+    return by_message
 
 
 def _from_upstream(meaning: ErrorMeaning) -> ErrorMeaning:
     """Return a meaning without a cooldown of the user's key: the upstream provider refused the key of the gateway."""
     return replace(meaning, about_key=False) if meaning.kind in WITH_COOLDOWN else meaning
-
-
-def _by_code(error_body: ErrorBody, quirks: Quirks) -> ErrorMeaning | None:
-    for code in map(str.lower, error_body.codes):
-        if meaning := error_codes.meaning_of(code, quirks.codes):
-            return meaning
-    return None
 
 
 def _at_200(error_body: ErrorBody, quirks: Quirks) -> ErrorMeaning:
