@@ -26,6 +26,7 @@ FILTER_SENTENCES: Final = sentences(
     ("System detected potentially unsafe or sensitive content", "docs.z.ai/api-reference/api-code"),
     ("Content violates usage guidelines", "UKGovernmentBEIS/inspect_ai#2267 (xAI)"),
     ("Your request was rejected (as a result of|by) our safety system", "platform.openai.com"),
+    ("Invalid prompt: we've limited access to this content for safety reasons", "OpenAI; unverified"),
     ("Invalid prompt: (your prompt |)(was |)flagged", "platform.openai.com"),
     ("The response was filtered", "learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter"),
     ("(Input|Output) data may contain inappropriate content", "help.aliyun.com/en/model-studio/error-code"),

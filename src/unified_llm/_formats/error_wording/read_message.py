@@ -86,7 +86,7 @@ _FOUND: Final = (
     r"(?:(?<![a-z])safety(?!_?(?:identifier|settings?)|[a-z])|\bmoderat(?:ion|ed)\b|\bharm(?:s|ful)?\b|\bunsafe\b"
     r"|content (?:polic|filter|management|moderation)|(?:usage|acceptable use) (?:polic|guideline)|\bflagged\b"
     r"|\binappropriate\b|prohibited content|new_sensitive|sensitive (?:content|information|words?|topics?)"
-    r"|violat\w*\b[^\n.:'\"]{0,60}\b(?:polic|guideline|terms|rules))"
+    r"|violat\w*\b[^\n.:'\"]{0,60}\b(?:polic|guideline|terms of))"
 )
 _FILTERED: Final = re.compile(rf"{_SUBJECT}(?:[^\n.:'\"]|\w'\w){{0,200}}?{_FOUND}", re.IGNORECASE)
 # For 403 and 451, where a provider writes why it refuses.
