@@ -68,6 +68,15 @@ for by prompt, checked, asked for again and failed over, and a stream is made of
 the target is skipped. A dash: it lacks one of the features. The numbers name the sources below.
 
 """
+_LIMITS = """
+## Limits
+
+The range of values that a fallback is sent, and the most stop sequences; the client applies others itself
+([failover.md](failover.md#what-each-target-is-sent)). Where a cell is empty, no limit is known. How long an answer can
+be is in `models.py`.
+
+"""
+_LIMITED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 _NOTES = """
 ## Notes
 
@@ -100,6 +109,13 @@ def render() -> str:
         + _PROOFS
         + _table(proved)
     )
+    limits = [["provider", *(f"`{name}`" for name in _LIMITED), "`stop`"], ["---"] * (len(_LIMITED) + 2)]
+    limits += [
+        [f"`{row.name}`", *(_range(row, name) for name in _LIMITED), str(row.quirks.max_stops or "")]
+        for row in ROWS
+        if row.quirks.limits or row.quirks.max_stops
+    ]
+    page += _LIMITS + _table(limits)
     return page + _NOTES + "\n".join(notes) + "\n"
 
 
@@ -146,6 +162,13 @@ def _pairs() -> str:
 def _name(row: ProviderSpec, aliases: dict[str, str]) -> str:
     alias = f", `{aliases[row.name]}`" if row.name in aliases else ""
     return f"[`{row.name}`]({row.docs}){alias}"
+
+
+def _range(row: ProviderSpec, name: str) -> str:
+    if name in row.quirks.drop:
+        return "not sent"
+    least, most = row.quirks.limits.get(name, (None, None))
+    return "" if least is None else f"{least:g} to {most:g}"
 
 
 def _address(row: ProviderSpec) -> str:

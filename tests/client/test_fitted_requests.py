@@ -33,7 +33,8 @@ OWN_FIELDS: Mapping[str, tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
     "service_tier": ("flex", ("openai/gpt-4.1",), ("anthropic/claude-haiku-4-5", "groq/llama-3.3-70b", "gemini/g")),
     "store": (True, ("openai/gpt-4.1",), ("anthropic/claude-haiku-4-5", "mistral/m")),
     "top_k": (40, ("anthropic/claude-sonnet-4-5", "together/m"), ("openai/gpt-4.1", "gemini/g", "groq/g")),
-    "thinking": ({"type": "enabled", "budget_tokens": 2048}, ("anthropic/claude-sonnet-4-5",), ("openai/gpt-4.1",)),
+    "thinking": ({"type": "enabled", "budget_tokens": 2048}, ("anthropic/claude-sonnet-4-5",), ("gemini/g", "zai/g")),
+    "min_p": (0.1, ("openai-compatible/m", "vllm/m"), ("openai/gpt-4.1", "mistral/m")),
     "options": ({"num_ctx": 8192}, ("ollama/m",), ("vllm/m", "openai/gpt-4.1", "anthropic/claude-haiku-4-5")),
     "keep_alive": ("5m", ("ollama/m",), ("openai/gpt-4.1", "openai-compatible/m")),
     "verbosity": ("low", ("openai/gpt-4.1",), ("anthropic/claude-haiku-4-5", "deepseek/deepseek-chat")),
@@ -147,6 +148,11 @@ def test_a_model_that_takes_no_sampling_gets_no_top_k_although_its_api_knows_it(
     assert network.sent[0].body["top_k"] == 5
     assert "top_k" not in network.sent[-1].body
     assert network.sent[-1].body["metadata"] == {"user_id": "u"}
+    # OpenAI has a field of that name as well, with other values.
+    chain, network = chain_with_outage("anthropic/claude-sonnet-4-5", "openai/gpt-4.1")
+    with network.running():
+        client(chain, {"metadata": {"user_id": "u"}})
+    assert "metadata" not in network.sent[-1].body
 
 
 def test_local_14_the_options_of_ollama_do_not_reach_another_server() -> None:
@@ -234,6 +240,13 @@ LIMITS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ("anthropic/claude-opus-4-7", {"temperature": 0.5, "seed": 3}, {"temperature": None, "seed": None},
      {"temperature": [0.5, None], "seed": [3, None]}),
     ("openai/gpt-4o", {"temperature": 1.3, "top_p": 0.5}, {"temperature": 1.3, "top_p": 0.5}, {}),
+    ("anthropic/claude-haiku-4-5", {"temperature": 0.7, "top_p": 0.5}, {"temperature": 0.7, "top_p": None},
+     {"top_p": [0.5, None]}),
+    ("cohere/command-a-03-2025", {"frequency_penalty": 0.5, "presence_penalty": 0.5}, {"frequency_penalty": 0.5},
+     {"presence_penalty": [0.5, None]}),
+    ("openai/gpt-5.2", {"temperature": 0.7, "reasoning_effort": "low"},
+     {"reasoning_effort": "low", "temperature": None}, {"temperature": [0.7, None]}),
+    ("openai/gpt-4.1", {"reasoning_effort": "low"}, {"reasoning_effort": None}, {"reasoning_effort": ["low", None]}),
 ]  # fmt: skip
 
 

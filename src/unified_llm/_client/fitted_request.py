@@ -16,7 +16,7 @@ from unified_llm._client.first_call_only import FirstCallOnly
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.converted_exchange import Converter
 from unified_llm._core.target import Target
-from unified_llm._formats.request_fields import effective, sendable_stops, takes
+from unified_llm._formats.request_fields import effective, sendable_stops, takes, with_reasoning_drops
 from unified_llm._formats.tool_names import renamed_tools
 from unified_llm._providers.provider_fields import fields_for
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, RerankRequest
@@ -24,7 +24,10 @@ from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMReques
 # Settings that a target may not take. That they are left out changes the style of an answer, and the record says so.
 _OPTIONAL: Final = (
     "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs",
+    "reasoning_effort",
 )  # fmt: skip
+# Pairs of which some targets take only the second.
+_PAIRS: Final = (("top_p", "temperature"), ("presence_penalty", "frequency_penalty"))
 _WithBody = TypeVar("_WithBody", bound=LLMRequest | EmbeddingRequest | RerankRequest)
 
 
@@ -113,7 +116,12 @@ def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> Fi
 
 def _not_taken(request: LLMRequest, target: Target) -> dict[str, Sequence[Any]]:
     """Return a record of the settings that the target does not take, which its format leaves out."""
+    effort = effective(request, "reasoning_effort", target)
+    target = with_reasoning_drops({} if effort is None else {"reasoning_effort": effort}, target)
     refused = [name for name in _OPTIONAL if not takes(name, target)]
+    for name, other in _PAIRS:
+        if f"{name}.with_{other}" in target.quirks.drop and effective(request, other, target):
+            refused.append(name)
     return {name: [value, None] for name in refused if (value := effective(request, name, target)) is not None}
 
 

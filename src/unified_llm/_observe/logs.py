@@ -30,6 +30,8 @@ _log = logging.getLogger("unified_llm")
 
 # Fields of an attempt. Not its reason: the provider's error code, which a server may fill with anything.
 _FIELDS: Final = ("target", "outcome", "status", "request_id", "seconds", "waited", "first_token", "retry")
+# Fields of a request that take effect also where a target does not take them.
+_APPLIED_HERE: Final = frozenset({"stop", "parallel_tool_calls"})
 # Seconds between two warnings about failovers from one target for one kind of failure.
 _WARN_EVERY: Final = 60.0
 _MAX_WARNINGS: Final = 1024  # causes that are remembered
@@ -127,7 +129,9 @@ def _warn_of_adjustments(attempt: Attempt) -> None:
             continue
         _adjusted.put((attempt.target, name), None)
         fields = {"target": attempt.target, "field": name}
-        if sent is None:
+        if name in _APPLIED_HERE:
+            _log.warning("%s: %s is applied to its answer by the client", attempt.target, name, extra=fields)
+        elif sent is None:
             _log.warning("%s: %s is not sent, which it does not take", attempt.target, name, extra=fields)
         else:
             text = "%s: %s is sent as %s instead of %s, which is beyond its limits"

@@ -2,7 +2,7 @@
 
 A field of a call goes to the targets of the API that the call was written for, which is that of its first target, and
 to those of other APIs that document it with the same meaning. Any other target would refuse it, or take it for
-something else (``service_tier`` and ``metadata`` have other values at Anthropic than at OpenAI).
+something else: ``thinking``, ``metadata`` and ``service_tier`` are other things at Anthropic than elsewhere.
 
 An API is a provider in its usual format, or ``provider:format`` in another.
 """
@@ -68,6 +68,10 @@ CHAT_FIELDS: Final[Mapping[str, frozenset[str]]] = {
     # docs.perplexity.ai/api-reference/chat-completions-post has search_context_size and user_location as OpenAI has.
     "web_search_options": _OPENAI_CHAT | {"perplexity"},
 }  # fmt: skip
+# Of these, the ones that mean the same wherever there is such a field, also at servers of which nothing is known.
+_ONE_MEANING: Final = frozenset({
+    "user", "logit_bias", "top_k", "min_p", "repetition_penalty", "repeat_penalty", "typical_p", "chat_template_kwargs",
+})  # fmt: skip
 
 
 def api_of(target: Target) -> str:
@@ -90,8 +94,9 @@ def fields_for(target: Target, primary: Target | None, request: AnyRequest) -> M
     if not given or target is primary:
         return given
     refused = target.quirks.drop  # a model may refuse what its API knows: top_k where no sampling can be chosen
-    api = api_of(target)
-    if primary is not None and api == api_of(primary):
+    api, own = api_of(target), None if primary is None else api_of(primary)
+    if api == own:
         return {name: value for name, value in given.items() if name not in refused}
-    known = CHAT_FIELDS if isinstance(chat, LLMRequest) else {}
-    return {name: value for name, value in given.items() if api in known.get(name, ()) and name not in refused}
+    table = CHAT_FIELDS if isinstance(chat, LLMRequest) else {}
+    known = {name for name in given.keys() & table.keys() if api in table[name] and name not in refused}
+    return {name: given[name] for name in given if name in known and (name in _ONE_MEANING or own in table[name])}
