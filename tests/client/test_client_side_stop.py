@@ -28,6 +28,7 @@ WITHOUT_STOP = (
     "openai/gpt-5", "openai/gpt-5-mini", "openai/gpt-5.1", "openai/gpt-5.4-mini", "openai/gpt-5.5", "openai/gpt-6",
     "openai/o1", "openai/o3", "openai/o3-mini", "openai/o4-mini", "openai/o3-pro", "openai/gpt-5-codex",
     "xai/grok-4", "xai/grok-3-mini", "openrouter/openai/gpt-5", "openrouter/openai/o4-mini", "openrouter/x-ai/grok-4",
+    "minimax/minimax-m2",
 )  # fmt: skip
 WITH_STOP = ("openai/gpt-4.1", "openai/gpt-5-chat-latest", "xai/grok-3", "anthropic/claude-haiku-4-5", "groq/gpt-oss")
 

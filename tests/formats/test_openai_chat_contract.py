@@ -127,10 +127,11 @@ def test_every_request_goes_to_the_provider_with_its_key_in_one_header() -> None
 
 def test_every_request_names_the_target_s_model_and_keeps_stop_and_messages() -> None:
     for provider in PROVIDERS:
-        body = body_of(replace(HELLO, model="another/model"), target(provider))
+        where = target(provider)
+        body = body_of(replace(HELLO, model="another/model"), where)
         assert body["model"] == "some-model"
         assert body["messages"] == [{"role": "user", "content": "Hello"}]
-        assert body["stop"] == ["END"]
+        assert body.get("stop") == (None if "stop" in where.quirks.drop else ["END"])  # the client then applies it
         assert body.get("max_tokens", body.get("max_completion_tokens")) == 9
 
 

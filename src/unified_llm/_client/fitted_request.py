@@ -28,6 +28,9 @@ _OPTIONAL: Final = (
 )  # fmt: skip
 # Pairs of which some targets take only the second.
 _PAIRS: Final = (("top_p", "temperature"), ("presence_penalty", "frequency_penalty"))
+# The fewest tokens of an answer that a format can ask for (platform.openai.com/docs/api-reference/responses/create; the
+# error is integer_below_min_value).
+_LEAST_OUTPUT: Final[Mapping[str, int]] = {"openai_responses": 16, "azure_responses": 16}
 _WithBody = TypeVar("_WithBody", bound=LLMRequest | EmbeddingRequest | RerankRequest)
 
 
@@ -133,8 +136,10 @@ def _clamp(request: LLMRequest, target: Target) -> dict[str, Any]:
         if value is not None and not least <= value <= most and takes(name, target):
             changes[name] = least if value < least else most
     max_tokens = effective(request, "max_tokens", target)
-    if max_tokens is not None and target.max_output is not None and max_tokens > target.max_output:
-        changes["max_tokens"] = target.max_output
+    if max_tokens is not None:
+        allowed = max(min(max_tokens, target.max_output or max_tokens), _LEAST_OUTPUT.get(target.format, 1))
+        if allowed != max_tokens:
+            changes["max_tokens"] = allowed
     return changes
 
 

@@ -24,8 +24,9 @@ from unified_llm._providers.spec import (
 # Models that reason between tool calls and refuse a history from which that reasoning is missing.
 _REASONING_BACK: Final[Mapping[str, str]] = {"messages.reasoning": "reasoning_content"}
 
+# Its reference lists no stop either (what it does with one is unverified), so the client applies it.
 _MINIMAX_IGNORES: Final = frozenset(
-    {"reasoning_effort", "seed", "frequency_penalty", "presence_penalty", "parallel_tool_calls"}
+    {"reasoning_effort", "seed", "frequency_penalty", "presence_penalty", "parallel_tool_calls", "stop"}
 )
 
 ROWS: Final = (
@@ -102,7 +103,12 @@ ROWS: Final = (
         quirks=Quirks(
             key_header="x-goog-api-key",
             drop=frozenset({"parallel_tool_calls"}),
-            limits={**OPENAI_LIMITS, "frequency_penalty": (-2.0, 1.99), "presence_penalty": (-2.0, 1.99)},
+            limits={
+                **OPENAI_LIMITS,
+                "frequency_penalty": (-2.0, 1.99),
+                "presence_penalty": (-2.0, 1.99),
+                "seed": (-(2**31), 2**31 - 1),
+            },
             max_stops=5,
         ),
         embeds_at_once=100,  # ai.google.dev/api/embeddings
@@ -256,7 +262,8 @@ ROWS: Final = (
             tool_id_length=9,  # github.com/langchain-ai/langchain/pull/24668
             usage_always=True,
             turns="closed",
-            limits={**OPENAI_LIMITS, "temperature": (0.0, 1.5)},  # docs.mistral.ai/api/endpoint/chat
+            # docs.mistral.ai/api/endpoint/chat; a seed has no sign
+            limits={**OPENAI_LIMITS, "temperature": (0.0, 1.5), "seed": (0, 2**63 - 1)},
         ),
         hosts=("api.mistral.ai", "*.mistral.ai"),
         otel_name="mistral_ai",

@@ -22,8 +22,9 @@ def _apis(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
-# OpenAI's SDK, types/chat/completion_create_params.py and types/responses/response_create_params.py; Azure's v1 API has
-# the same fields (learn.microsoft.com/azure/ai-foundry/openai/latest).
+# OpenAI's SDK, types/chat/completion_create_params.py and types/responses/response_create_params.py. Azure's v1 API
+# follows it (learn.microsoft.com/azure/ai-foundry/openai/latest; not verified for each field, and an API version by
+# date may know fewer).
 _OPENAI_CHAT: Final = _apis("openai", "azure")
 _OPENAI: Final = _OPENAI_CHAT | {"openai:openai_responses", "azure:azure_responses"}
 # docs.vllm.ai/en/latest/serving/openai_compatible_server.html; llama.cpp's tools/server/README.md

@@ -23,13 +23,15 @@ class LLMRequest:
         temperature: Randomness, commonly 0 to 2.
         max_tokens: The most tokens to generate.
         top_p: Nucleus sampling, 0 to 1.
-        stop: Texts at which to stop; they are not part of the response.
+        stop: Texts at which to stop; they are not part of the response. The client applies those that a target does not
+            take.
         seed: For repeatable sampling where the provider supports it.
         frequency_penalty: -2 to 2.
         presence_penalty: -2 to 2.
         tools: The functions that the model may call.
         tool_choice: ``auto``, ``none``, ``required``, or the name of one tool.
-        parallel_tool_calls: Whether one response may contain several calls.
+        parallel_tool_calls: Whether one response may contain several calls. False keeps the first of several, where a
+            target does not take it.
         response_format: Ask for JSON.
         reasoning_effort: ``none``, ``minimal``, ``low``, ``medium``, ``high`` ..., as the provider names it.
         logprobs: Return log probabilities.
@@ -43,7 +45,7 @@ class LLMRequest:
             set); for servers that hold any model.
         merge_messages: Whether system messages are moved to the beginning and neighbouring turns of one side are joined
             (True unless set); for servers that hold any model, since many chat templates refuse any other order.
-        extra_body: Further fields of the request's body, sent unchanged.
+        extra_body: Further fields of the request's body, sent unchanged to the targets whose API knows them.
         stream: Whether the response is streamed in chunks; set by the client.
         native: The framework's own form of this request, for a target that is itself a model of that framework. Its
             method ``extended(messages)`` returns one with more messages.
