@@ -218,3 +218,16 @@ def test_common_names_of_image_types_are_sent_as_registered() -> None:
 def test_arguments_of_frameworks_that_are_no_json_become_null() -> None:
     call = ToolCall.from_arguments("a", "f", {"x": float("nan"), "y": [1.5, float("inf")]})
     assert (dict(call.arguments), call.raw_arguments) == ({"x": None, "y": [1.5, None]}, '{"x":null,"y":[1.5,null]}')
+
+
+def test_calls_of_openai_s_own_tools_that_the_caller_runs_are_returned() -> None:
+    """Wire F16: what the caller has to run is a call, not a response that says nothing."""
+    action = {"type": "exec", "command": ["ls"]}
+    item = {"type": "local_shell_call", "id": "l1", "call_id": "c1", "status": "completed", "action": action}
+    response = {"status": "completed", "output": [item]}
+    expected = [("c1", "local_shell", {"action": action}, None)]
+    assert flat(whole(response, RESPONSES)) == expected
+    end = {"type": "response.completed", "response": response}
+    added = {"type": "response.output_item.added", "item": {**item, "action": {}}}
+    for events in ([added, {"type": "response.output_item.done", "item": item}, end], [end]):
+        assert flat(streamed(events, RESPONSES)) == expected

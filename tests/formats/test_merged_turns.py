@@ -93,3 +93,11 @@ def test_local_7_a_prompt_is_counted_as_it_is_sent() -> None:
     body = json.loads(codec_for("anthropic").encode(request, target("vllm")).body)
     assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
     assert "\n\n" in json.dumps(body["messages"][0]["content"], ensure_ascii=False).replace("\\n", "\n")
+
+
+def test_f12_turns_around_an_answer_that_says_nothing_are_joined() -> None:
+    """A response that was cut before its first word leaves an empty turn, which is not sent."""
+    request = LLMRequest((Message.user("a"), Message.assistant(""), Message.user("b")))
+    where = target("vllm")
+    body = json.loads(codec_for(where.format).encode(request, where).body)
+    assert body["messages"] == [{"role": "user", "content": "a\n\nb"}]

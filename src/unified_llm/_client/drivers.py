@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
-from unified_llm._core.codec import AnyRequest
+from unified_llm._core.codec import UNWRITABLE, AnyRequest
 from unified_llm._core.converted_exchange import AsyncConvertedExchange, ConvertedExchange, Converter
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.hidden import clear_variables
@@ -27,7 +27,7 @@ from unified_llm._policy.call_state import CallFailed
 from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
 from unified_llm._structured.attempts import StructuredAttempt
-from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOperationError, ValidationError
+from unified_llm.exceptions import ConfigurationError, LLMError
 from unified_llm.types.responses import LLMChunk
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ _NEEDS_ASYNCIO: Final = (
     "The async methods need asyncio, and none of its event loops runs here. Under trio or another library call the "
     "sync methods in a thread: await trio.to_thread.run_sync(client.generate, prompt)."
 )
-
-# What a codec raises for a request that its format cannot carry.
-_UNWRITABLE: Final = (ValidationError, UnsupportedOperationError)
 
 
 class _Observed:
@@ -158,12 +155,12 @@ class Driver(_Observed):
         request, structured, converters = self._begin_attempt(effect.target)
         try:
             exchange = self._connect(request, effect.target)
-        except _UNWRITABLE as error:
+            for converter in converters:
+                exchange = ConvertedExchange(exchange, converter)
+            self._exchanges[effect.attempt] = exchange
+            return exchange.open(effect.until)
+        except UNWRITABLE as error:
             return _unsendable(error, structured)
-        for converter in converters:
-            exchange = ConvertedExchange(exchange, converter)
-        self._exchanges[effect.attempt] = exchange
-        return exchange.open(effect.until)
 
     def _abort(self, token: Any, error: BaseException) -> None:
         clear_variables(error)
@@ -248,13 +245,13 @@ class AsyncDriver(_Observed):
         request, structured, converters = self._begin_attempt(effect.target)
         try:
             exchange = self._connect(request, effect.target)
-        except _UNWRITABLE as error:
+            for converter in converters:
+                exchange = AsyncConvertedExchange(exchange, converter)
+            self._exchanges[effect.attempt] = exchange
+            if not effect.concurrent:
+                return await exchange.open(effect.until)
+        except UNWRITABLE as error:
             return _unsendable(error, structured)
-        for converter in converters:
-            exchange = AsyncConvertedExchange(exchange, converter)
-        self._exchanges[effect.attempt] = exchange
-        if not effect.concurrent:
-            return await exchange.open(effect.until)
         if self._racing is None:
             from unified_llm._client.racing_tasks import RacingAttempts
 

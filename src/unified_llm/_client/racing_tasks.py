@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from unified_llm._core.codec import UNWRITABLE
 from unified_llm._core.exchange import AsyncExchange, Event
+from unified_llm._core.outcome import Failure
 
 
 class RacingAttempts:
@@ -57,4 +59,7 @@ class RacingAttempts:
 
 
 async def _begin(exchange: AsyncExchange, until: float) -> Event:
-    return await exchange.open(until) or await exchange.read(until)
+    try:
+        return await exchange.open(until) or await exchange.read(until)
+    except UNWRITABLE as error:
+        return Failure("unsendable", detail=str(error))

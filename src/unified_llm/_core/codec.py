@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.sse import ServerSentEvent
+from unified_llm.exceptions import UnsupportedOperationError, ValidationError
 from unified_llm.types.requests import (
     CountRequest,
     EmbeddingRequest,
@@ -25,6 +26,9 @@ from unified_llm.types.responses import LLMChunk
 
 AnyRequest: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest | ModelRequest | CountRequest | RerankRequest
 """Any request to a target. ``capabilities`` skips targets that cannot serve one, by the provider table."""
+
+UNWRITABLE: Final = (ValidationError, UnsupportedOperationError)
+"""What a codec raises for a request that its format cannot carry."""
 
 Framing: TypeAlias = Literal["events", "lines"]
 """Framing of the events of a stream: server-sent events, or one JSON value on each line."""

@@ -17,7 +17,7 @@ from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.call_scanner import MAX_TEXT, CallScanner
-from unified_llm._formats.history import merge_turns
+from unified_llm._formats.history import merge_turns, without_empty_answers
 from unified_llm._formats.request_fields import effective
 from unified_llm._formats.text_reasoning import ReasoningSplitter, split_reasoning
 from unified_llm._formats.text_tool_calls import offered_name, read_calls
@@ -30,15 +30,23 @@ from unified_llm.types.responses import LLMChunk, LLMResponse
 _HELD_PER_CHUNK: Final = 256
 
 
-def with_accepted_order(request: AnyRequest, target: Target) -> AnyRequest:
-    """Return the request to such a server with its messages in an order that every chat template accepts."""
+def with_accepted_order(request: AnyRequest, target: Target, *, keep_empty: bool = False) -> AnyRequest:
+    """Return the request to such a server with its messages in an order that every chat template accepts.
+
+    Args:
+        request: The request.
+        target: The target.
+        keep_empty: Keep turns of the assistant without text and calls, since they had calls.
+    """
     if isinstance(request, CountRequest):
         return replace(request, chat=cast("LLMRequest", with_accepted_order(request.chat, target)))
     if not isinstance(request, LLMRequest) or request.as_text:
         return request
     if effective(request, "merge_messages", target) is False:
         return request
-    return replace(request, messages=tuple(merge_turns(request.messages)))
+    # Empty answers go first, since a turn that says nothing separates the turns around it.
+    messages = request.messages if keep_empty else without_empty_answers(request.messages, target)
+    return replace(request, messages=tuple(merge_turns(messages)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeGuard, cast
 
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.response_limits import MAX_CALLS, OversizedResponseError
+from unified_llm._core.target import Target
 from unified_llm._formats.json_values import text_or_none
 from unified_llm._lib.bounded_json import JSONError, dump, parse, scrub, without_nan
 from unified_llm.exceptions import ValidationError
@@ -152,17 +153,20 @@ def _is_object_text(text: str) -> bool:
         return False
 
 
-def without_empty_answers(messages: Sequence[Message]) -> list[Message]:
-    """Return the conversation without turns of the assistant that have neither text nor calls.
+def without_empty_answers(messages: Sequence[Message], target: Target) -> list[Message]:
+    """Return the conversation without turns of the assistant that have neither text nor calls, nor state of the target.
 
     They say nothing, and several providers refuse every later request with one (Mistral, Moonshot, Anthropic). A
     response that was cut before its first word is such a turn.
     """
-    return [message for message in messages if message.role != "assistant" or message.tool_calls or _has_text(message)]
+    return [message for message in messages if message.role != "assistant" or _has_content(message, target)]
 
 
-def _has_text(message: Message) -> bool:
-    return bool(text_of(message.content).strip()) or message.provider_state is not None
+def _has_content(message: Message, target: Target) -> bool:
+    if message.tool_calls or text_of(message.content).strip():
+        return True
+    state = message.provider_state
+    return state is not None and state.restore(target.provider, target.format) is not None
 
 
 def with_last_question(messages: Sequence[Message]) -> list[Message]:

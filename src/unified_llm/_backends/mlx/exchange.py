@@ -174,7 +174,9 @@ def _turns(request: LLMRequest, target: Target) -> Sequence[Message]:
         replace(message, role="user", tool_call_id=None) if message.role == "tool" else replace(message, tool_calls=())
         for message in request.messages
     ]
-    return cast("LLMRequest", with_accepted_order(replace(request, messages=tuple(turns)), target)).messages
+    return cast(
+        "LLMRequest", with_accepted_order(replace(request, messages=tuple(turns)), target, keep_empty=True)
+    ).messages
 
 
 class _ChatCall:

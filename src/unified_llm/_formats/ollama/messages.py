@@ -35,7 +35,7 @@ def write_messages(messages: Sequence[Message], target: Target) -> list[dict[str
     """
     written: list[dict[str, Any]] = []
     names: dict[str, str] = {}  # call id → name of its tool
-    for message in with_text_results(pair_tool_results(dedupe_call_ids(without_empty_answers(messages)))):
+    for message in with_text_results(pair_tool_results(dedupe_call_ids(without_empty_answers(messages, target)))):
         names |= {call.id: call.name for call in message.tool_calls}
         written.append(_write_turn(message, names, target))
     return written

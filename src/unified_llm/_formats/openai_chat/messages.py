@@ -118,7 +118,7 @@ def write_messages(
             JSON form.
     """
     quirks = target.quirks
-    messages = pair_tool_results(dedupe_call_ids(without_empty_answers(messages)), answer_all=True)
+    messages = pair_tool_results(dedupe_call_ids(without_empty_answers(messages, target)), answer_all=True)
     if quirks.turns == "alternating":
         messages = alternate_roles(messages)
     with_names = "messages.name" not in quirks.drop

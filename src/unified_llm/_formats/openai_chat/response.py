@@ -270,7 +270,7 @@ def read_content(message: Mapping[str, Any]) -> tuple[str, str]:
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     if not reasoning and "reasoning_details" in message:
         reasoning = details_text(message)
-    text = content if isinstance(content, str) else _transcript(message)
+    text = content if content and isinstance(content, str) else _transcript(message)
     thoughts = reasoning if isinstance(reasoning, str) else ""
     if is_list(content):
         text = "".join(_texts_of_parts(content, "text"))

@@ -44,7 +44,7 @@ def write_items(
             JSON form.
     """
     items: list[Mapping[str, Any]] = []
-    ordered = pair_tool_results(dedupe_call_ids(without_empty_answers(messages)), answer_all=True)
+    ordered = pair_tool_results(dedupe_call_ids(without_empty_answers(messages, target)), answer_all=True)
     custom_ids = {call.id for message in ordered for call in message.tool_calls if call.name in custom_tools}
     for index, message in enumerate(ordered):
         items.extend(_write_message(message, f"messages[{index}]", target, custom_ids))

@@ -15,6 +15,11 @@ from unified_llm._formats import response_fields
 from unified_llm._formats.json_values import is_list, is_object, text_or_none
 from unified_llm.types.messages import ProviderState
 
+# Calls of OpenAI's own tools that the caller runs (platform.openai.com/docs/api-reference/responses/object); those that
+# OpenAI runs itself are other items.
+OWN_TOOL_CALLS: Final = ("computer_call", "local_shell_call", "shell_call", "apply_patch_call")
+CALLS: Final = ("function_call", "custom_tool_call", *OWN_TOOL_CALLS)
+"""The types of items that are calls for the caller to run."""
 # The fields of a reasoning item that are accepted as input; ``status`` is not.
 _INPUT_FIELDS: Final = ("type", "id", "summary", "content", "encrypted_content")
 _BEFORE_TEXT: Final = ""  # marker in place of a call's identifier: the reasoning preceded text
@@ -47,7 +52,7 @@ def keep_state(output: Iterable[object], target: Target) -> ProviderState | None
             case "reasoning" if text_or_none(item.get("encrypted_content")):
                 pending.append({name: item[name] for name in _INPUT_FIELDS if item.get(name) is not None})
                 continue
-            case "function_call" | "custom_tool_call":
+            case kind if kind in CALLS:
                 before = text_or_none(item.get("call_id")) or text_or_none(item.get("id"))
             case "message":
                 before = _BEFORE_TEXT

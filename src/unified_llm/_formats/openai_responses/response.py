@@ -25,7 +25,7 @@ from unified_llm._formats.json_values import (
     text_or_none,
 )
 from unified_llm._formats.openai_errors import read_error
-from unified_llm._formats.openai_responses.provider_state import keep_state
+from unified_llm._formats.openai_responses.provider_state import CALLS, OWN_TOOL_CALLS, keep_state
 from unified_llm._formats.response_fields import read_logprobs
 from unified_llm.types.messages import ToolCall
 from unified_llm.types.records import Usage
@@ -35,6 +35,7 @@ from unified_llm.types.responses import Citation, FinishReason, LLMResponse, Tok
 REASONING_SEPARATOR: Final = "\n\n"
 """Joins the parts of a summary of reasoning, each of which is a paragraph."""
 
+_ITEM_FIELDS: Final = frozenset({"type", "id", "call_id", "status"})
 _INTERRUPTED: Final = ("failed", "cancelled")
 
 
@@ -142,7 +143,7 @@ def read_output(output: list[Any]) -> Output:
                 _read_message(item, answer)
             case "reasoning":
                 answer.reasoning += _read_reasoning(item)
-            case "function_call" | "custom_tool_call":
+            case kind if kind in CALLS:
                 answer.calls.append(_read_call(item, answer.identifiers))
             case _:
                 answer.has_other_items = True
@@ -178,13 +179,25 @@ def _read_reasoning(item: Mapping[str, Any]) -> Iterator[str]:
 
 def _read_call(item: Mapping[str, Any], identifiers: Identifiers) -> ToolCall:
     identifier = identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
-    return ToolCall.parse(identifier, text_or_none(item.get("name")) or "", read_arguments(item))
+    return ToolCall.parse(identifier, read_name(item), read_arguments(item))
+
+
+def read_name(item: Mapping[str, Any]) -> str:
+    """Return the name of the tool of a call."""
+    if item.get("type") in OWN_TOOL_CALLS:
+        return str(item["type"]).removesuffix("_call")
+    return text_or_none(item.get("name")) or ""
 
 
 def read_arguments(item: Mapping[str, Any]) -> str:
-    """Return the arguments of a call as JSON text; of a custom tool, its input as the only one."""
+    """Return the arguments of a call as JSON text.
+
+    A custom tool has its input as the only one, OpenAI's own tools have the fields of the item that say what to do.
+    """
     if item.get("type") == "custom_tool_call":
         return custom_tools.arguments_of(text_or_none(item.get("input")) or "")
+    if item.get("type") in OWN_TOOL_CALLS:
+        return json_text({name: value for name, value in item.items() if name not in _ITEM_FIELDS})
     return json_text(item.get("arguments"))
 
 

@@ -16,7 +16,7 @@ from unified_llm._formats import custom_tools
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, object_or_empty, small_int, text_or_none
 from unified_llm._formats.openai_errors import read_error
-from unified_llm._formats.openai_responses.provider_state import keep_state
+from unified_llm._formats.openai_responses.provider_state import CALLS, keep_state
 from unified_llm._formats.openai_responses.response import (
     REASONING_SEPARATOR,
     Output,
@@ -24,6 +24,7 @@ from unified_llm._formats.openai_responses.response import (
     read_arguments,
     read_citation,
     read_interruption,
+    read_name,
     read_output,
     read_usage,
 )
@@ -141,7 +142,7 @@ class ResponseStream:
         item = data.get("item")
         self._done_items.append(item)
         self._size += size_of_value(item)
-        if not is_object(item) or item.get("type") not in ("function_call", "custom_tool_call"):
+        if not is_object(item) or item.get("type") not in CALLS:
             return None
         call_event = {**data, "item_id": item.get("id"), "call_id": item.get("call_id")}
         if not self._calls.has_begun(call_event):
@@ -227,7 +228,7 @@ class _ToolCalls:
         self._arguments.append(_Arguments([arguments], len(arguments), is_open))
         self.size += _ENTRY_SIZE + len(arguments)
         identifier = self._identifiers.take(text_or_none(item.get("call_id")) or item.get("id"))
-        return ToolCallChunk(position, identifier, text_or_none(item.get("name")) or "", arguments)
+        return ToolCallChunk(position, identifier, read_name(item), arguments)
 
     def extend(self, data: Mapping[str, Any], arguments: object) -> ToolCallChunk | None:
         """Return a fragment of the arguments."""
