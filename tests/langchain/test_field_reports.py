@@ -230,9 +230,28 @@ def test_f_a_tool_of_gemini_that_another_provider_has_by_that_name_is_not_mistak
     with SentRequests().running() as targets:
         with pytest.raises(ours.LLMError, match="another provider"):
             ChatUnified(model="gemini/gemini-2.5-flash", api_key=KEY).bind_tools([OTHERS[2][1]]).invoke("Hi")
-        with pytest.raises(ours.LLMError, match="another provider"):
-            ChatUnified(model=PRIMARY, api_key=KEY).bind_tools([{"google_search": {}}]).invoke("Hi")
+        geminis: list[dict[str, Any]] = [{"google_search": {}}, {"type": "google_search"}, {"type": "url_context"}]
+        for given in geminis:
+            with pytest.raises(ours.LLMError, match="another provider"):
+                ChatUnified(model=PRIMARY, api_key=KEY).bind_tools([given]).invoke("Hi")
         assert targets.sent == []
+
+
+def test_f_a_tool_that_one_target_alone_has_skips_the_others_and_the_error_names_each_reason() -> None:
+    chain = model("anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash", "openai/gpt-4.1")
+    served: list[tuple[dict[str, Any], str]] = [
+        ({"google_search": {}}, "gemini/gemini-2.5-flash"),
+        ({"type": "web_search_20250305", "name": "web_search"}, "anthropic/claude-haiku-4-5"),
+        ({"type": "web_search_preview"}, "openai/gpt-4.1"),
+    ]
+    with SentRequests(PRIMARY).running():
+        for given, target in served:
+            record = chain.bind_tools([given]).invoke("Hi").response_metadata["unified_llm"]
+            assert record["served_by"] == target, record
+    with SentRequests(PRIMARY).running(), pytest.raises(ours.LLMError) as caught:
+        model("anthropic/claude-haiku-4-5").bind_tools([{"type": "web_search_preview"}]).invoke("Hi")
+    assert "another provider" in str(caught.value)
+    assert [attempt.target for attempt in caught.value.attempts] == [PRIMARY, "anthropic/claude-haiku-4-5"]
 
 
 def test_f_a_dict_that_is_neither_a_function_nor_a_tool_is_refused() -> None:

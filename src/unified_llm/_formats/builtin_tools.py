@@ -23,6 +23,9 @@ _GEMINI_TOOLS: Final[Mapping[str, str]] = {
     "google_search_retrieval": "googleSearchRetrieval",
     "url_context": "urlContext",
 }
+# The types of these are other providers' as well: file_search is OpenAI's, code_execution xAI's.
+# https://platform.openai.com/docs/guides/tools-file-search, https://docs.x.ai/docs/guides/tools/overview
+_SHARED_TYPES: Final = frozenset({"code_execution", "computer_use", "file_search"})
 # Fields of OpenAI's tools that have the type of one of Gemini's (file_search, code_execution).
 _OTHERS_FIELDS: Final = frozenset({"vector_store_ids", "container"})
 
@@ -34,6 +37,11 @@ def gemini_tool(tool: Mapping[str, Any]) -> dict[str, Any] | None:
     settings = {field: value for field, value in tool.items() if field not in {"type", "name"}}
     spelling = _gemini_spelling(tool["type"])
     return {spelling: settings} if spelling and _OTHERS_FIELDS.isdisjoint(settings) else None
+
+
+def is_gemini_alone(kind: str) -> bool:
+    """Return whether a type of tool is one that Gemini has and no other provider."""
+    return kind not in _SHARED_TYPES and _gemini_spelling(kind) is not None
 
 
 def _gemini_spelling(kind: object) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.target import Target
+from unified_llm._formats.builtin_tools import is_gemini_alone
 from unified_llm._formats.custom_tools import custom_choice, is_custom
 from unified_llm._formats.history import is_text, text_of
 from unified_llm._formats.tool_schemas import object_schema
@@ -213,8 +214,8 @@ def check_builtin_tool(name: str, tool: Mapping[str, Any]) -> Mapping[str, Any]:
         ValidationError: The tool is written for another format.
     """
     kind = tool.get("type")
-    # Built-in tools of Gemini have no type; the types of Anthropic's contain a date.
-    if not isinstance(kind, str) or re.search(r"_20\d{6}$", kind):
+    # Gemini's tools have no type, or one that it alone has; the types of Anthropic's contain a date.
+    if not isinstance(kind, str) or re.search(r"_20\d{6}$", kind) or is_gemini_alone(kind):
         raise ValidationError(f"The tool {name} is written for the format of another provider.")
     return tool
 
