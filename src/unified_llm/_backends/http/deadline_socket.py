@@ -130,6 +130,8 @@ class DeadlineSocket:
     # For ``drop``, which also runs if the constructor was interrupted.
     _socket: socket.socket | None = None
     _finalizer: weakref.finalize[..., Any] | None = None
+    # Kept here for a socket that is collected at the end of the interpreter, when the names of modules are gone.
+    _note_freed = staticmethod(descriptors.note_freed)
 
     def __init__(self, now: Callable[[], float], tunnel: Tunnel | None = None) -> None:
         self.now = now
@@ -156,7 +158,7 @@ class DeadlineSocket:
         owned, self._socket = self._socket, None
         if owned is not None:
             owned.close()
-            descriptors.note_freed()
+            self._note_freed()
         if self._finalizer is not None:
             self._finalizer.detach()
 
