@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from integration_tests.support.fault_harness import KEY, PROMPT, Answers, Case, Fails, Raises, serving
+from integration_tests.support.fault_harness import KEY, PROMPT, Answers, Case, Fails, serving
 from integration_tests.support.fault_responses import FIRST, answer, error, refusal, streamed
 from integration_tests.support.fault_server import Send
 from unified_llm._core.outcome import FailureKind
@@ -42,7 +42,7 @@ STATUSES: Final = {
     405: Fails("not_found", ConfigurationError),
     408: Fails("request_timeout", TimeoutError),
     409: Fails("conflict", ServiceUnavailableError),
-    413: Raises("too_large", ContextOverflowError),
+    413: Fails("too_large", ContextOverflowError),
     415: INVALID,
     422: INVALID,
     425: Fails("conflict", ServiceUnavailableError),
