@@ -26,8 +26,6 @@ _OPTIONAL: Final = (
     "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs",
     "reasoning_effort",
 )  # fmt: skip
-# Pairs of which some targets take only the second.
-_PAIRS: Final = (("top_p", "temperature"), ("presence_penalty", "frequency_penalty"))
 # The fewest tokens of an answer that a format can ask for (platform.openai.com/docs/api-reference/responses/create; the
 # error is integer_below_min_value).
 _LEAST_OUTPUT: Final[Mapping[str, int]] = {"openai_responses": 16, "azure_responses": 16}
@@ -122,9 +120,8 @@ def _not_taken(request: LLMRequest, target: Target) -> dict[str, Sequence[Any]]:
     effort = effective(request, "reasoning_effort", target)
     target = with_reasoning_drops({} if effort is None else {"reasoning_effort": effort}, target)
     refused = [name for name in _OPTIONAL if not takes(name, target)]
-    for name, other in _PAIRS:
-        if f"{name}.with_{other}" in target.quirks.drop and effective(request, other, target):
-            refused.append(name)
+    if "top_p.with_temperature" in target.quirks.drop and effective(request, "temperature", target) is not None:
+        refused.append("top_p")
     return {name: [value, None] for name in refused if (value := effective(request, name, target)) is not None}
 
 
@@ -135,6 +132,9 @@ def _clamp(request: LLMRequest, target: Target) -> dict[str, Any]:
         value = effective(request, name, target)
         if value is not None and not least <= value <= most and takes(name, target):
             changes[name] = least if value < least else most
+    penalties = all(effective(request, name, target) for name in ("presence_penalty", "frequency_penalty"))
+    if penalties and "presence_penalty.with_frequency_penalty" in target.quirks.drop:
+        changes["presence_penalty"] = 0.0
     max_tokens = effective(request, "max_tokens", target)
     if max_tokens is not None:
         allowed = max(min(max_tokens, target.max_output or max_tokens), _LEAST_OUTPUT.get(target.format, 1))

@@ -19,7 +19,7 @@ class Quirks:
         drop: Request fields that it refuses. ``messages.name`` leaves out speakers' names; ``tool_choice.function``
             turns the choice of one tool into ``required`` with that tool alone; ``tool_choice.none`` leaves out the
             tools where none may be called; ``top_p.with_temperature`` leaves out the one where there is the other;
-            ``presence_penalty.with_frequency_penalty`` likewise.
+            ``presence_penalty.with_frequency_penalty`` sets the one to 0 at a fallback, where there is the other.
         limits: The least and the greatest value that it takes, by our names of fields; a fallback gets no other.
         max_stops: The most stop sequences that it takes; None where no bound is known.
         key_header: The header that carries the key; empty for ``Authorization: Bearer``.

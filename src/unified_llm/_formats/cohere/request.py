@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,8 +14,6 @@ from unified_llm._formats.request_fields import apply_quirks, effective, functio
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import ResponseFormat, Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest, RerankRequest
-
-log = logging.getLogger("unified_llm")
 
 # Our name → Cohere's name.
 _FIELDS: Final[Mapping[str, str]] = {
@@ -85,10 +82,6 @@ def _write_settings(request: LLMRequest, target: Target) -> dict[str, Any]:
     if "top_logprobs" in settings:
         settings.setdefault("logprobs", True)  # the API has no alternatives, only those of the answer's tokens
     wanted = apply_quirks(settings, target)
-    both = wanted.get("frequency_penalty") and wanted.get("presence_penalty")
-    if both and "presence_penalty.with_frequency_penalty" in target.quirks.drop:
-        del wanted["presence_penalty"]
-        log.debug("presence_penalty is not sent to %s, which takes one of the two penalties", target.name)
     if "stop" in wanted:
         wanted["stop"] = list(wanted["stop"])
     fields = {_FIELDS[name]: value for name, value in wanted.items() if name in _FIELDS}
