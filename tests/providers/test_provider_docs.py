@@ -20,13 +20,14 @@ def test_the_page_about_providers_lists_every_row_of_the_table() -> None:
         assert row.title in page
 
 
-def test_the_page_about_failover_lists_every_code_and_sentence() -> None:
-    tables = runpy.run_path(str(DOCS / "generate_providers.py"))["render_error_tables"]()
-    assert tables in (DOCS / "failover.md").read_text(encoding="utf-8")
+def test_the_pages_about_errors_list_every_code_and_sentence() -> None:
+    script = runpy.run_path(str(DOCS / "generate_providers.py"))
+    assert script["render_error_tables"]() in (DOCS / "failover.md").read_text(encoding="utf-8")
+    page = script["render_error_wording"]()
     for code in CODES:
-        assert f"`{code.name}`" in tables
+        assert f"`{code.name}`" in page
     for sentence in SENTENCES:
-        assert sentence.template.replace("|", "\\|") in tables
+        assert sentence.template.replace("|", "\\|") in page
 
 
 # Features that a mark of a test may name.
