@@ -81,7 +81,7 @@ def test_advice_names_what_to_do_and_quotes_nothing() -> None:
 
 FILLED = {
     "n": "4100", "window": "4096", "name": "org/name-1", "quoted": "'a b'", "path": "tools.0.strict",
-    "words": "Some words", "text": "whatever is between",
+    "words": "Some words", "feature": "JSON mode", "text": "whatever is between",
 }  # fmt: skip
 ALTERNATIVES = re.compile(r"\(((?:[^()|]*\|)+[^()|]*)\)")
 
@@ -104,6 +104,36 @@ def test_every_sentence_is_read_as_what_the_table_says() -> None:
             assert reading.meaning.kind == sentence.meaning.kind, (text, reading)
             assert reading.context_window == (4096 if "{window}" in sentence.template else None), text
         assert sentence.source
+
+
+def test_f4_a_prompt_that_is_too_long_is_read_in_unlisted_words() -> None:
+    for message in (
+        "Your request exceeded the maximum context length of 8192 tokens",
+        "The total number of tokens (prompt and completion) exceeds the model limit",
+        "Number of tokens in the prompt exceeds 4096",
+        "Token count exceeds the model's context window",
+        "Sequence length (5000) exceeds maximum tokens (4096)",
+        "Input length 40000 exceeds the maximum length 32768",
+        "the conversation is longer than the context",
+        "Requested tokens (4097) exceed context window of 4096",
+        "The prompt exceeds the model's maximum sequence length",
+    ):
+        for status in (None, 400, 413, 422):
+            reading = read_message(message, status)
+            assert reading is not None, message
+            assert reading.meaning.kind == "context", message
+        assert read_message(message, 503) is None
+    for message in (
+        "This request would exceed your account's rate limit",
+        "Request exceeds the tokens per minute limit",
+        "The request exceeds your token quota",
+        "Requested output tokens exceed the maximum",
+        "The request has too many tools: more than 128",
+        "Input images exceed the limit of tokens",
+        "The input text 'the prompt exceeds the context' is no list",
+        "messages must have less than 100 items",
+    ):
+        assert read_message(message, 400) is None, message
 
 
 def test_no_sentence_that_starts_a_cooldown_matches_a_longer_message() -> None:
@@ -130,6 +160,10 @@ QUOTATIONS = (
     "Input should be a valid list, got: {}",
     "Failed to parse messages: {}",
     'Unexpected text: "{}"',
+    "Input `{}` is not valid",
+    "Message “{}” is not valid",
+    "Unknown content {}",
+    "Invalid request {}",
 )
 
 

@@ -71,10 +71,9 @@ def test_f10_a_request_that_is_larger_than_the_limit_starts_no_cooldown(make_har
 # Context windows
 
 
-@pytest.mark.parametrize("kind", ["context", "too_large"])
-def test_a_prompt_that_is_too_long_goes_only_to_larger_windows(make_harness: MakeHarness, kind: str) -> None:
+def test_a_prompt_that_is_too_long_goes_only_to_larger_windows(make_harness: MakeHarness) -> None:
     names = ["beta/two", "gamma/three", "delta/four"]
-    harness = make_harness({"alpha/one": [Failure(kind, 400)], **{name: [say(name)] for name in names}})  # type: ignore[arg-type]
+    harness = make_harness({"alpha/one": [Failure("context", 400)], **{name: [say(name)] for name in names}})
     chain = [
         target(context_window=8_000),
         target("beta/two", context_window=8_000),
@@ -83,7 +82,13 @@ def test_a_prompt_that_is_too_long_goes_only_to_larger_windows(make_harness: Mak
     ]
     result = harness.call(*chain)
     assert harness.targets.names == ["alpha/one", "gamma/three"], "a window that is not known is tried"
-    assert [outcome for _, outcome in result.outcomes] == [kind, "skipped", "ok"]
+    assert [outcome for _, outcome in result.outcomes] == ["context", "skipped", "ok"]
+
+
+def test_f10_a_limit_in_bytes_says_nothing_about_windows(make_harness: MakeHarness) -> None:
+    """Wire F10: the 413 of a proxy in front of a large window comes before targets with smaller windows."""
+    harness = make_harness({"alpha/one": [Failure("too_large", 413)], "beta/two": [say("B")]})
+    assert harness.call(target(context_window=1_000_000), target("beta/two", context_window=200_000)).text == "B"
 
 
 def test_a_prompt_that_is_too_long_everywhere_is_the_callers_to_shorten(make_harness: MakeHarness) -> None:

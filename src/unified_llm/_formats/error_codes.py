@@ -40,6 +40,7 @@ CODES: Final = (
     *_codes("context", "GitHub Models", "tokens_limit_reached"),
     *_codes("context", "GitHub Copilot", "model_max_prompt_tokens_exceeded"),
     *_codes("context", "openrouter.ai, error_type", "token_limit_exceeded"),
+    *_codes("context", "Baidu Qianfan; unverified", "tokens_too_long"),
     *_codes("too_large", "OpenAI; openrouter.ai, error_type", "string_above_max_length", "string_too_long"),
     *_codes("too_large", "OpenAI, embeddings; unverified", "max_tokens_per_request"),
     *_codes("too_large", _ANTHROPIC, "request_body_too_large_after_decoding"),
@@ -77,6 +78,7 @@ CODES: Final = (
     *_codes("model_not_found", "docs.mistral.ai; docs.perplexity.ai", "invalid_model"),
     *_codes("model_not_found", "truefoundry/models#919 (GitHub Models)", "unknown_model"),
     *_codes("model_not_found", "learn.microsoft.com/azure/ai-foundry/openai", "deploymentnotfound"),
+    *_codes("model_not_found", "docs.together.ai/docs/error-codes", "model_not_available"),
     *_codes("model_not_found", "huggingface.co/docs/inference-providers", "model_not_supported"),
     *_codes("model_not_found", _ALIBABA, "modelnotfound"),
     *_codes(
@@ -94,6 +96,7 @@ CODES: Final = (
         *("key_model_access_denied", "team_model_access_denied", "user_model_access_denied"),
     ),
     *_codes("unsupported", _OPENAI, "unsupported_parameter", "unsupported_value", "unknown_parameter"),
+    *_codes("unsupported", "GitHub Copilot; unverified", "unsupported_api_for_model"),
     *_codes("unsupported", "ggml-org/llama.cpp tools/server", "not_supported_error"),
     *_codes("unsupported", "learn.microsoft.com/azure/ai-foundry/openai", "operationnotsupported"),
     *_codes("rate_limit", "openclaw/openclaw#147644 (Groq, status 413)", "rate_limit_exceeded"),

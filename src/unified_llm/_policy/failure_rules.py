@@ -71,7 +71,7 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "bad_request": FailureRule(),
     "unsupported": FailureRule(),
     "context": FailureRule(larger_window=True),
-    "too_large": FailureRule(larger_window=True),
+    "too_large": FailureRule(),  # a limit in bytes or of a batch: nothing about a context window
     "filter": FailureRule(failover=False),
     "conflict": FailureRule(retry=True),
     "request_timeout": _TRANSIENT,

@@ -32,7 +32,7 @@ FILTER_SENTENCES: Final = sentences(
     ("(Input|Output) data may contain inappropriate content", "help.aliyun.com/en/model-studio/error-code"),
     ("The request was rejected because it was considered high risk", "platform.kimi.ai; unverified"),
     ("Your chosen model requires moderation and your input was flagged", "openrouter.ai/docs/errors"),
-    ("Violated (guardrail policy|content safety policy)", "docs.litellm.ai; unverified"),
+    ("Violated (guardrail policy|content safety policy|OpenAI moderation policy)", "docs.litellm.ai/docs/proxy"),
     ("litellm.ContentPolicyViolationError", "docs.litellm.ai/docs/exception_mapping"),
     ("ContentPolicyViolationError", "docs.litellm.ai/docs/exception_mapping"),
 )

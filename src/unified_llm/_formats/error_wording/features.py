@@ -43,13 +43,16 @@ FEATURE_SENTENCES: Final = (
         ),
         ("No endpoints found that support tool use", "openrouter.ai"),
         ("(Function calling|Tool use|Tools) (is|are) not enabled for", "Gemini (Gemma), SiliconFlow"),
-        ("`?tool calling`? is not supported with this model", "Groq; unverified"),
+        ("(`tool calling`|tool calling) is not supported with this model", "Groq; unverified"),
+        ("(Function call|Tool call|Function calling|Tools) is not supported for this model", "SiliconFlow"),
         ("Cannot use custom grammar constraints with tools", "ggml-org/llama.cpp; unverified"),
     ),
     *sentences(
         NO_IMAGES,
         ("(image|audio|video|file) input is not supported", "ggml-org/llama.cpp#13566"),
+        ("(Image|Audio|Video|File) inputs are not supported", "docs.x.ai; unverified"),
         ("{name} is not a multimodal model", "vllm-project/vllm; unverified"),
+        ("The model is not a VLM", "SiliconFlow"),
         ("At most {n} (image|audio|video)(s|) may be provided in one (request|prompt)", "vllm-project/vllm"),
         ("At most {n} (image|audio|video)(s) may be provided in one (request|prompt)", "vllm-project/vllm"),
         ("this model is missing data required for image input", "ollama/ollama"),
@@ -138,6 +141,7 @@ FEATURE_SENTENCES: Final = (
         ),
         ("{name} does not support (chat|generate|embeddings|completion)", "ollama/ollama server/routes.go"),
         ("Model is not embedding", "LM Studio"),
+        ("model {name} is not accessible via the {name} endpoint", "GitHub Copilot; unverified"),
         ("Pooling type {quoted} is not OAI compatible", "ggml-org/llama.cpp tools/server"),
     ),
     *sentences(
@@ -164,6 +168,28 @@ FEATURE_SENTENCES: Final = (
             "(This|The) model does not support (assistant message prefill|the effort parameter|{words})",
             "platform.claude.com",
         ),
+        ("(This|The|Model|Your) model {name} (does not|doesn't) support", "docs.x.ai"),
+        ("Model {name} (does not|doesn't) support", "docs.x.ai"),
+        ("Argument not supported on this model", "docs.x.ai"),
+        ("Budget {n} is invalid. This model only works in thinking mode", "ai.google.dev"),
+        (
+            (
+                "(Input validation error: |){feature} (is|are) not (supported|available|enabled) (for|by|with|on|in) "
+                "(this|the) (model|endpoint|API|deployment|provider)"
+            ),
+            "Gemini, Groq, SiliconFlow, Together and others",
+        ),
+        (
+            (
+                "{quoted} (is|are) not (supported|available|enabled) (for|by|with|on|in) (this|the) "
+                "(model|endpoint|API|deployment|provider)"
+            ),
+            "Groq and others",
+        ),
+        (
+            "{feature} cannot be (combined|used together|used) with {feature}",
+            "Groq (JSON mode and tools)",
+        ),
         ("Thinking (may not|cannot) be enabled when tool_choice forces tool use", "platform.claude.com"),
         ("tool_choice {name} is incompatible with thinking enabled", "Moonshot; unverified"),
         ("The tool_choice parameter does not support being set to", "help.aliyun.com/en/model-studio/error-code"),
@@ -173,7 +199,7 @@ FEATURE_SENTENCES: Final = (
         ),
         ("This model only support", "help.aliyun.com/en/model-studio/error-code"),
         ("Function calling with a response mime type: {name} is unsupported", "ai.google.dev"),
-        ("{words} is not enabled for (models/|this model)", "ai.google.dev"),
+        ("{feature} is not enabled for (models/|this model)", "ai.google.dev"),
         ("Invalid JSON payload received. Unknown name", "ai.google.dev"),
         ("No endpoints found that can handle the requested parameters", "openrouter.ai"),
         ("{name} does not support (thinking|this|the|parameters|insert|{name} with)", "ollama/ollama; DeepSeek"),

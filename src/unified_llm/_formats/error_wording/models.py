@@ -68,9 +68,11 @@ MODEL_SENTENCES: Final = (
         ("Not found the model {name}", "platform.kimi.ai/docs/api/errors"),
         ("models/{name} is not found for API version", "ai.google.dev"),
         ("Publisher Model {name} (was not found|not found)", "Vertex AI; unverified"),
-        ("Unable to access model {name}", "Together; unverified"),
+        ("Unable to access (non-serverless |)model {name}", "docs.together.ai/docs/error-codes"),
         ("The provided model identifier is invalid", "Bedrock; unverified"),
         ("Invocation of model ID {name} with on-demand throughput isn't supported", "Bedrock; unverified"),
+        ("LLM Provider NOT provided", "BerriAI/litellm, get_llm_provider_logic.py"),
+        ("(* |)GenerateContentRequest.model: unexpected model name format", "ai.google.dev"),
         ("unknown provider for model {name}", "router-for-me/CLIProxyAPI; unverified"),
         ("The model or endpoint {name} does not exist", "Volcengine Ark; unverified"),
     ),
@@ -96,6 +98,7 @@ MODEL_SENTENCES: Final = (
         ("You are not allowed to (sample from|use) this model", "platform.openai.com; unverified"),
         ("(The|This) model is not available in your (country|region)", "openrouter.ai; unverified"),
         ("Model access is denied", "Bedrock; unverified"),
+        ("Model (is |)disabled", "SiliconFlow, code 30003"),
         ("No access to model", "GitHub Models; unverified"),
         ("(key|team|user|project|org|organization) not allowed to access model", "docs.litellm.ai/docs/proxy"),
         ("The model {name} requires terms acceptance", "console.groq.com; unverified"),
@@ -128,6 +131,6 @@ MODEL_SENTENCES: Final = (
     *sentences(
         CRASHED,
         ("The model has crashed", "lmstudio-ai/lmstudio-bug-tracker#1347"),
-        ("(The |)Model (was |has been |)unloaded", "lmstudio-ai/lmstudio-bug-tracker#1170"),
+        ("(The |)Model (was |has been |has |)unloaded", "lmstudio-ai/lmstudio-bug-tracker#1170"),
     ),
 )

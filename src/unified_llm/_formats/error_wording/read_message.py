@@ -8,6 +8,7 @@ A sentence is written as the provider writes it, with placeholders for what vari
     {quoted}   anything in quotation marks
     {path}     the path of a request field, such as ``tools.0.strict``; not of one that holds text
     {words}    a few words, without punctuation
+    {feature}  the words for a parameter or a capability, which do not begin as a message about an invalid request does
     {text}     anything up to the end of the line
     (a|b)      one of these; it may be empty
 
@@ -30,7 +31,7 @@ from unified_llm._formats.error_wording.accounts import ACCOUNT_SENTENCES, FILTE
 from unified_llm._formats.error_wording.features import FEATURE_SENTENCES
 from unified_llm._formats.error_wording.limits import LIMIT_SENTENCES
 from unified_llm._formats.error_wording.models import MODEL_SENTENCES
-from unified_llm._formats.error_wording.sentence import FILTER, Sentence
+from unified_llm._formats.error_wording.sentence import CONTEXT, FILTER, Sentence
 
 SENTENCES: Final = (
     *ACCOUNT_SENTENCES,
@@ -46,6 +47,8 @@ WITH_COOLDOWN: Final = frozenset({"auth", "permission", "quota"})
 
 # Statuses that concern the key, the account or a limit.
 _ABOUT_ACCOUNT: Final = frozenset({401, 402, 403, 429})
+# Statuses of a prompt that is too long; None: an error at 200.
+_ABOUT_SIZE: Final = frozenset({None, 400, 413, 422})
 _LONGEST: Final = 2000  # characters of a message that are read
 _LARGEST_WINDOW: Final = 10**9
 
@@ -64,6 +67,7 @@ _PREFIX: Final = re.compile(
     r"|<\d{3}> [\w.]{1,100}: "
     r"|/[\w/]{1,80}: "
     r"|\{'error': \{'message': ['\"]"
+    r"|\{'error': ['\"]"
     r")",
     re.IGNORECASE | re.ASCII,
 )
@@ -73,7 +77,11 @@ _PLACEHOLDERS: Final = {
     "name": r"(?:[`'\"“][\w./:@+~*-]{1,200}[`'\"”]|[\w./:@+~*-]{1,200})",
     "quoted": r"[`'\"“][^`'\"”\n]{1,200}[`'\"”]",
     "path": r"(?![^\s:]*\b(?:content|text|prompt|input|arguments)\]*:)\w[\w.\[\]-]{0,200}",
-    "words": r"\w(?:[\w /-]|(?<=\w)'(?=\w)){0,80}?",
+    "words": r"\w(?:[\w /]|(?<=\w)['-](?=\w)){0,80}?",
+    "feature": (
+        r"(?!(?:an? |the |unknown |invalid )*(?:unknown|invalid|bad|unexpected|malformed|unsupported|could|cannot|failed|error"
+        r"|request|message|content|prompt|text|input)\b)\w+(?:[ /_-]\w+){0,5}"
+    ),
     "text": r"[^\n]{0,500}?",
 }
 _TOKEN: Final = re.compile(r"\{(\w+)\}|\(((?:[^()|]*\|)+[^()|]*)\)|(\s+)|(['’])")
@@ -88,9 +96,30 @@ _FOUND: Final = (
     r"|\binappropriate\b|prohibited content|new_sensitive|sensitive (?:content|information|words?|topics?)"
     r"|violat\w*\b[^\n.:'\"]{0,60}\b(?:polic|guideline|terms of))"
 )
-_FILTERED: Final = re.compile(rf"{_SUBJECT}(?:[^\n.:'\"]|\w'\w){{0,200}}?{_FOUND}", re.IGNORECASE)
+_FILTERED: Final = re.compile(rf"{_SUBJECT}(?:[^\n.:'\"`“]|\w'\w){{0,200}}?{_FOUND}", re.IGNORECASE)
 # For 403 and 451, where a provider writes why it refuses.
 _FOUND_ANYWHERE: Final = re.compile(_FOUND, re.IGNORECASE)
+# A prompt that is longer than the model can read, in words of other servers: its subject, that it is too long, and in
+# what, before anything that could be a quotation. Not a limit per minute, and not one of the answer.
+_BEGINNING: Final = re.compile(r"(?:[^\n:'\"`“]|(?<=\w)'(?=\w)){1,300}")
+_PROMPT: Final = re.compile(
+    r"(?:(?:your|the|this|an?|our|user|model|total|estimated|requested?|maximum|max|number of|length of|size of)\s+)*"
+    r"(?:request|prompt|input|message|context|conversation|text|query|tokens?|sequence)(?:s|_tokens)?\b",
+    re.IGNORECASE,
+)
+_TOO_LONG: Final = re.compile(
+    r"\b(?:exceed\w*|overflow\w*|too (?:long|large|many|big)"
+    r"|(?:longer|greater|larger|more|higher|bigger) than|must be (?:less|at most|no more))\b",
+    re.IGNORECASE,
+)
+_IN_TOKENS: Final = re.compile(
+    r"\b(?:context|tokens?|\w+_tokens|max_(?:seq|model)_len|(?:sequence|maximum|max) length)\b", re.IGNORECASE
+)
+_OTHER_LIMIT: Final = re.compile(
+    r"\b(?:per|rate|quota|credits?|balance|afford|budget|images?|string)\b"
+    r"|\A(?!.*\b(?:prompt|input|context|messages?)\b).*\b(?:output|completion|max_(?:\w+_)?tokens)\b",
+    re.IGNORECASE,
+)
 # Not an account that is closed for what it did.
 _CLOSED_ACCOUNT: Final = re.compile(
     r"\b(?:account|organi[sz]ation|key|subscription|project|team|workspace)\b[^\n.]{0,80}"
@@ -121,6 +150,8 @@ def read_message(message: str | None, status: int | None) -> Reading | None:
                 return reading
         if (status is None or status < 500) and _is_filtered(text, status):
             return Reading(FILTER)
+        if status in _ABOUT_SIZE and _is_too_long(text):
+            return Reading(CONTEXT)
     return None
 
 
@@ -145,6 +176,13 @@ def _is_filtered(text: str, status: int | None) -> bool:
     if not _FILTERED.match(text) and not (status in {403, 451} and _FOUND_ANYWHERE.search(text)):
         return False
     return not _CLOSED_ACCOUNT.search(text)
+
+
+def _is_too_long(text: str) -> bool:
+    beginning = _BEGINNING.match(text)
+    if beginning is None or not _PROMPT.match(beginning[0]) or _OTHER_LIMIT.search(beginning[0]):
+        return False
+    return bool(_TOO_LONG.search(beginning[0]) and _IN_TOKENS.search(beginning[0]))
 
 
 def _window(number: str | None) -> int | None:
