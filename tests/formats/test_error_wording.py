@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,14 @@ def test_f4_a_prompt_that_is_too_long_is_read_in_unlisted_words() -> None:
         "messages must have less than 100 items",
     ):
         assert read_message(message, 400) is None, message
+
+
+def test_no_message_takes_long_to_read() -> None:
+    read_message("once", 400)  # compiles the table
+    for unit in ("_", "a_", "a ", "the total ", "litellm.Error: ", "{'error': '", "model's ", "1,"):
+        start = time.process_time()
+        read_message(unit * (2000 // len(unit)), 400)
+        assert time.process_time() - start < 1, unit
 
 
 def test_no_sentence_that_starts_a_cooldown_matches_a_longer_message() -> None:

@@ -79,8 +79,8 @@ _PLACEHOLDERS: Final = {
     "path": r"(?![^\s:]*\b(?:content|text|prompt|input|arguments)\]*:)\w[\w.\[\]-]{0,200}",
     "words": r"\w(?:[\w /]|(?<=\w)['-](?=\w)){0,80}?",
     "feature": (
-        r"(?!(?:an? |the |unknown |invalid )*(?:unknown|invalid|bad|unexpected|malformed|unsupported|could|cannot|failed|error"
-        r"|request|message|content|prompt|text|input)\b)\w+(?:[ /_-]\w+){0,5}"
+        r"(?!(?:an? |the |unknown |invalid )*(?:unknown|invalid|bad|unexpected|malformed|unsupported|could|cannot"
+        r"|failed|error|request|message|content|prompt|text|input)\b)\w{1,60}(?:[ /-]\w{1,60}){0,5}"
     ),
     "text": r"[^\n]{0,500}?",
 }
