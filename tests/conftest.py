@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from tests.support import canary
-from unified_llm._config.process_defaults import configure
+from tests.support.process_state import reset_process_state
+from tests.support.thorough import THOROUGH
 from unified_llm._state.process_health import reset_health
 
 # The same examples in every run, so that no test fails now and then. More of them where there is time.
-settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.register_profile("steady", deadline=None, derandomize=True, database=None, max_examples=25)
 settings.register_profile("thorough", settings.get_profile("steady"), max_examples=100)
-settings.load_profile("thorough" if os.environ.get("UNIFIED_LLM_THOROUGH") else "steady")
+settings.load_profile("thorough" if THOROUGH else "steady")
 
 # Thousands of tests make a large heap, and almost nothing of it is ever garbage.
 gc.set_threshold(50_000, 50, 50)
@@ -33,8 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _fresh_process_state() -> Iterator[None]:
     reset_health()
     yield
-    reset_health()
-    configure(timeout=None, max_retries=None, retry_delay=None, cache_ttl=None, state=None, telemetry=None)
+    reset_process_state()
 
 
 def pytest_collection_finish() -> None:

@@ -6,12 +6,14 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import unified_llm
+from tests.support.each import each
 from unified_llm._formats.codecs import FORMATS, codec_for
 from unified_llm._providers import registry
 
@@ -69,7 +71,11 @@ class Import:
 
 
 FILES = sorted(ROOT.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def module_of(path: Path) -> str:
@@ -84,7 +90,7 @@ def exists(name: str) -> bool:
 def imports_of(path: Path) -> Iterator[Import]:
     """Yield every import, also those inside functions and for type checkers."""
     module = module_of(path)
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree_of(path)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -108,11 +114,13 @@ def layer_of(module: str) -> int:
     return next(number for number, folders in enumerate(LAYERS) if folder in folders)
 
 
-IMPORTS = [edge for path in FILES for edge in imports_of(path)]
+@cache
+def all_imports() -> list[Import]:
+    return [edge for path in FILES for edge in imports_of(path)]
 
 
 def test_imports_are_found_at_all() -> None:
-    pairs = {(edge.module, edge.name) for edge in IMPORTS}
+    pairs = {(edge.module, edge.name) for edge in all_imports()}
     assert ("_client.backends", "_backends.http") in pairs, "inside a function"
     assert ("_core.runtime", "_core.exchange") in pairs, "for type checkers"
     assert ("_client.errors", "_policy.retry_after") in pairs, "a module by the name of its package"
@@ -132,7 +140,7 @@ def test_every_folder_is_in_one_layer() -> None:
 
 def test_a_folder_imports_only_from_layers_below_it() -> None:
     wrong = []
-    for edge in IMPORTS:
+    for edge in all_imports():
         if edge.ours:
             mine, theirs = edge.module.partition(".")[0], edge.name.partition(".")[0]
             if mine != theirs and (mine, theirs) not in BESIDE and layer_of(mine) <= layer_of(theirs):
@@ -143,7 +151,7 @@ def test_a_folder_imports_only_from_layers_below_it() -> None:
 def test_no_modules_import_each_other() -> None:
     """Imports inside functions and for type checkers count as well."""
     edges: dict[str, set[str]] = {module_of(path): set() for path in FILES}
-    for edge in IMPORTS:
+    for edge in all_imports():
         folders = {edge.module.partition(".")[0], edge.name.partition(".")[0]}
         if edge.ours and edge.module != edge.name and folders != NAME_EACH_OTHER:
             edges[edge.module].add(edge.name)
@@ -167,7 +175,9 @@ def cycle_in(edges: Mapping[str, set[str]]) -> list[str]:
     ],
 )
 def test_backends_do_not_import_each_other(folder: str, other: str) -> None:
-    wrong = [str(edge) for edge in IMPORTS if within(edge.module, folder) and edge.ours and within(edge.name, other)]
+    wrong = [
+        str(edge) for edge in all_imports() if within(edge.module, folder) and edge.ours and within(edge.name, other)
+    ]
     assert wrong == []
 
 
@@ -182,7 +192,7 @@ def test_formats_are_imported_by_the_table_of_formats_and_by_their_variants() ->
     }
     pairs = {
         (source, aim)
-        for edge in IMPORTS
+        for edge in all_imports()
         for aim in formats
         if edge.ours and within(edge.name, aim) and not within(edge.module, aim)
         for source in [next((name for name in formats if within(edge.module, name)), edge.module)]
@@ -202,7 +212,7 @@ def within(module: str, folder: str) -> bool:
 
 def test_third_party_packages_are_imported_in_their_folders_alone() -> None:
     wrong = []
-    for edge in IMPORTS:
+    for edge in all_imports():
         package = edge.name.split(".")[0]
         if edge.ours or package in sys.stdlib_module_names:
             continue
@@ -213,18 +223,16 @@ def test_third_party_packages_are_imported_in_their_folders_alone() -> None:
 
 
 def test_every_permission_is_in_use() -> None:
-    used = {edge.name.split(".")[0] for edge in IMPORTS if not edge.ours}
+    used = {edge.name.split(".")[0] for edge in all_imports() if not edge.ours}
     assert set(THIRD_PARTY) <= used
 
 
-@pytest.mark.parametrize(
-    "folder", ["_policy", "_providers", "_formats", "_structured", "_core", "_lib", "exceptions", "types"]
-)
+@each("folder", ["_policy", "_providers", "_formats", "_structured", "_core", "_lib", "exceptions", "types"])
 def test_pure_layers_import_neither_clock_nor_randomness_nor_event_loop(folder: str) -> None:
     forbidden = {"asyncio", "time", "random", "secrets", "socket", "subprocess", "concurrent"}
     wrong = [
         str(edge)
-        for edge in IMPORTS
+        for edge in all_imports()
         if within(edge.module, folder)
         and edge.module not in {"_core.runtime", "_lib.fork_safe"}
         and not edge.ours
@@ -239,7 +247,7 @@ def test_connections_are_secured_in_one_place() -> None:
     for path in FILES:
         if within(module_of(path), "_backends.http"):
             continue
-        for node in ast.walk(TREES[path]):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Import) and any(alias.name == "ssl" for alias in node.names):
                 wrong.append(f"{path.name}:{node.lineno}")
             if isinstance(node, ast.ImportFrom) and node.module == "ssl":
@@ -251,7 +259,7 @@ def test_the_environment_is_read_in_few_places() -> None:
     """A key or URL that is read elsewhere would bypass the rules of which host it may be sent to."""
     readers = set()
     for path in FILES:
-        for node in ast.walk(TREES[path]):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}:
                 readers.add(module_of(path))
     assert readers == {
@@ -268,7 +276,7 @@ def test_only_the_runtime_waits() -> None:
     """Only there can a test replace the clock; ``asyncio.sleep(0)`` lets other tasks run, and a fork is no call."""
     waits = []
     for path in FILES:
-        for node in ast.walk(TREES[path]):
+        for node in ast.walk(tree_of(path)):
             match node:
                 case ast.Call(ast.Attribute(ast.Name("time" | "asyncio"), "sleep"), [argument]):
                     if not (isinstance(argument, ast.Constant) and argument.value == 0):
@@ -281,11 +289,11 @@ def test_only_the_runtime_waits() -> None:
 def test_nothing_is_evaluated_unpickled_or_started() -> None:
     forbidden = {"eval", "exec", "compile", "__import__"}
     modules = {"pickle", "marshal", "shelve", "subprocess", "ctypes", "yaml", "dill", "code"}
-    wrong = [str(edge) for edge in IMPORTS if not edge.ours and edge.name.split(".")[0] in modules]
+    wrong = [str(edge) for edge in all_imports() if not edge.ours and edge.name.split(".")[0] in modules]
     for path in FILES:
         wrong += [
             f"{path.name}:{node.lineno}: {node.func.id}"
-            for node in ast.walk(TREES[path])
+            for node in ast.walk(tree_of(path))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in forbidden
         ]
     assert wrong == []

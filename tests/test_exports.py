@@ -16,6 +16,7 @@ import unified_llm
 import unified_llm.exceptions
 import unified_llm.langchain
 import unified_llm.testing
+from tests.support.each import each
 
 EXPORTING = (unified_llm, unified_llm.exceptions, unified_llm.langchain, unified_llm.testing)
 MODULES = {module.__name__: module for module in EXPORTING}
@@ -125,7 +126,7 @@ def test_every_public_function_is_annotated() -> None:
             assert parameter.name in {"self", "cls", "_"} or parameter.annotation is not parameter.empty, name
 
 
-@pytest.mark.parametrize("name", [name for name in CLASSES if dataclasses.is_dataclass(CLASSES[name])])
+@each("name", [name for name in CLASSES if dataclasses.is_dataclass(CLASSES[name])])
 def test_types_of_data_can_be_resolved_at_run_time(name: str) -> None:
     kind: Any = CLASSES[name]
     assert {field.name for field in dataclasses.fields(kind)} <= set(get_type_hints(kind))

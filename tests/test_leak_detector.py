@@ -17,6 +17,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from tests.support.canary import DETECTOR, KEYS, search_files
+from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._client import read_request
@@ -170,7 +171,7 @@ LEAKS: dict[Leak, str] = {
 }
 
 
-@pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.__name__)
+@each("leak", LEAKS)
 def test_a_key_that_is_shown_is_caught(leak: Leak) -> None:
     assert LEAKS[leak] in leaks_from(leak)
     assert DETECTOR.take_leaks() == []

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import unified_llm
-from tests.test_architecture import FILES, TREES, module_of
+from tests.test_architecture import FILES, module_of, tree_of
 from unified_llm._formats.codecs import FORMATS
 
 PACKAGE = Path(unified_llm.__file__).parent
@@ -47,7 +47,7 @@ def statements(tree: ast.AST) -> Iterator[ast.AST]:
 def imported_modules(path: Path, modules: set[str]) -> set[str]:
     """Return our modules that a file imports by statements, with the packages around them."""
     names = set[str]()
-    for node in statements(TREES[path]):
+    for node in statements(tree_of(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -64,7 +64,7 @@ def test_no_module_is_imported_by_a_name_that_is_built() -> None:
     """Programs that collect modules for a frozen program cannot know such a name."""
     wrong = []
     for path, module in our_files():
-        for node in ast.walk(TREES[path]):
+        for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.Call):
                 continue
             name = ast.unparse(node.func).rpartition(".")[2]
@@ -91,7 +91,7 @@ def test_files_are_found_by_path_in_one_place() -> None:
     readers = {
         module
         for path, module in our_files()
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Name) and node.id == "__file__"
     }
     assert readers == {"_backends.mlx"}
@@ -120,9 +120,11 @@ def run(archive: Path, code: str, tmp_path: Path, **variables: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_package_in_a_zip_file_answers_in_every_format(archive: Path, tmp_path: Path) -> None:
-    code = """
-import asyncio
+def test_a_package_in_a_zip_file_answers_in_every_format_and_every_module_can_be_imported(
+    archive: Path, tmp_path: Path
+) -> None:
+    code = f"""
+import asyncio, importlib, pkgutil, sys
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient
 from unified_llm.langchain import ChatUnified
@@ -130,7 +132,7 @@ from unified_llm.llama_index import UnifiedLLM
 from unified_llm._formats.codecs import FORMATS, codec_for
 
 MODEL = "ollama/llama2"
-with ScriptedTargets({MODEL: [say("Hello")] * 5}).running():
+with ScriptedTargets({{MODEL: [say("Hello")] * 5}}).running():
     client = LLMClient(MODEL)
     print(client.generate("Hello?").content)
     print("".join(chunk.content for chunk in client.stream("Hello?")))
@@ -138,20 +140,13 @@ with ScriptedTargets({MODEL: [say("Hello")] * 5}).running():
     print(ChatUnified(model=MODEL).invoke("Hello?").content)
     print(UnifiedLLM(model=MODEL).complete("Hello?").text)
 print(*[name for name in FORMATS if codec_for(name).framing])
-"""
-    assert run(archive, code, tmp_path).splitlines() == ["Hello"] * 5 + [" ".join(FORMATS)]
 
-
-def test_every_module_can_be_imported_from_a_zip_file(archive: Path, tmp_path: Path) -> None:
-    code = f"""
-import importlib, pkgutil
 for module in pkgutil.walk_packages(unified_llm.__path__, "unified_llm."):
     if not module.name.startswith("unified_llm._pyinstaller"):
         importlib.import_module(module.name)
-import sys
 print(len([name for name in sys.modules if name.startswith("unified_llm.")]) >= {len(list(our_files())) - 1})
 """
-    assert run(archive, code, tmp_path) == "True"
+    assert run(archive, code, tmp_path).splitlines() == ["Hello"] * 5 + [" ".join(FORMATS), "True"]
 
 
 def test_the_demo_model_is_unpacked_from_a_zip_file_while_the_process_lives(archive: Path, tmp_path: Path) -> None:

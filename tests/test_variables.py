@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -19,6 +18,7 @@ from pydantic import BaseModel
 
 from tests.support.lines import in_own_thread
 from tests.support.prefilled_sockets import PrefilledSockets, events, whole
+from tests.support.thorough import THOROUGH
 from tests.support.variables import (
     Interrupted,
     LineInterrupter,
@@ -36,8 +36,8 @@ from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 # Generators of httpcore's are interrupted while they are closed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-MOST_WAITS: Final = 30 if "UNIFIED_LLM_THOROUGH" in os.environ else 10
-LINES: Final = 40 if "UNIFIED_LLM_THOROUGH" in os.environ else 12  # of those that a call runs, chosen at random
+MOST_WAITS: Final = 30 if THOROUGH else 6
+LINES: Final = 40 if THOROUGH else 8  # of those that a call runs, chosen at random
 FIELDS: Final[dict[str, Any]] = {
     "api_key": "sk-CANARY-key",
     "default_headers": {"X-Gateway-Key": "CANARY-header"},

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.racing import RacingTargets
 from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, say
@@ -95,7 +96,7 @@ def test_rules_that_make_no_sense_are_refused(wrong: Any, match: str) -> None:
     assert targets.asked == []
 
 
-@pytest.mark.parametrize("wrong", [0, -1, True, float("nan"), "soon"])
+@each("wrong", [0, -1, True, float("nan"), "soon"])
 def test_an_instant_to_hedge_that_makes_no_sense_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match="hedge_after must be greater than 0"):
         LLMClient(GPT, hedge_after=wrong)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, GROQ, HAIKU, SONAR, WAYS, Way, outcome_of
 from tests.support.scripted_targets import Pause, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, Message
@@ -111,8 +112,8 @@ def test_a_timeout_bounds_each_attempt(way: Way) -> None:
     assert targets.clock == pytest.approx(1009.0, abs=0.1)
 
 
-@pytest.mark.parametrize("wrong", [0, -1, float("nan"), "soon"])
-@pytest.mark.parametrize("name", ["timeout", "deadline"])
+@each("wrong", [0, -1, float("nan"), "soon"])
+@each("name", ["timeout", "deadline"])
 def test_limits_that_make_no_sense_are_refused_before_anyone_is_asked(name: str, wrong: object) -> None:
     targets = ScriptedTargets({GPT: [say("never")]})
     with targets.running(), pytest.raises(LLMError, match=f"{name} must be greater than 0"):

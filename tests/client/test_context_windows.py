@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.mlx_ways import EVERY_WAY
 from tests.support.scripted_targets import Attempt, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, ModelInfo, Usage, reset_health
@@ -62,8 +63,8 @@ def test_local_4_the_window_in_a_refusal_is_remembered_for_other_calls() -> None
         assert targets.names == [VLLM, LLAMACPP, OLLAMA]
 
 
-@pytest.mark.parametrize("how", ["list_models", "alist_models", "health_check", "ahealth_check"])
-@pytest.mark.parametrize(
+@each("how", ["list_models", "alist_models", "health_check", "ahealth_check"])
+@each(
     ("model", "pages"),
     [
         (VLLM, [listing("vllm", 4_096, "qwen")]),

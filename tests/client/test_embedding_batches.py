@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.vectors import KEY, SMALL, EmbeddingTargets, vector
 from unified_llm import EmbeddingResponse, LLMClient, Usage
 from unified_llm._client.embedding_batches import FinishedVectors
@@ -297,8 +298,8 @@ def _allama_index(texts: Sequence[str]) -> list[list[float]]:
     return asyncio.run(model.aget_text_embedding_batch(list(texts)))
 
 
-@pytest.mark.parametrize("adapter", [_langchain, _alangchain, _llama_index, _allama_index])
-@pytest.mark.parametrize("count", [1, 96, 300])
+@each("adapter", [_langchain, _alangchain, _llama_index, _allama_index])
+@each("count", [1, 96, 300])
 def test_adapters_send_the_requests_that_the_client_sends(
     adapter: Callable[[Sequence[str]], list[list[float]]], count: int
 ) -> None:

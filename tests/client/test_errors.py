@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import CANARY, GPT, GROQ, HAIKU, PROVIDER_TEXT
 from tests.support.scripted_targets import Attempt, ScriptedTargets
 from unified_llm import LLMClient
@@ -71,7 +72,7 @@ def test_every_kind_of_failure_has_an_exception() -> None:
     assert set(KINDS) == set(get_args(FailureKind))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_a_failure_is_raised_as_its_own_exception_with_its_facts(kind: FailureKind) -> None:
     failure = Failure(kind, 418, "some_code", None if kind == "unsendable" else CANARY, "req-9")
     error = raised([GPT], {GPT: [failure]})
@@ -82,7 +83,7 @@ def test_a_failure_is_raised_as_its_own_exception_with_its_facts(kind: FailureKi
     assert attempts == [(GPT, "skipped" if kind == "unsendable" else kind, 418)] * (2 if kind == "stale" else 1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_a_message_says_where_what_and_what_to_do_without_the_providers_text(kind: FailureKind) -> None:
     detail = "temperature is not a number." if kind == "unsendable" else CANARY
     error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", detail, "req-9")]})
@@ -174,7 +175,7 @@ def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | N
     assert str(error).startswith(message)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_errors_survive_pickling_without_the_providers_text(kind: FailureKind) -> None:
     error = raised([GPT], {GPT: [Failure(kind, 418, "some_code", PROVIDER_TEXT, "req-9")]})
     data = pickle.dumps(error)

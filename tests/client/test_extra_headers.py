@@ -12,6 +12,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from llama_index.core.base.llms.types import ChatMessage
 
+from tests.support.each import each
 from tests.support.four_ways import GPT
 from tests.support.sent_requests import SentRequests
 from unified_llm import LLMClient, LLMConfig
@@ -99,7 +100,7 @@ BUILDERS: list[Callable[..., Any]] = [LLMConfig, LLMClient, ChatUnified, Unified
 ADAPTERS = [invoke, bind, model_kwargs, chat, additional_kwargs]
 
 
-@pytest.mark.parametrize("call", SURFACES)
+@each("call", SURFACES)
 def test_they_are_headers_and_not_in_the_body(call: Callable[[Mapping[str, Any]], None]) -> None:
     requests = SentRequests()
     with requests.running():
@@ -121,7 +122,7 @@ def test_a_header_that_frames_or_authorises_is_refused(call: Callable[[Mapping[s
     assert requests.sent == []
 
 
-@pytest.mark.parametrize("wrong", [["a"], "a: b", 5, {"a": 5}, {"a": "b\r\nHost: c"}, {"a": "ä"}, {5: "a"}])
+@each("wrong", [["a"], "a: b", 5, {"a": 5}, {"a": "b\r\nHost: c"}, {"a": "ä"}, {5: "a"}])
 def test_what_is_no_header_is_refused(wrong: Any) -> None:
     with pytest.raises(ValidationError, match="extra_headers") as refused:
         generate({"extra_headers": wrong})

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.thorough import some
 from unified_llm._client import first_use
 from unified_llm._client.first_use import load_for
 from unified_llm._core.target import Target
@@ -69,7 +70,7 @@ WAYS = {
 HTTP = {"httpx", "httpcore", "h11", "anyio", "sniffio", "certifi", "rich", "click", "truststore", "ssl"}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", some(WAYS, 2))
 def test_the_first_async_call_imports_no_http_client_on_the_loop(way: str) -> None:
     make, call = WAYS[way]
     program = (

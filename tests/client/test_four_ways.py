@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import pytest
-
+from tests.support.each import each
 from tests.support.four_ways import GPT, GROQ, HAIKU, WAYS, CallOutcome, Way, outcome_of
 from tests.support.scripted_targets import Attempt, Pause, ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, reset_health
@@ -64,7 +63,7 @@ def run(way: Way, name: str) -> tuple[CallOutcome, ScriptedTargets]:
     return result, targets
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@each("name", SCRIPTS)
 def test_all_four_ways_have_the_same_outcome(name: str) -> None:
     first, targets = run("generate", name)
     assert first.error is ERRORS.get(name)

@@ -7,7 +7,6 @@ where there is time (``UNIFIED_LLM_THOROUGH``), else every ninth. ``CHECKS`` are
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -17,6 +16,7 @@ import pytest
 from tests.support.interruptions import count_lines, interrupt
 from tests.support.lines import in_own_thread
 from tests.support.scripted_server import Network
+from tests.support.thorough import THOROUGH
 from unified_llm import LLMClient
 from unified_llm._backends.http import Transport
 from unified_llm._lib import fork_safe
@@ -26,7 +26,7 @@ FOLDERS: Final = (
     "_backends/http", "_client/backends", "_client/base_client", "_client/drivers", "_client/stream", "_policy",
 )  # fmt: skip
 
-STEP: Final = 1 if os.environ.get("UNIFIED_LLM_THOROUGH") else 9
+STEP: Final = 1 if THOROUGH else 9
 
 BODY: Final = b'{"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}'
 WHOLE: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)

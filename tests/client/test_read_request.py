@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm._client import read_request
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import EmbeddingRequest, LLMRequest, Message, ResponseFormat, TextPart, Tool
@@ -18,7 +19,7 @@ def read(prompt: Any, **overrides: Any) -> LLMRequest:
     return read_request.chat(prompt, overrides)
 
 
-@pytest.mark.parametrize(
+@each(
     "prompt",
     [
         "Hello",
@@ -74,7 +75,7 @@ def test_a_native_request_is_kept() -> None:
     assert read(LLMRequest((USER,), native="the framework's"), seed=1).native == "the framework's"
 
 
-@pytest.mark.parametrize(
+@each(
     ("choice", "known"),
     [("auto", "auto"), ("any", "required"), ("none", "none"), ("now", "now"), ({"name": "now"}, "now")],
 )
@@ -139,7 +140,7 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("prompt", "overrides", "expected"), WRONG)
+@each(("prompt", "overrides", "expected"), WRONG)
 def test_what_cannot_be_right_is_refused_without_repeating_it(
     prompt: Any, overrides: dict[str, Any], expected: str
 ) -> None:
@@ -161,7 +162,7 @@ def test_texts_to_embed_are_one_or_several(texts: Any) -> None:
     assert asked == EmbeddingRequest(("a",), "openai/x", 8, "query", {})
 
 
-@pytest.mark.parametrize(
+@each(
     ("texts", "overrides", "expected"),
     [
         (None, {}, "needs a string, or a list"),

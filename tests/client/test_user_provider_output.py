@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.scripted_targets import USAGE
 from unified_llm import LLMClient, ModelInfo, register_provider
@@ -72,8 +73,8 @@ class TestStreams:
         for way in WAYS:
             assert outcome_of(way, LLMClient("mine/a")).content == "Hello"
 
-    @pytest.mark.parametrize("way", WAYS)
-    @pytest.mark.parametrize(
+    @each("way", WAYS)
+    @each(
         "pieces",
         [
             None,
@@ -99,7 +100,7 @@ WRONG: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+@each("name", WRONG)
 def test_what_has_another_shape_is_a_mistake_in_its_code(name: str) -> None:
     answer, message = WRONG[name]
     register_provider("wrong", Whole(answer))
@@ -315,7 +316,7 @@ class TestBase:
         assert outcome_of("stream", LLMClient("mine/a")).content == "x"
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "message"),
     [
         ({"provider": Whole}, "'Whole' is a class"),

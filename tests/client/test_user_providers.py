@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import CANARY, GPT, WAYS, Way, outcome_of
 from tests.support.scripted_targets import USAGE, ScriptedTargets, say
 from unified_llm import ChatProvider, LLMClient, ModelInfo, health_snapshot, register_provider
@@ -119,8 +120,8 @@ class Raising:
         raise self.error
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", [Plain, Native, Mixed, OnlyWhole, FromPieces, FromWhole])
+@each("way", WAYS)
+@each("kind", [Plain, Native, Mixed, OnlyWhole, FromPieces, FromWhole])
 def test_a_sync_or_async_object_answers_in_all_four_ways(kind: type[ChatProvider], way: Way) -> None:
     register_provider("mine", kind())
     answer = outcome_of(way, LLMClient("mine/parrot"))
@@ -144,7 +145,7 @@ ERRORS: dict[str, tuple[Exception, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", ERRORS)
+@each("name", ERRORS)
 def test_what_it_raises_is_read_for_what_it_says(name: str) -> None:
     error, outcome = ERRORS[name]
     broken = Raising(error)
@@ -331,7 +332,7 @@ class TestAddresses:
             register_provider("lan", base_url="http://10.0.0.7:8000", format="openai")
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "arguments", "message"),
     [
         ("My Gateway", {"base_url": "https://x.example"}, "small letters"),
@@ -366,7 +367,7 @@ def test_a_base_without_a_method_says_what_to_write() -> None:
         LLMClient("empty/a", max_retries=0).generate("Hello?")
 
 
-@pytest.mark.parametrize(
+@each(
     "problem",
     [
         FileNotFoundError("ca.pem"), PermissionError("ca.pem"), IsADirectoryError("."), ModuleNotFoundError("boto3"),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from tests.support.each import each
 from unified_llm import BreakerConfig, LLMClient, LLMConfig
 from unified_llm._config.llm_config import CALL_FIELDS
 from unified_llm._core.api_key import OmittedKey, Secret
@@ -114,7 +115,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "expected"), WRONG)
+@each(("fields", "expected"), WRONG)
 def test_a_wrong_field_is_named_and_its_value_not_repeated(fields: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected) as refused:
         LLMConfig(**fields)

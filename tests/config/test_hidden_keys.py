@@ -11,6 +11,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from tests.support.canary_checks import assert_no_canary
+from tests.support.each import each
 from tests.support.variables import is_ours_or_library, traceback_leaks
 from unified_llm import LLMClient, LLMConfig, configure, register_provider
 from unified_llm.exceptions import ConfigurationError, LLMError
@@ -77,7 +78,7 @@ def test_a_key_in_any_place_is_in_no_variable_when_a_configuration_is_refused(su
         assert_refused_in_silence(lambda: SURFACES[surface](copy.deepcopy(bad)))  # noqa: B023 - called at once
 
 
-@pytest.mark.parametrize(
+@each(
     "call",
     [
         lambda: configure(state="redis://:pw-CANARY@h:notaport/0"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm import LLMClient, configure
 from unified_llm._core.defaults import default
 from unified_llm.exceptions import ConfigurationError
@@ -35,7 +36,7 @@ def test_configure_goes_before_the_environment_until_it_is_taken_back(monkeypatc
     configure(timeout=None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "value", "expected"),
     [
         ("timeout", 0, "greater than 0 seconds"),

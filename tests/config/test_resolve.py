@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm import BreakerConfig, LLMClient, LLMConfig, Provider
 from unified_llm._core.target import Target
 from unified_llm._providers.registry import ROWS
@@ -26,7 +27,7 @@ def names(*args: Any, **fields: Any) -> list[str]:
 # Model strings
 
 
-@pytest.mark.parametrize(
+@each(
     ("model", "provider", "named"),
     [
         ("openai/gpt-5-mini", "openai", "gpt-5-mini"),
@@ -54,7 +55,7 @@ def test_a_model_may_be_absent_until_the_call_names_one() -> None:
     assert only_target(provider="ollama").name == "ollama"
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+@each("row", ROWS)
 def test_every_row_resolves_with_a_key_and_an_address(row: Any) -> None:
     address = {} if row.format == "mlx" else {"base_url": "https://models.example", "api_key": KEY}
     target = only_target("demo", provider=row.name, **address)
@@ -237,7 +238,7 @@ def test_the_demo_model_alone_is_a_last_resort_by_itself() -> None:
     assert not only_target("ollama/llama2").last_resort
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "is_vendor"),
     [
         ({"model": "openai/m"}, True),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._config import resolve
 from unified_llm._core.exchange import AsyncExchange, Exchange
@@ -195,7 +196,7 @@ def test_a_model_of_another_provider_takes_neither_key_nor_address_along() -> No
         target_for(first, "anthropic/claude-haiku-4-5")
 
 
-@pytest.mark.parametrize("provider", [row.name for row in ROWS if row.literal_models])
+@each("provider", [row.name for row in ROWS if row.literal_models])
 def test_a_gateway_takes_a_model_literally(provider: str) -> None:
     first = LLMConfig(model=f"{provider}/m", api_key=KEY, base_url="https://gateway.example")
     assert target_for(first, "openai/gpt-4o").name == f"{provider}/openai/gpt-4o"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from tests.support.each import each
 from unified_llm._core.api_key import Secret
 from unified_llm._core.redaction import hide_keys, quoted
 from unified_llm.exceptions import ConfigurationError
@@ -71,7 +72,7 @@ def test_a_secret_has_no_dictionary_to_print() -> None:
     assert not hasattr(Secret(KEY, "api_key="), "__dict__")
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@each("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_secret_is_never_pickled(protocol: int) -> None:
     with pytest.raises(TypeError, match="never pickled"):
         pickle.dumps(Secret(KEY, "api_key="), protocol)
@@ -133,7 +134,7 @@ def test_a_malformed_key_is_in_no_variable_of_the_traceback() -> None:
     assert "CANARY" not in report
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "sk-CANARY0123456789",
@@ -156,7 +157,7 @@ def test_what_could_be_a_key_is_not_quoted(text: str) -> None:
     assert quoted(text) == "that name"
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     ["gpt-5-mini", "opnai/gpt-5-mini", "foo/bar", "claude-haiku-4-5-20251001", "meta-llama/llama-3.1-8b-instruct"],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.each import each
 from unified_llm._core import base_url
 from unified_llm.exceptions import ConfigurationError
 
@@ -172,7 +173,7 @@ def test_the_message_names_the_variable_that_a_bad_url_came_from() -> None:
     assert refusal("x", "OLLAMA_HOST").startswith("The URL from OLLAMA_HOST must begin")
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "loopback", "private"),
     [
         ("http://localhost:1", True, True),
@@ -215,7 +216,7 @@ def test_no_host_is_no_private_host_of_anybody() -> None:
     assert not base_url.is_loopback("")
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "own"),
     [
         ("https://api.openai.com/v1", True),
@@ -237,7 +238,7 @@ def test_no_pattern_matches_nothing() -> None:
     assert not base_url.matches("https://api.openai.com", ())
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "key_travels", "allow_http", "fine"),
     [
         ("https://api.example.com", True, False, True),

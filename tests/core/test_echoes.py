@@ -8,8 +8,7 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
+from tests.support.each import each
 from unified_llm._core.api_key import Secret
 from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.outcome import Done, Failure
@@ -19,7 +18,7 @@ from unified_llm.types import LLMResponse, ModelInfo
 KEY = "sk-key/with+signs-7f3a9c"
 
 
-@pytest.mark.parametrize(
+@each(
     "echo",
     [
         KEY,
@@ -31,9 +30,7 @@ KEY = "sk-key/with+signs-7f3a9c"
         base64.urlsafe_b64encode(KEY.encode()).decode(),
     ],
 )
-@pytest.mark.parametrize(
-    "around", ["{}", "Bearer {}.", "invalid_{}", '{{"key": "{}"}}', "key%3D{}&", "%20{}", "\\n{}\\n"]
-)
+@each("around", ["{}", "Bearer {}.", "invalid_{}", '{{"key": "{}"}}', "key%3D{}&", "%20{}", "\\n{}\\n"])
 def test_a_key_is_masked_however_it_is_repeated(echo: str, around: str) -> None:
     assert mask(around.format(echo), [KEY]) == around.format("***")
 
@@ -58,7 +55,7 @@ def test_what_contains_no_key_is_the_same_object() -> None:
     assert mask_echoes(failure, SentKeys(Secret(KEY, "x"), [])) is failure
 
 
-@pytest.mark.parametrize(
+@each(
     ("headers", "url", "bodies", "secret"),
     [
         ({"x-api-key": "key-in-header"}, "", (), "key-in-header"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm import LLMConfig
 from unified_llm._backends.http.request import prepare_request
 from unified_llm._core import headers
@@ -27,7 +28,7 @@ def sent(name: str, value: str) -> dict[str, str] | str | None:
     return dict(prepared[1].headers)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_a_name_that_http_cannot_carry_is_refused_and_never_sent(name: Any) -> None:
     assert not headers.is_name(name)
     with pytest.raises(ConfigurationError, match="no header name"):
@@ -36,7 +37,7 @@ def test_a_name_that_http_cannot_carry_is_refused_and_never_sent(name: Any) -> N
         assert sent(name, "v") == "The name of a header is not valid in HTTP."
 
 
-@pytest.mark.parametrize("value", VALUES)
+@each("value", VALUES)
 def test_a_value_that_http_cannot_carry_is_refused_and_never_sent(value: Any) -> None:
     assert not headers.is_value(value)
     with pytest.raises(ConfigurationError, match="The value of the header x-team"):
@@ -45,7 +46,7 @@ def test_a_value_that_http_cannot_carry_is_refused_and_never_sent(value: Any) ->
         assert sent("x-team", value) == "The value of the header x-team is not valid in HTTP."
 
 
-@pytest.mark.parametrize("value", ["", "a", "a b  c", "!~", "Bearer of news"])
+@each("value", ["", "a", "a b  c", "!~", "Bearer of news"])
 def test_other_headers_are_sent_as_they_are(value: str) -> None:
     assert LLMConfig(default_headers={"X-Team": value}).default_headers == {"X-Team": value}
     answer = sent("X-Team", value)
@@ -53,7 +54,7 @@ def test_other_headers_are_sent_as_they_are(value: str) -> None:
     assert answer["x-team"] == value
 
 
-@pytest.mark.parametrize("name", sorted(headers.OF_THE_CONNECTION))
+@each("name", sorted(headers.OF_THE_CONNECTION))
 def test_a_header_of_the_connection_is_refused_and_never_sent(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"must not set {name.title()}"):
         LLMConfig(default_headers={name.title(): "x-evil"})

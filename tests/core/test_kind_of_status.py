@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
+from tests.support.each import each
 from unified_llm import ProviderBase
 from unified_llm._backends.objects import errors
 from unified_llm._core.outcome import KIND_BY_STATUS, FailureKind, kind_of_status
@@ -49,12 +48,12 @@ class SDKError(Exception):
         self.status_code = status_code
 
 
-@pytest.mark.parametrize(("status", "kind"), KINDS)
+@each(("status", "kind"), KINDS)
 def test_a_status_has_a_kind(status: int, kind: FailureKind) -> None:
     assert kind_of_status(status) == kind
 
 
-@pytest.mark.parametrize("status", [*(status for status, _ in KINDS), 410, 412, 424, 503])
+@each("status", [*(status for status, _ in KINDS), 410, 412, 424, 503])
 def test_formats_and_wrapped_models_differ_where_they_say_so(status: int) -> None:
     kind = kind_of_status(status)
     openai = {404: "not_found", 410: "not_found", 424: "server", 498: "server"}

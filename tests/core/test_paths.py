@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.each import each
 from unified_llm._core.paths import problem_with, segment, segments
 from unified_llm.exceptions import ValidationError
 
@@ -19,7 +20,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@each("name", HOSTILE)
 def test_a_name_that_could_become_another_path_is_refused(name: str) -> None:
     assert problem_with(name)
     for has_parts in (True, False):
@@ -27,7 +28,7 @@ def test_a_name_that_could_become_another_path_is_refused(name: str) -> None:
             segments(name, has_parts=has_parts)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "encoded"),
     [
         ("gpt-5-mini", "gpt-5-mini"),

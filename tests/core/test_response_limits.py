@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
+from tests.support.each import each
 from tests.support.echo_format import chat_request, target_at
 from unified_llm._core.response_limits import (
     BULK_BYTES,
@@ -26,7 +25,7 @@ from unified_llm.types import (
 CHAT = chat_request()
 
 
-@pytest.mark.parametrize(
+@each(
     ("request_", "limits"),
     [
         (CHAT, ResponseLimits(CHAT_BYTES, 1_000_000)),
@@ -48,7 +47,7 @@ def test_the_limit_of_the_target_takes_the_place_of_the_default() -> None:
     assert smaller == ResponseLimits(1000, 1_020_000, 20_064)
 
 
-@pytest.mark.parametrize(
+@each(
     ("chunk", "size"),
     [
         (LLMChunk(content="word"), 20),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm._core.api_key import Secret
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm.exceptions import ConfigurationError
@@ -111,7 +112,7 @@ def test_addresses_with_another_scheme_host_or_port_are_not_the_same(one: str, o
     assert target(base_url=one).origin != target(base_url=other).origin
 
 
-@pytest.mark.parametrize(
+@each(
     "header",
     [
         "X-Api-Key", "api-key", "Ocp-Apim-Subscription-Key", "Authorization", "X-Authorization", "Proxy-Auth", "Cookie",
@@ -130,9 +131,7 @@ def test_a_header_that_is_a_key_or_says_who_pays_belongs_to_the_account(header: 
     assert "CANARY" not in repr((one.account, one.credentials_key, one.limit_key))
 
 
-@pytest.mark.parametrize(
-    "header", ["User-Agent", "traceparent", "X-Request-Id", "Idempotency-Key", "anthropic-version"]
-)
+@each("header", ["User-Agent", "traceparent", "X-Request-Id", "Idempotency-Key", "anthropic-version"])
 def test_a_header_of_one_request_or_of_the_software_belongs_to_no_account(header: str) -> None:
     one, other = (target(key=ONE, headers={header: text}) for text in "12")
     assert one.account == other.account == target(key=ONE).account
@@ -174,8 +173,8 @@ def test_nothing_secret_is_in_the_repr_or_the_keys_of_a_target() -> None:
     assert "CANARY" not in repr((shown.health_key, shown.credentials_key, shown.limit_key))
 
 
-@pytest.mark.parametrize("name", ["failures", "window", "cooldown", "cooldown_max"])
-@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), True, None, "5"])
+@each("name", ["failures", "window", "cooldown", "cooldown_max"])
+@each("value", [0, -1, float("nan"), float("inf"), True, None, "5"])
 def test_a_breaker_needs_positive_numbers(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"BreakerConfig\.{name} must be a number greater than 0"):
         BreakerConfig(**{name: value})

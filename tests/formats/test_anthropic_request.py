@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import CANARY, target
+from tests.support.each import each
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic import CODEC
 from unified_llm._formats.anthropic.request import strict_schema
@@ -241,7 +242,7 @@ def test_json_whose_objects_are_open_is_brought_about_by_a_tool() -> None:
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("model", "effort", "expected"),
     [
         ("claude-3-5-haiku-latest", "high", {}),

@@ -36,6 +36,7 @@ from tests.support.recordings import (
     targets_of,
     whole_body,
 )
+from tests.support.thorough import examples, some
 from unified_llm._core.chunks import as_response
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.features import Feature
@@ -61,7 +62,7 @@ from unified_llm.types import (
 )
 
 every_format = pytest.mark.parametrize("format_name", FORMATS)
-few = settings(calm, max_examples=40)
+few = settings(calm, max_examples=examples(40))
 CHANGES = (MISSING, *CORRUPT_VALUES)
 
 # Field names and values of the recordings, so that generated JSON is often almost a response.
@@ -89,7 +90,7 @@ def test_an_answer_that_is_spoilt_anywhere_is_an_answer_or_a_failure(format_name
                 request for request in REQUESTS if isinstance(source.codec.decode(request, source.target, body), Done)
             ]
             assert accepted_requests, f"{name} is no answer to anything"
-            for holder, key in list(positions(body)):
+            for holder, key in some(positions(body), 4):
                 number = next(turn)
                 change, request = CHANGES[number % len(CHANGES)], accepted_requests[number % len(accepted_requests)]
                 with Corrupted(holder, key, change):
@@ -103,13 +104,13 @@ def test_a_stream_that_is_spoilt_anywhere_is_chunks_and_one_end(format_name: str
         for _, events in streams(format_name):
             sent = [as_event(event) for event in events]
             for number, event in enumerate(events):
-                for holder, key in list(positions(event)):
+                for holder, key in some(positions(event), 5, number):
                     with Corrupted(holder, key, CHANGES[next(turn) % len(CHANGES)]):
                         play(source, [*sent[:number], as_event(event, json.dumps(event)), *sent[number + 1 :]])
 
 
 @every_format
-@settings(calm, max_examples=25)
+@settings(calm, max_examples=examples(25))
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=14), st.integers(0, 4000), st.integers(0, 40))
 def test_a_stream_in_any_order_with_gaps_and_repetitions_ends_only_where_it_says_so(
     format_name: str, picked: list[int], cut: int, which: int
@@ -183,7 +184,7 @@ def comparable_fields(answer: LLMResponse) -> dict[str, Any]:
     return dropped | {"tool_calls": [(call.name, call.arguments, call.error) for call in answer.tool_calls]}
 
 
-@settings(calm, max_examples=60)
+@settings(calm, max_examples=examples(60))
 @given(REQUEST)
 def test_whatever_is_asked_is_sent_as_json_or_refused_by_name(llm_request: LLMRequest) -> None:
     for source in (target for format_name in FORMATS for target in targets_of(format_name)):

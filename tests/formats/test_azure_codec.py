@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import responses
 from tests.support.codec_checks import CANARY, check, collect, event, flat
+from tests.support.each import each
 from unified_llm import LLMConfig
 from unified_llm._config import resolve
 from unified_llm._core.outcome import Done, Failure
@@ -54,7 +55,7 @@ def url(request: Any, where: Target) -> str:
 
 
 class TestAddress:
-    @pytest.mark.parametrize("path", ["", "/", "/openai", "/openai/", "/openai/v1", "/openai/v1/"])
+    @each("path", ["", "/", "/openai", "/openai/", "/openai/v1", "/openai/v1/"])
     def test_a_resource_is_found_by_any_part_of_its_address(self, path: str) -> None:
         v1, dated = azure(RESOURCE + path), azure(RESOURCE + path, api_version=VERSION)
         assert url(HELLO, v1) == f"{RESOURCE}/openai/v1/chat/completions"

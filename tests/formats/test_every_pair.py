@@ -15,8 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import pytest
-
+from tests.support.each import each
 from unified_llm import LLMClient
 from unified_llm._core.outcome import Done
 from unified_llm._core.target import Target
@@ -175,8 +174,8 @@ def written(source: str, to: str) -> tuple[Any, str]:
     return json.loads(wire.body), json.dumps(json.loads(wire.body), ensure_ascii=False)
 
 
-@pytest.mark.parametrize("to", FORMATS)
-@pytest.mark.parametrize("source", FORMATS)
+@each("to", FORMATS)
+@each("source", FORMATS)
 def test_a_conversation_goes_on_elsewhere(source: str, to: str) -> None:
     body, text = written(source, to)
     first_answer = answer(source)
@@ -201,8 +200,8 @@ def test_a_conversation_goes_on_elsewhere(source: str, to: str) -> None:
         assert b64encode(PICTURE).decode() in text
 
 
-@pytest.mark.parametrize("to", FORMATS)
-@pytest.mark.parametrize("source", [name for name in FORMATS if name in {"anthropic", "gemini", "openai_responses"}])
+@each("to", FORMATS)
+@each("source", [name for name in FORMATS if name in {"anthropic", "gemini", "openai_responses"}])
 def test_the_state_of_one_provider_goes_back_to_it_and_to_no_other(source: str, to: str) -> None:
     provider_state = answer(source).provider_state
     assert provider_state

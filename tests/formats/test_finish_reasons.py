@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import target
+from tests.support.each import each
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.codecs import codec_for
 from unified_llm._formats.finish_reasons import FAILURES, MEANINGS, finish_reason_of
@@ -50,7 +51,7 @@ def test_f14_every_format_knows_the_reasons_of_all(provider: str) -> None:
         assert read(provider, reason.title()) == kind, reason
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@each("provider", PROVIDERS)
 def test_f14_an_unknown_reason_is_read_as_a_cut_and_a_missing_one_as_a_stop(provider: str) -> None:
     assert read(provider, "something new") == "length"
     assert read(provider, None) == read(provider, "") == "stop"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.codec_checks import CANARY, calm
+from tests.support.each import each
 from tests.support.gemini_checks import (
     answer_of,
     body_of,
@@ -373,7 +374,7 @@ class TestSignatures:
         message = Message.assistant(answer.content, tool_calls=answer.tool_calls)
         return replace(message, provider_state=answer.provider_state, **changes)
 
-    @pytest.mark.parametrize("name", [name for name in fixtures("chat") if "logprobs" not in name])
+    @each("name", [name for name in fixtures("chat") if "logprobs" not in name])
     def test_an_answer_goes_back_in_its_original_parts(self, name: str) -> None:
         body = fixtures(name)[name]["body"]
         answer = answer_of(body)

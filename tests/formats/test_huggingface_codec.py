@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 
 from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import CANARY, calm, target
+from tests.support.each import each
+from tests.support.thorough import examples
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.codecs import codec_for
 from unified_llm._formats.huggingface import CODEC
@@ -74,11 +75,11 @@ class TestEmbeddings:
             "org/name:fastest gives a vector for each token, not for each text.",
         )
 
-    @pytest.mark.parametrize("body", [[], [[0.5]], [[0.5], [0.5, 1]], [[0.5], None], {}, None, 3, "text", [[], []]])
+    @each("body", [[], [[0.5]], [[0.5], [0.5, 1]], [[0.5], None], {}, None, 3, "text", [[], []]])
     def test_anything_else_is_malformed(self, body: Any) -> None:
         assert CODEC.decode(TWO, WHERE, body) == Failure("malformed")
 
-    @settings(calm, max_examples=25)
+    @settings(calm, max_examples=examples(25))
     @given(ALMOST)
     def test_nothing_that_is_sent_raises(self, body: Any) -> None:
         for request in (ONE, TWO, ModelsRequest()):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import plain_target, target
+from tests.support.each import each
 from unified_llm._core.chunks import as_chunks, as_response
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -55,7 +56,7 @@ def flat(answer: LLMResponse) -> list[tuple[str, str, Any, str | None]]:
     return [(call.id, call.name, dict(call.arguments), call.error) for call in answer.tool_calls]
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "meant"),
     [
         ("null", {}),  # F3

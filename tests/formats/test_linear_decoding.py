@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.codec_checks import target
 from tests.support.counted_work import lines_of
+from tests.support.each import each
 from unified_llm._core.codec import Decoder
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import OversizedResponseError, size_of_chunk
@@ -184,13 +185,13 @@ def test_twice_the_events_take_about_twice_the_work(case: str) -> None:
     assert twice < 2.3 * once
 
 
-@pytest.mark.parametrize("case", STREAMS)
+@each("case", STREAMS)
 def test_fragments_are_not_joined_before_the_end(case: str) -> None:
     decoder, _ = decode(case, 100)
     assert max(map(len, texts_in(decoder)), default=0) < 200
 
 
-@pytest.mark.parametrize("case", STREAMS)
+@each("case", STREAMS)
 def test_what_is_kept_beside_the_chunks_is_counted(case: str) -> None:
     (few, _), (many, chunks) = decode(case, 50), decode(case, 150)
     kept = sum(map(sys.getsizeof, texts_in(many))) - sum(map(sys.getsizeof, texts_in(few)))

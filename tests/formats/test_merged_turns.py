@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from tests.support.any_model import SERVERS
 from tests.support.codec_checks import target
+from tests.support.each import each
 from unified_llm._formats.codecs import codec_for
 from unified_llm._formats.history import merge_turns
 from unified_llm.types import CachePoint, CountRequest, ImagePart, LLMRequest, Message, TextPart, ToolCall
@@ -39,7 +38,7 @@ def sent(provider: str, messages: Any = MESSAGES, *, defaults: Any = None, **fie
     return [(message["role"], message.get("content")) for message in body["messages"]]
 
 
-@pytest.mark.parametrize("provider", SERVERS)
+@each("provider", SERVERS)
 def test_local_7_system_messages_come_first_and_turns_alternate(provider: str) -> None:
     assert sent(provider) == MERGED
     as_given = [(message.role, message.content) for message in MESSAGES]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.codec_checks import calm, plain_target, read_events, target
+from tests.support.each import each
 from unified_llm._core.outcome import Done
 from unified_llm._formats.openai_chat import CODEC
 from unified_llm._formats.openai_chat.messages import write_messages
@@ -28,7 +29,7 @@ JUNK = st.recursive(
 
 
 class TestLogprobs:
-    @pytest.mark.parametrize(
+    @each(
         ("choice", "read"),
         [
             ({"logprobs": -0.5, "delta": {"content": "Hi"}, "top_logprobs": {"Hi": -0.5}}, [("Hi", (("Hi", -0.5),))]),

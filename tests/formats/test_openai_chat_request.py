@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import CANARY, body_of, plain_target, target
+from tests.support.each import each
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Failure
 from unified_llm._formats.openai_chat import CODEC
@@ -113,9 +114,7 @@ def test_a_dropped_field_is_mentioned_at_debug_by_name_and_not_by_value(caplog: 
 
 
 class TestReasoningModels:
-    @pytest.mark.parametrize(
-        "model", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5-mini", "gpt-5.2-chat-latest"]
-    )
+    @each("model", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5-mini", "gpt-5.2-chat-latest"])
     def test_sampling_fields_are_left_out(self, model: Any) -> None:
         request = LLMRequest(HELLO, temperature=0.2, top_p=0.5, presence_penalty=1, logprobs=True, max_tokens=7)
         assert set(body_of(request, target("openai", model))) == {"model", "messages", "max_completion_tokens"}
@@ -124,7 +123,7 @@ class TestReasoningModels:
         body = body_of(LLMRequest(HELLO, temperature=0.2, reasoning_effort="none"), target("openai", "gpt-5.2"))
         assert (body["temperature"], body["reasoning_effort"]) == (0.2, "none")
 
-    @pytest.mark.parametrize(
+    @each(
         ("model", "effort", "kept"),
         [
             ("gpt-5.1", None, True),
@@ -140,7 +139,7 @@ class TestReasoningModels:
         assert set(body_of(request, target("openai", model))) >= {"temperature", "top_p", "logprobs"} or not kept
         assert ("temperature" in body_of(request, target("openai", model))) == kept
 
-    @pytest.mark.parametrize(
+    @each(
         ("provider", "effort", "sent"),
         [
             ("deepseek", "none", {"thinking": {"type": "disabled"}}),
@@ -308,7 +307,7 @@ def looped() -> dict[str, Any]:
     return value
 
 
-@pytest.mark.parametrize(
+@each(
     ("any_request", "path"),
     [
         (LLMRequest((Message.user("x"), Message.user("lone \ud800 surrogate"))), r"messages\[1\]\.content"),
@@ -324,7 +323,6 @@ def looped() -> dict[str, Any]:
         ),
         (EmbeddingRequest(("fine", "\udfff")), r"input\[1\]"),
     ],
-    ids=["surrogate", "nan", "set", "bytes", "cycle", "key", "schema", "arguments", "embedding"],
 )
 def test_what_cannot_be_written_is_refused_by_naming_the_field_and_not_the_value(any_request: Any, path: str) -> None:
     with pytest.raises(ValidationError, match=path) as caught:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.codec_checks import calm, fixture, plain_target, target
+from tests.support.each import each
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
@@ -96,12 +97,12 @@ def test_whatever_a_provider_sends_comes_to_an_outcome(body: Any) -> None:
         assert isinstance(decode(body, request=request), Done | Failure)
 
 
-@pytest.mark.parametrize("body", [None, 3, "text", [], [1], [{}, {}], True])
+@each("body", [None, 3, "text", [], [1], [{}, {}], True])
 def test_what_is_no_object_is_malformed(body: Any) -> None:
     assert decode(body) == Failure("malformed")
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         {},
@@ -135,7 +136,7 @@ def test_nothing_after_the_limit_is_an_answer() -> None:
     assert (answer.content, answer.finish_reason) == ("", "length")
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "kind", "code"),
     [
         ({"error": {"message": "no", "code": "rate_limit_exceeded"}}, "rate_limit", "rate_limit_exceeded"),
@@ -168,7 +169,7 @@ def test_an_error_at_status_200_is_a_failure_by_its_code(body: Any, kind: str, c
         assert (outcome.kind, outcome.code, outcome.status) == (kind, code, None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("reason", "meant"),
     [
         ("stop", "stop"), ("eos", "stop"), ("end_turn", "stop"), ("length", "length"), ("model_length", "length"),
@@ -243,17 +244,17 @@ class TestUsage:
         usage = {"prompt_tokens": 10, "prompt_tokens_details": {"cache_write_tokens": 7}}
         assert usage_of(usage).cache_write_tokens == 7
 
-    @pytest.mark.parametrize("absurd", [-1, None, "12", True, 1e300, 10**400, [3], 0.4])
+    @each("absurd", [-1, None, "12", True, 1e300, 10**400, [3], 0.4])
     def test_what_cannot_be_a_count_is_zero(self, absurd: Any) -> None:
         assert usage_of({"prompt_tokens": absurd, "completion_tokens": 2.0}) == Usage(0, 2, 2)
 
-    @pytest.mark.parametrize("nothing", [None, {}, [], "many", 5])
+    @each("nothing", [None, {}, [], "many", 5])
     def test_no_usage_is_none(self, nothing: Any) -> None:
         assert usage_of(nothing) is None
 
 
 class TestEmbeddings:
-    @pytest.mark.parametrize(
+    @each(
         "data",
         [
             None,
@@ -297,7 +298,7 @@ class TestEmbeddings:
 
 
 class TestModels:
-    @pytest.mark.parametrize("body", [{}, {"data": None}, {"data": {}}, {"data": ["x"]}, [3], {"models": 3}])
+    @each("body", [{}, {"data": None}, {"data": {}}, {"data": ["x"]}, [3], {"models": 3}])
     def test_what_is_no_list_of_models_is_malformed(self, body: Any) -> None:
         assert decode(body, request=ModelsRequest()) == Failure("malformed")
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import calm, collect, event, plain_target, read_events, target
+from tests.support.each import each
 from unified_llm._core.codec import Decoder
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._formats.openai_chat import CODEC
@@ -128,7 +129,7 @@ class TestEnd:
 
 
 class TestFailures:
-    @pytest.mark.parametrize(
+    @each(
         ("data", "kind"),
         [
             ({"error": {"message": "no", "code": 429}}, "rate_limit"),

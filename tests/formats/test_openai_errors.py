@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import CANARY, calm, plain_target, target
+from tests.support.each import each
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.openai_chat import CODEC
@@ -86,7 +87,7 @@ class TestDetail:
         assert len(actual.detail) == 2000
         assert "my secret" not in repr(actual)
 
-    @pytest.mark.parametrize(
+    @each(
         ("body", "detail"),
         [
             ({"error": {"message": "a"}}, "a"),
@@ -105,7 +106,7 @@ class TestDetail:
     def test_it_is_found_wherever_it_stands(self, body: Any, detail: str | None) -> None:
         assert failure(500, body).detail == detail
 
-    @pytest.mark.parametrize("code", [f"your key {CANARY} is\nbad", "x" * 81, "naïve", "a;b", ""])
+    @each("code", [f"your key {CANARY} is\nbad", "x" * 81, "naïve", "a;b", ""])
     def test_what_does_not_look_like_a_code_is_none(self, code: Any) -> None:
         assert failure(400, {"error": {"message": "x", "code": code}}).code is None
 
@@ -114,7 +115,7 @@ class TestDetail:
 
 
 class TestRetryAfter:
-    @pytest.mark.parametrize(
+    @each(
         ("delay", "seconds"),
         [("17s", 17.0), ("0.5s", 0.5), ("17", None), ("-3s", None), ("9" * 9 + "s", None), (17, None)],
     )
@@ -122,9 +123,7 @@ class TestRetryAfter:
         body = {"error": {"code": 429, "details": [{"reason": "X"}, {"retryDelay": delay}]}}
         assert failure(429, body).retry_after == seconds
 
-    @pytest.mark.parametrize(
-        ("time", "seconds"), [(20, 20.0), (0, 0.0), (-1, None), ("20", None), (True, None), (1e12, None)]
-    )
+    @each(("time", "seconds"), [(20, 20.0), (0, 0.0), (-1, None), ("20", None), (True, None), (1e12, None)])
     def test_hugging_face_says_how_long_a_model_takes_to_load(self, time: Any, seconds: Any) -> None:
         assert failure(503, {"error": "loading", "estimated_time": time}).retry_after == seconds
 

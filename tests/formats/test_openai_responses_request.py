@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.codec_checks import CANARY, calm, target
 from tests.support.responses import body_of, fixture, plain_target
+from tests.support.thorough import examples
 from unified_llm._core.api_key import Secret
 from unified_llm._core.outcome import Done
 from unified_llm._core.quirks import Quirks
@@ -319,7 +320,7 @@ class TestProviderState:
         ):
             assert items(other) == [message_item("assistant", "Done.")]
 
-    @settings(calm, max_examples=25)
+    @settings(calm, max_examples=examples(25))
     @given(st.recursive(st.none() | st.text(max_size=3) | st.integers(), st.lists, max_leaves=4))
     def test_whatever_was_done_to_it_the_rest_is_sent(self, junk: Any) -> None:
         for data in (

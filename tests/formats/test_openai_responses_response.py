@@ -11,7 +11,9 @@ from hypothesis import given, settings
 
 from tests.formats.test_openai_chat_response import ALMOST
 from tests.support.codec_checks import calm, check, event, sse
+from tests.support.each import each
 from tests.support.responses import collect, fixture, names, plain_target, read_events, read_pieces, summary
+from tests.support.thorough import examples
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.quirks import Quirks
 from unified_llm._formats.codecs import codec_for
@@ -22,7 +24,7 @@ ASK = LLMRequest(())
 ENDS = {"response.completed", "response.incomplete"}
 
 
-@pytest.mark.parametrize("name", names("chat"))
+@each("name", names("chat"))
 def test_a_whole_answer_is_read(name: str) -> None:
     case = fixture(name)
     end = CODEC.decode(ASK, plain_target(), case["body"])
@@ -45,7 +47,7 @@ def test_a_stream_is_read_wherever_the_network_cuts_it_and_is_no_success_before_
         assert read_events(case["events"][:kept])[-1] == Failure("truncated")
 
 
-@pytest.mark.parametrize("name", names("stream"))
+@each("name", names("stream"))
 def test_what_was_streamed_is_what_the_last_event_says_once_more(name: str) -> None:
     events = fixture(name)["events"]
     whole = CODEC.decode(ASK, plain_target(), events[-1]["response"])
@@ -173,7 +175,7 @@ def test_what_is_no_answer_is_as_in_openai_s_other_format() -> None:
     assert codec_for("openai_responses") is CODEC
 
 
-@settings(calm, max_examples=25)  # each goes into every kind of event
+@settings(calm, max_examples=examples(25))  # each goes into every kind of event
 @given(ALMOST)
 def test_nothing_that_a_provider_sends_raises(value: Any) -> None:
     CODEC.decode(ASK, plain_target(), value)

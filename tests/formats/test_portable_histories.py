@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.upstream_bodies import call_response, check_body, names_in
 from unified_llm import LLMClient
 from unified_llm._core.chunks import as_response
@@ -103,8 +104,8 @@ def test_twelve_histories_go_on_with_every_format(name: str, stream: bool) -> No
         assert len(set(names_in(body.get("tools")))) == len(TOOLS), title
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("name", TARGETS)
+@each("stream", [False, True])
+@each("name", TARGETS)
 def test_a_call_has_the_name_that_was_offered(name: str, stream: bool) -> None:  # noqa: FBT001 - a parameter
     where = target(name)
     codec = codec_for(where.format)

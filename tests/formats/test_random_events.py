@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from tests.support.any_format import play
 from tests.support.codec_checks import calm
 from tests.support.recordings import CORRUPT_VALUES, MISSING, Corrupted, as_event, positions, streams, targets_of
+from tests.support.thorough import examples
 from unified_llm._formats.codecs import FORMATS
 from unified_llm._lib.sse import ServerSentEvent
 
 every_format = pytest.mark.parametrize("format_name", FORMATS)
-few = settings(calm, max_examples=int(os.environ.get("FUZZ_EXAMPLES", "12")), database=None)
+few = settings(calm, max_examples=int(os.environ.get("FUZZ_EXAMPLES", examples(16))), database=None)
 
 KEYS = st.sampled_from([
     "type", "index", "id", "delta", "content", "text", "choices", "finish_reason", "tool_calls", "function", "name",

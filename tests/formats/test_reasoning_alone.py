@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.codec_checks import plain_target, target
+from tests.support.each import each
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats.codecs import codec_for
@@ -113,7 +114,7 @@ def play(name: str, events: list[Any]) -> list[Any]:
     return items if isinstance(items[-1], (Done, Failure)) else [*items, decoder.finish()]
 
 
-@pytest.mark.parametrize("name", STOPPED)
+@each("name", STOPPED)
 def test_local_13_an_answer_of_nothing_but_reasoning_is_empty_if_the_model_ended_it(name: str) -> None:
     whole, events = STOPPED[name]
     assert decode(name, whole) == Failure("empty")
@@ -133,7 +134,7 @@ def test_blank_lines_behind_the_reasoning_are_no_answer(name: str) -> None:
     assert play(name, events)[-1] == Failure("empty")
 
 
-@pytest.mark.parametrize("name", CUT)
+@each("name", CUT)
 def test_an_answer_of_nothing_but_reasoning_is_returned_if_it_was_cut(name: str) -> None:
     whole, events = CUT[name]
     answer = decode(name, whole)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.any_model import ANY_MODEL_ROWS, SERVERS, Answer, decode, make_decoder, stream, text_event
 from tests.support.codec_checks import body_of, target
+from tests.support.each import each
 from unified_llm import register_provider
 from unified_llm._core.outcome import Failure
 from unified_llm._formats.text_reasoning import TAGS, ReasoningSplitter, opened_tag, split_reasoning
@@ -144,7 +145,7 @@ def test_local_8_a_local_server_of_the_user_is_one_of_these() -> None:
             registry.unregister(name)
 
 
-@pytest.mark.parametrize("provider", SERVERS)
+@each("provider", SERVERS)
 def test_local_13_a_text_of_nothing_but_reasoning_is_empty_if_the_model_ended_it(provider: str) -> None:
     for text in ("<think>Easy.</think>", "<think>Easy.</think>\n\n", "\n<think>Easy."):
         with pytest.raises(AssertionError, match="kind='empty'"):  # by the helpers, which expect an answer

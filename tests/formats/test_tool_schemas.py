@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.formats.test_portable_histories import TARGETS, sent, target
+from tests.support.each import each
 from tests.support.upstream_bodies import check_body
 from unified_llm._formats.tool_schemas import has_parameters, object_schema
 from unified_llm._lib.json_schema import find_mismatch
@@ -42,7 +41,7 @@ SCHEMAS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", SCHEMAS)
+@each("case", SCHEMAS)
 def test_a_schema_is_completed_to_an_object_with_properties(case: str) -> None:
     schema, expected = SCHEMAS[case]
     completed = object_schema(schema)
@@ -58,7 +57,7 @@ def test_a_complete_schema_is_sent_unchanged() -> None:
     assert object_schema(schema) is schema
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@each("name", TARGETS)
 def test_every_format_sends_every_schema_in_a_form_that_is_accepted(name: str) -> None:
     tools = tuple(Tool(f"t{index}", "d", schema) for index, (schema, _) in enumerate(SCHEMAS.values()))
     if name in {"ollama", "gemini", "gemini 3"}:  # whose strict upstreams know fewer keywords than the servers

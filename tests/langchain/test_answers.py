@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
+from tests.support.each import each
 from unified_llm.langchain import _answers
 from unified_llm.langchain._answers import read_chunk, read_response, sum_outputs
 from unified_llm.types import Attempt, LLMChunk, LLMResponse, ToolCall, ToolCallChunk, Usage
+
+if TYPE_CHECKING:
+    import pytest
 
 ATTEMPTS = (Attempt("openai/gpt-5-mini", "server", 503, 0.1), Attempt("gemini/flash", "ok", 200, 0.2))
 USAGE = Usage(
@@ -155,7 +158,7 @@ def test_log_probabilities_are_handed_on_where_they_were_asked_for() -> None:
     assert len(chunk.response_metadata["logprobs"]["content"]) == 2
 
 
-@pytest.mark.parametrize("raw", [None, {}, {"choices": []}, {"choices": ["x"]}, "text"])
+@each("raw", [None, {}, {"choices": []}, {"choices": ["x"]}, "text"])
 def test_where_there_are_no_log_probabilities_none_are_made_up(raw: Any) -> None:
     assert "logprobs" not in message_of(LLMResponse("Hi", raw=raw), logprobs=True).response_metadata
 

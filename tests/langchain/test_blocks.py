@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._messages import read_content
 from unified_llm.types import AudioPart, CachePoint, FilePart, ImagePart, Part, TextPart
@@ -17,7 +18,7 @@ PNG = ImagePart(data=DATA, media_type="image/png")
 PDF = FilePart(DATA, "application/pdf")
 
 
-@pytest.mark.parametrize(
+@each(
     ("block", "part"),
     [
         ("Hello", TextPart("Hello")),
@@ -75,7 +76,7 @@ def test_a_block_of_every_author_is_read(block: Any, part: Part) -> None:
     assert read_content([block]).parts == [part]
 
 
-@pytest.mark.parametrize(
+@each(
     "block",
     [
         {"type": "image"},

@@ -11,6 +11,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.tracers.base import BaseTracer
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm.exceptions import ValidationError
@@ -66,8 +67,8 @@ def variables(error: BaseException) -> str:
     return "".join(repr(frame.locals) for frame in package_frames if "tests" not in frame.filename)
 
 
-@pytest.mark.parametrize("argument", ["api_key", "openai_api_key", "default_headers", "headers", "access_token"])
-@pytest.mark.parametrize("way", WAYS)
+@each("argument", ["api_key", "openai_api_key", "default_headers", "headers", "access_token"])
+@each("way", WAYS)
 def test_a_key_is_refused_before_anything_sees_it(way: str, argument: str) -> None:
     recorder, value = Recorder(), SECRET if "headers" not in argument else {"X-Api-Key": SECRET}
     with pytest.raises(ValidationError, match=argument) as raised:

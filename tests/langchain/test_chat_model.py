@@ -16,6 +16,7 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tracers.base import BaseTracer
 from langchain_tests.utils.stream_lifecycle import assert_valid_event_stream
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.racing import RacingTargets
 from tests.support.scripted_targets import Pause, ScriptedTargets, call_tool, say
@@ -331,7 +332,7 @@ def test_settings_reach_the_targets() -> None:
     assert (first.timing.whole, first.retry.limit, first.extra_body) == (3.0, 0, {"a": 1})
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "message"),
     [
         ({"temprature": 0}, "temperature"),

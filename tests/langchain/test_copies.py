@@ -20,6 +20,7 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField
 from pydantic import SecretStr
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import BreakerConfig, LLMConfig
@@ -251,7 +252,7 @@ def test_the_cache_key_has_every_difference_that_matters() -> None:
     assert model()._get_llm_string() == keys[0]
 
 
-@pytest.mark.parametrize(
+@each(
     "fields",
     [
         {"api_key": KEY + "-of-another"},

@@ -10,6 +10,7 @@ import pytest
 from langchain_core import exceptions as theirs
 from langchain_core.tracers.base import BaseTracer
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import exceptions as ours
@@ -40,7 +41,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "native"), PAIRS)
+@each(("kind", "native"), PAIRS)
 def test_every_error_of_ours_is_one_of_langchains_and_not_retryable(
     kind: type[ours.LLMError], native: type[Any]
 ) -> None:

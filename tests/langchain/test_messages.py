@@ -15,12 +15,13 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from tests.support.each import each
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._messages import read_messages
 from unified_llm.types import ImagePart, Message, TextPart
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "expected"),
     [
         (HumanMessage("Hi", name="Ann"), Message("user", "Hi", name="Ann")),

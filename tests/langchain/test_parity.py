@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.client.test_four_ways import SCRIPTS
+from tests.support.each import each
 from tests.support.scripted_targets import Attempt as Scripted
 from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import Attempt, LLMClient, reset_health
@@ -65,8 +66,8 @@ def story(targets: ScriptedTargets, call: Callable[[Callable[[Attempt], None]], 
     return error, records, targets.names, [round(seconds, 6) for seconds in targets.slept]
 
 
-@pytest.mark.parametrize("way", CHAT)
-@pytest.mark.parametrize("name", SCRIPTS)
+@each("way", CHAT)
+@each("name", SCRIPTS)
 def test_a_chat_model_of_langchain_tells_what_the_client_tells(name: str, way: str) -> None:
     (first, *others), script = SCRIPTS[name]
     expected = story(
@@ -85,8 +86,8 @@ def embedding(attempt: Scripted) -> Scripted:
     return [Done(VECTORS)]
 
 
-@pytest.mark.parametrize("way", EMBED)
-@pytest.mark.parametrize("name", [name for name in SCRIPTS if name not in {"silence", "cut short"}])
+@each("way", EMBED)
+@each("name", [name for name in SCRIPTS if name not in {"silence", "cut short"}])
 def test_embeddings_of_langchain_tell_what_the_client_tells(name: str, way: str) -> None:
     (_, *others), script = SCRIPTS[name]
     attempts: Sequence[Sequence[Scripted]] = [

@@ -16,6 +16,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel, Field
 from pydantic.v1 import BaseModel as OldBaseModel
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import LLMConfig
@@ -89,7 +90,7 @@ def sent_request(targets: ScriptedTargets, index: int = -1) -> LLMRequest:
 # Tools
 
 
-@pytest.mark.parametrize("offered", [add, multiply, Joke, OldJoke, SCHEMA, DictJoke])
+@each("offered", [add, multiply, Joke, OldJoke, SCHEMA, DictJoke])
 def test_every_kind_of_tool_becomes_a_function(offered: Any) -> None:
     with ScriptedTargets({PRIMARY: [say("Hi")]}).running() as targets:
         model().bind_tools([offered]).invoke("Hi")
@@ -138,7 +139,7 @@ def test_what_is_no_tool_is_refused() -> None:
         model().bind_tools([42])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize(
+@each(
     ("choice", "sent"),
     [
         (None, None),

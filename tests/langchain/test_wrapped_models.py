@@ -19,6 +19,7 @@ from langchain_core.runnables import RunnableLambda, RunnableWithFallbacks
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
+from tests.support.each import each
 from tests.support.langchain_models import Limiter, Native, Plain, Sequential, Streaming, WithForms, WithTools
 from tests.support.langchain_targets import KEY, in_real_time, with_wrapped_models
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
@@ -716,7 +717,7 @@ class StatusError(Exception):
     status_code = 418
 
 
-@pytest.mark.parametrize(
+@each(
     ("problem", "kind"),
     [
         (theirs.ContextOverflowError(), "context"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.each import each
 from unified_llm._lib import bounded_json
 from unified_llm._lib.bounded_json import JSONError, OversizedJSONError, parse, parse_partial, size_of_value
 
@@ -40,7 +41,7 @@ def test_an_object_is_parsed(text: str | bytes) -> None:
 
 
 # reliability.md, case 22
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "", " ", "CANARY", '"CANARY', '{"CANARY": ', "NaN", "Infinity", "-", "[" * 100_000, "9" * 5000,
@@ -61,7 +62,7 @@ def test_an_object_is_distinguished_from_other_json(text: str, kind: str) -> Non
         bounded_json.parse_object(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "value"),
     [
         ('{"city": "Par', {"city": "Par"}),
@@ -124,7 +125,7 @@ def test_what_has_no_json_form_is_refused_without_being_repeated(value: Any, rea
     assert "CANARY" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "number"),
     [(1, 1.0), (1.5, 1.5), (0, 0.0), (True, None), ("1", None), (None, None), (float("nan"), None), (10**400, None)],
 )
@@ -162,7 +163,7 @@ def test_a_parsed_value_is_larger_than_its_text() -> None:
     assert size_of_value({"a": {}}) == 3 * 64 + 65 + 192
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "value"),
     [
         ('"\\ud83d"', "\ufffd"),  # wire F9
@@ -182,7 +183,7 @@ def test_halves_of_characters_are_kept_where_the_rest_may_follow() -> None:
     assert bounded_json.scrub({"a": ["\ud83d\ude00", "b\udc00"]}) == {"a": ["😀", "b\ufffd"]}
 
 
-@pytest.mark.parametrize(
+@each(
     "text", ["", "CANARY", '{"CANARY": ', "NaN", '["\\ud800", NaN]', "[" * 100_000, '["\\ud800",' + "[" * 100_000,
              '["\\ud800",' + "9" * 5000 + "]", '{"a": "\\ud800"} CANARY', b"\xff", "{'CANARY': 1}"],
 )  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.each import each
 from unified_llm._lib.json_schema import find_mismatch
 
 PERSON: dict[str, Any] = {
@@ -48,12 +48,12 @@ DEPARTING = {
 }
 
 
-@pytest.mark.parametrize("value", CONFORMING)
+@each("value", CONFORMING)
 def test_what_conforms_has_no_mismatch(value: Any) -> None:
     assert find_mismatch(value, PERSON) is None
 
 
-@pytest.mark.parametrize("mismatch", DEPARTING)
+@each("mismatch", DEPARTING)
 def test_the_first_mismatch_is_named_by_its_path(mismatch: str) -> None:
     assert find_mismatch(DEPARTING[mismatch], PERSON) == mismatch
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.counted_work import lines_of
+from tests.support.each import each
 from unified_llm._lib.sse import ServerSentEvent, SSESplitter
 
 
@@ -72,7 +73,7 @@ def test_a_last_event_that_is_whole_needs_no_blank_line(last: bytes) -> None:
     assert len(split(b"data: x\n\n", last)) == 2
 
 
-@pytest.mark.parametrize("last", [b'data: {"a": ', b"data: hel", b"dat", b": ping", b"", b"\xef\xbb"])
+@each("last", [b'data: {"a": ', b"data: hel", b"dat", b": ping", b"", b"\xef\xbb"])
 def test_a_last_event_that_may_be_cut_is_dropped(last: bytes) -> None:
     assert data_of(b"data: x\n\n", last) == ["x"]
 

@@ -6,6 +6,7 @@ import pytest
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.callbacks.llama_debug import LlamaDebugHandler
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.llama_index_calls import PRIMARY, WAYS, record_events
 from unified_llm.exceptions import ValidationError
@@ -14,8 +15,8 @@ from unified_llm.llama_index import UnifiedLLM
 SECRET = KEY + "-of-a-call"
 
 
-@pytest.mark.parametrize("argument", ["api_key", "openai_api_key", "default_headers", "headers"])
-@pytest.mark.parametrize("way", WAYS)
+@each("argument", ["api_key", "openai_api_key", "default_headers", "headers"])
+@each("way", WAYS)
 def test_a_key_is_refused_before_anything_sees_it(way: str, argument: str) -> None:
     handler, value = LlamaDebugHandler(print_trace_on_end=False), SECRET if "headers" not in argument else {"k": SECRET}
     llm = UnifiedLLM(model=PRIMARY, api_key=KEY, callback_manager=CallbackManager([handler]))

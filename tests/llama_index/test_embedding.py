@@ -17,6 +17,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 
+from tests.support.each import each
 from tests.support.vectors import KEY, SMALL, EmbeddingTargets, vector
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import BreakerConfig
@@ -73,8 +74,8 @@ def test_a_list_goes_in_batches_and_comes_back_in_its_order(embed: Many) -> None
     assert [len(texts) for texts in targets.texts] == [3, 4, 2]  # the repeated text is asked for once
 
 
-@pytest.mark.parametrize(("workers", "most"), [(None, 4), (1, 1), (2, 2)])
-@pytest.mark.parametrize("progress", [True, False])
+@each(("workers", "most"), [(None, 4), (1, 1), (2, 2)])
+@each("progress", [True, False])
 def test_only_some_batches_are_under_way_at_a_time(workers: int | None, most: int, *, progress: bool) -> None:
     with EmbeddingTargets().running() as targets:
         model = embedding(embed_batch_size=1, num_workers=workers)
@@ -311,7 +312,7 @@ def test_a_pickle_without_a_key_says_so_where_it_is_used(monkeypatch: pytest.Mon
         copied.get_query_embedding("a")
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "pattern"),
     [
         ({"model": None}, "model"),

@@ -17,6 +17,7 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index.core.rate_limiter import TokenBucketRateLimiter
 from pydantic import SecretStr
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, WAYS, collected, model, record_events, text_of
 from tests.support.scripted_targets import AsyncScriptedExchange, Pause, ScriptedTargets, say
@@ -38,7 +39,7 @@ from unified_llm.types import Citation, LLMChunk, LLMResponse, ProviderState, To
 BUSY = Failure("server", 503)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_every_endpoint_answers_and_says_who_did(way: str) -> None:
     targets = ScriptedTargets({PRIMARY: [BUSY], SECOND: [say("Hello to you")]})
     with targets.running(), record_events() as events_seen:
@@ -221,7 +222,7 @@ def test_an_answer_without_text_or_usage_is_still_an_answer() -> None:
 # Observers
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each("way", WAYS)
 def test_token_counters_count_what_was_spent_once(way: str) -> None:
     counter = TokenCountingHandler(tokenizer=lambda text: [0] * 1000)
     with ScriptedTargets({PRIMARY: [BUSY], SECOND: [say("Hello")]}).running():

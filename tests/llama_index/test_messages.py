@@ -27,6 +27,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.base.llms.types import CacheControl as Control
 
 from tests.support.counted_work import lines_of
+from tests.support.each import each
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._messages import read_messages
 from unified_llm.types import AudioPart, FilePart, ImagePart, Message, Part, ProviderState, TextPart
@@ -139,7 +140,7 @@ def test_marks_citations_and_citable_content_are_sent_on() -> None:
     assert read_messages([answer])[0].content == "so", "the text that rests on it is there"
 
 
-@pytest.mark.parametrize(
+@each(
     ("block", "pattern"),
     [
         (ImageBlock(), "'image' lacks its data"),
@@ -190,7 +191,7 @@ def block(arguments: Any) -> ToolCallBlock:
     return ToolCallBlock(tool_call_id="c1", tool_name="add", tool_kwargs=arguments)
 
 
-@pytest.mark.parametrize(
+@each(
     ("blocks", "extras", "identifier"),
     [
         ([block({"a": 1})], {}, "c1"),
@@ -231,7 +232,7 @@ def calls(*identifiers: str | None) -> ChatMessage:
     return ChatMessage(role="assistant", blocks=blocks)
 
 
-@pytest.mark.parametrize(
+@each(
     ("history", "pairs"),
     [
         ([calls("a", "b"), result("b", "2"), result("a", "1")], [("a", "1"), ("b", "2")]),

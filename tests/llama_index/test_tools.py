@@ -14,6 +14,7 @@ from llama_index.core.program.utils import process_streaming_objects
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 
+from tests.support.each import each
 from tests.support.llama_index_calls import HELLO, PRIMARY, SECOND, collected, model
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import ToolCall
@@ -74,7 +75,7 @@ def with_tools(way: str, llm: UnifiedLLM, tools: Any = TOOLS, **options: Any) ->
             return asyncio.run(collected(method(tools, **options)))
 
 
-@pytest.mark.parametrize(
+@each(
     ("options", "choice", "parallel"),
     [
         ({"tool_required": True}, "required", False),
@@ -139,7 +140,7 @@ def test_calls_are_read_from_half_an_answer_and_from_another_models() -> None:
         llm.get_tool_calls_from_response(silent)
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "expected"),
     [("", {}), ("null", {}), ('{"path": "/home/a', {}), ("[1]", {}), ("{}", {}), ('{"a": 1}', {"a": 1})],
 )

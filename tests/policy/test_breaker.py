@@ -8,6 +8,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from tests.support.each import each
 from unified_llm._core.target import BreakerConfig
 from unified_llm._policy.breaker import CircuitBreaker
 from unified_llm._policy.health_updates import BreakerOpened
@@ -318,7 +319,7 @@ def test_what_follows_a_success_is_never_a_probe_and_belongs_to_the_present() ->
     assert bench.state == "half_open"
 
 
-@pytest.mark.parametrize(
+@each(
     "wrong",
     [{"failures": 0}, {"window": -1.0}, {"cooldown": 0.0}, {"cooldown": float("nan")}, {"cooldown_max": 1.0}],
 )

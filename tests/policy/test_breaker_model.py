@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support import breaker_model
+from tests.support.thorough import THOROUGH
 
-RUNS, STEPS, PARTS = 100, 200, 4
+RUNS, STEPS, PARTS = 100 if THOROUGH else 32, 200, 4
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import A, B, limited, target
 from tests.support.scripted_targets import Pause, say
 from unified_llm._core.outcome import Failure
@@ -68,7 +69,7 @@ def test_a_target_that_hangs_to_the_end_of_a_long_deadline_is_ill(make_harness: 
     assert harness.known("alpha/one")["failures"] == 1
 
 
-@pytest.mark.parametrize(
+@each(
     ("streaming", "reasoning", "fixed", "weight"),
     [
         (True, False, False, 2),

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import A, B, PolicyHarness, Result, limited, trip
 from tests.support.scripted_targets import Pause, say
 from unified_llm._core.outcome import Failure, FailureKind
@@ -26,7 +27,7 @@ def test_what_usually_ends_a_call_can_be_made_to_fail_over(make_harness: MakeHar
     assert call(harness, {}).failed
 
 
-@pytest.mark.parametrize("kind", sorted(get_args(FailureKind)))
+@each("kind", sorted(get_args(FailureKind)))
 def test_after_a_failure_that_does_not_fail_over_no_other_target_is_asked(
     make_harness: MakeHarness, kind: FailureKind
 ) -> None:

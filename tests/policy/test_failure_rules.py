@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import target
 from tests.support.scripted_targets import Attempt, Pause, say
 from unified_llm._core.outcome import Failure, FailureKind
@@ -126,7 +127,7 @@ def test_a_failure_moves_the_breaker_only_where_it_shows_ill_health(
     assert harness.known("alpha/one")["failures"] == counts * expected.beside
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_a_retry_costs_a_token_unless_nothing_reached_the_provider(
     kind: FailureKind, make_harness: MakeHarness
 ) -> None:
@@ -137,7 +138,7 @@ def test_a_retry_costs_a_token_unless_nothing_reached_the_provider(
     assert harness.known("alpha/one")["retry_budget"] == 10.0 - spent
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_an_attempt_that_the_provider_may_have_worked_on_is_marked_as_maybe_billed(
     kind: FailureKind, make_harness: MakeHarness
 ) -> None:

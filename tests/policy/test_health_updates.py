@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.support.each import each
 from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.cooldowns import Refusal
@@ -92,7 +93,7 @@ def test_the_next_cooldown_is_as_long_as_where_it_was_learned_from() -> None:
     assert breaker.open_until == pytest.approx(60.0 + 120.0)
 
 
-@pytest.mark.parametrize(
+@each(
     ("until", "trips", "judged"),
     [
         (30.0, 1, (30.0, 1)),

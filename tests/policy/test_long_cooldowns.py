@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import A, B, PolicyHarness, limited, target
 from tests.support.scripted_targets import ScriptedTargets, Step, say
 from unified_llm import LLMClient, health_snapshot
@@ -19,7 +18,7 @@ SPENT = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "2
 SERVED: list[Step] = [Done(LLMResponse("A"), headers=SPENT)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("first", "reason"),
     [
         (Failure("server", 503, headers={"retry-after": "86400"}), "its server asked for a pause (Retry-After)"),

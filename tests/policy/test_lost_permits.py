@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 from pathlib import Path
 from types import FrameType
 
@@ -13,6 +12,7 @@ import unified_llm
 from tests.support.lines import in_own_thread, traced
 from tests.support.policy_harness import DEAD, PolicyHarness, target, trip
 from tests.support.scripted_targets import Attempt, say
+from tests.support.thorough import THOROUGH
 from unified_llm._core import runtime
 from unified_llm._core.target import Target
 from unified_llm._policy.health import Health
@@ -21,9 +21,6 @@ from unified_llm._policy.target_health import Permit
 PACKAGE = str(Path(unified_llm.__file__).parent)
 SEAM = runtime.__file__  # its lines put the clock of a test in place and take it away; no call runs them
 A = target()
-
-
-THOROUGH = "UNIFIED_LLM_THOROUGH" in os.environ
 
 
 class SoftTimeLimitError(Exception):
@@ -102,7 +99,7 @@ def interrupt(harness: PolicyHarness, line: int) -> bool:
 def test_an_exception_at_any_line_of_a_call_leaves_no_breaker_half_open_for_ever(reply: Attempt) -> None:
     line, lines = 0, 0
     while True:
-        line += 1 if THOROUGH else 5
+        line += 1 if THOROUGH else 7
         harness = PolicyHarness({A.name: [reply]})
         trip(harness, A.name)
         harness.wait(60.0)

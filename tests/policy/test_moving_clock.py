@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.support.four_ways import WAYS, Way, outcome_of
 from tests.support.policy_harness import target
 from tests.support.scripted_targets import Attempt, ScriptedTargets, say
+from tests.support.thorough import examples
 from unified_llm import LLMClient
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure, FailureKind
@@ -91,10 +92,10 @@ def event(call: CallState, random: Random) -> Any:
     return random.choice([LLMChunk(content="word"), Done(LLMChunk())]) if call.streaming else Done(LLMChunk())
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.integers(min_value=0, max_value=2**32))
 def test_a_clock_that_moves_between_two_readings_breaks_nothing(seed: int) -> None:
-    """10,000 scripts: as many as 100 seeds give. A generator that raises would end ``drive`` with that error."""
+    """Up to 10,000 scripts: 100 of each seed. A generator that raises would end ``drive`` with that error."""
     random = Random(seed)  # noqa: S311 - a script, not a secret
     for _ in range(SCRIPTS_PER_SEED):
         clock, health = MovingClock(random), Health()

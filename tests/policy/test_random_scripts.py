@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.policy_harness import HedgeHarness, PolicyHarness, Result, target
 from tests.support.scripted_targets import Attempt, Pause, say
+from tests.support.thorough import examples
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import BreakerConfig, RetryLimits, Target, Timing
 from unified_llm._policy.call_state import MAX_ATTEMPTS
@@ -62,7 +63,7 @@ TARGETS = st.tuples(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     scripts=SCRIPTS,
     parts=st.lists(TARGETS, min_size=len(NAMES), max_size=len(NAMES)),
@@ -138,7 +139,7 @@ def sent_to(result: Result) -> list[str]:
     return [name for name, outcome in result.outcomes if outcome != "skipped"]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     scripts=SCRIPTS,
     parts=st.lists(TARGETS, min_size=len(NAMES), max_size=len(NAMES)),

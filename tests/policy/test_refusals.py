@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import DEAD, A, B, C, target, trip
 from tests.support.scripted_targets import Attempt, say
 from unified_llm._core.outcome import Failure
@@ -33,7 +34,7 @@ def test_wire_f1_local_2_the_next_target_answers_what_one_refused(
     assert (row["refused"], harness.known("beta/two")["refused"]) == (7, 0)
 
 
-@pytest.mark.parametrize("retry", [RetryLimits(), RetryLimits(limit=0), RetryLimits(limit=9)])
+@each("retry", [RetryLimits(), RetryLimits(limit=0), RetryLimits(limit=9)])
 def test_every_target_is_asked_once_for_a_request_that_all_refuse(
     make_harness: MakeHarness, retry: RetryLimits
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.each import each
 from unified_llm._core.outcome import Failure
 from unified_llm._policy import retry_after
 
@@ -110,7 +111,7 @@ def test_of_several_exhausted_limits_the_last_to_recover_counts() -> None:
     assert wait(date=NOW, **headers) == 5.0
 
 
-@pytest.mark.parametrize(
+@each(
     ("left", "until"),
     [
         ("x-ratelimit-remaining", "x-ratelimit-reset"),

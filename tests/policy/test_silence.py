@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import A, B, C, target
 from tests.support.scripted_targets import Attempt, Pause, say
 from unified_llm._core.outcome import Failure
@@ -29,8 +30,8 @@ def test_alone_it_is_tried_again(make_harness: MakeHarness) -> None:
     assert harness.call(A).outcomes == [("alpha/one", "timeout"), ("alpha/one", "ok")]
 
 
-@pytest.mark.parametrize("deadline", [3.0, 5.0, 8.0, 10.0])
-@pytest.mark.parametrize("streaming", [False, True])
+@each("deadline", [3.0, 5.0, 8.0, 10.0])
+@each("streaming", [False, True])
 def test_the_next_target_is_asked_within_any_deadline(
     make_harness: MakeHarness, deadline: float, *, streaming: bool
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import DEAD, A, B, C, limited, target, trip
 from tests.support.scripted_targets import Step, say
 from unified_llm._core.outcome import Done, Failure
@@ -14,7 +15,7 @@ from unified_llm.types import LLMResponse
 # Credentials
 
 
-@pytest.mark.parametrize("kind", ["auth", "permission", "quota"])
+@each("kind", ["auth", "permission", "quota"])
 def test_a_refused_key_starts_a_cooldown_of_every_target_that_shares_it(make_harness: MakeHarness, kind: str) -> None:
     failure = Failure(kind, 401)  # type: ignore[arg-type]
     harness = make_harness({"alpha/one": [failure, say("A")], "alpha/two": [say("two")], "beta/two": [say("B")]})
@@ -30,7 +31,7 @@ def test_a_refused_key_starts_a_cooldown_of_every_target_that_shares_it(make_har
     assert harness.call(one, B).text == "A"
 
 
-@pytest.mark.parametrize("kind", ["auth", "permission", "quota"])
+@each("kind", ["auth", "permission", "quota"])
 def test_a_refusal_that_does_not_concern_the_key_starts_no_cooldown(make_harness: MakeHarness, kind: str) -> None:
     """Wire F5: one model is not free or a page came back, so other models of the key are asked."""
     failure = Failure(kind, 403, about_key=False)  # type: ignore[arg-type]
@@ -218,7 +219,7 @@ def test_no_call_waits_for_a_limit_that_a_header_reports_as_used_up(make_harness
     assert harness.targets.slept == []
 
 
-@pytest.mark.parametrize(
+@each(
     "headers",
     [
         {},
@@ -236,7 +237,7 @@ def test_an_answer_that_leaves_room_or_has_an_implausible_header_starts_no_coold
     assert harness.call(A, B).outcomes == [("alpha/one", "ok")]
 
 
-@pytest.mark.parametrize(
+@each(
     ("failure", "reason"),
     [
         (limited(20.0), "rate limited"),

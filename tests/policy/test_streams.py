@@ -8,6 +8,7 @@ import gc
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import PolicyHarness, target, texts
 from tests.support.scripted_targets import Attempt, Pause, in_chunks, say
 from unified_llm._core.outcome import Done, Failure
@@ -20,10 +21,9 @@ LAST = Done(LLMChunk(finish_reason="stop"))
 A, B = target("alpha/one"), target("beta/two")
 
 
-@pytest.mark.parametrize(
+@each(
     "failing",
     [DEAD, [DEAD], [Failure("truncated")], [Failure("malformed")], [Pause()], [Pause(20.0), DEAD]],
-    ids=["refused", "error event", "cut", "not json", "silence", "late error"],
 )
 def test_a_stream_that_fails_before_its_first_chunk_is_replaced_unseen(
     make_harness: MakeHarness, failing: Attempt
@@ -44,14 +44,13 @@ def test_silence_before_the_first_chunk_ends_at_the_targets_limit(make_harness: 
     assert result.trace.attempts[0].seconds == pytest.approx(10.0)
 
 
-@pytest.mark.parametrize(
+@each(
     "first",
     [
         LLMChunk(content="H"),
         LLMChunk(reasoning="Hm"),
         LLMChunk(tool_calls=(ToolCallChunk(0, "call_1", "look", "{"),)),
     ],
-    ids=["text", "reasoning", "tool call"],
 )
 def test_after_its_first_chunk_a_stream_that_breaks_is_not_replaced(make_harness: MakeHarness, first: LLMChunk) -> None:
     harness = make_harness({"alpha/one": [[first, Failure("connection")]], "beta/two": [say("B")]})
@@ -98,7 +97,7 @@ def test_a_drip_ends_at_the_deadline_of_the_call(make_harness: MakeHarness) -> N
 # What the breaker learns
 
 
-@pytest.mark.parametrize(
+@each(
     ("broken", "failures"),
     [("connection", 1), ("timeout", 1), ("server", 1), ("truncated", 1), ("rate_limit", 0), ("filter", 0)],
 )
@@ -187,8 +186,8 @@ def test_a_stream_that_was_never_begun_asks_nobody() -> None:
     assert call.trace.attempts == []
 
 
-@pytest.mark.parametrize("streaming", [False, True])
-@pytest.mark.parametrize("problem", [KeyboardInterrupt, RuntimeError])
+@each("streaming", [False, True])
+@each("problem", [KeyboardInterrupt, RuntimeError])
 def test_an_interrupted_probe_gives_its_permit_back(
     make_harness: MakeHarness, problem: type[BaseException], *, streaming: bool
 ) -> None:

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from tests.support.each import each
 from tests.support.policy_harness import A, target
 from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import BreakerConfig
@@ -96,7 +97,7 @@ def test_attempts_are_in_the_order_in_which_they_began() -> None:
     assert trace.request_id == "req-8"
 
 
-@pytest.mark.parametrize(
+@each(
     ("attempt", "sentence"),
     [
         (Attempt("a/b", "ok"), "answered"),

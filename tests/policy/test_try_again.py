@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import A, B, C, target, trip
 from tests.support.scripted_targets import Pause, say
 from unified_llm._core.outcome import Failure
@@ -56,7 +57,7 @@ def test_six_attempts_are_the_most_and_each_target_gets_its_first(make_harness: 
     assert harness.targets.names == ["alpha/one"] * 4 + ["beta/two", "gamma/three"]
 
 
-@pytest.mark.parametrize(("limit", "times"), [(0, 1), (1, 2), (2, 3)])
+@each(("limit", "times"), [(0, 1), (1, 2), (2, 3)])
 def test_the_limit_of_the_user_holds(make_harness: MakeHarness, limit: int, times: int) -> None:
     limited = target("alpha/one", retry=RetryLimits(limit=limit))
     harness = make_harness({"alpha/one": [AGAIN], "beta/two": [say("B")]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.policy.conftest import MakeHarness
+from tests.support.each import each
 from tests.support.policy_harness import DEAD, A, B, limited, target
 from tests.support.scripted_targets import say
 from unified_llm._core.outcome import Failure, FailureKind
@@ -172,7 +173,7 @@ def test_a_rate_limit_of_one_model_does_not_hold_another(make_harness: MakeHarne
     assert result.outcomes == [("alpha/one", "rate_limit"), ("alpha/two", "ok")]
 
 
-@pytest.mark.parametrize("kind", ["auth", "permission", "quota", "rate_limit"])
+@each("kind", ["auth", "permission", "quota", "rate_limit"])
 def test_two_servers_with_the_same_dummy_key_are_two_accounts(make_harness: MakeHarness, kind: FailureKind) -> None:
     harness = make_harness({"http://a": [Failure(kind, 401, retry_after=3.0)], "http://b": [say("B")]})
     one, other = (target(key="EMPTY", base_url=url) for url in ("http://a", "http://b"))
@@ -182,7 +183,7 @@ def test_two_servers_with_the_same_dummy_key_are_two_accounts(make_harness: Make
     assert [outcome for _, outcome in harness.call(one, other).outcomes] == ["skipped", "ok"]
 
 
-@pytest.mark.parametrize("kind", ["auth", "permission", "quota", "rate_limit"])
+@each("kind", ["auth", "permission", "quota", "rate_limit"])
 def test_a_key_that_travels_in_a_header_is_an_account_of_its_own(make_harness: MakeHarness, kind: FailureKind) -> None:
     harness = make_harness({"http://a": [Failure(kind, 401, retry_after=30.0), say("A")], "beta/two": [say("B")]})
     bad, good = (target(base_url="http://a", headers={"X-Api-Key": key}) for key in ("bad", "good"))

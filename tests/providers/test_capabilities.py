@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
+from tests.support.each import each
 from unified_llm._core.features import Feature
 from unified_llm._core.target import Target
 from unified_llm._providers.capabilities import missing
@@ -58,7 +59,7 @@ def test_every_feature_has_a_request_that_needs_it() -> None:
     assert set(NEEDS) == ALL_FEATURES
 
 
-@pytest.mark.parametrize("feature", NEEDS)
+@each("feature", NEEDS)
 def test_a_request_that_needs_a_feature_detects_that_a_target_lacks_it(feature: Feature) -> None:
     request = NEEDS[feature]
     assert missing(request, Target("a", "b", "c", features=ALL_FEATURES)) is None

@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import pytest
-
 from integration_tests.fakes import anthropic_rules, cohere, gemini_schema, ollama
 from integration_tests.support import upstream_schema
+from tests.support.each import each
 from unified_llm._core.features import FeaturePair
 from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
@@ -109,7 +108,7 @@ MODELS: Final = {
 CHAT_ROWS: Final = [row for row in registry.ROWS if row.format != "mlx"]
 
 
-@pytest.mark.parametrize("row", CHAT_ROWS, ids=lambda row: row.name)
+@each("row", CHAT_ROWS)
 def test_each_cell_is_what_the_strict_upstream_is_sent(row: ProviderSpec) -> None:
     for model in MODELS.get(row.name, ("some-model",)):
         target = make_target(row, model)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm import LLMConfig
 from unified_llm._config import resolve
 from unified_llm._core import base_url
@@ -57,7 +58,7 @@ def test_a_server_that_ignores_schemas_does_not_promise_them() -> None:
     assert "json_object" not in resolved("lmstudio/any", api="responses").features
 
 
-@pytest.mark.parametrize(
+@each(
     "model", ["o1-pro", "o3-pro-2025-06-10", "gpt-5-pro", "gpt-5.5-pro-2026-04-23", "gpt-5-codex", "gpt-5.1-codex-max",
               "codex-mini-latest", "o3-deep-research", "o4-mini-deep-research-2025-06-26", "computer-use-preview",
               "gpt-6-cyber", "gpt-daybreak-blue-latest", "gpt-rosalind-research"],
@@ -89,7 +90,7 @@ def test_a_fallback_may_speak_another_format() -> None:
     assert [link.target.format for link in chain] == ["openai_chat", "openai_responses"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("base", "version", "whole"),
     [
         ("https://a.example/openai", "/openai/v1", "https://a.example/openai/v1"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.each import each
 from unified_llm._core import base_url
 from unified_llm._core.features import Feature
 from unified_llm._formats.codecs import codec_for
@@ -64,15 +65,13 @@ class TestRows:
         assert base_url.matches("https://westus.openai.azure.com", hosts)
         assert not base_url.matches("https://openai.azure.com.evil.example", hosts)
 
-    @pytest.mark.parametrize("name", ["ollama", "lmstudio", "vllm", "llamacpp", "mlx"])
+    @each("name", ["ollama", "lmstudio", "vllm", "llamacpp", "mlx"])
     def test_what_runs_at_home_is_local_and_needs_no_key(self, name: str) -> None:
         row = registry.row(name)
         assert row.local
         assert not row.key_required
 
-    @pytest.mark.parametrize(
-        "name", ["openrouter", "litellm", "lmstudio", "groq", "together", "hf", "vllm", "openai-compatible"]
-    )
+    @each("name", ["openrouter", "litellm", "lmstudio", "groq", "together", "hf", "vllm", "openai-compatible"])
     def test_gateways_take_models_literally(self, name: str) -> None:
         assert registry.row(name).literal_models
 
@@ -98,7 +97,7 @@ class TestNames:
             registry.row("sk-proj-" + "k" * 100)
         assert "k" * 33 not in str(caught.value)
 
-    @pytest.mark.parametrize(
+    @each(
         ("text", "expected"),
         [
             ("openai/gpt-5-mini", ("openai", "gpt-5-mini")),
@@ -126,7 +125,7 @@ class TestNames:
         with pytest.raises(ConfigurationError, match="is named without a model"):
             registry.parse_model_string(text)
 
-    @pytest.mark.parametrize(
+    @each(
         ("text", "hint"),
         [
             ("gpt-5-mini", "did you mean openai/gpt-5-mini?"),
@@ -152,7 +151,7 @@ class TestModelProfiles:
         row = registry.row("openai")
         assert registry.model_profile(row, "brand-new") == registry.ModelProfile(row.features, row.quirks)
 
-    @pytest.mark.parametrize(
+    @each(
         ("provider", "model", "window", "reasoning"),
         [
             ("openai", "gpt-4o-mini", 128_000, False),
@@ -191,7 +190,7 @@ class TestModelProfiles:
         profile = registry.model_profile(registry.row(provider), model)
         assert (profile.context_window, profile.reasoning) == (window, reasoning)
 
-    @pytest.mark.parametrize(
+    @each(
         ("provider", "model", "lacks", "has"),
         [
             ("openai", "gpt-3.5-turbo", {"images", "image_urls", "files", "json_schema"}, {"tools", "json_object"}),

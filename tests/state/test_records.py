@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.each import each
 from tests.support.policy_harness import target
 from unified_llm._lib import bounded_json
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
@@ -54,7 +55,7 @@ def read(text: str | bytes, clock: Clock = NOW) -> HealthUpdate | None:
     return received.update if received else None
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@each("update", UPDATES)
 def test_an_update_is_read_as_it_was_written_on_a_clock_of_another_process(update: HealthUpdate) -> None:
     moved = replace(update, until=update.until - 100.0 + 9_000.0)
     if isinstance(moved, BreakerOpened):
@@ -90,7 +91,7 @@ def test_names_differ_by_what_is_meant() -> None:
     assert records.name_of(UPDATES[0]) == records.name_of(UPDATES[1]), "opened and closed have the same name"
 
 
-@pytest.mark.parametrize("update", UPDATES)
+@each("update", UPDATES)
 def test_no_key_is_in_a_record_but_its_fingerprint(update: HealthUpdate) -> None:
     assert "CANARY" not in written(update)
 
@@ -103,7 +104,7 @@ def test_what_concerns_this_process_alone_is_not_written(key: Hashable) -> None:
     assert records.write(CooldownStarted(key, 160.0, "rate limited", wait=True), "me", 100.0, NOW) is None
 
 
-@pytest.mark.parametrize("key", ["alpha", (), ("alpha",), ("alpha", 3), ("alpha", "http://[::1"), ("a", "b", {1})])
+@each("key", ["alpha", (), ("alpha",), ("alpha", 3), ("alpha", "http://[::1"), ("a", "b", {1})])
 def test_a_key_of_another_shape_is_not_written(key: Hashable) -> None:
     assert records.list_key(key) is None
 
@@ -168,7 +169,7 @@ WRONG: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         b"\xff\xfe",
@@ -237,7 +238,7 @@ def test_a_model_list_that_is_too_long_or_of_this_process_alone_is_not_passed_on
     assert records.write_list(("mlx", "", None), MODELS, 300.0) is None
 
 
-@pytest.mark.parametrize(
+@each(
     "models",
     [
         None,

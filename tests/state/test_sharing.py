@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets
 from unified_llm import LLMClient, configure
 from unified_llm._client.model_lists import ModelListCache
@@ -145,7 +146,7 @@ def test_what_is_learned_comes_into_the_registry_of_the_process() -> None:
     assert not process_health.HEALTH.ready(dead, runtime.current().now())
 
 
-@pytest.mark.parametrize(
+@each(
     "url",
     [
         "", " ", "localhost:6379", "http://sk-CANARY@localhost", 6379, True, ["redis://localhost"],

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
+from tests.support.each import each
 from tests.support.four_ways import CANARY, GPT, GROQ, HAIKU, SONAR, WAYS, CallOutcome, Way, outcome_of
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import LLMClient, health_snapshot, register_provider
@@ -266,15 +267,14 @@ class TestNativeAnswers:
         text = f"```json\n{ROME}\n```"
         assert call(way, ScriptedTargets({GPT: [say(text)]}), GPT).content == text
 
-    @pytest.mark.parametrize("way", WAYS)
-    @pytest.mark.parametrize(
+    @each("way", WAYS)
+    @each(
         "answer",
         [
             LLMResponse('{"city": "Ro', finish_reason="length"),
             LLMResponse('Sure: {"city', finish_reason="content_filter"),
             LLMResponse("Let me look.", tool_calls=(ToolCall.parse("c1", "look", "{}"),), finish_reason="tool_calls"),
         ],
-        ids=["length", "content_filter", "tool call"],
     )
     def test_what_was_cut_off_or_calls_a_tool_is_returned_as_it_is(self, way: Way, answer: LLMResponse) -> None:
         look = Tool("look", "Look something up.", {"type": "object", "properties": {}})

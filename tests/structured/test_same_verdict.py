@@ -10,9 +10,11 @@ import pytest
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel, Field, ValidationError
 
+from tests.support.each import each
 from tests.support.langchain_targets import KEY
 from tests.support.llama_index_calls import collected
 from tests.support.scripted_targets import ScriptedTargets, say
+from tests.support.thorough import some
 from unified_llm import LLMClient
 from unified_llm._adapters.structured_output import PydanticCheck
 from unified_llm.exceptions import LLMError
@@ -155,7 +157,7 @@ def test_there_are_two_hundred_responses_of_both_kinds(models: Models) -> None:
     assert 60 < sum(result is not None for result in verdicts) < 140
 
 
-@pytest.mark.parametrize("name", RESPONSES)
+@pytest.mark.parametrize("name", some(RESPONSES, 5))
 def test_every_surface_has_the_same_verdict(models: Models, name: str) -> None:
     for surfaces in SURFACES.values():
         calls = {surface: call for surface, call in surfaces.items() if "async" not in surface or name in FOR_ASYNC}
@@ -163,7 +165,7 @@ def test_every_surface_has_the_same_verdict(models: Models, name: str) -> None:
         assert len({repr(result) for result in verdicts.values()}) == 1, verdicts
 
 
-@pytest.mark.parametrize("name", JSON_TEXTS)
+@each("name", JSON_TEXTS)
 def test_the_verdict_on_bare_json_is_that_of_the_class(models: Models, name: str) -> None:
     try:
         expected: Person | None = Person.model_validate_json(JSON_TEXTS[name])

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from unified_llm import LLMClient
 from unified_llm import exceptions as exc
@@ -52,7 +53,7 @@ def test_the_table_is_that_of_the_kinds() -> None:
     assert list(ALONE) == list(get_args(FaultKind))
 
 
-@pytest.mark.parametrize("kind", ALONE)
+@each("kind", ALONE)
 def test_a_target_alone_fails_as_its_kind_says(kind: FaultKind) -> None:
     error, status, outcome = ALONE[kind]
     for way in WAYS:
@@ -65,7 +66,7 @@ def test_a_target_alone_fails_as_its_kind_says(kind: FaultKind) -> None:
         assert set(seen.asked) == {GPT}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ALONE if kind not in RAISED])
+@each("kind", [kind for kind in ALONE if kind not in RAISED])
 def test_a_fallback_answers_in_its_place(kind: FaultKind) -> None:
     # A prompt that is too long is tried again only where there is more room.
     chain = [GPT, "openai/gpt-4.1"] if kind in {"context", "413"} else [GPT, HAIKU]
@@ -135,7 +136,7 @@ def test_a_rate_limit_is_raised_with_its_hint() -> None:
     assert caught.value.retry_after == 90
 
 
-@pytest.mark.parametrize(
+@each(
     ("arguments", "message"),
     [
         (

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot
@@ -39,7 +40,7 @@ def chain(*models: Any, **fields: Any) -> LLMClient:
 # Who fails
 
 
-@pytest.mark.parametrize(
+@each(
     ("targets", "asked"),
     [
         ("openai", [GPT, MINI, HAIKU]),

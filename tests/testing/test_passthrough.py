@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.each import each
 from tests.support.four_ways import GPT, WAYS, Way, outcome_of
 from tests.support.scripted_server import Network
 from unified_llm import LLMClient
@@ -140,8 +141,8 @@ def test_an_instant_does_not_move_when_others_put_the_clock_forward() -> None:
     assert recording.closed == arecording.closed == 1
 
 
-@pytest.mark.parametrize("real_time", [0.1, 1.0, 1000.0, 6044.0956, 1e9 / 3])
-@pytest.mark.parametrize("wait", [1e-9, 0.1, 1 / 3, 7.0, 599.9999])
+@each("real_time", [0.1, 1.0, 1000.0, 6044.0956, 1e9 / 3])
+@each("wait", [1e-9, 0.1, 1 / 3, 7.0, 599.9999])
 def test_a_wait_that_was_skipped_is_over(real_time: float, wait: float) -> None:
     clock = Clock(lambda: real_time)
     for _ in range(100):

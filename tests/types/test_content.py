@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import AudioPart, CachePoint, FilePart, ImagePart, TextPart
 from unified_llm.types.content import data_url, image_part, parse_content, split_data_url
@@ -20,7 +21,7 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-@pytest.mark.parametrize(
+@each(
     ("part", "read"),
     [
         ("words", TextPart("words")),
@@ -61,7 +62,7 @@ def test_content_that_is_text_stays_text() -> None:
     assert parse_content([]) == ()
 
 
-@pytest.mark.parametrize(
+@each(
     "content",
     [
         5,
@@ -126,7 +127,7 @@ def test_an_image_may_be_a_url() -> None:
     assert image_part(data_url(GIF, "image/gif")) == ImagePart(data=GIF, media_type="image/gif")
 
 
-@pytest.mark.parametrize(
+@each(
     ("image", "message"),
     [
         ("no/such/CANARY.png", "No such file"),
@@ -149,7 +150,7 @@ def test_a_data_url_holds_bytes_and_their_type() -> None:
     assert split_data_url("data:x/y;charset=utf-8;base64," + encoded(b"a")) == (b"a", "x/y")
 
 
-@pytest.mark.parametrize(
+@each(
     "part",
     [
         TextPart("CANARY"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm import exceptions as exc
 from unified_llm._config.credentials import ImpossibleError, UnconfiguredError
 from unified_llm.types import Attempt, Usage
@@ -24,7 +25,7 @@ FACTS: dict[str, Any] = {
 KINDS = [getattr(exc, name) for name in exc.__all__]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_every_error_carries_what_is_known(kind: type[exc.LLMError]) -> None:
     error = kind("openai/gpt-5-mini: it failed.", **FACTS)
     assert str(error) == "openai/gpt-5-mini: it failed."
@@ -34,15 +35,15 @@ def test_every_error_carries_what_is_known(kind: type[exc.LLMError]) -> None:
     assert error.attempts == (Attempt("openai/gpt-5-mini", "server", 503),)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_every_error_can_be_made_from_a_message_alone(kind: type[exc.LLMError]) -> None:
     error = kind("It failed.")
     assert error.attempts == ()
     assert (error.provider, error.status_code, error.detail) == (None, None, None)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, UnconfiguredError, ImpossibleError])
-@pytest.mark.parametrize("protocol", [0, pickle.HIGHEST_PROTOCOL])
+@each("kind", [*KINDS, UnconfiguredError, ImpossibleError])
+@each("protocol", [0, pickle.HIGHEST_PROTOCOL])
 def test_an_error_is_pickled_without_the_message_of_the_provider(kind: type[exc.LLMError], protocol: int) -> None:
     error = kind("It failed.", **FACTS)
     error.__cause__ = ValueError("CANARY")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.each import each
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import ImagePart, Message, ResponseFormat, TextPart, Tool, ToolCall, ToolCallChunk
 
@@ -30,7 +31,7 @@ def test_the_text_of_a_message_is_that_of_its_parts() -> None:
     assert Message("user", "plain").text == "plain"
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "role"),
     [
         ("system", "system"),
@@ -61,7 +62,7 @@ def test_the_tool_calls_of_an_answer_can_be_handed_back_as_they_are() -> None:
     assert Message.from_dict({"role": "assistant", "tool_calls": (call,)}).tool_calls == (call,)
 
 
-@pytest.mark.parametrize(
+@each(
     ("message", "reason"),
     [
         ({}, "needs a role"),
@@ -89,13 +90,13 @@ def test_a_message_that_cannot_be_right_is_refused(message: dict[str, Any], reas
     assert "CANARY" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "{}", "null", " null\n"])  # null: wire F3
+@each("text", ["", "  ", "{}", "null", " null\n"])  # null: wire F3
 def test_a_call_without_arguments_has_none(text: str) -> None:
     call = ToolCall.parse("c1", "now", text)
     assert (call.arguments, call.raw_arguments, call.error) == ({}, text, None)
 
 
-@pytest.mark.parametrize("text", ["CANARY", '{"a": ', "[1]", "[" * 100_000, "\ud800"])
+@each("text", ["CANARY", '{"a": ', "[1]", "[" * 100_000, "\ud800"])
 def test_arguments_that_are_no_json_object_end_up_in_error(text: str) -> None:
     call = ToolCall.parse("c1", "now", text)
     assert (call.arguments, call.raw_arguments) == ({}, text)
@@ -156,7 +157,7 @@ def test_a_format_that_is_none_is_refused(shape: dict[str, Any]) -> None:
         ResponseFormat.from_dict(shape)
 
 
-@pytest.mark.parametrize(
+@each(
     "thing",
     [
         Message("user", "CANARY", reasoning="CANARY"),

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 import unified_llm
 import unified_llm.exceptions
 import unified_llm.types
+from tests.support.each import each
 from unified_llm.types import LLMRequest, Message
 
 ERRORS = [getattr(unified_llm.exceptions, name) for name in unified_llm.exceptions.__all__]
@@ -42,20 +43,20 @@ def test_there_are_classes_to_look_at() -> None:
     assert len(ERRORS) > 15
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@each("kind", TYPES)
 def test_a_type_names_the_module_that_it_is_imported_from(kind: type[object]) -> None:
     name = kind.__name__
     assert kind.__module__ == ("unified_llm" if name in unified_llm.__all__ else "unified_llm.types")
     assert getattr(sys.modules[kind.__module__], name) is kind
 
 
-@pytest.mark.parametrize("kind", ERRORS)
+@each("kind", ERRORS)
 def test_an_error_names_the_module_that_it_is_imported_from(kind: type[object]) -> None:
     assert kind.__module__ == "unified_llm.exceptions"
     assert kind.__qualname__ == kind.__name__
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@each("kind", TYPES)
 def test_every_type_survives_pickle(kind: Any) -> None:
     example = example_of(kind)
     copy = pickle.loads(pickle.dumps(example))  # noqa: S301
@@ -64,7 +65,7 @@ def test_every_type_survives_pickle(kind: Any) -> None:
     assert pickle.loads(pickle.dumps(kind)) is kind  # noqa: S301
 
 
-@pytest.mark.parametrize("kind", ERRORS)
+@each("kind", ERRORS)
 def test_every_error_survives_pickle(kind: Any) -> None:
     copy = pickle.loads(pickle.dumps(kind("No answer.", provider="openai")))  # noqa: S301
     assert type(copy) is kind
@@ -90,7 +91,7 @@ for name in types.__all__:
     assert get_type_hints(unified_llm.LLMResponse)["alternatives"] == tuple[unified_llm.LLMResponse, ...]
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@each("kind", TYPES)
 def test_pydantic_takes_every_type_as_a_field(kind: Any) -> None:
     example = example_of(kind)
     assert TypeAdapter(kind).validate_python(example) == example

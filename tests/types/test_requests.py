@@ -5,8 +5,7 @@ import json
 import pickle
 from typing import Any
 
-import pytest
-
+from tests.support.each import each
 from unified_llm.types import (
     Attempt,
     EmbeddingRequest,
@@ -34,13 +33,13 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@each("shape", SHAPES)
 def test_every_shape_is_frozen_and_slotted(shape: Any) -> None:
     assert shape.__dataclass_params__.frozen
     assert "__slots__" in vars(shape)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@each("shape", SHAPES)
 def test_every_field_of_a_shape_is_described(shape: Any) -> None:
     doc = shape.__doc__ or ""
     assert not doc.startswith(f"{shape.__name__}(")
@@ -49,7 +48,7 @@ def test_every_field_of_a_shape_is_described(shape: Any) -> None:
         assert missing == []
 
 
-@pytest.mark.parametrize(
+@each(
     "thing",
     [
         LLMRequest((Message.user("CANARY"),), extra_body={"a": "CANARY"}, native="CANARY"),
