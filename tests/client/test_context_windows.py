@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import pytest
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 
 from tests.support.each import each
 from tests.support.mlx_ways import EVERY_WAY
@@ -108,6 +109,27 @@ def test_the_models_of_two_loaded_ones_keep_their_own_windows() -> None:
     with ScriptedTargets({"ollama": [loaded, page(*models)]}).running():
         listed = LLMClient("ollama/a:1b").list_models()
     assert [(info.id, info.context_window) for info in listed] == [("a:1b", None), ("b:1b", 8_192)]
+
+
+def test_the_only_model_of_ollama_is_not_any_other() -> None:
+    """A server that serves one model under any name (llama.cpp) is another case."""
+    other = listing("ollama", 2_048, "llama3.2:1b")
+    with ScriptedTargets({"ollama": [other, other]}).running():
+        LLMClient(OLLAMA).list_models()
+        assert UnifiedLLM(model=OLLAMA).metadata.context_window == DEFAULT_CONTEXT_WINDOW
+
+
+def test_local_4_lm_studio_names_the_windows_of_the_models_that_are_loaded() -> None:
+    codec, box = codec_for("openai_chat"), LLMClient("lmstudio/a", base_url="http://box:1234/v1").targets[0]
+    request = ModelsRequest(loaded=True)
+    assert codec.encode(request, box).url == "http://box:1234/api/v0/models"
+    listed = [
+        {"id": "a", "state": "not-loaded", "max_context_length": 32_768},
+        {"id": "b", "state": "loaded", "max_context_length": 32_768, "loaded_context_length": 4_096},
+    ]
+    read = codec.decode(request, box, {"data": listed})
+    assert isinstance(read, Done)
+    assert [(info.id, info.context_window) for info in read.value[0]] == [("a", None), ("b", 4_096)]
 
 
 def test_the_users_declaration_outweighs_what_a_server_named() -> None:

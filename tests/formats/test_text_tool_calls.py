@@ -103,6 +103,32 @@ WRITTEN: dict[str, tuple[Any, ...]] = {
     CALL.replace("add", "add<|channel|>commentary"): (FIVE,),
     CALL.replace("add", "functions.add:0"): (FIVE,),
     f"<think>I should add.</think>\n\n{CALL}": (FIVE,),
+    # Ways of other models, and tokens that a server leaves in the text.
+    f"<{BAR}tool{SPACE}calls{SPACE}begin{BAR}><{BAR}tool{SPACE}call{SPACE}begin{BAR}>add<{BAR}tool{SPACE}sep{BAR}>"
+    f'{{"a": 2, "b": 3}}<{BAR}tool{SPACE}call{SPACE}end{BAR}><{BAR}tool{SPACE}calls{SPACE}end{BAR}>': (FIVE,),
+    f'<{BAR}DSML{BAR}function_calls>\n<{BAR}DSML{BAR}invoke name="add">\n<{BAR}DSML{BAR}parameter name="a" '
+    f'string="false">2</{BAR}DSML{BAR}parameter>\n<{BAR}DSML{BAR}parameter name="b" string="false">3'
+    f"</{BAR}DSML{BAR}parameter>\n</{BAR}DSML{BAR}invoke>\n</{BAR}DSML{BAR}function_calls>": (FIVE,),
+    '<function_calls>\n<invoke name="add">\n<parameter name="a">2</parameter>\n<parameter name="b">3</parameter>\n'
+    "</invoke>\n</function_calls>": (FIVE,),
+    "<seed:tool_call>\n<function=add>\n<parameter=a>2</parameter>\n<parameter=b>3</parameter>\n</function>\n"
+    "</seed:tool_call>": (FIVE,),
+    '[TOOL_CALLS]add[CALL_ID]abc123456[ARGS]{"a": 2, "b": 3}': (FIVE,),
+    "<|tool_call_start|>[add(a=2, b=3), now()]<|tool_call_end|>": (FIVE, NOW_NOW),
+    f"<TOOLCALL>[{CALL}]</TOOLCALL>": (FIVE,),
+    f"<toolcall>{CALL}</toolcall>": (FIVE,),
+    f"functools[{CALL}]": (FIVE,),
+    f"<|action_start|><|plugin|>\n{CALL}<|action_end|>": (FIVE,),
+    '<|start|>assistant to=functions.add<|channel|>commentary<|message|>{"a": 2, "b": 3}<|call|>': (FIVE,),
+    "<|channel|>commentary to=functions.add<|channel|>commentary <|constrain|>json<|message|>"
+    '{"a": 2, "b": 3}': (FIVE,),
+    f"{CALL}<|im_end|>": (FIVE,),
+    f"<tool_call>\n{CALL}\n</tool_call><|eot_id|>": (FIVE,),
+    f'{{"function_call": {CALL}}}': (FIVE,),
+    f'{{"tool_call": {CALL}}}': (FIVE,),
+    '{"type": "tool_use", "id": "x", "name": "add", "input": {"a": 2, "b": 3}}': (FIVE,),
+    '{"recipient_name": "functions.add", "parameters": {"a": 2, "b": 3}}': (FIVE,),
+    '{"name": "note", "arguments": {"text": "one\ntwo\t3"}}': (("note", {"text": "one\ntwo\t3"}),),
     '{"name": "note", "arguments": {"text": "}\\" {[ <tool_call> ```"}}': (
         ("note", {"text": '}" {[ <tool_call> ```'}),
     ),
@@ -127,6 +153,7 @@ TEXTS = (
     json.dumps({"type": "function", "function": {"name": "note", "parameters": NOTE}}),
     "{'name': 'add', 'arguments': {'a': 2, 'b': 3}}",
     f"<think>{CALL}</think>It is 5.",
+    "functools.partial(add, 2)", "to=you", "[CALL_ID]abc", "</s>", "<|im_end|>", f'{{"function_call": {CALL}, "a": 1}}',
 )  # fmt: skip
 
 

@@ -34,6 +34,11 @@ def test_local_3_the_object_is_found_in_whatever_it_was_put() -> None:
         assert json.loads(find_json(text, CITY)) == json.loads(PARIS), text
 
 
+def test_local_3_line_feeds_in_strings_are_read_as_line_feeds() -> None:
+    text = f'Here it is:\n{FENCE}json\n{{"name": "Par\nis",\n "country": "France"}}\n{FENCE}'
+    assert json.loads(find_json(text, CITY)) == {"name": "Par\nis", "country": "France"}
+
+
 def test_local_3_nothing_is_guessed() -> None:
     for text in (
         f'{{"first": {PARIS}, "second": {PARIS}}}',  # which of them?

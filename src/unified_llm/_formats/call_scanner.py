@@ -25,11 +25,19 @@ from unified_llm._lib.python_call import ArgumentsEnd
 MAX_TEXT: Final = 64 * 1024
 """Characters of a text that is read as calls; a stream is held back no longer than that."""
 
-# Of DeepSeek's V3 chat template (unverified); the last stands between a call's type and its name.
+# Of DeepSeek's V3 chat template (unverified); the last stands between a call's type and its name, or, since V3.1,
+# between its name and its arguments (docs.vllm.ai, deepseekv31_tool_parser).
 _DEEPSEEK_TAGS: Final = tuple(
     f"<\uff5c{words}\uff5c>".replace(" ", "\u2581")
     for words in ("tool calls begin", "tool calls end", "tool call begin", "tool call end", "tool sep")
 )
+# What DeepSeek V3.2 puts before the names of its tags (docs.vllm.ai, deepseekv32_tool_parser).
+_DSML: Final = "\uff5cDSML\uff5c"
+# Tokens at the end of a turn, which servers leave in the text when they do not know them.
+_END_TOKENS: Final = (
+    "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|endoftext|>", "<|end|>", "<end_of_turn>", "</s>",
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",
+)  # fmt: skip
 # Tags around calls, before a name or before the arguments. They are removed. "vLLM" stands for docs.vllm.ai, pages of
 # vllm.tool_parsers.
 _TAGS: Final = (
@@ -43,18 +51,35 @@ _TAGS: Final = (
     "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>", "<|tool_call_end|>",
     "<|tool_call_argument_begin|>",
     "<minimax:tool_call>", "</minimax:tool_call>",
+    "<|tool_call_start|>", "<|tool_call_end|>",  # LFM2: docs.liquid.ai, tool use
+    "<|action_start|>", "<|plugin|>", "<|action_end|>",  # InternLM 2: vLLM, internlm2_tool_parser
+    "functools[",  # Phi-4 mini: vLLM, phi4mini_tool_parser
+    "<TOOLCALL>", "</TOOLCALL>",  # Nemotron: vLLM, nemotron tool parser plugin
+    "<seed:tool_call>", "</seed:tool_call>",  # Seed-OSS: vLLM, seed_oss_tool_parser
+    "<function_calls>", "</function_calls>",  # as Anthropic's models wrote them: vLLM, step3 and minimax parsers
+    f"<{_DSML}function_calls>", f"</{_DSML}function_calls>", f"<{_DSML}tool_calls>", f"</{_DSML}tool_calls>",
     "<tool_calls>", "</tool_calls>", "<function_call>", "</function_call>", "<functioncall>", "</functioncall>",
-    "[/TOOL_CALLS]", "<|eom_id|>", "<|START_ACTION|>", "<|END_ACTION|>", "<|call|>",  # unverified
-    *_DEEPSEEK_TAGS,
+    "<toolcall>", "</toolcall>", "<tool_code>", "</tool_code>",  # unverified
+    "[/TOOL_CALLS]", "<|START_ACTION|>", "<|END_ACTION|>", "<|call|>",  # unverified
+    *_DEEPSEEK_TAGS, *_END_TOKENS,
 )  # fmt: skip
 # Tags between a name and its arguments, which do not begin another call.
 _BEFORE_ARGUMENTS: Final = frozenset({"[ARGS]", "<|tool_call_argument_begin|>"})
 # Tags with a name in them, and the tags that end what they begin.
-_NAMED: Final = re.compile(r'<(function|invoke|parameter)(?:=|\s+name=)"?([^<>"\s]{1,128})"?\s*>')
-# GPT-OSS: github.com/openai/harmony, docs/format.md
-_CHANNEL: Final = re.compile(r"<\|channel\|>\w+ to=([\w.-]{1,128})\s*(?:<\|constrain\|>)?\s*(?:json)?\s*<\|message\|>")
-_NAMED_STARTS: Final = ("<function", "<invoke", "<parameter", "<|channel|>", "<arg_key>", "<arg_value>")
-_ENDS: Final = ("</function>", "</invoke>", "</parameter>")
+_NAMED: Final = re.compile(
+    rf'<({_DSML})?(function|invoke|parameter)(?:=|\s+name=)"?([^<>"\s]{{1,128}})"?(?:\s+string="(?:true|false)")?\s*>'
+)
+# GPT-OSS, with the recipient before or after the channel: github.com/openai/harmony, docs/format.md
+_CHANNEL: Final = re.compile(
+    r"(?:<\|channel\|>\w+ )?to=([\w.-]{1,128})\s*(?:<\|channel\|>\w+)?\s*(?:<\|constrain\|>)?\s*(?:json|code)?\s*"
+    r"<\|message\|>"
+)
+# The identifier between a name and its arguments: Mistral's tokenizer v11 (mistral-common).
+_CALL_ID: Final = re.compile(r"\[CALL_ID\]\s*\w{1,64}(?=\W)")
+_OPEN_STARTS: Final = ("<function", "<invoke", "<parameter", f"<{_DSML}", "<|channel|>", "to=", "[CALL_ID]")
+_NAMED_STARTS: Final = (*_OPEN_STARTS, "<arg_key>", "<arg_value>")
+_END_NAMES: Final = ("function>", "invoke>", "parameter>")
+_ENDS: Final = tuple(f"</{prefix}{name}" for prefix in ("", _DSML) for name in _END_NAMES)
 _KEY_AND_VALUE: Final = ("<arg_key>", "<arg_value>")
 _FENCE: Final = re.compile(r"```([\w-]*)")
 _FENCE_LANGUAGES: Final = frozenset({"", "json", "tool_call", "tool_calls", "tool_code", "function_call", "xml"})
@@ -62,10 +87,11 @@ _NAME: Final = re.compile(r"[A-Za-z_][\w./-]{0,127}(?::\d{0,4})?")
 _SKIPPED: Final = re.compile(r"[\s,;]+|[\[\]]")
 _LITERALS: Final = (*_TAGS, *_ENDS, *_NAMED_STARTS)
 # Fields of a call as a JSON object.
-NAME_FIELDS: Final = ("name", "tool_name", "tool", "function")
-ARGUMENT_FIELDS: Final = ("arguments", "parameters", "args")
+NAME_FIELDS: Final = ("name", "tool_name", "tool", "function", "recipient_name")
+ARGUMENT_FIELDS: Final = ("arguments", "parameters", "args", "input")
+WRAPPER_FIELDS: Final = ("function_call", "tool_call")
 _OTHER_FIELDS: Final = frozenset({"id", "tool_call_id", "type", "index"})
-FIELDS: Final = frozenset({*NAME_FIELDS, *ARGUMENT_FIELDS, *_OTHER_FIELDS, "tool_calls"})
+FIELDS: Final = frozenset({*NAME_FIELDS, *ARGUMENT_FIELDS, *WRAPPER_FIELDS, *_OTHER_FIELDS, "tool_calls"})
 _FIRST_FIELD: Final = re.compile(r'\{\s*(?:"(\w{0,16})("?))?')
 _MAX_UNDECIDED: Final = 256  # characters that may be the beginning of a tag, a name or an object
 _MAX_CALLS: Final = 128
@@ -103,7 +129,8 @@ class CallScanner:
     """
 
     __slots__ = (
-        "_after_tag", "_began", "_call", "_end", "_in_list", "_position", "_rest", "_until", "found", "possible",
+        "_after_tag", "_began", "_call", "_end", "_in_list", "_is_type", "_position", "_rest", "_until", "found",
+        "possible",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -112,6 +139,7 @@ class CallScanner:
         self._rest = ""  # what is not decided yet
         self._position = 0  # of the rest in the text
         self._call: FoundCall | None = None  # one whose name was read
+        self._is_type = False  # the name that was read may be the type of the call, with its name behind it
         self._after_tag = False  # where a name may stand outside of JSON
         self._in_list = False  # where the name of a call in Python may stand
         self._end: JSONEnd | ArgumentsEnd | None = None  # of the JSON or the arguments that are being read
@@ -177,7 +205,9 @@ class CallScanner:
             length = rest.index(">") + 1
             self._until, self._began = f"</{rest[1:length]}", self._position + length
             return length
-        is_beginning = any(literal.startswith(rest) for literal in _LITERALS) or rest.startswith(_NAMED_STARTS[:4])
+        if identifier := _CALL_ID.match(rest):
+            return identifier.end()
+        is_beginning = any(literal.startswith(rest) for literal in _LITERALS) or rest.startswith(_OPEN_STARTS)
         return 0 if is_beginning else None
 
     def _scan_fence(self, rest: str) -> int:
@@ -194,32 +224,34 @@ class CallScanner:
 
     def _scan_name(self, rest: str) -> int:
         """Read a name that stands after a tag, or before arguments in parentheses."""
-        name = _NAME.match(rest) if self._call is None and (self._after_tag or self._in_list) else None
+        may_begin = self._call is None or self._is_type
+        name = _NAME.match(rest) if may_begin and (self._after_tag or self._in_list) else None
         if name is not None and name.end() == len(rest):
             return 0
         if name is None or not (self._after_tag or rest[name.end()] == "("):
             self.possible = False
             return 0
-        self._call = FoundCall(self._position, name[0])
+        self._call, self._is_type = FoundCall(self._position, name[0]), False
         return name.end()
 
     def _read_tag(self, tag: str) -> int:
-        if tag not in _BEFORE_ARGUMENTS:
-            if self._call is not None and tag == _DEEPSEEK_TAGS[-1]:
-                self._call = None  # what stands before it is the type of the call
+        if tag == _DEEPSEEK_TAGS[-1]:
+            self._is_type = self._call is not None
+        elif tag not in _BEFORE_ARGUMENTS:
             self._end_named()
         self._after_tag = True
         return len(tag)
 
     def _read_named(self, named: re.Match[str]) -> int:
-        if named.re is _CHANNEL or named[1] != "parameter":
+        last = named.re.groups
+        if named.re is _CHANNEL or named[2] != "parameter":
             self._end_named()
-            self._call = FoundCall(self._position, named[named.re.groups])
+            self._call = FoundCall(self._position, named[last])
         elif self._call is None:
             self.possible = False
         else:
-            self._call.names.append((self._position + named.start(2), self._position + named.end(2)))
-            self._until, self._began = "</parameter>", self._position + named.end()
+            self._call.names.append((self._position + named.start(last), self._position + named.end(last)))
+            self._until, self._began = f"</{named[1] or ''}parameter>", self._position + named.end()
         return named.end()
 
     def _end_named(self) -> None:
@@ -227,7 +259,7 @@ class CallScanner:
         if self._call is not None:
             self._call.end = self._position
             self.found.append(self._call)
-            self._call = None
+            self._call, self._is_type = None, False
 
     def _scan_value(self, rest: str) -> int:
         """Read the text up to the tag that ends it: the value of an argument, or its name."""
@@ -252,7 +284,7 @@ class CallScanner:
             if name not in FIELDS or not closed:
                 self.possible = False
                 return 0
-        self._call = self._call or FoundCall(self._position)
+        self._call, self._is_type = self._call or FoundCall(self._position), False
         self._call.json, self._end = self._position, JSONEnd()
         return self._scan_to_end(rest, self._end)
 

@@ -25,7 +25,12 @@ TAGS: Final[Mapping[str, str]] = {
     "<reasoning>": "</reasoning>",
     "<reason>": "</reason>",
     "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<Think>": "</Think>",  # unverified
+    "<THINK>": "</THINK>",  # unverified
     "◁think▷": "◁/think▷",
+    "<|START_THINKING|>": "<|END_THINKING|>",  # Command R7B, Command A Reasoning: llama.cpp, common/chat.cpp
+    "<|channel>thought": "<channel|>",  # Gemma 4: huggingface/transformers, tests of its chat template
+    "<longcat_think>": "</longcat_think>",  # LongCat Flash: vLLM's and SGLang's reasoning parsers (unverified)
     "[THINK]": "[/THINK]",  # Magistral (unverified)
     "<seed:think>": "</seed:think>",  # Seed-OSS: vLLM's and Aphrodite's seedoss_reasoning_parser.py
     "<|channel|>analysis<|message|>": "<|end|>",  # GPT-OSS: docs.sglang.ai, separate_reasoning

@@ -9,10 +9,10 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final
 
-from unified_llm._formats.call_scanner import ARGUMENT_FIELDS, FIELDS, NAME_FIELDS, FoundCall
+from unified_llm._formats.call_scanner import ARGUMENT_FIELDS, FIELDS, NAME_FIELDS, WRAPPER_FIELDS, FoundCall
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import is_list, is_object, json_text, text_or_none
-from unified_llm._lib.bounded_json import JSONError, dump, parse
+from unified_llm._lib.bounded_json import JSONError, dump, parse_lenient
 from unified_llm._lib.json_schema import find_mismatch, json_types
 from unified_llm._lib.python_call import read_arguments
 from unified_llm.types.messages import Tool, ToolCall
@@ -69,7 +69,7 @@ def _read_part(text: str, part: FoundCall, tools: Mapping[str, Tool]) -> _Read:
     value: object = None
     if part.json is not None:
         try:
-            value = parse(text[part.json : part.end])
+            value = parse_lenient(text[part.json : part.end])
         except JSONError:
             return []
     if part.name is None:
@@ -89,6 +89,8 @@ def _read_part(text: str, part: FoundCall, tools: Mapping[str, Tool]) -> _Read:
 
 def _read_objects(value: object) -> _Read:
     """Read a call as an object, or the list of them in ``tool_calls``."""
+    if is_object(value) and len(value) == 1 and (name := next(iter(value))) in WRAPPER_FIELDS:
+        value = value[name]
     if not is_object(value) or not FIELDS.issuperset(value):
         return []
     if "tool_calls" in value:
@@ -114,7 +116,7 @@ def _as_object(arguments: object) -> dict[str, Any] | None:
         return {}
     if isinstance(arguments, str):
         try:
-            arguments = parse(arguments)
+            arguments = parse_lenient(arguments)
         except JSONError:
             return None
     return arguments if is_object(arguments) else None
@@ -131,7 +133,7 @@ def _read_fields(fields: Mapping[str, str], tool: Tool) -> dict[str, Any]:
         arguments[name] = text
         if isinstance(schema, Mapping) and json_types(schema, tool.parameters) != _STRING:
             try:
-                arguments[name] = parse(text)
+                arguments[name] = parse_lenient(text)
             except JSONError:
                 continue
     return arguments

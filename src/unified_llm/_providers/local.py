@@ -27,7 +27,12 @@ SERVERS: Final = (
         },
         features=CHAT | TOOLS | EMBEDDINGS | features("json_schema", "images", "as_text", "model_info"),
         # github.com/antropia-studio/linguito/issues/21 (tool_choice); lmstudio-bug-tracker/issues/189 (no json_object)
-        quirks=Quirks(drop=NO_NAMED_TOOL_CHOICE | FLOAT_VECTORS, models_whole=True, any_model=True),
+        quirks=Quirks(
+            drop=NO_NAMED_TOOL_CHOICE | FLOAT_VECTORS,
+            models_whole=True,
+            loaded_path="/api/v0/models",
+            any_model=True,
+        ),
         hosts=("127.0.0.1", "localhost"),
         local=True,
         literal_models=True,

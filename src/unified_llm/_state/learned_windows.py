@@ -65,12 +65,16 @@ def learn(target: Target, window: int) -> None:
 def learn_from_list(models: Sequence[ModelInfo], targets: Iterable[Target]) -> None:
     """Remember the windows in a model list for the targets of that server.
 
-    A server whose list has a single model serves it under any name (llama.cpp), so its window is that of every target.
+    A server whose list has a single model serves it under any name (llama.cpp), so its window is that of every target;
+    Ollama loads each model by its name.
     """
     windows = {info.id.removesuffix(_DEFAULT_TAG): info.context_window for info in models}
     only = models[0].context_window if len(models) == 1 else None
     for target in targets:
-        if window := windows.get(target.model.removesuffix(_DEFAULT_TAG)) or only:
+        window = windows.get(target.model.removesuffix(_DEFAULT_TAG))
+        if window is None and not target.quirks.default_window:
+            window = only
+        if window:
             current().put(target, window)
 
 

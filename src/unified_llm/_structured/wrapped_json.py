@@ -1,4 +1,6 @@
-"""JSON that is right but for what a model put around it: the object in another one, in a string, with a comma too many.
+"""JSON that is right but for the way in which a model wrote it.
+
+The object is in another one or in a string, a comma is too many, or there are line feeds in a string.
 
 These readings are tried only where no JSON in the text passes the check, and only one that passes is taken, so that
 nothing is guessed. Reported for LlamaIndex: github.com/run-llama/llama_index/issues/8551, 16014.
@@ -10,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from unified_llm._lib.bounded_json import JSONError, dump, parse
+from unified_llm._lib.bounded_json import JSONError, dump, parse, parse_lenient
 
 # A string, which is kept (one without an end, too: searched again from each quote in it, it would take very long), or a
 # comma before a closing bracket, which is removed.
@@ -30,9 +32,14 @@ def other_readings(candidates: Sequence[str]) -> Iterator[str]:
         if without != candidate:
             yield without
         try:
-            yield from _inner(parse(without), _MAX_LEVELS)
+            value = parse(without)
         except JSONError:
-            continue
+            try:
+                value = parse_lenient(without)
+            except JSONError:
+                continue
+            yield dump(value)
+        yield from _inner(value, _MAX_LEVELS)
 
 
 def _inner(value: Any, levels: int) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
@@ -13,7 +15,11 @@ from unified_llm._formats.response_fields import read_page
 from unified_llm.types.requests import ModelRequest, ModelsRequest
 from unified_llm.types.responses import ModelInfo
 
-_WINDOW_FIELDS: Final = ("context_length", "context_window", "max_model_len", "max_context_length", "max_input_tokens")
+# The first is LM Studio's, of a loaded model (lmstudio.ai/docs/developer/rest/endpoints; the field: unverified).
+_WINDOW_FIELDS: Final = (
+    "loaded_context_length", "context_length", "context_window", "max_model_len", "max_context_length",
+    "max_input_tokens",
+)  # fmt: skip
 _OUTPUT_FIELDS: Final = ("max_completion_tokens", "max_output_length", "max_output_tokens")
 # Providers' names of our features: parameters (OpenRouter), capabilities (Mistral, Cerebras), fields of the model
 # (Fireworks, Moonshot), input modalities (OpenRouter, xAI).
@@ -50,7 +56,8 @@ def read_models(request: ModelsRequest, body: object, target: Target) -> Done | 
         return answer
     items = answer["data"] if "data" in answer else answer.get("models")
     cursor = text_or_none(answer.get("last_id")) if answer.get("has_more") is True else None
-    return read_page(items, lambda item: _read_model(item, target.provider), cursor)
+    read = _read_loaded if request.loaded else _read_model
+    return read_page(items, partial(read, provider=target.provider), cursor)
 
 
 def read_model(_: ModelRequest, body: object, target: Target) -> Done | Failure:
@@ -100,6 +107,12 @@ def _read_model(item: Mapping[str, Any], provider: str) -> ModelInfo | None:
         features=features if abilities else None,
         parameters=parameters or None,
     )
+
+
+def _read_loaded(item: Mapping[str, Any], provider: str) -> ModelInfo | None:
+    """Read a model of LM Studio's own list. One that is not loaded has no window yet, but the most that it can have."""
+    info = _read_model(item, provider)
+    return replace(info, context_window=None) if info and item.get("state") == "not-loaded" else info
 
 
 def _first_count(names: tuple[str, ...], sources: tuple[Mapping[str, Any], ...]) -> int | None:
