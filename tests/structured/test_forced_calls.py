@@ -16,6 +16,7 @@ from unified_llm.exceptions import GenerationError, ServiceUnavailableError, Uns
 from unified_llm.types import LLMResponse, Message, ResponseFormat, Tool, ToolCall
 
 OLLAMA, FLASH, DEEPSEEK = "ollama/llama3.2", "deepseek/deepseek-v4-flash", "deepseek/deepseek-chat"
+VLLM = "vllm/qwen"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 PLACE, LOOK = Tool("place", "Name a place.", SCHEMA), Tool("look", "Look something up.", SCHEMA)
 ROME, SEVEN, PROSE = '{"city": "Rome"}', '{"city": 7}', "I cannot say."
@@ -87,6 +88,22 @@ def test_arguments_that_a_model_wrote_as_text_are_the_call(way: Way) -> None:
     targets = ScriptedTargets({FLASH: [say(PROSE), say(PROSE), say('{"name": "look"}'), say("7")]})
     assert call(way, targets, FLASH, tool_choice="required").error is GenerationError
     assert "Its arguments: " in targets.asked[2][1].messages[0].text
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_local_5_a_required_call_is_checked_at_servers_that_hold_any_model(way: Way) -> None:
+    """They accept ``tool_choice``, and the model or its parser may ignore it."""
+    targets = ScriptedTargets({VLLM: [say(ROME)]})
+    outcome = call(way, targets, VLLM)
+    assert (outcome.calls, outcome.metadata[0], outcome.content) == (WRITTEN, "tool_calls", "")
+    with ScriptedTargets({VLLM: [say(ROME)]}).running():
+        (only,) = LLMClient(VLLM).generate("Where?", tools=[PLACE], tool_choice="required").tool_calls
+    assert only.from_text, "no text was asked for"
+    targets = ScriptedTargets({VLLM: [say(PROSE)], GPT: [call_tool("place", ROME)]})
+    outcome = call(way, targets, VLLM, GPT)
+    assert outcome.calls == CALL
+    assert [attempt[1] for attempt in outcome.attempts] == ["invalid"] * 4 + ["ok"]
+    assert methods(targets) == ["native", "native again", "tool", "prompt", "native"]
 
 
 @pytest.mark.parametrize("way", WHOLE)

@@ -73,9 +73,13 @@ class ForcedCall(Emulation):
         return rewrite_request(request, output, target, supported_methods(request, output, target)[0])
 
     def reader(self, target: Target, method: OutputMethod) -> Reader:
-        """Return the reader of the events of an attempt; a call that was required natively needs none."""
-        del target
-        return Unchanged() if method == "native" else CallReader(method, self._tools)
+        """Return the reader of the events of an attempt.
+
+        A call that was required natively needs none, except at servers that hold any model: they accept the choice,
+        and the model or its parser may ignore it. What calls of a provider's own tool look like is not known here.
+        """
+        is_certain = not target.quirks.any_model or any(tool.builtin is not None for tool in self._tools)
+        return Unchanged() if method == "native" and is_certain else CallReader(method, self._tools)
 
 
 def call_schema(tools: tuple[Tool, ...]) -> Mapping[str, Any]:

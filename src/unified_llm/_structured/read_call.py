@@ -1,4 +1,4 @@
-"""Reads the response of one attempt as a call of a tool that was asked for by prompt, and checks it.
+"""Reads the response of one attempt as a call of a tool that has to be made, and checks it.
 
 Text is held back, since the response is the call: reasoning, and in a stream the fragments of an allowed call, are
 passed on as they come. Where the model wrote the arguments as text instead, they become the call at the end. What was
@@ -28,7 +28,7 @@ class CallReader:
         correction: After a mismatch: the messages that ask the same model to correct its answer.
 
     Args:
-        method: How the target was asked: ``tool`` or ``prompt``.
+        method: How the target was asked.
         tools: The tools of which one has to be called.
     """
 
@@ -65,7 +65,7 @@ class CallReader:
             return replace(done, value=replace(last, content=rest))
         if not self._emitted:
             calls = [
-                ToolCallChunk(index, call.id, call.name, call.raw_arguments)
+                ToolCallChunk(index, call.id, call.name, call.raw_arguments, call.from_text)
                 for index, call in enumerate(converted.tool_calls)
             ]
             last = replace(last, tool_calls=tuple(calls))
@@ -86,7 +86,7 @@ class CallReader:
             return answer
         calls = answer.tool_calls or self._calls_in_text(answer.content)
         if problem := self._find_problem(calls):
-            wanted = "Call the function instead of answering." if self._method == "tool" else "Give it as JSON only."
+            wanted = "Call the function instead of answering." if self._method != "prompt" else "Give it as JSON only."
             self.correction = ask_again(answer, problem, wanted)
             text = answer.content or "".join(call.raw_arguments for call in calls)
             return Failure(
@@ -110,7 +110,10 @@ class CallReader:
         name, arguments = next(iter(self._tools)), cast("Any", written)
         if len(self._tools) > 1:
             name, arguments = str(written.get("name")), written.get("arguments")
-        return (ToolCall("call_0", name, arguments, dump(arguments)),) if isinstance(arguments, dict) else ()
+        if not isinstance(arguments, dict):
+            return ()
+        # Where text was asked for, a call as text is what was asked for.
+        return (ToolCall("call_0", name, arguments, dump(arguments), from_text=self._method == "native"),)
 
     def _find_problem(self, calls: tuple[ToolCall, ...]) -> str | None:
         """Return what is wrong with the calls; what a model wrote is not quoted."""
