@@ -89,8 +89,8 @@ def _read_part(text: str, part: FoundCall, tools: Mapping[str, Tool]) -> _Read:
 
 def _read_objects(value: object) -> _Read:
     """Read a call as an object, or the list of them in ``tool_calls``."""
-    if is_object(value) and len(value) == 1 and (name := next(iter(value))) in WRAPPER_FIELDS:
-        value = value[name]
+    if is_object(value) and len(value) == 1 and (wrapper := next(iter(value))) in WRAPPER_FIELDS:
+        value = value[wrapper]
     if not is_object(value) or not FIELDS.issuperset(value):
         return []
     if "tool_calls" in value:
