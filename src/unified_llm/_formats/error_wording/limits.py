@@ -185,16 +185,7 @@ LIMIT_SENTENCES: Final = (
         ("Total tokens {n} exceeds maximum context length {window}", "docs.perplexity.ai; unverified"),
         ("length of prompt_tokens ({n}) must be less than max_seq_len ({window})", "SiliconFlow"),
         ("prompt (tokens |)too long", "Baidu Qianfan, Tencent Hunyuan; unverified"),
-        ("Requested tokens ({n}) exceed context window of {window}", "abetlen/llama-cpp-python#416, #462"),
         ("context shift is disabled", "ggml-org/llama.cpp, server-context; unverified"),
-        (
-            "(ERROR: |)The prompt size exceeds the context window size and cannot be processed",
-            "nomic-ai/gpt4all; unverified",
-        ),
-        (
-            "(The |)prompt ({n} tokens) exceeds (the |)(model's |)context (window|length|size) ({window} tokens)",
-            "unverified",
-        ),
         ("Prompt length ({n}) exceeds maximum input length ({window})", "TensorRT-LLM; unverified"),
         ("Prompt length {n} is greater than max_seq_len {window}", "TabbyAPI; unverified"),
         ("Invalid {quoted}: maximum (input|context) length is {window} tokens", "platform.openai.com, embeddings"),
