@@ -87,6 +87,15 @@ def test_an_answer_that_broke_off_is_a_failure() -> None:
         assert COHERE.play_events([*TEXT[:-1], end])[-1] == Failure("server", code=reason, detail="it broke")
 
 
+def test_the_message_of_an_answer_that_broke_off_says_what_went_wrong() -> None:
+    """Wire F4: the message is read by the table of sentences, as that of an error response."""
+    message = "too many tokens: total number of tokens in the prompt cannot exceed 128000 - received 130000."
+    end = {"type": "message-end", "delta": {"finish_reason": "ERROR", "error": message}}
+    failure = Failure("context", code="ERROR", detail=message, context_window=128_000)
+    assert COHERE.play_events([TEXT[0], end])[-1] == failure
+    assert COHERE.whole({**PLAIN, "finish_reason": "ERROR", "error": message}) == failure
+
+
 def test_an_error_in_place_of_an_answer_is_one() -> None:
     assert COHERE.whole({"id": "1", "message": "it broke"}) == Failure("server", detail="it broke")
     assert COHERE.play_events([{"message": "it broke"}, END]) == [Failure("server", detail="it broke")]

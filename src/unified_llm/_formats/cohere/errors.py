@@ -27,3 +27,15 @@ def read_failure(status: int, body: bytes, target: Target) -> Failure:
 def read_error(body: Mapping[str, Any], target: Target) -> Failure:
     """Read the failure from an error at HTTP 200."""
     return openai_errors.read_error({"message": body.get("message")}, target)
+
+
+def read_broken_off(failure: Failure, error: object, target: Target) -> Failure:
+    """Return the failure of a response that ended with an error, by its message where that says what went wrong.
+
+    Args:
+        failure: The failure by the reason to end.
+        error: The message, from ``error`` in the response or in the delta of ``message-end``.
+        target: The target.
+    """
+    by_message = openai_errors.read_error({"message": error}, target)
+    return failure if by_message.kind == "server" else replace(by_message, code=failure.code)

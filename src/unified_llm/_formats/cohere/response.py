@@ -11,7 +11,7 @@ from typing import Any, Final
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._formats import response_fields
-from unified_llm._formats.cohere.errors import read_error
+from unified_llm._formats.cohere.errors import read_broken_off, read_error
 from unified_llm._formats.finish_reasons import read_finish_reason
 from unified_llm._formats.history import Identifiers
 from unified_llm._formats.json_values import (
@@ -59,7 +59,7 @@ def read_chat(_: LLMRequest, body: object, target: Target) -> Done | Failure:
         detail=brief(body.get("error")),
     )
     if isinstance(reason, Failure):
-        return reason
+        return read_broken_off(reason, body.get("error"), target)
     return Done(
         LLMResponse(
             content=content,

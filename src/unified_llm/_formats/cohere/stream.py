@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
-from unified_llm._formats.cohere.errors import read_error
+from unified_llm._formats.cohere.errors import read_broken_off, read_error
 from unified_llm._formats.cohere.response import (
     keep_state,
     read_citation,
@@ -134,7 +134,7 @@ class ChatStream:
             detail=brief(delta.get("error")),
         )
         if isinstance(reason, Failure):
-            return reason
+            return read_broken_off(reason, delta.get("error"), self._target)
         last = LLMChunk(
             finish_reason=reason,
             usage=read_usage(delta.get("usage")),
