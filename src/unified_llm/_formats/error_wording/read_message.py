@@ -31,7 +31,7 @@ from unified_llm._formats.error_wording.accounts import ACCOUNT_SENTENCES, FILTE
 from unified_llm._formats.error_wording.features import FEATURE_SENTENCES
 from unified_llm._formats.error_wording.limits import LIMIT_SENTENCES
 from unified_llm._formats.error_wording.models import MODEL_SENTENCES
-from unified_llm._formats.error_wording.sentence import CONTEXT, FILTER, Sentence
+from unified_llm._formats.error_wording.sentence import CONTEXT, FILTER, NO_ACCESS, Sentence
 
 SENTENCES: Final = (
     *ACCOUNT_SENTENCES,
@@ -120,6 +120,15 @@ _OTHER_LIMIT: Final = re.compile(
     r"|\A(?!.*\b(?:prompt|input|context|messages?)\b).*\b(?:output|completion|max_(?:\w+_)?tokens)\b",
     re.IGNORECASE,
 )
+# For 403: a model that the account cannot have, in whatever words. The key is valid for others.
+_ACCESS: Final = (
+    r"\b(?:access|permi\w+|allowed|authori[sz]ed|enabled|available|includ\w+|entitled|subscri\w+|plans?|tier|gated"
+    r"|restricted|blocked|disabled|denied)\b"
+)
+_MODEL_REFUSED: Final = re.compile(
+    rf"{_ACCESS}[^\n]{{0,80}}?\bmodels?\b|\bmodels?\b[^\n]{{0,120}}?{_ACCESS}", re.IGNORECASE
+)
+_KEY_REFUSED: Final = re.compile(r"\b(?:invalid|incorrect|expired|revoked|missing|leaked|unknown)\b", re.IGNORECASE)
 # Not an account that is closed for what it did.
 _CLOSED_ACCOUNT: Final = re.compile(
     r"\b(?:account|organi[sz]ation|key|subscription|project|team|workspace)\b[^\n.]{0,80}"
@@ -150,6 +159,8 @@ def read_message(message: str | None, status: int | None) -> Reading | None:
                 return reading
         if (status is None or status < 500) and _is_filtered(text, status):
             return Reading(FILTER)
+        if status == 403 and _is_model_refused(text):
+            return Reading(NO_ACCESS)
         if status in _ABOUT_SIZE and _is_too_long(text):
             return Reading(CONTEXT)
     return None
@@ -176,6 +187,10 @@ def _is_filtered(text: str, status: int | None) -> bool:
     if not _FILTERED.match(text) and not (status in {403, 451} and _FOUND_ANYWHERE.search(text)):
         return False
     return not _CLOSED_ACCOUNT.search(text)
+
+
+def _is_model_refused(text: str) -> bool:
+    return bool(_MODEL_REFUSED.search(text)) and not (_KEY_REFUSED.search(text) or _CLOSED_ACCOUNT.search(text))
 
 
 def _is_too_long(text: str) -> bool:
