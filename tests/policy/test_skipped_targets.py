@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.policy.conftest import MakeHarness
 from tests.support.each import each
 from tests.support.policy_harness import DEAD, A, B, C, limited, target, trip
