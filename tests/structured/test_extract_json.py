@@ -12,6 +12,8 @@ from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.target import Target
 from unified_llm._structured.attempts import StructuredAttempt
+from unified_llm._structured.checks import check_parses
+from unified_llm._structured.extract_json import find_json
 from unified_llm._structured.plan import plan_emulation
 from unified_llm.types import LLMChunk, LLMRequest, LLMResponse, Message, ResponseFormat
 
@@ -131,3 +133,9 @@ def test_the_time_for_a_long_text_grows_no_faster_than_the_text(text: str) -> No
         whole(emulated(CITY), text[:length])
         times.append(time.process_time() - before)
     assert times[1] < 24 * times[0] + 0.05
+
+
+def test_a_list_in_a_fence_is_whole_where_any_json_is_accepted() -> None:
+    for text in ('[{"a": 1}, {"a": 2}]', "[1]", "7"):
+        assert find_json(f"```json\n{text}\n```", {"type": "object"}, check_parses) == text
+    assert find_json('```json\n[{"a": 1}, {"a": 2}]\n```', {"type": "object", "required": ["a"]}) == '{"a": 1}'

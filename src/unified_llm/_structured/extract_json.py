@@ -75,8 +75,8 @@ def _candidates(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
         if scanner.start_pattern.match(text.lstrip()) is None:
             yield from (candidate.strip() for candidate in _CODE_FENCE.findall(text))
         yield text.strip()
-    elif _is_json(text.strip()):  # of another type than the schema says, which the check may still accept
-        yield text.strip()
+    elif _is_json(bare := _without_fence(text.strip())):  # of another type than the schema's: the check may accept it
+        yield bare
     position = 0
     while match := scanner.start_pattern.search(text, position):
         extractor = JSONExtractor(schema)
@@ -85,6 +85,12 @@ def _candidates(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
         if not extractor.done:  # incomplete; JSON nested inside of it is not the answer
             return
         position = match.start() + len(candidate)
+
+
+def _without_fence(text: str) -> str:
+    """Return the content of a text that is one code fence; else the text."""
+    fence = _CODE_FENCE.fullmatch(text)
+    return text if fence is None else fence[1].strip()
 
 
 def _is_json(text: str) -> bool:
