@@ -39,6 +39,13 @@ def test_local_3_line_feeds_in_strings_are_read_as_line_feeds() -> None:
     assert json.loads(find_json(text, CITY)) == {"name": "Par\nis", "country": "France"}
 
 
+def test_local_3_a_list_is_the_only_property_of_an_object() -> None:
+    cities = {"type": "object", "properties": {"cities": {"type": "array", "items": CITY}}, "required": ["cities"]}
+    for text in (f"[{PARIS}]", f"{FENCE}json\n[{PARIS}]\n{FENCE}"):
+        assert json.loads(find_json(text, cities)) == {"cities": [json.loads(PARIS)]}
+    assert find_json("[1]", cities) == "[1]"
+
+
 def test_local_3_nothing_is_guessed() -> None:
     for text in (
         f'{{"first": {PARIS}, "second": {PARIS}}}',  # which of them?

@@ -55,7 +55,7 @@ def find_json(text: str, schema: Mapping[str, Any], check: Check | None = None) 
             return candidate
         rejected.append(candidate)
     string = [text.strip()] if text.lstrip().startswith('"') else []
-    for candidate in islice(other_readings([*rejected, *string]), _MAX_CANDIDATES):
+    for candidate in islice(other_readings([*rejected, *string], schema), _MAX_CANDIDATES):
         if check(candidate) is None:
             return candidate
     return rejected[0] if rejected else text

@@ -9,7 +9,7 @@ nothing is guessed. Reported for LlamaIndex: github.com/run-llama/llama_index/is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from unified_llm._lib.bounded_json import JSONError, dump, parse, parse_lenient
@@ -20,12 +20,13 @@ _TRAILING_COMMA: Final = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|,(?=\s*[}\]
 _MAX_LEVELS: Final = 2  # {"City": {"properties": {...}}}
 
 
-def other_readings(candidates: Sequence[str]) -> Iterator[str]:
+def other_readings(candidates: Sequence[str], schema: Mapping[str, Any]) -> Iterator[str]:
     """Yield other readings of texts that look like JSON, the likeliest first.
 
     Args:
         candidates: The texts: ``{"City": {...}}``, ``{"properties": {...}}``, ``{"name": "City", "arguments": {...}}``,
-            ``{"name": "Paris",}``, an object as a JSON string.
+            ``{"name": "Paris",}``, an object as a JSON string, a list that is the only property of an object.
+        schema: The JSON schema.
     """
     for candidate in candidates:
         without = _TRAILING_COMMA.sub(lambda match: match[1] or "", candidate)
@@ -39,7 +40,14 @@ def other_readings(candidates: Sequence[str]) -> Iterator[str]:
             except JSONError:
                 continue
             yield dump(value)
+        if isinstance(value, list) and (name := _only_property(schema)) is not None:
+            yield dump({name: value})
         yield from _inner(value, _MAX_LEVELS)
+
+
+def _only_property(schema: Mapping[str, Any]) -> str | None:
+    properties = schema.get("properties")
+    return next(iter(properties)) if isinstance(properties, Mapping) and len(properties) == 1 else None
 
 
 def _inner(value: Any, levels: int) -> Iterator[str]:
