@@ -304,6 +304,32 @@ def test_an_adjusted_attempt_can_be_pickled_and_shown() -> None:
     assert len({attempt, Attempt("a/b", "ok")}) == 2
 
 
+def test_f11_an_effort_that_a_fallback_does_not_know_is_the_nearest_one_that_it_does() -> None:
+    for model, effort, sent in (
+        ("groq/openai/gpt-oss-120b", "minimal", "low"),
+        ("openai-compatible/gpt-oss-20b", "xhigh", "high"),
+        ("openai/o3", "none", "low"),
+        ("openai/gpt-5-mini", "xhigh", "high"),
+        ("openai/gpt-5.1", "minimal", "low"),
+        ("openai/gpt-5.2", "max", "xhigh"),
+        ("openai/gpt-5", "none", "minimal"),
+        ("xai/grok-3-mini", "medium", "high"),
+        ("xai/grok-3-mini", "low", "low"),
+        ("openai/o3", "unheard-of", "unheard-of"),
+        ("openrouter/some/model", "max", "xhigh"),
+    ):
+        chain, network = chain_with_outage("openai-compatible/m", model)
+        with network.running():
+            response = LLMClient(chain[0], fallbacks=chain[1:]).generate("x", reasoning_effort=effort)
+        assert network.sent[-1].body["reasoning_effort"] == sent, model
+        recorded = [effort, sent] if sent != effort and "openrouter" not in model else None
+        assert response.attempts[-1].adjusted.get("reasoning_effort") == recorded, model
+        with SentRequests().running() as network:
+            LLMClient(targets(model)[0]).generate("x", reasoning_effort=effort)
+        first = "xhigh" if "openrouter" in model else effort
+        assert network.sent[0].body["reasoning_effort"] == first, "the first target gets what the caller wrote"
+
+
 def test_rows_have_ranges_that_hold_their_ends() -> None:
     for row in registry.ROWS:
         for name, (least, most) in row.quirks.limits.items():

@@ -139,11 +139,44 @@ def test_f4_a_prompt_that_is_too_long_is_read_in_unlisted_words() -> None:
         assert read_message(message, 400) is None, message
 
 
+def test_f5_a_model_that_is_refused_in_unlisted_words_is_not_about_the_key() -> None:
+    for message in (
+        "You do not have access to the requested model.",
+        "The team is not authorized to use model grok-4",
+        "Access to this model is not enabled by your organization administrator",
+        "This model is only available on the Pro plan",
+        "Permission denied on model projects/x/models/y (or it may not exist)",
+        "Your API key is not allowed to access model x",
+    ):
+        for provider in ("openai-compatible", "xai", "mistral", "gemini"):
+            assert failure(provider, 403, said(message)).kind == "model_not_found", (provider, message)
+        assert failure("openai-compatible", 400, said(message)).kind in {"bad_request", "model_not_found"}, message
+    for message in (
+        "Your team has no access to this endpoint",
+        "API key expired. Models are not available",
+        "Your account has been suspended; no model is available",
+        "Forbidden",
+    ):
+        assert failure("openai-compatible", 403, said(message)).kind == "permission", message
+
+
 def test_no_message_takes_long_to_read() -> None:
     read_message("once", 400)  # compiles the table
-    for unit in ("_", "a_", "a ", "the total ", "litellm.Error: ", "{'error': '", "model's ", "1,"):
+    for unit in (
+        "_",
+        "a_",
+        "a ",
+        "the total ",
+        "litellm.Error: ",
+        "{'error': '",
+        "model's ",
+        "1,",
+        "access ",
+        "model ",
+    ):
         start = time.process_time()
-        read_message(unit * (2000 // len(unit)), 400)
+        for status in (400, 403):
+            read_message(unit * (2000 // len(unit)), status)
         assert time.process_time() - start < 1, unit
 
 

@@ -29,6 +29,8 @@ _OPTIONAL: Final = (
 # The fewest tokens of an answer that a format can ask for (platform.openai.com/docs/api-reference/responses/create; the
 # error is integer_below_min_value).
 _LEAST_OUTPUT: Final[Mapping[str, int]] = {"openai_responses": 16, "azure_responses": 16}
+# Values of reasoning_effort, from the least to the most.
+_EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _WithBody = TypeVar("_WithBody", bound=LLMRequest | EmbeddingRequest | RerankRequest)
 
 
@@ -132,6 +134,11 @@ def _clamp(request: LLMRequest, target: Target) -> dict[str, Any]:
         value = effective(request, name, target)
         if value is not None and not least <= value <= most and takes(name, target):
             changes[name] = least if value < least else most
+    effort = effective(request, "reasoning_effort", target)
+    if effort is not None and takes("reasoning_effort", target):
+        nearest = _nearest_effort(effort, target)
+        if nearest != effort:
+            changes["reasoning_effort"] = nearest
     penalties = all(effective(request, name, target) for name in ("presence_penalty", "frequency_penalty"))
     if penalties and "presence_penalty.with_frequency_penalty" in target.quirks.drop:
         changes["presence_penalty"] = 0.0
@@ -141,6 +148,15 @@ def _clamp(request: LLMRequest, target: Target) -> dict[str, Any]:
         if allowed != max_tokens:
             changes["max_tokens"] = allowed
     return changes
+
+
+def _nearest_effort(effort: str, target: Target) -> str:
+    """Return the effort that the target takes and that is nearest to the one asked for; of two, the greater one."""
+    levels = target.quirks.effort_levels
+    if not levels or effort in levels or effort not in _EFFORTS:
+        return effort
+    wanted = _EFFORTS.index(effort)
+    return min(levels, key=lambda level: (abs(_EFFORTS.index(level) - wanted), -_EFFORTS.index(level)))
 
 
 def _without_unknown_fields(

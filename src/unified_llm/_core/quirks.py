@@ -41,6 +41,8 @@ class Quirks:
         thinking: It has no effort ``none``, but a field ``thinking`` that turns reasoning off and on: with an effort
             besides (``level``), or alone (``switch``).
         efforts: Other names for values of ``reasoning_effort``.
+        effort_levels: The values of ``reasoning_effort`` that it takes, where they are known; a fallback gets the
+            nearest one.
         reasoning_filler: The text sent as the reasoning of a turn that has none, where ``rename`` asks for reasoning.
         reasoning_details: It wants the parts of its reasoning back as they came, in ``reasoning_details``.
         logprobs_count: Its ``logprobs`` is the number of alternatives (Together).
@@ -78,6 +80,7 @@ class Quirks:
     reasons_unasked: bool = False
     thinking: Literal["level", "switch"] | None = None
     efforts: Mapping[str, str] = field(default_factory=dict[str, str])
+    effort_levels: frozenset[str] = frozenset()
     reasoning_filler: str = ""
     reasoning_details: bool = False
     logprobs_count: bool = False

@@ -33,6 +33,12 @@ _DRAW: Final = frozenset({"temperature", "top_p", "top_k"})  # how tokens are dr
 _ONE_SAMPLER: Final = frozenset({"top_p.with_temperature"})
 _NO_SCHEMA: Final[frozenset[Feature]] = features("json_schema")
 
+# platform.openai.com/docs/guides/reasoning
+_LOW_TO_HIGH: Final = frozenset({"low", "medium", "high"})
+_MINIMAL_TO_HIGH: Final = _LOW_TO_HIGH | {"minimal"}
+_NONE_TO_HIGH: Final = _LOW_TO_HIGH | {"none"}
+_NONE_TO_XHIGH: Final = _NONE_TO_HIGH | {"xhigh"}
+
 _OPENAI: Final = ("openai", "azure")
 _CLAUDE: Final = ("anthropic",)
 _ANY: Final[tuple[str, ...]] = ()
@@ -54,6 +60,7 @@ class Model:
         reasoning: They may think for minutes before the first token.
         unasked: They reason unless ``reasoning_effort`` is ``none``; otherwise they do not, unless it is sent.
         thinks: How their effort is set: see ``Quirks``.
+        efforts: The values of ``reasoning_effort`` that they take; empty where that is not known.
         vector_length: The length of their vectors, where they have only one: not where ``dimensions`` chooses it.
         api: The format that they need, by its name in their provider's ``apis``, where it is not the usual one.
     """
@@ -71,6 +78,7 @@ class Model:
     thinks: Literal["budget", "asked", "disabled", "between_tools", "always"] | None = None
     vector_length: int | None = None
     api: str | None = None
+    efforts: frozenset[str] = frozenset()
 
 
 # The first match wins, so the particular stands before the general.
@@ -109,15 +117,43 @@ MODELS: Final = (
     Model(_OPENAI, "gpt-daybreak-*", drop=_GPT_5_SAMPLING, reasoning=True, api="responses"),
     Model(_OPENAI, "gpt-*rosalind*", drop=_GPT_5_SAMPLING, reasoning=True, api="responses"),
     Model(_OPENAI, "o1-mini*", 128_000, _NOTHING_BUT_TEXT | TOOLS | JSON, drop=_SAMPLING | _EFFORT, reasoning=True),
-    Model(_OPENAI, "o3-mini*", 200_000, lacks=_NOTHING_BUT_TEXT, drop=_SAMPLING, reasoning=True, output=100_000),
-    Model(_OPENAI, "o[134]", 200_000, drop=_SAMPLING, reasoning=True, output=100_000),
-    Model(_OPENAI, "o[134]-*", 200_000, drop=_SAMPLING, reasoning=True, output=100_000),
+    Model(
+        _OPENAI,
+        "o3-mini*",
+        200_000,
+        lacks=_NOTHING_BUT_TEXT,
+        drop=_SAMPLING,
+        reasoning=True,
+        output=100_000,
+        efforts=_LOW_TO_HIGH,
+    ),
+    Model(_OPENAI, "o[134]", 200_000, drop=_SAMPLING, reasoning=True, output=100_000, efforts=_LOW_TO_HIGH),
+    Model(_OPENAI, "o[134]-*", 200_000, drop=_SAMPLING, reasoning=True, output=100_000, efforts=_LOW_TO_HIGH),
     Model(_OPENAI, "gpt-5-chat*", 128_000, drop=_EFFORT, output=16_384),
     Model(_OPENAI, "gpt-5.?-chat*", 128_000, drop=_GPT_5_SAMPLING, reasoning=True, output=16_384),
-    Model(_OPENAI, "gpt-5", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, output=128_000),
-    Model(_OPENAI, "gpt-5-*", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, output=128_000),
+    Model(_OPENAI, "gpt-5", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, output=128_000, efforts=_MINIMAL_TO_HIGH),
+    Model(_OPENAI, "gpt-5-*", 272_000, drop=_GPT_5_SAMPLING, reasoning=True, output=128_000, efforts=_MINIMAL_TO_HIGH),
     # From 5.1 on, sampling is allowed exactly while there is no reasoning: with the effort none, the default up to 5.4.
-    Model(_OPENAI, "gpt-5.[12]*", 272_000, drop=_STOP, drop_reasoning=_SAMPLERS, reasoning=True, output=128_000),
+    Model(
+        _OPENAI,
+        "gpt-5.1*",
+        272_000,
+        drop=_STOP,
+        drop_reasoning=_SAMPLERS,
+        reasoning=True,
+        output=128_000,
+        efforts=_NONE_TO_HIGH,
+    ),
+    Model(
+        _OPENAI,
+        "gpt-5.2*",
+        272_000,
+        drop=_STOP,
+        drop_reasoning=_SAMPLERS,
+        reasoning=True,
+        output=128_000,
+        efforts=_NONE_TO_XHIGH,
+    ),
     Model(_OPENAI, "gpt-5.4-[mn]*", 272_000, drop=_STOP, drop_reasoning=_SAMPLERS, reasoning=True, output=128_000),
     Model(_OPENAI, "gpt-5.4*", 1_050_000, drop=_STOP, drop_reasoning=_SAMPLERS, reasoning=True, output=128_000),
     Model(
@@ -182,7 +218,7 @@ MODELS: Final = (
     Model(("xai",), "grok-4.[567]*", 500_000, drop=_XAI, reasoning=True),
     Model(("xai",), "grok-4.[23]*", 1_000_000, drop=_XAI, reasoning=True),
     Model(("xai",), "grok-4*", drop=_XAI | _EFFORT, reasoning=True),
-    Model(("xai",), "grok-3-mini*", lacks=VISION, drop=_XAI, reasoning=True),
+    Model(("xai",), "grok-3-mini*", lacks=VISION, drop=_XAI, reasoning=True, efforts=frozenset({"low", "high"})),
     Model(("xai",), "grok-code*", 256_000, drop=_XAI | _EFFORT, reasoning=True),
     # docs.perplexity.ai/getting-started/models
     Model(("perplexity",), "sonar-pro", 200_000),
@@ -232,7 +268,8 @@ MODELS: Final = (
     Model(_ANY, "*e5-small*", vector_length=384),
     Model(_ANY, "*e5-base*", vector_length=768),
     Model(_ANY, "*e5-large*", vector_length=1_024),
-    Model(_ANY, "gpt-oss*", 131_072, lacks=VISION, reasoning=True),
+    # github.com/openai/gpt-oss
+    Model(_ANY, "gpt-oss*", 131_072, lacks=VISION, reasoning=True, efforts=_LOW_TO_HIGH),
     Model(_ANY, "*deepseek-r1*", reasoning=True),
     Model(_ANY, "*qwq*", reasoning=True),
     Model(_ANY, "*-thinking*", reasoning=True),

@@ -211,6 +211,8 @@ def model_profile(where: ProviderSpec, model: str, api: str | None = None) -> Mo
     quirks = replace(where.quirks, drop=where.quirks.drop | known.drop)
     if known.drop_reasoning:
         quirks = replace(quirks, drop_reasoning=known.drop_reasoning, reasons_unasked=known.unasked)
+    if known.efforts:
+        quirks = replace(quirks, effort_levels=known.efforts)
     if known.thinks:
         quirks = replace(quirks, thinks=known.thinks)
     features = (row_features - known.lacks) | (known.gains - _BEYOND.get(wire_format, frozenset()))
