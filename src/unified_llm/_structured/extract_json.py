@@ -22,7 +22,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, TypeAlias
 
-from unified_llm._lib.bounded_json import JSONError, parse
+from unified_llm._lib.bounded_json import JSONError, dump, parse
 from unified_llm._lib.json_end import JSONEnd
 from unified_llm._lib.json_schema import find_mismatch, json_types
 from unified_llm._structured.wrapped_json import other_readings
@@ -84,7 +84,7 @@ def _candidates(text: str, schema: Mapping[str, Any]) -> Iterator[str]:
         yield candidate
         if not extractor.done:  # incomplete; JSON nested inside of it is not the answer
             return
-        position = match.start() + len(candidate)
+        position = match.start() + len(extractor.fed)
 
 
 def _without_fence(text: str) -> str:
@@ -112,6 +112,8 @@ class JSONExtractor:
         may_be_scalar: The JSON may also be a string, number, boolean or null, whose start cannot be recognised. Unless
             the stream begins with an object or array, nothing is emitted; use ``find_json`` at the end of the stream.
         start_pattern: Matches the start of an object or array, whichever the schema allows.
+        fed: What belongs to the JSON in the last text, before control characters in it were escaped.
+        has_escaped: Some were.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -121,11 +123,13 @@ class JSONExtractor:
         self.start_pattern = re.compile("|".join(_STARTS[bracket] for bracket in openings) or r"(?!)")
         self._partial_start = re.compile(rf"[{re.escape(openings)}]\s*\Z" if openings else r"(?!)")
         self.done = False
+        self.fed, self.has_escaped = "", False
         self._pending = ""
         self._end = JSONEnd()
 
     def feed(self, text: str) -> str:
         """Return the part of this chunk that belongs to the JSON, after the start kept from previous chunks."""
+        self.has_escaped = False
         if self.done:
             return ""
         if self._end.started:
@@ -145,7 +149,17 @@ class JSONExtractor:
         return ""
 
     def feed_json(self, text: str) -> str:
-        """Return the part that belongs to the JSON of a text that begins with the JSON or continues it."""
-        end = self._end.feed(text)
-        self.done = self._end.found
-        return text[:end]
+        """Return the part that belongs to the JSON of a text that begins with the JSON or continues it.
+
+        Control characters inside strings (models write line feeds there) are escaped, as JSON requires.
+        """
+        self.fed = text[: self._end.feed(text)]
+        self.done, controls = self._end.found, self._end.controls
+        self.has_escaped = bool(controls)
+        if not controls:
+            return self.fed
+        parts, position = list[str](), 0
+        for control in controls:
+            parts += (text[position:control], dump(text[control])[1:-1])
+            position = control + 1
+        return "".join((*parts, self.fed[position:]))

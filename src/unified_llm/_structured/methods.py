@@ -67,7 +67,8 @@ def rewrite_request(
     if method == "tool":
         return _force_tool(request, response_format, target)
     json_mode = "json_object" in target.features and json_types(schema) == frozenset({"object"})
-    json_mode = json_mode and _may_combine(request, target)
+    # What the target refused natively, such as JSON beside tools, is not sent in another form.
+    json_mode = json_mode and not _native_features(response_format, target) and _may_combine(request, target)
     messages = add_instruction(request.messages, write_instruction(schema))
     inner_format = ResponseFormat() if json_mode else None
     return replace(request, response_format=inner_format, messages=messages, text_tool_calls=False)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, parse_object, without_nan
 from unified_llm._structured.extract_json import Check, JSONExtractor, find_json
 from unified_llm.types.messages import Message, OutputMethod
 from unified_llm.types.responses import LLMChunk, LLMResponse
@@ -64,7 +65,11 @@ class OutputReader:
             chunk = replace(chunk, tool_calls=())
         text = self._extractor.feed(text) if text else ""
         self._emitted.append(text)
-        return chunk if self._method == "native" else replace(chunk, content=text)
+        if self._method == "native":  # passed on as it comes, but for line feeds inside strings
+            if not self._extractor.has_escaped:
+                return chunk
+            text = chunk.content.replace(self._extractor.fed, text, 1)
+        return replace(chunk, content=text)
 
     def _read_end(self, done: Done) -> Done | Failure:
         """Convert the end of a stream, adding text not emitted yet: beside tool calls, or JSON found only now."""
@@ -102,7 +107,7 @@ class OutputReader:
     def _convert(self, answer: LLMResponse) -> LLMResponse:
         calls = answer.tool_calls
         if self._method == "tool":
-            texts = [_json_arguments(call.raw_arguments) for call in calls]
+            texts = [self._find_json(_json_arguments(call.raw_arguments)) for call in calls]
             text = self._first_accepted(texts) if texts else self._find_json(answer.content)
             return replace(answer, content=text, tool_calls=(), finish_reason=_finish_reason(answer))
         if calls or (self._method == "native" and not _is_output(answer)):
@@ -132,8 +137,15 @@ def _finish_reason(answer: LLMResponse | LLMChunk) -> Any:
 
 
 def _json_arguments(text: str) -> str:
-    """Return the arguments of a call; models that have none to give write nothing, or ``null``."""
-    return "{}" if text.strip() in {"", "null"} else text
+    """Return the arguments of a call as strict JSON, if they can be read; null stands for ``NaN``, which JSON lacks."""
+    try:
+        parse_object(text)
+    except JSONError:
+        try:
+            return dump(without_nan(parse_arguments(text)))
+        except JSONError:
+            return text
+    return text
 
 
 def ask_again(
