@@ -86,7 +86,7 @@ def test_f3_a_framework_that_parses_fragments_gets_no_null() -> None:
         answer = whole(message("tool_calls", tool_calls=[call]))
         chunk, _ = as_chunks(answer)
         assert chunk is not None
-        assert chunk.tool_calls[0].arguments == ""
+        assert chunk.tool_calls[0].arguments in {"", "{}"}
         decoder = codec_for(where.format).decoder(LLMRequest((), stream=True), where)
         (first,) = decoder.feed(ServerSentEvent(json.dumps(delta(tool_calls=[call]))))
         assert not isinstance(first, Done | Failure)

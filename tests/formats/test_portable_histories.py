@@ -182,3 +182,9 @@ def test_perplexity_s_conversations_begin_and_end_with_the_user() -> None:
         check_body(body, where)
     alone = json.loads(codec_for(where.format).encode(LLMRequest((Message.system("Be brief."),)), where).body)
     assert alone["messages"] == [{"role": "user", "content": "Be brief."}]
+
+
+def test_half_an_emoji_in_arguments_given_as_a_mapping_is_as_portable_as_in_text() -> None:
+    read = ToolCall.from_dict({"id": "c", "function": {"name": "f", "arguments": {"q": "\ud83d"}}})
+    assert read.raw_arguments == '{"q":"\ufffd"}'
+    assert ToolCall.from_arguments("c", "f", {"q": "\ud83d", "n": float("nan")}).arguments == {"q": "\ufffd", "n": None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from unified_llm._lib.bounded_json import strict_arguments
 from unified_llm.types.messages import ToolCall, ToolCallChunk
 from unified_llm.types.responses import Citation, LLMChunk, LLMResponse, TokenLogprob
 
@@ -18,7 +19,7 @@ def as_chunks(response: LLMResponse) -> tuple[LLMChunk | None, LLMChunk]:
         reasoning=response.reasoning or "",
         tool_calls=tuple(
             ToolCallChunk(
-                index, call.id, call.name, "" if call.raw_arguments == "null" else call.raw_arguments, call.from_text
+                index, call.id, call.name, call.raw_arguments and strict_arguments(call.raw_arguments), call.from_text
             )
             for index, call in enumerate(response.tool_calls)
         ),

@@ -33,6 +33,7 @@ __all__ = [
     "parse_partial",
     "scrub",
     "size_of_value",
+    "strict_arguments",
     "without_nan",
 ]
 
@@ -116,19 +117,34 @@ def parse_arguments(text: str) -> dict[str, Any]:
     """Parse the arguments of a call as a model wrote them: as ``parse_lenient``, with ``NaN``.
 
     Nothing and ``null`` are no arguments (Groq sends ``null`` for a tool without parameters,
-    github.com/langchain-ai/langchain/issues/33896); an object may be JSON text once more.
+    github.com/langchain-ai/langchain/issues/33896); all of these may be JSON text once more.
 
     Raises:
         JSONError: They are no JSON object.
     """
     value = parse_lenient(text, allow_nan=True) if text.strip() else None
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        value = parse_lenient(value, allow_nan=True)
+    if isinstance(value, str) and (value.lstrip().startswith("{") or value.strip() in {"", "null"}):
+        value = parse_lenient(value, allow_nan=True) if value.strip() else None
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise JSONError(f"expected a JSON object, got {type(value).__name__}")
     return cast("dict[str, Any]", value)
+
+
+def strict_arguments(text: str) -> str:
+    """Return the arguments of a call as strict JSON text; the text itself where it is that, or cannot be read.
+
+    ``NaN``, which JSON lacks, becomes null.
+    """
+    try:
+        parse_object(text)
+    except JSONError:
+        try:
+            return dump(without_nan(parse_arguments(text)))
+        except JSONError:
+            return text
+    return text
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Done, Failure
-from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, parse_object, without_nan
+from unified_llm._lib.bounded_json import strict_arguments
 from unified_llm._structured.extract_json import Check, JSONExtractor, find_json
 from unified_llm.types.messages import Message, OutputMethod
 from unified_llm.types.responses import LLMChunk, LLMResponse
@@ -91,7 +91,7 @@ class OutputReader:
         """Return what to emit at the end of a stream of which nothing looked like JSON so far."""
         if not self._has_calls:
             return self._find_json(received)
-        return _json_arguments("".join(self._arguments)) if self._method == "tool" else received
+        return strict_arguments("".join(self._arguments)) if self._method == "tool" else received
 
     # Whole responses
 
@@ -107,7 +107,7 @@ class OutputReader:
     def _convert(self, answer: LLMResponse) -> LLMResponse:
         calls = answer.tool_calls
         if self._method == "tool":
-            texts = [self._find_json(_json_arguments(call.raw_arguments)) for call in calls]
+            texts = [self._find_json(strict_arguments(call.raw_arguments)) for call in calls]
             text = self._first_accepted(texts) if texts else self._find_json(answer.content)
             return replace(answer, content=text, tool_calls=(), finish_reason=_finish_reason(answer))
         if calls or (self._method == "native" and not _is_output(answer)):
@@ -134,18 +134,6 @@ def _is_output(answer: LLMResponse) -> bool:
 
 def _finish_reason(answer: LLMResponse | LLMChunk) -> Any:
     return "stop" if answer.finish_reason == "tool_calls" else answer.finish_reason
-
-
-def _json_arguments(text: str) -> str:
-    """Return the arguments of a call as strict JSON, if they can be read; null stands for ``NaN``, which JSON lacks."""
-    try:
-        parse_object(text)
-    except JSONError:
-        try:
-            return dump(without_nan(parse_arguments(text)))
-        except JSONError:
-            return text
-    return text
 
 
 def ask_again(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
-from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, without_nan
+from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, scrub, without_nan
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part, TextPart, image_part, parse_content
 
@@ -86,7 +86,9 @@ class ToolCall:
 
     @classmethod
     def from_arguments(cls, identifier: str, name: str, arguments: Mapping[str, Any]) -> Self:
-        """Make a call of an earlier response; ``NaN`` and infinity, which JSON lacks and models write, become null.
+        """Make a call of an earlier response.
+
+        ``NaN`` and infinity, which JSON lacks and models write, become null; half of a surrogate pair becomes U+FFFD.
 
         Raises:
             ValidationError: The arguments are no JSON values.
@@ -94,7 +96,7 @@ class ToolCall:
         try:
             text = dump(arguments)
         except JSONError:
-            arguments = without_nan(arguments)
+            arguments = scrub(without_nan(arguments))
             try:
                 text = dump(arguments)
             except JSONError as error:
@@ -117,6 +119,7 @@ class ToolCall:
             case None | str():
                 return cls.parse(identifier, name, arguments or "")
             case Mapping():
+                arguments = scrub(dict(arguments))
                 try:
                     return cls(identifier, name, arguments, dump(arguments))
                 except JSONError as error:

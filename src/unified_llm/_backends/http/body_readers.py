@@ -26,6 +26,7 @@ from typing_extensions import override
 from unified_llm._core.chunks import JoinedChunks, as_chunks
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.response_limits import OversizedResponseError, response_limits, size_of_chunk
+from unified_llm._core.streamed_arguments import StreamedArguments
 from unified_llm._core.text_halves import HalfJoiner, may_cut
 from unified_llm._lib.bounded_json import JSONError, OversizedJSONError, parse_lenient
 from unified_llm._lib.ndjson import LineSplitter
@@ -155,6 +156,7 @@ class _StreamReader(BodyReader):
         self._decoder = codec.decoder(call_request, target)
         self._joined = None if call_request.stream else JoinedChunks()
         self._halves = HalfJoiner()
+        self._arguments = StreamedArguments()
         self._limit = response_limits(call_request, target).size
         self._size = 0
 
@@ -172,7 +174,7 @@ class _StreamReader(BodyReader):
         if incomplete and isinstance(end, Failure) and end.kind == "truncated":
             end = replace(end, kind="connection")
         if isinstance(end, Done):
-            events += self._flush_halves()
+            events += self._flush()
         return [*events, self._as_requested(end)]
 
     @override
@@ -199,7 +201,7 @@ class _StreamReader(BodyReader):
             is_cut = halves.waiting or may_cut(raw_event.data)
             for event in decoder.feed(raw_event):
                 if not isinstance(event, LLMChunk):
-                    yield from self._flush_halves() if isinstance(event, Done) else ()
+                    yield from self._flush() if isinstance(event, Done) else ()
                     yield self._as_requested(event)
                     return
                 if is_cut:
@@ -207,17 +209,23 @@ class _StreamReader(BodyReader):
                 self._size += size_of_chunk(event)
                 if self._size > limit:
                     raise OversizedResponseError
-                yield event
+                # The calls of a whole response are parsed at once.
+                passed = self._arguments.read(event) if event.tool_calls and self._joined is None else event
+                if passed is not None:
+                    yield passed
             if self._size + decoder.kept > limit:
                 raise OversizedResponseError
 
-    def _flush_halves(self) -> list[Event]:
-        """Return the chunk that ends a text of which half a character is missing; none where it is joined here."""
+    def _flush(self) -> list[Event]:
+        """Return the chunks with what was held of a stream; none where it is joined here."""
         rest = self._halves.flush()
-        if rest is not None and self._joined is not None:
-            self._joined.add(rest)
+        if self._joined is not None:
+            if rest is not None:
+                self._joined.add(rest)
             return []
-        return [] if rest is None else [rest]
+        if rest is not None and rest.tool_calls:
+            rest = self._arguments.read(rest)
+        return [chunk for chunk in (rest, self._arguments.flush()) if chunk is not None]
 
     def _as_requested(self, end: Done | Failure) -> Done | Failure:
         """Join the chunks to a whole answer where no stream was requested."""
