@@ -42,13 +42,26 @@ def read(provider: str, reason: Any) -> Any:
     return outcome.value.finish_reason
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@each("provider", PROVIDERS)
 def test_f14_every_format_knows_the_reasons_of_all(provider: str) -> None:
     for reason, meaning in MEANINGS.items():
         expected = "stop" if meaning == "tool_calls" else meaning  # nothing was called
         assert read(provider, reason) == read(provider, reason.upper()) == expected, reason
     for reason, kind in FAILURES.items():
         assert read(provider, reason.title()) == kind, reason
+
+
+SPELLINGS = {
+    "content-filter": "content_filter", "contentFilter": "content_filter", "MaxTokens": "length",
+    "FinishReason.STOP": "stop", "FINISH_REASON_STOP": "stop", "FINISH_REASON_MAX_TOKENS": "length", "EndTurn": "stop",
+    "max-tokens": "length",
+    "FinishReason.SAFETY": "content_filter", "tool-calls": "stop", "NetworkError": "server", "network-error": "server",
+}  # fmt: skip
+
+
+@each("provider", PROVIDERS)
+def test_f14_gateways_and_sdks_spell_the_words_in_their_own_way(provider: str) -> None:
+    assert {word: read(provider, word) for word in SPELLINGS} == SPELLINGS
 
 
 @each("provider", PROVIDERS)

@@ -1,13 +1,17 @@
-"""What finish reasons mean, in all formats: one table, looked up without regard to case.
+"""What finish reasons mean, in all formats: one table, looked up without regard to how a word is spelled.
 
-Gateways pass on the words of the provider behind them, so no format has only its own. A word that is not in the table
-is read in the most careful way, as ``length``: a response that was cut looks whole under ``stop``.
+Gateways pass on the words of the provider behind them, or names of constants of its SDK, so no format has only its own:
+``content-filter`` (sdk.vercel.ai), ``MaxTokens``, ``FinishReason.STOP`` and ``FINISH_REASON_STOP`` are read as well. A
+word that is not in the table is read in the most careful way, as ``length``: a response that was cut looks whole under
+``stop``.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from unified_llm._core.outcome import Failure, FailureKind
@@ -98,7 +102,10 @@ FAILURES: Final[Mapping[str, FailureKind]] = {
 }
 
 # Words that are known to say nothing: read as an unknown one, without a warning.
-_UNEXPLAINED: Final = frozenset({"other", "finish_reason_unspecified"})  # gemini
+_UNEXPLAINED: Final = frozenset({"other", "unspecified", "unknown"})  # gemini, sdk.vercel.ai
+_LONGEST: Final = 64
+_BOUNDARY: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|[\s-]+")
+_PREFIX: Final = re.compile(r"finish_?reason[._]")
 
 # Targets and their unknown finish reasons that were logged.
 _logged: BoundedDict[tuple[str, str], None] = BoundedDict(256)
@@ -119,15 +126,16 @@ def read_finish_reason(
         has_calls: There are tool calls.
         detail: The provider's message, for a failure.
     """
-    word = _word_of(reason)
-    failure = FAILURES.get(word.lower())
+    written = _word_of(reason)
+    word = _spelling_of(written[:_LONGEST])
+    failure = FAILURES.get(word)
     if failure is not None:
-        return Failure(failure, code=word, detail=detail)
-    meaning = MEANINGS.get(word.lower()) if word else "stop"
+        return Failure(failure, code=written, detail=detail)
+    meaning = MEANINGS.get(word) if word else "stop"
     if meaning is None:
         if not has_content:
-            return Failure("empty", code=word if word.lower() in _UNEXPLAINED else None)
-        _log_unknown(word.lower(), target)
+            return Failure("empty", code=written if word in _UNEXPLAINED else None)
+        _log_unknown(word, target)
         return "length"
     if meaning in {"stop", "tool_calls"}:
         if not has_content:
@@ -143,12 +151,12 @@ def is_answer(text: str, reasoning: object) -> bool:
 
 def read_interruption(reason: object) -> FailureKind | None:
     """Return the kind of failure that a reason stands for; None for any other reason."""
-    return FAILURES.get(_word_of(reason).lower())
+    return FAILURES.get(_spelling_of(_word_of(reason)[:_LONGEST]))
 
 
 def finish_reason_of(reason: object, *, has_calls: bool) -> FinishReason:
     """Return our finish reason for one that a framework's model object reports, whose failures are exceptions."""
-    word = _word_of(reason).lower()
+    word = _spelling_of(_word_of(reason)[:_LONGEST])
     meaning = MEANINGS.get(word, "length") if word else "stop"
     if meaning in {"stop", "tool_calls"}:
         return "tool_calls" if has_calls else "stop"
@@ -161,8 +169,14 @@ def _word_of(reason: object) -> str:
     return reason.strip() if isinstance(reason, str) else ""
 
 
+@lru_cache(maxsize=256)
+def _spelling_of(word: str) -> str:
+    """Return a word, which is short, as the tables spell it."""
+    return _PREFIX.sub("", _BOUNDARY.sub("_", word).lower(), count=1)
+
+
 def _log_unknown(word: str, target: Target) -> None:
-    key = (target.name, word[:64])
+    key = (target.name, word)
     if word in _UNEXPLAINED or key in _logged:
         return
     _logged.put(key, None)
