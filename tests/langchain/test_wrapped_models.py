@@ -750,6 +750,8 @@ class StatusError(Exception):
         (NotImplementedError(), "unsupported"),
         (KeyError("x"), None),
         (TypeError("x"), None),
+        (TypeError("f() got an unexpected keyword argument 'seed'"), None),
+        (TypeError("Responses.create() got an unexpected keyword argument 'seed'"), "unsupported"),  # langchain D
     ],
 )
 def test_an_exception_becomes_a_kind_of_failure(problem: Exception, kind: str | None) -> None:

@@ -52,6 +52,26 @@ def methods(targets: ScriptedTargets) -> list[str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_a_target_that_refuses_the_choice_is_asked_in_words(way: Way) -> None:
+    for kind, status, detail in (
+        ("bad_request", 400, "Thinking mode does not support this tool_choice"),
+        ("unsupported", 400, "tool_choice 'required' is not supported"),
+        ("not_found", 404, "No endpoints found that support the provided 'tool_choice' value."),
+    ):
+        refusal = Failure(kind, status, detail=detail)  # type: ignore[arg-type]
+        targets = ScriptedTargets({GPT: [refusal, call_tool("place", ROME)]})
+        outcome = call(way, targets, GPT)
+        assert (outcome.calls, methods(targets)) == (CALL, ["native", "tool"]), detail
+
+
+def test_a_target_that_refuses_something_else_is_not_asked_again() -> None:
+    for detail in ("Invalid schema for function 'place'", "messages: too many", None):
+        targets = ScriptedTargets({GPT: [Failure("bad_request", 400, detail=detail), call_tool("place", ROME)]})
+        assert call("generate", targets, GPT).error is not None
+        assert methods(targets) == ["native"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_the_call_is_asked_for_in_words_where_it_cannot_be_required(way: Way) -> None:
     targets = ScriptedTargets({GPT: [Failure("auth", 401)], OLLAMA: [call_tool("place", ROME)]})
     outcome = call(way, targets, GPT, OLLAMA)

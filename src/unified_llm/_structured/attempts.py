@@ -13,20 +13,23 @@ The state is changed by outcomes alone: an attempt that failed on its way is rep
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from unified_llm._core.chunks import as_chunks
 from unified_llm._core.exchange import Event
-from unified_llm._core.outcome import Done, Failure, FailureKind
+from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
 from unified_llm.types.messages import Message, OutputMethod
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk, LLMResponse
 
+# Kinds of failure by which a target may say that it does not take a method.
+REFUSALS: Final = frozenset({"unsupported", "bad_request", "unsendable"})
 # What a message is about that refuses the method, and not something else in the request that no method changes.
-_METHOD: Final = re.compile(
+METHOD_WORDS: Final = re.compile(
     r"json|schema|format|grammar|tool|function|guided|constrain|structured|parser", re.IGNORECASE
 )
 
@@ -94,9 +97,6 @@ class Emulation:
         request: The request.
     """
 
-    # A target that refuses a request in one of these ways may accept it in another form.
-    refusals: frozenset[FailureKind] = frozenset({"unsupported"})
-
     def __init__(self, request: LLMRequest) -> None:
         self.request = request
         self._progress: dict[int, _Progress] = {}  # by the identity of the target
@@ -121,6 +121,10 @@ class Emulation:
         del target
         return None
 
+    def refuses_method(self, failure: Failure) -> bool:
+        """Return whether a target that refused a request may accept it in another form."""
+        return failure.kind == "unsupported" and METHOD_WORDS.search(failure.detail or "json") is not None
+
     def attempt(self, target: Target) -> StructuredAttempt:
         """Begin an attempt on a target."""
         progress = self._progress.get(id(target))
@@ -140,7 +144,7 @@ class Emulation:
             method,
             progress,
             self.reader(target, method),
-            refusals=self.refusals,
+            refuses_method=self.refuses_method,
             streams=self.request.stream,
         )
 
@@ -160,11 +164,12 @@ class StructuredAttempt:
         progress: _Progress,
         reader: Reader,
         *,
-        refusals: frozenset[FailureKind],
+        refuses_method: Callable[[Failure], bool],
         streams: bool,
     ) -> None:
         self.request, self.method = request, method
-        self._progress, self._reader, self._refusals, self._streams = progress, reader, refusals, streams
+        self._progress, self._reader, self._streams = progress, reader, streams
+        self._refuses_method = refuses_method
 
     def convert(self, event: Event) -> tuple[Event, ...]:
         """Return what is passed on for one event: nothing, one event, or the two of a whole response as a stream."""
@@ -181,7 +186,6 @@ class StructuredAttempt:
 
     def on_failure(self, failure: Failure) -> Failure:
         """Return a failure of the exchange; a refusal of the method may be tried again by the next one."""
-        is_refusal = failure.kind in self._refusals and _METHOD.search(failure.detail or "json") is not None
-        if is_refusal and self._progress.use_next_method():
+        if self._refuses_method(failure) and self._progress.use_next_method():
             return replace(failure, try_again=True)
         return failure

@@ -6,17 +6,24 @@ be called (``tool``); the arguments are asked for as JSON, which becomes the cal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+from unified_llm._core.outcome import Failure
 from unified_llm._core.pairs import conflicts
 from unified_llm._core.target import Target
-from unified_llm._structured.attempts import Emulation, Reader, Unchanged
+from unified_llm._structured.attempts import REFUSALS, Emulation, Reader, Unchanged
 from unified_llm._structured.methods import add_instruction, rewrite_request, supported_methods, write_schema
 from unified_llm._structured.read_call import CallReader
 from unified_llm.types.messages import Message, OutputMethod, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
+
+# What the message of a refusal is about that concerns the choice, and nothing else in the request. OpenRouter answers
+# 404, "No endpoints found that support the provided 'tool_choice' value".
+_CHOICE: Final = re.compile(r"tool.?choice|calling.?(?:config|mode)", re.IGNORECASE)
+_REFUSALS: Final = REFUSALS | {"model_not_found", "not_found"}
 
 
 class ForcedCall(Emulation):
@@ -34,6 +41,11 @@ class ForcedCall(Emulation):
     def missing(self, target: Target) -> str | None:
         """Say why a target cannot be asked in any way; return None when it can."""
         return None if self.methods(target) else "it cannot be required to call a given tool"
+
+    def refuses_method(self, failure: Failure) -> bool:
+        """Return whether a target that refused a request may accept it in another form."""
+        is_about_choice = failure.kind in _REFUSALS and _CHOICE.search(failure.detail or "") is not None
+        return is_about_choice or super().refuses_method(failure)
 
     def methods(self, target: Target) -> tuple[OutputMethod, ...]:
         """Return the ways in which a target can be asked, in the order in which they are tried."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
-from unified_llm._structured.attempts import Emulation
+from unified_llm._structured.attempts import METHOD_WORDS, REFUSALS, Emulation
 from unified_llm._structured.checks import make_check
 from unified_llm._structured.methods import (
     has_json_output,
@@ -27,8 +28,6 @@ class StructuredOutput(Emulation):
         response_format: The request's.
     """
 
-    refusals = frozenset({"unsupported", "bad_request", "unsendable"})
-
     def __init__(self, request: LLMRequest, response_format: ResponseFormat) -> None:
         super().__init__(request)
         self._format, self._check = response_format, make_check(response_format)
@@ -38,6 +37,10 @@ class StructuredOutput(Emulation):
         if self.methods(target):
             return None
         return f"it cannot give JSON in the requested way ({', '.join(self._format.methods)})"
+
+    def refuses_method(self, failure: Failure) -> bool:
+        """Return whether a target that refused a request may accept it in another form."""
+        return failure.kind in REFUSALS and METHOD_WORDS.search(failure.detail or "json") is not None
 
     def methods(self, target: Target) -> tuple[OutputMethod, ...]:
         """Return the ways in which a target can be asked, in the order in which they are tried."""

@@ -309,4 +309,4 @@ def read_failure(problem: Exception) -> Failure | None:
 
     LangChain's error classes come first, then the rules of ``_backends.objects.errors`` for any exception.
     """
-    return errors.read_failure(problem, _KINDS_BY_CLASS)
+    return errors.read_unknown_argument(problem) or errors.read_failure(problem, _KINDS_BY_CLASS)

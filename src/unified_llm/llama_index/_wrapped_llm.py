@@ -28,7 +28,7 @@ from llama_index.core.llms.llm import LLM
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 
 from unified_llm._adapters.target_fields import TargetFields
-from unified_llm._backends.objects.errors import read_failure
+from unified_llm._backends.objects.errors import read_failure, read_unknown_argument
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
 from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
@@ -127,7 +127,7 @@ class WrappedLLM:
 
     def read_failure(self, problem: Exception) -> Failure | None:
         """Classify an exception of the LLM; None for a programming error."""
-        failure = read_failure(problem)
+        failure = read_unknown_argument(problem) or read_failure(problem)
         return failure and mask_echoes(failure, keys_of_object(self.llm))
 
     def _ask_for_json(self, request: LLMRequest) -> tuple[LLMRequest, list[ChatMessage], str | None]:

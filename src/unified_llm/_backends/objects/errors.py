@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -32,6 +33,10 @@ KINDS_BY_CLASS: Final[Sequence[tuple[type[Exception], FailureKind]]] = (
 _BY_STATUS_ALONE: Final = frozenset({None, "rate_limit", "bad_request", "permission", "server"})
 
 
+# Python's message for a method of a class: ``Responses.create() got an unexpected keyword argument 'seed'``.
+_UNKNOWN_ARGUMENT: Final = re.compile(r"\w+\.\w+\(\) got an unexpected keyword argument '\w+'")
+
+
 def read_failure(
     error: Exception, classes: Sequence[tuple[type[Exception], FailureKind]] = KINDS_BY_CLASS
 ) -> Failure | None:
@@ -60,6 +65,13 @@ def read_failure(
         kind = kind or kind_of_status(status)
     kind = kind or _kind_by_name(type(error))
     return None if kind is None else Failure(kind, status=status, code=code, detail=str(error), headers=headers)
+
+
+def read_unknown_argument(error: Exception) -> Failure | None:
+    """Return the failure of a framework's model that handed an argument to an SDK that does not know it; else None."""
+    if type(error) is TypeError and _UNKNOWN_ARGUMENT.match(str(error)):
+        return Failure("unsupported", detail=str(error))
+    return None
 
 
 def _kind_by_name(error_class: type[Exception]) -> FailureKind | None:
