@@ -42,7 +42,7 @@ def read(provider: str, reason: Any) -> Any:
     return outcome.value.finish_reason
 
 
-@each("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_f14_every_format_knows_the_reasons_of_all(provider: str) -> None:
     for reason, meaning in MEANINGS.items():
         expected = "stop" if meaning == "tool_calls" else meaning  # nothing was called
