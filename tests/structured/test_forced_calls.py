@@ -117,8 +117,13 @@ def test_local_5_a_required_call_is_checked_at_servers_that_hold_any_model(way: 
     outcome = call(way, targets, VLLM)
     assert (outcome.calls, outcome.metadata[0], outcome.content) == (WRITTEN, "tool_calls", "")
     with ScriptedTargets({VLLM: [say(ROME)]}).running():
-        (only,) = LLMClient(VLLM).generate("Where?", tools=[PLACE], tool_choice="required").tool_calls
-    assert only.from_text, "no text was asked for"
+        response = LLMClient(VLLM).generate("Where?", tools=[PLACE], tool_choice="required")
+    assert response.tool_calls[0].from_text, "no text was asked for"
+    assert response.attempts[-1].text_tool_calls
+    for off in ({"options": {"text_tool_calls": False}}, {"text_tool_calls": False}):
+        targets = ScriptedTargets({VLLM: [say(ROME), call_tool("place", ROME)]})
+        assert call(way, targets, VLLM, **off).calls == CALL
+        assert methods(targets) == ["native", "native again"]
     targets = ScriptedTargets({VLLM: [say(PROSE)], GPT: [call_tool("place", ROME)]})
     outcome = call(way, targets, VLLM, GPT)
     assert outcome.calls == CALL

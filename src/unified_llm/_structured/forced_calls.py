@@ -91,7 +91,11 @@ class ForcedCall(Emulation):
         and the model or its parser may ignore it. What calls of a provider's own tool look like is not known here.
         """
         is_certain = not target.quirks.any_model or any(tool.builtin is not None for tool in self._tools)
-        return Unchanged() if method == "native" and is_certain else CallReader(method, self._tools)
+        if method != "native":
+            return CallReader(method, self._tools)
+        allowed = self.request.text_tool_calls
+        allowed = target.defaults.get("text_tool_calls") if allowed is None else allowed
+        return Unchanged() if is_certain else CallReader(method, self._tools, reads_text=allowed is not False)
 
 
 def call_schema(tools: tuple[Tool, ...]) -> Mapping[str, Any]:

@@ -30,10 +30,11 @@ class CallReader:
     Args:
         method: How the target was asked.
         tools: The tools of which one has to be called.
+        reads_text: Whether arguments that the model wrote as text become the call.
     """
 
-    def __init__(self, method: OutputMethod, tools: tuple[Tool, ...]) -> None:
-        self._method = method
+    def __init__(self, method: OutputMethod, tools: tuple[Tool, ...], *, reads_text: bool = True) -> None:
+        self._method, self._reads_text = method, reads_text
         self._tools = {tool.name: tool for tool in tools}
         self._joined = JoinedChunks()
         self._is_other = self._emitted = False  # a call of another tool has begun; a call was passed on
@@ -69,7 +70,8 @@ class CallReader:
                 for index, call in enumerate(converted.tool_calls)
             ]
             last = replace(last, tool_calls=tuple(calls))
-        return replace(done, value=replace(last, finish_reason=converted.finish_reason))
+        value = replace(last, finish_reason=converted.finish_reason)
+        return replace(done, value=value, text_tool_calls=done.text_tool_calls or _from_text(converted))
 
     def _read_response(self, done: Done) -> Done | Failure:
         answers: list[LLMResponse] = []
@@ -78,7 +80,8 @@ class CallReader:
             if isinstance(converted, Failure):
                 return converted
             answers.append(converted)
-        return replace(done, value=replace(answers[0], alternatives=tuple(answers[1:])))
+        value = replace(answers[0], alternatives=tuple(answers[1:]))
+        return replace(done, value=value, text_tool_calls=done.text_tool_calls or any(map(_from_text, answers)))
 
     def _convert(self, answer: LLMResponse, done: Done) -> LLMResponse | Failure:
         """Return the response with its call, or the failure of one without; what was cut off is returned as it is."""
@@ -100,6 +103,8 @@ class CallReader:
 
     def _calls_in_text(self, text: str) -> tuple[ToolCall, ...]:
         """Return the call whose arguments a model wrote as text: those of the only tool, or with the tool's name."""
+        if not self._reads_text:
+            return ()
         schema: dict[str, Any] = {"type": "object", "required": ["name", "arguments"]}
         if len(self._tools) == 1:
             schema = {"type": "object", **next(iter(self._tools.values())).parameters}
@@ -128,3 +133,7 @@ class CallReader:
             if problem := find_mismatch(call.arguments, tool.parameters):
                 return f"the arguments of {call.name}: {problem}"
         return None
+
+
+def _from_text(answer: LLMResponse) -> bool:
+    return any(call.from_text for call in answer.tool_calls)
