@@ -185,3 +185,16 @@ def test_an_embedding_that_cannot_be_right_is_refused(texts: Any, overrides: dic
     with pytest.raises(ValidationError, match=expected) as refused:
         read_request.embedding(texts, overrides)
     assert "CANARY" not in str(refused.value)
+
+
+def test_half_an_emoji_in_an_answer_or_a_result_does_not_end_the_conversation() -> None:
+    answer = Message("assistant", (TextPart("half \ud83d"), TextPart("whole")), reasoning="\udc80 \ud83d\ude00")
+    result = Message.tool("name-\udcff.txt", "c")
+    request = read([Message.user("Hi."), answer, result])
+    assert [message.content for message in request.messages[1:]] == [
+        (TextPart("half \ufffd"), TextPart("whole")),
+        "name-\ufffd.txt",
+    ]
+    assert request.messages[1].reasoning == "\ufffd 😀"
+    plain = read([Message.user("Hi."), Message.assistant("é")])
+    assert read_request.with_whole_characters(plain) is plain

@@ -81,7 +81,7 @@ def read_call(
         **fields,
     )
     read_request.check(request)
-    return request, options
+    return read_request.with_whole_characters(request), options
 
 
 def _rename(kwargs: Mapping[str, Any], refused: frozenset[str], known: frozenset[str]) -> dict[str, Any]:

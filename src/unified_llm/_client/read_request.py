@@ -5,6 +5,7 @@ Values that no provider accepts are refused here, before anything is sent. No me
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
@@ -14,7 +15,7 @@ from unified_llm._config.llm_config import REASONING_FORMATS
 from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._lib import bounded_json
 from unified_llm.exceptions import ValidationError
-from unified_llm.types.content import Part
+from unified_llm.types.content import Part, TextPart
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, RerankRequest
 
@@ -48,7 +49,7 @@ def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) 
         request = LLMRequest(**_chat_fields({**overrides, "messages": prompt}))
     request = request if request.stream == stream else replace(request, stream=stream)
     check(request)
-    return request
+    return with_whole_characters(request)
 
 
 def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> EmbeddingRequest:
@@ -223,6 +224,35 @@ def check(request: LLMRequest) -> None:
     if request.n is not None and request.n > 1 and request.stream:
         raise ValidationError("n asks for several answers, which come whole: call generate() or agenerate().")
     _check_choices(request)
+
+
+def with_whole_characters(request: LLMRequest) -> LLMRequest:
+    """Return the request with U+FFFD for lone surrogates in turns that the user did not write.
+
+    UTF-8 cannot carry them, so every later request of the conversation would fail: models and tools produce them (half
+    an emoji, names of files that are not UTF-8). In a prompt they are refused.
+    """
+    messages = tuple(map(_with_whole_characters, request.messages))
+    unchanged = all(map(operator.is_, messages, request.messages))
+    return request if unchanged else replace(request, messages=messages)
+
+
+def _with_whole_characters(message: Message) -> Message:
+    if message.role not in {"assistant", "tool"}:
+        return message
+    content = message.content
+    if isinstance(content, str):
+        whole: Any = bounded_json.scrub(content)
+    else:
+        parts = tuple(
+            replace(part, text=bounded_json.scrub(part.text)) if isinstance(part, TextPart) else part
+            for part in content
+        )
+        whole = content if parts == content else parts
+    reasoning = bounded_json.scrub(message.reasoning)
+    if whole is content and reasoning is message.reasoning:
+        return message
+    return replace(message, content=whole, reasoning=reasoning)
 
 
 def _check_choices(request: LLMRequest) -> None:
