@@ -300,7 +300,7 @@ def test_both_list_and_describe_the_same(theirs: cohere.ClientV2, ours: LLMClien
         ({"messages": [user("too long")]}, 400, exceptions.ContextOverflowError),
         ({"messages": [user("month")]}, 429, exceptions.QuotaExceededError),
         ({"messages": [user("denied")]}, 498, exceptions.ContentFilterError),
-        ({"temperature": 1.5}, 400, exceptions.ValidationError),
+        ({"temperature": 1.5}, 400, exceptions.BadRequestError),
     ],
 )
 @pytest.mark.parametrize("streaming", [False, True])
