@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from integration_tests.support.fault_cases import bodies, connections, event_streams, inputs, refusals
+from integration_tests.support.fault_cases import bodies, connections, event_streams, inputs, local_servers, refusals
 from integration_tests.support.fault_harness import Case, Way, run_case
 
-CASES = [*connections.CASES, *refusals.CASES, *bodies.CASES, *event_streams.CASES, *inputs.CASES]
+TABLES = (connections, refusals, bodies, event_streams, inputs, local_servers)
+CASES = [case for table in TABLES for case in table.CASES]
 
 
 @pytest.mark.parametrize(

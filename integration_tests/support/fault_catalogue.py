@@ -82,6 +82,18 @@ TITLES: Final[Mapping[int, str]] = {
     69: "huge and circular tool schemas; 10,000 tool calls",
     70: "MLX: folders, code, damage, threads, limits",
     72: "without the optional extras",
+    # Local servers
+    73: "a server that cannot do what is asked: tools, images, schemas, templates; with 400, 500 or in a stream",
+    74: "no model loaded, or one that cannot be loaded",
+    75: "a prompt beyond the window, in the words of each server",
+    76: "a 400 in unknown words",
+    77: "503 while the model loads",
+    78: "nothing but reasoning, or nothing at all",
+    79: "thoughts in the text",
+    80: "tool calls written as text",
+    81: "promised JSON that is none",
+    82: "a base URL one level off: 405",
+    83: "one text of a list that cannot be embedded",
 }
 
 _NO_SYNC: Final = "sync calls cannot be cancelled"

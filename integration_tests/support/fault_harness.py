@@ -112,6 +112,9 @@ class Answers:
     usage: Usage | None = None
 
 
+Outcome: TypeAlias = Fails | Breaks | Answers
+
+
 @dataclass(frozen=True)
 class Case:
     """One line of the table.
@@ -132,7 +135,7 @@ class Case:
     number: int
     title: str
     start_server: StartServer
-    outcome: Fails | Breaks | Answers
+    outcome: Outcome
     shapes: tuple[Shape, ...] = ("call", "stream")
     config: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)

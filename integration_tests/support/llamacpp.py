@@ -1,15 +1,18 @@
 """llama.cpp's own HTTP server on 127.0.0.1, with a random model of half a megabyte that is generated first.
 
 Its text is random, but its protocol, its errors, its JSON grammar and its crashes are real. It runs in its own process,
-so that a test can kill it: ``python llamacpp.py MODEL CONTEXT KIND SLOTS`` is that process.
+so that a test can kill it: ``python llamacpp.py '{"model": ..., "context": ...}'`` is that process.
 """
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -39,8 +42,29 @@ TEMPLATE = """\
 _FIRST_BYTE = 3  # the token of byte 0
 
 
-def write_model(path: Path, *, width: int = 64, layers: int = 2, context: int = 16_384) -> None:
-    """Write a Llama of random weights over bytes, with the template above."""
+# A template that refuses conversations of other forms than system, user, assistant, user ..., as many models' do.
+STRICT_TEMPLATE = (
+    """\
+{%- for message in messages %}
+{%- if message.role == 'system' and not loop.first %}
+{{- raise_exception('System message must be at the beginning.') }}
+{%- endif %}
+{%- if not loop.first and message.role == loop.previtem.role %}
+{{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
+{%- endif %}
+{%- endfor %}
+"""
+    + TEMPLATE
+)
+
+
+def write_model(
+    path: Path, *, width: int = 64, layers: int = 2, context: int = 16_384, template: str = TEMPLATE, unused: int = 0
+) -> None:
+    """Write a Llama of random weights over bytes, with a template.
+
+    ``unused`` tokens beyond those make loading it take longer, about a second for 200,000.
+    """
     import gguf
     import numpy as np
 
@@ -52,6 +76,9 @@ def write_model(path: Path, *, width: int = 64, layers: int = 2, context: int = 
     tokens = [b"<unk>", b"<s>", b"</s>", *(b"<0x%02X>" % byte for byte in range(256)), b"<|turn>", b"<turn|>"]
     control, byte = gguf.TokenType.CONTROL, gguf.TokenType.BYTE
     kinds = [gguf.TokenType.UNKNOWN, control, control, *[byte] * 256, control, control]
+    end_of_turn = len(tokens) - 1
+    tokens += [b"<unused%d>" % number for number in range(unused)]
+    kinds += [gguf.TokenType.UNUSED] * unused
 
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_context_length(context)
@@ -67,10 +94,10 @@ def write_model(path: Path, *, width: int = 64, layers: int = 2, context: int = 
     writer.add_token_scores([0.0] * len(tokens))
     writer.add_token_types(kinds)
     writer.add_bos_token_id(1)
-    writer.add_eos_token_id(len(tokens) - 1)
+    writer.add_eos_token_id(end_of_turn)
     writer.add_add_bos_token(value=False)
     writer.add_add_space_prefix(value=False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_chat_template(template)
 
     embedding, output = weights(len(tokens), width, scale=1.0), weights(len(tokens), width, scale=0.6)
     # One constant dimension makes @ likely, so that the model calls a function soon if the grammar requires it.
@@ -102,28 +129,51 @@ class LlamaServer:
         context: Tokens for the prompt and the answer together.
         embedding: Serve embeddings instead of chat.
         slots: The number of concurrent responses.
+        jinja: Use the model's template; without it, the server refuses tools.
+        physical_batch: Tokens of a text to embed, at most; None for the server's default of 512.
+        loading: Return as soon as the server accepts connections, while it still loads the model.
     """
 
     model: Path
     context: int = 4096
     embedding: bool = False
     slots: int = 1
+    jinja: bool = True
+    physical_batch: int | None = None
+    loading: bool = False
     base_url: str = field(default="", init=False)
 
     def __enter__(self) -> Self:
-        kind = "embedding" if self.embedding else "chat"
-        command = [sys.executable, __file__, str(self.model), str(self.context), kind, str(self.slots)]
+        options = {name: getattr(self, name) for name in ("context", "embedding", "slots", "jinja", "physical_batch")}
+        port = _free_port() if self.loading else 0
+        command = [sys.executable, __file__, json.dumps({"model": str(self.model), "port": port, **options})]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if self.loading:
+            self._wait_for_port(port)
+            self.base_url = f"http://127.0.0.1:{port}/v1"
+        else:
+            self.base_url = self._wait_for_address() + "/v1"
+        return self
+
+    def _wait_for_address(self) -> str:
         # Loading takes a fraction of a second; a process that hangs is killed, which ends the loop below.
         watchdog = threading.Timer(60, self._process.kill)
         watchdog.start()
         try:
             for line in self._process.stdout or ():
                 if line.startswith("listening on "):
-                    self.base_url = line.split()[-1] + "/v1"
-                    return self
+                    return line.split()[-1]
         finally:
             watchdog.cancel()
+        raise RuntimeError("llama.cpp's server did not start.")
+
+    def _wait_for_port(self, port: int) -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and self._process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.001)
         raise RuntimeError("llama.cpp's server did not start.")
 
     def kill(self) -> None:
@@ -137,7 +187,16 @@ class LlamaServer:
             self._process.stdout.close()
 
 
-def main(model: str, context: str, kind: str, slots: str) -> None:
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port
+
+
+def main(
+    *, model: str, port: int, context: int, embedding: bool, slots: int, jinja: bool, physical_batch: int | None
+) -> None:
     """Serve until killed."""
     import xllamacpp
 
@@ -145,20 +204,22 @@ def main(model: str, context: str, kind: str, slots: str) -> None:
     params.model.path = model
     params.model_alias = {MODEL}
     params.api_keys = [KEY]
-    params.n_ctx = int(context)
-    params.n_parallel = int(slots)
+    params.n_ctx = context
+    params.n_parallel = slots
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.port = 0
-    params.use_jinja = True
+    params.port = port
+    params.use_jinja = jinja
     params.warmup = False
-    if kind == "embedding":
+    if physical_batch:
+        params.n_batch = params.n_ubatch = physical_batch
+    if embedding:
         params.embedding = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-    server = xllamacpp.Server(params)
+    server = xllamacpp.Server(params)  # returns when the model is loaded
     sys.stdout.write(f"listening on {server.listening_address}\n")
     sys.stdout.flush()
     signal.pause()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(**json.loads(sys.argv[1]))
