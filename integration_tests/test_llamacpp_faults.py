@@ -93,9 +93,7 @@ def test_a_fallback_answers_while_a_model_loads(slow_file: Path, other: LlamaSer
 # Requests that this server cannot serve
 
 
-def test_an_image_goes_to_the_next_target_and_the_server_stays_healthy(
-    model_file: Path, other: LlamaServer
-) -> None:
+def test_an_image_goes_to_the_next_target_and_the_server_stays_healthy(model_file: Path, other: LlamaServer) -> None:
     with LlamaServer(model_file) as server, LLMClient(target(server)) as alone:
         for _ in range(6):
             with pytest.raises(UnsupportedOperationError):
@@ -119,19 +117,19 @@ def test_tools_without_templates_go_to_the_next_target(model_file: Path, other: 
 
 def test_a_schema_that_cannot_be_compiled_goes_to_the_next_target(model_file: Path, other: LlamaServer) -> None:
     broken = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"$ref": "#/$defs/Nope"}}}
-    with LlamaServer(model_file) as server, LLMClient(target(server)) as client:
-        with pytest.raises(LLMError) as failure:
-            client.generate("hello", response_format=broken)
+    with LlamaServer(model_file) as server, LLMClient(target(server)) as client, pytest.raises(LLMError) as failure:
+        client.generate("hello", response_format=broken)
     assert outcomes(failure.value) == ["unsupported"]
     assert breaker_failures() == {0}
 
 
 def test_a_prompt_beyond_the_window_goes_to_a_larger_one(model_file: Path, other: LlamaServer) -> None:
     with LlamaServer(model_file, context=512) as server:
-        with LLMClient(target(server), fallbacks=[target(other, "second")]) as client:
-            answer = client.generate("word " * 500)
-            with pytest.raises(ContextOverflowError) as failure:
-                client.generate("word " * 5000)
+        client = LLMClient(target(server), fallbacks=[target(other, "second")])
+        answer = client.generate("word " * 500)
+        with pytest.raises(ContextOverflowError) as failure:
+            client.generate("word " * 5000)
+        client.close()
     assert outcomes(answer) == ["context", "ok"]
     assert outcomes(failure.value) == ["context", "context"]
 
@@ -159,8 +157,10 @@ def test_roles_that_a_strict_template_refuses_are_joined(folder: Path) -> None:
 def test_one_text_over_the_physical_batch_does_not_lose_the_others(model_file: Path) -> None:
     texts = ["a", "b", "word " * 40, "c", "d"]
     with LlamaServer(model_file, embedding=True, physical_batch=64) as server:
-        with LLMClient(target(server, max_tokens=None)) as client, pytest.raises(LLMError) as failure:
+        client = LLMClient(target(server, max_tokens=None))
+        with pytest.raises(LLMError) as failure:
             client.embed(texts)
+        client.close()
     assert failure.value.position == 2
     assert sorted(failure.value.partial) == [0, 1, 3, 4]
     assert breaker_failures() == {0}
@@ -168,6 +168,7 @@ def test_one_text_over_the_physical_batch_does_not_lose_the_others(model_file: P
 
 def test_a_list_over_the_physical_batch_is_split(model_file: Path) -> None:
     with LlamaServer(model_file, embedding=True, physical_batch=64) as server:
-        with LLMClient(target(server, max_tokens=None)) as client:
-            vectors = client.embed(["word " * 4 for _ in range(8)]).vectors
+        client = LLMClient(target(server, max_tokens=None))
+        vectors = client.embed(["word " * 4 for _ in range(8)]).vectors
+        client.close()
     assert len(vectors) == 8

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from integration_tests.support.fault_harness import Answers, Breaks, Case, Fails, Outcome, Shape, serving
 from integration_tests.support.fault_responses import (
-    DONE,
     END,
     FIRST,
     ROLE,
@@ -15,7 +14,6 @@ from integration_tests.support.fault_responses import (
     delta,
     error,
     event,
-    events,
     refusal,
     stream,
     streamed,
@@ -31,7 +29,7 @@ from unified_llm.exceptions import (
     UnsupportedOperationError,
 )
 
-UNABLE: Final = Fails("unsupported", UnsupportedOperationError, facts={"retry_after": None})
+UNABLE: Final = Fails("unsupported", UnsupportedOperationError)
 TOO_LONG: Final = Fails("context", ContextOverflowError)
 NO_MODEL: Final = Fails("model_not_found", ModelNotFoundError)
 REFUSED: Final = Fails("bad_request", BadRequestError)
@@ -81,10 +79,16 @@ REFUSALS: Final[Mapping[int, tuple[Outcome, Mapping[str, tuple[str, Mapping[str,
 }  # fmt: skip
 
 LAMP: Final = {"type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"]}
-TOOLS: Final = {"tools": [{"type": "function", "function": {"name": "lamp", "parameters": LAMP}}]}
-SCHEMA: Final = {"response_format": {"type": "json_schema", "json_schema": {"name": "lamp", "schema": LAMP}}}
+TOOLS: Final[Mapping[str, Any]] = {"tools": [{"type": "function", "function": {"name": "lamp", "parameters": LAMP}}]}
+_FORMAT: Final = {"type": "json_schema", "json_schema": {"name": "lamp", "schema": LAMP}}
+SCHEMA: Final[Mapping[str, Any]] = {
+    "response_format": {"type": "json_schema", "json_schema": {"name": "lamp", "schema": LAMP}}
+}
 CALL: Final = '{"name": "lamp", "arguments": {"on": true}}'
-CALLED: Final = Answers("", (("lamp", '{"on": true}'),), "tool_calls")
+UNKNOWN: Final = CALL.replace("lamp", "door")
+OTHER_ARGUMENTS: Final = CALL.replace("true", "1")
+UNFIT: Final = Fails("invalid", GenerationError)
+CALLED: Final = Answers("", (("lamp", '{"on":true}'),), "tool_calls")
 LOADING: Final = refusal("503 Loading", error("Loading model", code=503, type="unavailable_error"))
 
 
@@ -94,17 +98,18 @@ def refused() -> Iterator[Case]:
         for title, (status, contents) in refusals.items():
             yield Case(number, title, serving([Send(refusal(status, contents))]), outcome, config={"max_retries": 2})
             if number in {73, 75, 76}:
-                in_band = serving([Send(stream(event({"error": contents["error"]} if "error" in contents else contents)))])
+                first_event = event(contents)
+                in_band = serving([Send(stream(first_event))])
                 yield Case(number, f"{title}, as an event", in_band, outcome, ("stream",), {"max_retries": 2})
 
 
-def texts(
-    number: int, title: str, text: str, outcome: Outcome, *, shapes: tuple[Shape, ...] = ("call", "stream"), **options: Any
+def text_case(
+    number: int, title: str, text: str, outcome: Outcome, *shapes: Shape, options: Mapping[str, Any] | None = None
 ) -> Iterator[Case]:
     """Yield a text as a whole answer and in a stream, with a fallback beside it."""
     for shape, response in (("call", answer(text)), ("stream", streamed(text))):
-        if shape in shapes:
-            yield Case(number, title, serving([Send(response)]), outcome, (shape,), options=options)
+        if shape in (shapes or ("call", "stream")):
+            yield Case(number, title, serving([Send(response)]), outcome, (shape,), options=options or {})
 
 
 CASES: Final = [
@@ -120,18 +125,17 @@ CASES: Final = [
     Case(78, "reasoning alone", serving([Send(stream(ROLE + delta(reasoning_content="Hm.") + END))]),
          Breaks("empty", ""), ("stream",)),
     Case(78, "nothing at all", serving([Send(answer(""))]), Fails("empty", GenerationError), ("call",)),
-    *texts(79, "thoughts in the text", f"<think>\nHm. {{\n</think>\n\n{FIRST}", Answers(FIRST)),
-    *texts(79, "thoughts without a beginning", f"Hm.</think>{FIRST}", Answers(FIRST), shapes=("call",)),
-    *texts(79, "a tag in the middle", f"{FIRST} <think>", Answers(f"{FIRST} <think>")),
-    *texts(79, "thoughts without an end", "<think>Hm.", Fails("empty", GenerationError), shapes=("call",)),
-    *texts(80, "a call as JSON", CALL, CALLED, **TOOLS),
-    *texts(80, "a call in a tag", f"<tool_call>\n{CALL}\n</tool_call>", CALLED, **TOOLS),
-    *texts(80, "a call of an unknown tool", CALL.replace("lamp", "door"), Answers(CALL.replace("lamp", "door")), **TOOLS),
-    *texts(80, "a call with other arguments", '{"name": "lamp", "arguments": {"on": 1}}',
-           Answers('{"name": "lamp", "arguments": {"on": 1}}'), **TOOLS),
-    *texts(80, "a call, and tools are not offered", CALL, Answers(CALL)),
-    *texts(81, "promised JSON in a fence", '```json\n{"on": true}\n```', Answers('{"on": true}'), shapes=("call",), **SCHEMA),
-    *texts(81, "promised JSON that is prose", "It is on.", Fails("invalid", GenerationError), shapes=("call",), **SCHEMA),
-    *texts(81, "promised JSON that is prose", "It is on.", Breaks("invalid", "It is on."), shapes=("stream",), **SCHEMA),
-    *texts(81, "promised JSON of another shape", '{"on": 1}', Fails("invalid", GenerationError), shapes=("call",), **SCHEMA),
+    *text_case(79, "thoughts in the text", f"<think>\nHm. {{\n</think>\n\n{FIRST}", Answers(FIRST)),
+    *text_case(79, "thoughts without a beginning", f"Hm.</think>{FIRST}", Answers(FIRST), "call"),
+    *text_case(79, "a tag in the middle", f"{FIRST} <think>", Answers(f"{FIRST} <think>")),
+    *text_case(79, "thoughts without an end", "<think>Hm.", Fails("empty", GenerationError), "call"),
+    *text_case(80, "a call as JSON", CALL, CALLED, options=TOOLS),
+    *text_case(80, "a call in a tag", f"<tool_call>\n{CALL}\n</tool_call>", CALLED, options=TOOLS),
+    *text_case(80, "a call of an unknown tool", UNKNOWN, Answers(UNKNOWN), options=TOOLS),
+    *text_case(80, "a call with other arguments", OTHER_ARGUMENTS, Answers(OTHER_ARGUMENTS), options=TOOLS),
+    *text_case(80, "a call, and tools are not offered", CALL, Answers(CALL)),
+    *text_case(81, "JSON in a fence", '```json\n{"on": true}\n```', Answers('{"on": true}'), "call", options=SCHEMA),
+    *text_case(81, "prose for JSON", "It is on.", UNFIT, "call", options=SCHEMA),
+    *text_case(81, "prose for JSON", "It is on.", Breaks("invalid", "It is on."), "stream", options=SCHEMA),
+    *text_case(81, "JSON of another shape", '{"on": 1}', UNFIT, "call", options=SCHEMA),
 ]  # fmt: skip
