@@ -87,7 +87,7 @@ SCHEMA: Final[Mapping[str, Any]] = {
 CALL: Final = '{"name": "lamp", "arguments": {"on": true}}'
 UNKNOWN: Final = CALL.replace("lamp", "door")
 OTHER_ARGUMENTS: Final = CALL.replace("true", "1")
-UNFIT: Final = Fails("invalid", GenerationError)
+UNFIT: Final = Fails("invalid", GenerationError, times=2)  # asked again once
 CALLED: Final = Answers("", (("lamp", '{"on":true}'),), "tool_calls")
 LOADING: Final = refusal("503 Loading", error("Loading model", code=503, type="unavailable_error"))
 
