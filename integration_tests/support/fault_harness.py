@@ -129,7 +129,8 @@ class Case:
         options: Options of each call.
         prompt: The prompt of each call.
         warm: The number of successful calls before the one under test.
-        beside: Whether there is a second target; where the first fails over, it is played alone as well.
+        with_fallback: Whether there is a second target; where the first fails over, it is played alone as well.
+        fallback_text: The answer of the second target.
     """
 
     number: int
@@ -142,6 +143,7 @@ class Case:
     prompt: str = PROMPT
     warm: int = 0
     with_fallback: bool = True
+    fallback_text: str = SECOND
 
     @property
     def ways(self) -> tuple[Way, ...]:
@@ -198,7 +200,7 @@ def run_case(case: Case, way: Way) -> None:
         case Fails(kind, _, times):
             result = _run_once(case, way, with_fallback=True)
             assert result.outcomes == [("first", kind)] * times + [("second", "ok")]
-            assert (result.text, result.error) == (SECOND, None)
+            assert (result.text, result.error) == (case.fallback_text, None)
             _check_error(case.outcome, _run_once(case, way, with_fallback=False))
         case Breaks(kind, partial):
             result = _run_once(case, way, with_fallback=True)
@@ -228,7 +230,7 @@ def _check_answer(expected: Answers, result: CallResult) -> None:
 
 def _run_once(case: Case, way: Way, *, with_fallback: bool) -> CallResult:
     reset_health()
-    good = streamed(SECOND) if "stream" in way else answer(SECOND)
+    good = (streamed if "stream" in way else answer)(case.fallback_text)
     with case.start_server() as url, FaultServer([Send(good)]) as second:
         client = LLMClient(
             LLMConfig(

@@ -10,6 +10,7 @@ from integration_tests.support.fault_responses import (
     END,
     FIRST,
     ROLE,
+    SECOND,
     answer,
     delta,
     error,
@@ -85,9 +86,10 @@ SCHEMA: Final[Mapping[str, Any]] = {
     "response_format": {"type": "json_schema", "json_schema": {"name": "lamp", "schema": LAMP}}
 }
 CALL: Final = '{"name": "lamp", "arguments": {"on": true}}'
+FITS: Final = '{"on": true}'
 UNKNOWN: Final = CALL.replace("lamp", "door")
 OTHER_ARGUMENTS: Final = CALL.replace("true", "1")
-UNFIT: Final = Fails("invalid", GenerationError, times=2)  # asked again once
+UNFIT: Final = Fails("invalid", GenerationError)
 CALLED: Final = Answers("", (("lamp", '{"on":true}'),), "tool_calls")
 LOADING: Final = refusal("503 Loading", error("Loading model", code=503, type="unavailable_error"))
 
@@ -109,7 +111,15 @@ def text_case(
     """Yield a text as a whole answer and in a stream, with a fallback beside it."""
     for shape, response in (("call", answer(text)), ("stream", streamed(text))):
         if shape in (shapes or ("call", "stream")):
-            yield Case(number, title, serving([Send(response)]), outcome, (shape,), options=options or {})
+            yield Case(
+                number,
+                title,
+                serving([Send(response)]),
+                outcome,
+                (shape,),
+                options=options or {},
+                fallback_text=FITS if options is SCHEMA else SECOND,
+            )
 
 
 CASES: Final = [
@@ -134,7 +144,7 @@ CASES: Final = [
     *text_case(80, "a call of an unknown tool", UNKNOWN, Answers(UNKNOWN), options=TOOLS),
     *text_case(80, "a call with other arguments", OTHER_ARGUMENTS, Answers(OTHER_ARGUMENTS), options=TOOLS),
     *text_case(80, "a call, and tools are not offered", CALL, Answers(CALL)),
-    *text_case(81, "JSON in a fence", '```json\n{"on": true}\n```', Answers('{"on": true}'), "call", options=SCHEMA),
+    *text_case(81, "JSON in a fence", '```json\n{"on": true}\n```', Answers(FITS), "call", options=SCHEMA),
     *text_case(81, "prose for JSON", "It is on.", UNFIT, "call", options=SCHEMA),
     *text_case(81, "prose for JSON", "It is on.", Breaks("invalid", "It is on."), "stream", options=SCHEMA),
     *text_case(81, "JSON of another shape", '{"on": 1}', UNFIT, "call", options=SCHEMA),
