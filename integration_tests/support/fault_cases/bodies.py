@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from integration_tests.support.fault_harness import Answers, Case, Fails, Raises, StartServer, serving
@@ -96,7 +97,7 @@ CHOICES: Final[Mapping[str, tuple[bytes, Fails | Answers]]] = {
     "content a number": (with_message({"content": 17}), EMPTY),
     "content a list of parts, one of an unknown type": (with_message({"content": PARTS}), WHOLE),
     "nothing but an unknown part": (with_message({"content": [UNKNOWN]}), EMPTY),
-    "an unknown reason to finish": (with_message(TEXT, finish_reason="vanished"), WHOLE),
+    "an unknown reason to finish": (with_message(TEXT, finish_reason="vanished"), replace(WHOLE, reason="length")),
     "a reason that is no text": (with_message(TEXT, finish_reason=["stop"]), WHOLE),
     "no reason": (with_message(TEXT, finish_reason=None), WHOLE),
     "nothing, at the limit of tokens": (
