@@ -36,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[LlamaServer]:
     ("question", "page", "words"),
     [
         ("How many failures in a row open the breaker?", "failover", "## The breaker"),
-        ("What happens to a stream that breaks after its first chunk?", "failover", "raises `StreamInterruptedError`"),
+        ("Is text replayed when a stream breaks after its first chunk?", "failover", "## Streams"),
         ("How can I simulate an outage without a network?", "failover", "## Simulate an outage"),
         ("Is a prompt ever written to the log?", "observability", "## In the log"),
     ],
