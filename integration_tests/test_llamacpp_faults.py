@@ -154,6 +154,7 @@ def test_roles_that_a_strict_template_refuses_are_joined(folder: Path) -> None:
 # Lists of texts
 
 
+@pytest.mark.case(83)
 def test_one_text_over_the_physical_batch_does_not_lose_the_others(model_file: Path) -> None:
     texts = ["a", "b", "word " * 40, "c", "d"]
     with LlamaServer(model_file, embedding=True, physical_batch=64) as server:
