@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -29,8 +30,30 @@ def pytest_configure(config: pytest.Config) -> None:
     canary.register_plugin(config)
 
 
+class FullCollections:
+    """Makes a full garbage collection, which many tests call for, look only at what is newer than the one before."""
+
+    def __init__(self) -> None:
+        self._was_one = False
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        self._was_one = self._was_one or (phase == "stop" and info["generation"] == 2)
+
+    def exclude_survivors(self) -> None:
+        """Exclude from every later collection what survived a full one; call it between tests."""
+        if self._was_one:
+            gc.collect(1)  # garbage since then must not be kept
+            gc.freeze()
+            self._was_one = False
+
+
+FULL_COLLECTIONS: Final = FullCollections()
+gc.callbacks.append(FULL_COLLECTIONS)
+
+
 @pytest.fixture(autouse=True)
 def _fresh_process_state() -> Iterator[None]:
+    FULL_COLLECTIONS.exclude_survivors()
     reset_health()
     yield
     reset_process_state()

@@ -75,7 +75,9 @@ with ScriptedTargets({"ollama/llama2": [say("Hello")]}).running():
 
 def test_importing_the_adapter_for_langchain_loads_langchain_when_it_is_used() -> None:
     assert not loaded("import unified_llm.langchain") & {"langchain_core", "httpx", "pydantic"}
-    assert not loaded("from unified_llm.langchain import ChatUnified") & {"mlx", "mlx_lm", "transformers", "langchain"}
+    code = "import sys\nfrom unified_llm.langchain import ChatUnified\nprint(*sys.modules)"
+    modules = {"mlx", "mlx_lm", "transformers", "langchain", "langchain_core.embeddings", "httpx"}
+    assert not set(run(code).split()) & (modules | {"unified_llm._client.client", "unified_llm.types"})
 
 
 # reliability.md, case 72

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from tests.test_architecture import tree_of
+
 ROOT = Path(__file__).parents[1]
 SOURCES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "src" / "unified_llm").rglob("*.py"))
 }
-TREES = {name: ast.parse(text) for name, text in SOURCES.items()}
 FOLDERS = (
     "src", "tests", "integration_tests", "conformance", "examples", "docs", "training", "benchmarks", ".ci", ".github",
 )  # fmt: skip
@@ -49,8 +50,12 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Named: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
+def trees() -> dict[str, ast.Module]:
+    return {name: tree_of(ROOT / name) for name in SOURCES}
+
+
 def definitions() -> Iterator[tuple[str, Named]]:
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         for node in ast.walk(tree):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 yield f"{name}:{node.lineno} {node.name}", node
@@ -69,7 +74,7 @@ def test_a_file_can_be_read_at_one_sitting() -> None:
 
 def test_a_file_says_why_it_exists() -> None:
     first_lines = {
-        name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in TREES.items() if tree.body
+        name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in trees().items() if tree.body
     }
     assert [name for name, line in first_lines.items() if not re.search(r"\w.*[.:]$", line)] == []
 
@@ -141,7 +146,7 @@ def test_a_public_function_says_what_its_signature_cannot() -> None:
 
 def test_variables_have_names_with_a_role() -> None:
     wrong = []
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             targets: list[ast.expr] = []
             match node:

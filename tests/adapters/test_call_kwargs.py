@@ -10,6 +10,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from llama_index.core.base.llms.types import ChatMessage
 
+from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient
 from unified_llm._client.call_options import OPTION_NAMES, CallOptions
@@ -80,7 +81,7 @@ WRONG: list[dict[str, Any]] = [
 
 
 @CALLS
-@pytest.mark.parametrize("wrong", WRONG, ids=[" ".join(wrong) for wrong in WRONG])
+@each("wrong", WRONG)
 def test_an_adapter_refuses_what_the_client_refuses(call: Call, wrong: dict[str, Any]) -> None:
     targets = ScriptedTargets({MODEL: [say("never")]})
     with targets.running():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import pickle
-import subprocess
 import sys
 from typing import Any
 
@@ -158,17 +157,6 @@ def test_a_class_can_be_extended() -> None:
     assert (chat.stop, chat.note) == (["###"], "mine")
     with ScriptedTargets({"ollama/llama2": [say("Hi")]}).running():
         assert chat.invoke("Hi").content == "Hi"
-
-
-def test_importing_the_chat_model_imports_neither_httpx_nor_the_rest_of_the_core() -> None:
-    code = (
-        "import sys\n"
-        "from unified_llm.langchain import ChatUnified\n"
-        "heavy = 'httpx', 'unified_llm._client.client', 'unified_llm.types', 'langchain', 'langchain_core.embeddings'\n"
-        "print([name for name in heavy if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip() == "[]"
 
 
 def test_embeddings_say_what_fails_over() -> None:

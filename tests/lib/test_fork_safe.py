@@ -17,14 +17,11 @@ from types import SimpleNamespace
 import pytest
 
 import unified_llm
+from tests.test_architecture import tree_of
 from unified_llm._lib import fork_safe
 
 ROOT = Path(unified_llm.__file__).parent
-TREES = {
-    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted(ROOT.rglob("*.py"))
-    if path.name != "fork_safe.py"
-}
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "fork_safe.py"]
 LOCKS = {"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Barrier", "allocate_lock", "register_at_fork"}
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
@@ -32,10 +29,10 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does n
 
 def test_every_lock_of_the_package_is_made_by_this_module() -> None:
     made = [
-        f"{name}:{node.lineno}"
-        for name, tree in TREES.items()
-        for node in ast.walk(tree)
-        if (isinstance(node, ast.Attribute) and node.attr in LOCKS and not _is_annotation_of(tree, node))
+        f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(tree_of(path))
+        if (isinstance(node, ast.Attribute) and node.attr in LOCKS and not _is_annotation_of(tree_of(path), node))
         or (isinstance(node, ast.ImportFrom) and node.module != "asyncio" and {a.name for a in node.names} & LOCKS)
     ]
     assert made == []

@@ -77,7 +77,7 @@ def test_every_kind_of_failure_has_a_rule_and_a_row_here() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_a_target_that_is_alone_is_asked_as_often_as_its_failure_allows(
     kind: FailureKind, make_harness: MakeHarness, *, streaming: bool
 ) -> None:
@@ -100,7 +100,7 @@ def test_a_target_that_is_alone_is_asked_as_often_as_its_failure_allows(
 
 
 @BOTH
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_a_target_beside_another_fails_over_as_its_failure_says(
     kind: FailureKind, make_harness: MakeHarness, *, streaming: bool
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_target_beside_another_fails_over_as_its_failure_says(
 
 
 @BOTH
-@pytest.mark.parametrize("kind", KINDS)
+@each("kind", KINDS)
 def test_a_failure_moves_the_breaker_only_where_it_shows_ill_health(
     kind: FailureKind, make_harness: MakeHarness, *, streaming: bool
 ) -> None:
