@@ -125,9 +125,8 @@ _ACCESS: Final = (
     r"\b(?:access|permi\w+|allowed|authori[sz]ed|enabled|available|includ\w+|entitled|subscri\w+|plans?|tier|gated"
     r"|restricted|blocked|disabled|denied)\b"
 )
-_MODEL_REFUSED: Final = re.compile(
-    rf"{_ACCESS}[^\n]{{0,80}}?\bmodels?\b|\bmodels?\b[^\n]{{0,120}}?{_ACCESS}", re.IGNORECASE
-)
+_MODEL: Final = r"\bmodels?\b(?! inference)"  # a server of Ollama may refuse all "remote model inference"
+_MODEL_REFUSED: Final = re.compile(rf"{_ACCESS}[^\n]{{0,80}}?{_MODEL}|{_MODEL}[^\n]{{0,120}}?{_ACCESS}", re.IGNORECASE)
 _KEY_REFUSED: Final = re.compile(r"\b(?:invalid|incorrect|expired|revoked|missing|leaked|unknown)\b", re.IGNORECASE)
 # Not an account that is closed for what it did.
 _CLOSED_ACCOUNT: Final = re.compile(
