@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -115,6 +115,15 @@ def test_both_say_and_read_the_same(
     assert _read(read_by_us) == _fields(read_by_them)
 
 
+def _joined(parts: Iterable[tuple[int, bool, str | None, str]]) -> dict[int, tuple[int, str, str]]:
+    """Return for each call the number of its identifiers, its name and its arguments."""
+    calls: dict[int, tuple[int, str, str]] = {}
+    for index, has_id, name, arguments in parts:
+        ids, names, text = calls.get(index, (0, "", ""))
+        calls[index] = (ids + has_id, names + (name or ""), text + arguments)
+    return calls
+
+
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 def test_both_stream_the_same(upstream: Upstream, theirs: OpenAI, ours: LLMClient, request_: Mapping[str, Any]) -> None:
     with theirs.chat.completions.create(
@@ -126,6 +135,7 @@ def test_both_stream_the_same(upstream: Upstream, theirs: OpenAI, ours: LLMClien
     assert sent_by_us == sent_by_them
     deltas = [chunk.choices[0].delta for chunk in their_chunks if chunk.choices]
     assert "".join(chunk.content for chunk in our_chunks) == "".join(delta.content or "" for delta in deltas)
+    # Arguments that end within an escape sequence are held back, so the fragments are not cut at the same places.
     theirs_parts = [
         (part.index, bool(part.id), part.function.name, part.function.arguments or "")
         for delta in deltas
@@ -135,7 +145,7 @@ def test_both_stream_the_same(upstream: Upstream, theirs: OpenAI, ours: LLMClien
     ours_parts = [
         (part.index, bool(part.id), part.name, part.arguments) for chunk in our_chunks for part in chunk.tool_calls
     ]
-    assert ours_parts == theirs_parts
+    assert _joined(ours_parts) == _joined(theirs_parts)
     usage = next(chunk.usage for chunk in their_chunks if chunk.usage)
     assert our_chunks[-1].usage
     assert our_chunks[-1].usage.total_tokens == usage.total_tokens

@@ -26,6 +26,11 @@ SCHEMA = {
     "required": ["city"],
     "additionalProperties": False,
 }
+LAMP = {
+    "type": "object",
+    "properties": {"room": {"enum": ["kitchen", "hall"]}, "on": {"type": "boolean"}},
+    "required": ["room", "on"],
+}
 TOOL = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": SCHEMA}}
 
 
@@ -206,10 +211,10 @@ class TestLlama:
     def ours(self, llama: LlamaServer) -> LLMClient:
         return ours(llama.base_url, llamacpp.MODEL, provider="llamacpp", api_key=llamacpp.KEY, max_tokens=60)
 
-    def theirs(self, llama: LlamaServer, **fields: Any) -> Any:
+    def theirs(self, llama: LlamaServer, limit: int = 60, **fields: Any) -> Any:
         with openai.OpenAI(base_url=llama.base_url, api_key=llamacpp.KEY, max_retries=0) as client:
             answer = client.responses.create(
-                model=llamacpp.MODEL, input="hello", max_output_tokens=60, extra_body={"seed": 3}, **fields
+                model=llamacpp.MODEL, input="hello", max_output_tokens=limit, extra_body={"seed": 3}, **fields
             )
             return list(answer) if fields.get("stream") else answer
 
@@ -222,10 +227,13 @@ class TestLlama:
         assert answer.usage.completion_tokens == read_by_them.usage.output_tokens
 
     def test_both_read_the_same_stream_with_tools(self, llama: LlamaServer) -> None:
-        flat = {"type": "function", "strict": False, **TOOL["function"]}  # type: ignore[dict-item]
-        events = self.theirs(llama, tools=[flat], tool_choice="required", stream=True)
+        # Without text of any length in the arguments, which a random model does not end.
+        flat = {"type": "function", "strict": False, "name": "lamp", "parameters": LAMP}
+        lamp = {"type": "function", "function": {"name": "lamp", "parameters": LAMP}}
+        one: Mapping[str, Any] = {"tool_choice": "required", "parallel_tool_calls": False}
+        events = self.theirs(llama, 2000, tools=[flat], stream=True, **one)
         with self.ours(llama) as client:
-            fields: Mapping[str, Any] = {"tools": [TOOL], "tool_choice": "required", "extra_body": {"seed": 3}}
+            fields: Mapping[str, Any] = {"tools": [lamp], **one, "extra_body": {"seed": 3}, "max_tokens": 2000}
             chunks = list(client.stream("hello", **fields))
             whole = client.generate("hello", **fields)
         text = "".join(event.delta for event in events if event.type == "response.output_text.delta")

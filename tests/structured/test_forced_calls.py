@@ -131,6 +131,15 @@ def test_local_5_a_required_call_is_checked_at_servers_that_hold_any_model(way: 
     assert methods(targets) == ["native", "native again", "tool", "prompt", "native"]
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_text_before_a_required_call_is_kept(way: Way) -> None:
+    for target in (VLLM, FLASH):
+        place = ToolCall.parse("call_1", "place", ROME)
+        answer = LLMResponse(content="Let me see.", finish_reason="tool_calls", tool_calls=(place,))
+        outcome = call(way, ScriptedTargets({target: [[answer]]}), target)
+        assert (outcome.content, outcome.calls) == ("Let me see.", CALL), target
+
+
 @pytest.mark.parametrize("way", WHOLE)
 def test_a_call_is_checked_by_name_and_schema_and_corrected(way: Way) -> None:
     broken: list[Step] = [

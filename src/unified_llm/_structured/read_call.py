@@ -1,8 +1,8 @@
 """Reads the response of one attempt as a call of a tool that has to be made, and checks it.
 
-Text is held back, since the response is the call: reasoning, and in a stream the fragments of an allowed call, are
-passed on as they come. Where the model wrote the arguments as text instead, they become the call at the end. What was
-cut off or refused is passed on without a check.
+Text is held back until a call begins, since it may be the call: where no other call came, arguments in it become the
+call at the end. Reasoning, and in a stream the fragments of an allowed call, are passed on as they come. What was cut
+off or refused is passed on without a check.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class CallReader:
         self._method, self._reads_text = method, reads_text
         self._tools = {tool.name: tool for tool in tools}
         self._joined = JoinedChunks()
+        self._held: list[str] = []
         self._is_other = self._emitted = False  # a call of another tool has begun; a call was passed on
         self.correction: tuple[Message, ...] = ()
 
@@ -45,25 +46,30 @@ class CallReader:
         if isinstance(event, Done):
             return self._read_response(event) if isinstance(event.value, LLMResponse) else self._read_end(event)
         self._joined.add(event)
-        chunk = self._without_text(event)
-        return chunk if chunk.tool_calls or chunk.reasoning or chunk.refusal else None
+        chunk = self._hold_text(event)
+        return chunk if chunk.content or chunk.tool_calls or chunk.reasoning or chunk.refusal else None
 
-    def _without_text(self, chunk: LLMChunk) -> LLMChunk:
+    def _hold_text(self, chunk: LLMChunk) -> LLMChunk:
+        """Return a chunk without its text, or from the first fragment of a call on, with all text until then."""
         names = {fragment.name for fragment in chunk.tool_calls if fragment.name}
         self._is_other = self._is_other or not names <= self._tools.keys()
         calls = () if self._is_other else chunk.tool_calls
         self._emitted = self._emitted or bool(calls)
-        return replace(chunk, content="", tool_calls=calls, logprobs=(), citations=())
+        self._held.append(chunk.content)
+        text = ""
+        if self._emitted:
+            text = "".join(self._held)
+            self._held.clear()
+        return replace(chunk, content=text, tool_calls=calls, logprobs=(), citations=())
 
     def _read_end(self, done: Done) -> Done | Failure:
         answer = self._joined.as_response(done.value)
-        last = self._without_text(done.value)
+        last = self._hold_text(done.value)
         converted = self._convert(answer, done)
         if isinstance(converted, Failure):
             return converted
         if not converted.tool_calls:  # cut off or refused
-            rest = "" if self._emitted else answer.content
-            return replace(done, value=replace(last, content=rest))
+            return replace(done, value=last if self._emitted else replace(last, content=answer.content))
         if not self._emitted:
             calls = [
                 ToolCallChunk(index, call.id, call.name, call.raw_arguments, call.from_text)
@@ -99,7 +105,8 @@ class CallReader:
                 request_id=done.request_id,
                 answer=text,
             )
-        return replace(answer, content="", tool_calls=calls, finish_reason="tool_calls")
+        text = answer.content if answer.tool_calls else ""
+        return replace(answer, content=text, tool_calls=calls, finish_reason="tool_calls")
 
     def _calls_in_text(self, text: str) -> tuple[ToolCall, ...]:
         """Return the call whose arguments a model wrote as text: those of the only tool, or with the tool's name."""
