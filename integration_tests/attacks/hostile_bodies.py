@@ -111,7 +111,7 @@ BODIES: Final = (
     HostileAnswer("20,000 calls without identifiers", _calls(20_000, None), limit=1.0),
     HostileAnswer("one forbidden identifier for 20,000 calls", _calls(20_000, "é" * 100), limit=1.0),
     HostileAnswer("HTML", _body(b"<html>" + b"x" * 1000)),
-    HostileAnswer("vectors: too few", _vectors([1.0]), asks="vectors", holds=_refused),
+    HostileAnswer("vectors: none", _vectors(), asks="vectors", holds=_refused),
     HostileAnswer("vectors: of two lengths", _vectors([1.0], [1.0, 2.0]), asks="vectors", holds=_refused),
     HostileAnswer("vectors: of text", _vectors(["a"], ["b"]), asks="vectors", holds=_refused),
     HostileAnswer("vectors: empty", _vectors([], []), asks="vectors", holds=_refused),

@@ -5,9 +5,9 @@
 values take up to 60 times the memory of their text.
 
 Servers and models also write what strict JSON excludes: half of a surrogate pair (gateways that cut text by UTF-16
-units, github.com/pydantic/pydantic-core/issues/1363), line feeds inside strings (earendil-works/pi#2981), bytes that
-are not UTF-8, and models ``NaN`` among arguments. ``parse_lenient`` reads it; everything that a provider sends goes
-through it. ``parse`` is for JSON that others will have to read.
+units, github.com/pydantic/pydantic-core/issues/1363), line feeds and tabs inside strings (earendil-works/pi#2981), and
+models ``NaN`` among arguments. ``parse_lenient`` reads it; everything that a provider sends goes through it. Bytes that
+are not UTF-8 and other control characters are damage. ``parse`` is for JSON that others will have to read.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def parse_lenient(
     """Parse JSON as servers and models write it, see the top of this module; strict JSON as fast as ``parse``.
 
     Args:
-        text: The text. Bytes that are not UTF-8 become U+FFFD.
+        text: The text.
         max_structure: As of ``parse``.
         max_names: As of ``parse``.
         keep_halves: Keep lone surrogates, because the other half may be in the next event of a stream; by default they
@@ -105,8 +105,10 @@ def parse_lenient(
         problem = "the text holds a lone surrogate, which UTF-8 cannot carry"
     except ValueError as error:
         problem = str(error)  # names the position and the expected token, never the text itself
-    whole = text if isinstance(text, str) else text.decode("utf-8-sig", errors="replace")
     try:
+        whole = text if isinstance(text, str) else text.decode("utf-8-sig")
+        if _DAMAGE.search(whole):
+            raise JSONError(problem)
         value = json.loads(whole, strict=False, parse_constant=None if allow_nan else _refuse_constant)
         return value if keep_halves else scrub(value)
     except (ValueError, RecursionError):
@@ -145,6 +147,10 @@ def strict_arguments(text: str) -> str:
         except JSONError:
             return text
     return text
+
+
+# Control characters that no server or model writes as text.
+_DAMAGE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -92,8 +92,8 @@ def test_f9_halves_of_a_character_are_joined_over_chunks_or_replaced(name: str) 
 
 
 def test_f9_a_whole_body_with_half_a_character_is_read() -> None:
-    body = b'{"choices":[{"message":{"content":"a \\ud83d b\xff c\n"},"finish_reason":"stop"}]}'
-    assert joined(read("openai_chat", body, stream=False)).content == "a \ufffd b\ufffd c\n"
+    body = b'{"choices":[{"message":{"content":"a \\ud83d b\n"},"finish_reason":"stop"}]}'
+    assert joined(read("openai_chat", body, stream=False)).content == "a \ufffd b\n"
 
 
 def test_f9_arguments_are_joined_by_call() -> None:
