@@ -50,7 +50,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartResult:
-    """What became of a part.
+    """Outcome of one part of a list of texts.
 
     Attributes:
         attempts: The attempts that were made.

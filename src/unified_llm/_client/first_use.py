@@ -1,4 +1,4 @@
-"""What the first async call of a kind of target imports and reads, done in a thread: no running loop waits for it.
+"""Imports and file reads of the first async call of a kind of target, in a thread: no running loop waits for them.
 
 The HTTP client takes a tenth of a second to import, certificates some milliseconds to read, and a development server
 such as LangGraph's refuses calls that block its loop. Sync calls do it themselves when they need it.

@@ -52,7 +52,7 @@ class FittedRequest:
 
     @property
     def converters(self) -> tuple[Converter, ...]:
-        """What applies to the answer what the target does not take."""
+        """Return the conversions of the response that replace what the target does not take."""
         stop = (ClientSideStop(self.stop),) if self.stop else ()
         return (*stop, FirstCallOnly()) if self.first_call_only else stop
 

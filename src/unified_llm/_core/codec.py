@@ -28,7 +28,7 @@ AnyRequest: TypeAlias = LLMRequest | EmbeddingRequest | ModelsRequest | ModelReq
 """Any request to a target. ``capabilities`` skips targets that cannot serve one, by the provider table."""
 
 UNWRITABLE: Final = (ValidationError, UnsupportedOperationError)
-"""What a codec raises for a request that its format cannot carry."""
+"""Errors that a codec raises for a request that its format cannot carry."""
 
 Framing: TypeAlias = Literal["events", "lines"]
 """Framing of the events of a stream: server-sent events, or one JSON value on each line."""

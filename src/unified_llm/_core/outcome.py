@@ -88,7 +88,7 @@ def kind_of_status(status: int) -> FailureKind:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMeaning:
-    """What an error code or a sentence of a provider means: these fields of a ``Failure``."""
+    """Meaning of an error code or a sentence of a provider: these fields of a ``Failure``."""
 
     kind: FailureKind
     reason: str | None = None

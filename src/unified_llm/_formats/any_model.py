@@ -1,4 +1,4 @@
-"""What servers that hold any model need besides their wire format (quirk ``any_model``).
+"""Rules for servers that hold any model, besides their wire format (quirk ``any_model``).
 
 Which model is loaded decides which orders of messages its chat template accepts, and whether the server splits its
 reasoning and its tool calls off the text. So messages are sent in an order that every template accepts (see

@@ -16,7 +16,7 @@ from unified_llm.types.messages import Tool, ToolCall
 
 OPENING: Final = '{"input":"'
 CLOSING: Final = '"}'
-"""What stands before and after the escaped input in the arguments of a call, for streams."""
+"""Text before and after the escaped input in the arguments of a streamed call."""
 
 
 def is_custom(tool: Tool) -> bool:

@@ -1,4 +1,4 @@
-"""What finish reasons mean, in all formats: one table, looked up without regard to how a word is spelled.
+"""Table of finish reasons of all formats, looked up without regard to how a word is spelled.
 
 Gateways pass on the words of the provider behind them, or names of constants of its SDK, so no format has only its own:
 ``content-filter`` (sdk.vercel.ai), ``MaxTokens``, ``FinishReason.STOP`` and ``FINISH_REASON_STOP`` are read as well. A

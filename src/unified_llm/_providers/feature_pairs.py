@@ -32,7 +32,7 @@ NEEDS: Final[Mapping[FeaturePair, frozenset[Feature]]] = {
 
 @dataclass(frozen=True, slots=True)
 class PairSupport:
-    """What the models of a provider do with a pair of features.
+    """Answer of the models of a provider to a pair of features.
 
     Attributes:
         support: ``native``, ``emulated`` or ``skipped``.

@@ -1,4 +1,4 @@
-"""What a wrapped LangChain model accepts of a call. The model itself is asked: its fields, and its ``bind_tools``.
+"""Fit a call to a wrapped LangChain model, by the model's own fields and the signature of its ``bind_tools``.
 
 Keyword arguments of ``_generate`` say nothing: nearly every model takes any, and hands them to a client that does not.
 """

@@ -138,7 +138,7 @@ _CLOSED_ACCOUNT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an error message means, and the context window that it names."""
+    """Meaning of an error message, and the context window that it names."""
 
     meaning: ErrorMeaning
     context_window: int | None = None
