@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,10 +142,14 @@ def check(response: RandomResponse, outcome: Outcome, target: Target) -> list[st
     return problems
 
 
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")  # half of a surrogate pair, which is read as U+FFFD
+
+
 def foreign_words(payload: bytes, text: str) -> list[str]:
     """Return the words of a text that the payload does not contain, however it is escaped."""
     plain = payload.decode("utf-8", errors="replace")
     escaped = plain.replace("\\n", " ").replace("\\t", " ").replace("\\/", "/").replace('\\"', '"')
+    escaped = _HALF.sub("\N{REPLACEMENT CHARACTER}", escaped)
     both = f"{plain}\n{escaped}"
     return [
         word
