@@ -102,6 +102,7 @@ _NO_EVENTS: Final = "a whole answer has no events"
 _BEFORE: Final = "raised when the client is made, before any call"
 _NO_LIST: Final = "a model list is no stream"
 _STEPWISE: Final = "tested step by step; a stream shows the same through the client"
+_TEXTS: Final = "about texts to embed, which are no chat"
 _ANYWHERE: Final = "does not depend on the kind of call"
 
 NOT_APPLICABLE: Final[Mapping[int, Mapping[str, str]]] = {
@@ -117,6 +118,7 @@ NOT_APPLICABLE: Final[Mapping[int, Mapping[str, str]]] = {
     66: {"": _BEFORE},
     70: {"": _ANYWHERE},
     72: {"": _ANYWHERE},
+    83: {"": _TEXTS},
 }
 
 
