@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.support.each import each
+from tests.support.embed_ways import SYNC_AND_ASYNC, Embed
 from tests.support.vectors import KEY, SMALL, EmbeddingTargets, vector
-from unified_llm import EmbeddingResponse, LLMClient, Usage
+from unified_llm import LLMClient, Usage
 from unified_llm._client.embedding_batches import FinishedVectors
 from unified_llm._core.outcome import Failure
 from unified_llm.exceptions import (
@@ -28,19 +29,6 @@ COHERE = "cohere/embed-v4.0"
 EU, EU_URL = {"base_url": "https://eu.example", "api_key": f"{KEY}-eu"}, "https://eu.example/v1"
 TEXTS = [f"text {'x' * number}" for number in range(9)]
 VECTORS = [vector(text) for text in TEXTS]
-
-Embed = Callable[..., EmbeddingResponse]
-
-
-def embed(client: LLMClient, texts: Any, **options: Any) -> EmbeddingResponse:
-    return client.embed(texts, **options)
-
-
-def aembed(client: LLMClient, texts: Any, **options: Any) -> EmbeddingResponse:
-    return asyncio.run(client.aembed(texts, **options))
-
-
-SYNC_AND_ASYNC = pytest.mark.parametrize("embed", [embed, aembed])
 
 
 @pytest.fixture(autouse=True)

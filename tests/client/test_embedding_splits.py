@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.embed_ways import SYNC_AND_ASYNC, Embed
 from tests.support.vectors import KEY, SMALL, EmbeddingTargets, vector
-from unified_llm import EmbeddingResponse, LLMClient, health_snapshot
+from unified_llm import LLMClient, health_snapshot
 from unified_llm._core.outcome import Failure
 from unified_llm._formats.codecs import codec_for
 from unified_llm.exceptions import (
@@ -39,19 +40,6 @@ REFUSALS = [
     Failure("context", 400),
     Failure("malformed", about_input=True),
 ]
-
-Embed = Callable[..., EmbeddingResponse]
-
-
-def embed(client: LLMClient, texts: Any, **options: Any) -> EmbeddingResponse:
-    return client.embed(texts, **options)
-
-
-def aembed(client: LLMClient, texts: Any, **options: Any) -> EmbeddingResponse:
-    return asyncio.run(client.aembed(texts, **options))
-
-
-SYNC_AND_ASYNC = pytest.mark.parametrize("embed", [embed, aembed])
 
 
 def client(*fallbacks: Any, **options: Any) -> LLMClient:

@@ -67,13 +67,7 @@ def parse(text: str | bytes | bytearray, *, max_structure: int = MAX_STRUCTURE, 
         JSONError: The text is not JSON.
     """
     _check_bounds(text, max_structure, max_names)
-    try:
-        return from_json(_without_mark(text), allow_inf_nan=False)
-    except TypeError:
-        raise JSONError("the text holds a lone surrogate, which UTF-8 cannot carry") from None
-    except ValueError as error:
-        # The parser's message names the position and the expected token, never the text itself.
-        raise JSONError(str(error)) from None
+    return _parse_strict(text, allow_nan=False)
 
 
 def parse_lenient(
@@ -100,11 +94,9 @@ def parse_lenient(
     """
     _check_bounds(text, max_structure, max_names)
     try:
-        return from_json(_without_mark(text), allow_inf_nan=allow_nan)
-    except TypeError:
-        problem = "the text holds a lone surrogate, which UTF-8 cannot carry"
-    except ValueError as error:
-        problem = str(error)  # names the position and the expected token, never the text itself
+        return _parse_strict(text, allow_nan=allow_nan)
+    except JSONError as error:
+        problem = str(error)
     try:
         whole = text if isinstance(text, str) else text.decode("utf-8-sig")
         if _DAMAGE.search(whole):
@@ -113,6 +105,16 @@ def parse_lenient(
         return value if keep_halves else scrub(value)
     except (ValueError, RecursionError):
         raise JSONError(problem) from None
+
+
+def _parse_strict(text: str | bytes | bytearray, *, allow_nan: bool) -> Any:
+    try:
+        return from_json(_without_mark(text), allow_inf_nan=allow_nan)
+    except TypeError:
+        raise JSONError("the text holds a lone surrogate, which UTF-8 cannot carry") from None
+    except ValueError as error:
+        # The parser's message names the position and the expected token, never the text itself.
+        raise JSONError(str(error)) from None
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
