@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -143,6 +144,43 @@ def test_all_engines_are_closed_at_once(tmp_path: Path) -> None:
     close_engines()
     assert engine.ended is not None
     assert get_engine(tmp_path) is not engine
+
+
+def test_an_engine_ends_while_another_thread_imports_mlx(tmp_path: Path) -> None:
+    """End the engine of a folder without a model while `mlx.core` is in `sys.modules` without its attributes."""
+    program = """
+        import importlib.machinery, sys, threading
+        from pathlib import Path
+        import mlx
+        from unified_llm._backends.mlx.engine import Engine
+
+        begun, go_on = threading.Event(), threading.Event()
+
+        class Loader(importlib.machinery.ExtensionFileLoader):
+            def exec_module(self, module):
+                begun.set()
+                assert go_on.wait(30)
+                super().exec_module(module)
+
+        class Finder:
+            def find_spec(self, name, path, target=None):
+                if name == "mlx.core":
+                    spec = importlib.machinery.PathFinder.find_spec(name, path)
+                    spec.loader = Loader(name, spec.origin)
+                    return spec
+
+        sys.meta_path.insert(0, Finder())
+        threading.Thread(target=__import__, args=("mlx.core",)).start()
+        assert begun.wait(30)
+        engine = Engine(Path(sys.argv[1]))
+        while engine.ended is None:
+            pass
+        go_on.set()
+        engine.close()
+        """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_an_engine_is_not_closed_from_its_own_thread(demo: Engine, ask: AskModel) -> None:

@@ -128,7 +128,9 @@ class Engine:
 
 def _release_thread() -> None:
     """Synchronise MLX, so that this thread, and then the interpreter, can end without an abort."""
-    if mx := sys.modules.get("mlx.core"):
+    if "mlx.core" in sys.modules:
+        import mlx.core as mx  # waits where another thread has only begun to import it
+
         mx.synchronize()
         mx.clear_streams()
 
