@@ -21,7 +21,7 @@ OLDEST ?= $(call first_of,3.11 3.12 3.13)
 NEWEST ?= $(call first_of,3.14 3.13 3.12)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types coverage lowest newest integration attacks conformance servers mutation format lock build clean
+.PHONY: help demo test check lint types coverage lowest newest integration attacks conformance servers mutation format lock build release clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -88,6 +88,9 @@ format: $(VENV)/.dev ## format the code, and write docs/providers.md from the pr
 build: $(VENV)/.dev ## the wheel and the source archive, in dist/
 	@$(BIN)/python -m hatchling build
 
+release: $(VENV)/.dev ## build and check what a release publishes; publishes nothing
+	@.ci/release
+
 # The sets are nested, with the same versions: demo in test in dev. By default, uv writes no index addresses.
 COMPILE_ALONE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header --upgrade
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
@@ -102,6 +105,7 @@ lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@$(COMPILE) --group build --group test --constraint requirements/dev.txt --upgrade --output-file requirements/test.txt
 	@$(COMPILE) --group build --constraint requirements/dev.txt --upgrade --output-file requirements/demo.txt
 	@grep -o 'httpx>=[^"]*' pyproject.toml | $(COMPILE_LOWEST) --upgrade --output-file requirements/lowest.txt
+	@echo 'twine' | $(COMPILE_ALONE) --output-file requirements/release.txt -
 	@echo 'litellm[proxy]' | $(COMPILE_ALONE) --output-file requirements/litellm.txt -
 	@printf 'mlx-vlm\nmlx-lm[cpu]\n' | $(COMPILE_ALONE) --output-file requirements/mlx-vlm.txt -
 	@printf 'langfuse\nlangchain\nlangsmith[otel]\nllama-index-core\nllama-index-llms-ollama\nopeninference-instrumentation-langchain\nopeninference-instrumentation-llama-index\nopentelemetry-instrumentation-langchain\nopentelemetry-instrumentation-llamaindex\n' | \
