@@ -1,0 +1,58 @@
+"""The documentation as its tests read it: pages, Python examples, and the install line above a page's first example."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+_FENCE: Final = re.compile(r"^```(?P<language>\w*)\n(?P<source>.*?)^```$", re.MULTILINE | re.DOTALL)
+_INSTALL: Final = re.compile(r"^(?:python -m )?pip install .*?$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One Python example.
+
+    Attributes:
+        page: The name of its file.
+        line: The line of the file on which its fence begins.
+        source: Its code.
+        install: The nearest install line above it, without its comment; "" where there is none.
+    """
+
+    page: str
+    line: int
+    source: str
+    install: str
+
+    @property
+    def name(self) -> str:
+        """Return where it stands, as ``page:line``."""
+        return f"{self.page}:{self.line}"
+
+
+def pages() -> list[Path]:
+    """Return README.md and all pages in docs/."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def examples(page: Path) -> list[Example]:
+    """Return the Python examples of a page in their order."""
+    text = page.read_text(encoding="utf-8")
+    found = list[Example]()
+    install = ""
+    for fence in _FENCE.finditer(text):
+        if fence["language"] == "python":
+            line = text[: fence.start()].count("\n") + 1
+            found.append(Example(page.name, line, fence["source"], install))
+        elif lines := _INSTALL.findall(fence["source"]):
+            install = lines[0].partition("  #")[0].rstrip()
+    return found
+
+
+def first_examples() -> list[Example]:
+    """Return the first example of each page that has one."""
+    return [found[0] for page in pages() if (found := examples(page))]
