@@ -2,7 +2,7 @@
 
     from unified_llm import LLMClient
 
-    client = LLMClient("openai/gpt-5-mini", fallbacks=["ollama/llama2", "mlx/demo"])
+    client = LLMClient("openai/gpt-5-mini", fallbacks=["ollama/llama3.2"])
     print(client.generate("What is failover?").content)
 
 The same chain as a LangChain chat model is ``unified_llm.langchain.ChatUnified``.

@@ -126,7 +126,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     """One target: a model at a provider, with its limits.
 
     Args:
-        model: ``provider/model`` (``openai/gpt-5-mini``, ``ollama/llama2:7b``); with ``provider`` given, the model as
+        model: ``provider/model`` (``openai/gpt-5-mini``, ``ollama/llama3.2:3b``); with ``provider`` given, the model as
             that provider names it. It may be absent until the call names one.
         provider: A known provider, or ``openai-compatible`` with a ``base_url``.
         name: What logs, attempts, health and metadata call the target. None: ``provider/model``, and the host as well

@@ -189,7 +189,7 @@ ROWS: Final = (
         quirks=Quirks(any_model=True),
         local=True,
         docs="https://github.com/ml-explore/mlx-lm",
-        note="No server and no network; mlx/demo is a small demo model that comes with the package.",
+        note="Models from a local folder: no server and no network.",
     ),
     ProviderSpec(
         "openrouter",
