@@ -102,7 +102,7 @@ def test_what_cannot_be_ranked_is_refused_before_anything_is_sent(client: LLMCli
 
 
 def test_an_outage_answers_them_too(client: LLMClient) -> None:
-    with outage("gemini", reply="Hello"):
+    with outage("gemini", reply="Hello", allow_unused=True):
         assert [document.index for document in client.rerank("Which?", DOCUMENTS, top_n=1).results] == [0]
         assert client.count_tokens("How many?") == 3
         assert client.model_info() == ModelInfo("one", "openai-compatible")

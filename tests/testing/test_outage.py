@@ -49,9 +49,9 @@ def chain(*models: Any, **fields: Any) -> LLMClient:
         (" openai/gpt-4o ", [GPT, MINI]),
         (["openai", "anthropic"], [GPT, MINI, HAIKU, GROQ]),
         ({GPT, "anthropic"}, [GPT, MINI]),
-        ("anthropic", [GPT]),
-        ("openai/gpt", [GPT]),
         ("OpenAI/gpt-4o", [GPT, MINI]),
+        ("OpenAI", [GPT, MINI, HAIKU]),
+        ("api.openai.com", [GPT, MINI, HAIKU]),
     ],
 )
 def test_a_target_goes_by_its_provider_or_its_name(targets: Any, asked: list[str]) -> None:
@@ -71,8 +71,87 @@ def test_a_region_goes_by_its_address() -> None:
     with outage(EU + "/", reply="Hello") as seen:
         assert client.generate("Hello?").used_fallback
     assert [attempt.outcome for attempt in seen.attempts] == ["server", "server", "ok"]
-    with outage("https://eu.exam", reply="Hello"):
+    with outage("https://eu.exam", reply="Hello", allow_unused=True):
         assert not client.generate("Hello?").used_fallback
+
+
+def test_a_host_and_a_name_of_the_users_match_one_of_two_equal_models() -> None:
+    config = LLMConfig(model=GPT, base_url=f"{EU}:8443", api_key="sk-canary-eu", name="west")
+    client = LLMClient(config, fallbacks=[{"base_url": US}])
+    for pattern, second in (("west", 1), ("eu.example", 1), ("eu.example:8443", 1), (GPT, 0)):
+        with outage(pattern, "refused", reply="Hello") as seen:
+            try:
+                assert client.generate("Hello?").used_fallback
+            except AllTargetsFailedError:
+                assert not second
+        assert seen.asked[0] == "west"
+
+
+@each(
+    ("wrong", "meant"),
+    [
+        ("opanai", "'openai'"),
+        ("Antropic", "'anthropic'"),
+        ("openia/gpt-5-mini", "'openai/gpt-5-mini'"),
+        ("groqq:llama", "'groq:llama'"),
+        ("gpt-5-mini", "'openai/gpt-5-mini'"),
+        ("claude-haiku-4-5", "'anthropic/claude-haiku-4-5'"),
+        ("all", r"'\*'"),
+        ("openai/*", "'openai' matches every model"),
+        ("openai/", "named without a model"),
+        (["openai", "antropic"], "'anthropic'"),
+        ("", "Name the targets that fail"),
+        ([], "Name the targets that fail"),
+        ([5], "Name the targets that fail"),
+    ],
+)
+def test_what_cannot_be_the_name_of_a_target_is_refused_with_what_is_meant(wrong: Any, meant: str) -> None:
+    with pytest.raises(ConfigurationError, match=meant):
+        outage(wrong, "503", reply="Hello")
+
+
+# What was never tested
+
+
+@each(
+    ("targets", "problem"),
+    [
+        ("openai/gpt4o", "got 'openai/gpt4o', but .* other targets: openai/gpt-4o, .* Did you mean 'openai/gpt-4o'"),
+        (["openai", "groq", "west"], "got 'groq', 'west', but .* other targets: openai/gpt-4o, anthropic/"),
+        ("anthropic", "Nothing failed in the outage of anthropic: its targets got no request"),
+        ("openai_llm", "got 'openai_llm'"),
+        ("https://eu.example", "got 'https://eu.example'"),
+    ],
+)
+def test_a_block_in_which_nothing_failed_fails_at_its_end(targets: Any, problem: str) -> None:
+    before = runtime.current()
+    with pytest.raises(AssertionError, match=problem), outage(targets, "503", reply="Hello"):
+        chain(GPT, HAIKU).generate("Hello?")
+    assert runtime.current() is before
+    with outage(targets, "503", reply="Hello", allow_unused=True):
+        chain(GPT, HAIKU).generate("Hello?")
+
+
+def test_a_block_without_a_call_fails_unless_an_error_leaves_it() -> None:
+    with pytest.raises(AssertionError, match="No call was made in the outage of openai"), outage("openai"):
+        pass
+    with pytest.raises(KeyError), outage("openai"):
+        raise KeyError
+
+
+def test_each_of_two_nested_blocks_needs_a_target_of_its_own() -> None:
+    with pytest.raises(AssertionError, match="got 'groq'"), outage("groq"), outage("openai", reply="Hello"):
+        chain(GPT, HAIKU).generate("Hello?")
+    with outage("openai", "401") as outer, outage(GPT, "503", reply="Hello"):
+        chain(GPT, HAIKU).generate("Hello?")
+    assert outer.attempts[0].outcome == "server"
+
+
+async def test_async_blocks_and_blips_count_their_attempts() -> None:
+    with outage(["openai", "anthropic"], "503", reply="Hello", times=1):
+        await chain(GPT, GROQ, HAIKU, max_retries=0).agenerate("Hello?")
+    with outage("openai", "503", reply="Hello"):
+        assert [chunk async for chunk in chain(GPT, HAIKU).astream("Hello?")]
 
 
 def test_a_star_is_every_target_but_models_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,9 +300,9 @@ def test_the_innermost_says_how_a_target_fails_and_the_outer_one_gives_the_answe
 
 
 def test_time_that_passed_in_an_inner_one_has_passed_in_the_outer_one() -> None:
-    with outage("anthropic", reply="Hello") as outer:
+    with outage("groq", reply="Hello") as outer:
         with outage("openai", "hang") as inner:
-            chain(GPT, GROQ).generate("Hello?", timeout=7)
+            chain(GPT, GROQ, HAIKU).generate("Hello?", timeout=7)
         assert outer.seconds >= inner.seconds >= 7
 
 
@@ -357,7 +436,7 @@ def test_a_stream_that_outlives_the_block_stays_in_it() -> None:
 
 def test_a_users_own_callback_is_called_as_ever() -> None:
     attempts: list[Any] = []
-    with outage("openai", "dns", reply="Hello") as outer, outage("groq") as inner:
+    with outage("openai", "dns", reply="Hello") as outer, outage("groq", allow_unused=True) as inner:
         chain(GPT, HAIKU, on_attempt=attempts.append).generate("Hello?")
     assert attempts == outer.attempts == inner.attempts
 

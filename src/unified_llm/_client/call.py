@@ -135,6 +135,8 @@ def prepare_call(
         chain = [_with_timeout(target, options.timeout) for target in chain]
     if isinstance(request, LLMRequest) and request.stream and request.tools:
         chain = [_with_time_for_all(target, request) for target in chain]
+    if runtime.observe_chain is not None:
+        runtime.observe_chain(chain)
     trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)))
     started = runtime.now()
     structured = plan_emulation(request, chain)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,6 +42,7 @@ class Runtime:
         exchange: Makes the exchange in place of the real backends, or None.
         aexchange: The same for async callers.
         observe: Called with each attempt of every call, as the call records it, or None. It must not raise.
+        observe_chain: Called with the targets of every call before it begins, or None. It must not raise.
     """
 
     now: Callable[[], float] = time.monotonic
@@ -51,6 +52,7 @@ class Runtime:
     exchange: Callable[[AnyRequest, Target], Exchange] | None = None
     aexchange: Callable[[AnyRequest, Target], AsyncExchange] | None = None
     observe: Callable[[Attempt], None] | None = None
+    observe_chain: Callable[[Sequence[Target]], None] | None = None
 
 
 _current = Runtime()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from difflib import get_close_matches
 from typing import Self
 
 from unified_llm._core import runtime
+from unified_llm._core.target import Target
 from unified_llm._state import process_health
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.testing._clock import Clock
@@ -26,6 +28,7 @@ def outage(
     times: int | None = None,
     after: int | None = None,
     retry_after: float | None = None,
+    allow_unused: bool = False,
 ) -> Outage:
     """Make targets fail until the block ends, in every client, model and agent of this process.
 
@@ -33,10 +36,15 @@ def outage(
     The block starts with empty health records and restores the previous ones at its end. Blocks can be nested: targets
     of any block fail, and the innermost ``reply`` is used.
 
+    A block in which nothing failed proves nothing, so its end raises an ``AssertionError``, unless an exception leaves
+    the block anyway: where no request went to any of the targets, or where one of several patterns matches no target
+    of the block's calls.
+
     Args:
-        targets: The targets that fail: a provider (``openai``), a target (``openai/gpt-5-mini``), an address
-            (``https://eu.example``), or ``*`` for all but models in this process (name ``mlx`` for these); or several
-            of these. A wrapped model object of a framework matches its provider's name.
+        targets: The targets that fail: a provider (``openai``), a target (``openai/gpt-5-mini``, or the ``name=`` of
+            one), an address (``https://eu.example``), a host (``eu.example``), or ``*`` for all but models in this
+            process (name ``mlx`` for these); or several of these. A wrapped model object of a framework matches its
+            provider's name.
         kind: How they fail: no connection (``refused``, ``dns``, ``tls``); no response (``hang``), a part of one
             (``cut``, ``truncated``), or an unusable one (``empty``, ``malformed``); an error (``auth``, ``quota``,
             ``rate_limit``, ``context``, ``filter``), or an HTTP status from ``400`` to ``529``.
@@ -46,17 +54,19 @@ def outage(
         times: The number of attempts that fail on each target; then it is up. None: all attempts fail.
         after: The number of chunks of a stream before it breaks (1 for ``cut`` and ``truncated``, else 0).
         retry_after: The server's ``Retry-After``, in seconds.
+        allow_unused: Permit a block in which nothing failed.
 
     Returns:
         A context manager, which records the attempts.
 
     Raises:
-        ConfigurationError: The kind is unknown, or another argument is invalid.
+        ConfigurationError: The kind is unknown, no target can have such a name, or another argument is invalid.
     """
     if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
         raise ConfigurationError("times= must be a number of attempts: 1, 2 ...")
     replies = None if reply is None else Replies(reply)
-    return Outage(Script(TargetPatterns(targets), make_fault(kind, after, retry_after), replies, times))
+    script = Script(TargetPatterns(targets), make_fault(kind, after, retry_after), replies, times)
+    return Outage(script, allow_unused=allow_unused)
 
 
 class Outage:
@@ -67,9 +77,11 @@ class Outage:
             included.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, allow_unused: bool = False) -> None:
         self.attempts: list[Attempt] = []
         self._script = script
+        self._allow_unused = allow_unused
+        self._chains: dict[str, Target] = {}  # all targets of the calls in the block, by name
         self._stack = ExitStack()
         self._clock: Clock | None = None
         self._started = 0.0
@@ -101,11 +113,33 @@ class Outage:
             raise ConfigurationError("An outage can be used in one `with` only: make another with outage(...).")
         backends = self._stack.enter_context(SimulatedBackends(runtime.current(), self._script))
         self._stack.enter_context(process_health.apart())
-        self._stack.enter_context(runtime.use(backends.runtime(self.attempts.append)))
+        self._stack.enter_context(runtime.use(backends.runtime(self.attempts.append, self._add_chain)))
         self._clock, self._started = backends.clock, backends.clock.now()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End the outage and restore the health records and the runtime."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the outage and restore the health records and the runtime.
+
+        Raises:
+            AssertionError: Nothing failed in the block, or a pattern matches no target of its calls.
+        """
         self._ended = self.seconds
         self._stack.close()
+        if kind is None and not self._allow_unused and (problem := self._unused()):
+            raise AssertionError(f"{problem} Permit it with outage(..., allow_unused=True).")
+
+    def _add_chain(self, targets: Sequence[Target]) -> None:
+        self._chains.update((target.name, target) for target in targets)
+
+    def _unused(self) -> str | None:
+        """Say which patterns matched no target, or that no request went to those that they matched; else None."""
+        if not self._chains:
+            return f"No call was made in the outage of {self._script.targets}."
+        if unmatched := self._script.targets.without_targets(self._chains.values()):
+            near = get_close_matches(unmatched[0], [*self._chains], 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            names = ", ".join(map(repr, unmatched))
+            return f"outage() got {names}, but the calls in it had other targets: {', '.join(self._chains)}.{hint}"
+        if not self._script.matched:
+            return f"Nothing failed in the outage of {self._script.targets}: its targets got no request."
+        return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, TypeVar
 
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import AsyncExchange, Exchange
@@ -22,6 +22,8 @@ from unified_llm.testing._scripted_replies import AsyncScriptedExchange, Replies
 from unified_llm.testing._target_patterns import TargetPatterns
 from unified_llm.types.records import Attempt
 
+Seen = TypeVar("Seen")
+
 
 @dataclass(slots=True)
 class Script:
@@ -32,12 +34,14 @@ class Script:
         fault: How they fail.
         replies: The replies of all other targets; None if these get real requests.
         times: How many attempts on each target fail; None for all.
+        matched: Whether there was an attempt at one of the targets.
     """
 
     targets: TargetPatterns
     fault: Fault
     replies: Replies | None
     times: int | None
+    matched: bool = False
     _failed: dict[str, int] = field(default_factory=dict[str, int], init=False)
     _lock: threading.RLock = field(default_factory=make_lock, init=False)
 
@@ -63,6 +67,18 @@ def _fixed_random() -> float:
     return 0.5
 
 
+def _both(inner: Callable[[Seen], None], outer: Callable[[Seen], None] | None) -> Callable[[Seen], None]:
+    """Return a function that calls the observers of an outage and of the enclosing one."""
+    if outer is None:
+        return inner
+
+    def call_both(seen: Seen) -> None:
+        inner(seen)
+        outer(seen)
+
+    return call_both
+
+
 class SimulatedBackends:
     """Makes the attempts of an outage. It finds the enclosing outage, if there is one, through the runtime.
 
@@ -79,15 +95,13 @@ class SimulatedBackends:
         self.passthrough: Passthrough = self._outer.passthrough if self._outer else Passthrough(outer, self.clock)
         self.scripts: Sequence[Script] = (script, *(self._outer.scripts if self._outer else ()))
 
-    def runtime(self, observe: Callable[[Attempt], None]) -> Runtime:
-        """Make the runtime of calls in the outage; ``observe`` is called with every attempt."""
-        outer_observe = self._outer_runtime.observe
+    def runtime(self, observe: Callable[[Attempt], None], observe_chain: Callable[[Sequence[Target]], None]) -> Runtime:
+        """Make the runtime of calls in the outage.
 
-        def observe_both(attempt: Attempt) -> None:
-            observe(attempt)
-            if outer_observe:
-                outer_observe(attempt)
-
+        Args:
+            observe: Called with every attempt.
+            observe_chain: Called with the targets of every call.
+        """
         return replace(
             self._outer_runtime,
             now=self.clock.now,
@@ -96,7 +110,8 @@ class SimulatedBackends:
             random=_fixed_random,
             exchange=self.exchange,
             aexchange=self.aexchange,
-            observe=observe_both,
+            observe=_both(observe, self._outer_runtime.observe),
+            observe_chain=_both(observe_chain, self._outer_runtime.observe_chain),
         )
 
     def exchange(self, request: AnyRequest, target: Target) -> Exchange:
@@ -111,6 +126,8 @@ class SimulatedBackends:
 
     def _events(self, request: AnyRequest, target: Target) -> Sequence[ScriptedEvent] | None:
         """List the events of the innermost outage in which the target fails, else of the innermost with replies."""
+        for script in self.scripts:
+            script.matched = script.matched or target in script.targets
         for script in self.scripts:
             if events := script.fault_events(request, target):
                 return events

@@ -1,25 +1,32 @@
-"""Patterns for targets: by provider, by name, by address, or all."""
+"""Patterns for targets: by provider, by name, by address or host, or all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from difflib import SequenceMatcher
 from typing import Final
 
+from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
-from unified_llm._providers import registry
+from unified_llm._providers import models, registry
 from unified_llm.exceptions import ConfigurationError
 
 ALL_TARGETS: Final = "*"
+_WORDS_FOR_ALL: Final = frozenset({"all", "any", "every", "everything", "everyone"})
+# How alike a misspelling and the name are, at least, and by how many letters they may differ in length. ``openai2``,
+# ``groq-a`` and ``anthropic_llm`` are no misspellings, but names of the user's or of wrapped models.
+_LIKENESS: Final = 0.75
+_MOST_LETTERS: Final = 2
 
 
 class TargetPatterns:
     """A set of targets, by patterns. Names are parsed like model strings.
 
     Args:
-        patterns: A provider, a target, an address, or ``*``; or several of them.
+        patterns: A provider, a target, an address, a host, or ``*``; or several of them.
 
     Raises:
-        ConfigurationError: There is none, or one that is no text.
+        ConfigurationError: There is none, one is no text, or one cannot be the name of a target.
     """
 
     def __init__(self, patterns: str | Iterable[str]) -> None:
@@ -28,28 +35,72 @@ class TargetPatterns:
             raise ConfigurationError(
                 'Name the targets that fail: a provider ("openai"), a target ("openai/gpt-5-mini"), an address, or "*".'
             )
-        self._names = {_canonical(name.strip()) for name in names}
+        # What a target is compared with, and what the user wrote.
+        self._patterns: Mapping[str, str] = {_canonical(name.strip()): name.strip() for name in names}
 
     def __contains__(self, target: Target) -> bool:
         """Match a target. ``*`` does not match a model in this process, which needs no network."""
-        return (
-            not self._names.isdisjoint({target.provider, target.name})
-            or (ALL_TARGETS in self._names and target.format != "mlx")
-            or any(_is_below(target.base_url, name) for name in self._names if "://" in name)
-        )
+        return any(_matches(pattern, target) for pattern in self._patterns)
+
+    def without_targets(self, targets: Iterable[Target]) -> list[str]:
+        """Return the patterns that match none of these targets, as the user wrote them."""
+        known = list(targets)
+        patterns = self._patterns.items()
+        return [written for pattern, written in patterns if not any(_matches(pattern, target) for target in known)]
 
     def __repr__(self) -> str:
-        """List the names."""
-        return ", ".join(sorted(self._names))
+        """List the patterns."""
+        return ", ".join(sorted(self._patterns))
+
+
+def _matches(pattern: str, target: Target) -> bool:
+    if pattern == ALL_TARGETS:
+        return target.format != "mlx"
+    if "://" in pattern:
+        return target.base_url == pattern or target.base_url.startswith(pattern + "/")
+    model_string = f"{target.provider}/{target.model}"
+    host = target.origin.partition("://")[2]
+    return pattern in {target.provider, target.name, model_string, host, host.rpartition(":")[0]}
 
 
 def _canonical(name: str) -> str:
-    """Replace ``hf`` by ``huggingface``, and ``openai:gpt-5-mini`` by ``openai/gpt-5-mini``; keep other names."""
+    """Replace ``hf`` by ``huggingface``, and ``openai:gpt-5-mini`` by ``openai/gpt-5-mini``; keep other names.
+
+    Raises:
+        ConfigurationError: No target can have that name.
+    """
+    if name == ALL_TARGETS:
+        return name
     if "://" in name:
         return name.rstrip("/")
+    if spec := registry.find(name):
+        return spec.name
     parsed = registry.parse_model_string(name)
-    return "/".join(parsed) if parsed else registry.ALIASES.get(name.lower(), name)
+    if parsed is None:
+        if suggestion := _suggest(name):
+            raise ConfigurationError(f"outage() knows no target {quoted(name)}: did you mean {quoted(suggestion)}?")
+        return name
+    if ALL_TARGETS in parsed[1]:
+        raise ConfigurationError(
+            f"outage() takes no wildcard in {quoted(name)}: {quoted(parsed[0])} matches every model of the provider."
+        )
+    return "/".join(parsed)
 
 
-def _is_below(address: str, prefix: str) -> bool:
-    return address == prefix or address.startswith(prefix + "/")
+def _suggest(name: str) -> str | None:
+    """Return what is meant by a name that begins with no provider; None where it may be that of a target.
+
+    The user gives names (``name="west"``), and frameworks have other ones for the models that they wrap.
+    """
+    if name.lower() in _WORDS_FOR_ALL:
+        return ALL_TARGETS
+    if not {"/", ":"} & set(name) and (maker := models.maker(name)):
+        return f"{maker}/{name}"
+    start = min(position for position in (name.find("/"), name.find(":"), len(name)) if position >= 0)
+    provider = name[:start].lower()
+    near = registry.suggest(provider)
+    if near is None or abs(len(near) - len(provider)) > _MOST_LETTERS:
+        return None
+    if provider.startswith(near) and not provider[len(near) :].isalpha():
+        return None
+    return near + name[start:] if SequenceMatcher(None, provider, near).ratio() >= _LIKENESS else None
