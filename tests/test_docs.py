@@ -1,40 +1,54 @@
-"""Every Python example of the documentation runs against scripted targets; every test that it names exists."""
+"""Every Python example of the documentation runs against scripted targets; links, install lines and names are right."""
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from opentelemetry import metrics, trace
 
+from tests.support.doc_pages import ROOT, Example, examples, pages
 from tests.support.scripted_targets import ScriptedTargets, say
+from unified_llm import exceptions
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
 
-ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks() -> list[tuple[str, str]]:
-    """Return name and source of every example."""
-    examples = []
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
-            line = page.read_text(encoding="utf-8")[: match.start()].count("\n") + 1
-            examples.append((f"{page.name}:{line}", match[1]))
-    return examples
+REPOSITORY: Final = "https://github.com/unified-llm/unified-llm"
+EXAMPLES: Final = [(index, example) for page in pages() for index, example in enumerate(examples(page))]
+# What an example imports, and what its install line must contain. The first that fits counts.
+PACKAGES: Final = {
+    "unified_llm.langchain": r"\[.*(langchain|agents)",
+    "unified_llm.llama_index": r"\[.*llama-index",
+    "unified_llm": r"unified-llm",
+    "langchain_core": r"\[.*(langchain|agents)",
+    "langchain": r"\[.*agents",
+    "llama_index": r"\[.*llama-index",
+    "opentelemetry.sdk": r"opentelemetry-sdk",
+    "opentelemetry": r"\[.*otel",
+    "pydantic": r"unified-llm",
+    "fastapi": r"fastapi",
+    "pytest": r"pytest",
+}
 
 
 @pytest.fixture(autouse=True)
 def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo what an example sets: OpenTelemetry's own providers can be set only once in a process."""
+    """Undo what an example sets: OpenTelemetry's own providers can be set only once in a process.
+
+    LlamaIndex makes an event loop where there is none, and closes it nowhere.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     providers: list[MeterProvider] = []
 
     def use_tracers(provider: object) -> None:
@@ -47,18 +61,29 @@ def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(trace, "set_tracer_provider", use_tracers)
     monkeypatch.setattr(metrics, "set_meter_provider", use_meters)
     yield
+    asyncio.set_event_loop(None)
+    loop.close()
     for provider in providers:
         provider.shutdown()  # its reader has a thread
 
 
-@pytest.mark.parametrize("source", [pytest.param(source, id=name) for name, source in blocks()])
-def test_the_example_runs(source: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("index", "example"), [pytest.param(index, example, id=example.name) for index, example in EXAMPLES]
+)
+def test_the_example_runs(
+    index: int, example: Example, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first example of a page has one API key; the others have all."""
+    code = compile(example.source, example.name, "exec")
+    if "fastapi" in imports(example) and find_spec("fastapi") is None:
+        pytest.skip("FastAPI is not installed")
     for row in ROWS:
         for variable in row.key_env[:1]:
-            monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
+            if index > 0 or row.name == "openai":
+                monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
     targets = ScriptedTargets(defaultdict(lambda: [say("Failover asks the next target.")]))
     with targets.running():
-        exec(compile(source, "example", "exec"), {"__name__": "__main__"})  # noqa: S102 - runs the example
+        exec(code, {"__name__": "__main__"})  # noqa: S102 - runs the example
     for row in registry.registered():
         registry.unregister(row.name)
     assert targets.open == 0
@@ -66,7 +91,89 @@ def test_the_example_runs(source: str, monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_there_are_examples_to_run() -> None:
-    assert len(blocks()) >= 10
+    assert len(EXAMPLES) >= 60
+
+
+def imports(example: Example) -> set[str]:
+    """Return the modules that an example imports, but those of the standard library."""
+    names = set[str]()
+    for node in ast.walk(ast.parse(example.source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return {name for name in names if any(f"{name}.".startswith(f"{package}.") for package in PACKAGES)}
+
+
+def test_the_install_line_above_an_example_brings_what_it_imports() -> None:
+    missing = []
+    for _, example in EXAMPLES:
+        for name in imports(example):
+            package = next(package for package in PACKAGES if f"{name}.".startswith(f"{package}."))
+            if not re.search(PACKAGES[package], example.install):
+                missing.append(f"{example.name}: {name} is not in {example.install!r}")
+    assert missing == []
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def links(page: Path) -> list[str]:
+    """Return the targets of the links on a page."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    return [first or second for first, second in LINK.findall(text)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_within_the_repository_leads_to_something() -> None:
+    wrong = []
+    others = [ROOT / f"{name}.md" for name in ("CONTRIBUTING", "SECURITY", "CHANGELOG")]
+    for page in [*pages(), *others]:
+        for link in links(page):
+            path, _, anchor = link.partition("#")
+            if path.startswith(f"{REPOSITORY}/blob/main/"):
+                target = ROOT / path.removeprefix(f"{REPOSITORY}/blob/main/")
+            elif "://" in path or path.startswith("mailto:"):
+                continue
+            else:
+                target = page.parent / path if path else page
+            if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+                wrong.append(f"{page.name}: {link}")
+    assert wrong == []
+
+
+def test_links_of_the_readme_work_on_an_index_page() -> None:
+    assert [link for link in links(ROOT / "README.md") if not link.startswith(("https://", "#"))] == []
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    linked = {link.partition("#")[0].rpartition("/")[2] for link in links(ROOT / "README.md")}
+    contributing = {link.rpartition("/")[2] for link in links(ROOT / "CONTRIBUTING.md")}
+    assert {page.name for page in pages()} - linked - contributing - {"README.md"} == set()
+
+
+def test_the_readme_has_the_terms_that_people_search_for() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").lower()
+    terms = (
+        "circuit breaker", "rate limit", "timeout", "retries", "context window", "api key", "async", "fastapi", "batch",
+        "load balancing", "cost", "bedrock", "vertex", "exponential backoff", "half-open", "cooldown",
+    )  # fmt: skip
+    assert [term for term in terms if term not in text] == []
+
+
+def test_every_exception_has_a_cause_and_a_remedy() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    rows = {
+        name: (cause, remedy)
+        for name, cause, remedy in re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
+    }
+    assert [name for name in exceptions.__all__ if not all(rows.get(name, ("",)))] == []
 
 
 NAMED = re.compile(r"`((?:integration_)?tests/[\w/]+\.py)(?:::(\w+))?`")
