@@ -33,6 +33,57 @@ A model string is `provider/model`. The key comes from `api_key=`, or from the f
 that is set; a key from the environment is sent only to the provider's own hosts.
 
 """
+_EXAMPLES_HEAD = """
+## Examples
+
+One for each provider. `ChatUnified` and `UnifiedLLM` take the same arguments, and each model string can be a primary or
+a fallback. Names of models change: `client.list_models()` lists those of today.
+"""
+# A current model of each provider, as the fixtures of tests/ and the provider's own pages name it.
+_MODELS = {
+    "openai": "gpt-5-mini",
+    "azure": "my-deployment",
+    "anthropic": "claude-haiku-4-5",
+    "gemini": "gemini-2.5-flash",
+    "cohere": "command-a-03-2025",
+    "huggingface": "openai/gpt-oss-20b:fastest",
+    "ollama": "llama3.2",
+    "mlx": "models/Qwen3-4B-4bit",
+    "openrouter": "anthropic/claude-sonnet-4.5",
+    "together": "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+    "groq": "llama-3.3-70b-versatile",
+    "mistral": "mistral-medium-latest",
+    "perplexity": "sonar-pro",
+    "deepseek": "deepseek-chat",
+    "fireworks": "accounts/fireworks/models/gpt-oss-120b",
+    "xai": "grok-4.3",
+    "cerebras": "gpt-oss-120b",
+    "nvidia": "meta/llama-3.1-8b-instruct",
+    "moonshot": "kimi-k2-0905-preview",
+    "zai": "glm-4.6",
+    "minimax": "MiniMax-M2.5",
+    "sambanova": "Meta-Llama-3.3-70B-Instruct",
+    "deepinfra": "meta-llama/Llama-3.3-70B-Instruct",
+    "lmstudio": "qwen/qwen3-4b",
+    "vllm": "Qwen/Qwen3-8B",
+    "llamacpp": "any-name",
+    "litellm": "gpt-5-mini",
+    "openai-compatible": "qwen3",
+}
+# Further arguments, by provider.
+_ARGUMENTS = {
+    "azure": {"base_url": "https://my-resource.openai.azure.com", "api_version": "2024-10-21"},
+    "vllm": {"base_url": "http://127.0.0.1:8000"},
+    "openai-compatible": {"base_url": "http://127.0.0.1:30000/v1"},
+}
+# What must be there before the example is run, other than an API key; for a shell.
+_PREPARE = {
+    "ollama": "ollama pull llama3.2",
+    "mlx": "hf download mlx-community/Qwen3-4B-4bit --local-dir models/Qwen3-4B-4bit",
+    "vllm": "vllm serve Qwen/Qwen3-8B",
+    "llamacpp": "llama-server -hf ggml-org/gemma-3-1b-it-GGUF",
+}
+_INSTALL = {"mlx": "pip install 'unified-llm[mlx]' huggingface-hub"}
 _COLUMNS = (
     ("tools", "tools"),
     ("JSON", "json_object"),
@@ -43,7 +94,7 @@ _COLUMNS = (
     ("`n`", "n"),
     ("text completion", "as_text"),
     ("embeddings", "embeddings"),
-    ("ranking", "rerank"),
+    ("reranking", "rerank"),
     ("token count", "count_tokens"),
     ("model list", "models"),
 )
@@ -106,6 +157,7 @@ def render() -> str:
     page = (
         _HEAD
         + _table(addresses)
+        + render_examples(ROWS)
         + _CAPABILITIES
         + _table(capabilities)
         + _PAIRS_HEAD
@@ -181,6 +233,35 @@ def _address(row: ProviderSpec) -> str:
 
 def _code(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def render_examples(rows: tuple[ProviderSpec, ...]) -> str:
+    """Return the section of examples; all but the first one are folded."""
+    return _EXAMPLES_HEAD + "".join(_example(row, folded=index > 0) for index, row in enumerate(rows))
+
+
+def _example(row: ProviderSpec, *, folded: bool) -> str:
+    heading = f"<code>{row.name}</code>: {row.title}"
+    shell, python = "\n".join(_shell(row)), _python(row)
+    example = f"```\n{shell}\n```\n\n```python\n{python}```\n"
+    if not folded:
+        return f"\n{example}"
+    return f"\n<details>\n<summary>{heading}</summary>\n\n{example}\n</details>\n"
+
+
+def _shell(row: ProviderSpec) -> Iterator[str]:
+    yield _INSTALL.get(row.name, "pip install unified-llm")
+    if row.key_required:
+        yield f"export {row.key_env[0]}=..."
+    if row.name in _PREPARE:
+        yield _PREPARE[row.name]
+
+
+def _python(row: ProviderSpec) -> str:
+    arguments = [f'"{row.name}/{_MODELS[row.name]}"']
+    arguments += [f'{name}="{value}"' for name, value in _ARGUMENTS.get(row.name, {}).items()]
+    call = f"client = LLMClient({', '.join(arguments)})"
+    return f'from unified_llm import LLMClient\n\n{call}\nprint(client.generate("What is failover?").content)\n'
 
 
 def render_error_tables() -> str:

@@ -42,11 +42,15 @@ PACKAGES: Final = {
 
 
 @pytest.fixture(autouse=True)
-def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Undo what an example sets: OpenTelemetry's own providers can be set only once in a process.
 
-    LlamaIndex makes an event loop where there is none, and closes it nowhere.
+    LlamaIndex makes an event loop where there is none, and closes it nowhere. An example of MLX finds the folder of a model.
     """
+    model = tmp_path / "models" / "Qwen3-4B-4bit"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text('{"model_type": "qwen3"}', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     providers: list[MeterProvider] = []
