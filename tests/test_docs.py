@@ -45,7 +45,7 @@ PACKAGES: Final = {
 def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Undo what an example sets: OpenTelemetry's own providers can be set only once in a process.
 
-    LlamaIndex makes an event loop where there is none, and closes it nowhere. An example of MLX finds the folder of a model.
+    LlamaIndex makes an event loop where there is none, and closes it nowhere. MLX finds the folder of a model.
     """
     model = tmp_path / "models" / "Qwen3-4B-4bit"
     model.mkdir(parents=True)

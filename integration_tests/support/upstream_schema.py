@@ -202,6 +202,7 @@ class ChatBody(Strict):
     tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")] | None = None
+    reasoning_split: bool | None = None  # MiniMax
 
     @model_validator(mode="after")
     def _fields_agree(self) -> ChatBody:
