@@ -251,5 +251,6 @@ def test_answers_are_in_no_repr() -> None:
     with targets.running():
         answer = LLMClient(PRIMARY, api_key=KEY).generate(PROMPT)
     assert isinstance(answer, LLMResponse)
-    assert answer.content == ANSWER
+    assert answer.content == str(answer) == f"{answer}" == ANSWER
     assert_no_canary(answer)
+    assert_no_canary([answer])  # the text of a list has the reprs of its items

@@ -53,7 +53,7 @@ def test_partial_holds_no_more_than_the_response_may_have() -> None:
         stream = LLMClient(GPT, max_response_bytes=150).stream("Hello?")
         assert "".join(chunk.content for chunk in stream) == "x" * 100 + "y" * 100 + "z"
     assert stream.partial == "x" * 100
-    assert repr(stream) == "<Stream of 3 chunks so far>"
+    assert repr(stream) == str(stream) == f"Stream({GPT}, 3 chunks so far)"
 
 
 def check_interrupted(error: StreamInterruptedError) -> None:

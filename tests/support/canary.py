@@ -2,7 +2,8 @@
 
 Keys in tests begin with ``sk-canary``, in any case, and the environment has one for each provider. While a test runs,
 the detector searches what is logged, printed, raised, warned of and created; a key that it detects fails the test at
-its end. Both folders of tests take part: their ``conftest.py`` registers this module as a plugin.
+its end. So does a line of the package that formats a response or a chunk: its ``str()`` is what the model wrote. Both
+folders of tests take part: their ``conftest.py`` registers this module as a plugin.
 
 A provider's own text (``detail``, ``partial``, ``raw`` of an error) is shown only to code that reads these attributes,
 and may contain anything.
@@ -19,6 +20,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from traceback import walk_tb
+from types import FrameType
 from typing import Any, Final
 from weakref import ref
 
@@ -28,10 +30,12 @@ import unified_llm
 from tests.support.causes import error_and_causes
 from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import LLMError
+from unified_llm.types import LLMChunk, LLMResponse
 
 MARK: Final = "sk-canary"
 KEYS: Final = {name: f"sk-CANARY-of-{name}" for row in ROWS for name in row.key_env}
 PACKAGE: Final = str(Path(unified_llm.__file__).parent)
+LOGGING: Final = Path(logging.__file__).parent
 LOGGERS: Final = ("unified_llm", "httpx", "httpcore")
 PROVIDER_FIELDS: Final = {"detail", "partial", "raw"}
 
@@ -50,6 +54,8 @@ WATCHED: Final = {
     "llama_index.core.base.llms.types": ("ChatResponse", "CompletionResponse"),
 }
 THIRD_PARTY: Final = {"langchain_core.messages.ai", "llama_index.core.base.llms.types"}  # their repr is not ours
+# Their ``str()`` is the text of a model, for users alone: a call of it by the package is a leak.
+WITH_TEXT: Final = (LLMResponse, LLMChunk)
 # Pickling one of these removes from the object what cannot be pickled, so the test could not go on with it.
 NOT_PICKLED: Final = {"UnifiedLLM", "UnifiedEmbedding"}
 MAX_KEPT: Final = 200  # objects that are kept at most: a test may be about memory
@@ -99,7 +105,7 @@ class LeakDetector(logging.Handler):
         """Search the repr, the text and the pickle of an object."""
         kind = type(thing).__name__
         if type(thing).__module__ not in THIRD_PARTY:
-            self.search(f"the repr of {kind}", f"{thing!r} {thing}")
+            self.search(f"the repr of {kind}", repr(thing) if isinstance(thing, WITH_TEXT) else f"{thing!r} {thing}")
         if kind not in NOT_PICKLED:
             self.search(f"a pickle of {kind}", _pickled(thing))
 
@@ -119,6 +125,13 @@ class LeakDetector(logging.Handler):
             if frame.f_code.co_filename.startswith(PACKAGE):
                 for name, value in dict(frame.f_locals).items():
                     self.search(f"{name} in {frame.f_code.co_filename}:{line}", _shown(value))
+
+    def check_who_formats(self, frame: FrameType | None) -> None:
+        """Record a leak if the package formats the text of a response: by itself, or through a logger."""
+        while frame is not None and Path(frame.f_code.co_filename).parent == LOGGING:
+            frame = frame.f_back
+        if frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+            self.leaks.append(f"{frame.f_code.co_filename}:{frame.f_lineno}, which formats a response")
 
     def watch(self, thing: object) -> None:
         """Search an object when the test has ended, and at once if it may be deleted before."""
@@ -200,7 +213,7 @@ def no_key_anywhere(request: pytest.FixtureRequest, _detector: None) -> Iterator
     if folder := getattr(request.node, "funcargs", {}).get("tmp_path"):
         search_files(folder)
     if leaks := DETECTOR.take_leaks():
-        pytest.fail(f"A key was shown by {'; '.join(leaks)}", pytrace=False)
+        pytest.fail(f"A key or the text of a response was shown by {'; '.join(leaks)}", pytrace=False)
 
 
 @pytest.fixture
@@ -256,6 +269,8 @@ def _install_hooks() -> None:
 
     _after(LLMError, "__init__", lambda error, *_: DETECTOR.watch_error(error))
     _patch.setattr(LLMError, "__del__", _on_deletion, raising=False)
+    for kind in WITH_TEXT:
+        _after(kind, "__str__", lambda *_: DETECTOR.check_who_formats(sys._getframe(2)))
     _after(pytest.RaisesExc, "__exit__", search_raised)
     _after(pytest.WarningsRecorder, "__exit__", lambda recorder, *_: search_all("a warning", recorder.list))
     _after(pytest.CaptureFixture, "readouterr", lambda _, __, out: search_all("what a test read of its output", out))

@@ -25,14 +25,15 @@ from pydantic import (
     field_validator,
 )
 
+from unified_llm._adapters.field_values import describe_config, hide_key, name_of
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.llm_config import LLMConfig, check_url, refuse_unknown
-from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
-from unified_llm._core.not_in_a_body import check_body_fields
-from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key
+from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key, show_chain
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import freeze
+from unified_llm._lib.short_repr import served_by, short_repr
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,7 +48,6 @@ Fallback: TypeAlias = Any
 _SHARED: Final = ("fallbacks", "on_attempt", "verify_ssl")
 # Fields that are copied and cannot be changed in place: those of this class and of its adapters.
 _MAPPINGS: Final = ("extra_body", "failover_on", "model_kwargs", "additional_kwargs")
-_HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl"})
 
 
 class TargetFields(AlwaysValidated, BaseModel):
@@ -136,7 +136,7 @@ class TargetFields(AlwaysValidated, BaseModel):
         def _read_fields(self, given: Hidden[dict[str, Any]]) -> None:
             fields = {"fallbacks": (), **{self.ALIASES.get(name, name): value for name, value in given.value.items()}}
             if "api_key" in fields:
-                fields["api_key"] = _hidden(fields["api_key"])
+                fields["api_key"] = hide_key(fields["api_key"])
             refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
             problem = None
             try:
@@ -147,6 +147,20 @@ class TargetFields(AlwaysValidated, BaseModel):
                 known = {name: value for name, value in fields.items() if name in LLMConfig.model_fields}
                 LLMConfig(**{name: value for name, value in known.items() if value is not None})
                 raise ConfigurationError(f"{problem}: a value of the wrong type.")
+
+    def __repr__(self) -> str:
+        """Show the names of the targets, and nothing else."""
+        return short_repr(self, [show_chain(self._names())])
+
+    __str__ = __repr__
+
+    def _names(self) -> Iterator[str]:
+        """Yield the names of the chain, from the fields: one may be wrong until another is set."""
+        if client := getattr(self, "_client", None):
+            yield from (target.name for target in client.targets)
+            return
+        yield served_by(*map(vars(self).get, ("provider", "model")))
+        yield from (name_of(link) or f"{self.describe(link)}" for link in vars(self).get("fallbacks", ()))
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Yield the fields to show, without what looks like a key in the wrong place."""
@@ -257,7 +271,7 @@ class TargetFields(AlwaysValidated, BaseModel):
     def describe(cls, link: Fallback) -> Any:
         """Describe a fallback as plain data without its key: for dumps, traces and cache keys."""
         if isinstance(link, LLMConfig):
-            return plain(link)
+            return describe_config(link)
         wrapped = cls.wrap(link)
         return f"{wrapped.provider}/{wrapped.model}" if wrapped else link
 
@@ -297,7 +311,7 @@ class TargetFields(AlwaysValidated, BaseModel):
             case "fallbacks", fallbacks:
                 given = Hidden(self.read_links(fallbacks))
             case "api_key", key:
-                given = Hidden(_hidden(key))
+                given = Hidden(hide_key(key))
             case "base_url", url:
                 check_url(url)
             case "default_headers", Mapping() as headers:
@@ -357,36 +371,6 @@ class TargetFields(AlwaysValidated, BaseModel):
     def _to_pickle(self) -> Self:
         """Return what is to be pickled: a framework may change the object when it takes it apart."""
         return self
-
-
-def _hidden(key: Any) -> Any:
-    """Return a key in Pydantic's ``SecretStr``; anything else is returned as it is, for ``LLMConfig`` to refuse.
-
-    Raises:
-        ConfigurationError: It is of bytes, which ``SecretStr`` would decode.
-    """
-    if isinstance(key, bytes):
-        raise ConfigurationError("The key from api_key= must be a string, not bytes.")
-    if isinstance(key, Secret):
-        return SecretStr(key.reveal())
-    return SecretStr(key) if isinstance(key, str) else key
-
-
-def with_body_fields(config: LLMConfig, further: Mapping[str, Any]) -> LLMConfig:
-    """Return the configuration with further fields in the body of every request.
-
-    Raises:
-        ConfigurationError: One of them is no field of a body: it belongs to the client, or to its connection.
-    """
-    if not further:
-        return config
-    check_body_fields(further, ConfigurationError)
-    return config.model_copy(update={"extra_body": {**config.extra_body, **further}})
-
-
-def plain(config: LLMConfig) -> dict[str, Any]:
-    """Return the fields of a configuration that were set, without keys and what may hold one."""
-    return config.model_dump(include=set(config.model_fields_set) - _HIDDEN)
 
 
 def _set_all(copied: TargetFields, given: Hidden[Mapping[str, Any]]) -> None:

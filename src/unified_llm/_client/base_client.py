@@ -32,9 +32,11 @@ from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Failure
+from unified_llm._core.redaction import show_chain
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm._lib.short_repr import short_repr
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._state.learned_windows import learn_from_list
 from unified_llm.exceptions import LLMError
@@ -97,7 +99,7 @@ class BaseClient:
 
     def __repr__(self) -> str:
         """Show the targets' names."""
-        return f"{type(self).__name__}({' -> '.join(target.name for target in self.targets)})"
+        return short_repr(self, [show_chain(target.name for target in self.targets)])
 
     # One call
 

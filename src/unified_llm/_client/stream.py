@@ -11,8 +11,10 @@ from unified_llm._client.call import PreparedCall
 from unified_llm._client.drivers import AsyncDriver, Driver, Step
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Done
+from unified_llm._core.redaction import show_chain
 from unified_llm._core.response_limits import CHUNK_COST, response_limits
 from unified_llm._lib import attempt_table
+from unified_llm._lib.short_repr import count, short_repr
 from unified_llm._observe import logs
 from unified_llm._policy.call_state import CallFailed
 from unified_llm.types.records import Attempt, Usage
@@ -44,13 +46,14 @@ class _ChunkReader:
         return tuple(self._trace.attempts)
 
     def __repr__(self) -> str:
-        """Show the number of chunks, and nothing of the response."""
-        return f"<{type(self).__name__} of {self._chunks} chunks so far>"
+        """Show the targets and the number of chunks; no text."""
+        chain = show_chain(target.name for target in self._call.chain)
+        return short_repr(self, [chain, f"{count(self._chunks, 'chunk') or 'nothing'} so far"])
 
     def _repr_html_(self) -> str:
-        """Show the attempts in a notebook, and nothing of the response."""
+        """Show the text so far and the attempts in a notebook."""
         attempts = [attempt.as_row() for attempt in self.attempts]
-        return attempt_table.render_stream(type(self).__name__, self._chunks, attempts)
+        return attempt_table.render_stream(self.partial, type(self).__name__, self._chunks, attempts)
 
     def _read(self, step: Step) -> LLMChunk:
         """Return the chunk of a step.

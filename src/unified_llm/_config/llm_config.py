@@ -257,8 +257,9 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
                 raise ConfigurationError(f"model= {problem}: pass the name that the provider lists.")
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Yield the fields to show, without what looks like a key in the wrong place."""
-        return hide_misplaced_keys(super().__repr_args__())
+        """Yield the fields that were set, without what looks like a key in the wrong place."""
+        given = self.given(tuple(type(self).model_fields))
+        return hide_misplaced_keys((name, value) for name, value in super().__repr_args__() if name in given)
 
     @classmethod
     def read(cls, config: str | LLMConfig | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> LLMConfig:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import HiddenText
 from unified_llm._lib.read_only import ReadOnlyDict
+from unified_llm._lib.short_repr import printable
 
 # How providers' keys begin, and from what length on a single word with digits is more likely a key than a name.
 _KEY_PREFIX: Final = re.compile(r"(sk|pk|rk|gsk|csk|hf|xai|nvapi|pplx|r8|AIza|AKIA|ghp|key|tgp|fw)[-_]?[\w-]{12,}|AIza")
@@ -66,6 +67,11 @@ def hide_misplaced_keys(shown: Iterable[tuple[str | None, Any]]) -> Iterator[tup
     """Yield names and values for a repr; a text that looks like a key in the place of a name is hidden."""
     for name, value in shown:
         yield name, HiddenText(value) if isinstance(value, str) and looks_like_a_key(value) else value
+
+
+def show_chain(names: Iterable[str]) -> str:
+    """Return the names of targets for a repr, in order; one that holds what begins like a key is hidden."""
+    return " -> ".join(MASK if any(map(_KEY_PREFIX.match, name.split("/"))) else printable(name) for name in names)
 
 
 def quoted(text: str) -> str:

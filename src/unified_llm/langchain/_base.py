@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from unified_llm._adapters import target_fields
 from unified_llm._adapters.call_names import ALIASES
+from unified_llm._adapters.field_values import describe_config
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import Hidden
 from unified_llm.langchain._errors import translate_errors
@@ -86,9 +87,7 @@ class LangChainFields(_Base):
 
     def _describe_fallbacks(self, fallbacks: Sequence[target_fields.Fallback]) -> list[Any]:
         """Return fallbacks without their keys. A chat model object is kept: LangChain has its own way to dump it."""
-        return [
-            target_fields.plain(fallback) if isinstance(fallback, LLMConfig) else fallback for fallback in fallbacks
-        ]
+        return [describe_config(fallback) if isinstance(fallback, LLMConfig) else fallback for fallback in fallbacks]
 
     def _identity(self) -> dict[str, Any]:
         """Return the settings that identify this chain in traces and cache keys: no API keys, no breaker state."""

@@ -15,7 +15,8 @@ from langchain_core.runnables import Runnable
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.call_secrets import digest_headers, hide_header_values, refuses_keys
-from unified_llm._adapters.target_fields import TargetFields, with_body_fields
+from unified_llm._adapters.field_values import with_body_fields
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden

@@ -27,7 +27,8 @@ from typing_extensions import override
 
 from unified_llm._adapters.call_names import ALIASES
 from unified_llm._adapters.call_secrets import refuses_keys
-from unified_llm._adapters.target_fields import TargetFields, with_body_fields
+from unified_llm._adapters.field_values import with_body_fields
+from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._observe.tracing_tools import find_model_spans

@@ -4,19 +4,23 @@ Nothing here belongs to one provider. ``Message.from_dict`` reads dicts in the s
 widely used one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
 from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, scrub, without_nan
+from unified_llm._lib.short_repr import count, short_repr
 from unified_llm.exceptions import ValidationError
-from unified_llm.types.content import Part, TextPart, image_part, parse_content
+from unified_llm.types.content import AudioPart, FilePart, ImagePart, Part, TextPart, image_part, parse_content
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 # Older and newer names of the same roles in OpenAI's API.
 _ALIASES: Mapping[str, Role] = {"developer": "system", "human": "user", "ai": "assistant", "function": "tool"}
+# Parts of a message, as its repr counts them.
+_MEDIA: Mapping[type, str] = {ImagePart: "image", AudioPart: "recording", FilePart: "file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +246,7 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation.
+    """One turn of a conversation. Its repr and ``str(message)`` have no text: that is in ``message.text``.
 
     Attributes:
         role: ``system``, ``user``, ``assistant`` or ``tool``.
@@ -263,6 +267,21 @@ class Message:
     is_error: bool = False
     reasoning: str | None = field(default=None, repr=False)
     provider_state: ProviderState | None = None
+
+    def __repr__(self) -> str:
+        """Return the role, and what the message contains; no text."""
+        return short_repr(self, self._facts())
+
+    def _facts(self) -> Iterator[str]:
+        yield self.role
+        yield f"name={self.name!r}" if self.name else ""
+        parts = [TextPart(self.content)] if isinstance(self.content, str) else self.content
+        yield count(sum(len(part.text) for part in parts if isinstance(part, TextPart)), "character")
+        kinds = Counter(map(type, parts))
+        yield from (count(kinds[kind], noun) for kind, noun in _MEDIA.items())
+        yield count(len(self.tool_calls), "tool call")
+        yield f"tool_call_id={self.tool_call_id!r}" if self.tool_call_id else ""
+        yield "is_error=True" if self.is_error else ""
 
     @property
     def text(self) -> str:

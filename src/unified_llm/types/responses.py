@@ -1,8 +1,10 @@
 """Responses: whole answers, chunks, vectors, rankings, descriptions of models. All classes are frozen."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from unified_llm._lib.short_repr import count, served_by, short_repr, tokens
 from unified_llm.types.messages import ProviderState, ToolCall, ToolCallChunk
 from unified_llm.types.records import Attempt, Usage
 
@@ -40,7 +42,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class LLMResponse:
-    """A whole answer.
+    """A whole answer. ``str(response)`` is its text; its repr has no text.
 
     Attributes:
         content: The text.
@@ -86,16 +88,33 @@ class LLMResponse:
     attempts: tuple[Attempt, ...] = ()
     raw: Any = field(default=None, repr=False)
 
+    def __str__(self) -> str:
+        """Return the text; without text, the refusal, or the names of the tools called."""
+        return _shown(self)
+
+    def __repr__(self) -> str:
+        """Return what served the request, how it ended, and the tokens used; no text."""
+        return short_repr(self, self._facts())
+
+    def _facts(self) -> Iterator[str]:
+        yield served_by(self.provider, self.model)
+        yield self.finish_reason
+        yield tokens(_token_counts(self.usage))
+        yield count(len(self.tool_calls), "tool call")
+        yield "used a fallback" if self.used_fallback else ""
+        yield count(len(self.attempts), "attempt")
+
     def _repr_html_(self) -> str:
-        """Return an HTML table of the attempts, without the answer's text."""
+        """Return the text, and a table of the attempts, as HTML for notebooks."""
         from unified_llm._lib import attempt_table
 
         return attempt_table.render_response(
-            f"{self.provider}/{self.model}",
+            _shown(self),
+            served_by(self.provider, self.model),
             [attempt.as_row() for attempt in self.attempts],
             used_fallback=self.used_fallback,
             latency_ms=self.latency_ms,
-            tokens=(self.usage.prompt_tokens, self.usage.completion_tokens) if self.usage else None,
+            usage=_token_counts(self.usage),
             finish_reason=self.finish_reason,
             tool_calls=len(self.tool_calls),
         )
@@ -110,7 +129,7 @@ class LLMChunk:
     """A chunk of a streamed response; ``content``, ``reasoning``, ``citations`` and ``logprobs`` are the new part only.
 
     ``finish_reason``, ``usage``, ``response_id``, ``request_id``, ``model``, ``provider``, ``provider_state``,
-    ``used_fallback`` and ``attempts`` are set on the last chunk only.
+    ``used_fallback`` and ``attempts`` are set on the last chunk only. ``str(chunk)`` is the text; the repr has no text.
     """
 
     content: str = field(default="", repr=False)
@@ -130,16 +149,63 @@ class LLMChunk:
     attempts: tuple[Attempt, ...] = ()
     raw: Any = field(default=None, repr=False)
 
+    def __str__(self) -> str:
+        """Return the new text; without text, the names of the tools whose calls begin here."""
+        return _shown(self)
+
+    def __repr__(self) -> str:
+        """Return what is in the chunk, and on the last one what served the request and how it ended; no text."""
+        return short_repr(self, self._facts())
+
+    def _facts(self) -> Iterator[str]:
+        yield served_by(self.provider, self.model)
+        yield self.finish_reason or ""
+        yield tokens(_token_counts(self.usage))
+        yield count(len(self.content), "character")
+        yield count(len(self.reasoning), "character") + " of reasoning" if self.reasoning else ""
+        yield count(len(self.tool_calls), "fragment") + " of tool calls" if self.tool_calls else ""
+        yield count(len(self.citations), "citation")
+        yield count(len(self.attempts), "attempt")
+
+
+def _shown(response: LLMResponse | LLMChunk) -> str:
+    """Return what users see of a response: its text; without text, the refusal, or the names of the tools called."""
+    called = ", ".join(call.name for call in response.tool_calls if call.name)
+    return str(response.content or response.refusal or called)
+
+
+def _token_counts(usage: Usage | None) -> tuple[int, int] | None:
+    return (usage.prompt_tokens, usage.completion_tokens) if usage else None
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResponse:
-    """Vectors in the order of the texts, all of one length."""
+    """Vectors in the order of the texts, all of one length.
+
+    Attributes:
+        vectors: One vector for each text.
+        model: The model that embedded them, as its provider names it.
+        provider: The provider that embedded them.
+        usage: Tokens used by all requests.
+        attempts: Every attempt in order.
+    """
 
     vectors: list[list[float]] = field(repr=False)
     model: str = ""
     provider: str = ""
     usage: Usage | None = None
     attempts: tuple[Attempt, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the model, the number of vectors and their length, and the tokens used."""
+        return short_repr(self, self._facts())
+
+    def _facts(self) -> Iterator[str]:
+        length = f" of {len(self.vectors[0])}" if self.vectors else ""
+        yield served_by(self.provider, self.model)
+        yield f"{count(len(self.vectors), 'vector') or 'no vectors'}{length}"
+        yield count(self.usage.prompt_tokens, "token") if self.usage else ""
+        yield count(len(self.attempts), "attempt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +256,13 @@ class RerankResponse:
     provider: str = ""
     usage: Usage | None = None
     attempts: tuple[Attempt, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the model, and the number of documents with the index of the best one."""
+        return short_repr(self, self._facts())
+
+    def _facts(self) -> Iterator[str]:
+        yield served_by(self.provider, self.model)
+        yield count(len(self.results), "document") or "no documents"
+        yield f"best {self.results[0].index}" if self.results else ""
+        yield count(len(self.attempts), "attempt")

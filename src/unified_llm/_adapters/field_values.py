@@ -1,0 +1,57 @@
+"""Values of the fields of a chain: keys, further fields of a body, and configurations as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from unified_llm._config.llm_config import LLMConfig
+from unified_llm._core.api_key import Secret
+from unified_llm._core.not_in_a_body import check_body_fields
+from unified_llm._lib.short_repr import served_by
+from unified_llm.exceptions import ConfigurationError
+
+_HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl"})
+
+
+def hide_key(key: Any) -> Any:
+    """Return a key in Pydantic's ``SecretStr``; anything else is returned as it is, for ``LLMConfig`` to refuse.
+
+    Raises:
+        ConfigurationError: It is of bytes, which ``SecretStr`` would decode.
+    """
+    if isinstance(key, bytes):
+        raise ConfigurationError("The key from api_key= must be a string, not bytes.")
+    if isinstance(key, Secret):
+        return SecretStr(key.reveal())
+    return SecretStr(key) if isinstance(key, str) else key
+
+
+def with_body_fields(config: LLMConfig, further: Mapping[str, Any]) -> LLMConfig:
+    """Return the configuration with further fields in the body of every request.
+
+    Raises:
+        ConfigurationError: One of them is no field of a body: it belongs to the client, or to its connection.
+    """
+    if not further:
+        return config
+    check_body_fields(further, ConfigurationError)
+    return config.model_copy(update={"extra_body": {**config.extra_body, **further}})
+
+
+def describe_config(config: LLMConfig) -> dict[str, Any]:
+    """Return the fields of a configuration that were set, without keys and what may hold one."""
+    return config.model_dump(include=set(config.model_fields_set) - _HIDDEN)
+
+
+def name_of(link: object) -> str:
+    """Return the name of a fallback as far as its configuration has one; empty for a model object."""
+    match link:
+        case LLMConfig():
+            return link.name or served_by(link.provider, link.model)
+        case str():
+            return link
+        case _:
+            return ""
