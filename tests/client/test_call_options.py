@@ -134,7 +134,7 @@ def test_a_broken_stream_raises_and_nothing_else_is_offered() -> None:
 
 
 def slow() -> RacingTargets:
-    return RacingTargets({GPT: [[Pause(20.0), *say("slow")]], HAIKU: [say("quick")]})
+    return RacingTargets({GPT: [[Pause(15.0), *say("slow")]], HAIKU: [say("quick")]})
 
 
 async def collect(client: LLMClient, prompt: Any = "Hello?", **overrides: Any) -> tuple[str, Any]:
@@ -204,7 +204,7 @@ def test_embeddings_and_model_lists_are_not_hedged() -> None:
 
 
 def test_sync_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    targets = ScriptedTargets({GPT: [[Pause(20.0), *say("slow")]], HAIKU: [say("quick")]})
+    targets = ScriptedTargets({GPT: [[Pause(15.0), *say("slow")]], HAIKU: [say("quick")]})
     with targets.running(), caplog.at_level(logging.WARNING, "unified_llm"):
         client = LLMClient(GPT, fallbacks=[HAIKU], hedge_after=2.0)
         assert client.generate("Hello?").content == "slow"

@@ -221,17 +221,6 @@ def test_headers_of_the_user_join_those_of_the_provider() -> None:
     assert {"anthropic-version", "x-team"} <= set(target.headers)
 
 
-@pytest.mark.parametrize(
-    ("model", "first_token", "whole"),
-    [("openai/gpt-4o", 30, 60), ("openai/gpt-5-mini", 180, 300), ("ollama/llama2", 300, 300), ("mlx/demo", 300, 300)],
-)
-def test_patience_depends_on_who_is_asked(model: str, first_token: float, whole: float) -> None:
-    target = only_target(model, **({"api_key": KEY} if model.startswith("openai") else {}))
-    assert (target.timing.first_token, target.timing.whole, target.timing.fixed) == (first_token, whole, False)
-    limited = only_target(model, timeout=2, **({"api_key": KEY} if model.startswith("openai") else {}))
-    assert (limited.timing.first_token, limited.timing.whole, limited.timing.fixed) == (2, 2, True)
-
-
 def test_the_demo_model_alone_is_a_last_resort_by_itself() -> None:
     assert only_target("mlx/demo").last_resort
     assert not only_target("mlx/demo", last_resort=False).last_resort

@@ -105,7 +105,7 @@ def test_a_hedge_goes_to_another_provider_first() -> None:
 
 
 def test_a_hedge_goes_neither_to_a_last_resort_nor_to_the_same_deployment() -> None:
-    harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")]})
+    harness = HedgeHarness({"alpha/one": [slow(15.0)], "beta/two": [say("B")]})
     result = harness.call(A, A, replace(B, last_resort=True))
     assert result.text == "A took its time"
     assert harness.targets.names == ["alpha/one"]
@@ -207,7 +207,7 @@ def test_a_target_that_is_silent_to_its_limit_times_out_beside_its_hedge() -> No
     patient = replace(B, timing=Timing(first_token=90.0))
     result = harness.call(A, patient)
     assert result.outcomes == [("alpha/one", "timeout"), ("beta/two", "ok")]
-    assert result.trace.attempts[0].seconds == pytest.approx(30.0)
+    assert result.trace.attempts[0].seconds == pytest.approx(20.0)
     assert harness.known("alpha/one")["failures"] == 2
 
 

@@ -35,7 +35,7 @@ def test_a_stream_that_fails_before_its_first_chunk_is_replaced_unseen(
 
 
 def test_silence_before_the_first_chunk_ends_at_the_targets_limit(make_harness: MakeHarness) -> None:
-    harness = make_harness({"alpha/one": [[Pause(29.0), *say("slow")]], "beta/two": [say("B")]})
+    harness = make_harness({"alpha/one": [[Pause(19.0), *say("slow")]], "beta/two": [say("B")]})
     assert harness.call(A, B, streaming=True).text == "slow"
     harness.targets.asked.clear()
     hasty = target(timing=Timing(first_token=10.0))

@@ -62,7 +62,8 @@ class TargetFields(AlwaysValidated, BaseModel):
         api_key: The primary's key; without it, the provider's own environment variable is looked up.
         api_version: Azure's ``api-version``.
         api: Another format than the provider's usual one; see ``LLMConfig``.
-        timeout: Seconds for an attempt: to the first token of a stream, or for a whole answer (``request_timeout``).
+        timeout: Seconds for an attempt: to the first token of a stream, or for a whole response (``request_timeout``).
+            None: 20 and 60 s while another target is ready, more for reasoning and local models (docs/failover.md).
         connect_timeout: Seconds for each step of making a connection, within ``timeout``. None: 5 s each.
         max_retries: Retries on each target; 0 is one attempt.
         resend: Whether a request is sent again where the server closed a kept connection before any response.

@@ -14,6 +14,7 @@ from unified_llm._client.call_options import CallOptions
 from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.embedding_batches import PartResult
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
+from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
@@ -31,7 +32,7 @@ from unified_llm._structured.attempts import Emulation
 from unified_llm._structured.plan import plan_emulation
 from unified_llm.exceptions import GenerationError, LLMError, UnsupportedOperationError, ValidationError
 from unified_llm.types.records import Attempt, Usage
-from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelsRequest
+from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
 
 _FOREVER: Final = float("inf")
@@ -133,6 +134,8 @@ def prepare_call(
     """
     if options.timeout is not None:
         chain = [_with_timeout(target, options.timeout) for target in chain]
+    elif isinstance(request, LLMRequest) and (request.reasoning_effort is not None or request.extra_body):
+        chain = [timeouts.for_request(target, request, chain[0]) for target in chain]
     if isinstance(request, LLMRequest) and request.stream and request.tools:
         chain = [_with_time_for_all(target, request) for target in chain]
     if runtime.observe_chain is not None:
@@ -160,6 +163,7 @@ def prepare_call(
         on_window=learned_windows.learn,
         may_split=isinstance(request, EmbeddingRequest) and len(request.texts) > 1,
         incapable=incapable,
+        runs_model=not isinstance(request, (ModelsRequest, ModelRequest)),
     )
     observer = otel.call_observer(request, chain[0], state, options.model_spans)
     as_it_is = needs_no_fit(request, chain[0])
@@ -221,7 +225,7 @@ def _with_time_for_all(target: Target, request: LLMRequest) -> Target:
     """Return a target that is asked for a whole response, which takes longer than its first token, with that time."""
     if "tools with streaming" not in conflicts(request, target):
         return target
-    return replace(target, timing=replace(target.timing, first_token=target.timing.whole))
+    return replace(target, timing=replace(target.timing, streams=False))
 
 
 def _may_hedge(request: AnyRequest, able: Sequence[Target]) -> bool:

@@ -136,9 +136,8 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         api_version: Azure's ``api-version``.
         api: Another format than the provider's usual one, where it has several: ``responses`` (OpenAI's Responses API),
             ``messages`` (Anthropic's), ``chat``.
-        timeout: Seconds to the first token when streaming, for the whole answer when not. None: 30 s to the first token
-            (180 s for reasoning models, 300 s for local servers), 60 s (300 s) for a whole answer while another target
-            remains.
+        timeout: Seconds to the first token when streaming, to the whole response when not. None: while another target
+            is ready 20 s and 60 s, and 60 s and 180 s for reasoning models; docs/failover.md has the whole table.
         connect_timeout: Seconds for each step of making a connection, within ``timeout``: the look-up of the host, TCP,
             the tunnel of a proxy, the TLS handshake. None: 5 s each.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.

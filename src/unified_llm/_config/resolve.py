@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
+from unified_llm._config import timeouts
 from unified_llm._config.credentials import (
     ImpossibleError,
     UnconfiguredError,
@@ -27,7 +28,6 @@ from unified_llm._config.llm_config import (
     check_api_version,
     check_key_header,
 )
-from unified_llm._config.timeouts import retry_limits, timing
 from unified_llm._core import paths
 from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
@@ -188,6 +188,8 @@ def _resolve(config: Fallback) -> ResolvedTarget:
     check_key_header(config.default_headers, spec)
     defaults = {name: value for name in DEFAULT_FIELDS if (value := getattr(config, name)) not in (None, ())}
     instance = _user_model(spec, model, defaults, config) if spec.instance else None
+    thinking = timeouts.thinking_of(config.reasoning_effort, profile.quirks, config.extra_body)
+    reasoning = profile.reasoning or thinking != "unknown"
     declared, known = _declared_window(config, spec), _known_window(spec, model, profile, instance)
     target = Target(
         provider=spec.name,
@@ -206,11 +208,11 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         max_output=profile.max_output,
         embeds_at_once=spec.embeds_at_once,
         max_response_bytes=config.max_response_bytes,
-        reasoning=profile.reasoning,
+        reasoning=reasoning,
         names_have_parts=spec.literal_models,
         api_version=_api_version(config, spec),
-        timing=timing(config, spec, reasoning=profile.reasoning),
-        retry=retry_limits(config),
+        timing=timeouts.timing(config, spec, model, thinking, reasoning=reasoning),
+        retry=timeouts.retry_limits(config),
         resend=config.resend,
         breaker=config.breaker,
         last_resort=config.last_resort if config.last_resort is not None else (spec.name, model) == ("mlx", "demo"),
@@ -258,6 +260,8 @@ def _wrapped_target(model: WrappedModel) -> Target:
         features=model.features,
         quirks=getattr(model, "quirks", None) or Quirks(),
         context_window=model.context_window,
+        reasoning=timeouts.reasons(model),
+        timing=timeouts.timing_of_wrapped(model),
         instance=model,
     )
 

@@ -55,7 +55,9 @@ class WrappedModel(Protocol):
     """A model object of a framework, wrapped so that it can stand in a chain of targets.
 
     ``number`` is given once a process, so that the health of one object is never taken for that of another. It may have
-    ``quirks``, whose ``drop``, ``limits`` and ``max_stops`` say what the model does not take.
+    ``quirks``, whose ``drop``, ``limits`` and ``max_stops`` say what the model does not take. Its default limits depend
+    on its ``vendor`` (the name of its provider for LangSmith), on the ``timeout`` in seconds that the user gave to the
+    object, and on its ``thinking``: settings that say how hard it thinks, as fields of a body.
     """
 
     number: int

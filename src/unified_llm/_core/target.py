@@ -51,27 +51,52 @@ BreakerConfig.__module__ = "unified_llm"  # where users import it from
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Limits of one attempt, in seconds.
+    """Limits of one attempt, in seconds. Which of them holds depends on the moment: see ``limit``.
 
     Attributes:
         connect: For each step of making a connection: the look-up, TCP, a proxy's tunnel, the TLS handshake.
-        first_token: From the request to the first chunk of a stream.
+        first_token: From the request to the first chunk of a stream, while another target is ready.
+        last_first_token: The same while no other is.
+        whole: To a whole response, while another target is ready; infinite for what is left of the deadline, which is
+            what the last target always has.
+        cold: At least this much, to a first chunk and to a whole response, while another target is ready and the model
+            may have to be loaded: it has not responded for some minutes.
         gap: Between two chunks.
-        whole: For a whole answer, while another target remains; alone it has what is left of the deadline.
-        fixed: The user chose ``timeout``: ``whole`` holds even when no other target remains.
+        fixed: The user chose ``timeout``: ``first_token`` and ``whole`` hold at any moment.
         of_call: The limits are those of one call, not of the configuration.
+        streams: False if the response to this request comes as a whole even where it is streamed.
     """
 
     connect: float = 5.0
-    first_token: float = 30.0
-    gap: float = 60.0
+    first_token: float = 20.0
+    last_first_token: float = 30.0
     whole: float = 60.0
+    cold: float = 0.0
+    gap: float = 60.0
     fixed: bool = False
     of_call: bool = False
+    streams: bool = True
 
-    def limit(self, *, streaming: bool) -> float:
-        """Return the seconds that an attempt may take, to its first chunk or for its whole answer."""
-        return self.first_token if streaming else self.whole
+    def limit(self, *, streaming: bool, last: bool = False, cold: bool = False) -> float:
+        """Return the seconds that an attempt may take, to its first chunk or for its whole response.
+
+        Args:
+            streaming: The response is streamed.
+            last: No other target of the call is ready.
+            cold: The model has not responded lately.
+        """
+        by_chunks = streaming and self.streams
+        usual = self.first_token if by_chunks else self.whole
+        if self.fixed:
+            return usual
+        if last:
+            return self.last_first_token if by_chunks else float("inf")
+        return max(usual, self.cold) if cold else usual
+
+    def patience(self, *, streaming: bool) -> float:
+        """Return the seconds by which a circuit breaker tells callers apart: the least that an attempt is given."""
+        usual = self.limit(streaming=streaming)
+        return usual if usual < float("inf") else self.first_token
 
 
 @dataclass(frozen=True, slots=True)

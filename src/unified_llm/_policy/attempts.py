@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._policy.call_state import CallState, TargetState
-from unified_llm._policy.effects import Effect, Emit, Open, Wait
+from unified_llm._policy.effects import FOREVER, Effect, Emit, Open, Wait
 from unified_llm._policy.failure_rules import FAILURE_RULES, REFUSALS
 from unified_llm._policy.target_health import Permit
 from unified_llm._policy.trace import RunningAttempt, make_attempt
@@ -58,14 +58,15 @@ def run_attempt(
 def start_attempt(call: CallState, state: TargetState, permit: Permit, now: float) -> RunningAttempt:
     """Return an attempt that begins now; take a token of the retry budget if it needs one.
 
-    The last target has all the time that is left for a whole answer, unless the user chose ``timeout``. Where others
-    are ready that were not tried yet, the time until the deadline is shared with them: all must be asked.
+    By default a target has more time where no other is ready (``Timing``). Where others are ready that were not tried
+    yet, the time until the deadline is shared with them: all must be asked.
     """
-    target = state.target
+    target, timing = state.target, state.target.timing
     call.record_incapable(state.position, now)
-    limit = target.timing.limit(streaming=call.streaming)
-    unbounded = not call.streaming and not target.timing.fixed and call.no_other_ready(state, now)
-    until = call.deadline if unbounded else min(call.share_of_time(state, now, limit), now + limit)
+    last = not timing.fixed and call.no_other_ready(state, now)
+    limit = call.limit_of(state, now, last=last)
+    until = min(call.share_of_time(state, now, limit), now + limit)
+    limit = limit if limit < FOREVER else timing.patience(streaming=call.streaming)
     call.attempt_count += 1
     retry = state.attempts > 0
     permit.first_try = not retry
@@ -111,6 +112,8 @@ def finish_attempt(
         _record(call, attempt, now, ok=False, weight=weight, limit=limit, shared=shared, cause=cause, refused=refused)
     elif attempt.first_token is None:
         _record(call, attempt, now, ok=True if outcome else None)
+    elif outcome and attempt.target.timing.cold:
+        call.health.note_response(attempt.target, now)
     call.trace.record_end(attempt, record, outcome)
 
 
@@ -126,13 +129,16 @@ def _record(  # noqa: PLR0913 - all that is recorded of an outcome
     cause: str = "",
     refused: bool = False,
 ) -> None:
+    if ok and call.runs_model and attempt.target.timing.cold:
+        call.health.note_response(attempt.target, now)
+    patience = attempt.target.timing.patience(streaming=call.streaming)
     call.health.record_outcome(
         attempt.target,
         attempt.permit,
         ok=ok,
         weight=weight,
         # An answer counts for callers who would have waited for it, whoever made the call among them.
-        limit=min(now - attempt.started, attempt.limit) if ok else limit,
+        limit=min(now - attempt.started, patience) if ok else limit,
         shared=shared,
         refused=refused,
         now=now,
@@ -163,8 +169,8 @@ def _weigh(call: CallState, attempt: RunningAttempt, failure: Failure, now: floa
 
 def _answer_may_be_long(call: CallState, attempt: RunningAttempt, now: float) -> bool:
     """Return whether a default limit passed that may be too short for a healthy target: it is weak evidence."""
-    target, passed = attempt.target, now >= attempt.until - _CLOCK_TOLERANCE
-    return passed and not target.timing.fixed and (target.reasoning or not call.streaming)
+    target, timing, passed = attempt.target, attempt.target.timing, now >= attempt.until - _CLOCK_TOLERANCE
+    return passed and not timing.fixed and (target.reasoning or not (call.streaming and timing.streams))
 
 
 def _cut_short(call: CallState, attempt: RunningAttempt, now: float) -> bool:

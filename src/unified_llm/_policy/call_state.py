@@ -106,6 +106,7 @@ class CallState:
             for what it contains: such a refusal ends the call, whatever targets remain.
         incapable: Targets that cannot serve the request, and why, by the position in ``targets`` before which they
             stand in the user's chain. They are recorded as skipped when the call passes them.
+        runs_model: A model has to be loaded for the response, as it has not for a list of models.
         states: One state for each target, in the same order.
         committed: The first chunk has been passed to the caller.
         waited: Seconds slept since the last attempt began.
@@ -128,6 +129,7 @@ class CallState:
     hedging: Hedging | None = None
     may_split: bool = False
     incapable: Mapping[int, Sequence[tuple[Target, str]]] = field(default_factory=lambda: _NONE_INCAPABLE)
+    runs_model: bool = True
     states: list[TargetState] = field(init=False)
     committed: bool = field(default=False, init=False)
     waited: float = field(default=0.0, init=False)
@@ -156,16 +158,25 @@ class CallState:
         """Return the targets in the user's order, those without a free connection last: the longest ago first."""
         return sorted(self.states, key=lambda state: state.busy_since) if self.uncounted else self.states
 
-    def share_of_time(self, state: TargetState, now: float, limit: float) -> float:
-        """Return the instant by which an attempt must end so that each untried target that is ready gets as much time.
+    def limit_of(self, state: TargetState, now: float, *, last: bool = False) -> float:
+        """Return the seconds that an attempt on a target may take: to its first chunk, or for its whole response."""
+        timing = state.target.timing
+        cold = timing.cold > 0 and not self.health.responded_lately(state.target, now)
+        return timing.limit(streaming=self.streaming, last=last, cold=cold)
 
-        That is the deadline where no share can be shorter than ``limit``, the seconds that the attempt may take anyway.
+    def share_of_time(self, state: TargetState, now: float, limit: float) -> float:
+        """Return the instant by which an attempt must end so that time is left for each untried target that is ready.
+
+        What is left for another one is its own limit, or an equal share where that is shorter. Where no share can be
+        shorter than ``limit``, the seconds that the attempt may take anyway, it is the deadline.
         """
         left = self.deadline - now
         if left >= limit * len(self.states):
             return self.deadline
-        untried = sum(not other.attempts and self._is_ready(other, now) for other in self.states if other is not state)
-        return now + left / (1 + untried)
+        others = [other for other in self.states if other is not state and not other.attempts]
+        untried = [other for other in others if self._is_ready(other, now)]
+        share = left / (1 + len(untried))
+        return self.deadline - sum(min(share, self.limit_of(other, now)) for other in untried)
 
     def no_other_ready(self, state: TargetState, now: float) -> bool:
         """Return whether no other target of the call could get an attempt now."""

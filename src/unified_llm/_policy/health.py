@@ -36,6 +36,8 @@ from unified_llm._policy.target_table import TargetTable
 # Seconds for which the update that a breaker closed is worth sharing; by then every process has read it.
 _CLOSED_UPDATE_LIFETIME: Final = 60.0
 _BREAKER_OPEN: Final = "breaker open"
+# Seconds; Ollama's default of OLLAMA_KEEP_ALIVE (docs.ollama.com/faq).
+_KEPT_LOADED: Final = 300.0
 
 
 class _Outcome(NamedTuple):
@@ -89,6 +91,7 @@ class Health:
         self._targets = TargetTable()
         self._cooldowns = Cooldowns()
         self._outcomes: deque[_Outcome] = deque()
+        self._responses: deque[tuple[Hashable, float]] = deque()
         self._changes: deque[BreakerChange] = deque()
         self._publisher: HealthPublisher | None = None
         self._on_change = on_change
@@ -183,6 +186,17 @@ class Health:
         """
         self._outcomes.append(_Outcome(target.health_key, permit, ok, weight, limit, now, draw, cause, shared, refused))
 
+    def note_response(self, target: Target, now: float) -> None:
+        """Remember that a model has responded just now, so that it is loaded. Takes no lock, as ``record_outcome``."""
+        self._responses.append((target.health_key, now))
+
+    def responded_lately(self, target: Target, now: float) -> bool:
+        """Return whether a model has responded within the last five minutes: most servers keep it loaded that long."""
+        with self._lock:
+            self._drain_outcomes()
+            health = self._targets.get(target.health_key)
+            return health is not None and now - health.responded_at <= _KEPT_LOADED
+
     def follow_up(self, target: Target, permit: Permit, now: float) -> Permit:
         """Return a permit for the rest of a stream whose first chunk was recorded as a success: it can still break."""
         with self._lock:
@@ -237,6 +251,7 @@ class Health:
         """Remove all targets, cooldowns and queued outcomes."""
         with self._lock:
             self._outcomes.clear()
+            self._responses.clear()
             self._changes.clear()
             self._targets.clear()
             self._cooldowns.clear()
@@ -258,7 +273,7 @@ class Health:
         """Apply the queued outcomes; return the health of a target, and the breaker by which this caller judges it."""
         self._drain_outcomes()
         health = self._of(target)
-        limit = target.timing.limit(streaming=streaming)
+        limit = target.timing.patience(streaming=streaming)
         breaker = health.find_breaker(target.breaker, limit)
         if breaker is None:
             breaker = health.add_breaker(target.breaker, limit)
@@ -288,7 +303,11 @@ class Health:
         }
 
     def _drain_outcomes(self) -> None:
-        """Apply the queued outcomes to breakers and budgets, and publish the changes of breakers."""
+        """Apply the queued responses and outcomes to breakers and budgets, and publish the changes of breakers."""
+        while self._responses:
+            key, responded_at = self._responses.popleft()
+            if responder := self._targets.get(key):
+                responder.responded_at = responded_at
         while self._outcomes:
             key, permit, ok, weight, limit, now, draw, cause, shared, refused = self._outcomes.popleft()
             health = self._targets.get(key)

@@ -69,6 +69,7 @@ class TargetHealth:
         budget: Its retry budget.
         cooldown_keys: The keys of the cooldowns that hold the account which used it last.
         published: What other processes were told last: whom it concerns, and until when.
+        responded_at: The instant at which its model responded last, to any caller of this process.
         refused: How many requests it refused (``failure_rules.REFUSALS``), from all callers of this process.
     """
 
@@ -86,6 +87,7 @@ class TargetHealth:
         "name",
         "published",
         "refused",
+        "responded_at",
     )
 
     def __init__(self, name: str) -> None:
@@ -93,6 +95,7 @@ class TargetHealth:
         self.budget = RetryBudget()
         self.cooldown_keys: tuple[Hashable, ...] = ()
         self.published: tuple[tuple[float, int], float] | None = None
+        self.responded_at = float("-inf")
         self.refused = 0
         self._log: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._number = 0
@@ -135,7 +138,7 @@ class TargetHealth:
     def shown_breaker(self, target: Target | None = None) -> CircuitBreaker:
         """Return the breaker to show: of the caller who used the target last, or would use it as ``target`` says."""
         settings, timing = (target.breaker, target.timing) if target else (self._settings, self._timing)
-        limits = (timing.limit(streaming=True), timing.limit(streaming=False))
+        limits = (timing.patience(streaming=True), timing.patience(streaming=False))
         known = [breaker for limit in limits if (breaker := self._breakers.get((settings, limit)))]
         return max(known, key=_open_until) if known else self._replay(settings, limits[0])
 
@@ -206,7 +209,7 @@ class TargetHealth:
     def apply_opened(self, update: BreakerOpened, now: float, draw: float) -> list[Change]:
         """Apply that the breaker of another process opened; return the breakers that changed."""
         if not self._breakers:  # no call has used the target yet: judge as the default settings do
-            self.add_breaker(self._settings, self._timing.limit(streaming=True))
+            self.add_breaker(self._settings, self._timing.patience(streaming=True))
         self._number += 1
         reported = (update.opened, update.until, update.trips, update.failures, update.limit)
         return self._apply(OpenedElsewhere(self._number, now, *reported, draw))

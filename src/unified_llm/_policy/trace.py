@@ -120,7 +120,8 @@ class RunningAttempt:
         target: The target that it is made on.
         permit: The breaker's permit for it.
         started: The instant at which it began.
-        limit: Seconds that the target may take to its first chunk, or for its whole answer.
+        limit: Seconds that the target may take to its first chunk, or for its whole answer; where that is all that is
+            left of the deadline, the caller's patience (``Timing.patience``).
         until: The instant at which its time is over: by its limit, or by the deadline of the call.
         waited: Seconds slept before it.
         retry: An earlier attempt of this call was on the same target.

@@ -6,6 +6,7 @@ that no pattern matches is as its row says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -279,6 +280,12 @@ MODELS: Final = (
     Model(_ANY, "gpt-5*", drop=_STOP, reasoning=True),
     Model(_ANY, "grok-4*", drop=_STOP),
 )
+
+
+def is_slow(model: str, *, reasoning: bool) -> bool:
+    """Return whether a model may think for many minutes: for deep research, or a reasoning model named ``-pro``."""
+    name = model.lower()
+    return "deep-research" in name or (reasoning and "pro" in re.split(r"[^a-z0-9]", name.rpartition("/")[2])[1:])
 
 
 def find(provider: str, model: str) -> Model | None:

@@ -56,7 +56,7 @@ class ProviderSpec:
         local: It runs on this machine or network and may have to load a model first.
         literal_models: Its models have slashes in their names (``org/name``): a model named in a call is taken
             literally, and paths of URLs keep the slash.
-        first_token: Seconds to the first token of a stream.
+        first_token: Seconds to the first token of a stream, where those of its kind do not fit.
         embeds_at_once: The most texts that one embedding request can have.
         headers: Sent with every request.
         docs: The page that the row was written from.
@@ -84,7 +84,7 @@ class ProviderSpec:
     hosts: tuple[str, ...] = ()
     local: bool = False
     literal_models: bool = False
-    first_token: float = 30.0
+    first_token: float | None = None
     embeds_at_once: int = 2048
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     docs: str = ""

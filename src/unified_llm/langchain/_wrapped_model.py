@@ -26,6 +26,7 @@ from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableBinding, RunnableSequence
 
 from unified_llm import exceptions as ours
+from unified_llm._adapters.model_settings import thinking_settings, timeout_of
 from unified_llm._backends.objects import errors
 from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
@@ -94,6 +95,7 @@ class WrappedChatModel:
         self.quirks = quirks_of(model, self.provider, self.model)
         window = (model.profile or {}).get("max_input_tokens")
         self.context_window = window if isinstance(window, int) else None
+        self.vendor, self.timeout, self.thinking = self.provider, timeout_of(model), thinking_settings(model)
 
     def exchange(self, request: LLMRequest) -> Exchange:
         """Make an attempt in a thread of its own, which is abandoned at its deadline."""

@@ -27,6 +27,7 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import LLM
 from llama_index.core.tools.types import BaseTool, ToolMetadata
 
+from unified_llm._adapters.model_settings import thinking_settings, timeout_of
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._backends.objects.errors import read_failure, read_unknown_argument
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
@@ -77,6 +78,8 @@ class WrappedLLM:
         name = metadata.model_name if metadata.model_name != "unknown" else getattr(llm, "model", None)
         self.model = str(name or type(llm).__name__)
         self.context_window: int | None = metadata.context_window if metadata.context_window > 0 else None
+        self.vendor = self.provider.lower().removesuffix("_llm")
+        self.timeout, self.thinking = timeout_of(llm), thinking_settings(llm)
         calls_tools = isinstance(llm, FunctionCallingLLM) and metadata.is_function_calling_model
         tool_features: frozenset[Feature] = frozenset({"tools", "tool_choice"}) if calls_tools else frozenset()
         self.features = _FEATURES | tool_features
