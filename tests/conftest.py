@@ -59,6 +59,15 @@ def _fresh_process_state() -> Iterator[None]:
     reset_process_state()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests marked ``thorough`` to thorough runs, unless a file or a test is named."""
+    if THOROUGH or any(".py" in argument for argument in config.args):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
+
+
 def pytest_collection_finish() -> None:
     """Exclude what exists before the first test from every garbage collection."""
     gc.collect()

@@ -120,6 +120,7 @@ def run(archive: Path, code: str, tmp_path: Path, **variables: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.thorough
 def test_a_package_in_a_zip_file_answers_in_every_format_and_every_module_can_be_imported(
     archive: Path, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ print(len([name for name in sys.modules if name.startswith("unified_llm.")]) >= 
     assert run(archive, code, tmp_path).splitlines() == ["Hello"] * 5 + [" ".join(FORMATS), "True"]
 
 
+@pytest.mark.thorough
 def test_the_demo_model_is_unpacked_from_a_zip_file_while_the_process_lives(archive: Path, tmp_path: Path) -> None:
     code = """
 import json, os
@@ -169,6 +171,7 @@ assert folder.is_dir(), "a child that exits does not remove the files of its par
     assert list(tmp_path.iterdir()) == [], "removed at exit"
 
 
+@pytest.mark.thorough
 def test_a_demo_model_that_cannot_be_unpacked_is_reported(archive: Path, tmp_path: Path) -> None:
     code = """
 import tempfile

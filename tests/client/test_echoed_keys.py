@@ -17,6 +17,8 @@ from unified_llm._providers import registry
 from unified_llm.exceptions import AllTargetsFailedError, LLMError
 from unified_llm.types import Attempt
 
+pytestmark = pytest.mark.thorough
+
 KEY: Final = "sk-" + "EchoedKey-7f3a9c5d"
 HEADER: Final = "EchoedHeader-5b1d2e"
 BODY: Final = "EchoedBody-11223344"

@@ -16,6 +16,8 @@ from unified_llm._client import first_use
 from unified_llm._client.first_use import load_for
 from unified_llm._core.target import Target
 
+pytestmark = pytest.mark.thorough
+
 # A chain whose first target has TLS and refuses connections, and whose second answers: as Ollama does, on this machine.
 PROGRAM = """
 import asyncio, json, ssl, sys, threading

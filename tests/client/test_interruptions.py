@@ -22,6 +22,8 @@ from unified_llm._backends.http import Transport
 from unified_llm._lib import fork_safe
 from unified_llm.exceptions import LLMError
 
+pytestmark = pytest.mark.thorough
+
 FOLDERS: Final = (
     "_backends/http", "_client/backends", "_client/base_client", "_client/drivers", "_client/stream", "_policy",
 )  # fmt: skip

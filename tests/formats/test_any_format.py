@@ -61,6 +61,8 @@ from unified_llm.types import (
     Tool,
 )
 
+pytestmark = pytest.mark.thorough
+
 every_format = pytest.mark.parametrize("format_name", FORMATS)
 few = settings(calm, max_examples=examples(40))
 CHANGES = (MISSING, *CORRUPT_VALUES)

@@ -30,6 +30,8 @@ from unified_llm._formats.response_fields import read_calls
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types import LLMChunk, LLMRequest, Message, ModelsRequest, ToolCall
 
+pytestmark = pytest.mark.thorough
+
 CHAT = LLMRequest((Message.user("Hello"),), stream=True)
 Events = Callable[[int], dict[str, Any]]
 

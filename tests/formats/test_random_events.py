@@ -22,6 +22,8 @@ from tests.support.thorough import examples
 from unified_llm._formats.codecs import FORMATS
 from unified_llm._lib.sse import ServerSentEvent
 
+pytestmark = pytest.mark.thorough
+
 every_format = pytest.mark.parametrize("format_name", FORMATS)
 few = settings(calm, max_examples=int(os.environ.get("FUZZ_EXAMPLES", examples(16))), database=None)
 

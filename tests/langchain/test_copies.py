@@ -290,6 +290,7 @@ def test_one_tenant_is_not_answered_with_the_text_of_another() -> None:
     assert answers == ["for 1", "for 2", "for 1", "for 2"]
 
 
+@pytest.mark.thorough
 def test_a_targets_part_of_the_cache_key_is_the_same_in_every_process() -> None:
     script = (
         "from unified_llm import LLMClient\n"

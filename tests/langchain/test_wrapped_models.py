@@ -522,6 +522,7 @@ def test_one_object_is_one_target_in_however_many_chains() -> None:
     assert first.client.targets[1].health_key == second.client.targets[1].health_key
 
 
+@pytest.mark.thorough
 def test_the_target_of_an_object_that_is_gone_is_never_taken_for_that_of_another() -> None:
     for position in range(3):
         wrapper = wrap(Plain(model=f"m{position}"))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support.lines import count_lines
 from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.health import Health
+
+pytestmark = pytest.mark.thorough
 
 MANY = 100_000
 MOST = 4096

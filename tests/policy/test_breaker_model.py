@@ -7,6 +7,8 @@ import pytest
 from tests.support import breaker_model
 from tests.support.thorough import THOROUGH
 
+pytestmark = pytest.mark.thorough
+
 RUNS, STEPS, PARTS = 100 if THOROUGH else 32, 200, 4
 
 

@@ -26,6 +26,8 @@ from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk
 
+pytestmark = pytest.mark.thorough
+
 KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 NAMES = ["alpha/one", "alpha/two", "beta/one", "gamma/one", "delta/one"]
 RETRIES = [RetryLimits(), RetryLimits(limit=0), RetryLimits(limit=9), RetryLimits(delay=0.0)]

@@ -11,6 +11,8 @@ import pytest
 from tests.support.outage_simulation import DEFAULT_BREAKER, FALLBACK, NO_BREAKER, PRIMARY, Mode, Outage, simulate
 from unified_llm._core.target import BreakerConfig
 
+pytestmark = pytest.mark.thorough
+
 # How the primary fails, and calls a second: seconds to the first chunk (half of the calls, 99 % of them), and requests
 # to the primary for each call. Calls that are rare learn little from one another, so they fare worst.
 BOUNDS: dict[tuple[Mode, float], tuple[float, float, float]] = {

@@ -18,6 +18,8 @@ from unified_llm._policy.call_state import MAX_ATTEMPTS
 from unified_llm._policy.trace import UNWRITABLE
 from unified_llm.types import LLMChunk
 
+pytestmark = pytest.mark.thorough
+
 NAMES = ["alpha/one", "alpha/two", "beta/one", "beta/two", "gamma/one", "delta/one", "delta/two"]
 _HEADERS = st.one_of(
     st.just({}),

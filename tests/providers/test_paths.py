@@ -20,6 +20,8 @@ from unified_llm._providers import registry
 from unified_llm.exceptions import ConfigurationError, LLMError, UnsupportedOperationError
 from unified_llm.types.requests import ModelsRequest
 
+pytestmark = pytest.mark.thorough
+
 HTTP_ROWS = [row for row in registry.ROWS if row.format in FORMATS]
 # Names that are odd, and have to arrive as they are.
 ODD = [

@@ -233,6 +233,7 @@ def test_a_model_list_is_read_as_it_was_written_with_its_age() -> None:
     assert records.read_list(replace(record, seconds=100.0)) == (MODELS, 200.0)
 
 
+@pytest.mark.thorough
 def test_a_model_list_that_is_too_long_or_of_this_process_alone_is_not_passed_on() -> None:
     assert records.write_list(LISTED, MODELS * 40_000, 300.0) is None
     assert records.write_list(("mlx", "", None), MODELS, 300.0) is None

@@ -14,6 +14,8 @@ from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted
 from unified_llm._state.redis.outbox import Outbox
 
+pytestmark = pytest.mark.thorough
+
 A = target("alpha/one", base_url="https://alpha", key="sk-CANARY-of-alpha")
 B = target("beta/two", base_url="https://beta")
 BREAKERS, COOLDOWNS = "unified-llm:2:breakers", "unified-llm:2:cooldowns"

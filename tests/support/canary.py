@@ -16,6 +16,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -28,6 +29,7 @@ import pytest
 
 import unified_llm
 from tests.support.causes import error_and_causes
+from tests.support.thorough import THOROUGH
 from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import LLMError
 from unified_llm.types import LLMChunk, LLMResponse
@@ -59,6 +61,7 @@ WITH_TEXT: Final = (LLMResponse, LLMChunk)
 # Pickling one of these removes from the object what cannot be pickled, so the test could not go on with it.
 NOT_PICKLED: Final = {"UnifiedLLM", "UnifiedEmbedding"}
 MAX_KEPT: Final = 200  # objects that are kept at most: a test may be about memory
+MAX_OF_A_CLASS: Final = 1 << 30 if THOROUGH else 4  # objects of a class searched in a test; the rest are alike
 MAX_FILE_SIZE: Final = 1 << 20  # bytes of a file that a test leaves; larger files are weights of models
 
 
@@ -89,6 +92,7 @@ class LeakDetector(logging.Handler):
         self.plain: list[object] = []
         self._references: list[ref[object]] = []
         self._raised: dict[int, ref[BaseException]] = {}
+        self._watched = Counter[type]()
 
     def search(self, where: str, text: str | bytes) -> None:
         """Record a leak if the text has a canary."""
@@ -135,6 +139,9 @@ class LeakDetector(logging.Handler):
 
     def watch(self, thing: object) -> None:
         """Search an object when the test has ended, and at once if it may be deleted before."""
+        self._watched[type(thing)] += 1
+        if self._watched[type(thing)] > MAX_OF_A_CLASS:
+            return
         try:
             self._references.append(ref(thing))
         except TypeError:  # has slots, so it is plain data, and a strong reference changes nothing
@@ -169,6 +176,7 @@ class LeakDetector(logging.Handler):
             if (error := raised()) is not None:
                 self.search_error(error)
         self._raised.clear()
+        self._watched.clear()
         self.search("health_snapshot()", repr(unified_llm.health_snapshot()))
         leaks, self.leaks = self.leaks, []
         return sorted({*leaks})

@@ -10,6 +10,8 @@ import time
 import weakref
 from typing import Any
 
+import pytest
+
 from unified_llm._backends.http.loop_local import LoopLocal
 
 
@@ -76,6 +78,7 @@ def test_a_loop_that_takes_no_attributes_has_a_value_as_well() -> None:
 make_loop: Any = type("UnusedLoop", (asyncio.AbstractEventLoop,), {})
 
 
+@pytest.mark.thorough
 def test_loops_are_listed_while_other_threads_add_theirs() -> None:
     local, value, ended = LoopLocal[Value](), Value(), threading.Event()
 

@@ -63,6 +63,7 @@ def test_releasing_twice_frees_one() -> None:
     assert (second.granted, third.granted) == (True, False)
 
 
+@pytest.mark.thorough
 def test_origins_do_not_accumulate() -> None:
     permits = Permits(1000)
     busy = [permits.request(("https", "busy.test", port)) for port in range(50)]

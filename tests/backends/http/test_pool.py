@@ -129,6 +129,7 @@ def test_httpcore_connections_offer_what_pooled_connections_need(clock: Clock) -
     assert not connection.is_idle()
 
 
+@pytest.mark.thorough
 def test_routes_do_not_accumulate(idle: pool.IdleConnections[FakeConnection], clock: Clock) -> None:
     for number in range(100_000):
         assert idle.put(route(f"{number}.test"), FakeConnection())

@@ -9,6 +9,8 @@ import pytest
 from tests.support.random_responses import play_all
 from tests.support.response_grammar import make
 
+pytestmark = pytest.mark.thorough
+
 SEEDS = Path(__file__).parents[2] / "fixtures" / "fuzz_seeds.txt"
 
 

@@ -24,6 +24,8 @@ from unified_llm._lib import bounded_json
 from unified_llm._lib.sse import ServerSentEvent
 from unified_llm.types import LLMChunk, LLMRequest
 
+pytestmark = pytest.mark.thorough
+
 GZIP_EVENTS = EVENTS.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
 INTERIM = b"HTTP/1.1 102 Processing\r\n\r\n" * 100
 
