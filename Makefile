@@ -7,7 +7,7 @@ TESTS := bin/python -m pytest -q -n auto --maxprocesses 4 -p no:recording
 INSTALL := bin/python -m pip --disable-pip-version-check -qq install
 PYTEST := $(VENV)/$(TESTS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-EXTRAS := langchain,llama-index,mlx,otel,redis
+EXTRAS := langchain,agents,llama-index,mlx,otel,redis
 
 # The first interpreter that is new enough and can create a virtual environment. Choose another with `make PYTHON=...`.
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python

@@ -109,7 +109,7 @@ def test_once_registered_langchains_factories_make_our_models() -> None:
 
 def test_without_langchain_register_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "langchain.chat_models.base", None)
-    with pytest.raises(ConfigurationError, match="pip install langchain"):
+    with pytest.raises(ConfigurationError, match=r"unified-llm\[agents\]"):
         register()
 
 

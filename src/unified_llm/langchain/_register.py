@@ -31,7 +31,8 @@ def register() -> None:
         import langchain.chat_models.base as chat_models
         import langchain.embeddings.base as embeddings
     except ModuleNotFoundError:
-        raise ConfigurationError("register() needs LangChain's factories: run pip install langchain.") from None
+        install = "run pip install 'unified-llm[agents]'"
+        raise ConfigurationError(f"register() needs LangChain's factories: {install}.") from None
     for module, class_name in zip((chat_models, embeddings), _CLASSES, strict=True):
         table = getattr(module, "_BUILTIN_PROVIDERS", None)
         if not isinstance(table, dict):
