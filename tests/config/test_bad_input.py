@@ -89,7 +89,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"config": "mlx/demo", "deadline": "soon"}, "deadline must be greater than 0 seconds"),
     ({"config": "mlx/demo", "max_retries": -1}, "max_retries must be at least 0"),
     # A model that is not there
-    ({"config": "mlx/no-such-folder"}, "give the path of a model in the Hugging Face layout, or use mlx/demo"),
+    ({"config": "mlx/no-such-folder"}, "no-such-folder'; and no model of that name in the local Hugging Face"),
 ]
 
 

@@ -126,8 +126,8 @@ def test_a_call_cannot_put_a_model_in_place_of_a_model_object() -> None:
 @pytest.mark.usefixtures("no_keys")
 def test_a_target_without_its_key_can_be_left_out(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "unified_llm"):
-        client = LLMClient("openai/gpt-5-mini", fallbacks=["mlx/demo"], skip_unconfigured=True)
-    assert [target.name for target in client.targets] == ["mlx/demo"]
+        client = LLMClient("openai/gpt-5-mini", fallbacks=["ollama/llama3.2"], skip_unconfigured=True)
+    assert [target.name for target in client.targets] == ["ollama/llama3.2"]
     (record,) = caplog.records
     assert "OpenAI needs a key: set OPENAI_API_KEY or pass api_key=" in record.getMessage()
 

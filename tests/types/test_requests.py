@@ -77,7 +77,7 @@ def test_an_attempt_as_a_dict_leaves_out_what_says_nothing() -> None:
     full = Attempt(
         "a/b", "timeout", None, 1.5, 0.25, 0.5, "r", "x",
         maybe_billed=True, retry=True, retry_after=2.0, adjusted={"temperature": [1.3, 1.0]},
-        text_tool_calls=True,
+        text_tool_calls=True, demo=True,
     )  # fmt: skip
     assert json.loads(json.dumps(full.as_dict())) == dataclasses.asdict(full)
 

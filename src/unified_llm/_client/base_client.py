@@ -37,6 +37,7 @@ from unified_llm._core.target import Target
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._lib.short_repr import short_repr
+from unified_llm._observe import logs
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._state.learned_windows import learn_from_list
 from unified_llm.exceptions import LLMError
@@ -79,6 +80,8 @@ class BaseClient:
 
     def _resolve(self) -> None:
         self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
+        if demo := next((target for target in self.targets if target.demo), None):
+            logs.warn_of_demo_model(demo)
         self._named: dict[str, tuple[Target, ...]] = {}
         self._model_lists = ModelListCache()
         self._backends = Backends()

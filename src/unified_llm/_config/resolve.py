@@ -186,6 +186,7 @@ def _resolve(config: Fallback) -> ResolvedTarget:
     if spec.format == "mlx":
         _check_mlx(model)
     check_key_header(config.default_headers, spec)
+    demo = spec.format == "mlx" and model == "demo"
     defaults = {name: value for name in DEFAULT_FIELDS if (value := getattr(config, name)) not in (None, ())}
     instance = _user_model(spec, model, defaults, config) if spec.instance else None
     thinking = timeouts.thinking_of(config.reasoning_effort, profile.quirks, config.extra_body)
@@ -215,7 +216,8 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         retry=timeouts.retry_limits(config),
         resend=config.resend,
         breaker=config.breaker,
-        last_resort=config.last_resort if config.last_resort is not None else (spec.name, model) == ("mlx", "demo"),
+        last_resort=demo if config.last_resort is None else config.last_resort,
+        demo=demo,
         verify=config.verify_ssl,
         defaults=defaults,
         space=config.space,

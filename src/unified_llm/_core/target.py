@@ -145,6 +145,7 @@ class Target:
         breaker: When its circuit breaker opens.
         resend: A request is sent again where a kept connection was closed before any byte of a response.
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
+        demo: It is the package's demo model, which answers a short list of questions and nothing else.
         verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
         vendor_host: The host of ``base_url`` is the provider's own, where one API key is one account.
         space: The declared vector space, for embeddings.
@@ -184,6 +185,7 @@ class Target:
     breaker: BreakerConfig = BreakerConfig()
     resend: bool = True
     last_resort: bool = False
+    demo: bool = False
     verify: Any = field(default=True, repr=False)
     vendor_host: bool = False
     space: str | None = None

@@ -90,6 +90,15 @@ def warn_once(key: Hashable, text: str, *values: object, target: str | None = No
         _log.warning(text, *values, extra={"target": target} if target else None)
 
 
+def warn_of_demo_model(target: Target) -> None:
+    """Warn that a chain has the demo model in it, which is no stand-in for a model."""
+    text = (
+        "%s is a demo model: it answers a short list of questions and declines everything else. In an application, "
+        "use a model in its place, such as ollama/llama3.2 or one in a local folder (mlx/<folder>)."
+    )
+    _log.warning(text, target.name, extra={"target": target.name})
+
+
 def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt], None]:
     """Return a function that logs an attempt and calls the user's callback, whose errors must not end the call."""
     if callback is None:

@@ -123,7 +123,8 @@ def response(value: Any) -> Attributes:
 
 def served(target: Target, *, used_fallback: bool) -> Attributes:
     """Describe the target that served the request, under the names of ``response_metadata``."""
-    return {"unified_llm.served_by": target.name, "unified_llm.used_fallback": used_fallback}
+    attributes: Attributes = {"unified_llm.served_by": target.name, "unified_llm.used_fallback": used_fallback}
+    return {**attributes, "unified_llm.demo": True} if target.demo else attributes
 
 
 def token_counts(request: LLMRequest | EmbeddingRequest, usage: Usage) -> dict[TokenKind, int]:

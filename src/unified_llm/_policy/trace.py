@@ -108,6 +108,7 @@ def make_attempt(
         retry_after=retry_after.read(failure).retry_after if failure else None,
         adjusted=adjusted or {},
         text_tool_calls=isinstance(outcome, Done) and outcome.text_tool_calls,
+        demo=running.target.demo,
     )
 
 

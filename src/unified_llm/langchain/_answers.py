@@ -19,6 +19,7 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from unified_llm._adapters.serving_record import serving_record
 from unified_llm._providers import registry
 from unified_llm.langchain._constants import PROVIDER, PROVIDER_STATE, RECORD
 from unified_llm.types.records import Usage
@@ -191,28 +192,13 @@ def _provider_state_kwargs(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
 
 
 def _response_metadata(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
-    record = {
-        "served_by": _served_by(answer),
-        "used_fallback": answer.used_fallback,
-        "attempts": _attempts_as_dicts(answer),
-    }
     metadata = {
         "model_name": answer.model or "",
         "model_provider": PROVIDER,
         "finish_reason": answer.finish_reason,
-        RECORD: record,
+        RECORD: serving_record(answer),
     }
     return {**metadata, "id": answer.response_id} if answer.response_id else metadata
-
-
-def _attempts_as_dicts(answer: LLMResponse | LLMChunk) -> list[dict[str, Any]]:
-    return [attempt.as_dict() for attempt in answer.attempts]
-
-
-def _served_by(answer: LLMResponse | LLMChunk) -> str:
-    """Return the name of the target that served the request, as the user wrote it."""
-    targets = [attempt.target for attempt in answer.attempts if attempt.outcome == "ok"]
-    return targets[-1] if targets else f"{answer.provider}/{answer.model}"
 
 
 def _gateway_metadata(answer: LLMResponse | LLMChunk) -> dict[str, Any] | None:
@@ -221,7 +207,8 @@ def _gateway_metadata(answer: LLMResponse | LLMChunk) -> dict[str, Any] | None:
         return None
     spec = registry.find(answer.provider)
     provider = (spec and spec.langsmith_name) or answer.provider
-    return {_GATEWAY_KEY: {"provider": provider, "model": answer.model, "attempts": _attempts_as_dicts(answer)}}
+    attempts = serving_record(answer)["attempts"]
+    return {_GATEWAY_KEY: {"provider": provider, "model": answer.model, "attempts": attempts}}
 
 
 def _usage_metadata(usage: Usage | None) -> UsageMetadata | None:

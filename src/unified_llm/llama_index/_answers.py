@@ -26,6 +26,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from unified_llm._adapters.fragments import check_calls
+from unified_llm._adapters.serving_record import serving_record
 from unified_llm.llama_index._constants import PROVIDER, PROVIDER_STATE, RECORD
 from unified_llm.types.messages import ProviderState, ToolCall
 from unified_llm.types.records import Usage
@@ -199,16 +200,11 @@ def _plain_call(call: ToolCall) -> dict[str, Any]:
 
 
 def _raw(response: LLMResponse | LLMChunk, usage: dict[str, int]) -> dict[str, Any]:
-    served_by = [attempt.target for attempt in response.attempts if attempt.outcome == "ok"]
     raw: dict[str, Any] = {
         "model_name": response.model or "",
         "model_provider": PROVIDER,
         "finish_reason": response.finish_reason,
-        RECORD: {
-            "served_by": served_by[-1] if served_by else f"{response.provider}/{response.model}",
-            "used_fallback": response.used_fallback,
-            "attempts": [attempt.as_dict() for attempt in response.attempts],
-        },
+        RECORD: serving_record(response),
     }
     if response.response_id:
         raw["id"] = response.response_id

@@ -76,6 +76,7 @@ class Attempt:
             and the value sent (``{"temperature": [1.3, 1.0]}``; None: not sent). ``stop`` has the number of texts in
             place of the texts. Of values other than numbers and booleans, ``...`` is shown.
         text_tool_calls: The tool calls of its answer were read from its text.
+        demo: The target is the package's demo model, which answers a short list of questions and nothing else.
     """
 
     target: str
@@ -91,6 +92,7 @@ class Attempt:
     retry_after: float | None = None
     adjusted: Mapping[str, Sequence[Any]] = field(default_factory=dict[str, Sequence[Any]], hash=False)
     text_tool_calls: bool = False
+    demo: bool = False
 
     def __str__(self) -> str:
         """Say what happened: ``could not connect``, ``HTTP 503``, ``timed out after 20 s`` ..."""

@@ -274,8 +274,11 @@ def test_local_15_a_name_is_found_in_the_cache_of_hugging_face(tmp_path: Path, m
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    with pytest.raises(ConfigurationError, match="no model of that name in the local Hugging Face cache"):
+    with pytest.raises(ConfigurationError, match="no model of that name in the local Hugging Face cache") as missing:
         LLMClient(f"mlx/{name}")
+    assert repr(str(Path.cwd() / name)) in str(missing.value)
+    assert f"hf download {name} --local-dir {name.partition('/')[2]}" in str(missing.value)
+    assert "mlx/demo" not in str(missing.value)
     places = {
         "": tmp_path / "home" / ".cache" / "huggingface" / "hub",
         "XDG_CACHE_HOME": tmp_path / "xdg" / "huggingface" / "hub",

@@ -30,11 +30,12 @@ from unified_llm._backends.mlx.engine_types import (
     TextChunk,
     Texts,
 )
-from unified_llm._backends.mlx.hub_cache import find_snapshot
+from unified_llm._backends.mlx.hub_cache import find_snapshot, is_hub_id
 from unified_llm._core import runtime
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
 from unified_llm._formats.any_model import TextReader, read_whole, reading_rules, with_accepted_order
 from unified_llm.exceptions import ConfigurationError
@@ -111,9 +112,19 @@ def resolve_folder(model: str) -> Path:
         return folder
     if (snapshot := find_snapshot(model)) is not None:
         return snapshot
-    raise ConfigurationError(
-        "There is no such folder for mlx/, and no model of that name in the local Hugging Face cache (hf download): "
-        "give the path of a model in the Hugging Face layout, or use mlx/demo."
+    raise ConfigurationError(_not_found_message(model, folder))
+
+
+def _not_found_message(model: str, folder: Path) -> str:
+    # Quoted only where the name is none that could be a key.
+    shown = repr(str(folder.absolute())) if quoted(model) == repr(model) else quoted(model)
+    problem = f"There is no such folder for mlx/: {shown}; and no model of that name in the local Hugging Face cache."
+    if not is_hub_id(model) or quoted(model) != repr(model):
+        return f"{problem} Pass the path of a folder in the Hugging Face layout: config.json, tokenizer and weights."
+    name = model.partition("/")[2]
+    return (
+        f"{problem} If it is a model of the Hugging Face hub, run hf download {model} --local-dir {name} "
+        f"and pass mlx/{name}, or the path of that folder."
     )
 
 
@@ -159,7 +170,7 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
 
     return Prompt(
         messages=tuple({"role": message.role, "content": message.text} for message in _turns(request, target)),
-        max_tokens=effective("max_tokens", _DEMO_TOKENS if target.model == _DEMO else None),
+        max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),
         window=target.context_window,
         temperature=effective("temperature", 0.0),
         top_p=effective("top_p", 1.0),

@@ -16,6 +16,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 _COMMIT: Final = re.compile(r"\w+", re.ASCII)
 
 
+def is_hub_id(name: str) -> bool:
+    """Check whether a name could be that of a model of the hub, ``organisation/model``."""
+    return "/" in name and _NAME.fullmatch(name) is not None
+
+
 def find_snapshot(name: str) -> Path | None:
     """Return the folder of a model that was downloaded, such as ``mlx-community/Qwen3-4B-4bit``; None if it was not.
 

@@ -1,0 +1,21 @@
+"""The record of what served a request, which the adapters put into their metadata under ``unified_llm``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unified_llm.types.responses import LLMChunk, LLMResponse
+
+
+def serving_record(answer: LLMResponse | LLMChunk) -> dict[str, Any]:
+    """Return the target that served the request, as the user wrote it, and the attempts, as plain data.
+
+    ``demo`` is in it (True) only where the demo model served the request.
+    """
+    served = next((attempt for attempt in reversed(answer.attempts) if attempt.outcome == "ok"), None)
+    record: dict[str, Any] = {
+        "served_by": served.target if served else f"{answer.provider}/{answer.model}",
+        "used_fallback": answer.used_fallback,
+        "attempts": [attempt.as_dict() for attempt in answer.attempts],
+    }
+    return {**record, "demo": True} if served and served.demo else record
