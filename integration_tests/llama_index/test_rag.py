@@ -54,7 +54,7 @@ def served_by(result: Answered) -> list[str]:
 def test_every_question_is_answered_although_the_server_is_killed_in_the_middle(
     index: VectorStoreIndex, server: LlamaServer
 ) -> None:
-    pipeline = Pipeline(index, server.base_url)
+    pipeline = Pipeline(index, server.base_url, DEMO)
     pipeline.on_answer = lambda count: server.kill() if count == 2 else None
     compact, refine, tree, first, second = pipeline.run()
     assert served_by(compact) == [SERVER]
@@ -71,7 +71,7 @@ def test_every_question_is_answered_although_the_server_is_killed_in_the_middle(
 
 
 async def test_async_engines_survive_it_too(index: VectorStoreIndex, server: LlamaServer) -> None:
-    pipeline = Pipeline(index, server.base_url)
+    pipeline = Pipeline(index, server.base_url, DEMO)
     engine = index.as_query_engine(llm=pipeline.llm, similarity_top_k=1, response_mode="tree_summarize", use_async=True)
     assert str(await engine.aquery("What is failover?")).strip()
     server.kill()

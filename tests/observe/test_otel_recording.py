@@ -229,6 +229,7 @@ def test_a_fallback_in_this_process_is_measured_without_an_address(
     with ScriptedTargets({GPT: [DEAD], "mlx/demo": [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=["mlx/demo"]).generate(PROMPT)
     assert telemetry.attributes["gen_ai.provider.name"] == "mlx"
+    assert telemetry.attributes["unified_llm.demo"] is True
     (duration,) = telemetry.points["gen_ai.client.operation.duration"]
     assert not {"server.address", "server.port"} & set(duration.attributes or {})
 
