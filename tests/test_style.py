@@ -165,7 +165,7 @@ def test_variables_have_names_with_a_role() -> None:
 
 def test_prose_uses_the_terms_of_the_field() -> None:
     pages = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG")]
-    texts = {path.name: path.read_text(encoding="utf-8") for path in [*pages, *sorted((ROOT / "docs").glob("*.md"))]}
+    texts = {path.name: path.read_text(encoding="utf-8") for path in [*pages, *sorted((ROOT / "docs").rglob("*.md"))]}
     wrong = [
         f"{name}:{number}: {line.strip()}"
         for name, text in {**SOURCES, **texts}.items()
