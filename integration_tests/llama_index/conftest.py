@@ -26,5 +26,5 @@ import rag_pipeline  # noqa: E402
 @pytest.fixture(scope="session")
 def index() -> VectorStoreIndex:
     """Index two pages; this takes half a minute on a slow processor."""
-    passages = rag_pipeline.read_pages(ROOT / "docs", ("failover", "observability"))
-    return rag_pipeline.build_index(passages, minilm.folder())
+    passages = rag_pipeline.read_pages(ROOT / "docs", ("failover", "observability"), chunk_size=96)
+    return rag_pipeline.build_index(passages, f"mlx/{minilm.folder()}")
