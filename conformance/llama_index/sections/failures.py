@@ -58,7 +58,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("manner", ["dropped", "ended", "error"])
     @each_stream
-    def test_half_a_stream_is_raised(self, bench: Bench, mode: str, manner: Any) -> None:
+    def test_a_truncated_stream_raises_an_error(self, bench: Bench, mode: str, manner: Any) -> None:
         """Half an answer would be stored in the memory as a whole one. Needed by chat_engine/types.py."""
         llm, _ = bench.start(Break(manner))
         with any_error:

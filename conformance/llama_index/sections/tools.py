@@ -184,7 +184,7 @@ class TestCallsInResponses:
 
     @each_tool_mode
     @pytest.mark.parametrize("identifier", ["", None], ids=["empty", "absent"])
-    def test_calls_without_identifiers_can_be_answered(self, bench: Bench, mode: str, identifier: str | None) -> None:
+    def test_results_of_calls_without_ids_are_accepted(self, bench: Bench, mode: str, identifier: str | None) -> None:
         """Results are matched by id in the next request. Needed by agent/workflow/function_agent.py."""
         calls = (Call(SUM.name, SUM.arguments, identifier), Call(RAIN.name, RAIN.arguments, identifier))
         llm, upstream = bench.start(Say(calls=calls), Say("Done."))

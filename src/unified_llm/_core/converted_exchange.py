@@ -1,4 +1,4 @@
-"""Exchanges whose events are converted on their way: JSON that was asked for in words, stop sequences applied here."""
+"""Exchanges whose events are converted on their way: JSON that was requested by prompt, stop sequences applied here."""
 
 from __future__ import annotations
 
