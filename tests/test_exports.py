@@ -65,6 +65,7 @@ def test_the_names_are_those_of_the_design() -> None:
         "PermissionDeniedError", "QuotaExceededError", "RateLimitError", "ServiceUnavailableError",
         "ModelNotFoundError", "ValidationError", "BadRequestError", "ContextOverflowError", "ContentFilterError",
         "UnsupportedOperationError", "GenerationError", "StreamInterruptedError", "AllTargetsFailedError",
+        "UnconfiguredError",
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
     LLMError
     ├── ConfigurationError          a setting is wrong; raised before any request
+    │   └── UnconfiguredError       targets of the chain lack an API key, a URL or a package
     ├── ValidationError             the request is wrong
     │   ├── BadRequestError         a provider refused the request (400, 422), and so did every other that was asked
     │   └── ContextOverflowError    the prompt is longer than the model's context window
@@ -50,6 +51,7 @@ __all__ = [
     "ServiceUnavailableError",
     "StreamInterruptedError",
     "TimeoutError",
+    "UnconfiguredError",
     "UnsupportedOperationError",
     "ValidationError",
 ]
@@ -128,6 +130,14 @@ def _restore(kind: type[LLMError], message: str, state: dict[str, Any]) -> LLMEr
 
 class ConfigurationError(LLMError):
     """A setting is wrong or missing. Raised before any request."""
+
+
+class UnconfiguredError(ConfigurationError):
+    """Targets lack an API key, a URL or a package: the message lists all of them, with what each lacks.
+
+    Raised when a client is created, or by a call that names a model of its own. With ``skip_unconfigured=True`` such
+    targets of a chain are skipped with one warning each, and this is raised where none is left.
+    """
 
 
 class ValidationError(LLMError):

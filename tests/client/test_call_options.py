@@ -253,7 +253,9 @@ def test_one_target_without_a_model_and_one_that_cannot_are_both_reported() -> N
     with targets.running(), pytest.raises(ValidationError) as caught:
         LLMClient(provider="openai", fallbacks=["perplexity/sonar"]).generate("Hello?", tools=[Tool("look")])
     message = str(caught.value)
-    assert message.startswith("No target can serve this request (openai: no model was named; perplexity/sonar: ")
+    assert message.startswith(
+        "No target can serve this request (openai: no model was named; perplexity/sonar cannot call"
+    )
     assert message.endswith('Name the model: pass model="...".')
     with targets.running(), pytest.raises(UnsupportedOperationError):
         LLMClient("perplexity/sonar").generate("Hello?", tools=[Tool("look")])

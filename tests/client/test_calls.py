@@ -204,7 +204,7 @@ def test_a_request_that_no_target_can_serve_is_refused_with_the_reasons(way: Way
     with targets.running():
         result = outcome_of(way, LLMClient(SONAR), tools=[TOOL])
     assert result.error is UnsupportedOperationError
-    assert "it cannot call tools" in result.message
+    assert "perplexity/sonar cannot call tools" in result.message
     assert "fallback" in result.message
     assert targets.asked == []
 

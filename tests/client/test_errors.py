@@ -165,12 +165,14 @@ def test_one_failed_target_beside_skipped_ones_is_raised_as_itself() -> None:
 def test_a_deadline_that_ends_a_call_of_several_failures_is_mentioned() -> None:
     target = Target("openai", "gpt-4o", "openai_chat")
     failed = CallFailed(((target, Failure("server")), (target, Failure("timeout"))), expired=True)
-    assert str(errors.from_call_failed(failed, (), 5.0)).startswith("None of 2 targets answered before the deadline:")
+    assert str(errors.from_call_failed(failed, errors.FailedCall(deadline=5.0))).startswith(
+        "None of 2 targets answered before the deadline:"
+    )
 
 
 @pytest.mark.parametrize(("deadline", "message"), [(5.0, "The deadline of 5 s passed"), (None, "The deadline passed")])
 def test_a_deadline_that_ends_a_call_in_silence_is_a_timeout(deadline: float | None, message: str) -> None:
-    error = errors.from_call_failed(CallFailed((), expired=True), (), deadline)
+    error = errors.from_call_failed(CallFailed((), expired=True), errors.FailedCall(deadline=deadline))
     assert type(error) is exc.TimeoutError
     assert str(error).startswith(message)
 

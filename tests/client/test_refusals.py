@@ -174,7 +174,7 @@ def test_where_no_target_can_be_sent_the_request_the_error_names_each_with_its_r
 def test_a_refusal_names_the_targets_that_were_skipped() -> None:
     with with_codecs(ScriptedTargets({GPT: [BAD]})), pytest.raises(BadRequestError) as caught:
         LLMClient(GPT, fallbacks=[HAIKU]).generate("Hi", tools=[SEARCH])
-    assert f" Skipped: {HAIKU}: tools[0] is another provider" in str(caught.value)
+    assert f" 1 fallback was skipped: {HAIKU}: tools[0] is another provider" in str(caught.value)
     assert [attempt.outcome for attempt in caught.value.attempts] == ["bad_request", "skipped"]
 
 

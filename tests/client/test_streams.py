@@ -62,7 +62,7 @@ def check_interrupted(error: StreamInterruptedError) -> None:
     assert [attempt.outcome for attempt in error.attempts] == ["connection"]
     assert CANARY not in str(error)
     assert CANARY not in repr(error)
-    assert "nothing was asked twice" in str(error)
+    assert "the request was not sent again" in str(error)
     assert type(error.__cause__).__name__ == "ConnectionError"
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert (copy.partial, copy.detail, str(copy)) == ("", None, str(error))

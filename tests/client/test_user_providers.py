@@ -320,7 +320,7 @@ class TestAddresses:
     def test_its_key_goes_to_its_own_host_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("GATEWAY_KEY", CANARY)
         register_provider("my-gateway", base_url="https://llm.example.com", api_key_env=["NOT_SET", "GATEWAY_KEY"])
-        with pytest.raises(exc.ConfigurationError, match="only sent to my-gateway's own host"):
+        with pytest.raises(exc.ConfigurationError, match="is only sent to"):
             LLMClient("my-gateway/a", base_url="https://evil.example.net")
 
     def test_one_without_a_key_needs_none(self) -> None:

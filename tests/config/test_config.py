@@ -220,7 +220,7 @@ def test_a_pickle_holds_no_key() -> None:
 def test_a_key_that_was_left_out_says_so() -> None:
     assert repr(OmittedKey.KEY) == "<key left out of the pickle>"
     loaded = pickle.loads(pickle.dumps(LLMConfig(model="ollama/x", api_key=KEY)))  # noqa: S301
-    with pytest.raises(ConfigurationError, match="The key of Ollama was left out of the pickle: set OLLAMA_API_KEY"):
+    with pytest.raises(ConfigurationError, match=r"left out of the pickle \(set OLLAMA_API_KEY"):
         LLMClient(loaded)
 
 

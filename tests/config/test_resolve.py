@@ -97,7 +97,7 @@ def test_the_first_variable_that_is_set_wins(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.case(64, 65)
 def test_a_key_of_the_environment_goes_to_the_own_host_alone(monkeypatch: pytest.MonkeyPatch, base_url: str) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY is only sent to OpenAI's own host: pass api_key="):
+    with pytest.raises(ConfigurationError, match=r"pass api_key=: OPENAI_API_KEY is only sent to api\.openai\.com\)"):
         LLMClient("openai/gpt-5-mini", base_url=base_url)
     explicit = only_target("openai/gpt-5-mini", base_url=base_url, api_key=KEY)
     assert explicit.key is not None
@@ -108,7 +108,7 @@ def test_a_key_of_the_environment_goes_to_the_own_host_alone(monkeypatch: pytest
 def test_neither_does_the_key_of_a_server_that_needs_none(monkeypatch: pytest.MonkeyPatch, provider: str) -> None:
     variable = next(row.key_env[0] for row in ROWS if row.name == provider)
     monkeypatch.setenv(variable, KEY)
-    with pytest.raises(ConfigurationError, match=f"The key in {variable} is only sent to"):
+    with pytest.raises(ConfigurationError, match=f"{variable} is only sent to"):
         LLMClient(f"{provider}/m", base_url="https://models.example")
 
 
@@ -163,7 +163,7 @@ def test_ollama_is_addressed_as_it_addresses_itself(monkeypatch: pytest.MonkeyPa
 def test_a_file_in_the_working_directory_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / ".env").write_text("OPENAI_API_KEY=sk-of-a-file\nOPENAI_BASE_URL=https://evil.example\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match="OpenAI needs a key"):
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
         LLMClient("openai/gpt-5-mini")
 
 

@@ -57,7 +57,7 @@ def test_a_key_of_the_environment_does_not_go_elsewhere_with_it(monkeypatch: pyt
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
     east = {"model": "azure/gpt", "base_url": "https://east.openai.azure.com"}
     assert len(LLMClient(east, fallbacks=[{"base_url": "https://west.openai.azure.com"}]).targets) == 2
-    with pytest.raises(ConfigurationError, match="only sent to Azure OpenAI's own host"):
+    with pytest.raises(ConfigurationError, match=r"only sent to \*\.openai\.azure\.com"):
         LLMClient(east, fallbacks=[{"base_url": "https://evil.example"}])
 
 
@@ -129,7 +129,7 @@ def test_a_target_without_its_key_can_be_left_out(caplog: pytest.LogCaptureFixtu
         client = LLMClient("openai/gpt-5-mini", fallbacks=["ollama/llama3.2"], skip_unconfigured=True)
     assert [target.name for target in client.targets] == ["ollama/llama3.2"]
     (record,) = caplog.records
-    assert "OpenAI needs a key: set OPENAI_API_KEY or pass api_key=" in record.getMessage()
+    assert "openai/gpt-5-mini: no API key (set OPENAI_API_KEY or pass api_key=)" in record.getMessage()
 
 
 def test_a_wrong_target_is_not_left_out() -> None:
@@ -141,7 +141,7 @@ def test_a_wrong_target_is_not_left_out() -> None:
 
 @pytest.mark.usefixtures("no_keys")
 def test_a_chain_without_any_target_left_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"No target is left\. OpenAI needs a key"):
+    with pytest.raises(ConfigurationError, match=r"No target is left: openai/gpt-5-mini: no API key"):
         LLMClient("openai/gpt-5-mini", skip_unconfigured=True)
 
 
@@ -153,7 +153,7 @@ def test_a_platform_without_mlx_goes_on_without_it(
         assert names("ollama/llama2", fallbacks=["mlx/demo"]) == ["ollama/llama2"]
     (record,) = caplog.records
     assert "riscv64: use another provider here" in record.getMessage()
-    with pytest.raises(ConfigurationError, match=r"No target is left\. MLX needs macOS"):
+    with pytest.raises(ConfigurationError, match=r"No target is left: mlx/demo: MLX needs macOS"):
         LLMClient("mlx/demo")
 
 
@@ -192,7 +192,9 @@ def test_a_model_of_another_provider_takes_neither_key_nor_address_along() -> No
     target = target_for(first, "ollama/llama2")
     assert (target.key, target.base_url, target.extra_body) == (None, "http://127.0.0.1:11434/v1", {})
     assert target.defaults == {"temperature": 0.5}
-    with pytest.raises(ConfigurationError, match="Anthropic needs a key"):
+    with pytest.raises(
+        ConfigurationError, match="anthropic/claude-haiku-4-5, which the call names, is not configured: no API key"
+    ):
         target_for(first, "anthropic/claude-haiku-4-5")
 
 

@@ -22,6 +22,7 @@ from unified_llm.types import Attempt
 REFUSAL = getattr(theirs, "ModelRefusalError", theirs.ModelInvalidRequestError)
 PAIRS = [
     (ours.ConfigurationError, theirs.ModelInvalidRequestError),
+    (ours.UnconfiguredError, theirs.ModelInvalidRequestError),
     (ours.ValidationError, theirs.ModelInvalidRequestError),
     (ours.BadRequestError, theirs.ModelInvalidRequestError),
     (ours.ContextOverflowError, theirs.ContextOverflowError),

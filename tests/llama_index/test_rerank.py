@@ -117,5 +117,5 @@ def test_bad_settings_are_found_at_construction(fields: dict[str, Any], pattern:
 
 
 def test_a_provider_without_reranking_is_refused() -> None:
-    with pytest.raises(UnsupportedOperationError, match="it cannot rank documents"):
+    with pytest.raises(UnsupportedOperationError, match="ollama/llama2 cannot rank documents"):
         rerank(UnifiedRerank(model="ollama/llama2"), NODES, query_str="which?")

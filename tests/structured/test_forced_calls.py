@@ -261,7 +261,7 @@ def test_a_skipped_target_is_named_with_the_reason_and_no_further_fallback_is_ad
     with targets.running(), pytest.raises(ServiceUnavailableError) as caught:
         LLMClient(GPT, fallbacks=[OLLAMA]).generate([image])
     message = str(caught.value)
-    assert "Skipped: ollama/llama3.2: it cannot read images by URL." in message
+    assert "1 fallback was skipped: ollama/llama3.2 cannot read images by URL." in message
     assert "add a fallback" not in message
 
 

@@ -30,13 +30,12 @@ from unified_llm._providers.capabilities import missing
 from unified_llm._state import learned_windows, process_health
 from unified_llm._structured.attempts import Emulation
 from unified_llm._structured.plan import plan_emulation
-from unified_llm.exceptions import GenerationError, LLMError, UnsupportedOperationError, ValidationError
+from unified_llm.exceptions import GenerationError, LLMError
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
 
 _FOREVER: Final = float("inf")
-_NO_MODEL: Final = "no model was named"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +98,15 @@ class PreparedCall:
             partial: The text that a stream had handed out.
             usage: The tokens that a stream had reported.
         """
-        attempts = self.state.trace.attempts
+        call = errors.FailedCall(
+            self.state.trace.attempts,
+            self.chain,
+            takes_fallbacks=not isinstance(self.request, (ModelRequest, ModelsRequest)),
+            deadline=self.deadline,
+        )
         if failed.committed:
-            return errors.interrupted(failed, attempts, partial, usage)
-        return errors.from_call_failed(failed, attempts, self.deadline)
+            return errors.interrupted(failed, call, partial, usage)
+        return errors.from_call_failed(failed, call)
 
 
 def prepare_call(
@@ -183,7 +187,7 @@ def _split_by_ability(
         if reason is None and structured is not None:
             reason = structured.missing(target)
         if not target.model and not isinstance(request, ModelsRequest):
-            reason = _NO_MODEL
+            reason = errors.NO_MODEL
         if reason:
             incapable.setdefault(len(able), []).append((target, reason))
         else:
@@ -195,14 +199,7 @@ def _nothing_able(trace: Trace, incapable: Mapping[int, Sequence[tuple[Target, s
     """Record every target as skipped, and make the error for a request that none of them can serve."""
     for target, reason in (skip for skips in incapable.values() for skip in skips):
         trace.record_skip(target, reason, now)
-    reasons = "; ".join(f"{attempt.target}: {attempt.reason}" for attempt in trace.attempts)
-    if any(attempt.reason == _NO_MODEL for attempt in trace.attempts):
-        return ValidationError(
-            f'No target can serve this request ({reasons}). Name the model: pass model="...".', attempts=trace.attempts
-        )
-    return UnsupportedOperationError(
-        f"No target can serve this request ({reasons}). Add a fallback that can.", attempts=trace.attempts
-    )
+    return errors.nothing_able(trace.attempts)
 
 
 def _notify_all(runtime: Runtime, on_attempt: Callable[[Attempt], None]) -> Callable[[Attempt], None]:

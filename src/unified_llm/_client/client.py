@@ -345,7 +345,8 @@ class LLMClient(BaseClient):
             request = replace(request, dimensions=targets[0].defaults.get("dimensions"))
         space = self._vector_space(request, targets[0])
         until = None if options.deadline is None else runtime.current().now() + options.deadline
-        embedding = Embedding(request, max_texts, space, finished or FinishedVectors(), deadline=options.deadline)
+        finished = finished or FinishedVectors()
+        embedding = Embedding(request, max_texts, space, finished, chain=targets, deadline=options.deadline)
         later = options.without_target_changes()  # which the targets of a part have already
 
         def prepare(part: Part) -> PreparedCall:

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, TypeAlias
 
-from unified_llm._client.errors import from_call_failed
+from unified_llm._client.errors import FailedCall, from_call_failed
 from unified_llm._client.vector_space import VectorSpace
 from unified_llm._core.target import Target
 from unified_llm._policy.call_state import CallFailed
@@ -107,6 +107,7 @@ class Embedding:
         max_texts: The most texts in one request.
         space: The length of all vectors.
         finished: Vectors that are known already; new ones are added.
+        chain: The targets of the client, for the error where none of them embeds a text.
         deadline: Seconds of the whole call, for the error after they have passed.
     """
 
@@ -117,10 +118,11 @@ class Embedding:
         space: VectorSpace,
         finished: FinishedVectors,
         *,
+        chain: Sequence[Target],
         deadline: float | None,
     ) -> None:
         self._request, self._max_texts, self._space = request, max_texts, space
-        self._finished, self._deadline = finished, deadline
+        self._finished, self._chain, self._deadline = finished, chain, deadline
         self._vectors: dict[str, Vector] = {}
         self._attempts: list[Attempt] = []
         self._usage: Usage | None = None
@@ -181,7 +183,9 @@ class Embedding:
         if more is None:
             return None
         failures = (*left.failed.failures, *more.failed.failures)
-        return replace(more, failed=replace(more.failed, failures=failures), alone=left.alone or more.alone)
+        without_budget = left.failed.without_budget | more.failed.without_budget
+        failed = replace(more.failed, failures=failures, without_budget=without_budget)
+        return replace(more, failed=failed, alone=left.alone or more.alone)
 
     def _split(
         self, texts: Sequence[str], target: Target, failed: CallFailed
@@ -212,7 +216,8 @@ class Embedding:
         return left
 
     def _error(self, unserved: _Unserved) -> LLMError:
-        error = from_call_failed(unserved.failed, self._attempts, self._deadline)
+        call = FailedCall(self._attempts, self._chain, deadline=self._deadline)
+        error = from_call_failed(unserved.failed, call)
         texts = self._request.texts
         error.partial = {position: self._vectors[text] for position, text in enumerate(texts) if text in self._vectors}
         if unserved.alone:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from unified_llm import exceptions as exc
+from unified_llm._core.api_key import NoKey
 from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.redaction import has_key
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallFailed
@@ -14,6 +18,12 @@ from unified_llm._policy.failure_rules import REFUSALS
 from unified_llm._providers import registry
 from unified_llm.types.records import Attempt, Usage
 
+NO_MODEL: Final = "no model was named"
+"""Reason for which a target was skipped."""
+_MOST_LISTED: Final = 5  # targets named in one sentence
+_MOST_LINES: Final = 20  # targets with a line of their own
+# The part of an advice that is left out where the chain has another target.
+_ADD_FALLBACK: Final = re.compile(r"(?:, or )?add a fallback\b.*")
 # kind: (exception, what happened, what to do next)
 _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "connect": (
@@ -36,8 +46,12 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "connection": (exc.ConnectionError, "the connection broke", "try again"),
     "stale": (exc.ConnectionError, "a kept connection was closed before any response", "try again"),
     "timeout": (exc.TimeoutError, "no answer came in time", "raise timeout= or deadline=, or ask for less"),
-    "auth": (exc.AuthenticationError, "the key was refused", "check the key"),
-    "permission": (exc.PermissionDeniedError, "the key may not do this", "check what the key's account is allowed"),
+    "auth": (exc.AuthenticationError, "the API key was refused", "check the API key"),
+    "permission": (
+        exc.PermissionDeniedError,
+        "the API key lacks the permission",
+        "check what the account of the API key may do",
+    ),
     "quota": (exc.QuotaExceededError, "the account has no credit left", "check its plan and billing"),
     "rate_limit": (exc.RateLimitError, "too many requests", "wait, or add a fallback at another provider"),
     "model_not_found": (exc.ModelNotFoundError, "it has no such model", "see list_models() for what it has"),
@@ -47,8 +61,8 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
         "it redirects elsewhere, which is never followed",
         "pass the final address as base_url=",
     ),
-    "bad_request": (exc.BadRequestError, "it refused the request as invalid", "see .detail for its own words"),
-    "unsupported": (exc.UnsupportedOperationError, "it does not know a parameter", "see .detail for its own words"),
+    "bad_request": (exc.BadRequestError, "it refused the request as invalid", ""),
+    "unsupported": (exc.UnsupportedOperationError, "it does not know a parameter", ""),
     "context": (
         exc.ContextOverflowError,
         "the prompt is longer than the model's context window",
@@ -66,7 +80,7 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "invalid": (
         exc.GenerationError,
         "the answer does not fit the schema that was asked for",
-        "see .detail for where, or add a fallback that answers by schema",
+        "add a fallback that answers by schema",
     ),
     "oversized": (
         exc.GenerationError,
@@ -74,17 +88,77 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
         "ask for less, or raise max_response_bytes= of this target",
     ),
 }
+# What ``.detail`` holds, for kinds whose other words say little.
+_IN_DETAIL: Final[Mapping[FailureKind, str]] = {
+    "bad_request": ".detail holds the provider's message",
+    "unsupported": ".detail holds the provider's message",
+    "invalid": ".detail says where",
+}
 
 
-def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] = (), others: str = "") -> exc.LLMError:
+@dataclass(frozen=True, slots=True)
+class FailedCall:
+    """What the messages about the targets of one call have in common.
+
+    Attributes:
+        attempts: Every attempt of the call.
+        chain: The targets of the call, those included that were skipped.
+        takes_fallbacks: Another target could have served the call.
+        deadline: Seconds that the call was allowed, or None.
+        without_budget: The health keys of the targets whose retry budget was spent.
+    """
+
+    attempts: Sequence[Attempt] = ()
+    chain: Sequence[Target] = ()
+    takes_fallbacks: bool = True
+    deadline: float | None = None
+    without_budget: frozenset[Hashable] = frozenset()
+
+    def has_others(self, target: Target) -> bool:
+        """Return whether the call had another target than this one."""
+        names = {attempt.target for attempt in self.attempts} | {other.name for other in self.chain}
+        return bool(names - {target.name})
+
+
+_NO_CALL: Final = FailedCall()
+
+
+def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, others: str = "") -> exc.LLMError:
     """Make the exception for the failure of one target.
 
     Args:
         target: The target.
         failure: Its failure.
-        attempts: Every attempt of the call.
+        call: The call.
         others: What happened to other targets, as sentences that each begin with a blank.
     """
+    kind, happened, advice = _describe(target, failure)
+    if call.has_others(target) or not call.takes_fallbacks:
+        advice = _ADD_FALLBACK.sub("", advice)
+    parts = [
+        f"{happened}{_facts(failure, happened)}",
+        "not retried: the retry budget of this target is spent" if target.health_key in call.without_budget else "",
+        advice,
+    ]
+    error = kind(
+        f"{target.name}: {'; '.join(filter(None, parts))}.{others}",
+        provider=target.provider,
+        model=target.model or None,
+        status_code=failure.status,
+        request_id=failure.request_id,
+        code=failure.code,
+        detail=failure.detail,
+        attempts=call.attempts,
+    )
+    if isinstance(error, exc.RateLimitError):
+        error.retry_after = retry_after.read(failure).retry_after
+    if isinstance(error, exc.GenerationError):
+        error.answer = failure.answer
+    return error
+
+
+def _describe(target: Target, failure: Failure) -> tuple[type[exc.LLMError], str, str]:
+    """Return the exception's class, what happened and what to do next."""
     kind, happened, advice = _MESSAGES[failure.kind]
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
@@ -96,54 +170,56 @@ def from_failure(target: Target, failure: Failure, attempts: Sequence[Attempt] =
         happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
     elif failure.detail and target.format == "mlx":
         happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
-    if {attempt.target for attempt in attempts} - {target.name}:  # there is one, which failed too or was skipped
-        advice = advice.partition(", or add a fallback")[0]
-    details = ", ".join(
-        detail
-        for detail in (
-            f"HTTP {failure.status}" if failure.status and str(failure.status) not in happened else "",
-            failure.code or "",
-            f"request {failure.request_id}" if failure.request_id else "",
-        )
-        if detail
-    )
-    error = kind(
-        f"{target.name}: {happened}{f' ({details})' if details else ''}{f'; {advice}' if advice else ''}.{others}",
-        provider=target.provider,
-        model=target.model or None,
-        status_code=failure.status,
-        request_id=failure.request_id,
-        code=failure.code,
-        detail=failure.detail,
-        attempts=attempts,
-    )
-    if isinstance(error, exc.RateLimitError):
-        error.retry_after = retry_after.read(failure).retry_after
-    if isinstance(error, exc.GenerationError):
-        error.answer = failure.answer
-    return error
+    elif failure.detail and failure.kind in _IN_DETAIL:
+        advice = ", or ".join(filter(None, [_IN_DETAIL[failure.kind], advice]))
+    if failure.kind in {"auth", "permission"} and target.no_key and not has_key(target.headers, target.extra_body):
+        happened, advice = _without_key(target.no_key, failure, happened, advice)
+    return kind, happened, advice
 
 
-def from_call_failed(failed: CallFailed, attempts: Sequence[Attempt], deadline: float | None) -> exc.LLMError:
+def _without_key(no_key: NoKey, failure: Failure, happened: str, advice: str) -> tuple[str, str]:
+    """Say that no API key was sent, and why, where the server may have refused the request for that."""
+    sent_none = f"no API key was sent: {no_key.reason}" if no_key.reason else "no API key was sent"
+    if failure.about_key:
+        return (happened, advice) if failure.reason else (f"it refused the request, and {sent_none}", no_key.advice)
+    # A page of a proxy, or a gateway whose upstream provider refused.
+    return f"{happened}; {sent_none}", f"{advice}, or {no_key.advice}"
+
+
+def _facts(failure: Failure, happened: str) -> str:
+    """Return the status, the code and the identifier of the request in brackets, as far as they are known."""
+    status = str(failure.status or "")
+    facts = [
+        f"HTTP {status}" if status and status not in happened else "",
+        failure.code if failure.code and failure.code != status else "",
+        f"request {failure.request_id}" if failure.request_id else "",
+    ]
+    return f" ({', '.join(filter(None, facts))})" if any(facts) else ""
+
+
+def from_call_failed(failed: CallFailed, call: FailedCall) -> exc.LLMError:
     """Make the exception for a call that no target answered."""
-    skips = _describe_skips(failed, attempts)
+    call = replace(call, without_budget=failed.without_budget)
     if failed.final:
-        return from_failure(*failed.final, attempts, skips)
-    if refused := _refused_by_all(failed, attempts, skips):
+        return from_failure(*failed.final, call, _describe_skips(call, [failed.final[0]]))
+    if refused := _refused_by_all(failed, call):
         return refused
-    alone = skips if len(failed.failures) == 1 else ""
-    errors = tuple(from_failure(target, failure, attempts, alone) for target, failure in failed.failures)
-    if not errors:
-        limit = f" of {deadline:g} s" if deadline is not None else ""
-        return exc.TimeoutError(f"The deadline{limit} passed before any target answered.", attempts=attempts)
-    if len(errors) == 1:
-        return errors[0]
-    last, lines = errors[-1], "\n".join(f"  {error}" for error in errors)
-    late = " before the deadline" if failed.expired else ""
+    skips = _describe_skips(call, [target for target, _ in failed.failures])
+    if failed.expired:
+        skips += _describe_untried(call)
+    if not failed.failures:
+        limit = f" of {call.deadline:g} s" if call.deadline is not None else ""
+        return exc.TimeoutError(
+            f"The deadline{limit} passed before any target answered.{skips}", attempts=call.attempts
+        )
+    if len(failed.failures) == 1:
+        return from_failure(*failed.failures[0], call, skips)
+    errors = tuple(from_failure(target, failure, call) for target, failure in failed.failures)
+    last, late = errors[-1], " before the deadline" if failed.expired else ""
     return exc.AllTargetsFailedError(
-        f"None of {len(errors)} targets answered{late}:\n{lines}{skips}",
+        f"None of {len(errors)} targets answered{late}:\n{_lines(errors)}{skips}",
         errors=errors,
-        attempts=attempts,
+        attempts=call.attempts,
         provider=last.provider,
         model=last.model,
         status_code=last.status_code,
@@ -151,16 +227,54 @@ def from_call_failed(failed: CallFailed, attempts: Sequence[Attempt], deadline: 
     )
 
 
-def _describe_skips(failed: CallFailed, attempts: Sequence[Attempt]) -> str:
-    """Name the targets that were skipped and never asked, and why, as a sentence that begins with a blank."""
-    others = {target.name for target, _ in failed.failures}
-    others |= {attempt.target for attempt in attempts if attempt.outcome != "skipped"}
-    skips = {attempt.target: attempt.reason for attempt in attempts if attempt.target not in others}
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in skips.items())
-    return f" Skipped: {reasons}." if reasons else ""
+def _lines(errors: Sequence[exc.LLMError]) -> str:
+    """Return one line for each error; only the first of many."""
+    lines = [f"  {error}" for error in errors[:_MOST_LINES]]
+    if len(errors) > _MOST_LINES:
+        lines.append(f"  and {len(errors) - _MOST_LINES} more, which are in .errors.")
+    return "\n".join(lines)
 
 
-def _refused_by_all(failed: CallFailed, attempts: Sequence[Attempt], skips: str) -> exc.LLMError | None:
+def _describe_skips(call: FailedCall, listed: Sequence[Target]) -> str:
+    """Name the targets that were skipped and never called, and why, but for those that the message lists already."""
+    others = {target.name for target in listed}
+    others |= {attempt.target for attempt in call.attempts if attempt.outcome != "skipped"}
+    return _name_targets(
+        {attempt.target: attempt.reason for attempt in call.attempts if attempt.target not in others}, call, "skipped"
+    )
+
+
+def _describe_untried(call: FailedCall) -> str:
+    """Name the targets that a call did not come to before its deadline."""
+    seen = {attempt.target for attempt in call.attempts}
+    untried = {target.name: None for target in call.chain if target.name not in seen}
+    return _name_targets(untried, call, "not called before the deadline")
+
+
+def _name_targets(reasons: Mapping[str, str | None], call: FailedCall, happened: str) -> str:
+    """Say what happened to targets that were not called, and why, as a sentence that begins with a blank."""
+    if not reasons:
+        return ""
+    noun = "fallback" if call.chain and call.chain[0].name not in reasons else "target"
+    several = f"{noun}s were" if len(reasons) > 1 else f"{noun} was"
+    return f" {len(reasons)} {several} {happened}: {list_targets(reasons)}."
+
+
+def list_targets(reasons: Mapping[str, str | None]) -> str:
+    """List targets with the reason of each, such as ``it cannot call tools``; only the first of many."""
+    listed = [_with_reason(name, reason) for name, reason in reasons.items()][:_MOST_LISTED]
+    more = len(reasons) - len(listed)
+    separator = "; " if any(reasons.values()) else ", "
+    return separator.join([*listed, f"and {more} more"] if more else listed)
+
+
+def _with_reason(name: str, reason: str | None) -> str:
+    if not reason:
+        return name
+    return f"{name} {reason[3:]}" if reason.startswith("it ") else f"{name}: {reason.rstrip('.')}"
+
+
+def _refused_by_all(failed: CallFailed, call: FailedCall) -> exc.LLMError | None:
     """Make the exception for a request that no target accepts: the first refusal, whose message names the others.
 
     None where another failure is among them, such as an outage: then a target may have accepted it.
@@ -168,37 +282,46 @@ def _refused_by_all(failed: CallFailed, attempts: Sequence[Attempt], skips: str)
     asked = [(target, failure) for target, failure in failed.failures if failure.kind != "unsendable"]
     if not all(failure.kind in REFUSALS for _, failure in asked):
         return None
-    skipped = [(target, failure) for target, failure in failed.failures if failure.kind == "unsendable"]
-    refused = ", ".join(target.name for target, _ in asked[1:])
-    others = f" Refused as well by {refused}." if refused else ""
     if asked:
-        others += "".join(f" Skipped: {from_failure(*skip)}" for skip in skipped) + skips
-        return from_failure(*asked[0], attempts, others)
-    if len(skipped) > 1:
-        lines = "\n".join(f"  {from_failure(*skip)}" for skip in skipped)
+        others = {target.name: None for target, _ in asked[1:]}
+        refused = f" Refused as well by {list_targets(others)}." if others else ""
+        return from_failure(*asked[0], call, refused + _describe_skips(call, [target for target, _ in asked]))
+    if len(failed.failures) < 2:  # the message is about that one alone
+        return None
+    errors = [from_failure(target, failure, call) for target, failure in failed.failures]
+    skips = _describe_skips(call, [target for target, _ in failed.failures])
+    return exc.ValidationError(
+        f"The request can be sent to none of {len(errors)} targets:\n{_lines(errors)}{skips}", attempts=call.attempts
+    )
+
+
+def nothing_able(attempts: Sequence[Attempt]) -> exc.LLMError:
+    """Make the exception for a request that no target can serve, from the attempts that record why."""
+    reasons = {attempt.target: attempt.reason for attempt in attempts}
+    listed = list_targets(reasons)
+    if NO_MODEL in reasons.values():
         return exc.ValidationError(
-            f"The request can be sent to none of {len(skipped)} targets:\n{lines}", attempts=attempts
+            f'No target can serve this request ({listed}). Name the model: pass model="...".', attempts=attempts
         )
-    return None
+    advice = "Add a fallback that can." if len(reasons) == 1 else "Change the request, or add a target that can."
+    return exc.UnsupportedOperationError(f"No target can serve this request ({listed}). {advice}", attempts=attempts)
 
 
-def interrupted(
-    failed: CallFailed, attempts: Sequence[Attempt], partial: str, usage: Usage | None
-) -> exc.StreamInterruptedError:
+def interrupted(failed: CallFailed, call: FailedCall, partial: str, usage: Usage | None) -> exc.StreamInterruptedError:
     """Make the exception for a stream that broke after its first chunk was handed out."""
     target, failure = failed.final or failed.failures[-1]
     _, happened, advice = _MESSAGES[failure.kind]
     happened = f"{happened}; {advice}" if failure.kind == "oversized" else failure.reason or happened
     error = exc.StreamInterruptedError(
-        f"{target.name}: the stream broke after it had begun ({happened}); what had arrived is in "
-        ".partial, and nothing was asked twice.",
+        f"{target.name}: the stream broke after it had begun: {happened}{_facts(failure, happened)}. What had "
+        "arrived is in .partial; the request was not sent again.",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,
         request_id=failure.request_id,
         code=failure.code,
         detail=failure.detail,
-        attempts=attempts,
+        attempts=call.attempts,
         partial=partial,
         usage=usage,
     )

@@ -10,21 +10,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.api_key import NoKey, OmittedKey, Secret
 from unified_llm._core.base_url import is_private, matches, normalise, split_origin
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
+_WITHOUT_NETWORK: Final = frozenset({"mlx", "user"})
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
-
-
-class UnconfiguredError(ConfigurationError):
-    """A key or an extra is missing; with ``skip_unconfigured=True`` the target is skipped."""
-
-
-class ImpossibleError(ConfigurationError):
-    """This platform cannot run the target at all; the chain goes on without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +35,16 @@ class Endpoint:
     own_host: bool
 
 
-def find_endpoint(config: LLMConfig, spec: ProviderSpec) -> Endpoint:
+def find_endpoint(config: LLMConfig, spec: ProviderSpec, lacks: list[str]) -> Endpoint:
     """Find the base URL: in the configuration, in the provider's variables, in its spec.
+
+    Args:
+        config: The configuration.
+        spec: The provider.
+        lacks: Where to note that there is none.
 
     Raises:
         ConfigurationError: The URL is malformed.
-        UnconfiguredError: There is none.
     """
     if config.base_url is not None:
         base = normalise(config.base_url, source="base_url=", version=spec.version)
@@ -56,9 +53,9 @@ def find_endpoint(config: LLMConfig, spec: ProviderSpec) -> Endpoint:
         if text := os.environ.get(variable, "").strip():
             text = _with_scheme(text, spec)
             return Endpoint(normalise(text, source=variable, version=spec.version), variable, own_host=True)
-    if not spec.base_url and spec.format not in {"mlx", "user"}:
+    if not spec.base_url and spec.format not in _WITHOUT_NETWORK:
         names = f" or set {spec.base_url_env[0]}" if spec.base_url_env else ""
-        raise UnconfiguredError(f"{spec.title} needs an address: pass base_url={names}.")
+        lacks.append(f"no URL (pass base_url={names})")
     return Endpoint(spec.base_url, "the provider table", own_host=True)
 
 
@@ -86,12 +83,17 @@ def _with_scheme(text: str, spec: ProviderSpec) -> str:
     return f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{f'/{path}' if path else ''}"
 
 
-def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint) -> Secret | None:
+def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, lacks: list[str]) -> Secret | None:
     """Find the API key: in the configuration, else in the provider's variables if it may be sent to that host.
+
+    Args:
+        config: The configuration.
+        spec: The provider.
+        endpoint: Where the key would be sent.
+        lacks: Where to note that the target needs a key and there is none.
 
     Raises:
         ConfigurationError: The key is malformed.
-        UnconfiguredError: The provider needs one and there is none.
     """
     given: object = config.api_key
     if isinstance(given, Secret):
@@ -100,22 +102,42 @@ def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint) -> Secre
         return given
     if given is not None and given is not OmittedKey.KEY:
         raise ConfigurationError("The key from api_key= was never checked: set it with LLMConfig(...) or model_copy().")
-    variable = next((name for name in (*spec.token_env, *spec.key_env) if os.environ.get(name)), None)
+    variable = _key_variable(spec)
     if variable and endpoint.own_host:
         return Secret(os.environ[variable], _variable_source(variable))
     if given is OmittedKey.KEY:
         known = f"set {spec.key_env[0]} in this process, or " if spec.key_env and endpoint.own_host else ""
-        raise UnconfiguredError(f"The key of {spec.title} was left out of the pickle: {known}pass api_key= again.")
-    if is_private(endpoint.base_url):
-        return None
-    if variable:
-        raise UnconfiguredError(
-            f"The key in {variable} is only sent to {spec.title}'s own host: pass api_key= for another base_url."
-        )
-    if not spec.key_required:
-        return None
-    known = f"set {spec.key_env[0]} or " if spec.key_env else ""
-    raise UnconfiguredError(f"{spec.title} needs a key: {known}pass api_key=.")
+        lacks.append(f"no API key, which was left out of the pickle ({known}pass api_key= again)")
+    elif variable and not _is_own_network(endpoint):
+        lacks.append(f"no API key for this base_url (pass api_key=: {variable} is only sent to {_own_hosts(spec)})")
+    elif spec.key_required and spec.format not in _WITHOUT_NETWORK and not _is_own_network(endpoint):
+        known = f"set {spec.key_env[0]} or " if spec.key_env else ""
+        lacks.append(f"no API key ({known}pass api_key=)")
+    return None
+
+
+def _is_own_network(endpoint: Endpoint) -> bool:
+    """Return whether the server runs on this machine or network, where most want no key."""
+    return bool(endpoint.base_url) and is_private(endpoint.base_url)
+
+
+def explain_no_key(spec: ProviderSpec, endpoint: Endpoint) -> NoKey:
+    """Say why no key is sent to a target that has none, and what to do if its server wants one."""
+    if endpoint.own_host:
+        return NoKey("", f"set {spec.key_env[0]} or pass api_key=" if spec.key_env else "pass api_key=")
+    variable = _key_variable(spec)
+    return NoKey(f"{variable} is only sent to {_own_hosts(spec)}" if variable else "", "pass api_key=")
+
+
+def _key_variable(spec: ProviderSpec) -> str | None:
+    """Return the variable whose key is used: the first that is set."""
+    return next((name for name in (*spec.token_env, *spec.key_env) if os.environ.get(name)), None)
+
+
+def _own_hosts(spec: ProviderSpec) -> str:
+    """Name the hosts that may receive a key from the environment, for messages."""
+    hosts = [host for host in spec.hosts if not host.startswith("*")] or spec.hosts
+    return " and ".join(hosts) or f"the URL in {spec.base_url_env[0]}"
 
 
 def quirks_for_key(quirks: Quirks, key: Secret | None, spec: ProviderSpec) -> Quirks:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from unified_llm._config import timeouts
 from unified_llm._config.credentials import (
-    ImpossibleError,
-    UnconfiguredError,
+    Endpoint,
+    explain_no_key,
     find_endpoint,
     find_key,
     from_environment,
@@ -28,13 +28,16 @@ from unified_llm._config.llm_config import (
     check_api_version,
     check_key_header,
 )
+from unified_llm._config.unconfigured import UnconfiguredTarget, error_of_call, error_of_chain
 from unified_llm._core import paths
+from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.redaction import Headers
+from unified_llm._core.redaction import Headers, begins_like_a_key, has_key
 from unified_llm._core.target import Target
+from unified_llm._observe.logs import warn_once
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ModelProfile
 from unified_llm._providers.spec import ProviderSpec
@@ -67,23 +70,27 @@ def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool
     """Resolve the targets of a client, in the user's order.
 
     Raises:
-        ConfigurationError: A target is wrong, or none is left.
+        UnconfiguredError: Targets lack a key, a URL or a package, or none is left.
+        ConfigurationError: A target is wrong.
     """
     first = first.model_copy()  # which validates it once more, whatever happened to it since it was made
     given = (*_flatten(first.fallbacks), *_flatten(fallbacks))
     configs: list[Fallback] = [first, *(_read_fallback(first, fallback) for fallback in given)]
     resolved: list[ResolvedTarget] = []
-    reason: ConfigurationError | None = None
+    unconfigured: list[UnconfiguredTarget] = []
     for config in configs:
-        try:
-            resolved.append(replace(_resolve(config), is_primary=config is first))
-        except (UnconfiguredError, ImpossibleError) as error:
-            if isinstance(error, UnconfiguredError) and not skip_unconfigured:
-                raise
-            reason = error
-            _log.warning("A target is skipped: %s", error)
-    if not resolved and reason:
-        raise ConfigurationError(f"No target is left. {reason}")
+        outcome = _resolve(config)
+        if isinstance(outcome, UnconfiguredTarget):
+            unconfigured.append(outcome)
+        else:
+            resolved.append(replace(outcome, is_primary=config is first))
+    missing = [target for target in unconfigured if not (skip_unconfigured or target.impossible)]
+    if missing:
+        raise error_of_chain(missing, len(configs), skipped=False)
+    if unconfigured and not resolved:
+        raise error_of_chain(unconfigured, len(configs), skipped=True)
+    for target in unconfigured:
+        _log.warning("A target is skipped: %s", target)
     return distinguish(resolved)
 
 
@@ -162,8 +169,15 @@ def with_model(resolved: ResolvedTarget, model: str) -> ResolvedTarget:
     elif named is None or named[0] == spec.name:
         config = _with_name(config, spec, resolved.target, named[1] if named else model)
     else:  # the caller chose another provider in place of whatever is first
-        return replace(_resolve(LLMConfig(model=model, **config.given(CALL_FIELDS))), is_primary=True)
-    return replace(_resolve(config), is_primary=resolved.is_primary)
+        return replace(_resolve_named(LLMConfig(model=model, **config.given(CALL_FIELDS))), is_primary=True)
+    return replace(_resolve_named(config), is_primary=resolved.is_primary)
+
+
+def _resolve_named(config: LLMConfig) -> ResolvedTarget:
+    outcome = _resolve(config)
+    if isinstance(outcome, UnconfiguredTarget):
+        raise error_of_call(outcome)
+    return outcome
 
 
 def _with_name(config: LLMConfig, spec: ProviderSpec, target: Target, model: str) -> LLMConfig:
@@ -172,19 +186,34 @@ def _with_name(config: LLMConfig, spec: ProviderSpec, target: Target, model: str
     return config.model_copy(update={"provider": spec.name, "model": model, "context_window": window})
 
 
-def _resolve(config: Fallback) -> ResolvedTarget:
+def _resolve(config: Fallback) -> ResolvedTarget | UnconfiguredTarget:
     if not isinstance(config, LLMConfig):
         return ResolvedTarget(_wrapped_target(config), None)
     spec, model = _provider_and_model(config)
-    profile = registry.model_profile(spec, model, config.api)
-    endpoint = find_endpoint(config, spec)
-    key = find_key(config, spec, endpoint)
+    lacks: list[str] = []
+    endpoint = find_endpoint(config, spec, lacks)
+    key = find_key(config, spec, endpoint, lacks)
+    if spec.format == "mlx" and (lack := _check_mlx(model)):
+        lacks.append(lack)
+    if lacks:
+        impossible = spec.format == "mlx" and _mlx_is_impossible()
+        return UnconfiguredTarget(config.name or _name(spec, model), tuple(lacks), impossible)
     if endpoint.base_url:
         check_plaintext(
             endpoint.base_url, key_travels=key is not None, allow_http=config.allow_http, source=endpoint.source
         )
-    if spec.format == "mlx":
-        _check_mlx(model)
+    return ResolvedTarget(_make_target(config, spec, model, endpoint=endpoint, key=key), config)
+
+
+def _name(spec: ProviderSpec, model: str) -> str:
+    """Return the name of a target for messages, without what may be a key in the place of a model."""
+    return f"{spec.name}/{model}" if model and not begins_like_a_key(model) else spec.name
+
+
+def _make_target(
+    config: LLMConfig, spec: ProviderSpec, model: str, *, endpoint: Endpoint, key: Secret | None
+) -> Target:
+    profile = registry.model_profile(spec, model, config.api)
     check_key_header(config.default_headers, spec)
     demo = spec.format == "mlx" and model == "demo"
     defaults = {name: value for name in DEFAULT_FIELDS if (value := getattr(config, name)) not in (None, ())}
@@ -192,13 +221,14 @@ def _resolve(config: Fallback) -> ResolvedTarget:
     thinking = timeouts.thinking_of(config.reasoning_effort, profile.quirks, config.extra_body)
     reasoning = profile.reasoning or thinking != "unknown"
     declared, known = _declared_window(config, spec), _known_window(spec, model, profile, instance)
-    target = Target(
+    return Target(
         provider=spec.name,
         model=model,
         format=profile.format,
         base_url=endpoint.base_url,
         vendor_host=is_vendor_host(endpoint.base_url, spec),
         key=key,
+        no_key=_explain_no_key(config, spec, endpoint, model) if key is None else None,
         headers=Headers({**spec.headers, **config.default_headers}),
         extra_body=config.extra_body,
         features=_mlx_features(model) if spec.format == "mlx" else profile.features,
@@ -225,7 +255,18 @@ def _resolve(config: Fallback) -> ResolvedTarget:
         label=config.name,
         instance=instance,
     )
-    return ResolvedTarget(target, config)
+
+
+def _explain_no_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, model: str) -> NoKey | None:
+    """Say why no key is sent to a server; warn, once for each target, where the environment has one."""
+    if not endpoint.base_url or has_key(config.default_headers, config.extra_body):
+        return None
+    no_key = explain_no_key(spec, endpoint)
+    if no_key.reason:
+        name = config.name or _name(spec, model)
+        values = name, urlsplit(endpoint.base_url).netloc, no_key.reason, no_key.advice
+        warn_once(("no key", *values), "%s: no API key is sent to %s: %s; %s", *values, target=name)
+    return no_key
 
 
 def _declared_window(config: LLMConfig, spec: ProviderSpec) -> int | None:
@@ -300,15 +341,27 @@ def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
     return spec, name
 
 
-def _check_mlx(model: str) -> None:
+def _check_mlx(model: str) -> str | None:
+    """Return why MLX cannot be used here, or None.
+
+    Raises:
+        ConfigurationError: The folder of the model is missing, or holds no model that MLX can run.
+    """
     from unified_llm._backends import mlx
     from unified_llm._backends.mlx import model_folder
     from unified_llm._backends.mlx.exchange import resolve_folder
 
     if reason := mlx.unavailable_reason():
-        raise UnconfiguredError(reason) if mlx.is_supported_platform() else ImpossibleError(reason)
+        return reason.rstrip(".")
     if reason := model_folder.find_problem(resolve_folder(model)):
         raise ConfigurationError(reason)
+    return None
+
+
+def _mlx_is_impossible() -> bool:
+    from unified_llm._backends import mlx
+
+    return not mlx.is_supported_platform()
 
 
 def _mlx_features(model: str) -> frozenset[Feature]:

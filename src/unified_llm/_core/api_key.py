@@ -6,6 +6,7 @@ A malformed key must be found here: HTTP clients echo it in full when they refus
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NoReturn
 
@@ -66,6 +67,19 @@ class Secret:
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled."""
         raise TypeError("A key is never pickled; the copy finds it in the environment again.")
+
+
+@dataclass(frozen=True, slots=True)
+class NoKey:
+    """Why a target has no API key, for messages about a server that wants one.
+
+    Attributes:
+        reason: Why a key of the environment is not sent; empty where there is none.
+        advice: What to do.
+    """
+
+    reason: str
+    advice: str
 
 
 class OmittedKey(Enum):

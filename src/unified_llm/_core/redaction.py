@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
 from unified_llm._core.api_key import OmittedKey, Secret
+from unified_llm._core.headers import is_per_request
 from unified_llm._core.hidden import HiddenText
 from unified_llm._lib.read_only import ReadOnlyDict
 from unified_llm._lib.short_repr import printable
@@ -57,10 +58,15 @@ def hide_keys(fields: dict[str, Any]) -> None:
         fields["api_key"] = Secret(_unwrapped(fields.pop("api_key")), "api_key=")
 
 
+def begins_like_a_key(text: str) -> bool:
+    """Check whether a text begins as providers' keys do."""
+    return _KEY_PREFIX.match(text) is not None
+
+
 def looks_like_a_key(text: str) -> bool:
     """Check whether a text in the place of a name is more likely a key."""
     start = text.replace(":", "/").partition("/")[0]
-    return bool(_KEY_PREFIX.match(text)) or (len(start) >= _KEY_LENGTH and any(map(str.isdigit, start)))
+    return begins_like_a_key(text) or (len(start) >= _KEY_LENGTH and any(map(str.isdigit, start)))
 
 
 def hide_misplaced_keys(shown: Iterable[tuple[str | None, Any]]) -> Iterator[tuple[str | None, Any]]:
@@ -136,14 +142,15 @@ class SentKeys:
 
     def mask(self, text: str) -> str:
         """Replace the keys in a text by ``***``."""
-        return mask(text, self._all())
+        return mask(text, self.all())
 
     def may_be_in(self, text: str) -> bool:
         """Return whether a text has a key or the beginning of one; much quicker than ``mask``."""
-        keys = (key for key in self._all() if len(key) >= _SHORTEST_KEY)
+        keys = (key for key in self.all() if len(key) >= _SHORTEST_KEY)
         return any(beginning in text for key in keys for beginning in _beginnings(key))
 
-    def _all(self) -> tuple[str, ...]:
+    def all(self) -> tuple[str, ...]:
+        """Return the keys, each once."""
         if self._keys is None:
             self._keys = tuple(dict.fromkeys(self._read()))
         return self._keys
@@ -157,6 +164,12 @@ class SentKeys:
                 yield from _parts(value)
         for body in self._bodies:
             yield from _keys_within(body)
+
+
+def has_key(headers: Mapping[str, str], body: Mapping[str, Any]) -> bool:
+    """Return whether headers or fields of a body are likely to hold an API key, as gateways take them."""
+    kept = [(name, value) for name, value in headers.items() if not is_per_request(name)]
+    return bool(SentKeys(None, kept, "", body).all())
 
 
 def keys_of_object(owner: object) -> SentKeys:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unified_llm._core.account import ANONYMOUS, identify
-from unified_llm._core.api_key import Secret
+from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import split_origin
 from unified_llm._core.features import CHAT, Feature, FeaturePair
 from unified_llm._core.quirks import Quirks
@@ -127,6 +127,7 @@ class Target:
             model object) or ``user`` (an object given to ``register_provider``).
         base_url: Without a slash at the end; empty where there is no network.
         key: Its key, or None where it needs none.
+        no_key: Why it has none, for the message where its server wants one.
         headers: Sent with every request.
         extra_body: Merged into every request's body.
         features: What it can do.
@@ -167,6 +168,7 @@ class Target:
     format: str
     base_url: str = ""
     key: Secret | None = None
+    no_key: NoKey | None = field(default=None, repr=False, compare=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     features: frozenset[Feature] = CHAT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -39,6 +39,7 @@ class TargetState:
         busy_since: The instant at which the last attempt ended without a connection; 0.0 if it did not.
         resent: Its last attempt ended with a stale connection, so the next one is the request sent again.
         polls: How many attempts in a row found that it is still loading its model.
+        lacks_budget: It was not retried after its last failure, since its retry budget was spent.
     """
 
     target: Target
@@ -53,6 +54,7 @@ class TargetState:
     busy_since: float = 0.0
     resent: bool = False
     polls: int = 0
+    lacks_budget: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,14 @@ class CallFailed:
         final: The failure that ended the call at once (a bad request ...), whatever targets remained.
         expired: The deadline passed.
         committed: At least one chunk had been passed to the caller.
+        without_budget: The health keys of the targets that were not retried, since their retry budget was spent.
     """
 
     failures: tuple[tuple[Target, Failure], ...]
     final: tuple[Target, Failure] | None = None
     expired: bool = False
     committed: bool = False
+    without_budget: frozenset[Hashable] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,4 +206,5 @@ class CallState:
             (final.target, final.failure) if final and final.failure else None,
             expired=expired,
             committed=self.committed,
+            without_budget=frozenset(state.target.health_key for state in self.states if state.lacks_budget),
         )

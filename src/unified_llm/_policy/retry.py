@@ -85,7 +85,7 @@ def apply_failure(call: CallState, state: TargetState, failure: Failure) -> Gene
 def on_failure(call: CallState, state: TargetState, failure: Failure, now: float) -> NextStep:
     """Start cooldowns, exclude targets, schedule a retry or exclude the failed target; return the next step."""
     failover, resent = call.fails_over(failure.kind), state.resent
-    state.busy_since, state.resent = 0.0, failure.kind == "stale"
+    state.busy_since, state.resent, state.lacks_budget = 0.0, failure.kind == "stale", False
     # A request is sent again once: a second close in a row is a connection that broke.
     rule = FAILURE_RULES["connection" if resent and state.resent else failure.kind]
     hints = retry_after.read(failure)
@@ -154,7 +154,10 @@ def _compute_retry_at(
     if pause > MAX_WAIT or now + pause >= call.deadline:
         return None
     at = now + pause
-    return at if call.health.may_retry(target, at, free=rule.free, streaming=call.streaming) else None
+    if call.health.may_retry(target, at, free=rule.free, streaming=call.streaming):
+        return at
+    state.lacks_budget = call.health.may_retry(target, at, free=True, streaming=call.streaming)
+    return None
 
 
 def _may_retry(call: CallState, state: TargetState, rule: FailureRule, hints: retry_after.Hints, *, now: float) -> bool:

@@ -48,6 +48,10 @@ class ChainConfigurationError(ChainError, ours.ConfigurationError, theirs.ModelI
     """A setting is wrong or missing."""
 
 
+class ChainUnconfiguredError(ChainError, ours.UnconfiguredError, theirs.ModelInvalidRequestError):
+    """Targets lack an API key, a URL or a package."""
+
+
 class ChainValidationError(ChainError, ours.ValidationError, theirs.ModelInvalidRequestError):
     """The request is wrong."""
 
