@@ -71,7 +71,7 @@ def test_nested_chains_are_listed_too() -> None:
     nested = LLMConfig(model="groq/x", fallbacks=["mistral/y", {"model": "cohere/z"}])
     message = refused(LLMClient, "ollama/a", fallbacks=[nested])
     assert [line.split(":")[0].strip() for line in message.splitlines()[1:-1]] == ["groq/x", "mistral/y", "cohere/z"]
-    message = refused(ChatUnified, "ollama/a", fallbacks=[ChatUnified("ollama/b"), {"model": "groq/x"}])
+    message = refused(ChatUnified, "ollama/a", fallbacks=[ChatUnified(model="ollama/b"), {"model": "groq/x"}])
     assert message.startswith("groq/x is not configured: no API key (set GROQ_API_KEY or pass api_key=). ")
 
 
@@ -121,7 +121,7 @@ def test_a_model_that_a_call_names_is_not_skipped() -> None:
         "groq/llama, which the call names, is not configured: no API key (set GROQ_API_KEY or pass api_key=)."
     )
     with pytest.raises(UnconfiguredError, match="groq/llama, which the call names") as caught:
-        ChatUnified("ollama/x").invoke("Hi", model="groq/llama")
+        ChatUnified(model="ollama/x").invoke("Hi", model="groq/llama")
     assert type(caught.value).__name__ == "ChainUnconfiguredError"
 
 

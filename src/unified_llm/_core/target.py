@@ -127,7 +127,6 @@ class Target:
             model object) or ``user`` (an object given to ``register_provider``).
         base_url: Without a slash at the end; empty where there is no network.
         key: Its key, or None where it needs none.
-        no_key: Why it has none, for the message where its server wants one.
         headers: Sent with every request.
         extra_body: Merged into every request's body.
         features: What it can do.
@@ -152,6 +151,7 @@ class Target:
         space: The declared vector space, for embeddings.
         vector_length: The length of its vectors, where its model has only one.
         label: What logs, attempts and health call it, where that is not ``provider/model``.
+        no_key: Why it has no API key, for the message where its server wants one.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
         origin: The origin of ``base_url`` (computed, as what follows); empty where there is no network.
@@ -168,7 +168,6 @@ class Target:
     format: str
     base_url: str = ""
     key: Secret | None = None
-    no_key: NoKey | None = field(default=None, repr=False, compare=False)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     extra_body: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     features: frozenset[Feature] = CHAT
@@ -193,6 +192,7 @@ class Target:
     space: str | None = None
     vector_length: int | None = None
     label: str | None = None
+    no_key: NoKey | None = field(default=None, repr=False, compare=False)
     instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
     origin: str = field(init=False, repr=False, compare=False)
