@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,9 +15,24 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from opentelemetry import metrics, trace
 
+import unified_llm
 from tests.support.doc_pages import ROOT, Example, examples, pages
 from tests.support.scripted_targets import ScriptedTargets, say
-from unified_llm import exceptions
+from unified_llm import (
+    Attempt,
+    BreakerConfig,
+    LLMChunk,
+    LLMClient,
+    LLMConfig,
+    LLMRequest,
+    LLMResponse,
+    ModelInfo,
+    Usage,
+    exceptions,
+    langchain,
+    llama_index,
+    types,
+)
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
 
@@ -39,6 +55,13 @@ PACKAGES: Final = {
     "fastapi": r"fastapi",
     "pytest": r"pytest",
 }
+
+
+# What users see only in annotations.
+INTERNAL: Final = {
+    "CountRequest", "EmbeddingRequest", "FinishReason", "Media", "ModelRequest", "ModelsRequest", "OutputMethod",
+    "Part", "ProviderState", "RerankRequest", "Role", "native",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -178,6 +201,18 @@ def test_every_exception_has_a_cause_and_a_remedy() -> None:
         for name, cause, remedy in re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
     }
     assert [name for name in exceptions.__all__ if not all(rows.get(name, ("",)))] == []
+
+
+def test_every_public_name_is_in_the_docs() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
+    named = set(re.findall(r"\w+", text))
+    names = {*unified_llm.__all__, *types.__all__, *exceptions.__all__, *langchain.__all__, *llama_index.__all__}
+    names |= {name for name in dir(LLMClient) if not name.startswith("_")} | {*LLMConfig.model_fields}
+    data = (LLMRequest, LLMResponse, LLMChunk, Attempt, Usage, ModelInfo, BreakerConfig, types.Message, types.ToolCall)
+    names |= {field.name for record in data for field in dataclasses.fields(record)}
+    for adapter in (langchain.ChatUnified, langchain.UnifiedEmbeddings, llama_index.UnifiedLLM):
+        names |= {name for name in adapter.__annotations__ if not name.startswith("_") and name.islower()}
+    assert names - named - INTERNAL == set()
 
 
 NAMED = re.compile(r"`((?:integration_)?tests/[\w/]+\.py)(?:::(\w+))?`")
