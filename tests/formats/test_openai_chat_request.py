@@ -103,11 +103,12 @@ def test_azure_gets_its_key_in_its_own_header() -> None:
     assert "authorization" not in headers
 
 
-def test_a_dropped_field_is_mentioned_at_debug_by_name_and_not_by_value(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dropped_field_is_warned_of_once_by_name_and_not_by_value(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "unified_llm"):
-        body = body_of(LLMRequest(HELLO, seed=987654321), plain_target(drop=frozenset({"seed"})))
-    assert "seed" not in body
-    assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+        for _ in range(2):
+            body = body_of(LLMRequest(HELLO, seed=987654321), plain_target(drop=frozenset({"seed"})))
+            assert "seed" not in body
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.DEBUG]
     assert "seed" in caplog.text
     assert "somewhere/some-model" in caplog.text
     assert "987654321" not in caplog.text

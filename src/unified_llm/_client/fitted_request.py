@@ -15,17 +15,13 @@ from unified_llm._client.client_side_stop import ClientSideStop
 from unified_llm._client.first_call_only import FirstCallOnly
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.converted_exchange import Converter
+from unified_llm._core.dropped_settings import CHAT_SETTINGS
 from unified_llm._core.target import Target
 from unified_llm._formats.request_fields import effective, sendable_stops, takes, with_reasoning_drops
 from unified_llm._formats.tool_names import renamed_tools
 from unified_llm._providers.provider_fields import fields_for
 from unified_llm.types.requests import CountRequest, EmbeddingRequest, LLMRequest, RerankRequest
 
-# Settings that a target may not take. That they are left out changes the style of an answer, and the record says so.
-_OPTIONAL: Final = (
-    "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs",
-    "reasoning_effort",
-)  # fmt: skip
 # The fewest tokens of an answer that a format can ask for (platform.openai.com/docs/api-reference/responses/create; the
 # error is integer_below_min_value).
 _LEAST_OUTPUT: Final[Mapping[str, int]] = {"openai_responses": 16, "azure_responses": 16}
@@ -121,7 +117,7 @@ def _not_taken(request: LLMRequest, target: Target) -> dict[str, Sequence[Any]]:
     """Return a record of the settings that the target does not take, which its format leaves out."""
     effort = effective(request, "reasoning_effort", target)
     target = with_reasoning_drops({} if effort is None else {"reasoning_effort": effort}, target)
-    refused = [name for name in _OPTIONAL if not takes(name, target)]
+    refused = [name for name in CHAT_SETTINGS if not takes(name, target)]
     if "top_p.with_temperature" in target.quirks.drop and effective(request, "temperature", target) is not None:
         refused.append("top_p")
     return {name: [value, None] for name in refused if (value := effective(request, name, target)) is not None}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from unified_llm._core.codec import WireRequest
+from unified_llm._core.dropped_settings import report_dropped
 from unified_llm._core.target import Target
 from unified_llm._formats.builtin_tools import is_gemini_alone
 from unified_llm._formats.custom_tools import custom_choice, is_custom
@@ -26,6 +27,7 @@ log = logging.getLogger("unified_llm")
 _JSON: Final = "application/json"
 _NOT_IN_RESPONSES: Final = ("stop", "seed", "frequency_penalty", "presence_penalty")
 NOT_IN_FORMAT: Final[Mapping[str, tuple[str, ...]]] = {
+    "mlx": ("frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "reasoning_effort"),
     "anthropic": ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs"),
     "openai_responses": _NOT_IN_RESPONSES,
     "azure_responses": _NOT_IN_RESPONSES,
@@ -104,17 +106,17 @@ def apply_quirks(fields: Mapping[str, Any], target: Target) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, value in fields.items():
         if name in dropped:
-            log.debug("%s is not sent to %s, which does not take it", name, target.name)
+            report_dropped(name, target.name, "which does not take it")
         else:
             kept[renamed.get(name, name)] = value
     return kept
 
 
 def log_dropped(names: Iterable[str], request: LLMRequest, target: Target) -> None:
-    """Log, at level debug, which of these fields are set but not sent, because the format has no such fields."""
+    """Log which of these fields are set but not sent, because the format has no such fields."""
     for name in names:
         if effective(request, name, target) is not None:
-            log.debug("%s is not sent to %s, whose format has no such field", name, target.name)
+            report_dropped(name, target.name, "whose format has no such field")
 
 
 def with_reasoning_drops(fields: Mapping[str, Any], target: Target) -> Target:

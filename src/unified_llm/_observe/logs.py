@@ -5,7 +5,7 @@ log is readable at INFO and quiet at WARNING during an outage:
 
     WARNING  the first failover from a target for a kind of failure (for a refusal: and its code), then once a minute
              with a count;
-             a request field that a target gets otherwise than it was set, once for each target and field;
+             a request field that a target gets otherwise than it was set or not at all, once for each target and field;
              an answer that was cut before its first text, for each target once a minute;
              a circuit breaker that opens or closes, with the reason and the next probe
     INFO     each call that a fallback served; each retry
@@ -18,6 +18,7 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import Any, Final
 
+from unified_llm._core.dropped_settings import level_of_report, reset_reports
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
@@ -74,14 +75,12 @@ class _Warnings:
 
 
 _warnings: Final = _Warnings()
-# Targets and fields whose adjustment was logged; the values are not used.
-_adjusted: Final = BoundedDict[tuple[str, str], None](_MAX_WARNINGS)
 
 
 def reset_warnings() -> None:
     """Forget which warnings were logged."""
     _warnings.reset()
-    _adjusted.clear()
+    reset_reports()
 
 
 def warn_once(key: Hashable, text: str, *values: object, target: str | None = None) -> None:
@@ -117,7 +116,7 @@ def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt]
 def log_attempt(attempt: Attempt) -> None:
     """Log an attempt: a retry at INFO, others at DEBUG."""
     if attempt.adjusted:
-        _warn_of_adjustments(attempt)
+        _log_adjustments(attempt)
     level = logging.INFO if attempt.retry else logging.DEBUG
     if not _log.isEnabledFor(level):
         return
@@ -132,19 +131,17 @@ def log_attempt(attempt: Attempt) -> None:
         _log.log(level, "%s: %s (%.3f s)", attempt.target, text, attempt.seconds, extra=fields)
 
 
-def _warn_of_adjustments(attempt: Attempt) -> None:
+def _log_adjustments(attempt: Attempt) -> None:
+    """Log what a target gets otherwise than it was set: at WARNING once for each target and field, then at DEBUG."""
     for name, (given, sent) in attempt.adjusted.items():
-        if (attempt.target, name) in _adjusted:
-            continue
-        _adjusted.put((attempt.target, name), None)
-        fields = {"target": attempt.target, "field": name}
+        level, fields = level_of_report(attempt.target, name), {"target": attempt.target, "field": name}
         if name in _APPLIED_HERE:
-            _log.warning("%s: %s is applied to its answer by the client", attempt.target, name, extra=fields)
+            _log.log(level, "%s: %s is applied to its answer by the client", attempt.target, name, extra=fields)
         elif sent is None:
-            _log.warning("%s: %s is not sent, which it does not take", attempt.target, name, extra=fields)
+            _log.log(level, "%s: %s is not sent, which it does not take", attempt.target, name, extra=fields)
         else:
             text = "%s: %s is sent as %s instead of %s, which is beyond its limits"
-            _log.warning(text, attempt.target, name, sent, given, extra=fields)
+            _log.log(level, text, attempt.target, name, sent, given, extra=fields)
 
 
 def log_response(trace: Trace, primary: Target, usage: Usage | None, *, seconds: float, now: float) -> None:

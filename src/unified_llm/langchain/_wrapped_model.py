@@ -187,7 +187,7 @@ class WrappedChatModel:
     def make_arguments(self, request: LLMRequest) -> NativeArguments:
         """Convert a request into the arguments of a call of this model."""
         native: NativeCall = request.native
-        chat = with_settings(self.chat, request, self.quirks.drop)
+        chat = with_settings(self.chat, request, self.quirks.drop, f"{self.provider}/{self.model}")
         response_format = request.response_format if "response_format" not in self.bound else None
         # Beside tools the response format becomes a tool too: models differ in what else they require of tools then.
         own_format = self._bind_response_format(response_format) if response_format and not request.tools else None

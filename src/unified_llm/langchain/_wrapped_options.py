@@ -14,6 +14,7 @@ import pydantic
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableBinding
 
+from unified_llm._core.dropped_settings import CHAT_SETTINGS, report_dropped
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import registry
 from unified_llm.exceptions import UnsupportedOperationError
@@ -54,20 +55,27 @@ def quirks_of(model: BaseChatModel, provider: str, name: str) -> Quirks:
     return Quirks(drop=frozenset(refused | _UNREAD), limits=known.limits, max_stops=known.max_stops)
 
 
-def with_settings(model: BaseChatModel, request: LLMRequest, refused: frozenset[str]) -> BaseChatModel:
+def with_settings(model: BaseChatModel, request: LLMRequest, refused: frozenset[str], name: str) -> BaseChatModel:
     """Return the model with the settings of a call in place of its own, where it has a field that takes them.
 
     Args:
         model: The wrapped model, which is not changed.
         request: The request.
         refused: Settings that the model does not take.
+        name: What the log calls it.
     """
     changes: dict[str, Any] = {}
-    for setting in _FIELDS.keys() - refused:
+    for setting in CHAT_SETTINGS:
         value = getattr(request, setting)
-        field = _field_of(type(model), setting) if value is not None else None
-        if field is not None and _accepts(type(model), field, value):
+        if value is None:
+            continue
+        field = None if setting in refused else _field_of(type(model), setting)
+        if field is None:
+            report_dropped(setting, name, "whose class or provider does not take it")
+        elif _accepts(type(model), field, value):
             changes[field] = value
+        else:
+            report_dropped(setting, name, "whose class refuses the value")
     return model.model_copy(update=changes) if changes else model
 
 

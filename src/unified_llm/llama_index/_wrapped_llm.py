@@ -31,10 +31,12 @@ from unified_llm._adapters.model_settings import thinking_settings, timeout_of
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._backends.objects.errors import read_failure, read_unknown_argument
 from unified_llm._backends.objects.exchange import NativeExchange, ThreadedAsyncExchange, ThreadExchange
+from unified_llm._core.dropped_settings import CHAT_SETTINGS, report_dropped
 from unified_llm._core.echoes import mask_echoes
 from unified_llm._core.exchange import AsyncExchange, Event, Exchange
 from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import keys_of_object
 from unified_llm._formats.finish_reasons import finish_reason_of
 from unified_llm._lib.json_schema import inline_reference
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 # Options of a call that every LLM of LlamaIndex takes. Others may be specific to the primary's provider.
 _PASSED_OPTIONS: Final = ("temperature", "max_tokens", "top_p", "stop")
+_NOT_PASSED: Final = frozenset(CHAT_SETTINGS) - {*_PASSED_OPTIONS}
 # JSON comes as the arguments of a tool, or by prompt.
 _FEATURES: Final[frozenset[Feature]] = frozenset(
     {"streaming", "images", "image_urls", "audio", "files", "json_object", "json_schema"}
@@ -78,6 +81,7 @@ class WrappedLLM:
         name = metadata.model_name if metadata.model_name != "unknown" else getattr(llm, "model", None)
         self.model = str(name or type(llm).__name__)
         self.context_window: int | None = metadata.context_window if metadata.context_window > 0 else None
+        self.quirks = Quirks(drop=_NOT_PASSED)
         self.vendor = self.provider.lower().removesuffix("_llm")
         self.timeout, self.thinking = timeout_of(llm), thinking_settings(llm)
         calls_tools = isinstance(llm, FunctionCallingLLM) and metadata.is_function_calling_model
@@ -155,8 +159,12 @@ class WrappedLLM:
         self, request: LLMRequest, messages: list[ChatMessage]
     ) -> tuple[list[ChatMessage], dict[str, Any]]:
         """Return the messages and keyword arguments of the LLM's own call."""
-        native: NativeCall = request.native
-        passed = {name: native.options[name] for name in _PASSED_OPTIONS if native.options.get(name) is not None}
+        passed = {name: value for name in _PASSED_OPTIONS if (value := getattr(request, name)) not in (None, ())}
+        if stop := passed.get("stop"):
+            passed["stop"] = list(stop)
+        for name in self.quirks.drop:
+            if getattr(request, name) is not None:
+                report_dropped(name, f"{self.provider}/{self.model}", "whose integration may not take it")
         choice = request.tool_choice
         if not isinstance(self.llm, FunctionCallingLLM) or not request.tools or choice == "none":
             return messages, passed

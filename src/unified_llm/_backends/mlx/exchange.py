@@ -38,6 +38,7 @@ from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
 from unified_llm._formats.any_model import TextReader, read_whole, reading_rules, with_accepted_order
+from unified_llm._formats.request_fields import NOT_IN_FORMAT, log_dropped
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.messages import Message
 from unified_llm.types.records import Usage
@@ -168,6 +169,7 @@ def _prompt(request: LLMRequest, target: Target) -> Prompt:
         value = getattr(request, name)
         return target.defaults.get(name, default) if value in (None, ()) else value
 
+    log_dropped(NOT_IN_FORMAT["mlx"], request, target)
     return Prompt(
         messages=tuple({"role": message.role, "content": message.text} for message in _turns(request, target)),
         max_tokens=effective("max_tokens", _DEMO_TOKENS if target.demo else None),

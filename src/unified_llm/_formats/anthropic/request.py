@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from urllib.parse import quote
 
 from unified_llm._core.codec import WireRequest
+from unified_llm._core.dropped_settings import report_dropped
 from unified_llm._core.paths import segments
 from unified_llm._core.target import Target
 from unified_llm._formats.anthropic.messages import Conversation, write_conversation
@@ -220,7 +221,7 @@ def _wanted_settings(request: LLMRequest, target: Target) -> dict[str, Any]:
     wanted = apply_quirks(given, target)
     if {"temperature", "top_p"} <= wanted.keys() and "top_p.with_temperature" in target.quirks.drop:
         del wanted["top_p"]
-        log.debug("top_p is not sent to %s, which accepts either top_p or temperature", target.name)
+        report_dropped("top_p", target.name, "which accepts either top_p or temperature")
     return wanted
 
 
@@ -235,7 +236,7 @@ def _add_thinking(body: dict[str, Any], effort: str, conversation: Conversation,
     if body.get("thinking", {}).get("type") in {"enabled", "adaptive"}:
         for name in ("temperature", "top_p"):
             if body.pop(name, None) is not None:
-                log.debug("%s is not sent to %s, which refuses it with thinking", name, target.name)
+                report_dropped(name, target.name, "which refuses it with thinking")
 
 
 def _write_tool_fields(

@@ -1,0 +1,46 @@
+"""Settings of the user's that a target does not take: one WARNING for each target and setting, then DEBUG.
+
+People who set ``temperature=0`` rely on it, so that it is not sent must be known without a debug log. What this package
+or a framework adds to a request by itself is no setting of the user's.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from unified_llm._lib.bounded_dict import BoundedDict
+
+CHAT_SETTINGS: Final = (
+    "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs",
+    "reasoning_effort", "max_tokens",
+)  # fmt: skip
+"""Fields of chat requests that only users set, and that are left out where a target does not take them."""
+SETTINGS: Final = frozenset({*CHAT_SETTINGS, "dimensions"})
+"""The same of all requests."""
+
+_MOST_REPORTED: Final = 1024
+# Names of targets and settings; the values are not used.
+_reported: Final = BoundedDict[tuple[str, str], None](_MOST_REPORTED)
+_log = logging.getLogger("unified_llm")
+
+
+def level_of_report(target: str, setting: str) -> int:
+    """Return the level at which to log that a setting was changed or dropped: WARNING for the first time."""
+    if (target, setting) in _reported:
+        return logging.DEBUG
+    _reported.put((target, setting), None)
+    return logging.WARNING
+
+
+def report_dropped(setting: str, target: str, reason: str) -> None:
+    """Log that a field of a request is not sent to the target of this name; ``reason`` completes the sentence."""
+    level = level_of_report(target, setting) if setting in SETTINGS else logging.DEBUG
+    if _log.isEnabledFor(level):
+        fields = {"target": target, "field": setting}
+        _log.log(level, "%s is not sent to %s, %s", setting, target, reason, extra=fields)
+
+
+def reset_reports() -> None:
+    """Forget what was reported."""
+    _reported.clear()
