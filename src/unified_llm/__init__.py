@@ -62,7 +62,9 @@ def __getattr__(name: str) -> Any:
     statements, and miss a module whose name is built at run time.
     """
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from unified_llm._lib.missing_names import missing_name
+
+        raise missing_name(__name__, name, __all__)
     home: ModuleType
     match name:
         case "LLMClient":

@@ -239,3 +239,12 @@ class AllTargetsFailedError(LLMError):
     def __init__(self, message: str, *, errors: Sequence[LLMError] = (), **fields: Any) -> None:
         super().__init__(message, **fields)
         self.errors: tuple[LLMError, ...] = tuple(errors)
+
+
+def __getattr__(name: str) -> Any:
+    """Say where a name is that this module does not have."""
+    if name.startswith("__"):  # Python looks for some of these with every import
+        raise AttributeError(name)
+    from unified_llm._lib.missing_names import missing_name
+
+    raise missing_name(__name__, name, __all__)

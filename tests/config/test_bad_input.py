@@ -30,7 +30,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"config": "openai/a\u202eb"}, "not printable"),
     ({"config": "openai/a\ud800b"}, "not printable"),
     ({"config": "openai/" + "a" * 10_000, "api_key": KEY}, "long"),
-    ({"config": 5}, "A client is made from a model string, an LLMConfig or a mapping"),
+    ({"config": 5}, "A client is made from a model string, an LLMConfig or a mapping, not from int."),
     ({"config": {"model": 5}}, "model must be a string"),
     ({"config": LLMConfig(model="mlx/demo"), "temperature": 1}, "Put temperature into the LLMConfig"),
     # No such provider
@@ -78,15 +78,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     # Fallbacks
     ({"config": "mlx/demo", "fallbacks": "mlx/demo"}, "fallbacks is a list"),
     ({"config": "mlx/demo", "fallbacks": {"model": "mlx/demo"}}, "fallbacks is a list"),
-    ({"config": "mlx/demo", "fallbacks": None}, "fallbacks is a list"),
     ({"config": "mlx/demo", "fallbacks": [5]}, "A fallback is a model string, a mapping or an LLMConfig, not int"),
     ({"config": "mlx/demo", "fallbacks": [""]}, 'write "provider/model"'),
     ({"config": "mlx/demo", "fallbacks": [{"modle": "x"}]}, "did you mean 'model'?"),
     # Limits
     ({"config": "mlx/demo", "deadline": 0}, "deadline must be greater than 0 seconds, or None"),
     ({"config": "mlx/demo", "deadline": -1}, "deadline must be greater than 0 seconds"),
-    ({"config": "mlx/demo", "deadline": float("nan")}, "deadline must be greater than 0 seconds"),
-    ({"config": "mlx/demo", "deadline": "soon"}, "deadline must be greater than 0 seconds"),
+    ({"config": "mlx/demo", "deadline": float("nan")}, "deadline must be a finite number of seconds"),
+    ({"config": "mlx/demo", "deadline": "soon"}, "deadline must be a number of seconds, not text"),
     ({"config": "mlx/demo", "max_retries": -1}, "max_retries must be at least 0"),
     # A model that is not there
     ({"config": "mlx/no-such-folder"}, "no-such-folder'; and no model of that name in the local Hugging Face"),
@@ -173,8 +172,8 @@ def test_the_key_is_in_no_variable_of_our_calls_when_something_else_is_wrong(arg
         ({"temprature": 1}, ValidationError, "did you mean 'temperature'"),
         ({"max_tokens": 0}, ValidationError, "max_tokens must be"),
         ({"timeout": 0}, ValidationError, "timeout must be greater than 0"),
-        ({"timeout": "CANARY"}, ValidationError, "timeout must be greater than 0"),
-        ({"timeout": float("nan")}, ValidationError, "timeout must be greater than 0"),
+        ({"timeout": "CANARY"}, ValidationError, "timeout must be a number of seconds, not text"),
+        ({"timeout": float("nan")}, ValidationError, "timeout must be a finite number of seconds"),
         ({"deadline": 0}, LLMError, "deadline must be greater than 0"),
         ({"deadline": -1}, LLMError, "deadline must be greater than 0"),
         ({"model": ""}, LLMError, "model= is empty"),

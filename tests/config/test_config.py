@@ -72,7 +72,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"timeout": -1}, "timeout must be greater than 0"),
     ({"timeout": MISPLACED}, "timeout must be a number"),
     ({"timeout": [MISPLACED]}, "timeout must be a number"),
-    ({"timeout": True}, "timeout has a wrong value or type"),
+    ({"timeout": True}, "timeout must be a number of seconds, not True"),
     ({"timeout": float("nan")}, "timeout must be a finite number"),
     ({"timeout": float("inf")}, "timeout must be a finite number"),
     ({"request_timeout": 0}, "timeout must be greater than 0"),
@@ -84,7 +84,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"max_retries": MISPLACED}, "max_retries must be a whole number"),
     ({"retry_exponential_base": 0.5}, "retry_exponential_base must be at least 1"),
     ({"retry_delay": None}, "retry_delay must be a number"),
-    ({"cache_ttl": -1}, "cache_ttl must be at least 0"),
+    ({"cache_ttl": -1}, "cache_ttl must be a number of seconds, 0 or greater"),
     ({"max_tokens": 0}, "max_tokens must be greater than 0"),
     ({"temperature": float("inf")}, "temperature must be a finite number"),
     ({"temperature": MISPLACED}, "temperature must be a number"),
@@ -111,7 +111,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"top_k": 5}, "no field 'top_k'"),
     ({"zzz": 5}, "go into extra_body="),
     ({MISPLACED: 5}, "LLMConfig has no field that name"),
-    ({"timeout": MISPLACED, "max_tokens": MISPLACED}, "timeout must be a number; max_tokens must be a whole number"),
+    (
+        {"timeout": MISPLACED, "max_tokens": MISPLACED},
+        "timeout must be a .*, not text; max_tokens must be a whole",
+    ),
 ]
 
 

@@ -40,9 +40,9 @@ def test_configure_goes_before_the_environment_until_it_is_taken_back(monkeypatc
     ("name", "value", "expected"),
     [
         ("timeout", 0, "greater than 0 seconds"),
-        ("timeout", -1, "0 or greater"),
-        ("timeout", float("nan"), "must be a number"),
-        ("timeout", float("inf"), "must be a number"),
+        ("timeout", -1, "greater than 0 seconds"),
+        ("timeout", float("nan"), "must be a finite number of seconds"),
+        ("timeout", float("inf"), "must be a finite number of seconds"),
         ("timeout", True, "must be a number"),
         ("timeout", "sk-MISPLACED", "must be a number"),
         ("max_retries", -1, "0 or greater"),
@@ -75,12 +75,12 @@ def test_one_wrong_default_leaves_the_others_unset() -> None:
     ("name", "text", "expected"),
     [
         ("TIMEOUT", "sk-MISPLACED", "must hold a number"),
-        ("TIMEOUT", "nan", "must be a number"),
+        ("TIMEOUT", "nan", "must be a finite number of seconds"),
         ("TIMEOUT", "0", "greater than 0 seconds"),
         ("TIMEOUT", " ", "must hold a number"),
         ("MAX_RETRIES", "1.5", "must hold a whole number"),
         ("MAX_RETRIES", "-1", "0 or greater"),
-        ("CACHE_TTL", "1e999", "must be a number"),
+        ("CACHE_TTL", "1e999", "must be a finite number of seconds"),
     ],
 )
 def test_a_variable_that_holds_nonsense_is_named_and_not_repeated(

@@ -176,7 +176,7 @@ def test_nothing_secret_is_in_the_repr_or_the_keys_of_a_target() -> None:
 @each("name", ["failures", "window", "cooldown", "cooldown_max"])
 @each("value", [0, -1, float("nan"), float("inf"), True, None, "5"])
 def test_a_breaker_needs_positive_numbers(name: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=rf"BreakerConfig\.{name} must be a number greater than 0"):
+    with pytest.raises(ConfigurationError, match=rf"BreakerConfig\.{name} must be "):
         BreakerConfig(**{name: value})
 
 

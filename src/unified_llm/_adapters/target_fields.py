@@ -21,13 +21,17 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    SkipValidation,
     field_serializer,
     field_validator,
 )
 
 from unified_llm._adapters.field_values import describe_config, hide_key, name_of
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
-from unified_llm._config.llm_config import LLMConfig, check_url, refuse_unknown
+from unified_llm._config.field_errors import describe
+from unified_llm._config.field_types import Limit, Wait, read_url
+from unified_llm._config.given_targets import explain
+from unified_llm._config.llm_config import LLMConfig, read_fallbacks, refuse_unknown
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key, show_chain
@@ -90,16 +94,16 @@ class TargetFields(AlwaysValidated, BaseModel):
     model: str | None = None
     fallbacks: Sequence[Any] = ()
     provider: str | None = None
-    base_url: Annotated[str | None, BeforeValidator(check_url)] = None
+    base_url: Annotated[str | None, BeforeValidator(read_url)] = None
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
     api_version: str | None = None
     api: str | None = None
-    timeout: float | None = None
-    connect_timeout: float | None = None
+    timeout: Limit = None
+    connect_timeout: Limit = None
     max_retries: int | None = None
     resend: bool | None = None
-    retry_delay: float | None = None
-    retry_max_delay: float | None = None
+    retry_delay: Wait = None
+    retry_max_delay: Wait = None
     max_response_bytes: int | None = None
     default_headers: Annotated[Mapping[str, str], AfterValidator(Headers)] | None = Field(
         default=None, exclude=True, repr=False
@@ -109,11 +113,11 @@ class TargetFields(AlwaysValidated, BaseModel):
     verify_ssl: bool | str | SSLContext = Field(default=True, exclude=True, repr=False)
     allow_http: bool = False
     breaker: BreakerConfig | None = None
-    cache_ttl: float | None = None
-    deadline: float | None = 600.0
-    failover_on: Mapping[str, bool] | None = None
+    cache_ttl: Wait = None
+    deadline: Limit = 600.0
+    failover_on: Annotated[Mapping[str, bool] | None, SkipValidation] = None  # the client checks it
     skip_unconfigured: bool = False
-    on_attempt: Callable[..., None] | None = Field(default=None, exclude=True, repr=False)
+    on_attempt: Annotated[Callable[..., Any] | None, SkipValidation] = Field(default=None, exclude=True, repr=False)
 
     _client: LLMClient | None = PrivateAttr(default=None)  # imported when the first is made: it is most of the package
     _key_omitted: bool = PrivateAttr(default=False)  # by a pickle, so that a missing key is reported
@@ -129,13 +133,20 @@ class TargetFields(AlwaysValidated, BaseModel):
     if not TYPE_CHECKING:  # type checkers see the fields, which are more precise than this signature
 
         def __init__(self, model: Any = None, /, **fields: Any) -> None:
-            given = Hidden(fields if model is None else {**fields, "model": model})
+            given = Hidden((model, fields))
             del model, fields
             with CLEAR_VARIABLES:
                 self._read_fields(given)
 
-        def _read_fields(self, given: Hidden[dict[str, Any]]) -> None:
-            fields = {"fallbacks": (), **{self.ALIASES.get(name, name): value for name, value in given.value.items()}}
+        def _read_fields(self, given: Hidden[tuple[Any, dict[str, Any]]]) -> None:
+            model, named = given.value
+            fields = {} if model is None else {"model": model}
+            for name, value in named.items():
+                field = self.ALIASES.get(name, name)
+                if field in fields:
+                    raise ConfigurationError(f"{field} is given twice: leave one out.")
+                fields[field] = value
+            fields.setdefault("fallbacks", ())
             if "api_key" in fields:
                 fields["api_key"] = hide_key(fields["api_key"])
             refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
@@ -143,11 +154,11 @@ class TargetFields(AlwaysValidated, BaseModel):
             try:
                 super().__init__(**fields)
             except pydantic.ValidationError as error:
-                problem = _wrong_fields(error)
+                problem = describe(error)
             if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
                 known = {name: value for name, value in fields.items() if name in LLMConfig.model_fields}
                 LLMConfig(**{name: value for name, value in known.items() if value is not None})
-                raise ConfigurationError(f"{problem}: a value of the wrong type.")
+                raise ConfigurationError(problem)
 
     def __repr__(self) -> str:
         """Show the names of the targets, and nothing else."""
@@ -243,22 +254,16 @@ class TargetFields(AlwaysValidated, BaseModel):
         Raises:
             ConfigurationError: One of them is neither a target nor a model.
         """
-        if isinstance(fallbacks, (str, Mapping)) or not isinstance(fallbacks, Sequence):
-            raise ConfigurationError("fallbacks= is a list: of model strings, mappings, LLMConfig or models.")
-        return tuple(link for fallback in fallbacks for link in cls._read_link(fallback))
+        return tuple(link for fallback in read_fallbacks(fallbacks) for link in cls._read_link(fallback))
 
     @classmethod
     def _read_link(cls, fallback: Any) -> tuple[Fallback, ...]:
         if isinstance(fallback, TargetFields):
             return fallback.links()  # the targets of the inner chain, each with its own health
-        if isinstance(fallback, Mapping):
-            return (LLMConfig(**fallback),)
         if isinstance(fallback, (str, LLMConfig)) or cls.wrap(fallback) is not None:
             return (fallback,)
-        raise ConfigurationError(
-            f"A fallback is a model string, a mapping, an LLMConfig or a model of the framework, not "
-            f"{type(fallback).__name__}."
-        )
+        kinds = "a model string, a mapping, an LLMConfig or a model of the framework"
+        raise ConfigurationError(f"A fallback is {kinds}, not {explain(fallback)}")
 
     def links(self) -> tuple[Fallback, ...]:
         """Return the whole chain, as fallbacks of another one."""
@@ -314,7 +319,7 @@ class TargetFields(AlwaysValidated, BaseModel):
             case "api_key", key:
                 given = Hidden(hide_key(key))
             case "base_url", url:
-                check_url(url)
+                given = Hidden(read_url(url))
             case "default_headers", Mapping() as headers:
                 given = Hidden(Headers(headers))
             case _ if name in _MAPPINGS:
@@ -377,8 +382,3 @@ class TargetFields(AlwaysValidated, BaseModel):
 def _set_all(copied: TargetFields, given: Hidden[Mapping[str, Any]]) -> None:
     for name, value in given.value.items():
         setattr(copied, name, value)
-
-
-def _wrong_fields(problem: pydantic.ValidationError) -> str:
-    names = sorted({str(error["loc"][0]) for error in problem.errors(include_input=False) if error["loc"]})
-    return ", ".join(names) or "The configuration"

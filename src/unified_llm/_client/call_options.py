@@ -11,7 +11,9 @@ from difflib import get_close_matches
 from typing import Any, Final, cast, get_args
 
 from unified_llm._client import extra_headers
-from unified_llm._core.outcome import FailureKind
+from unified_llm._core.outcome import FailureKind, kind_of_status
+from unified_llm._core.redaction import quoted
+from unified_llm._core.seconds import SecondsError, read_seconds
 from unified_llm._observe.tracing_tools import ModelSpan
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 
@@ -100,21 +102,69 @@ def _read_option(name: str, value: object, error: type[LLMError]) -> object:
 
 
 def _seconds(name: str, value: object, error: type[LLMError]) -> float | None:
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0):
-        return value
-    raise error(f"{name} must be greater than 0 seconds, or None.")
+    if value is None:
+        return None
+    try:
+        return read_seconds(value)
+    except SecondsError as wrong:
+        raise error(f"{name} {wrong}.") from None
 
 
 def _failover(value: object, error: type[LLMError]) -> dict[FailureKind, bool]:
     if value is None:
         return {}
-    if not isinstance(value, Mapping) or not all(isinstance(allowed, bool) for allowed in value.values()):
+    if not isinstance(value, Mapping):
         raise error(
-            'failover_on maps kinds of failure to True or False, such as {"filter": True, "rate_limit": False}.'
+            f"failover_on maps kinds of failure to True or False, and got {type(value).__name__}: write "
+            f"failover_on={_example(value)}."
         )
-    for kind in value:
+    for kind, allowed in cast("Mapping[object, object]", value).items():
         if kind not in _KINDS:
-            close = get_close_matches(str(kind), _KINDS, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(_KINDS)}."
-            raise error(f"failover_on names a kind of failure that is unknown: {hint}")
+            raise error(f"failover_on has no kind of failure {_shown(kind)}: {_meant(kind)}")
+        if not isinstance(allowed, bool):
+            raise error(f"failover_on maps kinds of failure to True or False, and {kind!r} to neither.")
     return dict(cast("Mapping[FailureKind, bool]", value))
+
+
+def _example(value: object) -> str:
+    """Return a mapping that may have been meant by a list of kinds, or one kind."""
+    given = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple, set)) else []
+    kinds = [kind for each in given for kind in _kinds_like(each)[:1]] or ["filter"]
+    return f"{{{', '.join(f'{kind!r}: True' for kind in dict.fromkeys(kinds))}}}"
+
+
+def _shown(kind: object) -> str:
+    if isinstance(kind, type):
+        return kind.__name__
+    if isinstance(kind, str):  # which may be a key, unless it is like something known
+        return quoted(kind) if _kinds_like(kind) else "of that name"
+    return str(kind) if isinstance(kind, int) else type(kind).__name__
+
+
+def _meant(kind: object) -> str:
+    """Say which kinds may be meant by an HTTP status, an exception or a misspelt name."""
+    like = _kinds_like(kind)
+    if not like:
+        return f"known are {', '.join(_KINDS)}."
+    if isinstance(kind, type):
+        return f"it is raised for {', '.join(map(repr, like))}."
+    return f"HTTP {kind} is {like[0]!r}." if _status(kind) else f"did you mean {like[0]!r}?"
+
+
+def _kinds_like(kind: object) -> list[str]:
+    if kind in _KINDS:
+        return [cast("str", kind)]
+    if isinstance(kind, type):
+        from unified_llm._client.errors import kinds_raised_as  # which imports the policy
+
+        return kinds_raised_as(kind)
+    if status := _status(kind):
+        return [kind_of_status(status)]
+    return get_close_matches(kind.lower(), _KINDS, 1) if isinstance(kind, str) else []
+
+
+def _status(kind: object) -> int | None:
+    """Read an HTTP status that is no success."""
+    if isinstance(kind, bool) or not str(kind).isdecimal():
+        return None
+    return status if 300 <= (status := int(str(kind))) <= 599 else None

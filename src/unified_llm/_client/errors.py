@@ -123,6 +123,11 @@ class FailedCall:
 _NO_CALL: Final = FailedCall()
 
 
+def kinds_raised_as(exception: type) -> list[str]:
+    """Return the kinds of failure that are raised as this exception, or as one derived from it."""
+    return [kind for kind, (raised, _, _) in _MESSAGES.items() if issubclass(raised, exception)]
+
+
 def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, others: str = "") -> exc.LLMError:
     """Make the exception for the failure of one target.
 

@@ -6,12 +6,13 @@ A key that passed by the checks would be no ``Secret``: it would show in a repr,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler, ValidationInfo
 
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.redaction import hide_keys
+from unified_llm._core.seconds import TIMES, number_from_text
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class AlwaysValidated(_Base):
         Before 2.13, Pydantic's ``model_validate_strings`` did not, and its errors showed the key. After a function it
         does, since what a function returns is a Python object.
         """
-        return BeforeValidator(_same).__get_pydantic_core_schema__(source, handler)
+        return BeforeValidator(_read_strings).__get_pydantic_core_schema__(source, handler)
 
     def copy(self, *, include: Any = None, exclude: Any = None, update: Any = None, deep: bool = False) -> Self:
         """Do the same as ``model_copy``; Pydantic's old name for it.
@@ -71,8 +72,12 @@ class AlwaysValidated(_Base):
             return cls(**given.value)
 
 
-def _same(value: object) -> object:
-    return value
+def _read_strings(value: object, info: ValidationInfo) -> object:
+    """Return the fields as they are; of fields that are all text, as in an environment, times become numbers."""
+    if info.mode != "string" or not isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryComparison]
+        return value
+    fields = cast("Mapping[str, object]", value)
+    return {name: number_from_text(text) if name in TIMES else text for name, text in fields.items()}
 
 
 def checked_changes(update: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:

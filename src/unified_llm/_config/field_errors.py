@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from unified_llm._core.seconds import SecondsError
+
 if TYPE_CHECKING:
     import pydantic
 
@@ -28,7 +30,9 @@ def describe(invalid: pydantic.ValidationError) -> str:
     messages: dict[str, str] = {}
     for error in invalid.errors(include_url=False, include_context=True, include_input=False):
         field = ".".join(str(part) for part in error["loc"] if part != "tagged-union") or "the configuration"
-        messages.setdefault(field, _ADVICE.get(error["type"]) or _bound(error) or "has a wrong value or type")
+        own = error.get("ctx", {}).get("error")
+        problem = str(own) if isinstance(own, SecondsError) else _ADVICE.get(error["type"]) or _bound(error)
+        messages.setdefault(field, problem or "has a wrong value or type")
     return "; ".join(f"{field} {advice}" for field, advice in messages.items()) + "."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -22,9 +21,21 @@ from pydantic import (
 
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.field_errors import describe
+from unified_llm._config.field_types import (
+    LEFT_OUT,
+    NUMBER,
+    Limit,
+    check_headers,
+    check_name,
+    check_version,
+    read_stop,
+    read_ttl,
+    read_url,
+    read_wait,
+)
+from unified_llm._config.given_targets import GivenTargetsError, explain, list_fallbacks
 from unified_llm._core import headers, paths
 from unified_llm._core.api_key import OmittedKey, Secret
-from unified_llm._core.base_url import normalise
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden, HiddenText
 from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys, may_be_a_key, quoted
@@ -45,41 +56,7 @@ CALL_FIELDS: Final = (
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[: CALL_FIELDS.index("timeout")]
 REASONING_FORMATS: Final = ("parsed", "raw", "hidden")
-_LONGEST_NAME: Final = 100
 _ALIASES: Final[Mapping[str, str]] = {"request_timeout": "timeout", "fallback_configs": "fallbacks"}
-_API_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# Stands in a dump as JSON for what is in no dump: a key, or the value of a header that may be one.
-_LEFT_OUT: Final[str] = OmittedKey.KEY.value
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("True and False are no numbers")  # noqa: TRY004 - which Pydantic turns into an error of the field
-    return value
-
-
-_NUMBER: Final = BeforeValidator(_number)
-
-
-def _stop(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-def _name(value: object) -> object:
-    if isinstance(value, str) and (not value.strip() or not value.isprintable() or len(value) > _LONGEST_NAME):
-        raise ConfigurationError(f"name= must be printable text of at most {_LONGEST_NAME} characters.")
-    return value
-
-
-def check_url(value: object) -> object:
-    """Return a base URL as it is.
-
-    Raises:
-        ConfigurationError: It is malformed, or holds a password.
-    """
-    if isinstance(value, str):
-        normalise(value, source="base_url=")
-    return value
 
 
 def read_fallbacks(value: object) -> tuple[Any, ...]:
@@ -88,38 +65,11 @@ def read_fallbacks(value: object) -> tuple[Any, ...]:
     Raises:
         ConfigurationError: It is no list, or a mapping in it is wrong.
     """
-    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
-        raise ConfigurationError("fallbacks is a list of model strings, mappings or LLMConfig.")
-    return tuple(LLMConfig(**fallback) if isinstance(fallback, Mapping) else fallback for fallback in value)
-
-
-def check_headers(value: object) -> object:
-    """Return headers as they are.
-
-    Raises:
-        ConfigurationError: A name or value cannot be sent, or is not for users to set.
-    """
-    if isinstance(value, Mapping):
-        given = cast("Mapping[str, str]", value)
-        if omitted := [name for name, text in given.items() if text == _LEFT_OUT]:
-            raise ConfigurationError(f"The value of the header {omitted[0]} was left out of the dump: give it again.")
-        headers.check(given, "default_headers", ConfigurationError)
-    return value
-
-
-def check_api_version(version: str, source: str) -> str:
-    """Return a version of an API that can be part of a URL.
-
-    Raises:
-        ConfigurationError: It is something else.
-    """
-    if not _API_VERSION.fullmatch(version) or ".." in version:
-        raise ConfigurationError(f"The version from {source} is no version of an API, such as 2024-10-21.")
-    return version
-
-
-def _version(value: object) -> object:
-    return check_api_version(value, "api_version=") if isinstance(value, str) else value
+    try:
+        given = list_fallbacks(value)
+    except GivenTargetsError as wrong:
+        raise ConfigurationError(str(wrong)) from None
+    return tuple(LLMConfig(**fallback) if isinstance(fallback, Mapping) else fallback for fallback in given)
 
 
 class LLMConfig(AlwaysValidated, pydantic.BaseModel):
@@ -185,37 +135,35 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
 
     model: str | None = None
     provider: str | None = None
-    name: Annotated[str | None, BeforeValidator(_name)] = None
-    base_url: Annotated[str | None, BeforeValidator(check_url)] = None
+    name: Annotated[str | None, BeforeValidator(check_name)] = None
+    base_url: Annotated[str | None, BeforeValidator(read_url)] = None
     api_key: Secret | OmittedKey | None = Field(default=None, repr=False)
-    api_version: Annotated[str | None, BeforeValidator(_version)] = None
+    api_version: Annotated[str | None, BeforeValidator(check_version)] = None
     api: str | None = None
-    timeout: Annotated[float | None, _NUMBER] = Field(
-        default=None, gt=0, allow_inf_nan=False, validation_alias=AliasChoices("timeout", "request_timeout")
-    )
-    connect_timeout: Annotated[float | None, _NUMBER] = Field(default=None, gt=0, allow_inf_nan=False)
+    timeout: Limit = Field(default=None, validation_alias=AliasChoices("timeout", "request_timeout"))
+    connect_timeout: Limit = None
     verify_ssl: bool | str | SSLContext = Field(default=True, repr=False)
-    max_retries: Annotated[int | None, _NUMBER] = Field(default=None, ge=0)
+    max_retries: Annotated[int | None, NUMBER] = Field(default=None, ge=0)
     resend: bool = True
-    retry_delay: Annotated[float, _NUMBER] = Field(default=1.0, ge=0, allow_inf_nan=False)
-    retry_max_delay: Annotated[float, _NUMBER] = Field(default=10.0, ge=0, allow_inf_nan=False)
-    retry_exponential_base: Annotated[float, _NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
-    max_response_bytes: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
-    cache_ttl: Annotated[float, _NUMBER] = Field(default=300.0, ge=0)
+    retry_delay: Annotated[float, BeforeValidator(read_wait)] = 1.0
+    retry_max_delay: Annotated[float, BeforeValidator(read_wait)] = 10.0
+    retry_exponential_base: Annotated[float, NUMBER] = Field(default=2.0, ge=1, allow_inf_nan=False)
+    max_response_bytes: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
+    cache_ttl: Annotated[float, BeforeValidator(read_ttl)] = 300.0
     default_headers: Annotated[Mapping[str, str], BeforeValidator(check_headers), AfterValidator(Headers)] = Field(
         default_factory=Headers, repr=False
     )
     extra_body: Annotated[Mapping[str, Any], AfterValidator(freeze)] = Field(default_factory=ReadOnlyDict, repr=False)
-    context_window: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
-    temperature: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
-    max_tokens: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
-    top_p: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
-    stop: Annotated[tuple[str, ...], BeforeValidator(_stop)] = ()
-    seed: Annotated[int | None, _NUMBER] = None
-    frequency_penalty: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
-    presence_penalty: Annotated[float | None, _NUMBER] = Field(default=None, allow_inf_nan=False)
+    context_window: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
+    temperature: Annotated[float | None, NUMBER] = Field(default=None, allow_inf_nan=False)
+    max_tokens: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
+    top_p: Annotated[float | None, NUMBER] = Field(default=None, allow_inf_nan=False)
+    stop: Annotated[tuple[str, ...], BeforeValidator(read_stop)] = ()
+    seed: Annotated[int | None, NUMBER] = None
+    frequency_penalty: Annotated[float | None, NUMBER] = Field(default=None, allow_inf_nan=False)
+    presence_penalty: Annotated[float | None, NUMBER] = Field(default=None, allow_inf_nan=False)
     reasoning_effort: str | None = None
-    dimensions: Annotated[int | None, _NUMBER] = Field(default=None, gt=0)
+    dimensions: Annotated[int | None, NUMBER] = Field(default=None, gt=0)
     reasoning_format: Literal["parsed", "raw", "hidden"] | None = None
     text_tool_calls: bool | None = None
     merge_messages: bool | None = None
@@ -235,7 +183,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
 
     def _read(self, given: Hidden[dict[str, Any]]) -> None:
         fields = given.value
-        if fields.get("api_key") == _LEFT_OUT:
+        if fields.get("api_key") == LEFT_OUT:
             fields["api_key"] = OmittedKey.KEY
         hide_keys(fields)
         refuse_unknown(fields, (*type(self).model_fields, *_ALIASES), "LLMConfig")
@@ -273,12 +221,16 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
                     raise ConfigurationError(f"Put {', '.join(fields)} into the LLMConfig.")
                 return config
             case str():
+                if "model" in fields:
+                    raise ConfigurationError("model is given twice: leave one out.")
                 return cls(**{"model": config, **fields})
             case Mapping():
                 return cls(**{**config, **fields})
             case None:
                 return cls(**fields)
-        raise ConfigurationError("A client is made from a model string, an LLMConfig or a mapping.")
+        raise ConfigurationError(
+            f"A client is made from a model string, an LLMConfig or a mapping, not from {explain(config)}"
+        )
 
     def __getstate__(self) -> dict[Any, Any]:
         """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled."""
@@ -345,14 +297,14 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
 
     @field_serializer("api_key", when_used="json")
     def _dump_key(self, key: object) -> str | None:
-        return None if key is None else _LEFT_OUT
+        return None if key is None else LEFT_OUT
 
     @field_serializer("default_headers")
     def _dump_headers(self, given: Mapping[str, str], info: SerializationInfo) -> dict[str, str]:
         """Dump headers, so that a configuration can be made of the dump. The repr of keys hides them; JSON has none."""
         omit = info.mode == "json"
         return {
-            name: text if not may_be_a_key(name) else _LEFT_OUT if omit else HiddenText(text)
+            name: text if not may_be_a_key(name) else LEFT_OUT if omit else HiddenText(text)
             for name, text in given.items()
         }
 

@@ -44,7 +44,7 @@ def _configure(values: dict[str, Any]) -> None:
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(_KNOWN)}."
             raise ConfigurationError(f"configure() has no default called {name!r}: {hint}")
         if value is not None and name != "state":  # whose URL has checked itself
-            defaults.check(name, value, f"configure({name}=...)")
+            values[name] = defaults.check(name, value, f"configure({name}=...)")
     for name, value in values.items():
         defaults.store(name, value)
     if "state" in values:

@@ -21,11 +21,12 @@ from unified_llm._config.credentials import (
     is_vendor_host,
     quirks_for_key,
 )
+from unified_llm._config.field_types import check_api_version
+from unified_llm._config.given_targets import explain
 from unified_llm._config.llm_config import (
     CALL_FIELDS,
     DEFAULT_FIELDS,
     LLMConfig,
-    check_api_version,
     check_key_header,
 )
 from unified_llm._config.unconfigured import UnconfiguredTarget, error_of_call, error_of_chain
@@ -135,10 +136,7 @@ def _read_fallback(first: LLMConfig, fallback: Any) -> Fallback:
         return inherit(first, fallback)
     if hasattr(fallback, "exchange") and hasattr(fallback, "aexchange"):
         return fallback  # type: ignore[no-any-return] # what the protocol asks for is there
-    raise ConfigurationError(
-        f"A fallback is a model string, a mapping or an LLMConfig, not {type(fallback).__name__}. "
-        "A model object of a framework goes into that framework's adapter."
-    )
+    raise ConfigurationError(f"A fallback is a model string, a mapping or an LLMConfig, not {explain(fallback)}")
 
 
 def inherit(first: LLMConfig, fallback: LLMConfig) -> LLMConfig:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from unified_llm._core.seconds import SecondsError, read_seconds
 from unified_llm.exceptions import ConfigurationError
 
 
@@ -68,8 +69,7 @@ def default(name: str) -> Any:
         value = read(text)
     except ValueError:
         raise ConfigurationError(f"The environment variable {variable} must hold {holds}.") from None
-    check(name, value, f"the environment variable {variable}")
-    return value
+    return check(name, value, f"the environment variable {variable}")
 
 
 def wants_latest_conventions() -> bool:
@@ -78,8 +78,8 @@ def wants_latest_conventions() -> bool:
     return "gen_ai_latest_experimental" in {name.strip() for name in listed.split(",")}
 
 
-def check(name: str, value: Any, source: str) -> None:
-    """Refuse a value that makes no sense.
+def check(name: str, value: Any, source: str) -> Any:
+    """Return a value, in seconds where it is a time; refuse one that makes no sense.
 
     Raises:
         ConfigurationError: With the source of the value.
@@ -87,10 +87,12 @@ def check(name: str, value: Any, source: str) -> None:
     if name == "telemetry":
         if not isinstance(value, bool) and value != WITHOUT_USAGE:
             raise ConfigurationError(f'The value from {source} must be True, False or "{WITHOUT_USAGE}".')
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ConfigurationError(f"The value from {source} must be a number, 0 or greater.")
-    if name == "max_retries" and not isinstance(value, int):
-        raise ConfigurationError(f"The value from {source} must be a whole number.")
-    if name in {"timeout", "connect_timeout"} and value == 0:
-        raise ConfigurationError(f"The value from {source} must be greater than 0 seconds.")
+        return value
+    if name == "max_retries":
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ConfigurationError(f"The value from {source} must be a whole number, 0 or greater.")
+        return value
+    try:
+        return read_seconds(value, or_zero=name not in {"timeout", "connect_timeout"}, or_none=False)
+    except SecondsError as wrong:
+        raise ConfigurationError(f"The value from {source} {wrong}.") from None

@@ -14,6 +14,7 @@ from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import split_origin
 from unified_llm._core.features import CHAT, Feature, FeaturePair
 from unified_llm._core.quirks import Quirks
+from unified_llm._core.seconds import SecondsError, read_seconds
 from unified_llm.exceptions import ConfigurationError
 
 
@@ -38,10 +39,14 @@ class BreakerConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
-        for name in ("failures", "window", "cooldown", "cooldown_max"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-                raise ConfigurationError(f"BreakerConfig.{name} must be a number greater than 0.")
+        failures = self.failures
+        if isinstance(failures, bool) or not isinstance(failures, (int, float)) or not 0 < failures < float("inf"):
+            raise ConfigurationError("BreakerConfig.failures must be a number greater than 0.")
+        for name in ("window", "cooldown", "cooldown_max"):
+            try:
+                read_seconds(getattr(self, name), or_none=False)
+            except SecondsError as wrong:
+                raise ConfigurationError(f"BreakerConfig.{name} {wrong}.") from None
         if self.cooldown_max < self.cooldown:
             raise ConfigurationError("BreakerConfig.cooldown_max must not be smaller than cooldown.")
 

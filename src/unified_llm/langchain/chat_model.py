@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_valid
 from unified_llm._adapters.call_secrets import digest_headers, hide_header_values, refuses_keys
 from unified_llm._adapters.field_values import with_body_fields
 from unified_llm._adapters.target_fields import TargetFields
+from unified_llm._config.field_types import Limit
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
@@ -101,7 +102,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
     merge_messages: bool | None = None
     streaming: bool = False
     stream_usage: bool = True
-    hedge_after: float | None = None
+    hedge_after: Limit = None
     on_stream_break: str = "raise"
     model_kwargs: dict[str, Any] = Field(default_factory=dict, repr=False)
 

@@ -24,7 +24,9 @@ def __getattr__(name: str) -> Any:
         ConfigurationError: LlamaIndex is not installed.
     """
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from unified_llm._lib.missing_names import missing_name
+
+        raise missing_name(__name__, name, __all__)
     module: ModuleType
     try:
         match name:

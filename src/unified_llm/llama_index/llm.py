@@ -29,6 +29,7 @@ from unified_llm._adapters.call_names import ALIASES
 from unified_llm._adapters.call_secrets import refuses_keys
 from unified_llm._adapters.field_values import with_body_fields
 from unified_llm._adapters.target_fields import TargetFields
+from unified_llm._config.field_types import Limit
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._observe.tracing_tools import find_model_spans
@@ -132,7 +133,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     reasoning_format: str | None = None
     text_tool_calls: bool | None = None
     merge_messages: bool | None = None
-    hedge_after: float | None = None
+    hedge_after: Limit = None
     on_stream_break: str = "raise"
     is_function_calling_model: bool | None = None
     additional_kwargs: dict[str, Any] = Field(default_factory=dict, repr=False)

@@ -10,9 +10,20 @@ process-wide.
 
 from __future__ import annotations
 
+from typing import Any
+
 from unified_llm.testing._outage import Outage, outage
 
 __all__ = ["Outage", "outage"]
 
 for _public in (Outage, outage):
     _public.__module__ = __name__  # where users import them from
+
+
+def __getattr__(name: str) -> Any:
+    """Say where a name is that this module does not have."""
+    if name.startswith("__"):  # Python looks for some of these with every import
+        raise AttributeError(name)
+    from unified_llm._lib.missing_names import missing_name
+
+    raise missing_name(__name__, name, __all__)

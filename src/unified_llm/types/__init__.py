@@ -6,6 +6,8 @@ The annotations in the modules of this folder are evaluated when a class is made
 
 from __future__ import annotations
 
+from typing import Any
+
 from unified_llm.types.content import (
     AudioPart,
     CachePoint,
@@ -106,3 +108,12 @@ def _set_public_modules() -> None:
 
 
 _set_public_modules()
+
+
+def __getattr__(name: str) -> Any:
+    """Say where a name is that this module does not have."""
+    if name.startswith("__"):  # Python looks for some of these with every import
+        raise AttributeError(name)
+    from unified_llm._lib.missing_names import missing_name
+
+    raise missing_name(__name__, name, __all__)

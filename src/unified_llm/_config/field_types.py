@@ -1,0 +1,113 @@
+"""Types of the fields of a configuration, and the checks that they share.
+
+A check raises ``ConfigurationError`` where the whole message is its own; an error that belongs behind the name of the
+field is a ``ValueError``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final, TypeAlias, cast
+
+from pydantic import BeforeValidator
+
+from unified_llm._core import headers
+from unified_llm._core.api_key import OmittedKey
+from unified_llm._core.base_url import normalise
+from unified_llm._core.seconds import read_seconds
+from unified_llm.exceptions import ConfigurationError
+
+LEFT_OUT: Final[str] = OmittedKey.KEY.value
+"""Stands in a dump as JSON for what is in no dump: a key, or the value of a header that may be one."""
+_URL_PACKAGES: Final = frozenset({"httpx", "yarl", "pydantic", "pydantic_core"})  # which have classes of URLs
+_LONGEST_NAME: Final = 100
+_API_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("True and False are no numbers")  # noqa: TRY004 - which Pydantic turns into an error of the field
+    return value
+
+
+NUMBER: Final = BeforeValidator(_number)
+
+
+def read_limit(value: object) -> object:
+    """Read seconds greater than 0; None is no limit."""
+    return value if value is None else read_seconds(value)
+
+
+def read_wait(value: object) -> object:
+    """Read seconds, 0 among them; None is left to the caller."""
+    return value if value is None else read_seconds(value, or_zero=True)
+
+
+Limit: TypeAlias = Annotated[float | None, BeforeValidator(read_limit)]
+"""Seconds greater than 0, or None."""
+Wait: TypeAlias = Annotated[float | None, BeforeValidator(read_wait)]
+"""Seconds, 0 among them, or None."""
+
+
+def read_ttl(value: object) -> object:
+    """Read a time to keep something, which may have no end."""
+    return value if value == float("inf") else read_seconds(value, or_zero=True)
+
+
+def read_stop(value: object) -> object:
+    """Read one text at which to stop, or several."""
+    return (value,) if isinstance(value, str) else value
+
+
+def check_name(value: object) -> object:
+    """Return the name of a target as it is.
+
+    Raises:
+        ConfigurationError: It is empty, long or not printable.
+    """
+    if isinstance(value, str) and (not value.strip() or not value.isprintable() or len(value) > _LONGEST_NAME):
+        raise ConfigurationError(f"name= must be printable text of at most {_LONGEST_NAME} characters.")
+    return value
+
+
+def read_url(value: object) -> object:
+    """Return a base URL as text, also that of a URL object.
+
+    Raises:
+        ConfigurationError: It is malformed, or holds a password.
+    """
+    url = str(value) if type(value).__module__.partition(".")[0] in _URL_PACKAGES else value
+    if isinstance(url, str):
+        normalise(url, source="base_url=")
+    return url
+
+
+def check_headers(value: object) -> object:
+    """Return headers as they are.
+
+    Raises:
+        ConfigurationError: A name or value cannot be sent, or is not for users to set.
+    """
+    if isinstance(value, Mapping):
+        given = cast("Mapping[str, str]", value)
+        if omitted := [name for name, text in given.items() if text == LEFT_OUT]:
+            raise ConfigurationError(f"The value of the header {omitted[0]} was left out of the dump: give it again.")
+        headers.check(given, "default_headers", ConfigurationError)
+    return value
+
+
+def check_api_version(version: str, source: str) -> str:
+    """Return a version of an API that can be part of a URL.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not _API_VERSION.fullmatch(version) or ".." in version:
+        raise ConfigurationError(f"The version from {source} is no version of an API, such as 2024-10-21.")
+    return version
+
+
+def check_version(value: object) -> object:
+    """Return ``api_version=`` as it is; ``check_api_version`` says what it raises."""
+    return check_api_version(value, "api_version=") if isinstance(value, str) else value
