@@ -143,7 +143,7 @@ class TargetFields(AlwaysValidated, BaseModel):
             fields = {} if model is None else {"model": model}
             for name, value in named.items():
                 field = self.ALIASES.get(name, name)
-                if field in fields:
+                if field in fields and fields[field] != value:  # a dump of LlamaIndex has the model under two names
                     raise ConfigurationError(f"{field} is given twice: leave one out.")
                 fields[field] = value
             fields.setdefault("fallbacks", ())
