@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
 
 MODEL, OTHER = "ollama/nomic-embed-text", "lmstudio/nomic-embed-text"
 KEY = "sk-MISPLACED-0123456789abcdef"
-ADAPTERS = (ChatUnified, UnifiedLLM, UnifiedEmbeddings, UnifiedEmbedding, UnifiedRerank)
+ADAPTERS: tuple[Callable[..., Any], ...] = (ChatUnified, UnifiedLLM, UnifiedEmbeddings, UnifiedEmbedding, UnifiedRerank)
 SURFACES: tuple[Callable[..., Any], ...] = (LLMClient, *ADAPTERS)
 
 
@@ -37,8 +38,7 @@ def names_of(made: Any) -> list[str]:
 def test_fallbacks_are_read_from_anything_that_has_an_order(surface: Callable[..., Any]) -> None:
     for given in ([OTHER], (OTHER,), iter([OTHER]), (name for name in [OTHER]), map(str, [OTHER]), [{"model": OTHER}]):
         assert names_of(surface(MODEL, fallbacks=given)) == [MODEL, OTHER]
-    for none in (None, [], ()):
-        assert names_of(surface(MODEL, fallbacks=none)) == [MODEL]
+    assert names_of(surface(MODEL, fallbacks=None)) == names_of(surface(MODEL, fallbacks=[])) == [MODEL]
 
 
 WRONG_LISTS: list[tuple[Any, str]] = [
@@ -58,9 +58,9 @@ WRONG_LISTS: list[tuple[Any, str]] = [
 
 @each(("given", "expected"), WRONG_LISTS)
 def test_what_is_no_list_of_fallbacks_is_named(given: Any, expected: str) -> None:
-    for surface in (*SURFACES, lambda model, **fields: LLMConfig(model=model, **fields)):
+    for surface in (*SURFACES, LLMConfig):
         with pytest.raises(ConfigurationError) as refused:
-            surface(MODEL, fallbacks=given)
+            surface(**{"config" if surface is LLMClient else "model": MODEL}, fallbacks=given)
         assert f"fallbacks is a list of model strings, mappings or LLMConfig, and {expected}" in str(refused.value)
         assert "MISPLACED" not in str(refused.value)
 
@@ -93,7 +93,7 @@ WRONG_FIRST: list[tuple[Any, str]] = [
     (MODEL.encode(), "not from bytes."),
     (LLMConfig, "not from the class LLMConfig: make an object of it"),
     (LLMClient("mlx/demo"), "not from LLMClient, an object of this package"),
-    (ChatUnified("mlx/demo"), "not from ChatUnified, an object of this package"),
+    (ChatUnified(model="mlx/demo"), "not from ChatUnified, an object of this package"),
     (Plain(), "an object of LangChain: a chat model goes into unified_llm.langchain.ChatUnified"),
     (Path("model"), "a path: write a model string; a local model is 'mlx/<folder>'"),
 ]
@@ -162,14 +162,14 @@ def test_a_time_that_is_no_number_of_seconds_is_refused_in_the_same_words_everyw
         refused_by(lambda: LLMClient(MODEL, hedge_after=value)),
         refused_by(lambda: client.stream("Hello", timeout=value)),
         refused_by(lambda: client.astream("Hello", deadline=value)),
-        refused_by(lambda: ChatUnified(MODEL).invoke("Hello", timeout=value)),
-        refused_by(lambda: UnifiedLLM(MODEL).complete("Hello", timeout=value)),
+        refused_by(lambda: ChatUnified(model=MODEL).invoke("Hello", timeout=value)),
+        refused_by(lambda: UnifiedLLM(model=MODEL).complete("Hello", timeout=value)),
         refused_by(lambda: configure(timeout=value)),
         refused_by(lambda: BreakerConfig(window=value)),
-        *(refused_by(lambda made=made: made(MODEL, request_timeout=value)) for made in ADAPTERS),
-        *(refused_by(lambda made=made: made(MODEL, deadline=value)) for made in ADAPTERS),
-        refused_by(lambda: ChatUnified(MODEL, hedge_after=value)),
-        refused_by(lambda: UnifiedLLM(MODEL, hedge_after=value)),
+        *(refused_by(partial(made, MODEL, request_timeout=value)) for made in ADAPTERS),
+        *(refused_by(partial(made, MODEL, deadline=value)) for made in ADAPTERS),
+        refused_by(lambda: ChatUnified(model=MODEL, hedge_after=value)),
+        refused_by(lambda: UnifiedLLM(model=MODEL, hedge_after=value)),
     ]
     assert [message for message in messages if expected.rstrip(".") not in message] == []
     assert not any("MISPLACED" in message or "wrong" in message for message in messages)
@@ -186,9 +186,9 @@ def test_any_kind_of_number_is_a_time(value: Any) -> None:
 def test_a_wait_may_be_zero() -> None:
     assert LLMClient(MODEL, retry_delay=0).targets[0].retry.delay == 0
     with pytest.raises(ConfigurationError, match="retry_delay must be a number of seconds, 0 or greater"):
-        ChatUnified(MODEL, retry_delay=-1)
+        ChatUnified(model=MODEL, retry_delay=-1)
     with pytest.raises(ConfigurationError, match="cache_ttl must be a number of seconds, not text"):
-        UnifiedLLM(MODEL, cache_ttl="300")
+        UnifiedLLM(model=MODEL, cache_ttl="300")
 
 
 # failover_on

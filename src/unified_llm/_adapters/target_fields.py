@@ -28,7 +28,7 @@ from pydantic import (
 
 from unified_llm._adapters.field_values import describe_config, hide_key, name_of
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
-from unified_llm._config.field_errors import describe
+from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
 from unified_llm._config.field_types import Limit, Wait, read_url
 from unified_llm._config.given_targets import explain
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks, refuse_unknown

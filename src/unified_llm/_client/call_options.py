@@ -153,7 +153,7 @@ def _meant(kind: object) -> str:
 
 def _kinds_like(kind: object) -> list[str]:
     if kind in _KINDS:
-        return [cast("str", kind)]
+        return [f"{kind}"]
     if isinstance(kind, type):
         from unified_llm._client.errors import kinds_raised_as  # which imports the policy
 

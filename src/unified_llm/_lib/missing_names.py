@@ -39,7 +39,7 @@ def missing_name(module: str, name: str, public: Sequence[str]) -> Exception:
         if find_spec(f"{module}.{name}") is not None:  # Python imports it after this error
             return plain
     hint = _hint(module, name, public)
-    if hint and _is_import_statement(sys._getframe(2)):  # noqa: SLF001 - there is no other way to see who asks
+    if hint and _is_import_statement(sys._getframe(2)):  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         return ImportError(f"cannot import name {name!r} from {module!r}: {hint}", name=module)
     return AttributeError(f"{plain}: {hint}", name=name, obj=plain.obj) if hint else plain
 
