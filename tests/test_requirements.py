@@ -9,6 +9,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from unified_llm import __version__
+
 REPOSITORY = Path(__file__).parent.parent
 REQUIREMENTS = sorted((REPOSITORY / "requirements").glob("*.txt"))
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -43,3 +45,20 @@ def test_requirements_are_versions_alone() -> None:
     assert len(REQUIREMENTS) > 5
     for path in REQUIREMENTS:
         assert [line for line in lines_of(path) if line.startswith("-") or "://" in line] == [], path.name
+
+
+def test_the_page_about_compatibility_states_the_same_versions() -> None:
+    page = (REPOSITORY / "docs" / "compatibility.md").read_text(encoding="utf-8")
+    extras = PROJECT["optional-dependencies"]
+    for required in map(Requirement, [*PROJECT["dependencies"], *(line for name in IN_USE for line in extras[name])]):
+        if required.specifier:
+            rows = [row for row in page.splitlines() if row.startswith(f"| {required.name} ")]
+            assert [row for row in rows if str(lower_bound(required)) in row], required.name
+    minimum = PROJECT["requires-python"].removeprefix(">=")
+    assert f"| Python | {minimum} to 3.14 |" in page
+    assert any(line.endswith("Python :: 3.14") for line in PROJECT["classifiers"])
+
+
+def test_the_supported_version_is_the_current_one() -> None:
+    major, minor, *_ = __version__.split(".")
+    assert f"({major}.{minor}.x)" in (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
