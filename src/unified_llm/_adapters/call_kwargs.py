@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unified_llm._adapters.call_names import ALIASES, request_fields
+from unified_llm._adapters.call_names import ALIASES, check_body_fields, request_fields
 from unified_llm._client import read_request
 from unified_llm._client.call_options import CallOptions
-from unified_llm._core.not_in_a_body import check_body_fields
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
@@ -45,7 +44,8 @@ def read_call(
 ) -> tuple[LLMRequest, CallOptions]:
     """Make the request and the options of a call, which the client takes as they are.
 
-    An argument that is neither a field of the request nor an option goes into the request's body.
+    An argument that is neither a field of the request nor an option goes into the request's body, unless it is very
+    like one of them and unknown to every API: a misspelling.
 
     Args:
         messages: The conversation.
@@ -56,9 +56,10 @@ def read_call(
         stream: Whether the response is streamed.
 
     Raises:
-        ValidationError: An argument belongs to the constructor, cannot be converted, or cannot be right.
+        ValidationError: An argument belongs to the constructor, is misspelled, or cannot be right.
     """
-    given = _rename(kwargs, refused, request_fields(arguments.plain, arguments.not_sent))
+    known = request_fields(arguments.plain, arguments.not_sent)
+    given = _rename(kwargs, refused, known)
     tools = tuple(arguments.read_tool(tool) for tool in given.pop("tools", None) or ())
     tool_choice = arguments.read_tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
     response_format = arguments.read_response_format(given.pop("response_format", None))
@@ -69,7 +70,8 @@ def read_call(
     if not tools:
         fields.pop("parallel_tool_calls", None)
     further = {name: value for name, value in given.items() if name not in arguments.not_sent}
-    check_body_fields(further, ValidationError)
+    if further:
+        check_body_fields(further, known, ValidationError)
     request = LLMRequest(
         messages,
         stop=stop,
@@ -88,5 +90,8 @@ def _rename(kwargs: Mapping[str, Any], refused: frozenset[str], known: frozenset
     given = {ALIASES.get(name, name): value for name, value in kwargs.items() if value is not None}
     for name in given:
         if name in refused and name not in known:
-            raise ValidationError(f"{name!r} belongs to the constructor of the model and cannot be passed with a call.")
+            raise ValidationError(
+                f"{name!r} belongs to the constructor of the model and cannot be passed with a call. A field of the "
+                "body that has this name goes into extra_body={...}."
+            )
     return given

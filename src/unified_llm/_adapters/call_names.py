@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
+from unified_llm._client import field_names
 from unified_llm._client.call_options import OPTION_NAMES
+from unified_llm._core import not_in_a_body
+from unified_llm.exceptions import LLMError
 
-# Other providers' names for the same fields.
-ALIASES: Final[Mapping[str, str]] = {
-    "model_name": "model",
-    "stop_sequences": "stop",
-    "request_timeout": "timeout",
-    "max_completion_tokens": "max_tokens",
-    "chunk_size": "batch_size",
-}
+# Other names for the same fields: those of a request, and of the frameworks' own classes.
+ALIASES: Final[Mapping[str, str]] = {**field_names.ALIASES, "chunk_size": "batch_size"}
 # Fields of a request that keep their name.
 PLAIN: Final = frozenset({
     "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",
@@ -27,4 +24,19 @@ _CONVERTED: Final = frozenset({"stop", "tools", "tool_choice", "response_format"
 
 def request_fields(plain: frozenset[str], not_sent: frozenset[str]) -> frozenset[str]:
     """Return the names of all arguments that a call may have; others go into the body."""
-    return plain | not_sent | _CONVERTED | frozenset(OPTION_NAMES)
+    return plain | not_sent | _CONVERTED | {*OPTION_NAMES, *ALIASES}
+
+
+def check_body_fields(names: Iterable[str], fields: Collection[str], error: type[LLMError]) -> None:
+    """Refuse further arguments that cannot be fields of a body: those of the client, and misspelled ones.
+
+    Args:
+        names: The arguments that are no fields of a request.
+        fields: The names of those that are.
+        error: The class of the exception.
+
+    Raises:
+        LLMError: One of them belongs to the client or to its connection, or is very like a field.
+    """
+    not_in_a_body.check_body_fields(names, error)
+    field_names.refuse_misspelled(names, fields, error)

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from unified_llm._adapters.call_names import check_body_fields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.api_key import Secret
-from unified_llm._core.not_in_a_body import check_body_fields
 from unified_llm._lib.short_repr import served_by
 from unified_llm.exceptions import ConfigurationError
 
@@ -29,15 +29,16 @@ def hide_key(key: Any) -> Any:
     return SecretStr(key) if isinstance(key, str) else key
 
 
-def with_body_fields(config: LLMConfig, further: Mapping[str, Any]) -> LLMConfig:
-    """Return the configuration with further fields in the body of every request.
+def with_body_fields(config: LLMConfig, given: Mapping[str, Any], request_fields: frozenset[str]) -> LLMConfig:
+    """Return the configuration with those fields that no request has in the body of every request.
 
     Raises:
-        ConfigurationError: One of them is no field of a body: it belongs to the client, or to its connection.
+        ConfigurationError: One of them is no field of a body: it belongs to the client, or is misspelled.
     """
+    further = {name: value for name, value in given.items() if name not in request_fields}
     if not further:
         return config
-    check_body_fields(further, ConfigurationError)
+    check_body_fields(further, request_fields, ConfigurationError)
     return config.model_copy(update={"extra_body": {**config.extra_body, **further}})
 
 

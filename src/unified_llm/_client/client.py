@@ -12,6 +12,7 @@ from unified_llm._client.base_client import BaseClient
 from unified_llm._client.call import PreparedCall, finish_part
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_stream_break
 from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
+from unified_llm._client.field_names import rename
 from unified_llm._client.model_lists import (
     ModelListMerger,
     model_list_keys,
@@ -22,6 +23,7 @@ from unified_llm._core import runtime
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import FailureKind
+from unified_llm._providers.api_fields import fields_of
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest
@@ -327,8 +329,12 @@ class LLMClient(BaseClient):
         self, given: Hidden[tuple[read_request.Prompt, dict[str, Any]]], *, stream: bool
     ) -> tuple[LLMRequest, CallOptions]:
         with CLEAR_VARIABLES:
+            rename(given.value[1])
             options = self._options.of_call(given.value[1], chat=True)
-            return read_request.chat(*given.value, stream=stream), options
+            return read_request.chat(*given.value, stream=stream, api_fields=self._api_fields), options
+
+    def _api_fields(self, model: str | None) -> frozenset[str]:
+        return fields_of(self._targets(model)[0])
 
     def _embedding(
         self, given: Hidden[tuple[Any, dict[str, Any]]], batch_size: int | None, finished: FinishedVectors | None
@@ -364,8 +370,9 @@ class LLMClient(BaseClient):
 
     def _counting(self, given: Hidden[tuple[read_request.Prompt, dict[str, Any]]]) -> PreparedCall:
         with CLEAR_VARIABLES:
+            rename(given.value[1])
             options = self._options.of_call(given.value[1], chat=False)
-            request = CountRequest(read_request.chat(*given.value))
+            request = CountRequest(read_request.chat(*given.value, api_fields=self._api_fields))
         return self._prepare(request, self._targets(request.chat.model), options)
 
 

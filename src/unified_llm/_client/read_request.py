@@ -6,13 +6,12 @@ Values that no provider accepts are refused here, before anything is sent. No me
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from typing import Any, Final, TypeAlias, get_args
 
+from unified_llm._client import field_names
 from unified_llm._config.llm_config import REASONING_FORMATS
-from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._lib import bounded_json
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part, TextPart
@@ -21,9 +20,12 @@ from unified_llm.types.requests import EmbeddingRequest, LLMRequest, RerankReque
 
 Prompt: TypeAlias = str | Sequence[Message | Mapping[str, Any] | tuple[str, str]] | LLMRequest | Mapping[str, Any]
 
-_CHAT_FIELDS: Final = tuple(field.name for field in fields(LLMRequest) if field.name not in {"stream", "native"})
-_EMBED_FIELDS: Final = tuple(field.name for field in fields(EmbeddingRequest) if field.name != "texts")
-_RERANK_FIELDS: Final = tuple(field.name for field in fields(RerankRequest) if field.name not in {"query", "documents"})
+APIFields: TypeAlias = Callable[[str | None], Collection[str]]
+"""Returns the further body fields that the API of a call's first target documents, by the ``model`` of the call."""
+
+_CHAT_FIELDS: Final = frozenset(field.name for field in fields(LLMRequest)) - {"stream", "native"}
+_EMBED_FIELDS: Final = frozenset(field.name for field in fields(EmbeddingRequest)) - {"texts"}
+_RERANK_FIELDS: Final = frozenset(field.name for field in fields(RerankRequest)) - {"query", "documents"}
 _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 # name: the smallest value allowed
 _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
@@ -32,21 +34,39 @@ _TEXTS: Final = ("model", "reasoning_effort")
 _SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text", "text_tool_calls", "merge_messages")
 
 
-def chat(prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False) -> LLMRequest:
+def _no_fields(_: str | None) -> Collection[str]:
+    return ()
+
+
+def chat(
+    prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False, api_fields: APIFields = _no_fields
+) -> LLMRequest:
     """Make a chat request.
+
+    Args:
+        prompt: The conversation, or a whole request.
+        overrides: Fields of the request, and further ones that go into its body.
+        stream: Whether the response is streamed.
+        api_fields: Tells which further fields may go into the body.
 
     Raises:
         ValidationError: There is no message, a field is unknown, or a value cannot be right.
     """
     if isinstance(prompt, LLMRequest):
         read = {"messages": prompt.messages, "tools": prompt.tools, "stop": prompt.stop, **overrides}
-        request = replace(prompt, **_chat_fields(read))
+        if not read.keys() <= _CHAT_FIELDS:
+            read.setdefault("extra_body", prompt.extra_body)
+            read.setdefault("model", prompt.model)
+        request = replace(prompt, **_chat_fields(read, api_fields))
     elif isinstance(prompt, Mapping):
-        request = LLMRequest(**_chat_fields({**prompt, **overrides}, needs_messages=True))
+        given = dict(prompt)
+        field_names.rename(given)
+        given |= overrides
+        request = LLMRequest(**_chat_fields(given, api_fields, needs_messages=True))
     elif "messages" in overrides:
         raise ValidationError("The messages are given twice: pass them first, or in messages=, not both.")
     else:
-        request = LLMRequest(**_chat_fields({**overrides, "messages": prompt}))
+        request = LLMRequest(**_chat_fields({**overrides, "messages": prompt}, api_fields))
     request = request if request.stream == stream else replace(request, stream=stream)
     check(request)
     return with_whole_characters(request)
@@ -58,7 +78,7 @@ def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> Embed
     Raises:
         ValidationError: There is no text, one is not a string, a field is unknown, or a value cannot be right.
     """
-    _refuse_unknown(overrides, _EMBED_FIELDS)
+    field_names.refuse(overrides.keys() - _EMBED_FIELDS, _EMBED_FIELDS)
     given = (texts,) if isinstance(texts, str) else tuple(texts) if isinstance(texts, Sequence) else ()
     if not given or not all(isinstance(text, str) for text in given):
         raise ValidationError("embed() needs a string, or a list of at least one string.")
@@ -77,7 +97,7 @@ def ranking(query: str, documents: Sequence[str], overrides: Mapping[str, Any]) 
     Raises:
         ValidationError: There is no document, something is not a string, a field is unknown, or cannot be right.
     """
-    _refuse_unknown(overrides, _RERANK_FIELDS)
+    field_names.refuse(overrides.keys() - _RERANK_FIELDS, _RERANK_FIELDS)
     if isinstance(documents, str) or not isinstance(documents, Sequence) or not documents:
         raise ValidationError("rerank() needs a query, and a list of at least one document.")
     if not all(isinstance(text, str) for text in (query, *documents)):
@@ -89,8 +109,9 @@ def ranking(query: str, documents: Sequence[str], overrides: Mapping[str, Any]) 
     return request
 
 
-def _chat_fields(given: Mapping[str, Any], *, needs_messages: bool = False) -> dict[str, Any]:
-    _refuse_unknown(given, _CHAT_FIELDS)
+def _chat_fields(given: Mapping[str, Any], api_fields: APIFields, *, needs_messages: bool = False) -> dict[str, Any]:
+    if not given.keys() <= _CHAT_FIELDS:
+        given = field_names.move_to_body(given, _CHAT_FIELDS, api_fields)
     if needs_messages and "messages" not in given:
         raise ValidationError('A request as a dict needs "messages".')
     return {name: _READ[name](value) if name in _READ else value for name, value in given.items()}
@@ -188,19 +209,6 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "extra_body": read_extra_body,
     "tool_choice": _tool_choice,
 }
-
-
-def _refuse_unknown(given: Mapping[str, Any], known: Sequence[str]) -> None:
-    for name in given:
-        if name not in known:
-            close = get_close_matches(str(name), known, 1)
-            advice = advice_on(str(name))
-            hint = advice or "fields that only some providers know go into extra_body={...}."
-            if close and not advice:
-                hint = f"did you mean {close[0]!r}? ({hint.capitalize()})"
-            if name == "stream":
-                hint = "call stream() or astream() for an answer in chunks."
-            raise ValidationError(f"A request has no field {name!r}: {hint}")
 
 
 def check(request: LLMRequest) -> None:

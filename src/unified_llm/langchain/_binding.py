@@ -9,8 +9,12 @@ from langchain_core.language_models import LanguageModelInput, chat_models
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 
+from unified_llm._adapters.call_names import check_body_fields
 from unified_llm._adapters.target_fields import TargetFields
+from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._base import wrap
+from unified_llm.langchain._constants import REQUEST_FIELDS
+from unified_llm.langchain._errors import translate_errors
 
 if TYPE_CHECKING:
     from langchain_core.language_models.chat_models import (
@@ -26,6 +30,14 @@ DEFAULT_EXCEPTIONS: Final = (Exception,)
 
 class ModelBinding(_Binding):  # type: ignore[no-redef] # as in langchain-core, for Pydantic's plugin
     """Binding of a ``ChatUnified``, with ``with_fallbacks`` of its own."""
+
+    def bind(self, **kwargs: Any) -> ModelBinding:
+        """Bind further arguments.
+
+        Raises:
+            ValidationError: One of them is misspelled, or belongs to the client.
+        """
+        return cast("ModelBinding", super().bind(**checked_bound(kwargs)))
 
     def with_fallbacks(  # type: ignore[override] # stays a chat model with bound arguments
         self,
@@ -50,6 +62,18 @@ class ModelBinding(_Binding):  # type: ignore[no-redef] # as in langchain-core, 
         if isinstance(fallback, RunnableBinding) and isinstance(fallback.bound, TargetFields):
             return fallback.bound if fallback.kwargs == self.kwargs else fallback
         return fallback
+
+
+def checked_bound(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments to bind, once those that no call takes are refused: not in each call.
+
+    Raises:
+        ValidationError: One of them is misspelled, or belongs to the client.
+    """
+    if further := kwargs.keys() - REQUEST_FIELDS:
+        with translate_errors():
+            check_body_fields(further, REQUEST_FIELDS, ValidationError)
+    return kwargs
 
 
 def can_join_chain(

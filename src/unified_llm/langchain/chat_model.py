@@ -24,7 +24,7 @@ from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain._base import LangChainFields, wrap
-from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, ModelBinding, can_join_chain
+from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, ModelBinding, can_join_chain, checked_bound
 from unified_llm.langchain._cache import PrimaryOnlyCacheMixin
 from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike
 from unified_llm.langchain._errors import translate_errors
@@ -228,15 +228,14 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
 
     def _config(self) -> LLMConfig:
         """Return the primary's configuration; fields of ``model_kwargs`` that no call has go into ``extra_body``."""
-        further = {name: value for name, value in self.model_kwargs.items() if name not in REQUEST_FIELDS}
-        return with_body_fields(super()._config(), further)
+        return with_body_fields(super()._config(), self.model_kwargs, REQUEST_FIELDS)
 
     # Tools and structured output. The annotations are evaluated at run time: RunnableWithFallbacks decides by them
     # whether to apply a method to each of its models.
 
     def bind(self, **kwargs: Any) -> ModelBinding:
-        """Bind arguments to every call."""
-        return ModelBinding(bound=self, kwargs=kwargs, config={})
+        """Bind arguments to every call; a misspelled one is refused."""
+        return ModelBinding(bound=self, kwargs=checked_bound(kwargs), config={})
 
     def bind_tools(
         self,

@@ -322,8 +322,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
 
     def _config(self) -> LLMConfig:
         """Return the primary's configuration, with the fields of ``additional_kwargs`` that go into its body."""
-        further = {name: value for name, value in self.additional_kwargs.items() if name not in REQUEST_FIELDS}
-        return with_body_fields(super()._config(), further)
+        return with_body_fields(super()._config(), self.additional_kwargs, REQUEST_FIELDS)
 
 
 # The public name in reprs, tracebacks and pickles. Set here, not in the class: Pydantic looks up annotations in the

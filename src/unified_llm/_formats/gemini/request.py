@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from unified_llm._core.codec import WireRequest
+from unified_llm._core.nested_settings import GEMINI_SPELLINGS, nest
 from unified_llm._core.paths import segments
 from unified_llm._core.target import Target
 from unified_llm._formats.builtin_tools import gemini_tool
@@ -197,9 +198,12 @@ def _write_builtin(tool: Tool) -> dict[str, Any]:
 
 
 def _merge_extra(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the user's own fields; those inside objects such as ``generationConfig`` are merged with ours."""
+    """Add the user's own fields; those inside objects such as ``generationConfig`` are merged with ours.
+
+    Settings that the API has in ``generationConfig`` are moved there.
+    """
     merged = dict(body)
-    for name, value in extra.items():
+    for name, value in nest(extra, GEMINI_SPELLINGS, "generationConfig").items():
         ours = merged.get(name)
         merged[name] = {**ours, **value} if isinstance(ours, Mapping) and isinstance(value, Mapping) else value
     return merged

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from unified_llm._core.codec import WireRequest
+from unified_llm._core.nested_settings import OLLAMA_OPTIONS, nest
 from unified_llm._core.target import Target
 from unified_llm._formats.ollama.messages import write_messages
 from unified_llm._formats.request_fields import apply_quirks, effective, function_of, get, post, prompt_to_continue
@@ -26,15 +27,8 @@ _OPTIONS: Final[Mapping[str, str]] = {
     "frequency_penalty": "frequency_penalty",
     "presence_penalty": "presence_penalty",
 }
-# Every name that the server knows inside ``options`` and ignores beside them (api/types.go: Options, Runner; the last
-# line has those of older servers, by ollama-python's Options). Users write them in either place.
-_OPTION_NAMES: Final = frozenset({
-    "num_keep", "seed", "num_predict", "top_k", "top_p", "min_p", "typical_p", "repeat_last_n", "temperature",
-    "repeat_penalty", "presence_penalty", "frequency_penalty", "stop",
-    "num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread",
-    "numa", "low_vram", "f16_kv", "logits_all", "vocab_only", "use_mlock", "embedding_only", "tfs_z", "mirostat",
-    "mirostat_tau", "mirostat_eta", "penalize_newline", "num_gqa", "rope_frequency_base", "rope_frequency_scale",
-})  # fmt: skip
+# The server ignores them beside ``options``. Users write them in either place.
+_OPTION_NAMES: Final = {name: name for name in OLLAMA_OPTIONS}
 _OTHER_SETTINGS: Final = ("reasoning_effort", "logprobs", "top_logprobs", "parallel_tool_calls")
 # The server refuses a prompt or text that is too long, rather than cut it without a word (ollama/ollama PR #13959).
 _NOT_CUT: Final[Mapping[str, Any]] = {"truncate": False}
@@ -100,22 +94,13 @@ def _merge_extra(body: Mapping[str, Any], target: Target, extra: Mapping[str, An
     The window is the same in every request of a target: the server loads the model again when it changes.
     """
     window = {"options": {"num_ctx": target.context_window}} if target.window_declared else {}
-    layers = (window, body, _sort_options(target.extra_body), _sort_options(extra))
+    of_user = (nest(fields, _OPTION_NAMES, "options") for fields in (target.extra_body, extra))
+    layers = (window, body, *of_user)
     merged = {name: value for layer in layers for name, value in layer.items()}
     options = [layer["options"] for layer in layers if "options" in layer]
     if len(options) > 1 and all(isinstance(fields, Mapping) for fields in options):
         merged["options"] = {name: value for fields in options for name, value in fields.items()}
     return merged
-
-
-def _sort_options(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the user's fields with the server's options inside ``options``, where the user wrote them beside it."""
-    misplaced = {name: value for name, value in fields.items() if name in _OPTION_NAMES}
-    if not misplaced:
-        return fields
-    kept = {name: value for name, value in fields.items() if name not in misplaced}
-    options = fields.get("options")
-    return {**kept, "options": {**misplaced, **(options if isinstance(options, Mapping) else {})}}
 
 
 def _write_tools(request: LLMRequest) -> dict[str, Any]:
