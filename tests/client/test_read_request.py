@@ -39,6 +39,11 @@ def test_a_prompt_comes_in_many_forms(prompt: Any) -> None:
     assert read(prompt) == LLMRequest((USER,))
 
 
+def test_the_prompt_may_be_given_as_messages() -> None:
+    for messages in ("Hello", [USER], [{"role": "user", "content": "Hello"}]):
+        assert read_request.chat(None, {"messages": messages, "seed": 1}) == LLMRequest((USER,), seed=1)
+
+
 def test_fields_are_read_in_the_shape_of_openai() -> None:
     asked = read(
         "Hello",
@@ -96,6 +101,13 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     ([("user", 5)], {}, "A message is a Message"),
     ([("user", "CANARY", "x")], {}, "A message is a Message"),
     ([("robot", "CANARY")], {}, "needs a role"),
+    (["CANARY", "CANARY"], {}, r"A list of texts is no conversation: call generate\(\) for each of them"),
+    (("user", "CANARY"), {}, r"or say who speaks: \[\("),
+    ({"prompt": "CANARY"}, {}, "no field 'prompt': the prompt comes first"),
+    ({"messages": "CANARY", "timeout": 5}, {}, r"it is an option of the call: generate\(\.\.\., timeout="),
+    (None, {"messages": None}, "A prompt is a string"),
+    ([Message("user", "CANARY", name=5)], {}, "name, tool_call_id and reasoning of a message are strings"),  # type: ignore[arg-type]
+    ([Message("assistant", "CANARY", tool_calls=["CANARY"])], {}, "a tuple of ToolCall"),  # type: ignore[arg-type]
     ([Message("user", None)], {}, "content is a string"),  # type: ignore[arg-type]
     ([Message("user", ("CANARY",))], {}, "content is a string"),  # type: ignore[arg-type]
     ([Message("user", [TextPart("CANARY")])], {}, "content is a string"),  # type: ignore[arg-type]

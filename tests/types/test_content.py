@@ -9,7 +9,7 @@ import pytest
 from tests.support.each import each
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import AudioPart, CachePoint, FilePart, ImagePart, TextPart
-from unified_llm.types.content import data_url, image_part, parse_content, split_data_url
+from unified_llm.types.content import data_url, image_part, image_parts, parse_content, split_data_url
 
 PNG = b"\x89PNG\r\n\x1a\nCANARY"
 JPEG = b"\xff\xd8\xff\xe0rest"
@@ -130,19 +130,49 @@ def test_an_image_may_be_a_url() -> None:
 @each(
     ("image", "message"),
     [
-        ("no/such/CANARY.png", "No such file"),
-        (".", "directory"),
-        ("iVBORw0KCANARY" * 400, "too long"),
+        ("no/such/file.png", r"The image 'no/such/file\.png' cannot be read \(No such file"),
+        (Path("no/such/file.png"), r"The image .*file\.png' cannot be read \(No such file"),
+        ("www.example.com/cat.png", r"'www\.example\.com/cat\.png' .* or an http\(s\):// or data: URL"),
+        ("ftp://e.org/cat.png", r"'ftp://e\.org/cat\.png' cannot be read"),
+        (".", r"The image '\.' cannot be read .*directory"),
+        ("", "directory"),
+        ("iVBORw0KCANARY" * 400, "^An image cannot be read .*too long"),
+        ("iVBORw0KCANARY" * 9, r"^An image cannot be read \(No such file"),
         ("CANARY\x00", "no path"),
         (bytearray(PNG), "no path"),
         (None, "no path"),
+        ({"CANARY": 1}, "no path"),
+        (b"CANARY", "neither PNG, JPEG, GIF nor WebP"),
+        (b"", "neither PNG, JPEG, GIF nor WebP"),
     ],
 )
-def test_an_image_that_cannot_be_read_is_not_repeated(image: Any, message: str) -> None:
+def test_an_image_that_cannot_be_read_is_refused_with_its_path(image: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message) as refused:
         image_part(image)
     assert "CANARY" not in str(refused.value)
-    assert "pass a path, bytes" in str(refused.value)
+    assert isinstance(image, bytes) or "pass a path, bytes" in str(refused.value)
+
+
+def test_an_image_of_pillow_is_sent_as_png(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picture:
+        def save(self, file: Any, format: str) -> None:  # noqa: A002 - Pillow's own name
+            assert format == "PNG"
+            file.write(PNG)
+
+    monkeypatch.setattr(Picture, "__module__", "PIL.Image")
+    assert image_part(Picture()) == ImagePart(data=PNG, media_type="image/png")  # type: ignore[arg-type]
+    assert image_parts(Picture()) == (image_part(PNG),)  # type: ignore[arg-type]
+
+
+def test_images_are_one_or_several(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(PNG)
+    for one in (str(path), path, PNG, image_part(PNG)):
+        assert image_parts(one) == image_parts([one]) == image_parts(iter([one])) == (image_part(PNG),)
+    assert image_parts(None) == image_parts([]) == ()
+    for wrong in (5, {"CANARY": 1}):
+        with pytest.raises(ValidationError, match="images is a list of paths, URLs or bytes; got "):
+            image_parts(wrong)  # type: ignore[arg-type]
 
 
 def test_a_data_url_holds_bytes_and_their_type() -> None:

@@ -138,6 +138,20 @@ def test_a_function_that_cannot_be_called_is_refused(function: dict[str, Any], r
         Tool.from_dict({"type": "function", "function": function})
 
 
+@each("role", ["hello", "", None, 5, "User", "developer", ["user"]])
+def test_a_message_has_one_of_the_roles(role: Any) -> None:
+    with pytest.raises(ValidationError, match=r"role of a message is one of system, user, .* Message\.user\(text\)"):
+        Message(role)
+
+
+def test_one_image_of_a_message_needs_no_list() -> None:
+    png = b"\x89PNG rest"
+    assert Message.user("x", images=png) == Message.user("x", images=[png])
+    with pytest.raises(ValidationError, match=r"The image '/nope\.png' cannot be read"):
+        Message.user("x", images="/nope.png")
+    assert Message.user("x", images=None) == Message.user("x")
+
+
 def test_formats_of_answers_are_read() -> None:
     schema = {"type": "object"}
     wrapped = {"type": "json_schema", "json_schema": {"name": "city", "schema": schema, "strict": True}}

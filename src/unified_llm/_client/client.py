@@ -80,11 +80,12 @@ class LLMClient(BaseClient):
 
     # Chat
 
-    def generate(self, prompt: read_request.Prompt, **overrides: Any) -> LLMResponse:
+    def generate(self, prompt: read_request.Prompt | None = None, **overrides: Any) -> LLMResponse:
         """Send a chat request and return the whole response.
 
         Args:
-            prompt: A string, a list of messages, an ``LLMRequest``, or a dict with ``messages`` and request fields.
+            prompt: A string, a list of messages, an ``LLMRequest``, or a dict with ``messages`` and request fields;
+                ``messages=[...]`` instead is the same.
             **overrides: Request fields for this call (``model``, ``temperature``, ``tools`` ...), ``timeout`` (seconds
                 for an attempt), ``deadline`` (seconds for the call), ``hedge_after``, ``failover_on``.
 
@@ -96,19 +97,19 @@ class LLMClient(BaseClient):
         del prompt, overrides
         return self.run(*self._chat(given, stream=False))
 
-    async def agenerate(self, prompt: read_request.Prompt, **overrides: Any) -> LLMResponse:
+    async def agenerate(self, prompt: read_request.Prompt | None = None, **overrides: Any) -> LLMResponse:
         """Do the same as ``generate``, for async callers."""
         given = Hidden((prompt, overrides))
         del prompt, overrides
         return await self.arun(*self._chat(given, stream=False))
 
-    def stream(self, prompt: read_request.Prompt, **overrides: Any) -> Stream:
+    def stream(self, prompt: read_request.Prompt | None = None, **overrides: Any) -> Stream:
         """Stream the response in chunks; arguments as for ``generate``. Nothing is sent before the first is read."""
         given = Hidden((prompt, overrides))
         del prompt, overrides
         return self.open_stream(*self._chat(given, stream=True))
 
-    def astream(self, prompt: read_request.Prompt, **overrides: Any) -> AsyncStream:
+    def astream(self, prompt: read_request.Prompt | None = None, **overrides: Any) -> AsyncStream:
         """Do the same as ``stream``, for async callers; it is not awaited itself."""
         given = Hidden((prompt, overrides))
         del prompt, overrides

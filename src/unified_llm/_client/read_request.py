@@ -11,11 +11,12 @@ from dataclasses import fields, replace
 from typing import Any, Final, TypeAlias, get_args
 
 from unified_llm._client import field_names
+from unified_llm._client.read_tools import check_tool_choice, read_tool_choice, read_tools
 from unified_llm._config.llm_config import REASONING_FORMATS
 from unified_llm._lib import bounded_json
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part, TextPart
-from unified_llm.types.messages import Message, ResponseFormat, Tool
+from unified_llm.types.messages import Message, ResponseFormat, ToolCall
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, RerankRequest
 
 Prompt: TypeAlias = str | Sequence[Message | Mapping[str, Any] | tuple[str, str]] | LLMRequest | Mapping[str, Any]
@@ -30,6 +31,7 @@ _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalt
 # name: the smallest value allowed
 _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
 _PARTS: Final = get_args(Part)
+_PROMPT: Final = "A prompt is a string, or a list of messages."
 _TEXTS: Final = ("model", "reasoning_effort")
 _SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text", "text_tool_calls", "merge_messages")
 
@@ -39,7 +41,7 @@ def _no_fields(_: str | None) -> Collection[str]:
 
 
 def chat(
-    prompt: Prompt, overrides: Mapping[str, Any], *, stream: bool = False, api_fields: APIFields = _no_fields
+    prompt: Prompt | None, overrides: Mapping[str, Any], *, stream: bool = False, api_fields: APIFields = _no_fields
 ) -> LLMRequest:
     """Make a chat request.
 
@@ -63,11 +65,14 @@ def chat(
         field_names.rename(given)
         given |= overrides
         request = LLMRequest(**_chat_fields(given, api_fields, needs_messages=True))
+    elif prompt is None and "messages" in overrides:
+        request = LLMRequest(**_chat_fields(overrides, api_fields))
     elif "messages" in overrides:
         raise ValidationError("The messages are given twice: pass them first, or in messages=, not both.")
     else:
         request = LLMRequest(**_chat_fields({**overrides, "messages": prompt}, api_fields))
     request = request if request.stream == stream else replace(request, stream=stream)
+    check_tool_choice(request.tool_choice, request.tools)
     check(request)
     return with_whole_characters(request)
 
@@ -113,7 +118,9 @@ def _chat_fields(given: Mapping[str, Any], api_fields: APIFields, *, needs_messa
     if not given.keys() <= _CHAT_FIELDS:
         given = field_names.move_to_body(given, _CHAT_FIELDS, api_fields)
     if needs_messages and "messages" not in given:
-        raise ValidationError('A request as a dict needs "messages".')
+        raise ValidationError(
+            'A request as a dict needs "messages": a string, or a list such as [{"role": "user", "content": "..."}].'
+        )
     return {name: _READ[name](value) if name in _READ else value for name, value in given.items()}
 
 
@@ -122,7 +129,13 @@ def _messages(messages: Any) -> tuple[Message, ...]:
         if not messages:
             raise ValidationError("The prompt is empty: pass a text.")
         return (Message.user(messages),)
-    return tuple(_message(message) for message in _sequence(messages, "A prompt is a string, or a list of messages."))
+    turns = _sequence(messages, _PROMPT)
+    if len(turns) > 1 and all(isinstance(turn, str) for turn in turns):
+        raise ValidationError(
+            "A list of texts is no conversation: call generate() for each of them, or say who speaks: "
+            '[("user", "..."), ("assistant", "...")].'
+        )
+    return tuple(map(_message, turns))
 
 
 def _message(message: Any) -> Message:
@@ -139,30 +152,6 @@ def _message(message: Any) -> Message:
             raise ValidationError(
                 'A message is a Message, a dict with "role" and "content", or a (role, content) pair.'
             )
-
-
-def _tools(tools: Any) -> tuple[Tool, ...]:
-    return tuple(_tool(tool) for tool in _sequence(tools or (), "tools is a list."))
-
-
-def _tool(tool: Any) -> Tool:
-    match tool:
-        case Tool():
-            return tool
-        case Mapping():
-            return Tool.from_dict(tool)
-        case _:
-            raise ValidationError('A tool is a Tool, or a dict {"type": "function", "function": {"name": ..., ...}}.')
-
-
-def _tool_choice(choice: Any) -> str | None:
-    match choice:
-        case None | str():
-            return "required" if choice == "any" else choice
-        case {"function": {"name": str(name)}} | {"name": str(name)}:
-            return name
-        case _:
-            raise ValidationError('tool_choice is "auto", "none", "required" or the name of a tool.')
 
 
 def _response_format(shape: Any) -> ResponseFormat | None:
@@ -203,11 +192,11 @@ def _sequence(value: Any, otherwise: str) -> Sequence[Any]:
 
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "messages": _messages,
-    "tools": _tools,
+    "tools": read_tools,
     "response_format": _response_format,
     "stop": read_stop,
     "extra_body": read_extra_body,
-    "tool_choice": _tool_choice,
+    "tool_choice": read_tool_choice,
 }
 
 
@@ -220,7 +209,7 @@ def check(request: LLMRequest) -> None:
     if not request.messages:
         raise ValidationError("A request needs at least one message.")
     for message in request.messages:
-        _check_content(message.content)
+        _check_message(message)
     for name in _NUMBERS:
         value = getattr(request, name)
         if value is not None and bounded_json.finite(value) is None:
@@ -271,10 +260,18 @@ def _check_choices(request: LLMRequest) -> None:
         raise ValidationError(f"reasoning_format is one of {', '.join(REASONING_FORMATS)}.")
 
 
-def _check_content(content: Any) -> None:
-    if isinstance(content, str) or (isinstance(content, tuple) and all(isinstance(part, _PARTS) for part in content)):
-        return
-    raise ValidationError("A message's content is a string or a tuple of content parts.")
+def _check_message(message: Message) -> None:
+    content, calls = message.content, message.tool_calls
+    if not (
+        isinstance(content, str) or (isinstance(content, tuple) and all(isinstance(part, _PARTS) for part in content))
+    ):
+        raise ValidationError("A message's content is a string or a tuple of content parts.")
+    if calls and not (isinstance(calls, tuple) and all(isinstance(call, ToolCall) for call in calls)):
+        raise ValidationError("The tool_calls of a message are a tuple of ToolCall.")
+    if not all(
+        text is None or isinstance(text, str) for text in (message.name, message.tool_call_id, message.reasoning)
+    ):
+        raise ValidationError("The name, tool_call_id and reasoning of a message are strings.")
 
 
 def check_whole_number(name: str, value: Any, least: float) -> None:

@@ -6,17 +6,23 @@ each provider's own format.
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from os import PathLike
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from unified_llm._lib.local_files import read_file
 from unified_llm.exceptions import ValidationError
 
 # The first bytes of the image types that vision models accept (RFC 2083, JFIF, GIF89a, RIFF/WebP).
 _IMAGE_SIGNATURES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
+
+# A path in an error message is no longer than this, in characters, and no base64.
+_LONGEST_PATH = 200
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]{64,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +153,39 @@ def image_from_url(url: str, detail: str | None = None) -> ImagePart:
     return ImagePart(data=data, media_type=media_type or "image/png", detail=detail)
 
 
-def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
-    """Make an image from a path, a URL or bytes.
+Image: TypeAlias = str | bytes | PathLike[str] | ImagePart
+"""A path, a URL (``http(s)://`` or ``data:``), bytes, or a part; an image of Pillow is accepted as well."""
+
+
+def image_parts(images: Image | Sequence[Image] | None) -> tuple[ImagePart, ...]:
+    """Make images from one or several.
+
+    Raises:
+        ValidationError: One of them cannot be read, or they are no list.
+    """
+    if images is None:
+        return ()
+    if isinstance(images, (str, bytes, PathLike, ImagePart)) or _is_of_pillow(images):
+        return (image_part(cast("Image", images)),)
+    if isinstance(images, Mapping) or not isinstance(images, Iterable):
+        raise ValidationError(f"images is a list of paths, URLs or bytes; got {type(images).__name__}.")
+    return tuple(map(image_part, images))
+
+
+def image_part(image: Image) -> ImagePart:
+    """Make an image from a path, a URL, bytes or an image of Pillow.
 
     A path is read on this machine, so it must not come from a stranger.
 
     Raises:
         ValidationError: It is no regular file of at most 64 MiB, or the type of the image is not recognised.
     """
+    if isinstance(image, ImagePart):
+        return image
     if isinstance(image, str) and image.startswith(("http://", "https://", "data:")):
         return image_from_url(image)
+    if _is_of_pillow(image):
+        image = _png_of(image)
     if isinstance(image, bytes):
         return ImagePart(data=image, media_type=_media_type_of(image))
     import mimetypes  # importing it reads its tables
@@ -165,12 +194,29 @@ def image_part(image: str | bytes | PathLike[str]) -> ImagePart:
         media_type_of = partial(_media_type_of, guess=mimetypes.guess_type(image)[0])
         data = read_file(image, media_type_of)
     except (OSError, TypeError, ValueError) as error:
-        # The message omits the path: where a user passed base64 by mistake, the path is the image itself.
         reason = getattr(error, "strerror", None) or "that is no path"
         raise ValidationError(
-            f"An image cannot be read ({reason}): pass a path, bytes, or an http(s):// or data: URL."
+            f"{_name_of(image, error)} cannot be read ({reason}): pass a path, bytes, or an http(s):// or data: URL."
         ) from None
     return ImagePart(data=data, media_type=media_type_of(data))
+
+
+def _name_of(image: object, error: Exception) -> str:
+    """Name the file, but no text that may be the image itself: base64 that was passed as a path by mistake."""
+    path = str(image) if isinstance(image, (str, PathLike)) and isinstance(error, OSError) else ""
+    if not path or len(path) > _LONGEST_PATH or _BASE64.fullmatch(path):
+        return "An image"
+    return f"The image {path!r}"
+
+
+def _is_of_pillow(image: object) -> bool:
+    return any(base.__module__ == "PIL.Image" for base in type(image).__mro__)
+
+
+def _png_of(image: Any) -> bytes:
+    file = BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
 
 
 def _media_type_of(data: bytes, guess: str | None = None) -> str:

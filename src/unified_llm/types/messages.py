@@ -7,16 +7,16 @@ widely used one.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from os import PathLike
 from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
 from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, scrub, without_nan
 from unified_llm._lib.short_repr import count, short_repr
 from unified_llm.exceptions import ValidationError
-from unified_llm.types.content import AudioPart, FilePart, ImagePart, Part, TextPart, image_part, parse_content
+from unified_llm.types.content import AudioPart, FilePart, Image, ImagePart, Part, TextPart, image_parts, parse_content
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
+_ROLES: tuple[Role, ...] = get_args(Role)
 # Older and newer names of the same roles in OpenAI's API.
 _ALIASES: Mapping[str, Role] = {"developer": "system", "human": "user", "ai": "assistant", "function": "tool"}
 # Parts of a message, as its repr counts them.
@@ -173,7 +173,15 @@ class Tool:
             ValidationError: It has no name, or its parameters are not a JSON schema.
         """
         function, custom = tool.get("function"), tool.get("custom")
-        if tool.get("type") != "function" or not isinstance(function, Mapping):
+        kind = tool.get("type")
+        if not isinstance(function, Mapping) and kind in {None, "function"} and "parameters" in tool:
+            function = {field: value for field, value in tool.items() if field != "type"}  # as in the Responses API
+        if not isinstance(function, Mapping) and (kind == "function" or not _is_builtin(tool)):
+            raise ValidationError(
+                'A tool needs a type and a function: {"type": "function", "function": {"name": "...", "description": '
+                '"...", "parameters": {...}}}.'
+            )
+        if kind not in {None, "function"} or not isinstance(function, Mapping):
             name = tool.get("name") or (custom.get("name") if isinstance(custom, Mapping) else None)
             return cls(str(name or tool.get("type") or "tool"), builtin=dict(tool))
         if not isinstance(function.get("name"), str) or not function["name"]:
@@ -182,6 +190,19 @@ class Tool:
         if not isinstance(parameters, Mapping):
             raise ValidationError(f"The parameters of the tool {function['name']!r} are a JSON schema, as a mapping.")
         return cls(function["name"], function.get("description") or "", parameters, function.get("strict"))
+
+
+_OF_A_FUNCTION = frozenset({"name", "description", "title", "properties", "required", "strict"})
+
+
+def _is_builtin(tool: Mapping[str, Any]) -> bool:
+    """Return whether a dict without a function is a provider's own tool.
+
+    Gemini's have no type (``{"google_search": {}}``), and Anthropic's own form of a function has ``input_schema``.
+    """
+    if isinstance(tool.get("type"), str) or isinstance(tool.get("input_schema"), Mapping):
+        return True
+    return bool(tool) and _OF_A_FUNCTION.isdisjoint(tool)
 
 
 OutputMethod: TypeAlias = Literal["native", "tool", "prompt"]
@@ -268,6 +289,17 @@ class Message:
     reasoning: str | None = field(default=None, repr=False)
     provider_state: ProviderState | None = None
 
+    def __post_init__(self) -> None:
+        """Check the role, which may be a text by mistake.
+
+        Raises:
+            ValidationError: It is none of the roles.
+        """
+        if self.role not in _ROLES:
+            raise ValidationError(
+                f"The role of a message is one of {', '.join(_ROLES)}; for a text alone write Message.user(text)."
+            )
+
     def __repr__(self) -> str:
         """Return the role, and what the message contains; no text."""
         return short_repr(self, self._facts())
@@ -296,17 +328,19 @@ class Message:
         return cls("system", content)
 
     @classmethod
-    def user(cls, content: str, *, images: Sequence[str | bytes | PathLike[str]] = ()) -> Self:
-        """Make a message of the user, with images given as path, URL (``http(s)://`` or ``data:``) or bytes.
+    def user(cls, content: str, *, images: Image | Sequence[Image] | None = ()) -> Self:
+        """Make a message of the user, with images.
 
-        A path is read on this machine: pass none that comes from a stranger.
+        Args:
+            content: The text.
+            images: One or several: a path, a URL (``http(s)://`` or ``data:``), bytes, or an image of Pillow. A path is
+                read on this machine: pass none that comes from a stranger.
 
         Raises:
             ValidationError: An image is no regular file of at most 64 MiB, or its type is not recognised.
         """
-        if not images:
-            return cls("user", content)
-        return cls("user", (TextPart(content), *(image_part(image) for image in images)))
+        parts = image_parts(images)
+        return cls("user", (TextPart(content), *parts) if parts else content)
 
     @classmethod
     def assistant(cls, content: str = "", *, tool_calls: Sequence[ToolCall] = ()) -> Self:
@@ -327,8 +361,8 @@ class Message:
         """
         role = message.get("role")
         role = _ALIASES.get(role, role) if isinstance(role, str) else ""
-        if role not in get_args(Role):
-            raise ValidationError(f"A message needs a role, one of {', '.join(get_args(Role))}.")
+        if role not in _ROLES:
+            raise ValidationError(f"A message needs a role, one of {', '.join(_ROLES)}.")
         content = message.get("content")
         return cls(
             role=cast("Role", role),
