@@ -20,8 +20,9 @@
     ├── StreamInterruptedError      the stream broke after text was returned
     └── AllTargetsFailedError       several targets were tried and none answered
 
-Messages state what happened, on which target, and what to do next. They never contain a key, a prompt, an answer, or
-the provider's own message, which may quote any of these; the provider's message is in ``detail``.
+Messages state what happened, on which target, and what to do next, with the provider's code and the field of the
+request that it names. They never contain a key, a prompt, an answer, or the provider's own message, which may quote any
+of these: ``detail`` holds it. With ``configure(error_details=True)`` it is in the message too, without keys.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ class LLMError(Exception):
         status_code: The HTTP status, if one came.
         request_id: The provider's identifier of the request, to quote to its support.
         code: The provider's own error code, if it sent one.
-        detail: The provider's own message. It may quote the prompt, so it is in no message, log or pickle.
+        param: The field of the request that the provider names, if it does (``messages[0].content``).
+        detail: The provider's own message. It may quote the prompt, so it is in no log or pickle, and in the message
+            only with ``configure(error_details=True)``.
         attempts: Every attempt of the call, in order.
         position: After ``embed``: the index of the text in the list that was refused by itself, else None.
         partial: What had arrived: after ``embed`` the vectors, by the index of their text; of a stream its text.
@@ -79,7 +82,7 @@ class LLMError(Exception):
     position: int | None = None
     partial: Any = None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that is known of a failure
         self,
         message: str,
         *,
@@ -88,6 +91,7 @@ class LLMError(Exception):
         status_code: int | None = None,
         request_id: str | None = None,
         code: str | None = None,
+        param: str | None = None,
         detail: str | None = None,
         attempts: Sequence[Attempt] = (),
     ) -> None:
@@ -97,6 +101,7 @@ class LLMError(Exception):
         self.status_code = status_code
         self.request_id = request_id
         self.code = code
+        self.param = param
         self.detail = detail
         self.attempts: tuple[Attempt, ...] = tuple(attempts)
 

@@ -10,3 +10,4 @@ def reset_process_state() -> None:
     """Forget the health of all targets and the settings of ``configure``."""
     reset_health()
     configure(timeout=None, max_retries=None, retry_delay=None, cache_ttl=None, state=None, telemetry=None)
+    configure(connect_timeout=None, error_details=None)

@@ -27,7 +27,7 @@ from unified_llm._client.vector_space import VectorSpace
 from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.resolve import ResolvedTarget
-from unified_llm._core import runtime
+from unified_llm._core import defaults, runtime
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES
@@ -79,6 +79,7 @@ class BaseClient:
         self._resolve()
 
     def _resolve(self) -> None:
+        defaults.default("error_details")  # a mistake in the variable is reported now, not in place of an error
         self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
         if demo := next((target for target in self.targets if target.demo), None):
             logs.warn_of_demo_model(demo)

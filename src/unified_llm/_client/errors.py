@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from unified_llm import exceptions as exc
+from unified_llm._core import defaults
 from unified_llm._core.api_key import NoKey
 from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.provider_words import read_line
 from unified_llm._core.redaction import has_key
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
@@ -146,12 +148,13 @@ def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, 
         advice,
     ]
     error = kind(
-        f"{target.name}: {'; '.join(filter(None, parts))}.{others}",
+        f"{target.name}: {'; '.join(filter(None, parts))}.{_quote_detail(target, failure, happened)}{others}",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,
         request_id=failure.request_id,
         code=failure.code,
+        param=failure.param,
         detail=failure.detail,
         attempts=call.attempts,
     )
@@ -175,7 +178,7 @@ def _describe(target: Target, failure: Failure) -> tuple[type[exc.LLMError], str
         happened = failure.detail.rstrip(".")  # written by a codec, which names the field and never its value
     elif failure.detail and target.format == "mlx":
         happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
-    elif failure.detail and failure.kind in _IN_DETAIL:
+    elif failure.detail and failure.kind in _IN_DETAIL and not defaults.default("error_details"):
         advice = ", or ".join(filter(None, [_IN_DETAIL[failure.kind], advice]))
     if failure.kind in {"auth", "permission"} and target.no_key and not has_key(target.headers, target.extra_body):
         happened, advice = _without_key(target.no_key, failure, happened, advice)
@@ -192,14 +195,25 @@ def _without_key(no_key: NoKey, failure: Failure, happened: str, advice: str) ->
 
 
 def _facts(failure: Failure, happened: str) -> str:
-    """Return the status, the code and the identifier of the request in brackets, as far as they are known."""
+    """Return status, codes, field and identifier of the request in brackets, as far as they are known."""
     status = str(failure.status or "")
+    codes = [code for code in (failure.code, failure.subcode) if code and code != status]
     facts = [
         f"HTTP {status}" if status and status not in happened else "",
-        failure.code if failure.code and failure.code != status else "",
+        *codes,
+        f"param {failure.param}" if failure.param else "",
         f"request {failure.request_id}" if failure.request_id else "",
     ]
     return f" ({', '.join(filter(None, facts))})" if any(facts) else ""
+
+
+def _quote_detail(target: Target, failure: Failure, happened: str) -> str:
+    """Quote the provider's own message, as a sentence that begins with a blank, where the user asked for that."""
+    in_message = failure.kind == "unsendable" or target.format == "mlx"  # their detail is what happened
+    if in_message or not failure.detail or not defaults.default("error_details"):
+        return ""
+    line = read_line(failure.detail)
+    return "" if line.rstrip(".") in happened else f' Detail: "{line}".'
 
 
 def from_call_failed(failed: CallFailed, call: FailedCall) -> exc.LLMError:
@@ -319,12 +333,14 @@ def interrupted(failed: CallFailed, call: FailedCall, partial: str, usage: Usage
     happened = f"{happened}; {advice}" if failure.kind == "oversized" else failure.reason or happened
     error = exc.StreamInterruptedError(
         f"{target.name}: the stream broke after it had begun: {happened}{_facts(failure, happened)}. What had "
-        "arrived is in .partial; the request was not sent again.",
+        "arrived is in .partial; the request was not sent again."
+        f"{_quote_detail(target, failure, happened)}",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,
         request_id=failure.request_id,
         code=failure.code,
+        param=failure.param,
         detail=failure.detail,
         attempts=call.attempts,
         partial=partial,

@@ -9,7 +9,16 @@ from unified_llm._core import defaults
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError
 
-_KNOWN: Final = ("timeout", "connect_timeout", "max_retries", "retry_delay", "cache_ttl", "telemetry", "state")
+_KNOWN: Final = (
+    "timeout",
+    "connect_timeout",
+    "max_retries",
+    "retry_delay",
+    "cache_ttl",
+    "error_details",
+    "telemetry",
+    "state",
+)
 
 
 def configure(**values: float | str | None) -> None:
@@ -18,8 +27,9 @@ def configure(**values: float | str | None) -> None:
     Args:
         **values: ``timeout`` (seconds for an attempt), ``connect_timeout`` (seconds for each step of making a
             connection), ``max_retries``, ``retry_delay`` (seconds), ``cache_ttl`` (seconds that a model list stays
-            fresh); they hold for clients made afterwards. ``telemetry`` (at once): False sends nothing to
-            OpenTelemetry; ``"without_usage"`` counts no tokens, for a tracing tool that does and is not recognised;
+            fresh); they hold for clients made afterwards. ``error_details`` (at once): True adds the provider's own
+            message to that of an exception, where it may quote the prompt. ``telemetry`` (at once): False sends nothing
+            to OpenTelemetry; ``"without_usage"`` counts no tokens, for a tracing tool that does and is not recognised;
             True counts them even where a tool is. ``state`` (at once): a Redis URL; breakers, cooldowns and model lists
             are shared with the processes that use the same.
 

@@ -35,6 +35,7 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[str], Any], str]]] = {
     "max_retries": ("UNIFIED_LLM_MAX_RETRIES", int, "a whole number"),
     "retry_delay": ("UNIFIED_LLM_RETRY_DELAY", float, _NUMBER),
     "cache_ttl": ("UNIFIED_LLM_CACHE_TTL", float, _NUMBER),
+    "error_details": ("UNIFIED_LLM_ERROR_DETAILS", _read_bool, "true or false"),
     "telemetry": ("UNIFIED_LLM_TELEMETRY", _read_telemetry, f"true, false or {WITHOUT_USAGE}"),
 }
 _configured: dict[str, Any] = {}
@@ -87,6 +88,10 @@ def check(name: str, value: Any, source: str) -> Any:
     if name == "telemetry":
         if not isinstance(value, bool) and value != WITHOUT_USAGE:
             raise ConfigurationError(f'The value from {source} must be True, False or "{WITHOUT_USAGE}".')
+        return value
+    if name == "error_details":
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"The value from {source} must be True or False.")
         return value
     if name == "max_retries":
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:

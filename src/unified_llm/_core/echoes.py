@@ -17,6 +17,7 @@ EndT = TypeVar("EndT", Done, Failure)
 
 _WITH_METADATA: Final = (LLMResponse, LLMChunk, EmbeddingResponse, RerankResponse)
 _METADATA: Final = ("model", "response_id")
+_WORDS: Final = ("code", "subcode", "param", "detail")
 
 
 def mask_echoes(end: EndT, sent: SentKeys) -> EndT:
@@ -32,14 +33,14 @@ def mask_echoes(end: EndT, sent: SentKeys) -> EndT:
     request_id = sent.mask(end.request_id) if end.request_id else end.request_id
     if isinstance(end, Done):
         return replace(end, value=_mask_value(end.value, sent.mask), request_id=request_id, headers=headers)
-    code, detail = (sent.mask(text) if text else text for text in (end.code, end.detail))
-    return replace(end, code=code, detail=detail, request_id=request_id, headers=headers)
+    words: dict[str, Any] = {name: sent.mask(text) for name in _WORDS if (text := getattr(end, name))}
+    return replace(end, **words, request_id=request_id, headers=headers)
 
 
 def _texts(end: Done | Failure) -> list[str]:
     texts = [end.request_id, *end.headers.values()]
     if isinstance(end, Failure):
-        texts += [end.code, end.detail]
+        texts += [getattr(end, name) for name in _WORDS]
     else:
         texts += _value_texts(end.value)
     return [text for text in texts if text]

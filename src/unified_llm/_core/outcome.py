@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
+from unified_llm._core.provider_words import read_name
+
 FailureKind: TypeAlias = Literal[
     # Nothing reached the provider.
     "connect",  # name not found, refused, or no connection in time
@@ -104,7 +106,10 @@ class Failure:
     Attributes:
         kind: What happened.
         status: The HTTP status, if one came.
-        code: The provider's own code, if it gave one.
+        code: The provider's own code, if it gave one. This and the next two are identifiers: anything else that a
+            server sends there is dropped.
+        subcode: A more specific code beside it: Azure's inner error, Google's reason, that of a gateway's upstream.
+        param: The field of the request that the provider names.
         detail: The provider's message; never logged, since it may quote the prompt.
         request_id: The provider's identifier of this exchange.
         headers: The response headers that carry hints (Retry-After, rate limits), names in lower case.
@@ -141,6 +146,15 @@ class Failure:
     about_key: bool = True
     context_window: int | None = None
     about_input: bool = field(default=False, compare=False)
+    subcode: str | None = None
+    param: str | None = None
+
+    def __post_init__(self) -> None:
+        """Keep codes and the field only where they are identifiers, whoever made the failure."""
+        for name in ("code", "subcode", "param"):
+            value = getattr(self, name)
+            if value is not None and (kept := read_name(value)) != value:
+                object.__setattr__(self, name, kept)
 
 
 @dataclass(frozen=True, slots=True)

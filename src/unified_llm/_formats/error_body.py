@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from unified_llm._core.provider_words import read_name
 from unified_llm._formats.error_wording.read_message import without_prefixes
 from unified_llm._formats.json_values import count, is_list, is_number, is_object
 from unified_llm._lib.bounded_json import JSONError, parse_lenient
@@ -20,8 +21,6 @@ _DEEPEST: Final = 3  # errors inside errors that are read
 _DAY_S: Final = 86_400
 # LiteLLM's mark of an exception of the provider behind it: litellm.AuthenticationError: OpenAIException - ...
 _LITELLM: Final = re.compile(r"(?:[\w.]{1,80}Error: ){0,3}[\w.]{1,80}Exception - ", re.ASCII)
-# A code is text of this form; anything else may be a message or a key.
-_CODE: Final = re.compile(r"[\w.\-:/ ]{1,80}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class ErrorBody:
         codes: Codes and types as written, the most specific first.
         http_status: A code that is an HTTP status.
         param: The request field that it is about.
+        inner_code: The code of Azure's ``innererror``.
         flagged: It has the reasons of a moderation.
         retry_after: Seconds until the next request, where the body has them.
         context_window: The context window in tokens, where it has a field for it (llama.cpp).
@@ -44,6 +44,7 @@ class ErrorBody:
     codes: tuple[str, ...] = ()
     http_status: int | None = None
     param: str | None = None
+    inner_code: str | None = None
     flagged: bool = False
     retry_after: float | None = None
     context_window: int | None = None
@@ -53,8 +54,19 @@ class ErrorBody:
     @property
     def code(self) -> str | None:
         """The most specific code that looks like one, or the HTTP status inside the body."""
-        code = next((code for code in self.codes if _CODE.fullmatch(code)), None)
+        code = next((code for code in self.codes if read_name(code)), None)
         return str(self.http_status) if code is None and self.http_status is not None else code
+
+    @property
+    def subcode(self) -> str | None:
+        """The code of the inner error, or of the upstream provider, where that is another one."""
+        codes = (self.inner_code, *(self.upstream.codes if self.upstream else ()))
+        return next((code for code in codes if code and code != self.code and read_name(code)), None)
+
+    @property
+    def field_path(self) -> str | None:
+        """The field of the request that the error, or that of the upstream provider, is about."""
+        return read_name(self.param) or (self.upstream.field_path if self.upstream else None)
 
 
 def parse_body(body: bytes) -> ErrorBody:
@@ -88,7 +100,8 @@ def read_body(value: object, depth: int = 0) -> ErrorBody:
         message=message,
         codes=tuple(_read_codes(fields)),
         http_status=next((status for status in statuses if status is not None), None),
-        param=fields["param"] if isinstance(fields.get("param"), str) else None,
+        param=_read_param(fields),
+        inner_code=_read_inner_code(fields),
         flagged=is_object(metadata) and ("reasons" in metadata or "flagged_input" in metadata),
         retry_after=_read_retry_after(fields),
         context_window=count(fields.get("n_ctx")) or None,
@@ -135,6 +148,22 @@ def _read_codes(fields: Mapping[str, Any]) -> Iterator[str]:
                 value = layer.get(name)
                 if isinstance(value, str) and value not in {"", "error"} and _http_status(value) is None:
                     yield value
+
+
+def _read_param(fields: Mapping[str, Any]) -> str | None:
+    """Read the request field: ``param``, or the path that FastAPI and pydantic send as a list (``loc``)."""
+    if isinstance(param := fields.get("param"), str):
+        return param
+    details = fields.get("detail")
+    places = [fields, *(details if is_list(details) else [details])]
+    path = next((place["loc"] for place in places if is_object(place) and is_list(place.get("loc"))), [])
+    return ".".join(str(part) for part in path if part != "body") or None
+
+
+def _read_inner_code(fields: Mapping[str, Any]) -> str | None:
+    inner = fields.get("innererror")
+    code = inner.get("code") if is_object(inner) else None
+    return code if isinstance(code, str) else None
 
 
 def _read_upstream(metadata: object, message: str | None, depth: int) -> ErrorBody | None:

@@ -114,6 +114,8 @@ def _failure(reading: Reading, error_body: ErrorBody, status: int | None, quirks
         meaning.kind,
         status=status,
         code=error_body.code,
+        subcode=error_body.subcode,
+        param=error_body.field_path,
         detail=brief((upstream and upstream.message) or error_body.message),
         retry_after=error_body.retry_after,
         try_again=meaning.try_again,

@@ -30,7 +30,8 @@ class _TraceResponse:
         """Return the body that LangChain puts into a trace."""
         error = self._error
         attempts = [attempt.as_dict() for attempt in error.attempts]
-        return {"provider": error.provider, "model": error.model, "code": error.code, "attempts": attempts}
+        names = ("provider", "model", "code", "param")
+        return {**{name: getattr(error, name) for name in names}, "attempts": attempts}
 
 
 class ChainError(ours.LLMError):

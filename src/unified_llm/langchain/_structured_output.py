@@ -216,7 +216,7 @@ def _has_more_than_text(message: AIMessageChunk) -> bool:
 
 def _check_refusal(message: AIMessage) -> None:
     if refusal := message.additional_kwargs.get("refusal"):
-        raise translate(ContentFilterError("The model declined to answer; its reason is in .detail.", detail=refusal))
+        raise translate(ContentFilterError("The model declined to answer; .detail holds its words.", detail=refusal))
 
 
 def _calls_tools(message: AIMessage) -> bool:

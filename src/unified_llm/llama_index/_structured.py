@@ -213,7 +213,7 @@ class _StructuredCall:
             GenerationError: It is no object of the class.
         """
         if refusal := response.message.additional_kwargs.get("refusal"):
-            raise ContentFilterError("The model declined to answer; its words are in .detail.", detail=str(refusal))
+            raise ContentFilterError("The model declined to answer; .detail holds its words.", detail=str(refusal))
         text = find_json(response.message.content or "", self.schema, make_check(self.bound_format.response_format))
         try:
             return self.output_cls.model_validate_json(text)
@@ -227,7 +227,7 @@ class _StructuredCall:
             + (
                 "the answer was cut off before it was complete; raise max_tokens=."
                 if raw.get("finish_reason") == "length"
-                else f"the answer does not fit {self.output_cls.__name__}; see .detail for where."
+                else f"the answer does not fit {self.output_cls.__name__}; .detail says where."
             ),
             model=raw.get("model_name") or None,
             detail=describe_error(error),

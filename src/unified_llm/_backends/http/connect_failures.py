@@ -46,6 +46,7 @@ _NO_COMMON_VERSION: Final = re.compile("UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|NO
 _WANTS_CERTIFICATE: Final = re.compile("CERTIFICATE_REQUIRED|PEER_DID_NOT_RETURN_A_CERTIFICATE")
 _ALERT: Final = re.compile("ALERT_(.*)")
 
+_SEE_DETAIL: Final = ".detail holds the message of the TLS library"
 _OWN_CERTIFICATE: Final = "pass an ssl.SSLContext with load_cert_chain() as verify_ssl="
 
 
@@ -158,7 +159,7 @@ def handshake_failed(host: str, port: int, error: Exception, certificate: Mappin
         return Failure("tls", reason=happened, advice="use http:// in base_url= if it is a plain server", detail=detail)
     if alert := alert_received(host, port, error):
         return alert
-    return Failure("tls", reason=f"the TLS handshake with {where} failed", advice="see .detail", detail=detail)
+    return Failure("tls", reason=f"the TLS handshake with {where} failed", advice=_SEE_DETAIL, detail=detail)
 
 
 def alert_received(host: str, port: int, error: Exception) -> Failure | None:
@@ -172,7 +173,7 @@ def alert_received(host: str, port: int, error: Exception) -> Failure | None:
         return None
     name = alert[1].lower().replace("_", " ")
     happened = f"{name_address(host, port)} refused the TLS connection (alert: {name})"
-    advice = f"where it wants a client certificate, {_OWN_CERTIFICATE}" if "handshake" in name else "see .detail"
+    advice = f"where it wants a client certificate, {_OWN_CERTIFICATE}" if "handshake" in name else _SEE_DETAIL
     return Failure("tls", reason=happened, advice=advice, detail=str(error))
 
 
@@ -194,7 +195,7 @@ def _certificate_refused(
         names = ", ".join(str(value) for _, value in certificate.get("subjectAltName", ())[:3])
         happened = f"{whose} is for {names or 'another name'}"
         return Failure("tls", reason=happened, advice="check the host in base_url=", detail=detail)
-    return Failure("tls", reason=f"{whose} was refused ({error.verify_message})", advice="see .detail", detail=detail)
+    return Failure("tls", reason=f"{whose} was refused ({error.verify_message})", advice=_SEE_DETAIL, detail=detail)
 
 
 def _on(instant: object) -> str:

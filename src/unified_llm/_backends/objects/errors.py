@@ -51,20 +51,18 @@ def read_failure(
         error: The exception.
         classes: Kinds by class, most specific first.
     """
-    status = _status(error)
-    code = getattr(error, "code", None)
-    code = code if isinstance(code, str) else None
-    headers = _retry_headers(error)
+    status, body = _status(error), getattr(error, "body", None)
+    words = {**_read_words(error, body), "detail": str(error), "headers": _retry_headers(error)}
     kind: FailureKind | None = next((kind for known, kind in classes if isinstance(error, known)), None)
     if kind in _BY_STATUS_ALONE and status is not None and status >= 400:
         from unified_llm._formats.openai_errors import read_exception
 
-        body = getattr(error, "body", None)
+        code = _first_text(error, "code")
         if read := read_exception(status, body if isinstance(body, (dict, list)) else None, code, str(error)):
-            return replace(read, detail=str(error), headers=headers)
+            return replace(read, **words)
         kind = kind or kind_of_status(status)
     kind = kind or _kind_by_name(type(error))
-    return None if kind is None else Failure(kind, status=status, code=code, detail=str(error), headers=headers)
+    return None if kind is None else Failure(kind, status=status, **words)
 
 
 def read_unknown_argument(error: Exception) -> Failure | None:
@@ -82,6 +80,30 @@ def _kind_by_name(error_class: type[Exception]) -> FailureKind | None:
     if any(word in names for word in ("Connect", "Network", "Transport", "ProtocolError")):
         return "connection"
     return None if error_class.__module__ == "builtins" else "server"
+
+
+def _read_words(error: Exception, body: object) -> dict[str, Any]:
+    """Read the provider's codes and the field that it names: from the exception, else from the body that it keeps."""
+    from unified_llm._formats.error_body import read_body
+
+    error_body = read_body(body)
+    return {
+        "code": _first_text(error, "code", "status") or _aws_code(error) or error_body.code,
+        "subcode": error_body.subcode,
+        "param": _first_text(error, "param") or error_body.field_path,
+    }
+
+
+def _first_text(error: Exception, *names: str) -> str | None:
+    return next((value for name in names if isinstance(value := getattr(error, name, None), str) and value), None)
+
+
+def _aws_code(error: Exception) -> str | None:
+    """Return the code that botocore keeps in the response: ``ValidationException``."""
+    response: Any = getattr(error, "response", None)
+    fields = response.get("Error") if isinstance(response, Mapping) else None
+    code = fields.get("Code") if isinstance(fields, Mapping) else None
+    return code if isinstance(code, str) else None
 
 
 def _status(error: Exception) -> int | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from unified_llm._core.outcome import ErrorMeaning, Failure, kind_of_status
+from unified_llm._core.provider_words import read_name
 from unified_llm._core.target import Target
 from unified_llm._formats.error_body import is_page
 from unified_llm._formats.error_codes import meaning_of
@@ -54,6 +55,7 @@ class _ErrorBody:
     number: int | None = None
     reasons: frozenset[str] = frozenset()  # ErrorInfo
     quotas: tuple[str, ...] = ()  # QuotaFailure
+    param: str | None = None  # BadRequest
     retry_after: float | None = None
     structured: bool = False
 
@@ -84,12 +86,14 @@ def is_error(body: object) -> bool:
 
 def _failure(reading: Reading, error: _ErrorBody, status: int | None) -> Failure:
     names = (_daily_quota(error), error.status, str(error.number) if error.number else None)
-    code = next((name for name in names if name and re.fullmatch(r"[\w.\-]{1,80}", name, re.ASCII)), None)
+    code = next(filter(None, map(read_name, names)), None)
     meaning = reading.meaning
     return Failure(
         meaning.kind,
         status=status,
         code=code,
+        subcode=next((reason for reason in sorted(error.reasons) if reason != code), None),
+        param=error.param,
         detail=error.message[:_MAX_DETAIL] or None,
         retry_after=_DAILY_LIMIT_WAIT if meaning.kind == "rate_limit" and _daily_quota(error) else error.retry_after,
         try_again=meaning.try_again,
@@ -149,19 +153,21 @@ def _parse_error(value: object) -> _ErrorBody:
         status=text_or_none(error.get("status")),
         number=number if type(number) is int and 400 <= number < 600 else None,
         reasons=frozenset(detail["reason"] for detail in infos if isinstance(detail.get("reason"), str)),
-        quotas=tuple(_quotas(infos)),
+        quotas=tuple(_violations(infos, "violations", "quotaId")),
+        param=next(_violations(infos, "fieldViolations", "field"), None),
         retry_after=next((wait for detail in infos if (wait := _seconds(detail.get("retryDelay"))) is not None), None),
         structured=True,
     )
 
 
-def _quotas(details: list[dict[str, Any]]) -> Iterator[str]:
+def _violations(details: list[dict[str, Any]], name: str, field_name: str) -> Iterator[str]:
+    """Yield a field of each violation that the details list under a name."""
     for detail in details:
-        violations = detail.get("violations")
+        violations = detail.get(name)
         for violation in violations if is_list(violations) else ():
-            quota = violation.get("quotaId") if is_object(violation) else None
-            if isinstance(quota, str):
-                yield quota
+            value = violation.get(field_name) if is_object(violation) else None
+            if isinstance(value, str):
+                yield value
 
 
 def _seconds(delay: object) -> float | None:
