@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 import pydantic
 from pydantic import (
@@ -26,12 +26,12 @@ from pydantic import (
     field_validator,
 )
 
-from unified_llm._adapters.field_values import describe_config, hide_key, name_of
+from unified_llm._adapters.field_values import hide_key, name_of
+from unified_llm._adapters.links import ChainOfTargets, Link, describe_link, is_object, read_links, read_primary
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
 from unified_llm._config.field_types import Limit, Wait, read_url
-from unified_llm._config.given_targets import explain
-from unified_llm._config.llm_config import LLMConfig, read_fallbacks, refuse_unknown
+from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key, show_chain
@@ -45,20 +45,18 @@ if TYPE_CHECKING:
     from unified_llm._core.exchange import WrappedModel
     from unified_llm.types.responses import ModelInfo
 
-Fallback: TypeAlias = Any
-"""A model string, an ``LLMConfig``, or a model object of the framework."""
-
 # Fields that copies share with their original: they belong to the process, or cannot be copied.
-_SHARED: Final = ("fallbacks", "on_attempt", "verify_ssl")
+_SHARED: Final = ("model", "fallbacks", "on_attempt", "verify_ssl")
 # Fields that are copied and cannot be changed in place: those of this class and of its adapters.
 _MAPPINGS: Final = ("extra_body", "failover_on", "model_kwargs", "additional_kwargs")
 
 
-class TargetFields(AlwaysValidated, BaseModel):
+class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel):
     """A primary and its fallbacks.
 
     Args:
-        model: ``provider/model``; with ``provider`` given, the model as the provider names it (alias ``model_name``).
+        model: ``provider/model``; with ``provider`` given, the model as the provider names it (alias ``model_name``). A
+            chat model or LLM may be a model object of the framework instead, which keeps its own key, address and body.
         fallbacks: Further targets, in order: model strings, mappings of ``LLMConfig``'s fields, ``LLMConfig``, and
             model objects of the framework.
         provider: A known provider; not needed where ``model`` names it.
@@ -91,7 +89,7 @@ class TargetFields(AlwaysValidated, BaseModel):
     # The validator is built with the first object: an import should cost little more than the framework's.
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), defer_build=True)
 
-    model: str | None = None
+    model: Any = None  # a string, or a model object
     fallbacks: Sequence[Any] = ()
     provider: str | None = None
     base_url: Annotated[str | None, BeforeValidator(read_url)] = None
@@ -127,6 +125,8 @@ class TargetFields(AlwaysValidated, BaseModel):
     # Arguments of the client, and all fields that it is made from, beside those of LLMConfig.
     PASSED_ON: ClassVar[frozenset[str]] = frozenset({"deadline", "failover_on", "skip_unconfigured", "on_attempt"})
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON
+    # What a model object of the framework is called, where one may be the primary.
+    MODEL_OBJECTS: ClassVar[str] = ""
     # What else the copies of an adapter share.
     SHARED: ClassVar[tuple[str, ...]] = _SHARED
 
@@ -157,6 +157,7 @@ class TargetFields(AlwaysValidated, BaseModel):
                 problem = describe(error)
             if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context
                 known = {name: value for name, value in fields.items() if name in LLMConfig.model_fields}
+                known |= {"model": None} if is_object(known.get("model")) else {}
                 LLMConfig(**{name: value for name, value in known.items() if value is not None})
                 raise ConfigurationError(problem)
 
@@ -171,7 +172,8 @@ class TargetFields(AlwaysValidated, BaseModel):
         if client := getattr(self, "_client", None):
             yield from (target.name for target in client.targets)
             return
-        yield served_by(*map(vars(self).get, ("provider", "model")))
+        provider, model = map(vars(self).get, ("provider", "model"))
+        yield self.describe(model) if is_object(model) else served_by(provider, model)
         yield from (name_of(link) or f"{self.describe(link)}" for link in vars(self).get("fallbacks", ()))
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
@@ -225,61 +227,52 @@ class TargetFields(AlwaysValidated, BaseModel):
         from unified_llm._client.client import LLMClient
 
         fallbacks = [link if isinstance(link, (str, LLMConfig)) else self.wrap(link) or link for link in self.fallbacks]
-        return LLMClient(
-            self._config(),
-            fallbacks=fallbacks,
-            **{name: getattr(self, name) for name in self.PASSED_ON},
-        )
+        passed_on = {name: getattr(self, name) for name in self.PASSED_ON}
+        config = self._config()
+        if not is_object(self.model):
+            return LLMClient(config, fallbacks=fallbacks, **passed_on)
+        beside = config.given(tuple(LLMConfig.model_fields))
+        return LLMClient(self.wrap(self.model), fallbacks=fallbacks, **passed_on, **beside)
 
     def _config(self) -> LLMConfig:
-        """Make the primary's configuration of every field that was given a value."""
+        """Make the primary's configuration of every field that was given a value; that of an object has no model."""
         given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in type(self).model_fields}
         given.pop("fallbacks")
         given.pop("name", None)  # a framework's own name of the object
+        if is_object(self.model):
+            del given["model"]
         if self._key_omitted and given.get("api_key") is None:
             given["api_key"] = OmittedKey.KEY
         return LLMConfig(**{name: value for name, value in given.items() if value is not None})
 
-    # Fallbacks
+    # The primary and the fallbacks
+
+    @field_validator("model", mode="plain")
+    @classmethod
+    def _read_model(cls, model: Any) -> Any:
+        return read_primary(model, cls.wrap, cls.MODEL_OBJECTS)
 
     @field_validator("fallbacks", mode="plain")
     @classmethod
-    def _read_fallbacks(cls, fallbacks: Any) -> tuple[Fallback, ...]:
-        return cls.read_links(fallbacks)
+    def _read_fallbacks(cls, fallbacks: Any) -> tuple[Link, ...]:
+        return read_links(fallbacks, cls.wrap)
 
-    @classmethod
-    def read_links(cls, fallbacks: Any) -> tuple[Fallback, ...]:
-        """Check fallbacks, and turn mappings into configurations, so that no key stays in a plain dict.
-
-        Raises:
-            ConfigurationError: One of them is neither a target nor a model.
-        """
-        return tuple(link for fallback in read_fallbacks(fallbacks) for link in cls._read_link(fallback))
-
-    @classmethod
-    def _read_link(cls, fallback: Any) -> tuple[Fallback, ...]:
-        if isinstance(fallback, TargetFields):
-            return fallback.links()  # the targets of the inner chain, each with its own health
-        if isinstance(fallback, (str, LLMConfig)) or cls.wrap(fallback) is not None:
-            return (fallback,)
-        kinds = "a model string, a mapping, an LLMConfig or a model of the framework"
-        raise ConfigurationError(f"A fallback is {kinds}, not {explain(fallback)}")
-
-    def links(self) -> tuple[Fallback, ...]:
+    def links(self) -> tuple[Link, ...]:
         """Return the whole chain, as fallbacks of another one."""
-        return (self._config(), *self.fallbacks)
+        return (self.model if is_object(self.model) else self._config(), *self.fallbacks)
+
+    @field_serializer("model")
+    def _describe_model(self, model: Any) -> Any:
+        return self.describe(model)
 
     @field_serializer("fallbacks")
-    def _describe_fallbacks(self, fallbacks: Sequence[Fallback]) -> list[Any]:
+    def _describe_fallbacks(self, fallbacks: Sequence[Link]) -> list[Any]:
         return [self.describe(link) for link in fallbacks]
 
     @classmethod
-    def describe(cls, link: Fallback) -> Any:
-        """Describe a fallback as plain data without its key: for dumps, traces and cache keys."""
-        if isinstance(link, LLMConfig):
-            return describe_config(link)
-        wrapped = cls.wrap(link)
-        return f"{wrapped.provider}/{wrapped.model}" if wrapped else link
+    def describe(cls, link: Link) -> Any:
+        """Describe a target as plain data without its key: for dumps, traces and cache keys."""
+        return describe_link(link, cls.wrap)
 
     # Models and health
 
@@ -314,8 +307,10 @@ class TargetFields(AlwaysValidated, BaseModel):
 
     def _set(self, name: str, given: Hidden[Any]) -> None:
         match name, given.value:
+            case "model", model:
+                given = Hidden(read_primary(model, self.wrap, self.MODEL_OBJECTS))
             case "fallbacks", fallbacks:
-                given = Hidden(self.read_links(fallbacks))
+                given = Hidden(read_links(fallbacks, self.wrap))
             case "api_key", key:
                 given = Hidden(hide_key(key))
             case "base_url", url:

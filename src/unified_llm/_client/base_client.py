@@ -26,6 +26,7 @@ from unified_llm._client.model_lists import (
 from unified_llm._client.vector_space import VectorSpace
 from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.model_objects import PrimaryObject
 from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import defaults, runtime
 from unified_llm._core.codec import AnyRequest
@@ -67,7 +68,7 @@ class BaseClient:
 
     def __init__(
         self,
-        config: LLMConfig,
+        config: LLMConfig | PrimaryObject,
         fallbacks: Sequence[LLMConfig | WrappedModel],
         options: CallOptions,
         *,

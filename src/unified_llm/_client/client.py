@@ -19,6 +19,7 @@ from unified_llm._client.model_lists import (
 )
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
+from unified_llm._config.model_objects import PrimaryObject, is_wrapped
 from unified_llm._core import runtime
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
@@ -59,7 +60,7 @@ class LLMClient(BaseClient):
 
     def __init__(
         self,
-        config: str | LLMConfig | Mapping[str, Any] | None = None,
+        config: str | LLMConfig | Mapping[str, Any] | WrappedModel | None = None,
         *,
         fallbacks: Sequence[str | LLMConfig | Mapping[str, Any] | WrappedModel] = (),
         deadline: float | None = DEADLINE,
@@ -377,10 +378,13 @@ class LLMClient(BaseClient):
         return self._prepare(request, self._targets(request.chat.model), options)
 
 
-def _read_targets(given: Hidden[tuple[Any, Any, dict[str, Any]]]) -> Hidden[tuple[LLMConfig, tuple[Any, ...]]]:
+def _read_targets(
+    given: Hidden[tuple[Any, Any, dict[str, Any]]],
+) -> Hidden[tuple[LLMConfig | PrimaryObject, tuple[Any, ...]]]:
     """Read the targets from the arguments of a client: configuration, fallbacks, fields."""
     config, fallbacks, fields = given.value
-    return Hidden((LLMConfig.read(config, fields), read_fallbacks(fallbacks)))
+    first = PrimaryObject.read(config, fields) if is_wrapped(config) else LLMConfig.read(config, fields)
+    return Hidden((first, read_fallbacks(fallbacks)))
 
 
 LLMClient.__module__ = "unified_llm"  # where users import it from: in reprs, pickles and documentation

@@ -57,6 +57,8 @@ def needs_no_fit(request: AnyRequest, primary: Target) -> bool:
     """Return whether the target that a request was written for gets it as it is, which is so in nearly all calls."""
     if not isinstance(request, LLMRequest):
         return True
+    if primary.format == "wrapped" and primary.defaults:
+        return False
     if request.tools and renamed_tools(request, primary.format) is not None:
         return False
     return not (request.stop or request.parallel_tool_calls is False or "stop" in primary.defaults)
@@ -87,8 +89,9 @@ def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> Fi
     stop = request.stop or target.defaults.get("stop", ())
     one_call = request.parallel_tool_calls is False and bool(request.tools)
     renamed = renamed_tools(request, target.format) if request.tools else None
+    given, request = request, _with_defaults(request, target)
     if target is primary and not (stop or one_call or renamed):
-        return None
+        return None if request is given else FittedRequest(request)
     fitted, adjusted, changes = request, dict[str, Sequence[Any]](), dict[str, Any]()
     sent = sendable_stops(stop, target)
     if target is not primary:
@@ -109,8 +112,17 @@ def _fit_chat(request: LLMRequest, target: Target, primary: Target | None) -> Fi
     if renamed is not None:  # by the format, which restores the names in the response
         adjusted["tool_names"] = list(renamed)
     if not adjusted:
-        return None
+        return None if request is given else FittedRequest(request)
     return FittedRequest(replace(fitted, **changes), kept, first_call_only, adjusted)
+
+
+def _with_defaults(request: LLMRequest, target: Target) -> LLMRequest:
+    """Return a request to a model object with the target's defaults: formats apply these, an object knows of none."""
+    if target.format != "wrapped" or not target.defaults:
+        return request
+    fields = {name: value for name, value in target.defaults.items() if hasattr(request, name)}
+    unset = {name: value for name, value in fields.items() if getattr(request, name) in (None, ())}
+    return replace(request, **unset) if unset else request
 
 
 def _not_taken(request: LLMRequest, target: Target) -> dict[str, Sequence[Any]]:

@@ -29,13 +29,13 @@ from unified_llm._config.llm_config import (
     LLMConfig,
     check_key_header,
 )
+from unified_llm._config.model_objects import PrimaryObject, is_wrapped, target_of
 from unified_llm._config.unconfigured import UnconfiguredTarget, error_of_call, error_of_chain
 from unified_llm._core import paths
 from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
-from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import Headers, begins_like_a_key, has_key
 from unified_llm._core.target import Target
 from unified_llm._observe.logs import warn_once
@@ -67,24 +67,30 @@ class ResolvedTarget:
     is_primary: bool = False
 
 
-def chain(first: LLMConfig, fallbacks: Sequence[Any], *, skip_unconfigured: bool) -> tuple[ResolvedTarget, ...]:
+def chain(
+    first: LLMConfig | PrimaryObject, fallbacks: Sequence[Any], *, skip_unconfigured: bool
+) -> tuple[ResolvedTarget, ...]:
     """Resolve the targets of a client, in the user's order.
 
     Raises:
         UnconfiguredError: Targets lack a key, a URL or a package, or none is left.
         ConfigurationError: A target is wrong.
     """
-    first = first.model_copy()  # which validates it once more, whatever happened to it since it was made
-    given = (*_flatten(first.fallbacks), *_flatten(fallbacks))
-    configs: list[Fallback] = [first, *(_read_fallback(first, fallback) for fallback in given)]
+    settings = first.settings if isinstance(first, PrimaryObject) else first
+    settings = settings.model_copy()  # which validates it once more, whatever happened to it since it was made
+    given = (*_flatten(settings.fallbacks), *_flatten(fallbacks))
+    primary: Fallback = first.model if isinstance(first, PrimaryObject) else settings
+    configs: list[Fallback] = [primary, *(_read_fallback(settings, fallback) for fallback in given)]
     resolved: list[ResolvedTarget] = []
     unconfigured: list[UnconfiguredTarget] = []
-    for config in configs:
-        outcome = _resolve(config)
-        if isinstance(outcome, UnconfiguredTarget):
+    for position, config in enumerate(configs):
+        is_primary = position == 0
+        if not isinstance(config, LLMConfig):
+            resolved.append(ResolvedTarget(target_of(config, settings, is_primary=is_primary), None, is_primary))
+        elif isinstance(outcome := _resolve(config), UnconfiguredTarget):
             unconfigured.append(outcome)
         else:
-            resolved.append(replace(outcome, is_primary=config is first))
+            resolved.append(replace(outcome, is_primary=is_primary))
     missing = [target for target in unconfigured if not (skip_unconfigured or target.impossible)]
     if missing:
         raise error_of_chain(missing, len(configs), skipped=False)
@@ -134,8 +140,8 @@ def _read_fallback(first: LLMConfig, fallback: Any) -> Fallback:
         fallback = LLMConfig(model=fallback)
     if isinstance(fallback, LLMConfig):
         return inherit(first, fallback)
-    if hasattr(fallback, "exchange") and hasattr(fallback, "aexchange"):
-        return fallback  # type: ignore[no-any-return] # what the protocol asks for is there
+    if is_wrapped(fallback):
+        return fallback
     raise ConfigurationError(f"A fallback is a model string, a mapping or an LLMConfig, not {explain(fallback)}")
 
 
@@ -184,9 +190,7 @@ def _with_name(config: LLMConfig, spec: ProviderSpec, target: Target, model: str
     return config.model_copy(update={"provider": spec.name, "model": model, "context_window": window})
 
 
-def _resolve(config: Fallback) -> ResolvedTarget | UnconfiguredTarget:
-    if not isinstance(config, LLMConfig):
-        return ResolvedTarget(_wrapped_target(config), None)
+def _resolve(config: LLMConfig) -> ResolvedTarget | UnconfiguredTarget:
     spec, model = _provider_and_model(config)
     lacks: list[str] = []
     endpoint = find_endpoint(config, spec, lacks)
@@ -240,7 +244,7 @@ def _make_target(
         reasoning=reasoning,
         names_have_parts=spec.literal_models,
         api_version=_api_version(config, spec),
-        timing=timeouts.timing(config, spec, model, thinking, reasoning=reasoning),
+        timing=timeouts.timing(config, timeouts.by_kind(spec, model, thinking, reasoning=reasoning)),
         retry=timeouts.retry_limits(config),
         resend=config.resend,
         breaker=config.breaker,
@@ -291,20 +295,6 @@ def _api_version(config: LLMConfig, spec: ProviderSpec) -> str | None:
         return config.api_version
     version = from_environment(spec.version_env)
     return None if version is None else check_api_version(version, f"one of {', '.join(spec.version_env)}")
-
-
-def _wrapped_target(model: WrappedModel) -> Target:
-    return Target(
-        model.provider,
-        model.model,
-        "wrapped",
-        features=model.features,
-        quirks=getattr(model, "quirks", None) or Quirks(),
-        context_window=model.context_window,
-        reasoning=timeouts.reasons(model),
-        timing=timeouts.timing_of_wrapped(model),
-        instance=model,
-    )
 
 
 def _user_model(spec: ProviderSpec, model: str, defaults: dict[str, Any], config: LLMConfig) -> WrappedModel:

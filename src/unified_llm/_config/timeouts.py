@@ -14,7 +14,6 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.defaults import default
-from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import RetryLimits, Target, Timing
 from unified_llm._formats.request_fields import effective
@@ -58,42 +57,14 @@ _NO_EFFORTS: Final = frozenset({"none", "disabled", "off"})
 _DEPTH: Final = 4
 
 
-def timing(config: LLMConfig, spec: ProviderSpec, model: str, thinking: Thinking, *, reasoning: bool) -> Timing:
-    """Choose the limits of an attempt: the user's ``timeout`` and ``connect_timeout``, else by the kind of target."""
+def timing(config: LLMConfig, usual: Timing) -> Timing:
+    """Choose the limits of an attempt: the user's ``timeout`` and ``connect_timeout``, else what is usual."""
     timeout = config.timeout if config.timeout is not None else default("timeout")
     connect = config.connect_timeout if config.connect_timeout is not None else default("connect_timeout")
     connect = _CONNECT if connect is None else connect
     if timeout is not None:
         return Timing(connect, first_token=timeout, whole=timeout, fixed=True)
-    return replace(by_kind(spec, model, thinking, reasoning=reasoning), connect=connect)
-
-
-def timing_of_wrapped(model: WrappedModel) -> Timing:
-    """Choose the limits for a wrapped model: by its kind, but never less than the timeout that its own object has."""
-    thinking = _thinking_of_wrapped(model)
-    timing = by_kind(_vendor(model), model.model, thinking, reasoning=reasons(model))
-    own: float = getattr(model, "timeout", None) or 0.0
-    return replace(
-        timing,
-        first_token=max(own, timing.first_token),
-        last_first_token=max(own, timing.last_first_token),
-        whole=max(own, timing.whole),
-    )
-
-
-def reasons(model: WrappedModel) -> bool:
-    """Return whether a wrapped model is known to think before it answers, or was asked to."""
-    vendor = _vendor(model)
-    known = models.find(vendor.name if vendor else "", model.model)
-    return (known is not None and known.reasoning) or _thinking_of_wrapped(model) != "unknown"
-
-
-def _thinking_of_wrapped(model: WrappedModel) -> Thinking:
-    return thinking_of(None, Quirks(), getattr(model, "thinking", None) or {})
-
-
-def _vendor(model: WrappedModel) -> ProviderSpec | None:
-    return registry.find_by_langsmith_name(getattr(model, "vendor", ""))
+    return replace(usual, connect=connect)
 
 
 def by_kind(spec: ProviderSpec | None, model: str, thinking: Thinking, *, reasoning: bool) -> Timing:
@@ -124,6 +95,12 @@ def by_kind(spec: ProviderSpec | None, model: str, thinking: Thinking, *, reason
     )
 
 
+def longest(one: Timing, other: Timing) -> Timing:
+    """Return the longer of each limit of two kinds of target."""
+    names = ("first_token", "last_first_token", "whole", "cold")
+    return replace(one, **{name: max(getattr(one, name), getattr(other, name)) for name in names})
+
+
 def for_request(target: Target, request: LLMRequest, primary: Target) -> Target:
     """Return the target with the default limits for a request that says how hard the model shall think.
 
@@ -136,9 +113,10 @@ def for_request(target: Target, request: LLMRequest, primary: Target) -> Target:
     if target.timing.fixed or (request.reasoning_effort is None and not body):
         return target
     thinking = thinking_of(effective(request, "reasoning_effort", target), target.quirks, {**target.extra_body, **body})
-    spec = _vendor(target.instance) if target.format == "wrapped" else registry.find(target.provider)
-    limits = by_kind(spec, target.model, thinking, reasoning=target.reasoning)
+    limits = by_kind(registry.find(target.provider), target.model, thinking, reasoning=target.reasoning)
     limits = replace(limits, connect=target.timing.connect)
+    if target.format == "wrapped":  # the object has settings of its own
+        limits = longest(limits, target.timing)
     if limits == target.timing:
         return target
     return replace(target, timing=replace(limits, of_call=True), reasoning=target.reasoning or thinking != "unknown")

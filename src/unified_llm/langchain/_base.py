@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from unified_llm._adapters import target_fields
 from unified_llm._adapters.call_names import ALIASES
 from unified_llm._adapters.field_values import describe_config
+from unified_llm._adapters.links import Link, is_object
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import Hidden
 from unified_llm.langchain._errors import translate_errors
@@ -53,8 +54,9 @@ class LangChainFields(_Base):
 
     @property
     def model_name(self) -> str | None:
-        """``model`` under the name that much of LangChain reads."""
-        return self.model
+        """The name of the primary, where much of LangChain reads it."""
+        name: str | None = self._describe_model(self.model)
+        return name
 
     # LangChain's interface of serializable objects
 
@@ -71,6 +73,8 @@ class LangChainFields(_Base):
     @property
     def lc_secrets(self) -> dict[str, str]:
         """The environment variable that a dump names in place of the API key."""
+        if is_object(self.model):  # which has its own
+            return {}
         from unified_llm._providers import registry
 
         parsed = registry.parse_model_string(self.model or "")
@@ -85,7 +89,7 @@ class LangChainFields(_Base):
         attributes: dict[str, Any] = {"fallbacks": fallbacks} if fallbacks else {}
         return {**attributes, "breaker": asdict(self.breaker)} if self.breaker else attributes
 
-    def _describe_fallbacks(self, fallbacks: Sequence[target_fields.Fallback]) -> list[Any]:
+    def _describe_fallbacks(self, fallbacks: Sequence[Link]) -> list[Any]:
         """Return fallbacks without their keys. A chat model object is kept: LangChain has its own way to dump it."""
         return [describe_config(fallback) if isinstance(fallback, LLMConfig) else fallback for fallback in fallbacks]
 
@@ -95,6 +99,7 @@ class LangChainFields(_Base):
         hidden = {"api_key", "default_headers", "fallbacks", "verify_ssl", "on_attempt"}
         shown = [name for name in names if name in type(self).model_fields and name not in hidden]
         identity = {name: value for name in shown if (value := getattr(self, name)) not in (None, (), [])}
+        identity["model"] = self._describe_model(self.model)
         return {**identity, "fallbacks": [self.describe(fallback) for fallback in self.fallbacks]}
 
     # Copies: LangChain caches the dump of an object in ``_serialized``, so a change of a field must delete it

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from langchain_core.language_models import LanguageModelInput, chat_models
 from langchain_core.messages import AIMessage
@@ -11,7 +11,8 @@ from langchain_core.runnables import Runnable, RunnableBinding
 
 from unified_llm._adapters.call_names import check_body_fields
 from unified_llm._adapters.target_fields import TargetFields
-from unified_llm.exceptions import ValidationError
+from unified_llm._config.llm_config import LLMConfig, read_fallbacks
+from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.langchain._base import wrap
 from unified_llm.langchain._constants import REQUEST_FIELDS
 from unified_llm.langchain._errors import translate_errors
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 else:
     # Private, and newer than the oldest supported langchain-core; it adds only types.
     _Binding = getattr(chat_models, "_ChatModelBinding", RunnableBinding)
+
+Fallback: TypeAlias = str | LLMConfig | Mapping[str, Any] | Runnable[LanguageModelInput, Any]
+"""What ``with_fallbacks`` takes."""
 
 # The exceptions that LangChain's own fallbacks handle by default.
 DEFAULT_EXCEPTIONS: Final = (Exception,)
@@ -41,23 +45,19 @@ class ModelBinding(_Binding):  # type: ignore[no-redef] # as in langchain-core, 
 
     def with_fallbacks(  # type: ignore[override] # stays a chat model with bound arguments
         self,
-        fallbacks: Sequence[Runnable[LanguageModelInput, Any]],
+        fallbacks: Sequence[Fallback],
         *,
         exceptions_to_handle: tuple[type[BaseException], ...] = DEFAULT_EXCEPTIONS,
         exception_key: str | None = None,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Add fallbacks as ``ChatUnified.with_fallbacks`` does; the bound arguments apply to every fallback."""
-        model = self.bound
-        if not isinstance(model, TargetFields) or not can_join_chain(fallbacks, exceptions_to_handle, exception_key):
-            return super().with_fallbacks(
-                fallbacks, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key
-            )
-        joined = cast("Runnable[LanguageModelInput, AIMessage]", model).with_fallbacks(
-            [self._unbind_same_arguments(fallback) for fallback in fallbacks]
-        )
+        model, links = self.bound, read_fallbacks(fallbacks)
+        if not isinstance(model, TargetFields) or not can_join_chain(links, exceptions_to_handle, exception_key):
+            return super().with_fallbacks(links, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
+        joined = cast("Any", model).with_fallbacks([self._unbind_same_arguments(link) for link in links])
         return self.model_copy(update={"bound": joined})
 
-    def _unbind_same_arguments(self, fallback: Runnable[LanguageModelInput, Any]) -> Runnable[LanguageModelInput, Any]:
+    def _unbind_same_arguments(self, fallback: Any) -> Any:
         """Remove the binding of a ``ChatUnified`` with the same bound arguments, so that its targets join the chain."""
         if isinstance(fallback, RunnableBinding) and isinstance(fallback.bound, TargetFields):
             return fallback.bound if fallback.kwargs == self.kwargs else fallback
@@ -79,5 +79,18 @@ def checked_bound(kwargs: dict[str, Any]) -> dict[str, Any]:
 def can_join_chain(
     fallbacks: Sequence[Any], exceptions: tuple[type[BaseException], ...], exception_key: str | None
 ) -> bool:
-    """Return whether fallbacks can become targets of a chain."""
-    return exceptions == DEFAULT_EXCEPTIONS and exception_key is None and all(wrap(fallback) for fallback in fallbacks)
+    """Return whether fallbacks can become targets of a chain, rather than LangChain's own fallbacks.
+
+    Raises:
+        ConfigurationError: They cannot, and one of them is no ``Runnable`` but a model string or a configuration.
+    """
+    is_default = exceptions == DEFAULT_EXCEPTIONS and exception_key is None
+    configured = [fallback for fallback in fallbacks if isinstance(fallback, (str, LLMConfig))]
+    if is_default and all(isinstance(fallback, (str, LLMConfig)) or wrap(fallback) for fallback in fallbacks):
+        return True
+    if configured:
+        raise ConfigurationError(
+            "exceptions_to_handle, exception_key and Runnables that are no chat models need LangChain's own fallbacks, "
+            "which are Runnables: write ChatUnified(model=...) in place of a model string."
+        )
+    return False

@@ -18,13 +18,13 @@ from unified_llm._adapters.call_secrets import digest_headers, hide_header_value
 from unified_llm._adapters.field_values import with_body_fields
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.field_types import Limit
-from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._version import __version__
 from unified_llm.exceptions import LLMError
 from unified_llm.langchain._base import LangChainFields, wrap
-from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, ModelBinding, can_join_chain, checked_bound
+from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, Fallback, ModelBinding, can_join_chain, checked_bound
 from unified_llm.langchain._cache import PrimaryOnlyCacheMixin
 from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike
 from unified_llm.langchain._errors import translate_errors
@@ -108,6 +108,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
 
     _computed_profile: Any = PrivateAttr(default=None)
 
+    MODEL_OBJECTS: ClassVar[str] = "a LangChain chat model"
     PASSED_ON: ClassVar[frozenset[str]] = TargetFields.PASSED_ON | {"hedge_after", "on_stream_break"}
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON | {"model_kwargs"}
 
@@ -307,19 +308,19 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
 
     def with_fallbacks(  # type: ignore[override] # stays a chat model
         self,
-        fallbacks: Sequence[Runnable[LanguageModelInput, Any]],
+        fallbacks: Sequence[Fallback],
         *,
         exceptions_to_handle: tuple[type[BaseException], ...] = DEFAULT_EXCEPTIONS,
         exception_key: str | None = None,
     ) -> ChatUnified | RunnableWithFallbacks[LanguageModelInput, AIMessage]:
-        """Add fallbacks; the result is a ``ChatUnified`` again.
+        """Add model strings, mappings, ``LLMConfig`` or chat models (also with bound tools) as fallbacks.
 
-        With fallbacks that are neither chat models nor chat models with bound tools, with ``exceptions_to_handle`` or
-        with ``exception_key`` it is LangChain's own ``RunnableWithFallbacks``.
+        With ``exceptions_to_handle``, ``exception_key`` or another ``Runnable`` the result is LangChain's own.
         """
-        if can_join_chain(fallbacks, exceptions_to_handle, exception_key):
-            return self.model_copy(update={"fallbacks": [*self.fallbacks, *fallbacks]})
-        return super().with_fallbacks(fallbacks, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
+        links = read_fallbacks(fallbacks)
+        if can_join_chain(links, exceptions_to_handle, exception_key):
+            return self.model_copy(update={"fallbacks": [*self.fallbacks, *links]})
+        return super().with_fallbacks(links, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
 
     # LangChain's interface of chat models: names, cache key, profile, usage
 
@@ -343,7 +344,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return the key for LangChain's cache: all current settings that the response depends on."""
-        wrapped = [model.cache_key for fallback in self.fallbacks if (model := wrap(fallback))]
+        wrapped = [model.cache_key for link in (self.model, *self.fallbacks) if (model := wrap(link))]
         accounts = [cache_identity(target) for target in self.client.targets if target.instance is None]
         identity = {**self._identity(), "wrapped": wrapped, "accounts": accounts, "_type": self._llm_type}
         return str(sorted({**identity, "stop": stop or self.stop, **digest_headers(kwargs)}.items()))

@@ -7,6 +7,7 @@ from typing import Any, Self
 from langchain_core.embeddings import Embeddings
 from pydantic import Field, model_validator
 
+from unified_llm._adapters.links import is_object
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import Hidden
@@ -53,6 +54,8 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
     def _refuse_chat_models(self) -> Self:
         if any(not isinstance(fallback, (str, LLMConfig)) for fallback in self.fallbacks):
             raise ConfigurationError("A chat model cannot be a fallback for embeddings: use a model string.")
+        if is_object(self.model):
+            raise ConfigurationError("A chat model makes no embeddings: model must be a string.")
         return self
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:

@@ -139,6 +139,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     additional_kwargs: dict[str, Any] = Field(default_factory=dict, repr=False)
 
     ALIASES: ClassVar[Mapping[str, str]] = ALIASES
+    MODEL_OBJECTS: ClassVar[str] = "a LlamaIndex LLM"
     PASSED_ON: ClassVar[frozenset[str]] = TargetFields.PASSED_ON | {"hedge_after", "on_stream_break"}
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON | {"additional_kwargs"}
     SHARED: ClassVar[tuple[str, ...]] = (*TargetFields.SHARED, "callback_manager", "rate_limiter")
@@ -176,7 +177,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         return {
             "class_name": self.class_name(),
             **self.metadata.model_dump(),
-            "model": self.model,
+            "model": self._describe_model(self.model),
             "fallbacks": [self.describe(link) for link in self.fallbacks],
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
@@ -317,6 +318,8 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     def _to_pickle(self) -> Self:
         """Return a copy: LlamaIndex removes what cannot be pickled from the object itself, and from wrapped LLMs."""
         copied = self.model_copy()
+        if isinstance(self.model, LLM):
+            copied.model = self.model.model_copy()
         copied.fallbacks = [link.model_copy() if isinstance(link, LLM) else link for link in self.fallbacks]
         return copied
 
