@@ -59,7 +59,7 @@ def outcomes(response: LLMResponse | LLMError) -> list[str]:
 
 
 def breaker_failures() -> set[int]:
-    return {row["failures"] for row in health_snapshot()}
+    return {row["consecutive_failures"] for row in health_snapshot()}
 
 
 # 503 while the model loads

@@ -55,7 +55,7 @@ def check_refused(result: CallResult) -> None:
     assert type(result.error) is ConnectionError
     assert "every connection of this client was busy" in str(result.error)
     assert result.outcomes == [("first", "pool")]
-    assert {row["failures"] for row in health_snapshot()} == {0}
+    assert {row["consecutive_failures"] for row in health_snapshot()} == {0}
 
 
 @pytest.mark.parametrize("shape", ["call", "stream"])

@@ -79,7 +79,7 @@ def test_a_call_can_be_cancelled_at_every_await(way: str, times: int) -> None:
                 reset_health()
                 task = asyncio.create_task(run(CancelledAt(collect(client, streaming=streaming), at, times)))
                 await asyncio.wait([task])
-                assert all(row["failures"] <= 2 for row in health_snapshot())
+                assert all(row["consecutive_failures"] <= 2 for row in health_snapshot())
                 if not task.cancelled():
                     assert task.result() == SECOND
                     reset_health()

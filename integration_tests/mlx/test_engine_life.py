@@ -98,7 +98,7 @@ def test_local_15_files_that_cannot_be_loaded_are_loaded_once(tmp_path: Path, mo
     with pytest.raises(UnsupportedOperationError, match=r"does not know the type 'mystery' .* pip install -U mlx-lm"):
         LLMClient(f"mlx/{tmp_path}").generate("What is a token?")
     assert loads.count(str(tmp_path)) == 1
-    assert {row["target"]: row["failures"] for row in health_snapshot()}[f"mlx/{tmp_path}"] == 0
+    assert {row["target"]: row["consecutive_failures"] for row in health_snapshot()}[f"mlx/{tmp_path}"] == 0
     config.write_text(known)
     assert not client.generate("What is a token?").used_fallback, "the files have changed"
 

@@ -34,7 +34,7 @@ def nothing_left(*servers: FaultServer) -> Iterator[None]:
     while threading.active_count() > threads and time.monotonic() < until:
         time.sleep(0.005)  # those of the servers need a moment to end
     assert threading.active_count() <= threads, "a thread was left behind"
-    assert [row["failures"] for row in health_snapshot() if row["failures"]] == []
+    assert [row["consecutive_failures"] for row in health_snapshot() if row["consecutive_failures"]] == []
 
 
 @asynccontextmanager

@@ -340,7 +340,7 @@ def test_with_a_refused_key_each_call_says_so() -> None:
             with pytest.raises(AuthenticationError):
                 client.generate("Hello?")
         answer = LLMClient(GPT, fallbacks=[GROQ]).generate("Hello?")
-    assert answer.attempts[0].reason == "its key was refused (auth)"
+    assert answer.attempts[0].reason == "its API key was refused (auth)"
     assert len(targets.asked) == 4
 
 

@@ -75,7 +75,7 @@ def test_local_11_one_text_spoils_no_list(embed: Embed) -> None:
         assert TEXTS[5] not in str(error)
         assert len(error.attempts) == 7
         (known,) = health_snapshot()
-        assert (known["state"], known["failures"], known["retry_budget"]) == ("closed", 0, 10.0)
+        assert (known["state"], known["consecutive_failures"], known["retry_budget"]) == ("closed", 0, 10.0)
 
 
 @SYNC_AND_ASYNC
@@ -103,7 +103,7 @@ def test_local_11_what_a_target_refuses_alone_goes_to_the_next(embed: Embed) -> 
             assert response.vectors == VECTORS[:8]
             assert targets.texts[-1] == (TEXTS[2], TEXTS[5])
             assert len(targets.requests) == len(response.attempts)
-        assert all(row["failures"] == 0 for row in health_snapshot())
+        assert all(row["consecutive_failures"] == 0 for row in health_snapshot())
 
 
 @SYNC_AND_ASYNC
@@ -175,7 +175,7 @@ def test_the_requests_of_a_split_are_no_retries(embed: Embed) -> None:
         assert len(targets.requests) == 31, "more than the attempts of a call"
     assert not any(attempt.retry for attempt in response.attempts)
     (known,) = health_snapshot()
-    assert (known["state"], known["failures"], known["retry_budget"]) == ("closed", 0, 10.0)
+    assert (known["state"], known["consecutive_failures"], known["retry_budget"]) == ("closed", 0, 10.0)
 
 
 @SYNC_AND_ASYNC

@@ -24,7 +24,7 @@ def test_local_13_the_next_target_is_asked_at_once_after_an_empty_answer(way: Wa
             result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
             assert (result.content, [attempt[1] for attempt in result.attempts]) == ("Hello", ["empty", "ok"])
         (row,) = (row for row in health_snapshot() if row["target"] == GPT)
-    assert (row["state"], row["failures"], row["retry_budget"]) == ("closed", 0, 10.0)
+    assert (row["state"], row["consecutive_failures"], row["retry_budget"]) == ("closed", 0, 10.0)
     assert targets.slept == []
 
 
@@ -47,7 +47,7 @@ def test_a_stream_that_ends_so_after_its_reasoning_is_interrupted(way: Way) -> N
         (row,) = (row for row in health_snapshot() if row["target"] == GPT)
     assert result.error is StreamInterruptedError
     assert "an empty answer came back" in result.message
-    assert row["failures"] == 0
+    assert row["consecutive_failures"] == 0
     assert targets.names == [GPT]
 
 

@@ -63,7 +63,7 @@ def test_the_next_target_is_asked_and_the_key_is_not_in_cooldown(sockets: Prefil
             with sockets.having([response, ok]):
                 answer = client.generate("x")
             assert [attempt.outcome for attempt in answer.attempts] == [outcome, "ok"], model
-        assert all((row["state"], row["failures"]) == ("closed", 0) for row in health_snapshot())
+        assert all((row["state"], row["consecutive_failures"]) == ("closed", 0) for row in health_snapshot())
 
 
 def test_f10_a_request_too_large_for_a_minute_goes_to_any_window_and_is_not_sent_again(
@@ -111,7 +111,7 @@ def test_local_10_a_refusal_that_will_not_change_is_sent_once_and_opens_no_break
             list(client.stream("x"))
         assert len(caught.value.attempts) == 1
     (row,) = health_snapshot()
-    assert (row["state"], row["failures"]) == ("closed", 0)
+    assert (row["state"], row["consecutive_failures"]) == ("closed", 0)
 
 
 def test_the_message_says_what_to_do_without_the_words_of_the_server(sockets: PrefilledSockets) -> None:
@@ -134,7 +134,7 @@ def test_a_prompt_that_quotes_a_sentence_of_the_tables_changes_nothing(sockets: 
         assert [attempt.outcome for attempt in caught.value.attempts] == ["bad_request"], prompt
     rows = health_snapshot()
     assert len(rows) == len(models)
-    assert all((row["state"], row["failures"], row["retry_in"]) == ("closed", 0, 0.0) for row in rows)
+    assert all((row["state"], row["consecutive_failures"], row["retry_in"]) == ("closed", 0, 0.0) for row in rows)
     for client in itertools.islice(clients, len(models)):  # no cooldown: the next call is sent
         with sockets.having([refusal("no")]), pytest.raises(ValidationError):
             client.generate("x")

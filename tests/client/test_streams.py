@@ -121,7 +121,7 @@ def test_a_stream_that_never_began_raises_as_a_call_would() -> None:
 
 def check_left(targets: ScriptedTargets) -> None:
     assert targets.open == 0
-    assert health_snapshot()[0]["failures"] == 0
+    assert health_snapshot()[0]["consecutive_failures"] == 0
     assert health_snapshot()[0]["state"] == "closed"
 
 
@@ -268,7 +268,7 @@ async def test_a_call_can_be_cancelled_at_any_await(way: str) -> None:
             if not task.cancelled():
                 break
             cancelled += 1
-            assert all(row["failures"] <= 1 for row in health_snapshot())
+            assert all(row["consecutive_failures"] <= 1 for row in health_snapshot())
     assert 5 < cancelled < 99
 
 

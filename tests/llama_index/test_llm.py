@@ -243,7 +243,7 @@ def test_an_error_of_an_observer_is_not_taken_for_one_of_the_provider() -> None:
             list(llm.stream_chat(HELLO))
     assert targets.names == [PRIMARY, PRIMARY]
     assert targets.open == 0
-    assert llm.health()[0]["failures"] == 0
+    assert llm.health()[0]["consecutive_failures"] == 0
 
 
 def test_observers_receive_neither_key_nor_header() -> None:

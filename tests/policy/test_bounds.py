@@ -102,11 +102,11 @@ def test_a_breaker_that_closes_makes_room_as_any_closed_one() -> None:
 
 def test_running_cooldowns_outlast_a_hundred_thousand_short_ones_at_constant_cost() -> None:
     health = Health()
-    health.start_cooldown(A.credentials_key, 300.0, "its key was refused (auth)", wait=False, now=0.0)
+    health.start_cooldown(A, "api_key", 300.0, "its API key was refused (auth)", wait=False, now=0.0)
 
     def start(numbers: range) -> None:
         for number in numbers:
-            health.start_cooldown(("made up", number), 1.0 + number / MANY, "rate limited", wait=True, now=0.0)
+            health._cooldowns.start(("made up", number), 1.0 + number / MANY, "rate limited", wait=True, now=0.0)
 
     start(range(MOST))
     first = count_lines(lambda: start(range(MOST, MOST + 500)))
@@ -120,5 +120,5 @@ def test_running_cooldowns_outlast_a_hundred_thousand_short_ones_at_constant_cos
 def test_a_hundred_thousand_refused_keys_hold_no_more_than_four_thousand_places() -> None:
     health = Health()
     for number in range(MANY):
-        health.start_cooldown(("alpha", number), 300.0 + number, "its key was refused (auth)", wait=False, now=number)
+        health._cooldowns.start(("alpha", number), 300.0 + number, "its quota is used up", wait=False, now=number)
     assert len(health._cooldowns) == MOST

@@ -114,7 +114,7 @@ def test_what_the_configuration_of_a_caller_causes_counts_for_nobody(make_harnes
     harness = make_harness({"alpha/one": [Failure("tls", scope="caller")], "beta/two": [say("B")]})
     for _ in range(9):
         harness.call(target(), B)
-    assert harness.known("alpha/one")["failures"] == 0
+    assert harness.known("alpha/one")["consecutive_failures"] == 0
 
 
 def test_a_limit_of_some_calls_alone_leaves_the_snapshot_of_the_client_as_it_is() -> None:

@@ -54,19 +54,19 @@ def test_a_deadline_shorter_than_the_targets_own_limit_says_nothing_of_its_healt
     harness = make_harness({"alpha/one": [[Pause()]]})
     for _ in range(5):
         harness.call(A, deadline=2.0)
-    assert harness.known("alpha/one")["failures"] == 0
+    assert harness.known("alpha/one")["consecutive_failures"] == 0
 
 
 def test_a_target_that_had_exactly_its_own_limit_and_hung_is_ill(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [[Pause()]]})
     harness.call(A, streaming=True, deadline=30.0)
-    assert harness.known("alpha/one")["failures"] == 2
+    assert harness.known("alpha/one")["consecutive_failures"] == 2
 
 
 def test_a_target_that_hangs_to_the_end_of_a_long_deadline_is_ill(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [[Pause()]]})
     harness.call(A, deadline=120.0)
-    assert harness.known("alpha/one")["failures"] == 1
+    assert harness.known("alpha/one")["consecutive_failures"] == 1
 
 
 @each(
@@ -86,13 +86,13 @@ def test_a_default_limit_that_may_be_too_short_for_a_long_answer_counts_once(
     harness = make_harness({"alpha/one": [[Pause()]], "beta/two": [say("B")]})
     slow = target(reasoning=reasoning, timing=Timing(fixed=fixed))
     assert harness.call(slow, B, streaming=streaming).text == "B"
-    assert harness.known("alpha/one")["failures"] == weight
+    assert harness.known("alpha/one")["consecutive_failures"] == weight
 
 
 def test_a_timeout_that_a_target_reports_of_itself_counts_before_any_limit_of_ours(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [[Pause(3.0), Failure("timeout")]], "beta/two": [say("B")]})
     harness.call(A, B)
-    assert harness.known("alpha/one")["failures"] == 2
+    assert harness.known("alpha/one")["consecutive_failures"] == 2
 
 
 def test_a_backoff_that_does_not_fit_is_not_begun(make_harness: MakeHarness) -> None:

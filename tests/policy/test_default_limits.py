@@ -157,7 +157,7 @@ def test_a_default_limit_that_may_be_too_short_weighs_one(
     harness = make_harness({"alpha/one": [[Pause()]], "beta/two": [say("B")]})
     hanging = target(timing=timing, reasoning=reasoning, retry=ONCE)
     harness.call(hanging, B, streaming=streaming)
-    assert harness.known("alpha/one")["failures"] == weight
+    assert harness.known("alpha/one")["consecutive_failures"] == weight
 
 
 def test_a_response_on_the_last_target_closes_the_breaker_of_the_same_caller(make_harness: MakeHarness) -> None:

@@ -124,7 +124,7 @@ def test_a_failure_moves_the_breaker_only_where_it_shows_ill_health(
     harness.call(target(), target("beta/two"), streaming=streaming)
     # A default limit that passes for a whole answer is weak evidence: the answer may only be long.
     counts = 1 if kind == "timeout" and not streaming else expected.counts
-    assert harness.known("alpha/one")["failures"] == counts * expected.beside
+    assert harness.known("alpha/one")["consecutive_failures"] == counts * expected.beside
 
 
 @each("kind", KINDS)

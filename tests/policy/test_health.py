@@ -15,7 +15,8 @@ import pytest
 from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.cooldowns import Refusal
-from unified_llm._policy.health import BreakerChange, Health
+from unified_llm._policy.health import Health
+from unified_llm._policy.health_changes import BreakerChange, HealthChange
 from unified_llm._policy.target_health import Permit
 from unified_llm._state import process_health
 
@@ -51,24 +52,24 @@ def test_models_of_a_framework_have_their_health_by_object() -> None:
 def test_a_refusal_says_until_when_and_why() -> None:
     health = Health()
     fail(health, A)
-    assert health.admit(A, 1.0) == Refusal(30.0, "breaker open", wait=False)
+    assert health.admit(A, 1.0) == Refusal(30.0, "circuit breaker open", wait=False)
     probe = health.admit(A, 31.0)
     assert isinstance(probe, Permit)
-    assert health.admit(A, 31.0) == Refusal(31.0, "breaker open", wait=False)
+    assert health.admit(A, 31.0) == Refusal(31.0, "circuit breaker half-open, its probe is in progress", wait=False)
 
 
 def test_of_two_cooldowns_the_longer_stays() -> None:
     health = Health()
-    health.start_cooldown(A.health_key, 50.0, "long", wait=True, now=0.0)
-    health.start_cooldown(A.health_key, 20.0, "short", wait=False, now=0.0)
+    health.start_cooldown(A, "target", 50.0, "long", wait=True, now=0.0)
+    health.start_cooldown(A, "target", 20.0, "short", wait=False, now=0.0)
     assert health.admit(A, 10.0) == Refusal(50.0, "long", wait=True)
-    health.start_cooldown(A.health_key, 60.0, "longer", wait=False, now=0.0)
+    health.start_cooldown(A, "target", 60.0, "longer", wait=False, now=0.0)
     assert health.admit(A, 10.0) == Refusal(60.0, "longer", wait=False)
 
 
 def test_a_cooldown_ends_at_its_instant() -> None:
     health = Health()
-    health.start_cooldown(A.limit_key, 50.0, "rate limited", wait=True, now=0.0)
+    health.start_cooldown(A, "rate_limit", 50.0, "rate limited", wait=True, now=0.0)
     assert not health.ready(A, 49.9)
     assert health.ready(A, 50.0)
     assert len(health._cooldowns) == 0
@@ -77,7 +78,7 @@ def test_a_cooldown_ends_at_its_instant() -> None:
 def test_a_cooldown_does_not_take_the_probe() -> None:
     health = Health()
     fail(health, A)
-    health.start_cooldown(A.limit_key, 50.0, "rate limited", wait=True, now=0.0)
+    health.start_cooldown(A, "rate_limit", 50.0, "rate limited", wait=True, now=0.0)
     assert isinstance(health.admit(A, 40.0), Refusal)
     permit = health.admit(A, 51.0)
     assert isinstance(permit, Permit)
@@ -89,12 +90,22 @@ def test_a_snapshot_is_a_list_of_plain_dicts() -> None:
     fail(health, A, times=2)
     fail(health, B, times=5)
     health.spend_retry(A)
-    row = {"target": "alpha/one", "state": "closed", "failures": 2, "refused": 0, "retry_budget": 9.0}
-    closed_one = row | {"retry_in": 0.0, "cooldown": 0.0, "reason": ""}
-    open_one = closed_one | {"target": "beta/two", "state": "open", "failures": 5, "retry_budget": 10.0}
-    open_one |= {"retry_in": 20.0, "reason": "breaker open"}
+    place = {"target": "alpha/one", "provider": "alpha", "model": "one", "host": None}
+    breaker = {"state": "closed", "consecutive_failures": 2, "probe_in": None, "retry_in": 0.0, "reason": ""}
+    counts = {"calls": 2, "failures": 2, "refused": 0, "retry_budget": 9.0}
+    closed_one = place | breaker | counts | {"cooldowns": [], "last_failure": None}
+    open_one = closed_one | {"target": "beta/two", "provider": "beta", "model": "two", "calls": 5, "failures": 5}
+    open_one |= {"state": "open", "consecutive_failures": 5, "retry_in": 20.0, "probe_in": 20.0, "retry_budget": 10.0}
+    open_one |= {"reason": "circuit breaker open"}
     assert health.snapshot(10.0) == [open_one, closed_one]
-    assert health.snapshot(40.0)[0] == open_one | {"state": "half_open", "retry_in": 0.0, "reason": ""}
+    half_open = open_one | {"state": "half_open", "retry_in": 0.0, "probe_in": 0.0, "reason": ""}
+    assert health.snapshot(40.0)[0] == half_open
+    assert isinstance(health.admit(B, 40.0), Permit)
+    probing = half_open | {"reason": "circuit breaker half-open, its probe is in progress"}
+    assert health.snapshot(40.0)[0] == half_open, "the permit of its probe is lost"
+    permit = health.admit(B, 40.0)
+    assert health.snapshot(40.0)[0] == probing
+    del permit
 
 
 def test_a_retry_needs_a_token_unless_it_is_free_and_a_breaker_that_is_not_open_by_then() -> None:
@@ -133,7 +144,7 @@ def test_what_is_known_of_others_is_not_lost_with_the_outcome_of_a_target_that_w
     kept = health.force(B, 0.0)
     health.record_outcome(A, gone, ok=False, weight=1, now=0.0, draw=0.5)
     health.record_outcome(B, kept, ok=False, weight=1, now=0.0, draw=0.5)
-    assert [(row["target"], row["failures"]) for row in health.snapshot(0.0)] == [("beta/two", 1)]
+    assert [(row["target"], row["consecutive_failures"]) for row in health.snapshot(0.0)] == [("beta/two", 1)]
 
 
 def test_a_snapshot_rounds_to_milliseconds() -> None:
@@ -145,7 +156,7 @@ def test_a_snapshot_rounds_to_milliseconds() -> None:
 def test_a_reset_forgets_outcomes_breakers_budgets_and_cooldowns() -> None:
     health = Health()
     fail(health, A)
-    health.start_cooldown(B.limit_key, 50.0, "rate limited", wait=True, now=0.0)
+    health.start_cooldown(B, "rate_limit", 50.0, "rate limited", wait=True, now=0.0)
     health.reset()
     assert health.snapshot(0.0) == []
     assert health.ready(A, 1.0)
@@ -155,9 +166,10 @@ def test_a_reset_forgets_outcomes_breakers_budgets_and_cooldowns() -> None:
 def test_changes_of_state_are_reported_without_the_lock() -> None:
     changes: list[tuple[str, str, str]] = []
 
-    def on_change(change: BreakerChange) -> None:
+    def on_change(change: HealthChange) -> None:
         with ThreadPoolExecutor(1) as pool:  # another thread gets the lock, or this never ends
             pool.submit(health.snapshot, 0.0).result(5)
+        assert isinstance(change, BreakerChange)
         changes.append((change.target, change.before, change.after))
 
     health = Health(on_change)

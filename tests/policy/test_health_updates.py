@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ from tests.support.policy_harness import target
 from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.cooldowns import Refusal
 from unified_llm._policy.health import Health
+from unified_llm._policy.health_changes import BreakerChange, HealthChange
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._policy.target_health import Permit, TargetHealth
 
@@ -47,11 +49,19 @@ def opened(until: float, trips: int = 1, *, since: float = 0.0, failures: int = 
     return BreakerOpened(A.health_key, since, until, A.name, trips, failures)
 
 
+def append_to(changes: Changes) -> Callable[[HealthChange], None]:
+    def append(change: HealthChange) -> None:
+        assert isinstance(change, BreakerChange)
+        changes.append((change.target, change.before, change.after))
+
+    return append
+
+
 def test_a_target_that_was_never_asked_here_is_skipped_when_other_processes_found_it_dead() -> None:
     changes: Changes = []
-    health = Health(lambda change: changes.append((change.target, change.before, change.after)))
+    health = Health(append_to(changes))
     health.apply_update(opened(30.0), 0.0, 0.0)
-    assert health.admit(A, 1.0) == Refusal(30.0, "breaker open", wait=False)
+    assert health.admit(A, 1.0) == Refusal(30.0, "circuit breaker open", wait=False)
     assert health.snapshot(1.0)[0]["target"] == "alpha/one"
     assert changes == [("alpha/one", "closed", "open")]
     assert isinstance(health.admit(A, 30.0), Permit)
@@ -167,7 +177,7 @@ def test_what_was_settled_before_comes_before_what_is_learned() -> None:
 
 def test_a_target_that_answered_others_is_asked_again_and_its_past_is_forgotten() -> None:
     changes: Changes = []
-    health = Health(lambda change: changes.append((change.target, change.before, change.after)))
+    health = Health(append_to(changes))
     record_outcomes(health, A, ok=False, times=5)
     health.apply_update(BreakerClosed(A.health_key, 60.0), 1.0, 0.0)
     assert changes == [("alpha/one", "closed", "open"), ("alpha/one", "open", "closed")]
@@ -191,7 +201,7 @@ def test_a_success_elsewhere_of_a_target_that_is_not_known_here_changes_nothing(
 
 def test_of_two_cooldowns_of_one_key_the_longer_stays() -> None:
     health = Health()
-    health.start_cooldown(A.credentials_key, 50.0, "its own", wait=True, now=0.0)
+    health.start_cooldown(A, "api_key", 50.0, "its own", wait=True, now=0.0)
     health.apply_update(CooldownStarted(A.credentials_key, 40.0, "learned", wait=False), 0.0, 0.0)
     assert health.admit(A, 1.0) == Refusal(50.0, "its own", wait=True)
     health.apply_update(CooldownStarted(A.credentials_key, 60.0, "learned", wait=False), 0.0, 0.0)
@@ -204,8 +214,8 @@ def test_what_happens_here_is_published_in_order_and_what_comes_from_others_is_n
     record_outcomes(health, A, ok=False, times=5)
     record_outcomes(health, A, ok=False, now=30.0)
     record_outcomes(health, A, ok=True, now=100.0)
-    health.start_cooldown(B.limit_key, 90.0, "rate limited", wait=True, now=0.0)
-    health.start_cooldown(B.limit_key, 80.0, "rate limited", wait=True, now=0.0)
+    health.start_cooldown(B, "rate_limit", 90.0, "rate limited", wait=True, now=0.0)
+    health.start_cooldown(B, "rate_limit", 80.0, "rate limited", wait=True, now=0.0)
     health.apply_update(BreakerOpened(B.health_key, 100.0, 200.0, B.name, 1, 5), 100.0, 0.0)
     health.apply_update(CooldownStarted(B.limit_key, 300.0, "rate limited", wait=True), 100.0, 0.0)
     health.apply_update(BreakerClosed(B.health_key, 160.0), 100.0, 0.0)
@@ -222,7 +232,7 @@ def test_what_is_wrong_with_this_process_opens_its_own_breaker_and_is_not_publis
     health.set_publisher(publisher)
     record_outcomes(health, A, ok=False, times=4)
     record_outcomes(health, A, ok=False, shared=False)  # without it, the target has not failed often enough
-    assert health.admit(A, 1.0) == Refusal(30.0, "breaker open", wait=False)
+    assert health.admit(A, 1.0) == Refusal(30.0, "circuit breaker open", wait=False)
     record_outcomes(health, A, ok=False, now=30.0)  # nor is the next cooldown one of the target
     assert isinstance(health.admit(A, 31.0), Refusal)
     assert publisher.updates == []
@@ -243,7 +253,7 @@ def test_a_probe_that_fails_by_itself_is_not_published() -> None:
 
 def test_the_last_outcomes_are_published_without_another_call() -> None:
     changes: Changes = []
-    health = Health(lambda change: changes.append((change.target, change.before, change.after)))
+    health = Health(append_to(changes))
     publisher = RecordingPublisher()
     health.set_publisher(publisher)
     for _ in range(5):
@@ -262,5 +272,5 @@ def test_a_publisher_is_woken_by_calls_and_gets_nothing_once_it_is_removed() -> 
     health.set_publisher(None)
     record_outcomes(health, A, ok=False, times=5)
     health.admit(A, 0.0)
-    health.start_cooldown(A.limit_key, 90.0, "rate limited", wait=True, now=0.0)
+    health.start_cooldown(A, "rate_limit", 90.0, "rate limited", wait=True, now=0.0)
     assert (publisher.woken, publisher.updates) == (1, [])

@@ -113,7 +113,7 @@ def test_a_hedge_goes_neither_to_a_last_resort_nor_to_the_same_deployment() -> N
 
 def test_a_candidate_whose_breaker_is_open_or_whose_cooldown_runs_is_skipped() -> None:
     harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")], "gamma/three": [say("C")]})
-    harness.health.start_cooldown(B.limit_key, 1e6, "rate limited", wait=True, now=harness.targets.clock)
+    harness.health.start_cooldown(B, "rate_limit", 1e6, "rate limited", wait=True, now=harness.targets.clock)
     assert harness.call(A, B, C).text == "C"
 
 
@@ -132,7 +132,7 @@ def test_a_hedge_goes_to_no_target_that_was_asked_before_or_is_excluded() -> Non
 
 def test_where_nobody_is_ready_the_first_target_is_waited_for_and_the_budget_kept() -> None:
     harness = HedgeHarness({"alpha/one": [slow(20.0)], "beta/two": [say("B")]})
-    harness.health.start_cooldown(B.limit_key, 1019.0, "rate limited", wait=True, now=harness.targets.clock)
+    harness.health.start_cooldown(B, "rate_limit", 1019.0, "rate limited", wait=True, now=harness.targets.clock)
     assert harness.call(A, B).text == "A took its time"
     assert harness.call(A, B).text == "B"
     assert harness.targets.names == ["alpha/one", "alpha/one", "beta/two"]
@@ -176,7 +176,7 @@ def test_a_target_that_fails_leaves_the_call_to_its_hedge() -> None:
     assert result.outcomes == [("alpha/one", "server"), ("beta/two", "ok")]
     assert result.open_at == [1, 1, 1, 1, 0]
     assert harness.targets.clock == pytest.approx(1007.01)
-    assert harness.known("alpha/one")["failures"] == 1
+    assert harness.known("alpha/one")["consecutive_failures"] == 1
 
 
 def test_a_hedge_that_fails_leaves_the_call_to_the_first() -> None:
@@ -208,7 +208,7 @@ def test_a_target_that_is_silent_to_its_limit_times_out_beside_its_hedge() -> No
     result = harness.call(A, patient)
     assert result.outcomes == [("alpha/one", "timeout"), ("beta/two", "ok")]
     assert result.trace.attempts[0].seconds == pytest.approx(20.0)
-    assert harness.known("alpha/one")["failures"] == 2
+    assert harness.known("alpha/one")["consecutive_failures"] == 2
 
 
 def test_silence_on_both_sides_ends_at_the_deadline() -> None:

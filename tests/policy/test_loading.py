@@ -36,7 +36,7 @@ def test_local_12_a_server_alone_is_polled_until_it_answers_as_one_attempt(
     assert first.status == 503
     assert str(first) == "it is still loading the model, HTTP 503"
     row = harness.known("alpha/one")
-    assert (row["state"], row["failures"], row["retry_budget"]) == ("closed", 0, 0.0)
+    assert (row["state"], row["consecutive_failures"], row["retry_budget"]) == ("closed", 0, 0.0)
 
 
 @BOTH

@@ -25,8 +25,8 @@ SERVED: list[Step] = [Done(LLMResponse("A"), headers=SPENT)]
         (limited(DAY), "rate limited"),
         (Failure("rate_limit", 429, headers={"retry-after": "86400"}), "rate limited"),
         (Failure("rate_limit", 429, headers=SPENT), "rate limited"),
-        (Failure("auth", 401, headers={"retry-after": "86400"}), "its key was refused (auth)"),
-        (Failure("quota", 402, headers={"retry-after": "86400"}), "its key was refused (quota)"),
+        (Failure("auth", 401, headers={"retry-after": "86400"}), "its API key was refused (auth)"),
+        (Failure("quota", 402, headers={"retry-after": "86400"}), "its quota is used up (quota)"),
         (SERVED, "its rate limit is used up"),
     ],
 )
@@ -39,13 +39,15 @@ def test_a_target_whose_server_asks_for_a_day_is_asked_again_after_five_minutes(
     assert harness.call(A, B).text == "B"
     row = harness.known("alpha/one")
     assert (row["state"], row["reason"]) == ("closed", reason)
-    assert 290.0 < row["retry_in"] == row["cooldown"] <= 300.0
+    (cooldown,) = row["cooldowns"]
+    assert 290.0 < row["retry_in"] == cooldown["seconds"] <= 300.0
+    assert cooldown["reason"] == reason
     harness.wait(299.0 - (harness.targets.clock - began))
     assert harness.call(A, B).text == "B"
     harness.wait(1.1)
     assert harness.call(A, B).text == "again"
     row = harness.known("alpha/one")
-    assert (row["state"], row["retry_in"], row["cooldown"], row["reason"]) == ("closed", 0.0, 0.0, "")
+    assert (row["state"], row["retry_in"], row["cooldowns"], row["reason"]) == ("closed", 0.0, [], "")
 
 
 def test_where_the_server_still_refuses_its_answer_starts_the_next_five_minutes(make_harness: MakeHarness) -> None:
@@ -70,17 +72,18 @@ def test_a_longer_cooldown_of_another_process_is_cut_too() -> None:
     assert health.admit(A, 1.0) == Refusal(300.0, "rate limited", wait=False)
 
 
-def test_the_snapshot_shows_what_holds_the_account_that_used_the_target_last(make_harness: MakeHarness) -> None:
+def test_the_snapshot_shows_when_the_last_account_may_send_and_the_cooldowns_of_all(make_harness: MakeHarness) -> None:
     harness = make_harness({"https://a": [Failure("auth", 401), say("A")], "beta/two": [say("B")]})
     bad, good = (target(base_url="https://a", key=key) for key in ("sk-bad", "sk-good"))
     harness.call(bad, B)
-    assert harness.known("alpha/one")["reason"] == "its key was refused (auth)"
+    assert harness.known("alpha/one")["reason"] == "its API key was refused (auth)"
     assert harness.call(good, B).text == "A"
     row = harness.known("alpha/one")
     assert (row["state"], row["retry_in"], row["reason"]) == ("closed", 0.0, "")
     now = harness.targets.clock
-    assert [row["cooldown"] for row in harness.health.snapshot(now, [good])] == [0.0]
-    assert [row["cooldown"] > 290.0 for row in harness.health.snapshot(now, [bad])] == [True]
+    assert [cooldown["scope"] for cooldown in row["cooldowns"]] == ["api_key"], "that of the other key"
+    assert [row["cooldowns"] for row in harness.health.snapshot(now, [good])] == [[]]
+    assert [row["retry_in"] > 290.0 for row in harness.health.snapshot(now, [bad])] == [True]
 
 
 def test_of_a_cooldown_and_an_open_breaker_the_longer_is_the_reason() -> None:
@@ -88,8 +91,8 @@ def test_of_a_cooldown_and_an_open_breaker_the_longer_is_the_reason() -> None:
     for _ in range(5):
         harness.call(A, deadline=1.0)
     row = harness.known("alpha/one")
-    assert (row["state"], row["reason"]) == ("open", "breaker open")
-    assert row["cooldown"] <= 20.0 < row["retry_in"]
+    assert (row["state"], row["reason"]) == ("open", "circuit breaker open")
+    assert row["cooldowns"][0]["seconds"] <= 20.0 < row["retry_in"] == row["probe_in"]
 
 
 def test_the_public_snapshot_has_the_reason_and_the_seconds() -> None:
@@ -99,7 +102,6 @@ def test_the_public_snapshot_has_the_reason_and_the_seconds() -> None:
         client = LLMClient("openai/m", api_key="sk-test", fallbacks=[{"model": "groq/f", "api_key": "gsk-test"}])
         assert client.generate("Hello?").used_fallback
         row = next(row for row in health_snapshot() if row["target"] == "openai/m")
-        assert set(row) == {"target", "state", "failures", "refused", "retry_budget", "retry_in", "cooldown", "reason"}
         assert 299.0 < row["retry_in"] <= 300.0
         assert row["reason"] == "its server asked for a pause (Retry-After)"
         targets.clock += 300.0

@@ -33,7 +33,7 @@ def test_a_file_that_is_missing_on_this_machine_counts_for_nobody() -> None:
         assert [attempt.outcome for attempt in caught.value.attempts] == ["setup"]
         assert "such.pem" not in str(caught.value)
     (row,) = health_snapshot()
-    assert (row["state"], row["failures"], row["retry_in"]) == ("closed", 0, 0.0)
+    assert (row["state"], row["consecutive_failures"], row["retry_in"]) == ("closed", 0, 0.0)
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy.test:1", "ftp://proxy.test", "http://[::1"])
@@ -44,7 +44,7 @@ def test_a_proxy_that_cannot_be_used_counts_for_nobody(proxy: str, monkeypatch: 
         with pytest.raises(ConfigurationError, match="proxy cannot be used"):
             client.generate("Hello?")
     (row,) = health_snapshot()
-    assert (row["state"], row["failures"]) == ("closed", 0)
+    assert (row["state"], row["consecutive_failures"]) == ("closed", 0)
 
 
 def test_a_file_that_is_missing_leads_to_the_next_target_whose_health_is_its_own() -> None:
@@ -66,4 +66,4 @@ def test_a_bound_of_the_callers_own_counts_for_nobody(bound: dict[str, int], fai
             with pytest.raises(GenerationError, match="max_response_bytes"):
                 client.generate("Hello?")
         (row,) = health_snapshot()
-    assert row["failures"] == failures
+    assert row["consecutive_failures"] == failures

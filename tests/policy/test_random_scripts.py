@@ -131,7 +131,7 @@ def check(result: Result, chain: list[Target], asked: list[str]) -> None:
     assert failed.failures or failed.expired
     if not (failed.committed or failed.expired or failed.final):
         # A target that was never asked cannot have served, and the trace says why.
-        reasons = {"the same key was refused", "its context window is not known to be larger", UNWRITABLE}
+        reasons = {"the same API key was refused", "its context window is not known to be larger", UNWRITABLE}
         for name in {each.name for each in chain} - set(asked):
             assert reasons & {attempt.reason for attempt in result.trace.attempts if attempt.target == name}
 

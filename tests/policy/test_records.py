@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.support.policy_harness import DEAD, A, B, C, HedgeHarness, PolicyHarness, limited, target, trip
-from tests.support.scripted_targets import say
+from tests.support.scripted_targets import Attempt, say
 from unified_llm._core.outcome import Failure
-from unified_llm._core.target import BreakerConfig
-from unified_llm._policy.health import BreakerChange, Health
+from unified_llm._core.target import BreakerConfig, RetryLimits
+from unified_llm._policy.health import Health
+from unified_llm._policy.health_changes import BreakerChange, HealthChange, LastFailure
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened
 from unified_llm._policy.trace import Trace
 
@@ -59,7 +60,7 @@ def test_one_before_a_target_that_is_left_out_is_recorded_before_it() -> None:
     assert records(result.trace) == [
         (A.name, "model_not_found", None),
         (X.name, "skipped", "no tools"),
-        (B.name, "skipped", "breaker open"),
+        (B.name, "skipped", "circuit breaker open"),
         (Y.name, "skipped", "no tools"),
         (C.name, "ok", None),
     ]
@@ -89,7 +90,25 @@ def test_a_breaker_that_opens_says_after_what_and_until_when() -> None:
     while not harness.breaker_changes:
         harness.call(A)
         harness.health.apply_outcomes()
-    assert harness.breaker_changes == [BreakerChange(A.name, "closed", "open", 5, "HTTP 503", 30.0)]
+    cause = LastFailure("server", 503, "HTTP 503", harness.targets.clock)
+    assert harness.breaker_changes == [BreakerChange(A.name, "closed", "open", 5, cause=cause, probe_in=30.0)]
+
+
+def test_a_breaker_opened_by_timeouts_counts_each_once() -> None:
+    harness = PolicyHarness({A.name: [Failure("timeout")]})
+    while not harness.breaker_changes:
+        harness.call(target(A.name, retry=RetryLimits(0)))
+        harness.health.apply_outcomes()
+    assert [(change.failures, change.within) for change in harness.breaker_changes] == [(3, None)]
+
+
+def test_a_breaker_opened_by_its_rate_of_failures_says_within_what_time() -> None:
+    attempts: list[Attempt] = [DEAD, say("A")]
+    harness = PolicyHarness({A.name: attempts * 10})
+    while not harness.breaker_changes:
+        harness.call(target(A.name, retry=RetryLimits(0)))
+        harness.health.apply_outcomes()
+    assert [(change.failures, change.within) for change in harness.breaker_changes] == [(6, 60.0)]
 
 
 def test_a_breaker_that_closes_has_no_cause_and_no_probe() -> None:
@@ -98,7 +117,7 @@ def test_a_breaker_that_closes_has_no_cause_and_no_probe() -> None:
     harness.wait(60.0)
     harness.call(A)
     harness.health.apply_outcomes()
-    assert harness.breaker_changes[-1] == BreakerChange(A.name, "half_open", "closed", 5, "", 0.0)
+    assert harness.breaker_changes[-1] == BreakerChange(A.name, "half_open", "closed")
 
 
 def test_a_probe_that_fails_is_a_change_with_its_own_cause_and_twice_the_cooldown() -> None:
@@ -110,7 +129,8 @@ def test_a_probe_that_fails_is_a_change_with_its_own_cause_and_twice_the_cooldow
     change = harness.breaker_changes[-1]
     assert (change.before, change.after) == ("half_open", "open")
     assert change.probe_in == pytest.approx(60.0)
-    assert change.cause.startswith("timed out after")
+    assert change.cause
+    assert change.cause.sentence.startswith("timed out after")
 
 
 def test_a_probe_may_be_due_in_less_than_a_second() -> None:
@@ -122,11 +142,12 @@ def test_a_probe_may_be_due_in_less_than_a_second() -> None:
 
 
 def test_a_change_learned_from_another_process_says_so() -> None:
-    changes: list[BreakerChange] = []
+    changes: list[HealthChange] = []
     health = Health(changes.append)
-    health.apply_update(BreakerOpened(A.health_key, 100.0, 130.0, A.name, 1, 5), 100.0, 0.0)
+    seen = LastFailure("server", 503, "HTTP 503", 99.0, elsewhere=True)
+    health.apply_update(BreakerOpened(A.health_key, 100.0, 130.0, A.name, 1, 5, None, seen), 100.0, 0.0)
     health.apply_update(BreakerClosed(A.health_key, 160.0), 110.0, 0.0)
     assert changes == [
-        BreakerChange(A.name, "closed", "open", 0, "learned from another process", 30.0),
-        BreakerChange(A.name, "open", "closed", 0, "", 0.0),
+        BreakerChange(A.name, "closed", "open", cause=seen, probe_in=30.0, elsewhere=True),
+        BreakerChange(A.name, "open", "closed", elsewhere=True),
     ]

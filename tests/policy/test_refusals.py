@@ -30,7 +30,7 @@ def test_wire_f1_local_2_the_next_target_answers_what_one_refused(
     assert harness.targets.slept == []
     assert harness.changes == []
     row = harness.known("alpha/one")
-    assert (row["state"], row["failures"], row["retry_budget"], row["retry_in"]) == ("closed", 0, 10.0, 0.0)
+    assert (row["state"], row["consecutive_failures"], row["retry_budget"], row["retry_in"]) == ("closed", 0, 10.0, 0.0)
     assert (row["refused"], harness.known("beta/two")["refused"]) == (7, 0)
 
 

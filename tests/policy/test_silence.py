@@ -67,7 +67,7 @@ def test_an_attempt_that_only_its_share_has_cut_short_counts_for_nobody(make_har
     harness = make_harness({"alpha/one": [[Pause()]], "beta/two": [ANSWER]})
     for _ in range(9):
         harness.call(A, B, deadline=4.0)
-    assert harness.known("alpha/one")["failures"] == 0
+    assert harness.known("alpha/one")["consecutive_failures"] == 0
 
 
 @pytest.mark.parametrize("seconds", [5.0, 1.5])

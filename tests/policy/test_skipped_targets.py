@@ -13,17 +13,26 @@ from unified_llm.types import LLMResponse
 # Credentials
 
 
-@each("kind", ["auth", "permission", "quota"])
-def test_a_refused_key_starts_a_cooldown_of_every_target_that_shares_it(make_harness: MakeHarness, kind: str) -> None:
+@each(
+    ("kind", "reason"),
+    [
+        ("auth", "its API key was refused (auth)"),
+        ("permission", "its API key lacks the permission (permission)"),
+        ("quota", "its quota is used up (quota)"),
+    ],
+)
+def test_a_refused_key_starts_a_cooldown_of_every_target_that_shares_it(
+    make_harness: MakeHarness, kind: str, reason: str
+) -> None:
     failure = Failure(kind, 401)  # type: ignore[arg-type]
     harness = make_harness({"alpha/one": [failure, say("A")], "alpha/two": [say("two")], "beta/two": [say("B")]})
     one, two, other = target(key="sk-1"), target("alpha/two", key="sk-1"), target("alpha/two", key="sk-2")
     result = harness.call(one, two, B)
     assert result.outcomes == [("alpha/one", kind), ("alpha/two", "skipped"), ("beta/two", "ok")]
-    assert result.trace.attempts[1].reason == "the same key was refused"
+    assert result.trace.attempts[1].reason == "the same API key was refused"
     later = harness.call(two, B)
     assert later.outcomes == [("alpha/two", "skipped"), ("beta/two", "ok")]
-    assert later.trace.attempts[0].reason == f"its key was refused ({kind})"
+    assert later.trace.attempts[0].reason == reason
     assert harness.call(other, B).text == "two"
     harness.wait(300.0)
     assert harness.call(one, B).text == "A"
@@ -129,7 +138,7 @@ def test_a_target_whose_breaker_is_open_is_skipped_and_the_trace_says_why(make_h
     trip(harness, "alpha/one")
     result = harness.call(A, B)
     assert result.outcomes == [("alpha/one", "skipped"), ("beta/two", "ok")]
-    assert result.trace.attempts[0].reason == "breaker open"
+    assert result.trace.attempts[0].reason == "circuit breaker open"
     assert result.trace.attempt_count == 1
 
 
@@ -239,7 +248,7 @@ def test_an_answer_that_leaves_room_or_has_an_implausible_header_starts_no_coold
     ("failure", "reason"),
     [
         (limited(20.0), "rate limited"),
-        (Failure("auth", 401), "its key was refused (auth)"),
+        (Failure("auth", 401), "its API key was refused (auth)"),
         (Failure("server", 503, retry_after=20.0), "its server asked for a pause (Retry-After)"),
     ],
 )

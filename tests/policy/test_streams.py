@@ -106,17 +106,17 @@ def test_a_break_counts_once_and_only_if_it_shows_ill_health(
 ) -> None:
     harness = make_harness({"alpha/one": [DEAD, ["a", Failure(broken)]]})  # type: ignore[arg-type]
     harness.call(target(retry=RetryLimits(limit=0)), streaming=True)
-    assert harness.known("alpha/one")["failures"] == 1
+    assert harness.known("alpha/one")["consecutive_failures"] == 1
     harness.call(A, streaming=True)
-    assert harness.known("alpha/one")["failures"] == failures
+    assert harness.known("alpha/one")["consecutive_failures"] == failures
 
 
 def test_a_stream_that_the_callers_deadline_cut_off_does_not_count(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [["a", Pause()]]})
     harness.call(A, streaming=True, deadline=10.0)
-    assert harness.known("alpha/one")["failures"] == 0
+    assert harness.known("alpha/one")["consecutive_failures"] == 0
     harness.call(A, streaming=True, deadline=100.0)
-    assert harness.known("alpha/one")["failures"] == 1
+    assert harness.known("alpha/one")["consecutive_failures"] == 1
 
 
 def test_a_provider_that_breaks_most_of_its_streams_is_found_out(make_harness: MakeHarness) -> None:
@@ -173,7 +173,7 @@ def test_a_stream_that_is_closed_early_leaves_nothing_open_and_counts_for_nothin
         drive.close()
         assert harness.targets.open == 0
     assert [(attempt.outcome, attempt.maybe_billed) for attempt in call.trace.attempts] == [("cancelled", True)]
-    assert harness.known("alpha/one")["failures"] == 0
+    assert harness.known("alpha/one")["consecutive_failures"] == 0
     assert harness.known("alpha/one")["retry_budget"] == 10.0
 
 

@@ -80,8 +80,8 @@ def test_a_failure_may_be_billed_where_the_work_may_have_been_done(kind: str, *,
 def test_the_callback_gets_each_attempt_as_it_is_recorded() -> None:
     recorded: list[Attempt] = []
     trace = Trace(recorded.append)
-    trace.record_skip(target("beta/two"), "breaker open", 5.0)
-    assert recorded == [Attempt("beta/two", "skipped", reason="breaker open")]
+    trace.record_skip(target("beta/two"), "circuit breaker open", 5.0)
+    assert recorded == [Attempt("beta/two", "skipped", reason="circuit breaker open")]
     end(trace, running(), Failure("server", 503), 11.0)
     assert recorded == trace.attempts
     assert trace.attempt_count == 1
@@ -89,7 +89,7 @@ def test_the_callback_gets_each_attempt_as_it_is_recorded() -> None:
 
 def test_attempts_are_in_the_order_in_which_they_began() -> None:
     trace = Trace()
-    trace.record_skip(target("beta/two"), "breaker open", 1.0)
+    trace.record_skip(target("beta/two"), "circuit breaker open", 1.0)
     end(trace, running(number=2, started=4.0), None, 6.0, reason="hedged")
     end(trace, running(number=1, started=2.0), Done("answer", "req-8"), 7.0)
     trace.record_skip(target("gamma/three"), "it cannot read images", 7.0)
@@ -108,7 +108,7 @@ def test_attempts_are_in_the_order_in_which_they_began() -> None:
         (Attempt("a/b", "rate_limit", status=429, retry_after=30.0), "rate limited for 30 s, HTTP 429"),
         (Attempt("a/b", "rate_limit", status=429), "rate limited, HTTP 429"),
         (Attempt("a/b", "auth", status=401, reason="invalid_api_key"), "the API key was refused, HTTP 401"),
-        (Attempt("a/b", "skipped", reason="breaker open"), "skipped: breaker open"),
+        (Attempt("a/b", "skipped", reason="circuit breaker open"), "skipped: circuit breaker open"),
         (Attempt("a/b", "cancelled", reason="hedged"), "cancelled: another attempt answered first"),
         (Attempt("a/b", "cancelled"), "cancelled"),
     ],

@@ -91,7 +91,7 @@ def test_it_counts_nothing_at_the_breaker(make_harness: MakeHarness) -> None:
     harness = make_harness({"alpha/one": [AGAIN], "beta/two": [say("B")]})
     for _ in range(10):
         harness.call(A, B)
-    assert (harness.known("alpha/one")["state"], harness.known("alpha/one")["failures"]) == ("closed", 0)
+    assert (harness.known("alpha/one")["state"], harness.known("alpha/one")["consecutive_failures"]) == ("closed", 0)
 
 
 def test_after_the_first_chunk_nothing_is_asked_again(make_harness: MakeHarness) -> None:

@@ -29,7 +29,7 @@ def test_sending_again_is_outside_the_users_limit_and_costs_nothing(make_harness
     for _ in range(10):
         harness.health.spend_retry(A)
     assert harness.call(target(retry=NO_RETRIES)).text == "A"
-    assert harness.known("alpha/one")["failures"] == 0
+    assert harness.known("alpha/one")["consecutive_failures"] == 0
 
 
 def test_a_request_is_sent_again_once(make_harness: MakeHarness) -> None:
@@ -111,4 +111,4 @@ def test_waits_for_a_connection_leave_the_attempts_of_the_call_to_others(make_ha
     harness = make_harness({"alpha/one": [*[BUSY] * 9, DEAD], "beta/two": [*[BUSY] * 9, DEAD]})
     assert harness.call(A, B).failed
     assert harness.targets.names.count("alpha/one") + harness.targets.names.count("beta/two") > 20
-    assert harness.known("alpha/one")["failures"] <= 3
+    assert harness.known("alpha/one")["consecutive_failures"] <= 3

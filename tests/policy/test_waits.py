@@ -19,7 +19,7 @@ def test_throttling_fails_over_at_once_and_does_not_count_at_the_breaker(make_ha
     result = harness.call(A, B)
     assert result.outcomes == [("alpha/one", "rate_limit"), ("beta/two", "ok")]
     assert harness.targets.slept == []
-    assert harness.known("alpha/one")["failures"] == 0
+    assert harness.known("alpha/one")["consecutive_failures"] == 0
 
 
 def test_a_target_that_throttles_is_skipped_by_other_calls_until_it_may_be_asked(make_harness: MakeHarness) -> None:
@@ -84,7 +84,7 @@ def test_a_target_whose_cooldown_lasts_more_than_a_minute_is_asked_rather_than_w
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = 0.0
     harness.health.start_cooldown(
-        A.limit_key, harness.targets.clock + held, "rate limited", wait=True, now=harness.targets.clock
+        A, "rate_limit", harness.targets.clock + held, "rate limited", wait=True, now=harness.targets.clock
     )
     assert harness.call(A).text == "A"
     assert harness.targets.slept == pytest.approx(slept)
@@ -97,7 +97,7 @@ def test_a_cooldown_that_ends_with_the_deadline_is_not_waited_for(
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = harness.targets.latency = 0.0
     harness.health.start_cooldown(
-        A.limit_key, harness.targets.clock + 10.0, "rate limited", wait=True, now=harness.targets.clock
+        A, "rate_limit", harness.targets.clock + 10.0, "rate limited", wait=True, now=harness.targets.clock
     )
     assert harness.call(A, deadline=deadline).text == "A"
     assert harness.targets.slept == pytest.approx(slept)
@@ -107,10 +107,11 @@ def test_a_cooldown_that_grew_in_the_meantime_is_waited_for_and_the_waits_add_up
     harness = make_harness({"alpha/one": [say("A")]})
     harness.targets.draw = 0.0
     harness.health.start_cooldown(
-        A.limit_key, harness.targets.clock + 2.0, "rate limited", wait=True, now=harness.targets.clock
+        A, "rate_limit", harness.targets.clock + 2.0, "rate limited", wait=True, now=harness.targets.clock
     )
     harness.health.start_cooldown(
-        A.health_key,
+        A,
+        "target",
         harness.targets.clock + 5.0,
         "its server asked for a pause (Retry-After)",
         wait=True,

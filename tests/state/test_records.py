@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.support.each import each
 from tests.support.policy_harness import target
 from unified_llm._lib import bounded_json
+from unified_llm._policy.health_changes import LastFailure
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm._state.redis import records
 from unified_llm._state.redis.records import Clock, Received, Record
@@ -38,6 +39,26 @@ UPDATES: list[HealthUpdate] = [
     CooldownStarted(KEYLESS.limit_key, 120.0, "rate limited", wait=True),
     CooldownStarted(REMOTE.health_key, 120.0, "rate limit exhausted", wait=True),
     BreakerOpened(REMOTE.health_key, 100.0, 130.0, REMOTE.name, 1, 3, 0.25),
+    BreakerOpened(
+        REMOTE.health_key,
+        100.0,
+        130.0,
+        REMOTE.name,
+        1,
+        3,
+        None,
+        LastFailure("server", 503, "HTTP 503", 98.5, elsewhere=True),
+    ),
+    BreakerOpened(
+        REMOTE.health_key,
+        100.0,
+        130.0,
+        REMOTE.name,
+        1,
+        3,
+        None,
+        LastFailure("timeout", None, "timed out", 100.0, elsewhere=True),
+    ),
 ]
 
 
@@ -59,7 +80,9 @@ def read(text: str | bytes, clock: Clock = NOW) -> HealthUpdate | None:
 def test_an_update_is_read_as_it_was_written_on_a_clock_of_another_process(update: HealthUpdate) -> None:
     moved = replace(update, until=update.until - 100.0 + 9_000.0)
     if isinstance(moved, BreakerOpened):
-        moved = replace(moved, opened=moved.opened - 100.0 + 9_000.0)
+        last = moved.last_failure
+        last = last and replace(last, at=last.at - 100.0 + 9_000.0)
+        moved = replace(moved, opened=moved.opened - 100.0 + 9_000.0, last_failure=last)
     assert records.read(written(update), ELSEWHERE) == Received(moved, f"{records.name_of(update)}", "me", 9_000.0)
 
 
@@ -189,7 +212,32 @@ def test_what_is_not_exactly_ours_is_ignored(text: str | bytes) -> None:
     assert read(text) is None
 
 
+LAST = {"kind": "server", "status": 503, "sentence": "HTTP 503", "ago": 1.5}
+
+
+@each(
+    "last",
+    [
+        7,
+        {},
+        LAST | {"kind": 1},
+        LAST | {"status": "503"},
+        LAST | {"status": True},
+        LAST | {"status": 10**9},
+        LAST | {"sentence": None},
+        LAST | {"ago": -1.0},
+        LAST | {"ago": "1"},
+    ],
+)
+def test_a_last_failure_that_is_not_exactly_ours_is_left_out(last: Any) -> None:
+    assert read(changed(UPDATES[0], last=last)) == UPDATES[0]
+
+
 def test_what_would_upset_a_log_is_not_repeated() -> None:
+    opened = read(changed(UPDATES[0], last=LAST | {"kind": "a\nb", "sentence": "\x1b[31m"}))
+    assert isinstance(opened, BreakerOpened)
+    assert opened.last_failure
+    assert (opened.last_failure.kind, opened.last_failure.sentence) == ("?", "?")
     for name, shown in (("a\nb", "?"), ("a" * 300, "a" * 200)):
         opened = read(changed(UPDATES[0], name=name))
         assert isinstance(opened, BreakerOpened)
@@ -214,7 +262,7 @@ VALID_SHAPES = st.fixed_dictionaries(
         "key": JSON,
         "seconds": st.floats(200.0, 300.0) | JSON,
     },
-    optional=dict.fromkeys(("name", "trips", "failures", "limit", "lag", "reason", "wait", "models"), JSON),
+    optional=dict.fromkeys(("name", "trips", "failures", "limit", "lag", "last", "reason", "wait", "models"), JSON),
 )
 
 

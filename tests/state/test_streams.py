@@ -160,7 +160,7 @@ def test_a_key_of_another_type_is_replaced_with_one_warning(
         server.values[key] = value
         advance(0.0, one, other)
         one.record_outcomes(A, ok=round_number % 2 == 1, times=5)
-        one.start_cooldown(B.credentials_key, 100.0 + 10 * round_number)
+        one.start_cooldown(B, "api_key", 100.0 + 10 * round_number)
         advance(1.0, one, other)
         assert other.state(A) == one.state(A) == ("closed" if round_number % 2 else "open")
         assert not other.admits(B)
@@ -171,7 +171,7 @@ def test_a_key_of_another_type_is_replaced_with_one_warning(
     advance(600.0, one)
     server.values[key] = value
     one.record_outcomes(A, ok=True)
-    one.start_cooldown(B.credentials_key, 200.0)
+    one.start_cooldown(B, "api_key", 200.0)
     advance(1.0, one)
     assert len(warnings(caplog)) == 2
 
@@ -226,7 +226,7 @@ def test_hundreds_of_thousands_of_strange_entries_hide_no_breaker(
     advance(0.0, one)
     junk(server, key, 200_000)
     one.trip(A)
-    one.start_cooldown(B.credentials_key, 300.0)
+    one.start_cooldown(B, "api_key", 300.0)
     advance(1.0, one)
     assert len(server.values[key]) <= 4_096
     assert poll_until_idle(other) < 1.0

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.policy_harness import target
 from tests.support.redis_in_memory import MemoryRedis, ServerError, SimulatedProcess, advance, store
+from unified_llm._policy.health_changes import LastFailure
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened
 from unified_llm._state.redis.records import Record
 from unified_llm.types import ModelInfo
@@ -56,6 +57,30 @@ def test_the_first_turn_brings_what_was_known_before(one: SimulatedProcess, serv
     assert (update.key, update.name, update.trips, update.failures, update.limit) == (A.health_key, A.name, 1, 5, None)
 
 
+def test_the_health_of_a_target_shows_what_another_process_published(
+    one: SimulatedProcess, other: SimulatedProcess
+) -> None:
+    for _ in range(5):
+        failure = LastFailure("server", 503, "HTTP 503", one.now)
+        permit = one.health.force(A, one.now)
+        one.health.record_outcome(A, permit, ok=False, weight=1, now=one.now, draw=0.5, failure=failure)
+    one.health.apply_outcomes()
+    one.start_cooldown(A, "api_key", 300.0)
+    advance(1.0, one, other)
+    row, same_key = other.health.snapshot(other.now, [A, SAME_KEY])
+    assert (row["state"], row["calls"]) == ("open", 0)
+    assert row["last_failure"] == {
+        "kind": "server",
+        "status": 503,
+        "message": "HTTP 503",
+        "seconds_ago": pytest.approx(1.0, abs=0.1),
+        "elsewhere": True,
+    }
+    for known in (row, same_key):
+        assert [cooldown["scope"] for cooldown in known["cooldowns"]] == ["api_key"]
+        assert known["retry_in"] == pytest.approx(299.0, abs=0.1)
+
+
 def test_a_recovery_is_learned_of_and_ends_the_pause(one: SimulatedProcess, other: SimulatedProcess) -> None:
     one.trip(A)
     advance(1.0, one, other)
@@ -83,7 +108,7 @@ def test_a_failed_probe_makes_the_pause_longer_for_all(one: SimulatedProcess, ot
 def test_a_cooldown_of_a_refused_key_is_shared_by_all_its_targets(
     one: SimulatedProcess, other: SimulatedProcess
 ) -> None:
-    one.start_cooldown(A.credentials_key, 300.0)
+    one.start_cooldown(A, "api_key", 300.0)
     advance(1.0, one, other)
     assert not other.admits(SAME_KEY)
     assert other.admits(B)
@@ -102,7 +127,7 @@ def test_what_comes_from_this_process_is_not_learned_again(one: SimulatedProcess
 
 def test_each_update_is_learned_once(one: SimulatedProcess, other: SimulatedProcess) -> None:
     one.trip(A)
-    one.start_cooldown(B.credentials_key, 300.0)
+    one.start_cooldown(B, "api_key", 300.0)
     for _ in range(5):
         advance(1.0, one, other)
     assert sorted(type(update).__name__ for update in other.learned) == ["BreakerOpened", "CooldownStarted"]
@@ -158,7 +183,7 @@ def test_updates_are_sent_at_once_and_then_ten_times_a_second(one: SimulatedProc
 
 def test_everything_in_redis_ends_by_itself(one: SimulatedProcess, server: MemoryRedis) -> None:
     one.trip(A)
-    one.start_cooldown(A.limit_key, 90.0)
+    one.start_cooldown(A, "rate_limit", 90.0)
     one.sync.keep(LISTED, MODELS, 300.0)
     advance(1.0, one)
     assert len(server.values) == 3
@@ -201,7 +226,7 @@ def test_updates_of_meanwhile_are_published_later_if_they_are_still_true(
 ) -> None:
     server.error = TimeoutError()
     one.trip(A)
-    one.start_cooldown(B.credentials_key, 4.0)
+    one.start_cooldown(B, "api_key", 4.0)
     advance(1.0, one)
     server.error = None
     advance(6.0, one, other)

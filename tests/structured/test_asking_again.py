@@ -203,7 +203,7 @@ class TestLimits:
         assert targets.slept == []
         with targets.running():
             (health,) = health_snapshot()
-        assert (health["state"], health["failures"], health["retry_budget"]) == ("closed", 0, 10.0)
+        assert (health["state"], health["consecutive_failures"], health["retry_budget"]) == ("closed", 0, 10.0)
 
     def test_six_attempts_are_the_most_and_every_target_gets_one(self) -> None:
         chain = (GPT, HAIKU, GROQ, SONAR)

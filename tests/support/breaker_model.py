@@ -292,7 +292,7 @@ class Script:
             until = judgement.until
             state = "closed" if until is None else "open" if self.now < until else "half_open"
             left = 0.0 if until is None else max(0.0, round(until - self.now, 3))
-            assert (row["state"], row["failures"]) == (state, judgement.row)
+            assert (row["state"], row["consecutive_failures"]) == (state, judgement.row)
             assert abs(row["retry_in"] - left) < 0.002
             assert self.health.ready(caller.target, self.now) == self.model.may_ask(caller, self.now)
 

@@ -22,7 +22,8 @@ from unified_llm._core.target import BreakerConfig, Target
 from unified_llm._policy.call_state import CallState
 from unified_llm._policy.effects import Effect, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import PolicyGenerator, run_policy
-from unified_llm._policy.health import BreakerChange, Health
+from unified_llm._policy.health import Health
+from unified_llm._policy.health_changes import BreakerChange, HealthChange
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk
 
@@ -225,8 +226,8 @@ class Simulation:
             return None
         return (caller.due, failure) if caller.due < until else (until, Failure("timeout"))
 
-    def _changed(self, change: BreakerChange) -> None:
-        if (change.before, change.after) == ("closed", "open"):
+    def _changed(self, change: HealthChange) -> None:
+        if isinstance(change, BreakerChange) and (change.before, change.after) == ("closed", "open"):
             self.opened[change.target] = self.opened.get(change.target, 0) + 1
 
 

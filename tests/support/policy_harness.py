@@ -17,7 +17,8 @@ from unified_llm._core.outcome import Done, Failure, FailureKind
 from unified_llm._core.target import Target
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import DEFAULT_FAILOVER, CallFailed, CallState, Hedging
-from unified_llm._policy.health import BreakerChange, Health
+from unified_llm._policy.health import Health
+from unified_llm._policy.health_changes import BreakerChange, CooldownChange, HealthChange
 from unified_llm._policy.trace import Trace
 from unified_llm.types import LLMChunk, LLMRequest, Message
 
@@ -69,10 +70,17 @@ class PolicyHarness:
     scripts: Mapping[str, Sequence[Attempt]]
     mode: Mode = "sync"
     breaker_changes: list[BreakerChange] = field(default_factory=list)
+    cooldowns: list[CooldownChange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.targets = ScriptedTargets(self.scripts)
-        self.health = Health(self.breaker_changes.append)
+        self.health = Health(self._on_change)
+
+    def _on_change(self, change: HealthChange) -> None:
+        if isinstance(change, BreakerChange):
+            self.breaker_changes.append(change)
+        else:
+            self.cooldowns.append(change)
 
     @property
     def changes(self) -> list[tuple[str, str, str]]:

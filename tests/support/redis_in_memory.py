@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 from unified_llm._core.target import Target
+from unified_llm._policy.cooldowns import CooldownScope
 from unified_llm._policy.health import Health
+from unified_llm._policy.health_changes import BreakerChange, HealthChange
 from unified_llm._policy.health_updates import HealthUpdate
 from unified_llm._policy.target_health import Permit
 from unified_llm._state.redis.commands import Store
@@ -194,13 +196,17 @@ class SimulatedProcess:
         self.changes: list[tuple[str, str, str]] = []
         self.learned: list[HealthUpdate] = []
         self.woken = 0
-        self.health = Health(lambda change: self.changes.append((change.target, change.before, change.after)))
+        self.health = Health(self._on_change)
         self.health.set_publisher(self)
         self.sync = HealthSync(store(server), self._learn, lambda: self.now)
 
     @property
     def now(self) -> float:
         return self.server.clock - 1_000_000.0 + self.offset
+
+    def _on_change(self, change: HealthChange) -> None:
+        if isinstance(change, BreakerChange):
+            self.changes.append((change.target, change.before, change.after))
 
     def wake(self) -> None:
         self.woken += 1
@@ -223,8 +229,10 @@ class SimulatedProcess:
         self.record_outcomes(target, ok=False, times=5)
         assert self.state(target) == "open"
 
-    def start_cooldown(self, key: Hashable, seconds: float, reason: str = "its key was refused (auth)") -> None:
-        self.health.start_cooldown(key, self.now + seconds, reason, wait=False, now=self.now)
+    def start_cooldown(
+        self, target: Target, scope: CooldownScope, seconds: float, reason: str = "its API key was refused (auth)"
+    ) -> None:
+        self.health.start_cooldown(target, scope, self.now + seconds, reason, wait=False, now=self.now)
 
     def state(self, target: Target) -> str | None:
         rows = self.health.snapshot(self.now)

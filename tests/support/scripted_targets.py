@@ -114,6 +114,7 @@ class ScriptedTargets:
         """Replace clock, random numbers and connections of this process until the block ends."""
         runtime = Runtime(
             now=lambda: self.clock,
+            wall=lambda: 1_800_000_000.0 + self.clock,
             sleep=self.sleep,
             asleep=self.asleep,
             random=lambda: self.draw,

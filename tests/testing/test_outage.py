@@ -360,7 +360,7 @@ def test_a_breaker_that_opened_lets_a_probe_through_when_its_time_has_come() -> 
         for _ in range(6):
             client.generate("Hello?")
         assert seen.asked.count(GPT) == 5
-        assert seen.attempts[-2].reason == "breaker open"
+        assert seen.attempts[-2].reason == "circuit breaker open"
         with outage("groq", "hang"):
             chain(GROQ, HAIKU).generate("Hello?")
         assert seen.seconds >= 60

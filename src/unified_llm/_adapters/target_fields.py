@@ -291,10 +291,8 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel):
             return await self.client.alist_models(use_cache=use_cache)
 
     def health(self) -> list[dict[str, Any]]:
-        """Return what this process knows of each target of the chain; see ``unified_llm.health_snapshot``."""
-        from unified_llm._state.process_health import health_of
-
-        return health_of(self.client.targets)
+        """Return what this process knows of each target of the chain, in its order: see ``LLMClient.health``."""
+        return self.client.health()
 
     # Copies
 

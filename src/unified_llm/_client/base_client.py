@@ -41,6 +41,7 @@ from unified_llm._lib.short_repr import short_repr
 from unified_llm._observe import logs
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._state.learned_windows import learn_from_list
+from unified_llm._state.process_health import health_of
 from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import EmbeddingRequest, ModelsRequest
@@ -101,6 +102,14 @@ class BaseClient:
     def options(self) -> CallOptions:
         """The options of a call that has none of its own."""
         return self._options
+
+    def health(self) -> list[dict[str, Any]]:
+        """Return what this process knows of each target of the chain, in its order, without sending anything.
+
+        Returns:
+            One plain dict for each target, used or not, with the fields of ``unified_llm.health_snapshot()``.
+        """
+        return health_of(self.targets)
 
     def __repr__(self) -> str:
         """Show the targets' names."""

@@ -144,7 +144,7 @@ def prepare_call(
         chain = [_with_time_for_all(target, request) for target in chain]
     if runtime.observe_chain is not None:
         runtime.observe_chain(chain)
-    trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)))
+    trace = Trace(_notify_all(runtime, logs.on_attempt(on_attempt)), logs.log_retry)
     started = runtime.now()
     structured = plan_emulation(request, chain)
     able, incapable = _split_by_ability(request, chain, structured)

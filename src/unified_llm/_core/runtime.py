@@ -36,6 +36,7 @@ class Runtime:
 
     Attributes:
         now: A monotonic clock, in seconds.
+        wall: The time of day, in seconds since the epoch.
         sleep: Block until an instant of that clock.
         asleep: Suspend until an instant of that clock.
         random: A uniform draw from 0 to 1.
@@ -46,6 +47,7 @@ class Runtime:
     """
 
     now: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
     sleep: Callable[[float], None] = _sleep
     asleep: Callable[[float], Awaitable[None]] = _asleep
     random: Callable[[], float] = random.random

@@ -8,22 +8,23 @@ log is readable at INFO and quiet at WARNING during an outage:
              a request field that a target gets otherwise than it was set or not at all, once for each target and field;
              an answer that was cut before its first text, for each target once a minute;
              a circuit breaker that opens or closes, with the reason and the next probe
-    INFO     each call that a fallback served; each retry
-    DEBUG    every other attempt and call
+    INFO     each call that a fallback served, and why; each retry, before its wait; a cooldown that starts
+    DEBUG    every attempt, and every other call
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
 
 from unified_llm._core.dropped_settings import level_of_report, reset_reports
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm._policy.cooldowns import CooldownScope
 from unified_llm._policy.failure_rules import REFUSALS
-from unified_llm._policy.health import BreakerChange
+from unified_llm._policy.health_changes import BreakerChange, CooldownChange, HealthChange
 from unified_llm._policy.trace import Trace
 from unified_llm.types.records import Attempt, Usage
 
@@ -33,6 +34,12 @@ _log = logging.getLogger("unified_llm")
 _FIELDS: Final = ("target", "outcome", "status", "request_id", "seconds", "waited", "first_token", "retry")
 # Fields of a request that take effect also where a target does not take them.
 _APPLIED_HERE: Final = frozenset({"stop", "parallel_tool_calls"})
+# What gets no request during a cooldown.
+_IN_COOLDOWN: Final[Mapping[CooldownScope, str]] = {
+    "api_key": "all targets with this API key are",
+    "rate_limit": "all targets with this rate limit are",
+    "target": "it is",
+}
 # Seconds between two warnings about failovers from one target for one kind of failure.
 _WARN_EVERY: Final = 60.0
 _MAX_WARNINGS: Final = 1024  # causes that are remembered
@@ -114,21 +121,28 @@ def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt]
 
 
 def log_attempt(attempt: Attempt) -> None:
-    """Log an attempt: a retry at INFO, others at DEBUG."""
+    """Log an attempt at DEBUG."""
     if attempt.adjusted:
         _log_adjustments(attempt)
-    level = logging.INFO if attempt.retry else logging.DEBUG
-    if not _log.isEnabledFor(level):
+    if not _log.isEnabledFor(logging.DEBUG):
         return
-    fields = {name: getattr(attempt, name) for name in _FIELDS}
     text = str(attempt)  # an attempt as an argument would put its reason into the record
     if attempt.outcome == "skipped":
-        _log.log(level, "%s: %s", attempt.target, text, extra=fields)
-    elif attempt.retry:
-        values = (attempt.target, text, attempt.seconds, attempt.waited)
-        _log.log(level, "%s: %s (%.3f s), retried after a wait of %.3f s", *values, extra=fields)
+        _log.debug("%s: %s", attempt.target, text, extra=_fields(attempt))
     else:
-        _log.log(level, "%s: %s (%.3f s)", attempt.target, text, attempt.seconds, extra=fields)
+        _log.debug("%s: %s (%.3f s)", attempt.target, text, attempt.seconds, extra=_fields(attempt))
+
+
+def log_retry(failed: Attempt, pause: float) -> None:
+    """Log at INFO that a target is tried again after a failed attempt, before the wait."""
+    if _log.isEnabledFor(logging.INFO):
+        text = "%s: %s (%.3f s); retrying in %.3g s"
+        fields = {**_fields(failed), "pause": pause}
+        _log.info(text, failed.target, str(failed), failed.seconds, pause, extra=fields)
+
+
+def _fields(attempt: Attempt) -> dict[str, Any]:
+    return {name: getattr(attempt, name) for name in _FIELDS}
 
 
 def _log_adjustments(attempt: Attempt) -> None:
@@ -167,10 +181,14 @@ def log_response(trace: Trace, primary: Target, usage: Usage | None, *, seconds:
     if served is primary:
         _log.log(level, "%s answered (%.3f s)", served.name, seconds, extra=fields)
         return
-    others = {attempt.target: attempt for attempt in trace.attempts if attempt.outcome not in {"ok", "cancelled"}}
+    others = {attempt.target: attempt for attempt in trace.attempts if attempt.outcome != "ok"}
     others.pop(served.name, None)
-    reasons = ", ".join(f"{name} ({attempt})" for name, attempt in others.items()) or primary.name
-    _log.log(level, "%s answered in place of %s", served.name, reasons, extra=fields)
+    reasons = "".join(f"; {_describe(attempt)}" for attempt in others.values())
+    _log.log(level, "served by %s in place of %s%s", served.name, primary.name, reasons, extra=fields)
+
+
+def _describe(attempt: Attempt) -> str:
+    return f"{attempt.target}{' ' if attempt.outcome in {'skipped', 'cancelled'} else ': '}{attempt}"
 
 
 def _warn_of_failovers(trace: Trace, served: Target, now: float) -> None:
@@ -201,17 +219,36 @@ def warn_of_cut_answer(target: Target | None, now: float) -> None:
         _log.warning("%s: the answer was cut before its first text; raise max_tokens=%s", name, more, extra=fields)
 
 
-def log_breaker(change: BreakerChange) -> None:
-    """Log that the circuit breaker of a target opened or closed, at WARNING."""
-    fields = {"target": change.target, "state": change.after}
-    if change.after != "open":
-        _log.warning("%s: circuit breaker closed, the target answers again", change.target, extra=fields)
-        return
-    if change.before == "half_open":
-        reason = f"the probe failed: {change.cause}"
-    elif change.failures:
-        reason = f"{change.failures} failures in a row, the last: {change.cause}"
+def log_change(change: HealthChange) -> None:
+    """Log that a circuit breaker opened or closed, at WARNING, or that a cooldown started, at INFO."""
+    if isinstance(change, BreakerChange):
+        _log_breaker(change)
     else:
-        reason = change.cause
-    text = "%s: circuit breaker open (%s), next probe in %.0f s"
-    _log.warning(text, change.target, reason, change.probe_in, extra=fields)
+        _log_cooldown(change)
+
+
+def _log_breaker(change: BreakerChange) -> None:
+    fields: dict[str, Any] = {"target": change.target, "state": change.after}
+    where = ", as another process reported" if change.elsewhere else ""
+    if change.after != "open":
+        _log.warning("%s: circuit breaker closed%s: the target responds again", change.target, where, extra=fields)
+        return
+    cause = change.cause
+    if cause is not None:
+        fields |= {"outcome": cause.kind, "status": cause.status}
+    last = "" if cause is None else f" ({cause.sentence})"
+    if change.before == "half_open":
+        event = f"opened again: its probe failed{last}"
+    elif change.failures:
+        among = "consecutive failures" if change.within is None else f"failures within {change.within:.0f} s"
+        event = f"opened after {change.failures} {among}" + ("" if cause is None else f", the last: {cause.sentence}")
+    else:
+        event = f"opened{where}{last}"
+    fields |= {"failures": change.failures, "probe_in": change.probe_in}
+    _log.warning("%s: circuit breaker %s; next probe in %.3g s", change.target, event, change.probe_in, extra=fields)
+
+
+def _log_cooldown(change: CooldownChange) -> None:
+    fields = {"target": change.target, "scope": change.scope, "seconds": change.seconds}
+    text = "%s: %s; %s in cooldown for %.3g s"
+    _log.info(text, change.target, change.reason, _IN_COOLDOWN[change.scope], change.seconds, extra=fields)

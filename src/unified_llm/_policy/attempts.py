@@ -23,7 +23,8 @@ from typing import Any, Final, TypeAlias
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import FOREVER, Effect, Emit, Open, Wait
-from unified_llm._policy.failure_rules import FAILURE_RULES, REFUSALS
+from unified_llm._policy.failure_rules import FAILURE_RULES
+from unified_llm._policy.health_changes import LastFailure
 from unified_llm._policy.target_health import Permit
 from unified_llm._policy.trace import RunningAttempt, make_attempt
 
@@ -32,6 +33,8 @@ _CLOCK_TOLERANCE: Final = 0.1
 # Seconds after which a target that makes no connection is in trouble, however impatient the caller was. The system
 # sends its first packet again after one.
 _FAIR_CONNECT: Final = 1.0
+# Outcomes of attempts that are no request to the target: its format cannot carry it, or no connection was free.
+_UNSENT: Final = frozenset({"skipped", "pool"})
 
 # The state of the target, the number of the attempt, which is still to be closed, and its outcome.
 AttemptResult: TypeAlias = tuple[TargetState, int, Done | Failure]
@@ -104,12 +107,15 @@ def finish_attempt(
     adjustments = call.trace.adjusted
     adjusted = adjustments.get(id(attempt.target)) if adjustments else None
     record = make_attempt(attempt, outcome, now, reason=reason, adjusted=adjusted)
-    if isinstance(outcome, Failure):
+    if record.outcome in _UNSENT:
+        attempt.permit.counted = False
+        _record(call, attempt, now, ok=None)
+    elif isinstance(outcome, Failure):
         weight, limit = _weigh(call, attempt, outcome, now)
-        shared = outcome.scope == "shared"
-        refused = outcome.kind in REFUSALS
-        cause = str(record)
-        _record(call, attempt, now, ok=False, weight=weight, limit=limit, shared=shared, cause=cause, refused=refused)
+        failure = LastFailure(outcome.kind, outcome.status, str(record), now)
+        _record(
+            call, attempt, now, ok=False, weight=weight, limit=limit, shared=outcome.scope == "shared", failure=failure
+        )
     elif attempt.first_token is None:
         _record(call, attempt, now, ok=True if outcome else None)
     elif outcome and attempt.target.timing.cold:
@@ -117,7 +123,7 @@ def finish_attempt(
     call.trace.record_end(attempt, record, outcome)
 
 
-def _record(  # noqa: PLR0913 - all that is recorded of an outcome
+def _record(
     call: CallState,
     attempt: RunningAttempt,
     now: float,
@@ -126,8 +132,7 @@ def _record(  # noqa: PLR0913 - all that is recorded of an outcome
     weight: int = 0,
     limit: float | None = None,
     shared: bool = True,
-    cause: str = "",
-    refused: bool = False,
+    failure: LastFailure | None = None,
 ) -> None:
     if ok and call.runs_model and attempt.target.timing.cold:
         call.health.note_response(attempt.target, now)
@@ -140,10 +145,9 @@ def _record(  # noqa: PLR0913 - all that is recorded of an outcome
         # An answer counts for callers who would have waited for it, whoever made the call among them.
         limit=min(now - attempt.started, patience) if ok else limit,
         shared=shared,
-        refused=refused,
         now=now,
         draw=call.random(),
-        cause=cause,
+        failure=failure,
     )
 
 

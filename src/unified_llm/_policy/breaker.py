@@ -107,6 +107,7 @@ class CircuitBreaker:
         trips: How often it opened since it was last closed.
         consecutive_failures: Weighted failures since the last success.
         evidence: The failures that opened it, and the shortest limit among those that were timeouts.
+        opened_by: How many failed requests opened it: a failure with a weight counts once.
         shared: All of them are failures of the target, so that other processes are told.
     """
 
@@ -117,6 +118,7 @@ class CircuitBreaker:
         "evidence",
         "limit",
         "open_until",
+        "opened_by",
         "settings",
         "shared",
         "trips",
@@ -128,6 +130,7 @@ class CircuitBreaker:
         self.trips = 0
         self.consecutive_failures = 0
         self.evidence: tuple[int, float | None] = (0, None)
+        self.opened_by = 0
         self.shared = True
         self._outcomes: deque[Outcome] = deque(maxlen=_MAX_OUTCOMES)
         self._changed_at = 0
@@ -137,6 +140,11 @@ class CircuitBreaker:
         if self.open_until is None:
             return "closed"
         return "open" if now < self.open_until else "half_open"
+
+    @property
+    def in_a_row(self) -> bool:
+        """Whether the last failures were consecutive, and enough to open it."""
+        return self.consecutive_failures >= self.settings.failures
 
     def apply(self, event: Event) -> BreakerState | None:
         """Apply the next event of the target's log; return the state before it if it opened or closed this breaker."""
@@ -175,13 +183,14 @@ class CircuitBreaker:
             return None
         limits = [failure.limit for failure in failures if failure.limit is not None]
         self.evidence = max(len(failures), self.consecutive_failures), min(limits, default=None)
+        self.opened_by = len({failure.number for failure in failures})
         self.shared = all(failure.shared for failure in failures)
         self.trips = 0
         return self._open(outcome)
 
     def _find_evidence(self, now: float) -> list[Outcome] | None:
         """Return the failures that open this breaker, a weighted one more than once; None where they are too few."""
-        if self.consecutive_failures >= self.settings.failures:
+        if self.in_a_row:
             # Of a row that others have begun, only the end is here: successes come before it.
             return [outcome for outcome in list(self._outcomes)[-self.consecutive_failures :] if not outcome.ok]
         if len(self._outcomes) < _MIN_OUTCOMES:

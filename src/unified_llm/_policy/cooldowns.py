@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from unified_llm._lib.expiring_dict import ExpiringDict
+
+CooldownScope: TypeAlias = Literal["api_key", "rate_limit", "target"]
+"""What gets no request: any target with the API key, any with the rate limit, or the one target."""
 
 MAX_COOLDOWN: Final = 300.0
 """Seconds that a cooldown lasts at most."""
@@ -55,6 +58,11 @@ class Cooldowns:
         started = Refusal(until, reason, wait)
         self._refusals.put(key, started, until)
         return started
+
+    def get(self, key: Hashable, now: float) -> Refusal | None:
+        """Return the cooldown of a key, if one runs."""
+        refusal = self._refusals.get(key)
+        return refusal if refusal is not None and refusal.until > now else None
 
     def find(self, keys: Iterable[Hashable], now: float) -> Refusal | None:
         """Return the first cooldown of these keys that runs; drop those that are over."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from unified_llm._core.outcome import Failure, FailureKind
-
-CooldownScope: TypeAlias = Literal["credentials", "limit"]
+from unified_llm._policy.cooldowns import CooldownScope
 
 # Seconds. A refused API key or an account without credit is rarely fixed within seconds.
-CREDENTIALS_COOLDOWN: Final = 300.0
+API_KEY_COOLDOWN: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +60,10 @@ FAILURE_RULES: Final[Mapping[FailureKind, FailureRule]] = {
     "stale": FailureRule(retry=True, uncounted=True),
     "timeout": FailureRule(retry=True, weight=2, only_if_no_other_ready=True),
     # A refusal.
-    "auth": FailureRule(cooldown="credentials"),
-    "permission": FailureRule(cooldown="credentials"),
-    "quota": FailureRule(cooldown="credentials"),
-    "rate_limit": FailureRule(retry=True, throttled=True, cooldown="limit"),
+    "auth": FailureRule(cooldown="api_key"),
+    "permission": FailureRule(cooldown="api_key"),
+    "quota": FailureRule(cooldown="api_key"),
+    "rate_limit": FailureRule(retry=True, throttled=True, cooldown="rate_limit"),
     "model_not_found": FailureRule(),
     "not_found": FailureRule(),
     "redirect": FailureRule(),

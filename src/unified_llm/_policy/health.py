@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
-from unified_llm._policy.breaker import BreakerState, CircuitBreaker
-from unified_llm._policy.cooldowns import Cooldowns, Refusal
+from unified_llm._policy.breaker import CircuitBreaker
+from unified_llm._policy.cooldowns import Cooldowns, CooldownScope, Refusal
+from unified_llm._policy.health_changes import BreakerChange, CooldownChange, HealthChange, LastFailure
+from unified_llm._policy.health_rows import BREAKER_OPEN, PROBING, describe
 from unified_llm._policy.health_updates import (
     BreakerClosed,
     BreakerOpened,
@@ -30,12 +31,19 @@ from unified_llm._policy.health_updates import (
     HealthPublisher,
     HealthUpdate,
 )
-from unified_llm._policy.target_health import Change, Permit, TargetHealth, audience, cooldown_keys, strongest
+from unified_llm._policy.target_health import (
+    COOLDOWN_SCOPES,
+    Change,
+    Permit,
+    TargetHealth,
+    audience,
+    cooldown_keys,
+    strongest,
+)
 from unified_llm._policy.target_table import TargetTable
 
 # Seconds for which the update that a breaker closed is worth sharing; by then every process has read it.
 _CLOSED_UPDATE_LIFETIME: Final = 60.0
-_BREAKER_OPEN: Final = "breaker open"
 # Seconds; Ollama's default of OLLAMA_KEEP_ALIVE (docs.ollama.com/faq).
 _KEPT_LOADED: Final = 300.0
 
@@ -50,30 +58,8 @@ class _Outcome(NamedTuple):
     limit: float | None
     now: float
     draw: float
-    cause: str
+    failure: LastFailure | None
     shared: bool
-    refused: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerChange:
-    """A change of state of a target's breaker, for the log.
-
-    Attributes:
-        target: The target's name.
-        before: The state before.
-        after: The state after.
-        failures: Weighted failures in a row before the change.
-        cause: The failure that opened the breaker, in words; empty for other changes.
-        probe_in: Seconds until an open breaker admits a probe.
-    """
-
-    target: str
-    before: BreakerState
-    after: BreakerState
-    failures: int = 0
-    cause: str = ""
-    probe_in: float = 0.0
 
 
 class Health:
@@ -83,16 +69,16 @@ class Health:
     private ones are grouped by whether their caller holds it.
 
     Args:
-        on_change: Called without the lock when the state of a target's breaker changes.
+        on_change: Called without the lock when a target's breaker changes its state, and when a cooldown starts here.
     """
 
-    def __init__(self, on_change: Callable[[BreakerChange], None] | None = None) -> None:
+    def __init__(self, on_change: Callable[[HealthChange], None] | None = None) -> None:
         self._lock = make_lock()
         self._targets = TargetTable()
         self._cooldowns = Cooldowns()
         self._outcomes: deque[_Outcome] = deque()
         self._responses: deque[tuple[Hashable, float]] = deque()
-        self._changes: deque[BreakerChange] = deque()
+        self._changes: deque[HealthChange] = deque()
         self._publisher: HealthPublisher | None = None
         self._on_change = on_change
 
@@ -120,10 +106,10 @@ class Health:
                 case BreakerOpened():
                     health = self._targets.get(update.key) or self._targets.use(update.key, update.name)
                     changes = health.apply_opened(update, now, draw)
-                    self._note_changes(update.key, health, changes, now, cause="learned from another process")
+                    self._note_changes(update.key, health, changes, now, cause=update.last_failure, elsewhere=True)
                 case BreakerClosed(key):
                     if known := self._targets.get(key):
-                        self._note_changes(key, known, known.apply_closed(now), now)
+                        self._note_changes(key, known, known.apply_closed(now), now, elsewhere=True)
         self._notify()
 
     def apply_outcomes(self) -> None:
@@ -141,8 +127,8 @@ class Health:
             health.note_caller(target)
             admission = self._cooldowns.find(health.cooldown_keys, now) or health.admit(breaker, now)
             if admission is None:
-                until = breaker.open_until
-                admission = Refusal(now if until is None else max(now, until), _BREAKER_OPEN, wait=False)
+                until = breaker.open_until or now
+                admission = Refusal(max(now, until), BREAKER_OPEN if now < until else PROBING, wait=False)
         self._notify()
         return admission
 
@@ -174,17 +160,16 @@ class Health:
         now: float,
         draw: float,
         limit: float | None = None,
-        cause: str = "",
+        failure: LastFailure | None = None,
         shared: bool = True,
-        refused: bool = False,
     ) -> None:
         """Queue the outcome of a request and its permit (``TargetHealth.record_outcome``).
 
-        ``cause`` is logged; ``refused`` requests are counted, and shown in the snapshot.
+        ``failure`` is what the snapshot and the log show of it.
 
         Takes no lock, so it may run anywhere: even in the garbage collector of a thread that holds the lock.
         """
-        self._outcomes.append(_Outcome(target.health_key, permit, ok, weight, limit, now, draw, cause, shared, refused))
+        self._outcomes.append(_Outcome(target.health_key, permit, ok, weight, limit, now, draw, failure, shared))
 
     def note_response(self, target: Target, now: float) -> None:
         """Remember that a model has responded just now, so that it is loaded. Takes no lock, as ``record_outcome``."""
@@ -218,32 +203,48 @@ class Health:
         with self._lock:
             self._of(target).budget.spend()
 
-    def start_cooldown(self, key: Hashable, until: float, reason: str, *, wait: bool, now: float) -> None:
-        """Send no request to targets with this key until an instant; a longer cooldown that already runs stays.
+    def start_cooldown(
+        self, target: Target, scope: CooldownScope, until: float, reason: str, *, wait: bool, now: float
+    ) -> None:
+        """Send no request to targets with the same key, limit or place until an instant; a longer cooldown stays.
 
         Publishes the cooldown with the lock held.
+
+        Args:
+            target: The target whose response starts the cooldown.
+            scope: What it holds: every target with this API key, or this rate limit, or the target alone.
+            until: The instant at which it ends; five minutes from now at most.
+            reason: Text for the trace, the snapshot and the log.
+            wait: Whether a call may wait until then.
+            now: The current instant.
         """
+        key = cooldown_keys(target)[COOLDOWN_SCOPES.index(scope)]
         with self._lock:
+            before = self._cooldowns.get(key, now)
             started = self._cooldowns.start(key, until, reason, wait=wait, now=now)
             if started and (publisher := self._publisher):
                 publisher.publish(CooldownStarted(key, started.until, started.reason, started.wait))
+            # Calls that run at once prolong a cooldown by moments, one after the other.
+            if started and (before is None or started.until - now > 2 * (before.until - now)):
+                self._changes.append(CooldownChange(target.name, scope, reason, started.until - now))
+        self._notify()
 
     def snapshot(self, now: float, targets: Iterable[Target] | None = None) -> list[dict[str, Any]]:
         """Return one plain dict a target (``process_health.health_snapshot`` explains the fields).
 
         Args:
             now: The current instant.
-            targets: The targets to return, by their names and as their settings judge. None for all, each called as in
-                the call that used it first, and as the caller who used it last sees it.
+            targets: The targets to return, in this order, by their names and as their settings judge, used or not. None
+                for all that were used, each called as in the call that used it first, and as the caller who used it
+                last sees it.
         """
         with self._lock:
             self._drain_outcomes()
-            if targets is None:
-                rows = [self._describe(health, None, now) for _, health in self._targets.items()]
-            else:
-                chosen = {target.health_key: target for target in targets}
-                known = ((self._targets.get(key), target) for key, target in chosen.items())
-                rows = [self._describe(health, target, now) for health, target in known if health]
+            shown: Iterable[tuple[Hashable, TargetHealth, Target | None]]
+            shown = ((key, known, None) for key, known in self._targets.items())
+            if targets is not None:
+                shown = ((each.health_key, self._known_or_new(each), each) for each in _distinct(targets))
+            rows = [describe(key, health, target, cooldowns=self._cooldowns, now=now) for key, health, target in shown]
         self._notify()
         return rows
 
@@ -266,6 +267,9 @@ class Health:
 
     # The lock must be held by the caller of every method below.
 
+    def _known_or_new(self, target: Target) -> TargetHealth:
+        return self._targets.get(target.health_key) or TargetHealth(target.name)
+
     def _of(self, target: Target) -> TargetHealth:
         return self._targets.use(target.health_key, target.name)
 
@@ -280,28 +284,6 @@ class Health:
             self._targets.sort(target.health_key, health)
         return health, breaker
 
-    def _describe(self, health: TargetHealth, target: Target | None, now: float) -> dict[str, Any]:
-        breaker = health.shown_breaker(target)
-        keys = health.cooldown_keys if target is None else cooldown_keys(target)
-        cooldown = self._cooldowns.find(keys, now)
-        breaker_left = _seconds_left(breaker.open_until, now)
-        cooldown_left = _seconds_left(cooldown.until if cooldown else None, now)
-        state, reason = breaker.state(now), ""
-        if cooldown and cooldown_left >= breaker_left:
-            reason = cooldown.reason
-        elif state == "open":
-            reason = _BREAKER_OPEN
-        return {
-            "target": target.name if target else health.name,
-            "state": state,
-            "failures": breaker.consecutive_failures,
-            "refused": health.refused,
-            "retry_budget": round(health.budget.tokens, 1),
-            "retry_in": max(breaker_left, cooldown_left),
-            "cooldown": cooldown_left,
-            "reason": reason,
-        }
-
     def _drain_outcomes(self) -> None:
         """Apply the queued responses and outcomes to breakers and budgets, and publish the changes of breakers."""
         while self._responses:
@@ -309,19 +291,18 @@ class Health:
             if responder := self._targets.get(key):
                 responder.responded_at = responded_at
         while self._outcomes:
-            key, permit, ok, weight, limit, now, draw, cause, shared, refused = self._outcomes.popleft()
+            key, permit, ok, weight, limit, now, draw, failure, shared = self._outcomes.popleft()
             health = self._targets.get(key)
             if health is None:
                 continue
-            health.refused += refused
-            failures = permit.breaker.consecutive_failures + weight
+            health.count(permit, failure, failed=ok is False)
             changes = health.record_outcome(
                 permit, ok=ok, weight=weight, limit=limit, now=now, draw=draw, shared=shared
             )
             if ok and permit.first_try:
                 health.budget.earn()
             if changes:
-                self._note_changes(key, health, changes, now, cause=cause, failures=failures)
+                self._note_changes(key, health, changes, now, cause=failure)
                 if (publisher := self._publisher) and (update := _pending_update(key, health, changes, now)):
                     publisher.publish(update)
 
@@ -332,21 +313,33 @@ class Health:
         changes: Sequence[Change],
         now: float,
         *,
-        cause: str = "",
-        failures: int = 0,
+        cause: LastFailure | None = None,
+        elsewhere: bool = False,
     ) -> None:
         """Queue the first change for ``_notify``: an event is one line of the log, however many callers it concerns."""
         for breaker, before in changes[:1]:
-            until = breaker.open_until
-            probe_in = 0.0 if until is None else max(0.0, until - now)
+            until, failures, within = breaker.open_until, 0, None
+            if until is not None and before == "closed" and not elsewhere:
+                failures = breaker.opened_by
+                within = None if breaker.in_a_row else breaker.settings.window
             self._changes.append(
-                BreakerChange(health.name, before, breaker.state(now), failures, cause, probe_in),
+                BreakerChange(
+                    health.name,
+                    before,
+                    breaker.state(now),
+                    failures,
+                    within,
+                    cause if until is not None else None,
+                    0.0 if until is None else max(0.0, until - now),
+                    elsewhere,
+                )
             )
         self._targets.sort(key, health)
 
 
-def _seconds_left(until: float | None, now: float) -> float:
-    return 0.0 if until is None else max(0.0, round(until - now, 3))
+def _distinct(targets: Iterable[Target]) -> Iterable[Target]:
+    """Return each target once: those that differ in the name or the API key are two."""
+    return {(target.name, *cooldown_keys(target)): target for target in targets}.values()
 
 
 def _pending_update(key: Hashable, health: TargetHealth, changes: Sequence[Change], now: float) -> HealthUpdate | None:
@@ -362,4 +355,4 @@ def _pending_update(key: Hashable, health: TargetHealth, changes: Sequence[Chang
         return None
     health.published = concerned, until
     failures, limit = opened.evidence
-    return BreakerOpened(key, now, until, health.name, opened.trips, failures, limit)
+    return BreakerOpened(key, now, until, health.name, opened.trips, failures, limit, health.last_failure)

@@ -10,6 +10,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from unified_llm._policy.health_changes import LastFailure
+
 
 @dataclass(frozen=True, slots=True)
 class BreakerOpened:
@@ -24,6 +26,7 @@ class BreakerOpened:
         failures: How many failures opened it; callers who want more evidence stay closed.
         limit: Seconds after which the failures that were timeouts had passed, the shortest of them: callers who wait
             longer stay closed. None where none was a timeout.
+        last_failure: The failure after which it opened, for snapshots and the log.
     """
 
     key: Hashable
@@ -33,6 +36,7 @@ class BreakerOpened:
     trips: int
     failures: int
     limit: float | None = None
+    last_failure: LastFailure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ bases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure, FailureKind
@@ -16,7 +16,7 @@ from unified_llm._core.target import RetryLimits, Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallState, TargetState
 from unified_llm._policy.effects import Effect, Sleep
-from unified_llm._policy.failure_rules import CREDENTIALS_COOLDOWN, FAILURE_RULES, FailureRule, is_of_size_or_input
+from unified_llm._policy.failure_rules import API_KEY_COOLDOWN, FAILURE_RULES, FailureRule, is_of_size_or_input
 
 # A transient error is over in a moment; throttling is not. botocore keeps the two apart for the same reason.
 _TRANSIENT_FACTOR: Final = 0.25
@@ -27,6 +27,11 @@ _SPREAD: Final = 0.1
 # Seconds for which others send nothing after a 429 that gives no hint. A constant: the backoff of one caller's own
 # configuration is no business of theirs.
 _LIMIT_COOLDOWN: Final = 1.0
+# Why an API key gets no request, where it was not refused altogether.
+_KEY_REASONS: Final[Mapping[FailureKind, str]] = {
+    "permission": "its API key lacks the permission",
+    "quota": "its quota is used up",
+}
 # Seconds. A longer Retry-After is never waited for, whatever the deadline.
 MAX_WAIT: Final = 60.0
 # Retries where the user set no limit: while another target is ready, and while none is.
@@ -186,15 +191,15 @@ def _may_try_again(call: CallState, state: TargetState, now: float) -> bool:
 def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: retry_after.Hints, *, now: float) -> None:
     """Start the cooldowns that a failure calls for, which other calls obey too; report a model that is gone."""
     rule = FAILURE_RULES[failure.kind]
-    if rule.cooldown == "credentials" and failure.about_key:
-        reason = f"its key was refused ({failure.kind})"
-        call.health.start_cooldown(target.credentials_key, now + CREDENTIALS_COOLDOWN, reason, wait=False, now=now)
-    elif rule.cooldown == "limit" and failure.about_key:
+    if rule.cooldown == "api_key" and failure.about_key:
+        reason = f"{_KEY_REASONS.get(failure.kind, 'its API key was refused')} ({failure.kind})"
+        call.health.start_cooldown(target, "api_key", now + API_KEY_COOLDOWN, reason, wait=False, now=now)
+    elif rule.cooldown == "rate_limit" and failure.about_key:
         pause = hints.retry_after if hints.retry_after is not None else _LIMIT_COOLDOWN
-        call.health.start_cooldown(target.limit_key, now + pause, "rate limited", wait=True, now=now)
+        call.health.start_cooldown(target, "rate_limit", now + pause, "rate limited", wait=True, now=now)
     elif hints.retry_after is not None and rule.weight:
         reason = "its server asked for a pause (Retry-After)"
-        call.health.start_cooldown(target.health_key, now + hints.retry_after, reason, wait=True, now=now)
+        call.health.start_cooldown(target, "target", now + hints.retry_after, reason, wait=True, now=now)
     if failure.kind == "model_not_found" and call.on_model_gone:
         call.on_model_gone(target)
 
@@ -206,14 +211,16 @@ def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float
     at which the whole limit is back, while they would accept the next request much sooner.
     """
     if done.headers and (pause := retry_after.read_reset(done.headers)):
-        call.health.start_cooldown(target.limit_key, now + pause, "its rate limit is used up", wait=False, now=now)
+        call.health.start_cooldown(target, "rate_limit", now + pause, "its rate limit is used up", wait=False, now=now)
 
 
 def exclude_targets(call: CallState, target: Target, failure: Failure, now: float) -> None:
     """Exclude the targets of this call that would fail in the same way."""
     rule = FAILURE_RULES[failure.kind]
-    if rule.cooldown == "credentials" and failure.about_key:
-        _exclude(call, lambda other: other.credentials_key == target.credentials_key, "the same key was refused", now)
+    if rule.cooldown == "api_key" and failure.about_key:
+        _exclude(
+            call, lambda other: other.credentials_key == target.credentials_key, "the same API key was refused", now
+        )
     if rule.larger_window:
         _exclude_smaller_windows(call, target, failure, now)
 
@@ -240,6 +247,10 @@ def _exclude(call: CallState, matches: Callable[[Target], bool], reason: str, no
 
 
 def sleep_until(call: CallState, until: float, now: float) -> Generator[Effect, Any, None]:
-    """Sleep until an instant; add that to the call's waiting time."""
+    """Sleep until an instant; add that to the call's waiting time. Report the retry that is due then."""
+    for state in call.states:
+        # Not each of many in a row: for a connection, or for a model that is being loaded.
+        if state.retry_at == until and call.may_try(state) and not (state.polls or state.busy_since):
+            call.trace.announce_retry(state.target, until - now)
     call.waited += until - now
     yield Sleep(until)

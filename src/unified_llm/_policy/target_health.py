@@ -25,15 +25,25 @@ from typing import Final, TypeAlias
 from unified_llm._core.target import BreakerConfig, Target, Timing
 from unified_llm._policy.breaker import BreakerState, CircuitBreaker, ClosedElsewhere, Event, OpenedElsewhere, Outcome
 from unified_llm._policy.budgets import RetryBudget
+from unified_llm._policy.cooldowns import CooldownScope
+from unified_llm._policy.failure_rules import REFUSALS
+from unified_llm._policy.health_changes import LastFailure
 from unified_llm._policy.health_updates import BreakerOpened
 
 _MAX_EVENTS: Final = 64
 # Kinds of callers of one target; the one that was there longest ago is forgotten first.
 _MAX_BREAKERS: Final = 16
+# Accounts that used one target, of which the snapshot shows cooldowns.
+_MAX_ACCOUNTS: Final = 8
 # Seconds beyond its limit that an attempt may take: to read the body of an error response, to be scheduled.
 _SLACK: Final = 10.0
 _DEFAULT_SETTINGS: Final = BreakerConfig()
 _DEFAULT_TIMING: Final = Timing()
+
+CooldownKeys: TypeAlias = tuple[Hashable, ...]
+"""The keys of the cooldowns that hold a target, in the order of ``COOLDOWN_SCOPES``; empty where no call used it."""
+
+COOLDOWN_SCOPES: Final[tuple[CooldownScope, ...]] = ("api_key", "rate_limit", "target")
 
 Change: TypeAlias = tuple[CircuitBreaker, BreakerState]
 """A breaker that opened or closed, and its state before."""
@@ -49,6 +59,7 @@ class Permit:
         issued: The instant.
         probe: It is for the one probe of a half-open breaker.
         first_try: The request is no retry, so its success earns a share of a retry.
+        counted: The request counts as a call. That for the rest of a stream does not, nor one that was never sent.
     """
 
     asked: int
@@ -56,6 +67,7 @@ class Permit:
     issued: float
     probe: bool = False
     first_try: bool = True
+    counted: bool = True
 
 
 class TargetHealth:
@@ -68,9 +80,13 @@ class TargetHealth:
         name: As above.
         budget: Its retry budget.
         cooldown_keys: The keys of the cooldowns that hold the account which used it last.
+        accounts: The same for every account that used it, within a bound; the values are not used.
         published: What other processes were told last: whom it concerns, and until when.
         responded_at: The instant at which its model responded last, to any caller of this process.
-        refused: How many requests it refused (``failure_rules.REFUSALS``), from all callers of this process.
+        calls: How many requests were sent to it, by all callers of this process.
+        failures: How many of them failed.
+        refused: How many of them it refused (``failure_rules.REFUSALS``), which is no failure.
+        last_failure: The last one that failed, here or in a process that reported its breaker open.
     """
 
     __slots__ = (
@@ -82,8 +98,12 @@ class TargetHealth:
         "_probe_until",
         "_settings",
         "_timing",
+        "accounts",
         "budget",
+        "calls",
         "cooldown_keys",
+        "failures",
+        "last_failure",
         "name",
         "published",
         "refused",
@@ -93,10 +113,12 @@ class TargetHealth:
     def __init__(self, name: str) -> None:
         self.name = name
         self.budget = RetryBudget()
-        self.cooldown_keys: tuple[Hashable, ...] = ()
+        self.cooldown_keys: CooldownKeys = ()
+        self.accounts: dict[CooldownKeys, None] = {}
         self.published: tuple[tuple[float, int], float] | None = None
         self.responded_at = float("-inf")
-        self.refused = 0
+        self.calls = self.failures = self.refused = 0
+        self.last_failure: LastFailure | None = None
         self._log: deque[Event] = deque(maxlen=_MAX_EVENTS)
         self._number = 0
         self._breakers: dict[tuple[BreakerConfig, float], CircuitBreaker] = {}
@@ -112,7 +134,13 @@ class TargetHealth:
 
     def note_caller(self, target: Target) -> None:
         """Remember who uses the target, for the snapshot. Limits of a single call are none of the caller's settings."""
-        self.cooldown_keys = cooldown_keys(target)
+        keys = cooldown_keys(target)
+        if keys != self.cooldown_keys:
+            self.cooldown_keys = keys
+            self.accounts.pop(keys, None)
+            self.accounts[keys] = None
+            if len(self.accounts) > _MAX_ACCOUNTS:
+                del self.accounts[next(iter(self.accounts))]
         self._settings = target.breaker
         if not target.timing.of_call:
             self._timing = target.timing
@@ -167,7 +195,16 @@ class TargetHealth:
 
     def follow_up(self, permit: Permit, now: float) -> Permit:
         """Return a permit for the rest of a stream whose first chunk was recorded as a success; it is no probe's."""
-        return Permit(self._number, permit.breaker, now)
+        return Permit(self._number, permit.breaker, now, counted=False)
+
+    def count(self, permit: Permit, failure: LastFailure | None, *, failed: bool) -> None:
+        """Count a request that has ended."""
+        self.calls += permit.counted
+        if failure is not None and failure.kind in REFUSALS:
+            self.refused += 1
+        elif failed:
+            self.failures += 1
+            self.last_failure = failure or self.last_failure
 
     def record_outcome(
         self,
@@ -208,6 +245,9 @@ class TargetHealth:
 
     def apply_opened(self, update: BreakerOpened, now: float, draw: float) -> list[Change]:
         """Apply that the breaker of another process opened; return the breakers that changed."""
+        known, last = self.last_failure, update.last_failure
+        if last is not None and (known is None or known.at < last.at):
+            self.last_failure = last
         if not self._breakers:  # no call has used the target yet: judge as the default settings do
             self.add_breaker(self._settings, self._timing.patience(streaming=True))
         self._number += 1
@@ -234,7 +274,7 @@ class TargetHealth:
         return breaker
 
 
-def cooldown_keys(target: Target) -> tuple[Hashable, ...]:
+def cooldown_keys(target: Target) -> CooldownKeys:
     """Return the keys of the cooldowns that hold a target: of its API key, its rate limit, its own."""
     return (target.credentials_key, target.limit_key, target.health_key)
 

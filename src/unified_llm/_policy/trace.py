@@ -26,6 +26,7 @@ class Trace:
 
     Attributes:
         on_attempt: Called with each attempt when it has ended. It must not raise.
+        on_retry: Called with a failed attempt and the seconds to wait, where the next step is to try its target again.
         attempts: In the order in which they began, skipped targets included.
         failed: The target and its attempt, for each failure.
         served: The target that answered.
@@ -35,6 +36,7 @@ class Trace:
     """
 
     on_attempt: Callable[[Attempt], None] | None = None
+    on_retry: Callable[[Attempt, float], None] | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     failed: list[tuple[Target, Attempt]] = field(default_factory=list[tuple[Target, Attempt]])
     served: Target | None = None
@@ -60,6 +62,13 @@ class Trace:
         elif outcome is not None and attempt.outcome != "skipped":
             self.failed.append((running.target, attempt))
         self._add(attempt, running.started)
+
+    def announce_retry(self, target: Target, pause: float) -> None:
+        """Report that a target, whose last attempt failed, is tried again after a pause in seconds."""
+        if self.on_retry:
+            failed = (attempt for failed, attempt in reversed(self.failed) if failed is target)
+            if attempt := next(failed, None):
+                self.on_retry(attempt, pause)
 
     def _add_to_earlier(self, attempt: Attempt) -> bool:
         """Add an attempt to an earlier one of the same target with the same outcome, if there is one."""

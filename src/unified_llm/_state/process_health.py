@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from unified_llm._core import runtime
@@ -13,7 +14,7 @@ from unified_llm._observe import logs
 from unified_llm._policy.health import Health
 from unified_llm._state import learned_windows
 
-HEALTH: Final = Health(logs.log_breaker)
+HEALTH: Final = Health(logs.log_change)
 _apart: Health | None = None
 fork_safe.run_in_child(logs.reset_warnings)
 
@@ -24,23 +25,48 @@ def current() -> Health:
 
 
 def health_snapshot() -> list[dict[str, Any]]:
-    """Return what this process knows of every target that it has sent a request to.
+    """Return what this process knows of every target of its calls so far. No row has a key in it.
 
     Returns:
-        One plain dict for each: ``target``, ``state`` (``closed``, ``open``, ``half_open``), ``failures`` in a row,
-        ``refused`` (requests that it refused, by HTTP 400 and the like, since the process started), ``retry_budget``
-        (tokens, 10 when full), ``retry_in`` (seconds until a request may be sent: until an open
-        breaker lets a probe through and no cooldown runs), ``cooldown`` (seconds that a cooldown of the key, the rate
-        limit or the server still runs), ``reason`` (why no request is sent; empty where one may be). All of it is as
-        the caller sees it who used the target last: breakers are judged by ``BreakerConfig`` and timeouts, and a
-        cooldown holds an account.
+        One plain dict for each target, which ``json.dumps`` accepts; seconds are counted from now:
+
+        - ``target``: its name, as in attempts and the log.
+        - ``provider``, ``model``, ``host``: what it is; ``host`` has the port, and is None in this process.
+        - ``state``: of its circuit breaker: ``closed``, ``open``, ``half_open`` (the next request is the probe).
+        - ``consecutive_failures``: since the last success; a timeout counts twice. They open the breaker.
+        - ``probe_in``: seconds until the breaker admits a probe; None while it is closed.
+        - ``retry_in``: seconds until a request may be sent: no cooldown runs, and the breaker is not open.
+        - ``reason``: why none is sent now; empty where one may be.
+        - ``cooldowns``: those that run, each with its ``scope`` (``api_key``: all targets with the key, ``rate_limit``:
+          all with the key, the model and the host, ``target``: this one), ``reason`` and ``seconds`` that are left.
+        - ``calls``: requests sent to it, retries included, that have ended or whose stream has begun.
+        - ``failures``, ``refused``: how many of them failed, and how many it refused (HTTP 400 and the like).
+        - ``last_failure``: None, or ``kind``, ``status``, ``message``, ``at`` (ISO 8601, UTC), ``seconds_ago``, and
+          ``elsewhere`` (another process saw it).
+        - ``retry_budget``: tokens for retries, from 0 to 10. A retry takes one, a success at the first try adds a
+          tenth, and below one the target is not retried.
+
+        Counts begin with the process, or with ``reset_health()``. Breakers are shown as the caller sees them who used
+        the target last, who may have other settings and another key than others; ``cooldowns`` are those of every key
+        that was used lately.
     """
-    return current().snapshot(runtime.current().now())
+    return _rows(None)
 
 
 def health_of(targets: Iterable[Target]) -> list[dict[str, Any]]:
-    """Return the same for these targets, by their own names: another client may call one of them differently."""
-    return current().snapshot(runtime.current().now(), targets)
+    """Return the same for these targets, in their order, by their own names, keys and settings, used or not."""
+    return _rows(targets)
+
+
+def _rows(targets: Iterable[Target] | None) -> list[dict[str, Any]]:
+    using = runtime.current()
+    rows = current().snapshot(using.now(), targets)
+    wall = using.wall()
+    for row in rows:
+        if last := row.get("last_failure"):
+            at = datetime.fromtimestamp(wall - last["seconds_ago"], UTC)
+            last["at"] = at.isoformat(timespec="seconds")
+    return rows
 
 
 def reset_health() -> None:
@@ -54,7 +80,7 @@ def reset_health() -> None:
 def apart() -> Generator[None]:
     """Use an empty registry for the calls that begin in this block; they change nothing outside of it."""
     global _apart  # noqa: PLW0603 - set here alone
-    before, _apart = _apart, Health(logs.log_breaker)
+    before, _apart = _apart, Health(logs.log_change)
     try:
         with learned_windows.apart():
             yield

@@ -105,6 +105,7 @@ class SimulatedBackends:
         return replace(
             self._outer_runtime,
             now=self.clock.now,
+            wall=lambda: self._outer_runtime.wall() + self.clock.ahead,
             sleep=self.clock.skip,
             asleep=self.clock.askip,
             random=_fixed_random,

@@ -212,7 +212,7 @@ def test_local_15_files_that_cannot_be_loaded_are_loaded_once(
             ask(client, "x")
     assert len(loads) == 1
     (known,) = health_snapshot()
-    assert (known["state"], known["failures"]) == ("closed", 0)
+    assert (known["state"], known["consecutive_failures"]) == ("closed", 0)
     write(folder, model_type="mystery", revision="another file")
     with pytest.raises(UnsupportedOperationError):
         ask(client, "x")

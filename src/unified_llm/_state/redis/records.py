@@ -15,6 +15,7 @@ from typing import Any, Final, TypeGuard
 from unified_llm._core import base_url
 from unified_llm._lib import bounded_json
 from unified_llm._policy.cooldowns import MAX_COOLDOWN
+from unified_llm._policy.health_changes import LastFailure
 from unified_llm._policy.health_updates import BreakerClosed, BreakerOpened, CooldownStarted, HealthUpdate
 from unified_llm.types.responses import ModelInfo
 
@@ -115,6 +116,9 @@ def write(update: HealthUpdate, sender: str, since: float, clock: Clock) -> str 
             counts = {"trips": min(update.trips, _MOST), "failures": min(update.failures, _MOST)}
             lag = round(max(0.0, since - update.opened), 3)
             value |= {"is": "open", "name": update.name, **counts, "limit": update.limit, "lag": lag}
+            if (last := update.last_failure) is not None:
+                ago = round(max(0.0, since - last.at), 3)
+                value["last"] = {"kind": last.kind, "status": last.status, "sentence": last.sentence, "ago": ago}
         case BreakerClosed():
             value |= {"is": "closed"}
         case CooldownStarted():
@@ -153,11 +157,23 @@ def _update(value: dict[str, Any], since: float, until: float) -> HealthUpdate |
                 return None
             if "limit" not in value or (limit is None) != (value["limit"] is None) or (limit is not None and limit < 0):
                 return None
-            return BreakerOpened(_frozen(key), since - lag, until, _printable(name), trips, failures, limit)
+            last = _last_failure(value.get("last"), since)
+            return BreakerOpened(_frozen(key), since - lag, until, _printable(name), trips, failures, limit, last)
         case {"is": "closed", "key": list(key)}:
             return BreakerClosed(_frozen(key), until)
         case {"is": "cooldown", "reason": str(reason), "wait": bool(wait), "key": list(key)}:
             return CooldownStarted(_frozen(key), until, _printable(reason), wait)
+        case _:
+            return None
+
+
+def _last_failure(value: Any, since: float) -> LastFailure | None:
+    match value:
+        case {"kind": str(kind), "status": status, "sentence": str(sentence), "ago": ago}:
+            seconds = bounded_json.finite(ago)
+            if seconds is None or not 0 <= seconds <= LONGEST or (status is not None and _count(status) is None):
+                return None
+            return LastFailure(_printable(kind), status, _printable(sentence), since - seconds, elsewhere=True)
         case _:
             return None
 
