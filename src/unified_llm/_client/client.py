@@ -32,7 +32,7 @@ from unified_llm.types.responses import EmbeddingResponse, LLMResponse, ModelInf
 
 
 class LLMClient(BaseClient):
-    """Sends requests to a chain of targets, in order, until one answers.
+    """Sends requests to a chain of targets, in order, until one responds.
 
     One client may be used from many threads and event loops at once. Making one is cheap: connections are made when
     they are needed.
@@ -92,7 +92,7 @@ class LLMClient(BaseClient):
 
         Raises:
             ValidationError: The request is wrong.
-            LLMError: No target answered; ``.attempts`` lists what was tried.
+            LLMError: No target served the request; ``.attempts`` lists what was tried.
         """
         given = Hidden((prompt, overrides))
         del prompt, overrides
@@ -209,9 +209,9 @@ class LLMClient(BaseClient):
     # Rankings and counts
 
     def rerank(self, query: str, documents: Sequence[str], **overrides: Any) -> RerankResponse:
-        """Order documents by how well they answer a query, the best first.
+        """Order documents by how relevant they are to a query, the best first.
 
-        Fails over between any models: scores are compared within one answer only.
+        Fails over between any models: scores are compared within one response only.
 
         Args:
             query: The question or search text.
@@ -275,11 +275,11 @@ class LLMClient(BaseClient):
     def list_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
         """List the models of every provider in the chain, in its order.
 
-        A list is kept for ``cache_ttl`` seconds. However many threads and tasks ask at once, one request is made. A
-        provider that has no list, or does not answer, is skipped while another answers.
+        A list is kept for ``cache_ttl`` seconds. However many threads and tasks need it at once, one request is made. A
+        provider that has no list, or does not respond, is skipped while another does.
 
         Raises:
-            LLMError: No provider answered.
+            LLMError: No provider responded.
         """
         if not use_cache:
             self.invalidate_cache()

@@ -1,6 +1,6 @@
-"""A provider of one's own: a row of the table, or an object that answers.
+"""A provider of one's own: a row of the table, or an object.
 
-An object needs nothing of ours but the shapes of requests and answers. It gets all the rest: retries, failover,
+An object needs nothing of ours but the shapes of requests and responses. It gets all the rest: retries, failover,
 deadlines, breakers, and its place in every chain and framework.
 """
 
@@ -155,7 +155,7 @@ def register_provider(
 ) -> None:
     """Register a provider in this process, so that ``name/model`` is a model string like any other.
 
-    A provider is a server with a known wire format, or an object that answers by itself. Registering a name again
+    A provider is a server with a known wire format, or an object. Registering a name again
     replaces its provider; existing clients keep the one they have, but an object that has no name any more is closed.
     Other processes have to register it as well, those that get a pickled client among them.
 

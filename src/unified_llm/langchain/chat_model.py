@@ -287,7 +287,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
 
         Args:
             schema: A Pydantic class, a TypedDict, or a JSON schema (also in the format of a tool).
-            method: ``json_schema`` (the default: each target is asked in the best way that it has, and its response is
+            method: ``json_schema`` (the default: each target in the best way that it has, and its response is
                 checked), ``function_calling`` (the response is the arguments of a tool) or ``json_mode`` (any JSON;
                 describe it in the prompt).
             include_raw: Return a dict with ``raw``, ``parsed`` and ``parsing_error``.

@@ -138,7 +138,7 @@ class ToolCalling(_Base):
 
         Raises:
             ValueError: No tool was chosen, or a tool failed, and the argument above is set.
-            LLMError: No target answered.
+            LLMError: No target served the request.
         """
         given = Hidden((user_msg, chat_history, kwargs))
         del user_msg, chat_history, kwargs

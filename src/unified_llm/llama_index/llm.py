@@ -81,7 +81,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     """One model over many providers: retry, failover, circuit breaking.
 
     It is a full LlamaIndex model: query engines, chat engines, agents and observers work with it as with any other.
-    ``response.raw["unified_llm"]`` has the target that answered and the attempts.
+    ``response.raw["unified_llm"]`` has the target that served the request and the attempts.
 
     Example:
         .. code-block:: python
@@ -105,8 +105,8 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         reasoning_format: ``raw`` leaves a ``<think>`` block in the text; see ``LLMRequest``, also for the next two.
         text_tool_calls: False leaves tool calls that are written as text as text.
         merge_messages: False sends the messages in the order in which they are given.
-        hedge_after: For async calls: seconds without a first chunk (or without the whole answer) after which another
-            target is asked too; see ``LLMClient``.
+        hedge_after: For async calls: seconds without a first chunk (or without the whole response) after which another
+            target gets the request too; see ``LLMClient``.
         on_stream_break: Only ``raise`` is supported.
         context_window: The primary's context window in tokens, which the metadata has in place of the smallest of the
             chain; at Ollama it is sent along.
@@ -188,7 +188,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     @override
     @chat_events
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Send a chat request and return the whole answer.
+        """Send a chat request and return the whole response.
 
         Args:
             messages: The conversation, oldest first.
@@ -197,7 +197,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
                 unknown field goes into the body of the request.
 
         Raises:
-            LLMError: No target answered; ``.attempts`` lists the attempts.
+            LLMError: No target served the request; ``.attempts`` lists the attempts.
         """
         given = Hidden((messages, kwargs))
         del messages, kwargs
@@ -206,7 +206,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     @override
     @chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Send a chat request and return the whole answer; arguments as for ``chat``."""
+        """Send a chat request and return the whole response; arguments as for ``chat``."""
         given = Hidden((messages, kwargs))
         del messages, kwargs
         return await self._achat(given)
@@ -214,7 +214,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     @override
     @chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """Stream an answer; arguments as for ``chat``. The request is sent when the first response is read."""
+        """Stream a response; arguments as for ``chat``. The request is sent when the first response is read."""
         given = Hidden((messages, kwargs))
         del messages, kwargs
         return self._stream(given, StreamReader().feed)
@@ -222,7 +222,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     @override
     @chat_events
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """Stream an answer; arguments as for ``chat``. The request is sent when the first response is read."""
+        """Stream a response; arguments as for ``chat``. The request is sent when the first response is read."""
         given = Hidden((messages, kwargs))
         del messages, kwargs
         return self._astream(given, StreamReader().feed)
@@ -249,7 +249,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     @override
     @completion_events
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """Stream the answer to a prompt; arguments as for ``chat``."""
+        """Stream the response to a prompt; arguments as for ``chat``."""
         given = Hidden((_user_messages(prompt), kwargs))
         del prompt, kwargs
         reader = StreamReader()
@@ -263,7 +263,7 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         formatted: bool = False,
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
-        """Stream the answer to a prompt; arguments as for ``chat``."""
+        """Stream the response to a prompt; arguments as for ``chat``."""
         given = Hidden((_user_messages(prompt), kwargs))
         del prompt, kwargs
         reader = StreamReader()

@@ -75,7 +75,7 @@ class Attempt:
         adjusted: Request fields that this target got otherwise than the caller set them: the name, then the value set
             and the value sent (``{"temperature": [1.3, 1.0]}``; None: not sent). ``stop`` has the number of texts in
             place of the texts. Of values other than numbers and booleans, ``...`` is shown.
-        text_tool_calls: The tool calls of its answer were read from its text.
+        text_tool_calls: The tool calls of its response were read from its text.
         demo: The target is the package's demo model, which answers a short list of questions and nothing else.
     """
 

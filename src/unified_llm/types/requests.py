@@ -36,7 +36,7 @@ class LLMRequest:
         reasoning_effort: ``none``, ``minimal``, ``low``, ``medium``, ``high`` ..., as the provider names it.
         logprobs: Return log probabilities.
         top_logprobs: The number of alternatives for each token.
-        n: The number of answers; those after the first are in ``alternatives``. Not for streams.
+        n: The number of responses; those after the first are in ``alternatives``. Not for streams.
         as_text: Continue the text of the last message, without a chat template (text completion).
         reasoning_format: ``parsed`` (the default) or ``raw``: whether a ``<think>`` block at the beginning of a text is
             moved to ``reasoning``, or left where it is; for servers that hold any model. Groq has it in its own API,

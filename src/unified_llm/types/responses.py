@@ -1,4 +1,4 @@
-"""Responses: whole answers, chunks, vectors, rankings, descriptions of models. All classes are frozen."""
+"""Whole responses, chunks, vectors, rankings, descriptions of models. All classes are frozen."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The source of a statement in an answer.
+    """The source of a statement in a response.
 
     Attributes:
         url: The address of the page, if it is one.
@@ -33,7 +33,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of the answer, its log probability, and the likeliest alternatives with theirs."""
+    """A token of the response, its log probability, and the likeliest alternatives with theirs."""
 
     token: str = field(repr=False)
     logprob: float
@@ -42,26 +42,26 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class LLMResponse:
-    """A whole answer. ``str(response)`` is its text; its repr has no text.
+    """A whole response. ``str(response)`` is its text; its repr has no text.
 
     Attributes:
         content: The text.
-        model: The model that answered, as its provider names it.
-        provider: The provider that answered.
+        model: The model that served the request, as its provider names it.
+        provider: The provider that served the request.
         finish_reason: ``stop``, ``length``, ``tool_calls`` or ``content_filter``.
-        response_id: The provider's identifier of the answer.
-        usage: Tokens used by the attempt that answered.
+        response_id: The provider's identifier of the response.
+        usage: Tokens used by the attempt that succeeded.
         tool_calls: The calls that the model requests.
         reasoning: The model's visible reasoning, if any.
         refusal: The provider's refusal text, if the model declined.
-        citations: The sources of the answer, if the provider reports them.
+        citations: The sources of the response, if the provider reports them.
         logprobs: One entry for each token, if the request asked for them.
-        alternatives: The other answers, if ``n`` asked for several.
+        alternatives: The other responses, if ``n`` requested several.
         provider_state: Opaque state of the provider, to be sent back with this response in the history.
         request_id: The provider's identifier of the request, for its support.
-        latency_ms: Milliseconds from the call to the answer, including all attempts and waits.
+        latency_ms: Milliseconds from the call to the response, including all attempts and waits.
         retry_count: Attempts beyond the first, over all targets.
-        used_fallback: Whether another target than the first answered.
+        used_fallback: Whether another target than the first served the request.
         fallback_provider: The provider of that other target.
         attempts: Every attempt in order.
         raw: The body of the provider's response.
@@ -218,7 +218,7 @@ class ModelInfo:
         owned_by: The organisation that made it, if the provider reports it.
         created: Unix time in seconds, if the provider reports it.
         context_window: Size in tokens, if the provider reports it.
-        max_output: The most tokens of an answer, if the provider reports it.
+        max_output: The most tokens of a response, if the provider reports it.
         features: Supported features (``tools``, ``images``, ``json_schema`` ...), if the provider reports them; else
             None.
         parameters: Supported request fields, if the provider reports them; else None.
