@@ -13,12 +13,32 @@ from tests.support.four_ways import CANARY, GPT, HAIKU
 from tests.support.scripted_targets import USAGE, Attempt, Pause, ScriptedTargets, say
 from unified_llm import LLMClient, health_snapshot, reset_health
 from unified_llm._backends.objects.finalize import FinishInBackground, finish_without_loop
+from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._core.outcome import Done, Failure
-from unified_llm.exceptions import AllTargetsFailedError, ServiceUnavailableError, StreamInterruptedError
+from unified_llm.exceptions import (
+    AllTargetsFailedError,
+    ServiceUnavailableError,
+    StreamInterruptedError,
+    ValidationError,
+)
 from unified_llm.types import LLMChunk
 
 DEAD = Failure("server", 503)
 BROKEN: list[Attempt] = [[f"{CANARY} ", "so far", Failure("connection", detail=CANARY, request_id="req-5")]]
+
+
+def check_over(stream: Stream) -> None:
+    partial = stream.partial
+    with pytest.raises(ValidationError, match="already read, or closed"):
+        list(stream)
+    assert next(stream, None) is None
+    assert stream.partial == partial
+
+
+async def acheck_over(stream: AsyncStream) -> None:
+    with pytest.raises(ValidationError, match="already read, or closed"):
+        [chunk async for chunk in stream]
+    assert await anext(stream, None) is None
 
 
 def test_nothing_is_sent_before_the_first_chunk_is_asked_for() -> None:
@@ -36,7 +56,7 @@ def test_the_last_chunk_alone_carries_what_is_known_at_the_end() -> None:
     targets = ScriptedTargets({GPT: [DEAD], HAIKU: [["Hello", Done(LLMChunk(finish_reason="stop", usage=USAGE))]]})
     with targets.running(), LLMClient(GPT, fallbacks=[HAIKU]).stream("Hello?") as stream:
         *others, last = list(stream)
-        assert list(stream) == []
+        check_over(stream)
     assert [(chunk.provider, chunk.model, chunk.usage) for chunk in others] == [(None, None, None)]
     assert (last.provider, last.model, last.usage) == ("anthropic", "claude-haiku-4-5", USAGE)
     assert (last.used_fallback, others[0].used_fallback) == (True, False)
@@ -74,7 +94,7 @@ def test_a_stream_that_breaks_raises_with_what_had_arrived_and_then_is_over() ->
         stream = LLMClient(GPT, fallbacks=[HAIKU]).stream("Hello?")
         with pytest.raises(StreamInterruptedError) as caught:
             list(stream)
-        assert list(stream) == []
+        check_over(stream)
     check_interrupted(caught.value)
     assert (targets.names, targets.open) == ([GPT], 0)
     assert CANARY not in repr(stream)
@@ -87,7 +107,7 @@ async def test_a_stream_that_breaks_raises_in_async_too() -> None:
         with pytest.raises(StreamInterruptedError) as caught:
             async for _ in stream:
                 pass
-        assert [chunk async for chunk in stream] == []
+        await acheck_over(stream)
     check_interrupted(caught.value)
     assert (targets.names, targets.open) == ([GPT], 0)
 
@@ -142,7 +162,7 @@ def test_an_exception_of_the_consumer_closes_its_exchange() -> None:
         with pytest.raises(ZeroDivisionError), stream:
             raise ZeroDivisionError(next(stream))
         check_left(targets)
-        assert list(stream) == []
+        check_over(stream)
 
 
 def test_a_stream_in_a_cycle_is_closed_by_the_garbage_collector() -> None:
@@ -164,7 +184,7 @@ async def test_breaking_out_of_an_async_stream_closes_its_exchange() -> None:
             async for _ in stream:
                 break
         check_left(targets)
-        assert [chunk async for chunk in stream] == []
+        await acheck_over(stream)
 
 
 async def test_an_async_stream_without_references_is_closed_without_awaiting() -> None:
@@ -301,3 +321,64 @@ def test_an_interrupt_in_a_call_closes_its_exchange_and_is_not_swallowed() -> No
             client.generate("Hello?")
         check_left(targets)
         assert client.generate("Hello?").content == "Hello"
+
+
+# Taken for another kind of stream
+
+
+def test_async_code_with_a_sync_stream_is_told_what_to_write() -> None:
+    async def wait(stream: Any) -> None:
+        await stream
+
+    async def loop(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    async def block(stream: Any) -> None:
+        async with stream:
+            pass
+
+    async def first(stream: Any) -> None:
+        stream[0]
+
+    with ScriptedTargets({GPT: []}).running() as targets:
+        for wrong, meant in (
+            (wait, r"stream\(\) is not awaited: write `for chunk in client.stream"),
+            (loop, r"in async code write `async for chunk in client.astream"),
+            (block, r"in async code write `async with client.astream"),
+            (first, r"chunks = list\(client.stream"),
+        ):
+            stream = LLMClient(GPT).stream("Hello?")
+            with pytest.raises(TypeError, match=meant):
+                asyncio.run(wrong(stream))
+            assert stream
+        assert targets.asked == []
+
+
+def test_sync_code_with_an_async_stream_is_told_what_to_write() -> None:
+    async def wait(stream: Any) -> None:
+        await stream
+
+    def loop(stream: Any) -> None:
+        for _ in stream:
+            pass
+
+    def block(stream: Any) -> None:
+        with stream:
+            pass
+
+    with ScriptedTargets({GPT: []}).running() as targets:
+        for wrong, meant in (
+            (lambda stream: asyncio.run(wait(stream)), r"astream\(\) is not awaited: write `async for chunk in"),
+            (
+                loop,
+                r"write `async for chunk in client.astream.*, or in sync code `for chunk in client.stream",
+            ),
+            (list, r"astream\(\) is for async code"),
+            (next, r"write `await anext\(stream\)`"),
+            (block, r"write `async with client.astream"),
+            (lambda stream: stream[0], r"\[chunk async for chunk in client.astream"),
+        ):
+            with pytest.raises(TypeError, match=meant):
+                wrong(LLMClient(GPT).astream("Hello?"))
+        assert targets.asked == []

@@ -193,6 +193,23 @@ def test_one_that_hangs_is_left_when_its_time_is_over() -> None:
     assert asyncio.run(client.agenerate("Hello?")).content == "b says hello"
 
 
+def test_a_provider_may_return_the_stream_of_a_client() -> None:
+    class Relay(OnlyWhole):
+        def stream(self, request: LLMRequest) -> Any:
+            return LLMClient("mine/b").stream(request)
+
+    class AsyncRelay(OnlyWhole):
+        def stream(self, request: LLMRequest) -> Any:
+            return LLMClient("mine/b").astream(request)
+
+    register_provider("mine", OnlyWhole())
+    register_provider("relay", Relay())
+    register_provider("async-relay", AsyncRelay())
+    for way in WAYS:
+        for name in ("relay/b", "async-relay/b"):
+            assert outcome_of(way, LLMClient(name)).content == "b says hello"
+
+
 def test_an_answer_that_says_nothing_is_none() -> None:
     class Silent:
         def generate(self, request: LLMRequest) -> LLMResponse:

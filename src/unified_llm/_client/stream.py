@@ -9,6 +9,7 @@ from typing import Self
 from unified_llm._backends.objects.finalize import finish_without_loop
 from unified_llm._client.call import PreparedCall
 from unified_llm._client.drivers import AsyncDriver, Driver, Step
+from unified_llm._client.stream_misuse import AsyncOnly, SyncOnly
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Done
 from unified_llm._core.redaction import show_chain
@@ -17,6 +18,7 @@ from unified_llm._lib import attempt_table
 from unified_llm._lib.short_repr import count, short_repr
 from unified_llm._observe import logs
 from unified_llm._policy.call_state import CallFailed
+from unified_llm.exceptions import ValidationError
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.responses import LLMChunk
 
@@ -54,6 +56,13 @@ class _ChunkReader:
         """Show the text so far and the attempts in a notebook."""
         attempts = [attempt.as_row() for attempt in self.attempts]
         return attempt_table.render_stream(self.partial, type(self).__name__, self._chunks, attempts)
+
+    def _check_unread(self) -> None:
+        if self._over:
+            raise ValidationError(
+                "This stream was already read, or closed: .partial has its text. For another response call stream() or "
+                "astream() again; to go through the chunks twice, keep them in a list."
+            )
 
     def _read(self, step: Step) -> LLMChunk:
         """Return the chunk of a step.
@@ -94,7 +103,7 @@ class _ChunkReader:
         )
 
 
-class Stream(_ChunkReader):
+class Stream(_ChunkReader, SyncOnly):
     """Chunks of a response, for sync callers. Nothing is sent before the first chunk is asked for."""
 
     def __init__(self, driver: Driver, call: PreparedCall) -> None:
@@ -102,7 +111,12 @@ class Stream(_ChunkReader):
         self._driver = driver
 
     def __iter__(self) -> Self:
-        """Return itself: a stream is read once."""
+        """Return itself: a stream is read once.
+
+        Raises:
+            ValidationError: It was read, or closed.
+        """
+        self._check_unread()
         return self
 
     def __next__(self) -> LLMChunk:
@@ -140,7 +154,7 @@ class Stream(_ChunkReader):
             driver.close()
 
 
-class AsyncStream(_ChunkReader):
+class AsyncStream(_ChunkReader, AsyncOnly):
     """Chunks of a response, for async callers. Nothing is sent before the first chunk is asked for."""
 
     def __init__(self, driver: AsyncDriver, call: PreparedCall) -> None:
@@ -148,7 +162,12 @@ class AsyncStream(_ChunkReader):
         self._driver = driver
 
     def __aiter__(self) -> Self:
-        """Return itself: a stream is read once."""
+        """Return itself: a stream is read once.
+
+        Raises:
+            ValidationError: It was read, or closed.
+        """
+        self._check_unread()
         return self
 
     async def __anext__(self) -> LLMChunk:

@@ -187,6 +187,17 @@ def _is_collection(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
 
 
+def _is_async(output: Any) -> bool:
+    """Return whether an output is awaited or read with ``async for``.
+
+    The streams of a client have the methods of both kinds; those of the wrong one say so. So ``__next__`` decides for a
+    sync one, and ``__anext__`` for an async one.
+    """
+    if hasattr(output, "__anext__"):
+        return True
+    return not hasattr(output, "__next__") and (hasattr(output, "__await__") or hasattr(output, "__aiter__"))
+
+
 def _type_name(value: Any) -> str:
     return type(value).__name__
 
@@ -243,7 +254,7 @@ class UserProviderModel:
     def events(self, request: Any) -> Generator[Event, None, None]:
         """Yield the events of one response, in a thread that may block."""
         output = self._call_method(request)
-        if hasattr(output, "__await__") or hasattr(output, "__aiter__"):
+        if _is_async(output):
             yield from _run_async(self._read_async(output, request))
         else:
             yield from _read_output(output, request, self.provider)
@@ -255,9 +266,9 @@ class UserProviderModel:
                 yield event
 
     async def _read_async(self, output: Any, request: AnyRequest) -> AsyncGenerator[Event, None]:
-        if hasattr(output, "__await__"):
+        if _is_async(output) and not hasattr(output, "__anext__") and hasattr(output, "__await__"):
             output = await output
-        if not hasattr(output, "__aiter__"):
+        if not _is_async(output):
             for event in _read_output(output, request, self.provider):
                 yield event
             return
