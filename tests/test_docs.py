@@ -200,7 +200,8 @@ def test_every_exception_has_a_cause_and_a_remedy() -> None:
         name: (cause, remedy)
         for name, cause, remedy in re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
     }
-    assert [name for name in exceptions.__all__ if not all(rows.get(name, ("",)))] == []
+    assert rows.keys() == {*exceptions.__all__}
+    assert [name for name, row in rows.items() if not all(row)] == []
 
 
 def test_every_public_name_is_in_the_docs() -> None:

@@ -35,7 +35,8 @@ EMPTY_NAMES = {"each", "said", "told", "found", "place"}
 # Phrases for which the field has a term: cooldown, fix, again, sync and async, transient error, provider state.
 VAGUE_WORDS = re.compile(
     r"\b(empty pur[s]e|left alon[e]|men[d](s|ed)?|ane[w]|hear[s] of|for eve[r]|twice ove[r]|colou[r]s?|bli[p]s?"
-    r"|seale[d]|foreign mode[l]|asked (for )?in word[s]|goes on answerin[g]|spoil[t]|rival[s]?)\b",
+    r"|seale[d]|foreign mode[l]|asked (for )?in word[s]|goes on answerin[g]|spoil[t]|rival[s]?|its own word[s]"
+    r")\b",
     re.IGNORECASE,
 )
 # A docstring that begins with one of these tells a story; that of a function begins with what the function does.
