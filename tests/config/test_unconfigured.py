@@ -10,7 +10,8 @@ from typing import Any, Self
 import pytest
 
 from tests.support.each import each
-from unified_llm import LLMClient, LLMConfig
+from unified_llm import LLMClient, LLMConfig, register_provider
+from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ConfigurationError, UnconfiguredError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
@@ -75,6 +76,28 @@ def test_nested_chains_are_listed_too() -> None:
     assert message.startswith("groq/x is not configured: no API key (set GROQ_API_KEY or pass api_key=). ")
 
 
+def test_a_chain_within_a_chain_skips_what_it_skips_alone() -> None:
+    inner = ChatUnified(model="groq/x", fallbacks=["ollama/b", {"model": "mistral/y"}], skip_unconfigured=True)
+    outer = ChatUnified(model="ollama/a", fallbacks=[inner])
+    assert [target.name for target in outer.client.targets] == ["ollama/a", "ollama/b"]
+    strict = ChatUnified(model="ollama/b", fallbacks=["ollama/c"])
+    assert len(ChatUnified(model="ollama/a", fallbacks=[strict]).client.targets) == 3
+
+
+def test_a_provider_of_the_users_says_what_it_needs() -> None:
+    register_provider("gw", base_url="https://gw.example", api_key_env="GW_KEY")
+    try:
+        assert "gw/m is not configured: no API key (set GW_KEY or pass api_key=)." in refused(LLMClient, "gw/m")
+        with Warnings() as warnings, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GW_KEY", KEY)
+            LLMClient("gw/m", base_url="http://127.0.0.1:9")
+        assert warnings.texts == [
+            "gw/m: no API key is sent to 127.0.0.1:9: GW_KEY is only sent to gw.example; pass api_key="
+        ]
+    finally:
+        registry.unregister("gw")
+
+
 def test_a_target_is_called_by_its_name() -> None:
     assert refused(LLMClient, LLMConfig(model="groq/x", name="backup")).startswith("backup is not configured: ")
 
@@ -127,6 +150,11 @@ def test_a_model_that_a_call_names_is_not_skipped() -> None:
 
 def test_a_key_in_the_place_of_a_model_is_in_no_message() -> None:
     assert "0123456789abcdef" not in refused(LLMClient, "openai/sk-0123456789abcdef")
+
+
+def test_a_variable_whose_key_would_not_be_sent_is_no_advice() -> None:
+    message = refused(LLMClient, "openai/m", base_url="https://gateway.example")
+    assert message.startswith("openai/m is not configured: no API key for this base_url (pass api_key=). ")
 
 
 # A key of the environment that is not sent

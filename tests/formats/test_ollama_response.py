@@ -72,6 +72,7 @@ def test_an_error_says_what_fixes_it() -> None:
     assert missing.detail == "model 'llama9' not found (ollama pull some-model)"
     unknown = OLLAMA.failure(401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect"})
     assert unknown.detail == "unauthorized (sign in at https://ollama.com/connect)"
+    assert unknown.advice == "run: ollama signin"
     assert OLLAMA.failure(401, {"error": "unauthorized"}).detail == "unauthorized"
     assert OLLAMA.failure(401, b"no").detail == "no"
     assert OLLAMA.failure(404, b"404 page not found").kind == "not_found"

@@ -258,8 +258,14 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel):
         return read_links(fallbacks, cls.wrap)
 
     def links(self) -> tuple[Link, ...]:
-        """Return the whole chain, as fallbacks of another one."""
-        return (self.model if is_object(self.model) else self._config(), *self.fallbacks)
+        """Return the whole chain, as fallbacks of another one: without those targets that it skips itself."""
+        settings = self._config()
+        links = (self.model if is_object(self.model) else settings, *self.fallbacks)
+        if not self.skip_unconfigured:
+            return links
+        from unified_llm._config.resolve import is_configured
+
+        return tuple(link for link in links if is_configured(settings, link))
 
     @field_serializer("model")
     def _describe_model(self, model: Any) -> Any:

@@ -11,7 +11,7 @@ from unified_llm import exceptions as exc
 from unified_llm._core import defaults
 from unified_llm._core.api_key import NoKey
 from unified_llm._core.outcome import Failure, FailureKind
-from unified_llm._core.provider_words import read_line
+from unified_llm._core.provider_words import quote_detail
 from unified_llm._core.redaction import has_key
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
@@ -147,8 +147,10 @@ def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, 
         "not retried: the retry budget of this target is spent" if target.health_key in call.without_budget else "",
         advice,
     ]
+    in_message = failure.kind == "unsendable" or target.format == "mlx"  # whose detail is what happened
+    quoted = "" if in_message else quote_detail(failure.detail, happened)
     error = kind(
-        f"{target.name}: {'; '.join(filter(None, parts))}.{_quote_detail(target, failure, happened)}{others}",
+        f"{target.name}: {'; '.join(filter(None, parts))}.{quoted}{others}",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,
@@ -205,15 +207,6 @@ def _facts(failure: Failure, happened: str) -> str:
         f"request {failure.request_id}" if failure.request_id else "",
     ]
     return f" ({', '.join(filter(None, facts))})" if any(facts) else ""
-
-
-def _quote_detail(target: Target, failure: Failure, happened: str) -> str:
-    """Quote the provider's own message, as a sentence that begins with a blank, where the user asked for that."""
-    in_message = failure.kind == "unsendable" or target.format == "mlx"  # their detail is what happened
-    if in_message or not failure.detail or not defaults.default("error_details"):
-        return ""
-    line = read_line(failure.detail)
-    return "" if line.rstrip(".") in happened else f' Detail: "{line}".'
 
 
 def from_call_failed(failed: CallFailed, call: FailedCall) -> exc.LLMError:
@@ -334,7 +327,7 @@ def interrupted(failed: CallFailed, call: FailedCall, partial: str, usage: Usage
     error = exc.StreamInterruptedError(
         f"{target.name}: the stream broke after it had begun: {happened}{_facts(failure, happened)}. What had "
         "arrived is in .partial; the request was not sent again."
-        f"{_quote_detail(target, failure, happened)}",
+        f"{quote_detail(failure.detail, happened)}",
         provider=target.provider,
         model=target.model or None,
         status_code=failure.status,

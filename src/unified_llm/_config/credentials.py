@@ -111,8 +111,8 @@ def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, lacks: l
     elif variable and not _is_own_network(endpoint):
         lacks.append(f"no API key for this base_url (pass api_key=: {variable} is only sent to {_own_hosts(spec)})")
     elif spec.key_required and spec.format not in _WITHOUT_NETWORK and not _is_own_network(endpoint):
-        known = f"set {spec.key_env[0]} or " if spec.key_env else ""
-        lacks.append(f"no API key ({known}pass api_key=)")
+        where = "" if endpoint.own_host else " for this base_url"
+        lacks.append(f"no API key{where} ({explain_no_key(spec, endpoint).advice})")
     return None
 
 

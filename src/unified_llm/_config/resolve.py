@@ -101,6 +101,13 @@ def chain(
     return distinguish(resolved)
 
 
+def is_configured(first: LLMConfig, fallback: Any) -> bool:
+    """Return whether a target of a chain has what it needs; True for a model object of a framework."""
+    if not isinstance(fallback, (str, LLMConfig)):
+        return True
+    return not isinstance(_resolve(_read_fallback(first, fallback)), UnconfiguredTarget)
+
+
 def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
     """Tell different targets of one name apart by their hosts, or by a number where those are the same as well."""
     by_name: dict[str, set[Hashable]] = {}

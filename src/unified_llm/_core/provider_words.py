@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from unified_llm._core import defaults
 from unified_llm._core.redaction import MASK, begins_like_a_key
 
 _LONGEST_NAME: Final = 80
@@ -42,6 +43,19 @@ def read_line(text: str) -> str:
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     line = _mask_keys(line, _WORD)
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
+
+
+def quote_detail(detail: str | None, message: str = "") -> str:
+    """Quote what ``detail`` of an error has, where the user asked for that, as a sentence that begins with a blank.
+
+    Args:
+        detail: The provider's own message.
+        message: What the error says already, which is not repeated.
+    """
+    if not detail or not defaults.default("error_details"):
+        return ""
+    line = read_line(detail)
+    return "" if line.rstrip(".") in message else f' Detail: "{line}".'
 
 
 def _mask_keys(text: str, word: re.Pattern[str]) -> str:

@@ -28,6 +28,7 @@ from pydantic import BaseModel
 
 from unified_llm._adapters.fragments import Growth
 from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck, read_object
+from unified_llm._core.provider_words import quote_detail
 from unified_llm._structured.checks import make_check
 from unified_llm._structured.extract_json import JSONExtractor, check_json, find_json
 from unified_llm._structured.methods import output_schema
@@ -216,7 +217,8 @@ def _has_more_than_text(message: AIMessageChunk) -> bool:
 
 def _check_refusal(message: AIMessage) -> None:
     if refusal := message.additional_kwargs.get("refusal"):
-        raise translate(ContentFilterError("The model declined to answer; .detail holds its words.", detail=refusal))
+        message = f"The model declined to answer; .detail holds its words.{quote_detail(refusal)}"
+        raise translate(ContentFilterError(message, detail=refusal))
 
 
 def _calls_tools(message: AIMessage) -> bool:

@@ -20,6 +20,7 @@ from unified_llm._adapters.fragments import Growth
 from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck
 from unified_llm._core import runtime
 from unified_llm._core.hidden import Hidden
+from unified_llm._core.provider_words import quote_detail
 from unified_llm._lib.bounded_json import parse_partial
 from unified_llm._structured.checks import describe_error, make_check
 from unified_llm._structured.extract_json import JSONExtractor, find_json
@@ -213,7 +214,9 @@ class _StructuredCall:
             GenerationError: It is no object of the class.
         """
         if refusal := response.message.additional_kwargs.get("refusal"):
-            raise ContentFilterError("The model declined to answer; .detail holds its words.", detail=str(refusal))
+            words = str(refusal)
+            message = f"The model declined to answer; .detail holds its words.{quote_detail(words)}"
+            raise ContentFilterError(message, detail=words)
         text = find_json(response.message.content or "", self.schema, make_check(self.bound_format.response_format))
         try:
             return self.output_cls.model_validate_json(text)
@@ -222,15 +225,16 @@ class _StructuredCall:
 
     def _describe_mismatch(self, response: ChatResponse, text: str, error: ValueError) -> GenerationError:
         raw: Mapping[str, Any] = response.raw if isinstance(response.raw, dict) else {}
+        detail = describe_error(error)
         mismatch = GenerationError(
             f"{raw.get(RECORD, {}).get('served_by', 'The model')}: "
             + (
                 "the answer was cut off before it was complete; raise max_tokens=."
                 if raw.get("finish_reason") == "length"
-                else f"the answer does not fit {self.output_cls.__name__}; .detail says where."
+                else f"the answer does not fit {self.output_cls.__name__}; .detail says where.{quote_detail(detail)}"
             ),
             model=raw.get("model_name") or None,
-            detail=describe_error(error),
+            detail=detail,
         )
         mismatch.answer = text
         return mismatch

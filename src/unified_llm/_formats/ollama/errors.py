@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._formats import openai_errors
 from unified_llm._formats.json_values import text_or_none
 from unified_llm._lib.bounded_json import JSONError, parse_object
+
+_NOT_SIGNED_IN: Final = "the server is not signed in to ollama.com, which runs this model"
+_SIGN_IN: Final = "run: ollama signin"
 
 
 def read_failure(status: int, body: bytes, target: Target) -> Failure:
@@ -23,7 +26,7 @@ def read_failure(status: int, body: bytes, target: Target) -> Failure:
     if failure.kind == "model_not_found" and failure.reason is None:
         return replace(failure, detail=f"{message} (ollama pull {target.model})")
     if status == 401 and (url := _signin_url(body)):
-        return replace(failure, detail=f"{message} (sign in at {url})")
+        return replace(failure, reason=_NOT_SIGNED_IN, advice=_SIGN_IN, detail=f"{message} (sign in at {url})")
     return failure
 
 
