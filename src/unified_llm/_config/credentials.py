@@ -137,7 +137,7 @@ def _key_variable(spec: ProviderSpec) -> str | None:
 def _own_hosts(spec: ProviderSpec) -> str:
     """Name the hosts that may receive a key from the environment, for messages."""
     hosts = [host for host in spec.hosts if not host.startswith("*")] or spec.hosts
-    return " and ".join(hosts) or f"the URL in {spec.base_url_env[0]}"
+    return ", ".join(hosts) or f"the URL in {', '.join(spec.base_url_env)}"
 
 
 def quirks_for_key(quirks: Quirks, key: Secret | None, spec: ProviderSpec) -> Quirks:
