@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from typing import Any, Final, TypeAlias, get_args
 
 from unified_llm._client import field_names
+from unified_llm._client.read_texts import one_or_several
 from unified_llm._client.read_tools import check_tool_choice, read_tool_choice, read_tools
 from unified_llm._config.llm_config import REASONING_FORMATS
 from unified_llm._lib import bounded_json
@@ -84,10 +85,7 @@ def embedding(texts: str | Sequence[str], overrides: Mapping[str, Any]) -> Embed
         ValidationError: There is no text, one is not a string, a field is unknown, or a value cannot be right.
     """
     field_names.refuse(overrides.keys() - _EMBED_FIELDS, _EMBED_FIELDS)
-    given = (texts,) if isinstance(texts, str) else tuple(texts) if isinstance(texts, Sequence) else ()
-    if not given or not all(isinstance(text, str) for text in given):
-        raise ValidationError("embed() needs a string, or a list of at least one string.")
-    request = EmbeddingRequest(given, **overrides)
+    request = EmbeddingRequest(one_or_several(texts), **overrides)
     request = replace(request, extra_body=read_extra_body(request.extra_body))
     _check_text("model", request.model)
     check_whole_number("dimensions", request.dimensions, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from langchain_core.embeddings import Embeddings
@@ -9,14 +10,20 @@ from pydantic import Field, model_validator
 
 from unified_llm._adapters.links import is_object
 from unified_llm._adapters.target_fields import TargetFields
+from unified_llm._client.read_texts import list_of_texts
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._core.hidden import Hidden
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain._base import LangChainFields
 from unified_llm.langchain._errors import translate_errors
 
 # OpenAI takes at most 2048 texts in a request, others fewer; most local servers work best with some hundreds.
 _DEFAULT_BATCH_SIZE = 512
+
+
+def _documents(texts: Hidden[list[str]]) -> Hidden[Sequence[str]]:
+    with translate_errors(), CLEAR_VARIABLES:
+        return Hidden(list_of_texts(texts.value, "embed_documents", "embed_query"))
 
 
 class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
@@ -60,20 +67,20 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, in the order of the texts."""
-        if not texts:
-            return []
-        given = Hidden(texts)
+        given = _documents(Hidden(texts))
         del texts
+        if not given.value:
+            return []
         with translate_errors():
             options = self._request_options("document")
             return self.client.embed(given.value, batch_size=self.batch_size, **options).vectors
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, as ``embed_documents`` does."""
-        if not texts:
-            return []
-        given = Hidden(texts)
+        given = _documents(Hidden(texts))
         del texts
+        if not given.value:
+            return []
         with translate_errors():
             options = self._request_options("document")
             return (await self.client.aembed(given.value, batch_size=self.batch_size, **options)).vectors

@@ -18,7 +18,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client.embedding_batches import FinishedVectors
-from unified_llm._core.hidden import Hidden
+from unified_llm._client.read_texts import list_of_texts
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError, LLMError
 
 # Large enough for the round trip not to matter, small enough to show progress with a local model.
@@ -113,22 +114,22 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     def _get_query_embedding(self, query: str) -> Embedding:
         given = Hidden(query)
         del query
-        return self.client.embed(given.value, **self._options("query")).vectors[0]
+        return self.client.embed([given.value], **self._options("query")).vectors[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
         given = Hidden(query)
         del query
-        return (await self.client.aembed(given.value, **self._options("query"))).vectors[0]
+        return (await self.client.aembed([given.value], **self._options("query"))).vectors[0]
 
     def _get_text_embedding(self, text: str) -> Embedding:
         given = Hidden(text)
         del text
-        return self.client.embed(given.value, **self._options("document")).vectors[0]
+        return self.client.embed([given.value], **self._options("document")).vectors[0]
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
         given = Hidden(text)
         del text
-        return (await self.client.aembed(given.value, **self._options("document"))).vectors[0]
+        return (await self.client.aembed([given.value], **self._options("document"))).vectors[0]
 
     # One batch
 
@@ -180,7 +181,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
                 text that was refused by itself, ``.partial`` has the vectors so far.
         """
         # LlamaIndex's own method without its span, since LlamaIndex wraps this method in a span too.
-        given = Hidden(texts)
+        given = _checked(Hidden(texts))
         del texts
         embed_batches = unwrap(BaseEmbedding.get_text_embedding_batch)
         with _in_list(given):
@@ -200,7 +201,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
 
         LlamaIndex's own method would start all of them at once, and leave them running after one has failed.
         """
-        given = Hidden(texts)
+        given = _checked(Hidden(texts))
         del texts
         with _in_list(given):
             vectors = await self._embed_batches(given, show_progress=show_progress)
@@ -252,6 +253,12 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         state = super().__getstate__()
         state["__pydantic_private__"] |= {"_finished": FinishedVectors()}
         return state
+
+
+def _checked(texts: Hidden[list[str]]) -> Hidden[list[str]]:
+    with CLEAR_VARIABLES:
+        list_of_texts(texts.value, "get_text_embedding_batch", "get_text_embedding")
+    return texts
 
 
 # The public name in reprs, tracebacks and pickles. Set here, not in the class: Pydantic looks up annotations in the
