@@ -140,7 +140,7 @@ _NOTES = """
 
 def render() -> str:
     """Return the text of the page."""
-    names = {name: alias for alias, name in ALIASES.items()}
+    names = {row.name: [alias for alias, name in ALIASES.items() if name == row.name] for row in ROWS}
     addresses = [["provider", "", "key", "address", "default address"], ["---"] * 5]
     addresses += [
         [_name(row, names), row.title, _code(row.key_env), _code(row.base_url_env), _address(row)] for row in ROWS
@@ -215,9 +215,8 @@ def _pairs() -> str:
     return f"{_table(table)}\n{sources}"
 
 
-def _name(row: ProviderSpec, aliases: dict[str, str]) -> str:
-    alias = f", `{aliases[row.name]}`" if row.name in aliases else ""
-    return f"[`{row.name}`]({row.docs}){alias}"
+def _name(row: ProviderSpec, aliases: dict[str, list[str]]) -> str:
+    return ", ".join([f"[`{row.name}`]({row.docs})", *(f"`{alias}`" for alias in aliases[row.name])])
 
 
 def _range(row: ProviderSpec, name: str) -> str:

@@ -82,7 +82,7 @@ class TestNames:
         assert registry.row("OpenAI").name == "openai"
 
     @pytest.mark.parametrize(
-        ("wrong", "hint"), [("opnai", "'openai'"), ("antropic", "'anthropic'"), ("LM-Studio", "'lmstudio'")]
+        ("wrong", "hint"), [("opnai", "'openai'"), ("antropic", "'anthropic'"), ("LMStudios", "'lmstudio'")]
     )
     def test_an_unknown_name_is_answered_with_the_nearest(self, wrong: str, hint: str) -> None:
         with pytest.raises(ConfigurationError, match=f"did you mean {hint}"):

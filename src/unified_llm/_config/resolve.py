@@ -36,10 +36,10 @@ from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import check_plaintext
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
-from unified_llm._core.redaction import Headers, begins_like_a_key, has_key
+from unified_llm._core.redaction import Headers, begins_like_a_key, has_key, quoted
 from unified_llm._core.target import Target
 from unified_llm._observe.logs import warn_once
-from unified_llm._providers import registry
+from unified_llm._providers import registry, unknown_names
 from unified_llm._providers.registry import ModelProfile
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError
@@ -321,6 +321,8 @@ def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
         raise ConfigurationError(
             f"model= is longer than {_LONGEST_MODEL} characters, so it is not the name of a model."
         )
+    if model is not None and model != (stripped := model.strip(" \"'")) and stripped[-1:] not in {"/", ":", ""}:
+        raise ConfigurationError(f"model= has blanks or quotes around it: did you mean {quoted(stripped)}?")
     if config.provider is not None:
         spec, name = registry.row(config.provider), model or ""
     elif model is None:
@@ -330,6 +332,8 @@ def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
         if named is None:
             raise ConfigurationError(f"{registry.unknown_model(model)}")
         spec, name = registry.row(named[0]), named[1]
+        if problem := unknown_names.misread(model, name, local=spec.local):
+            raise ConfigurationError(problem)
     # In many formats the name becomes part of the URL. That of a local model is the path of a folder.
     if spec.format != "mlx" and (problem := paths.problem_with(name)):
         raise ConfigurationError(f"The model at {spec.title} {problem}: pass the name that the provider lists.")

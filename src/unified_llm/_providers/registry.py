@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -14,7 +13,9 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._providers import feature_pairs, models
 from unified_llm._providers.hosted import ROWS
+from unified_llm._providers.other_names import ALIASES, ALSO_ORGANISATIONS, key
 from unified_llm._providers.spec import ProviderSpec
+from unified_llm._providers.unknown_names import explain_model, explain_provider, nearest
 from unified_llm.exceptions import ConfigurationError
 
 __all__ = [
@@ -57,7 +58,6 @@ class Provider(StrEnum):
 
 Provider.__module__ = "unified_llm"  # where users import it from
 
-ALIASES: Final[Mapping[str, str]] = MappingProxyType({"hf": "huggingface"})
 # What a format cannot carry, whatever a provider can do in another.
 _NOT_IN_RESPONSES: Final[frozenset[Feature]] = frozenset({"audio", "n", "as_text"})
 _BEYOND: Final[Mapping[str, frozenset[Feature]]] = MappingProxyType({
@@ -101,16 +101,14 @@ def row(name: str) -> ProviderSpec:
     """
     spec = find(name)
     if spec is None:
-        near = suggest(name)
-        hint = f"did you mean {near!r}?" if near else f"known are {', '.join((*_ROWS, *_ADDED))}."
-        raise ConfigurationError(f"{quoted(name)} is no known provider: {hint}")
+        raise ConfigurationError(f"{quoted(name)} is no known provider: {explain_provider(name, _known())}")
     return spec
 
 
 def find(name: str) -> ProviderSpec | None:
     """Return the row of a provider by name or alias, in any case; None if there is none."""
     lowered = name.lower()
-    return _ROWS.get(ALIASES.get(lowered, lowered)) or _ADDED.get(lowered)
+    return _ROWS.get(lowered) or _ADDED.get(lowered) or _ROWS.get(ALIASES.get(key(name), ""))
 
 
 def find_by_langsmith_name(name: str) -> ProviderSpec | None:
@@ -124,7 +122,7 @@ def register(added: ProviderSpec) -> ProviderSpec | None:
     Raises:
         ConfigurationError: The name belongs to the table.
     """
-    if added.name in _ROWS or added.name in ALIASES:
+    if added.name in _ROWS or key(added.name) in ALIASES:
         raise ConfigurationError(f"{added.name!r} is a known provider already: choose another name.")
     before = _ADDED.get(added.name)
     _ADDED[added.name] = added
@@ -143,8 +141,12 @@ def unregister(name: str) -> None:
 
 def suggest(text: str) -> str | None:
     """Return the known provider whose name is most like this text, if any is like it."""
-    close = get_close_matches(text.lower(), [*_ROWS, *_ADDED, *ALIASES], n=1, cutoff=0.6)
-    return ALIASES.get(close[0], close[0]) if close else None
+    near = nearest(text, [*_known(), *ALIASES])
+    return None if near is None else ALIASES.get(near, near)
+
+
+def _known() -> tuple[str, ...]:
+    return (*_ROWS, *_ADDED)
 
 
 def parse_model_string(model: str, separators: str = "/:") -> tuple[str, str] | None:
@@ -158,7 +160,7 @@ def parse_model_string(model: str, separators: str = "/:") -> tuple[str, str] | 
         return None
     first = min(positions)
     spec = find(model[:first])
-    if spec is None:
+    if spec is None or (model[first] == "/" and key(model[:first]) in ALSO_ORGANISATIONS):
         return None
     if not model[first + 1 :].strip():
         raise ConfigurationError(f'{spec.name} is named without a model: write "{spec.name}/model".')
@@ -166,16 +168,8 @@ def parse_model_string(model: str, separators: str = "/:") -> tuple[str, str] | 
 
 
 def unknown_model(model: str) -> str:
-    """Describe the mistake in a model string that names no known provider, with the nearest that does."""
-    mistake = f"{quoted(model)} names no known provider"
-    maker = models.maker(model)
-    if maker and "/" not in model and ":" not in model:
-        return f"{mistake}: did you mean {maker}/{model}?"
-    start = min(position for position in (model.find("/"), model.find(":"), len(model)) if position >= 0)
-    near = suggest(model[:start]) if start < len(model) else None
-    if near:
-        return f"{mistake}: did you mean {quoted(near + model[start:])}?"
-    return f'{mistake}: write "provider/model", such as "openai/gpt-5-mini", or pass provider=.'
+    """Describe the mistake in a model string that names no known provider, with what may be meant."""
+    return explain_model(model, _known())
 
 
 def _exclusive_pairs(where: ProviderSpec, model: str) -> frozenset[FeaturePair]:
