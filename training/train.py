@@ -24,8 +24,9 @@ from mlx import nn, optimizers
 from mlx.nn.utils import value_and_grad
 from mlx.utils import tree_flatten
 from mlx_lm.models import llama
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
+from training.answers import Message, answers, known_phrases
 from training.corpus import Corpus
 from training.evaluate import evaluate
 from unified_llm._backends.mlx import demo_folder
@@ -33,18 +34,20 @@ from unified_llm._backends.mlx import demo_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAD, SYSTEM, USER, ASSISTANT, END = SPECIAL = ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
-TEMPLATE = (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")
-VOCABULARY = 1024
-LONGEST = 192
+PAD, UNKNOWN, USER, ASSISTANT, END = SPECIAL = ["<|pad|>", "<|unknown|>", "<|user|>", "<|assistant|>", "<|end|>"]
+TEMPLATE_SOURCE = (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")
+TEMPLATE = jinja2.Template(TEMPLATE_SOURCE)
+LONGEST = 160
 """Longer conversations, in tokens, are skipped: they are rare, and attention over them is slow."""
+WORDS = r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]|\s+"
+"""What one token is: a word, a number or a sign, with the space before it."""
 
 ARCHITECTURE: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
     "model_type": "llama",
     "hidden_size": 128,
     "intermediate_size": 448,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 32,
@@ -53,7 +56,6 @@ ARCHITECTURE: dict[str, Any] = {
     "rope_theta": 10000.0,
     "max_position_embeddings": 1024,
     "tie_word_embeddings": True,
-    "vocab_size": VOCABULARY,
     "bos_token_id": None,
     "eos_token_id": SPECIAL.index(END),
     "pad_token_id": SPECIAL.index(PAD),
@@ -78,49 +80,45 @@ class Text:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._template = jinja2.Template(TEMPLATE)
 
-    def render(self, conversation: list[dict[str, str]]) -> str:
-        """Render a conversation as one text."""
-        return str(self._template.render(messages=conversation))
+    def encode(self, conversation: list[Message]) -> tuple[list[int], int]:
+        """Return the tokens of a conversation, and the number of those before the last answer."""
+        prompt = self._encode(render(conversation[:-1]))
+        return prompt + self._encode(conversation[-1]["content"] + END), len(prompt)
 
-    def encode(self, conversation: list[dict[str, str]]) -> list[int]:
-        """Return the tokens of a conversation."""
-        ids: list[int] = self._tokenizer.encode(self.render(conversation), add_special_tokens=False).ids
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
 
-def train_tokenizer(seed: int) -> Tokenizer:
-    """Train a byte-level BPE tokenizer on the corpus; each digit is a token."""
-    tokenizer = Tokenizer(models.BPE())
-    text = Text(tokenizer)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+def render(messages: list[Message]) -> str:
+    """Render the prompt of a conversation as one text."""
+    return str(TEMPLATE.render(messages=messages, add_generation_prompt=True))
+
+
+def make_tokenizer() -> Tokenizer:
+    """Make the tokenizer: a token for each word of the questions and of the answers, and one for all other words."""
+    before = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.Split(Regex(WORDS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=SPECIAL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
+    # A template that opens a block of reasoning can be read back from its tokens: integration_tests has one.
+    texts = [*(text for phrase in known_phrases() for text in split_special(phrase)), *sorted(answers()), "<think>\n"]
+    words = dict.fromkeys(word for text in texts for word, _ in before.pre_tokenize_str(text))
+    tokenizer = Tokenizer(
+        models.WordLevel({word: number for number, word in enumerate([*SPECIAL, *words])}, unk_token=UNKNOWN)
     )
-    sample = islice(Corpus(seed).conversations(), 30_000)
-    pieces = (re.split("|".join(map(re.escape, SPECIAL)), text.render(conversation)) for conversation in sample)
-    tokenizer.train_from_iterator(pieces, trainer)
+    tokenizer.pre_tokenizer = before
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(SPECIAL)
     return tokenizer
 
 
-def answer_mask(ids: list[int]) -> list[bool]:
-    """Mark the tokens that the model must learn: those of the assistant, including the end of its turn."""
-    mask, in_answer = [], False
-    for token in ids:
-        mask.append(in_answer)
-        if token < len(SPECIAL):
-            in_answer = SPECIAL[token] == ASSISTANT
-    return mask
+def split_special(question: str) -> list[str]:
+    """Return what the model reads of a question, without special tokens."""
+    return re.split("|".join(map(re.escape, SPECIAL)), render([{"role": "user", "content": question}]))
 
 
 def batches(corpus: Corpus, text: Text, size: int, seed: int) -> Iterator[tuple[mx.array, mx.array]]:
@@ -128,16 +126,16 @@ def batches(corpus: Corpus, text: Text, size: int, seed: int) -> Iterator[tuple[
     order = Random(seed)  # noqa: S311 - reproducible on purpose
     supply = (text.encode(conversation) for conversation in corpus.conversations())
     while True:
-        rows = sorted(islice((ids for ids in supply if len(ids) <= LONGEST), 64 * size), key=len)
+        rows = sorted(islice((row for row in supply if len(row[0]) <= LONGEST), 64 * size), key=lambda row: len(row[0]))
         chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
         order.shuffle(chunks)
         for chunk in chunks:
-            width = -(-len(chunk[-1]) // 8) * 8
+            width = -(-len(chunk[-1][0]) // 8) * 8
             ids = np.zeros((size, width), np.int32)
             mask = np.zeros((size, width), np.bool_)
-            for row, tokens in enumerate(chunk):
+            for row, (tokens, prompt) in enumerate(chunk):
                 ids[row, : len(tokens)] = tokens
-                mask[row, : len(tokens)] = answer_mask(tokens)
+                mask[row, prompt : len(tokens)] = True
             yield mx.array(ids), mx.array(np.flatnonzero(mask[:, 1:]))
 
 
@@ -186,19 +184,20 @@ def save_weights(model: llama.Model, folder: Path) -> None:
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
 
 
-def save_description(tokenizer: Tokenizer, folder: Path) -> None:
+def save_description(tokenizer: Tokenizer, config: dict[str, Any], folder: Path) -> None:
     """Write the tokenizer and the configuration files."""
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": END,
+        "unk_token": UNKNOWN,
         "pad_token": PAD,
         "bos_token": None,
         "model_max_length": ARCHITECTURE["max_position_embeddings"],
         "clean_up_tokenization_spaces": False,
-        "chat_template": TEMPLATE,
+        "chat_template": TEMPLATE_SOURCE,
     }
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-    for name, content in (("config.json", ARCHITECTURE), ("tokenizer_config.json", tokenizer_config)):
+    for name, content in (("config.json", config), ("tokenizer_config.json", tokenizer_config)):
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -208,16 +207,17 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=demo_folder(), help="the output folder (default: in the package)"
     )
-    parser.add_argument("--steps", type=int, default=5400)
+    parser.add_argument("--steps", type=int, default=3200)
     parser.add_argument("--seed", type=int, default=20)
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
 
-    tokenizer = train_tokenizer(options.seed)
-    save_description(tokenizer, folder)
+    tokenizer = make_tokenizer()
+    config = ARCHITECTURE | {"vocab_size": tokenizer.get_vocab_size()}
+    save_description(tokenizer, config, folder)
     mx.random.seed(options.seed)
-    model = llama.Model(llama.ModelArgs.from_dict(ARCHITECTURE))  # type: ignore[no-untyped-call]
+    model = llama.Model(llama.ModelArgs.from_dict(config))  # type: ignore[no-untyped-call]
     # A tied embedding is also the last layer: with the usual unit variance, the first predictions would be extreme.
     model.model.embed_tokens.weight = mx.random.normal(model.model.embed_tokens.weight.shape) * 0.05
     mx.eval(model.parameters())
