@@ -18,6 +18,8 @@ from tests.support.sent_requests import SentRequests
 from unified_llm import LLMClient, LLMRequest
 from unified_llm._client import read_request
 from unified_llm.exceptions import ValidationError
+from unified_llm.langchain import ChatUnified
+from unified_llm.llama_index import UnifiedLLM
 from unified_llm.types import Tool
 
 
@@ -69,6 +71,9 @@ class Finder:
 async def later(text: str) -> str:
     """Repeat it later."""
     return text
+
+
+NOW = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 
 
 def read(*tools: Any, **fields: Any) -> LLMRequest:
@@ -174,9 +179,33 @@ def test_what_is_no_tool_is_refused_with_how_to_make_one(tools: Any, problem: st
 
 def test_a_misspelled_choice_of_a_tool_is_refused_with_the_nearest_name() -> None:
     for choice, near in (("requird", "required"), ("Auto", "auto"), ("wheather", "weather"), ("zzz", None)):
-        with pytest.raises(ValidationError, match=r"the name of a tool: .weather.") as refused:
+        with pytest.raises(ValidationError, match="or the name of a tool: 'weather'") as refused:
             read(weather, tool_choice=choice)
         assert str(refused.value).endswith(f"Did you mean {near!r}?" if near else "'weather'.")
     for choice in ("auto", "none", "required", "any", "weather", {"type": "function", "function": {"name": "weather"}}):
         assert read(weather, tool_choice=choice).tool_choice
     assert read(tool_choice="weather").tool_choice == "weather"  # without tools it has no effect
+
+
+@each("tools", ["CANARY", {"CANARY": 1}, weather, Weather])
+def test_one_tool_alone_is_refused_by_the_adapters_too(tools: Any) -> None:
+    target: dict[str, Any] = {"model": "openai/gpt-4o", "api_key": "sk-canary-tools"}
+    for call in (
+        lambda: ChatUnified(**target).invoke("Hello", tools=tools),
+        lambda: ChatUnified(**target).bind_tools(tools),
+        lambda: UnifiedLLM(**target).complete("Hello", tools=tools),
+    ):
+        with pytest.raises(ValidationError, match=r"tools is a list: tools=\[\.\.\.\]"):
+            call()
+
+
+def test_the_adapters_suggest_a_choice_of_tool_too() -> None:
+    target: dict[str, Any] = {"model": "openai/gpt-4o", "api_key": "sk-canary-tools"}
+    for call in (
+        lambda: ChatUnified(**target).bind_tools([weather], tool_choice="wheather"),
+        lambda: UnifiedLLM(**target).complete("Hello", tools=[NOW], tool_choice="wheather"),
+    ):
+        with pytest.raises(ValidationError, match=r"or the name of a tool: 'weather'\. Did you mean 'weather'"):
+            call()
+    with pytest.raises(ValidationError, match=r"got function: make one with FunctionTool\.from_defaults\(function\)"):
+        UnifiedLLM(**target).complete("Hello", tools=[weather])

@@ -9,6 +9,7 @@ from typing import Any
 from unified_llm._adapters.call_names import ALIASES, check_body_fields, request_fields
 from unified_llm._client import read_request
 from unified_llm._client.call_options import CallOptions
+from unified_llm._client.read_tools import list_of_tools
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Message, ResponseFormat, Tool
 from unified_llm.types.requests import LLMRequest
@@ -60,7 +61,7 @@ def read_call(
     """
     known = request_fields(arguments.plain, arguments.not_sent)
     given = _rename(kwargs, refused, known)
-    tools = tuple(arguments.read_tool(tool) for tool in given.pop("tools", None) or ())
+    tools = tuple(map(arguments.read_tool, list_of_tools(given.pop("tools", None))))
     tool_choice = arguments.read_tool_choice(given.pop("tool_choice", None), [tool.name for tool in tools])
     response_format = arguments.read_response_format(given.pop("response_format", None))
     stop = read_request.read_stop(given.pop("stop", None))

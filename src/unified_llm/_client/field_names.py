@@ -36,6 +36,7 @@ _MEDIA: Final = "an image belongs to a message: [Message.user(text, images=[...]
 _CLIENT: Final = "it belongs to the client: LLMClient(..., fallbacks=[...])."
 _ADVICE: Final[Mapping[str, str]] = {
     "stream": "call stream() or astream() for an answer in chunks.",
+    "role": 'one message alone goes into a list: [{"role": "user", "content": "..."}].',
     **dict.fromkeys(("prompt", "input", "inputs", "text", "query", "question", "contents", "content"), _PROMPT),
     **dict.fromkeys(
         ("system", "system_prompt", "system_message", "system_instruction", "instructions", "developer"), _SYSTEM

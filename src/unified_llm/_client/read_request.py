@@ -32,7 +32,7 @@ _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalt
 # name: the smallest value allowed
 _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
 _PARTS: Final = get_args(Part)
-_PROMPT: Final = "A prompt is a string, or a list of messages."
+_PROMPT: Final = "A prompt is a string, or a list of messages"
 _TEXTS: Final = ("model", "reasoning_effort")
 _SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text", "text_tool_calls", "merge_messages")
 
@@ -127,7 +127,8 @@ def _messages(messages: Any) -> tuple[Message, ...]:
         if not messages:
             raise ValidationError("The prompt is empty: pass a text.")
         return (Message.user(messages),)
-    turns = _sequence(messages, _PROMPT)
+    alone = ": write [message]" if isinstance(messages, Message) else ""
+    turns = _sequence(messages, f"{_PROMPT}; got {type(messages).__name__}{alone}.")
     if len(turns) > 1 and all(isinstance(turn, str) for turn in turns):
         raise ValidationError(
             "A list of texts is no conversation: call generate() for each of them, or say who speaks: "

@@ -33,11 +33,18 @@ def read_tools(tools: Any) -> tuple[Tool, ...]:
     Raises:
         ValidationError: They are no list, or one of them is no tool.
     """
-    if tools is None:
-        return ()
-    if isinstance(tools, (str, bytes, Mapping, type)) or not isinstance(tools, Sequence):
+    return tuple(map(_read_tool, list_of_tools(tools)))
+
+
+def list_of_tools(tools: Any) -> Sequence[Any]:
+    """Check that tools are a list, or None for none.
+
+    Raises:
+        ValidationError: They are something else, also one tool alone.
+    """
+    if isinstance(tools, (str, bytes, Mapping, type)) or not isinstance(tools, (Sequence, type(None))):
         raise ValidationError("tools is a list: tools=[...], also for a single tool.")
-    return tuple(map(_read_tool, tools))
+    return tools or ()
 
 
 def _read_tool(tool: Any) -> Tool:
@@ -141,8 +148,14 @@ def check_tool_choice(choice: str | None, tools: Sequence[Tool]) -> None:
         return
     names = [tool.name for tool in tools]
     if choice not in names:
-        near = get_close_matches(choice, [*_CHOICES, *names], 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValidationError(
-            f'tool_choice is "auto", "none", "required" or the name of a tool: {", ".join(map(repr, names))}.{hint}'
-        )
+        raise unknown_choice(choice, _CHOICES, names)
+
+
+def unknown_choice(choice: object, words: Sequence[str], names: Sequence[str]) -> ValidationError:
+    """Return the error for a ``tool_choice`` that is none of the words and names no tool."""
+    near = get_close_matches(str(choice), [*words, *names], 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValidationError(
+        f"tool_choice must be one of {', '.join(map(repr, words))}, or the name of a tool: "
+        f"{', '.join(map(repr, names))}.{hint}"
+    )

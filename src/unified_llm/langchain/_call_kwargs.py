@@ -17,6 +17,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from unified_llm._adapters import call_kwargs
 from unified_llm._adapters.structured_output import BoundFormat, read_bound_format
 from unified_llm._client.call_options import CallOptions
+from unified_llm._client.read_tools import list_of_tools, unknown_choice
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._constants import NOT_SENT, PLAIN, ToolLike
 from unified_llm.langchain._messages import read_messages
@@ -140,9 +141,7 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
         return _TOOL_CHOICES[choice]
     if not names:
         return None
-    raise ValidationError(
-        f"tool_choice must be one of 'auto', 'any', 'none', or the name of a tool: {', '.join(map(repr, names))}."
-    )
+    raise unknown_choice(choice, ("auto", "any", "none"), names)
 
 
 def read_response_format(given: Any, *, strict: bool | None = None) -> dict[str, Any] | None:
@@ -200,7 +199,7 @@ def make_bind_options(
         ValidationError: An item is no tool, or the choice names none of the tools.
     """
     options: dict[str, Any] = {}
-    if tools:
+    if list_of_tools(tools):
         schemas = [convert_tool(tool, strict=strict) for tool in tools]
         options["tools"] = schemas
         names = [_make_tool(schema).name for schema in schemas]

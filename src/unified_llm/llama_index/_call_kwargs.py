@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unified_llm._adapters import call_kwargs
 from unified_llm._adapters.structured_output import read_bound_format
 from unified_llm._client.call_options import CallOptions
+from unified_llm._client.read_tools import unknown_choice
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import NOT_SENT, PLAIN
 from unified_llm.llama_index._messages import read_messages
@@ -84,8 +85,9 @@ def tool_to_dict(tool: BaseTool, *, strict: bool | None = None) -> dict[str, Any
     try:
         data = tool.metadata.to_openai_tool(skip_length_check=True)
     except (AttributeError, TypeError, ValueError) as error:
+        hint = ": make one with FunctionTool.from_defaults(function)" if callable(tool) else ""
         raise ValidationError(
-            f"A tool must be a LlamaIndex tool or a dict in OpenAI's format; got {type(tool).__name__}."
+            f"A tool must be a LlamaIndex tool or a dict in OpenAI's format; got {type(tool).__name__}{hint}."
         ) from error
     if strict is not None:
         data["function"]["strict"] = strict
@@ -107,9 +109,7 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
         return _CHOICES[choice]
     if not names:
         return None
-    raise ValidationError(
-        f"tool_choice must be one of 'auto', 'required', 'none', or the name of a tool: {', '.join(map(repr, names))}."
-    )
+    raise unknown_choice(choice, ("auto", "required", "none"), names)
 
 
 def _response_format(value: Any) -> ResponseFormat | None:

@@ -364,6 +364,8 @@ class Message:
         if role not in _ROLES:
             raise ValidationError(f"A message needs a role, one of {', '.join(_ROLES)}.")
         content = message.get("content")
+        if role in {"system", "user"} and "content" not in message:
+            raise ValidationError(f'A {role} message needs "content": {{"role": "{role}", "content": "..."}}.')
         return cls(
             role=cast("Role", role),
             content="" if content is None else parse_content(content),

@@ -1,9 +1,10 @@
 """Whole responses, chunks, vectors, rankings, descriptions of models. All classes are frozen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
+from unified_llm._lib.other_names import HintsAtOtherNames
 from unified_llm._lib.short_repr import count, served_by, short_repr, tokens
 from unified_llm.types.messages import ProviderState, ToolCall, ToolCallChunk
 from unified_llm.types.records import Attempt, Usage
@@ -41,7 +42,7 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
-class LLMResponse:
+class LLMResponse(HintsAtOtherNames):
     """A whole response. ``str(response)`` is its text; its repr has no text.
 
     Attributes:
@@ -66,6 +67,13 @@ class LLMResponse:
         attempts: Every attempt in order.
         raw: The body of the provider's response.
     """
+
+    OTHER_NAMES: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("text", "message", "choices", "output", "output_text", "completion"), ".content"),
+        "served_by": ".provider and .model", "id": ".response_id", "stop_reason": ".finish_reason",
+        "response_metadata": ".attempts and .usage", "usage_metadata": ".usage",
+        "additional_kwargs": ".raw",
+    }  # fmt: skip
 
     content: str = field(default="", repr=False)
     model: str = ""
@@ -125,12 +133,17 @@ LLMResponse.__annotations__["alternatives"] = tuple[LLMResponse, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class LLMChunk:
+class LLMChunk(HintsAtOtherNames):
     """A chunk of a streamed response; ``content``, ``reasoning``, ``citations`` and ``logprobs`` are the new part only.
 
     ``finish_reason``, ``usage``, ``response_id``, ``request_id``, ``model``, ``provider``, ``provider_state``,
     ``used_fallback`` and ``attempts`` are set on the last chunk only. ``str(chunk)`` is the text; the repr has no text.
     """
+
+    OTHER_NAMES: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("text", "delta", "choices", "message", "output"), ".content"),
+        "id": ".response_id", "stop_reason": ".finish_reason", "usage_metadata": ".usage",
+    }  # fmt: skip
 
     content: str = field(default="", repr=False)
     reasoning: str = field(default="", repr=False)
@@ -179,7 +192,7 @@ def _token_counts(usage: Usage | None) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class EmbeddingResponse:
+class EmbeddingResponse(HintsAtOtherNames):
     """Vectors in the order of the texts, all of one length.
 
     Attributes:
@@ -189,6 +202,8 @@ class EmbeddingResponse:
         usage: Tokens used by all requests.
         attempts: Every attempt in order.
     """
+
+    OTHER_NAMES: ClassVar[Mapping[str, str]] = dict.fromkeys(("data", "embedding", "embeddings", "vector"), ".vectors")
 
     vectors: list[list[float]] = field(repr=False)
     model: str = ""
