@@ -149,6 +149,12 @@ def test_a_name_is_kept_without_keys_and_within_80_characters(text: str, name: s
     assert len(name) <= 80
 
 
+def test_a_request_identifier_that_may_be_a_text_is_not_in_the_message() -> None:
+    for identifier, shown in (("req-7f/3:1", True), ("the whole prompt", False)):
+        with ScriptedTargets({GPT: [Failure("auth", 401, request_id=identifier)]}).running():
+            assert (identifier in outcome_of("generate", LLMClient(GPT)).message) == shown
+
+
 def test_a_code_that_is_the_status_is_not_said_twice() -> None:
     with ScriptedTargets({GPT: [Failure("server", 503, "503")]}).running(), pytest.raises(LLMError) as caught:
         LLMClient(GPT, max_retries=0).generate("x")

@@ -109,6 +109,13 @@ def test_targets_that_the_deadline_left_out_are_named() -> None:
     assert str(caught.value).endswith(f" 2 targets were not called before the deadline: {GPT}, {HAIKU}.")
 
 
+def test_the_cause_of_an_interruption_advises_no_fallback_either() -> None:
+    script: dict[str, list[Attempt]] = {GPT: [["Hel", Failure("server", 500)]]}
+    with ScriptedTargets(script).running(), pytest.raises(LLMError) as caught:
+        list(LLMClient(GPT, fallbacks=[HAIKU]).stream("Hi"))
+    assert "fallback" not in f"{caught.value} {caught.value.__cause__}"
+
+
 def test_embedding_errors_explain_the_chain_too() -> None:
     small = "openai/text-embedding-3-small"
     error = embedding_error({small: [DEAD]}, LLMClient(small, fallbacks=["ollama/nomic"], max_retries=0))

@@ -11,7 +11,7 @@ from unified_llm import exceptions as exc
 from unified_llm._core import defaults
 from unified_llm._core.api_key import NoKey
 from unified_llm._core.outcome import Failure, FailureKind
-from unified_llm._core.provider_words import quote_detail
+from unified_llm._core.provider_words import quote_detail, read_name
 from unified_llm._core.redaction import has_key
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
@@ -204,7 +204,7 @@ def _facts(failure: Failure, happened: str) -> str:
         f"HTTP {status}" if status and status not in happened else "",
         *codes,
         f"param {failure.param}" if failure.param else "",
-        f"request {failure.request_id}" if failure.request_id else "",
+        f"request {request}" if (request := read_name(failure.request_id)) else "",
     ]
     return f" ({', '.join(filter(None, facts))})" if any(facts) else ""
 
@@ -339,5 +339,5 @@ def interrupted(failed: CallFailed, call: FailedCall, partial: str, usage: Usage
         partial=partial,
         usage=usage,
     )
-    error.__cause__ = from_failure(target, failure)
+    error.__cause__ = from_failure(target, failure, call)
     return error
