@@ -180,6 +180,9 @@ class SDKError(Exception):
         ({"status_code": 400, "body": {"type": "error", "error": {"type": "invalid_request_error", "message": WORDS}}},
          ("invalid_request_error", None, None)),
         ({"code": 400, "status": "INVALID_ARGUMENT"}, ("INVALID_ARGUMENT", None, None)),
+        ({"code": 400, "status": "INVALID_ARGUMENT", "details": {"error": {"status": "INVALID_ARGUMENT", "details": [
+            {"reason": "FIELD_INVALID"}, {"fieldViolations": [{"field": "contents[0].parts"}]}]}}},
+         ("INVALID_ARGUMENT", "FIELD_INVALID", "contents[0].parts")),
         ({"response": {"Error": {"Code": "ValidationException"}, "ResponseMetadata": {"HTTPStatusCode": 400}}},
          ("ValidationException", None, None)),
         ({"status_code": 400, "code": "the prompt", "param": "the prompt"}, (None, None, None)),

@@ -32,7 +32,7 @@ class ErrorBody:
         codes: Codes and types as written, the most specific first.
         http_status: A code that is an HTTP status.
         param: The request field that it is about.
-        inner_code: The code of Azure's ``innererror``.
+        inner_code: The code of Azure's ``innererror``, or Google's reason.
         flagged: It has the reasons of a moderation.
         retry_after: Seconds until the next request, where the body has them.
         context_window: The context window in tokens, where it has a field for it (llama.cpp).
@@ -151,19 +151,28 @@ def _read_codes(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _read_param(fields: Mapping[str, Any]) -> str | None:
-    """Read the request field: ``param``, or the path that FastAPI and pydantic send as a list (``loc``)."""
+    """Read the request field: ``param``, the path that FastAPI sends as a list (``loc``), or Google's violation."""
     if isinstance(param := fields.get("param"), str):
         return param
-    details = fields.get("detail")
-    places = [fields, *(details if is_list(details) else [details])]
-    path = next((place["loc"] for place in places if is_object(place) and is_list(place.get("loc"))), [])
-    return ".".join(str(part) for part in path if part != "body") or None
+    for entry in (fields, *_objects(fields.get("detail")), *_objects(fields.get("details"))):
+        if is_list(path := entry.get("loc")):
+            return ".".join(str(part) for part in path if part != "body") or None
+        for violation in _objects(entry.get("fieldViolations")):
+            if isinstance(path := violation.get("field"), str):
+                return path
+    return None
 
 
 def _read_inner_code(fields: Mapping[str, Any]) -> str | None:
-    inner = fields.get("innererror")
-    code = inner.get("code") if is_object(inner) else None
-    return code if isinstance(code, str) else None
+    """Read the code of Azure's inner error, or Google's reason."""
+    entries = (*_objects(fields.get("innererror")), *_objects(fields.get("details")))
+    codes = (entry.get(name) for entry in entries for name in ("code", "reason"))
+    return next((code for code in codes if isinstance(code, str)), None)
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    """Return an object, or those of a list, as a list."""
+    return [item for item in (value if is_list(value) else [value]) if is_object(item)]
 
 
 def _read_upstream(metadata: object, message: str | None, depth: int) -> ErrorBody | None:

@@ -51,14 +51,14 @@ def read_failure(
         error: The exception.
         classes: Kinds by class, most specific first.
     """
-    status, body = _status(error), getattr(error, "body", None)
+    status, body = _status(error), _body(error)
     words = {**_read_words(error, body), "detail": str(error), "headers": _retry_headers(error)}
     kind: FailureKind | None = next((kind for known, kind in classes if isinstance(error, known)), None)
     if kind in _BY_STATUS_ALONE and status is not None and status >= 400:
         from unified_llm._formats.openai_errors import read_exception
 
         code = _first_text(error, "code")
-        if read := read_exception(status, body if isinstance(body, (dict, list)) else None, code, str(error)):
+        if read := read_exception(status, body, code, str(error)):
             return replace(read, **words)
         kind = kind or kind_of_status(status)
     kind = kind or _kind_by_name(type(error))
@@ -80,6 +80,12 @@ def _kind_by_name(error_class: type[Exception]) -> FailureKind | None:
     if any(word in names for word in ("Connect", "Network", "Transport", "ProtocolError")):
         return "connection"
     return None if error_class.__module__ == "builtins" else "server"
+
+
+def _body(error: Exception) -> object:
+    """Return the parsed body of the response that an exception keeps; None where it keeps none."""
+    body, details = getattr(error, "body", None), getattr(error, "details", None)  # the latter: Google's SDK
+    return body if isinstance(body, (dict, list)) else details if isinstance(details, dict) else None
 
 
 def _read_words(error: Exception, body: object) -> dict[str, Any]:
