@@ -60,6 +60,8 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel):
         fallbacks: Further targets, in order: model strings, mappings of ``LLMConfig``'s fields, ``LLMConfig``, and
             model objects of the framework.
         provider: A known provider; not needed where ``model`` names it.
+        name: What logs, attempts, health and metadata call the primary; see ``LLMConfig``. ``ChatUnified`` has the
+            ``name`` of LangChain's models instead, for traces.
         base_url: The primary's address, where it is not the provider's own.
         api_key: The primary's key; without it, the provider's own environment variable is looked up.
         api_version: Azure's ``api-version``.
@@ -92,6 +94,7 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel):
     model: Any = None  # a string, or a model object
     fallbacks: Sequence[Any] = ()
     provider: str | None = None
+    name: str | None = None
     base_url: Annotated[str | None, BeforeValidator(read_url)] = None
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
     api_version: str | None = None
@@ -127,6 +130,8 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel):
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON
     # What a model object of the framework is called, where one may be the primary.
     MODEL_OBJECTS: ClassVar[str] = ""
+    # The name is that of the primary, not one that the framework gives a meaning to.
+    NAMES_TARGET: ClassVar[bool] = True
     # What else the copies of an adapter share.
     SHARED: ClassVar[tuple[str, ...]] = _SHARED
 
@@ -238,7 +243,8 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel):
         """Make the primary's configuration of every field that was given a value; that of an object has no model."""
         given = {name: getattr(self, name) for name in LLMConfig.model_fields if name in type(self).model_fields}
         given.pop("fallbacks")
-        given.pop("name", None)  # a framework's own name of the object
+        if not self.NAMES_TARGET:
+            del given["name"]
         if is_object(self.model):
             del given["model"]
         if self._key_omitted and given.get("api_key") is None:

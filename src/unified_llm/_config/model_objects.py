@@ -19,7 +19,7 @@ from unified_llm._providers import models, registry
 from unified_llm.exceptions import ConfigurationError
 
 # Settings that may stand beside an object; any other is one of the object itself.
-_BESIDE: Final = frozenset({*CALL_FIELDS, "context_window", "fallbacks"})
+_BESIDE: Final = frozenset({*CALL_FIELDS, "context_window", "fallbacks", "name"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,5 +91,6 @@ def target_of(model: WrappedModel, settings: LLMConfig, *, is_primary: bool) -> 
         retry=timeouts.retry_limits(settings) if is_primary else RetryLimits(),
         breaker=settings.breaker if is_primary else BreakerConfig(),
         defaults=defaults,
+        label=settings.name if is_primary else None,
         instance=model,
     )

@@ -6,12 +6,12 @@ All of it happens when a client is made, before any request, so that mistakes ar
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from unified_llm._config import timeouts
+from unified_llm._config import target_names, timeouts
 from unified_llm._config.credentials import (
     Endpoint,
     explain_no_key,
@@ -109,29 +109,12 @@ def is_configured(first: LLMConfig, fallback: Any) -> bool:
 
 
 def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:
-    """Tell different targets of one name apart by their hosts, or by a number where those are the same as well."""
-    by_name: dict[str, set[Hashable]] = {}
-    for resolved in chain:
-        by_name.setdefault(resolved.target.name, set()).add(resolved.target.health_key)
-    if all(len(keys) == 1 for keys in by_name.values()):
-        return tuple(chain)
-    labels: dict[str, Hashable] = {}
+    """Tell the targets of one name apart (see ``target_names``)."""
+    suffixes = target_names.suffixes([resolved.target for resolved in chain])
     return tuple(
-        replace(resolved, target=replace(resolved.target, label=_label(resolved.target, labels)))
-        if len(by_name[resolved.target.name]) > 1
-        else resolved
-        for resolved in chain
+        replace(resolved, target=replace(resolved.target, suffix=suffix)) if suffix else resolved
+        for resolved, suffix in zip(chain, suffixes, strict=True)
     )
-
-
-def _label(target: Target, labels: dict[str, Hashable]) -> str:
-    """Return the target's name with its host, and a number if another target has that label."""
-    host = urlsplit(target.base_url).netloc.lower()  # with the port: servers of one machine differ in it alone
-    label = f"{target.name}@{host}" if host else target.name
-    number = 1
-    while labels.setdefault(label if number == 1 else f"{label}#{number}", target.health_key) != target.health_key:
-        number += 1
-    return label if number == 1 else f"{label}#{number}"
 
 
 def _flatten(fallbacks: Sequence[Any]) -> Iterator[Any]:

@@ -155,7 +155,8 @@ class Target:
         vendor_host: The host of ``base_url`` is the provider's own, where one API key is one account.
         space: The declared vector space, for embeddings.
         vector_length: The length of its vectors, where its model has only one.
-        label: What logs, attempts and health call it, where that is not ``provider/model``.
+        label: The user's own name for it.
+        suffix: What tells it apart from other targets of its name in the chain: its host, a number.
         no_key: Why it has no API key, for the message where its server wants one.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
@@ -197,6 +198,7 @@ class Target:
     space: str | None = None
     vector_length: int | None = None
     label: str | None = None
+    suffix: str = ""
     no_key: NoKey | None = field(default=None, repr=False, compare=False)
     instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -207,11 +209,16 @@ class Target:
     limit_key: Hashable = field(init=False, repr=False, compare=False)
 
     @property
-    def name(self) -> str:
-        """Its label, or ``provider/model``: for logs, attempts, health and errors."""
+    def own_name(self) -> str:
+        """Its label, or ``provider/model``: other targets of the chain may have the same one."""
         if self.label is not None:
             return self.label
         return f"{self.provider}/{self.model}" if self.model else self.provider
+
+    @property
+    def name(self) -> str:
+        """Its own name, and what tells it apart in the chain: for logs, attempts, health and errors."""
+        return self.own_name + self.suffix
 
     def __post_init__(self) -> None:
         """Compute the keys of the health registry, which every call looks up several times."""

@@ -109,6 +109,7 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
     _computed_profile: Any = PrivateAttr(default=None)
 
     MODEL_OBJECTS: ClassVar[str] = "a LangChain chat model"
+    NAMES_TARGET: ClassVar[bool] = False
     PASSED_ON: ClassVar[frozenset[str]] = TargetFields.PASSED_ON | {"hedge_after", "on_stream_break"}
     MADE_FROM: ClassVar[frozenset[str]] = PASSED_ON | {"model_kwargs"}
 

@@ -60,7 +60,7 @@ def _matches(pattern: str, target: Target) -> bool:
         return target.base_url == pattern or target.base_url.startswith(pattern + "/")
     model_string = f"{target.provider}/{target.model}"
     host = target.origin.partition("://")[2]
-    return pattern in {target.provider, target.name, model_string, host, host.rpartition(":")[0]}
+    return pattern in {target.provider, target.name, target.own_name, model_string, host, host.rpartition(":")[0]}
 
 
 def _canonical(name: str) -> str:
