@@ -62,13 +62,11 @@ def test_batches_of_different_lengths_are_never_mixed() -> None:
 
 
 def test_another_region_with_the_same_model_is_a_fallback_and_another_model_never_is() -> None:
-    script: dict[str, Any] = {
-        SMALL: [Failure("auth", 401), vectors([1.0])],
-        "ollama/nomic-embed-text": [vectors([9.0])],
-    }
-    with ScriptedTargets(script).running() as targets:
-        assert embeddings(fallbacks=["ollama/nomic-embed-text", ELSEWHERE]).embed_query("a") == [1.0]
+    with ScriptedTargets({SMALL: [Failure("auth", 401), vectors([1.0])]}).running() as targets:
+        assert embeddings(fallbacks=[ELSEWHERE]).embed_query("a") == [1.0]
     assert targets.names == [SMALL, SMALL]
+    with pytest.raises(ConfigurationError, match="ollama/nomic-embed-text cannot replace"):
+        embeddings(fallbacks=["ollama/nomic-embed-text", ELSEWHERE])
 
 
 def test_errors_are_langchains_too() -> None:

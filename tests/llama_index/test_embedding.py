@@ -180,12 +180,14 @@ def test_another_place_with_the_same_model_stands_in_and_another_model_never_doe
         return None if target.base_url == "https://eu.example/v1" else Failure("auth", 401)
 
     with EmbeddingTargets(respond).running() as targets:
-        assert embed(embedding(fallbacks=["ollama/nomic-embed-text", ELSEWHERE]), ["a"]) == [vector("a")]
+        assert embed(embedding(fallbacks=[ELSEWHERE]), ["a"]) == [vector("a")]
         assert targets.names == [SMALL, SMALL]
         chain = embedding(space="small", fallbacks=[{"model": "ollama/small", "space": "small"}])
         with pytest.raises(AllTargetsFailedError):
             embed(chain, ["a"])
         assert "ollama/small" in targets.names
+    with pytest.raises(ConfigurationError, match="ollama/nomic-embed-text cannot replace"):
+        embedding(fallbacks=["ollama/nomic-embed-text", ELSEWHERE])
 
 
 async def test_vectors_of_another_length_are_never_mixed_in() -> None:

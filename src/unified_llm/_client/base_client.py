@@ -23,7 +23,7 @@ from unified_llm._client.model_lists import (
     PageReader,
     with_short_limits,
 )
-from unified_llm._client.vector_space import VectorSpace
+from unified_llm._client.vector_space import VectorSpace, find_unusable
 from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.model_objects import PrimaryObject
@@ -145,14 +145,20 @@ class BaseClient:
         skips_primary = targets[0] is first.target and not first.is_primary
         return replace(call, primary=None) if skips_primary else call
 
-    def _vector_space(self, request: EmbeddingRequest, primary: Target) -> VectorSpace:
+    def _vector_space(self, request: EmbeddingRequest, targets: Sequence[Target]) -> VectorSpace:
         key = request.model, request.dimensions
         space = self._vector_spaces.get(key)
         if space is None:
             with self._vector_lock:
-                space = self._vector_spaces.get(key) or VectorSpace(primary, request.dimensions)
+                space = self._vector_spaces.get(key) or self._open_space(targets, request.dimensions)
                 self._vector_spaces.put(key, space)
         return space
+
+    def _open_space(self, targets: Sequence[Target], dimensions: int | None) -> VectorSpace:
+        """Return the space of a model that is asked for vectors for the first time."""
+        if unusable := find_unusable(targets):
+            _log.warning("Embeddings have fewer fallbacks than the chain: %s", unusable)
+        return VectorSpace(targets[0], dimensions)
 
     def _drop_from_list(self, target: Target) -> None:
         self._model_lists.drop(ModelListKey(target, ttl=0.0).cache_key, target.model)

@@ -14,6 +14,7 @@ from unified_llm._client.call_options import CallOptions
 from unified_llm._client.cut_prompts import warn_if_cut
 from unified_llm._client.embedding_batches import PartResult
 from unified_llm._client.fitted_request import FittedRequest, fit, needs_no_fit
+from unified_llm._client.vector_space import space_of
 from unified_llm._config import timeouts
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.observer import CallObserver
@@ -235,13 +236,9 @@ def _may_hedge(request: AnyRequest, able: Sequence[Target]) -> bool:
 
 def _wrong_space(request: AnyRequest, target: Target, able: Sequence[Target]) -> str | None:
     """Give the reason to skip a target whose vectors do not mix with those of the first that is able."""
-    if not isinstance(request, EmbeddingRequest) or not able or _space(target) == _space(able[0]):
+    if not isinstance(request, EmbeddingRequest) or not able or space_of(target) == space_of(able[0]):
         return None
     return "its vectors are of another space (declare the same space= where they are not)"
-
-
-def _space(target: Target) -> str:
-    return target.space or target.model.rpartition("/")[2].lower()
 
 
 def finish_call(call: PreparedCall, outcome: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, Final, cast, get_args
 
 from unified_llm._client import extra_headers
@@ -84,6 +85,24 @@ def check_stream_break(value: object) -> None:
         raise ConfigurationError(
             'on_stream_break knows "raise" alone: a stream that broke after its first chunk raises '
             "StreamInterruptedError, and .partial has the text so far."
+        )
+
+
+def check_callback(callback: object) -> None:
+    """Refuse an ``on_attempt`` that cannot be called, or would have to be awaited: sync calls cannot do that.
+
+    Raises:
+        ConfigurationError: It is no plain function.
+    """
+    if callback is None:
+        return
+    if not callable(callback):
+        raise ConfigurationError(f"on_attempt is a function that takes an Attempt, not {type(callback).__name__}.")
+    functions = (callback, getattr(callback, "__call__", None))  # noqa: B004 - also of an object whose __call__ is async
+    if any(iscoroutinefunction(function) or isasyncgenfunction(function) for function in functions):
+        raise ConfigurationError(
+            "on_attempt is an async function, and would never be awaited: pass a plain function. In async calls it may "
+            "start a task, with asyncio.get_running_loop().create_task(...)."
         )
 
 

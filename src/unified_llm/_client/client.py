@@ -10,7 +10,7 @@ from typing import Any
 from unified_llm._client import embedding_batches, read_request
 from unified_llm._client.base_client import BaseClient
 from unified_llm._client.call import PreparedCall, finish_part
-from unified_llm._client.call_options import DEADLINE, CallOptions, check_stream_break
+from unified_llm._client.call_options import DEADLINE, CallOptions, check_callback, check_stream_break
 from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
 from unified_llm._client.field_names import rename
 from unified_llm._client.model_lists import (
@@ -18,6 +18,7 @@ from unified_llm._client.model_lists import (
     model_list_keys,
 )
 from unified_llm._client.stream import AsyncStream, Stream
+from unified_llm._client.vector_space import check_fallbacks, is_embedding_model
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
 from unified_llm._config.model_objects import PrimaryObject, is_wrapped
 from unified_llm._core import runtime
@@ -76,8 +77,11 @@ class LLMClient(BaseClient):
         with CLEAR_VARIABLES:
             options = CallOptions.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
             check_stream_break(on_stream_break)
+            check_callback(on_attempt)
             targets = _read_targets(given)
             super().__init__(*targets.value, options, skip_unconfigured=skip_unconfigured, on_attempt=on_attempt)
+            if is_embedding_model(self.targets[0]):
+                check_fallbacks(self.targets)
 
     # Chat
 
@@ -351,7 +355,7 @@ class LLMClient(BaseClient):
         max_texts = max_texts if batch_size is None else min(max_texts, batch_size)
         if request.dimensions is None:
             request = replace(request, dimensions=targets[0].defaults.get("dimensions"))
-        space = self._vector_space(request, targets[0])
+        space = self._vector_space(request, targets)
         until = None if options.deadline is None else runtime.current().now() + options.deadline
         finished = finished or FinishedVectors()
         embedding = Embedding(request, max_texts, space, finished, chain=targets, deadline=options.deadline)

@@ -14,10 +14,49 @@ from typing import Final
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm.exceptions import ConfigurationError
 
 _log = logging.getLogger("unified_llm")
 
+_SAME_MODEL: Final = (
+    "vectors of two models do not mix. Give it the same model; or, where two names mean the same model, declare the "
+    "same space= for both targets"
+)
 _ADVICE: Final = "every target of the chain must have the same model, set to the same dimensions"
+
+
+def space_of(target: Target) -> str:
+    """Return the name of the space that a target's vectors are in: the declared one, else the model's own name."""
+    return target.space or target.model.rpartition("/")[2].lower()
+
+
+def is_embedding_model(target: Target) -> bool:
+    """Return whether a model is known, by its profile or its name, to make vectors and nothing else."""
+    return (
+        "streaming" not in target.features or target.vector_length is not None or "embed" in target.model.lower()
+    ) and "embeddings" in target.features
+
+
+def check_fallbacks(targets: Sequence[Target]) -> None:
+    """Refuse a chain for embeddings with a fallback that can never replace the primary.
+
+    Raises:
+        ConfigurationError: Another model, without a space that both declare, or one that makes no vectors.
+    """
+    if problem := find_unusable(targets):
+        raise ConfigurationError(problem)
+
+
+def find_unusable(targets: Sequence[Target]) -> str | None:
+    """Say which fallbacks of a chain can never replace its primary for embeddings; None if all can."""
+    primary = targets[0]
+    if "embeddings" not in primary.features:  # every call says so
+        return None
+    silent = [target.name for target in targets if "embeddings" not in target.features]
+    if silent:
+        return f"{', '.join(silent)} cannot replace {primary.name}: a chat model makes no embeddings."
+    others = [target.name for target in targets if space_of(target) != space_of(primary)]
+    return f"{', '.join(others)} cannot replace {primary.name}: {_SAME_MODEL}." if others else None
 
 
 class VectorSpace:

@@ -98,7 +98,24 @@ def chain(
         raise error_of_chain(unconfigured, len(configs), skipped=True)
     for target in unconfigured:
         _log.warning("A target is skipped: %s", target)
+    _warn_of_copies(resolved)
     return distinguish(resolved)
+
+
+def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
+    """Warn of targets that are in a chain more than once: a copy fails with the original."""
+    seen: set[object] = set()
+    copies: dict[str, None] = {}
+    for target in (each.target for each in resolved):
+        if (key := (target.health_key, target.account)) in seen:
+            copies[target.name] = None
+        seen.add(key)
+    if copies:
+        _log.warning(
+            "%s: in the chain more than once, with the same URL and API key; a copy fails with the original, so "
+            "leave it out",
+            ", ".join(copies),
+        )
 
 
 def is_configured(first: LLMConfig, fallback: Any) -> bool:

@@ -38,6 +38,9 @@ _FEATURES: Final[tuple[str, ...]] = get_args(Feature)
 _BY_METHOD: Final[Mapping[Feature, str | None]] = {
     "embeddings": "embed", "models": "list_models", "model_info": None, "count_tokens": None, "rerank": None,
 }  # fmt: skip
+_ROW_FIELDS: Final = tuple(
+    each.name for each in fields(ProviderSpec) if each.name not in {"name", "base_url", "instance"}
+)
 _NUMBERS: Final = count(1)
 _REGISTERING: Final = make_lock()
 
@@ -167,7 +170,8 @@ def register_provider(
             ``base_url`` alone.
         features: What its models can do: ``tools``, ``tool_choice``, ``json_object``, ``json_schema``, ``images``,
             ``image_urls``, ``audio``, ``files``, ``embeddings`` ...; plain chat, streaming and the list of models need
-            not be named. A request that needs more than that skips the target.
+            not be named. A request that needs more than that skips the target. None: of a server, what any server of
+            its format can, as at ``openai-compatible``; of an object, what it declares itself.
         **row_fields: Further fields of the provider table: ``format`` (``openai_chat`` by default),
             ``quirks``, ``hosts``, ``local``, ``key_required``, ``literal_models``, ``headers``, ``title``, ``version``
             ...; docs/user-providers.md lists them.
@@ -184,8 +188,15 @@ def register_provider(
 def _register(name: str, provider: Any, base_url: Any, api_key_env: Any, *, features: Any, **row_fields: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError("A provider's name has small letters, digits, - and _ only, such as my-gateway.")
-    if (provider is None) == (base_url is None):
+    refuse_unknown(row_fields, (*_ROW_FIELDS, "provider", "base_url", "api_key_env"), f"register_provider({name!r})")
+    if provider is None and base_url is None:
+        raise ConfigurationError(
+            f"register_provider({name!r}) needs a base_url= or an object that has generate(request); it got neither."
+        )
+    if provider is not None and base_url is not None:
         raise ConfigurationError(f"register_provider({name!r}) takes a base_url= or an object that answers, not both.")
+    if features is None and provider is None:
+        row_fields = _like_the_format(row_fields)
     row_fields = {"title": name, "features": _features(features), **row_fields}
     variables = _names(api_key_env, "api_key_env=")
     if provider is not None:
@@ -199,6 +210,21 @@ def _register(name: str, provider: Any, base_url: Any, api_key_env: Any, *, feat
         kept = [id(each.instance[1]) for each in registry.registered() if each.instance]
     if before is not None and before.instance and id(before.instance[1]) not in kept:
         _close(before.instance[1])
+
+
+def _like_the_format(row_fields: dict[str, Any]) -> dict[str, Any]:
+    """Add what a server can do of which nothing is said: what any server of its format can, tools and schemas included.
+
+    Of a server with OpenAI's format that is what ``openai-compatible`` can, whose quirks it has as well.
+    """
+    wire_format = row_fields.get("format", "openai_chat")
+    if not wire_format.startswith("openai"):
+        like = next((row for row in registry.ROWS if row.format == wire_format), None)
+        return {**row_fields, "features": like.features} if like else row_fields
+    like, quirks = registry.row("openai-compatible"), row_fields.get("quirks", {})
+    if isinstance(quirks, Mapping):
+        quirks = {**{each.name: getattr(like.quirks, each.name) for each in fields(Quirks)}, **quirks}
+    return {**row_fields, "features": like.features, "quirks": quirks}
 
 
 def _names(given: Any, what: str) -> tuple[str, ...]:
@@ -217,8 +243,6 @@ def _features(features: Any) -> frozenset[Feature]:
 
 
 def _address_row(name: str, base_url: Any, row_fields: dict[str, Any]) -> ProviderSpec:
-    known = tuple(each.name for each in fields(ProviderSpec) if each.name not in {"name", "base_url", "instance"})
-    refuse_unknown(row_fields, known, f"register_provider({name!r})")
     quirks = _quirks(row_fields.get("quirks", {}), holds_any_model=row_fields.get("local") is True)
     version = row_fields.get("version", "/v1")
     row_headers = LLMConfig(default_headers=row_fields.get("headers", {})).default_headers  # are these headers?
@@ -255,6 +279,8 @@ def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> Provide
     refuse_unknown(row_fields, known, f"register_provider({name!r})")
     if isinstance(provider, type):
         raise ConfigurationError(f"{quoted(provider.__name__)} is a class: register an object of it.")
+    if isinstance(provider, str):
+        raise ConfigurationError(f"register_provider({name!r}) got a string: an address goes into base_url=.")
     if not callable(getattr(provider, "generate", None)):
         raise ConfigurationError(
             f"{quoted(type(provider).__name__)} is no provider: it needs generate(request) -> LLMResponse, and may "

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping
+from inspect import iscoroutine
 from typing import Any, Final
 
 from unified_llm._core.dropped_settings import level_of_report, reset_reports
@@ -113,7 +114,10 @@ def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt]
     def notify(attempt: Attempt) -> None:
         log_attempt(attempt)
         try:
-            callback(attempt)
+            result: object = callback(attempt)
+            if iscoroutine(result):  # of a lambda; an async function is refused when the client is made
+                result.close()
+                _log.warning("on_attempt returned a coroutine, which is never awaited: pass a plain function")
         except Exception as error:  # noqa: BLE001 - see above
             _log.warning("on_attempt raised %s; the call goes on", type(error).__name__)
 

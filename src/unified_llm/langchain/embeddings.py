@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field, model_validator
@@ -11,11 +11,15 @@ from pydantic import Field, model_validator
 from unified_llm._adapters.links import is_object
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client.read_texts import list_of_texts
+from unified_llm._client.vector_space import check_fallbacks
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain._base import LangChainFields
 from unified_llm.langchain._errors import translate_errors
+
+if TYPE_CHECKING:
+    from unified_llm._client.client import LLMClient
 
 # OpenAI takes at most 2048 texts in a request, others fewer; most local servers work best with some hundreds.
 _DEFAULT_BATCH_SIZE = 512
@@ -64,6 +68,11 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
         if is_object(self.model):
             raise ConfigurationError("A chat model makes no embeddings: model must be a string.")
         return self
+
+    def _make_client(self) -> LLMClient:
+        client = super()._make_client()
+        check_fallbacks(client.targets)
+        return client
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return the vectors of documents, in the order of the texts."""

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from inspect import unwrap
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
@@ -19,8 +19,12 @@ from pydantic import Field, PrivateAttr, model_validator
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client.embedding_batches import FinishedVectors
 from unified_llm._client.read_texts import list_of_texts
+from unified_llm._client.vector_space import check_fallbacks
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError, LLMError
+
+if TYPE_CHECKING:
+    from unified_llm._client.client import LLMClient
 
 # Large enough for the round trip not to matter, small enough to show progress with a local model.
 _BATCH_SIZE: Final = 96
@@ -98,6 +102,11 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
             raise ConfigurationError('UnifiedEmbedding needs a model: write "provider/model".')
         self._changed()
         return self
+
+    def _make_client(self) -> LLMClient:
+        client = super()._make_client()
+        check_fallbacks(client.targets)
+        return client
 
     def _changed(self) -> None:
         """Forget the finished vectors: another model has other vectors."""
