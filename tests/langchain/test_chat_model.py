@@ -395,6 +395,23 @@ def test_the_profile_is_what_every_model_of_the_chain_can_do() -> None:
     assert joined.profile["max_input_tokens"] == min(windows)
 
 
+def test_a_window_that_is_not_known_leaves_none_in_the_profile() -> None:
+    windows = {
+        "ollama/llama2": None,
+        "mlx/demo": "primary",  # a last resort
+        "vllm/org/model": None,
+    }
+    known = model(fallbacks=[]).profile
+    assert known
+    for fallback, expected in windows.items():
+        profile = model(fallbacks=[fallback]).profile
+        assert profile
+        assert profile.get("max_input_tokens") == (known["max_input_tokens"] if expected else None), fallback
+    declared = model(fallbacks=[{"model": "vllm/org/model", "context_window": 4096}]).profile
+    assert declared
+    assert declared["max_input_tokens"] == 4096
+
+
 def test_a_last_resort_does_not_lower_the_profile_and_alone_it_counts() -> None:
     weak = LLMConfig(model="ollama/llama2", last_resort=True)
     assert model(fallbacks=[weak]).profile == model(fallbacks=[]).profile

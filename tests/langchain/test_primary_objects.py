@@ -111,7 +111,7 @@ def test_anything_else_is_refused_in_one_sentence(given: Any, message: str) -> N
     with pytest.raises(ConfigurationError, match=message):
         ChatUnified(model=given)
     with pytest.raises(ConfigurationError, match=message):
-        ChatUnified(given)
+        ChatUnified(given)  # type: ignore[call-arg] # works, and is not advertised
     chat = ChatUnified(model=BACKUP)
     with pytest.raises(ConfigurationError, match=message):
         chat.model = given
@@ -204,17 +204,20 @@ def test_an_object_in_a_chain_of_another_chain_is_its_target() -> None:
 def test_with_fallbacks_takes_strings_and_configurations(fallbacks: Any, names: list[str]) -> None:
     chat = ChatUnified(model="ollama/a", fallbacks=["ollama/b"])
     joined = chat.with_fallbacks(fallbacks)
-    bound: Any = chat.bind_tools([add]).with_fallbacks(fallbacks)
+    with_tools: Any = chat.bind_tools([add])
+    bound = with_tools.with_fallbacks(fallbacks)
     assert isinstance(joined, ChatUnified)
     assert isinstance(bound, RunnableBinding)
-    for chain in (joined, bound.bound):
+    chains: list[ChatUnified] = [joined, bound.bound]
+    for chain in chains:
         assert [target.name for target in chain.client.targets] == ["ollama/a", "ollama/b", *names]
     assert bound.kwargs["tools"]
 
 
 def test_a_fallback_given_as_a_string_answers_with_the_bound_tools() -> None:
     targets = ScriptedTargets({"ollama/a": [[Pause()]], BACKUP: [say("Hello from the backup")]})
-    chain = ChatUnified(model="ollama/a", timeout=5).bind_tools([add]).with_fallbacks([BACKUP])
+    bound: Any = ChatUnified(model="ollama/a", timeout=5).bind_tools([add])
+    chain = bound.with_fallbacks([BACKUP])
     with targets.running():
         assert chain.invoke("Hi").text == "Hello from the backup"
     assert [request.tools[0].name for _, request in targets.asked] == ["add", "add"]

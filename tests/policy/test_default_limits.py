@@ -9,7 +9,7 @@ import pytest
 from tests.policy.conftest import MakeHarness
 from tests.support.each import each
 from tests.support.policy_harness import A, B, C, PolicyHarness, target
-from tests.support.scripted_targets import Pause, say
+from tests.support.scripted_targets import Attempt, Pause, say
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import RetryLimits, Target, Timing
 
@@ -46,7 +46,7 @@ def seconds(harness: PolicyHarness, *targets: Target, streaming: bool, deadline:
 def test_a_target_has_less_time_while_another_is_ready(
     make_harness: MakeHarness, timing: Timing, with_another: float, alone: float, *, streaming: bool
 ) -> None:
-    scripts = {"alpha/one": [[Pause()]], "beta/two": [say("B")]}
+    scripts: dict[str, list[Attempt]] = {"alpha/one": [[Pause()]], "beta/two": [say("B")]}
     hanging = target(timing=timing, retry=ONCE)
     assert seconds(make_harness(scripts), hanging, B, streaming=streaming) == pytest.approx(with_another)
     assert seconds(make_harness(scripts), hanging, streaming=streaming) == pytest.approx(alone)

@@ -24,10 +24,13 @@ _PROFILE_FEATURES: Final[Mapping[str, Feature]] = {
 
 
 def read_chain_profile(targets: Sequence[Target]) -> ModelProfile:
-    """Return the capabilities that every target has or that are emulated, and the smallest known context window."""
+    """Return the capabilities that every target has or that are emulated, and the smallest context window.
+
+    Where that of a target is not known, none is returned: a summary that waits for a larger window comes too late.
+    """
     chain = chain_features(targets)
     profile: dict[str, Any] = {"text_inputs": True, "text_outputs": True}
     profile |= {name: feature in chain.features for name, feature in _PROFILE_FEATURES.items()}
-    if chain.context_window is not None:
+    if chain.context_window is not None and not chain.unknown:
         profile["max_input_tokens"] = chain.context_window
     return cast("ModelProfile", profile)
