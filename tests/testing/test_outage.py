@@ -17,6 +17,7 @@ from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig, LLMRequest, LLMResponse, health_snapshot
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Failure
+from unified_llm._core.target import Target
 from unified_llm.exceptions import (
     AllTargetsFailedError,
     ConfigurationError,
@@ -26,6 +27,7 @@ from unified_llm.exceptions import (
     TimeoutError,
 )
 from unified_llm.testing import outage
+from unified_llm.testing._target_patterns import TargetPatterns
 from unified_llm.types import Citation, ProviderState, TokenLogprob
 
 MINI, GROQ = "openai/gpt-4o-mini", "groq/llama-3.3-70b"
@@ -95,6 +97,8 @@ def test_a_host_and_a_name_of_the_users_match_one_of_two_equal_models() -> None:
         ("openia/gpt-5-mini", "'openai/gpt-5-mini'"),
         ("groqq:llama", "'groq:llama'"),
         ("gpt-5-mini", "'openai/gpt-5-mini'"),
+        ("claude", "'anthropic'"),
+        ("google/gemini-2.5-flash", "'gemini/gemini-2.5-flash'"),
         ("claude-haiku-4-5", "'anthropic/claude-haiku-4-5'"),
         ("all", r"'\*'"),
         ("openai/*", "'openai' matches every model"),
@@ -162,6 +166,15 @@ def test_a_star_is_every_target_but_models_in_this_process(monkeypatch: pytest.M
     assert set(seen.asked) == {GPT, HAIKU, "ollama/llama2", "mlx/demo"}
     with outage(["*", "mlx"], "dns"), pytest.raises(AllTargetsFailedError):
         client.generate("Hello?")
+
+
+def test_a_framework_may_have_an_alias_of_ours_for_its_models() -> None:
+    wrapped = Target("google_genai", "gemini-2.5-flash", "wrapped")
+    ours = Target("gemini", "gemini-2.5-flash", "gemini")
+    for pattern in ("google_genai", "google_genai/gemini-2.5-flash"):
+        assert wrapped in TargetPatterns(pattern)
+        assert ours in TargetPatterns(pattern)
+    assert wrapped not in TargetPatterns("gemini")
 
 
 # What others answer

@@ -33,6 +33,7 @@ _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalt
 _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
 _PARTS: Final = get_args(Part)
 _PROMPT: Final = "A prompt is a string, or a list of messages"
+_NO_TEXTS: Final = (None, None, None)
 _TEXTS: Final = ("model", "reasoning_effort")
 _SWITCHES: Final = ("parallel_tool_calls", "logprobs", "as_text", "text_tool_calls", "merge_messages")
 
@@ -267,9 +268,8 @@ def _check_message(message: Message) -> None:
         raise ValidationError("A message's content is a string or a tuple of content parts.")
     if calls and not (isinstance(calls, tuple) and all(isinstance(call, ToolCall) for call in calls)):
         raise ValidationError("The tool_calls of a message are a tuple of ToolCall.")
-    if not all(
-        text is None or isinstance(text, str) for text in (message.name, message.tool_call_id, message.reasoning)
-    ):
+    others = message.name, message.tool_call_id, message.reasoning
+    if others != _NO_TEXTS and not all(text is None or isinstance(text, str) for text in others):
         raise ValidationError("The name, tool_call_id and reasoning of a message are strings.")
 
 

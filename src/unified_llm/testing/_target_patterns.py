@@ -9,6 +9,7 @@ from typing import Final
 from unified_llm._core.redaction import quoted
 from unified_llm._core.target import Target
 from unified_llm._providers import models, registry
+from unified_llm._providers.other_names import MEANT, key
 from unified_llm.exceptions import ConfigurationError
 
 ALL_TARGETS: Final = "*"
@@ -35,32 +36,33 @@ class TargetPatterns:
             raise ConfigurationError(
                 'Name the targets that fail: a provider ("openai"), a target ("openai/gpt-5-mini"), an address, or "*".'
             )
-        # What a target is compared with, and what the user wrote.
-        self._patterns: Mapping[str, str] = {_canonical(name.strip()): name.strip() for name in names}
+        # What the user wrote, and our name for it. A framework may have the former (``google_genai``) for its models.
+        self._patterns: Mapping[str, str] = {name.strip(): _canonical(name.strip()) for name in names}
 
     def __contains__(self, target: Target) -> bool:
         """Match a target. ``*`` does not match a model in this process, which needs no network."""
-        return any(_matches(pattern, target) for pattern in self._patterns)
+        return any(_matches(*pattern, target) for pattern in self._patterns.items())
 
     def without_targets(self, targets: Iterable[Target]) -> list[str]:
         """Return the patterns that match none of these targets, as the user wrote them."""
         known = list(targets)
         patterns = self._patterns.items()
-        return [written for pattern, written in patterns if not any(_matches(pattern, target) for target in known)]
+        return [pattern[0] for pattern in patterns if not any(_matches(*pattern, target) for target in known)]
 
     def __repr__(self) -> str:
         """List the patterns."""
-        return ", ".join(sorted(self._patterns))
+        return ", ".join(sorted(set(self._patterns.values())))
 
 
-def _matches(pattern: str, target: Target) -> bool:
+def _matches(written: str, pattern: str, target: Target) -> bool:
     if pattern == ALL_TARGETS:
         return target.format != "mlx"
     if "://" in pattern:
         return target.base_url == pattern or target.base_url.startswith(pattern + "/")
     model_string = f"{target.provider}/{target.model}"
     host = target.origin.partition("://")[2]
-    return pattern in {target.provider, target.name, target.own_name, model_string, host, host.rpartition(":")[0]}
+    names = {target.provider, target.name, target.own_name, model_string, host, host.rpartition(":")[0]}
+    return pattern in names or written in names
 
 
 def _canonical(name: str) -> str:
@@ -98,6 +100,8 @@ def _suggest(name: str) -> str | None:
         return f"{maker}/{name}"
     start = min(position for position in (name.find("/"), name.find(":"), len(name)) if position >= 0)
     provider = name[:start].lower()
+    if meant := MEANT.get(key(provider)):
+        return meant + name[start:]
     near = registry.suggest(provider)
     if near is None or abs(len(near) - len(provider)) > _MOST_LETTERS:
         return None

@@ -163,7 +163,7 @@ def image_parts(images: Image | Sequence[Image] | None) -> tuple[ImagePart, ...]
     Raises:
         ValidationError: One of them cannot be read, or they are no list.
     """
-    if images is None:
+    if images is None or (isinstance(images, (tuple, list)) and not images):
         return ()
     if isinstance(images, (str, bytes, PathLike, ImagePart)) or _is_of_pillow(images):
         return (image_part(cast("Image", images)),)
