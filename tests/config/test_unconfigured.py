@@ -152,6 +152,11 @@ def test_a_key_in_the_place_of_a_model_is_in_no_message() -> None:
     assert "0123456789abcdef" not in refused(LLMClient, "openai/sk-0123456789abcdef")
 
 
+def test_a_variable_that_is_empty_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "")
+    assert "no API key (set GEMINI_API_KEY, which is empty, or pass api_key=)" in refused(LLMClient, "gemini/m")
+
+
 def test_a_variable_whose_key_would_not_be_sent_is_no_advice() -> None:
     message = refused(LLMClient, "openai/m", base_url="https://gateway.example")
     assert message.startswith("openai/m is not configured: no API key for this base_url (pass api_key=). ")

@@ -124,7 +124,8 @@ def _is_own_network(endpoint: Endpoint) -> bool:
 def explain_no_key(spec: ProviderSpec, endpoint: Endpoint) -> NoKey:
     """Say why no key is sent to a target that has none, and what to do if its server wants one."""
     if endpoint.own_host:
-        return NoKey("", f"set {spec.key_env[0]} or pass api_key=" if spec.key_env else "pass api_key=")
+        empty = next((f"{name}, which is empty," for name in spec.key_env if os.environ.get(name) == ""), None)
+        return NoKey("", f"set {empty or spec.key_env[0]} or pass api_key=" if spec.key_env else "pass api_key=")
     variable = _key_variable(spec)
     return NoKey(f"{variable} is only sent to {_own_hosts(spec)}" if variable else "", "pass api_key=")
 

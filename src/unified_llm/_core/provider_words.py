@@ -14,6 +14,7 @@ from unified_llm._core.redaction import MASK, begins_like_a_key
 
 _LONGEST_NAME: Final = 80
 _LONGEST_LINE: Final = 300
+_LONGEST_READ: Final = 8000
 # A code, or the path of a field: ``invalid_api_key``, ``messages[0].content``, ``tools.0.type``, ``$.input``. A key in
 # it has been replaced by asterisks.
 _NAME: Final = re.compile(r"[A-Za-z0-9_$*/][\w.\-:/*$]*(?:\[[\w*]{0,64}\][\w.\-:/*$]*)*", re.ASCII)
@@ -30,7 +31,9 @@ def read_name(value: object) -> str | None:
         None for anything that may be a text: with white space, beyond ASCII, or with too long a part. Only the
         beginning of more than 80 characters. What looks like an API key is replaced by ``***``.
     """
-    if not isinstance(value, str) or not _NAME.fullmatch(name := _QUOTED.sub(r".\2", value)):
+    if not isinstance(value, str) or len(value) > _LONGEST_READ:
+        return None
+    if not _NAME.fullmatch(name := _QUOTED.sub(r".\2", value)):
         return None
     if any(len(part) > _LONGEST_PART for part in _PART.findall(name)):
         return None
@@ -40,7 +43,9 @@ def read_name(value: object) -> str | None:
 
 def read_line(text: str) -> str:
     """Return a provider's message as one line of at most 300 characters, without what looks like an API key."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    line = " ".join(
+        "".join(character if character.isprintable() else " " for character in text[:_LONGEST_READ]).split()
+    )
     line = _mask_keys(line, _WORD)
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
 
