@@ -15,7 +15,7 @@ import pytest
 from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, WAYS, Way, outcome_of
 from tests.support.prefilled_sockets import PrefilledSockets, events, whole
-from tests.support.scripted_targets import ScriptedTargets, say
+from tests.support.scripted_targets import Attempt, ScriptedTargets, say
 from unified_llm import LLMClient, configure, register_provider
 from unified_llm._backends.objects.errors import read_failure
 from unified_llm._core.outcome import Failure
@@ -238,7 +238,7 @@ def test_the_words_of_every_target_have_a_line() -> None:
 
 
 def test_a_stream_that_breaks_has_them_too() -> None:
-    script = {GPT: [["Hel", Failure("server", detail=WORDS, param="stream")]]}
+    script: dict[str, list[Attempt]] = {GPT: [["Hel", Failure("server", detail=WORDS, param="stream")]]}
     for wanted in (False, True):
         configure(error_details=wanted)
         with ScriptedTargets(script).running(), pytest.raises(LLMError) as caught:
