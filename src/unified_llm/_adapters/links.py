@@ -76,6 +76,8 @@ def _read_link(fallback: Any, wrap: Wrap) -> tuple[Link, ...]:
 
 def describe_link(link: Link, wrap: Wrap) -> Any:
     """Describe a target as plain data without its key: for dumps, traces and cache keys."""
+    if link is None or isinstance(link, str):
+        return link
     if isinstance(link, LLMConfig):
         return describe_config(link)
     wrapped = wrap(link)

@@ -31,6 +31,8 @@ def wrap(candidate: object) -> WrappedChatModel | None:
     Returns:
         The target; None if the candidate is no chat model.
     """
+    if candidate is None or isinstance(candidate, str):
+        return None
     from unified_llm.langchain import _wrapped_model
 
     return _wrapped_model.wrap(candidate)
