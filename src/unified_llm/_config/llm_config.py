@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
+from unified_llm._config.constructor_names import ALIASES, advice
 from unified_llm._config.field_errors import describe
 from unified_llm._config.field_types import (
     LEFT_OUT,
@@ -37,7 +38,6 @@ from unified_llm._config.given_targets import GivenTargetsError, explain, list_f
 from unified_llm._core import headers, paths
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden, HiddenText
-from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys, may_be_a_key, quoted
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import ReadOnlyDict, freeze
@@ -56,7 +56,6 @@ CALL_FIELDS: Final = (
 # Request fields that a configuration may set for all calls.
 DEFAULT_FIELDS: Final = CALL_FIELDS[: CALL_FIELDS.index("timeout")]
 REASONING_FORMATS: Final = ("parsed", "raw", "hidden")
-_ALIASES: Final[Mapping[str, str]] = {"request_timeout": "timeout", "fallback_configs": "fallbacks"}
 
 
 def read_fallbacks(value: object) -> tuple[Any, ...]:
@@ -186,7 +185,11 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         if fields.get("api_key") == LEFT_OUT:
             fields["api_key"] = OmittedKey.KEY
         hide_keys(fields)
-        refuse_unknown(fields, (*type(self).model_fields, *_ALIASES), "LLMConfig")
+        for alias in fields.keys() & ALIASES.keys():
+            if ALIASES[alias] in fields:
+                raise ConfigurationError(f"{ALIASES[alias]} is given twice, by two names: leave one out.")
+            fields[ALIASES[alias]] = fields.pop(alias)
+        refuse_unknown(fields, (*type(self).model_fields, *ALIASES), "LLMConfig")
         problem = None
         try:
             super().__init__(**fields)
@@ -274,7 +277,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
         given = Hidden(update or {})
         del update
         with CLEAR_VARIABLES:
-            changes = checked_changes(given.value, _ALIASES)
+            changes = checked_changes(given.value, ALIASES)
             return type(self)(**{**self.given(tuple(type(self).model_fields)), **changes})
 
     @classmethod
@@ -338,7 +341,7 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
         if name not in known:
             close = get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
-            raise ConfigurationError(f"{where} has no field {quoted(name)}: {advice_on(name) or hint}")
+            raise ConfigurationError(f"{where} has no field {quoted(name)}: {advice(name) or hint}")
 
 
 LLMConfig.__module__ = "unified_llm"  # where users import it from; set here, since Pydantic reads the names above
