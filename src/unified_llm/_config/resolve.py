@@ -120,9 +120,11 @@ def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
 
 def is_configured(first: LLMConfig, fallback: Any) -> bool:
     """Return whether a target of a chain has what it needs; True for a model object of a framework."""
-    if not isinstance(fallback, (str, LLMConfig)):
+    if isinstance(fallback, str):
+        fallback = LLMConfig(model=fallback)
+    if not isinstance(fallback, LLMConfig):
         return True
-    return not isinstance(_resolve(_read_fallback(first, fallback)), UnconfiguredTarget)
+    return not isinstance(_resolve(inherit(first, fallback)), UnconfiguredTarget)
 
 
 def distinguish(chain: Sequence[ResolvedTarget]) -> tuple[ResolvedTarget, ...]:

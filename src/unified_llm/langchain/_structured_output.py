@@ -217,8 +217,8 @@ def _has_more_than_text(message: AIMessageChunk) -> bool:
 
 def _check_refusal(message: AIMessage) -> None:
     if refusal := message.additional_kwargs.get("refusal"):
-        message = f"The model declined to answer; .detail holds its words.{quote_detail(refusal)}"
-        raise translate(ContentFilterError(message, detail=refusal))
+        text = f"The model declined to answer; .detail holds its words.{quote_detail(refusal)}"
+        raise translate(ContentFilterError(text, detail=refusal))
 
 
 def _calls_tools(message: AIMessage) -> bool:
