@@ -21,7 +21,11 @@ from tests.support.each import each
 EXPORTING = (unified_llm, unified_llm.exceptions, unified_llm.langchain, unified_llm.testing)
 MODULES = {module.__name__: module for module in EXPORTING}
 PUBLIC = {f"{home}.{name}": getattr(module, name) for home, module in MODULES.items() for name in module.__all__}
-OBJECTS = {name: value for name, value in PUBLIC.items() if callable(value) and not name.endswith("FailureKind")}
+OBJECTS = {
+    name: value
+    for name, value in PUBLIC.items()
+    if callable(value) and not name.endswith(("FailureKind", "KnownModelName"))
+}
 CLASSES = {name: value for name, value in OBJECTS.items() if inspect.isclass(value)}
 
 
@@ -55,7 +59,7 @@ def test_the_names_are_those_of_the_design() -> None:
     assert set(unified_llm.__all__) == {
         "LLMClient", "LLMConfig", "BreakerConfig",
         "Message", "LLMRequest", "LLMResponse", "LLMChunk", "EmbeddingResponse", "ModelInfo", "Usage", "ToolCall",
-        "Attempt", "Provider", "ChatProvider", "ProviderBase", "FailureKind", "register_provider",
+        "Attempt", "Provider", "ChatProvider", "ProviderBase", "FailureKind", "KnownModelName", "register_provider",
         "configure", "health_snapshot", "reset_health", "__version__",
     }  # fmt: skip
     assert set(unified_llm.testing.__all__) == {"outage", "Outage"}

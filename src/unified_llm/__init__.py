@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from unified_llm._config.user_providers import ChatProvider, ProviderBase, register_provider
     from unified_llm._core.outcome import FailureKind
     from unified_llm._core.target import BreakerConfig
+    from unified_llm._providers.known_models import KnownModelName
     from unified_llm._providers.registry import Provider
     from unified_llm._state.process_health import health_snapshot, reset_health
     from unified_llm.types.messages import Message, ToolCall
@@ -36,6 +37,7 @@ __all__ = [
     "ChatProvider",
     "EmbeddingResponse",
     "FailureKind",
+    "KnownModelName",
     "LLMChunk",
     "LLMClient",
     "LLMConfig",
@@ -55,7 +57,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # noqa: C901 - one case for each module
     """Import a public name when it is first used, so that importing the package costs next to nothing.
 
     Each import is a statement of its own: programs that collect modules (PyInstaller, Nuitka, cx_Freeze) read import
@@ -79,6 +81,8 @@ def __getattr__(name: str) -> Any:
             import unified_llm._core.outcome as home
         case "BreakerConfig":
             import unified_llm._core.target as home
+        case "KnownModelName":
+            import unified_llm._providers.known_models as home
         case "Provider":
             import unified_llm._providers.registry as home
         case "health_snapshot" | "reset_health":

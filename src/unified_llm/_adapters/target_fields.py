@@ -30,6 +30,7 @@ from unified_llm._adapters.field_values import hide_key, name_of
 from unified_llm._adapters.links import ChainOfTargets, Link, describe_link, is_object, read_links, read_primary
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
+from unified_llm._config.field_signatures import ShowsFields
 from unified_llm._config.field_types import Limit, Wait, read_url
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core.api_key import OmittedKey
@@ -51,7 +52,7 @@ _SHARED: Final = ("model", "fallbacks", "on_attempt", "verify_ssl")
 _MAPPINGS: Final = ("extra_body", "failover_on", "model_kwargs", "additional_kwargs")
 
 
-class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel):
+class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel, metaclass=ShowsFields):
     """A primary and its fallbacks.
 
     Args:

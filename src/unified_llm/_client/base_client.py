@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,10 +17,6 @@ from unified_llm._client.errors import from_failure
 from unified_llm._client.model_lists import (
     ModelListCache,
     ModelListKey,
-    ModelListMerger,
-    Models,
-    PageReader,
-    with_short_limits,
 )
 from unified_llm._client.vector_space import VectorSpace, find_unusable
 from unified_llm._config import resolve
@@ -40,11 +35,9 @@ from unified_llm._lib.fork_safe import make_lock
 from unified_llm._lib.short_repr import short_repr
 from unified_llm._observe import logs
 from unified_llm._policy.budgets import HedgeBudget
-from unified_llm._state.learned_windows import learn_from_list
 from unified_llm._state.process_health import health_of
-from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import EmbeddingRequest, ModelsRequest
+from unified_llm.types.requests import EmbeddingRequest
 
 _log = logging.getLogger("unified_llm")
 
@@ -191,43 +184,6 @@ class BaseClient:
 
     def _adriver(self, call: PreparedCall) -> AsyncDriver:
         return AsyncDriver(call, self._backends.aexchange, runtime.current(), load=self._backends.load)
-
-    # Model lists
-
-    def _add_list(self, merger: ModelListMerger, key: ModelListKey, models: Models) -> None:
-        """Add a list to the others, and remember the context windows in it."""
-        merger.add(models)
-        targets = (resolved.target for resolved in self._chain)
-        named = (target for targets in self._named.values() for target in targets[:1])
-        learn_from_list(models, [target for target in (*targets, *named) if key.serves(target)])
-
-    def _listing_deadline(self) -> float | None:
-        """Return the instant at which the deadline for all pages of all lists passes."""
-        deadline = self._options.deadline
-        return None if deadline is None else runtime.current().now() + deadline
-
-    def _fetch(self, key: ModelListKey, until: float | None) -> Models:
-        loaded: Models = ()
-        if key.target.quirks.loaded_path:
-            with suppress(LLMError):  # older servers do not have it
-                loaded = self._run(self._prepare_loaded(key, until))[0]
-        pages = PageReader(key.target)
-        while (request := pages.next) is not None:
-            pages.read(self._run(self._prepare(request, (key.target,), self._options, until)))
-        return pages.with_windows(loaded)
-
-    async def _afetch(self, key: ModelListKey, until: float | None) -> Models:
-        loaded: Models = ()
-        if key.target.quirks.loaded_path:
-            with suppress(LLMError):
-                loaded = (await self._arun(self._prepare_loaded(key, until)))[0]
-        pages = PageReader(key.target)
-        while (request := pages.next) is not None:
-            pages.read(await self._arun(self._prepare(request, (key.target,), self._options, until)))
-        return pages.with_windows(loaded)
-
-    def _prepare_loaded(self, key: ModelListKey, until: float | None) -> PreparedCall:
-        return self._prepare(ModelsRequest(loaded=True), (with_short_limits(key.target),), self._options, until)
 
     # Before the first call
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from unified_llm._client import embedding_batches, read_request
-from unified_llm._client.base_client import BaseClient
 from unified_llm._client.call import PreparedCall, finish_part
 from unified_llm._client.call_options import DEADLINE, CallOptions, check_callback, check_stream_break
 from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
 from unified_llm._client.field_names import rename
-from unified_llm._client.model_lists import (
-    ModelListMerger,
-    model_list_keys,
+from unified_llm._client.keyword_tables import (
+    keywords_of_chat,
+    keywords_of_embedding,
+    keywords_of_ranking,
+    keywords_of_target,
 )
+from unified_llm._client.models_client import ModelsClient
 from unified_llm._client.stream import AsyncStream, Stream
 from unified_llm._client.vector_space import check_fallbacks, is_embedding_model
 from unified_llm._config.llm_config import LLMConfig, read_fallbacks
@@ -25,14 +26,21 @@ from unified_llm._core import runtime
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import FailureKind
+from unified_llm._lib.signatures import show_keywords
 from unified_llm._providers.api_fields import fields_of
-from unified_llm.exceptions import LLMError
 from unified_llm.types.records import Attempt
-from unified_llm.types.requests import CountRequest, LLMRequest, ModelRequest
-from unified_llm.types.responses import EmbeddingResponse, LLMResponse, ModelInfo, RerankResponse
+from unified_llm.types.requests import CountRequest, LLMRequest
+from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
+
+if TYPE_CHECKING:
+    from unified_llm._client.keywords import ChatKeywords, EmbedKeywords, RerankKeywords
+    from unified_llm._config.keywords import TargetKeywords
+    from unified_llm._config.llm_config import Fallbacks
+    from unified_llm._config.model_name import ModelName
+    from unified_llm._lib.list_of import ListOf
 
 
-class LLMClient(BaseClient):
+class LLMClient(ModelsClient):
     """Sends requests to a chain of targets, in order, until one responds.
 
     One client may be used from many threads and event loops at once. Making one is cheap: connections are made when
@@ -59,18 +67,19 @@ class LLMClient(BaseClient):
         ConfigurationError: Anything about a target is wrong. Nothing is sent before that is known.
     """
 
+    @show_keywords(keywords_of_target)
     def __init__(
         self,
-        config: str | LLMConfig | Mapping[str, Any] | WrappedModel | None = None,
+        config: ModelName | LLMConfig | Mapping[str, Any] | WrappedModel | None = None,
         *,
-        fallbacks: Sequence[str | LLMConfig | Mapping[str, Any] | WrappedModel] = (),
+        fallbacks: Fallbacks | None = (),
         deadline: float | None = DEADLINE,
         hedge_after: float | None = None,
         failover_on: Mapping[FailureKind, bool] | None = None,
         on_stream_break: str = "raise",
         skip_unconfigured: bool = False,
         on_attempt: Callable[[Attempt], None] | None = None,
-        **fields: Any,
+        **fields: Unpack[TargetKeywords],
     ) -> None:
         given = Hidden((config, fallbacks, fields))
         del config, fallbacks, fields
@@ -85,7 +94,8 @@ class LLMClient(BaseClient):
 
     # Chat
 
-    def generate(self, prompt: read_request.Prompt | None = None, **overrides: Any) -> LLMResponse:
+    @show_keywords(keywords_of_chat)
+    def generate(self, prompt: read_request.Prompt | None = None, **overrides: Unpack[ChatKeywords]) -> LLMResponse:
         """Send a chat request and return the whole response.
 
         Args:
@@ -102,25 +112,31 @@ class LLMClient(BaseClient):
         del prompt, overrides
         return self.run(*self._chat(given, stream=False))
 
-    async def agenerate(self, prompt: read_request.Prompt | None = None, **overrides: Any) -> LLMResponse:
+    @show_keywords(keywords_of_chat)
+    async def agenerate(
+        self, prompt: read_request.Prompt | None = None, **overrides: Unpack[ChatKeywords]
+    ) -> LLMResponse:
         """Do the same as ``generate``, for async callers."""
         given = Hidden((prompt, overrides))
         del prompt, overrides
         return await self.arun(*self._chat(given, stream=False))
 
-    def stream(self, prompt: read_request.Prompt | None = None, **overrides: Any) -> Stream:
+    @show_keywords(keywords_of_chat)
+    def stream(self, prompt: read_request.Prompt | None = None, **overrides: Unpack[ChatKeywords]) -> Stream:
         """Stream the response in chunks; arguments as for ``generate``. Nothing is sent before the first is read."""
         given = Hidden((prompt, overrides))
         del prompt, overrides
         return self.open_stream(*self._chat(given, stream=True))
 
-    def astream(self, prompt: read_request.Prompt | None = None, **overrides: Any) -> AsyncStream:
+    @show_keywords(keywords_of_chat)
+    def astream(self, prompt: read_request.Prompt | None = None, **overrides: Unpack[ChatKeywords]) -> AsyncStream:
         """Do the same as ``stream``, for async callers; it is not awaited itself."""
         given = Hidden((prompt, overrides))
         del prompt, overrides
         return self.aopen_stream(*self._chat(given, stream=True))
 
-    def complete(self, prompt: str, **overrides: Any) -> LLMResponse:
+    @show_keywords(keywords_of_chat)
+    def complete(self, prompt: str, **overrides: Unpack[ChatKeywords]) -> LLMResponse:
         """Answer a single prompt: ``generate`` without a conversation.
 
         With ``as_text=True`` the prompt is continued as it stands, without a chat template, by the text completion that
@@ -130,7 +146,8 @@ class LLMClient(BaseClient):
         del prompt, overrides
         return self.run(*self._chat(given, stream=False))
 
-    async def acomplete(self, prompt: str, **overrides: Any) -> LLMResponse:
+    @show_keywords(keywords_of_chat)
+    async def acomplete(self, prompt: str, **overrides: Unpack[ChatKeywords]) -> LLMResponse:
         """Do the same as ``complete``, for async callers."""
         given = Hidden((prompt, overrides))
         del prompt, overrides
@@ -160,13 +177,14 @@ class LLMClient(BaseClient):
 
     # Embeddings
 
+    @show_keywords(keywords_of_embedding)
     def embed(
         self,
         texts: str | Sequence[str],
         *,
         batch_size: int | None = None,
         finished: FinishedVectors | None = None,
-        **overrides: Any,
+        **overrides: Unpack[EmbedKeywords],
     ) -> EmbeddingResponse:
         """Turn texts into vectors, in the same order, all of one length.
 
@@ -195,13 +213,14 @@ class LLMClient(BaseClient):
         with CLEAR_VARIABLES:
             return embedding_batches.run(batches, lambda part: self._run(prepare(part), finish_part))
 
+    @show_keywords(keywords_of_embedding)
     async def aembed(
         self,
         texts: str | Sequence[str],
         *,
         batch_size: int | None = None,
         finished: FinishedVectors | None = None,
-        **overrides: Any,
+        **overrides: Unpack[EmbedKeywords],
     ) -> EmbeddingResponse:
         """Do the same as ``embed``, for async callers; one request after the other."""
         given = Hidden((texts, overrides))
@@ -212,7 +231,8 @@ class LLMClient(BaseClient):
 
     # Rankings and counts
 
-    def rerank(self, query: str, documents: Sequence[str], **overrides: Any) -> RerankResponse:
+    @show_keywords(keywords_of_ranking)
+    def rerank(self, query: str, documents: ListOf[str], **overrides: Unpack[RerankKeywords]) -> RerankResponse:
         """Order documents by how relevant they are to a query, the best first.
 
         Fails over between any models: scores are compared within one response only.
@@ -228,14 +248,16 @@ class LLMClient(BaseClient):
         response: RerankResponse = self._run(self._ranking(given))
         return response
 
-    async def arerank(self, query: str, documents: Sequence[str], **overrides: Any) -> RerankResponse:
+    @show_keywords(keywords_of_ranking)
+    async def arerank(self, query: str, documents: ListOf[str], **overrides: Unpack[RerankKeywords]) -> RerankResponse:
         """Do the same as ``rerank``, for async callers."""
         given = Hidden((query, documents, overrides))
         del query, documents, overrides
         response: RerankResponse = await self._arun(self._ranking(given))
         return response
 
-    def count_tokens(self, prompt: read_request.Prompt, **overrides: Any) -> int:
+    @show_keywords(keywords_of_chat)
+    def count_tokens(self, prompt: read_request.Prompt, **overrides: Unpack[ChatKeywords]) -> int:
         """Count the tokens that a chat request would send, at the first target that can count.
 
         Args:
@@ -250,90 +272,17 @@ class LLMClient(BaseClient):
         count: int = self._run(self._counting(given))
         return count
 
-    async def acount_tokens(self, prompt: read_request.Prompt, **overrides: Any) -> int:
+    @show_keywords(keywords_of_chat)
+    async def acount_tokens(self, prompt: read_request.Prompt, **overrides: Unpack[ChatKeywords]) -> int:
         """Do the same as ``count_tokens``, for async callers."""
         given = Hidden((prompt, overrides))
         del prompt, overrides
         count: int = await self._arun(self._counting(given))
         return count
 
-    # Models
-
-    def model_info(self, model: str | None = None) -> ModelInfo:
-        """Describe a model as its provider does: context window, features. Nothing is cached.
-
-        Args:
-            model: As in a call; None for the primary's.
-
-        Raises:
-            UnsupportedOperationError: The provider does not describe its models one by one.
-        """
-        info: ModelInfo = self._run(self._prepare(ModelRequest(), self._targets(model)[:1], self._options))
-        return info
-
-    async def amodel_info(self, model: str | None = None) -> ModelInfo:
-        """Do the same as ``model_info``, for async callers."""
-        info: ModelInfo = await self._arun(self._prepare(ModelRequest(), self._targets(model)[:1], self._options))
-        return info
-
-    def list_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
-        """List the models of every provider in the chain, in its order.
-
-        A list is kept for ``cache_ttl`` seconds. However many threads and tasks need it at once, one request is made. A
-        provider that has no list, or does not respond, is skipped while another does.
-
-        Raises:
-            LLMError: No provider responded.
-        """
-        if not use_cache:
-            self.invalidate_cache()
-        merger, now, until = ModelListMerger(), runtime.current().now, self._listing_deadline()
-        for key in model_list_keys(self._chain):
-            try:
-                models = self._model_lists.get(key.cache_key, key.ttl, now, partial(self._fetch, key, until))
-                self._add_list(merger, key, models)
-            except LLMError as error:
-                merger.failed(error)
-        return merger.result()
-
-    async def alist_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
-        """Do the same as ``list_models``, for async callers."""
-        if not use_cache:
-            self.invalidate_cache()
-        merger, now, until = ModelListMerger(), runtime.current().now, self._listing_deadline()
-        for key in model_list_keys(self._chain):
-            fetch = partial(self._afetch, key, until)
-            try:
-                self._add_list(merger, key, await self._model_lists.aget(key.cache_key, key.ttl, now, fetch))
-            except LLMError as error:
-                merger.failed(error)
-        return merger.result()
-
-    def invalidate_cache(self) -> None:
-        """Drop the model lists, so that the next ``list_models`` requests them again."""
-        self._model_lists.forget()
-
-    def health_check(self) -> bool:
-        """Check that at least one provider of the chain returns its model list. Never raises for one that is down."""
-        try:
-            self.list_models(use_cache=False)
-        except LLMError:
-            return False
-        return True
-
-    async def ahealth_check(self) -> bool:
-        """Do the same as ``health_check``, for async callers."""
-        try:
-            await self.alist_models(use_cache=False)
-        except LLMError:
-            return False
-        return True
-
     # Requests
 
-    def _chat(
-        self, given: Hidden[tuple[read_request.Prompt, dict[str, Any]]], *, stream: bool
-    ) -> tuple[LLMRequest, CallOptions]:
+    def _chat(self, given: Hidden[tuple[Any, Any]], *, stream: bool) -> tuple[LLMRequest, CallOptions]:
         with CLEAR_VARIABLES:
             rename(given.value[1])
             options = self._options.of_call(given.value[1], chat=True)
@@ -343,7 +292,7 @@ class LLMClient(BaseClient):
         return fields_of(self._targets(model)[0])
 
     def _embedding(
-        self, given: Hidden[tuple[Any, dict[str, Any]]], batch_size: int | None, finished: FinishedVectors | None
+        self, given: Hidden[tuple[Any, Any]], batch_size: int | None, finished: FinishedVectors | None
     ) -> tuple[Batches, Callable[[Part], PreparedCall]]:
         """Return the requests for texts, and what prepares each, under one deadline."""
         with CLEAR_VARIABLES:
@@ -368,13 +317,13 @@ class LLMClient(BaseClient):
 
         return embedding.batches(), prepare
 
-    def _ranking(self, given: Hidden[tuple[str, Sequence[str], dict[str, Any]]]) -> PreparedCall:
+    def _ranking(self, given: Hidden[tuple[str, Any, Any]]) -> PreparedCall:
         with CLEAR_VARIABLES:
             options = self._options.of_call(given.value[2], chat=False)
             request = read_request.ranking(*given.value)
         return self._prepare(request, self._targets(request.model), options)
 
-    def _counting(self, given: Hidden[tuple[read_request.Prompt, dict[str, Any]]]) -> PreparedCall:
+    def _counting(self, given: Hidden[tuple[Any, Any]]) -> PreparedCall:
         with CLEAR_VARIABLES:
             rename(given.value[1])
             options = self._options.of_call(given.value[1], chat=False)
@@ -383,7 +332,7 @@ class LLMClient(BaseClient):
 
 
 def _read_targets(
-    given: Hidden[tuple[Any, Any, dict[str, Any]]],
+    given: Hidden[tuple[Any, Any, Any]],
 ) -> Hidden[tuple[LLMConfig | PrimaryObject, tuple[Any, ...]]]:
     """Read the targets from the arguments of a client: configuration, fallbacks, fields."""
     config, fallbacks, fields = given.value

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from ssl import SSLContext
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias, Unpack, cast
 
 import pydantic
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic import (
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.constructor_names import ALIASES, advice
 from unified_llm._config.field_errors import describe
+from unified_llm._config.field_signatures import ShowsFields
 from unified_llm._config.field_types import (
     LEFT_OUT,
     NUMBER,
@@ -44,7 +45,13 @@ from unified_llm._lib.read_only import ReadOnlyDict, freeze
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from unified_llm._config.keywords import TargetKeywords
+    from unified_llm._config.model_name import ModelName
+    from unified_llm._core.exchange import WrappedModel
+    from unified_llm._lib.list_of import ListOf
     from unified_llm._providers.spec import ProviderSpec
+
+    Fallbacks: TypeAlias = "ListOf[ModelName | LLMConfig | Mapping[str, Any] | WrappedModel]"
 
 # What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
 CALL_FIELDS: Final = (
@@ -71,7 +78,7 @@ def read_fallbacks(value: object) -> tuple[Any, ...]:
     return tuple(LLMConfig(**fallback) if isinstance(fallback, Mapping) else fallback for fallback in given)
 
 
-class LLMConfig(AlwaysValidated, pydantic.BaseModel):
+class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
     """One target: a model at a provider, with its limits.
 
     Args:
@@ -174,11 +181,23 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
     space: str | None = None
     allow_http: bool = False
 
-    def __init__(self, **fields: Any) -> None:
-        given = Hidden(fields)
-        del fields
-        with CLEAR_VARIABLES:
-            self._read(given)
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            fallbacks: Fallbacks | None = (),
+            fallback_configs: Fallbacks | None = (),
+            **fields: Unpack[TargetKeywords],
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, **fields: Any) -> None:
+            given = Hidden(fields)
+            del fields
+            with CLEAR_VARIABLES:
+                self._read(given)
 
     def _read(self, given: Hidden[dict[str, Any]]) -> None:
         fields = given.value
@@ -226,9 +245,10 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
             case str():
                 if "model" in fields:
                     raise ConfigurationError("model is given twice: leave one out.")
-                return cls(**{"model": config, **fields})
+                return cls(model=config, **fields)
             case Mapping():
-                return cls(**{**config, **fields})
+                named: Mapping[str, Any] = {**config, **fields}
+                return cls(**named)
             case None:
                 return cls(**fields)
         raise ConfigurationError(
@@ -251,7 +271,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
 
     def given(self, names: Sequence[str]) -> dict[str, Any]:
         """Return those of the named fields that were set explicitly, or are not the default whoever set them."""
-        defaults, given = _defaults(), self.model_fields_set
+        defaults, given = default_fields(), self.model_fields_set
         values = {name: getattr(self, name) for name in names}
         return {
             name: value
@@ -317,7 +337,8 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel):
 
 
 @cache
-def _defaults() -> Mapping[str, Any]:
+def default_fields() -> Mapping[str, Any]:
+    """Return the default of each field."""
     return {name: field.get_default(call_default_factory=True) for name, field in LLMConfig.model_fields.items()}
 
 

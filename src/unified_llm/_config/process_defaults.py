@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from unified_llm._core import defaults
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._lib.signatures import Keywords, show_keywords
 from unified_llm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from unified_llm._config.keywords import DefaultKeywords
 
 _KNOWN: Final = (
     "timeout",
@@ -21,7 +25,14 @@ _KNOWN: Final = (
 )
 
 
-def configure(**values: float | str | None) -> None:
+def _keywords() -> Keywords:
+    from unified_llm._config.keywords import DefaultKeywords
+
+    return DefaultKeywords, {}
+
+
+@show_keywords(_keywords)
+def configure(**values: Unpack[DefaultKeywords]) -> None:
     """Set process-wide defaults; ``None`` removes one.
 
     Args:
@@ -37,7 +48,7 @@ def configure(**values: float | str | None) -> None:
         ConfigurationError: A name is unknown, a value makes no sense, or ``state`` lacks its extra. Nothing is then
             changed.
     """
-    given = Hidden(values)
+    given: Hidden[dict[str, Any]] = Hidden({**values})
     del values
     with CLEAR_VARIABLES:
         _configure(given.value)

@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from itertools import count
-from typing import Any, Final, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack, cast, get_args
 
 from unified_llm import exceptions as exc
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown
@@ -26,11 +26,15 @@ from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
 from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.fork_safe import make_lock
+from unified_llm._lib.signatures import Keywords, field_defaults, show_keywords
 from unified_llm._providers import registry
 from unified_llm._providers.spec import ProviderSpec
 from unified_llm.exceptions import ConfigurationError, LLMError
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk, LLMResponse
+
+if TYPE_CHECKING:
+    from unified_llm._config.keywords import ProviderKeywords
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _FEATURES: Final[tuple[str, ...]] = get_args(Feature)
@@ -147,6 +151,13 @@ _BY_KIND: Final[Mapping[FailureKind, type[LLMError]]] = {
 }
 
 
+def _keywords() -> Keywords:
+    from unified_llm._config.keywords import ProviderKeywords
+
+    return ProviderKeywords, field_defaults(ProviderSpec)
+
+
+@show_keywords(_keywords)
 def register_provider(
     name: str,
     provider: ChatProvider | Generates | None = None,
@@ -154,7 +165,7 @@ def register_provider(
     base_url: str | None = None,
     api_key_env: str | Iterable[str] | None = None,
     features: Iterable[str] | None = None,
-    **row_fields: Any,
+    **row_fields: Unpack[ProviderKeywords],
 ) -> None:
     """Register a provider in this process, so that ``name/model`` is a model string like any other.
 

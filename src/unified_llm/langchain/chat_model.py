@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, Unpack
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
@@ -28,6 +28,7 @@ from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, Fallback, ModelBi
 from unified_llm.langchain._cache import PrimaryOnlyCacheMixin
 from unified_llm.langchain._constants import PROVIDER, REQUEST_FIELDS, Method, Schema, ToolLike
 from unified_llm.langchain._errors import translate_errors
+from unified_llm.langchain._token_counts import TokenEstimatesMixin
 from unified_llm.langchain._traced_runs import TracedStreamsMixin, model_spans_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableWithFallbacks
 
     from unified_llm._client.call_options import CallOptions
+    from unified_llm._config.model_name import ModelName
+    from unified_llm.langchain._keywords import ChatFallbacks, ChatModel, ChatUnifiedKeywords
     from unified_llm.types.requests import LLMRequest
     from unified_llm.types.responses import LLMChunk
 
@@ -47,7 +50,9 @@ def _read_stop(stop: object) -> object:
     "invoke", "ainvoke", "stream", "astream", "batch", "abatch", "generate", "agenerate",
     "bind", "bind_tools", "with_structured_output",
 )  # fmt: skip
-class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedStreamsMixin, BaseChatModel):
+class ChatUnified(
+    LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedStreamsMixin, TokenEstimatesMixin, BaseChatModel
+):
     """One chat model over many providers: retry, failover, circuit breaking.
 
     Agents, structured output, streaming, callbacks and traces work with it as with any other chat model, whichever
@@ -88,6 +93,16 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
     Raises:
         ConfigurationError: A setting is wrong. Nothing has been sent.
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            model: ModelName | ChatModel | None = None,
+            *,
+            fallbacks: ChatFallbacks | None = (),
+            **fields: Unpack[ChatUnifiedKeywords],
+        ) -> None: ...
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -369,32 +384,6 @@ class ChatUnified(LangChainFields, TargetFields, PrimaryOnlyCacheMixin, TracedSt
         from unified_llm.langchain import _answers
 
         return _answers.sum_outputs(_llm_outputs)
-
-    # Token counts: estimates, whichever target serves the call. No tokenizer is loaded, from the network or the disk.
-
-    def get_token_ids(self, text: str) -> list[int]:
-        """Return one number per estimated token of a text; equal pieces of text have equal numbers.
-
-        They are no identifiers of any tokenizer, unless ``custom_get_token_ids`` returns such.
-        """
-        from unified_llm.langchain._token_counts import estimate_token_ids
-
-        return (self.custom_get_token_ids or estimate_token_ids)(text)
-
-    def get_num_tokens(self, text: str) -> int:
-        """Estimate how many tokens a text has: one for four characters."""
-        from unified_llm.langchain._token_counts import estimate_tokens
-
-        return len(self.custom_get_token_ids(text)) if self.custom_get_token_ids else estimate_tokens(text)
-
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:
-        """Estimate how many tokens a conversation has, and the tools that are offered with it."""
-        from unified_llm.langchain._token_counts import estimate_conversation
-
-        if self.custom_get_token_ids:
-            return super().get_num_tokens_from_messages(messages)
-        with translate_errors():
-            return estimate_conversation(messages, tools or ())
 
 
 ChatUnified.__module__ = "unified_llm.langchain"  # the public module, which reprs, pickles and documentation name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field, model_validator
@@ -20,6 +20,8 @@ from unified_llm.langchain._errors import translate_errors
 
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
+    from unified_llm._config.model_name import ModelName
+    from unified_llm.langchain._keywords import EmbeddingFallbacks, UnifiedEmbeddingsKeywords
 
 # OpenAI takes at most 2048 texts in a request, others fewer; most local servers work best with some hundreds.
 _DEFAULT_BATCH_SIZE = 512
@@ -56,6 +58,16 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
     Raises:
         ConfigurationError: A setting is wrong. Nothing has been sent.
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            model: ModelName | None = None,
+            *,
+            fallbacks: EmbeddingFallbacks | None = (),
+            **fields: Unpack[UnifiedEmbeddingsKeywords],
+        ) -> None: ...
 
     dimensions: int | None = Field(default=None, gt=0)
     batch_size: int = Field(default=_DEFAULT_BATCH_SIZE, gt=0)

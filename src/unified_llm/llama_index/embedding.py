@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from inspect import unwrap
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, Unpack
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
@@ -25,6 +25,8 @@ from unified_llm.exceptions import ConfigurationError, LLMError
 
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient
+    from unified_llm._config.model_name import ModelName
+    from unified_llm.llama_index._keywords import Fallbacks, UnifiedEmbeddingKeywords
 
 # Large enough for the round trip not to matter, small enough to show progress with a local model.
 _BATCH_SIZE: Final = 96
@@ -81,6 +83,16 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     Raises:
         ConfigurationError: A setting is wrong. No request has been sent.
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            model: ModelName | None = None,
+            *,
+            fallbacks: Fallbacks | None = (),
+            **fields: Unpack[UnifiedEmbeddingKeywords],
+        ) -> None: ...
 
     dimensions: int | None = Field(default=None, gt=0)
     space: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, TypeVar, Unpack, cast
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -43,6 +43,8 @@ from unified_llm.llama_index._tools import ToolCalling
 
 if TYPE_CHECKING:
     from unified_llm._client.call_options import CallOptions
+    from unified_llm._config.model_name import ModelName
+    from unified_llm.llama_index._keywords import BaseLLM, LLMFallbacks, UnifiedLLMKeywords
     from unified_llm.llama_index._wrapped_llm import WrappedLLM
     from unified_llm.types.requests import LLMRequest
     from unified_llm.types.responses import LLMChunk
@@ -121,6 +123,16 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
     Raises:
         ConfigurationError: A setting is wrong. No request has been sent.
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            model: ModelName | BaseLLM | None = None,
+            *,
+            fallbacks: LLMFallbacks | None = (),
+            **fields: Unpack[UnifiedLLMKeywords],
+        ) -> None: ...
 
     temperature: float | None = None
     max_tokens: int | None = None

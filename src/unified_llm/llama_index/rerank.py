@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, Unpack
 
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
@@ -17,6 +17,10 @@ from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._core.hidden import Hidden
 from unified_llm.exceptions import ConfigurationError, ValidationError
 from unified_llm.types.responses import RerankResponse
+
+if TYPE_CHECKING:
+    from unified_llm._config.model_name import ModelName
+    from unified_llm.llama_index._keywords import Fallbacks, UnifiedRerankKeywords
 
 _dispatcher = get_dispatcher(__name__)
 
@@ -44,6 +48,16 @@ class UnifiedRerank(TargetFields, BaseNodePostprocessor):
     Raises:
         ConfigurationError: A setting is wrong. No request has been sent.
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            model: ModelName | None = None,
+            *,
+            fallbacks: Fallbacks | None = (),
+            **fields: Unpack[UnifiedRerankKeywords],
+        ) -> None: ...
 
     top_n: int | None = Field(default=None, gt=0)
 

@@ -1,0 +1,70 @@
+"""Keyword arguments of the client's calls, for type checkers and editors.
+
+Each class lists the names and types that users may write. A test compares it with what it describes: the request, and
+the options of a call. Nothing imports this at run time before a signature is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypedDict
+
+from unified_llm._config.keywords import KindOfFailure
+from unified_llm._config.model_name import ModelName
+from unified_llm._lib.list_of import ListOf
+from unified_llm.types.messages import Message, ResponseFormat, Tool
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The options that every call has."""
+
+    timeout: float | None
+    deadline: float | None
+    failover_on: Mapping[KindOfFailure, bool] | None
+    extra_headers: Mapping[str, str] | None
+
+
+class ChatKeywords(OptionKeywords, total=False):
+    """The fields of ``LLMRequest``, the options of a chat, and an alias."""
+
+    messages: str | ListOf[Message | Mapping[str, Any] | tuple[str, str]]
+    model: ModelName | None
+    temperature: float | None
+    max_tokens: int | None
+    max_completion_tokens: int | None
+    top_p: float | None
+    stop: str | ListOf[str] | None
+    seed: int | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    tools: ListOf[Tool | Mapping[str, Any] | Callable[..., Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    response_format: ResponseFormat | Mapping[str, Any] | None
+    reasoning_effort: str | None
+    logprobs: bool | None
+    top_logprobs: int | None
+    n: int | None
+    as_text: bool
+    reasoning_format: Literal["parsed", "raw", "hidden"] | None
+    text_tool_calls: bool | None
+    merge_messages: bool | None
+    extra_body: Mapping[str, Any] | None
+    hedge_after: float | None
+
+
+class EmbedKeywords(OptionKeywords, total=False):
+    """The fields of ``EmbeddingRequest`` but its texts, and the options of a call."""
+
+    model: ModelName | None
+    dimensions: int | None
+    purpose: Literal["query", "document"] | None
+    extra_body: Mapping[str, Any] | None
+
+
+class RerankKeywords(OptionKeywords, total=False):
+    """The fields of ``RerankRequest`` but its texts, and the options of a call."""
+
+    top_n: int | None
+    model: ModelName | None
+    extra_body: Mapping[str, Any] | None

@@ -1,0 +1,111 @@
+"""Keyword arguments that describe a target, a provider and the process-wide defaults, for type checkers and editors.
+
+Each class lists the names and types that users may write. A test compares it with what it describes: ``LLMConfig``,
+``ProviderSpec``, ``configure()``. Nothing imports this at run time before a signature is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+from pydantic import SecretStr
+
+from unified_llm._config.model_name import ModelName
+from unified_llm._core.api_key import Secret
+from unified_llm._core.features import Feature
+from unified_llm._core.quirks import Quirks
+from unified_llm._core.target import BreakerConfig
+from unified_llm._lib.list_of import ListOf
+
+if TYPE_CHECKING:
+    from unified_llm._core.outcome import FailureKind
+
+    KindOfFailure: TypeAlias = FailureKind
+else:
+    KindOfFailure = str
+
+ApiKey: TypeAlias = str | SecretStr | Secret
+
+
+class TargetKeywords(TypedDict, total=False):
+    """The fields of ``LLMConfig`` but ``fallbacks``, and an alias."""
+
+    model: ModelName | None
+    provider: str | None
+    name: str | None
+    base_url: str | None
+    api_key: ApiKey | None
+    api_version: str | None
+    api: str | None
+    timeout: float | None
+    request_timeout: float | None
+    connect_timeout: float | None
+    verify_ssl: bool | str | SSLContext
+    max_retries: int | None
+    resend: bool
+    retry_delay: float
+    retry_max_delay: float
+    retry_exponential_base: float
+    max_response_bytes: int | None
+    cache_ttl: float
+    default_headers: Mapping[str, str]
+    extra_body: Mapping[str, Any]
+    context_window: int | None
+    temperature: float | None
+    max_tokens: int | None
+    top_p: float | None
+    stop: str | ListOf[str]
+    seed: int | None
+    frequency_penalty: float | None
+    presence_penalty: float | None
+    reasoning_effort: str | None
+    dimensions: int | None
+    reasoning_format: Literal["parsed", "raw", "hidden"] | None
+    text_tool_calls: bool | None
+    merge_messages: bool | None
+    breaker: BreakerConfig
+    last_resort: bool | None
+    space: str | None
+    allow_http: bool
+
+
+class DefaultKeywords(TypedDict, total=False):
+    """The process-wide defaults that ``configure()`` sets."""
+
+    timeout: float | None
+    connect_timeout: float | None
+    max_retries: int | None
+    retry_delay: float | None
+    cache_ttl: float | None
+    error_details: bool | None
+    telemetry: bool | Literal["without_usage"] | None
+    state: str | None
+
+
+class ProviderKeywords(TypedDict, total=False):
+    """The fields of a row of the provider table that ``register_provider()`` takes beside its own parameters."""
+
+    title: str
+    version: str
+    key_env: ListOf[str]
+    base_url_env: ListOf[str]
+    token_env: ListOf[str]
+    version_env: ListOf[str]
+    key_required: bool
+    format: str
+    apis: Mapping[str, str]
+    api_features: Mapping[str, frozenset[Feature]]
+    quirks: Quirks | Mapping[str, Any]
+    hosts: ListOf[str]
+    local: bool
+    literal_models: bool
+    first_token: float | None
+    embeds_at_once: int
+    headers: Mapping[str, str]
+    docs: str
+    note: str
+    otel_name: str
+    langsmith_name: str
+    advice: Mapping[KindOfFailure, str]
