@@ -68,6 +68,9 @@ def limits(target: Target) -> tuple[float, float, float, float]:
         ("ollama/deepseek-r1", {}, LOCAL),
         ("ollama/gpt-oss", {"reasoning_effort": "high"}, LOCAL_HARD),
         ("ollama/qwen3", {"extra_body": {"think": "high"}}, LOCAL_HARD),
+        ("zai/glm-4.5", {"extra_body": {"thinking": {"type": "enabled"}}}, REASONING),
+        ("together/qwen3", {"extra_body": {"reasoning": True, "user": "high"}}, REASONING),
+        ("together/qwen3", {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}, USUAL),
     ],
 )  # fmt: skip
 def test_limits_depend_on_the_kind_of_target(model: str, fields: dict[str, Any], expected: tuple[float, ...]) -> None:

@@ -17,7 +17,7 @@ _OBJECTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "llama_index": (
         "an object of LlamaIndex",
-        "an LLM goes into fallbacks=[...] of unified_llm.llama_index.UnifiedLLM",
+        "an LLM goes into unified_llm.llama_index.UnifiedLLM, as model= or into fallbacks=[...]",
     ),
     **dict.fromkeys(
         ("openai", "anthropic", "google", "mistralai", "cohere", "groq", "ollama", "together", "huggingface_hub"),

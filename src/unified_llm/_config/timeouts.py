@@ -131,13 +131,13 @@ def thinking_of(effort: str | None, quirks: Quirks, body: Mapping[str, Any]) -> 
 def _read_thinking(body: Mapping[str, Any], depth: int) -> Thinking:
     levels: list[Thinking] = []
     for key, value in body.items():
-        name = key.replace("_", "").lower()
+        name = str(key).replace("_", "").lower()
         if isinstance(value, Mapping):
             if depth:
                 levels.append(_read_thinking(_named_fully(name, value), depth - 1))
         elif name in _BUDGETS:
             levels.append("hard" if isinstance(value, int) and value else "unknown")
-        elif name in _EFFORTS:
+        elif name in _EFFORTS or name in _SECTIONS:
             levels.append(_read_effort(value))
     return "hard" if "hard" in levels else "some" if "some" in levels else "unknown"
 
