@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from llama_index.core.tools import FunctionTool
 
 from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, SONAR, WAYS, Way, outcome_of
@@ -13,7 +15,16 @@ from tests.support.scripted_targets import Attempt, ScriptedTargets, say
 from unified_llm import LLMClient, LLMConfig
 from unified_llm._core.outcome import Failure
 from unified_llm._state import process_health
-from unified_llm.exceptions import AllTargetsFailedError, LLMError, TimeoutError, UnsupportedOperationError
+from unified_llm.exceptions import (
+    AllTargetsFailedError,
+    AuthenticationError,
+    LLMError,
+    ServiceUnavailableError,
+    TimeoutError,
+    UnsupportedOperationError,
+)
+from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
+from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
 from unified_llm.types import Tool
 
 TOOL = Tool("look")
@@ -213,3 +224,44 @@ def test_a_key_in_the_headers_of_the_call_was_refused(local: LLMClient) -> None:
 
 def test_another_failure_says_nothing_of_keys(local: LLMClient) -> None:
     assert "key" not in message_of("generate", {GPT: [DEAD]}, local)
+
+
+# Through the adapters
+
+HERE: Any = {"model": GPT, "base_url": "http://127.0.0.1:4000", "max_retries": 0}
+
+
+def look(topic: str) -> str:
+    """Look something up."""
+    return topic
+
+
+@each(
+    "call",
+    [
+        lambda: ChatUnified(**HERE).invoke("x"),
+        lambda: list(ChatUnified(**HERE).stream("x")),
+        lambda: UnifiedLLM(**HERE).complete("x"),
+        lambda: UnifiedEmbeddings(**HERE).embed_query("x"),
+        lambda: UnifiedEmbedding(**HERE).get_text_embedding("x"),
+    ],
+)
+def test_every_surface_says_that_no_key_was_sent(call: Callable[[], Any]) -> None:
+    with ScriptedTargets({GPT: [Failure("auth", 401)]}).running(), pytest.raises(AuthenticationError) as caught:
+        call()
+    assert "no API key was sent: OPENAI_API_KEY is only sent to api.openai.com" in str(caught.value)
+
+
+@each(
+    "call",
+    [
+        lambda: ChatUnified(model=GPT, fallbacks=[SONAR], max_retries=0).bind_tools([look]).invoke("x"),
+        lambda: UnifiedLLM(model=GPT, fallbacks=[SONAR], max_retries=0).chat_with_tools(
+            [FunctionTool.from_defaults(look)], "x"
+        ),
+    ],
+)
+def test_every_surface_names_the_skipped_targets(call: Callable[[], Any]) -> None:
+    with ScriptedTargets({GPT: [DEAD]}).running(), pytest.raises(ServiceUnavailableError) as caught:
+        call()
+    assert str(caught.value).endswith(f"; try again later. 1 fallback was skipped: {SONAR} cannot call tools.")
