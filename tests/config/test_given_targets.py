@@ -84,6 +84,20 @@ def test_what_is_no_fallback_is_named(item: Any, expected: str) -> None:
         assert expected in str(refused.value)
 
 
+def test_embeddings_of_a_framework_and_other_values_of_options_are_named() -> None:
+    class Embeddings:
+        """Stands for LangChain's class, which is recognised by its name."""
+
+    for surface in (LLMClient, UnifiedEmbeddings):
+        with pytest.raises(ConfigurationError, match="embeddings of a framework are no target; write a model string"):
+            surface(MODEL, fallbacks=[Embeddings()])
+    with pytest.raises(ConfigurationError, match="skip_unconfigured must be True or False, not str"):
+        LLMClient(MODEL, skip_unconfigured="no")  # type: ignore[arg-type]
+    for surface in SURFACES:
+        with pytest.raises(ConfigurationError, match=r"breaker must be a BreakerConfig\(\.\.\.\)"):
+            surface(MODEL, breaker=3)
+
+
 # The first target of a client
 
 WRONG_FIRST: list[tuple[Any, str]] = [
@@ -164,6 +178,7 @@ def test_a_time_that_is_no_number_of_seconds_is_refused_in_the_same_words_everyw
         refused_by(lambda: client.astream("Hello", deadline=value)),
         refused_by(lambda: ChatUnified(model=MODEL).invoke("Hello", timeout=value)),
         refused_by(lambda: UnifiedLLM(model=MODEL).complete("Hello", timeout=value)),
+        refused_by(lambda: client.warm(timeout=value)),
         refused_by(lambda: configure(timeout=value)),
         refused_by(lambda: BreakerConfig(window=value)),
         *(refused_by(partial(made, MODEL, request_timeout=value)) for made in ADAPTERS),

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from unified_llm._client import extra_headers
 from unified_llm._client.backends import Backends
 from unified_llm._client.call import PreparedCall, finish_call, prepare_call
-from unified_llm._client.call_options import CallOptions
+from unified_llm._client.call_options import CallOptions, check_seconds
 from unified_llm._client.drivers import AsyncDriver, Driver
 from unified_llm._client.errors import from_failure
 from unified_llm._client.model_lists import (
@@ -36,6 +36,7 @@ from unified_llm._lib.short_repr import short_repr
 from unified_llm._observe import logs
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._state.process_health import health_of
+from unified_llm.exceptions import ValidationError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import EmbeddingRequest
 
@@ -199,7 +200,11 @@ class BaseClient:
 
         Returns:
             What is wrong, by the name of the target; empty where nothing is.
+
+        Raises:
+            ValidationError: ``timeout`` is no number of seconds.
         """
+        timeout = check_seconds("timeout", timeout, ValidationError)
         now = runtime.current().now
         targets, failures, until = self._distinct_targets(), list[Failure | None](), now() + timeout
         for left, target in zip(range(len(targets), 0, -1), targets, strict=True):
@@ -211,7 +216,7 @@ class BaseClient:
         """Do the same as ``warm`` for the running event loop, with all targets at once."""
         import asyncio
 
-        until = runtime.current().now() + timeout
+        until = runtime.current().now() + check_seconds("timeout", timeout, ValidationError)
         targets = self._distinct_targets()
         failures = await asyncio.gather(*(self._backends.aconnect_in_advance(target, until) for target in targets))
         return _describe(targets, failures)

@@ -88,6 +88,16 @@ def check_stream_break(value: object) -> None:
         )
 
 
+def check_flag(name: str, value: object) -> None:
+    """Refuse an option that is neither True nor False: the text "no" would be taken for True.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
+
+
 def check_callback(callback: object) -> None:
     """Refuse an ``on_attempt`` that cannot be called, or would have to be awaited: sync calls cannot do that.
 
@@ -117,12 +127,15 @@ def _read_option(name: str, value: object, error: type[LLMError]) -> object:
         case "extra_headers":
             return extra_headers.read(value, error)
         case _:
-            return _seconds(name, value, error)
+            return None if value is None else check_seconds(name, value, error)
 
 
-def _seconds(name: str, value: object, error: type[LLMError]) -> float | None:
-    if value is None:
-        return None
+def check_seconds(name: str, value: object, error: type[LLMError]) -> float:
+    """Return an option that is a time in seconds.
+
+    Raises:
+        LLMError: It is something else.
+    """
     try:
         return read_seconds(value)
     except SecondsError as wrong:

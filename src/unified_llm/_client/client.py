@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from unified_llm._client import embedding_batches, read_request
 from unified_llm._client.call import PreparedCall, finish_part
-from unified_llm._client.call_options import DEADLINE, CallOptions, check_callback, check_stream_break
+from unified_llm._client.call_options import DEADLINE, CallOptions, check_callback, check_flag, check_stream_break
 from unified_llm._client.embedding_batches import Batches, Embedding, FinishedVectors, Part
 from unified_llm._client.field_names import rename
 from unified_llm._client.keyword_tables import (
@@ -87,6 +87,7 @@ class LLMClient(ModelsClient):
             options = CallOptions.of_client(deadline=deadline, hedge_after=hedge_after, failover_on=failover_on)
             check_stream_break(on_stream_break)
             check_callback(on_attempt)
+            check_flag("skip_unconfigured", skip_unconfigured)
             targets = _read_targets(given)
             super().__init__(*targets.value, options, skip_unconfigured=skip_unconfigured, on_attempt=on_attempt)
             if is_embedding_model(self.targets[0]):

@@ -21,6 +21,7 @@ _ADVICE: Final = {
     "bool_type": "must be True or False",
     "dict_type": "must be a mapping",
     "mapping_type": "must be a mapping",
+    "dataclass_type": "must be a BreakerConfig(...), or a mapping of its fields",
     "extra_forbidden": "is no field, or is given by two names",
 }
 

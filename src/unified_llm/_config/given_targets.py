@@ -26,6 +26,7 @@ _OBJECTS: Final[Mapping[str, tuple[str, str]]] = {
     "httpx": ("an HTTP client", "connections are this package's own"),
     "pathlib": ("a path", "write a model string; a local model is 'mlx/<folder>'"),
 }
+_EMBEDDINGS: Final = frozenset({"Embeddings", "BaseEmbedding"})  # LangChain's and LlamaIndex's classes of them
 _FALLBACKS: Final = "fallbacks is a list of model strings, mappings or LLMConfig"
 
 
@@ -70,5 +71,7 @@ def explain(given: object) -> str:
         return f"{name}: make an object of it."
     if isinstance(given, (list, tuple, set, frozenset)):
         return f"a {name}: write one model after the other, the first as model= and the others into fallbacks=[...]."
+    if any(base.__name__ in _EMBEDDINGS for base in type(given).__mro__):
+        return f"{name}: embeddings of a framework are no target; write a model string."
     kind = _kind(given)
     return f"{name}, {kind[0]}: {kind[1]}." if kind else f"{name}."
