@@ -17,7 +17,7 @@ from opentelemetry import metrics, trace
 
 import unified_llm
 from tests.support.doc_pages import ROOT, Example, examples, pages
-from tests.support.scripted_targets import ScriptedTargets, say
+from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import (
     Attempt,
     BreakerConfig,
@@ -115,6 +115,23 @@ def test_the_example_runs(
         registry.unregister(row.name)
     assert targets.open == 0
     assert "CANARY" not in capsys.readouterr().out
+
+
+def test_the_loop_of_tools_runs_them_and_returns_their_mistakes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = next(example.source for _, example in EXAMPLES if "Message.tool(" in example.source)
+    for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
+    calls = [("weather", '{"city": "Paris"}'), ("wether", "{}"), ("weather", '{"town": 1}'), ("weather", "{")]
+    steps = [call_tool(name, arguments, f"call_{index}") for index, (name, arguments) in enumerate(calls)]
+    targets = ScriptedTargets({"openai/gpt-5-mini": [*steps, say("It is sunny.")]})
+    with targets.running():
+        exec(source, {"__name__": "__main__"})  # noqa: S102 - runs the example
+    assert capsys.readouterr().out == "It is sunny.\n"
+    results = [message for message in targets.asked[-1][1].messages if message.role == "tool"]
+    assert [result.is_error for result in results] == [False, True, True, True]
+    assert [result.tool_call_id for result in results] == ["call_0", "call_1", "call_2", "call_3"]
 
 
 def test_there_are_examples_to_run() -> None:
