@@ -33,6 +33,7 @@ from unified_llm import (
     llama_index,
     types,
 )
+from unified_llm._core.outcome import Failure
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
 
@@ -132,6 +133,20 @@ def test_the_loop_of_tools_runs_them_and_returns_their_mistakes(
     results = [message for message in targets.asked[-1][1].messages if message.role == "tool"]
     assert [result.is_error for result in results] == [False, True, True, True]
     assert [result.tool_call_id for result in results] == ["call_0", "call_1", "call_2", "call_3"]
+
+
+def test_the_batch_lists_what_failed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    source = next(example.source for _, example in EXAMPLES if "range(500)" in example.source)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-of-the-documentation")
+    refused = Failure("bad_request", 400)
+    tenth = [refused if number % 10 == 9 else say("One sentence.") for number in range(500)]
+    targets = ScriptedTargets({"openai/gpt-5-mini": tenth, "ollama/llama3.2": [refused]})
+    with targets.running():
+        exec(source, {"__name__": "__main__"})  # noqa: S102 - runs the example
+    printed = capsys.readouterr()
+    assert "450 responses, 50 failures" in printed.out
+    assert printed.out.count("BadRequestError: openai/gpt-5-mini: ") == 50
+    assert printed.err.endswith("\r500 of 500")
 
 
 def test_there_are_examples_to_run() -> None:
