@@ -77,7 +77,7 @@ def refusal(surface: Callable[..., Any], name: str) -> str:
 def test_an_argument_of_another_constructor_is_answered_with_what_to_write(name: str, expected: str) -> None:
     assert all(expected in answer for surface in ALL if (answer := refusal(surface, name)))
     with pytest.raises(ConfigurationError) as refused:
-        LLMConfig(model=MODEL, **{name: VALUE})
+        LLMConfig.model_validate({"model": MODEL, name: VALUE})
     assert expected in str(refused.value)
 
 
@@ -116,13 +116,18 @@ def test_every_argument_of_openais_clients_and_of_langchains_models_has_an_answe
 
 
 def test_other_names_for_the_same_field_are_accepted() -> None:
-    given = {"model_name": MODEL, "request_timeout": 5, "max_completion_tokens": 7, "stop_sequences": ["x"]}
+    given: dict[str, Any] = {
+        "model_name": MODEL,
+        "request_timeout": 5,
+        "max_completion_tokens": 7,
+        "stop_sequences": ["x"],
+    }
     for target in (LLMClient(**given).targets[0], LLMClient("mlx/demo", fallbacks=[given]).targets[1]):
         assert (target.name, target.timing.whole) == (MODEL, 5)
         assert (target.defaults["max_tokens"], target.defaults["stop"]) == (7, ("x",))
     for twice in ({"model_name": "ollama/y"}, {"timeout": 1, "request_timeout": 2}):
         with pytest.raises(ConfigurationError, match="is given twice"):
-            LLMClient(MODEL, **twice)
+            SURFACES[0](MODEL, **twice)
 
 
 def test_misspelled_fields_get_the_nearest_name() -> None:

@@ -88,11 +88,11 @@ def test_embeddings_of_a_framework_and_other_values_of_options_are_named() -> No
     class Embeddings:
         """Stands for LangChain's class, which is recognised by its name."""
 
-    for surface in (LLMClient, UnifiedEmbeddings):
+    for surface in (SURFACES[0], SURFACES[3]):
         with pytest.raises(ConfigurationError, match="embeddings of a framework are no target; write a model string"):
             surface(MODEL, fallbacks=[Embeddings()])
     with pytest.raises(ConfigurationError, match="skip_unconfigured must be True or False, not str"):
-        LLMClient(MODEL, skip_unconfigured="no")  # type: ignore[arg-type]
+        SURFACES[0](MODEL, skip_unconfigured="no")
     for surface in SURFACES:
         with pytest.raises(ConfigurationError, match=r"breaker must be a BreakerConfig\(\.\.\.\)"):
             surface(MODEL, breaker=3)
@@ -203,7 +203,7 @@ def test_a_wait_may_be_zero() -> None:
     with pytest.raises(ConfigurationError, match="retry_delay must be a number of seconds, 0 or greater"):
         ChatUnified(model=MODEL, retry_delay=-1)
     with pytest.raises(ConfigurationError, match="cache_ttl must be a number of seconds, not text"):
-        UnifiedLLM(model=MODEL, cache_ttl="300")
+        ADAPTERS[1](MODEL, cache_ttl="300")
 
 
 # failover_on

@@ -74,8 +74,7 @@ class AlwaysValidated(_Base):
 
 def _read_strings(value: object, info: ValidationInfo) -> object:
     """Return the fields as they are; of fields that are all text, as in an environment, times become numbers."""
-    mode: str = info.mode  # whose annotation lacks this one
-    if mode != "string" or not isinstance(value, Mapping):
+    if str(info.mode) != "string" or not isinstance(value, Mapping):
         return value
     fields = cast("Mapping[str, object]", value)
     return {name: number_from_text(text) if name in TIMES else text for name, text in fields.items()}
