@@ -7,7 +7,7 @@ widely used one.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypeAlias, cast, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from unified_llm._lib.bounded_json import JSONError, dump, parse_arguments, scrub, without_nan
 from unified_llm._lib.short_repr import count, short_repr
@@ -359,15 +359,15 @@ class Message:
         Raises:
             ValidationError: The role is missing or unknown, a content part has no known type, or a field is no string.
         """
-        role = message.get("role")
-        role = _ALIASES.get(role, role) if isinstance(role, str) else ""
+        given = message.get("role")
+        role: Any = _ALIASES.get(given, given) if isinstance(given, str) else None
         if role not in _ROLES:
             raise ValidationError(f"A message needs a role, one of {', '.join(_ROLES)}.")
         content = message.get("content")
         if role in {"system", "user"} and "content" not in message:
             raise ValidationError(f'A {role} message needs "content": {{"role": "{role}", "content": "..."}}.')
         return cls(
-            role=cast("Role", role),
+            role=role,
             content="" if content is None else parse_content(content),
             name=_optional_text(message, "name"),
             tool_calls=_tool_calls(message.get("tool_calls") or ()),
