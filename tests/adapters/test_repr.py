@@ -9,8 +9,9 @@ from unified_llm import LLMClient, LLMConfig
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
 
-MADE = (LLMClient, ChatUnified, UnifiedLLM, UnifiedEmbeddings, UnifiedEmbedding, UnifiedRerank)
+MADE = (LLMClient, ChatUnified, UnifiedLLM, UnifiedRerank)
 GPT, HAIKU = "openai/gpt-5-mini", "anthropic/claude-haiku-4-5"
+SMALL = "text-embedding-3-small"
 
 
 @each("kind", MADE)
@@ -23,6 +24,12 @@ def test_a_chain_shows_its_targets(kind: Any) -> None:
     regions = kind(GPT, api_key="sk-canary-1", fallbacks=[{"base_url": "https://eu.example"}])
     assert repr(regions) == f"{name}({GPT}@api.openai.com -> {GPT}@eu.example)"
     assert repr(kind("sk-of-somebody-1234567890", provider="openai")) == f"{name}(***)"
+
+
+@each("kind", [UnifiedEmbeddings, UnifiedEmbedding])
+def test_embeddings_show_their_targets(kind: Any) -> None:
+    chain = kind(f"openai/{SMALL}", fallbacks=[f"openrouter/openai/{SMALL}"])
+    assert repr(chain) == str(chain) == f"{kind.__name__}(openai/{SMALL} -> openrouter/openai/{SMALL})"
 
 
 def test_a_chain_whose_fields_are_being_changed_shows_them_as_they_are() -> None:
