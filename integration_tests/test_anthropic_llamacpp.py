@@ -35,7 +35,7 @@ LAMP = {
 }
 OUR_TOOL = {"type": "function", "function": {"name": "lamp", "description": "Switch a lamp.", "parameters": LAMP}}
 THEIR_TOOL: Any = {"name": "lamp", "description": "Switch a lamp.", "input_schema": LAMP}
-GREEDY = {"temperature": 0}
+GREEDY: dict[str, Any] = {"temperature": 0}
 
 # The model begins each answer by thinking, since the template says so.
 THINKING = """\
@@ -72,7 +72,7 @@ def them(server: LlamaServer) -> Anthropic:
 
 
 def us(server: LlamaServer, **fields: Any) -> LLMClient:
-    fields = {"api_key": KEY, "max_tokens": 60} | fields
+    fields = {"api_key": KEY, "max_tokens": 60, **fields}
     return LLMClient(LLMConfig(provider="llamacpp", model=MODEL, base_url=server.base_url, api="messages", **fields))
 
 

@@ -220,7 +220,7 @@ def theirs(fake: FakeAnthropic) -> Iterator[Anthropic]:
 
 
 def client(fake: FakeAnthropic, model: str = "claude-haiku-4-5", **fields: Any) -> LLMClient:
-    fields = {"api_key": KEY, "max_retries": 0} | fields
+    fields = {"api_key": KEY, "max_retries": 0, **fields}
     return LLMClient(LLMConfig(model=f"anthropic/{model}", base_url=fake.address, **fields))
 
 

@@ -44,7 +44,13 @@ def theirs(**fields: Any) -> Any:
 
 
 def ours(fake: Router, model: str = f"{CHAT}:fastest", **fields: Any) -> LLMClient:
-    given = {"provider": "huggingface", "base_url": fake.address, "api_key": KEY, "max_retries": 0} | fields
+    given: dict[str, Any] = {
+        "provider": "huggingface",
+        "base_url": fake.address,
+        "api_key": KEY,
+        "max_retries": 0,
+        **fields,
+    }
     return LLMClient(LLMConfig(model=model, **given))
 
 

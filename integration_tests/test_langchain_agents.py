@@ -59,16 +59,15 @@ def make(upstream: Upstream, second: Upstream) -> Iterator[MakeModel]:
         fallback = LLMConfig(
             provider="openai-compatible", model="scripted-small", base_url=second.base_url, api_key=KEY
         )
-        return ChatUnified(
-            **{
-                "model": "openai/scripted-large",
-                "base_url": upstream.base_url,
-                "api_key": KEY,
-                "fallbacks": [fallback],
-                "max_retries": 0,
-            }
-            | fields
-        )
+        given: dict[str, Any] = {
+            "model": "openai/scripted-large",
+            "base_url": upstream.base_url,
+            "api_key": KEY,
+            "fallbacks": [fallback],
+            "max_retries": 0,
+            **fields,
+        }
+        return ChatUnified(**given)
 
     yield make
     assert upstream.count("chat/completions") > 0

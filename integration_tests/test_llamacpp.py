@@ -52,7 +52,7 @@ def doomed(model_file: Path) -> Iterator[LlamaServer]:
 
 
 def target(server: LlamaServer, **fields: Any) -> LLMConfig:
-    fields = {"api_key": KEY, "max_tokens": 40} | fields
+    fields = {"api_key": KEY, "max_tokens": 40, **fields}
     return LLMConfig(provider="llamacpp", model=llamacpp.MODEL, base_url=server.base_url, **fields)
 
 

@@ -50,7 +50,7 @@ def other(model_file: Path) -> Iterator[LlamaServer]:
 
 
 def target(server: LlamaServer, name: str = "first", **fields: Any) -> LLMConfig:
-    fields = {"api_key": KEY, "max_tokens": 8, "name": name} | fields
+    fields = {"api_key": KEY, "max_tokens": 8, "name": name, **fields}
     return LLMConfig(provider="llamacpp", model=llamacpp.MODEL, base_url=server.base_url, **fields)
 
 

@@ -58,7 +58,7 @@ def relay(server: LlamaServer) -> Iterator[Relay]:
 
 
 def target(base_url: str, **fields: Any) -> LLMConfig:
-    fields = {"provider": "llamacpp", "max_tokens": 30, "max_retries": 0} | fields
+    fields = {"provider": "llamacpp", "max_tokens": 30, "max_retries": 0, **fields}
     return LLMConfig(model=llamacpp.MODEL, base_url=base_url, api_key=KEY, **fields)
 
 

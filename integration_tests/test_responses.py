@@ -54,7 +54,7 @@ def theirs(fake: Responses) -> Iterator[openai.OpenAI]:
 
 
 def ours(base_url: str, model: str = "chat_plain", **fields: Any) -> LLMClient:
-    fields = {"provider": "openai", "api": "responses", "api_key": KEY, "max_retries": 0} | fields
+    fields = {"provider": "openai", "api": "responses", "api_key": KEY, "max_retries": 0, **fields}
     return LLMClient(LLMConfig(model=model, base_url=base_url, **fields))
 
 

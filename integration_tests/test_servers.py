@@ -88,7 +88,7 @@ class Endpoint:
     provider: str = "openai-compatible"
 
     def ours(self, **fields: Any) -> LLMClient:
-        fields = {"model": self.model, "api_key": self.key, "max_retries": 0, "max_tokens": 12} | fields
+        fields = {"model": self.model, "api_key": self.key, "max_retries": 0, "max_tokens": 12, **fields}
         return LLMClient(LLMConfig(provider=self.provider, base_url=self.base_url, **fields))
 
 

@@ -54,7 +54,10 @@ MESSAGES: Final[list[Any]] = [
     {"role": "tool", "tool_call_id": "c1", "content": "CANARY-result"},
 ]
 TOOL: Final = {"name": "f", "description": "CANARY-tool", "parameters": {"type": "object", "properties": {}}}
-TOOLS: Final = [{"type": "function", "function": TOOL}, {"type": "mcp", "authorization": "CANARY-mcp"}]
+TOOLS: Final[list[dict[str, Any]]] = [
+    {"type": "function", "function": TOOL},
+    {"type": "mcp", "authorization": "CANARY-mcp"},
+]
 REFUSED: Final = whole({"error": {"message": "CANARY-echo of sk-CANARY-key", "code": "sk-CANARY-key"}}, 401)
 SERVED_OPENAI: Final = whole(
     {
@@ -335,13 +338,13 @@ def test_an_interruption_at_any_line_leaves_nothing_in_its_traceback(
 def test_a_request_that_is_wrong_shows_nothing() -> None:
     client = make()
     for call in (
-        lambda: client.generate("CANARY-prompt", temperature="CANARY"),
+        lambda: client.generate("CANARY-prompt", temperature="CANARY"),  # type: ignore[arg-type]
         lambda: client.generate([{"role": "CANARY", "content": "CANARY-prompt"}]),
         lambda: client.generate("CANARY-prompt", extra_body={"x": {"CANARY"}}),
-        lambda: client.stream("CANARY-prompt", modle="CANARY"),
-        lambda: client.embed(["CANARY-text"], dimensions="CANARY"),
+        lambda: client.stream("CANARY-prompt", modle="CANARY"),  # type: ignore[call-arg]
+        lambda: client.embed(["CANARY-text"], dimensions="CANARY"),  # type: ignore[arg-type]
         lambda: client.rerank("CANARY-query", []),
-        lambda: client.count_tokens("CANARY-prompt", tools="CANARY"),
+        lambda: client.count_tokens("CANARY-prompt", tools="CANARY"),  # type: ignore[arg-type]
         lambda: chat().invoke("CANARY-prompt", tool_choice="CANARY", tools=[TOOL]),
         lambda: llm().chat(TURN, tool_choice="CANARY", tools=[{"type": "function", "function": TOOL}]),
     ):

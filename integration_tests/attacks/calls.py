@@ -26,7 +26,7 @@ MODES: Final = SYNC + ASYNC
 
 def target(model: str, url: str, **fields: Any) -> LLMConfig:
     """Make the configuration of a target, with the retries that a target has by default."""
-    given = {"api_key": "sk-of-the-attacks", "allow_http": True, "space": "s"} | fields
+    given: dict[str, Any] = {"api_key": "sk-of-the-attacks", "allow_http": True, "space": "s", **fields}
     return LLMConfig(model=f"openai-compatible/{model}", base_url=url, **given)
 
 

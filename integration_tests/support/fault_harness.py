@@ -251,7 +251,7 @@ def _run_once(case: Case, way: Way, *, with_fallback: bool) -> CallResult:
 
 def target(model: str, base_url: str, key: str, **fields: Any) -> LLMConfig:
     """The configuration of a target without retries."""
-    fields = {"provider": "openai-compatible", "max_retries": 0} | fields
+    fields = {"provider": "openai-compatible", "max_retries": 0, **fields}
     return LLMConfig(model=model, base_url=base_url, api_key=key, **fields)
 
 

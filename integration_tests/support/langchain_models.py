@@ -84,7 +84,11 @@ def _chain(*fallbacks: Any, **fields: Any) -> Any:
     """Return a chain whose primary is down: nothing listens at its address."""
     from unified_llm.langchain import ChatUnified
 
-    primary = {"model": "deepseek/deepseek-chat", "base_url": "http://127.0.0.1:1", "api_key": "sk-CANARY-12345678"}
+    primary: dict[str, Any] = {
+        "model": "deepseek/deepseek-chat",
+        "base_url": "http://127.0.0.1:1",
+        "api_key": "sk-CANARY-12345678",
+    }
     return ChatUnified(**primary, max_retries=0, fallbacks=fallbacks, **fields)
 
 

@@ -24,7 +24,7 @@ Call = Callable[[str, Callable[[Attempt], None], Mapping[str, Any]], Any]
 
 def _chat(model: str, on_attempt: Callable[[Attempt], None], fields: Mapping[str, Any]) -> ChatUnified:
     fallbacks = [{"model": BACKUP, "api_key": KEY}]
-    return ChatUnified(model=model, api_key=KEY, fallbacks=fallbacks, on_attempt=on_attempt, **fields)  # type: ignore[arg-type]
+    return ChatUnified(model=model, api_key=KEY, fallbacks=fallbacks, on_attempt=on_attempt, **fields)
 
 
 def _llm(model: str, on_attempt: Callable[[Attempt], None], fields: Mapping[str, Any]) -> UnifiedLLM:

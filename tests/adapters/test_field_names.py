@@ -131,9 +131,9 @@ def test_the_responses_api_and_a_model_of_the_call_have_their_own_fields() -> No
         for surface in ("generate", "invoke", "chat"):
             CALLS[surface]({**GPT, "api": "responses"}, {"max_output_tokens": 50, "truncation": "auto"})
             assert network.sent[-1].body["max_output_tokens"] == 50
-        LLMClient("openai/gpt-4o", api_key=KEY).generate("Hello?", model="ollama/llama3.2", keep_alive="5m")
+        LLMClient("openai/gpt-4o", api_key=KEY).generate("Hello?", model="ollama/llama3.2", keep_alive="5m")  # type: ignore[call-arg]
         assert network.sent[-1].body["keep_alive"] == "5m"
-        LLMClient("openai/m", api_key=KEY, base_url="https://server.example").generate("Hello?", top_k=5, user=None)
+        LLMClient("openai/m", api_key=KEY, base_url="https://server.example").generate("Hello?", top_k=5, user=None)  # type: ignore[call-arg]
         assert network.sent[-1].body["top_k"] == 5
         assert "user" not in network.sent[-1].body
 

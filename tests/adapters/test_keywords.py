@@ -20,6 +20,7 @@ from unified_llm._client import keywords as of_calls
 from unified_llm._client.call_options import OPTION_NAMES
 from unified_llm._config import keywords as of_targets
 from unified_llm._config import process_defaults
+from unified_llm._config.constructor_names import ALIASES
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._lib.list_of import ListOf
 from unified_llm._providers.spec import ProviderSpec
@@ -103,7 +104,8 @@ OTHER_OPTIONS = {name: kind for name, kind in OPTIONS.items() if name != "hedge_
         (of_calls.RerankKeywords, types_of_dataclass(RerankRequest, {"query", "documents"}) | OTHER_OPTIONS),
         (
             of_targets.TargetKeywords,
-            types_of_model(LLMConfig, {"request_timeout": "timeout"}) | {"model": str | None},
+            types_of_model(LLMConfig, {alias: name for alias, name in ALIASES.items() if name not in OWN - {"model"}})
+            | {"model": str | None},
         ),
         (
             of_targets.ProviderKeywords,

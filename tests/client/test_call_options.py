@@ -56,7 +56,8 @@ def test_the_rules_of_a_call_replace_those_of_the_client() -> None:
     targets = ScriptedTargets({GPT: [BLOCKED], HAIKU: [say("Hello")]})
     with targets.running():
         client = LLMClient(GPT, fallbacks=[HAIKU], failover_on={"filter": True})
-        for rules in ({}, {"bad_request": True}, None):
+        several: list[Any] = [{}, {"bad_request": True}, None]
+        for rules in several:
             with pytest.raises(ContentFilterError):
                 client.generate("Hello?", failover_on=rules)
 
@@ -206,7 +207,7 @@ def test_embeddings_and_model_lists_are_not_hedged() -> None:
     targets.scripts = {"openai": [[Pause(20.0), Done((MODELS, None))]]}
     assert targets.run(client.alist_models) == list(MODELS)
     with pytest.raises(ValidationError, match="hedge_after"):
-        client.embed("Hello", hedge_after=2.0)
+        client.embed("Hello", hedge_after=2.0)  # type: ignore[call-arg]
 
 
 def test_sync_calls_are_not_hedged_and_say_so_once(caplog: pytest.LogCaptureFixture) -> None:

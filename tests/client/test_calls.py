@@ -114,7 +114,7 @@ def test_a_timeout_bounds_each_attempt(way: Way) -> None:
 
 @each("wrong", [0, -1, float("nan"), "soon"])
 @each("name", ["timeout", "deadline"])
-def test_limits_that_make_no_sense_are_refused_before_anyone_is_asked(name: str, wrong: object) -> None:
+def test_limits_that_make_no_sense_are_refused_before_anyone_is_asked(name: str, wrong: Any) -> None:
     targets = ScriptedTargets({GPT: [say("never")]})
     with targets.running(), pytest.raises(LLMError, match=f"{name} must be "):
         LLMClient(GPT).generate("Hello?", **{name: wrong})

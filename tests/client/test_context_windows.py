@@ -155,7 +155,7 @@ def test_local_1_and_4_a_window_is_declared_for_a_target_and_by_every_adapter() 
         assert (target.context_window, target.window_declared) == (32_768, True)
     for wrong in (0, -1, True, "many"):
         with pytest.raises(ConfigurationError, match="context_window"):
-            LLMConfig(model=VLLM, context_window=wrong)
+            LLMConfig(model=VLLM, context_window=wrong)  # type: ignore[arg-type]
 
 
 def test_a_declared_window_is_that_of_its_model_alone() -> None:

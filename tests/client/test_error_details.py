@@ -301,4 +301,4 @@ def test_the_environment_can_ask_for_them(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ConfigurationError, match="UNIFIED_LLM_ERROR_DETAILS must hold true or false"):
         LLMClient(GPT)
     with pytest.raises(ConfigurationError, match=r"configure\(error_details=\.\.\.\) must be True or False"):
-        configure(error_details="yes")
+        configure(error_details="yes")  # type: ignore[arg-type]

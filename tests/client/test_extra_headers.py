@@ -23,7 +23,7 @@ from unified_llm.llama_index import UnifiedLLM
 GATEWAY = "https://gateway.example/v1"
 KEY = "sk-a-key-of-a-test"
 EXTRA = {"Helicone-Auth": "Bearer sk-of-the-gateway"}
-FIRST = {"model": "openai-compatible/m", "base_url": GATEWAY, "api_key": KEY}
+FIRST: dict[str, Any] = {"model": "openai-compatible/m", "base_url": GATEWAY, "api_key": KEY}
 FORBIDDEN = [
     "Authorization", "AUTHORIZATION", "Proxy-Authorization", "proxy_authorization", "Host", "Content-Length",
     "content_length", "Transfer-Encoding", "Connection", "Keep-Alive", "TE", "Trailer", "Upgrade", "Expect",

@@ -47,7 +47,7 @@ OWN_FIELDS: Mapping[str, tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
 
 
 def targets(*models: str) -> list[LLMConfig]:
-    with_address = {"openai-compatible": {"base_url": "http://127.0.0.1:9/v1"}}
+    with_address: dict[str, dict[str, Any]] = {"openai-compatible": {"base_url": "http://127.0.0.1:9/v1"}}
     return [
         LLMConfig(model=model, api_key=KEY, max_retries=0, **with_address.get(model.partition("/")[0], {}))
         for model in models
@@ -63,7 +63,7 @@ def langchain_invoke(chain: list[LLMConfig], fields: Mapping[str, Any]) -> Any:
 
 
 def langchain_chain(chain: list[LLMConfig]) -> ChatUnified:
-    first = {"model": chain[0].model, "api_key": KEY, "base_url": chain[0].base_url, "max_retries": 0}
+    first: dict[str, Any] = {"model": chain[0].model, "api_key": KEY, "base_url": chain[0].base_url, "max_retries": 0}
     return ChatUnified(**first, fallbacks=chain[1:])
 
 
@@ -78,7 +78,7 @@ def langchain_agent(chain: list[LLMConfig], fields: Mapping[str, Any]) -> Any:
 
 
 def llama_index(chain: list[LLMConfig], fields: Mapping[str, Any]) -> Any:
-    first = {"model": chain[0].model, "api_key": KEY, "base_url": chain[0].base_url, "max_retries": 0}
+    first: dict[str, Any] = {"model": chain[0].model, "api_key": KEY, "base_url": chain[0].base_url, "max_retries": 0}
     llm = UnifiedLLM(**first, fallbacks=chain[1:])
     return llm.chat([ChatMessage("x")], **fields).raw["unified_llm"]["attempts"]  # type: ignore[index] # a dict
 
@@ -133,7 +133,7 @@ def test_langchain_c_the_same_provider_gets_the_fields_also_under_another_model_
 
 def test_fields_of_a_constructor_go_to_the_primary_alone() -> None:
     chain, network = chain_with_outage("openai/gpt-4.1", "groq/llama-3.3-70b")
-    first = {"model": "openai/gpt-4.1", "api_key": KEY, "max_retries": 0, "fallbacks": chain[1:]}
+    first: dict[str, Any] = {"model": "openai/gpt-4.1", "api_key": KEY, "max_retries": 0, "fallbacks": chain[1:]}
     with network.running():
         ChatUnified(**first, model_kwargs={"user": "u1"}).invoke("x")
         reset_health()
@@ -268,7 +268,7 @@ def test_f11_a_fallback_gets_values_within_its_own_limits(*, of_constructor: boo
 
 
 def test_f11_the_first_target_gets_what_the_caller_wrote() -> None:
-    written = {"temperature": 1.3, "max_tokens": 64000, "stop": [str(number) for number in range(6)]}
+    written: dict[str, Any] = {"temperature": 1.3, "max_tokens": 64000, "stop": [str(number) for number in range(6)]}
     for model in ("anthropic/claude-opus-4-1", "openai/gpt-4o"):
         with SentRequests().running() as network:
             response = LLMClient(targets(model)[0]).generate("x", **written)

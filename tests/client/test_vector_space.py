@@ -145,7 +145,7 @@ def test_dimensions_are_a_field_of_a_target_and_of_a_call() -> None:
         assert [request.dimensions for request in targets.requests] == [6, 7]
     for wrong in (0, 1.5, True, "many"):
         with pytest.raises(ConfigurationError, match="dimensions"):
-            LLMConfig(model=SMALL, dimensions=wrong)
+            LLMConfig(model=SMALL, dimensions=wrong)  # type: ignore[arg-type]
 
 
 def test_the_table_knows_the_length_of_models_that_have_only_one(caplog: pytest.LogCaptureFixture) -> None:

@@ -61,7 +61,7 @@ def test_a_default_that_makes_no_sense_is_refused(name: str, value: Any, expecte
 @pytest.mark.parametrize(("name", "hint"), [("time_out", "did you mean timeout?"), ("mode", "known are timeout, ")])
 def test_an_unknown_default_is_refused_with_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        configure(**{name: 1})
+        configure(**{name: 1})  # type: ignore[arg-type]
     assert hint in str(refused.value)
 
 

@@ -254,7 +254,7 @@ def test_breakers_are_checked_on_every_way_in() -> None:
 @pytest.mark.parametrize("name", ["api_key", "default_headers", "base_url"])
 def test_process_defaults_have_no_keys(name: str) -> None:
     with pytest.raises(ConfigurationError, match="no default called"):
-        configure(**{name: "x"})
+        configure(**{name: "x"})  # type: ignore[arg-type]
 
 
 # Dumps as JSON

@@ -318,7 +318,7 @@ def test_on_attempt_is_called_for_every_attempt() -> None:
 
 
 def test_the_model_may_be_given_by_position_and_under_its_other_names() -> None:
-    llm = ChatUnified(PRIMARY, api_key=KEY, request_timeout=3, stop_sequences=["x"])  # type: ignore[call-arg]
+    llm = ChatUnified(PRIMARY, api_key=KEY, request_timeout=3, stop_sequences=["x"])
     assert (llm.model, llm.model_name, llm.timeout, llm.stop) == (PRIMARY, PRIMARY, 3.0, ["x"])
     assert ChatUnified(model_name=PRIMARY, api_key=KEY).model == PRIMARY
     assert isinstance(llm, BaseChatModel)

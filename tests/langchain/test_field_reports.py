@@ -37,9 +37,14 @@ def add(a: int, b: int) -> int:
 
 
 def model(*fallbacks: Any, **fields: Any) -> ChatUnified:
-    return ChatUnified(
-        **{"model": PRIMARY, "api_key": KEY, "max_retries": 0, "fallbacks": fallbacks or (SECOND,)} | fields
-    )
+    given: dict[str, Any] = {
+        "model": PRIMARY,
+        "api_key": KEY,
+        "max_retries": 0,
+        "fallbacks": fallbacks or (SECOND,),
+        **fields,
+    }
+    return ChatUnified(**given)
 
 
 async def all_ways(llm: Any) -> list[AIMessage]:
@@ -213,7 +218,7 @@ OTHERS: Sequence[tuple[str, dict[str, Any]]] = (
 def test_f_other_providers_own_tools_reach_them_as_they_are() -> None:
     with SentRequests().running() as targets:
         for name, given in OTHERS:
-            api = {"api": "responses"} if name.startswith("openai") else {}
+            api: dict[str, Any] = {"api": "responses"} if name.startswith("openai") else {}
             ChatUnified(model=name, api_key=KEY, **api).bind_tools([given]).invoke("Hi")
             assert targets.sent[-1].body["tools"] == [given], name
 

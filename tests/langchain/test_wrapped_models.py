@@ -50,7 +50,8 @@ JOKE = {"setup": "Why?", "punchline": "Because."}
 
 
 def model(*fallbacks: Any, **fields: Any) -> ChatUnified:
-    return ChatUnified(**{"model": PRIMARY, "api_key": KEY, "fallbacks": fallbacks, "max_retries": 0} | fields)
+    given: dict[str, Any] = {"model": PRIMARY, "api_key": KEY, "fallbacks": fallbacks, "max_retries": 0, **fields}
+    return ChatUnified(**given)
 
 
 def down() -> ScriptedTargets:

@@ -154,7 +154,7 @@ def test_calls_are_measured_where_only_a_meter_provider_is_set(
 
 def test_a_switch_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match=r"from configure\(telemetry=...\) must be True, False or"):
-        configure(telemetry=1)
+        configure(telemetry=1)  # type: ignore[arg-type]
     monkeypatch.setenv("UNIFIED_LLM_TELEMETRY", "perhaps")
     with (
         ScriptedTargets({GPT: [say("Hello")]}).running(),
@@ -170,7 +170,7 @@ def test_the_names_are_those_of_the_convention(telemetry: RecordedTelemetry) -> 
     )
     with targets.running():
         config = LLMConfig(model=GPT, temperature=1, max_tokens=2, top_p=1, seed=1, stop=("x",))
-        penalties = {"frequency_penalty": 1, "presence_penalty": 1}
+        penalties: dict[str, Any] = {"frequency_penalty": 1, "presence_penalty": 1}
         list(LLMClient(config).stream(PROMPT, response_format={"type": "json_object"}, **penalties))
         LLMClient("openai/e").embed("text", dimensions=1)
         with pytest.raises(LLMError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def test_a_file_that_is_missing_leads_to_the_next_target_whose_health_is_its_own
 
 
 @pytest.mark.parametrize(("bound", "failures"), [({}, 3), ({"max_response_bytes": 1000}, 0)])
-def test_a_bound_of_the_callers_own_counts_for_nobody(bound: dict[str, int], failures: int) -> None:
+def test_a_bound_of_the_callers_own_counts_for_nobody(bound: dict[str, Any], failures: int) -> None:
     client = LLMClient(LLMConfig(model="openai/gpt-5-mini", api_key="sk-test", max_retries=0, **bound))
     with ScriptedTargets({"openai/gpt-5-mini": [Failure("oversized")]}).running():
         for _ in range(3):

@@ -147,7 +147,7 @@ def formatted(node: ast.AST) -> list[ast.expr]:
 
 def formatted_responses(tree: ast.AST) -> list[str]:
     return [
-        f"{node.lineno}: {ast.unparse(value)}"
+        f"{value.lineno}: {ast.unparse(value)}"
         for function in ast.walk(tree)
         if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         for names in [names_of_responses(function)]

@@ -47,7 +47,7 @@ class ChainKeywords(TypedDict, total=False):
     context_window: int | None
     verify_ssl: bool | str | SSLContext
     allow_http: bool
-    breaker: BreakerConfig | None
+    breaker: BreakerConfig | Mapping[str, Any] | None
     cache_ttl: float | None
     deadline: float | None
     failover_on: Mapping[FailureKind, bool] | None

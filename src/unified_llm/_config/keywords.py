@@ -30,9 +30,10 @@ ApiKey: TypeAlias = str | SecretStr | Secret
 
 
 class TargetKeywords(TypedDict, total=False):
-    """The fields of ``LLMConfig`` but ``fallbacks``, and an alias."""
+    """The fields of ``LLMConfig`` but ``fallbacks``, and their aliases."""
 
     model: ModelName | None
+    model_name: ModelName | None
     provider: str | None
     name: str | None
     base_url: str | None
@@ -55,8 +56,10 @@ class TargetKeywords(TypedDict, total=False):
     context_window: int | None
     temperature: float | None
     max_tokens: int | None
+    max_completion_tokens: int | None
     top_p: float | None
     stop: str | ListOf[str]
+    stop_sequences: str | ListOf[str]
     seed: int | None
     frequency_penalty: float | None
     presence_penalty: float | None
@@ -65,7 +68,7 @@ class TargetKeywords(TypedDict, total=False):
     reasoning_format: Literal["parsed", "raw", "hidden"] | None
     text_tool_calls: bool | None
     merge_messages: bool | None
-    breaker: BreakerConfig
+    breaker: BreakerConfig | Mapping[str, Any]
     last_resort: bool | None
     space: str | None
     allow_http: bool

@@ -42,9 +42,11 @@ from unified_llm.llama_index._structured import StructuredPrediction
 from unified_llm.llama_index._tools import ToolCalling
 
 if TYPE_CHECKING:
+    from llama_index.core.base.llms.base import BaseLLM
+
     from unified_llm._client.call_options import CallOptions
     from unified_llm._config.model_name import ModelName
-    from unified_llm.llama_index._keywords import BaseLLM, LLMFallbacks, UnifiedLLMKeywords
+    from unified_llm.llama_index._keywords import LLMFallbacks, UnifiedLLMKeywords
     from unified_llm.llama_index._wrapped_llm import WrappedLLM
     from unified_llm.types.requests import LLMRequest
     from unified_llm.types.responses import LLMChunk
