@@ -70,8 +70,10 @@ def test_fallbacks_that_cannot_serve_a_call_are_listed_after_the_attempt_at_the_
     ],
 )
 def test_every_adapter_has_the_health_of_its_chain_in_its_order(make: Callable[..., Any]) -> None:
-    inner = LLMConfig(model=GPT, api_key=KEY, name="inner", fallbacks=[{"model": MINI, "api_key": KEY}])
-    rows = make(model=GPT, api_key=KEY, fallbacks=[{"base_url": WEST}, inner]).health()
+    same = {"space": "same"}  # without which another model is no fallback for embeddings
+    inner = LLMConfig(model=GPT, api_key=KEY, name="inner", fallbacks=[{"model": MINI, "api_key": KEY, **same}], **same)
+    embeds = make in {UnifiedEmbeddings, UnifiedEmbedding}
+    rows = make(model=GPT, api_key=KEY, fallbacks=[{"base_url": WEST}, inner], **(same if embeds else {})).health()
     assert [row["target"] for row in rows] == [f"{GPT}@api.openai.com", f"{GPT}@west.example", "inner", MINI]
     assert [row["host"] for row in rows] == ["api.openai.com", "west.example", "api.openai.com", "api.openai.com"]
     assert KEY not in json.dumps(rows)
