@@ -66,6 +66,7 @@ def test_anything_else_is_refused_in_one_sentence(given: Any, message: str) -> N
 
 
 def test_embeddings_take_no_object() -> None:
-    for given in (MockLLM(), MockEmbedding(embed_dim=3)):
+    objects: list[Any] = [MockLLM(), MockEmbedding(embed_dim=3)]
+    for given in objects:
         with pytest.raises(ConfigurationError, match='model must be a string, such as "openai/gpt-5-mini", not Mock'):
             UnifiedEmbedding(model=given)  # type: ignore[arg-type]
