@@ -54,10 +54,20 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_embedding_fallback_that_can_never_serve_is_refused(
     fallbacks: list[Any], fields: dict[str, Any], expected: str
 ) -> None:
-    for surface in EMBEDDERS:
+    for surface in EMBEDDERS[1:]:
         with pytest.raises(ConfigurationError) as refused:
             surface(SMALL, fallbacks=fallbacks, api_key=KEY, **fields)
         assert expected in str(refused.value)
+
+
+@each(
+    "fallback", ["cohere/embed-english-v3.0", "ollama/nomic-embed-text", "mistral/mistral-embed", "ollama/all-minilm"]
+)
+def test_a_client_whose_models_are_all_for_embeddings_refuses_it_too(fallback: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{fallback} cannot replace {SMALL}"):
+        LLMClient(SMALL, fallbacks=[fallback])
+    with pytest.raises(ConfigurationError, match="cannot replace"):
+        LLMClient(LLMConfig(model=SMALL, space="mine", fallbacks=[{"model": f"openrouter/{SMALL}"}]))
 
 
 @each(
@@ -83,13 +93,13 @@ def test_an_embedding_chain_is_checked_again_when_it_changes() -> None:
 
 def test_a_client_for_chat_embeds_with_one_warning_of_fallbacks_that_cannot(caplog: pytest.LogCaptureFixture) -> None:
     vectors = Done(EmbeddingResponse([[1.0]]))
-    with ScriptedTargets({"openai/text-embedding-3-small": [[vectors], [vectors]]}).running():
-        client = LLMClient(GPT, fallbacks=["mistral/mistral-small-latest"])
-        assert caplog.records == []
-        for _ in range(2):
-            client.embed("Hello", model=SMALL)
-    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "mistral/mistral-small-latest cannot replace openai/text-embedding-3-small" in record.getMessage()
+    with ScriptedTargets({SMALL: [[vectors]] * 4}).running():
+        for client in (LLMClient(GPT, fallbacks=["anthropic/x"]), LLMClient(SMALL, fallbacks=["anthropic/x"])):
+            caplog.clear()
+            for _ in range(2):
+                client.embed("Hello", model=SMALL)
+            (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+            assert "anthropic/x cannot replace openai/text-embedding-3-small" in record.getMessage()
 
 
 # Copies

@@ -90,8 +90,8 @@ class LLMClient(ModelsClient):
             check_flag("skip_unconfigured", skip_unconfigured)
             targets = _read_targets(given)
             super().__init__(*targets.value, options, skip_unconfigured=skip_unconfigured, on_attempt=on_attempt)
-            if is_embedding_model(self.targets[0]):
-                check_fallbacks(self.targets)
+            if is_embedding_model(self.targets[0]):  # other fallbacks may be for chat
+                check_fallbacks([target for target in self.targets if is_embedding_model(target)])
 
     # Chat
 
