@@ -138,6 +138,7 @@ def failing(client: LLMClient) -> str | None:
 def settings() -> None:
     configure(timeout=10, max_retries=None)
     assert_type(health_snapshot(), list[dict[str, Any]])
+    assert_type(LLMClient("openai/gpt-5-mini").health(), list[dict[str, Any]])
     assert_type(reset_health(), None)
     configure(timeout=["soon"])  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 
