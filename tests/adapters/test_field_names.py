@@ -13,6 +13,7 @@ from llama_index.core.base.llms.types import ChatMessage
 from tests.support.each import each
 from tests.support.sent_requests import SentRequests
 from unified_llm import LLMClient, LLMRequest, Message
+from unified_llm._core import nested_settings
 from unified_llm._core.not_in_a_body import advice_on
 from unified_llm._providers import api_fields, provider_fields, registry
 from unified_llm.exceptions import ConfigurationError, ValidationError
@@ -94,7 +95,7 @@ def test_every_field_that_an_api_documents_passes_through_all_three_surfaces() -
                 CALLS[surface](target, dict.fromkeys(passed, "x"))
             body = network.sent[-1].body
             inside = {**body.get("options", {}), **body.get("generationConfig", {})}
-            missing = {name for name in passed if not {name, api_fields.camel_case(name)} & {*body, *inside}}
+            missing = {name for name in passed if not {name, nested_settings.camel_case(name)} & {*body, *inside}}
             assert not missing, (name, surface)
 
 
@@ -216,7 +217,7 @@ def test_a_field_by_two_names_is_refused() -> None:
 
 def test_the_lists_hold_no_field_of_a_request_and_nothing_that_belongs_to_a_client() -> None:
     own = OWN | {"messages", "prompt", "system", "contents"}
-    nested = api_fields.OLLAMA_OPTIONS
+    nested = nested_settings.OLLAMA_OPTIONS
     for name, target in targets().items():
         known = api_fields.fields_of(LLMClient(**config(target)).targets[0])
         assert not (known - nested) & own, name

@@ -122,11 +122,12 @@ def test_many_things_are_tools(thing: Any, name: str, description: str, argument
 
 
 def test_a_tool_of_a_provider_is_left_as_it_is() -> None:
-    for builtin in (
+    builtins: list[dict[str, Any]] = [
         {"type": "web_search"},
         {"google_search": {}},
         {"name": "w", "input_schema": {}, "cache_control": {}},
-    ):
+    ]
+    for builtin in builtins:
         assert read(builtin).tools[0].builtin == builtin
 
 
@@ -182,8 +183,9 @@ def test_a_misspelled_choice_of_a_tool_is_refused_with_the_nearest_name() -> Non
         with pytest.raises(ValidationError, match="or the name of a tool: 'weather'") as refused:
             read(weather, tool_choice=choice)
         assert str(refused.value).endswith(f"Did you mean {near!r}?" if near else "'weather'.")
-    for choice in ("auto", "none", "required", "any", "weather", {"type": "function", "function": {"name": "weather"}}):
-        assert read(weather, tool_choice=choice).tool_choice
+    choices: list[Any] = ["auto", "none", "required", "any", "weather"]
+    for accepted in [*choices, {"type": "function", "function": {"name": "weather"}}]:
+        assert read(weather, tool_choice=accepted).tool_choice
     assert read(tool_choice="weather").tool_choice == "weather"  # without tools it has no effect
 
 

@@ -351,7 +351,7 @@ def test_async_code_with_a_sync_stream_is_told_what_to_write() -> None:
             stream = LLMClient(GPT).stream("Hello?")
             with pytest.raises(TypeError, match=meant):
                 asyncio.run(wrong(stream))
-            assert stream
+            assert stream.partial == ""
         assert targets.asked == []
 
 
@@ -367,6 +367,8 @@ def test_sync_code_with_an_async_stream_is_told_what_to_write() -> None:
         with stream:
             pass
 
+    as_iterable: Any = list
+    as_iterator: Any = next
     with ScriptedTargets({GPT: []}).running() as targets:
         for wrong, meant in (
             (lambda stream: asyncio.run(wait(stream)), r"astream\(\) is not awaited: write `async for chunk in"),
@@ -374,8 +376,8 @@ def test_sync_code_with_an_async_stream_is_told_what_to_write() -> None:
                 loop,
                 r"write `async for chunk in client.astream.*, or in sync code `for chunk in client.stream",
             ),
-            (list, r"astream\(\) is for async code"),
-            (next, r"write `await anext\(stream\)`"),
+            (as_iterable, r"astream\(\) is for async code"),
+            (as_iterator, r"write `await anext\(stream\)`"),
             (block, r"write `async with client.astream"),
             (lambda stream: stream[0], r"\[chunk async for chunk in client.astream"),
         ):

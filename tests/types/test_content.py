@@ -167,8 +167,9 @@ def test_an_image_of_pillow_is_sent_as_png(monkeypatch: pytest.MonkeyPatch) -> N
 def test_images_are_one_or_several(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
-    for one in (str(path), path, PNG, image_part(PNG)):
-        assert image_parts(one) == image_parts([one]) == image_parts(iter([one])) == (image_part(PNG),)
+    several: list[Any] = [str(path), path, PNG, image_part(PNG)]
+    for one in several:
+        assert image_parts(one) == image_parts([one]) == image_parts(iter([one])) == (image_part(PNG),)  # type: ignore[arg-type]
     assert image_parts(None) == image_parts([]) == ()
     for wrong in (5, {"CANARY": 1}):
         with pytest.raises(ValidationError, match="images is a list of paths, URLs or bytes; got "):
