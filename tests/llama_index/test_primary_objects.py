@@ -69,4 +69,4 @@ def test_embeddings_take_no_object() -> None:
     objects: list[Any] = [MockLLM(), MockEmbedding(embed_dim=3)]
     for given in objects:
         with pytest.raises(ConfigurationError, match='model must be a string, such as "openai/gpt-5-mini", not Mock'):
-            UnifiedEmbedding(model=given)  # type: ignore[arg-type]
+            UnifiedEmbedding(model=given)
