@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ def refused(status: int = 400) -> Failure:
 
 
 @contextmanager
-def details() -> Iterator[None]:
+def details() -> Generator[None, None, None]:
     configure(error_details=True)
     try:
         yield

@@ -52,7 +52,7 @@ def read_failure(
         classes: Kinds by class, most specific first.
     """
     status, body = _status(error), _body(error)
-    words = {**_read_words(error, body), "detail": str(error), "headers": _retry_headers(error)}
+    words: dict[str, Any] = {**_read_words(error, body), "detail": str(error), "headers": _retry_headers(error)}
     kind: FailureKind | None = next((kind for known, kind in classes if isinstance(error, known)), None)
     if kind in _BY_STATUS_ALONE and status is not None and status >= 400:
         from unified_llm._formats.openai_errors import read_exception
