@@ -157,7 +157,7 @@ Image: TypeAlias = str | bytes | PathLike[str] | ImagePart
 """A path, a URL (``http(s)://`` or ``data:``), bytes, or a part; an image of Pillow is accepted as well."""
 
 
-def image_parts(images: Image | Sequence[Image] | None) -> tuple[ImagePart, ...]:
+def image_parts(images: Image | Iterable[Image] | None) -> tuple[ImagePart, ...]:
     """Make images from one or several.
 
     Raises:
