@@ -70,7 +70,7 @@ def test_fallbacks_that_cannot_serve_a_call_are_listed_after_the_attempt_at_the_
     ],
 )
 def test_every_adapter_has_the_health_of_its_chain_in_its_order(make: Callable[..., Any]) -> None:
-    same = {"space": "same"}  # without which another model is no fallback for embeddings
+    same: dict[str, Any] = {"space": "same"}  # without which another model is no fallback for embeddings
     inner = LLMConfig(model=GPT, api_key=KEY, name="inner", fallbacks=[{"model": MINI, "api_key": KEY, **same}], **same)
     embeds = make in {UnifiedEmbeddings, UnifiedEmbedding}
     rows = make(model=GPT, api_key=KEY, fallbacks=[{"base_url": WEST}, inner], **(same if embeds else {})).health()
