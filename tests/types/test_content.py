@@ -169,7 +169,7 @@ def test_images_are_one_or_several(tmp_path: Path) -> None:
     path.write_bytes(PNG)
     several: list[Any] = [str(path), path, PNG, image_part(PNG)]
     for one in several:
-        assert image_parts(one) == image_parts([one]) == image_parts(iter([one])) == (image_part(PNG),)  # type: ignore[arg-type]
+        assert image_parts(one) == image_parts([one]) == image_parts(iter([one])) == (image_part(PNG),)
     assert image_parts(None) == image_parts([]) == ()
     for wrong in (5, {"CANARY": 1}):
         with pytest.raises(ValidationError, match="images is a list of paths, URLs or bytes; got "):
