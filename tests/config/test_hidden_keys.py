@@ -139,3 +139,12 @@ def test_the_messages_of_a_refused_call_are_in_no_variable() -> None:
     assert_refused_in_silence(lambda: ChatUnified(**GOOD)._generate([HumanMessage("CANARY")], foo={"CANARY"}))
     with pytest.raises(ConfigurationError):
         LLMClient(**GOOD, on_stream_break="CANARY")
+
+
+@each("make", [LLMConfig, ChatUnified, UnifiedLLM, UnifiedEmbeddings])
+def test_a_key_behind_the_name_of_a_provider_is_not_in_the_repr(make: Callable[..., Any]) -> None:
+    shown = repr(make(model="openai/sk-proj-CANARY-0123456789abcdef", api_key="sk-CANARY"))
+    assert_no_canary(Exception(shown))
+    assert "Qwen/Qwen3-30B-A3B-Instruct-2507-FP8" in repr(make(model="hf/Qwen/Qwen3-30B-A3B-Instruct-2507-FP8")), (
+        "the name of a model is shown"
+    )

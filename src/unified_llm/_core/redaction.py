@@ -65,8 +65,10 @@ def begins_like_a_key(text: str) -> bool:
 
 def looks_like_a_key(text: str) -> bool:
     """Check whether a text in the place of a name is more likely a key."""
-    start = text.replace(":", "/").partition("/")[0]
-    return begins_like_a_key(text) or (len(start) >= _KEY_LENGTH and any(map(str.isdigit, start)))
+    start, *rest = text.replace(":", "/").split("/")
+    if begins_like_a_key(text) or (len(start) >= _KEY_LENGTH and any(map(str.isdigit, start))):
+        return True
+    return any(len(part) >= _KEY_LENGTH and any(map(str.isdigit, part)) and begins_like_a_key(part) for part in rest)
 
 
 def hide_misplaced_keys(shown: Iterable[tuple[str | None, Any]]) -> Iterator[tuple[str | None, Any]]:
