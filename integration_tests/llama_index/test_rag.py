@@ -38,7 +38,7 @@ def server(tmp_path: Path) -> Iterator[LlamaServer]:
 @pytest.mark.parametrize(
     ("question", "page", "words"),
     [
-        ("How many failures in a row open the breaker?", "failover", "## The breaker"),
+        ("How many failures in a row open the breaker?", "failover", "Five failures in a row open it"),
         ("Is text replayed when a stream breaks after its first chunk?", "failover", "## Streams"),
         ("How can I simulate an outage without a network?", "failover", "## Simulate an outage"),
         ("Is a prompt ever written to the log?", "observability", "## In the log"),
