@@ -58,7 +58,7 @@ class Corpus:
                 return ask, reply
 
     def _pair(self) -> Pair:
-        if self._chance(0.55):
+        if self._chance(0.52):
             ask, reply = self._questions.any_kind()
             return self._questions.vary_wording(ask), reply
         ask = self._unanswerable.any_kind()

@@ -207,8 +207,9 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=demo_folder(), help="the output folder (default: in the package)"
     )
-    parser.add_argument("--steps", type=int, default=3200)
+    parser.add_argument("--steps", type=int, default=4200)
     parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--start", type=Path, help="a folder with the weights to begin with, instead of random ones")
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -220,9 +221,12 @@ def main() -> None:
     model = llama.Model(llama.ModelArgs.from_dict(config))  # type: ignore[no-untyped-call]
     # A tied embedding is also the last layer: with the usual unit variance, the first predictions would be extreme.
     model.model.embed_tokens.weight = mx.random.normal(model.model.embed_tokens.weight.shape) * 0.05
+    if options.start:
+        model.load_weights(str(options.start / "model.safetensors"))
+        model.set_dtype(mx.float32)
     mx.eval(model.parameters())
     print(f"{sum(value.size for value in parameters(model).values())} parameters")
-    schedule = Schedule(options.steps)
+    schedule = Schedule(options.steps, rate=1e-3) if options.start else Schedule(options.steps)
     supply = batches(Corpus(options.seed + 1), Text(tokenizer), schedule.batch, options.seed)
     train(model, supply, schedule, folder)
     evaluate(folder)

@@ -38,16 +38,16 @@ class Unanswerable:
         self._answered = {normalise(ask) for ask in questions.asks}
         self._other_words = other_words(questions.names, questions.asks)
         self._kinds: list[tuple[Callable[[], str], int]] = [
-            (self._known_question_with_unknown_words, 14),
-            (self._ask_with_another_word, 10),
+            (self._known_question_with_unknown_words, 20),
+            (self._ask_with_another_word, 12),
             (self._words_at_random, 8),
             (self._long_text, 4),
             (self._common_request, 9),
-            (self._question_out_of_scope, 17),
+            (self._question_out_of_scope, 26),
             (self._strange_thing, 11),
-            (self._strange_place, 9),
+            (self._strange_place, 10),
             (self._strange_person, 2),
-            (self._strange_sum, 13),
+            (self._strange_sum, 30),
             (self._strange_request, 3),
         ]
 
@@ -135,19 +135,21 @@ class Unanswerable:
 
     def _strange_sum(self) -> str:
         """Return a sum with a number too large, too many or too few numbers, or an unknown sign."""
-        numbers = [self._random.randrange(11) for _ in range(self._random.choice((1, 3, 3, 4, 5)))]
+        signs = (*SIGNS, *SIGNS, *SIGNS, *SIGNS, "plus", "minus", *STRANGE_SIGNS)
+        numbers = [self._random.randrange(11) for _ in range(self._random.choice((1, 3, 3, 3, 4, 5)))]
+        # The tokenizer knows numbers up to twenty, because answers have them.
+        large = self._random.choice((self._random.randrange(11, 21), self._random.randrange(11, 9999)))
         kind = self._random.random()
-        if kind < 0.3:
-            first, sign = self._known.sum()[0], self._pick((*SIGNS, *STRANGE_SIGNS))
-            return f"{first} {sign} {self._pick((str(numbers[0]), 'add 2'))}"
+        if kind < 0.2:
+            return f"{self._known.sum()[0]} {self._pick(signs)} {self._pick((str(numbers[0]), 'add 2'))}"
         if kind < 0.5:
-            left, right = self._random.sample((self._random.randrange(11, 9999), numbers[0]), 2)
-            return self._known.sum_question(left, self._pick((*SIGNS, *STRANGE_SIGNS)), right)
-        if kind < 0.7:
+            left, right = self._random.sample((large, self._random.choice((numbers[0], numbers[0], large))), 2)
+            return self._known.sum_question(left, self._pick(signs), right)
+        if kind < 0.65:
             return self._known.sum_question(numbers[0], self._pick(STRANGE_SIGNS), self._random.randrange(11))
         text = str(numbers[0])
         for number in numbers[1:]:
-            text += f" {self._pick((*SIGNS, *SIGNS, *STRANGE_SIGNS))} {self._pick((str(number), NUMBERS[number]))}"
+            text += f" {self._pick(signs)} {self._pick((str(number), str(number), NUMBERS[number]))}"
         return self._pick(PHRASING["sum"]).format(self._pick(("", "", "", "- ")) + text)
 
     def _strange_request(self) -> str:
@@ -158,7 +160,7 @@ class Unanswerable:
         words = text.split()
         for _ in range(self._random.choice((1, 1, 1, 2, 3, 5, 12))):
             place = self._random.randrange(len(words) + 1)
-            words[place : place + self._random.choice((0, 0, 1))] = [UNKNOWN]
+            words[place : place + self._random.choice((0, 1))] = [UNKNOWN]
         return " ".join(words)
 
     def _known_question(self) -> str:

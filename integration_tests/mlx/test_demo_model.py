@@ -142,6 +142,15 @@ def test_what_chains_make_of_such_requests_is_declined(demo: Engine, chain: str)
     assert len(answered) <= 1, answered
 
 
+def test_sums_beyond_its_range_are_declined(demo: Engine) -> None:
+    numbers = range(0, 11, 2)
+    sums = [f"{left} {sign} {right}" for left in (11, 12, 17, 20, 347) for sign in "+-" for right in numbers]
+    sums += [f"{right} {sign} {left}" for left in (11, 12, 17, 20, 347) for sign in "+-" for right in numbers]
+    sums += [f"{left} {sign} {right}" for left in numbers for sign in ("*", "/", "times") for right in numbers]
+    answered = not_declined(demo, [user(f"What is {each}?") for each in sums])
+    assert len(answered) <= len(sums) * 0.02, answered
+
+
 @pytest.mark.parametrize("key", ["What is failover?", "Whats the capital of France?", "What is 2 + 2?"])
 @pytest.mark.parametrize("chain", ["LangChain's prompt template", "after its own answer", "after its own refusal"])
 def test_a_known_question_is_answered_in_a_conversation(demo: Engine, chain: str, key: str) -> None:
