@@ -133,7 +133,8 @@ def test_local_8_groq_gets_the_field_that_is_its_own() -> None:
 def test_local_8_a_local_server_of_the_user_is_one_of_these() -> None:
     for name, fields, is_split in (
         ("texts-local", {"local": True}, True),
-        ("texts-remote", {}, False),
+        ("texts-remote", {}, True),  # as at openai-compatible
+        ("texts-hosted", {"features": {"tools"}}, False),
         ("texts-named", {"quirks": {"any_model": True}}, True),
         ("texts-off", {"local": True, "quirks": {"any_model": False}}, False),
     ):
