@@ -6,9 +6,10 @@ import pytest
 
 from tests.support.policy_harness import DEAD, A, B, PolicyHarness
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.seconds import FOREVER
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import Hedging
-from unified_llm._policy.effects import FOREVER, Abandon, Open, Wait
+from unified_llm._policy.effects import Abandon, Open, Wait
 from unified_llm._policy.failover import PolicyGenerator, run_policy
 
 BEGAN = 1000.0

@@ -17,10 +17,11 @@ from tests.support.thorough import examples
 from unified_llm import LLMClient
 from unified_llm._core import runtime
 from unified_llm._core.outcome import Done, Failure, FailureKind
+from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import BreakerConfig, RetryLimits, Timing
 from unified_llm._policy.budgets import HedgeBudget
 from unified_llm._policy.call_state import CallState, Hedging
-from unified_llm._policy.effects import FOREVER, Abandon, Emit, Open, Sleep, Wait
+from unified_llm._policy.effects import Abandon, Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from unified_llm._client import errors
 from unified_llm._client.call_options import CallOptions
@@ -21,6 +21,7 @@ from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done
 from unified_llm._core.pairs import conflicts
 from unified_llm._core.runtime import Runtime
+from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import Target
 from unified_llm._observe import logs, otel
 from unified_llm._policy.budgets import HedgeBudget
@@ -35,8 +36,6 @@ from unified_llm.exceptions import GenerationError, LLMError
 from unified_llm.types.records import Attempt, Usage
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, ModelRequest, ModelsRequest
 from unified_llm.types.responses import EmbeddingResponse, LLMResponse, RerankResponse
-
-_FOREVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ def prepare_call(
     if not able:
         raise _nothing_able(trace, incapable, started)
     if until is None:
-        until = _FOREVER if options.deadline is None else started + options.deadline
+        until = FOREVER if options.deadline is None else started + options.deadline
     state = CallState(
         targets=able,
         streaming=isinstance(request, LLMRequest) and request.stream,

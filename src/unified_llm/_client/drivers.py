@@ -22,9 +22,10 @@ from unified_llm._core.hidden import clear_variables
 from unified_llm._core.observer import CallObserver
 from unified_llm._core.outcome import Done, Failure
 from unified_llm._core.runtime import Runtime
+from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import Target
 from unified_llm._policy.call_state import CallFailed
-from unified_llm._policy.effects import FOREVER, Emit, Open, Sleep, Wait
+from unified_llm._policy.effects import Emit, Open, Sleep, Wait
 from unified_llm._policy.failover import run_policy
 from unified_llm._structured.attempts import StructuredAttempt
 from unified_llm.exceptions import ConfigurationError, LLMError

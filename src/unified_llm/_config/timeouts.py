@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.defaults import default
 from unified_llm._core.quirks import Quirks
+from unified_llm._core.seconds import FOREVER
 from unified_llm._core.target import RetryLimits, Target, Timing
 from unified_llm._formats.request_fields import effective
 from unified_llm._providers import models, registry
@@ -28,7 +29,6 @@ Thinking: TypeAlias = Literal["unknown", "some", "hard"]
 # Seconds.
 _CONNECT: Final = 5.0
 _LOADING: Final = 300.0  # a local server may have to load the model first
-_THE_REST: Final = float("inf")  # of the deadline
 
 
 class _Limits(NamedTuple):
@@ -41,7 +41,7 @@ class _Limits(NamedTuple):
 
 _USUAL: Final = _Limits(20.0, 30.0, 60.0)
 _REASONING: Final = _Limits(60.0, 180.0, 180.0)
-_HARD: Final = _Limits(300.0, 300.0, _THE_REST)
+_HARD: Final = _Limits(300.0, 300.0, FOREVER)
 _LOCAL: Final = _Limits(60.0, 300.0, 180.0)
 
 # Names of body fields, in lower case and without underscores: Anthropic's thinking.budget_tokens and

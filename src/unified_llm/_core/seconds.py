@@ -6,6 +6,9 @@ import math
 from datetime import timedelta
 from typing import Any, Final, cast
 
+FOREVER: Final = math.inf
+"""A limit that never passes."""
+
 # What else is used for timeouts, by the name of its class, and how to say the same here.
 _HOW: Final = {
     "Timeout": "timeout= limits an attempt, connect_timeout= each step of connecting",  # httpx, aiohttp, urllib3

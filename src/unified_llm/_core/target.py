@@ -14,7 +14,7 @@ from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import split_origin
 from unified_llm._core.features import CHAT, Feature, FeaturePair
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.seconds import SecondsError, read_seconds
+from unified_llm._core.seconds import FOREVER, SecondsError, read_seconds
 from unified_llm.exceptions import ConfigurationError
 
 
@@ -40,7 +40,7 @@ class BreakerConfig:
     def __post_init__(self) -> None:
         """Refuse values that make no sense."""
         failures = self.failures
-        if isinstance(failures, bool) or not isinstance(failures, (int, float)) or not 0 < failures < float("inf"):
+        if isinstance(failures, bool) or not isinstance(failures, (int, float)) or not 0 < failures < FOREVER:
             raise ConfigurationError("BreakerConfig.failures must be a number greater than 0.")
         for name in ("window", "cooldown", "cooldown_max"):
             try:
@@ -95,13 +95,13 @@ class Timing:
         if self.fixed:
             return usual
         if last:
-            return self.last_first_token if by_chunks else float("inf")
+            return self.last_first_token if by_chunks else FOREVER
         return max(usual, self.cold) if cold else usual
 
     def patience(self, *, streaming: bool) -> float:
         """Return the seconds by which a circuit breaker tells callers apart: the least that an attempt is given."""
-        usual = self.limit(streaming=streaming)
-        return usual if usual < float("inf") else self.first_token
+        usual = self.first_token if streaming and self.streams else self.whole
+        return usual if usual < FOREVER else self.first_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,9 @@ class Target:
         no_key: Why it has no API key, for the message where its server wants one.
         instance: The object that answers, for the formats ``wrapped`` and ``user``.
         defaults: Request fields that hold unless the call sets them (temperature, max_tokens ...).
-        origin: The origin of ``base_url`` (computed, as what follows); empty where there is no network.
+        own_name: Its label, or ``provider/model`` (computed, as what follows): others of the chain may have the same.
+        name: Its own name, and what tells it apart in the chain: for logs, attempts, health and errors.
+        origin: The origin of ``base_url``; empty where there is no network.
         account: Who pays: a digest of the key and of what else identifies the caller, and the origin unless
             ``vendor_host``: a dummy key such as ``EMPTY`` is another account at each server.
         health_key: The key of its breaker and its retry budget.
@@ -202,33 +204,28 @@ class Target:
     no_key: NoKey | None = field(default=None, repr=False, compare=False)
     instance: Any = field(default=None, repr=False, compare=False)
     defaults: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    own_name: str = field(init=False, repr=False, compare=False)
+    name: str = field(init=False, repr=False, compare=False)
     origin: str = field(init=False, repr=False, compare=False)
     account: Hashable = field(init=False, repr=False, compare=False)
     health_key: Hashable = field(init=False, repr=False, compare=False)
     credentials_key: Hashable = field(init=False, repr=False, compare=False)
     limit_key: Hashable = field(init=False, repr=False, compare=False)
 
-    @property
-    def own_name(self) -> str:
-        """Its label, or ``provider/model``: other targets of the chain may have the same one."""
-        if self.label is not None:
-            return self.label
-        return f"{self.provider}/{self.model}" if self.model else self.provider
-
-    @property
-    def name(self) -> str:
-        """Its own name, and what tells it apart in the chain: for logs, attempts, health and errors."""
-        return self.own_name + self.suffix
-
     def __post_init__(self) -> None:
-        """Compute the keys of the health registry, which every call looks up several times."""
+        """Compute the names, and the keys of the health registry: every call looks them up several times."""
+        own_name = self.label
+        if own_name is None:
+            own_name = f"{self.provider}/{self.model}" if self.model else self.provider
         origin, path = split_origin(self.base_url)
         number = self.instance.number if self.instance is not None else None
         identity = identify(self.key, self.headers, self.extra_body)
         where = None if self.vendor_host and identity != ANONYMOUS else origin
         health_key = (self.provider, origin + path, self.model, number)
         in_process = () if origin else (number,)
-        keys: dict[str, Hashable] = {
+        computed: dict[str, Hashable] = {
+            "own_name": own_name,
+            "name": own_name + self.suffix,
             "origin": origin,
             "account": (identity, where),
             "health_key": health_key,
@@ -238,5 +235,5 @@ class Target:
             else (self.provider, identity, *health_key[1:]),
             "limit_key": (self.provider, identity, origin, self.model, *in_process),
         }
-        for name, value in keys.items():
+        for name, value in computed.items():
             object.__setattr__(self, name, value)

@@ -21,8 +21,9 @@ from collections.abc import Generator
 from typing import Any, Final, TypeAlias
 
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.seconds import FOREVER
 from unified_llm._policy.call_state import CallState, TargetState
-from unified_llm._policy.effects import FOREVER, Effect, Emit, Open, Wait
+from unified_llm._policy.effects import Effect, Emit, Open, Wait
 from unified_llm._policy.failure_rules import FAILURE_RULES
 from unified_llm._policy.health_changes import LastFailure
 from unified_llm._policy.target_health import Permit
@@ -136,14 +137,14 @@ def _record(
 ) -> None:
     if ok and call.runs_model and attempt.target.timing.cold:
         call.health.note_response(attempt.target, now)
-    patience = attempt.target.timing.patience(streaming=call.streaming)
+    if ok:  # it counts for callers who would have waited for it, whoever made the call among them
+        limit = min(now - attempt.started, attempt.target.timing.patience(streaming=call.streaming))
     call.health.record_outcome(
         attempt.target,
         attempt.permit,
         ok=ok,
         weight=weight,
-        # An answer counts for callers who would have waited for it, whoever made the call among them.
-        limit=min(now - attempt.started, patience) if ok else limit,
+        limit=limit,
         shared=shared,
         now=now,
         draw=call.random(),

@@ -184,7 +184,9 @@ class CallState:
 
     def no_other_ready(self, state: TargetState, now: float) -> bool:
         """Return whether no other target of the call could get an attempt now."""
-        return not any(other is not state and self._is_ready(other, now) for other in self.states)
+        return len(self.states) == 1 or not any(
+            other is not state and self._is_ready(other, now) for other in self.states
+        )
 
     def _is_ready(self, state: TargetState, now: float) -> bool:
         ready = not state.excluded and state.retry_at <= now

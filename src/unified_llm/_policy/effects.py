@@ -7,12 +7,10 @@ responses. Every effect names its attempt by number. Instants are those of the d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from unified_llm._core.target import Target
 from unified_llm.types.responses import LLMChunk
-
-FOREVER: Final = float("inf")
 
 
 @dataclass(slots=True)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from unified_llm._core.target import Target
@@ -259,11 +258,13 @@ class Health:
 
     def _notify(self) -> None:
         """Call ``on_change`` for each queued change. Runs without the lock, since the callback may take long."""
-        with suppress(IndexError):  # another thread may have taken the last one
-            while self._changes:
+        while self._changes:
+            try:
                 change = self._changes.popleft()
-                if self._on_change:
-                    self._on_change(change)
+            except IndexError:  # another thread has taken the last one
+                return
+            if self._on_change:
+                self._on_change(change)
 
     # The lock must be held by the caller of every method below.
 

@@ -17,10 +17,11 @@ from collections.abc import Generator
 from typing import Any, TypeAlias
 
 from unified_llm._core.outcome import Failure
+from unified_llm._core.seconds import FOREVER
 from unified_llm._policy import retry_after
 from unified_llm._policy.attempts import AttemptResult, finish_attempt, start_attempt, stream_chunks
 from unified_llm._policy.call_state import CallState, TargetState
-from unified_llm._policy.effects import FOREVER, Abandon, Effect, Open, Wait
+from unified_llm._policy.effects import Abandon, Effect, Open, Wait
 from unified_llm._policy.retry import on_failure, start_cooldowns
 from unified_llm._policy.target_health import Permit
 from unified_llm._policy.trace import RunningAttempt
