@@ -69,7 +69,7 @@ def start_attempt(call: CallState, state: TargetState, permit: Permit, now: floa
     call.record_incapable(state.position, now)
     last = not timing.fixed and call.no_other_ready(state, now)
     limit = call.limit_of(state, now, last=last)
-    until = min(call.share_of_time(state, now, limit), now + limit)
+    until = min(call.deadline if last else call.share_of_time(state, now, limit), now + limit)
     limit = limit if limit < FOREVER else timing.patience(streaming=call.streaming)
     call.attempt_count += 1
     retry = state.attempts > 0
