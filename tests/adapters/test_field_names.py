@@ -196,7 +196,7 @@ def test_a_far_away_name_goes_into_the_body_of_an_adapter_and_is_refused_by_the_
         ("instructions", "a system text is a message"),
         ("input", "the prompt comes first"),
         ("images", "an image belongs to a message"),
-        ("fallbacks", "it belongs to the client"),
+        ("fallbacks", "it belongs to the constructor of the client"),
         ("schema", "ask for JSON with response_format="),
         ("stream", "call stream\\(\\) or astream\\(\\)"),
         ("api_key", "the key belongs to the target"),
@@ -208,6 +208,37 @@ def test_what_belongs_elsewhere_says_where(name: str, advice: str) -> None:
     for surface in ("generate", "dict"):
         with pytest.raises(ValidationError, match=f"no field '{name}': {advice}"):
             CALLS[surface](GPT, {name: "CANARY"})
+
+
+@each(
+    ("name", "rule"),
+    [
+        ("images", "an image belongs to a message."),
+        ("attachments", "an image belongs to a message."),
+        ("system", "a system text is a message."),
+        ("content", "the prompt comes first."),
+        ("response_model", "ask for JSON with response_format=."),
+    ],
+)
+def test_the_adapters_refuse_what_belongs_elsewhere_and_no_api_has_in_its_body(name: str, rule: str) -> None:
+    for surface in ("invoke", "langchain stream", "bind", "model_kwargs", "chat", "acomplete", "additional_kwargs"):
+        with (
+            SentRequests().running() as network,
+            pytest.raises((ValidationError, ConfigurationError)) as refused,
+        ):
+            CALLS[surface](GPT, {name: "CANARY"})
+        assert f"no field '{name}': {rule} (" in str(refused.value)
+        assert "CANARY" not in str(refused.value)
+        assert network.sent == []
+    with SentRequests().running() as network:  # the Responses API has this one
+        CALLS["invoke"]({**GPT, "api": "responses"}, {"instructions": "Be brief."})
+        assert network.sent[-1].body["instructions"] == "Be brief."
+
+
+def test_several_responses_of_one_call_are_refused_where_the_framework_has_room_for_one() -> None:
+    for surface in ("chat", "llama_index complete", "acomplete", "additional_kwargs"):
+        with pytest.raises((ValidationError, ConfigurationError), match="a call of this adapter has one response"):
+            CALLS[surface](GPT, {"n": 2})
 
 
 def test_a_field_by_two_names_is_refused() -> None:

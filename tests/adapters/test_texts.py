@@ -117,3 +117,18 @@ def test_one_text_must_be_a_string() -> None:
                 with pytest.raises(ValidationError):
                     call(wrong)
     assert network.sent == []
+
+
+def test_several_texts_are_not_one() -> None:
+    with SentRequests().running() as network:
+        for name, call in ONE.items():
+            several = "embed_documents" if "embed_query" in name else "get_text_embedding_batch"
+            with pytest.raises(ValidationError) as refused:
+                call(["CANARY"])
+            method = name.removeprefix("a")
+            assert str(refused.value).endswith(
+                f"{method}() needs a string; got list: for several texts call {several}(texts)."
+            )
+            with pytest.raises(ValidationError, match=f"{method}\\(\\) needs a string; got NoneType"):
+                call(None)
+    assert network.sent == []

@@ -340,6 +340,12 @@ class TestAddresses:
         with pytest.raises(exc.ConfigurationError, match="is only sent to"):
             LLMClient("my-gateway/a", base_url="https://evil.example.net")
 
+    def test_a_key_in_place_of_its_variable_is_refused_and_not_repeated(self) -> None:
+        for given in (CANARY, "hf_CANARYabcdefghij", ["GATEWAY_KEY", CANARY], "MY KEY", ""):
+            with pytest.raises(exc.ConfigurationError, match="is the name of an environment variable") as refused:
+                register_provider("my-gateway", base_url="https://llm.example.com", api_key_env=given)
+            assert "CANARY" not in str(refused.value)
+
     def test_one_without_a_key_needs_none(self) -> None:
         register_provider("lan", base_url="http://10.0.0.7:8000", literal_models=True, local=True)
         assert LLMClient("lan/a").targets[0].key is None

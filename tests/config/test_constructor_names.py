@@ -100,6 +100,15 @@ def test_what_one_surface_has_is_named_at_the_others(surface: Callable[..., Any]
     assert expected in refusal(surface, name)
 
 
+@each("name", ["deadline", "failover_on", "hedge_after", "on_attempt", "on_stream_break", "skip_unconfigured"])
+def test_a_setting_of_the_whole_chain_is_none_of_one_target(name: str) -> None:
+    expected = f"LLMConfig has no field '{name}': it is a setting of a whole chain: LLMClient(..., {name}=...)"
+    for make in (lambda: LLMConfig(**{name: None}), lambda: LLMClient(MODEL, fallbacks=[{"model": MODEL, name: 1}])):
+        with pytest.raises(ConfigurationError) as refused:
+            make()
+        assert str(refused.value).startswith(expected)
+
+
 def test_every_argument_of_openais_clients_and_of_langchains_models_has_an_answer_of_its_own() -> None:
     names = {
         name

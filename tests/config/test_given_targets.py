@@ -138,6 +138,51 @@ def test_the_address_may_be_a_url_object(surface: Callable[..., Any]) -> None:
         surface(MODEL, base_url=5)
 
 
+@each("surface", (LLMConfig, *ADAPTERS))
+def test_a_model_that_is_no_string_is_named(surface: Callable[..., Any]) -> None:
+    for given, expected in ((5, "not int."), (b"x", "not bytes."), ([MODEL], "not a list: write one model after")):
+        for make in (partial(surface, model=given), partial(LLMClient, MODEL, fallbacks=[{"model": given}])):
+            with pytest.raises(ConfigurationError, match="model must be a string") as refused:
+                make()
+            assert expected in str(refused.value)
+
+
+@each("surface", SURFACES)
+def test_what_is_copied_around_the_name_of_a_model_is_left_out_of_the_suggestion(surface: Callable[..., Any]) -> None:
+    for given in (f" {MODEL} ", f"{MODEL}\n", f"\t{MODEL}\r\n", f"'{MODEL}'", f'"{MODEL}"'):
+        for make in (partial(surface, given), partial(surface, MODEL, fallbacks=[given])):
+            with pytest.raises(ConfigurationError, match=f"did you mean '{MODEL}'"):
+                make()
+    with pytest.raises(ConfigurationError, match="is not printable"):
+        surface("ollama/a\nb")
+
+
+# None stands for the default
+
+
+@each("surface", (LLMClient, LLMConfig, *ADAPTERS))
+def test_none_stands_for_the_default_of_every_setting(surface: Callable[..., Any]) -> None:
+    first = {"config" if surface is LLMClient else "model": MODEL}
+    known = getattr(surface, "model_fields", LLMConfig.model_fields).keys() & LLMConfig.model_fields.keys()
+    for name in known - {"model", "name"}:
+        if surface in ADAPTERS and name in {"batch_size", "callbacks"}:
+            continue
+        surface(**first, **{name: None})
+    made = LLMConfig(**dict.fromkeys(LLMConfig.model_fields))
+    assert made == LLMConfig()
+    assert made.verify_ssl is True
+
+
+@each("surface", (LLMConfig, *ADAPTERS))
+def test_how_certificates_are_checked_is_a_flag_a_path_or_a_context(surface: Callable[..., Any]) -> None:
+    assert surface(model=MODEL, verify_ssl=Path("certificates.pem")).verify_ssl == "certificates.pem"
+    with pytest.raises(ConfigurationError, match=r"^verify_ssl must be True, False, the path .* not int\.$"):
+        surface(model=MODEL, verify_ssl=5)
+    if surface in (LLMConfig, ChatUnified, UnifiedLLM):
+        with pytest.raises(ConfigurationError, match="stop must be a string, or a list of strings"):
+            surface(model=MODEL, stop=5)
+
+
 # Seconds
 
 WRONG_SECONDS: list[tuple[Any, str]] = [

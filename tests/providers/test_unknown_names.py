@@ -104,6 +104,7 @@ MEANT = [
     ("bedrock_converse:x", "Amazon Bedrock is not supported"),
     ("watsonx/ibm/granite", "IBM watsonx is not supported"),
     ("dashscope/qwen-max", "Alibaba Cloud Model Studio (DashScope) is not supported"),
+    ("azure_ai/mistral", "Azure AI Foundry is not supported. Known providers are"),
     ("azure_ai/gpt-4o", "Azure AI Foundry is not supported"),
     ("@cf/meta/llama-3", "Cloudflare Workers AI is not supported"),
     ("databricks/dbrx", "Databricks is not supported"),

@@ -28,7 +28,7 @@ def request_fields(plain: frozenset[str], not_sent: frozenset[str]) -> frozenset
 
 
 def check_body_fields(names: Iterable[str], fields: Collection[str], error: type[LLMError]) -> None:
-    """Refuse further arguments that cannot be fields of a body: those of the client, and misspelled ones.
+    """Refuse further arguments that cannot be fields of a body: those of the client, misplaced and misspelled ones.
 
     Args:
         names: The arguments that are no fields of a request.
@@ -36,7 +36,7 @@ def check_body_fields(names: Iterable[str], fields: Collection[str], error: type
         error: The class of the exception.
 
     Raises:
-        LLMError: One of them belongs to the client or to its connection, or is very like a field.
+        LLMError: One of them belongs to the client, to its connection or to a message, or is very like a field.
     """
     not_in_a_body.check_body_fields(names, error)
-    field_names.refuse_misspelled(names, fields, error)
+    field_names.refuse_misplaced(names, fields, error)

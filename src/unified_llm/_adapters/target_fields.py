@@ -31,8 +31,8 @@ from unified_llm._adapters.links import ChainOfTargets, Link, describe_link, is_
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
 from unified_llm._config.field_signatures import ShowsFields
-from unified_llm._config.field_types import Limit, Wait, read_url
-from unified_llm._config.llm_config import LLMConfig, refuse_unknown
+from unified_llm._config.field_types import Limit, VerifySSL, Wait, read_url
+from unified_llm._config.llm_config import LLMConfig, refuse_unknown, without_unset
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key, show_chain
@@ -112,7 +112,7 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel, metaclass=ShowsFi
     )
     extra_body: Mapping[str, Any] | None = Field(default=None, repr=False)
     context_window: int | None = Field(default=None, gt=0)
-    verify_ssl: bool | str | SSLContext = Field(default=True, exclude=True, repr=False)
+    verify_ssl: VerifySSL = Field(default=True, exclude=True, repr=False)
     allow_http: bool = False
     breaker: BreakerConfig | None = None
     cache_ttl: Wait = None
@@ -158,7 +158,7 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel, metaclass=ShowsFi
             refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
             problem = None
             try:
-                super().__init__(**fields)
+                super().__init__(**without_unset(fields))
             except pydantic.ValidationError as error:
                 problem = describe(error)
             if problem:  # raised here, so that Pydantic's error, which repeats the values, is not its context

@@ -29,14 +29,15 @@ _SHORT: Final[Mapping[str, str]] = {
     "max_tokens_to_sample": "max_tokens", "num_predict": "max_tokens", "n_predict": "max_tokens",
     "num_completions": "n", "candidate_count": "n", "random_seed": "seed",
 }  # fmt: skip
-_PROMPT: Final = 'the prompt comes first, as a string, or as "messages" of a dict: generate("...").'
-_SYSTEM: Final = 'a system text is a message: generate([("system", "..."), ("user", "...")]).'
-_FORMAT: Final = 'ask for JSON with response_format={"type": "json_schema", "json_schema": {...}}.'
-_MEDIA: Final = "an image belongs to a message: [Message.user(text, images=[...])]."
-_CLIENT: Final = "it belongs to the client: LLMClient(..., fallbacks=[...])."
-_ADVICE: Final[Mapping[str, str]] = {
-    "stream": "call stream() or astream() for an answer in chunks.",
-    "role": 'one message alone goes into a list: [{"role": "user", "content": "..."}].',
+# What is meant, and how a call of a client is written.
+_PROMPT: Final = "the prompt comes first", ', as a string, or as "messages" of a dict: generate("...")'
+_SYSTEM: Final = "a system text is a message", ': generate([("system", "..."), ("user", "...")])'
+_FORMAT: Final = "ask for JSON with response_format=", '{"type": "json_schema", "json_schema": {...}}'
+_MEDIA: Final = "an image belongs to a message", ": [Message.user(text, images=[...])]"
+_CLIENT: Final = "it belongs to the constructor", " of the client: LLMClient(..., fallbacks=[...])"
+_ADVICE: Final[Mapping[str, tuple[str, str]]] = {
+    "stream": ("call stream() or astream() for an answer in chunks", ""),
+    "role": ("one message alone goes into a list", ': [{"role": "user", "content": "..."}]'),
     **dict.fromkeys(("prompt", "input", "inputs", "text", "query", "question", "contents", "content"), _PROMPT),
     **dict.fromkeys(
         ("system", "system_prompt", "system_message", "system_instruction", "instructions", "developer"), _SYSTEM
@@ -44,8 +45,9 @@ _ADVICE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("schema", "json_schema", "response_model", "output_schema", "json_mode"), _FORMAT),
     **dict.fromkeys(("image", "images", "image_url", "attachments", "files"), _MEDIA),
     **dict.fromkeys(("fallbacks", "fallback", "provider", "skip_unconfigured", "on_attempt"), _CLIENT),
-    "functions": "functions are tools: tools=[...].",
-    "function_call": "functions are tools: tools=[...] and tool_choice=.",
+    "n": ("a call of this adapter has one response", ""),  # of the others it is a field
+    "functions": ("functions are tools: tools=[...]", ""),
+    "function_call": ("functions are tools: tools=[...] and tool_choice=", ""),
 }
 _IN_A_BODY: Final = "fields that only some providers know go into extra_body={...}."
 
@@ -96,8 +98,8 @@ def refuse(names: Iterable[Any], fields: Collection[str]) -> None:
         text = str(name)
         if text in OPTION_NAMES:
             hint = f"it is an option of the call: generate(..., {text}=...)."
-        elif advice := advice_on(text) or _ADVICE.get(text):
-            hint = advice
+        elif advice := advice_on(text) or "".join(_ADVICE.get(text, ())):
+            hint = f"{advice.rstrip('.')}."
         elif near := _nearest(text, fields, _LIKE):
             hint = f"did you mean {near!r}? ({_IN_A_BODY.capitalize()})"
         else:
@@ -105,8 +107,8 @@ def refuse(names: Iterable[Any], fields: Collection[str]) -> None:
         raise ValidationError(f"A request has no field {name!r}: {hint}")
 
 
-def refuse_misspelled(names: Iterable[str], fields: Collection[str], error: type[LLMError]) -> None:
-    """Refuse names that are very like that of a field, and unknown to every API: others go into the body.
+def refuse_misplaced(names: Iterable[str], fields: Collection[str], error: type[LLMError]) -> None:
+    """Refuse names unknown to every API that belong elsewhere, or are very like that of a field: others go into a body.
 
     Raises:
         LLMError: Of the class ``error``.
@@ -114,7 +116,11 @@ def refuse_misspelled(names: Iterable[str], fields: Collection[str], error: type
     from unified_llm._providers.api_fields import is_known  # few calls have other names
 
     for name in names:
-        if not is_known(name) and (near := _nearest(name, fields, _VERY_LIKE)):
+        if is_known(name):
+            continue
+        if advice := _ADVICE.get(name):
+            raise error(f"A request has no field {name!r}: {advice[0]}. ({_IN_A_BODY.capitalize()})")
+        if near := _nearest(name, fields, _VERY_LIKE):
             raise error(f"A request has no field {name!r}: did you mean {near!r}? ({_IN_A_BODY.capitalize()})")
 
 

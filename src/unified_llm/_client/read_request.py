@@ -17,7 +17,7 @@ from unified_llm._config.llm_config import REASONING_FORMATS
 from unified_llm._lib import bounded_json
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part, TextPart
-from unified_llm.types.messages import Message, ResponseFormat, ToolCall
+from unified_llm.types.messages import Message, ResponseFormat, Role, ToolCall
 from unified_llm.types.requests import EmbeddingRequest, LLMRequest, RerankRequest
 
 Prompt: TypeAlias = str | Sequence[Message | Mapping[str, Any] | tuple[str, str]] | LLMRequest | Mapping[str, Any]
@@ -32,6 +32,7 @@ _NUMBERS: Final = ("temperature", "top_p", "frequency_penalty", "presence_penalt
 # name: the smallest value allowed
 _WHOLE_NUMBERS: Final[Mapping[str, float]] = {"max_tokens": 1, "top_logprobs": 0, "n": 1, "seed": float("-inf")}
 _PARTS: Final = get_args(Part)
+_ROLES: Final = get_args(Role)
 _PROMPT: Final = "A prompt is a string, or a list of messages"
 _NO_TEXTS: Final = (None, None, None)
 _TEXTS: Final = ("model", "reasoning_effort")
@@ -130,6 +131,8 @@ def _messages(messages: Any) -> tuple[Message, ...]:
         return (Message.user(messages),)
     alone = ": write [message]" if isinstance(messages, Message) else ""
     turns = _sequence(messages, f"{_PROMPT}; got {type(messages).__name__}{alone}.")
+    if len(turns) == 2 and turns[0] in _ROLES and isinstance(turns[1], str):
+        raise ValidationError(f'One message alone goes into a list: [("{turns[0]}", "...")].')
     if len(turns) > 1 and all(isinstance(turn, str) for turn in turns):
         raise ValidationError(
             "A list of texts is no conversation: call generate() for each of them, or say who speaks: "

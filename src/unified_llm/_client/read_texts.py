@@ -25,6 +25,23 @@ def list_of_texts(texts: Any, method: str, method_of_one: str) -> Sequence[str]:
     return _checked(texts, needs)
 
 
+def one_text(text: Any, method: str, method_of_several: str) -> str:
+    """Check that a text is a string.
+
+    Args:
+        text: What the user passed.
+        method: The method that was called.
+        method_of_several: The method that takes a list of texts.
+
+    Raises:
+        ValidationError: It is something else.
+    """
+    if isinstance(text, str):
+        return text
+    several = f": for several texts call {method_of_several}(texts)" if isinstance(text, (list, tuple)) else ""
+    raise ValidationError(f"{method}() needs a string; got {type(text).__name__}{several}.")
+
+
 def one_or_several(texts: Any) -> tuple[str, ...]:
     """Return the texts of ``embed()``: one, or at least one of a list.
 

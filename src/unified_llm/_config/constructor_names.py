@@ -96,6 +96,9 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
         "model_kwargs", "additional_kwargs", "extra_params", "optional_params", "generation_config", "generate_kwargs",
     ),
     "write allow_http=True.": ("insecure", "allow_insecure"),
+    "it is a setting of a whole chain: LLMClient(..., {name}=...), or ChatUnified and UnifiedLLM.": (
+        "deadline", "failover_on", "hedge_after", "on_attempt", "on_stream_break", "skip_unconfigured",
+    ),
     "it has no counterpart here: leave it out.": (
         "_strict_response_validation", "_enforce_credentials", "validate_model_on_init", "reuse_last_container",
         "check_embedding_ctx_length", "allowed_special", "disallowed_special", "tiktoken_enabled", "skip_empty",

@@ -19,6 +19,7 @@ _ADVICE: Final = {
     "string_type": "must be a string",
     "bool_parsing": "must be True or False",
     "bool_type": "must be True or False",
+    "tuple_type": "must be a string, or a list of strings",
     "dict_type": "must be a mapping",
     "mapping_type": "must be a mapping",
     "dataclass_type": "must be a BreakerConfig(...), or a mapping of its fields",

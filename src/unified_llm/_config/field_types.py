@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
+from ssl import SSLContext
 from typing import Annotated, Final, TypeAlias, cast
 
 from pydantic import BeforeValidator
 
+from unified_llm._config.given_targets import explain
 from unified_llm._core import headers
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.base_url import normalise
@@ -60,6 +63,17 @@ def read_stop(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def check_model(value: object) -> object:
+    """Return the name of a model as it is.
+
+    Raises:
+        ConfigurationError: It is no string.
+    """
+    if value is None or isinstance(value, str):
+        return value
+    raise ConfigurationError(f'model must be a string, such as "openai/gpt-5-mini", not {explain(value)}')
+
+
 def check_name(value: object) -> object:
     """Return the name of a target as it is.
 
@@ -69,6 +83,25 @@ def check_name(value: object) -> object:
     if isinstance(value, str) and (not value.strip() or not value.isprintable() or len(value) > _LONGEST_NAME):
         raise ConfigurationError(f"name= must be printable text of at most {_LONGEST_NAME} characters.")
     return value
+
+
+def read_verify(value: object) -> object:
+    """Read how certificates are checked; None is the default.
+
+    Raises:
+        ConfigurationError: It is nothing that says so.
+    """
+    if isinstance(value, PurePath):
+        return str(value)
+    if value is None or isinstance(value, (bool, str, SSLContext)):
+        return True if value is None else value
+    raise ConfigurationError(
+        'verify_ssl must be True, False, the path of a file of certificates, "system" or an SSLContext, not '
+        f"{explain(value)}"
+    )
+
+
+VerifySSL: TypeAlias = Annotated[bool | str | SSLContext, BeforeValidator(read_verify)]
 
 
 def read_url(value: object) -> object:

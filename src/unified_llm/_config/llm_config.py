@@ -27,7 +27,9 @@ from unified_llm._config.field_types import (
     LEFT_OUT,
     NUMBER,
     Limit,
+    VerifySSL,
     check_headers,
+    check_model,
     check_name,
     check_version,
     read_stop,
@@ -39,7 +41,7 @@ from unified_llm._config.given_targets import GivenTargetsError, explain, list_f
 from unified_llm._core import headers, paths
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden, HiddenText
-from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys, may_be_a_key, quoted
+from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys, looks_like_a_key, may_be_a_key, quoted
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.read_only import ReadOnlyDict, freeze
 from unified_llm.exceptions import ConfigurationError
@@ -139,7 +141,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
         ser_json_inf_nan="constants",
     )
 
-    model: str | None = None
+    model: Annotated[str | None, BeforeValidator(check_model)] = None
     provider: str | None = None
     name: Annotated[str | None, BeforeValidator(check_name)] = None
     base_url: Annotated[str | None, BeforeValidator(read_url)] = None
@@ -148,7 +150,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
     api: str | None = None
     timeout: Limit = Field(default=None, validation_alias=AliasChoices("timeout", "request_timeout"))
     connect_timeout: Limit = None
-    verify_ssl: bool | str | SSLContext = Field(default=True, repr=False)
+    verify_ssl: VerifySSL = Field(default=True, repr=False)
     max_retries: Annotated[int | None, NUMBER] = Field(default=None, ge=0)
     resend: bool = True
     retry_delay: Annotated[float, BeforeValidator(read_wait)] = 1.0
@@ -211,7 +213,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
         refuse_unknown(fields, (*type(self).model_fields, *ALIASES), "LLMConfig")
         problem = None
         try:
-            super().__init__(**fields)
+            super().__init__(**without_unset(fields))
         except pydantic.ValidationError as invalid:
             problem = describe(invalid)
         except RecursionError:
@@ -220,7 +222,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
             raise ConfigurationError(problem)
         if self.default_headers:
             check_key_header(self.default_headers, self._find_row())
-        if self.model is not None and (problem := paths.problem_with(self.model)):
+        if self.model is not None and (problem := paths.problem_with(self.model.strip())):
             row = self._find_row()
             if row is not None and row.format != "mlx":  # whose models are folders
                 raise ConfigurationError(f"model= {problem}: pass the name that the provider lists.")
@@ -342,6 +344,12 @@ def default_fields() -> Mapping[str, Any]:
     return {name: field.get_default(call_default_factory=True) for name, field in LLMConfig.model_fields.items()}
 
 
+def without_unset(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out None where it is no value of a field: an application has it for a setting that nobody made."""
+    defaults = default_fields()
+    return {name: value for name, value in fields.items() if value is not None or defaults.get(name) is None}
+
+
 def check_key_header(given: Mapping[str, str], spec: ProviderSpec | None) -> None:
     """Refuse the header in which the provider gets its key.
 
@@ -359,10 +367,14 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
         ConfigurationError: With the nearest known name.
     """
     for name in fields:
-        if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
-            raise ConfigurationError(f"{where} has no field {quoted(name)}: {advice(name) or hint}")
+        if name in known:
+            continue
+        if text := advice(name):
+            raise ConfigurationError(f"{where} has no field {name!r}: {text}")
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
+        shown = "of that name" if looks_like_a_key(name) else quoted(name)
+        raise ConfigurationError(f"{where} has no field {shown}: {hint}")
 
 
 LLMConfig.__module__ = "unified_llm"  # where users import it from; set here, since Pydantic reads the names above

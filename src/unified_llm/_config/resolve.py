@@ -48,6 +48,8 @@ Fallback: TypeAlias = LLMConfig | WrappedModel
 """A target of a chain: a configuration to resolve, or a wrapped model."""
 
 _LONGEST_MODEL: Final = 256
+# What is copied along with the name of a model from a file, a shell or a page.
+_AROUND_A_MODEL: Final = " \t\r\n\"'"
 
 _log = logging.getLogger("unified_llm")
 
@@ -312,19 +314,31 @@ def _user_model(spec: ProviderSpec, model: str, defaults: dict[str, Any], config
     return UserProviderModel(spec, model, defaults, config.extra_body)
 
 
-def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
-    """Return the provider's row, and the model as the provider names it."""
-    model = config.model
-    if model is not None and (not model.strip() or not model.isprintable()):
+def _check_model_string(model: str) -> None:
+    """Refuse what can be no name of a model.
+
+    Raises:
+        ConfigurationError: It is such a text.
+    """
+    if not (model.strip() and model.strip().isprintable()):
         raise ConfigurationError(
             'model= is empty or not printable: write "provider/model", such as "openai/gpt-5-mini".'
         )
-    if model is not None and len(model) > _LONGEST_MODEL:
+    if len(model) > _LONGEST_MODEL:
         raise ConfigurationError(
             f"model= is longer than {_LONGEST_MODEL} characters, so it is not the name of a model."
         )
-    if model is not None and model != (stripped := model.strip(" \"'")) and stripped[-1:] not in {"/", ":", ""}:
-        raise ConfigurationError(f"model= has blanks or quotes around it: did you mean {quoted(stripped)}?")
+    if model != (stripped := model.strip(_AROUND_A_MODEL)) and stripped[-1:] not in {"/", ":", ""}:
+        raise ConfigurationError(
+            f"model= has blanks, line breaks or quotes around it: did you mean {quoted(stripped)}?"
+        )
+
+
+def _provider_and_model(config: LLMConfig) -> tuple[ProviderSpec, str]:
+    """Return the provider's row, and the model as the provider names it."""
+    model = config.model
+    if model is not None:
+        _check_model_string(model)
     if config.provider is not None:
         spec, name = registry.row(config.provider), model or ""
     elif model is None:

@@ -23,7 +23,7 @@ from unified_llm._core.features import CHAT, Feature
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.outcome import Done, FailureKind, kind_of_status
 from unified_llm._core.quirks import Quirks
-from unified_llm._core.redaction import quoted
+from unified_llm._core.redaction import begins_like_a_key, quoted
 from unified_llm._formats.codecs import codec_for
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm._lib.signatures import Keywords, field_defaults, show_keywords
@@ -36,6 +36,7 @@ from unified_llm.types.responses import LLMChunk, LLMResponse
 if TYPE_CHECKING:
     from unified_llm._config.keywords import ProviderKeywords
 
+_VARIABLE: Final = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _FEATURES: Final[tuple[str, ...]] = get_args(Feature)
 # What an object can do beyond chat because it has a method for it; or cannot, because there is none to have.
@@ -209,7 +210,7 @@ def _register(name: str, provider: Any, base_url: Any, api_key_env: Any, *, feat
     if features is None and provider is None:
         row_fields = _like_the_format(row_fields)
     row_fields = {"title": name, "features": _features(features), **row_fields}
-    variables = _names(api_key_env, "api_key_env=")
+    variables = _variables(api_key_env)
     if provider is not None:
         if variables:
             raise ConfigurationError("api_key_env= is for a base_url=: an object finds its own key.")
@@ -245,6 +246,17 @@ def _names(given: Any, what: str) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in names):
         raise ConfigurationError(f"{what} is a name, or several.")
     return tuple(names)
+
+
+def _variables(given: Any) -> tuple[str, ...]:
+    """Read the names of environment variables; one that is a key is not repeated, here or in later messages."""
+    names = _names(given, "api_key_env=")
+    if any(not _VARIABLE.fullmatch(name) or (begins_like_a_key(name) and not name.isupper()) for name in names):
+        raise ConfigurationError(
+            "api_key_env= is the name of an environment variable, such as MY_GATEWAY_API_KEY; an API key itself is "
+            "passed as api_key= of a client or a fallback."
+        )
+    return names
 
 
 def _features(features: Any) -> frozenset[Feature]:

@@ -129,7 +129,9 @@ def _at_maker(model: str) -> str:
     if bedrock and bedrock["maker"]:
         name = bedrock["model"]
     maker = models.maker(name)
-    return f"{quoted(f'{maker}/{name}')} is the model at its maker. " if maker and "/" not in name else ""
+    if not maker or maker == "ollama" or "/" in name:  # Ollama makes no models
+        return ""
+    return f"{quoted(f'{maker}/{name}')} is the model at its maker. "
 
 
 def _alternatives(known: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from unified_llm._adapters.links import is_object
 from unified_llm._adapters.target_fields import TargetFields
-from unified_llm._client.read_texts import list_of_texts
+from unified_llm._client.read_texts import list_of_texts, one_text
 from unified_llm._client.vector_space import check_fallbacks
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
@@ -30,6 +30,11 @@ _DEFAULT_BATCH_SIZE = 512
 def _documents(texts: Hidden[list[str]]) -> Hidden[Sequence[str]]:
     with translate_errors(), CLEAR_VARIABLES:
         return Hidden(list_of_texts(texts.value, "embed_documents", "embed_query"))
+
+
+def _query(text: Hidden[str]) -> Hidden[list[str]]:
+    with translate_errors(), CLEAR_VARIABLES:
+        return Hidden([one_text(text.value, "embed_query", "embed_documents")])
 
 
 class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
@@ -108,17 +113,17 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a query."""
-        given = Hidden(text)
+        given = _query(Hidden(text))
         del text
         with translate_errors():
-            return self.client.embed([given.value], **self._request_options("query")).vectors[0]
+            return self.client.embed(given.value, **self._request_options("query")).vectors[0]
 
     async def aembed_query(self, text: str) -> list[float]:
         """Return the vector of a query, as ``embed_query`` does."""
-        given = Hidden(text)
+        given = _query(Hidden(text))
         del text
         with translate_errors():
-            return (await self.client.aembed([given.value], **self._request_options("query"))).vectors[0]
+            return (await self.client.aembed(given.value, **self._request_options("query"))).vectors[0]
 
     def _request_options(self, purpose: str) -> dict[str, Any]:
         return {"purpose": purpose}

@@ -18,7 +18,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.target_fields import TargetFields
 from unified_llm._client.embedding_batches import FinishedVectors
-from unified_llm._client.read_texts import list_of_texts
+from unified_llm._client.read_texts import list_of_texts, one_text
 from unified_llm._client.vector_space import check_fallbacks
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm.exceptions import ConfigurationError, LLMError
@@ -133,24 +133,24 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
     # One text, whose vector is not kept
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        given = Hidden(query)
+        given = _one(Hidden(query), "get_query_embedding")
         del query
-        return self.client.embed([given.value], **self._options("query")).vectors[0]
+        return self.client.embed(given.value, **self._options("query")).vectors[0]
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
-        given = Hidden(query)
+        given = _one(Hidden(query), "get_query_embedding")
         del query
-        return (await self.client.aembed([given.value], **self._options("query"))).vectors[0]
+        return (await self.client.aembed(given.value, **self._options("query"))).vectors[0]
 
     def _get_text_embedding(self, text: str) -> Embedding:
-        given = Hidden(text)
+        given = _one(Hidden(text), "get_text_embedding")
         del text
-        return self.client.embed([given.value], **self._options("document")).vectors[0]
+        return self.client.embed(given.value, **self._options("document")).vectors[0]
 
     async def _aget_text_embedding(self, text: str) -> Embedding:
-        given = Hidden(text)
+        given = _one(Hidden(text), "get_text_embedding")
         del text
-        return (await self.client.aembed([given.value], **self._options("document"))).vectors[0]
+        return (await self.client.aembed(given.value, **self._options("document"))).vectors[0]
 
     # One batch
 
@@ -274,6 +274,11 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
         state = super().__getstate__()
         state["__pydantic_private__"] |= {"_finished": FinishedVectors()}
         return state
+
+
+def _one(text: Hidden[str], method: str) -> Hidden[list[str]]:
+    with CLEAR_VARIABLES:
+        return Hidden([one_text(text.value, method, "get_text_embedding_batch")])
 
 
 def _checked(texts: Hidden[list[str]]) -> Hidden[list[str]]:
