@@ -8,6 +8,7 @@ this at run time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from ssl import SSLContext
 from typing import Any, Literal, TypeAlias, TypedDict
 
@@ -45,8 +46,8 @@ class ChainKeywords(TypedDict, total=False):
     default_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None
     context_window: int | None
-    verify_ssl: bool | str | SSLContext
-    allow_http: bool
+    verify_ssl: bool | str | PurePath | SSLContext | None
+    allow_http: bool | None
     breaker: BreakerConfig | Mapping[str, Any] | None
     cache_ttl: float | None
     deadline: float | None

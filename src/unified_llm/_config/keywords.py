@@ -7,6 +7,7 @@ Each class lists the names and types that users may write. A test compares it wi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
@@ -43,23 +44,23 @@ class TargetKeywords(TypedDict, total=False):
     timeout: float | None
     request_timeout: float | None
     connect_timeout: float | None
-    verify_ssl: bool | str | SSLContext
+    verify_ssl: bool | str | PurePath | SSLContext | None
     max_retries: int | None
-    resend: bool
-    retry_delay: float
-    retry_max_delay: float
-    retry_exponential_base: float
+    resend: bool | None
+    retry_delay: float | None
+    retry_max_delay: float | None
+    retry_exponential_base: float | None
     max_response_bytes: int | None
-    cache_ttl: float
-    default_headers: Mapping[str, str]
-    extra_body: Mapping[str, Any]
+    cache_ttl: float | None
+    default_headers: Mapping[str, str] | None
+    extra_body: Mapping[str, Any] | None
     context_window: int | None
     temperature: float | None
     max_tokens: int | None
     max_completion_tokens: int | None
     top_p: float | None
-    stop: str | ListOf[str]
-    stop_sequences: str | ListOf[str]
+    stop: str | ListOf[str] | None
+    stop_sequences: str | ListOf[str] | None
     seed: int | None
     frequency_penalty: float | None
     presence_penalty: float | None
@@ -68,10 +69,10 @@ class TargetKeywords(TypedDict, total=False):
     reasoning_format: Literal["parsed", "raw", "hidden"] | None
     text_tool_calls: bool | None
     merge_messages: bool | None
-    breaker: BreakerConfig | Mapping[str, Any]
+    breaker: BreakerConfig | Mapping[str, Any] | None
     last_resort: bool | None
     space: str | None
-    allow_http: bool
+    allow_http: bool | None
 
 
 class DefaultKeywords(TypedDict, total=False):
