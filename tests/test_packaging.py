@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parent.parent
 # What a program imports; the rest must be imported by statements of these.
 ENTRIES = {"", "exceptions", "types", "langchain", "llama_index", "testing"}
 BUILD_TOOLS = ("_pyinstaller",)  # only read while a program is built
+FOR_TYPE_CHECKERS = ["_adapters.keywords", "langchain._keywords", "llama_index._keywords"]  # no program imports these
 IMPORTERS = {"import_module", "__import__", "find_spec", "find_loader", "resolve_name"}
 
 
@@ -83,7 +84,7 @@ def test_import_statements_lead_to_every_module() -> None:
         module = waiting.pop()
         found.add(module)
         waiting |= imported_modules(paths[module], set(paths)) - found
-    assert sorted(set(paths) - found) == []
+    assert sorted(set(paths) - found) == FOR_TYPE_CHECKERS
 
 
 def test_files_are_found_by_path_in_one_place() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 from typing import Any, Self
@@ -93,9 +94,8 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, read: list[int]) -
     path = tmp_path / "huge.png"
     path.write_bytes(PNG)
     os.truncate(path, LARGEST_FILE + 1)  # a sparse file, which takes no place
-    with pytest.raises(ValidationError, match="larger than 64 MiB") as refused:
+    with pytest.raises(ValidationError, match=re.escape(f"{str(path)!r} cannot be read (it is larger than 64 MiB)")):
         Message.user("Hello?", images=[path])
-    assert str(path) not in str(refused.value)
     assert read == []
 
 

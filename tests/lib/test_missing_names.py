@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import unified_llm
 import unified_llm.exceptions
 from tests.support.each import each
+from unified_llm._lib import missing_names
 from unified_llm.exceptions import LLMError
 
 # The module, the name, and what the error says.
@@ -63,6 +66,11 @@ def test_asking_whether_a_name_is_there_raises_nothing() -> None:
     for module in (unified_llm, unified_llm.exceptions):
         assert not hasattr(module, "ChatUnified")
         assert getattr(module, "AllTargetsFaildError", None) is None
+
+
+def test_the_table_has_the_names_of_each_public_module() -> None:
+    for module, names in missing_names._NAMES.items():
+        assert names.split() == [name for name in import_module(module).__all__ if not name.startswith("_")], module
 
 
 def test_submodules_are_imported_as_ever() -> None:

@@ -9,18 +9,40 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from difflib import get_close_matches
-from importlib import import_module
-from importlib.util import find_spec
 from opcode import opmap
-from types import FrameType
 from typing import Final
 
-# In the order in which a name is looked for. The names of each are in its ``__all__``.
-_MODULES: Final = tuple(
-    f"unified_llm{name}" for name in ("", ".langchain", ".llama_index", ".exceptions", ".testing", ".types")
-)
+# The names of each public module, in the order in which a name is looked for. A table: an error imports nothing, and
+# a test compares it with each ``__all__``.
+_NAMES: Final = {
+    "unified_llm": """
+        Attempt BreakerConfig ChatProvider EmbeddingResponse FailureKind KnownModelName LLMChunk LLMClient
+        LLMConfig LLMRequest LLMResponse Message ModelInfo Provider ProviderBase ToolCall Usage configure
+        health_snapshot register_provider reset_health
+    """,
+    "unified_llm.langchain": """
+        ChatUnified UnifiedEmbeddings register
+    """,
+    "unified_llm.llama_index": """
+        UnifiedEmbedding UnifiedLLM UnifiedRerank
+    """,
+    "unified_llm.exceptions": """
+        AllTargetsFailedError AuthenticationError BadRequestError ConfigurationError ConnectionError
+        ContentFilterError ContextOverflowError GenerationError LLMError ModelNotFoundError
+        PermissionDeniedError QuotaExceededError RateLimitError ServiceUnavailableError StreamInterruptedError
+        TimeoutError UnconfiguredError UnsupportedOperationError ValidationError
+    """,
+    "unified_llm.testing": """
+        Outage outage
+    """,
+    "unified_llm.types": """
+        Attempt AudioPart CachePoint Citation CountRequest EmbeddingRequest EmbeddingResponse FilePart
+        FinishReason ImagePart LLMChunk LLMRequest LLMResponse Media Message ModelInfo ModelRequest
+        ModelsRequest OutputMethod Part ProviderState RankedDocument RerankRequest RerankResponse ResponseFormat
+        Role TextPart TokenLogprob Tool ToolCall ToolCallChunk Usage
+    """,
+}
 _CUTOFF: Final = 0.75  # of difflib: LLMclient and ChatUnifed are like our names, ChatOpenAI is not
 
 
@@ -33,22 +55,20 @@ def missing_name(module: str, name: str, public: Sequence[str]) -> Exception:
         public: The names that the module has.
     """
     plain = AttributeError(f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules.get(module))
-    if name.startswith("_"):  # what Python and its tools look for
+    caller = sys._getframe(2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    # What Python and its tools look for; and the import system, which tries a submodule of this name next.
+    if name.startswith("_") or caller.f_globals.get("__name__") == "importlib._bootstrap":
         return plain
-    with suppress(ModuleNotFoundError):  # the module is no package
-        if find_spec(f"{module}.{name}") is not None:  # Python imports it after this error
-            return plain
     hint = _hint(module, name, public)
-    if hint and _is_import_statement(sys._getframe(2)):  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    if hint and caller.f_code.co_code[caller.f_lasti] == opmap["IMPORT_FROM"]:
         return ImportError(f"cannot import name {name!r} from {module!r}: {hint}", name=module)
     return AttributeError(f"{plain}: {hint}", name=name, obj=plain.obj) if hint else plain
 
 
 def _hint(module: str, name: str, public: Sequence[str]) -> str | None:
     homes = dict.fromkeys(public, module)
-    for other in _MODULES:
-        with suppress(ImportError):
-            homes = {**dict.fromkeys(import_module(other).__all__, other), **homes}
+    for other, names in _NAMES.items():
+        homes = {**dict.fromkeys(names.split(), other), **homes}
     if name in homes:
         return f"it is in {homes[name]}: from {homes[name]} import {name}"
     spellings = {known.lower(): known for known in homes}
@@ -57,10 +77,3 @@ def _hint(module: str, name: str, public: Sequence[str]) -> str | None:
         return None
     known = spellings[close[0]]
     return f"did you mean {known}?" if homes[known] == module else f"did you mean {known}, from {homes[known]}?"
-
-
-def _is_import_statement(frame: FrameType) -> bool:
-    """Return whether this frame executes ``from module import name``, or does a part of that for one that does."""
-    if frame.f_globals.get("__name__") == "importlib._bootstrap":  # looks whether the name is that of a submodule
-        return True
-    return frame.f_code.co_code[frame.f_lasti] == opmap["IMPORT_FROM"]
