@@ -7,11 +7,12 @@ from typing import Final
 
 from unified_llm._client import field_names
 from unified_llm._client.call_options import OPTION_NAMES
+from unified_llm._config.constructor_names import CALL_ALIASES
 from unified_llm._core import not_in_a_body
 from unified_llm.exceptions import LLMError
 
 # Other names for the same fields: those of a request, and of the frameworks' own classes.
-ALIASES: Final[Mapping[str, str]] = {**field_names.ALIASES, "chunk_size": "batch_size"}
+ALIASES: Final[Mapping[str, str]] = {**CALL_ALIASES, "chunk_size": "batch_size"}
 # Fields of a request that keep their name.
 PLAIN: Final = frozenset({
     "model", "temperature", "max_tokens", "top_p", "seed", "frequency_penalty", "presence_penalty",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, Final, cast, get_args
 
@@ -15,6 +14,7 @@ from unified_llm._client import extra_headers
 from unified_llm._core.outcome import FailureKind, kind_of_status
 from unified_llm._core.redaction import quoted
 from unified_llm._core.seconds import SecondsError, read_seconds
+from unified_llm._lib.close_names import closest
 from unified_llm._observe.tracing_tools import ModelSpan
 from unified_llm.exceptions import ConfigurationError, LLMError, ValidationError
 
@@ -192,7 +192,8 @@ def _kinds_like(kind: object) -> list[str]:
         return kinds_raised_as(kind)
     if status := _status(kind):
         return [kind_of_status(status)]
-    return get_close_matches(kind.lower(), _KINDS, 1) if isinstance(kind, str) else []
+    near = closest(kind, _KINDS) if isinstance(kind, str) else None
+    return [near] if near else []
 
 
 def _status(kind: object) -> int | None:

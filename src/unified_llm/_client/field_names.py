@@ -6,28 +6,19 @@ Looked at only where a call has a name that is no field. The messages repeat nam
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
 from unified_llm._client.call_options import OPTION_NAMES
+from unified_llm._config.constructor_names import CALL_ALIASES, MAX_TOKENS_NAMES, SYSTEM_NAMES
 from unified_llm._core.not_in_a_body import advice_on
+from unified_llm._lib.close_names import LIKENESS, closest
 from unified_llm.exceptions import LLMError, ValidationError
 
-# Other providers' names for the same fields and options.
-ALIASES: Final[Mapping[str, str]] = {
-    "model_name": "model",
-    "stop_sequences": "stop",
-    "request_timeout": "timeout",
-    "max_completion_tokens": "max_tokens",
-}
-# How alike a misspelling and the name are: where another name would be refused anyway, and where it would be sent.
-_LIKE: Final = 0.6
-_VERY_LIKE: Final = 0.8
+_VERY_LIKE: Final = 0.8  # where another name would be sent
 _SHORT: Final[Mapping[str, str]] = {
     "temp": "temperature", "freq_penalty": "frequency_penalty", "pres_penalty": "presence_penalty",
-    "max_new_tokens": "max_tokens", "max_output_tokens": "max_tokens", "max_length": "max_tokens",
-    "max_tokens_to_sample": "max_tokens", "num_predict": "max_tokens", "n_predict": "max_tokens",
     "num_completions": "n", "candidate_count": "n", "random_seed": "seed",
+    **dict.fromkeys(MAX_TOKENS_NAMES, "max_tokens"),
 }  # fmt: skip
 # What is meant, and how a call of a client is written.
 _PROMPT: Final = "the prompt comes first", ', as a string, or as "messages" of a dict: generate("...")'
@@ -39,9 +30,7 @@ _ADVICE: Final[Mapping[str, tuple[str, str]]] = {
     "stream": ("call stream() or astream() for an answer in chunks", ""),
     "role": ("one message alone goes into a list", ': [{"role": "user", "content": "..."}]'),
     **dict.fromkeys(("prompt", "input", "inputs", "text", "query", "question", "contents", "content"), _PROMPT),
-    **dict.fromkeys(
-        ("system", "system_prompt", "system_message", "system_instruction", "instructions", "developer"), _SYSTEM
-    ),
+    **dict.fromkeys(SYSTEM_NAMES, _SYSTEM),
     **dict.fromkeys(("schema", "json_schema", "response_model", "output_schema", "json_mode"), _FORMAT),
     **dict.fromkeys(("image", "images", "image_url", "attachments", "files"), _MEDIA),
     **dict.fromkeys(("fallbacks", "fallback", "provider", "skip_unconfigured", "on_attempt"), _CLIENT),
@@ -52,7 +41,7 @@ _ADVICE: Final[Mapping[str, tuple[str, str]]] = {
 _IN_A_BODY: Final = "fields that only some providers know go into extra_body={...}."
 
 
-def rename(given: dict[str, Any], aliases: Mapping[str, str] = ALIASES) -> None:
+def rename(given: dict[str, Any], aliases: Mapping[str, str] = CALL_ALIASES) -> None:
     """Give fields under other providers' names our names.
 
     Raises:
@@ -100,7 +89,7 @@ def refuse(names: Iterable[Any], fields: Collection[str]) -> None:
             hint = f"it is an option of the call: generate(..., {text}=...)."
         elif advice := advice_on(text) or "".join(_ADVICE.get(text, ())):
             hint = f"{advice.rstrip('.')}."
-        elif near := _nearest(text, fields, _LIKE):
+        elif near := _nearest(text, fields, LIKENESS):
             hint = f"did you mean {near!r}? ({_IN_A_BODY.capitalize()})"
         else:
             hint = _IN_A_BODY
@@ -125,13 +114,7 @@ def refuse_misplaced(names: Iterable[str], fields: Collection[str], error: type[
 
 
 def _nearest(name: str, fields: Collection[str], likeness: float) -> str | None:
-    """Return the field whose name is most like this one: in other case, without underscores, short, or misspelled."""
+    """Return the field that is meant by a name: a short one, that of another package, or a misspelled one."""
     if (meant := _SHORT.get(name.lower())) in fields:
         return meant
-    same = {_letters(field): field for field in fields}
-    close = get_close_matches(name.lower(), [*fields], 1, likeness)
-    return same.get(_letters(name)) or (close[0] if close else None)
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalnum, name.lower()))
+    return closest(name, fields, likeness)

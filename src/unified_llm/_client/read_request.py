@@ -135,7 +135,7 @@ def _messages(messages: Any) -> tuple[Message, ...]:
         raise ValidationError(f'One message alone goes into a list: [("{turns[0]}", "...")].')
     if len(turns) > 1 and all(isinstance(turn, str) for turn in turns):
         raise ValidationError(
-            "A list of texts is no conversation: call generate() for each of them, or say who speaks: "
+            "A list of texts is no conversation: call generate() for each of them, or write the role of each: "
             '[("user", "..."), ("assistant", "...")].'
         )
     return tuple(map(_message, turns))

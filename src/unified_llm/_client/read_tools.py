@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final
 
+from unified_llm._lib.close_names import closest
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.messages import Tool
 
@@ -153,8 +153,8 @@ def check_tool_choice(choice: str | None, tools: Sequence[Tool]) -> None:
 
 def unknown_choice(choice: object, words: Sequence[str], names: Sequence[str]) -> ValidationError:
     """Return the error for a ``tool_choice`` that is none of the words and names no tool."""
-    near = get_close_matches(str(choice), [*words, *names], 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = closest(str(choice), [*words, *names])
+    hint = f" Did you mean {near!r}?" if near else ""
     return ValidationError(
         f"tool_choice must be one of {', '.join(map(repr, words))}, or the name of a tool: "
         f"{', '.join(map(repr, names))}.{hint}"

@@ -1,4 +1,4 @@
-"""What a stream says to code that takes it for another kind of stream.
+"""Errors of a stream in code that is written for another kind: sync for async, a list, a coroutine.
 
 The methods are hidden from type checkers, which then find such code by themselves.
 """
@@ -28,9 +28,7 @@ class SyncOnly:
 
         def __aenter__(self) -> NoReturn:
             """Refuse ``async with client.stream(...)``."""
-            raise TypeError(
-                "stream() is for sync code: in async code write `async with client.astream(...) as stream:`"
-            )
+            raise TypeError(f"stream() is for sync code: in async code write {_ASYNC_BLOCK}")
 
         def __aexit__(self, *_: object) -> NoReturn:
             """Exist, so that ``async with`` gets as far as ``__aenter__``."""

@@ -52,9 +52,9 @@ def find_unusable(targets: Sequence[Target]) -> str | None:
     primary = targets[0]
     if "embeddings" not in primary.features:  # every call says so
         return None
-    silent = [target.name for target in targets if "embeddings" not in target.features]
-    if silent:
-        return f"{', '.join(silent)} cannot replace {primary.name}: a chat model makes no embeddings."
+    unable = [target.name for target in targets if "embeddings" not in target.features]
+    if unable:
+        return f"{', '.join(unable)} cannot replace {primary.name}: a chat model makes no embeddings."
     others = [target.name for target in targets if space_of(target) != space_of(primary)]
     return f"{', '.join(others)} cannot replace {primary.name}: {_SAME_MODEL}." if others else None
 

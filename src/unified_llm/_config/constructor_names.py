@@ -13,16 +13,22 @@ from typing import Final
 
 from unified_llm._core.not_in_a_body import advice_on
 
-# Accepted, since they mean exactly the same.
-ALIASES: Final[Mapping[str, str]] = {
-    "request_timeout": "timeout", "fallback_configs": "fallbacks", "model_name": "model", "stop_sequences": "stop",
+# Accepted, since they mean exactly the same: in calls and constructors, and in constructors alone.
+CALL_ALIASES: Final[Mapping[str, str]] = {
+    "model_name": "model",
+    "stop_sequences": "stop",
+    "request_timeout": "timeout",
     "max_completion_tokens": "max_tokens",
-}  # fmt: skip
+}
+ALIASES: Final[Mapping[str, str]] = {**CALL_ALIASES, "fallback_configs": "fallbacks"}
+# Other names for max_tokens, and for the text of a system message, whose advice differs between the two.
+MAX_TOKENS_NAMES: Final = (
+    "max_output_tokens", "max_new_tokens", "max_tokens_to_sample", "max_length", "num_predict", "n_predict",
+)  # fmt: skip
+SYSTEM_NAMES: Final = ("system", "system_prompt", "system_message", "system_instruction", "instructions", "developer")
 
 _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
-    "write max_tokens=.": (
-        "max_output_tokens", "max_new_tokens", "max_tokens_to_sample", "max_length", "num_predict", "n_predict",
-    ),
+    "write max_tokens=.": MAX_TOKENS_NAMES,
     "write context_window=.": ("num_ctx", "n_ctx", "max_input_tokens", "max_model_len", "max_context_length"),
     'the provider is part of the model string, model="provider/model", or provider=.': (
         "model_provider", "custom_llm_provider", "provider_name", "llm_provider",
@@ -50,9 +56,7 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     "it belongs to a call: generate(..., {name}=...).": ("parallel_tool_calls", "logprobs", "top_logprobs"),
     "call stream() or astream() for an answer in chunks.": ("stream", "streaming"),
     "the usage is on the last chunk of every stream: leave it out.": ("stream_usage", "stream_options"),
-    'a system text is a message of each call: [("system", "..."), ("user", "...")].': (
-        "system", "system_prompt", "system_message", "system_instruction", "instructions",
-    ),
+    'a system text is a message of each call: [("system", "..."), ("user", "...")].': SYSTEM_NAMES,
     "the prompt belongs to a call: generate(...).": ("messages", "prompt", "input"),
     "it belongs to LangChain's models: ChatUnified has it; a client has on_attempt= and the log unified_llm.": (
         "callbacks", "verbose", "tags", "disable_streaming", "output_version", "profile",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias, Unpack, cast
@@ -43,6 +42,7 @@ from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden, HiddenText
 from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys, looks_like_a_key, may_be_a_key, quoted
 from unified_llm._core.target import BreakerConfig
+from unified_llm._lib.close_names import closest
 from unified_llm._lib.read_only import ReadOnlyDict, freeze
 from unified_llm.exceptions import ConfigurationError
 
@@ -371,8 +371,8 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
             continue
         if text := advice(name):
             raise ConfigurationError(f"{where} has no field {name!r}: {text}")
-        close = get_close_matches(name, known, 1)
-        hint = f"did you mean {close[0]!r}?" if close else "further fields of the request go into extra_body={...}."
+        near = closest(name, known)
+        hint = f"did you mean {near!r}?" if near else "further fields of the request go into extra_body={...}."
         shown = "of that name" if looks_like_a_key(name) else quoted(name)
         raise ConfigurationError(f"{where} has no field {shown}: {hint}")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from unified_llm._core import defaults
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._lib.close_names import closest
 from unified_llm._lib.signatures import Keywords, show_keywords
 from unified_llm.exceptions import ConfigurationError
 
@@ -61,8 +61,8 @@ def _configure(values: dict[str, Any]) -> None:
         values["state"] = RedisURL(values.pop("state"), "configure(state=...)")
     for name, value in values.items():
         if name not in _KNOWN:
-            close = get_close_matches(name, _KNOWN, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(_KNOWN)}."
+            near = closest(name, _KNOWN)
+            hint = f"did you mean {near}?" if near else f"known are {', '.join(_KNOWN)}."
             raise ConfigurationError(f"configure() has no default called {name!r}: {hint}")
         if value is not None and name != "state":  # whose URL has checked itself
             values[name] = defaults.check(name, value, f"configure({name}=...)")

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 from unified_llm._config import target_names, timeouts
 from unified_llm._config.credentials import (
@@ -33,7 +32,7 @@ from unified_llm._config.model_objects import PrimaryObject, is_wrapped, target_
 from unified_llm._config.unconfigured import UnconfiguredTarget, error_of_call, error_of_chain
 from unified_llm._core import paths
 from unified_llm._core.api_key import NoKey, Secret
-from unified_llm._core.base_url import check_plaintext
+from unified_llm._core.base_url import check_plaintext, netloc_of
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
 from unified_llm._core.redaction import Headers, begins_like_a_key, has_key, quoted
@@ -105,7 +104,7 @@ def chain(
 
 
 def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
-    """Warn of targets that are in a chain more than once: a copy fails with the original."""
+    """Warn of targets that are in a chain more than once, which add nothing: they fail together."""
     seen: set[object] = set()
     copies: dict[str, None] = {}
     for target in (each.target for each in resolved):
@@ -114,8 +113,7 @@ def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
         seen.add(key)
     if copies:
         _log.warning(
-            "%s: in the chain more than once, with the same URL and API key; a copy fails with the original, so "
-            "leave it out",
+            "%s: in the chain more than once, with the same URL and API key. Remove one: both fail at once",
             ", ".join(copies),
         )
 
@@ -277,7 +275,7 @@ def _explain_no_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, m
     no_key = explain_no_key(spec, endpoint)
     if no_key.reason:
         name = config.name or _name(spec, model)
-        values = name, urlsplit(endpoint.base_url).netloc, no_key.reason, no_key.advice
+        values = name, netloc_of(endpoint.base_url), no_key.reason, no_key.advice
         warn_once(("no key", *values), "%s: no API key is sent to %s: %s; %s", *values, target=name)
     return no_key
 

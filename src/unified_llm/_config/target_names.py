@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from urllib.parse import urlsplit
 
+from unified_llm._core.base_url import netloc_of
 from unified_llm._core.target import Target
 
 
@@ -41,5 +42,5 @@ def _address(target: Target, group: Sequence[Target]) -> str:
 
 
 def _host_and_path(target: Target) -> tuple[str, str]:
-    parts = urlsplit(target.base_url)
-    return parts.netloc.lower(), parts.path  # with the port: servers of one machine differ in it alone
+    url = target.base_url
+    return netloc_of(url), urlsplit(url).path  # with the port: servers of one machine differ in it alone

@@ -156,6 +156,14 @@ def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
+def netloc_of(url: str) -> str:
+    """Return the host and the port as they are written, in lower case; empty where there is no network."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
+
+
 @lru_cache(maxsize=4096)
 def split_origin(url: str) -> tuple[str, str]:
     """Return the origin of a URL and its path, each in the one form that all ways to write it share.

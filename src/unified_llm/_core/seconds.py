@@ -9,14 +9,8 @@ from typing import Any, Final, cast
 FOREVER: Final = math.inf
 """A limit that never passes."""
 
-# What else is used for timeouts, by the name of its class, and how to say the same here.
-_HOW: Final = {
-    "Timeout": "timeout= limits an attempt, connect_timeout= each step of connecting",  # httpx, aiohttp, urllib3
-    "ClientTimeout": "timeout= limits an attempt, connect_timeout= each step of connecting",
-    "tuple": "timeout= limits an attempt, connect_timeout= each step of connecting",
-    "list": "timeout= limits an attempt, connect_timeout= each step of connecting",
-    "timedelta": "pass its total_seconds()",
-}
+# What other packages have for timeouts, by the name of its class: those of httpx, urllib3 and aiohttp, and pairs.
+_COMBINED: Final = frozenset({"Timeout", "ClientTimeout", "tuple", "list"})
 
 # The fields and options that are times.
 TIMES: Final = frozenset({
@@ -60,8 +54,12 @@ def _problem(value: object) -> str:
         return f"must be a number of seconds, not text{hint}"
     if isinstance(value, bool) or value is None:
         return f"must be a number of seconds, not {value}"
-    how = _HOW["timedelta"] if isinstance(value, timedelta) else _HOW.get(kind)
-    return f"must be a number of seconds, not {kind}{f': {how}' if how else ''}"
+    how = ""
+    if isinstance(value, timedelta):
+        how = ": pass its total_seconds()"
+    elif kind in _COMBINED:
+        how = ": timeout= limits an attempt, connect_timeout= each step of connecting"
+    return f"must be a number of seconds, not {kind}{how}"
 
 
 def number_from_text(text: object) -> object:

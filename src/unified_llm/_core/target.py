@@ -98,7 +98,7 @@ class Timing:
             return self.last_first_token if by_chunks else FOREVER
         return max(usual, self.cold) if cold else usual
 
-    def patience(self, *, streaming: bool) -> float:
+    def breaker_limit(self, *, streaming: bool) -> float:
         """Return the seconds by which a circuit breaker tells callers apart: the least that an attempt is given."""
         usual = self.first_token if streaming and self.streams else self.whole
         return usual if usual < FOREVER else self.first_token

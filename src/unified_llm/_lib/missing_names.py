@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from opcode import opmap
 from typing import Final
+
+from unified_llm._lib.close_names import closest
 
 # The names of each public module, in the order in which a name is looked for. A table: an error imports nothing, and
 # a test compares it with each ``__all__``.
@@ -43,7 +44,7 @@ _NAMES: Final = {
         Role TextPart TokenLogprob Tool ToolCall ToolCallChunk Usage
     """,
 }
-_CUTOFF: Final = 0.75  # of difflib: LLMclient and ChatUnifed are like our names, ChatOpenAI is not
+_LIKENESS: Final = 0.75  # LLMclient and ChatUnifed are like our names, ChatOpenAI is not
 
 
 def missing_name(module: str, name: str, public: Sequence[str]) -> Exception:
@@ -71,9 +72,7 @@ def _hint(module: str, name: str, public: Sequence[str]) -> str | None:
         homes = {**dict.fromkeys(names.split(), other), **homes}
     if name in homes:
         return f"it is in {homes[name]}: from {homes[name]} import {name}"
-    spellings = {known.lower(): known for known in homes}
-    close = get_close_matches(name.lower(), spellings, 1, _CUTOFF)
-    if not close:
+    known = closest(name, homes, _LIKENESS)
+    if known is None:
         return None
-    known = spellings[close[0]]
     return f"did you mean {known}?" if homes[known] == module else f"did you mean {known}, from {homes[known]}?"

@@ -70,7 +70,7 @@ def start_attempt(call: CallState, state: TargetState, permit: Permit, now: floa
     last = not timing.fixed and call.no_other_ready(state, now)
     limit = call.limit_of(state, now, last=last)
     until = min(call.deadline if last else call.share_of_time(state, now, limit), now + limit)
-    limit = limit if limit < FOREVER else timing.patience(streaming=call.streaming)
+    limit = limit if limit < FOREVER else timing.breaker_limit(streaming=call.streaming)
     call.attempt_count += 1
     retry = state.attempts > 0
     permit.first_try = not retry
@@ -138,7 +138,7 @@ def _record(
     if ok and call.runs_model and attempt.target.timing.cold:
         call.health.note_response(attempt.target, now)
     if ok:  # it counts for callers who would have waited for it, whoever made the call among them
-        limit = min(now - attempt.started, attempt.target.timing.patience(streaming=call.streaming))
+        limit = min(now - attempt.started, attempt.target.timing.breaker_limit(streaming=call.streaming))
     call.health.record_outcome(
         attempt.target,
         attempt.permit,

@@ -278,7 +278,7 @@ class Health:
         """Apply the queued outcomes; return the health of a target, and the breaker by which this caller judges it."""
         self._drain_outcomes()
         health = self._of(target)
-        limit = target.timing.patience(streaming=streaming)
+        limit = target.timing.breaker_limit(streaming=streaming)
         breaker = health.find_breaker(target.breaker, limit)
         if breaker is None:
             breaker = health.add_breaker(target.breaker, limit)

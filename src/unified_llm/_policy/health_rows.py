@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from unified_llm._core.base_url import netloc_of
 from unified_llm._core.target import Target
 from unified_llm._policy.cooldowns import Cooldowns
 from unified_llm._policy.target_health import COOLDOWN_SCOPES, CooldownKeys, TargetHealth, cooldown_keys
@@ -44,16 +44,9 @@ def describe(
 def _place(key: Hashable) -> dict[str, str | None]:
     match key:
         case (str(provider), str(url), str(model), *_):
-            return {"provider": provider, "model": model, "host": _host(url)}
+            return {"provider": provider, "model": model, "host": netloc_of(url) or None}
         case _:  # from another process, and none of ours
             return {"provider": None, "model": None, "host": None}
-
-
-def _host(url: str) -> str | None:
-    try:
-        return urlsplit(url).netloc or None
-    except ValueError:
-        return None
 
 
 def _routing(health: TargetHealth, target: Target | None, cooldowns: Cooldowns, now: float) -> dict[str, Any]:

@@ -166,7 +166,7 @@ class TargetHealth:
     def shown_breaker(self, target: Target | None = None) -> CircuitBreaker:
         """Return the breaker to show: of the caller who used the target last, or would use it as ``target`` says."""
         settings, timing = (target.breaker, target.timing) if target else (self._settings, self._timing)
-        limits = (timing.patience(streaming=True), timing.patience(streaming=False))
+        limits = (timing.breaker_limit(streaming=True), timing.breaker_limit(streaming=False))
         known = [breaker for limit in limits if (breaker := self._breakers.get((settings, limit)))]
         return max(known, key=_open_until) if known else self._replay(settings, limits[0])
 
@@ -249,7 +249,7 @@ class TargetHealth:
         if last is not None and (known is None or known.at < last.at):
             self.last_failure = last
         if not self._breakers:  # no call has used the target yet: judge as the default settings do
-            self.add_breaker(self._settings, self._timing.patience(streaming=True))
+            self.add_breaker(self._settings, self._timing.breaker_limit(streaming=True))
         self._number += 1
         reported = (update.opened, update.until, update.trips, update.failures, update.limit)
         return self._apply(OpenedElsewhere(self._number, now, *reported, draw))

@@ -131,7 +131,7 @@ class RunningAttempt:
         permit: The breaker's permit for it.
         started: The instant at which it began.
         limit: Seconds that the target may take to its first chunk, or for its whole answer; where that is all that is
-            left of the deadline, the caller's patience (``Timing.patience``).
+            left of the deadline, that of its circuit breaker (``Timing.breaker_limit``).
         until: The instant at which its time is over: by its limit, or by the deadline of the call.
         waited: Seconds slept before it.
         retry: An earlier attempt of this call was on the same target.

@@ -11,11 +11,12 @@ from typing import Final
 from unified_llm._core.features import Feature, FeaturePair
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import quoted
+from unified_llm._lib.close_names import closest
 from unified_llm._providers import feature_pairs, models
 from unified_llm._providers.hosted import ROWS
 from unified_llm._providers.other_names import ALIASES, ALSO_ORGANISATIONS, key
 from unified_llm._providers.spec import ProviderSpec
-from unified_llm._providers.unknown_names import explain_model, explain_provider, nearest
+from unified_llm._providers.unknown_names import explain_model, explain_provider
 from unified_llm.exceptions import ConfigurationError
 
 __all__ = [
@@ -141,7 +142,7 @@ def unregister(name: str) -> None:
 
 def suggest(text: str) -> str | None:
     """Return the known provider whose name is most like this text, if any is like it."""
-    near = nearest(text, [*_known(), *ALIASES])
+    near = closest(text, [*_known(), *ALIASES])
     return None if near is None else ALIASES.get(near, near)
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Final
 
 from unified_llm._core.redaction import looks_like_a_key, quoted
+from unified_llm._lib.close_names import closest
 from unified_llm._providers import models
 from unified_llm._providers.other_names import FAMILIES, MEANT, NOT_SUPPORTED, ORGANISATIONS, key
 
 _GENERAL: Final = 'write "provider/model", such as "openai/gpt-5-mini", or pass provider=.'
-_CUTOFF: Final = 0.6  # of difflib
 _SEPARATOR: Final = re.compile(r"[/:]")
 # The part behind the colon of an Ollama model: a size, a quantization, or a word of its own.
 _TAG: Final = re.compile(
@@ -58,17 +57,11 @@ def misread(model: str, name: str, *, local: bool) -> str | None:
     return None
 
 
-def nearest(text: str, known: Sequence[str]) -> str | None:
-    """Return the known name that is most like a text, if any is like it."""
-    close = get_close_matches(text.lower(), known, n=1, cutoff=_CUTOFF)
-    return close[0] if close else None
-
-
 def explain_provider(name: str, known: Sequence[str]) -> str:
     """Say what a provider's name may mean that is not known: the end of a sentence."""
     if service := NOT_SUPPORTED.get(key(name)):
         return f"{service} is not supported. {_alternatives(known)}"
-    near = MEANT.get(key(name)) or nearest(name, known)
+    near = MEANT.get(key(name)) or closest(name, known)
     return f"did you mean {near!r}?" if near else f"known are {', '.join(known)}."
 
 
@@ -195,7 +188,7 @@ def _at_hosts(model: str) -> list[str]:
 
 def _other_name(model: str, known: Sequence[str]) -> list[str]:
     prefix, rest = _split(model)
-    near = (MEANT.get(key(prefix)) or nearest(prefix, known)) if rest else None
+    near = (MEANT.get(key(prefix)) or closest(prefix, known)) if rest else None
     return [near + model[len(prefix) :]] if near else []
 
 

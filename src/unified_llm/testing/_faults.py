@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from itertools import cycle, islice
 from typing import Final, Literal, TypeAlias
 
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Failure, kind_of_status
+from unified_llm._lib.close_names import closest
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.requests import LLMRequest
 from unified_llm.types.responses import LLMChunk
@@ -74,8 +74,8 @@ def make_fault(kind: FaultKind, after: int | None, retry_after: float | None) ->
         ConfigurationError: The kind is unknown, or an argument is invalid for it.
     """
     if kind not in _FAILURES:
-        near = get_close_matches(str(kind).lower(), _FAILURES, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = closest(str(kind), _FAILURES)
+        hint = f"did you mean {near!r}? " if near else ""
         raise ConfigurationError(f"outage() has no kind {kind!r}: {hint}The kinds are {', '.join(_FAILURES)}.")
     failure = _FAILURES[kind]
     if after is None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from difflib import get_close_matches
 from typing import Self
 
 from unified_llm._core import runtime
 from unified_llm._core.target import Target
+from unified_llm._lib.close_names import closest
 from unified_llm._state import process_health
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.testing._clock import Clock
@@ -136,8 +136,8 @@ class Outage:
         if not self._chains:
             return f"No call was made in the outage of {self._script.targets}."
         if unmatched := self._script.targets.without_targets(self._chains.values()):
-            near = get_close_matches(unmatched[0], [*self._chains], 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            near = closest(unmatched[0], self._chains)
+            hint = f" Did you mean {near!r}?" if near else ""
             names = ", ".join(map(repr, unmatched))
             return f"outage() got {names}, but the calls in it had other targets: {', '.join(self._chains)}.{hint}"
         if not self._script.matched:
