@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import asyncio
 import dataclasses
+import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import pytest
 from opentelemetry import metrics, trace
@@ -21,6 +22,7 @@ from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import (
     Attempt,
     BreakerConfig,
+    FailureKind,
     LLMChunk,
     LLMClient,
     LLMConfig,
@@ -187,7 +189,11 @@ def links(page: Path) -> list[str]:
 def anchors(page: Path) -> set[str]:
     """Return the anchors of the headings of a page, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {anchor(heading) for heading in headings}
+
+
+def anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_every_link_within_the_repository_leads_to_something() -> None:
@@ -205,6 +211,17 @@ def test_every_link_within_the_repository_leads_to_something() -> None:
             if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
                 wrong.append(f"{page.name}: {link}")
     assert wrong == []
+
+
+def test_a_long_page_begins_with_links_to_its_sections() -> None:
+    missing = []
+    for page in pages():
+        text = FENCE.sub("", page.read_text(encoding="utf-8"))
+        sections = [anchor(heading) for heading in re.findall(r"^## (.*)$", text, re.MULTILINE)]
+        listed = re.findall(r"\]\(#([^)]+)\)", text.partition("\n## ")[0])
+        if len(page.read_text(encoding="utf-8").splitlines()) > 250 and listed != sections:
+            missing.append(f"{page.name}: {sections} are its sections, {listed} are listed")
+    assert missing == []
 
 
 def test_links_of_the_readme_work_on_an_index_page() -> None:
@@ -234,6 +251,20 @@ def test_every_exception_has_a_cause_and_a_remedy() -> None:
     }
     assert rows.keys() == {*exceptions.__all__}
     assert [name for name, row in rows.items() if not all(row)] == []
+
+
+def test_every_kind_of_failure_is_explained() -> None:
+    page = (ROOT / "docs" / "failover.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`.+?) \|", page.partition("## Kinds of failure")[2].partition("\n## ")[0], re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(get_args(FailureKind))
+
+
+def test_every_process_wide_default_is_explained() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    section = page.partition("## Process-wide defaults")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` \| `UNIFIED_LLM_(\w+)` \|", section, re.MULTILINE)
+    assert {name for name, _ in named} == {*inspect.signature(unified_llm.configure).parameters}
+    assert [name for name, variable in named if name.upper() != variable] == []
 
 
 def test_every_public_name_is_in_the_docs() -> None:
