@@ -46,7 +46,7 @@ def test_a_stream_that_ends_so_after_its_reasoning_is_interrupted(way: Way) -> N
         result = outcome_of(way, LLMClient(GPT, fallbacks=[HAIKU]))
         (row,) = (row for row in health_snapshot() if row["target"] == GPT)
     assert result.error is StreamInterruptedError
-    assert "an empty answer came back" in result.message
+    assert "an empty response came back" in result.message
     assert row["consecutive_failures"] == 0
     assert targets.names == [GPT]
 

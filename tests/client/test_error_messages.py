@@ -12,7 +12,7 @@ from llama_index.core.tools import FunctionTool
 from tests.support.each import each
 from tests.support.four_ways import GPT, HAIKU, SONAR, WAYS, Way, outcome_of
 from tests.support.scripted_targets import Attempt, ScriptedTargets, say
-from unified_llm import LLMClient, LLMConfig
+from unified_llm import BreakerConfig, LLMClient, LLMConfig
 from unified_llm._core.outcome import Failure
 from unified_llm._state import process_health
 from unified_llm.exceptions import (
@@ -25,6 +25,7 @@ from unified_llm.exceptions import (
 )
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM
+from unified_llm.testing import outage
 from unified_llm.types import Tool
 
 TOOL = Tool("look")
@@ -150,6 +151,25 @@ def test_a_spent_retry_budget_is_mentioned(way: Way) -> None:
     fallbacks = message_of(way, {GPT: [DEAD], HAIKU: [DEAD]}, LLMClient(GPT, fallbacks=[HAIKU]))
     assert [budget in line for line in fallbacks.splitlines()[1:]] == [True, False]
     assert budget not in message_of(way, {HAIKU: [DEAD]}, LLMClient(HAIKU))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_open_breaker_that_forbids_the_retry_is_mentioned(way: Way) -> None:
+    client = LLMClient(GPT, breaker=BreakerConfig(failures=1))
+    breaker = "not retried: the circuit breaker of this target is open"
+    message = message_of(way, {GPT: [DEAD]}, client)
+    assert message == f"{GPT}: it failed (HTTP 503); {breaker}; try again later, or add a fallback at another provider."
+    assert breaker not in message_of(way, {HAIKU: [DEAD]}, LLMClient(HAIKU, max_retries=0))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_timeout_says_after_how_long_and_a_failed_connection_to_which_host(way: Way) -> None:
+    local = LLMClient("ollama/llama3.2", base_url="http://127.0.0.1:9999", max_retries=0)
+    script: dict[str, list[Attempt]] = {"ollama/llama3.2": [Failure("connect")]}
+    assert message_of(way, script, local).startswith("ollama/llama3.2: no connection to 127.0.0.1:9999 could be made; ")
+    with outage("openai", "hang", reply="Hello"):
+        message = outcome_of(way, LLMClient(GPT, timeout=5, max_retries=0)).message
+    assert message == f"{GPT}: no response came within 5 s; raise timeout= or deadline=, or ask for less."
 
 
 # A key that was not sent

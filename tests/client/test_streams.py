@@ -121,7 +121,7 @@ def test_usage_that_came_before_the_break_is_kept() -> None:
 
 def test_a_stream_that_the_deadline_cuts_off_says_so() -> None:
     targets = ScriptedTargets({GPT: [["a", Pause()]]})
-    with targets.running(), pytest.raises(StreamInterruptedError, match="no answer came in time") as caught:
+    with targets.running(), pytest.raises(StreamInterruptedError, match="no response came in time") as caught:
         list(LLMClient(GPT).stream("Hello?", deadline=5.0))
     assert caught.value.partial == "a"
     assert type(caught.value.__cause__).__name__ == "TimeoutError"

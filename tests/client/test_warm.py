@@ -73,7 +73,7 @@ def test_one_that_ended_meanwhile_is_not_used(network: Network, warmed: Any, fir
 def test_what_is_wrong_is_said_and_counts_for_nothing(network: Network, warmed: Any) -> None:
     problems, _ = warmed(make(), then=False)
     assert list(problems) == ["openai-compatible/m"]
-    assert problems["openai-compatible/m"].startswith("openai-compatible/m: no connection could be made")
+    assert problems["openai-compatible/m"].startswith("openai-compatible/m: no connection to 127.0.0.1")
     network.add_connection(ANSWER)
     assert make().generate("x").attempts[0].outcome == "ok"
 

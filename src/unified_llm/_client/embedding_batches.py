@@ -183,8 +183,8 @@ class Embedding:
         if more is None:
             return None
         failures = (*left.failed.failures, *more.failed.failures)
-        without_budget = left.failed.without_budget | more.failed.without_budget
-        failed = replace(more.failed, failures=failures, without_budget=without_budget)
+        not_retried = {**left.failed.not_retried, **more.failed.not_retried}
+        failed = replace(more.failed, failures=failures, not_retried=not_retried)
         return replace(more, failed=failed, alone=left.alone or more.alone)
 
     def _split(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from unified_llm import exceptions as exc
 from unified_llm._core import defaults
@@ -26,6 +27,7 @@ _MOST_LISTED: Final = 5  # targets named in one sentence
 _MOST_LINES: Final = 20  # targets with a line of their own
 # The part of an advice that is left out where the chain has another target.
 _ADD_FALLBACK: Final = re.compile(r"(?:, or )?add a fallback\b.*")
+_IN_TIME: Final = "in time"
 # kind: (exception, what happened, what to do next)
 _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "connect": (
@@ -47,7 +49,7 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "unsendable": (exc.ValidationError, "the request cannot be sent", "fix the request"),
     "connection": (exc.ConnectionError, "the connection broke", "try again"),
     "stale": (exc.ConnectionError, "a kept connection was closed before any response", "try again"),
-    "timeout": (exc.TimeoutError, "no answer came in time", "raise timeout= or deadline=, or ask for less"),
+    "timeout": (exc.TimeoutError, f"no response came {_IN_TIME}", "raise timeout= or deadline=, or ask for less"),
     "auth": (exc.AuthenticationError, "the API key was refused", "check the API key"),
     "permission": (
         exc.PermissionDeniedError,
@@ -76,13 +78,13 @@ _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
     "request_timeout": (exc.TimeoutError, "it gave up waiting for the request", "try again"),
     "server": (exc.ServiceUnavailableError, "it failed", "try again later, or add a fallback at another provider"),
     "loading": (exc.ServiceUnavailableError, "it is still loading the model", "wait, or raise deadline="),
-    "malformed": (exc.GenerationError, "something came back that is no answer", "check base_url= and any proxy"),
-    "empty": (exc.GenerationError, "an empty answer came back", "try again"),
-    "truncated": (exc.GenerationError, "the answer ended before its end was announced", "try again"),
+    "malformed": (exc.GenerationError, "what came back is no response of this API", "check base_url= and any proxy"),
+    "empty": (exc.GenerationError, "an empty response came back", "try again"),
+    "truncated": (exc.GenerationError, "the response ended before its end was announced", "try again"),
     "invalid": (
         exc.GenerationError,
-        "the answer does not fit the schema that was asked for",
-        "add a fallback that answers by schema",
+        "the response does not fit the schema that was requested",
+        "add a fallback that supports schemas",
     ),
     "oversized": (
         exc.GenerationError,
@@ -107,19 +109,23 @@ class FailedCall:
         chain: The targets of the call, those included that were skipped.
         takes_fallbacks: Another target could have served the call.
         deadline: Seconds that the call was allowed, or None.
-        without_budget: The health keys of the targets whose retry budget was spent.
+        not_retried: Why targets were not retried, by their health keys, where that is no matter of the failure.
     """
 
     attempts: Sequence[Attempt] = ()
     chain: Sequence[Target] = ()
     takes_fallbacks: bool = True
     deadline: float | None = None
-    without_budget: frozenset[Hashable] = frozenset()
+    not_retried: Mapping[Hashable, str] = field(default_factory=dict[Hashable, str])
 
     def has_others(self, target: Target) -> bool:
         """Return whether the call had another target than this one."""
         names = {attempt.target for attempt in self.attempts} | {other.name for other in self.chain}
         return bool(names - {target.name})
+
+    def seconds_of_last(self, target: Target) -> float | None:
+        """Return how long the last attempt on a target took, if the attempts are known."""
+        return next((attempt.seconds for attempt in reversed(self.attempts) if attempt.target == target.name), None)
 
 
 _NO_CALL: Final = FailedCall()
@@ -140,11 +146,13 @@ def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, 
         others: What happened to other targets, as sentences that each begin with a blank.
     """
     kind, happened, advice = _describe(target, failure)
+    if failure.kind == "timeout" and (seconds := call.seconds_of_last(target)):
+        happened = happened.replace(_IN_TIME, f"within {seconds:.3g} s")
     if call.has_others(target) or not call.takes_fallbacks:
         advice = _ADD_FALLBACK.sub("", advice)
     parts = [
         f"{happened}{_facts(failure, happened)}",
-        "not retried: the retry budget of this target is spent" if target.health_key in call.without_budget else "",
+        f"not retried: {reason}" if (reason := call.not_retried.get(target.health_key)) else "",
         advice,
     ]
     in_message = failure.kind == "unsendable" or target.format == "mlx"  # whose detail is what happened
@@ -172,6 +180,8 @@ def _describe(target: Target, failure: Failure) -> tuple[type[exc.LLMError], str
     kind, happened, advice = _MESSAGES[failure.kind]
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
+    if failure.kind == "connect" and target.base_url:
+        happened = f"no connection to {urlsplit(target.base_url).netloc} could be made"
     if failure.about_input:
         happened, advice = "it sent no usable vector for a text", "leave out blank texts, or add a fallback"
     if failure.reason or failure.advice:
@@ -211,7 +221,7 @@ def _facts(failure: Failure, happened: str) -> str:
 
 def from_call_failed(failed: CallFailed, call: FailedCall) -> exc.LLMError:
     """Make the exception for a call that no target answered."""
-    call = replace(call, without_budget=failed.without_budget)
+    call = replace(call, not_retried=failed.not_retried)
     if failed.final:
         return from_failure(*failed.final, call, _describe_skips(call, [failed.final[0]]))
     if refused := _refused_by_all(failed, call):

@@ -39,7 +39,7 @@ class TargetState:
         busy_since: The instant at which the last attempt ended without a connection; 0.0 if it did not.
         resent: Its last attempt ended with a stale connection, so the next one is the request sent again.
         polls: How many attempts in a row found that it is still loading its model.
-        lacks_budget: It was not retried after its last failure, since its retry budget was spent.
+        not_retried: Why it was not retried after its last failure, where that is no matter of the failure; or empty.
     """
 
     target: Target
@@ -54,7 +54,7 @@ class TargetState:
     busy_since: float = 0.0
     resent: bool = False
     polls: int = 0
-    lacks_budget: bool = False
+    not_retried: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class CallFailed:
         final: The failure that ended the call at once (a bad request ...), whatever targets remained.
         expired: The deadline passed.
         committed: At least one chunk had been passed to the caller.
-        without_budget: The health keys of the targets that were not retried, since their retry budget was spent.
+        not_retried: Why targets were not retried, by their health keys, where that is no matter of the failure.
     """
 
     failures: tuple[tuple[Target, Failure], ...]
     final: tuple[Target, Failure] | None = None
     expired: bool = False
     committed: bool = False
-    without_budget: frozenset[Hashable] = frozenset()
+    not_retried: Mapping[Hashable, str] = field(default_factory=dict[Hashable, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,5 +208,5 @@ class CallState:
             (final.target, final.failure) if final and final.failure else None,
             expired=expired,
             committed=self.committed,
-            without_budget=frozenset(state.target.health_key for state in self.states if state.lacks_budget),
+            not_retried={state.target.health_key: state.not_retried for state in self.states if state.not_retried},
         )

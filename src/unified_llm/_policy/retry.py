@@ -41,6 +41,10 @@ _MAX_RETRIES_NO_OTHER_READY: Final = 2
 # a few seconds, a large one within minutes.
 _POLL_PAUSES: Final = (1.0, 2.0, 5.0)
 
+# Why a failed target is not retried although the failure allows it.
+_BUDGET_SPENT: Final = "the retry budget of this target is spent"
+_BREAKER_OPEN: Final = "the circuit breaker of this target is open"
+
 # Seconds. An attempt that got no connection has waited longer, unless hardly any time was left to it.
 _POOL_WAIT: Final = 0.1
 # Seconds, at most, before a call asks for a connection again where it has not waited for one.
@@ -90,7 +94,7 @@ def apply_failure(call: CallState, state: TargetState, failure: Failure) -> Gene
 def on_failure(call: CallState, state: TargetState, failure: Failure, now: float) -> NextStep:
     """Start cooldowns, exclude targets, schedule a retry or exclude the failed target; return the next step."""
     failover, resent = call.fails_over(failure.kind), state.resent
-    state.busy_since, state.resent, state.lacks_budget = 0.0, failure.kind == "stale", False
+    state.busy_since, state.resent, state.not_retried = 0.0, failure.kind == "stale", ""
     # A request is sent again once: a second close in a row is a connection that broke.
     rule = FAILURE_RULES["connection" if resent and state.resent else failure.kind]
     hints = retry_after.read(failure)
@@ -161,7 +165,8 @@ def _compute_retry_at(
     at = now + pause
     if call.health.may_retry(target, at, free=rule.free, streaming=call.streaming):
         return at
-    state.lacks_budget = call.health.may_retry(target, at, free=True, streaming=call.streaming)
+    breaker_admits = call.health.may_retry(target, at, free=True, streaming=call.streaming)
+    state.not_retried = _BUDGET_SPENT if breaker_admits else _BREAKER_OPEN
     return None
 
 

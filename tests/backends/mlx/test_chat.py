@@ -219,7 +219,7 @@ def test_a_silent_engine_is_given_up_in_time(
     script: Callable[..., FakeEngine], monkeypatch: pytest.MonkeyPatch, ask: Callable[..., Any]
 ) -> None:
     engine = script(SILENCE)
-    with pytest.raises(TimeoutError, match="no answer came in time"):
+    with pytest.raises(TimeoutError, match="no response came"):
         ask(LLMClient("mlx/demo", max_retries=0, timeout=0.001), QUESTION)
     assert [request.cancelled for request in engine.requests] == [True]
 

@@ -193,7 +193,7 @@ def test_vectors_that_do_not_come_in_time_are_given_up(
             return requests[-1]
 
     monkeypatch.setattr("unified_llm._backends.mlx.exchange.get_engine", lambda _: SilentEngine())
-    with pytest.raises(TimeoutError, match="no answer came in time"):
+    with pytest.raises(TimeoutError, match="no response came"):
         ask(client_of(folder, timeout=0.001), "a")
     assert [request.cancelled for request in requests] == [True]
 
@@ -357,5 +357,5 @@ def test_text_in_place_of_vectors_is_no_answer(folder: Path, weights: Weights, m
             return EngineRequest(texts, on_output, lambda _: None)
 
     monkeypatch.setattr("unified_llm._backends.mlx.exchange.get_engine", lambda _: ChatEngine())
-    with pytest.raises(GenerationError, match="something came back that is no answer"):
+    with pytest.raises(GenerationError, match="what came back is no response"):
         client_of(folder).embed("a")
