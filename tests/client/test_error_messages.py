@@ -192,6 +192,15 @@ def test_a_401_after_no_key_was_sent_says_so_and_why(local: LLMClient, way: Way)
     assert message_of(way, {GPT: [page]}, local).startswith(f"{GPT}: a web page came back; no API key was sent: OPENAI")
 
 
+def test_health_and_the_log_say_so_too(local: LLMClient, caplog: pytest.LogCaptureFixture) -> None:
+    reason = "it refused a request without an API key (auth)"
+    with caplog.at_level("INFO"), ScriptedTargets({GPT: [Failure("auth", 401)]}).running():
+        assert outcome_of("generate", local).error
+        assert local.health()[0]["reason"] == reason
+    assert f"{GPT}: {reason}; it is in cooldown for 300 s" in caplog.messages
+    assert "API key was refused" not in caplog.text
+
+
 def test_every_other_call_says_so_too(local: LLMClient) -> None:
     script: dict[str, list[Attempt]] = {GPT: [Failure("auth", 401)]}
     assert "no API key was sent" in str(embedding_error(script, local))

@@ -178,9 +178,6 @@ def test_how_certificates_are_checked_is_a_flag_a_path_or_a_context(surface: Cal
     assert surface(model=MODEL, verify_ssl=Path("certificates.pem")).verify_ssl == "certificates.pem"
     with pytest.raises(ConfigurationError, match=r"^verify_ssl must be True, False, the path .* not int\.$"):
         surface(model=MODEL, verify_ssl=5)
-    if surface in (LLMConfig, ChatUnified, UnifiedLLM):
-        with pytest.raises(ConfigurationError, match="stop must be a string, or a list of strings"):
-            surface(model=MODEL, stop=5)
 
 
 # Seconds

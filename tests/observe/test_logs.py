@@ -127,7 +127,7 @@ def test_failovers_of_one_kind_are_warned_about_once_a_minute_with_a_count(caplo
     assert [line for level, line in lines(caplog) if level == logging.WARNING] == [
         f"{GPT}: HTTP 503; failed over to {HAIKU}",
         f"{GPT}: HTTP 503; failed over to {HAIKU} (3 more since the last warning)",
-        f"{GPT}: the API key was refused, HTTP 401; failed over to {HAIKU}",
+        f"{GPT}: authentication failed, HTTP 401; failed over to {HAIKU}",
     ]
     served = [line for level, line in lines(caplog) if level == logging.INFO and line.startswith("served by")]
     assert len(served) == 6, "each call served by a fallback has its line"

@@ -107,7 +107,7 @@ def test_attempts_are_in_the_order_in_which_they_began() -> None:
         (Attempt("a/b", "timeout", seconds=20.0004), "timed out after 20 s"),
         (Attempt("a/b", "rate_limit", status=429, retry_after=30.0), "rate limited for 30 s, HTTP 429"),
         (Attempt("a/b", "rate_limit", status=429), "rate limited, HTTP 429"),
-        (Attempt("a/b", "auth", status=401, reason="invalid_api_key"), "the API key was refused, HTTP 401"),
+        (Attempt("a/b", "auth", status=401, reason="invalid_api_key"), "authentication failed, HTTP 401"),
         (Attempt("a/b", "skipped", reason="circuit breaker open"), "skipped: circuit breaker open"),
         (Attempt("a/b", "cancelled", reason="hedged"), "cancelled: another attempt answered first"),
         (Attempt("a/b", "cancelled"), "cancelled"),

@@ -13,7 +13,6 @@ from unified_llm._core import defaults
 from unified_llm._core.api_key import NoKey
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.provider_words import quote_detail, read_name
-from unified_llm._core.redaction import has_key
 from unified_llm._core.target import Target
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallFailed
@@ -192,7 +191,7 @@ def _describe(target: Target, failure: Failure) -> tuple[type[exc.LLMError], str
         happened, _, advice = failure.detail.rstrip(".").partition(": ")  # written by the MLX backend
     elif failure.detail and failure.kind in _IN_DETAIL and not defaults.default("error_details"):
         advice = ", or ".join(filter(None, [_IN_DETAIL[failure.kind], advice]))
-    if failure.kind in {"auth", "permission"} and target.no_key and not has_key(target.headers, target.extra_body):
+    if failure.kind in {"auth", "permission"} and target.no_key and target.sends_no_key:
         happened, advice = _without_key(target.no_key, failure, happened, advice)
     return kind, happened, advice
 

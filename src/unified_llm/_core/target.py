@@ -14,6 +14,7 @@ from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import split_origin
 from unified_llm._core.features import CHAT, Feature, FeaturePair
 from unified_llm._core.quirks import Quirks
+from unified_llm._core.redaction import has_key
 from unified_llm._core.seconds import FOREVER, SecondsError, read_seconds
 from unified_llm.exceptions import ConfigurationError
 
@@ -211,6 +212,11 @@ class Target:
     health_key: Hashable = field(init=False, repr=False, compare=False)
     credentials_key: Hashable = field(init=False, repr=False, compare=False)
     limit_key: Hashable = field(init=False, repr=False, compare=False)
+
+    @property
+    def sends_no_key(self) -> bool:
+        """Its requests have no API key, although its server may want one."""
+        return self.no_key is not None and not has_key(self.headers, self.extra_body)
 
     def __post_init__(self) -> None:
         """Compute the names, and the keys of the health registry: every call looks them up several times."""

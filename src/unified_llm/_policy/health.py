@@ -225,7 +225,9 @@ class Health:
                 publisher.publish(CooldownStarted(key, started.until, started.reason, started.wait))
             # Calls that run at once prolong a cooldown by moments, one after the other.
             if started and (before is None or started.until - now > 2 * (before.until - now)):
-                self._changes.append(CooldownChange(target.name, scope, reason, started.until - now))
+                # Without a key, other targets of the server are not concerned.
+                shown: CooldownScope = "target" if scope == "api_key" and target.sends_no_key else scope
+                self._changes.append(CooldownChange(target.name, shown, reason, started.until - now))
         self._notify()
 
     def snapshot(self, now: float, targets: Iterable[Target] | None = None) -> list[dict[str, Any]]:

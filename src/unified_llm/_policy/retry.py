@@ -197,7 +197,7 @@ def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: re
     """Start the cooldowns that a failure calls for, which other calls obey too; report a model that is gone."""
     rule = FAILURE_RULES[failure.kind]
     if rule.cooldown == "api_key" and failure.about_key:
-        reason = f"{_KEY_REASONS.get(failure.kind, 'its API key was refused')} ({failure.kind})"
+        reason = f"{_describe_refusal(target, failure.kind)} ({failure.kind})"
         call.health.start_cooldown(target, "api_key", now + API_KEY_COOLDOWN, reason, wait=False, now=now)
     elif rule.cooldown == "rate_limit" and failure.about_key:
         pause = hints.retry_after if hints.retry_after is not None else _LIMIT_COOLDOWN
@@ -207,6 +207,13 @@ def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: re
         call.health.start_cooldown(target, "target", now + hints.retry_after, reason, wait=True, now=now)
     if failure.kind == "model_not_found" and call.on_model_gone:
         call.on_model_gone(target)
+
+
+def _describe_refusal(target: Target, kind: FailureKind) -> str:
+    """Say why an API key gets no request, or the requests without one."""
+    if target.sends_no_key and kind != "quota":
+        return "it refused a request without an API key"
+    return _KEY_REASONS.get(kind, "its API key was refused")
 
 
 def note_exhausted_limit(call: CallState, target: Target, done: Done, now: float) -> None:

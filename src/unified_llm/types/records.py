@@ -31,7 +31,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "unsendable": "the request cannot be written",
     "connection": "the connection broke",
     "stale": "a kept connection was closed before any response",
-    "auth": "the API key was refused",
+    "auth": "authentication failed",
     "permission": "the API key lacks the permission",
     "quota": "the quota is used up",
     "rate_limit": "rate limited",
