@@ -91,15 +91,18 @@ def test_an_embedding_chain_is_checked_again_when_it_changes() -> None:
             model.model_copy(update={"fallbacks": ["ollama/nomic-embed-text"]})
 
 
-def test_a_client_for_chat_embeds_with_one_warning_of_fallbacks_that_cannot(caplog: pytest.LogCaptureFixture) -> None:
+@each("primary", [GPT, SMALL])
+def test_clients_for_chat_embed_with_one_warning_of_fallbacks_that_cannot(
+    primary: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
     vectors = Done(EmbeddingResponse([[1.0]]))
     with ScriptedTargets({SMALL: [[vectors]] * 4}).running():
-        for client in (LLMClient(GPT, fallbacks=["anthropic/x"]), LLMClient(SMALL, fallbacks=["anthropic/x"])):
-            caplog.clear()
+        for client in (LLMClient(primary, fallbacks=["anthropic/x"]) for _ in range(2)):
             for _ in range(2):
                 client.embed("Hello", model=SMALL)
-            (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-            assert "anthropic/x cannot replace openai/text-embedding-3-small" in record.getMessage()
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "anthropic/x cannot replace openai/text-embedding-3-small" in record.getMessage()
 
 
 # Copies

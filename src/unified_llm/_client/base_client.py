@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -29,6 +28,7 @@ from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.hidden import CLEAR_VARIABLES
 from unified_llm._core.outcome import Failure
 from unified_llm._core.redaction import show_chain
+from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm._lib.fork_safe import make_lock
@@ -39,8 +39,6 @@ from unified_llm._state.process_health import health_of
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.records import Attempt
 from unified_llm.types.requests import EmbeddingRequest
-
-_log = logging.getLogger("unified_llm")
 
 _MOST_NAMED: Final = 256  # models named in calls whose chains are kept
 # What a pickle and a deep copy keep: the configuration, and nothing learned.
@@ -77,15 +75,13 @@ class BaseClient:
     def _resolve(self) -> None:
         defaults.default("error_details")  # a mistake in the variable is reported now, not in place of an error
         self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
-        if demo := next((target for target in self.targets if target.demo), None):
-            logs.warn_of_demo_model(demo)
+        logs.warn_of_demo_model(self.targets)
         self._named: dict[str, tuple[Target, ...]] = {}
         self._model_lists = ModelListCache()
         self._backends = Backends()
         self._hedges = HedgeBudget()
         self._vector_lock = make_lock()
         self._vector_spaces: BoundedDict[tuple[str | None, int | None], VectorSpace] = BoundedDict(_MOST_NAMED)
-        self._warned_of_hedging = False
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -151,7 +147,7 @@ class BaseClient:
     def _open_space(self, targets: Sequence[Target], dimensions: int | None) -> VectorSpace:
         """Return the space of a model that is asked for vectors for the first time."""
         if unusable := find_unusable(targets):
-            _log.warning("Embeddings have fewer fallbacks than the chain: %s", unusable)
+            warn_once(("unusable", unusable), "Embeddings have fewer fallbacks than the chain: %s", unusable)
         return VectorSpace(targets[0], dimensions)
 
     def _drop_from_list(self, target: Target) -> None:
@@ -178,9 +174,7 @@ class BaseClient:
     def _driver(self, call: PreparedCall) -> Driver:
         if call.state.hedging:  # which takes two attempts at once
             call.state.hedging = None
-            if not self._warned_of_hedging:
-                self._warned_of_hedging = True
-                _log.warning("hedge_after has no effect on sync calls; use the async methods to hedge")
+            warn_once("hedge_after", "hedge_after has no effect on sync calls; use the async methods to hedge")
         return Driver(call, self._backends.exchange, runtime.current())
 
     def _adriver(self, call: PreparedCall) -> AsyncDriver:

@@ -88,7 +88,7 @@ class PreparedCall:
         trace = self.state.trace
         logs.log_response(trace, self.chain[0], usage, seconds=self.elapsed, now=self.state.now())
         if trace.served is not None and isinstance(self.request, LLMRequest):
-            warn_if_cut(self.request, trace.served, usage)
+            warn_if_cut(self.request, trace.served, usage, self.state.now())
 
     def error(self, failed: CallFailed, partial: str = "", usage: Usage | None = None) -> LLMError:
         """Make the exception for the failed call.

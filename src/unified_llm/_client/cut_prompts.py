@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from unified_llm._core.repeated_warnings import count_suppressed, more_since_the_last
 from unified_llm._core.target import Target
 from unified_llm._lib.bounded_json import JSONError, dump
 from unified_llm._state.learned_windows import window_of
@@ -26,8 +27,8 @@ _FAR_MORE: Final = 1.5
 _BYTES_PER_TOKEN: Final = 4
 
 
-def warn_if_cut(request: LLMRequest, target: Target, usage: Usage | None) -> None:
-    """Log a warning if the target has probably read only a part of the prompt."""
+def warn_if_cut(request: LLMRequest, target: Target, usage: Usage | None, now: float) -> None:
+    """Log a warning, once a minute for each target, if it has probably read only a part of the prompt."""
     default = target.quirks.default_window
     if default is None or usage is None:
         return
@@ -35,13 +36,17 @@ def warn_if_cut(request: LLMRequest, target: Target, usage: Usage | None) -> Non
     if usage.prompt_tokens < _FULL * window:
         return
     sent = estimate_tokens(request)
-    if sent >= _FAR_MORE * usage.prompt_tokens:
+    if sent < _FAR_MORE * usage.prompt_tokens:
+        return
+    suppressed = count_suppressed(("cut prompt", target.name), now)
+    if suppressed is not None:
         _log.warning(
             "%s: it read %d tokens of a prompt of about %d, so it has probably cut the prompt to its context window; "
-            "declare a larger one by context_window= of that target, or send less",
+            "declare a larger one by context_window= of that target, or send less%s",
             target.name,
             usage.prompt_tokens,
             sent,
+            more_since_the_last(suppressed),
             extra={"target": target.name, "prompt_tokens": usage.prompt_tokens, "estimate": sent},
         )
 

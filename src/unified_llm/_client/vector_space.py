@@ -12,6 +12,7 @@ from collections.abc import Hashable, Sequence
 from typing import Final
 
 from unified_llm._core.outcome import Failure
+from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
 from unified_llm._lib.fork_safe import make_lock
 from unified_llm.exceptions import ConfigurationError
@@ -113,13 +114,14 @@ class VectorSpace:
 
     def _trust(self, fallback: Target, length: int) -> None:
         self._source = fallback
-        _log.warning(
+        warn_once(
+            ("trusted", fallback.name, self._primary.name, length),
             "%s: it is the first to send vectors, before %s, so their length of %d is taken for that of the model; "
             "pass dimensions= to be certain",
             fallback.name,
             self._primary.name,
             length,
-            extra={"target": fallback.name},
+            target=fallback.name,
         )
 
     def _drop(self, fallback: Target, primary: Target, length: int) -> None:

@@ -5,7 +5,6 @@ All of it happens when a client is made, before any request, so that mistakes ar
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
@@ -36,8 +35,8 @@ from unified_llm._core.base_url import check_plaintext, netloc_of
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.features import Feature
 from unified_llm._core.redaction import Headers, begins_like_a_key, has_key, quoted
+from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
-from unified_llm._observe.logs import warn_once
 from unified_llm._providers import registry, unknown_names
 from unified_llm._providers.registry import ModelProfile
 from unified_llm._providers.spec import ProviderSpec
@@ -49,8 +48,7 @@ Fallback: TypeAlias = LLMConfig | WrappedModel
 _LONGEST_MODEL: Final = 256
 # What is copied along with the name of a model from a file, a shell or a page.
 _AROUND_A_MODEL: Final = " \t\r\n\"'"
-
-_log = logging.getLogger("unified_llm")
+_MANY_RETRIES: Final = 10  # more are warned of
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +96,9 @@ def chain(
     if unconfigured and not resolved:
         raise error_of_chain(unconfigured, len(configs), skipped=True)
     for target in unconfigured:
-        _log.warning("A target is skipped: %s", target)
+        warn_once(("unconfigured", str(target)), "A target is skipped: %s", target)
     _warn_of_copies(resolved)
+    _warn_of_many_retries(resolved)
     return distinguish(resolved)
 
 
@@ -112,10 +111,19 @@ def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
             copies[target.name] = None
         seen.add(key)
     if copies:
-        _log.warning(
-            "%s: in the chain more than once, with the same URL and API key. Remove one: both fail at once",
-            ", ".join(copies),
-        )
+        text = "%s: in the chain more than once, with the same URL and API key. Remove one: both fail at once"
+        warn_once(("copies", *copies), text, ", ".join(copies))
+
+
+def _warn_of_many_retries(resolved: Sequence[ResolvedTarget]) -> None:
+    """Warn of targets that may hold a call up for long: an explicit number of retries has no cap."""
+    text = (
+        "%s: max_retries=%d lets each call send up to %d requests to it before the call fails over; by default, one "
+        "retry is made while another target is ready, and two on the last"
+    )
+    for target in (each.target for each in resolved):
+        if (limit := target.retry.limit) is not None and limit > _MANY_RETRIES:
+            warn_once(("retries", target.name, limit), text, target.name, limit, limit + 1, target=target.name)
 
 
 def is_configured(first: LLMConfig, fallback: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from unified_llm._lib.bounded_dict import BoundedDict
+from unified_llm._core.repeated_warnings import is_first
 
 CHAT_SETTINGS: Final = (
     "temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs",
@@ -19,18 +19,12 @@ CHAT_SETTINGS: Final = (
 SETTINGS: Final = frozenset({*CHAT_SETTINGS, "dimensions"})
 """The same of all requests."""
 
-_MOST_REPORTED: Final = 1024
-# Names of targets and settings; the values are not used.
-_reported: Final = BoundedDict[tuple[str, str], None](_MOST_REPORTED)
 _log = logging.getLogger("unified_llm")
 
 
 def level_of_report(target: str, setting: str) -> int:
     """Return the level at which to log that a setting was changed or dropped: WARNING for the first time."""
-    if (target, setting) in _reported:
-        return logging.DEBUG
-    _reported.put((target, setting), None)
-    return logging.WARNING
+    return logging.WARNING if is_first(("setting", target, setting)) else logging.DEBUG
 
 
 def report_dropped(setting: str, target: str, reason: str) -> None:
@@ -39,8 +33,3 @@ def report_dropped(setting: str, target: str, reason: str) -> None:
     if _log.isEnabledFor(level):
         fields = {"target": target, "field": setting}
         _log.log(level, "%s is not sent to %s, %s", setting, target, reason, extra=fields)
-
-
-def reset_reports() -> None:
-    """Forget what was reported."""
-    _reported.clear()

@@ -8,19 +8,16 @@ word that is not in the table is read in the most careful way, as ``length``: a 
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
 from unified_llm._core.outcome import Failure, FailureKind
+from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
 from unified_llm._formats.json_values import is_object
-from unified_llm._lib.bounded_dict import BoundedDict
 from unified_llm.types.responses import FinishReason
-
-log = logging.getLogger("unified_llm")
 
 # The source is named beside each word: the documentation of the Chat Completions API (openai), of stop reasons
 # (anthropic), of FinishReason (gemini), of the chat endpoint (cohere, mistral, deepseek, zai), of the API (ollama,
@@ -107,9 +104,6 @@ _LONGEST: Final = 64
 _BOUNDARY: Final = re.compile(r"(?<=[a-z])(?=[A-Z])|[\s-]+")
 _PREFIX: Final = re.compile(r"finish_?reason[._]")
 
-# Targets and their unknown finish reasons that were logged.
-_logged: BoundedDict[tuple[str, str], None] = BoundedDict(256)
-
 
 def read_finish_reason(
     reason: object, target: Target, *, has_content: bool, has_calls: bool, detail: str | None = None
@@ -176,12 +170,12 @@ def _spelling_of(word: str) -> str:
 
 
 def _log_unknown(word: str, target: Target) -> None:
-    key = (target.name, word)
-    if word in _UNEXPLAINED or key in _logged:
+    if word in _UNEXPLAINED:
         return
-    _logged.put(key, None)
     # The word is the server's, and may repeat anything that was sent to it.
-    log.warning(
+    warn_once(
+        ("finish reason", target.name),
         "%s ended a response with a finish reason that is not known; it is read as length, as if the response was cut",
         target.name,
+        target=target.name,
     )

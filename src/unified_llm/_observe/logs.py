@@ -15,14 +15,14 @@ log is readable at INFO and quiet at WARNING during an outage:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import iscoroutine
 from typing import Any, Final
 
-from unified_llm._core.dropped_settings import level_of_report, reset_reports
+from unified_llm._core import runtime
+from unified_llm._core.dropped_settings import level_of_report
+from unified_llm._core.repeated_warnings import count_suppressed, more_since_the_last, warn_once
 from unified_llm._core.target import Target
-from unified_llm._lib.bounded_dict import BoundedDict
-from unified_llm._lib.fork_safe import make_lock
 from unified_llm._policy.cooldowns import CooldownScope
 from unified_llm._policy.failure_rules import REFUSALS
 from unified_llm._policy.health_changes import BreakerChange, CooldownChange, HealthChange
@@ -41,69 +41,18 @@ _IN_COOLDOWN: Final[Mapping[CooldownScope, str]] = {
     "rate_limit": "all targets with this rate limit are",
     "target": "it is",
 }
-# Seconds between two warnings about failovers from one target for one kind of failure.
-_WARN_EVERY: Final = 60.0
-_MAX_WARNINGS: Final = 1024  # causes that are remembered
 
 
-_MAX_ONCE: Final = 4096  # things that were warned of once
-
-
-class _Warnings:
-    """Times of the last warnings, by target and cause, and the number of causes since then."""
-
-    def __init__(self) -> None:
-        self._lock = make_lock()
-        self.reset()
-
-    def reset(self) -> None:
-        """Start with no warnings."""
-        self._last: dict[tuple[str, str, str | None], tuple[float, int]] = {}
-        self._once: BoundedDict[Hashable, None] = BoundedDict(_MAX_ONCE)
-
-    def is_first(self, key: Hashable) -> bool:
-        """Return whether this is the first warning of its kind."""
-        with self._lock:
-            first = key not in self._once
-            self._once.put(key, None)
-        return first
-
-    def suppressed(self, key: tuple[str, str, str | None], now: float) -> int | None:
-        """Count one cause: a target, a kind of failure and its code.
-
-        Return None if no warning is due, else the number of those since the last warning.
-        """
-        with self._lock:
-            last, count = self._last.pop(key, (float("-inf"), 0))
-            due = not last <= now < last + _WARN_EVERY
-            self._last[key] = (now, 0) if due else (last, count + 1)
-            if len(self._last) > _MAX_WARNINGS:
-                del self._last[next(iter(self._last))]
-        return count if due else None
-
-
-_warnings: Final = _Warnings()
-
-
-def reset_warnings() -> None:
-    """Forget which warnings were logged."""
-    _warnings.reset()
-    reset_reports()
-
-
-def warn_once(key: Hashable, text: str, *values: object, target: str | None = None) -> None:
-    """Log a warning, unless there was one with this key since the process started or ``reset_health()``."""
-    if _warnings.is_first(key):
-        _log.warning(text, *values, extra={"target": target} if target else None)
-
-
-def warn_of_demo_model(target: Target) -> None:
-    """Warn that a chain has the demo model in it, which is no stand-in for a model."""
+def warn_of_demo_model(targets: Sequence[Target]) -> None:
+    """Warn, once for each chain, that it has the demo model in it, which is no stand-in for a model."""
+    demo = next((target.name for target in targets if target.demo), None)
+    if demo is None:
+        return
     text = (
         "%s is a demo model: it answers a short list of questions and declines everything else. In an application, "
         "use a model in its place, such as ollama/llama3.2 or one in a local folder (mlx/<folder>)."
     )
-    _log.warning(text, target.name, extra={"target": target.name})
+    warn_once(("demo", *(target.name for target in targets)), text, demo, target=demo)
 
 
 def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt], None]:
@@ -117,11 +66,18 @@ def on_attempt(callback: Callable[[Attempt], None] | None) -> Callable[[Attempt]
             result: object = callback(attempt)
             if iscoroutine(result):  # of a lambda; an async function is refused when the client is made
                 result.close()
-                _log.warning("on_attempt returned a coroutine, which is never awaited: pass a plain function")
+                _warn_of_callback("returned a coroutine, which is never awaited: pass a plain function")
         except Exception as error:  # noqa: BLE001 - see above
-            _log.warning("on_attempt raised %s; the call goes on", type(error).__name__)
+            _warn_of_callback(f"raised {type(error).__name__}; the call goes on")
 
     return notify
+
+
+def _warn_of_callback(event: str) -> None:
+    """Warn of a mistake in a callback, which it makes at every attempt: once a minute."""
+    suppressed = count_suppressed(("on_attempt", event), runtime.current().now())
+    if suppressed is not None:
+        _log.warning("on_attempt %s%s", event, more_since_the_last(suppressed))
 
 
 def log_attempt(attempt: Attempt) -> None:
@@ -206,9 +162,9 @@ def _warn_of_failovers(trace: Trace, served: Target, now: float) -> None:
     }
     for key, attempt in failed.items():
         name, kind, _ = key
-        suppressed = _warnings.suppressed(key, now)
+        suppressed = count_suppressed(("failover", *key), now)
         if suppressed is not None and _log.isEnabledFor(logging.WARNING):
-            more = f" ({suppressed} more since the last warning)" if suppressed else ""
+            more = more_since_the_last(suppressed)
             fields = {"target": name, "outcome": kind, "status": attempt.status, "suppressed": suppressed}
             _log.warning("%s: %s; failed over to %s%s", name, str(attempt), served.name, more, extra=fields)
 
@@ -216,9 +172,9 @@ def _warn_of_failovers(trace: Trace, served: Target, now: float) -> None:
 def warn_of_cut_answer(target: Target | None, now: float) -> None:
     """Warn that an answer was cut before it had any text or tool call: once a minute for each target."""
     name = target.name if target else ""
-    suppressed = _warnings.suppressed((name, "length", None), now)
+    suppressed = count_suppressed(("cut answer", name), now)
     if suppressed is not None:
-        more = f" ({suppressed} more since the last warning)" if suppressed else ""
+        more = more_since_the_last(suppressed)
         fields = {"target": name, "outcome": "length", "suppressed": suppressed}
         _log.warning("%s: the answer was cut before its first text; raise max_tokens=%s", name, more, extra=fields)
 

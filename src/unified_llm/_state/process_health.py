@@ -7,16 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from unified_llm._core import runtime
+from unified_llm._core import repeated_warnings, runtime
 from unified_llm._core.target import Target
-from unified_llm._lib import fork_safe
 from unified_llm._observe import logs
 from unified_llm._policy.health import Health
 from unified_llm._state import learned_windows
 
 HEALTH: Final = Health(logs.log_change)
 _apart: Health | None = None
-fork_safe.run_in_child(logs.reset_warnings)
 
 
 def current() -> Health:
@@ -73,7 +71,7 @@ def reset_health() -> None:
     """Drop every outcome, breaker, budget, cooldown and learned context window of this process."""
     current().reset()
     learned_windows.current().reset()
-    logs.reset_warnings()
+    repeated_warnings.reset()
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 
 from unified_llm._adapters.chain_features import ChainFeatures, chain_features
+from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
-from unified_llm._observe import logs
 
 # LlamaIndex's value of ``num_output`` for no limit.
 _UNLIMITED: Final = -1
@@ -53,7 +53,7 @@ def _smallest_window(chain: ChainFeatures) -> int:
         return DEFAULT_CONTEXT_WINDOW
     if chain.unknown and chain.context_window > DEFAULT_CONTEXT_WINDOW:
         for target in chain.unknown:
-            logs.warn_once(
+            warn_once(
                 ("context window", target.health_key),
                 "%s: its context window is not known, so the metadata of this chain say %d tokens; declare it by "
                 "context_window= of that target",
