@@ -177,7 +177,7 @@ ROWS: Final = (
         advice={"model_not_found": "get it with: ollama pull {model}"},
         docs="https://docs.ollama.com/api",
         note='Its own API, at the address of the OpenAI-compatible one (api="chat"). No tool_choice; images as data '
-        "only. The window is chosen by context_window=, and how long the model stays loaded by "
+        "only. context_window= sets the context window, and how long the model stays loaded by "
         'extra_body={"keep_alive": "1h"}.',
     ),
     ProviderSpec(
