@@ -267,6 +267,12 @@ def test_every_process_wide_default_is_explained() -> None:
     assert [name for name, variable in named if name.upper() != variable] == []
 
 
+def test_every_argument_of_register_provider_is_explained() -> None:
+    page = (ROOT / "docs" / "user-providers.md").read_text(encoding="utf-8")
+    arguments = {*inspect.signature(unified_llm.register_provider).parameters} - {"name", "provider"}
+    assert {name for name in arguments if not re.search(rf"\b{name}\b", page)} == set()
+
+
 def test_every_public_name_is_in_the_docs() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
     named = set(re.findall(r"\w+", text))

@@ -1,28 +1,28 @@
 """Exceptions that this package raises.
 
     LLMError
-    ├── ConfigurationError          a setting is wrong; raised before any request
+    ├── ConfigurationError          a setting is wrong; raised before any request, or where base_url turns out wrong
     │   └── UnconfiguredError       targets of the chain lack an API key, a URL or a package
     ├── ValidationError             the request is wrong
-    │   ├── BadRequestError         a provider refused the request (400, 422), and so did every other that was asked
+    │   ├── BadRequestError         a provider refused the request (400, 422), and so did all others
     │   └── ContextOverflowError    the prompt is longer than the model's context window
     ├── UnsupportedOperationError   no target can do what the request asks for
-    ├── AuthenticationError         the key was refused (401)
-    ├── PermissionDeniedError       the key may not do this (403)
+    ├── AuthenticationError         the API key was refused (401)
+    ├── PermissionDeniedError       the API key may not do this (403)
     ├── QuotaExceededError          no credit left (402, or 429 with a billing code)
     ├── RateLimitError              too many requests (429)
     ├── ModelNotFoundError          no such model (404)
     ├── ContentFilterError          the provider's filter blocked the prompt
     ├── ConnectionError             no connection, or it broke (also the builtin ConnectionError)
-    ├── TimeoutError                no answer in time (also the builtin TimeoutError)
+    ├── TimeoutError                no response in time (also the builtin TimeoutError)
     ├── ServiceUnavailableError     the provider failed (5xx, 529)
     ├── GenerationError             the response is unusable (empty, malformed, of the wrong type)
     ├── StreamInterruptedError      the stream broke after text was returned
-    └── AllTargetsFailedError       several targets were tried and none answered
+    └── AllTargetsFailedError       several targets were tried, and all failed
 
 Messages state what happened, on which target, and what to do next, with the provider's code and the field of the
-request that it names. They never contain a key, a prompt, an answer, or the provider's own message, which may quote any
-of these: ``detail`` holds it. With ``configure(error_details=True)`` it is in the message too, without keys.
+request that it names. They never contain a key, a prompt, a response, or the provider's own message, which may quote
+any of these: ``detail`` holds it. With ``configure(error_details=True)`` it is in the message too, without keys.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _restore(kind: type[LLMError], message: str, state: dict[str, Any]) -> LLMEr
 
 
 class ConfigurationError(LLMError):
-    """A setting is wrong or missing. Raised before any request."""
+    """A setting is wrong or missing. Raised before any request, or where a server shows that its base_url is wrong."""
 
 
 class UnconfiguredError(ConfigurationError):
@@ -146,7 +146,7 @@ class UnconfiguredError(ConfigurationError):
 
 
 class ValidationError(LLMError):
-    """The request is invalid: found before sending, or refused by every target that was asked."""
+    """The request is invalid: found before sending, or refused by every target that received it."""
 
 
 class BadRequestError(ValidationError):
@@ -165,11 +165,11 @@ class UnsupportedOperationError(LLMError):
 
 
 class AuthenticationError(LLMError):
-    """The key was refused."""
+    """The API key was refused."""
 
 
 class PermissionDeniedError(LLMError):
-    """The key is valid but may not do this."""
+    """The API key is valid but may not do this."""
 
 
 class QuotaExceededError(LLMError):
@@ -206,7 +206,7 @@ class GenerationError(LLMError):
     """The response is unusable: empty, malformed, or of the wrong type.
 
     Attributes:
-        answer: The answer that was not accepted, where JSON was asked for. It is in no message, log or pickle; what is
+        answer: The text that was not accepted, where JSON was requested. It is in no message, log or pickle; what is
             wrong with it is in ``detail``.
     """
 
@@ -235,7 +235,7 @@ class StreamInterruptedError(LLMError):
 
 
 class AllTargetsFailedError(LLMError):
-    """Several targets were tried and none answered.
+    """Several targets were tried, and all failed.
 
     Attributes:
         errors: The last error of each target that was tried, in the order of the chain.

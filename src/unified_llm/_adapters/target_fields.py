@@ -74,7 +74,7 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel, metaclass=ShowsFi
         resend: Whether a request is sent again where the server closed a kept connection before any response.
         retry_delay: Base of the exponential backoff, in seconds.
         retry_max_delay: The longest backoff, in seconds.
-        max_response_bytes: The largest response that is accepted. None: 16 MiB, 256 MiB for embeddings and rankings.
+        max_response_bytes: The largest response that is accepted. None: 16 MiB, 256 MiB for embeddings and reranking.
         default_headers: Sent with every request to the primary.
         extra_body: Merged into the body of every request to the primary.
         context_window: The primary's context window in tokens, where it is not known; at Ollama it is sent along.

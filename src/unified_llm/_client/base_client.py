@@ -185,9 +185,9 @@ class BaseClient:
     def warm(self, *, timeout: float = 10.0) -> dict[str, str]:
         """Do now what the first call would do: import, read certificates, connect to each target.
 
-        For the start of a web server, so that its first request does not wait for that. Nothing is sent, nothing is
-        billed, and a target that cannot be reached counts for nothing. No connection is made through a proxy, and no
-        model of MLX is loaded.
+        For the start of a web server, so that its first request does not wait for that. Nothing is sent or billed, and
+        a target that cannot be reached is not counted as failed. No connection is made through a proxy, and no model of
+        MLX is loaded.
 
         Args:
             timeout: Seconds for all targets together; none takes those of the next ones.

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 class LLMClient(ModelsClient):
     """Sends requests to a chain of targets, in order, until one responds.
 
-    One client may be used from many threads and event loops at once. Making one is cheap: connections are made when
-    they are needed.
+    One client may be used from many threads and event loops at once. Creating one is cheap: connections are made
+    when they are needed.
 
     Args:
         config: A model string (``openai/gpt-5-mini``), an ``LLMConfig``, or a mapping of its fields.

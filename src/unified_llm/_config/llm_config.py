@@ -107,7 +107,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
         retry_max_delay: The longest backoff, in seconds.
         retry_exponential_base: Growth of the backoff from one retry to the next.
         max_response_bytes: The largest response that is accepted, in bytes of its body, decompressed, or of what a
-            stream contains. None: 16 MiB, and 256 MiB for embeddings and rankings.
+            stream contains. None: 16 MiB, and 256 MiB for embeddings and reranking.
         cache_ttl: Seconds that this provider's model list stays fresh.
         default_headers: Sent with every request.
         extra_body: Merged into every request's body.

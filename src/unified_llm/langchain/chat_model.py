@@ -88,7 +88,7 @@ class ChatUnified(
         on_stream_break: ``raise`` is the only value.
         model_kwargs: Further fields of the request: those that any call may set, and others for the primary's body.
 
-    The other arguments are those of ``TargetFields`` and of LangChain's own chat models.
+    The other arguments are in docs/parameters.md, with those of LangChain's own chat models.
 
     Raises:
         ConfigurationError: A setting is wrong. Nothing has been sent.

@@ -40,8 +40,8 @@ def _query(text: Hidden[str]) -> Hidden[list[str]]:
 class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
     """Embeddings with failover between providers of the same model.
 
-    Vectors of two models do not mix: an index built with both would be silently wrong. So a fallback is used only if
-    it has the same model name, or if both declare the same ``space``.
+    Vectors of two models do not mix: an index built with both would be silently wrong. So a fallback must
+    have the same model name, or declare the same ``space`` as the primary.
 
     Example:
         .. code-block:: python
@@ -58,7 +58,7 @@ class UnifiedEmbeddings(LangChainFields, TargetFields, Embeddings):
             that is refused is sent in parts, and no text is requested twice.
         space: The name of the vector space, where providers have different names for the same model.
 
-    The other arguments are those of ``TargetFields``.
+    The other arguments are in docs/parameters.md.
 
     Raises:
         ConfigurationError: A setting is wrong. Nothing has been sent.

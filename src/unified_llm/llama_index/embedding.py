@@ -56,8 +56,8 @@ def _of_one_length(vectors: Sequence[Embedding]) -> bool:
 class UnifiedEmbedding(TargetFields, BaseEmbedding):
     """Embeddings with failover between providers of the same model.
 
-    Vectors of two models must not be mixed: an index built with both would be silently wrong. So a fallback is used
-    only if it has the same model name, or if both declare the same ``space``; and vectors of two lengths never mix.
+    Vectors of two models must not be mixed: an index built with both would be silently wrong. So a fallback must
+    have the same model name, or declare the same ``space`` as the primary; and vectors of two lengths never mix.
 
     Example:
         .. code-block:: python
@@ -75,7 +75,7 @@ class UnifiedEmbedding(TargetFields, BaseEmbedding):
             ``batch_size``). A list that is refused is sent in parts.
         num_workers: Concurrent requests for one list in async calls (4).
 
-    The other arguments are those of ``TargetFields`` and of LlamaIndex's own embeddings. Each request has its own
+    The other arguments are in docs/parameters.md, with those of LlamaIndex's own embeddings. Each request has its own
     retries and failover. If one finally fails, no further request is started, and the finished vectors are kept, so
     that embedding the same list again requests only the missing ones. ``rate_limiter`` is acquired once for each batch,
     not for each attempt.

@@ -119,8 +119,8 @@ class UnifiedLLM(TargetFields, StructuredPrediction, ToolCalling, FunctionCallin
         additional_kwargs: Further fields of the request: those that any call may set, and others for the primary's
             body.
 
-    The other arguments are those of ``TargetFields`` and of LlamaIndex's own LLMs. ``rate_limiter`` is acquired once
-    for each call, not for each attempt.
+    The other arguments are in docs/parameters.md, with those of LlamaIndex's own LLMs. ``rate_limiter`` is acquired
+    once for each call, not for each attempt.
 
     Raises:
         ConfigurationError: A setting is wrong. No request has been sent.

@@ -42,7 +42,7 @@ class UnifiedRerank(TargetFields, BaseNodePostprocessor):
         model: ``provider/model``.
         top_n: How many of the best nodes to return; None for all.
 
-    The other arguments are those of ``TargetFields``. The returned nodes are new objects: the original ones keep their
+    The other arguments are in docs/parameters.md. The returned nodes are new objects: the original ones keep their
     scores.
 
     Raises:

@@ -175,7 +175,7 @@ def image_parts(images: Image | Iterable[Image] | None) -> tuple[ImagePart, ...]
 def image_part(image: Image) -> ImagePart:
     """Make an image from a path, a URL, bytes or an image of Pillow.
 
-    A path is read on this machine, so it must not come from a stranger.
+    A path is read on this machine, so it must not come from untrusted input.
 
     Raises:
         ValidationError: It is no regular file of at most 64 MiB, or the type of the image is not recognised.

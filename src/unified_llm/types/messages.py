@@ -334,7 +334,7 @@ class Message:
         Args:
             content: The text.
             images: One or several: a path, a URL (``http(s)://`` or ``data:``), bytes, or an image of Pillow. A path is
-                read on this machine: pass none that comes from a stranger.
+                read on this machine: pass none from untrusted input.
 
         Raises:
             ValidationError: An image is no regular file of at most 64 MiB, or its type is not recognised.
