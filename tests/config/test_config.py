@@ -78,7 +78,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"request_timeout": 0}, "timeout must be greater than 0"),
     ({"max_retries": -1}, "max_retries must be at least 0"),
     ({"max_response_bytes": 0}, "max_response_bytes must be "),
-    ({"max_response_bytes": True}, "max_response_bytes has a wrong value"),
+    ({"max_response_bytes": True}, "max_response_bytes must be a number, not True or False"),
     ({"max_response_bytes": 1.5}, "max_response_bytes must be a whole number"),
     ({"max_retries": 1.5}, "max_retries must be a whole number"),
     ({"max_retries": MISPLACED}, "max_retries must be a whole number"),

@@ -138,6 +138,20 @@ def read_tool_choice(choice: Any) -> str | None:
             raise ValidationError('tool_choice is "auto", "none", "required" or the name of a tool.')
 
 
+def word_of_choice(choice: Any) -> str | bool | None:
+    """Return a choice of an adapter's call without a provider's shape around it.
+
+    Raises:
+        ValidationError: It is neither a word nor a name.
+    """
+    if isinstance(choice, Mapping):
+        function = choice.get("function")
+        choice = (function.get("name") if isinstance(function, Mapping) else choice.get("name")) or choice.get("type")
+    if choice is None or isinstance(choice, (str, bool)):
+        return choice
+    raise ValidationError(f"tool_choice is a word or the name of a tool, not {type(choice).__name__}.")
+
+
 def check_tool_choice(choice: str | None, tools: Sequence[Tool]) -> None:
     """Refuse the name of a tool that is not among the tools.
 

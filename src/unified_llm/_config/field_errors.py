@@ -23,8 +23,15 @@ _ADVICE: Final = {
     "dict_type": "must be a mapping",
     "mapping_type": "must be a mapping",
     "dataclass_type": "must be a BreakerConfig(...), or a mapping of its fields",
+    "string_unicode": "has characters that are no valid text",
+    "int_parsing_size": "must be a whole number of at most 4300 digits",
+    "unexpected_keyword_argument": "is no field",
     "extra_forbidden": "is no field, or is given by two names",
 }
+
+
+class WrongValueError(ValueError):
+    """A value cannot be right; the text continues a sentence that names its field, and does not repeat the value."""
 
 
 def describe(invalid: pydantic.ValidationError) -> str:
@@ -33,7 +40,8 @@ def describe(invalid: pydantic.ValidationError) -> str:
     for error in invalid.errors(include_url=False, include_context=True, include_input=False):
         field = ".".join(str(part) for part in error["loc"] if part != "tagged-union") or "the configuration"
         own = error.get("ctx", {}).get("error")
-        problem = str(own) if isinstance(own, SecondsError) else _ADVICE.get(error["type"]) or _bound(error)
+        explained = isinstance(own, (SecondsError, WrongValueError))
+        problem = str(own) if explained else _ADVICE.get(error["type"]) or _bound(error)
         messages.setdefault(field, problem or "has a wrong value or type")
     return "; ".join(f"{field} {advice}" for field, advice in messages.items()) + "."
 
@@ -42,4 +50,6 @@ def _bound(error: Any) -> str | None:
     for name, words in (("gt", "greater than"), ("ge", "at least"), ("lt", "less than"), ("le", "at most")):
         if name in error.get("ctx", {}):
             return f"must be {words} {error['ctx'][name]}"
+    if error["type"] == "literal_error":
+        return f"must be {error['ctx']['expected']}"
     return "must be a finite number" if error["type"] == "finite_number" else None

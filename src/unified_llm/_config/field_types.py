@@ -14,6 +14,7 @@ from typing import Annotated, Final, TypeAlias, cast
 
 from pydantic import BeforeValidator
 
+from unified_llm._config.field_errors import WrongValueError
 from unified_llm._config.given_targets import explain
 from unified_llm._core import headers
 from unified_llm._core.api_key import OmittedKey
@@ -30,7 +31,7 @@ _API_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def _number(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError("True and False are no numbers")  # noqa: TRY004 - which Pydantic turns into an error of the field
+        raise WrongValueError("must be a number, not True or False")
     return value
 
 
@@ -104,13 +105,18 @@ def read_verify(value: object) -> object:
 VerifySSL: TypeAlias = Annotated[bool | str | SSLContext, BeforeValidator(read_verify)]
 
 
+def text_of_url(value: object) -> object:
+    """Return a URL object of another package as text; anything else as it is."""
+    return str(value) if type(value).__module__.partition(".")[0] in _URL_PACKAGES else value
+
+
 def read_url(value: object) -> object:
     """Return a base URL as text, also that of a URL object.
 
     Raises:
         ConfigurationError: It is malformed, or holds a password.
     """
-    url = str(value) if type(value).__module__.partition(".")[0] in _URL_PACKAGES else value
+    url = text_of_url(value)
     if isinstance(url, str):
         normalise(url, source="base_url=")
     return url

@@ -360,8 +360,20 @@ def check_key_header(given: Mapping[str, str], spec: ProviderSpec | None) -> Non
     headers.check(given, "default_headers", ConfigurationError, key_header=key_header)
 
 
-def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+def refuse_unknown(
+    fields: Mapping[str, Any],
+    known: Sequence[str],
+    where: str,
+    *,
+    otherwise: str = "further fields of the request go into extra_body={...}.",
+) -> None:
     """Refuse names that are not known.
+
+    Args:
+        fields: The names.
+        known: Those that are known.
+        where: What has fields of these names.
+        otherwise: What to do where no known name is near.
 
     Raises:
         ConfigurationError: With the nearest known name.
@@ -372,7 +384,7 @@ def refuse_unknown(fields: Mapping[str, Any], known: Sequence[str], where: str) 
         if text := advice(name):
             raise ConfigurationError(f"{where} has no field {name!r}: {text}")
         near = closest(name, known)
-        hint = f"did you mean {near!r}?" if near else "further fields of the request go into extra_body={...}."
+        hint = f"did you mean {near!r}?" if near else otherwise
         shown = "of that name" if looks_like_a_key(name) else quoted(name)
         raise ConfigurationError(f"{where} has no field {shown}: {hint}")
 

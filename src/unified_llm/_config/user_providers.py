@@ -15,6 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack, cast, get_args
 
 from unified_llm import exceptions as exc
+from unified_llm._config.field_types import text_of_url
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown
 from unified_llm._core import base_url as url
 from unified_llm._core import headers, paths
@@ -46,6 +47,8 @@ _BY_METHOD: Final[Mapping[Feature, str | None]] = {
 _ROW_FIELDS: Final = tuple(
     each.name for each in fields(ProviderSpec) if each.name not in {"name", "base_url", "instance"}
 )
+_ARGUMENTS: Final = (*_ROW_FIELDS, "provider", "base_url", "api_key_env")
+_KNOWN_ARGUMENTS: Final = f"known are {', '.join(_ARGUMENTS)}."
 _NUMBERS: Final = count(1)
 _REGISTERING: Final = make_lock()
 
@@ -200,7 +203,7 @@ def register_provider(
 def _register(name: str, provider: Any, base_url: Any, api_key_env: Any, *, features: Any, **row_fields: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError("A provider's name has small letters, digits, - and _ only, such as my-gateway.")
-    refuse_unknown(row_fields, (*_ROW_FIELDS, "provider", "base_url", "api_key_env"), f"register_provider({name!r})")
+    refuse_unknown(row_fields, _ARGUMENTS, f"register_provider({name!r})", otherwise=_KNOWN_ARGUMENTS)
     if provider is None and base_url is None:
         raise ConfigurationError(
             f"register_provider({name!r}) needs a base_url= or an object that has generate(request); it got neither."
@@ -261,7 +264,7 @@ def _variables(given: Any) -> tuple[str, ...]:
 
 def _features(features: Any) -> frozenset[Feature]:
     given = frozenset(_names(features, "features="))
-    refuse_unknown(dict.fromkeys(given), _FEATURES, "features=")
+    refuse_unknown(dict.fromkeys(given), _FEATURES, "features=", otherwise=f"known are {', '.join(_FEATURES)}.")
     return cast("frozenset[Feature]", given)
 
 
@@ -272,7 +275,12 @@ def _address_row(name: str, base_url: Any, row_fields: dict[str, Any]) -> Provid
     row_fields = {**row_fields, "quirks": quirks, "headers": row_headers}
     codec_for(row_fields.get("format", "openai_chat"))  # is there such a format?
     _check_http(name, version, quirks, row_headers)
-    address = url.normalise(base_url, source="base_url=", version=version)
+    given = text_of_url(base_url)
+    if not isinstance(given, str):
+        raise ConfigurationError(
+            f"register_provider({name!r}): base_url= must be a string, not {type(given).__name__}."
+        )
+    address = url.normalise(given, source="base_url=", version=version)
     return ProviderSpec(name, base_url=address, **{**row_fields, "features": CHAT | row_fields["features"]})
 
 
@@ -292,14 +300,15 @@ def _check_http(name: str, version: Any, quirks: Quirks, row_headers: Mapping[st
 def _quirks(given: Quirks | Mapping[str, Any], *, holds_any_model: bool) -> Quirks:
     if isinstance(given, Quirks):
         return given
-    refuse_unknown(given, tuple(field.name for field in fields(Quirks)), "quirks=")
+    known = tuple(field.name for field in fields(Quirks))
+    refuse_unknown(given, known, "quirks=", otherwise=f"known are {', '.join(known)}.")
     row_quirks: dict[str, Any] = {"any_model": holds_any_model, **given}
     return Quirks(**row_quirks)
 
 
 def _object_row(name: str, provider: Any, row_fields: dict[str, Any]) -> ProviderSpec:
     known = ("title", "note", "docs", "first_token", "local", "features")
-    refuse_unknown(row_fields, known, f"register_provider({name!r})")
+    refuse_unknown(row_fields, known, f"register_provider({name!r})", otherwise=f"known are {', '.join(known)}.")
     if isinstance(provider, type):
         raise ConfigurationError(f"{quoted(provider.__name__)} is a class: register an object of it.")
     if isinstance(provider, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -37,7 +38,7 @@ def read_seconds(value: object, *, or_zero: bool = False, or_none: bool = True) 
     if isinstance(value, (bool, str, bytes)) or not hasattr(type(value), "__float__"):
         raise SecondsError(_problem(value))
     seconds = value if isinstance(value, (int, float)) else float(cast("Any", value))
-    if math.isnan(seconds) or math.isinf(seconds):
+    if not abs(seconds) <= sys.float_info.max:  # which compares whole numbers of any length
         raise SecondsError("must be a finite number of seconds")
     if seconds < 0 and or_zero:
         raise SecondsError("must be a number of seconds, 0 or greater")

@@ -17,7 +17,7 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from unified_llm._adapters import call_kwargs
 from unified_llm._adapters.structured_output import BoundFormat, read_bound_format
 from unified_llm._client.call_options import CallOptions
-from unified_llm._client.read_tools import list_of_tools, unknown_choice
+from unified_llm._client.read_tools import list_of_tools, unknown_choice, word_of_choice
 from unified_llm.exceptions import ValidationError
 from unified_llm.langchain._constants import NOT_SENT, PLAIN, ToolLike
 from unified_llm.langchain._messages import read_messages
@@ -128,15 +128,13 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
     Raises:
         ValidationError: The choice is unknown, or names a tool that does not exist.
     """
+    choice = word_of_choice(choice)
     if choice is None or choice is False:
         return None
     if choice is True:
         return "required"
-    if isinstance(choice, Mapping):
-        function = choice.get("function")
-        choice = (function.get("name") if isinstance(function, Mapping) else choice.get("name")) or choice.get("type")
     if choice in names:
-        return str(choice)
+        return choice
     if choice in _TOOL_CHOICES:
         return _TOOL_CHOICES[choice]
     if not names:

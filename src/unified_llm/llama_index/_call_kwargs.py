@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from unified_llm._adapters import call_kwargs
 from unified_llm._adapters.structured_output import read_bound_format
 from unified_llm._client.call_options import CallOptions
-from unified_llm._client.read_tools import unknown_choice
+from unified_llm._client.read_tools import unknown_choice, word_of_choice
 from unified_llm.exceptions import ValidationError
 from unified_llm.llama_index._constants import NOT_SENT, PLAIN
 from unified_llm.llama_index._messages import read_messages
@@ -100,9 +100,7 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
     Raises:
         ValidationError: There is no such tool, or the choice is not known.
     """
-    if isinstance(choice, Mapping):
-        function = choice.get("function")
-        choice = (function.get("name") if isinstance(function, Mapping) else choice.get("name")) or choice.get("type")
+    choice = word_of_choice(choice)
     if choice is None or choice in names:
         return choice if choice is None else str(choice)
     if choice in _CHOICES:

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import Event
 from unified_llm._core.outcome import Failure, kind_of_status
+from unified_llm._core.redaction import quoted
 from unified_llm._lib.close_names import closest
 from unified_llm.exceptions import ConfigurationError
 from unified_llm.types.requests import LLMRequest
@@ -73,10 +74,11 @@ def make_fault(kind: FaultKind, after: int | None, retry_after: float | None) ->
     Raises:
         ConfigurationError: The kind is unknown, or an argument is invalid for it.
     """
-    if kind not in _FAILURES:
-        near = closest(str(kind), _FAILURES)
+    if not isinstance(kind, str) or kind not in _FAILURES:
+        near = closest(str(kind), _FAILURES) if isinstance(kind, (str, int)) else None
+        shown = quoted(kind) if isinstance(kind, str) else type(kind).__name__ if near is None else repr(kind)
         hint = f"did you mean {near!r}? " if near else ""
-        raise ConfigurationError(f"outage() has no kind {kind!r}: {hint}The kinds are {', '.join(_FAILURES)}.")
+        raise ConfigurationError(f"outage() has no kind {shown}: {hint}The kinds are {', '.join(_FAILURES)}.")
     failure = _FAILURES[kind]
     if after is None:
         after = 1 if kind in _MIDWAY else 0

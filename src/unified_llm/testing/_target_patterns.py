@@ -31,7 +31,7 @@ class TargetPatterns:
     """
 
     def __init__(self, patterns: str | Iterable[str]) -> None:
-        names = [patterns] if isinstance(patterns, str) else list(patterns)
+        names = [patterns] if isinstance(patterns, str) or not isinstance(patterns, Iterable) else list(patterns)
         if not names or not all(isinstance(name, str) and name.strip() for name in names):
             raise ConfigurationError(
                 'Name the targets that fail: a provider ("openai"), a target ("openai/gpt-5-mini"), an address, or "*".'
