@@ -6,11 +6,11 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from unified_llm import exceptions as exc
 from unified_llm._core import defaults
 from unified_llm._core.api_key import NoKey
+from unified_llm._core.base_url import netloc_of
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.provider_words import quote_detail, read_name
 from unified_llm._core.target import Target
@@ -180,7 +180,7 @@ def _describe(target: Target, failure: Failure) -> tuple[type[exc.LLMError], str
     if (spec := registry.find(target.provider)) and failure.kind in spec.advice:
         advice = spec.advice[failure.kind].format(model=target.model)
     if failure.kind == "connect" and target.base_url:
-        happened = f"no connection to {urlsplit(target.base_url).netloc} could be made"
+        happened = f"no connection to {netloc_of(target.base_url)} could be made"
     if failure.about_input:
         happened, advice = "it sent no usable vector for a text", "leave out blank texts, or add a fallback"
     if failure.reason or failure.advice:
