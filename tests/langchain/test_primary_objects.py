@@ -7,7 +7,10 @@ import json
 import pickle
 from typing import Any
 
+import httpx
 import pytest
+from langchain.agents import create_agent
+from langchain.chat_models import init_chat_model
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.load import dumpd
@@ -117,6 +120,24 @@ def test_anything_else_is_refused_in_one_sentence(given: Any, message: str) -> N
         chat.model = given
 
 
+@each(
+    ("given", "message"),
+    [
+        (Plain().with_fallbacks([Plain()]), "not RunnableWithFallbacks: give its model and its fallbacks one by one"),
+        (Plain().with_retry(), "not RunnableRetry: give the model without with_retry"),
+        (Plain() | RunnableLambda(str), "not RunnableSequence: give the chat model alone"),
+        (ChatUnified(model=BACKUP).with_structured_output(Joke), "not RunnableSequence: give the chat model alone"),
+        (init_chat_model(configurable_fields="any"), "not _ConfigurableModel: give the model that init_chat_model"),
+        (create_agent(Plain(), []), "not CompiledStateGraph: give the chat model; an agent"),
+    ],
+)
+def test_what_is_made_of_a_chat_model_is_refused_with_what_to_give(given: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        ChatUnified(model=given)
+    with pytest.raises(ConfigurationError, match=message):
+        ChatUnified(model=BACKUP, fallbacks=[given])
+
+
 def test_embeddings_take_no_chat_model() -> None:
     with pytest.raises(ConfigurationError, match="A chat model makes no embeddings"):
         UnifiedEmbeddings(model=Plain())  # type: ignore[arg-type]
@@ -167,10 +188,12 @@ def test_the_cache_tells_two_objects_apart() -> None:
 
 def test_its_own_timeout_is_the_least_that_it_is_given(caplog: pytest.LogCaptureFixture) -> None:
     class Patient(Plain):
-        timeout: float | None = None
+        timeout: Any = None
 
     patient = ChatUnified(model=Patient(timeout=90), fallbacks=[BACKUP]).client.targets[0].timing
     assert (patient.first_token, patient.whole, patient.fixed) == (90, 90, False)
+    for given in (httpx.Timeout(90, connect=3), (3, 90)):
+        assert ChatUnified(model=Patient(timeout=given), fallbacks=[BACKUP]).client.targets[0].timing == patient
     usual = ChatUnified(model=Patient(), fallbacks=[BACKUP]).client.targets[0].timing
     assert (usual.first_token, usual.whole) == (20, 60)
     assert not caplog.records
@@ -237,6 +260,49 @@ def test_strings_that_cannot_join_are_refused(fallbacks: Any, options: dict[str,
     for chain in (chat, chat.bind_tools([add])):
         with pytest.raises(ConfigurationError, match=message):
             chain.with_fallbacks(fallbacks, **options)
+
+
+@each(
+    "derive",
+    [
+        lambda chat: chat.with_structured_output(Joke),
+        lambda chat: chat.with_structured_output(Joke, method="function_calling"),
+        lambda chat: chat.with_structured_output(Joke, include_raw=True),
+        lambda chat: chat.with_config(tags=["a"]),
+        lambda chat: chat.with_config(tags=["a"]).bind(stop=["b"]),
+    ],
+)
+@each("fallback", [BACKUP, {"model": BACKUP}, LLMConfig(model=BACKUP), ChatUnified(model=BACKUP)])
+def test_what_is_made_of_a_chain_takes_strings_too_and_keeps_its_kind(derive: Any, fallback: Any) -> None:
+    down = ScriptedTargets({"ollama/a": [[Pause()]], BACKUP: [say('{"setup": "Why?"}')]})
+    derived = derive(ChatUnified(model="ollama/a", timeout=5))
+    chain = derived.with_fallbacks([fallback])
+    assert type(chain) is type(derived)
+    with down.running():
+        chain.invoke("Hi")
+    first, second = down.asked
+    assert (first[0], second[0]) == ("ollama/a", BACKUP)
+    assert (first[1].tools, first[1].response_format, first[1].stop) == (
+        second[1].tools,
+        second[1].response_format,
+        second[1].stop,
+    )
+
+
+def test_structured_output_has_the_name_and_the_dump_of_langchains_sequence() -> None:
+    output: Any = ChatUnified(model="ollama/a").with_structured_output(Joke)
+    chain = output.with_fallbacks([BACKUP])
+    assert chain.get_name() == "RunnableSequence"
+    assert dumpd(chain)["id"] == ["langchain", "schema", "runnable", "RunnableSequence"]
+
+
+def test_a_fallback_keeps_its_own_tags_and_callbacks() -> None:
+    chat: Any = ChatUnified(model="ollama/a")
+    for primary in (chat, chat.bind_tools([add]), chat.with_config(tags=["a"]), chat.with_structured_output(Joke)):
+        chain = primary.with_fallbacks([ChatUnified(model=BACKUP).with_config(tags=["b"])])
+        assert isinstance(chain, RunnableWithFallbacks)
+        with pytest.raises(ConfigurationError, match="have a RunnableConfig"):
+            primary.with_fallbacks([BACKUP, Plain().with_config(tags=["b"])])
 
 
 def test_other_runnables_still_get_the_fallbacks_of_langchain() -> None:

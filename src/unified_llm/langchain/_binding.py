@@ -86,11 +86,17 @@ def can_join_chain(
     """
     is_default = exceptions == DEFAULT_EXCEPTIONS and exception_key is None
     configured = [fallback for fallback in fallbacks if isinstance(fallback, (str, LLMConfig))]
-    if is_default and all(isinstance(fallback, (str, LLMConfig)) or wrap(fallback) for fallback in fallbacks):
+    if is_default and all(isinstance(fallback, (str, LLMConfig)) or _is_model(fallback) for fallback in fallbacks):
         return True
     if configured:
         raise ConfigurationError(
-            "exceptions_to_handle, exception_key and Runnables that are no chat models need LangChain's own fallbacks, "
-            "which are Runnables: write ChatUnified(model=...) in place of a model string."
+            "exceptions_to_handle, exception_key, and Runnables that are no chat models or have a RunnableConfig, need "
+            "LangChain's own fallbacks, which are Runnables: write ChatUnified(model=...) in place of a model string."
         )
     return False
+
+
+def _is_model(fallback: Any) -> bool:
+    """Return whether it is a chat model, perhaps with bound arguments: a chain would lose its tags and callbacks."""
+    has_config = isinstance(fallback, RunnableBinding) and bool(fallback.config or fallback.config_factories)
+    return not has_config and wrap(fallback) is not None

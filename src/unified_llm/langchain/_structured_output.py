@@ -10,6 +10,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, TypeAlias, cast, get_args
 
+from langchain_core import runnables
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -28,13 +29,14 @@ from pydantic import BaseModel
 
 from unified_llm._adapters.fragments import Growth
 from unified_llm._adapters.structured_output import BoundFormat, PydanticCheck, read_object
+from unified_llm._config.llm_config import read_fallbacks
 from unified_llm._core.provider_words import quote_detail
 from unified_llm._structured.checks import make_check
 from unified_llm._structured.extract_json import JSONExtractor, check_json, find_json
 from unified_llm._structured.methods import output_schema
 from unified_llm.exceptions import ContentFilterError, GenerationError, LLMError, ValidationError
 from unified_llm.langchain import _answers
-from unified_llm.langchain._binding import ModelBinding
+from unified_llm.langchain._binding import DEFAULT_EXCEPTIONS, Fallback, ModelBinding, can_join_chain
 from unified_llm.langchain._call_kwargs import convert_tool, is_pydantic_class, read_response_format
 from unified_llm.langchain._constants import Method, Schema, ToolLike
 from unified_llm.langchain._errors import translate
@@ -229,13 +231,46 @@ def _return_none(_: AIMessage) -> None:
     return None
 
 
+def with_parser(model: Runnable[LanguageModelInput, AIMessage], parser: Runnable[Any, Any]) -> Output:
+    """Return a runnable whose output is what the parser makes of the response."""
+    return _sequence(model, parser)
+
+
 def with_raw(model: Runnable[LanguageModelInput, AIMessage], parser: Runnable[Any, Any]) -> Output:
     """Return a runnable whose output is a dict: ``raw`` (the message), ``parsed`` and ``parsing_error``."""
     parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     if isinstance(model, ModelBinding):
         model = _RawBinding(bound=model.bound, kwargs=model.kwargs, config=model.config)
-    return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+    return _sequence(RunnableMap(raw=model), parsed.with_fallbacks([failed], exception_key="parsing_error"))
+
+
+# Of the same name, which traces and dumps contain.
+class RunnableSequence(runnables.RunnableSequence[LanguageModelInput, Any]):
+    """A model and what parses its response: fallbacks added to it become targets of the model's chain."""
+
+    def with_fallbacks(  # type: ignore[override] # takes model strings too
+        self,
+        fallbacks: Sequence[Fallback],
+        *,
+        exceptions_to_handle: tuple[type[BaseException], ...] = DEFAULT_EXCEPTIONS,
+        exception_key: str | None = None,
+    ) -> Output:
+        """Add fallbacks as ``ChatUnified.with_fallbacks`` does; the schema applies to every fallback."""
+        links = read_fallbacks(fallbacks)
+        if not can_join_chain(links, exceptions_to_handle, exception_key):
+            return super().with_fallbacks(links, exceptions_to_handle=exceptions_to_handle, exception_key=exception_key)
+        model: Any = self.first
+        if isinstance(model, RunnableMap):
+            joined: Any = RunnableMap(raw=model.steps__["raw"].with_fallbacks(links))
+        else:
+            joined = model.with_fallbacks(links)
+        return _sequence(joined, *self.steps[1:], name=self.name)
+
+
+def _sequence(*steps: Runnable[Any, Any], name: str | None = None) -> RunnableSequence:
+    flat = runnables.RunnableSequence[Any, Any](*steps, name=name)
+    return RunnableSequence(first=flat.first, middle=flat.middle, last=flat.last, name=name)
 
 
 class _RawBinding(ModelBinding):  # type: ignore[no-redef] # as its base

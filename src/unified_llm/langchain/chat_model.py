@@ -11,7 +11,7 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
 from unified_llm._adapters.call_secrets import digest_headers, hide_header_values, refuses_keys
@@ -254,6 +254,11 @@ class ChatUnified(
         """Bind arguments to every call; a misspelled one is refused."""
         return ModelBinding(bound=self, kwargs=checked_bound(kwargs), config={})
 
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> ModelBinding:
+        """Bind a configuration of LangChain, such as tags, to every call."""
+        merged: Any = {**(config or {}), **kwargs}
+        return ModelBinding(bound=self, kwargs={}, config=merged)
+
     def bind_tools(
         self,
         tools: Sequence[ToolLike],
@@ -314,13 +319,13 @@ class ChatUnified(
         Raises:
             ValidationError: The method is unknown, or there is no schema.
         """
-        from unified_llm.langchain._structured_output import bind_structured_output, with_raw
+        from unified_llm.langchain._structured_output import bind_structured_output, with_parser, with_raw
 
         with translate_errors():
             model, parser = bind_structured_output(
                 self, schema, method or "json_schema", strict=strict, tools=tools, options=kwargs
             )
-        return with_raw(model, parser) if include_raw else model | parser
+        return (with_raw if include_raw else with_parser)(model, parser)
 
     def with_fallbacks(  # type: ignore[override] # stays a chat model
         self,
