@@ -24,6 +24,7 @@ from unified_llm._config.constructor_names import ALIASES
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm._lib.list_of import ListOf
 from unified_llm._providers.spec import ProviderSpec
+from unified_llm.exceptions import ConfigurationError
 from unified_llm.langchain import ChatUnified, UnifiedEmbeddings
 from unified_llm.langchain import _keywords as of_langchain
 from unified_llm.llama_index import UnifiedEmbedding, UnifiedLLM, UnifiedRerank
@@ -156,6 +157,43 @@ def test_the_signature_of_a_chain_lists_its_fields_before_and_after_the_first_ob
     assert before.parameters["deadline"].default == 600.0
     assert before.parameters["api_key"].annotation == pydantic.SecretStr | None
     assert before.parameters["further"].default == 7
+
+
+@each("kind", [*CHAINS, LLMConfig])
+def test_a_subclass_with_a_constructor_of_its_own_shows_what_that_takes(kind: Any) -> None:
+    class Deployed(kind):  # type: ignore[misc]
+        def __init__(self, deployment: str, *, timeout: float = 9, **fields: Any) -> None:
+            super().__init__(model=f"ollama/{deployment}", timeout=timeout, **fields)
+
+    class Region(Deployed):
+        region: str = "eu"
+
+    class Closed(kind):  # type: ignore[misc]
+        def __init__(self, deployment: str) -> None:
+            super().__init__(model=f"ollama/{deployment}")
+
+    names = list(parameters(Region))
+    assert names[:4] == ["deployment", "timeout", "model", "fallbacks"]
+    assert set(names) == {"deployment", *Region.model_fields}
+    assert parameters(Region)["timeout"].default == 9
+    assert str(inspect.signature(Closed)).replace("'", "") == "(deployment: str)"
+    assert Region("llama3.2", region="us").region == "us"
+    assert Closed("llama3.2").model == "ollama/llama3.2"
+
+
+@each("kind", [*CHAINS, LLMConfig])
+def test_a_field_of_a_subclass_may_have_an_alias(kind: Any) -> None:
+    class Tenant(kind):  # type: ignore[misc]
+        tenant: str = pydantic.Field(default="", alias="tenantId")
+
+    assert (
+        Tenant(model="ollama/llama3.2", tenantId="a").tenant
+        == Tenant(model="ollama/llama3.2", tenant="a").tenant
+        == "a"
+    )
+    assert Tenant(model="ollama/llama3.2", tenant="a").model_copy(update={"tenant": "b"}).tenant == "b"
+    with pytest.raises(ConfigurationError, match="did you mean 'tenant"):
+        Tenant(model="ollama/llama3.2", tenantID="a")
 
 
 def test_the_signature_lists_our_own_fields_before_those_of_the_framework() -> None:

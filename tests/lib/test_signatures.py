@@ -55,7 +55,7 @@ def test_a_signature_binds_copies_and_pickles_as_any_other() -> None:
     assert signature.bind(None, "a", timeout=5).arguments == {"self": None, "prompt": "a", "timeout": 5}
     assert type(signature.replace()) is Signature
     assert type(copy.copy(signature)) is Signature
-    assert copy.copy(signature) == signature
+    assert copy.copy(signature) == copy.deepcopy(signature) == signature
     plain = LazySignature(lambda: Signature([Parameter("a", Parameter.KEYWORD_ONLY, default=1)]))
     assert pickle.loads(pickle.dumps(plain)) == plain  # noqa: S301 - our own
 

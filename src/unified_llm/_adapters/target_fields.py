@@ -30,7 +30,7 @@ from unified_llm._adapters.field_values import hide_key, name_of
 from unified_llm._adapters.links import ChainOfTargets, Link, describe_link, is_object, read_links, read_primary
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
-from unified_llm._config.field_signatures import ShowsFields
+from unified_llm._config.field_signatures import ShowsFields, accepted_names
 from unified_llm._config.field_types import Limit, VerifySSL, Wait, read_url
 from unified_llm._config.llm_config import LLMConfig, refuse_unknown, without_unset
 from unified_llm._core.api_key import OmittedKey
@@ -90,7 +90,9 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel, metaclass=ShowsFi
     """
 
     # The validator is built with the first object: an import should cost little more than the framework's.
-    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=(), defer_build=True)
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, protected_namespaces=(), defer_build=True, populate_by_name=True
+    )
 
     model: Any = None  # a string, or a model object
     fallbacks: Sequence[Any] = ()
@@ -155,7 +157,7 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel, metaclass=ShowsFi
             fields.setdefault("fallbacks", ())
             if "api_key" in fields:
                 fields["api_key"] = hide_key(fields["api_key"])
-            refuse_unknown(fields, tuple(type(self).model_fields), type(self).__name__)
+            refuse_unknown(fields, accepted_names(type(self)), type(self).__name__)
             problem = None
             try:
                 super().__init__(**without_unset(fields))

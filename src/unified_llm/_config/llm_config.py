@@ -21,7 +21,7 @@ from pydantic import (
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.constructor_names import ALIASES, advice
 from unified_llm._config.field_errors import describe
-from unified_llm._config.field_signatures import ShowsFields
+from unified_llm._config.field_signatures import ShowsFields, accepted_names
 from unified_llm._config.field_types import (
     LEFT_OUT,
     NUMBER,
@@ -210,7 +210,7 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
             if ALIASES[alias] in fields:
                 raise ConfigurationError(f"{ALIASES[alias]} is given twice, by two names: leave one out.")
             fields[ALIASES[alias]] = fields.pop(alias)
-        refuse_unknown(fields, (*type(self).model_fields, *ALIASES), "LLMConfig")
+        refuse_unknown(fields, (*accepted_names(type(self)), *ALIASES), "LLMConfig")
         problem = None
         try:
             super().__init__(**without_unset(fields))

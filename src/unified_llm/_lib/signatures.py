@@ -24,6 +24,10 @@ class _NotGiven:
     def __repr__(self) -> str:
         return "..."
 
+    def __reduce__(self) -> str:
+        """Copy and pickle it by its name: two signatures are equal if their defaults are."""
+        return "NOT_GIVEN"
+
 
 NOT_GIVEN: Final = _NotGiven()
 
@@ -105,7 +109,9 @@ def read_keywords(keywords: type, defaults: Mapping[str, Any]) -> list[Parameter
 
 
 def with_keywords(signature: Signature, keywords: Iterable[Parameter]) -> Signature:
-    """Return a signature with these parameters in place of ``**keywords``, but for those that it has."""
+    """Return a signature with these parameters in place of its ``**keywords``, but for those that it names itself."""
     named = [parameter for parameter in signature.parameters.values() if parameter.kind is not Parameter.VAR_KEYWORD]
+    if len(named) == len(signature.parameters):
+        return signature
     names = {parameter.name for parameter in named}
     return signature.replace(parameters=[*named, *(keyword for keyword in keywords if keyword.name not in names)])
