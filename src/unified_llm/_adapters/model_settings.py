@@ -16,9 +16,16 @@ _THINKING: Final = (
 
 def timeout_of(model: Any) -> float | None:
     """Return the timeout in seconds that the user gave to a model object; None where it has its own default."""
-    chosen = [getattr(model, name, None) for name in _TIMEOUTS if name in model.model_fields_set]
-    numbers = [value for value in chosen if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    return next((float(number) for number in numbers if 0 < number < float("inf")), None)
+    chosen = [_seconds(getattr(model, name, None)) for name in _TIMEOUTS if name in model.model_fields_set]
+    return next((seconds for seconds in chosen if 0 < seconds < float("inf")), None)
+
+
+def _seconds(timeout: Any) -> float:
+    """Return the time to wait for a response, also of an ``httpx.Timeout`` or of its tuple; 0 where there is none."""
+    read: Any = getattr(timeout, "read", timeout)
+    if isinstance(timeout, tuple):
+        read = next(iter(timeout[1:]), 0.0)
+    return float(read) if isinstance(read, (int, float)) and not isinstance(read, bool) else 0.0
 
 
 def thinking_settings(model: Any) -> Mapping[str, Any]:

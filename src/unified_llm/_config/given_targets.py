@@ -26,6 +26,14 @@ _OBJECTS: Final[Mapping[str, tuple[str, str]]] = {
     "httpx": ("an HTTP client", "connections are this package's own"),
     "pathlib": ("a path", "write a model string; a local model is 'mlx/<folder>'"),
 }
+# Runnables of LangChain that are made of a chat model, by their class: what to give in place of each.
+_AROUND_A_MODEL: Final[Mapping[str, str]] = {
+    "RunnableWithFallbacks": "give its model and its fallbacks one by one, as model= and in fallbacks=[...]",
+    "RunnableRetry": "give the model without with_retry(); max_retries= sets the retries",
+    "RunnableSequence": "give the chat model alone, and put prompts and parsers around the result",
+    "_ConfigurableModel": "give the model that init_chat_model makes without configurable_fields",
+    "Pregel": "give the chat model; an agent or graph is made with the result",
+}
 _EMBEDDINGS: Final = frozenset({"Embeddings", "BaseEmbedding"})  # LangChain's and LlamaIndex's classes of them
 _FALLBACKS: Final = "fallbacks is a list of model strings, mappings or LLMConfig"
 
@@ -73,5 +81,8 @@ def explain(given: object) -> str:
         return f"a {name}: write one model after the other, the first as model= and the others into fallbacks=[...]."
     if any(base.__name__ in _EMBEDDINGS for base in type(given).__mro__):
         return f"{name}: embeddings of a framework are no target; write a model string."
+    around = next((hint for base in type(given).__mro__ if (hint := _AROUND_A_MODEL.get(base.__name__))), None)
+    if around:
+        return f"{name}: {around}."
     kind = _kind(given)
     return f"{name}, {kind[0]}: {kind[1]}." if kind else f"{name}."
