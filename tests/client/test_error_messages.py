@@ -294,3 +294,13 @@ def test_every_surface_names_the_skipped_targets(call: Callable[[], Any]) -> Non
     with ScriptedTargets({GPT: [DEAD]}).running(), pytest.raises(ServiceUnavailableError) as caught:
         call()
     assert str(caught.value).endswith(f"; try again later. 1 fallback was skipped: {SONAR} cannot call tools.")
+
+
+def test_a_rate_limit_says_how_long_to_wait_where_the_server_does() -> None:
+    limited = Failure("rate_limit", 429, retry_after=7200.0)
+    alone = message_of("generate", {GPT: [[limited]]}, LLMClient(GPT))
+    assert alone == f"{GPT}: too many requests (HTTP 429); wait 7200 s, or add a fallback at another provider."
+    script: dict[str, list[Attempt]] = {GPT: [[limited]], HAIKU: [[Failure("rate_limit", 429)]]}
+    both = message_of("generate", script, LLMClient(GPT, fallbacks=[HAIKU], max_retries=0))
+    assert f"{GPT}: too many requests (HTTP 429); wait 7200 s.\n" in both
+    assert both.endswith(f"{HAIKU}: too many requests (HTTP 429); wait.")

@@ -107,11 +107,21 @@ def test_a_host_and_a_name_of_the_users_match_one_of_two_equal_models() -> None:
         ("", "Name the targets that fail"),
         ([], "Name the targets that fail"),
         ([5], "Name the targets that fail"),
+        (None, "Name the targets that fail"),
+        (5, "Name the targets that fail"),
+        (b"openai", "Name the targets that fail"),
     ],
 )
 def test_what_cannot_be_the_name_of_a_target_is_refused_with_what_is_meant(wrong: Any, meant: str) -> None:
     with pytest.raises(ConfigurationError, match=meant):
         outage(wrong, "503", reply="Hello")
+
+
+async def test_a_block_of_async_code_says_to_write_a_plain_with() -> None:
+    block: Any = outage("openai")
+    with pytest.raises(TypeError, match=r"write `with outage\(\.\.\.\):`"):
+        async with block:
+            raise AssertionError
 
 
 # What was never tested

@@ -14,6 +14,7 @@ from unified_llm._core.base_url import netloc_of
 from unified_llm._core.outcome import Failure, FailureKind
 from unified_llm._core.provider_words import quote_detail, read_name
 from unified_llm._core.target import Target
+from unified_llm._lib.show_seconds import show_seconds
 from unified_llm._policy import retry_after
 from unified_llm._policy.call_state import CallFailed
 from unified_llm._policy.failure_rules import REFUSALS
@@ -146,7 +147,10 @@ def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, 
     """
     kind, happened, advice = _describe(target, failure)
     if failure.kind == "timeout" and (seconds := call.seconds_of_last(target)):
-        happened = happened.replace(_IN_TIME, f"within {seconds:.3g} s")
+        happened = happened.replace(_IN_TIME, f"within {show_seconds(seconds)}")
+    wait = retry_after.read(failure).retry_after if kind is exc.RateLimitError else None
+    if wait and advice.startswith("wait"):
+        advice = f"wait {show_seconds(wait)}{advice.removeprefix('wait')}"
     if call.has_others(target) or not call.takes_fallbacks:
         advice = _ADD_FALLBACK.sub("", advice)
     parts = [
@@ -168,7 +172,7 @@ def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, 
         attempts=call.attempts,
     )
     if isinstance(error, exc.RateLimitError):
-        error.retry_after = retry_after.read(failure).retry_after
+        error.retry_after = wait
     if isinstance(error, exc.GenerationError):
         error.answer = failure.answer
     return error
@@ -229,7 +233,7 @@ def from_call_failed(failed: CallFailed, call: FailedCall) -> exc.LLMError:
     if failed.expired:
         skips += _describe_untried(call)
     if not failed.failures:
-        limit = f" of {call.deadline:g} s" if call.deadline is not None else ""
+        limit = f" of {show_seconds(call.deadline)}" if call.deadline is not None else ""
         return exc.TimeoutError(
             f"The deadline{limit} passed before any target answered.{skips}", attempts=call.attempts
         )

@@ -23,6 +23,7 @@ from unified_llm._core import runtime
 from unified_llm._core.dropped_settings import level_of_report
 from unified_llm._core.repeated_warnings import count_suppressed, more_since_the_last, warn_once
 from unified_llm._core.target import Target
+from unified_llm._lib.show_seconds import show_seconds
 from unified_llm._policy.cooldowns import CooldownScope
 from unified_llm._policy.failure_rules import REFUSALS
 from unified_llm._policy.health_changes import BreakerChange, CooldownChange, HealthChange
@@ -96,9 +97,9 @@ def log_attempt(attempt: Attempt) -> None:
 def log_retry(failed: Attempt, pause: float) -> None:
     """Log at INFO that a target is tried again after a failed attempt, before the wait."""
     if _log.isEnabledFor(logging.INFO):
-        text = "%s: %s (%.3f s); retrying in %.3g s"
+        text = "%s: %s (%.3f s); retrying in %s"
         fields = {**_fields(failed), "pause": pause}
-        _log.info(text, failed.target, str(failed), failed.seconds, pause, extra=fields)
+        _log.info(text, failed.target, str(failed), failed.seconds, show_seconds(pause), extra=fields)
 
 
 def _fields(attempt: Attempt) -> dict[str, Any]:
@@ -205,10 +206,12 @@ def _log_breaker(change: BreakerChange) -> None:
     else:
         event = f"opened{where}{last}"
     fields |= {"failures": change.failures, "probe_in": change.probe_in}
-    _log.warning("%s: circuit breaker %s; next probe in %.3g s", change.target, event, change.probe_in, extra=fields)
+    _log.warning(
+        "%s: circuit breaker %s; next probe in %s", change.target, event, show_seconds(change.probe_in), extra=fields
+    )
 
 
 def _log_cooldown(change: CooldownChange) -> None:
     fields = {"target": change.target, "scope": change.scope, "seconds": change.seconds}
-    text = "%s: %s; %s in cooldown for %.3g s"
-    _log.info(text, change.target, change.reason, _IN_COOLDOWN[change.scope], change.seconds, extra=fields)
+    held, duration = _IN_COOLDOWN[change.scope], show_seconds(change.seconds)
+    _log.info("%s: %s; %s in cooldown for %s", change.target, change.reason, held, duration, extra=fields)

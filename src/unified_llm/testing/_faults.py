@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
@@ -44,6 +43,11 @@ _FAILURES: Final[Mapping[str, Failure | None]] = {
     "filter": Failure("filter", 400, "content_filter"),
     **{str(status): Failure(kind_of_status(status), status) for status in _STATUSES},
 }
+# What is meant by a kind, and by the ``outcome`` of an attempt that is no kind.
+_KINDS_BY_WORD: Final[Mapping[str, str]] = {
+    **{failure.kind if failure else "timeout": kind for kind, failure in reversed(_FAILURES.items())},
+    **{kind: kind for kind in _FAILURES},
+}
 # Kinds that break an answer after it has begun.
 _MIDWAY: Final = frozenset({"cut", "truncated"})
 _WORDS: Final = ("This ", "answer ", "breaks ", "off ")
@@ -75,9 +79,9 @@ def make_fault(kind: FaultKind, after: int | None, retry_after: float | None) ->
         ConfigurationError: The kind is unknown, or an argument is invalid for it.
     """
     if not isinstance(kind, str) or kind not in _FAILURES:
-        near = closest(str(kind), _FAILURES) if isinstance(kind, (str, int)) else None
+        near = closest(str(kind), _KINDS_BY_WORD) if isinstance(kind, (str, int)) else None
         shown = quoted(kind) if isinstance(kind, str) else type(kind).__name__ if near is None else repr(kind)
-        hint = f"did you mean {near!r}? " if near else ""
+        hint = f"did you mean {_KINDS_BY_WORD[near]!r}? " if near else ""
         raise ConfigurationError(f"outage() has no kind {shown}: {hint}The kinds are {', '.join(_FAILURES)}.")
     failure = _FAILURES[kind]
     if after is None:
@@ -88,7 +92,7 @@ def make_fault(kind: FaultKind, after: int | None, retry_after: float | None) ->
         return Fault(failure, after)
     if failure is None or failure.status is None:
         raise ConfigurationError(f"retry_after= is part of a server's response, and {kind!r} has none: leave it out.")
-    if not (math.isfinite(retry_after) and 0 <= retry_after <= _A_DAY):
+    if isinstance(retry_after, bool) or not isinstance(retry_after, (int, float)) or not 0 <= retry_after <= _A_DAY:
         raise ConfigurationError("retry_after= must be a number of seconds, a day at most.")
     return Fault(replace(failure, retry_after=float(retry_after)), after)
 

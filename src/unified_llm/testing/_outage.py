@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from typing import Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from unified_llm._core import runtime
 from unified_llm._core.target import Target
@@ -116,6 +116,16 @@ class Outage:
         self._stack.enter_context(runtime.use(backends.runtime(self.attempts.append, self._add_chain)))
         self._clock, self._started = backends.clock, backends.clock.now()
         return self
+
+    if not TYPE_CHECKING:
+
+        def __aenter__(self) -> NoReturn:
+            """Refuse ``async with outage(...)``."""
+            raise TypeError("outage() has a plain `with`, in async code too: write `with outage(...):`")
+
+        def __aexit__(self, *_: object) -> NoReturn:
+            """Exist, so that ``async with`` gets as far as ``__aenter__``."""
+            raise NotImplementedError
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the outage and restore the health records and the runtime.

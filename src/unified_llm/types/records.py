@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
+from unified_llm._lib.show_seconds import show_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -104,14 +106,14 @@ class Attempt:
             case "cancelled":
                 return "cancelled: another attempt answered first" if self.reason == "hedged" else "cancelled"
             case "timeout":
-                after = f"timed out after {self.seconds:.3g} s"
+                after = f"timed out after {show_seconds(self.seconds)}"
                 return f"{after}: {self.reason}" if self.reason else after
             case "connect" | "tls" | "setup" | "pool" if self.reason:
                 return f"{_SENTENCES['connect']}: {self.reason}"
             case "server":
                 return "server error" if self.status is None else f"HTTP {self.status}"
             case "rate_limit" if self.retry_after:
-                sentence = f"{_SENTENCES[self.outcome]} for {self.retry_after:.3g} s"
+                sentence = f"{_SENTENCES[self.outcome]} for {show_seconds(self.retry_after)}"
             case _:
                 sentence = _SENTENCES.get(self.outcome, self.outcome)
         return sentence if self.status is None else f"{sentence}, HTTP {self.status}"

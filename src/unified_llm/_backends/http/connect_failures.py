@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm._backends.http.proxies_and_certificates import unread_variables
 from unified_llm._core.outcome import Failure
+from unified_llm._lib.show_seconds import show_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +70,7 @@ def look_up_failed(host: str, error: Exception) -> Failure:
 
 def look_up_timed_out(host: str, seconds: float) -> Failure:
     """Return the failure where a look-up has not ended in time."""
-    reason = f"the name {host} could not be looked up within {round(seconds, 2):g} s"
+    reason = f"the name {host} could not be looked up within {show_seconds(round(seconds, 2))}"
     return _timeout(reason, "check the network and the DNS of this machine", scope="process")
 
 
@@ -114,13 +115,13 @@ def connect_failed(host: str, port: int, error: Exception) -> Failure:
 
 def connect_timed_out(host: str, port: int, seconds: float) -> Failure:
     """Return the failure where no connection was made in time."""
-    reason = f"no connection to {name_address(host, port)} within {round(seconds, 2):g} s"
+    reason = f"no connection to {name_address(host, port)} within {show_seconds(round(seconds, 2))}"
     return _timeout(reason, "check that the server runs and the address is right, or raise connect_timeout=")
 
 
 def handshake_timed_out(host: str, port: int, seconds: float) -> Failure:
     """Return the failure where the TLS handshake was not done in time."""
-    reason = f"no TLS handshake with {name_address(host, port)} within {round(seconds, 2):g} s"
+    reason = f"no TLS handshake with {name_address(host, port)} within {show_seconds(round(seconds, 2))}"
     return _timeout(reason, "check that the server runs and the address is right, or raise connect_timeout=")
 
 
