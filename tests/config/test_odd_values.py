@@ -94,7 +94,7 @@ def test_each_says_what_it_must_be() -> None:
         ({"temperature": "\ud800"}, "temperature has characters that are no valid text."),
     ):
         with pytest.raises(ConfigurationError) as refused:
-            LLMConfig(**fields)  # type: ignore[arg-type]
+            LLMConfig(**fields)
         assert str(refused.value) == expected
     assert LLMConfig(timeout=int(sys.float_info.max)).timeout
     with pytest.raises(ConfigurationError, match=r"base_url= must be a string, not int\."):

@@ -128,18 +128,18 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
     Raises:
         ValidationError: The choice is unknown, or names a tool that does not exist.
     """
-    choice = word_of_choice(choice)
-    if choice is None or choice is False:
+    word = word_of_choice(choice)
+    if word is None or word is False:
         return None
-    if choice is True:
+    if word is True:
         return "required"
-    if choice in names:
-        return choice
-    if choice in _TOOL_CHOICES:
-        return _TOOL_CHOICES[choice]
+    if word in names:
+        return word
+    if word in _TOOL_CHOICES:
+        return _TOOL_CHOICES[word]
     if not names:
         return None
-    raise unknown_choice(choice, ("auto", "any", "none"), names)
+    raise unknown_choice(word, ("auto", "any", "none"), names)
 
 
 def read_response_format(given: Any, *, strict: bool | None = None) -> dict[str, Any] | None:

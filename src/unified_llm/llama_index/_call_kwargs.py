@@ -100,14 +100,14 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
     Raises:
         ValidationError: There is no such tool, or the choice is not known.
     """
-    choice = word_of_choice(choice)
-    if choice is None or choice in names:
-        return choice if choice is None else str(choice)
-    if choice in _CHOICES:
-        return _CHOICES[choice]
+    word = word_of_choice(choice)
+    if word is None or word in names:
+        return word if word is None else str(word)
+    if word in _CHOICES:
+        return _CHOICES[word]
     if not names:
         return None
-    raise unknown_choice(choice, ("auto", "required", "none"), names)
+    raise unknown_choice(word, ("auto", "required", "none"), names)
 
 
 def _response_format(value: Any) -> ResponseFormat | None:
