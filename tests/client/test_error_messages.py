@@ -130,6 +130,8 @@ def test_the_cause_of_an_interruption_advises_no_fallback_either() -> None:
 
 def test_embedding_errors_explain_the_chain_too() -> None:
     small = "openai/small"
+    alone = embedding_error({small: [DEAD]}, LLMClient(small, max_retries=0))
+    assert str(alone) == f"{small}: it failed (HTTP 503); try again later, or add a fallback with the same model."
     error = embedding_error({small: [DEAD]}, LLMClient(small, fallbacks=["ollama/nomic"], max_retries=0))
     assert str(error) == (
         f"{small}: it failed (HTTP 503); try again later. 1 fallback was skipped: ollama/nomic: its vectors are of "

@@ -216,7 +216,7 @@ class Embedding:
         return left
 
     def _error(self, unserved: _Unserved) -> LLMError:
-        call = FailedCall(self._attempts, self._chain, deadline=self._deadline)
+        call = FailedCall(self._attempts, self._chain, same_model=True, deadline=self._deadline)
         error = from_call_failed(unserved.failed, call)
         texts = self._request.texts
         error.partial = {position: self._vectors[text] for position, text in enumerate(texts) if text in self._vectors}

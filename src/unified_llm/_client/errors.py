@@ -27,6 +27,7 @@ _MOST_LISTED: Final = 5  # targets named in one sentence
 _MOST_LINES: Final = 20  # targets with a line of their own
 # The part of an advice that is left out where the chain has another target.
 _ADD_FALLBACK: Final = re.compile(r"(?:, or )?add a fallback\b.*")
+_FALLBACK: Final = re.compile(r"add a fallback\b.*")
 _IN_TIME: Final = "in time"
 # kind: (exception, what happened, what to do next)
 _MESSAGES: Final[Mapping[FailureKind, tuple[type[exc.LLMError], str, str]]] = {
@@ -108,6 +109,7 @@ class FailedCall:
         attempts: Every attempt of the call.
         chain: The targets of the call, those included that were skipped.
         takes_fallbacks: Another target could have served the call.
+        same_model: Only one with the same model could have: for embeddings.
         deadline: Seconds that the call was allowed, or None.
         not_retried: Why targets were not retried, by their health keys, where that is no matter of the failure.
     """
@@ -115,6 +117,7 @@ class FailedCall:
     attempts: Sequence[Attempt] = ()
     chain: Sequence[Target] = ()
     takes_fallbacks: bool = True
+    same_model: bool = False
     deadline: float | None = None
     not_retried: Mapping[Hashable, str] = field(default_factory=dict[Hashable, str])
 
@@ -153,6 +156,8 @@ def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, 
         advice = f"wait {show_seconds(wait)}{advice.removeprefix('wait')}"
     if call.has_others(target) or not call.takes_fallbacks:
         advice = _ADD_FALLBACK.sub("", advice)
+    elif call.same_model:
+        advice = _FALLBACK.sub("add a fallback with the same model", advice)
     parts = [
         f"{happened}{_facts(failure, happened)}",
         f"not retried: {reason}" if (reason := call.not_retried.get(target.health_key)) else "",
