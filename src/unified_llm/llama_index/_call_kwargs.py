@@ -103,7 +103,7 @@ def read_tool_choice(choice: Any, names: Sequence[str]) -> str | None:
     word = word_of_choice(choice)
     if word is None or word in names:
         return word if word is None else str(word)
-    if word in _CHOICES:
+    if isinstance(word, str) and word in _CHOICES:
         return _CHOICES[word]
     if not names:
         return None
