@@ -45,29 +45,29 @@ One for each provider. `ChatUnified` and `UnifiedLLM` take the same arguments, a
 a fallback. Models come and go: OpenAI shuts `gpt-5-mini` down on 11 December 2026
 ([deprecations](https://developers.openai.com/api/docs/deprecations)); `client.list_models()` lists those of today.
 """
-# A model of each provider, as the fixtures of tests/ and the provider's own pages name it.
+# A current model of each provider: one of _providers/known_models.py, where that has any of the provider.
 _MODELS = {
     "openai": "gpt-5-mini",
     "azure": "my-deployment",
     "anthropic": "claude-haiku-4-5",
-    "gemini": "gemini-2.5-flash",
+    "gemini": "gemini-3.5-flash",
     "cohere": "command-a-03-2025",
     "huggingface": "openai/gpt-oss-20b:fastest",
     "ollama": "llama3.2",
     "mlx": "models/Qwen3-4B-4bit",
-    "openrouter": "anthropic/claude-sonnet-4.5",
+    "openrouter": "anthropic/claude-haiku-5.5",
     "together": "meta-llama/Llama-3.3-70B-Instruct-Turbo",
-    "groq": "llama-3.3-70b-versatile",
+    "groq": "openai/gpt-oss-120b",
     "mistral": "mistral-medium-latest",
     "perplexity": "sonar-pro",
-    "deepseek": "deepseek-chat",
+    "deepseek": "deepseek-v4-flash",
     "fireworks": "accounts/fireworks/models/gpt-oss-120b",
     "xai": "grok-4.3",
     "cerebras": "gpt-oss-120b",
     "nvidia": "meta/llama-3.1-8b-instruct",
-    "moonshot": "kimi-k2-0905-preview",
-    "zai": "glm-4.6",
-    "minimax": "MiniMax-M2.5",
+    "moonshot": "kimi-k2.6",
+    "zai": "glm-4.7",
+    "minimax": "MiniMax-M2.7",
     "sambanova": "Meta-Llama-3.3-70B-Instruct",
     "deepinfra": "meta-llama/Llama-3.3-70B-Instruct",
     "lmstudio": "qwen/qwen3-4b",

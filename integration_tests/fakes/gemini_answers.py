@@ -9,7 +9,7 @@ from typing import Any
 
 from integration_tests.fakes.gemini_schema import RefusedError
 
-MODELS = ("gemini-2.5-flash", "gemini-3-flash-preview", "gemini-embedding-001")
+MODELS = ("gemini-2.5-flash", "gemini-3-flash-preview", "gemini-3.5-flash", "gemini-embedding-001")
 SIGNATURE = base64.b64encode(b"\xfb\xffsigned").decode()
 _TYPE = "type.googleapis.com/google.rpc."
 _SOURCE = {"web": {"uri": "https://vertexaisearch.cloud.google.com/x", "title": "example.org"}}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
+from typing import get_args
 
+from unified_llm import KnownModelName
 from unified_llm._formats.error_codes import CODES
 from unified_llm._formats.error_wording.read_message import SENTENCES
 from unified_llm._providers import registry
@@ -18,6 +20,16 @@ def test_the_page_about_providers_lists_every_row_of_the_table() -> None:
     for row in registry.ROWS:
         assert f"`{row.name}`" in page
         assert row.title in page
+
+
+def test_the_examples_name_current_models() -> None:
+    """Deployments of Azure have names of their own."""
+    known = {*get_args(KnownModelName)}
+    models = runpy.run_path(str(DOCS / "generate_providers.py"))["_MODELS"].items() - {("azure", "my-deployment")}
+    examples = {f"{provider}/{model.partition(':')[0]}" for provider, model in models}
+    named = {name.partition("/")[0] for name in known}
+    hosted = {row.name for row in registry.ROWS if not row.local} & named
+    assert {example for example in examples - known if example.partition("/")[0] in hosted} == set()
 
 
 def test_the_pages_about_errors_list_every_code_and_sentence() -> None:

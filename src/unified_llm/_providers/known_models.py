@@ -92,11 +92,9 @@ KnownModelName: TypeAlias = Literal[
     "cohere/rerank-v5.0-pro",
     "cohere/rerank-v4.0-pro",
     "cohere/rerank-v3.5",
-    # Profiles of langchain-groq 1.1.3, from models.dev, read 2026-11-29
+    # Profiles of langchain-groq 1.1.3, from models.dev, read 2026-11-29, but those that ended on 2026-08-16
     "groq/groq/compound",
     "groq/groq/compound-mini",
-    "groq/llama-3.1-8b-instant",
-    "groq/llama-3.3-70b-versatile",
     "groq/meta-llama/llama-4-scout-17b-16e-instruct",
     "groq/openai/gpt-oss-120b",
     "groq/openai/gpt-oss-20b",
