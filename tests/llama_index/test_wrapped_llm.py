@@ -188,7 +188,7 @@ def test_one_that_hangs_or_is_silent_is_given_up(way: str) -> None:
     gate.set()
     assert isinstance(caught.value.errors[-1], TimeoutError)
     silent = Native(message=ChatMessage(role="assistant"), thinks=False)
-    with with_wrapped_models(targets()), pytest.raises(AllTargetsFailedError, match="empty answer"):
+    with with_wrapped_models(targets()), pytest.raises(AllTargetsFailedError, match="empty response"):
         WAYS[way](model(fallbacks=[silent]))
 
 
