@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-import openai
 import pytest
-from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
 from tests.support.each import each
 from unified_llm import LLMClient, LLMConfig
@@ -107,21 +104,6 @@ def test_a_setting_of_the_whole_chain_is_none_of_one_target(name: str) -> None:
         with pytest.raises(ConfigurationError) as refused:
             make()
         assert str(refused.value).startswith(expected)
-
-
-def test_every_argument_of_openais_clients_and_of_langchains_models_has_an_answer_of_its_own() -> None:
-    names = {
-        name
-        for model in (ChatOpenAI, AzureChatOpenAI)
-        for field, info in model.model_fields.items()
-        for name in (field, info.alias)
-        if name
-    }
-    for client in (openai.OpenAI, openai.AsyncOpenAI, openai.AzureOpenAI):
-        names |= set(inspect.signature(client.__init__).parameters) - {"self"}
-    for surface in SURFACES:
-        unanswered = {name for name in names if GENERAL in refusal(surface, name)}
-        assert unanswered <= {"model_kwargs"}, surface
 
 
 def test_other_names_for_the_same_field_are_accepted() -> None:

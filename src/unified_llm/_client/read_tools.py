@@ -73,9 +73,11 @@ def _tool_of_class(schema: type) -> Tool:
     parameters = python_schema(schema)
     if parameters is None or parameters.get("type") != "object" or schema in (Tool, dict):
         raise ValidationError(f"{_KINDS}; the class {schema.__name__} has no fields.")
-    description = parameters.pop("description", "")
+    description = str(parameters.pop("description", "")) or inspect.cleandoc(schema.__doc__ or "")
+    if description.startswith(f"{schema.__name__}("):  # what Python writes for a dataclass without a docstring
+        description = ""
     parameters.pop("title", None)
-    return Tool(schema.__name__, str(description), parameters)
+    return Tool(schema.__name__, description, parameters)
 
 
 def _tool_of_function(function: Callable[..., Any]) -> Tool:
