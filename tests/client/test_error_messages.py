@@ -306,3 +306,16 @@ def test_a_rate_limit_says_how_long_to_wait_where_the_server_does() -> None:
     both = message_of("generate", script, LLMClient(GPT, fallbacks=[HAIKU], max_retries=0))
     assert f"{GPT}: too many requests (HTTP 429); wait 7200 s.\n" in both
     assert both.endswith(f"{HAIKU}: too many requests (HTTP 429); wait.")
+
+
+@each("way", WAYS)
+def test_targets_that_were_left_out_for_what_they_lack_are_named(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MISTRAL_API_KEY", raising=False)
+    skipped = " 1 target was skipped: mistral/x: no API key (set MISTRAL_API_KEY or pass api_key=)."
+    client = LLMClient(GPT, fallbacks=["mistral/x"], skip_unconfigured=True, max_retries=0)
+    message = message_of(way, {GPT: [[DEAD]]}, client)
+    assert message == f"{GPT}: it failed (HTTP 503); try again later.{skipped}"
+    first = LLMClient("mistral/x", fallbacks=[GPT, HAIKU], skip_unconfigured=True, max_retries=0)
+    refused = Failure("bad_request", 400)
+    message = message_of(way, {GPT: [[refused]], HAIKU: [[refused]]}, first)
+    assert message.endswith(f"Refused as well by {HAIKU}.{skipped}")

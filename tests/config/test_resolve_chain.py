@@ -168,7 +168,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch:
 
 
 def target_for(first: LLMConfig, model: str) -> Target:
-    (resolved,) = resolve.chain(first, (), skip_unconfigured=False)
+    (resolved,), _ = resolve.chain(first, (), skip_unconfigured=False)
     return resolve.with_model(resolved, model).target
 
 

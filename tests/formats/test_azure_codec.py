@@ -47,7 +47,7 @@ def azure(base_url: str | None = RESOURCE, **fields: Any) -> Target:
     """Return a target as the client resolves it."""
     given = {"provider": "azure", "model": "mine", "api_key": CANARY} | fields
     config = LLMConfig(**{name: value for name, value in given.items() if value is not None}, base_url=base_url)
-    return resolve.chain(config, (), skip_unconfigured=False)[0].target
+    return resolve.chain(config, (), skip_unconfigured=False)[0][0].target
 
 
 def url(request: Any, where: Target) -> str:

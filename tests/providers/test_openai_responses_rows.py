@@ -20,7 +20,7 @@ PROVIDERS = {row.name for row in registry.ROWS if "responses" in row.apis}
 
 def resolved(model: str, **fields: Any) -> Target:
     arguments: dict[str, Any] = {"api_key": "sk-CANARY-4242"} | fields
-    return resolve.chain(LLMConfig(model=model, **arguments), (), skip_unconfigured=False)[0].target
+    return resolve.chain(LLMConfig(model=model, **arguments), (), skip_unconfigured=False)[0][0].target
 
 
 def test_openai_and_those_who_copied_both_of_its_formats_speak_it() -> None:
@@ -86,7 +86,7 @@ def test_an_api_that_there_is_not_is_answered_with_those_that_there_are() -> Non
 def test_a_fallback_may_speak_another_format() -> None:
     first = LLMConfig(model="openai/gpt-5", api_key="sk-CANARY-4242")
     second = LLMConfig(model="openai/gpt-5", api="responses", api_key="sk-CANARY-4242")
-    chain = resolve.chain(first, (second,), skip_unconfigured=False)
+    chain, _ = resolve.chain(first, (second,), skip_unconfigured=False)
     assert [link.target.format for link in chain] == ["openai_chat", "openai_responses"]
 
 

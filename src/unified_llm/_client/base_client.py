@@ -74,7 +74,8 @@ class BaseClient:
 
     def _resolve(self) -> None:
         defaults.default("error_details")  # a mistake in the variable is reported now, not in place of an error
-        self._chain = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
+        resolved = resolve.chain(self._config, self._fallbacks, skip_unconfigured=self._skip_unconfigured)
+        self._chain, self._unconfigured = resolved[0], {target.name: target.reason for target in resolved[1]}
         logs.warn_of_demo_model(self.targets)
         self._named: dict[str, tuple[Target, ...]] = {}
         self._model_lists = ModelListCache()
@@ -132,6 +133,8 @@ class BaseClient:
             on_model_gone=self._drop_from_list,
             until=until,
         )
+        if self._unconfigured:
+            call = replace(call, unconfigured=self._unconfigured)
         skips_primary = targets[0] is first.target and not first.is_primary
         return replace(call, primary=None) if skips_primary else call
 

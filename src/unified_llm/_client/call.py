@@ -52,6 +52,7 @@ class PreparedCall:
         structured: How each target is asked, where some may need another form: for JSON, for a forced tool call.
         primary: The target that the call was written for; None where the client skips it.
         fits_as_it_is: The primary gets the request as it is, which needs no look at it.
+        unconfigured: What targets lack that the client left out of the chain, by their names.
     """
 
     request: AnyRequest
@@ -63,6 +64,7 @@ class PreparedCall:
     structured: Emulation | None = None
     primary: Target | None = None
     fits_as_it_is: bool = False
+    unconfigured: Mapping[str, str] | None = None
 
     def fit(self, request: AnyRequest, target: Target) -> FittedRequest | None:
         """Fit the request of an attempt to its target, and record what differs; None where nothing has to be done."""
@@ -103,6 +105,7 @@ class PreparedCall:
             self.chain,
             takes_fallbacks=not isinstance(self.request, (ModelRequest, ModelsRequest)),
             deadline=self.deadline,
+            unconfigured=self.unconfigured or {},
         )
         if failed.committed:
             return errors.interrupted(failed, call, partial, usage)

@@ -112,6 +112,7 @@ class FailedCall:
         same_model: Only one with the same model could have: for embeddings.
         deadline: Seconds that the call was allowed, or None.
         not_retried: Why targets were not retried, by their health keys, where that is no matter of the failure.
+        unconfigured: What targets lack that the client left out of the chain, by their names.
     """
 
     attempts: Sequence[Attempt] = ()
@@ -120,11 +121,12 @@ class FailedCall:
     same_model: bool = False
     deadline: float | None = None
     not_retried: Mapping[Hashable, str] = field(default_factory=dict[Hashable, str])
+    unconfigured: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def has_others(self, target: Target) -> bool:
         """Return whether the call had another target than this one."""
         names = {attempt.target for attempt in self.attempts} | {other.name for other in self.chain}
-        return bool(names - {target.name})
+        return bool(names - {target.name} or self.unconfigured)
 
     def seconds_of_last(self, target: Target) -> float | None:
         """Return how long the last attempt on a target took, if the attempts are known."""
@@ -269,9 +271,10 @@ def _describe_skips(call: FailedCall, listed: Sequence[Target]) -> str:
     """Name the targets that were skipped and never called, and why, but for those that the message lists already."""
     others = {target.name for target in listed}
     others |= {attempt.target for attempt in call.attempts if attempt.outcome != "skipped"}
-    return _name_targets(
-        {attempt.target: attempt.reason for attempt in call.attempts if attempt.target not in others}, call, "skipped"
-    )
+    skipped = {attempt.target: attempt.reason for attempt in call.attempts}
+    if call.takes_fallbacks:
+        skipped = {**call.unconfigured, **skipped}
+    return _name_targets({name: skipped[name] for name in skipped if name not in others}, call, "skipped")
 
 
 def _describe_untried(call: FailedCall) -> str:
@@ -285,7 +288,8 @@ def _name_targets(reasons: Mapping[str, str | None], call: FailedCall, happened:
     """Say what happened to targets that were not called, and why, as a sentence that begins with a blank."""
     if not reasons:
         return ""
-    noun = "fallback" if call.chain and call.chain[0].name not in reasons else "target"
+    all_fallbacks = call.chain and not {call.chain[0].name, *call.unconfigured} & set(reasons)
+    noun = "fallback" if all_fallbacks else "target"
     several = f"{noun}s were" if len(reasons) > 1 else f"{noun} was"
     return f" {len(reasons)} {several} {happened}: {list_targets(reasons)}."
 

@@ -68,8 +68,8 @@ class ResolvedTarget:
 
 def chain(
     first: LLMConfig | PrimaryObject, fallbacks: Sequence[Any], *, skip_unconfigured: bool
-) -> tuple[ResolvedTarget, ...]:
-    """Resolve the targets of a client, in the user's order.
+) -> tuple[tuple[ResolvedTarget, ...], Sequence[UnconfiguredTarget]]:
+    """Resolve the targets of a client, in the user's order; return those that are left out as well.
 
     Raises:
         UnconfiguredError: Targets lack a key, a URL or a package, or none is left.
@@ -99,7 +99,7 @@ def chain(
         warn_once(("unconfigured", str(target)), "A target is skipped: %s", target)
     _warn_of_copies(resolved)
     _warn_of_many_retries(resolved)
-    return distinguish(resolved)
+    return distinguish(resolved), unconfigured
 
 
 def _warn_of_copies(resolved: Sequence[ResolvedTarget]) -> None:
