@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final, TypeAlias
 
-from unified_llm._lib.short_repr import count, duration, printable, tokens
+from unified_llm._lib.short_repr import count, printable, tokens
+from unified_llm._lib.show_seconds import show_milliseconds
 
 Attempt: TypeAlias = Mapping[str, Any]
 
@@ -50,7 +51,7 @@ def render_response(
     facts = [
         f"<b>{_name(served_by)}</b>",
         f"in place of {_name(primary)}" if used_fallback else "",
-        duration(latency_ms / 1000),
+        show_milliseconds(latency_ms / 1000),
         tokens(usage),
         _name(finish_reason),
         count(tool_calls, "tool call"),
@@ -123,9 +124,9 @@ _COLUMNS: Final[tuple[_Column, ...]] = (
     ("target", lambda attempt: _name(attempt["target"]), "left"),
     ("outcome", _outcome, "left"),
     ("status", lambda attempt: "" if attempt["status"] is None else str(attempt["status"]), "right"),
-    ("waited", lambda attempt: duration(attempt["waited"]) if attempt["waited"] else "", "right"),
-    ("took", lambda attempt: "" if attempt["outcome"] == "skipped" else duration(attempt["seconds"]), "right"),
-    ("first chunk", lambda attempt: "" if (at := attempt["first_token"]) is None else duration(at), "right"),
+    ("waited", lambda attempt: show_milliseconds(attempt["waited"]) if attempt["waited"] else "", "right"),
+    ("took", lambda attempt: "" if attempt["outcome"] == "skipped" else show_milliseconds(attempt["seconds"]), "right"),
+    ("first chunk", lambda attempt: "" if (at := attempt["first_token"]) is None else show_milliseconds(at), "right"),
     ("request", lambda attempt: _name(attempt["request_id"] or ""), "left"),
     ("note", _note, "left"),
 )

@@ -42,8 +42,3 @@ def count(number: int, noun: str) -> str:
 def tokens(usage: tuple[int, int] | None) -> str:
     """Return ``12 + 34 tokens``: those of the prompt and those of the completion."""
     return f"{usage[0]} + {usage[1]} tokens" if usage else ""
-
-
-def duration(seconds: float) -> str:
-    """Return ``250 ms``, or ``1.50 s``."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
