@@ -45,7 +45,7 @@ _FAILURES: Final[Mapping[str, Failure | None]] = {
 }
 # What is meant by a kind, and by the ``outcome`` of an attempt that is no kind.
 _KINDS_BY_WORD: Final[Mapping[str, str]] = {
-    **{failure.kind if failure else "timeout": kind for kind, failure in reversed(_FAILURES.items())},
+    **{failure.kind if failure else "timeout": kind for kind, failure in reversed([*_FAILURES.items()])},
     **{kind: kind for kind in _FAILURES},
 }
 # Kinds that break an answer after it has begun.
