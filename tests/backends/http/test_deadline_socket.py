@@ -650,11 +650,18 @@ def test_a_long_wait_for_an_answer_does_not_end_with_one_packet_that_is_lost(
     monkeypatch.setattr(deadline_socket, "ACKNOWLEDGED", 0.02)
     ours, theirs = socket.socketpair()
     raw = Recording(fileno=ours.detach())
-    driver.sock.start_request(time.monotonic() + 2, 1.0)
+    driver.sock.start_request(time.monotonic() + 30, 30.0)
     driver.use(raw)
     assert raw.options[socket.TCP_USER_TIMEOUT] == 20_000
+
+    def answer_a_long_wait() -> None:
+        until = time.monotonic() + 20
+        while raw.options[socket.TCP_USER_TIMEOUT] == 20_000 and time.monotonic() < until:
+            time.sleep(0.01)
+        theirs.sendall(b"answer")
+
     with theirs:
-        answer = threading.Timer(0.1, theirs.sendall, [b"answer"])
+        answer = threading.Thread(target=answer_a_long_wait)
         answer.start()
         assert driver.read() == b"answer"
         answer.join()
