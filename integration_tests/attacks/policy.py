@@ -153,10 +153,10 @@ def odd_limits() -> Iterator[Figure]:
         for deadline in (0, -1, float("nan"), 1e-9, float("inf"), -float("inf"), True, "1"):
             started = time.monotonic()
             try:
-                answer = LLMClient(target("m", url), deadline=deadline).generate("x")  # type: ignore[arg-type]
-                wrong += deadline != float("inf") or answer.content != "hi"
+                LLMClient(target("m", url), deadline=deadline).generate("x")  # type: ignore[arg-type]
+                wrong += 1
             except LLMError:
-                wrong += deadline == float("inf")
+                pass
             longest = max(longest, time.monotonic() - started)
     with Answering(reply({}, "Retry-After: 0.01", status="503 Down")) as down:
         for retries, most in ((0, 1), (100, 6)):

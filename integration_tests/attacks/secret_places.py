@@ -278,8 +278,12 @@ def _objects() -> Iterator[tuple[str, Any]]:
         yield f"LLMConfig {model}", LLMConfig(model=model, **fields)
         yield from ((f"Target {target.name}", target) for target in client.targets)
         yield from ((f"headers of {target.name}", target.headers) for target in client.targets)
+        # Embeddings fail over only to the same model.
+        elsewhere = {**fallback, "base_url": "https://gateway.example/v1"}
+        del elsewhere["model"]
         for adapter in (ChatUnified, UnifiedEmbeddings, UnifiedLLM, UnifiedEmbedding, UnifiedRerank):
-            made = adapter(model=model, **fields)
+            last = elsewhere if adapter in (UnifiedEmbeddings, UnifiedEmbedding) else fallback
+            made = adapter(model=model, **{**fields, "fallbacks": [last]})
             yield f"{adapter.__name__} {model}", made
             yield f"client of {adapter.__name__} {model}", made.client
     yield "health_snapshot()", health_snapshot()
