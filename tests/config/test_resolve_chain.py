@@ -53,6 +53,12 @@ def test_a_fallback_without_a_name_is_the_same_deployment_elsewhere() -> None:
 
 
 @pytest.mark.case(65)
+@each("unset", [{"model": None}, {"provider": None}, {"model": None, "provider": None}])
+def test_a_fallback_whose_name_is_none_has_no_name(unset: dict[str, Any]) -> None:
+    client = LLMClient("openai/gpt-5-mini", api_key=KEY, fallbacks=[{"base_url": "https://west.example", **unset}])
+    assert [target.model for target in client.targets] == ["gpt-5-mini", "gpt-5-mini"]
+
+
 def test_a_key_of_the_environment_does_not_go_elsewhere_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", KEY)
     east = {"model": "azure/gpt", "base_url": "https://east.openai.azure.com"}

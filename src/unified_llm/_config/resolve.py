@@ -170,7 +170,8 @@ def inherit(first: LLMConfig, fallback: LLMConfig) -> LLMConfig:
     """
     same_deployment = fallback.model is None and fallback.provider is None
     names = tuple(set(LLMConfig.model_fields) - {"fallbacks", "name"}) if same_deployment else CALL_FIELDS
-    return LLMConfig(**{**first.given(names), **fallback.given(tuple(LLMConfig.model_fields))})
+    own = set(LLMConfig.model_fields) - ({"model", "provider"} if same_deployment else set())
+    return LLMConfig(**{**first.given(names), **fallback.given(tuple(own))})
 
 
 def with_model(resolved: ResolvedTarget, model: str) -> ResolvedTarget:
