@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from unified_llm import exceptions as exc
 from unified_llm._core import defaults
@@ -167,22 +167,26 @@ def from_failure(target: Target, failure: Failure, call: FailedCall = _NO_CALL, 
     ]
     in_message = failure.kind == "unsendable" or target.format == "mlx"  # whose detail is what happened
     quoted = "" if in_message else quote_detail(failure.detail, happened)
-    error = kind(
-        f"{target.name}: {'; '.join(filter(None, parts))}.{quoted}{others}",
-        provider=target.provider,
-        model=target.model or None,
-        status_code=failure.status,
-        request_id=failure.request_id,
-        code=failure.code,
-        param=failure.param,
-        detail=failure.detail,
-        attempts=call.attempts,
-    )
+    error = kind(f"{target.name}: {'; '.join(filter(None, parts))}.{quoted}{others}", **_fields(target, failure, call))
     if isinstance(error, exc.RateLimitError):
         error.retry_after = wait
     if isinstance(error, exc.GenerationError):
         error.answer = failure.answer
     return error
+
+
+def _fields(target: Target, failure: Failure, call: FailedCall) -> dict[str, Any]:
+    """Return the attributes that every exception about one target has."""
+    return {
+        "provider": target.provider,
+        "model": target.model or None,
+        "status_code": failure.status,
+        "request_id": failure.request_id,
+        "code": failure.code,
+        "param": failure.param,
+        "detail": failure.detail,
+        "attempts": call.attempts,
+    }
 
 
 def _describe(target: Target, failure: Failure) -> tuple[type[exc.LLMError], str, str]:
@@ -350,14 +354,7 @@ def interrupted(failed: CallFailed, call: FailedCall, partial: str, usage: Usage
         f"{target.name}: the stream broke after it had begun: {happened}{_facts(failure, happened)}. What had "
         "arrived is in .partial; the request was not sent again."
         f"{quote_detail(failure.detail, happened)}",
-        provider=target.provider,
-        model=target.model or None,
-        status_code=failure.status,
-        request_id=failure.request_id,
-        code=failure.code,
-        param=failure.param,
-        detail=failure.detail,
-        attempts=call.attempts,
+        **_fields(target, failure, call),
         partial=partial,
         usage=usage,
     )
