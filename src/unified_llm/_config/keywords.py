@@ -30,10 +30,15 @@ else:
 ApiKey: TypeAlias = str | SecretStr | Secret
 
 
-class TargetKeywords(TypedDict, total=False):
-    """The fields of ``LLMConfig`` but ``fallbacks``, and their aliases."""
+class ModelKeywords(TypedDict, total=False):
+    """The model of a target: a class of its own, so that signatures show it first."""
 
     model: ModelName | None
+
+
+class EndpointKeywords(TypedDict, total=False):
+    """The fields of a target, and their aliases, that the adapters have too."""
+
     model_name: ModelName | None
     provider: str | None
     name: str | None
@@ -45,16 +50,22 @@ class TargetKeywords(TypedDict, total=False):
     request_timeout: float | None
     connect_timeout: float | None
     verify_ssl: bool | str | PurePath | SSLContext | None
+    allow_http: bool | None
     max_retries: int | None
     resend: bool | None
     retry_delay: float | None
     retry_max_delay: float | None
-    retry_exponential_base: float | None
     max_response_bytes: int | None
     cache_ttl: float | None
     default_headers: Mapping[str, str] | None
     extra_body: Mapping[str, Any] | None
     context_window: int | None
+    breaker: BreakerConfig | Mapping[str, Any] | None
+
+
+class SamplingKeywords(TypedDict, total=False):
+    """The request fields that a target, or a chat model of a framework, has for all of its calls, and their aliases."""
+
     temperature: float | None
     max_tokens: int | None
     max_completion_tokens: int | None
@@ -65,14 +76,18 @@ class TargetKeywords(TypedDict, total=False):
     frequency_penalty: float | None
     presence_penalty: float | None
     reasoning_effort: str | None
-    dimensions: int | None
     reasoning_format: Literal["parsed", "raw", "hidden"] | None
     text_tool_calls: bool | None
     merge_messages: bool | None
-    breaker: BreakerConfig | Mapping[str, Any] | None
+
+
+class TargetKeywords(ModelKeywords, EndpointKeywords, SamplingKeywords, total=False):
+    """The fields of ``LLMConfig`` but ``fallbacks``, and their aliases."""
+
+    retry_exponential_base: float | None
+    dimensions: int | None
     last_resort: bool | None
     space: str | None
-    allow_http: bool | None
 
 
 class DefaultKeywords(TypedDict, total=False):

@@ -11,7 +11,7 @@ from langchain_core.language_models import ModelProfile
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import Runnable
 
-from unified_llm._adapters.keywords import ChainKeywords, ChainLink, SamplingKeywords
+from unified_llm._adapters.keywords import ChainKeywords, ChainLink, ChatKeywords
 from unified_llm._lib.list_of import ListOf
 
 ChatModel: TypeAlias = Runnable[Any, Any]
@@ -37,7 +37,7 @@ class _ChatModelKeywords(TypedDict, total=False):
     profile: ModelProfile | None
 
 
-class ChatUnifiedKeywords(ChainKeywords, SamplingKeywords, _ChatModelKeywords, total=False):
+class ChatUnifiedKeywords(ChainKeywords, ChatKeywords, _ChatModelKeywords, total=False):
     """The fields of ``ChatUnified`` but the model and the fallbacks."""
 
     streaming: bool

@@ -11,7 +11,7 @@ from llama_index.core.llms.llm import CompletionToPromptType, MessagesToPromptTy
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode
 
-from unified_llm._adapters.keywords import ChainKeywords, ChainLink, SamplingKeywords
+from unified_llm._adapters.keywords import ChainKeywords, ChainLink, ChatKeywords
 from unified_llm._lib.list_of import ListOf
 
 LLMFallbacks: TypeAlias = ListOf[ChainLink | BaseLLM]
@@ -33,7 +33,7 @@ class _LLMKeywords(TypedDict, total=False):
     query_wrapper_prompt: BasePromptTemplate | None
 
 
-class UnifiedLLMKeywords(ChainKeywords, SamplingKeywords, _LLMKeywords, total=False):
+class UnifiedLLMKeywords(ChainKeywords, ChatKeywords, _LLMKeywords, total=False):
     """The fields of ``UnifiedLLM`` but the model and the fallbacks."""
 
     is_function_calling_model: bool | None
