@@ -7,7 +7,7 @@ TESTS := bin/python -m pytest -q -n auto --maxprocesses 4 -p no:recording
 INSTALL := bin/python -m pip --disable-pip-version-check -qq install
 PYTEST := $(VENV)/$(TESTS)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
-EXTRAS := langchain,agents,llama-index,mlx,otel,redis
+EXTRAS := langchain,agents,llama-index,mlx,otel,redis,yaml,cli,system-certs
 
 # The first interpreter that is new enough and can create a virtual environment. Choose another with `make PYTHON=...`.
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
@@ -97,7 +97,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-a
   --extra langchain --extra mlx pyproject.toml
 # The lowest versions of what pyproject.toml names, and the newest of what these need. langchain-tests, which only the tests
 # need, wants a newer httpx than this package does: standard input overrides that.
-COMPILE_LOWEST = $(COMPILE) --extra llama-index --extra otel --extra redis --group build --group test \
+COMPILE_LOWEST = $(COMPILE) --extra llama-index --extra otel --extra redis --extra yaml --extra cli --extra system-certs --group build --group test \
   --resolution lowest-direct --override -
 lock: $(VENV)/.dev ## pin the newest versions that pyproject.toml allows
 	@$(PIP) install uv
