@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from tests.support.each import each
 from unified_llm import BreakerConfig, LLMClient, LLMConfig
-from unified_llm._config.llm_config import CALL_FIELDS
+from unified_llm._config.field_groups import CALL_FIELDS
 from unified_llm._core.api_key import OmittedKey, Secret
 from unified_llm.exceptions import ConfigurationError
 

@@ -32,7 +32,8 @@ from unified_llm._config.always_validated import AlwaysValidated, checked_change
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
 from unified_llm._config.field_signatures import ShowsFields, accepted_names
 from unified_llm._config.field_types import Limit, VerifySSL, Wait, read_url
-from unified_llm._config.llm_config import LLMConfig, refuse_unknown, without_unset
+from unified_llm._config.llm_config import LLMConfig, without_unset
+from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
 from unified_llm._core.redaction import Headers, hide_misplaced_keys, may_be_a_key, show_chain

@@ -20,8 +20,8 @@ from unified_llm._client.model_lists import (
 from unified_llm._client.vector_space import VectorSpace, find_unusable
 from unified_llm._config import resolve
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.make_target import ResolvedTarget
 from unified_llm._config.model_objects import PrimaryObject
-from unified_llm._config.resolve import ResolvedTarget
 from unified_llm._core import defaults, runtime
 from unified_llm._core.codec import AnyRequest
 from unified_llm._core.exchange import WrappedModel

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from unified_llm._client import errors
 from unified_llm._config.llm_config import LLMConfig
-from unified_llm._config.resolve import ResolvedTarget
+from unified_llm._config.make_target import ResolvedTarget
 from unified_llm._core import defaults
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.outcome import Failure

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, get_args
 from unified_llm._client import field_names
 from unified_llm._client.read_texts import one_or_several
 from unified_llm._client.read_tools import check_tool_choice, read_tool_choice, read_tools
-from unified_llm._config.llm_config import REASONING_FORMATS
+from unified_llm._config.field_groups import REASONING_FORMATS
 from unified_llm._lib import bounded_json
 from unified_llm.exceptions import ValidationError
 from unified_llm.types.content import Part, TextPart

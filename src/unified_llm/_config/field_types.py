@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from ssl import SSLContext
-from typing import Annotated, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, cast
 
 from pydantic import BeforeValidator
 
@@ -21,6 +21,9 @@ from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.base_url import normalise
 from unified_llm._core.seconds import read_seconds
 from unified_llm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from unified_llm._providers.spec import ProviderSpec
 
 LEFT_OUT: Final[str] = OmittedKey.KEY.value
 """Stands in a dump as JSON for what is in no dump: a key, or the value of a header that may be one."""
@@ -150,3 +153,13 @@ def check_api_version(version: str, source: str) -> str:
 def check_version(value: object) -> object:
     """Return ``api_version=`` as it is; ``check_api_version`` says what it raises."""
     return check_api_version(value, "api_version=") if isinstance(value, str) else value
+
+
+def check_key_header(given: Mapping[str, str], spec: ProviderSpec | None) -> None:
+    """Refuse the header in which the provider gets its key.
+
+    Raises:
+        ConfigurationError: It is among these, or another is that no user may set.
+    """
+    key_header = spec.quirks.key_header if spec else ""
+    headers.check(given, "default_headers", ConfigurationError, key_header=key_header)

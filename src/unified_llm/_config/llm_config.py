@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from ssl import SSLContext
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, TypeAlias, Unpack, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Unpack, cast
 
 import pydantic
 from pydantic import (
@@ -14,12 +13,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializationInfo,
-    field_serializer,
 )
 
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
-from unified_llm._config.constructor_names import ALIASES, advice
+from unified_llm._config.constructor_names import ALIASES
 from unified_llm._config.field_errors import describe
 from unified_llm._config.field_signatures import ShowsFields, accepted_names
 from unified_llm._config.field_types import (
@@ -28,6 +25,7 @@ from unified_llm._config.field_types import (
     Limit,
     VerifySSL,
     check_headers,
+    check_key_header,
     check_model,
     check_name,
     check_version,
@@ -37,12 +35,13 @@ from unified_llm._config.field_types import (
     read_wait,
 )
 from unified_llm._config.given_targets import GivenTargetsError, explain, list_fallbacks
-from unified_llm._core import headers, paths
+from unified_llm._config.unknown_fields import refuse_unknown
+from unified_llm._config.without_keys import WithoutKeys
+from unified_llm._core import paths
 from unified_llm._core.api_key import OmittedKey, Secret
-from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden, HiddenText
-from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys, looks_like_a_key, may_be_a_key, quoted
+from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
+from unified_llm._core.redaction import Headers, hide_keys, hide_misplaced_keys
 from unified_llm._core.target import BreakerConfig
-from unified_llm._lib.close_names import closest
 from unified_llm._lib.read_only import ReadOnlyDict, freeze
 from unified_llm.exceptions import ConfigurationError
 
@@ -54,17 +53,6 @@ if TYPE_CHECKING:
     from unified_llm._providers.spec import ProviderSpec
 
     Fallbacks: TypeAlias = "ListOf[ModelName | LLMConfig | Mapping[str, Any] | WrappedModel]"
-
-# What belongs to a call rather than to a target: a fallback that names another model inherits these and nothing else.
-CALL_FIELDS: Final = (
-    "temperature", "max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty", "reasoning_effort",
-    "dimensions", "reasoning_format", "text_tool_calls", "merge_messages",
-    "timeout", "connect_timeout", "max_retries", "retry_delay", "retry_max_delay", "retry_exponential_base", "resend",
-    "cache_ttl", "breaker", "max_response_bytes",
-)  # fmt: skip
-# Request fields that a configuration may set for all calls.
-DEFAULT_FIELDS: Final = CALL_FIELDS[: CALL_FIELDS.index("timeout")]
-REASONING_FORMATS: Final = ("parsed", "raw", "hidden")
 
 
 def read_fallbacks(value: object) -> tuple[Any, ...]:
@@ -80,7 +68,7 @@ def read_fallbacks(value: object) -> tuple[Any, ...]:
     return tuple(LLMConfig(**fallback) if isinstance(fallback, Mapping) else fallback for fallback in given)
 
 
-class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
+class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
     """One target: a model at a provider, with its limits.
 
     Args:
@@ -257,20 +245,6 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
             f"A client is made from a model string, an LLMConfig or a mapping, not from {explain(config)}"
         )
 
-    def __getstate__(self) -> dict[Any, Any]:
-        """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled."""
-        state = super().__getstate__()
-        key = OmittedKey.KEY if self.api_key is not None else None
-        kept = Headers({name: text for name, text in self.default_headers.items() if not may_be_a_key(name)})
-        state["__dict__"] = {**state["__dict__"], "api_key": key, "default_headers": kept}
-        if isinstance(state["__dict__"]["verify_ssl"], SSLContext):
-            state["__dict__"]["verify_ssl"] = True
-        return state
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """Copy; a configuration is immutable, so the copy shares its values."""
-        return self.model_copy()
-
     def given(self, names: Sequence[str]) -> dict[str, Any]:
         """Return those of the named fields that were set explicitly, or are not the default whoever set them."""
         defaults, given = default_fields(), self.model_fields_set
@@ -318,25 +292,6 @@ class LLMConfig(AlwaysValidated, pydantic.BaseModel, metaclass=ShowsFields):
         with CLEAR_VARIABLES:
             return cls(**given.value)
 
-    # Dumps as JSON are without keys, as pickles are, but say so. (A dump as Python objects holds the ``Secret``.)
-
-    @field_serializer("api_key", when_used="json")
-    def _dump_key(self, key: object) -> str | None:
-        return None if key is None else LEFT_OUT
-
-    @field_serializer("default_headers")
-    def _dump_headers(self, given: Mapping[str, str], info: SerializationInfo) -> dict[str, str]:
-        """Dump headers, so that a configuration can be made of the dump. The repr of keys hides them; JSON has none."""
-        omit = info.mode == "json"
-        return {
-            name: text if not may_be_a_key(name) else LEFT_OUT if omit else HiddenText(text)
-            for name, text in given.items()
-        }
-
-    @field_serializer("verify_ssl", when_used="json")
-    def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it
-        return True if isinstance(verify, SSLContext) else verify
-
 
 @cache
 def default_fields() -> Mapping[str, Any]:
@@ -348,45 +303,6 @@ def without_unset(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out None where it is no value of a field: an application has it for a setting that nobody made."""
     defaults = default_fields()
     return {name: value for name, value in fields.items() if value is not None or defaults.get(name) is None}
-
-
-def check_key_header(given: Mapping[str, str], spec: ProviderSpec | None) -> None:
-    """Refuse the header in which the provider gets its key.
-
-    Raises:
-        ConfigurationError: It is among these, or another is that no user may set.
-    """
-    key_header = spec.quirks.key_header if spec else ""
-    headers.check(given, "default_headers", ConfigurationError, key_header=key_header)
-
-
-def refuse_unknown(
-    fields: Mapping[str, Any],
-    known: Sequence[str],
-    where: str,
-    *,
-    otherwise: str = "further fields of the request go into extra_body={...}.",
-) -> None:
-    """Refuse names that are not known.
-
-    Args:
-        fields: The names.
-        known: Those that are known.
-        where: What has fields of these names.
-        otherwise: What to do where no known name is near.
-
-    Raises:
-        ConfigurationError: With the nearest known name.
-    """
-    for name in fields:
-        if name in known:
-            continue
-        if text := advice(name):
-            raise ConfigurationError(f"{where} has no field {name!r}: {text}")
-        near = closest(name, known)
-        hint = f"did you mean {near!r}?" if near else otherwise
-        shown = "of that name" if looks_like_a_key(name) else quoted(name)
-        raise ConfigurationError(f"{where} has no field {shown}: {hint}")
 
 
 LLMConfig.__module__ = "unified_llm"  # where users import it from; set here, since Pydantic reads the names above

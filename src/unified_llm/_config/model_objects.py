@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 from unified_llm._config import timeouts
-from unified_llm._config.llm_config import CALL_FIELDS, DEFAULT_FIELDS, LLMConfig
+from unified_llm._config.field_groups import CALL_FIELDS, DEFAULT_FIELDS
+from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.exchange import WrappedModel
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import BreakerConfig, RetryLimits, Target, Timing

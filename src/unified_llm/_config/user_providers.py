@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack, cast, get_args
 
 from unified_llm import exceptions as exc
 from unified_llm._config.field_types import text_of_url
-from unified_llm._config.llm_config import LLMConfig, refuse_unknown
+from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core import base_url as url
 from unified_llm._core import headers, paths
 from unified_llm._core.chunks import as_chunks, as_response

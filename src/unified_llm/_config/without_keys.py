@@ -1,0 +1,49 @@
+"""Pickles, copies and dumps of a configuration, without its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ssl import SSLContext
+from typing import Any, Self
+
+import pydantic
+from pydantic import SerializationInfo, field_serializer
+
+from unified_llm._config.field_types import LEFT_OUT
+from unified_llm._core.api_key import OmittedKey
+from unified_llm._core.hidden import HiddenText
+from unified_llm._core.redaction import Headers, may_be_a_key
+
+
+class WithoutKeys(pydantic.BaseModel):
+    """Base of ``LLMConfig``: its pickles and JSON have no key, and say so; a dump as Python objects has it."""
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Pickle without the key, headers that may hold one, and an SSL context, which cannot be pickled."""
+        state = super().__getstate__()
+        fields = state["__dict__"]
+        key = OmittedKey.KEY if fields["api_key"] is not None else None
+        kept = Headers({name: text for name, text in fields["default_headers"].items() if not may_be_a_key(name)})
+        verify = True if isinstance(fields["verify_ssl"], SSLContext) else fields["verify_ssl"]
+        return {**state, "__dict__": {**fields, "api_key": key, "default_headers": kept, "verify_ssl": verify}}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Copy; a configuration is immutable, so the copy shares its values."""
+        return self.model_copy()
+
+    @field_serializer("api_key", when_used="json", check_fields=False)
+    def _dump_key(self, key: object) -> str | None:
+        return None if key is None else LEFT_OUT
+
+    @field_serializer("default_headers", check_fields=False)
+    def _dump_headers(self, given: Mapping[str, str], info: SerializationInfo) -> dict[str, str]:
+        """Dump headers, so that a configuration can be made of the dump. The repr of keys hides them; JSON has none."""
+        omit = info.mode == "json"
+        return {
+            name: text if not may_be_a_key(name) else LEFT_OUT if omit else HiddenText(text)
+            for name, text in given.items()
+        }
+
+    @field_serializer("verify_ssl", when_used="json", check_fields=False)
+    def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it
+        return True if isinstance(verify, SSLContext) else verify
