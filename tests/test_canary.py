@@ -61,7 +61,7 @@ def all_failing(kind: FailureKind) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", ENV_KEY)
-    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
 
 
 @pytest.fixture(autouse=True)

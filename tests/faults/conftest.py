@@ -9,4 +9,4 @@ from tests.support.four_ways import CANARY
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for provider in ("OPENAI", "ANTHROPIC", "GROQ", "PERPLEXITY"):
         monkeypatch.setenv(f"{provider}_API_KEY", f"{CANARY}-{provider}")
-    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)

@@ -215,7 +215,7 @@ def test_no_key_no_prompt_and_no_answer_leaves_the_process(way: Way, telemetry: 
 
 
 def test_a_model_in_this_process_has_no_address(telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
     with ScriptedTargets({"mlx/demo": [say("Hello")]}).running():
         LLMClient("mlx/demo").generate(PROMPT)
     assert telemetry.attributes["gen_ai.provider.name"] == "mlx"
@@ -225,7 +225,7 @@ def test_a_model_in_this_process_has_no_address(telemetry: RecordedTelemetry, mo
 def test_a_fallback_in_this_process_is_measured_without_an_address(
     telemetry: RecordedTelemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
     with ScriptedTargets({GPT: [DEAD], "mlx/demo": [say("Hello")]}).running():
         LLMClient(GPT, fallbacks=["mlx/demo"]).generate(PROMPT)
     assert telemetry.attributes["gen_ai.provider.name"] == "mlx"

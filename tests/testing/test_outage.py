@@ -169,7 +169,7 @@ async def test_async_blocks_and_blips_count_their_attempts() -> None:
 
 
 def test_a_star_is_every_target_but_models_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
     client = chain(GPT, HAIKU, "ollama/llama2", "mlx/demo")
     with outage("*", "dns", reply="On my own.") as seen:
         assert client.generate("Hello?").provider == "mlx"

@@ -70,7 +70,7 @@ END = Finished("stop", 5, 2)
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeEngine]:
     """Replace the engine by one that delivers these outputs."""
-    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
 
     def script(*outputs: Output | str) -> FakeEngine:
         engine = FakeEngine(*outputs)

@@ -38,7 +38,7 @@ def write(folder: Path, **config: Any) -> Path:
 
 @pytest.fixture(autouse=True)
 def _any_platform(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unified_llm._config.resolve._check_mlx", lambda _: None)
+    monkeypatch.setattr("unified_llm._config.make_target.check_mlx", lambda _: None)
 
 
 @pytest.fixture
