@@ -52,11 +52,10 @@ def test_the_users_number_of_retries_holds_beside_others_as_well_as_alone(make_h
 
 
 def test_a_call_makes_at_most_six_attempts(make_harness: MakeHarness) -> None:
-    harness = make_harness({"alpha/one": [DEAD], "beta/two": [DEAD]})
-    patient = RetryLimits(limit=50)
-    lenient = BreakerConfig(failures=1000)
-    harness.call(target(retry=patient, breaker=lenient), target("beta/two", retry=patient, breaker=lenient))
-    assert harness.targets.names == ["alpha/one"] * 5 + ["beta/two"]
+    names = [f"provider{number}/model" for number in range(4)]
+    harness = make_harness({key: [DEAD] for key in names})
+    harness.call(*(target(name) for name in names))
+    assert harness.targets.names == [names[0]] * 2 + [names[1]] * 2 + names[2:]
 
 
 def test_every_one_of_many_targets_is_asked_once(make_harness: MakeHarness) -> None:

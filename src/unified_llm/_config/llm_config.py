@@ -87,7 +87,8 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
         connect_timeout: Seconds for each step of making a connection, within ``timeout``: the look-up of the host, TCP,
             the tunnel of a proxy, the TLS handshake. None: 5 s each.
         verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
-        max_retries: Retries on this target; 0 is one attempt. None: one while another target is ready, two on the last.
+        max_retries: Requests that a call may send to this target after its first one, beside the most attempts and the
+            retry budget; 0 is one attempt. None: one while another target is ready, two on the last.
         resend: Whether a request is sent again, over a new connection, where the server closed a kept one before any
             byte of a response. It has very likely not seen the request, but that cannot be known: with ``resend=False``
             and ``max_retries=0`` no request reaches this target twice.

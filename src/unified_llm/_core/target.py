@@ -110,7 +110,8 @@ class RetryLimits:
     """Limits of the retries on one target: how many, and how soon.
 
     Attributes:
-        limit: Retries after the first attempt; None is the policy's own (one while another target is ready, else two).
+        limit: The user's own number of retries after the first attempt, which no cap, budget or breaker lowers;
+            None is the policy's (one while another target is ready, else two).
         delay: Base of the exponential backoff after throttling, in seconds; a transient error starts at a quarter.
         delay_max: The longest backoff, in seconds.
         factor: Growth of the backoff from one retry to the next.

@@ -78,6 +78,8 @@ def start_attempt(call: CallState, state: TargetState, permit: Permit, now: floa
     call.waited = 0.0
     if state.spends_budget:
         call.health.spend_retry(target)
+    if not retry:
+        state.first_began = now
     state.attempts += 1
     state.began = now
     return attempt

@@ -14,7 +14,7 @@ from unified_llm._policy.failure_rules import FAILURE_RULES
 from unified_llm._policy.health import Health
 from unified_llm._policy.trace import Trace
 
-# At most this many attempts a call, or one for each target where there are more targets.
+# At most this many attempts a call, or one for each target where there are more targets; explicit retries come on top.
 MAX_ATTEMPTS: Final = 6
 
 # No overrides: every kind of failure follows ``failure_rules``.
@@ -30,6 +30,7 @@ class TargetState:
         target: The target.
         position: Its position among the targets of the call.
         attempts: How many attempts this call has started on it.
+        first_began: The instant at which the first one began.
         began: The instant at which the last one began.
         excluded: It gets no further attempt in this call.
         retry_at: The instant before which it gets no further attempt.
@@ -37,6 +38,7 @@ class TargetState:
         failure: Its last failure.
         skip_recorded: The trace has an entry that it was skipped.
         busy_since: The instant at which the last attempt ended without a connection; 0.0 if it did not.
+        put_off_since: The instant at which the other targets were put before its retry; 0.0 if they were not.
         resent: Its last attempt ended with a stale connection, so the next one is the request sent again.
         polls: How many attempts in a row found that it is still loading its model.
         not_retried: Why it was not retried after its last failure, where that is no matter of the failure; or empty.
@@ -45,6 +47,7 @@ class TargetState:
     target: Target
     position: int = 0
     attempts: int = 0
+    first_began: float = 0.0
     began: float = 0.0
     excluded: bool = False
     retry_at: float = 0.0
@@ -52,9 +55,22 @@ class TargetState:
     failure: Failure | None = None
     skip_recorded: bool = False
     busy_since: float = 0.0
+    put_off_since: float = 0.0
     resent: bool = False
     polls: int = 0
     not_retried: str = ""
+
+    @property
+    def insists(self) -> bool:
+        """Whether its next attempt is a retry by an explicit ``max_retries``: neither cap nor breaker prevents it."""
+        return self.target.retry.limit is not None and self.attempts > 0 and not self.polls
+
+    @property
+    def counted(self) -> int:
+        """How many attempts of the call's most it takes, or its first one will; explicit retries take none."""
+        if not self.attempts:
+            return 0 if self.excluded else 1
+        return self.attempts if self.target.retry.limit is None else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +132,7 @@ class CallState:
         waited: Seconds slept since the last attempt began.
         attempt_count: How many attempts were started.
         uncounted: How many of them count for no limit.
+        reordered: A target comes after the others: it had no free connection, or its retry can wait.
         only_target: The one target that may be retried, after a failure that does not fail over.
     """
 
@@ -139,6 +156,7 @@ class CallState:
     waited: float = field(default=0.0, init=False)
     attempt_count: int = field(default=0, init=False)
     uncounted: int = field(default=0, init=False)
+    reordered: bool = field(default=False, init=False)
     only_target: TargetState | None = field(default=None, init=False)
     _passed: int = field(default=0, init=False)
 
@@ -159,8 +177,10 @@ class CallState:
         return not state.excluded and (self.only_target is None or self.only_target is state)
 
     def in_order(self) -> Sequence[TargetState]:
-        """Return the targets in the user's order, those without a free connection last: the longest ago first."""
-        return sorted(self.states, key=lambda state: state.busy_since) if self.uncounted else self.states
+        """Return the targets in the user's order, those that come after the others last: the longest ago first."""
+        if not self.reordered:
+            return self.states
+        return sorted(self.states, key=lambda state: max(state.busy_since, state.put_off_since))
 
     def limit_of(self, state: TargetState, now: float, *, last: bool = False) -> float:
         """Return the seconds that an attempt on a target may take: to its first chunk, or for its whole response."""
@@ -177,10 +197,21 @@ class CallState:
         left = self.deadline - now
         if left >= limit * len(self.states):
             return self.deadline
+        return self.deadline - self._sum_shares(state, left, now)
+
+    def leaves_time(self, state: TargetState, at: float, now: float) -> bool:
+        """Return whether a retry at an instant leaves the other targets their shares of the time of all attempts on it.
+
+        An explicit number of retries may take all the time there is: without this, the others would have none.
+        """
+        return at < self.deadline - self._sum_shares(state, self.deadline - state.first_began, now)
+
+    def _sum_shares(self, state: TargetState, left: float, now: float) -> float:
+        """Return the seconds to leave to each untried target that is ready, of those left to them and to ``state``."""
         others = [other for other in self.states if other is not state and not other.attempts]
         untried = [other for other in others if self._is_ready(other, now)]
         share = left / (1 + len(untried))
-        return self.deadline - sum(min(share, self.limit_of(other, now)) for other in untried)
+        return sum(min(share, self.limit_of(other, now)) for other in untried)
 
     def no_other_ready(self, state: TargetState, now: float) -> bool:
         """Return whether no other target of the call could get an attempt now."""
@@ -198,8 +229,7 @@ class CallState:
 
     def room_for_retries(self) -> bool:
         """Return whether an attempt is left beyond the first one of each target that has had none."""
-        untried = sum(not state.attempts and not state.excluded for state in self.states)
-        return self.attempt_count - self.uncounted + untried < max(MAX_ATTEMPTS, len(self.states))
+        return sum([state.counted for state in self.states]) < max(MAX_ATTEMPTS, len(self.states))
 
     def failed(self, final: TargetState | None = None, *, expired: bool = False) -> CallFailed:
         """Return the result of this call, which no target answered."""

@@ -20,7 +20,7 @@ The rules, in the order in which they are applied:
 1. Targets are tried in the user's order. One whose breaker is open, or for which a cooldown runs, is skipped while
    another is ready.
 2. A transient error is retried once on the same target while another is ready, twice on the last; throttling fails over
-   at once.
+   at once. An explicit ``max_retries`` is so many more requests, whatever the breaker and the budget say meanwhile.
 3. The first chunk passed to the caller commits: before it a failure is invisible, after it nothing is replayed.
 4. A target that is loading its model is asked again every few seconds while no other is ready.
 5. A call does not fail while a target that could serve it has had no attempt, in whatever state that target is.
@@ -90,18 +90,19 @@ def _next_step(call: CallState, now: float) -> tuple[TargetState, Permit] | floa
     room = call.room_for_retries()
     for state in call.in_order():
         started = state.attempts and not state.polls  # one that is polled has still to end its first attempt
-        if not call.may_try(state) or (started and not room):
+        insists = state.insists
+        if not call.may_try(state) or (started and not (room or insists)):
             continue
         if state.retry_at > now:
             waits.append(state.retry_at)
             continue
         if state.busy_since and any(_is_forced_first(call, other, refusal, now) for other, refusal in refused):
             break
-        admission = call.health.admit(state.target, now, streaming=call.streaming)
+        admission = call.health.admit(state.target, now, streaming=call.streaming, despite_breaker=insists)
         if isinstance(admission, Permit):
             return _record_skips(call, state, refused, now), admission
         refused.append((state, admission))
-        if admission.wait:  # calls that wait for the same cooldown must not go on in the same instant
+        if admission.wait or insists:  # calls that wait for the same cooldown must not go on in the same instant
             waits.append(admission.until + retry.spread(admission.until - now, call.random()))
     untried = [(state, refusal) for state, refusal in refused if not state.attempts or state.polls]
     expected_to_fail = next((state for state, refusal in untried if not refusal.wait), None)

@@ -117,14 +117,17 @@ class Health:
             self._drain_outcomes()
         self._notify()
 
-    def admit(self, target: Target, now: float, *, streaming: bool = False) -> Permit | Refusal:
+    def admit(
+        self, target: Target, now: float, *, streaming: bool = False, despite_breaker: bool = False
+    ) -> Permit | Refusal:
         """Return a permit for one request, or why none should be sent now."""
         if publisher := self._publisher:
             publisher.wake()
         with self._lock:
             health, breaker = self._look_up(target, streaming=streaming)
             health.note_caller(target)
-            admission = self._cooldowns.find(health.cooldown_keys, now) or health.admit(breaker, now)
+            admit = health.force if despite_breaker else health.admit
+            admission = self._cooldowns.find(health.cooldown_keys, now) or admit(breaker, now)
             if admission is None:
                 until = breaker.open_until or now
                 admission = Refusal(max(now, until), BREAKER_OPEN if now < until else PROBING, wait=False)

@@ -32,7 +32,7 @@ _KEY_REASONS: Final[Mapping[FailureKind, str]] = {
     "permission": "its API key lacks the permission",
     "quota": "its quota is used up",
 }
-# Seconds. A longer Retry-After is never waited for, whatever the deadline.
+# Seconds. A longer Retry-After is never waited for, whatever the deadline, and no backoff is longer.
 MAX_WAIT: Final = 60.0
 # Retries where the user set no limit: while another target is ready, and while none is.
 _MAX_RETRIES: Final = 1
@@ -67,7 +67,7 @@ def compute_delay(
         hint: The server's Retry-After, which is the least that is waited.
     """
     base = retry.delay if throttled else retry.delay * _TRANSIENT_FACTOR
-    jittered = draw * min(retry.delay_max, base * retry.factor ** min(retries, _MAX_EXPONENT))
+    jittered = draw * min(retry.delay_max, MAX_WAIT, base * retry.factor ** min(retries, _MAX_EXPONENT))
     if hint is None:
         return jittered
     return max(hint, jittered) + spread(hint, draw)
@@ -94,7 +94,8 @@ def apply_failure(call: CallState, state: TargetState, failure: Failure) -> Gene
 def on_failure(call: CallState, state: TargetState, failure: Failure, now: float) -> NextStep:
     """Start cooldowns, exclude targets, schedule a retry or exclude the failed target; return the next step."""
     failover, resent = call.fails_over(failure.kind), state.resent
-    state.busy_since, state.resent, state.not_retried = 0.0, failure.kind == "stale", ""
+    state.busy_since, state.put_off_since = 0.0, 0.0
+    state.resent, state.not_retried = failure.kind == "stale", ""
     # A request is sent again once: a second close in a row is a connection that broke.
     rule = FAILURE_RULES["connection" if resent and state.resent else failure.kind]
     hints = retry_after.read(failure)
@@ -119,11 +120,23 @@ def on_failure(call: CallState, state: TargetState, failure: Failure, now: float
     if retry_at is None:
         state.excluded = True
         return "continue" if failover else "end"
-    state.retry_at, state.spends_budget = retry_at, failure.try_again is None and not (rule.free or rule.polled)
-    prefers_others = failover and (rule.throttled or rule.polled or bool(hints.retry_after))
-    if retry_at <= now or (prefers_others and not call.no_other_ready(state, now)):
-        return "continue"  # where others are ready, this target is retried only once they have failed
+    explicit = state.target.retry.limit is not None
+    state.retry_at = retry_at
+    state.spends_budget = not (explicit or failure.try_again is not None or rule.free or rule.polled)
+    can_wait = bool(hints.retry_after) or _can_wait(call, state, rule, now)
+    if failover and can_wait and not call.no_other_ready(state, now):
+        state.put_off_since, call.reordered = now, True
+        return "continue"  # this target is retried only once the others have failed
+    if retry_at <= now:
+        return "continue"
     return "sleep"
+
+
+def _can_wait(call: CallState, state: TargetState, rule: FailureRule, now: float) -> bool:
+    """Return whether other targets that are ready come before the retry of this one."""
+    if rule.throttled or rule.polled or rule.only_if_no_other_ready:
+        return True
+    return state.insists and not call.leaves_time(state, state.retry_at, now)
 
 
 def _try_as_before(call: CallState, state: TargetState, kind: FailureKind, now: float) -> None:
@@ -132,7 +145,7 @@ def _try_as_before(call: CallState, state: TargetState, kind: FailureKind, now: 
     state.retry_at = now
     if kind != "pool":
         return
-    state.busy_since = now
+    state.busy_since, call.reordered = now, True
     if now - state.began < _POOL_WAIT:
         longest = min(_POOL_PAUSE_MAX, _POOL_WAIT * 2.0 ** min(call.uncounted, _MAX_EXPONENT))
         state.retry_at += longest * (1 + call.random()) / 2
@@ -163,7 +176,7 @@ def _compute_retry_at(
     if pause > MAX_WAIT or now + pause >= call.deadline:
         return None
     at = now + pause
-    if call.health.may_retry(target, at, free=rule.free, streaming=call.streaming):
+    if state.insists or call.health.may_retry(target, at, free=rule.free, streaming=call.streaming):
         return at
     breaker_admits = call.health.may_retry(target, at, free=True, streaming=call.streaming)
     state.not_retried = _BUDGET_SPENT if breaker_admits else _BREAKER_OPEN
@@ -173,24 +186,27 @@ def _compute_retry_at(
 def _may_retry(call: CallState, state: TargetState, rule: FailureRule, hints: retry_after.Hints, *, now: float) -> bool:
     """Return whether the failure, the server's hint and the number of attempts allow a retry of the same target."""
     retry = rule.retry if hints.should_retry is None else hints.should_retry
-    if not retry or state.excluded or not call.room_for_retries():
-        return False
-    no_other_ready = call.no_other_ready(state, now)
-    if rule.only_if_no_other_ready and not no_other_ready:
+    if not retry or state.excluded:
         return False
     limit = state.target.retry.limit
-    if limit is None:
-        more = no_other_ready and not rule.only_if_no_other_ready
-        limit = _MAX_RETRIES_NO_OTHER_READY if more else _MAX_RETRIES
-    return state.attempts <= limit
+    if limit is not None:
+        return state.attempts <= limit
+    if not call.room_for_retries():
+        return False
+    no_other_ready = call.no_other_ready(state, now)
+    if rule.only_if_no_other_ready:
+        return no_other_ready and state.attempts <= _MAX_RETRIES
+    return state.attempts <= (_MAX_RETRIES_NO_OTHER_READY if no_other_ready else _MAX_RETRIES)
 
 
 def _may_try_again(call: CallState, state: TargetState, now: float) -> bool:
     """Return whether the target may be asked again at once, in another form: the failure was none of its health."""
     limit = state.target.retry.limit
-    if state.excluded or not call.room_for_retries() or (limit is not None and state.attempts > limit):
+    if state.excluded or now >= call.deadline:
         return False
-    return now < call.deadline and call.health.may_retry(state.target, now, free=True, streaming=call.streaming)
+    if limit is not None:
+        return state.attempts <= limit
+    return call.room_for_retries() and call.health.may_retry(state.target, now, free=True, streaming=call.streaming)
 
 
 def start_cooldowns(call: CallState, target: Target, failure: Failure, hints: retry_after.Hints, *, now: float) -> None:
