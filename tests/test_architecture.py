@@ -30,7 +30,8 @@ LAYERS = (
     ("_client",),
     ("_adapters",),
     ("langchain", "llama_index", "testing", "_pyinstaller"),
-    ("",),
+    ("cli",),
+    ("", "__main__"),
 )
 # Within a layer: ``exceptions`` and ``types`` import each other for types; the health registry logs state changes.
 BESIDE = {("exceptions", "types"), ("types", "exceptions"), ("_state", "_observe")}
@@ -52,6 +53,8 @@ THIRD_PARTY = {
     "llama_index_instrumentation": ("llama_index",),  # llama-index-core depends on it
     "pydantic": ("_config", "langchain", "llama_index", "_adapters"),
     "pydantic_core": ("_lib",),
+    "rich": ("cli",),
+    "typer": ("cli",),
     "PyInstaller": ("_pyinstaller",),
     "typing_extensions": ("_backends.http", "langchain", "llama_index"),  # pydantic depends on it
 }
@@ -269,6 +272,8 @@ def test_the_environment_is_read_in_few_places() -> None:
         "_backends.http.proxies_and_certificates",  # of the network
         "_backends.mlx.loading",  # MLX's own switch
         "_backends.mlx.hub_cache",  # the folder of Hugging Face's cache
+        "cli._targets",  # the model of a command
+        "cli._terminal",  # NO_COLOR and the like
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 HEAVY = (
     "httpx", "httpcore", "pydantic", "pydantic_core", "langchain_core", "langchain", "langsmith", "mlx", "mlx_lm",
     "transformers", "numpy", "jinja2", "yaml", "requests", "asyncio", "ssl", "concurrent", "email", "logging", "json",
-    "opentelemetry", "redis", "llama_index",
+    "opentelemetry", "redis", "llama_index", "typer", "click", "rich",
 )  # fmt: skip
 # Makes the import of these names fail, as where they are not installed.
 WITHOUT_MODULES = "import sys\nfor name in {names!r}: sys.modules[name] = None\n"

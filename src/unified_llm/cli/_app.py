@@ -1,0 +1,50 @@
+"""The commands, and what runs one: its exceptions become one line on standard error and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import typer
+
+from unified_llm.cli._generate import generate
+from unified_llm.cli._options import command
+from unified_llm.cli._outcome import run_guarded
+from unified_llm.cli._terminal import Terminal
+from unified_llm.cli._version import version
+from unified_llm.exceptions import ValidationError
+
+# Click's own error for wrong arguments. Some versions of Typer import Click, others contain it.
+_UsageError: Final[type[Exception]] = cast("Any", typer.BadParameter.__bases__[0])
+
+app = typer.Typer(
+    name="unified-llm",
+    help="Send prompts to language models, hosted or local, with retries and failover.",
+    epilog="Documentation of a command: unified-llm COMMAND --help",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _function in (generate, version):
+    app.command()(command(_function))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Those after the program's name.
+    """
+    return run_guarded(lambda: _invoke(arguments), Terminal())
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    click_command: Any = typer.main.get_command(app)
+    try:
+        code: object = click_command.main(
+            args=list(arguments or ["--help"]), prog_name="unified-llm", standalone_mode=False
+        )
+    except _UsageError as wrong:
+        message = getattr(wrong, "format_message", wrong.__str__)()
+        raise ValidationError(message or "a command is missing; unified-llm --help lists them") from None
+    return code if isinstance(code, int) else 0

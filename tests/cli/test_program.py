@@ -1,0 +1,42 @@
+"""The program: its help, its version, and what it says without its extra."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest  # noqa: TC002 - as in the other files of tests
+
+import unified_llm
+from tests.support.command_line import run
+
+
+def test_without_arguments_it_shows_its_help() -> None:
+    ended = run()
+    assert (ended.code, ended.err) == (0, "")
+    assert "unified-llm [OPTIONS] COMMAND" in ended.out
+    assert ended.out == run("--help").out
+
+
+def test_an_unknown_command_gets_a_suggestion() -> None:
+    ended = run("genrate", "Hi")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("unified-llm: error: No such command 'genrate'.")
+    assert "Did you mean 'generate'?" in ended.err
+
+
+def test_the_version_lists_packages() -> None:
+    ended = run("version")
+    assert ended.code == 0
+    assert re.search(rf"^unified-llm +{re.escape(unified_llm.__version__)}$", ended.out, re.MULTILINE)
+    assert json.loads(run("version", "--json").out)["unified-llm"] == unified_llm.__version__
+
+
+def test_without_its_extra_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("unified_llm.cli.", "typer"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "typer", None)
+    ended = run("generate", "Hi")
+    message = 'unified-llm: error: the command line is not installed: run pip install "unified-llm[cli]"\n'
+    assert (ended.code, ended.out, ended.err) == (2, "", message)
