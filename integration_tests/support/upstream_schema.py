@@ -117,6 +117,7 @@ class ToolResult(Strict):
     role: Literal["tool"]
     content: str | TextParts
     tool_call_id: str
+    name: Name | None = None  # that of the tool; not at OpenAI, but at servers that the upstream stands for
 
 
 Message = Annotated[System | User | Assistant | ToolResult, Field(discriminator="role")]

@@ -257,3 +257,23 @@ def test_fields_that_only_some_servers_know_still_go_into_the_body() -> None:
         UnifiedLLM(**FIRST).complete("Hello?", **further)
     for sent in requests.sent:
         assert further.items() <= sent.body.items()
+
+
+@each(("configured", "of_call", "expected"), [
+    ({}, {}, {"x-openrouter-title": "unified-llm"}),
+    ({"X-Title": "Mine"}, {}, {"x-title": "Mine"}),
+    ({}, {"x_title": "Mine"}, {"x_title": "Mine"}),
+    ({"X-Title": "Mine", "HTTP-Referer": "https://a.example"}, {"X-OpenRouter-Title": "This call"},
+     {"http-referer": "https://a.example", "x-openrouter-title": "This call"}),
+    ({}, {"http-referer": "https://a.example"}, {"http-referer": "https://a.example"}),
+])  # fmt: skip
+def test_the_users_name_of_an_application_replaces_that_of_the_client_at_openrouter(
+    configured: Mapping[str, str], of_call: Mapping[str, str], expected: Mapping[str, str]
+) -> None:
+    requests = SentRequests()
+    with requests.running():
+        client = LLMClient(LLMConfig(model="openrouter/a/b", api_key=KEY, default_headers=configured))
+        client.generate("Hello?", extra_headers=of_call)
+    assert {
+        name: value for name, value in requests.sent[-1].headers.items() if "title" in name or "referer" in name
+    } == expected

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.codec_checks import calm, plain_target, target
 from unified_llm._formats.openai_chat.messages import write_messages
+from unified_llm._providers.registry import ROWS
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import AudioPart, FilePart, ImagePart, Message, TextPart, ToolCall
 
@@ -127,6 +128,21 @@ class TestToolCalls:
     def test_a_result_answers_its_call(self) -> None:
         written = write(Message.assistant(tool_calls=[CALL]), Message.tool("sunny", "call_1"))
         assert written[1] == {"role": "tool", "tool_call_id": "call_1", "content": "sunny"}
+
+    def test_a_result_carries_the_name_of_its_tool_where_the_server_wants_it(self) -> None:
+        other = ToolCall("call_2", "clock")
+        results = [Message.tool("12:00", "call_2"), Message.tool("sunny", "call_1", name="something else")]
+        written = write(Message.assistant(tool_calls=[CALL, other]), *results, tool_names=True)
+        assert [(each["tool_call_id"], each["name"]) for each in written[1:]] == [
+            ("call_1", CALL.name),
+            ("call_2", "clock"),
+        ]
+        assert "name" not in write(Message.assistant(tool_calls=[CALL]), results[1])[1]
+
+    def test_servers_with_templates_of_many_models_get_the_name_and_openai_does_not(self) -> None:
+        wanted = {row.name for row in ROWS if row.quirks.tool_names}
+        assert wanted >= {"lmstudio", "vllm", "llamacpp", "litellm", "openai-compatible", "mistral"}
+        assert not wanted & {"openai", "azure", "deepseek", "groq"}
 
     def test_a_failure_says_that_it_is_one(self) -> None:
         for text in ("no such city", "Error: no such city"):

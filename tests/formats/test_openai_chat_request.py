@@ -291,11 +291,17 @@ class TestModels:
             CODEC.encode(request, plain_target())
         assert CODEC.decode(request, plain_target(), {}) == Failure("malformed")
 
-    def test_openrouter_gets_a_name_of_the_client_and_the_user_s_own_name_wins(self) -> None:
-        row = registry.row("openrouter")
-        assert row.headers == {"X-OpenRouter-Title": "unified-llm"}
-        where = target("openrouter", headers={**row.headers, "x-openrouter-title": "Mine"})
-        assert dict(CODEC.encode(LLMRequest(HELLO), where).headers)["x-openrouter-title"] == "Mine"
+    def test_openrouter_gets_a_name_of_the_client_unless_the_user_names_the_application(self) -> None:
+        def sent(**headers: str) -> dict[str, str]:
+            own = {name.replace("_", "-"): value for name, value in headers.items()}
+            where = target("openrouter", headers=own, quirks=registry.row("openrouter").quirks)
+            written = dict(CODEC.encode(LLMRequest(HELLO), where).headers)
+            return {name: value for name, value in written.items() if "title" in name or "referer" in name}
+
+        assert sent() == sent(x_other="1") == {"x-openrouter-title": "unified-llm"}
+        assert sent(x_openrouter_title="Mine") == {"x-openrouter-title": "Mine"}
+        assert sent(X_TITLE="Mine") == {"x-title": "Mine"}
+        assert sent(http_referer="https://mine.example") == {"http-referer": "https://mine.example"}
 
     def test_who_has_no_list_is_not_asked(self) -> None:
         with pytest.raises(UnsupportedOperationError, match="perplexity has no list of models"):

@@ -55,6 +55,4 @@ def add(chain: Sequence[Target], extra: Mapping[str, str], *, first_is_left: boo
 
 def _with_headers(target: Target, extra: Mapping[str, Any]) -> Target:
     headers.check(extra, "extra_headers", ValidationError, key_header=target.quirks.key_header)
-    names = {name.lower() for name in extra}
-    kept = {name: value for name, value in target.headers.items() if name.lower() not in names}
-    return replace(target, headers=Headers({**kept, **extra}))
+    return replace(target, headers=Headers(headers.overlay(target.headers, extra)))

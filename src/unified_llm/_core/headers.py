@@ -30,6 +30,10 @@ _PER_REQUEST: Final = frozenset({
 _PER_REQUEST_PREFIXES: Final = ("x-b3-", "x-datadog-", "uberctx-")
 _PER_REQUEST_SUFFIXES: Final = ("request-id", "correlation-id", "idempotency-key", "trace-id", "span-id", "requestid")
 
+# With these an application names itself to a gateway. X-Title is the older name of X-OpenRouter-Title.
+_OF_APPLICATIONS: Final = frozenset({"http-referer", "referer", "x-openrouter-title", "x-title"})
+_SAME: Final[Mapping[str, str]] = {"x-title": "x-openrouter-title", "referer": "http-referer"}
+
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110, section 5.6.2
 _VALUE: Final = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # ASCII without control characters, and without spaces around it
 
@@ -73,6 +77,22 @@ def check(given: Mapping[str, str], source: str, error: type[LLMError], *, key_h
 def _as_servers_read(name: str) -> str:
     """Return the name in lower case, with the hyphens that some servers make of underscores."""
     return name.lower().replace("_", "-")
+
+
+def names_an_application(given: Mapping[str, str]) -> bool:
+    """Return whether one of these headers says which application sends the request."""
+    return any(_as_servers_read(name) in _OF_APPLICATIONS for name in given)
+
+
+def overlay(base: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
+    """Return headers of a target with those of a call, which replace any of the same meaning, however it is spelled."""
+    replaced = {_meaning(name) for name in extra}
+    return {name: value for name, value in base.items() if _meaning(name) not in replaced} | dict(extra)
+
+
+def _meaning(name: str) -> str:
+    read_as = _as_servers_read(name)
+    return _SAME.get(read_as, read_as)
 
 
 def is_per_request(header: str) -> bool:

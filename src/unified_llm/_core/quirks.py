@@ -28,6 +28,8 @@ class Quirks:
         has_free_models: Some of its models are free: a lack of credit rules out the model that was asked, not others of
             the same key (OpenRouter).
         reasoning_apart: Reasoning tokens are not included in its completion tokens (xAI).
+        tool_names: The result of a tool carries the tool's name: Gemini's compatible endpoint refuses one without, chat
+            templates of many models show it, and Mistral's API has the field.
         tool_id_length: The exact length of a tool call's identifier (Mistral: 9 letters and digits). 0 leaves them as
             they are; None shortens them to OpenAI's limit of 40.
         usage_always: It refuses ``stream_options`` and sends usage without being asked.
@@ -59,6 +61,7 @@ class Quirks:
         any_model: It holds whatever model was loaded, so that its chat template may refuse some orders of messages, and
             reasoning and tool calls may come as text (``_formats.any_model``).
         reasoning_format: Its requests have the field ``reasoning_format`` (Groq).
+        app_headers: What it is told about the application, unless the user's own headers say that (OpenRouter).
     """
 
     rename: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -70,6 +73,7 @@ class Quirks:
     context_status: int | None = None
     has_free_models: bool = False
     reasoning_apart: bool = False
+    tool_names: bool = False
     tool_id_length: int | None = None
     usage_always: bool = False
     models_path: str = "/models"
@@ -91,3 +95,4 @@ class Quirks:
     turns: Literal["alternating", "closed"] | None = None
     any_model: bool = False
     reasoning_format: bool = False
+    app_headers: Mapping[str, str] = field(default_factory=dict[str, str])

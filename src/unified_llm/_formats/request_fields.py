@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from unified_llm._core.codec import WireRequest
 from unified_llm._core.dropped_settings import report_dropped
+from unified_llm._core.headers import names_an_application
 from unified_llm._core.target import Target
 from unified_llm._formats.builtin_tools import is_gemini_alone
 from unified_llm._formats.custom_tools import custom_choice, is_custom
@@ -63,6 +64,8 @@ def headers(target: Target, *ours: tuple[str, str]) -> tuple[tuple[str, str], ..
         name = target.quirks.key_header
         key = target.key.reveal()
         merged |= {name.lower(): key} if name else {"authorization": f"Bearer {key}"}
+    if (of_app := target.quirks.app_headers) and not names_an_application(target.headers):
+        merged |= {name.lower(): value for name, value in of_app.items()}
     merged |= {name.lower(): value for name, value in target.headers.items()}
     return tuple(merged.items())
 

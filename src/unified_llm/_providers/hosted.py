@@ -170,7 +170,11 @@ ROWS: Final = (
         api_features={"chat": CHAT | JSON | EMBEDDINGS | features("tools", "images")},
         # docs.ollama.com/context-length; docs.ollama.com/api/ps
         quirks=Quirks(
-            drop=frozenset({"parallel_tool_calls"}), loaded_path="/api/ps", default_window=4_096, any_model=True
+            drop=frozenset({"parallel_tool_calls"}),
+            loaded_path="/api/ps",
+            default_window=4_096,
+            any_model=True,
+            tool_names=True,
         ),
         hosts=("127.0.0.1", "localhost", "ollama.com"),
         local=True,
@@ -206,11 +210,12 @@ ROWS: Final = (
             efforts={"max": "xhigh"},
             limits=OPENAI_LIMITS,  # openrouter.ai/docs/api-reference/parameters
             max_stops=4,  # unverified
+            app_headers={"X-OpenRouter-Title": "unified-llm"},  # openrouter.ai/docs/app-attribution
         ),
-        headers={"X-OpenRouter-Title": "unified-llm"},
         literal_models=True,
         docs="https://openrouter.ai/docs/api-reference/overview",
-        note="To name your application there, set HTTP-Referer and X-OpenRouter-Title in default_headers.",
+        note="To name your application there, set HTTP-Referer and X-OpenRouter-Title (or X-Title) in default_headers, "
+        "in place of the name of this client.",
     ),
     ProviderSpec(
         "together",
@@ -259,6 +264,7 @@ ROWS: Final = (
         quirks=Quirks(
             rename={"seed": "random_seed"},
             drop=FLOAT_VECTORS | {"messages.name"},
+            tool_names=True,  # ToolMessage of its OpenAPI description
             tool_id_length=9,  # github.com/langchain-ai/langchain/pull/24668
             usage_always=True,
             turns="closed",

@@ -12,6 +12,9 @@ from unified_llm._providers.spec import BOTH_APIS, FLOAT_VECTORS, NO_NAMED_TOOL_
 # With text completion, several answers, and word of each model.
 _SERVER: Final = EVERYTHING | features("as_text", "n", "model_info")
 
+# Tool results carry names: vLLM and llama.cpp pass them to the chat template (vllm/entrypoints/chat_utils.py, and
+# common_chat_msg.tool_name in common/chat.h), and the address may be that of Gemini's compatible endpoint, which
+# refuses a result without one (github.com/pydantic/pydantic-ai/issues/1879).
 SERVERS: Final = (
     ProviderSpec(
         "lmstudio",
@@ -32,6 +35,7 @@ SERVERS: Final = (
             models_whole=True,
             loaded_path="/api/v0/models",
             any_model=True,
+            tool_names=True,
         ),
         hosts=("127.0.0.1", "localhost"),
         local=True,
@@ -48,7 +52,7 @@ SERVERS: Final = (
         apis=BOTH_APIS,
         features=_SERVER - features("files"),
         api_features={"messages": CHAT | TOOLS | VISION | features("json_schema", "count_tokens")},
-        quirks=Quirks(models_whole=True, any_model=True),
+        quirks=Quirks(models_whole=True, any_model=True, tool_names=True),
         hosts=("127.0.0.1", "localhost"),
         local=True,
         literal_models=True,
@@ -69,7 +73,11 @@ SERVERS: Final = (
         },
         features=_SERVER - features("files"),
         quirks=Quirks(
-            drop=NO_NAMED_TOOL_CHOICE | {"tool_choice.none"}, models_whole=True, loaded_path="/props", any_model=True
+            drop=NO_NAMED_TOOL_CHOICE | {"tool_choice.none"},
+            models_whole=True,
+            loaded_path="/props",
+            any_model=True,
+            tool_names=True,
         ),
         hosts=("127.0.0.1", "localhost"),
         local=True,
@@ -85,7 +93,7 @@ SERVERS: Final = (
         apis=RESPONSES,
         features=_SERVER,
         # Identifiers of tool calls may carry Gemini's thought signatures there, so they are never rewritten.
-        quirks=Quirks(drop=FLOAT_VECTORS, tool_id_length=0, codes=error_codes.LITELLM, any_model=True),
+        quirks=Quirks(drop=FLOAT_VECTORS, tool_id_length=0, codes=error_codes.LITELLM, any_model=True, tool_names=True),
         hosts=("127.0.0.1", "localhost"),
         literal_models=True,
         docs="https://docs.litellm.ai/docs/simple_proxy",
@@ -98,7 +106,7 @@ SERVERS: Final = (
         key_required=False,
         apis=RESPONSES,
         features=_SERVER,
-        quirks=Quirks(drop=FLOAT_VECTORS, models_whole=True, any_model=True),
+        quirks=Quirks(drop=FLOAT_VECTORS, models_whole=True, any_model=True, tool_names=True),
         literal_models=True,
         docs="https://platform.openai.com/docs/api-reference/chat",
         note="Needs a base_url.",

@@ -272,7 +272,7 @@ class Message:
     Attributes:
         role: ``system``, ``user``, ``assistant`` or ``tool``.
         content: Text, or a tuple of parts (text, image, audio, file).
-        name: The speaker's name, where the provider takes one.
+        name: The speaker's name, where the provider takes one; in a ``tool`` message the tool's.
         tool_calls: The calls that an assistant requested.
         tool_call_id: The id of the call whose result a ``tool`` message contains.
         is_error: Whether the tool failed; ``content`` then describes the error.
@@ -348,9 +348,16 @@ class Message:
         return cls("assistant", content, tool_calls=tuple(tool_calls))
 
     @classmethod
-    def tool(cls, content: str, tool_call_id: str, *, is_error: bool = False) -> Self:
-        """Make a message with a tool's result for the call of that id."""
-        return cls("tool", content, tool_call_id=tool_call_id, is_error=is_error)
+    def tool(cls, content: str, tool_call_id: str, *, name: str | None = None, is_error: bool = False) -> Self:
+        """Make a message with a tool's result for the call of that id.
+
+        Args:
+            content: The result.
+            tool_call_id: The ``id`` of the call.
+            name: The tool's name. Servers that want it get the name in the call, so this is for providers of your own.
+            is_error: Whether the tool failed.
+        """
+        return cls("tool", content, name, tool_call_id=tool_call_id, is_error=is_error)
 
     @classmethod
     def from_dict(cls, message: Mapping[str, Any]) -> Self:

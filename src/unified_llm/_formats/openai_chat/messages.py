@@ -8,7 +8,7 @@ a certain order of roles, messages are merged or inserted (quirk ``turns``).
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Final, assert_never
@@ -122,10 +122,11 @@ def write_messages(
     if quirks.turns == "alternating":
         messages = alternate_roles(messages)
     with_names = "messages.name" not in quirks.drop
+    tools = {call.id: call.name for message in messages for call in message.tool_calls} if quirks.tool_names else {}
     written: list[dict[str, Any]] = []
     for are_results, group in groupby(enumerate(messages), key=_is_result):
         if are_results:
-            written.extend(_write_tool_results([message for _, message in group], quirks))
+            written.extend(_write_tool_results([message for _, message in group], quirks, tools))
             continue
         for index, message in group:
             message_fields = _write_message(message, f"messages[{index}]", target, custom_tools)
@@ -188,15 +189,27 @@ def _reasoning_details(message: Message, target: Target) -> list[dict[str, Any]]
     return [detail for detail in details if is_object(detail)] if is_list(details) else []
 
 
-def _write_tool_results(results: Sequence[Message], quirks: Quirks) -> list[dict[str, Any]]:
-    """Write the tool results of one turn, then one user message with content that a ``tool`` message cannot carry."""
-    shortened = [replace(result, tool_call_id=shorten_call_id(result.tool_call_id or "", quirks)) for result in results]
-    return [
-        {"role": "tool", "tool_call_id": result.tool_call_id, "content": result.content}
-        if result.role == "tool"
-        else {"role": "user", "content": _write_content(result.content)}
-        for result in results_as_text(shortened)
+def _write_tool_results(results: Sequence[Message], quirks: Quirks, tools: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Write the tool results of one turn, then one user message with content that a ``tool`` message cannot carry.
+
+    ``tools`` has the name of the tool by the identifier of the call, where the target wants names.
+    """
+    shortened = [
+        replace(
+            result,
+            name=tools.get(result.tool_call_id or ""),
+            tool_call_id=shorten_call_id(result.tool_call_id or "", quirks),
+        )
+        for result in results
     ]
+    return [_write_result(result) for result in results_as_text(shortened)]
+
+
+def _write_result(result: Message) -> dict[str, Any]:
+    if result.role != "tool":
+        return {"role": "user", "content": _write_content(result.content)}
+    name = {"name": result.name} if result.name else {}
+    return {"role": "tool", "tool_call_id": result.tool_call_id, **name, "content": result.content}
 
 
 def _write_content(content: str | tuple[Part, ...]) -> str | list[dict[str, Any]]:
