@@ -9,7 +9,6 @@ import inspect
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -56,6 +55,8 @@ PACKAGES: Final = {
     "opentelemetry": r"\[.*otel",
     "pydantic": r"unified-llm",
     "fastapi": r"fastapi",
+    "flask": r"flask",
+    "django": r"django",
     "pytest": r"pytest",
 }
 
@@ -98,15 +99,14 @@ def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("index", "example"), [pytest.param(index, example, id=example.name) for index, example in EXAMPLES]
+    ("index", "example"),
+    [pytest.param(index, example, id=example.name) for index, example in EXAMPLES if not example.is_web_application],
 )
 def test_the_example_runs(
     index: int, example: Example, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first example of a page has one API key; the others have all."""
     code = compile(example.source, example.name, "exec")
-    if "fastapi" in imports(example) and find_spec("fastapi") is None:
-        pytest.skip("FastAPI is not installed")
     for row in ROWS:
         for variable in row.key_env[:1]:
             if index > 0 or row.name == "openai":
@@ -149,6 +149,13 @@ def test_the_batch_lists_what_failed(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "450 responses, 50 failures" in printed.out
     assert printed.out.count("BadRequestError: openai/gpt-5-mini: ") == 50
     assert printed.err.endswith("\r500 of 500")
+
+
+def test_the_page_on_web_frameworks_shows_every_file_that_the_integration_tests_run() -> None:
+    shown = [example.source for _, example in EXAMPLES if example.is_web_application]
+    files = sorted((ROOT / "examples" / "web").glob("*.py"))
+    assert [path.name for path in files if path.read_text(encoding="utf-8") not in shown] == []
+    assert len(shown) == len(files) == 5
 
 
 def test_there_are_examples_to_run() -> None:

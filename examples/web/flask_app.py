@@ -1,0 +1,52 @@
+"""Questions and streamed chat over HTTP with Flask. Run: ``flask --app flask_app run``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask, Response, request
+from web_responses import EVENT_STREAM, STREAM_HEADERS, event, problem_of, prompt_of
+
+from unified_llm import LLMChunk, LLMClient
+from unified_llm.exceptions import LLMError
+
+app = Flask(__name__)
+client = LLMClient("openai/gpt-5-mini", fallbacks=["ollama/llama3.2"], timeout=20, deadline=60)
+
+
+@app.errorhandler(LLMError)
+def failed(error: LLMError) -> tuple[dict[str, str], int, dict[str, str]]:
+    """Answer with the status that fits the error, where nothing has been sent yet."""
+    app.logger.warning("%s", error)  # says what happened at which provider; without an API key, a prompt or a response
+    problem = problem_of(error)
+    return {"error": problem.message}, problem.status, dict(problem.headers)
+
+
+@app.post("/answer")
+def answer() -> dict[str, str]:
+    """Return a whole response."""
+    response = client.generate(prompt_of(request.get_data()))
+    return {"text": response.content, "model": response.model}
+
+
+@app.post("/chat")
+def chat() -> Response:
+    """Stream a response."""
+    stream = client.stream(prompt_of(request.get_data()))
+    first = next(stream)  # retries and failover happen before the first chunk
+    return Response(events(stream, first), mimetype=EVENT_STREAM, headers=STREAM_HEADERS)
+
+
+def events(stream: Any, first: LLMChunk) -> Iterator[str]:
+    """Yield the events of a stream; the last one is ``done`` or ``error``."""
+    with stream:  # where the client has disconnected, the next write fails, the server closes this generator
+        yield event({"text": first.content})
+        try:
+            for chunk in stream:
+                yield event({"text": chunk.content})
+        except LLMError as error:  # status and headers have been sent: an event of our own must say it
+            app.logger.warning("%s", error)
+            yield event({"error": problem_of(error).message}, "error")
+        else:
+            yield event({}, "done")
