@@ -13,6 +13,7 @@ from integration_tests.support import llamacpp
 from integration_tests.support.llamacpp import KEY, LlamaServer
 from integration_tests.support.needs import need
 from unified_llm import LLMClient, LLMConfig
+from unified_llm._client.local_servers import find_local_servers
 from unified_llm._client.stream import Stream
 from unified_llm.exceptions import AuthenticationError, ContextOverflowError, StreamInterruptedError
 from unified_llm.langchain import ChatUnified
@@ -168,3 +169,17 @@ def test_a_server_killed_before_is_replaced_by_the_embedded_model(doomed: LlamaS
         answer = client.generate("What is failover?")
     assert (answer.used_fallback, answer.fallback_provider) == (True, "mlx")
     assert "failover" in answer.content.lower()
+
+
+def test_it_is_found_on_this_machine_by_the_name_in_its_list(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LlamaServer(model_file, keyless=True) as server:
+        monkeypatch.setenv("VLLM_BASE_URL", server.base_url)  # the list says more than the address
+        local = [local for local in find_local_servers(timeout=5.0) if local.base_url == server.base_url]
+    assert [(each.provider, each.certain) for each in local] == [("llamacpp", True)]
+    assert [info.model_string for info in local[0].models] == [f"llamacpp/{llamacpp.MODEL}"]
+
+
+def test_a_server_that_asks_for_a_key_is_not_found(running: LlamaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMACPP_BASE_URL", running.base_url)
+    monkeypatch.setenv("LLAMA_API_KEY", KEY)  # which is not sent
+    assert running.base_url not in [local.base_url for local in find_local_servers(timeout=5.0)]

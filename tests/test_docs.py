@@ -7,7 +7,6 @@ import asyncio
 import dataclasses
 import inspect
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
@@ -17,6 +16,7 @@ from opentelemetry import metrics, trace
 
 import unified_llm
 from tests.support.doc_pages import ROOT, Example, examples, pages
+from tests.support.scripted_targets import Attempt as ScriptedAttempt
 from tests.support.scripted_targets import ScriptedTargets, call_tool, say
 from unified_llm import (
     Attempt,
@@ -34,7 +34,7 @@ from unified_llm import (
     llama_index,
     types,
 )
-from unified_llm._core.outcome import Failure
+from unified_llm._core.outcome import Done, Failure
 from unified_llm._providers import registry
 from unified_llm._providers.registry import ROWS
 
@@ -98,6 +98,15 @@ def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         provider.shutdown()  # its reader has a thread
 
 
+class AnyTarget(dict[str, list[ScriptedAttempt]]):
+    """Scripts of any target: an answer. A provider by itself, without a model, returns a list of models."""
+
+    def __missing__(self, name: str) -> list[ScriptedAttempt]:
+        return [
+            say("Failover asks the next target.") if "/" in name else [Done(((ModelInfo("some-model", name),), None))]
+        ]
+
+
 @pytest.mark.parametrize(
     ("index", "example"),
     [pytest.param(index, example, id=example.name) for index, example in EXAMPLES if not example.is_web_application],
@@ -111,7 +120,7 @@ def test_the_example_runs(
         for variable in row.key_env[:1]:
             if index > 0 or row.name == "openai":
                 monkeypatch.setenv(variable, "sk-CANARY-of-the-documentation")
-    targets = ScriptedTargets(defaultdict(lambda: [say("Failover asks the next target.")]))
+    targets = ScriptedTargets(AnyTarget())
     with targets.running():
         exec(code, {"__name__": "__main__"})  # noqa: S102 - runs the example
     for row in registry.registered():

@@ -39,6 +39,7 @@ TEMPLATE = """\
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|turn>assistant\\n' }}{%- endif %}
 """
+_OPTIONS = ("context", "embedding", "slots", "jinja", "physical_batch", "keyless")
 _FIRST_BYTE = 3  # the token of byte 0
 
 
@@ -131,6 +132,7 @@ class LlamaServer:
         slots: The number of concurrent responses.
         jinja: Use the model's template; without it, the server refuses tools.
         physical_batch: Tokens of a text to embed, at most; None for the server's default of 512.
+        keyless: Take requests without an API key.
         loading: Return as soon as the server accepts connections, while it still loads the model.
     """
 
@@ -140,11 +142,12 @@ class LlamaServer:
     slots: int = 1
     jinja: bool = True
     physical_batch: int | None = None
+    keyless: bool = False
     loading: bool = False
     base_url: str = field(default="", init=False)
 
     def __enter__(self) -> Self:
-        options = {name: getattr(self, name) for name in ("context", "embedding", "slots", "jinja", "physical_batch")}
+        options = {name: getattr(self, name) for name in _OPTIONS}
         port = _free_port() if self.loading else 0
         command = [sys.executable, __file__, json.dumps({"model": str(self.model), "port": port, **options})]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -195,7 +198,15 @@ def _free_port() -> int:
 
 
 def main(
-    *, model: str, port: int, context: int, embedding: bool, slots: int, jinja: bool, physical_batch: int | None
+    *,
+    model: str,
+    port: int,
+    context: int,
+    embedding: bool,
+    slots: int,
+    jinja: bool,
+    physical_batch: int | None,
+    keyless: bool,
 ) -> None:
     """Serve until killed."""
     import xllamacpp
@@ -203,7 +214,7 @@ def main(
     params = xllamacpp.CommonParams()
     params.model.path = model
     params.model_alias = {MODEL}
-    params.api_keys = [KEY]
+    params.api_keys = [] if keyless else [KEY]
     params.n_ctx = context
     params.n_parallel = slots
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1

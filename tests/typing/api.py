@@ -68,7 +68,9 @@ def asking(client: LLMClient) -> None:
     assert_type(client.complete("Hello"), LLMResponse)
     assert_type(client.embed(["a", "b"]), EmbeddingResponse)
     assert_type(client.list_models(use_cache=False), list[ModelInfo])
-    assert_type(client.health_check(), bool)
+    assert_type(client.list_models(provider="openai", supports=["tools", "images"]), list[ModelInfo])
+    assert_type(client.health_check(provider="openai"), bool)
+    assert_type(client.check_providers(), list[dict[str, Any]])
     assert_type(client.close(), None)
     client.generate(5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 

@@ -28,6 +28,7 @@ from pydantic import (
 
 from unified_llm._adapters.field_values import hide_key, name_of
 from unified_llm._adapters.links import ChainOfTargets, Link, describe_link, is_object, read_links, read_primary
+from unified_llm._adapters.models_and_health import ModelsAndHealth
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
 from unified_llm._config.field_signatures import ShowsFields, accepted_names
@@ -45,7 +46,6 @@ from unified_llm.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from unified_llm._client.client import LLMClient  # noqa: TC004 - the annotation of a private attribute is never evaluated
     from unified_llm._core.exchange import WrappedModel
-    from unified_llm.types.responses import ModelInfo
 
 # Fields that copies share with their original: they belong to the process, or cannot be copied.
 _SHARED: Final = ("model", "fallbacks", "on_attempt", "verify_ssl")
@@ -53,7 +53,7 @@ _SHARED: Final = ("model", "fallbacks", "on_attempt", "verify_ssl")
 _MAPPINGS: Final = ("extra_body", "failover_on", "model_kwargs", "additional_kwargs")
 
 
-class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel, metaclass=ShowsFields):
+class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, metaclass=ShowsFields):
     """A primary and its fallbacks.
 
     Args:
@@ -289,26 +289,6 @@ class TargetFields(ChainOfTargets, AlwaysValidated, BaseModel, metaclass=ShowsFi
     def describe(cls, link: Link) -> Any:
         """Describe a target as plain data without its key: for dumps, traces and cache keys."""
         return describe_link(link, cls.wrap)
-
-    # Models and health
-
-    def list_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
-        """List the models of every provider in the chain; a list is cached for ``cache_ttl`` seconds.
-
-        Raises:
-            LLMError: No provider answered.
-        """
-        with self.translated():
-            return self.client.list_models(use_cache=use_cache)
-
-    async def alist_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
-        """Do the same as ``list_models``, for async callers."""
-        with self.translated():
-            return await self.client.alist_models(use_cache=use_cache)
-
-    def health(self) -> list[dict[str, Any]]:
-        """Return what this process knows of each target of the chain, in its order: see ``LLMClient.health``."""
-        return self.client.health()
 
     # Copies
 

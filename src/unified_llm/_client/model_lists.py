@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm._client import errors
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.make_target import ResolvedTarget
-from unified_llm._core import defaults
+from unified_llm._core import defaults, runtime
 from unified_llm._core.cache_identity import cache_identity
 from unified_llm._core.outcome import Failure
 from unified_llm._core.target import RetryLimits, Target
@@ -300,3 +300,41 @@ class ModelListMerger:
         if not self._answered and self._error:
             raise self._error
         return self._models
+
+
+class ProviderCheck:
+    """Whether a provider responds to a request for its model list.
+
+    Attributes:
+        key: Its list.
+        models: The list, once there is one.
+    """
+
+    def __init__(self, key: ModelListKey) -> None:
+        self.key = key
+        self.models: Models | None = None
+        self._error: LLMError | None = None
+        self._seconds = 0.0
+
+    @contextmanager
+    def recording(self) -> Generator[None]:
+        """Take the time of the request in this block, and keep its error."""
+        now = runtime.current().now
+        began = now()
+        try:
+            yield
+        except LLMError as error:
+            self._error = error
+        finally:
+            self._seconds = now() - began
+
+    def row(self) -> dict[str, Any]:
+        """Return the outcome as plain data."""
+        return {
+            "provider": self.key.target.provider,
+            "base_url": self.key.target.base_url or None,
+            "ok": self.models is not None,
+            "models": None if self.models is None else len(self.models),
+            "seconds": round(self._seconds, 3),
+            "error": None if self._error is None else str(self._error),
+        }

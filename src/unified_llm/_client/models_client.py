@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from unified_llm._client.base_client import BaseClient
 from unified_llm._client.call import PreparedCall
+from unified_llm._client.model_filters import of_provider, read_features, supporting
 from unified_llm._client.model_lists import (
     ModelListKey,
     ModelListMerger,
     Models,
     PageReader,
+    ProviderCheck,
     model_list_keys,
     with_short_limits,
 )
@@ -42,35 +46,42 @@ class ModelsClient(BaseClient):
         info: ModelInfo = await self._arun(self._prepare(ModelRequest(), self._targets(model)[:1], self._options))
         return info
 
-    def list_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
+    def list_models(
+        self, *, use_cache: bool = True, provider: str | None = None, supports: str | Iterable[str] | None = None
+    ) -> list[ModelInfo]:
         """List the models of every provider in the chain, in its order.
 
         A list is kept for ``cache_ttl`` seconds. However many threads and tasks need it at once, one request is made. A
         provider that has no list, or does not respond, is skipped while another does.
 
+        Args:
+            use_cache: False requests the lists again.
+            provider: The only provider to ask, one of the chain.
+            supports: A feature, or several, that the models must have: ``tools``, ``images``, ``json_schema``,
+                ``embeddings`` ... A model that is not known to lack one is listed.
+
         Raises:
+            ValidationError: The chain has no such provider, or there is no such feature.
             LLMError: No provider responded.
         """
-        if not use_cache:
-            self.invalidate_cache()
-        merger, now, until = ModelListMerger(), runtime.current().now, self._listing_deadline()
-        for key in model_list_keys(self._chain):
+        keys, features = self._list_keys(provider), read_features(supports)
+        merger, until = ModelListMerger(), self._listing_deadline()
+        for key in keys:
             try:
-                models = self._model_lists.get(key.cache_key, key.ttl, now, partial(self._fetch, key, until))
-                self._add_list(merger, key, models)
+                merger.add(supporting(self._list(key, until, use_cache=use_cache), features))
             except LLMError as error:
                 merger.failed(error)
         return merger.result()
 
-    async def alist_models(self, *, use_cache: bool = True) -> list[ModelInfo]:
+    async def alist_models(
+        self, *, use_cache: bool = True, provider: str | None = None, supports: str | Iterable[str] | None = None
+    ) -> list[ModelInfo]:
         """Do the same as ``list_models``, for async callers."""
-        if not use_cache:
-            self.invalidate_cache()
-        merger, now, until = ModelListMerger(), runtime.current().now, self._listing_deadline()
-        for key in model_list_keys(self._chain):
-            fetch = partial(self._afetch, key, until)
+        keys, features = self._list_keys(provider), read_features(supports)
+        merger, until = ModelListMerger(), self._listing_deadline()
+        for key in keys:
             try:
-                self._add_list(merger, key, await self._model_lists.aget(key.cache_key, key.ttl, now, fetch))
+                merger.add(supporting(await self._alist(key, until, use_cache=use_cache), features))
             except LLMError as error:
                 merger.failed(error)
         return merger.result()
@@ -79,27 +90,86 @@ class ModelsClient(BaseClient):
         """Drop the model lists, so that the next ``list_models`` requests them again."""
         self._model_lists.forget()
 
-    def health_check(self) -> bool:
-        """Check that at least one provider of the chain returns its model list. Never raises for one that is down."""
-        try:
-            self.list_models(use_cache=False)
-        except LLMError:
-            return False
-        return True
+    def health_check(self, *, provider: str | None = None) -> bool:
+        """Check that at least one provider of the chain returns its model list. Never raises for one that is down.
 
-    async def ahealth_check(self) -> bool:
+        Args:
+            provider: The only provider to ask, one of the chain.
+
+        Raises:
+            ValidationError: The chain has no such provider.
+        """
+        return any(check["ok"] for check in self.check_providers(provider=provider))
+
+    async def ahealth_check(self, *, provider: str | None = None) -> bool:
         """Do the same as ``health_check``, for async callers."""
-        try:
-            await self.alist_models(use_cache=False)
-        except LLMError:
-            return False
-        return True
+        return any(check["ok"] for check in await self.acheck_providers(provider=provider))
+
+    def check_providers(self, *, provider: str | None = None) -> list[dict[str, Any]]:
+        """Request the model list of each provider in the chain; say which respond, and why others do not.
+
+        Never raises for one that is down. ``health()`` says what is known without sending anything.
+
+        Args:
+            provider: The only provider to ask, one of the chain.
+
+        Returns:
+            One plain dict for each provider, which ``json.dumps`` accepts, in the order of the chain (two where a
+            provider is in it with two addresses, accounts or sets of headers):
+
+            - ``provider``: its name.
+            - ``base_url``: its address; None for models in this process.
+            - ``ok``: it returned its list.
+            - ``models``: how many models are in the list; None where there is none.
+            - ``seconds``: that it took.
+            - ``error``: why there is no list, and what to do; None where there is one.
+
+        Raises:
+            ValidationError: The chain has no such provider.
+        """
+        until = self._listing_deadline()
+        checks = [ProviderCheck(key) for key in self._list_keys(provider)]
+        for check in checks:
+            with check.recording():
+                check.models = self._list(check.key, until, use_cache=False)
+        return [check.row() for check in checks]
+
+    async def acheck_providers(self, *, provider: str | None = None) -> list[dict[str, Any]]:
+        """Do the same as ``check_providers``, for async callers, with all providers at once."""
+        import asyncio
+
+        until = self._listing_deadline()
+
+        async def run(check: ProviderCheck) -> dict[str, Any]:
+            with check.recording():
+                check.models = await self._alist(check.key, until, use_cache=False)
+            return check.row()
+
+        return list(await asyncio.gather(*(run(ProviderCheck(key)) for key in self._list_keys(provider))))
 
     # Requests for lists
 
-    def _add_list(self, merger: ModelListMerger, key: ModelListKey, models: Models) -> None:
-        """Add a list to the others, and remember the context windows in it."""
-        merger.add(models)
+    def _list_keys(self, provider: str | None) -> Sequence[ModelListKey]:
+        return of_provider(model_list_keys(self._chain), provider)
+
+    def _list(self, key: ModelListKey, until: float | None, *, use_cache: bool) -> Models:
+        if not use_cache:
+            self._model_lists.forget(key.cache_key)
+        now = runtime.current().now
+        models = self._model_lists.get(key.cache_key, key.ttl, now, partial(self._fetch, key, until))
+        self._learn_from(key, models)
+        return models
+
+    async def _alist(self, key: ModelListKey, until: float | None, *, use_cache: bool) -> Models:
+        if not use_cache:
+            self._model_lists.forget(key.cache_key)
+        now = runtime.current().now
+        models = await self._model_lists.aget(key.cache_key, key.ttl, now, partial(self._afetch, key, until))
+        self._learn_from(key, models)
+        return models
+
+    def _learn_from(self, key: ModelListKey, models: Models) -> None:
+        """Remember the context windows in a list."""
         targets = (resolved.target for resolved in self._chain)
         named = (target for targets in self._named.values() for target in targets[:1])
         learn_from_list(models, [target for target in (*targets, *named) if key.serves(target)])

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Hashable, Sequence
 from typing import Final
 
+from unified_llm._core.features import Feature
 from unified_llm._core.outcome import Failure
 from unified_llm._core.repeated_warnings import warn_once
 from unified_llm._core.target import Target
@@ -33,9 +34,13 @@ def space_of(target: Target) -> str:
 
 def is_embedding_model(target: Target) -> bool:
     """Return whether a model is known, by its profile or its name, to make vectors and nothing else."""
-    return (
-        "streaming" not in target.features or target.vector_length is not None or "embed" in target.model.lower()
-    ) and "embeddings" in target.features
+    return makes_vectors_only(target.model, target.features, target.vector_length)
+
+
+def makes_vectors_only(model: str, features: frozenset[Feature], vector_length: int | None) -> bool:
+    """Return the same for a model that is no target."""
+    named = "streaming" not in features or vector_length is not None or "embed" in model.lower()
+    return named and "embeddings" in features
 
 
 def check_fallbacks(targets: Sequence[Target]) -> None:

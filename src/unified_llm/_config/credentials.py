@@ -49,14 +49,25 @@ def find_endpoint(config: LLMConfig, spec: ProviderSpec, lacks: list[str]) -> En
     if config.base_url is not None:
         base = normalise(config.base_url, source="base_url=", version=spec.version)
         return Endpoint(base, "base_url=", matches(base, spec.hosts))
-    for variable in spec.base_url_env:
-        if text := os.environ.get(variable, "").strip():
-            text = _with_scheme(text, spec)
-            return Endpoint(normalise(text, source=variable, version=spec.version), variable, own_host=True)
+    if in_environment := endpoint_in_environment(spec):
+        return in_environment
     if not spec.base_url and spec.format not in _WITHOUT_NETWORK:
         names = f" or set {spec.base_url_env[0]}" if spec.base_url_env else ""
         lacks.append(f"no URL (pass base_url={names})")
     return Endpoint(spec.base_url, "the provider table", own_host=True)
+
+
+def endpoint_in_environment(spec: ProviderSpec) -> Endpoint | None:
+    """Return the base URL in the first of the provider's variables that is set; None where none is.
+
+    Raises:
+        ConfigurationError: The URL is malformed.
+    """
+    for variable in spec.base_url_env:
+        if text := os.environ.get(variable, "").strip():
+            text = _with_scheme(text, spec)
+            return Endpoint(normalise(text, source=variable, version=spec.version), variable, own_host=True)
+    return None
 
 
 def is_vendor_host(base_url: str, spec: ProviderSpec) -> bool:

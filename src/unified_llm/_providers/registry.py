@@ -135,6 +135,11 @@ def registered() -> tuple[ProviderSpec, ...]:
     return tuple(_ADDED.values())
 
 
+def specs() -> tuple[ProviderSpec, ...]:
+    """Return all rows, those that were added last."""
+    return (*ROWS, *_ADDED.values())
+
+
 def unregister(name: str) -> None:
     """Take a row that was added out again."""
     _ADDED.pop(name, None)

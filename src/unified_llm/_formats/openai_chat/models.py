@@ -55,6 +55,8 @@ def read_models(request: ModelsRequest, body: object, target: Target) -> Done | 
     if isinstance(answer, Failure):
         return answer
     items = answer["data"] if "data" in answer else answer.get("models")
+    if items is None and answer.get("object") == "list":
+        items = []  # Ollama writes an empty list as null
     cursor = text_or_none(answer.get("last_id")) if answer.get("has_more") is True else None
     read = _read_loaded if request.loaded else _read_model
     return read_page(items, partial(read, provider=target.provider), cursor)
