@@ -135,7 +135,7 @@ def test_json_of_a_stream_is_one_object_for_each_chunk() -> None:
 
 
 def test_a_fallback_that_served_is_named_on_standard_error() -> None:
-    scripts = {"ollama/llama2": [Failure("server", 503)], OLLAMA: [say("Paris.")]}
+    scripts: dict[str, list[Any]] = {"ollama/llama2": [Failure("server", 503)], OLLAMA: [say("Paris.")]}
     arguments = ["-m", "ollama/llama2", "--fallback", OLLAMA, "Hi"]
     for stream in ("--stream", "--no-stream"):
         ended, _ = generate(*arguments, stream, scripts=scripts)
@@ -155,7 +155,10 @@ def test_a_call_that_failed_is_one_line_and_exit_code_1() -> None:
     one, _ = generate("-m", OLLAMA, "Hi", scripts={OLLAMA: [Failure("auth", 401)]})
     assert (one.code, one.out) == (1, "")
     assert one.err.startswith(f"unified-llm: error: {OLLAMA}: ")
-    scripts = {"ollama/a": [Failure("server", 503)], "ollama/b": [Failure("model_not_found", 404)]}
+    scripts: dict[str, list[Any]] = {
+        "ollama/a": [Failure("server", 503)],
+        "ollama/b": [Failure("model_not_found", 404)],
+    }
     several, _ = generate("-m", "ollama/a", "--fallback", "ollama/b", "Hi", scripts=scripts)
     assert several.code == 1
     assert several.err.startswith("unified-llm: error: None of 2 targets answered: ollama/a: ")
@@ -193,7 +196,7 @@ def test_a_wrong_argument_is_one_line_and_exit_code_2(arguments: tuple[list[str]
 
 def test_a_local_server_without_a_model_in_the_command_answers_with_its_first_one() -> None:
     models = tuple(ModelInfo(name, "ollama") for name in ("nomic-embed-text", "llama3.2", "qwen3"))
-    scripts = {"ollama": [[Done((models, None))]], OLLAMA: [say("Hello!")]}
+    scripts: dict[str, list[Any]] = {"ollama": [[Done((models, None))]], OLLAMA: [say("Hello!")]}
     ended, _ = generate("--provider", "ollama", "Test message", scripts=scripts)
     note = f"unified-llm: using {OLLAMA}, the first of its 2 models; --model chooses another\n"
     assert ended == Ended(0, "Hello!\n", note)
@@ -248,6 +251,14 @@ def test_verbose_shows_the_log_and_who_served() -> None:
     assert f"unified-llm: served by {OLLAMA}, in " in ended.err
     assert ended.err.rstrip().endswith("7 tokens in and 3 out")
     assert f"unified-llm: {OLLAMA}: answered" in generate("-vv", "-m", OLLAMA, "Hi")[0].err
+
+
+def test_verbose_shows_what_the_provider_says() -> None:
+    scripts = {OLLAMA: [Failure("bad_request", 400, detail="num_ctx is too large")]}
+    quiet, _ = generate("-m", OLLAMA, "Hi", scripts=scripts)
+    assert "--verbose shows the provider's message" in quiet.err
+    assert "num_ctx" not in quiet.err
+    assert "num_ctx is too large" in generate("-v", "-m", OLLAMA, "Hi", scripts=scripts)[0].err
 
 
 def test_an_interruption_ends_without_a_word_and_exit_code_130() -> None:

@@ -37,17 +37,20 @@ class Stream(io.TextIOWrapper):
         return buffer.getvalue().decode(self.encoding)
 
 
-def run(*arguments: str, stdin: bytes | None = b"", terminal: bool = False, encoding: str = "utf-8") -> Ended:
+def run(
+    *arguments: str, stdin: bytes | None = b"", typed: bytes = b"", terminal: bool = False, encoding: str = "utf-8"
+) -> Ended:
     """Run a command.
 
     Args:
         *arguments: Those after the program's name.
-        stdin: What is on standard input; None for a terminal at which nobody types.
+        stdin: What is on standard input; None for a terminal.
+        typed: What is typed at that terminal.
         terminal: Whether standard output and standard error are a terminal.
         encoding: The encoding of both.
     """
     out, err = (Stream(terminal=terminal, encoding=encoding) for _ in range(2))
-    before, sys.stdin = sys.stdin, Stream(stdin or b"", terminal=stdin is None)
+    before, sys.stdin = sys.stdin, Stream(typed if stdin is None else stdin, terminal=stdin is None)
     try:
         with redirect_stdout(out), redirect_stderr(err):
             code = main(arguments)

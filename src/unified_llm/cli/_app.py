@@ -7,6 +7,8 @@ from typing import Any, Final, cast
 
 import typer
 
+from unified_llm.cli._chat import chat
+from unified_llm.cli._embed import embed
 from unified_llm.cli._generate import generate
 from unified_llm.cli._options import command
 from unified_llm.cli._outcome import run_guarded
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _function in (generate, version):
+for _function in (generate, chat, embed, version):
     app.command()(command(_function))
 
 

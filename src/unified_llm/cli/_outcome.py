@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from unified_llm import exceptions as exc
+from unified_llm.cli._option_names import name_options
 from unified_llm.cli._terminal import Terminal
 
 FAILED: Final = 1
@@ -21,14 +21,6 @@ _ISSUES: Final = "https://github.com/unified-llm/unified-llm/issues"
 # Errors of the arguments or the configuration, which the same command brings again. The others are of the call.
 _USAGE_ERRORS: Final = (exc.ConfigurationError, exc.ValidationError)
 _OF_A_CALL: Final = (exc.BadRequestError, exc.ContextOverflowError)
-# What messages for Python call an argument, and the option that sets it.
-_OPTIONS: Final = {
-    "model": "--model", "provider": "--provider", "base_url": "--base-url", "timeout": "--timeout",
-    "temperature": "--temperature", "max_tokens": "--max-tokens", "fallbacks": "--fallback", "api_key": "--api-key-env",
-    "api_key_env": "--api-key-env", "dimensions": "--dimensions", "batch_size": "--batch-size",
-}  # fmt: skip
-_ARGUMENT: Final = re.compile(rf"(?<![\w.(-])({'|'.join(_OPTIONS)})=(?=[\s,;.:)]|\"\.\.\.\"|$)(\"\.\.\.\")?")
-_IN_DETAIL: Final = re.compile(r"\.detail (holds the provider's message|says where)")
 
 
 def run_guarded(action: Callable[[], int | None], terminal: Terminal) -> int:
@@ -69,18 +61,11 @@ def describe(error: Exception) -> tuple[str, int]:
     """Return the line about an exception, and the exit code."""
     if isinstance(error, exc.LLMError):
         is_usage = isinstance(error, _USAGE_ERRORS) and not isinstance(error, _OF_A_CALL)
-        return _in_words_of_options(str(error)), USAGE if is_usage else FAILED
+        return name_options(str(error)), USAGE if is_usage else FAILED
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}:
         return f"the output cannot be written: {error.strerror}", FAILED
     kind = type(error).__name__
     return f"unexpected {kind}; this is a defect: run it again with -vv and report the output at {_ISSUES}", FAILED
-
-
-def _in_words_of_options(message: str) -> str:
-    """Name options where a message names the arguments of the Python interface."""
-    message = _ARGUMENT.sub(lambda match: _OPTIONS[match[1]], message)
-    message = message.replace("skip_unconfigured=True", "--skip-unconfigured")
-    return _IN_DETAIL.sub("--verbose shows the provider's message", message)
 
 
 def _discard_output() -> None:

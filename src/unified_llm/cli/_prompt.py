@@ -52,6 +52,31 @@ def _read_words(words: Sequence[str]) -> Iterator[str]:
         yield read_stdin() if is_stdin else check_argument(" ".join(group), "the prompt")
 
 
+def read_texts(arguments: Sequence[str]) -> list[str]:
+    """Return the texts of a command: its arguments, and the lines of standard input for ``-`` or where there are none.
+
+    Raises:
+        ValidationError: There is none, one is blank, or standard input cannot be read.
+    """
+    if not arguments and _is_terminal():
+        raise ValidationError("there is no text: give it as an argument, or a line each on standard input")
+    texts: list[str] = []
+    for argument in arguments or (STDIN,):
+        texts += _lines(read_stdin()) if argument == STDIN else [check_argument(argument, "a text")]
+    blank = next((number for number, text in enumerate(texts, 1) if not text.strip()), None)
+    if blank is not None:  # left out, the vectors would no longer be in the order of the lines
+        raise ValidationError(f"text {blank} of {len(texts)} is blank: leave it out")
+    if not texts:
+        raise ValidationError("there is no text on standard input")
+    return texts
+
+
+def _lines(text: str) -> list[str]:
+    """Split at line feeds alone: other separators of Unicode may be part of a text."""
+    text = text.replace("\r\n", "\n").rstrip("\n")
+    return text.split("\n") if text else []
+
+
 def read_stdin() -> str:
     """Return the text on standard input.
 
@@ -59,7 +84,7 @@ def read_stdin() -> str:
         ValidationError: It is closed, or is no text in UTF-8.
     """
     if sys.stdin is None:
-        raise ValidationError("standard input is closed: give the prompt as an argument or with --file")
+        raise ValidationError("standard input is closed: give it as an argument")
     try:
         data = read_rest(sys.stdin.buffer)
     except OSError as error:

@@ -57,14 +57,27 @@ def _ending(response: LLMResponse | LLMChunk) -> dict[str, Any]:
     }
 
 
-def note_response(response: LLMResponse | LLMChunk, terminal: Terminal) -> None:
-    """Note what a user should know of a response: that a fallback served it, that it was cut."""
-    if response.used_fallback or terminal.verbosity:
+def note_response(response: LLMResponse | LLMChunk, terminal: Terminal, *, always: bool = False) -> None:
+    """Note what a user should know of a response: that it was cut, and who served it where that was a fallback.
+
+    Args:
+        response: A response, or the last chunk of a stream.
+        terminal: Where to note it.
+        always: Note who served it in any case.
+    """
+    if response.used_fallback or terminal.verbosity or always:
         terminal.note(describe_serving(response))
     if response.finish_reason == "length":
         terminal.note("the response was cut: it reached the limit of tokens (--max-tokens)")
     elif response.finish_reason == "content_filter":
         terminal.note("the response was cut by the provider's content filter")
+
+
+def note_fallback(attempts: Sequence[Attempt], terminal: Terminal) -> None:
+    """Note which target served a call of any kind, and after which failures, where there were any."""
+    served = next((attempt.target for attempt in reversed(attempts) if attempt.outcome == "ok"), None)
+    if served is not None and (failures := _failures(attempts, served)):
+        terminal.note(f"served by {served} after {' and '.join(failures)}")
 
 
 def describe_serving(response: LLMResponse | LLMChunk) -> str:

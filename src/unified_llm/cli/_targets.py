@@ -10,9 +10,12 @@ from unified_llm.cli._prompt import check_argument
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from unified_llm._client.client import LLMClient
     from unified_llm.cli._options import SamplingOptions, TargetOptions
     from unified_llm.cli._terminal import Terminal
+    from unified_llm.types.responses import ModelInfo
 
 MODEL_VARIABLE: Final = "UNIFIED_LLM_MODEL"
 _NO_MODEL: Final = (
@@ -21,8 +24,22 @@ _NO_MODEL: Final = (
 )
 
 
-def open_client(options: TargetOptions, terminal: Terminal, sampling: SamplingOptions | None = None) -> LLMClient:
+def open_client(
+    options: TargetOptions,
+    terminal: Terminal,
+    sampling: SamplingOptions | None = None,
+    *,
+    local: bool = False,
+    embeddings: bool = False,
+) -> LLMClient:
     """Return a client for the targets of a command. A model that nobody named is named in a note.
+
+    Args:
+        options: The options about targets.
+        terminal: Where the note goes.
+        sampling: The options about the response.
+        local: Use a local server where the options name no target, whatever else is configured.
+        embeddings: Choose among models for embeddings, rather than among those for chat.
 
     Raises:
         ConfigurationError: A target is wrong, or there is no model.
@@ -31,7 +48,8 @@ def open_client(options: TargetOptions, terminal: Terminal, sampling: SamplingOp
 
     fields = _fields_of(options, sampling)
     if not fields.keys() & {"model", "provider", "base_url"}:
-        fields["model"] = os.environ.get(MODEL_VARIABLE) or _find_local_model()
+        named = None if local else os.environ.get(MODEL_VARIABLE)
+        fields |= {"model": named} if named else _find_local_model(terminal, embeddings=embeddings)
     elif "provider" not in fields and "base_url" in fields:
         _name_provider(fields)
     fallbacks = tuple(check_argument(model, "--fallback") for model in options.fallback or ())
@@ -40,7 +58,8 @@ def open_client(options: TargetOptions, terminal: Terminal, sampling: SamplingOp
     if client.targets[0].model:
         return client
     with client:
-        return LLMClient({**fields, "model": _model_of_server(client, terminal)}, **chain)
+        model = _model_of_server(client, terminal, embeddings=embeddings)
+    return LLMClient({**fields, "model": model}, **chain)
 
 
 def _fields_of(options: TargetOptions, sampling: SamplingOptions | None) -> dict[str, Any]:
@@ -67,8 +86,8 @@ def _name_provider(fields: dict[str, Any]) -> None:
         fields["provider"] = "openai-compatible"
 
 
-def _model_of_server(client: LLMClient, terminal: Terminal) -> str:
-    """Return the first model for chat in the list of a local server.
+def _model_of_server(client: LLMClient, terminal: Terminal, *, embeddings: bool) -> str:
+    """Return the first fitting model in the list of a local server.
 
     Raises:
         ConfigurationError: The provider is hosted, or its list has no such model.
@@ -80,17 +99,25 @@ def _model_of_server(client: LLMClient, terminal: Terminal) -> str:
     if not registry.row(target.provider).local:
         examples = " or ".join(f"--model {model}" for model in list(known_models(target.provider))[:2])
         raise ConfigurationError(f"{target.provider} is given without a model: pass {examples or '--model'}")
-    models = [
-        model.id
-        for model in client.list_models()
-        if model.provider == target.provider and "embed" not in model.id.lower()
-    ]
+    listed = [model for model in client.list_models() if model.provider == target.provider]
+    models = fitting_models(listed, embeddings=embeddings)
     if not models:
-        raise ConfigurationError(f"{target.provider} has no model for chat yet: load or pull one, or pass --model")
-    others = f", the first of its {len(models)} models; --model chooses another" if len(models) > 1 else ""
-    terminal.note(f"using {target.provider}/{models[0]}{others}")
+        kind = "embeddings" if embeddings else "chat"
+        raise ConfigurationError(f"{target.provider} has no model for {kind} yet: load or pull one, or pass --model")
+    _note_choice(f"{target.provider}/{models[0]}", len(models), terminal)
     return models[0]
 
 
-def _find_local_model() -> str:
+def fitting_models(models: Iterable[ModelInfo], *, embeddings: bool) -> list[str]:
+    """Return the names of the models for embeddings, or of those for chat, in their order."""
+    return [model.id for model in models if ("embed" in model.id.lower()) == embeddings]
+
+
+def _note_choice(model: str, models: int, terminal: Terminal, where: str = "") -> None:
+    others = f", the first of its {models} models; --model chooses another" if models > 1 else ""
+    terminal.note(f"using {model}{where}{others}")
+
+
+def _find_local_model(terminal: Terminal, *, embeddings: bool) -> dict[str, Any]:
+    del terminal, embeddings
     raise ConfigurationError(_NO_MODEL)

@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
 
+from unified_llm._core import defaults
+from unified_llm.cli._option_names import name_options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -98,16 +101,23 @@ class Terminal:
 
     @contextmanager
     def shows_log(self) -> Iterator[None]:
-        """Write the log of the package to standard error: warnings, with ``-v`` what happens, with ``-vv`` all."""
+        """Write the log of the package to standard error: warnings, with ``-v`` what happens, with ``-vv`` all.
+
+        With ``-v``, errors have the provider's own message as well, which may quote the prompt.
+        """
         logger, handler = logging.getLogger("unified_llm"), _LogHandler(self)
         before, level = logger.level, _LEVELS[min(self.verbosity, 2)]
+        details = defaults.configured("error_details")
         logger.addHandler(handler)
         logger.setLevel(level)
+        if self.verbosity:
+            defaults.store("error_details", True)  # noqa: FBT003 - any value
         try:
             yield
         finally:
             logger.removeHandler(handler)
             logger.setLevel(before)
+            defaults.store("error_details", details)
 
 
 class _LogHandler(logging.Handler):
@@ -121,7 +131,7 @@ class _LogHandler(logging.Handler):
         """Write a record, unless a note about the response says the same: failovers, and answers that were cut."""
         if self._terminal.verbosity or not hasattr(record, "suppressed"):
             level = "warning: " if record.levelno >= logging.WARNING else ""
-            self._terminal.note(f"{level}{record.getMessage()}")
+            self._terminal.note(f"{level}{name_options(record.getMessage())}")
 
 
 def make_console(width: int | None = None) -> Console:

@@ -26,7 +26,7 @@ def version(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     terminal: Terminal,
 ) -> None:
-    """Show the versions of this package, of Python and of the packages that it works with."""
+    """Show the versions of this package and of those it works with."""
     versions = {"unified-llm": __version__, "Python": platform.python_version()}
     extras = {name: installed_version(name) for name in PACKAGES}
     if as_json:

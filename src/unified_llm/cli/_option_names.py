@@ -1,0 +1,23 @@
+"""Messages that name arguments of the Python interface, in the words of the command line."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Argument, and the option that sets it.
+_OPTIONS: Final = {
+    "model": "--model", "provider": "--provider", "base_url": "--base-url", "timeout": "--timeout",
+    "temperature": "--temperature", "max_tokens": "--max-tokens", "fallbacks": "--fallback", "api_key": "--api-key-env",
+    "api_key_env": "--api-key-env", "dimensions": "--dimensions", "batch_size": "--batch-size", "purpose": "--purpose",
+}  # fmt: skip
+# The name with an equals sign, and the dots that stand for a value.
+_ARGUMENT: Final = re.compile(rf"(?<![\w.(-])({'|'.join(_OPTIONS)})=(\"\.\.\.\")?(?=[\s,;.:)]|$)")
+_IN_DETAIL: Final = re.compile(r"\.detail (holds the provider's message|says where)")
+
+
+def name_options(message: str) -> str:
+    """Return a message with options in place of the arguments that it names."""
+    message = _ARGUMENT.sub(lambda match: _OPTIONS[match[1]], message)
+    message = message.replace("skip_unconfigured=True", "--skip-unconfigured")
+    return _IN_DETAIL.sub("--verbose shows the provider's message", message)
