@@ -56,6 +56,7 @@ THIRD_PARTY = {
     "rich": ("cli",),
     "typer": ("cli",),
     "PyInstaller": ("_pyinstaller",),
+    "truststore": ("_backends.http",),
     "typing_extensions": ("_backends.http", "langchain", "llama_index"),  # pydantic depends on it
 }
 

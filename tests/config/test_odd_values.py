@@ -21,7 +21,8 @@ from unified_llm.llama_index import UnifiedLLM
 from unified_llm.testing import outage
 
 MODEL = {"model": "openai/gpt-4o", "api_key": "sk-canary-odd-values"}
-NAMES = {"model", "provider", "api", "fallbacks", "default_headers"}  # whose values are names, which are repeated
+# Whose values are names, or paths of files, which are repeated.
+NAMES = {"model", "provider", "api", "fallbacks", "default_headers", "client_cert"}
 
 
 class Unprintable:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, cast
 
 from pydantic import SecretStr
 
 from unified_llm._adapters.call_names import check_body_fields
+from unified_llm._config.field_types import read_url
 from unified_llm._config.llm_config import LLMConfig
+from unified_llm._config.network_fields import read_certificate, read_proxy
 from unified_llm._core.api_key import Secret
+from unified_llm._core.redaction import Headers
+from unified_llm._lib.read_only import freeze
 from unified_llm._lib.short_repr import served_by
 from unified_llm.exceptions import ConfigurationError
 
-_HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl"})
+_HIDDEN: Final = frozenset({"api_key", "default_headers", "fallbacks", "verify_ssl", "proxy", "client_cert"})
 
 
 def hide_key(key: Any) -> Any:
@@ -27,6 +31,24 @@ def hide_key(key: Any) -> Any:
     if isinstance(key, Secret):
         return SecretStr(key.reveal())
     return SecretStr(key) if isinstance(key, str) else key
+
+
+_READERS: Final[Mapping[str, Callable[[Any], object]]] = {
+    "api_key": hide_key, "base_url": read_url, "proxy": read_proxy, "client_cert": read_certificate,
+}  # fmt: skip
+
+
+def read_set_value(name: str, value: Any, mappings: Collection[str]) -> Any:
+    """Return a value that is set on an object as its field keeps it: keys and passwords hidden, mappings read-only.
+
+    Raises:
+        ConfigurationError: It makes no sense.
+    """
+    if name in _READERS:
+        return _READERS[name](value)
+    if name == "default_headers" and isinstance(value, Mapping):
+        return Headers(cast("Mapping[str, str]", value))
+    return freeze(value) if name in mappings else value
 
 
 def with_body_fields(config: LLMConfig, given: Mapping[str, Any], request_fields: frozenset[str]) -> LLMConfig:

@@ -26,14 +26,15 @@ from pydantic import (
     field_validator,
 )
 
-from unified_llm._adapters.field_values import hide_key, name_of
+from unified_llm._adapters.field_values import hide_key, name_of, read_set_value
 from unified_llm._adapters.links import ChainOfTargets, Link, describe_link, is_object, read_links, read_primary
 from unified_llm._adapters.models_and_health import ModelsAndHealth
 from unified_llm._config.always_validated import AlwaysValidated, checked_changes
 from unified_llm._config.field_errors import describe  # pyright: ignore[reportUnusedImport] # in __init__
 from unified_llm._config.field_signatures import ShowsFields, accepted_names
-from unified_llm._config.field_types import Limit, VerifySSL, Wait, read_url
+from unified_llm._config.field_types import Limit, Wait, read_url
 from unified_llm._config.llm_config import LLMConfig, without_unset
+from unified_llm._config.network_fields import ClientCertSetting, ProxySetting, VerifySSL
 from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._core.api_key import OmittedKey
 from unified_llm._core.hidden import CLEAR_VARIABLES, Hidden
@@ -79,7 +80,10 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
         default_headers: Sent with every request to the primary.
         extra_body: Merged into the body of every request to the primary.
         context_window: The primary's context window in tokens, where it is not known; at Ollama it is sent along.
-        verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
+        verify_ssl: True, False, the path of a bundle of certificates, ``"system"`` for those that the operating system
+            trusts, or an ``ssl.SSLContext``.
+        proxy: The URL of the primary's proxy; None: the environment's; False: none. See ``LLMConfig``.
+        client_cert: The primary's client certificate: paths of PEM files. See ``LLMConfig``.
         allow_http: Permit plain HTTP to another machine although a key travels.
         breaker: When the circuit breaker of a failing target opens, and for how long.
         cache_ttl: Seconds that a provider's model list stays fresh.
@@ -116,6 +120,8 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
     extra_body: Mapping[str, Any] | None = Field(default=None, repr=False)
     context_window: int | None = Field(default=None, gt=0)
     verify_ssl: VerifySSL = Field(default=True, exclude=True, repr=False)
+    proxy: ProxySetting = Field(default=None, exclude=True, repr=False)
+    client_cert: ClientCertSetting = Field(default=None, exclude=True, repr=False)
     allow_http: bool = False
     breaker: BreakerConfig | None = None
     cache_ttl: Wait = None
@@ -305,16 +311,8 @@ class TargetFields(ChainOfTargets, ModelsAndHealth, AlwaysValidated, BaseModel, 
                 given = Hidden(read_primary(model, self.wrap, self.MODEL_OBJECTS))
             case "fallbacks", fallbacks:
                 given = Hidden(read_links(fallbacks, self.wrap))
-            case "api_key", key:
-                given = Hidden(hide_key(key))
-            case "base_url", url:
-                given = Hidden(read_url(url))
-            case "default_headers", Mapping() as headers:
-                given = Hidden(Headers(headers))
-            case _ if name in _MAPPINGS:
-                given = Hidden(freeze(given.value))
             case _:
-                pass
+                given = Hidden(read_set_value(name, given.value, _MAPPINGS))
         super().__setattr__(name, given.value)
         if name in type(self).model_fields and (name in LLMConfig.model_fields or name in self.MADE_FROM):
             self._client = None

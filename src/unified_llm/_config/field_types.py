@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePath
-from ssl import SSLContext
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, cast
 
 from pydantic import BeforeValidator
@@ -87,25 +85,6 @@ def check_name(value: object) -> object:
     if isinstance(value, str) and (not value.strip() or not value.isprintable() or len(value) > _LONGEST_NAME):
         raise ConfigurationError(f"name= must be printable text of at most {_LONGEST_NAME} characters.")
     return value
-
-
-def read_verify(value: object) -> object:
-    """Read how certificates are checked; None is the default.
-
-    Raises:
-        ConfigurationError: It is nothing that says so.
-    """
-    if isinstance(value, PurePath):
-        return str(value)
-    if value is None or isinstance(value, (bool, str, SSLContext)):
-        return True if value is None else value
-    raise ConfigurationError(
-        'verify_ssl must be True, False, the path of a file of certificates, "system" or an SSLContext, not '
-        f"{explain(value)}"
-    )
-
-
-VerifySSL: TypeAlias = Annotated[bool | str | SSLContext, BeforeValidator(read_verify)]
 
 
 def text_of_url(value: object) -> object:

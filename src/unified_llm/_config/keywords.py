@@ -15,7 +15,9 @@ from pydantic import SecretStr
 
 from unified_llm._config.model_name import ModelName
 from unified_llm._core.api_key import Secret
+from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.features import Feature
+from unified_llm._core.proxy import Proxy
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.target import BreakerConfig
 from unified_llm._lib.list_of import ListOf
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 else:
     KindOfFailure = str
 
+CertificateFiles: TypeAlias = str | PurePath | tuple[str | PurePath | None, ...] | list[str]
 ApiKey: TypeAlias = str | SecretStr | Secret
 
 
@@ -50,6 +53,8 @@ class EndpointKeywords(TypedDict, total=False):
     request_timeout: float | None
     connect_timeout: float | None
     verify_ssl: bool | str | PurePath | SSLContext | None
+    proxy: str | SecretStr | Proxy | Literal[False] | None
+    client_cert: CertificateFiles | ClientCertificate | None
     allow_http: bool | None
     max_retries: int | None
     resend: bool | None

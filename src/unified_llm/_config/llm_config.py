@@ -23,7 +23,6 @@ from unified_llm._config.field_types import (
     LEFT_OUT,
     NUMBER,
     Limit,
-    VerifySSL,
     check_headers,
     check_key_header,
     check_model,
@@ -35,6 +34,7 @@ from unified_llm._config.field_types import (
     read_wait,
 )
 from unified_llm._config.given_targets import GivenTargetsError, explain, list_fallbacks
+from unified_llm._config.network_fields import ClientCertSetting, ProxySetting, VerifySSL
 from unified_llm._config.unknown_fields import refuse_unknown
 from unified_llm._config.without_keys import WithoutKeys
 from unified_llm._core import paths
@@ -86,7 +86,12 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
             is ready 20 s and 60 s, and 60 s and 180 s for reasoning models; docs/failover.md has the whole table.
         connect_timeout: Seconds for each step of making a connection, within ``timeout``: the look-up of the host, TCP,
             the tunnel of a proxy, the TLS handshake. None: 5 s each.
-        verify_ssl: True, False, the path of a bundle of certificates, or an ``ssl.SSLContext``.
+        verify_ssl: True, False, the path of a bundle of certificates, ``"system"`` for those that the operating system
+            trusts (extra ``system-certs``), or an ``ssl.SSLContext``.
+        proxy: The URL of a proxy, with user and password if it wants them; it holds for any address of this target.
+            None: the variables ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``. False: no proxy.
+        client_cert: The certificate for servers that demand one (mutual TLS): the path of a PEM file with certificate
+            and key, or ``(certificate, key)``, or ``(certificate, key, password)``. A file that changed is read again.
         max_retries: Requests that a call may send to this target after its first one, beside the most attempts and the
             retry budget; 0 is one attempt. None: one while another target is ready, two on the last.
         resend: Whether a request is sent again, over a new connection, where the server closed a kept one before any
@@ -140,6 +145,8 @@ class LLMConfig(WithoutKeys, AlwaysValidated, pydantic.BaseModel, metaclass=Show
     timeout: Limit = Field(default=None, validation_alias=AliasChoices("timeout", "request_timeout"))
     connect_timeout: Limit = None
     verify_ssl: VerifySSL = Field(default=True, repr=False)
+    proxy: ProxySetting = None
+    client_cert: ClientCertSetting = None
     max_retries: Annotated[int | None, NUMBER] = Field(default=None, ge=0)
     resend: bool = True
     retry_delay: Annotated[float, BeforeValidator(read_wait)] = 1.0

@@ -21,6 +21,7 @@ from unified_llm._config.field_types import check_api_version, check_key_header
 from unified_llm._config.llm_config import LLMConfig
 from unified_llm._config.mlx_targets import check_mlx, mlx_features, mlx_is_impossible, mlx_window
 from unified_llm._config.model_string import provider_and_model
+from unified_llm._config.network import check_certificates, check_socks
 from unified_llm._config.unconfigured import UnconfiguredTarget
 from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import check_plaintext, netloc_of
@@ -60,12 +61,19 @@ def resolve_target(config: LLMConfig) -> ResolvedTarget | UnconfiguredTarget:
     key = find_key(config, spec, endpoint, lacks)
     if spec.format == "mlx" and (lack := check_mlx(model)):
         lacks.append(lack)
+    if endpoint.base_url:
+        check_certificates(config, lacks)
+        check_socks(config.proxy, lacks)
     if lacks:
         impossible = spec.format == "mlx" and mlx_is_impossible()
         return UnconfiguredTarget(config.name or _name(spec, model), tuple(lacks), impossible)
     if endpoint.base_url:
         check_plaintext(
-            endpoint.base_url, key_travels=key is not None, allow_http=config.allow_http, source=endpoint.source
+            endpoint.base_url,
+            key_travels=key is not None,
+            allow_http=config.allow_http,
+            source=endpoint.source,
+            proxy=config.proxy.address if config.proxy else "",
         )
     return ResolvedTarget(_make_target(config, spec, model, endpoint=endpoint, key=key), config)
 
@@ -114,6 +122,8 @@ def _make_target(
         last_resort=demo if config.last_resort is None else config.last_resort,
         demo=demo,
         verify=config.verify_ssl,
+        proxy=config.proxy,
+        client_certificate=config.client_cert,
         defaults=defaults,
         space=config.space,
         vector_length=profile.vector_length,

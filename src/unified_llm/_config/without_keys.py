@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ssl import SSLContext
 from typing import Any, Self
 
@@ -10,7 +10,9 @@ import pydantic
 from pydantic import SerializationInfo, field_serializer
 
 from unified_llm._config.field_types import LEFT_OUT
+from unified_llm._config.network_fields import dump_certificate, dump_proxy
 from unified_llm._core.api_key import OmittedKey
+from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.hidden import HiddenText
 from unified_llm._core.redaction import Headers, may_be_a_key
 
@@ -47,3 +49,11 @@ class WithoutKeys(pydantic.BaseModel):
     @field_serializer("verify_ssl", when_used="json", check_fields=False)
     def _dump_verify_ssl(self, verify: bool | str | SSLContext) -> bool | str:  # noqa: FBT001 - Pydantic calls it
         return True if isinstance(verify, SSLContext) else verify
+
+    @field_serializer("proxy", when_used="json", check_fields=False)
+    def _dump_proxy(self, proxy: object) -> str | bool | None:
+        return dump_proxy(proxy)
+
+    @field_serializer("client_cert", when_used="json", check_fields=False)
+    def _dump_client_cert(self, certificate: ClientCertificate | None) -> str | Sequence[str | None] | None:
+        return dump_certificate(certificate)

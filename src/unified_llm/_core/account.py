@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from unified_llm._core.api_key import Secret
+from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.headers import is_per_request
 from unified_llm._core.redaction import may_be_a_key
 
@@ -34,10 +35,20 @@ _MAX_DEPTH: Final = 8
 _DIGITS: Final = 32
 
 
-def identify(key: Secret | None, headers: Mapping[str, str], extra_body: Mapping[str, Any]) -> str:
-    """Return a digest of the account, the same in every process; ``ANONYMOUS`` without anything that names one."""
+def identify(
+    key: Secret | None,
+    headers: Mapping[str, str],
+    extra_body: Mapping[str, Any],
+    certificate: ClientCertificate | None = None,
+) -> str:
+    """Return a digest of the account, the same in every process; ``ANONYMOUS`` without anything that names one.
+
+    A client certificate counts by the path of its file: what is in the file is renewed from time to time.
+    """
     named = sorted((_normalise(name), value) for name, value in headers.items() if _header_names_account(name))
     fields = sorted(_identifying_fields(extra_body, 0)) if extra_body else []
+    if certificate is not None:
+        fields.append(("client certificate", certificate.certificate))
     if key is None and not named and not fields:
         return ANONYMOUS
     digest = hashlib.sha256(key.reveal().encode() if key else b"")

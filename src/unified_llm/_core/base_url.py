@@ -102,7 +102,7 @@ def _read(text: str) -> tuple[SplitResult | None, str | None]:
         problem = "holds a user name or password: pass the key as api_key="
     elif parts.query or parts.fragment or "?" in text or "#" in text:
         problem = "has a query or a fragment: leave it off, and pass such fields as extra_body= or default_headers="
-    elif not port_is_fine or not _is_host(parts.hostname or ""):
+    elif not port_is_fine or not is_host(parts.hostname or ""):
         problem = "has no valid host name or port"
     elif _serves_no_model(parts.hostname or ""):
         problem = "is an address where clouds serve credentials, or that many machines share: no model server is there"
@@ -120,7 +120,8 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
 
 
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Check whether a text can be the name or the address of a host."""
     if _address(host):
         return True
     # ``2130706433`` and ``0x7f.1`` are addresses to some resolvers: a name has a letter in its last label.
@@ -207,17 +208,27 @@ def matches(url: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(host, pattern) for pattern in patterns)
 
 
-def check_plaintext(url: str, *, key_travels: bool, allow_http: bool, source: str) -> None:
+def check_plaintext(url: str, *, key_travels: bool, allow_http: bool, source: str, proxy: str = "") -> None:
     """Refuse plain HTTP where someone else could read along.
+
+    Args:
+        url: Where requests go.
+        key_travels: They have an API key.
+        allow_http: The user permits it.
+        source: Where the user wrote the URL, for messages.
+        proxy: The URL of the user's proxy. It reads plain HTTP, and connects to ``url`` from where it is.
 
     Raises:
         ConfigurationError: Plain HTTP to a public host, or to a private one with a key.
     """
-    if not url.startswith("http://") or allow_http or is_loopback(url):
+    if not url.startswith("http://") or allow_http:
         return
-    if is_private(url) and not key_travels:
+    hops = [url] if not proxy else [proxy] if is_loopback(proxy) and is_loopback(url) else [url, proxy]
+    if all(map(is_loopback, hops)) or (not key_travels and all(map(is_private, hops))):
         return
+    what = "the key" if key_travels else "every prompt"
+    by = ", and by the proxy" if proxy else ""
     raise ConfigurationError(
-        f"The URL from {source} is plain http, so {'the key' if key_travels else 'every prompt'} could be read on the "
-        "way: use https, or say allow_http=True if you know the network."
+        f"The URL from {source} is plain http, so {what} could be read on the way{by}: use https, or say "
+        "allow_http=True if you know the network."
     )

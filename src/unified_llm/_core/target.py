@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from unified_llm._core.account import ANONYMOUS, identify
 from unified_llm._core.api_key import NoKey, Secret
 from unified_llm._core.base_url import split_origin
+from unified_llm._core.client_certificate import ClientCertificate
 from unified_llm._core.features import CHAT, Feature, FeaturePair
+from unified_llm._core.proxy import Proxy
 from unified_llm._core.quirks import Quirks
 from unified_llm._core.redaction import has_key
 from unified_llm._core.seconds import FOREVER, SecondsError, read_seconds
@@ -153,7 +155,9 @@ class Target:
         resend: A request is sent again where a kept connection was closed before any byte of a response.
         last_resort: It does not lower what the chain advertises, and is skipped for what it cannot do.
         demo: It is the package's demo model, which answers a short list of questions and nothing else.
-        verify: Certificates: True, False, the path of a bundle, or an ``ssl.SSLContext``.
+        verify: Certificates: True, False, the path of a bundle, ``"system"``, or an ``ssl.SSLContext``.
+        proxy: Its proxy; None for that of the environment, False for none.
+        client_certificate: What it is shown where it demands a certificate.
         vendor_host: The host of ``base_url`` is the provider's own, where one API key is one account.
         space: The declared vector space, for embeddings.
         vector_length: The length of its vectors, where its model has only one.
@@ -165,9 +169,10 @@ class Target:
         own_name: Its label, or ``provider/model`` (computed, as what follows): others of the chain may have the same.
         name: Its own name, and what tells it apart in the chain: for logs, attempts, health and errors.
         origin: The origin of ``base_url``; empty where there is no network.
-        account: Who pays: a digest of the key and of what else identifies the caller, and the origin unless
+        account: Who pays: a digest of the key and of what else identifies the caller (headers, fields of the body, the
+            client certificate), and the origin unless
             ``vendor_host``: a dummy key such as ``EMPTY`` is another account at each server.
-        health_key: The key of its breaker and its retry budget.
+        health_key: The key of its breaker and its retry budget; a proxy of its own is a part of it.
         credentials_key: The key of cooldowns for a refused API key or an exhausted quota: provider and account, any
             model. Without a key, those of one model at one address.
         limit_key: The key of cooldowns for rate limits, which are per account, model and region.
@@ -198,6 +203,8 @@ class Target:
     last_resort: bool = False
     demo: bool = False
     verify: Any = field(default=True, repr=False)
+    proxy: Proxy | Literal[False] | None = None
+    client_certificate: ClientCertificate | None = None
     vendor_host: bool = False
     space: str | None = None
     vector_length: int | None = None
@@ -226,9 +233,11 @@ class Target:
             own_name = f"{self.provider}/{self.model}" if self.model else self.provider
         origin, path = split_origin(self.base_url)
         number = self.instance.number if self.instance is not None else None
-        identity = identify(self.key, self.headers, self.extra_body)
+        identity = identify(self.key, self.headers, self.extra_body, self.client_certificate)
         where = None if self.vendor_host and identity != ANONYMOUS else origin
-        health_key = (self.provider, origin + path, self.model, number)
+        # A proxy of its own may fail where others reach the same server.
+        via = f" via {self.proxy.address}" if self.proxy else ""
+        health_key = (self.provider, origin + path + via, self.model, number)
         in_process = () if origin else (number,)
         computed: dict[str, Hashable] = {
             "own_name": own_name,

@@ -93,9 +93,17 @@ def test_each_limit_that_passes_is_a_timeout_of_a_request_that_was_not_sent(make
         ("RECORD_LAYER_FAILURE", ("shared", "api:443 does not speak TLS", "use http:// in base_url=")),
         ("UNSUPPORTED_PROTOCOL", ("shared", "this machine has no common TLS version with api:443", "enable TLS 1.2")),
         ("TLSV1_ALERT_PROTOCOL_VERSION", ("shared", "this machine has no common TLS version", "enable TLS 1.2")),
-        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", ("caller", "api:443 wants a client certificate", "load_cert_chain")),
-        ("SSLV3_ALERT_HANDSHAKE_FAILURE", ("shared", "api:443 refused the TLS connection", "load_cert_chain")),
-        ("TLSV1_ALERT_UNKNOWN_CA", ("shared", "api:443 refused the TLS connection (alert: unknown ca)", ".detail")),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", ("caller", "api:443 wants a client certificate", "client_cert=")),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", ("shared", "api:443 refused the TLS connection", "client_cert=")),
+        (
+            "TLSV1_ALERT_UNKNOWN_CA",
+            ("caller", "not accept the client certificate, or wants one (alert: unknown ca)", "client_"),
+        ),
+        ("SSLV3_ALERT_BAD_CERTIFICATE", ("caller", "or wants one (alert: bad certificate)", "client_cert=")),
+        (
+            "TLSV1_ALERT_INTERNAL_ERROR",
+            ("shared", "api:443 refused the TLS connection (alert: internal error)", ".detail"),
+        ),
         ("NO_SHARED_CIPHER", ("shared", "the TLS handshake with api:443 failed", ".detail")),
     ],
 )

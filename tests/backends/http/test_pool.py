@@ -8,7 +8,7 @@ from unified_llm._backends.http import errors, pool
 from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
 from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
 from unified_llm._backends.http.request import parse_endpoint
-from unified_llm._core.hidden import Hidden
+from unified_llm._core.proxy import Proxy
 
 
 class FakeConnection:
@@ -93,7 +93,7 @@ def test_a_closed_pool_is_empty_and_keeps_nothing(idle: pool.IdleConnections[Fak
     ],
 )
 def test_each_route_has_its_kind_of_connection(clock: Clock, proxy: str | None, kind: str) -> None:
-    route_by_proxy = pool.Route(("https", "api.test", 443), verify=True, proxy=Hidden(proxy) if proxy else None)
+    route_by_proxy = pool.Route(("https", "api.test", 443), verify=True, proxy=Proxy(proxy) if proxy else None)
     assert type(pool.make_connection(route_by_proxy, SyncDeadlineSocket(clock))).__name__ == kind
     assert type(pool.make_async_connection(route_by_proxy, AsyncDeadlineSocket(clock))).__name__ == "Async" + kind
 
@@ -102,7 +102,7 @@ def test_each_route_has_its_kind_of_connection(clock: Clock, proxy: str | None, 
     "proxy", ["socks5://proxy.test", "ftp://proxy.test", "http://[::1"]
 )  # httpx's extra for SOCKS is missing
 def test_a_proxy_that_cannot_be_used_is_a_failure_of_the_setup(clock: Clock, proxy: str) -> None:
-    route_by_proxy = pool.Route(("https", "api.test", 443), verify=True, proxy=Hidden(proxy) if proxy else None)
+    route_by_proxy = pool.Route(("https", "api.test", 443), verify=True, proxy=Proxy(proxy) if proxy else None)
     for make in (
         lambda: pool.make_connection(route_by_proxy, SyncDeadlineSocket(clock)),
         lambda: pool.make_async_connection(route_by_proxy, AsyncDeadlineSocket(clock)),

@@ -65,7 +65,7 @@ def test_the_environments_bundle_is_read_when_it_changes(monkeypatch: pytest.Mon
         ("https://api.test.com", {}, None),
         ("https://api.test.com", {"HTTPS_PROXY": "http://p:1"}, "http://p:1"),
         ("https://api.test.com", {"https_proxy": "p:1"}, "http://p:1"),
-        ("https://api.test.com", {"ALL_PROXY": "http://p:2"}, "http://p:2"),
+        ("https://api.test.com", {"ALL_PROXY": "http://u:CANARY@p:2"}, "http://u:CANARY@p:2"),
         ("https://api.test.com", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "test.com"}, None),
         ("https://api.test.com", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "*"}, None),
         ("https://api.test.com", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "est.com"}, "http://p:1"),
@@ -84,8 +84,8 @@ def test_proxies_are_for_https_to_public_hosts(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     proxy = proxies_and_certificates.find_proxy(at(url))
-    assert (proxy.value if proxy else None) == expected
-    assert "p:" not in repr(proxy)
+    assert (proxy.url.value if proxy else None) == expected
+    assert "CANARY" not in repr(proxy)
 
 
 def test_plain_http_has_one_route_whatever_the_trust() -> None:

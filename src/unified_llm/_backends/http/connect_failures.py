@@ -48,7 +48,12 @@ _WANTS_CERTIFICATE: Final = re.compile("CERTIFICATE_REQUIRED|PEER_DID_NOT_RETURN
 _ALERT: Final = re.compile("ALERT_(.*)")
 
 _SEE_DETAIL: Final = ".detail holds the message of the TLS library"
-_OWN_CERTIFICATE: Final = "pass an ssl.SSLContext with load_cert_chain() as verify_ssl="
+_OWN_CERTIFICATE: Final = "pass client_cert=(certificate, key)"
+# Alerts by which servers refuse the certificate of a client, as no other side of a handshake gets them (RFC 8446, 6.2).
+# Some send the first where they were shown none.
+_CERTIFICATE_REFUSED: Final = re.compile(
+    "BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(REVOKED|EXPIRED|UNKNOWN)|UNKNOWN_CA|ACCESS_DENIED"
+)
 
 
 def name_address(host: str, port: int) -> str:
@@ -173,6 +178,10 @@ def alert_received(host: str, port: int, error: Exception) -> Failure | None:
     if alert is None:
         return None
     name = alert[1].lower().replace("_", " ")
+    if _CERTIFICATE_REFUSED.search(reason):
+        happened = f"{name_address(host, port)} does not accept the client certificate, or wants one (alert: {name})"
+        advice = f"check client_cert=, or {_OWN_CERTIFICATE} if it is missing"
+        return Failure("tls", scope="caller", reason=happened, advice=advice, detail=str(error))
     happened = f"{name_address(host, port)} refused the TLS connection (alert: {name})"
     advice = f"where it wants a client certificate, {_OWN_CERTIFICATE}" if "handshake" in name else _SEE_DETAIL
     return Failure("tls", reason=happened, advice=advice, detail=str(error))

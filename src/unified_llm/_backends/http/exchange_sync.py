@@ -160,6 +160,8 @@ class SyncHTTPExchange(HTTPExchange):
             http_response = connection.handle_request(http_request)
         except errors.errors_on(route, connection.sock) as error:
             return errors.failure_from_error(error, connection.sock, route)
+        if refusal := errors.refusal_by_status(http_response.status_code, route):
+            return refusal
         connection.sock.start_body()
         stream = cast("httpx.SyncByteStream", http_response.stream)
         return _OpenResponse(*self._open_body(http_response), stream, iter(stream))

@@ -26,7 +26,7 @@ import httpx
 from unified_llm._backends.http import descriptors, proxies_and_certificates
 from unified_llm._backends.http.deadline_socket import Tunnel
 from unified_llm._backends.http.request import parse_endpoint
-from unified_llm._core.hidden import Hidden, HiddenBytes
+from unified_llm._core.hidden import HiddenBytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from unified_llm._backends.http.deadline_socket_async import AsyncDeadlineSocket
     from unified_llm._backends.http.deadline_socket_sync import SyncDeadlineSocket
     from unified_llm._backends.http.request import Endpoint
+    from unified_llm._core.client_certificate import ClientCertificate
+    from unified_llm._core.proxy import Proxy
     from unified_llm._core.target import Target
 
 MAX_IDLE_SECONDS: Final = 45.0
@@ -57,26 +59,30 @@ class Route(NamedTuple):
 
     origin: tuple[str, str, int]
     verify: proxies_and_certificates.Verify
-    proxy: Hidden[str] | None
+    proxy: Proxy | None
+    certificate: ClientCertificate | None = None
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether a proxy reads the request and sends one of its own: without TLS there is no tunnel through it."""
+        return self.proxy is not None and self.origin[0] == "http"
 
 
 def tunnel_of(route: Route) -> Tunnel | None:
     """Return the tunnel of a route through a proxy, or None."""
-    if route.proxy is None:
+    if route.proxy is None or route.is_forwarded:
         return None
-    return Tunnel(int(proxies_and_certificates.is_encrypted(route.proxy)), *route.origin[1:])
+    return Tunnel(int(route.proxy.scheme == "https"), *route.origin[1:])
 
 
 def route_to(endpoint: Endpoint, target: Target) -> Route:
-    """Return the route to a target."""
-    if endpoint.origin[0] == "http":
-        return Route(endpoint.origin, verify=True, proxy=None)
-    verify = target.verify
-    return Route(
-        endpoint.origin,
-        verify if isinstance(verify, bool) else _as_verify(verify),
-        proxies_and_certificates.find_proxy(endpoint),
-    )
+    """Return the route to a target: through its own proxy whatever its address is, else through the environment's."""
+    proxy = proxies_and_certificates.find_proxy(endpoint) if target.proxy is None else target.proxy or None
+    verify = target.verify if isinstance(target.verify, bool) else _as_verify(target.verify)
+    if endpoint.origin[0] == "https":
+        return Route(endpoint.origin, verify, proxy, target.client_certificate)
+    with_tls = proxy is not None and proxy.scheme == "https"
+    return Route(endpoint.origin, verify if with_tls else True, proxy)
 
 
 def route_in_advance(target: Target) -> Route | None:
@@ -232,23 +238,28 @@ def _make_factory(
     arguments["ssl_context"] = load_ssl_context(route)
     if route.proxy is None:
         return direct(**arguments)
-    proxy = httpx.Proxy(route.proxy.value)
+    proxy = httpx.Proxy(route.proxy.url.value)
     arguments["proxy_url"] = str(proxy.url)
     credentials = [HiddenBytes(text) for text in proxy.raw_auth or ()]  # httpcore keeps them in variables
     if proxy.url.scheme.startswith("socks"):
         arguments["proxy_auth"] = credentials or None
         return through_socks(**arguments)
+    headers = [(name.encode(), HiddenBytes(text.encode())) for name, text in route.proxy.headers.value]
     if credentials:
-        basic = HiddenBytes(b"Basic " + b64encode(b":".join(credentials)))
-        arguments["proxy_headers"] = [(b"Proxy-Authorization", basic)]
+        headers.append((b"Proxy-Authorization", HiddenBytes(b"Basic " + b64encode(b":".join(credentials)))))
+    arguments["proxy_headers"] = headers
+    # A server that nobody checks is no reason to show a password to any proxy.
+    verify = route.verify or True
     is_tls = proxy.url.scheme == "https"
-    arguments["proxy_ssl_context"] = proxies_and_certificates.load_ssl_context(verify=True) if is_tls else None
+    arguments["proxy_ssl_context"] = proxies_and_certificates.load_ssl_context(verify) if is_tls else None
     return through_http(**arguments)
 
 
 def load_ssl_context(route: Route) -> ssl.SSLContext | None:
     """Return the SSL context of a route; None where the server has no TLS."""
-    return proxies_and_certificates.load_ssl_context(route.verify) if route.origin[0] == "https" else None
+    if route.origin[0] != "https":
+        return None
+    return proxies_and_certificates.load_ssl_context(route.verify, route.certificate)
 
 
 def _to_origin(route: Route) -> httpcore.Origin:
