@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import inspect
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
@@ -72,11 +73,15 @@ INTERNAL: Final = {
 def _set_up_for_one_example(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Undo what an example sets: OpenTelemetry's own providers can be set only once in a process.
 
-    LlamaIndex makes an event loop where there is none, and closes it nowhere. MLX finds the folder of a model.
+    LlamaIndex makes an event loop where there is none, and closes it nowhere. MLX finds the folder of a model, a
+    client the files of its certificate.
     """
     model = tmp_path / "models" / "Qwen3-4B-4bit"
     model.mkdir(parents=True)
     (model / "config.json").write_text('{"model_type": "qwen3"}', encoding="utf-8")
+    (tmp_path / "tls").mkdir()
+    for name in ("tls.crt", "tls.key"):
+        shutil.copy(ROOT / "tests" / "support" / "localhost.pem", tmp_path / "tls" / name)
     monkeypatch.chdir(tmp_path)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

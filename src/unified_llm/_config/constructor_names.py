@@ -92,9 +92,14 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
         "drop_params", "additional_drop_params", "allowed_openai_params", "convert_system_message_to_human",
     ),
     "in tests, unified_llm.testing.outage(..., reply=...) answers.": ("mock_response", "mock_tool_calls"),
-    "connections are this package's own: proxies come from the environment, certificates from verify_ssl=.": (
-        "client_kwargs", "async_client_kwargs", "sync_client_kwargs", "anthropic_proxy", "http_options", "session",
-        "max_connections", "keepalive", "ssl", "ssl_context", "cert", "verify",
+    "connections are this package's own: proxy=, client_cert= and verify_ssl= say how they are made.": (
+        "client_kwargs", "async_client_kwargs", "sync_client_kwargs", "http_options", "session", "max_connections",
+        "keepalive",
+    ),
+    "write proxy=.": ("proxies", "openai_proxy", "anthropic_proxy", "http_proxy", "https_proxy", "proxy_url"),
+    "write client_cert=.": ("cert", "cert_file", "client_certificate", "ssl_certfile", "ssl_cert"),
+    "write verify_ssl=.": (
+        "ssl", "ssl_context", "verify", "ssl_verify", "verify_certs", "ca_bundle", "ca_cert", "ca_certs", "cafile",
     ),
     "further fields of the request go into extra_body={{...}}.": (
         "model_kwargs", "additional_kwargs", "extra_params", "optional_params", "generation_config", "generate_kwargs",

@@ -119,6 +119,8 @@ def find_key(config: LLMConfig, spec: ProviderSpec, endpoint: Endpoint, lacks: l
     if given is OmittedKey.KEY:
         known = f"set {spec.key_env[0]} in this process, or " if spec.key_env and endpoint.own_host else ""
         lacks.append(f"no API key, which was left out of the pickle ({known}pass api_key= again)")
+    elif config.client_cert is not None and not endpoint.own_host:
+        pass  # a gateway that is shown a certificate knows who asks
     elif variable and not _is_own_network(endpoint):
         lacks.append(f"no API key for this base_url (pass api_key=: {variable} is only sent to {_own_hosts(spec)})")
     elif spec.key_required and spec.format not in _WITHOUT_NETWORK and not _is_own_network(endpoint):

@@ -106,9 +106,7 @@ def read_certificate(value: object) -> object:
         case (certificate, key):
             return ClientCertificate(_path(certificate), _path(key))
         case (certificate, key, password):
-            return ClientCertificate(
-                _path(certificate), None if key is None else _path(key), _password(cast("object", password))
-            )
+            return ClientCertificate(_path(certificate), None if key is None else _path(key), _password(password))
         case _:
             raise ConfigurationError(f"{_CERTIFICATE}.")
 

@@ -31,10 +31,11 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
         "api_key", "auth", "authorization", "auth_token", "bearer_token", "access_token", "token", "credentials",
         "password", "webhook_secret", "cookies", "workload_identity", "custom_llm_provider",
     ),
-    "connections are this package's own: proxies come from the environment, certificates from verify_ssl=.": (
+    "connections are this package's own: write proxy=, client_cert= or verify_ssl= of the constructor.": (
         "client", "async_client", "aclient", "root_client", "root_async_client", "async_http_client",
         "http_async_client", "http_options", "http_socket_options", "client_options", "proxy", "proxies",
-        "openai_proxy", "transport", "verify", "ssl_verify", "verify_ssl", "allow_http", "reuse_client",
+        "openai_proxy", "transport", "verify", "ssl_verify", "verify_ssl", "client_cert", "cert", "allow_http",
+        "reuse_client",
     ),
     'it is a header: default_headers={"OpenAI-Organization": ..., "OpenAI-Project": ...}.': (
         "organization", "openai_organization", "openai_org_id", "organization_id", "project", "openai_project",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from unified_llm._core.base_url import is_host
 from unified_llm._core.hidden import Hidden
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080}
+DEFAULT_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080}
 """The ports of proxies whose URLs name none, by scheme."""
 
-_LEFT_OUT = "***"  # stands for a user and a password in a repr, a pickle and a dump
-_EXAMPLE = '"http://proxy.example:3128"'
+_LEFT_OUT: Final = "***"  # stands for a user and a password in a repr, a pickle and a dump
+_EXAMPLE: Final = '"http://proxy.example:3128"'
+_ENCODED: Final = "special characters of a password are percent-encoded (%23 for #)"
 
 
 class ProxyURLError(ValueError):
@@ -100,11 +102,10 @@ def parse_proxy(text: str, headers: tuple[tuple[str, str], ...] = ()) -> Proxy:
     if scheme not in DEFAULT_PORTS:
         known = "http://, https:// or socks5://"
         raise ProxyURLError(f"must begin with {known}: write {_EXAMPLE}")
-    encoded = "special characters of a password are percent-encoded (%23 for #)"
     if not is_host(host):
-        raise ProxyURLError(f"has no valid host name: write {_EXAMPLE}; {encoded}")
+        raise ProxyURLError(f"has no valid host name: write {_EXAMPLE}; {_ENCODED}")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ProxyURLError(f"has more than a host and a port: write {_EXAMPLE}; {encoded}")
+        raise ProxyURLError(f"has more than a host and a port: write {_EXAMPLE}; {_ENCODED}")
     login = ""
     if parts.username == _LEFT_OUT and parts.password is None:
         login = f"{_LEFT_OUT}@"
@@ -116,14 +117,9 @@ def parse_proxy(text: str, headers: tuple[tuple[str, str], ...] = ()) -> Proxy:
 
 
 def _split(url: str) -> tuple[SplitResult, int | None]:
-    problem = None
     if not url.isprintable() or " " in url:
-        problem = "has white space or a control character in it"
-    try:
+        raise ProxyURLError("has white space or a control character in it")
+    with suppress(ValueError):  # whose message repeats what stands in the place of the port
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError:  # whose message repeats what stands in the place of the port
-        problem = problem or f"has no valid port: write {_EXAMPLE}"
-    if problem:
-        raise ProxyURLError(problem)
-    return parts, port
+        return parts, parts.port
+    raise ProxyURLError(f"has no valid port: write {_EXAMPLE}; {_ENCODED}")
