@@ -49,6 +49,8 @@ a fallback. Models come and go: OpenAI shuts `gpt-5-mini` down on 11 December 20
 _MODELS = {
     "openai": "gpt-5-mini",
     "azure": "my-deployment",
+    "bedrock": "openai.gpt-oss-120b-1:0",
+    "vertex": "google/gemini-2.5-flash",
     "anthropic": "claude-haiku-4-5",
     "gemini": "gemini-3.5-flash",
     "cohere": "command-a-03-2025",
@@ -89,6 +91,7 @@ _PREPARE = {
     "vllm": "vllm serve Qwen/Qwen3-8B",
     "llamacpp": "llama-server -hf ggml-org/gemma-3-1b-it-GGUF",
 }
+_KEYS = {"vertex": '"$(gcloud auth print-access-token)"'}
 _INSTALL = {"mlx": "pip install 'unified-llm[mlx]' huggingface-hub"}
 _COLUMNS = (
     ("tools", "tools"),
@@ -150,7 +153,7 @@ def render() -> str:
     names = {row.name: [alias for alias, name in ALIASES.items() if name == row.name] for row in ROWS}
     addresses = [["provider", "", "API key", "address", "default address"], ["---"] * 5]
     addresses += [
-        [_name(row, names), row.title, _code(row.key_env), _code(row.base_url_env), _address(row)] for row in ROWS
+        [_name(row, names), row.title, _code(row.key_env), _code(row.address_env), _address(row)] for row in ROWS
     ]
     capabilities = [["provider", *(title for title, _ in _COLUMNS)], ["---"] * (len(_COLUMNS) + 1)]
     capabilities += [
@@ -247,7 +250,8 @@ def _range(row: ProviderSpec, name: str) -> str:
 
 
 def _address(row: ProviderSpec) -> str:
-    return f"`{row.base_url}`" if row.base_url else "none needed" if row.format == "mlx" else "required"
+    address = row.base_url or row.url_template
+    return f"`{address}`" if address else "none needed" if row.format == "mlx" else "required"
 
 
 def _code(names: tuple[str, ...]) -> str:
@@ -271,7 +275,10 @@ def _example(row: ProviderSpec, *, folded: bool) -> str:
 def _shell(row: ProviderSpec) -> Iterator[str]:
     yield _INSTALL.get(row.name, "pip install unified-llm")
     if row.key_required:
-        yield f"export {row.key_env[0]}=..."
+        yield f"export {row.key_env[0]}={_KEYS.get(row.name, '...')}"
+    for part in row.url_parts.values():
+        if not part.default:
+            yield f"export {part.variables[0]}=..."
     if row.name in _PREPARE:
         yield _PREPARE[row.name]
 

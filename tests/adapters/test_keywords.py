@@ -110,7 +110,7 @@ OTHER_OPTIONS = {name: kind for name, kind in OPTIONS.items() if name != "hedge_
         ),
         (
             of_targets.ProviderKeywords,
-            types_of_dataclass(ProviderSpec, {"name", "base_url", "features", "instance"}),
+            types_of_dataclass(ProviderSpec, {"name", "base_url", "url_template", "url_parts", "features", "instance"}),
         ),
         (of_targets.DefaultKeywords, dict.fromkeys(process_defaults._KNOWN, NoneType)),
     ],

@@ -26,7 +26,8 @@ def test_the_examples_name_current_models() -> None:
     """Deployments of Azure have names of their own."""
     known = {*get_args(KnownModelName)}
     models = runpy.run_path(str(DOCS / "generate_providers.py"))["_MODELS"].items() - {("azure", "my-deployment")}
-    examples = {f"{provider}/{model.partition(':')[0]}" for provider, model in models}
+    names = {f"{provider}/{model}" for provider, model in models}
+    examples = {name if name in known else name.partition(":")[0] for name in names}
     named = {name.partition("/")[0] for name in known}
     hosted = {row.name for row in registry.ROWS if not row.local} & named
     assert {example for example in examples - known if example.partition("/")[0] in hosted} == set()

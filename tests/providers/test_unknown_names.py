@@ -95,13 +95,24 @@ MEANT = [
     ("openai/ gpt-4o", "did you mean 'openai/gpt-4o'?"),
     ("openai: gpt-4o", "did you mean 'openai:gpt-4o'?"),
     ("openai /gpt-4o", "did you mean 'openai/gpt-4o'?"),
+    # Bedrock and Vertex AI
+    ("vertex_ai/gemini-2.5-flash", "did you mean 'vertex/google/gemini-2.5-flash'?"),
+    ("google_vertexai:gemini-2.5-flash", "did you mean 'vertex/google/gemini-2.5-flash'?"),
+    ("vertexai/google/gemini-2.5-pro", "did you mean 'vertex/google/gemini-2.5-pro'?"),
+    ("publishers/google/models/gemini-2.5-pro", "did you mean 'vertex/google/gemini-2.5-pro'?"),
+    ("projects/p/locations/us-east1/publishers/meta/models/llama-4", "did you mean 'vertex/meta/llama-4'?"),
+    (
+        "us.anthropic.claude-3-haiku-20240307-v1:0",
+        "did you mean 'anthropic/claude-3-haiku-20240307' or 'bedrock/us.anthropic.claude-3-haiku-20240307-v1:0'?",
+    ),
+    ("amazon.nova-pro-v1:0", "did you mean 'bedrock/amazon.nova-pro-v1:0'?"),
+    ("openai.gpt-oss-120b-1:0", "did you mean 'bedrock/openai.gpt-oss-120b-1:0'?"),
+    ("aws_bedrock/openai.gpt-oss-120b-1:0", "did you mean 'bedrock/openai.gpt-oss-120b-1:0'?"),
     # Services that have no row
-    ("vertex_ai/gemini-2.5-flash", "Google Vertex AI is not supported. 'gemini/gemini-2.5-flash' is the model at its"),
-    ("google_vertexai:gemini-2.5-flash", "Google Vertex AI is not supported"),
-    ("bedrock/anthropic.claude-3-haiku-20240307-v1:0", "'anthropic/claude-3-haiku-20240307' is the model at its maker"),
-    ("us.anthropic.claude-3-haiku-20240307-v1:0", "Amazon Bedrock is not supported"),
-    ("amazon.nova-pro-v1:0", "Amazon Bedrock is not supported"),
-    ("bedrock_converse:x", "Amazon Bedrock is not supported"),
+    (
+        "bedrock_converse:anthropic.claude-3-haiku-20240307-v1:0",
+        "Amazon Bedrock's Converse API is not supported. 'anthropic/claude-3-haiku-20240307' is the model at its maker",
+    ),
     ("watsonx/ibm/granite", "IBM watsonx is not supported"),
     ("dashscope/qwen-max", "Alibaba Cloud Model Studio (DashScope) is not supported"),
     ("azure_ai/mistral", "Azure AI Foundry is not supported. Known providers are"),
@@ -143,8 +154,9 @@ def test_what_a_call_names_is_read_in_the_same_way() -> None:
 @each(
     ("provider", "expected"),
     [
-        ("bedrock", "Amazon Bedrock is not supported. Known providers are openai, "),
-        ("vertex_ai", "Google Vertex AI is not supported"),
+        ("bedrock_converse", "Amazon Bedrock's Converse API is not supported. Known providers are openai, "),
+        ("vertex_ai", "did you mean 'vertex'?"),
+        ("aws", "did you mean 'bedrock'?"),
         ("google", "did you mean 'gemini'?"),
         ("Claude", "did you mean 'anthropic'?"),
         (" openai", "did you mean 'openai'?"),

@@ -35,6 +35,8 @@ from unified_llm.exceptions import LLMError
 from unified_llm.types import LLMChunk, LLMResponse
 
 MARK: Final = "sk-canary"
+# What the addresses of rows are made of.
+_URL_PARTS: Final = {"AWS_REGION": "us-east-1", "GOOGLE_CLOUD_PROJECT": "a-project"}
 KEYS: Final = {name: f"sk-CANARY-of-{name}" for row in ROWS for name in row.key_env}
 PACKAGE: Final = str(Path(unified_llm.__file__).parent)
 LOGGING: Final = Path(logging.__file__).parent
@@ -70,11 +72,11 @@ _OF_THE_TESTS = {"UNIFIED_LLM_NO_SKIP", "UNIFIED_LLM_SERVERS", "UNIFIED_LLM_THOR
 
 def clear_environment() -> None:
     """Remove the settings of the machine's environment, and set every key to a canary."""
-    ours = {name for row in ROWS for name in (*row.key_env, *row.base_url_env)} | {"MLX_MODEL_PATH"}
+    ours = {name for row in ROWS for name in (*row.key_env, *row.address_env)} | {"MLX_MODEL_PATH"}
     for name in [name for name in os.environ if name in ours or name.startswith("UNIFIED_LLM_")]:
         if name not in _OF_THE_TESTS:
             del os.environ[name]
-    os.environ.update(KEYS)
+    os.environ.update(KEYS | _URL_PARTS)
 
 
 def register_plugin(config: pytest.Config) -> None:

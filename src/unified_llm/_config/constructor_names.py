@@ -86,8 +86,12 @@ _BY_ADVICE: Final[Mapping[str, tuple[str, ...]]] = {
     "the size of batches belongs to embeddings: embed(texts, batch_size=...), or a constructor of embeddings.": (
         "batch_size", "chunk_size", "embed_batch_size", "embedding_ctx_length",
     ),
-    "Google Vertex AI is not supported; gemini/<model> takes an API key.": ("vertexai", "location", "vertex_project"),
-    "Amazon Bedrock is not supported.": ("region_name", "aws_region_name", "credentials_profile_name"),
+    "the model is vertex/google/<model>, the project and the location are in GOOGLE_CLOUD_PROJECT and "
+    "GOOGLE_CLOUD_LOCATION, or in base_url=.": ("vertexai", "location", "vertex_project", "vertex_location"),
+    "the region is in AWS_REGION, or in base_url=.": ("region_name", "aws_region_name", "aws_region"),
+    "Amazon Bedrock takes an API key: api_key= or AWS_BEARER_TOKEN_BEDROCK.": (
+        "credentials_profile_name", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
+    ),
     "settings that a model does not take are left out, with one warning: leave it out.": (
         "drop_params", "additional_drop_params", "allowed_openai_params", "convert_system_message_to_human",
     ),

@@ -13,10 +13,11 @@ from unified_llm._config.llm_config import LLMConfig
 from unified_llm._core.api_key import NoKey, OmittedKey, Secret
 from unified_llm._core.base_url import is_private, matches, normalise, split_origin
 from unified_llm._core.quirks import Quirks
-from unified_llm._providers.spec import ProviderSpec
+from unified_llm._providers.spec import REGION, ProviderSpec
 from unified_llm.exceptions import ConfigurationError
 
 _WITHOUT_NETWORK: Final = frozenset({"mlx", "user"})
+_URL_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(?:[.:][A-Za-z0-9-]+)*")  # example.com:project at Google
 _TOKEN: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
@@ -51,6 +52,8 @@ def find_endpoint(config: LLMConfig, spec: ProviderSpec, lacks: list[str]) -> En
         return Endpoint(base, "base_url=", matches(base, spec.hosts))
     if in_environment := endpoint_in_environment(spec):
         return in_environment
+    if spec.url_template:
+        return _fill_in(spec, lacks)
     if not spec.base_url and spec.format not in _WITHOUT_NETWORK:
         names = f" or set {spec.base_url_env[0]}" if spec.base_url_env else ""
         lacks.append(f"no URL (pass base_url={names})")
@@ -68,6 +71,26 @@ def endpoint_in_environment(spec: ProviderSpec) -> Endpoint | None:
             text = _with_scheme(text, spec)
             return Endpoint(normalise(text, source=variable, version=spec.version), variable, own_host=True)
     return None
+
+
+def _fill_in(spec: ProviderSpec, lacks: list[str]) -> Endpoint:
+    """Fill the parts of an address that differ between accounts, from the environment."""
+    url, source, missing = spec.url_template, "the provider table", list[str]()
+    for name, part in spec.url_parts.items():
+        variable = next((each for each in part.variables if os.environ.get(each, "").strip()), None)
+        value = part.default if variable is None else os.environ[variable].strip()
+        if not value:
+            missing.append(part.variables[0])
+        elif not _URL_PART.fullmatch(value):
+            raise ConfigurationError(f"{variable} holds more than a name of letters, digits and hyphens.")
+        if value == part.left_out:
+            url = url.replace(f"{{{name}}}-", "", 1)
+        url, source = url.replace(f"{{{name}}}", value), variable or source
+    if missing:
+        lacks.append(f"no URL (set {' and '.join(missing)}, or pass base_url=)")
+        return Endpoint("", source, own_host=True)
+    base = normalise(url, source=source, version=spec.version)
+    return Endpoint(base, source, matches(base, spec.hosts))
 
 
 def is_vendor_host(base_url: str, spec: ProviderSpec) -> bool:
@@ -150,7 +173,7 @@ def _key_variable(spec: ProviderSpec) -> str | None:
 
 def _own_hosts(spec: ProviderSpec) -> str:
     """Name the hosts that may receive a key from the environment, for messages."""
-    hosts = [host for host in spec.hosts if not host.startswith("*")] or spec.hosts
+    hosts = [host.replace(REGION, "<region>") for host in spec.hosts if not host.startswith("*")] or spec.hosts
     return ", ".join(hosts) or f"the URL in {', '.join(spec.base_url_env)}"
 
 

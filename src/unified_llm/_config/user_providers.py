@@ -46,7 +46,9 @@ _BY_METHOD: Final[Mapping[Feature, str | None]] = {
     "embeddings": "embed", "models": "list_models", "model_info": None, "count_tokens": None, "rerank": None,
 }  # fmt: skip
 _ROW_FIELDS: Final = tuple(
-    each.name for each in fields(ProviderSpec) if each.name not in {"name", "base_url", "instance"}
+    each.name
+    for each in fields(ProviderSpec)
+    if each.name not in {"name", "base_url", "url_template", "url_parts", "instance"}
 )
 _ARGUMENTS: Final = (*_ROW_FIELDS, "provider", "base_url", "api_key_env")
 _KNOWN_ARGUMENTS: Final = f"known are {', '.join(_ARGUMENTS)}."

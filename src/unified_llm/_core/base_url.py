@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
@@ -203,9 +203,20 @@ def is_private(url: str) -> bool:
 
 
 def matches(url: str, patterns: Iterable[str]) -> bool:
-    """Check whether the host is one of these: exact names, or ``*.example.com`` for all names below."""
-    host = host_of(url).rstrip(".")
-    return any(fnmatchcase(host, pattern) for pattern in patterns)
+    """Check whether the host is one of these: exact names, or ``*.example.com`` for all names below.
+
+    Elsewhere ``*`` and ``[]`` stand for parts of one label, as in a shell pattern.
+    """
+    labels = host_of(url).rstrip(".").split(".")
+    return any(_matches_labels(labels, pattern) for pattern in patterns)
+
+
+def _matches_labels(labels: Sequence[str], pattern: str) -> bool:
+    below = pattern.startswith("*.")
+    wanted = pattern.removeprefix("*.").split(".")
+    if len(labels) < len(wanted) + below or (not below and len(labels) > len(wanted)):
+        return False
+    return all(fnmatchcase(label, part) for label, part in zip(labels[-len(wanted) :], wanted, strict=True))
 
 
 def check_plaintext(url: str, *, key_travels: bool, allow_http: bool, source: str, proxy: str = "") -> None:

@@ -1,7 +1,8 @@
 """The provider table: one entry for each provider.
 
 Everything that lists providers is derived from here: documentation, command line, parametrised tests. A row is data; a
-provider that needs a condition gets a codec of its own. What people run themselves is in ``local``.
+provider that needs a condition gets a codec of its own. What people run themselves is in
+``local``, Bedrock and Vertex AI are in ``clouds``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 from unified_llm._core.features import CHAT, EMBEDDINGS, EVERYTHING, JSON, TOOLS, VISION, features
 from unified_llm._core.quirks import Quirks
 from unified_llm._providers import error_codes
+from unified_llm._providers.clouds import CLOUDS
 from unified_llm._providers.local import SERVERS
 from unified_llm._providers.spec import (
     FLOAT_VECTORS,
@@ -442,5 +444,6 @@ ROWS: Final = (
         literal_models=True,
         docs="https://deepinfra.com/docs/advanced/openai_api",
     ),
+    *CLOUDS,
     *SERVERS,
 )

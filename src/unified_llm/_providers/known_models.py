@@ -154,6 +154,12 @@ KnownModelName: TypeAlias = Literal[
     "nvidia/meta/llama-3.1-8b-instruct",
     "nvidia/meta/llama-3.3-70b-instruct",
     "sambanova/Meta-Llama-3.3-70B-Instruct",
+    # docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-openai.html, read 2026-11-29
+    "bedrock/openai.gpt-oss-120b-1:0",
+    "bedrock/openai.gpt-oss-20b-1:0",
+    # docs.cloud.google.com/vertex-ai/generative-ai/docs/multimodal/call-gemini-using-openai-library, read 2026-11-29
+    "vertex/google/gemini-2.5-flash",
+    "vertex/google/gemini-2.5-pro",
     # ollama.com/library
     "ollama/all-minilm",
     "ollama/gemma3",

@@ -42,6 +42,7 @@ _NONE_TO_XHIGH: Final = _NONE_TO_HIGH | {"xhigh"}
 
 _OPENAI: Final = ("openai", "azure")
 _CLAUDE: Final = ("anthropic",)
+_GEMINI: Final = ("gemini", "vertex")
 _ANY: Final[tuple[str, ...]] = ()
 
 
@@ -191,16 +192,16 @@ MODELS: Final = (
     # ai.google.dev/gemini-api/docs/models
     Model(("gemini",), "gemini-embedding-001", 2_048, lacks=_NOTHING_BUT_VECTORS),
     Model(("gemini",), "gemini-embedding-2*", 8_192, lacks=_NOTHING_BUT_VECTORS),
-    Model(("gemini",), "gemini-2.0*", 1_048_576, output=8_192, lacks=features("image_urls"), drop=_EFFORT),
-    Model(("gemini",), "gemini-2.5-pro*", 1_048_576, output=65_536, reasoning=True),
-    Model(("gemini",), "gemini-2.5-flash*", 1_048_576, output=65_536),
+    Model(_GEMINI, "gemini-2.0*", 1_048_576, output=8_192, lacks=features("image_urls"), drop=_EFFORT),
+    Model(_GEMINI, "gemini-2.5-pro*", 1_048_576, output=65_536, reasoning=True),
+    Model(_GEMINI, "gemini-2.5-flash*", 1_048_576, output=65_536),
     # docs.cloud.google.com/gemini-enterprise-agent-platform/models/gemini/3-5-flash-lite: penalties are an error.
-    Model(("gemini",), "gemini-3.[5-9]*flash-lite*", 1_048_576, output=65_536, drop=_PENALTIES),
-    Model(("gemini",), "gemini-3.[5-9]*", 1_048_576, output=65_536, drop=_PENALTIES, reasoning=True),
-    Model(("gemini",), "gemini-3*flash-lite*", 1_048_576, output=65_536),
-    Model(("gemini",), "gemini-3*", 1_048_576, output=65_536, reasoning=True),
-    Model(("gemini",), "gemini-flash-lite-latest", 1_048_576, output=65_536, drop=_PENALTIES),
-    Model(("gemini",), "gemini-*-latest", 1_048_576, output=65_536, drop=_PENALTIES, reasoning=True),
+    Model(_GEMINI, "gemini-3.[5-9]*flash-lite*", 1_048_576, output=65_536, drop=_PENALTIES),
+    Model(_GEMINI, "gemini-3.[5-9]*", 1_048_576, output=65_536, drop=_PENALTIES, reasoning=True),
+    Model(_GEMINI, "gemini-3*flash-lite*", 1_048_576, output=65_536),
+    Model(_GEMINI, "gemini-3*", 1_048_576, output=65_536, reasoning=True),
+    Model(_GEMINI, "gemini-flash-lite-latest", 1_048_576, output=65_536, drop=_PENALTIES),
+    Model(_GEMINI, "gemini-*-latest", 1_048_576, output=65_536, drop=_PENALTIES, reasoning=True),
     # docs.mistral.ai/getting-started/models
     Model(("mistral",), "mistral-embed", vector_length=1_024),
     Model(("mistral",), "magistral*", 262_144, reasoning=True),
@@ -269,6 +270,8 @@ MODELS: Final = (
     Model(_ANY, "*e5-small*", vector_length=384),
     Model(_ANY, "*e5-base*", vector_length=768),
     Model(_ANY, "*e5-large*", vector_length=1_024),
+    # docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-openai.html
+    Model(("bedrock",), "openai.gpt-oss*", 128_000, lacks=VISION, reasoning=True, efforts=_LOW_TO_HIGH),
     # github.com/openai/gpt-oss
     Model(_ANY, "gpt-oss*", 131_072, lacks=VISION, reasoning=True, efforts=_LOW_TO_HIGH),
     Model(_ANY, "*deepseek-r1*", reasoning=True),

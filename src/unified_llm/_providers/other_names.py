@@ -31,30 +31,28 @@ ALSO_ORGANISATIONS: Final = frozenset({"mistralai", "moonshotai"})
 
 # Not accepted, but clear: another name for a provider, its makers' or its models' name, or an API of it.
 MEANT: Final[Mapping[str, str]] = MappingProxyType({
-    "anthropic_text": "anthropic", "azureopenai": "azure", "azure_text": "azure", "bigmodel": "zai",
+    "amazon": "bedrock", "amazon_bedrock": "bedrock", "anthropic_text": "anthropic", "aws": "bedrock",
+    "aws_bedrock": "bedrock", "azureopenai": "azure", "azure_text": "azure",
+    "bedrock_mantle_openai": "bedrock", "bigmodel": "zai",
     "chatgpt": "openai", "claude": "anthropic", "codestral": "mistral", "command": "cohere", "gemini_api": "gemini",
     "generativelanguage": "gemini", "glm": "zai", "google": "gemini", "google_ai": "gemini",
-    "google_aistudio": "gemini",
+    "google_aistudio": "gemini", "google_cloud": "vertex", "google_vertex": "vertex", "google_vertexai": "vertex",
     "google_generativeai": "gemini", "google_palm": "gemini", "googleai": "gemini", "gpt": "openai", "grok": "xai",
     "hugging_face": "huggingface", "huggingface_api": "huggingface", "huggingface_hub": "huggingface",
     "kimi": "moonshot", "llama.cpp": "llamacpp", "llama_cpp": "llamacpp", "llama_cpp_python": "llamacpp",
     "llama_server": "llamacpp", "mistral_ai": "mistral", "nim": "nvidia", "openai_chat": "openai",
     "openai_responses": "openai", "palm": "gemini", "perplexityai": "perplexity", "pplx": "perplexity",
-    "text_completion_openai": "openai", "togetherai": "together", "x_ai": "xai", "z_ai": "zai", "zhipu": "zai",
+    "text_completion_openai": "openai", "togetherai": "together", "vertex_ai": "vertex", "vertex_ai_beta": "vertex",
+    "vertexai": "vertex", "x_ai": "xai", "z_ai": "zai", "zhipu": "zai",
     "zhipu_ai": "zai", "zhipuai": "zai",
 })  # fmt: skip
 
 _BY_SERVICE: Final[Mapping[str, tuple[str, ...]]] = {
-    "Amazon Bedrock": (
-        "amazon", "amazon_bedrock", "anthropic_bedrock", "aws", "aws_bedrock", "bedrock", "bedrock_converse",
-        "bedrock_mantle_anthropic", "bedrock_mantle_openai",
-    ),
+    "Amazon Bedrock's Converse API": ("bedrock_converse",),
+    "Amazon Bedrock's API for Claude": ("anthropic_bedrock", "bedrock_mantle_anthropic"),
     "Amazon SageMaker": ("sagemaker", "sagemaker_chat", "sagemaker_nova"),
     "Amazon Nova's own API": ("amazon_nova",),
-    "Google Vertex AI": (
-        "google_anthropic_vertex", "google_cloud", "google_vertex", "google_vertexai", "vertex", "vertex_ai",
-        "vertex_ai_beta", "vertexai",
-    ),
+    "Google Vertex AI's API for Claude": ("google_anthropic_vertex",),
     "Azure AI Foundry": ("azure_ai", "azure_inference"),
     "IBM watsonx": ("ibm", "watsonx", "watsonx_text"),
     "Alibaba Cloud Model Studio (DashScope)": ("alibaba", "dashscope", "tongyi"),

@@ -50,6 +50,8 @@ class Provider(StrEnum):
     ZAI = "zai"
     MINIMAX = "minimax"
     SAMBANOVA = "sambanova"
+    BEDROCK = "bedrock"
+    VERTEX = "vertex"
     LMSTUDIO = "lmstudio"
     VLLM = "vllm"
     LLAMACPP = "llamacpp"

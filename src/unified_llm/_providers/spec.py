@@ -31,6 +31,25 @@ OPENAI_LIMITS: Final[Mapping[str, tuple[float, float]]] = {
 }
 
 
+# For ``hosts``: one label that is a region of AWS (us-east-1), and no other subdomain: a bucket can have any name.
+REGION: Final = "[a-z][a-z]-*-[0-9]"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPart:
+    """A part of a provider's address that differs between accounts.
+
+    Attributes:
+        variables: The environment variables that may hold it; the first that is set wins.
+        default: What it is where none is set; empty where one has to be set.
+        left_out: The value that the host's name leaves out, with the hyphen after it (Google's ``global``).
+    """
+
+    variables: tuple[str, ...]
+    default: str = ""
+    left_out: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """One provider.
@@ -39,6 +58,8 @@ class ProviderSpec:
         name: The part of a model string before the slash.
         title: Its name for people.
         base_url: The default base URL, with the version path; empty where there is no common address.
+        url_template: The default base URL where it has parts that differ between accounts, in braces.
+        url_parts: These parts, by their names.
         version: The version path, appended to a ``base_url`` of the user's that has none.
         key_env: Environment variables that may hold the key; the first that is set wins.
         base_url_env: The same for the address.
@@ -51,8 +72,8 @@ class ProviderSpec:
         features: What its models can do unless ``models.py`` knows better.
         api_features: The same for those other formats in which it is not ``features``.
         quirks: Where it differs from its format.
-        hosts: Hosts that may receive a key from the environment (``*.example.com`` for all below); the host of
-            ``base_url`` if empty.
+        hosts: Hosts that may receive a key from the environment (``*.example.com`` for all below, ``*`` elsewhere for a
+            part of one label); the host of ``base_url`` if empty.
         local: It runs on this machine or network and may have to load a model first.
         literal_models: Its models have slashes in their names (``org/name``): a model named in a call is taken
             literally, and paths of URLs keep the slash.
@@ -70,6 +91,8 @@ class ProviderSpec:
     name: str
     title: str
     base_url: str = ""
+    url_template: str = ""
+    url_parts: Mapping[str, UrlPart] = field(default_factory=dict[str, UrlPart])
     version: str = "/v1"
     key_env: tuple[str, ...] = ()
     base_url_env: tuple[str, ...] = ()
@@ -93,6 +116,11 @@ class ProviderSpec:
     langsmith_name: str = ""
     advice: Mapping[FailureKind, str] = field(default_factory=dict[FailureKind, str])
     instance: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def address_env(self) -> tuple[str, ...]:
+        """The environment variables that may hold the address, or a part of it."""
+        return (*self.base_url_env, *(name for part in self.url_parts.values() for name in part.variables))
 
     def __post_init__(self) -> None:
         """Default to the host of the base URL as the only host that may receive a key."""

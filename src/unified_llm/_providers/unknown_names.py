@@ -34,7 +34,7 @@ _OWN_FORMS: Final = (
     ("ft:", "openai", ""), ("hf.co/", "ollama", ""), ("huggingface.co/", "ollama", ""),
     ("https://huggingface.co/", "hf", "https://huggingface.co/"),
 )  # fmt: skip
-_VERTEX: Final = ("projects/", "publishers/")
+_VERTEX: Final = re.compile(r"(?:projects/.+/)?publishers/(?P<publisher>[\w-]+)/models/(?P<model>[\w.@-]+)")
 _PATH: Final = re.compile(r"(?:[~.]{0,2}[/\\]|[a-z]:\\)", re.IGNORECASE)
 _NOT_SEPARATORS: Final = " .-_|\\>,;@"
 # Organisations whose models run in this process.
@@ -79,6 +79,8 @@ def explain_model(model: str, known: Sequence[str]) -> str:
         return f'{mistake}: an address belongs into base_url=, beside "openai-compatible/model".'
     if bare := _bare_name(model, known):
         return f"{mistake}: did you mean {bare}?"
+    if at_cloud := _bedrock_name(model) or _vertex_name(model):  # of a form that no key has
+        return f"{mistake}: did you mean {_quoted_all(at_cloud)}?"
     if looks_like_a_key(model):  # which must not be repeated behind a provider's name either
         return f"{mistake}: {_GENERAL}"
     if meant := next((meanings for guess in _GUESSES if (meanings := guess(model, known))), []):
@@ -103,10 +105,6 @@ def _is_organisation(model: str) -> bool:
 
 
 def _not_supported(model: str) -> str | None:
-    if _find_bedrock(model):
-        return NOT_SUPPORTED["bedrock"]
-    if model.lower().startswith(_VERTEX):
-        return NOT_SUPPORTED["vertex_ai"]
     prefix, rest = _split(model)
     return NOT_SUPPORTED.get(key(prefix)) if rest and not _is_organisation(model) else None
 
@@ -118,13 +116,16 @@ def _find_bedrock(model: str) -> re.Match[str] | None:
 
 def _at_maker(model: str) -> str:
     """Say how a model of another service is called at its maker, where that is a known provider."""
-    bedrock, name = _find_bedrock(_split(model)[1]) or _find_bedrock(model), _split(model)[1]
-    if bedrock and bedrock["maker"]:
-        name = bedrock["model"]
+    rest = _split(model)[1]
+    bedrock = _find_bedrock(rest)
+    named = _named_by_maker(bedrock["model"] if bedrock and bedrock["maker"] else rest)
+    return f"{quoted(named)} is the model at its maker. " if named else ""
+
+
+def _named_by_maker(name: str) -> str | None:
     maker = models.maker(name)
-    if not maker or maker == "ollama" or "/" in name:  # Ollama makes no models
-        return ""
-    return f"{quoted(f'{maker}/{name}')} is the model at its maker. "
+    # Ollama makes no models.
+    return f"{maker}/{name}" if maker and maker != "ollama" and "/" not in name else None
 
 
 def _alternatives(known: Sequence[str]) -> str:
@@ -159,6 +160,23 @@ def _bare_name(model: str, known: Sequence[str]) -> str | None:
         if rest and _begins(model, name) and model[len(name)] in _NOT_SEPARATORS and not looks_like_a_key(rest):
             return f"{name}/{rest}"
     return None
+
+
+def _bedrock_name(model: str) -> list[str]:
+    bedrock = _find_bedrock(model)
+    if not bedrock:
+        return []
+    at_maker = _named_by_maker(bedrock["model"]) if bedrock["maker"] else None
+    return [*([at_maker] if at_maker else []), f"bedrock/{model}"]
+
+
+def _vertex_name(model: str) -> list[str]:
+    """Return the name at Vertex AI of a resource, or of a model without its publisher."""
+    prefix, rest = _split(model)
+    if MEANT.get(key(prefix)) == "vertex" and rest.lower().startswith("gemini"):
+        return [f"vertex/google/{rest}"]
+    resource = _VERTEX.fullmatch(model)
+    return [f"vertex/{resource['publisher']}/{resource['model']}"] if resource else []
 
 
 def _path(model: str, _known: Sequence[str]) -> list[str]:
