@@ -38,15 +38,17 @@ class Fake(Loopback):
     """A running server; use as a context manager.
 
     Attributes:
+        port: Where to listen; 0 is any free port.
         requests: All accepted requests, oldest first.
         refused: The reasons of the refusals.
     """
 
+    port: int = 0
     requests: list[Received] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.serve(_Handler, fake=self)
+        self.serve(_Handler, self.port, fake=self)
 
     def answer(self, received: Received) -> Any:
         """Return the JSON of a response, or the parts of a stream as bytes.

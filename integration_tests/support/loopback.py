@@ -12,9 +12,9 @@ from typing_extensions import override
 class Loopback:
     """A local server; call ``serve`` once, then use as a context manager."""
 
-    def serve(self, handler: type[BaseHTTPRequestHandler], **attributes: Any) -> None:
-        """Listen, and answer with that handler, which gets ``attributes``."""
-        self._server = _Server(("127.0.0.1", 0), type("BoundHandler", (handler,), attributes))
+    def serve(self, handler: type[BaseHTTPRequestHandler], port: int = 0, **attributes: Any) -> None:
+        """Listen (on any free port unless one is given), and answer with that handler, which gets ``attributes``."""
+        self._server = _Server(("127.0.0.1", port), type("BoundHandler", (handler,), attributes))
         # A short poll, or stopping takes half a second.
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 

@@ -46,6 +46,24 @@ class Example:
         return "from conformance" in self.source
 
 
+@dataclass(frozen=True)
+class Section:
+    """The code under one heading of a page."""
+
+    title: str
+    text: str
+
+    def sources(self, language: str) -> list[str]:
+        """Return the code blocks of a language."""
+        return [fence["source"] for fence in _FENCE.finditer(self.text) if fence["language"] == language]
+
+
+def sections(page: Path) -> list[Section]:
+    """Return the sections of a page below headings of the second level."""
+    parts = re.split(r"^## (.*)\n", page.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return [Section(title, text) for title, text in zip(parts[::2], parts[1::2], strict=True)]
+
+
 def pages() -> list[Path]:
     """Return README.md and all pages in docs/."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
