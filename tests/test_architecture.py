@@ -273,7 +273,6 @@ def test_the_environment_is_read_in_few_places() -> None:
         "_backends.http.proxies_and_certificates",  # of the network
         "_backends.mlx.loading",  # MLX's own switch
         "_backends.mlx.hub_cache",  # the folder of Hugging Face's cache
-        "cli._targets",  # the model of a command
         "cli._terminal",  # NO_COLOR and the like
     }
 

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
 from tests.support.command_line import Ended, run
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm._core.outcome import Failure
 
 OLLAMA = "ollama/llama3.2"
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(no_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("UNIFIED_LLM_MODEL", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_COLOR", "1")
 
 
 def chat(

@@ -6,19 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
 from tests.support.command_line import Ended, run
 from tests.support.scripted_targets import ScriptedTargets, say
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.types import ModelInfo
 
 MODEL = "ollama/nomic-embed-text"
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(no_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("UNIFIED_LLM_MODEL", raising=False)
 
 
 def embed(

@@ -12,16 +12,12 @@ import pytest
 from tests.support.command_line import Ended, run
 from tests.support.each import each
 from tests.support.scripted_targets import ScriptedTargets, say
+from unified_llm._client.local_servers import LocalServer
 from unified_llm._core.outcome import Done, Failure
 from unified_llm.types import LLMChunk, LLMRequest, ModelInfo
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(16)
 OLLAMA = "ollama/llama3.2"
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(no_keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("UNIFIED_LLM_MODEL", raising=False)
 
 
 def generate(
@@ -211,6 +207,25 @@ def test_a_local_server_that_has_no_model_says_so() -> None:
 def test_the_model_of_the_environment_is_used_where_none_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIFIED_LLM_MODEL", OLLAMA)
     assert generate("Hi")[0] == Ended(0, "Paris.\n", "")
+
+
+def test_a_local_server_that_runs_answers_where_no_model_is_named(servers: list[LocalServer]) -> None:
+    unsure = LocalServer("vllm", "http://127.0.0.1:8000/v1", (ModelInfo("m", "vllm"),), certain=False)
+    embeds = LocalServer("ollama", "http://127.0.0.1:1/v1", (ModelInfo("nomic-embed-text", "ollama"),), certain=True)
+    names = ("llama3.2", "qwen3")
+    sure = LocalServer(
+        "ollama", "http://127.0.0.1:11434/v1", tuple(ModelInfo(name, "ollama") for name in names), certain=True
+    )
+    servers[:] = [embeds, sure, unsure]
+    ended, _ = generate("Hi")
+    where = "at http://127.0.0.1:11434/v1, the first of its 2 models; --model chooses another"
+    assert ended == Ended(0, "Paris.\n", f"unified-llm: using {OLLAMA} {where}\n")
+    servers[:] = [unsure]
+    ended, requests = generate("Hi")
+    assert (ended.code, requests) == (2, [])
+    assert "use what answers at http://127.0.0.1:8000/v1 with --provider vllm" in ended.err
+    servers[:] = [LocalServer("ollama", "http://127.0.0.1:11434/v1", (), certain=True)]
+    assert "load or pull a model at ollama, which runs at http://127.0.0.1:11434/v1" in generate("Hi")[0].err
 
 
 def test_control_characters_of_a_response_do_not_reach_a_terminal() -> None:

@@ -10,6 +10,8 @@ import typer
 from unified_llm.cli._chat import chat
 from unified_llm.cli._embed import embed
 from unified_llm.cli._generate import generate
+from unified_llm.cli._health import health
+from unified_llm.cli._models import models
 from unified_llm.cli._options import command
 from unified_llm.cli._outcome import run_guarded
 from unified_llm.cli._terminal import Terminal
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _function in (generate, chat, embed, version):
+for _function in (generate, chat, embed, models, health, version):
     app.command()(command(_function))
 
 

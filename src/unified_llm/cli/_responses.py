@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from unified_llm._lib.show_seconds import show_seconds
-from unified_llm.types.responses import LLMChunk, LLMResponse
+from unified_llm.types.responses import LLMChunk, LLMResponse, ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,13 @@ def _ending(response: LLMResponse | LLMChunk) -> dict[str, Any]:
         "request_id": response.request_id,
         "attempts": [attempt.as_dict() for attempt in response.attempts],
     }
+
+
+def model_as_dict(model: ModelInfo) -> dict[str, Any]:
+    """Return what is known of a model, for JSON."""
+    known = {field.name: getattr(model, field.name) for field in fields(model)}
+    sets = {name: sorted(value) for name, value in known.items() if isinstance(value, frozenset)}
+    return {"model": model.model_string, **known, **sets}
 
 
 def note_response(response: LLMResponse | LLMChunk, terminal: Terminal, *, always: bool = False) -> None:

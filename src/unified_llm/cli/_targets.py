@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from unified_llm.cli._completion import known_models
@@ -10,18 +9,15 @@ from unified_llm.cli._prompt import check_argument
 from unified_llm.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from unified_llm._client.client import LLMClient
+    from unified_llm._client.local_servers import LocalServer
     from unified_llm.cli._options import SamplingOptions, TargetOptions
     from unified_llm.cli._terminal import Terminal
     from unified_llm.types.responses import ModelInfo
 
 MODEL_VARIABLE: Final = "UNIFIED_LLM_MODEL"
-_NO_MODEL: Final = (
-    "no model is given, and no local server that has one is running: pass --model provider/model, set "
-    f"{MODEL_VARIABLE}, start a local server such as Ollama, or try --model mlx/demo"
-)
 
 
 def open_client(
@@ -45,24 +41,30 @@ def open_client(
         ConfigurationError: A target is wrong, or there is no model.
     """
     from unified_llm._client.client import LLMClient
+    from unified_llm._config.credentials import from_environment
 
-    fields = _fields_of(options, sampling)
+    fields = fields_of(options, sampling)
     if not fields.keys() & {"model", "provider", "base_url"}:
-        named = None if local else os.environ.get(MODEL_VARIABLE)
+        named = None if local else from_environment((MODEL_VARIABLE,))
         fields |= {"model": named} if named else _find_local_model(terminal, embeddings=embeddings)
-    elif "provider" not in fields and "base_url" in fields:
-        _name_provider(fields)
-    fallbacks = tuple(check_argument(model, "--fallback") for model in options.fallback or ())
-    chain: dict[str, Any] = {"fallbacks": fallbacks, "skip_unconfigured": options.skip_unconfigured}
-    client = LLMClient(fields, **chain)
+    client = LLMClient(**chain_of(fields, options))
     if client.targets[0].model:
         return client
     with client:
         model = _model_of_server(client, terminal, embeddings=embeddings)
-    return LLMClient({**fields, "model": model}, **chain)
+    return LLMClient(**chain_of({**fields, "model": model}, options))
 
 
-def _fields_of(options: TargetOptions, sampling: SamplingOptions | None) -> dict[str, Any]:
+def chain_of(fields: dict[str, Any], options: TargetOptions) -> dict[str, Any]:
+    """Return the arguments of a client whose first target has these fields."""
+    if "provider" not in fields and "base_url" in fields:
+        _name_provider(fields)
+    fallbacks = tuple(check_argument(model, "--fallback") for model in options.fallback or ())
+    return {"config": fields, "fallbacks": fallbacks, "skip_unconfigured": options.skip_unconfigured}
+
+
+def fields_of(options: TargetOptions, sampling: SamplingOptions | None = None) -> dict[str, Any]:
+    """Return the fields of the first target that options set; empty where they set none."""
     fields: dict[str, Any] = {
         "model": options.model,
         "provider": options.provider,
@@ -119,5 +121,29 @@ def _note_choice(model: str, models: int, terminal: Terminal, where: str = "") -
 
 
 def _find_local_model(terminal: Terminal, *, embeddings: bool) -> dict[str, Any]:
-    del terminal, embeddings
-    raise ConfigurationError(_NO_MODEL)
+    """Look for a server on this machine that has a fitting model.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    from unified_llm._client.local_servers import find_local_servers
+
+    servers = find_local_servers()
+    for server in servers:
+        models = fitting_models(server.models, embeddings=embeddings) if server.certain else []
+        if models:
+            _note_choice(f"{server.provider}/{models[0]}", len(models), terminal, f" at {server.base_url}")
+            return {"provider": server.provider, "base_url": server.base_url, "model": models[0]}
+    raise ConfigurationError(_no_model(servers))
+
+
+def _no_model(servers: Sequence[LocalServer]) -> str:
+    """Say that there is no model, and which choices there are."""
+    choices = [f"set {MODEL_VARIABLE}", "start a local server such as Ollama", "try --model mlx/demo"]
+    for server in servers:
+        if server.certain:
+            choices[1] = f"load or pull a model at {server.provider}, which runs at {server.base_url}"
+        else:
+            choices[1] = f"use what answers at {server.base_url} with --provider {server.provider}"
+    listed = f"{', '.join(choices[:-1])}, or {choices[-1]}"
+    return f"no model is given, and no local server that has one is running: pass --model provider/model, {listed}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final
 
@@ -32,6 +32,8 @@ _SYMBOLS: Final = {
 _IN_TEXT: Final = {code: symbol for code, symbol in _SYMBOLS.items() if chr(code) not in "\n\t"}
 _DIM: Final = "\x1b[2m"
 _RED: Final = "\x1b[31m"
+# Styles of cells in tables, by what is in them.
+_CELLS: Final = {"up": "green", "down": "red"}
 _PLAIN: Final = "\x1b[0m"
 _LEVELS: Final = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -66,19 +68,39 @@ class Terminal:
 
     def write(self, text: str) -> None:
         """Write a part of a response to standard output, at once."""
-        if text and sys.stdout is not None:
+        if text:
             self._is_inside_line = not text.endswith("\n")
-            sys.stdout.write(clean(text) if self.is_interactive else text)
-            sys.stdout.flush()
+            self._write_raw(clean(text) if self.is_interactive else text)
 
     def end_line(self) -> None:
         """End the line of standard output, if one is begun."""
         if self._is_inside_line:
             self.write("\n")
 
-    def show(self, *renderables: object, width: int | None = None) -> None:
-        """Write tables or texts of rich to standard output."""
-        make_console(width).print(*renderables)
+    def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Write a table to standard output. Cells that are too wide for the terminal are folded."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(clean_line(cell), style=_CELLS.get(cell, "")) for cell in row))
+        console = make_console()
+        with console.capture() as captured:
+            console.print(table)
+        self._write_raw("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+    def clear(self) -> None:
+        """Begin at the top of an empty screen, on a terminal."""
+        if self.is_interactive and os.environ.get("TERM") != "dumb":
+            self._write_raw("\x1b[H\x1b[2J")
+
+    def _write_raw(self, text: str) -> None:
+        if sys.stdout is not None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
     # Standard error
 

@@ -1,0 +1,113 @@
+"""The providers that a command looks at: those of its options, else all that this machine can use."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from unified_llm.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from unified_llm._client.client import LLMClient
+    from unified_llm._providers.spec import ProviderSpec
+    from unified_llm.cli._options import TargetOptions
+
+_DEADLINE: Final = 20.0
+"""Seconds for all requests to one provider."""
+
+
+@dataclass(frozen=True)
+class UsableProvider:
+    """A provider, and the client to ask it with.
+
+    Attributes:
+        name: Its name.
+        client: The client; None where its configuration has a mistake.
+        problem: That mistake.
+        certain: It is what its name says. False for a server on this machine that does not name its program.
+    """
+
+    name: str
+    client: LLMClient | None = None
+    problem: str | None = None
+    certain: bool = True
+
+
+def chosen_providers(options: TargetOptions, *, local: bool) -> list[UsableProvider]:
+    """Return the providers that options name, or all that can be used.
+
+    Args:
+        options: Their options about targets.
+        local: Only servers and models of this machine, where the options name no target.
+
+    Raises:
+        ConfigurationError: A target of the options is wrong.
+    """
+    from unified_llm._client.client import LLMClient
+    from unified_llm.cli._targets import chain_of, fields_of
+
+    if fields := fields_of(options):
+        client = LLMClient(**chain_of({**fields, "max_retries": 0}, options), deadline=_DEADLINE)
+        return [UsableProvider(client.targets[0].provider, client)]
+    return [*local_providers(options), *(() if local else hosted_providers(options))]
+
+
+def local_providers(options: TargetOptions) -> Iterator[UsableProvider]:
+    """Look for servers on this machine, and for MLX."""
+    from unified_llm._backends import mlx
+    from unified_llm._client.local_servers import find_local_servers
+
+    for server in find_local_servers():
+        client = _client(options, provider=server.provider, base_url=server.base_url)
+        yield UsableProvider(server.provider, client, certain=server.certain)
+    if mlx.unavailable_reason() is None:
+        with suppress(ConfigurationError):  # there is no model
+            yield UsableProvider("mlx", _client(options, provider="mlx"))
+
+
+def hosted_providers(options: TargetOptions) -> Iterator[UsableProvider]:
+    """Yield the providers whose API key is configured, and the servers elsewhere whose address is."""
+    from unified_llm._config.credentials import endpoint_in_environment
+    from unified_llm._core.base_url import is_loopback
+    from unified_llm._providers import registry
+
+    for spec in registry.specs():
+        try:
+            if not spec.key_required:
+                endpoint = endpoint_in_environment(spec)
+                if endpoint is None or is_loopback(endpoint.base_url):
+                    continue  # the search of this machine has it
+            yield UsableProvider(spec.name, _client(options, provider=spec.name))
+        except ConfigurationError as problem:
+            if _is_begun(spec):
+                yield UsableProvider(spec.name, problem=str(problem))
+
+
+def _is_begun(spec: ProviderSpec) -> bool:
+    """Check whether a variable of a provider is set, so that a mistake in its configuration is worth a word."""
+    from unified_llm._config.credentials import from_environment
+
+    return from_environment((*spec.key_env, *spec.token_env, *spec.base_url_env)) is not None
+
+
+def _client(options: TargetOptions, **fields: Any) -> LLMClient:
+    from unified_llm._client.client import LLMClient
+
+    return LLMClient({**fields, "timeout": options.timeout, "max_retries": 0}, deadline=_DEADLINE)
+
+
+async def check_all(providers: Sequence[UsableProvider]) -> list[dict[str, Any]]:
+    """Ask all providers for their model lists at once, and return a row for each as ``check_providers`` does."""
+    import asyncio
+
+    async def check(provider: UsableProvider) -> list[dict[str, Any]]:
+        if provider.client is None:
+            row = {"base_url": None, "ok": False, "models": None, "seconds": 0.0, "error": provider.problem}
+            return [{"provider": provider.name, **row}]
+        async with provider.client as client:
+            return await client.acheck_providers()
+
+    return [row for rows in await asyncio.gather(*map(check, providers)) for row in rows]
