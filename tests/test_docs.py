@@ -309,10 +309,18 @@ def test_every_public_name_is_in_the_docs() -> None:
 NAMED = re.compile(r"`((?:integration_)?tests/[\w/]+\.py)(?:::(\w+))?`")
 
 
-@pytest.mark.parametrize("page", ["reliability.md"])
+@pytest.mark.parametrize("page", ["reliability.md", "requirements.md"])
 def test_every_test_that_is_named_exists(page: str) -> None:
     named = NAMED.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
     assert named
     for path, test in named:
         source = (ROOT / path).read_text(encoding="utf-8")
         assert not test or f"def {test}(" in source, f"{path}::{test}"
+
+
+def test_every_requirement_names_a_test() -> None:
+    page = (ROOT / "docs" / "requirements.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\| requirement \| here \| test \|\n(?:\|.*\n)+", page, re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()[2:]]
+    assert len(rows) > 30
+    assert [row for row in rows if not NAMED.search(row.split(" | ")[-1])] == []
