@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import typer
 
 from unified_llm.cli._chat import chat
+from unified_llm.cli._doctor import doctor
 from unified_llm.cli._embed import embed
 from unified_llm.cli._generate import generate
 from unified_llm.cli._health import health
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _function in (generate, chat, embed, models, health, version):
+for _function in (generate, chat, embed, models, health, doctor, version):
     app.command()(command(_function))
 
 

@@ -45,7 +45,7 @@ def check_once(targets: TargetOptions, *, local: bool) -> list[dict[str, Any]]:
 
     from unified_llm.cli._providers import check_all, chosen_providers
 
-    return asyncio.run(check_all(chosen_providers(targets, local=local)))
+    return [row for _, row in asyncio.run(check_all(chosen_providers(targets, local=local)))]
 
 
 def print_checks(rows: Sequence[dict[str, Any]], terminal: Terminal, *, as_json: bool, clear: bool = False) -> None:

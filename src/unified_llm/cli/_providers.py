@@ -28,12 +28,14 @@ class UsableProvider:
         client: The client; None where its configuration has a mistake.
         problem: That mistake.
         certain: It is what its name says. False for a server on this machine that does not name its program.
+        local: It is a server on this machine.
     """
 
     name: str
     client: LLMClient | None = None
     problem: str | None = None
     certain: bool = True
+    local: bool = False
 
 
 def chosen_providers(options: TargetOptions, *, local: bool) -> list[UsableProvider]:
@@ -62,7 +64,7 @@ def local_providers(options: TargetOptions) -> Iterator[UsableProvider]:
 
     for server in find_local_servers():
         client = _client(options, provider=server.provider, base_url=server.base_url)
-        yield UsableProvider(server.provider, client, certain=server.certain)
+        yield UsableProvider(server.provider, client, certain=server.certain, local=True)
     if mlx.unavailable_reason() is None:
         with suppress(ConfigurationError):  # there is no model
             yield UsableProvider("mlx", _client(options, provider="mlx"))
@@ -99,8 +101,8 @@ def _client(options: TargetOptions, **fields: Any) -> LLMClient:
     return LLMClient({**fields, "timeout": options.timeout, "max_retries": 0}, deadline=_DEADLINE)
 
 
-async def check_all(providers: Sequence[UsableProvider]) -> list[dict[str, Any]]:
-    """Ask all providers for their model lists at once, and return a row for each as ``check_providers`` does."""
+async def check_all(providers: Sequence[UsableProvider]) -> list[tuple[UsableProvider, dict[str, Any]]]:
+    """Ask all providers for their model lists at once, and return each with its rows of ``check_providers``."""
     import asyncio
 
     async def check(provider: UsableProvider) -> list[dict[str, Any]]:
@@ -110,4 +112,5 @@ async def check_all(providers: Sequence[UsableProvider]) -> list[dict[str, Any]]
         async with provider.client as client:
             return await client.acheck_providers()
 
-    return [row for rows in await asyncio.gather(*map(check, providers)) for row in rows]
+    checks = await asyncio.gather(*map(check, providers))
+    return [(provider, row) for provider, rows in zip(providers, checks, strict=True) for row in rows]

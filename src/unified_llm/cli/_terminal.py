@@ -78,12 +78,18 @@ class Terminal:
             self.write("\n")
 
     def show_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Write a table to standard output. Cells that are too wide for the terminal are folded."""
+        """Write a table to standard output. Cells that are too wide for the terminal are folded.
+
+        Args:
+            columns: The headings; empty for none.
+            rows: Texts, of which the first rows of a table without headings say how many columns there are.
+        """
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column in columns:
+        rows = list(rows)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=bool(columns))
+        for column in columns or [""] * len(rows[0]):
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(Text(clean_line(cell), style=_CELLS.get(cell, "")) for cell in row))

@@ -27,19 +27,22 @@ def version(
     terminal: Terminal,
 ) -> None:
     """Show the versions of this package and of those it works with."""
-    versions = {"unified-llm": __version__, "Python": platform.python_version()}
-    extras = {name: installed_version(name) for name in PACKAGES}
     if as_json:
-        terminal.write(json.dumps({**versions, **extras}) + "\n")
+        terminal.write(json.dumps(versions()) + "\n")
         return
-    width = max(map(len, extras))
-    for name, number in {**versions, **extras}.items():
+    width = max(map(len, PACKAGES))
+    for name, number in versions().items():
         missing = f'not installed: pip install "unified-llm[{PACKAGES.get(name)}]"'
         terminal.write(f"{name:{width}}  {number or missing}\n")
 
 
-def installed_version(distribution: str) -> str | None:
-    """Return the version of an installed distribution, or None."""
+def versions() -> dict[str, str | None]:
+    """Return the versions of this package, of Python and of the others; None where one is not installed."""
+    others = {name: _installed_version(name) for name in PACKAGES}
+    return {"unified-llm": __version__, "Python": platform.python_version(), **others}
+
+
+def _installed_version(distribution: str) -> str | None:
     try:
         return version_of(distribution)
     except PackageNotFoundError:
